@@ -1,0 +1,12 @@
+/* assert.h -- checks of what only a bug of ours can break; they stay on in release builds.
+ * A failing one prints to standard error and aborts; the server's crash handler adds the report. */
+#ifndef LOCKSTEP_STORAGE_BASE_ASSERT_H
+#define LOCKSTEP_STORAGE_BASE_ASSERT_H
+
+_Noreturn void assert_failed(const char *condition, const char *file, int line);
+_Noreturn void assert_unreachable(const char *file, int line);
+
+#define ASSERT(cond)  (__builtin_expect(!!(cond), 1) ? (void)0 : assert_failed(#cond, __FILE__, __LINE__))
+#define UNREACHABLE() assert_unreachable(__FILE__, __LINE__)
+
+#endif

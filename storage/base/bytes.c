@@ -1,0 +1,72 @@
+#include "storage/base/bytes.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "storage/base/assert.h"
+#include "storage/base/checked.h"
+#include "storage/base/memory.h"
+
+bool bytes_equal_nocase(struct bytes_view a, const char *cstr)
+{
+    size_t i = 0;
+    for (; i < a.len && cstr[i] != '\0'; i++) {
+        if (tolower((unsigned char)a.data[i]) != tolower((unsigned char)cstr[i])) return false;
+    }
+    return i == a.len && cstr[i] == '\0';
+}
+
+int bytes_compare(struct bytes_view a, struct bytes_view b)
+{
+    size_t shorter = a.len < b.len ? a.len : b.len;
+    int order = memcmp(a.data, b.data, shorter);
+    if (order != 0) return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+char *bytes_to_cstr(struct bytes_view v)
+{
+    char *copy = mem_alloc(checked_size_add(v.len, 1));
+    memcpy(copy, v.data, v.len);
+    copy[v.len] = '\0';
+    return copy;
+}
+
+void bytes_buf_reserve(struct bytes_buf *b, size_t extra)
+{
+    size_t need = checked_size_add(b->len, extra);
+    if (need <= b->cap) return;
+    size_t cap = b->cap < 64 ? 64 : b->cap;
+    while (cap < need) cap = checked_size_add(cap, cap < (1u << 20) ? cap : (1u << 20));
+    b->data = mem_realloc(b->data, cap);
+    b->cap = cap;
+}
+
+void bytes_buf_append(struct bytes_buf *b, const void *data, size_t len)
+{
+    if (len == 0) return;
+    bytes_buf_reserve(b, len);
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+void bytes_buf_printf(struct bytes_buf *b, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int len = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    ASSERT(len >= 0);
+    bytes_buf_reserve(b, (size_t)len + 1); /* vsnprintf writes a NUL, which is not counted in len */
+    vsnprintf(b->data + b->len, (size_t)len + 1, fmt, again);
+    va_end(again);
+    b->len += (size_t)len;
+}
+
+void bytes_buf_release(struct bytes_buf *b)
+{
+    mem_free(b->data);
+    *b = (struct bytes_buf){0};
+}

@@ -1,0 +1,113 @@
+#include "storage/base/memory.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "storage/base/assert.h"
+
+#ifndef LOCKSTEP_SANITIZE
+#include <jemalloc/jemalloc.h>
+#else
+#include <malloc.h>
+#include <sanitizer/allocator_interface.h>
+#endif
+
+static _Noreturn void out_of_memory(size_t size)
+{
+    fprintf(stderr, "Out of memory allocating %zu bytes\n", size);
+    abort();
+}
+
+void *mem_alloc(size_t size)
+{
+    void *ptr = malloc(size == 0 ? 1 : size);
+    if (__builtin_expect(ptr == NULL, 0)) out_of_memory(size);
+    return ptr;
+}
+
+void *mem_calloc(size_t size)
+{
+    void *ptr = calloc(1, size == 0 ? 1 : size);
+    if (ptr == NULL) out_of_memory(size);
+    return ptr;
+}
+
+void *mem_realloc(void *ptr, size_t size)
+{
+    void *grown = realloc(ptr, size == 0 ? 1 : size);
+    if (grown == NULL) out_of_memory(size);
+    return grown;
+}
+
+void *mem_try_alloc(size_t size) { return malloc(size == 0 ? 1 : size); }
+
+void mem_free(void *ptr) { free(ptr); }
+
+char *mem_strdup(const char *s)
+{
+    size_t size = strlen(s) + 1;
+    return memcpy(mem_alloc(size), s, size);
+}
+
+#ifndef LOCKSTEP_SANITIZE
+
+void mem_free_sized(void *ptr, size_t size)
+{
+    if (ptr != NULL) sdallocx(ptr, size == 0 ? 1 : size, 0);
+}
+
+size_t mem_usable_size(const void *ptr) { return ptr == NULL ? 0 : sallocx(ptr, 0); }
+size_t mem_good_size(size_t size) { return nallocx(size == 0 ? 1 : size, 0); }
+
+/* The allocator is one per process, and so are its counters: this table is the one piece of state at file scope. Slots
+ * are only ever added. */
+#define MAX_THREADS 16
+static struct {
+    _Atomic(uint64_t *) allocated;
+    _Atomic(uint64_t *) freed;
+} counters[MAX_THREADS];
+static atomic_uint counter_count;
+
+void mem_thread_register(void)
+{
+    uint64_t *allocated, *freed;
+    size_t len = sizeof(allocated);
+    if (mallctl("thread.allocatedp", &allocated, &len, NULL, 0) != 0) return;
+    if (mallctl("thread.deallocatedp", &freed, &len, NULL, 0) != 0) return;
+    for (unsigned i = 0; i < atomic_load(&counter_count); i++)
+        if (atomic_load(&counters[i].allocated) == allocated) return;
+    unsigned slot = atomic_fetch_add(&counter_count, 1);
+    ASSERT(slot < MAX_THREADS);
+    atomic_store(&counters[slot].freed, freed);
+    atomic_store(&counters[slot].allocated, allocated);
+}
+
+size_t mem_used(void)
+{
+    uint64_t used = 0;
+    unsigned count = atomic_load_explicit(&counter_count, memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t *allocated = atomic_load_explicit(&counters[i].allocated, memory_order_acquire);
+        if (allocated == NULL) continue;
+        used += __atomic_load_n(allocated, __ATOMIC_RELAXED);
+        used -= __atomic_load_n(atomic_load_explicit(&counters[i].freed, memory_order_relaxed), __ATOMIC_RELAXED);
+    }
+    return (int64_t)used < 0 ? 0 : used;
+}
+
+#else
+
+void mem_free_sized(void *ptr, size_t size)
+{
+    (void)size; /* the sanitizer knows it */
+    free(ptr);
+}
+size_t mem_usable_size(const void *ptr) { return ptr == NULL ? 0 : malloc_usable_size((void *)ptr); }
+size_t mem_good_size(size_t size) { return (size + 15) & ~(size_t)15; }
+void mem_thread_register(void) {}
+size_t mem_used(void) { return __sanitizer_get_current_allocated_bytes(); }
+
+#endif

@@ -1,0 +1,143 @@
+#include "storage/base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "storage/base/assert.h"
+
+static int64_t clock_us(clockid_t id)
+{
+    struct timespec ts;
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t real_wall_us(void *ctx) { return clock_us(CLOCK_REALTIME); }
+static int64_t real_mono_us(void *ctx) { return clock_us(CLOCK_MONOTONIC); }
+
+static void real_random(void *ctx, void *buf, size_t len)
+{
+    char *p = buf;
+    while (len > 0) {
+        ssize_t n = getrandom(p, len, 0);
+        if (n == -1 && errno == EINTR) continue;
+        ASSERT(n > 0);
+        p += n;
+        len -= (size_t)n;
+    }
+}
+
+#define OR_ERRNO(call)                                                                                                 \
+    ({                                                                                                                 \
+        __auto_type rc_ = (call);                                                                                      \
+        rc_ == -1 ? (__typeof__(rc_))-errno : rc_;                                                                     \
+    })
+
+static int real_open(void *ctx, const char *path, int flags, int mode)
+{
+    return OR_ERRNO(open(path, flags | O_CLOEXEC, mode));
+}
+static int real_close(void *ctx, int fd) { return OR_ERRNO(close(fd)); }
+static ssize_t real_read(void *ctx, int fd, void *buf, size_t len) { return OR_ERRNO(read(fd, buf, len)); }
+static ssize_t real_write(void *ctx, int fd, const void *buf, size_t len) { return OR_ERRNO(write(fd, buf, len)); }
+static int real_fsync(void *ctx, int fd) { return OR_ERRNO(fsync(fd)); }
+static int real_rename(void *ctx, const char *from, const char *to) { return OR_ERRNO(rename(from, to)); }
+static int real_unlink(void *ctx, const char *path) { return OR_ERRNO(unlink(path)); }
+
+static int real_fsync_dir(void *ctx, const char *path_of_file)
+{
+    char copy[PATH_MAX];
+    if ((size_t)snprintf(copy, sizeof(copy), "%s", path_of_file) >= sizeof(copy)) return -ENAMETOOLONG;
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd == -1) return -errno;
+    int rc = OR_ERRNO(fsync(fd));
+    close(fd);
+    return rc == -EINVAL ? 0 : rc; /* some file systems cannot sync a directory */
+}
+
+static int real_pipe(void *ctx, int fds[2]) { return OR_ERRNO(pipe2(fds, O_CLOEXEC)); }
+static pid_t real_fork(void *ctx) { return OR_ERRNO(fork()); }
+static int real_kill(void *ctx, pid_t pid, int signal) { return OR_ERRNO(kill(pid, signal)); }
+static pid_t real_waitpid(void *ctx, pid_t pid, int *status, int options)
+{
+    return OR_ERRNO(waitpid(pid, status, options));
+}
+
+const struct sys *sys_real(void)
+{
+    static const struct sys real = {
+        .wall_us = real_wall_us,
+        .mono_us = real_mono_us,
+        .random = real_random,
+        .open = real_open,
+        .close = real_close,
+        .read = real_read,
+        .write = real_write,
+        .fsync = real_fsync,
+        .rename = real_rename,
+        .unlink = real_unlink,
+        .fsync_dir = real_fsync_dir,
+        .pipe = real_pipe,
+        .fork = real_fork,
+        .kill = real_kill,
+        .waitpid = real_waitpid,
+    };
+    return &real;
+}
+
+int sys_write_all(const struct sys *s, int fd, const void *buf, size_t len)
+{
+    const char *p = buf;
+    while (len > 0) {
+        ssize_t n = s->write(s->ctx, fd, p, len);
+        if (n == -EINTR) continue;
+        if (n < 0) return (int)n;
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* splitmix64 spreads one seed over the state, as the generator's authors advise. */
+void rng_seed(struct rng *r, uint64_t seed)
+{
+    for (int i = 0; i < 4; i++) {
+        uint64_t z = (seed += 0x9e3779b97f4a7c15u);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        r->s[i] = z ^ (z >> 31);
+    }
+}
+
+static uint64_t rotate_left(uint64_t x, int bits) { return (x << bits) | (x >> (64 - bits)); }
+
+uint64_t rng_next(struct rng *r)
+{
+    uint64_t *s = r->s, result = rotate_left(s[1] * 5, 7) * 9, t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate_left(s[3], 45);
+    return result;
+}
+
+uint64_t rng_below(struct rng *r, uint64_t bound)
+{
+    ASSERT(bound > 0);
+    unsigned __int128 product = (unsigned __int128)rng_next(r) * bound; /* Lemire's method */
+    if ((uint64_t)product < bound) {
+        uint64_t threshold = -bound % bound;
+        while ((uint64_t)product < threshold) product = (unsigned __int128)rng_next(r) * bound;
+    }
+    return (uint64_t)(product >> 64);
+}
