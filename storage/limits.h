@@ -1,0 +1,42 @@
+/* limits.h -- when a collection changes from its compact encoding to the one for many elements.
+ * Plain numbers that the configuration writes and the value types read on every write. Sizes are counted in elements or
+ * bytes as the directive of the same name says. The types keep hard ceilings of their own besides these. */
+#ifndef LOCKSTEP_STORAGE_LIMITS_H
+#define LOCKSTEP_STORAGE_LIMITS_H
+
+#include <stddef.h>
+
+struct encoding_limits {
+    size_t hash_max_entries; /* hash-max-listpack-entries */
+    size_t hash_max_value;   /* hash-max-listpack-value */
+    size_t set_max_intset_entries;
+    size_t set_max_listpack_entries;
+    size_t set_max_listpack_value;
+    size_t zset_max_entries;   /* zset-max-listpack-entries */
+    size_t zset_max_value;     /* zset-max-listpack-value */
+    size_t stream_max_bytes;   /* stream-node-max-bytes; 0: no limit */
+    size_t stream_max_entries; /* stream-node-max-entries; 0: no limit */
+    size_t hll_sparse_max_bytes;
+    int list_max_listpack_size; /* > 0: elements per node; -1..-5: 4, 8, 16, 32, 64 KiB per node */
+    int list_compress_depth;    /* nodes at each end left uncompressed; 0: no compression */
+};
+
+static inline struct encoding_limits encoding_limits_default(void)
+{
+    return (struct encoding_limits){
+        .hash_max_entries = 128,
+        .hash_max_value = 64,
+        .set_max_intset_entries = 512,
+        .set_max_listpack_entries = 128,
+        .set_max_listpack_value = 64,
+        .zset_max_entries = 128,
+        .zset_max_value = 64,
+        .stream_max_bytes = 4096,
+        .stream_max_entries = 100,
+        .hll_sparse_max_bytes = 3000,
+        .list_max_listpack_size = -2,
+        .list_compress_depth = 0,
+    };
+}
+
+#endif
