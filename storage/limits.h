@@ -24,7 +24,7 @@ struct encoding_limits {
 static inline struct encoding_limits encoding_limits_default(void)
 {
     return (struct encoding_limits){
-        .hash_max_entries = 128,
+        .hash_max_entries = 512,
         .hash_max_value = 64,
         .set_max_intset_entries = 512,
         .set_max_listpack_entries = 128,
