@@ -1,0 +1,11 @@
+/* crc64.h -- the CRC of RDB files and DUMP payloads: Jones polynomial 0xad93d23594c935a9, reflected, start 0, no final
+ * xor. */
+#ifndef LOCKSTEP_STORAGE_BASE_CRC64_H
+#define LOCKSTEP_STORAGE_BASE_CRC64_H
+
+#include "storage/base/bytes.h"
+
+/* Continues `crc` over these bytes; begin with 0. */
+uint64_t crc64(uint64_t crc, const void *data, size_t len);
+
+#endif
