@@ -1,0 +1,110 @@
+/* entry.h -- one key and its value, in one allocation.
+ *
+ *      8 bytes     8, if EXPIRES   8, unless INLINE   4, if LONG_KEY
+ *   [ header    ][ expiry, ms    ][ number | ptr   ][ key length   ][ key ... ][ value ..., if INLINE ]
+ *
+ * A string of up to ENTRY_INLINE_MAX bytes lies inline behind the key; an integer lies in the word; anything else is behind
+ * the word's pointer: a struct blob for long strings, a struct list/set/hash/zset for the rest.
+ *
+ * Everyone may read an entry through `const struct entry *`. Only keyspace.c writes one: the door for writes is there. */
+#ifndef LOCKSTEP_STORAGE_ENTRY_H
+#define LOCKSTEP_STORAGE_ENTRY_H
+
+#include "storage/base/assert.h"
+#include "storage/base/bytes.h"
+#include "storage/base/num.h"
+#include "storage/value.h"
+
+enum {
+    ENTRY_EXPIRES = 1 << 0,
+    ENTRY_INLINE = 1 << 1,
+    ENTRY_LONG_KEY = 1 << 2,
+};
+
+enum { ENTRY_INLINE_MAX = 255, ENTRY_SHORT_KEY_MAX = 255, ENTRY_EMBSTR_MAX = 44 /* what a client sees as embstr */ };
+
+struct entry {
+    uint8_t type : 4;     /* enum value_type */
+    uint8_t encoding : 4; /* enum value_encoding; that of a collection is asked from the collection */
+    uint8_t flags;
+    uint8_t epoch;   /* of the last snapshot that has seen this entry */
+    uint8_t key_len; /* unless ENTRY_LONG_KEY */
+    uint32_t access : 24; /* LRU: seconds; LFU: minutes (16 bits) and logarithmic counter (8 bits) */
+    uint32_t value_len : 8; /* if ENTRY_INLINE */
+    char rest[];
+};
+_Static_assert(sizeof(struct entry) == 8, "the header is eight bytes");
+
+/* A long string. The header's size is the room that the request reader leaves before a big argument, so that an argument's
+ * own allocation becomes the value. */
+struct blob {
+    size_t len;
+    size_t cap; /* bytes of room behind the header */
+    char data[];
+};
+_Static_assert(sizeof(struct blob) == 16, "see RESP_BIG_HEADROOM");
+
+static inline size_t entry_word_offset(const struct entry *e) { return (e->flags & ENTRY_EXPIRES) ? 8 : 0; }
+static inline size_t entry_key_offset(const struct entry *e)
+{
+    return entry_word_offset(e) + ((e->flags & ENTRY_INLINE) ? 0 : 8) + ((e->flags & ENTRY_LONG_KEY) ? 4 : 0);
+}
+
+static inline struct bytes_view entry_key(const struct entry *e)
+{
+    size_t at = entry_key_offset(e);
+    uint32_t len = e->key_len;
+    if (UNLIKELY(e->flags & ENTRY_LONG_KEY)) memcpy(&len, e->rest + at - 4, 4);
+    return bytes_view(e->rest + at, len);
+}
+
+/* Unix time in milliseconds, or -1 for a key that stays. */
+static inline int64_t entry_expiry(const struct entry *e)
+{
+    int64_t at;
+    if (!(e->flags & ENTRY_EXPIRES)) return -1;
+    memcpy(&at, e->rest, 8);
+    return at;
+}
+
+static inline int64_t entry_int(const struct entry *e) /* of ENCODING_INT */
+{
+    int64_t value;
+    memcpy(&value, e->rest + entry_word_offset(e), 8);
+    return value;
+}
+
+static inline void *entry_pointer(const struct entry *e)
+{
+    void *p;
+    ASSERT(!(e->flags & ENTRY_INLINE) && e->encoding != ENCODING_INT);
+    memcpy(&p, e->rest + entry_word_offset(e), 8);
+    return p;
+}
+
+/* The bytes of a string of any encoding; a number is written to *buf. Lives until the entry changes (or as long as buf). */
+static inline struct bytes_view entry_string(const struct entry *e, struct number_text *buf)
+{
+    if (LIKELY(e->flags & ENTRY_INLINE)) {
+        struct bytes_view key = entry_key(e);
+        return bytes_view(key.data + key.len, e->value_len);
+    }
+    if (e->encoding == ENCODING_INT) return bytes_view(buf->text, num_format_i64(buf->text, entry_int(e)));
+    const struct blob *b = entry_pointer(e);
+    return bytes_view(b->data, b->len);
+}
+
+static inline size_t entry_string_len(const struct entry *e)
+{
+    struct number_text buf;
+    return entry_string(e, &buf).len;
+}
+
+/* As OBJECT ENCODING reports it. */
+enum value_encoding entry_encoding(const struct entry *e);
+/* Bytes of the whole key with its value, as MEMORY USAGE answers (the table's share not counted). */
+size_t entry_memory(const struct entry *e, size_t samples);
+
+struct blob *blob_new(struct bytes_view bytes);
+
+#endif

@@ -1,0 +1,153 @@
+/* keyspace.h -- the databases, and the one door through which entries change.
+ *
+ * Reading:  keyspace_find() answers a const entry. A key past its expiry is not there for a reader; what else happens
+ *           to it is told by the expiry mode (a master deletes it and tells the stream, a replica waits for its master).
+ * Writing:  an existing entry becomes writable only through keyspace_find_for_write(), and is created, replaced, deleted, renamed and
+ *           given an expiry only by the calls below. Each of them passes through before_change(), where a running snapshot copies first.
+ *           The caller then says keyspace_changed() when it did change something: that is what WATCH and the change counter see.
+ *           Deleting, expiring and flushing say so themselves.
+ * Entries move: every call that takes or returns `struct entry *` for writing may reallocate it; use the returned one. A pointer is valid
+ * until the next call that changes this key.
+ * Time is given in by keyspace_set_time() once per command or loop turn, so that one command sees one time. */
+#ifndef LOCKSTEP_STORAGE_KEYSPACE_H
+#define LOCKSTEP_STORAGE_KEYSPACE_H
+
+#include "storage/entry.h"
+#include "storage/table.h"
+#include "storage/value.h"
+
+struct keyspace;
+struct lazyfree;
+
+struct db {
+    struct keyspace *keyspace;
+    int id;
+    struct table keys;    /* struct entry, by key; owns them */
+    struct table expires; /* those of them with an expiry; borrowed */
+    uint64_t expire_cursor;
+    int64_t avg_ttl_ms; /* running estimate by the active expiry cycle */
+};
+
+/* A key with its hash, computed once per command (or once per batch, ahead of time). */
+struct keyref {
+    struct bytes_view name;
+    uint64_t hash;
+};
+
+enum expiry_mode {
+    EXPIRY_DELETE, /* a master: whoever finds a key past its time deletes it */
+    EXPIRY_HIDE,   /* a replica's clients, or while writes are paused: it is not shown, but stays */
+    EXPIRY_IGNORE, /* applying the master's stream, or loading: the key is there until a DEL comes */
+};
+
+struct keyspace_hooks { /* what the keyspace tells; any may be NULL */
+    void *ctx;
+    /* A key is about to be deleted because its time has come (EXPIRY_DELETE only). */
+    void (*expired)(void *ctx, struct db *db, struct bytes_view key);
+    /* The value, the expiry or the existence of a key changed. */
+    void (*changed)(void *ctx, struct db *db, struct bytes_view key);
+    /* A key that did not exist was created. */
+    void (*created)(void *ctx, struct db *db, struct bytes_view key, enum value_type type);
+    /* All keys of a database went (db NULL: of all), or two databases were swapped (both are reported). */
+    void (*flushed)(void *ctx, struct db *db);
+    void (*before_change)(void *ctx, struct db *db, struct entry *e); /* a running snapshot's copy */
+};
+
+struct keyspace_stats {
+    uint64_t hits, misses;
+    uint64_t expired_keys; /* lazily and actively */
+    uint64_t changes;      /* successful writes, INFO's rdb_changes_since_last_save counts from here */
+};
+
+struct keyspace {
+    struct value_env env;
+    int db_count;
+    struct db **dbs; /* by id; SWAPDB swaps the pointers' contents, not these */
+    int64_t now_ms;
+    enum expiry_mode expiry_mode;
+    bool lfu;           /* entries carry LFU counters rather than access times */
+    bool freeze_access; /* a forked child shares our pages: reading must not write */
+    uint8_t epoch;
+    struct keyspace_hooks hooks;
+    struct keyspace_stats stats;
+    struct lazyfree *lazyfree; /* NULL: everything is freed in place */
+    unsigned lfu_log_factor, lfu_decay_minutes;
+    struct rng rng;
+};
+
+struct keyspace *keyspace_new(int db_count, const struct encoding_limits *limits, const struct sys *sys);
+/* Another keyspace with the same secret and limits, to load into while this one serves. */
+struct keyspace *keyspace_new_sibling(const struct keyspace *ks);
+void keyspace_free(struct keyspace *ks);
+/* Exchanges all data (not hooks, stats, modes) with a sibling: what a replica does once a new data set is proven good. */
+void keyspace_swap_data(struct keyspace *ks, struct keyspace *sibling);
+static inline void keyspace_set_time(struct keyspace *ks, int64_t now_ms) { ks->now_ms = now_ms; }
+static inline struct db *keyspace_db(struct keyspace *ks, int id) { return ks->dbs[id]; }
+static inline size_t db_count(const struct db *db) { return table_count(&db->keys); }
+size_t keyspace_count(const struct keyspace *ks);
+size_t keyspace_overhead(const struct keyspace *ks); /* bytes of the tables */
+
+static inline struct keyref keyref(const struct db *db, struct bytes_view name)
+{
+    return (struct keyref){.name = name, .hash = value_hash(&db->keyspace->env, name)};
+}
+
+/* --- reading --- */
+enum { FIND_NO_TOUCH = 1 << 0 /* leave access time and LFU counter */, FIND_NO_STATS = 1 << 1 /* no hit or miss */ };
+const struct entry *keyspace_find(struct db *db, struct keyref key, unsigned flags);
+static inline bool keyspace_exists(struct db *db, struct keyref key)
+{
+    return keyspace_find(db, key, FIND_NO_TOUCH | FIND_NO_STATS) != NULL;
+}
+/* Batched look-ups, two phases apart: first the buckets, some work later the entries. */
+static inline void keyspace_prefetch_bucket(const struct db *db, uint64_t hash)
+{
+    table_prefetch_bucket(&db->keys, hash);
+}
+static inline void keyspace_prefetch_entry(const struct db *db, uint64_t hash)
+{
+    table_prefetch_entries(&db->keys, hash);
+}
+bool entry_is_expired(const struct keyspace *ks, const struct entry *e); /* by the clock, whatever the mode */
+const struct entry *keyspace_random(struct db *db); /* NULL if empty; expired ones are skipped (or deleted) */
+/* SCAN over keys, expired ones included: the caller looks each up. fn must not change the database. */
+uint64_t keyspace_scan(struct db *db, uint64_t cursor, void (*fn)(void *ctx, const struct entry *e), void *ctx);
+/* Access, for OBJECT IDLETIME and FREQ. */
+uint64_t entry_idle_seconds(const struct keyspace *ks, const struct entry *e);
+unsigned entry_lfu_counter(const struct keyspace *ks, const struct entry *e); /* decayed */
+
+/* --- the door --- */
+struct entry *keyspace_find_for_write(struct db *db, struct keyref key); /* expired keys are deleted or hidden first */
+void keyspace_changed(struct db *db, struct keyref key, uint64_t changes);
+
+enum put_flags { PUT_KEEP_EXPIRY = 1 << 0, PUT_NO_INT = 1 << 1 /* keep it as text even if it is a number */ };
+/* Create or replace, whatever was there. Without PUT_KEEP_EXPIRY the key has none afterwards. */
+struct entry *keyspace_put_string(struct db *db, struct keyref key, struct bytes_view value, unsigned flags);
+struct entry *keyspace_put_blob(struct db *db, struct keyref key, struct blob *taken, unsigned flags);
+struct entry *keyspace_put_int(struct db *db, struct keyref key, int64_t value, unsigned flags);
+struct entry *keyspace_put_value(struct db *db, struct keyref key, enum value_type type, void *taken, unsigned flags);
+
+/* Change the string of an entry got for writing; the expiry stays. */
+struct entry *keyspace_update_int(struct db *db, struct keyref key, struct entry *e, int64_t value);
+struct entry *keyspace_update_string(struct db *db, struct keyref key, struct entry *e, struct bytes_view value);
+/* Makes the string `len` bytes long (zero-filled behind its old end), changeable in place and reported as raw; *data is where it lies. */
+struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct entry *e, size_t len, char **data);
+
+bool keyspace_delete(struct db *db, struct keyref key, bool lazy); /* false: it was not there */
+/* Takes the value out (collections only) and deletes the key: the caller owns the value. */
+void *keyspace_take_value(struct db *db, struct keyref key, struct entry *e);
+struct entry *keyspace_set_expiry(struct db *db, struct keyref key, struct entry *e, int64_t at_ms);
+struct entry *keyspace_clear_expiry(struct db *db, struct keyref key, struct entry *e);
+void keyspace_set_access(struct keyspace *ks, struct entry *e, int64_t idle_seconds, int lfu_freq); /* -1: leave */
+/* Moves the entry under a new name and/or to another database, expiry included; what is there is deleted. */
+struct entry *keyspace_rename(struct db *from, struct keyref key, struct db *to, struct keyref new_key);
+/* Deep copy with the expiry. What is there is deleted. */
+struct entry *keyspace_copy(struct db *from, const struct entry *e, struct db *to, struct keyref new_key);
+/* Empties one database (NULL: all). How many keys went. */
+size_t keyspace_flush(struct keyspace *ks, struct db *db, bool lazy);
+void keyspace_swap_dbs(struct keyspace *ks, int first, int second);
+/* Deletes a key that is past its time: tells `expired` first. For the active cycle and for eviction of expired keys. */
+void keyspace_delete_expired(struct db *db, const struct entry *e);
+void keyspace_check(struct keyspace *ks);
+
+#endif
