@@ -12,7 +12,8 @@
 #include <jemalloc/jemalloc.h>
 #else
 #include <malloc.h>
-#include <sanitizer/allocator_interface.h>
+/* As in sanitizer/allocator_interface.h, which gcc does not ship. */
+size_t __sanitizer_get_current_allocated_bytes(void);
 #endif
 
 static _Noreturn void out_of_memory(size_t size)
