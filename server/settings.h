@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "replication/repl_settings.h"
 #include "storage/limits.h"
 
 enum {
@@ -77,11 +78,6 @@ struct settings_process {
 
 /* A class of clients that shares an output limit. The order is that of CONFIG GET client-output-buffer-limit. */
 enum client_limit_class { CLIENT_LIMIT_NORMAL = 0, CLIENT_LIMIT_REPLICA, CLIENT_LIMIT_PUBSUB, CLIENT_LIMIT_CLASSES };
-struct output_limit {
-    uint64_t hard_bytes; /* 0: none */
-    uint64_t soft_bytes; /* 0: none */
-    int64_t soft_seconds;
-};
 
 struct settings_clients {
     unsigned maxclients; /* the process may lower it to what RLIMIT_NOFILE allows */
@@ -174,36 +170,6 @@ struct settings_persistence {
     bool aof_timestamp_enabled;
     bool aof_rewrite_incremental_fsync;
     bool aof_disable_auto_gc;
-};
-
-enum settings_diskless_load { DISKLESS_LOAD_DISABLED = 0, DISKLESS_LOAD_WHEN_EMPTY, DISKLESS_LOAD_SWAPDB };
-enum settings_propagation_error { PROPAGATION_IGNORE = 0, PROPAGATION_PANIC, PROPAGATION_PANIC_ON_REPLICAS };
-
-struct settings_replication {
-    char *master_host; /* or NULL: a master. Kept current by config_note_master() when a command changes it */
-    int master_port;
-    char *masteruser; /* or NULL */
-    char *masterauth; /* or NULL */
-    bool replica_serve_stale_data;
-    bool replica_read_only;
-    bool replica_lazy_flush;
-    bool replica_ignore_disk_write_errors;
-    bool replica_announced;
-    char *replica_announce_ip; /* or NULL */
-    int replica_announce_port; /* 0: the port */
-    int replica_priority;
-    bool repl_diskless_sync;
-    int repl_diskless_sync_delay_s;
-    int repl_diskless_sync_max_replicas;
-    int repl_diskless_load; /* enum settings_diskless_load */
-    int repl_ping_replica_period_s;
-    int repl_timeout_s;
-    bool repl_disable_tcp_nodelay;
-    int64_t repl_backlog_size;
-    int64_t repl_backlog_ttl_s; /* 0: kept for ever */
-    int min_replicas_to_write;
-    int min_replicas_max_lag_s;
-    int propagation_error_behavior; /* enum settings_propagation_error */
 };
 
 struct settings_latency {
@@ -315,7 +281,7 @@ struct settings {
     struct settings_security security;
     struct settings_memory memory;
     struct settings_persistence persistence;
-    struct settings_replication replication;
+    struct repl_settings replication;
     struct settings_latency latency;
     struct settings_misc misc;
     struct settings_tls tls;

@@ -1,0 +1,49 @@
+/* repl_settings.h -- the directives that replication reads, as plain fields named after them. The configuration writes them. */
+#ifndef LOCKSTEP_REPLICATION_REPL_SETTINGS_H
+#define LOCKSTEP_REPLICATION_REPL_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/base/bytes.h"
+
+/* What a connection may have waiting to be sent before it is closed. */
+struct output_limit {
+    uint64_t hard_bytes; /* 0: none */
+    uint64_t soft_bytes; /* 0: none */
+    int64_t soft_seconds;
+};
+
+enum repl_diskless_load { DISKLESS_LOAD_DISABLED = 0, DISKLESS_LOAD_WHEN_EMPTY, DISKLESS_LOAD_SWAPDB };
+enum repl_propagation_error { PROPAGATION_IGNORE = 0, PROPAGATION_PANIC, PROPAGATION_PANIC_ON_REPLICAS };
+
+struct repl_settings {
+    char *master_host; /* or NULL: a master. Kept current by config_note_master() when a command changes it */
+    int master_port;
+    char *masteruser; /* or NULL */
+    char *masterauth; /* or NULL */
+    bool replica_serve_stale_data;
+    bool replica_read_only;
+    bool replica_lazy_flush;
+    bool replica_ignore_disk_write_errors;
+    bool replica_announced;
+    char *replica_announce_ip; /* or NULL */
+    int replica_announce_port; /* 0: the port */
+    int replica_priority;
+    bool repl_diskless_sync;
+    int repl_diskless_sync_delay_s;
+    int repl_diskless_sync_max_replicas;
+    int repl_diskless_load; /* enum repl_diskless_load */
+    int repl_ping_replica_period_s;
+    int repl_timeout_s;
+    bool repl_disable_tcp_nodelay;
+    int64_t repl_backlog_size;
+    int64_t repl_backlog_ttl_s; /* 0: kept for ever */
+    int min_replicas_to_write;
+    int min_replicas_max_lag_s;
+    int propagation_error_behavior; /* enum repl_propagation_error */
+    const struct output_limit *replica_output_limit; /* client-output-buffer-limit replica; NULL: none */
+    const char *bind_source_addr;                    /* or NULL */
+};
+
+#endif

@@ -1,0 +1,97 @@
+/* client.h -- one connection that sends commands, and what it has told us about itself.
+ *
+ * A client is made for an accepted connection, or without one ("fake") to apply a master's stream. It is never freed in the middle of
+ * anything: client_close_later() marks it, takes it out of events, and the loop turn's end frees it (clients.c). Code that walks clients may
+ * therefore mark any of them. The fields are open since the dispatcher and many commands read them; each group names who writes it. */
+#ifndef LOCKSTEP_SERVER_CLIENT_H
+#define LOCKSTEP_SERVER_CLIENT_H
+
+#include "server/net/conn.h"
+#include "server/net/outbuf.h"
+#include "server/net/reply.h"
+#include "server/net/resp_reader.h"
+#include "server/settings.h"
+#include "storage/keyspace.h"
+
+struct server;
+struct command;
+struct replica;
+struct multi;         /* MULTI's queue and WATCH's keys: server/multi.c */
+struct subscriptions; /* channels and patterns: server/pubsub.c */
+struct user;
+
+enum client_flag {
+    CLIENT_MASTER = 1 << 0,            /* fake: the commands of our master's stream */
+    CLIENT_AUTHENTICATED = 1 << 1,     /* or no password is set */
+    CLIENT_CLOSE_AFTER_REPLY = 1 << 2, /* nothing more is read; closed once all is sent */
+    CLIENT_CLOSING = 1 << 3,           /* on the list of clients to be freed */
+    CLIENT_IN_MULTI = 1 << 4,
+    CLIENT_MULTI_FAILED = 1 << 5, /* a queued command had an error: EXEC aborts */
+    CLIENT_WATCH_BROKEN = 1 << 6, /* a watched key changed: EXEC answers null */
+    CLIENT_BLOCKED = 1 << 7,      /* no command of it is run; see blocking.h */
+    CLIENT_REPLY_OFF = 1 << 8,
+    CLIENT_REPLY_SKIP_NEXT = 1 << 9,
+    CLIENT_REPLY_SKIP = 1 << 10,
+    CLIENT_NO_EVICT = 1 << 11,
+    CLIENT_NO_TOUCH = 1 << 12,
+    CLIENT_READY = 1 << 13,         /* has input waiting: is on the ready list */
+    CLIENT_WANTS_FLUSH = 1 << 14,   /* has output waiting: is on the flush list */
+    CLIENT_MONITOR = 1 << 15,
+    CLIENT_EXECUTING_MULTI = 1 << 16, /* inside EXEC */
+    CLIENT_REPLICA = 1 << 17,         /* sent PSYNC or SYNC: `replica` is attached and owns the output */
+    CLIENT_READONLY = 1 << 18,
+    CLIENT_UNIX = 1 << 19,
+    CLIENT_PUSHING = 1 << 20, /* a push message is being written: muted replies do not apply */
+    CLIENT_KILLED = 1 << 21,  /* by CLIENT KILL from itself: closed after the reply */
+};
+
+struct client {
+    struct server *server;
+    struct conn *conn; /* NULL: fake */
+    struct resp_reader reader;
+    struct outbuf out;
+    struct reply reply; /* encoder onto `out`, with the protocol version */
+    struct db *db;
+    uint32_t flags;      /* enum client_flag */
+    uint64_t id;         /* never reused */
+    struct client *prev, *next; /* all clients of the server */
+    struct client *ready_next, *flush_next, *free_next;
+
+    /* what it told us, and what CLIENT LIST shows */
+    char *name;    /* or NULL */
+    char *lib_name, *lib_ver;
+    char *user_name; /* "default" */
+    char peer[80], local[80];
+    int64_t created_ms, last_active_ms; /* wall clock */
+    const struct command *last_command;
+    uint64_t commands, net_in, net_out;
+    int64_t soft_limit_since_ms; /* output above the soft limit since then; 0: it is not */
+
+    struct multi *multi;                 /* NULL until MULTI or WATCH */
+    struct subscriptions *subscriptions; /* NULL until SUBSCRIBE */
+    struct replica *replica;             /* NULL until REPLCONF, PSYNC or SYNC */
+    struct blocked *blocked;             /* while CLIENT_BLOCKED */
+    uint64_t write_offset;               /* stream offset after its last write: what WAIT waits for */
+};
+
+static inline bool client_has(const struct client *c, uint32_t flag) { return (c->flags & flag) != 0; }
+
+struct client *client_new(struct server *s, struct conn *conn); /* conn NULL: a fake one */
+/* Marks it; what it has queued is dropped. Freed at the end of the loop turn. */
+void client_close_later(struct client *c);
+void client_close_after_reply(struct client *c); /* first sends what is queued */
+/* Back to the state of a fresh connection, as RESET does. */
+void client_reset(struct client *c);
+/* Whatever wrote to c->reply outside of the client's own command (push messages, unblocking) says so. */
+void client_wants_flush(struct client *c);
+/* It has unprocessed input (after unblocking, or at the end of a pause). */
+void client_make_ready(struct client *c);
+enum client_limit_class client_limit_class(const struct client *c);
+size_t client_memory(const struct client *c);
+size_t client_output_memory(const struct client *c);
+/* One line of CLIENT LIST, without the newline. */
+void client_describe(const struct client *c, struct bytes_buf *out);
+struct client *client_by_id(struct server *s, uint64_t id);
+bool client_set_name(struct client *c, struct bytes_view name); /* false: it holds characters that CLIENT LIST cannot show */
+
+#endif
