@@ -1,4 +1,5 @@
-/* repl_settings.h -- the directives that replication reads, as plain fields named after them. The configuration writes them. */
+/* repl_settings.h -- the directives that replication reads, as plain fields named after them. The configuration writes
+ * them. */
 #ifndef LOCKSTEP_REPLICATION_REPL_SETTINGS_H
 #define LOCKSTEP_REPLICATION_REPL_SETTINGS_H
 
@@ -41,7 +42,7 @@ struct repl_settings {
     int64_t repl_backlog_ttl_s; /* 0: kept for ever */
     int min_replicas_to_write;
     int min_replicas_max_lag_s;
-    int propagation_error_behavior; /* enum repl_propagation_error */
+    int propagation_error_behavior;                  /* enum repl_propagation_error */
     const struct output_limit *replica_output_limit; /* client-output-buffer-limit replica; NULL: none */
     const char *bind_source_addr;                    /* or NULL */
 };

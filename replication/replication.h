@@ -3,11 +3,13 @@
  *      dispatcher --repl_feed()--> stream --> backlog (shared blocks) --> replicas (a position in it each)
  *      master --link--> host.apply_stream() --applied bytes--> the same stream, byte for byte
  *
- * The server calls down into this header; the way back is struct repl_host, filled in at start-up (with fakes in unit tests).
+ * The server calls down into this header; the way back is struct repl_host, filled in at start-up (with fakes in unit
+ * tests).
  *
- * Invariants: the offset counts bytes of the stream and advances only here, and only by whole units (a command, a whole MULTI..EXEC)
- *             that have been applied; a replica is a position in that stream; a chained replica hands on the very bytes it received.
- * Ownership:  the connection of a client that becomes a replica stays the server's to close; replication writes to it from then on. */
+ * Invariants: the offset counts bytes of the stream and advances only here, and only by whole units (a command, a whole
+ * MULTI..EXEC) that have been applied; a replica is a position in that stream; a chained replica hands on the very
+ * bytes it received. Ownership:  the connection of a client that becomes a replica stays the server's to close;
+ * replication writes to it from then on. */
 #ifndef LOCKSTEP_REPLICATION_REPLICATION_H
 #define LOCKSTEP_REPLICATION_REPLICATION_H
 
@@ -41,29 +43,35 @@ enum repl_snapshot_target { REPL_SNAPSHOT_FILE, REPL_SNAPSHOT_PIPE };
 struct repl_host { /* all that replication may ask of the process around it */
     void *ctx;
     /* --- following a master --- */
-    /* `in` starts at the first byte not yet applied; bytes seen in an earlier call are there again (the host remembers how far it
-     * has parsed). *consumed = bytes that are now wholly applied: whole commands, whole transactions. 0, or -EPROTO. */
+    /* `in` starts at the first byte not yet applied; bytes seen in an earlier call are there again (the host remembers
+     * how far it has parsed). *consumed = bytes that are now wholly applied: whole commands, whole transactions. 0, or
+     * -EPROTO. */
     int (*apply_stream)(void *ctx, struct bytes_view in, size_t *consumed);
-    /* Forget everything about the current stream (parser, queued MULTI) and select this database for the next (-1: 0). */
+    /* Forget everything about the current stream (parser, queued MULTI) and select this database for the next (-1: 0).
+     */
     void (*reset_stream)(void *ctx, int db);
-    /* Loading a data set from the master: begin, feed any split of bytes, end. `feed` answers 1 when the file is complete, 0 for more, or
-     * a negative code with *error set (static or owned by the host until the next call). end(commit=false) drops what was loaded; for
-     * REPL_LOAD_SWAP the old data set is then still there. position->db is what the file says of the selected database. */
+    /* Loading a data set from the master: begin, feed any split of bytes, end. `feed` answers 1 when the file is
+     * complete, 0 for more, or a negative code with *error set (static or owned by the host until the next call).
+     * end(commit=false) drops what was loaded; for REPL_LOAD_SWAP the old data set is then still there. position->db is
+     * what the file says of the selected database. */
     int (*load_begin)(void *ctx, enum repl_load_kind kind, bool empty_async);
     int (*load_feed)(void *ctx, struct bytes_view in, size_t *consumed, const char **error);
     int (*load_end)(void *ctx, bool commit, struct repl_position *position);
     bool (*dataset_is_empty)(void *ctx);
-    /* Connected/disconnected/changed role: INFO, log role letter, expiry mode, clients blocked for writes, CONFIG's view of replicaof. */
+    /* Connected/disconnected/changed role: INFO, log role letter, expiry mode, clients blocked for writes, CONFIG's
+     * view of replicaof. */
     void (*role_changed)(void *ctx, enum repl_role role);
     /* --- serving replicas --- */
-    /* Starts a child that writes an RDB of this very moment to dbfilename or to a pipe. *pipe_fd (for PIPE) is the read end, then owned by
-     * replication. -EBUSY when another child runs: host calls repl_child_ended() when there is room. The result of ours comes through
-     * repl_snapshot_done(). `eof_mark` (PIPE, or NULL) is 40 bytes; the framing "$EOF:" is written by replication, not by the child. */
+    /* Starts a child that writes an RDB of this very moment to dbfilename or to a pipe. *pipe_fd (for PIPE) is the read
+     * end, then owned by replication. -EBUSY when another child runs: host calls repl_child_ended() when there is room.
+     * The result of ours comes through repl_snapshot_done(). `eof_mark` (PIPE, or NULL) is 40 bytes; the framing
+     * "$EOF:" is written by replication, not by the child. */
     int (*snapshot_start)(void *ctx, enum repl_snapshot_target target, const struct repl_position *at, int *pipe_fd);
     void (*snapshot_cancel)(void *ctx);
-    void (*disconnect_replica)(void *ctx, void *client, const char *why); /* schedules the close; repl_replica_gone() follows */
-    void (*acks_changed)(void *ctx);                                      /* some replica acknowledged more: WAIT */
-    bool (*writes_paused)(void *ctx);                                     /* CLIENT PAUSE or hand-over: no PINGs into the stream */
+    void (*disconnect_replica)(void *ctx, void *client,
+                               const char *why); /* schedules the close; repl_replica_gone() follows */
+    void (*acks_changed)(void *ctx);             /* some replica acknowledged more: WAIT */
+    bool (*writes_paused)(void *ctx);            /* CLIENT PAUSE or hand-over: no PINGs into the stream */
     int (*listening_port)(void *ctx);
     const char *(*rdb_path)(void *ctx); /* dbfilename in dir */
     bool (*is_loading)(void *ctx);
@@ -76,7 +84,8 @@ void repl_free(struct repl *r);
 /* --- the stream --- */
 /* False while nobody could ever read it (no replica, no backlog): the dispatcher then skips repl_feed(). */
 bool repl_stream_wanted(const struct repl *r);
-/* One whole unit of effects, RESP commands, in database `db` (a SELECT is put before them when the stream stands elsewhere). Master only. */
+/* One whole unit of effects, RESP commands, in database `db` (a SELECT is put before them when the stream stands
+ * elsewhere). Master only. */
 void repl_feed(struct repl *r, int db, struct bytes_view unit);
 uint64_t repl_offset(const struct repl *r);
 /* Called once per loop turn after commands ran: sends what is pending to every replica that is online. */
@@ -88,8 +97,9 @@ void repl_position(const struct repl *r, struct repl_position *at); /* for SAVE/
 void repl_restore_position(struct repl *r, const struct repl_position *at);
 
 /* --- following --- */
-int repl_follow(struct repl *r, const char *host, int port); /* REPLICAOF host port: drops the present link, keeps history */
-void repl_promote(struct repl *r);                           /* REPLICAOF NO ONE */
+int repl_follow(struct repl *r, const char *host,
+                int port);         /* REPLICAOF host port: drops the present link, keeps history */
+void repl_promote(struct repl *r); /* REPLICAOF NO ONE */
 enum repl_role repl_role(const struct repl *r);
 bool repl_link_up(const struct repl *r);
 bool repl_is_master_host(const struct repl *r, const char *host, int port);
@@ -99,16 +109,20 @@ void repl_settings_changed(struct repl *r); /* backlog size, ttl, timeouts... we
 struct replica *repl_replica_new(struct repl *r, struct conn *conn, void *client, const char *peer_ip);
 void repl_replica_gone(struct replica *rp);     /* the client is being freed; also for one that never sent PSYNC */
 void repl_replica_writable(struct replica *rp); /* the connection can take more, once repl_replica_is_attached() */
-bool repl_replica_is_attached(const struct replica *rp); /* after PSYNC/SYNC: only replication writes to the connection */
+bool repl_replica_is_attached(
+    const struct replica *rp); /* after PSYNC/SYNC: only replication writes to the connection */
 /* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer. */
 int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_view value, const char **error);
-/* PSYNC id offset, or SYNC (id NULL). Everything that is to be answered is written here. -code with *error if it is refused. */
-int repl_replica_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover, const char **error);
-void repl_snapshot_done(struct repl *r, bool ok, const char *error); /* the child that snapshot_start() began has ended */
-void repl_child_ended(struct repl *r);                               /* some other child ended: waiting replicas may start now */
+/* PSYNC id offset, or SYNC (id NULL). Everything that is to be answered is written here. -code with *error if it is
+ * refused. */
+int repl_replica_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
+                       const char **error);
+void repl_snapshot_done(struct repl *r, bool ok,
+                        const char *error); /* the child that snapshot_start() began has ended */
+void repl_child_ended(struct repl *r);      /* some other child ended: waiting replicas may start now */
 
 size_t repl_replica_count(const struct repl *r);
-size_t repl_good_replica_count(const struct repl *r); /* online with lag <= min-replicas-max-lag */
+size_t repl_good_replica_count(const struct repl *r);           /* online with lag <= min-replicas-max-lag */
 size_t repl_acked_count(const struct repl *r, uint64_t offset); /* replicas that acknowledged at least this */
 void repl_request_acks(struct repl *r);                         /* REPLCONF GETACK * into the stream */
 /* Shutdown: are all online replicas at our offset? Logs laggards if asked. */

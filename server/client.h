@@ -1,8 +1,9 @@
 /* client.h -- one connection that sends commands, and what it has told us about itself.
  *
- * A client is made for an accepted connection, or without one ("fake") to apply a master's stream. It is never freed in the middle of
- * anything: client_close_later() marks it, takes it out of events, and the loop turn's end frees it (clients.c). Code that walks clients may
- * therefore mark any of them. The fields are open since the dispatcher and many commands read them; each group names who writes it. */
+ * A client is made for an accepted connection, or without one ("fake") to apply a master's stream. It is never freed in
+ * the middle of anything: client_close_later() marks it, takes it out of events, and the loop turn's end frees it
+ * (clients.c). Code that walks clients may therefore mark any of them. The fields are open since the dispatcher and
+ * many commands read them; each group names who writes it. */
 #ifndef LOCKSTEP_SERVER_CLIENT_H
 #define LOCKSTEP_SERVER_CLIENT_H
 
@@ -34,8 +35,8 @@ enum client_flag {
     CLIENT_REPLY_SKIP = 1 << 10,
     CLIENT_NO_EVICT = 1 << 11,
     CLIENT_NO_TOUCH = 1 << 12,
-    CLIENT_READY = 1 << 13,         /* has input waiting: is on the ready list */
-    CLIENT_WANTS_FLUSH = 1 << 14,   /* has output waiting: is on the flush list */
+    CLIENT_READY = 1 << 13,       /* has input waiting: is on the ready list */
+    CLIENT_WANTS_FLUSH = 1 << 14, /* has output waiting: is on the flush list */
     CLIENT_MONITOR = 1 << 15,
     CLIENT_EXECUTING_MULTI = 1 << 16, /* inside EXEC */
     CLIENT_REPLICA = 1 << 17,         /* sent PSYNC or SYNC: `replica` is attached and owns the output */
@@ -52,13 +53,13 @@ struct client {
     struct outbuf out;
     struct reply reply; /* encoder onto `out`, with the protocol version */
     struct db *db;
-    uint32_t flags;      /* enum client_flag */
-    uint64_t id;         /* never reused */
+    uint32_t flags;             /* enum client_flag */
+    uint64_t id;                /* never reused */
     struct client *prev, *next; /* all clients of the server */
     struct client *ready_next, *flush_next, *free_next;
 
     /* what it told us, and what CLIENT LIST shows */
-    char *name;    /* or NULL */
+    char *name; /* or NULL */
     char *lib_name, *lib_ver;
     char *user_name; /* "default" */
     char peer[80], local[80];
@@ -74,7 +75,10 @@ struct client {
     uint64_t write_offset;               /* stream offset after its last write: what WAIT waits for */
 };
 
-static inline bool client_has(const struct client *c, uint32_t flag) { return (c->flags & flag) != 0; }
+static inline bool client_has(const struct client *c, uint32_t flag)
+{
+    return (c->flags & flag) != 0;
+}
 
 struct client *client_new(struct server *s, struct conn *conn); /* conn NULL: a fake one */
 /* Marks it; what it has queued is dropped. Freed at the end of the loop turn. */
@@ -92,6 +96,7 @@ size_t client_output_memory(const struct client *c);
 /* One line of CLIENT LIST, without the newline. */
 void client_describe(const struct client *c, struct bytes_buf *out);
 struct client *client_by_id(struct server *s, uint64_t id);
-bool client_set_name(struct client *c, struct bytes_view name); /* false: it holds characters that CLIENT LIST cannot show */
+bool client_set_name(struct client *c,
+                     struct bytes_view name); /* false: it holds characters that CLIENT LIST cannot show */
 
 #endif

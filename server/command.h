@@ -7,10 +7,10 @@
  *         reply_int(ctx->reply, e == NULL ? 0 : (int64_t)entry_string_len(e));
  *     }
  *
- * Life of a write: the handler gets the entry through ctx_write(), changes it, and says ctx_changed() (WATCH, change counter, keyspace
- * event). The dispatcher sees that something changed and puts the command, verbatim, into the stream, unless the handler said
- * otherwise with ctx_replicate_as() / ctx_replicate_none(). What a unit puts there is collected and emitted once, at its end.
- * Views of arguments live until the handler returns. */
+ * Life of a write: the handler gets the entry through ctx_write(), changes it, and says ctx_changed() (WATCH, change
+ * counter, keyspace event). The dispatcher sees that something changed and puts the command, verbatim, into the stream,
+ * unless the handler said otherwise with ctx_replicate_as() / ctx_replicate_none(). What a unit puts there is collected
+ * and emitted once, at its end. Views of arguments live until the handler returns. */
 #ifndef LOCKSTEP_SERVER_COMMAND_H
 #define LOCKSTEP_SERVER_COMMAND_H
 
@@ -27,21 +27,21 @@ struct server;
 struct cmd_ctx;
 
 enum command_flag {
-    CMD_WRITE = 1 << 0,       /* may change the data set: goes into the stream when it did; refused on a read-only replica */
+    CMD_WRITE = 1 << 0, /* may change the data set: goes into the stream when it did; refused on a read-only replica */
     CMD_READONLY = 1 << 1,
-    CMD_DENYOOM = 1 << 2,     /* refused when memory is over maxmemory */
+    CMD_DENYOOM = 1 << 2, /* refused when memory is over maxmemory */
     CMD_ADMIN = 1 << 3,
     CMD_PUBSUB = 1 << 4,
     CMD_NOSCRIPT = 1 << 5,
     CMD_BLOCKING = 1 << 6,
-    CMD_LOADING = 1 << 7,     /* allowed while a data set is loaded */
-    CMD_STALE = 1 << 8,       /* allowed on a replica whose link is down and replica-serve-stale-data is no */
+    CMD_LOADING = 1 << 7, /* allowed while a data set is loaded */
+    CMD_STALE = 1 << 8,   /* allowed on a replica whose link is down and replica-serve-stale-data is no */
     CMD_SKIP_MONITOR = 1 << 9,
     CMD_SKIP_SLOWLOG = 1 << 10,
     CMD_FAST = 1 << 11,
-    CMD_NO_AUTH = 1 << 12,    /* allowed before AUTH */
+    CMD_NO_AUTH = 1 << 12,       /* allowed before AUTH */
     CMD_MAY_REPLICATE = 1 << 13, /* not a write, but may put something into the stream (PUBLISH) */
-    CMD_NO_MULTI = 1 << 14,   /* refused inside MULTI */
+    CMD_NO_MULTI = 1 << 14,      /* refused inside MULTI */
     CMD_MOVABLE_KEYS = 1 << 15,
     CMD_ALLOW_BUSY = 1 << 16,
     CMD_PROTECTED = 1 << 17,  /* needs enable-debug-command or the like */
@@ -50,55 +50,92 @@ enum command_flag {
 };
 
 enum acl_category { /* as COMMAND INFO and ACL name them */
-    ACL_KEYSPACE = 1 << 0, ACL_READ = 1 << 1, ACL_WRITE = 1 << 2, ACL_SET = 1 << 3, ACL_SORTEDSET = 1 << 4, ACL_LIST = 1 << 5,
-    ACL_HASH = 1 << 6, ACL_STRING = 1 << 7, ACL_BITMAP = 1 << 8, ACL_HYPERLOGLOG = 1 << 9, ACL_GEO = 1 << 10, ACL_STREAM = 1 << 11,
-    ACL_PUBSUB = 1 << 12, ACL_ADMIN = 1 << 13, ACL_FAST = 1 << 14, ACL_SLOW = 1 << 15, ACL_BLOCKING = 1 << 16,
-    ACL_DANGEROUS = 1 << 17, ACL_CONNECTION = 1 << 18, ACL_TRANSACTION = 1 << 19, ACL_SCRIPTING = 1 << 20,
+                    ACL_KEYSPACE = 1 << 0,
+                    ACL_READ = 1 << 1,
+                    ACL_WRITE = 1 << 2,
+                    ACL_SET = 1 << 3,
+                    ACL_SORTEDSET = 1 << 4,
+                    ACL_LIST = 1 << 5,
+                    ACL_HASH = 1 << 6,
+                    ACL_STRING = 1 << 7,
+                    ACL_BITMAP = 1 << 8,
+                    ACL_HYPERLOGLOG = 1 << 9,
+                    ACL_GEO = 1 << 10,
+                    ACL_STREAM = 1 << 11,
+                    ACL_PUBSUB = 1 << 12,
+                    ACL_ADMIN = 1 << 13,
+                    ACL_FAST = 1 << 14,
+                    ACL_SLOW = 1 << 15,
+                    ACL_BLOCKING = 1 << 16,
+                    ACL_DANGEROUS = 1 << 17,
+                    ACL_CONNECTION = 1 << 18,
+                    ACL_TRANSACTION = 1 << 19,
+                    ACL_SCRIPTING = 1 << 20,
 };
 
 /* How a command's keys are found and what it does to them (COMMAND INFO's key specs, 7.x). */
 enum key_spec_flag {
-    KEY_RO = 1 << 0, KEY_RW = 1 << 1, KEY_OW = 1 << 2, KEY_RM = 1 << 3, KEY_ACCESS = 1 << 4, KEY_UPDATE = 1 << 5,
-    KEY_INSERT = 1 << 6, KEY_DELETE = 1 << 7, KEY_NOT_KEY = 1 << 8, KEY_INCOMPLETE = 1 << 9, KEY_VARIABLE_FLAGS = 1 << 10,
+    KEY_RO = 1 << 0,
+    KEY_RW = 1 << 1,
+    KEY_OW = 1 << 2,
+    KEY_RM = 1 << 3,
+    KEY_ACCESS = 1 << 4,
+    KEY_UPDATE = 1 << 5,
+    KEY_INSERT = 1 << 6,
+    KEY_DELETE = 1 << 7,
+    KEY_NOT_KEY = 1 << 8,
+    KEY_INCOMPLETE = 1 << 9,
+    KEY_VARIABLE_FLAGS = 1 << 10,
 };
 enum key_begin { KEY_BEGIN_NONE = 0, KEY_BEGIN_INDEX, KEY_BEGIN_KEYWORD };
 enum key_find { KEY_FIND_RANGE = 0, KEY_FIND_KEYNUM };
 struct key_spec {
     unsigned flags; /* enum key_spec_flag */
     enum key_begin begin;
-    int begin_at;             /* INDEX: argument; KEYWORD: where the search starts (negative: from the end, backwards) */
+    int begin_at; /* INDEX: argument; KEYWORD: where the search starts (negative: from the end, backwards) */
     const char *begin_keyword;
     enum key_find find;
     int last, step, limit;    /* RANGE: last key relative to begin (-1: the last argument), step, limit */
     int keynum_at, first_key; /* KEYNUM: relative to begin: argument with the count, first key; step as above */
 };
 /* The usual shapes: one key; first to last every `step`; a count and as many keys. */
-#define KEY_AT(at, fl)               { .flags = (fl), .begin = KEY_BEGIN_INDEX, .begin_at = (at), .step = 1 }
-#define KEY_RANGE(at, last_, st, fl) { .flags = (fl), .begin = KEY_BEGIN_INDEX, .begin_at = (at), .last = (last_), .step = (st) }
-#define KEY_NUM(at, fl) \
-    { .flags = (fl), .begin = KEY_BEGIN_INDEX, .begin_at = (at), .find = KEY_FIND_KEYNUM, .keynum_at = 0, .first_key = 1, .step = 1 }
+#define KEY_AT(at, fl)                                                                                                 \
+    {                                                                                                                  \
+        .flags = (fl), .begin = KEY_BEGIN_INDEX, .begin_at = (at), .step = 1                                           \
+    }
+#define KEY_RANGE(at, last_, st, fl)                                                                                   \
+    {                                                                                                                  \
+        .flags = (fl), .begin = KEY_BEGIN_INDEX, .begin_at = (at), .last = (last_), .step = (st)                       \
+    }
+#define KEY_NUM(at, fl)                                                                                                \
+    {                                                                                                                  \
+        .flags = (fl), .begin = KEY_BEGIN_INDEX, .begin_at = (at), .find = KEY_FIND_KEYNUM, .keynum_at = 0,            \
+        .first_key = 1, .step = 1                                                                                      \
+    }
 
 enum { COMMAND_KEY_SPECS_MAX = 4 };
 
 struct command {
     const char *name; /* lower case; of a subcommand: without its container */
     void (*run)(struct cmd_ctx *ctx);
-    int arity;                 /* exact count with the name, or minus the least */
-    unsigned flags;            /* enum command_flag */
-    unsigned acl;              /* enum acl_category; READ, WRITE, FAST/SLOW, ADMIN+DANGEROUS, PUBSUB, BLOCKING follow from flags */
+    int arity;      /* exact count with the name, or minus the least */
+    unsigned flags; /* enum command_flag */
+    unsigned acl;   /* enum acl_category; READ, WRITE, FAST/SLOW, ADMIN+DANGEROUS, PUBSUB, BLOCKING follow from flags */
     struct key_spec keys[COMMAND_KEY_SPECS_MAX];
     const struct command *subcommands; /* ends with a row without a name */
-    const char *group;      /* "string", "generic", ... for COMMAND DOCS */
+    const char *group;                 /* "string", "generic", ... for COMMAND DOCS */
     const char *since;
     const char *complexity;
-    const char *summary;    /* our own words */
-    const char *const *tips; /* COMMAND INFO's tips, NULL-ended, or NULL */
+    const char *summary;                        /* our own words */
+    const char *const *tips;                    /* COMMAND INFO's tips, NULL-ended, or NULL */
     const char *deprecated_since, *replaced_by; /* or NULL */
 };
 
-/* Rows by file: each server/commands/<group>.c defines one table that ends with a row without a name; they are listed in
- * server/command_table.c. */
-struct command_stats { uint64_t calls, ns, rejected, failed; };
+/* Rows by file: each server/commands/<group>.c defines one table that ends with a row without a name; they are listed
+ * in server/command_table.c. */
+struct command_stats {
+    uint64_t calls, ns, rejected, failed;
+};
 
 struct cmd_ctx {
     struct server *server;
@@ -110,10 +147,10 @@ struct cmd_ctx {
     const struct command *command; /* the subcommand's row, where there is one */
     int argc;
     const struct bytes_view *argv;
-    uint64_t first_key_hash; /* of argv[first_key_arg], computed ahead for the batch */
-    int first_key_arg;       /* 0: not computed */
+    uint64_t first_key_hash;      /* of argv[first_key_arg], computed ahead for the batch */
+    int first_key_arg;            /* 0: not computed */
     struct resp_request *request; /* for ctx_take_blob(); NULL inside EXEC */
-    struct exec *exec;       /* what the unit collects: dispatch.c */
+    struct exec *exec;            /* what the unit collects: dispatch.c */
 };
 
 /* --- keys --- */
@@ -138,28 +175,33 @@ void ctx_changed(struct cmd_ctx *ctx, struct keyref key, unsigned event_class, c
 void ctx_notify(struct cmd_ctx *ctx, unsigned event_class, const char *event, struct keyref key);
 /* A collection that became empty is deleted, with the event "del". */
 void ctx_delete_emptied(struct cmd_ctx *ctx, struct keyref key);
-/* The argument as a blob that becomes a value: taken without a copy if it arrived in an allocation of its own, else NULL. */
+/* The argument as a blob that becomes a value: taken without a copy if it arrived in an allocation of its own, else
+ * NULL. */
 struct blob *ctx_take_blob(struct cmd_ctx *ctx, int arg);
 
 /* --- what goes into the stream --- */
 /* Instead of the command itself; may be called several times, in order. Numbers are for the caller to format. */
 void ctx_replicate_as(struct cmd_ctx *ctx, int argc, const struct bytes_view *argv);
 void ctx_replicate_in(struct cmd_ctx *ctx, int db, int argc, const struct bytes_view *argv); /* in another database */
-#define ctx_replicate(ctx, ...)                                                                                                    \
-    ctx_replicate_as(ctx, (int)(sizeof((struct bytes_view[]){__VA_ARGS__}) / sizeof(struct bytes_view)),                           \
+#define ctx_replicate(ctx, ...)                                                                                        \
+    ctx_replicate_as(ctx, (int)(sizeof((struct bytes_view[]){__VA_ARGS__}) / sizeof(struct bytes_view)),               \
                      (struct bytes_view[]){__VA_ARGS__})
 void ctx_replicate_none(struct cmd_ctx *ctx);  /* nothing, though something changed */
 void ctx_replicate_force(struct cmd_ctx *ctx); /* the command itself, though nothing changed (PUBLISH) */
 
 /* --- arguments; each answers the error and returns false if the argument does not fit --- */
 bool ctx_arg_i64(struct cmd_ctx *ctx, int arg, int64_t *out); /* "value is not an integer or out of range" */
-bool ctx_arg_i64_range(struct cmd_ctx *ctx, int arg, int64_t min, int64_t max, int64_t *out, const char *error /* or NULL */);
+bool ctx_arg_i64_range(struct cmd_ctx *ctx, int arg, int64_t min, int64_t max, int64_t *out,
+                       const char *error /* or NULL */);
 bool ctx_arg_double(struct cmd_ctx *ctx, int arg, double *out); /* "value is not a valid float" */
 static inline bool ctx_arg_is(const struct cmd_ctx *ctx, int arg, const char *word)
 {
     return bytes_equal_nocase(ctx->argv[arg], word);
 }
-static inline bool ctx_has_arg(const struct cmd_ctx *ctx, int arg) { return arg < ctx->argc; }
+static inline bool ctx_has_arg(const struct cmd_ctx *ctx, int arg)
+{
+    return arg < ctx->argc;
+}
 void ctx_error_syntax(struct cmd_ctx *ctx);
 void ctx_error_wrong_type(struct cmd_ctx *ctx);
 void ctx_error_no_key(struct cmd_ctx *ctx); /* "ERR no such key" */

@@ -3,10 +3,11 @@
  *      8 bytes     8, if EXPIRES   8, unless INLINE   4, if LONG_KEY
  *   [ header    ][ expiry, ms    ][ number | ptr   ][ key length   ][ key ... ][ value ..., if INLINE ]
  *
- * A string of up to ENTRY_INLINE_MAX bytes lies inline behind the key; an integer lies in the word; anything else is behind
- * the word's pointer: a struct blob for long strings, a struct list/set/hash/zset for the rest.
+ * A string of up to ENTRY_INLINE_MAX bytes lies inline behind the key; an integer lies in the word; anything else is
+ * behind the word's pointer: a struct blob for long strings, a struct list/set/hash/zset for the rest.
  *
- * Everyone may read an entry through `const struct entry *`. Only keyspace.c writes one: the door for writes is there. */
+ * Everyone may read an entry through `const struct entry *`. Only keyspace.c writes one: the door for writes is there.
+ */
 #ifndef LOCKSTEP_STORAGE_ENTRY_H
 #define LOCKSTEP_STORAGE_ENTRY_H
 
@@ -27,16 +28,16 @@ struct entry {
     uint8_t type : 4;     /* enum value_type */
     uint8_t encoding : 4; /* enum value_encoding; that of a collection is asked from the collection */
     uint8_t flags;
-    uint8_t epoch;   /* of the last snapshot that has seen this entry */
-    uint8_t key_len; /* unless ENTRY_LONG_KEY */
-    uint32_t access : 24; /* LRU: seconds; LFU: minutes (16 bits) and logarithmic counter (8 bits) */
+    uint8_t epoch;          /* of the last snapshot that has seen this entry */
+    uint8_t key_len;        /* unless ENTRY_LONG_KEY */
+    uint32_t access : 24;   /* LRU: seconds; LFU: minutes (16 bits) and logarithmic counter (8 bits) */
     uint32_t value_len : 8; /* if ENTRY_INLINE */
     char rest[];
 };
 _Static_assert(sizeof(struct entry) == 8, "the header is eight bytes");
 
-/* A long string. The header's size is the room that the request reader leaves before a big argument, so that an argument's
- * own allocation becomes the value. */
+/* A long string. The header's size is the room that the request reader leaves before a big argument, so that an
+ * argument's own allocation becomes the value. */
 struct blob {
     size_t len;
     size_t cap; /* bytes of room behind the header */
@@ -44,7 +45,10 @@ struct blob {
 };
 _Static_assert(sizeof(struct blob) == 16, "see RESP_BIG_HEADROOM");
 
-static inline size_t entry_word_offset(const struct entry *e) { return (e->flags & ENTRY_EXPIRES) ? 8 : 0; }
+static inline size_t entry_word_offset(const struct entry *e)
+{
+    return (e->flags & ENTRY_EXPIRES) ? 8 : 0;
+}
 static inline size_t entry_key_offset(const struct entry *e)
 {
     return entry_word_offset(e) + ((e->flags & ENTRY_INLINE) ? 0 : 8) + ((e->flags & ENTRY_LONG_KEY) ? 4 : 0);
@@ -82,7 +86,8 @@ static inline void *entry_pointer(const struct entry *e)
     return p;
 }
 
-/* The bytes of a string of any encoding; a number is written to *buf. Lives until the entry changes (or as long as buf). */
+/* The bytes of a string of any encoding; a number is written to *buf. Lives until the entry changes (or as long as
+ * buf). */
 static inline struct bytes_view entry_string(const struct entry *e, struct number_text *buf)
 {
     if (LIKELY(e->flags & ENTRY_INLINE)) {

@@ -1,6 +1,7 @@
 /* hash.h -- fields and values. listpack while at most hash_max_entries pairs with no field or value longer than
  * hash_max_value, else a table with one allocation for a field and its value. Never converts back by itself.
- * Views of fields and values live until the next change of the hash, or as long as the number_text they were written to. */
+ * Views of fields and values live until the next change of the hash, or as long as the number_text they were written
+ * to. */
 #ifndef LOCKSTEP_STORAGE_HASH_H
 #define LOCKSTEP_STORAGE_HASH_H
 

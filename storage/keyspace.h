@@ -1,14 +1,14 @@
 /* keyspace.h -- the databases, and the one door through which entries change.
  *
  * Reading:  keyspace_find() answers a const entry. A key past its expiry is not there for a reader; what else happens
- *           to it is told by the expiry mode (a master deletes it and tells the stream, a replica waits for its master).
- * Writing:  an existing entry becomes writable only through keyspace_find_for_write(), and is created, replaced, deleted, renamed and
- *           given an expiry only by the calls below. Each of them passes through before_change(), where a running snapshot copies first.
- *           The caller then says keyspace_changed() when it did change something: that is what WATCH and the change counter see.
- *           Deleting, expiring and flushing say so themselves.
- * Entries move: every call that takes or returns `struct entry *` for writing may reallocate it; use the returned one. A pointer is valid
- * until the next call that changes this key.
- * Time is given in by keyspace_set_time() once per command or loop turn, so that one command sees one time. */
+ *           to it is told by the expiry mode (a master deletes it and tells the stream, a replica waits for its
+ * master). Writing:  an existing entry becomes writable only through keyspace_find_for_write(), and is created,
+ * replaced, deleted, renamed and given an expiry only by the calls below. Each of them passes through before_change(),
+ * where a running snapshot copies first. The caller then says keyspace_changed() when it did change something: that is
+ * what WATCH and the change counter see. Deleting, expiring and flushing say so themselves. Entries move: every call
+ * that takes or returns `struct entry *` for writing may reallocate it; use the returned one. A pointer is valid until
+ * the next call that changes this key. Time is given in by keyspace_set_time() once per command or loop turn, so that
+ * one command sees one time. */
 #ifndef LOCKSTEP_STORAGE_KEYSPACE_H
 #define LOCKSTEP_STORAGE_KEYSPACE_H
 
@@ -79,11 +79,21 @@ struct keyspace *keyspace_new(int db_count, const struct encoding_limits *limits
 /* Another keyspace with the same secret and limits, to load into while this one serves. */
 struct keyspace *keyspace_new_sibling(const struct keyspace *ks);
 void keyspace_free(struct keyspace *ks);
-/* Exchanges all data (not hooks, stats, modes) with a sibling: what a replica does once a new data set is proven good. */
+/* Exchanges all data (not hooks, stats, modes) with a sibling: what a replica does once a new data set is proven good.
+ */
 void keyspace_swap_data(struct keyspace *ks, struct keyspace *sibling);
-static inline void keyspace_set_time(struct keyspace *ks, int64_t now_ms) { ks->now_ms = now_ms; }
-static inline struct db *keyspace_db(struct keyspace *ks, int id) { return ks->dbs[id]; }
-static inline size_t db_count(const struct db *db) { return table_count(&db->keys); }
+static inline void keyspace_set_time(struct keyspace *ks, int64_t now_ms)
+{
+    ks->now_ms = now_ms;
+}
+static inline struct db *keyspace_db(struct keyspace *ks, int id)
+{
+    return ks->dbs[id];
+}
+static inline size_t db_count(const struct db *db)
+{
+    return table_count(&db->keys);
+}
 size_t keyspace_count(const struct keyspace *ks);
 size_t keyspace_overhead(const struct keyspace *ks); /* bytes of the tables */
 
@@ -130,7 +140,8 @@ struct entry *keyspace_put_value(struct db *db, struct keyref key, enum value_ty
 /* Change the string of an entry got for writing; the expiry stays. */
 struct entry *keyspace_update_int(struct db *db, struct keyref key, struct entry *e, int64_t value);
 struct entry *keyspace_update_string(struct db *db, struct keyref key, struct entry *e, struct bytes_view value);
-/* Makes the string `len` bytes long (zero-filled behind its old end), changeable in place and reported as raw; *data is where it lies. */
+/* Makes the string `len` bytes long (zero-filled behind its old end), changeable in place and reported as raw; *data is
+ * where it lies. */
 struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct entry *e, size_t len, char **data);
 
 bool keyspace_delete(struct db *db, struct keyref key, bool lazy); /* false: it was not there */

@@ -1,7 +1,7 @@
 /* list.h -- a sequence of strings. One listpack while it fits list_max_listpack_size, else ("quicklist") a chain of
- * listpacks, the middle ones LZF-compressed if list_compress_depth says so. Converts back to one listpack as Redis 7.2 does
- * when a quicklist has shrunk to one node of at most half the limit.
- * Indexes: 0 is the head, -1 the tail. Views live until the next change, or as long as the number_text or iterator. */
+ * listpacks, the middle ones LZF-compressed if list_compress_depth says so. Converts back to one listpack as Redis 7.2
+ * does when a quicklist has shrunk to one node of at most half the limit. Indexes: 0 is the head, -1 the tail. Views
+ * live until the next change, or as long as the number_text or iterator. */
 #ifndef LOCKSTEP_STORAGE_LIST_H
 #define LOCKSTEP_STORAGE_LIST_H
 
@@ -46,8 +46,8 @@ void list_iter_init(struct list_iter *it, const struct list *l, int64_t index, b
 bool list_iter_next(struct list_iter *it, struct bytes_view *value);
 void list_iter_release(struct list_iter *it);
 
-/* For the file codec. Nodes head to tail: the listpack of a packed node (decompressed into *owned if need be: free it), or
- * the bytes of one big element when *plain. Returns false past the end. */
+/* For the file codec. Nodes head to tail: the listpack of a packed node (decompressed into *owned if need be: free it),
+ * or the bytes of one big element when *plain. Returns false past the end. */
 struct list_walk {
     const struct list *list;
     struct list_node *node;
@@ -56,8 +56,8 @@ struct list_walk {
 void list_walk_init(struct list_walk *w, const struct list *l);
 bool list_walk_next(struct list_walk *w, struct bytes_view *bytes, bool *plain, unsigned char **owned);
 size_t list_nodes(const struct list *l);
-/* Appends a validated listpack or plain element (mem_alloc'ed, taken) as a node at the tail; list_finish_load() settles the
- * encoding once all are in. */
+/* Appends a validated listpack or plain element (mem_alloc'ed, taken) as a node at the tail; list_finish_load() settles
+ * the encoding once all are in. */
 void list_append_node(struct list *l, unsigned char *bytes, size_t len, bool plain);
 void list_finish_load(struct list *l);
 void list_check(const struct list *l);

@@ -1,8 +1,8 @@
 /* set.h -- an unordered collection of distinct strings. intset -> listpack -> hashtable, as Redis 7.2 converts:
- * all members integers and at most set_max_intset_entries of them: intset; else at most set_max_listpack_entries members of
- * at most set_max_listpack_value bytes: listpack; else a table of one-allocation members. It never converts back by
- * itself. Every read of a member as a view is valid until the next change of the set, or, if the member is kept as a
- * number, as long as the number_text (or the iterator) it was written to. */
+ * all members integers and at most set_max_intset_entries of them: intset; else at most set_max_listpack_entries
+ * members of at most set_max_listpack_value bytes: listpack; else a table of one-allocation members. It never converts
+ * back by itself. Every read of a member as a view is valid until the next change of the set, or, if the member is kept
+ * as a number, as long as the number_text (or the iterator) it was written to. */
 #ifndef LOCKSTEP_STORAGE_SET_H
 #define LOCKSTEP_STORAGE_SET_H
 
@@ -42,8 +42,8 @@ bool set_iter_next(struct set_iter *it, struct bytes_view *member);
 /* As iteration, and tells when the member is kept as an integer (*is_int, *value). */
 bool set_iter_next_int(struct set_iter *it, struct bytes_view *member, bool *is_int, int64_t *value);
 
-/* SSCAN: calls fn for members of the bucket at cursor; returns the next cursor, 0 at the end. Small encodings give everything
- * at once. fn must not change the set. */
+/* SSCAN: calls fn for members of the bucket at cursor; returns the next cursor, 0 at the end. Small encodings give
+ * everything at once. fn must not change the set. */
 uint64_t set_scan(const struct set *s, uint64_t cursor, void (*fn)(void *ctx, struct bytes_view member), void *ctx);
 
 /* For the file codec: the intset or listpack blob when that is the encoding, else an empty view. */

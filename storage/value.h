@@ -1,7 +1,7 @@
 /* value.h -- what every value type shares: the type and encoding a client sees, and what a value needs from around it.
  *
- * A value is `void *` to a struct set, hash, list or zset, or the string forms that storage/entry.h keeps. Each type has
- * its own header and hides its encodings: callers ask set_add(), never which representation is there. */
+ * A value is `void *` to a struct set, hash, list or zset, or the string forms that storage/entry.h keeps. Each type
+ * has its own header and hides its encodings: callers ask set_add(), never which representation is there. */
 #ifndef LOCKSTEP_STORAGE_VALUE_H
 #define LOCKSTEP_STORAGE_VALUE_H
 
@@ -10,24 +10,24 @@
 #include "storage/limits.h"
 
 enum value_type { /* the numbers fit in four bits; the order is Redis's */
-    TYPE_STRING = 0,
-    TYPE_LIST = 1,
-    TYPE_SET = 2,
-    TYPE_ZSET = 3,
-    TYPE_HASH = 4,
-    TYPE_STREAM = 6,
+                  TYPE_STRING = 0,
+                  TYPE_LIST = 1,
+                  TYPE_SET = 2,
+                  TYPE_ZSET = 3,
+                  TYPE_HASH = 4,
+                  TYPE_STREAM = 6,
 };
 
 enum value_encoding { /* what OBJECT ENCODING says; four bits */
-    ENCODING_RAW = 0,
-    ENCODING_INT,
-    ENCODING_EMBSTR,
-    ENCODING_LISTPACK,
-    ENCODING_QUICKLIST,
-    ENCODING_INTSET,
-    ENCODING_HASHTABLE,
-    ENCODING_SKIPLIST,
-    ENCODING_STREAM,
+                      ENCODING_RAW = 0,
+                      ENCODING_INT,
+                      ENCODING_EMBSTR,
+                      ENCODING_LISTPACK,
+                      ENCODING_QUICKLIST,
+                      ENCODING_INTSET,
+                      ENCODING_HASHTABLE,
+                      ENCODING_SKIPLIST,
+                      ENCODING_STREAM,
 };
 
 const char *value_type_name(enum value_type type);             /* "string", "list", ... as TYPE says */

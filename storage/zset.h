@@ -2,8 +2,9 @@
  * zset_max_entries members of at most zset_max_value bytes, else ("skiplist" to clients) a table from member to its one
  * allocation {score, member} and a counted B+tree over these allocations: ranks and ranges in O(log n).
  *
- * Every range, by score or by bytes, is first turned into a range of ranks; what walks, counts, pops or deletes takes ranks.
- * Scores are never NaN; callers check before. Views of members live until the next change, or as long as the iterator. */
+ * Every range, by score or by bytes, is first turned into a range of ranks; what walks, counts, pops or deletes takes
+ * ranks. Scores are never NaN; callers check before. Views of members live until the next change, or as long as the
+ * iterator. */
 #ifndef LOCKSTEP_STORAGE_ZSET_H
 #define LOCKSTEP_STORAGE_ZSET_H
 
@@ -28,7 +29,8 @@ void zset_prefetch(const struct zset *z, struct bytes_view member);
 /* false if it is no member. Rank 0 is the lowest score. */
 bool zset_rank(const struct zset *z, struct bytes_view member, size_t *rank, double *score);
 
-/* How many elements have a score < bound (or <= bound with `inclusive`): the rank where that range ends or the next starts. */
+/* How many elements have a score < bound (or <= bound with `inclusive`): the rank where that range ends or the next
+ * starts. */
 size_t zset_rank_of_score(const struct zset *z, double bound, bool inclusive);
 /* The same by member bytes, for sets whose scores are all equal (ZRANGEBYLEX). */
 size_t zset_rank_of_lex(const struct zset *z, struct bytes_view bound, bool inclusive);
@@ -36,7 +38,7 @@ size_t zset_remove_range(struct zset *z, size_t first_rank, size_t count); /* ho
 
 struct zset_iter { /* no change of the set meanwhile */
     const struct zset *zset;
-    void *leaf;       /* position in the B+tree */
+    void *leaf;        /* position in the B+tree */
     unsigned char *lp; /* or in the listpack */
     unsigned slot;
     bool reverse;
@@ -48,11 +50,12 @@ bool zset_iter_next(struct zset_iter *it, struct bytes_view *member, double *sco
 
 /* A member chosen uniformly; the set must not be empty. */
 void zset_random(const struct zset *z, struct number_text *buf, struct bytes_view *member, double *score);
-uint64_t zset_scan(const struct zset *z, uint64_t cursor,
-                   void (*fn)(void *ctx, struct bytes_view member, double score), void *ctx);
+uint64_t zset_scan(const struct zset *z, uint64_t cursor, void (*fn)(void *ctx, struct bytes_view member, double score),
+                   void *ctx);
 
 struct bytes_view zset_blob(const struct zset *z); /* the listpack, or an empty view */
-/* Takes a validated listpack (mem_alloc'ed; even count, sorted, no duplicates, no NaN); converts if the limits ask for it. */
+/* Takes a validated listpack (mem_alloc'ed; even count, sorted, no duplicates, no NaN); converts if the limits ask for
+ * it. */
 struct zset *zset_from_listpack(const struct value_env *env, unsigned char *lp);
 void zset_check(const struct zset *z);
 
