@@ -1,0 +1,72 @@
+/* rdb_writer.h -- writes RDB files and DUMP payloads, version 9, 10 or 11, into a sink.
+ *
+ * A writer buffers, keeps the running checksum, and remembers the first error of its sink: every call after that
+ * returns the same error and writes nothing. Order of calls: header, then for each database rdb_write_db() and its
+ * entries, then rdb_write_end(). rdb_write_keyspace() does all of it.
+ *
+ * Which encodings a version gets: 9 (Redis 5.0 to 6.2) the plain types and intsets; 10 (7.0) listpacks for hashes,
+ * sorted sets and the nodes of lists, listpack sets as plain ones; 11 (7.2) listpack sets too. */
+#ifndef LOCKSTEP_STORAGE_RDB_WRITER_H
+#define LOCKSTEP_STORAGE_RDB_WRITER_H
+
+#include "storage/keyspace.h"
+#include "storage/rdb.h"
+
+struct rdb_sink {
+    int (*write)(void *ctx, const void *data, size_t len); /* all of it: 0, or -errno */
+    void *ctx;
+};
+
+enum rdb_access { RDB_ACCESS_NONE, RDB_ACCESS_LRU, RDB_ACCESS_LFU };
+
+struct rdb_options {
+    int version;            /* RDB_VERSION_WRITE_MIN .. _MAX */
+    bool compress;          /* LZF for strings longer than 20 bytes (rdbcompression) */
+    bool checksum;          /* else the file ends in eight zero bytes (rdbchecksum) */
+    enum rdb_access access; /* what maxmemory-policy needs kept */
+};
+
+static inline struct rdb_options rdb_options_default(void)
+{
+    return (struct rdb_options){.version = RDB_VERSION_DEFAULT, .compress = true, .checksum = true};
+}
+
+/* What the header's fields say beside the data. */
+struct rdb_info {
+    int64_t ctime_s;
+    uint64_t used_memory;
+    bool has_replication; /* the three below are written */
+    int repl_stream_db;   /* -1: the stream has no SELECT yet */
+    char repl_id[41];     /* 40 characters and NUL */
+    int64_t repl_offset;
+    bool aof_base;
+};
+
+struct rdb_writer; /* opaque */
+
+struct rdb_writer *rdb_writer_new(const struct rdb_options *options, struct rdb_sink sink);
+void rdb_writer_free(struct rdb_writer *w);            /* what is still buffered is dropped */
+uint64_t rdb_writer_bytes(const struct rdb_writer *w); /* written so far, the buffered ones included */
+
+/* All return 0 or the sink's error. */
+NODISCARD int rdb_write_header(struct rdb_writer *w, const struct rdb_info *info);
+NODISCARD int rdb_write_aux(struct rdb_writer *w, const char *name, struct bytes_view value);
+NODISCARD int rdb_write_db(struct rdb_writer *w, int id, size_t keys, size_t expires);
+NODISCARD int rdb_write_entry(struct rdb_writer *w, const struct keyspace *ks, const struct entry *e);
+NODISCARD int rdb_write_value(struct rdb_writer *w, const struct entry *e); /* type byte and value */
+NODISCARD int rdb_write_end(struct rdb_writer *w);                          /* EOF, checksum, flush */
+NODISCARD int rdb_writer_flush(struct rdb_writer *w);
+
+/* Called between entries, about every thousand of them; nonzero stops and is returned. */
+struct rdb_progress {
+    int (*report)(void *ctx, uint64_t keys_done);
+    void *ctx;
+};
+/* Everything in it, expired keys included (a replica waits for the DEL). progress may be NULL. */
+NODISCARD int rdb_write_keyspace(struct rdb_writer *w, struct keyspace *ks, const struct rdb_info *info,
+                                 const struct rdb_progress *progress);
+
+/* Appends the answer of DUMP: type, value, version (2 bytes, little-endian), crc64 (8 bytes, little-endian). */
+void rdb_dump(const struct entry *e, int version, struct bytes_buf *out);
+
+#endif
