@@ -34,7 +34,7 @@ static inline struct bytes_view bytes_str(const char *cstr) { return bytes_view(
 
 static inline bool bytes_equal(struct bytes_view a, struct bytes_view b)
 {
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0); /* empty: the data may be NULL */
 }
 /* ASCII case-insensitive comparison with a literal, as option words of commands are compared. */
 bool bytes_equal_nocase(struct bytes_view a, const char *cstr);
