@@ -60,7 +60,7 @@ struct keyspace_stats {
 };
 
 struct keyspace {
-    struct value_env env;
+    const struct value_env *env; /* shared with siblings, so that values can move between them */
     int db_count;
     struct db **dbs; /* by id; SWAPDB swaps the pointers' contents, not these */
     int64_t now_ms;
@@ -71,8 +71,10 @@ struct keyspace {
     struct keyspace_hooks hooks;
     struct keyspace_stats stats;
     struct lazyfree *lazyfree; /* NULL: everything is freed in place */
+    bool lazy_expire;         /* lazyfree-lazy-expire */
+    bool lazy_server_del;     /* lazyfree-lazy-server-del: values that a write replaces */
     unsigned lfu_log_factor, lfu_decay_minutes;
-    struct rng rng;
+    struct keyspace_shared *shared;
 };
 
 struct keyspace *keyspace_new(int db_count, const struct encoding_limits *limits, const struct sys *sys);
@@ -99,7 +101,7 @@ size_t keyspace_overhead(const struct keyspace *ks); /* bytes of the tables */
 
 static inline struct keyref keyref(const struct db *db, struct bytes_view name)
 {
-    return (struct keyref){.name = name, .hash = value_hash(&db->keyspace->env, name)};
+    return (struct keyref){.name = name, .hash = value_hash(db->keyspace->env, name)};
 }
 
 /* --- reading --- */

@@ -1,6 +1,7 @@
 #include "storage/base/memory.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdint.h>
@@ -43,9 +44,15 @@ void *mem_realloc(void *ptr, size_t size)
     return grown;
 }
 
-void *mem_try_alloc(size_t size) { return malloc(size == 0 ? 1 : size); }
+void *mem_try_alloc(size_t size)
+{
+    return malloc(size == 0 ? 1 : size);
+}
 
-void mem_free(void *ptr) { free(ptr); }
+void mem_free(void *ptr)
+{
+    free(ptr);
+}
 
 char *mem_strdup(const char *s)
 {
@@ -60,41 +67,69 @@ void mem_free_sized(void *ptr, size_t size)
     if (ptr != NULL) sdallocx(ptr, size == 0 ? 1 : size, 0);
 }
 
-size_t mem_usable_size(const void *ptr) { return ptr == NULL ? 0 : sallocx(ptr, 0); }
-size_t mem_good_size(size_t size) { return nallocx(size == 0 ? 1 : size, 0); }
+size_t mem_usable_size(const void *ptr)
+{
+    return ptr == NULL ? 0 : sallocx(ptr, 0);
+}
+size_t mem_good_size(size_t size)
+{
+    return nallocx(size == 0 ? 1 : size, 0);
+}
 
-/* The allocator is one per process, and so are its counters: this table is the one piece of state at file scope. Slots
- * are only ever added. */
+/* The allocator is one per process, and so are its counters: this table is the one piece of state at file scope. A slot
+ * is free while its pointers are NULL. */
 #define MAX_THREADS 16
 static struct {
     _Atomic(uint64_t *) allocated;
     _Atomic(uint64_t *) freed;
 } counters[MAX_THREADS];
 static atomic_uint counter_count;
+static atomic_int_fast64_t ended_threads; /* what threads that have ended left in use (their frees make it negative) */
+
+static bool thread_counters(uint64_t **allocated, uint64_t **freed)
+{
+    size_t len = sizeof(*allocated);
+    return mallctl("thread.allocatedp", allocated, &len, NULL, 0) == 0 &&
+           mallctl("thread.deallocatedp", freed, &len, NULL, 0) == 0;
+}
 
 void mem_thread_register(void)
 {
-    uint64_t *allocated, *freed;
-    size_t len = sizeof(allocated);
-    if (mallctl("thread.allocatedp", &allocated, &len, NULL, 0) != 0) return;
-    if (mallctl("thread.deallocatedp", &freed, &len, NULL, 0) != 0) return;
-    for (unsigned i = 0; i < atomic_load(&counter_count); i++)
+    uint64_t *allocated, *freed, *empty;
+    if (!thread_counters(&allocated, &freed)) return;
+    for (unsigned i = 0; i < MAX_THREADS; i++)
         if (atomic_load(&counters[i].allocated) == allocated) return;
-    unsigned slot = atomic_fetch_add(&counter_count, 1);
-    ASSERT(slot < MAX_THREADS);
-    atomic_store(&counters[slot].freed, freed);
-    atomic_store(&counters[slot].allocated, allocated);
+    for (unsigned i = 0; i < MAX_THREADS; i++) {
+        empty = NULL;
+        if (!atomic_compare_exchange_strong(&counters[i].allocated, &empty, allocated)) continue;
+        atomic_store(&counters[i].freed, freed);
+        if (atomic_load(&counter_count) <= i) atomic_store(&counter_count, i + 1);
+        return;
+    }
+    ASSERT(!"too many threads are registered");
+}
+
+void mem_thread_unregister(void)
+{
+    uint64_t *allocated, *freed;
+    if (!thread_counters(&allocated, &freed)) return;
+    for (unsigned i = 0; i < MAX_THREADS; i++) {
+        if (atomic_load(&counters[i].allocated) != allocated) continue;
+        atomic_fetch_add(&ended_threads, (int64_t)(*allocated - *freed));
+        atomic_store(&counters[i].freed, NULL);
+        atomic_store(&counters[i].allocated, NULL);
+    }
 }
 
 size_t mem_used(void)
 {
-    uint64_t used = 0;
+    uint64_t used = (uint64_t)atomic_load_explicit(&ended_threads, memory_order_relaxed);
     unsigned count = atomic_load_explicit(&counter_count, memory_order_relaxed);
     for (unsigned i = 0; i < count; i++) {
         uint64_t *allocated = atomic_load_explicit(&counters[i].allocated, memory_order_acquire);
-        if (allocated == NULL) continue;
-        used += __atomic_load_n(allocated, __ATOMIC_RELAXED);
-        used -= __atomic_load_n(atomic_load_explicit(&counters[i].freed, memory_order_relaxed), __ATOMIC_RELAXED);
+        uint64_t *freed = atomic_load_explicit(&counters[i].freed, memory_order_relaxed);
+        if (allocated == NULL || freed == NULL) continue;
+        used += __atomic_load_n(allocated, __ATOMIC_RELAXED) - __atomic_load_n(freed, __ATOMIC_RELAXED);
     }
     return (int64_t)used < 0 ? 0 : used;
 }
@@ -106,9 +141,19 @@ void mem_free_sized(void *ptr, size_t size)
     (void)size; /* the sanitizer knows it */
     free(ptr);
 }
-size_t mem_usable_size(const void *ptr) { return ptr == NULL ? 0 : malloc_usable_size((void *)ptr); }
-size_t mem_good_size(size_t size) { return (size + 15) & ~(size_t)15; }
+size_t mem_usable_size(const void *ptr)
+{
+    return ptr == NULL ? 0 : malloc_usable_size((void *)ptr);
+}
+size_t mem_good_size(size_t size)
+{
+    return (size + 15) & ~(size_t)15;
+}
 void mem_thread_register(void) {}
-size_t mem_used(void) { return __sanitizer_get_current_allocated_bytes(); }
+void mem_thread_unregister(void) {}
+size_t mem_used(void)
+{
+    return __sanitizer_get_current_allocated_bytes();
+}
 
 #endif

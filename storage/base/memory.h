@@ -19,6 +19,7 @@ size_t mem_good_size(size_t size);
 /* Bytes in use by allocations of the registered threads. Constant time. */
 size_t mem_used(void);
 void mem_thread_register(void);
+void mem_thread_unregister(void); /* before the thread ends */
 /* One try that may fail: NULL instead of a stopped process. For sizes a peer chose. */
 void *mem_try_alloc(size_t size) __attribute__((malloc, alloc_size(1)));
 
