@@ -1,0 +1,65 @@
+"""Fixtures of the integration tests. LOCKSTEP_SERVER names the binary under test (default build/lockstep-server).
+
+The suite is checked against the peer: LOCKSTEP_SERVER=/usr/bin/redis-server runs it on Redis itself, and only tests
+marked `lockstep_only` (a later Redis version's behaviour, or a promise Redis does not make) are left out then.
+"""
+
+import os
+
+import pytest
+
+import harness
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "lockstep_only(reason): behaviour that Redis 7.0.15 does not have")
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    if not os.access(harness.OURS, os.X_OK):
+        pytest.exit(f"no server to test: {harness.OURS} (build it, or set LOCKSTEP_SERVER)", returncode=2)
+
+
+def pytest_collection_modifyitems(config, items):
+    # The longest first, so that the last worker is not left alone with one of them.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(60 * harness.SCALE))
+    if not harness.is_real_redis(harness.OURS):
+        return
+    for item in items:
+        mark = item.get_closest_marker("lockstep_only")
+        if mark is not None:
+            reason = mark.args[0] if mark.args else mark.kwargs.get("reason", "")
+            item.add_marker(pytest.mark.skip(reason=f"not in Redis 7.0.15: {reason}"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    farm = getattr(item, "farm", None)
+    if report.failed and farm is not None:
+        for name, tail in farm.log_tails():
+            report.sections.append((f"log of {name}", tail))
+
+
+@pytest.fixture
+def farm(request, tmp_path):
+    """Starts processes; ends them after the test and fails it when one crashed or a sanitizer spoke."""
+    made = harness.Farm(tmp_path)
+    request.node.farm = made
+    yield made
+    problems = made.close()
+    assert not problems, "; ".join(problems)
+
+
+@pytest.fixture
+def server(farm):
+    """One server under test with the base configuration."""
+    return farm.server()
+
+
+@pytest.fixture(scope="session")
+def real_redis():
+    """True when the server under test is the peer."""
+    return harness.is_real_redis(harness.OURS)

@@ -1,0 +1,334 @@
+"""The high-availability set-up as a user has it: master, replica with the same file, three sentinels, HAProxy."""
+
+import csv
+import fcntl
+import io
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+from harness import HAPROXY, ROOT, SCALE, SENTINEL, Process, Server, free_port, wait_for
+from wire import Closed, ReplyError, Wire, pairs_to_dict
+
+# The file of both hosts; what differs between hosts (port, directory) comes on the command line.
+REDIS_CONF = """\
+# one file for every host
+bind 127.0.0.1
+protected-mode no
+tcp-backlog 511
+timeout 0
+tcp-keepalive 300
+daemonize no
+supervised no
+loglevel notice
+logfile ""
+databases 16
+save ""
+stop-writes-on-bgsave-error yes
+rdbcompression yes
+dbfilename dump.rdb
+replica-serve-stale-data yes
+replica-read-only yes
+repl-diskless-sync yes
+repl-diskless-sync-delay 0
+repl-timeout 60
+repl-backlog-size 1mb
+maxclients 10000
+appendonly no
+hz 10
+enable-debug-command yes
+"""
+
+SENTINEL_CONF = """\
+bind 127.0.0.1
+port {port}
+dir {directory}
+protected-mode no
+sentinel monitor mymaster 127.0.0.1 {master} 2
+sentinel down-after-milliseconds mymaster {down_after}
+sentinel failover-timeout mymaster {failover_timeout}
+sentinel parallel-syncs mymaster 1
+sentinel announce-ip 127.0.0.1
+"""
+
+HAPROXY_CONF = """\
+global
+    maxconn 256
+    stats socket {directory}/stats.sock mode 600 level admin
+
+defaults
+    mode tcp
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+
+frontend redis_in
+    bind 127.0.0.1:{port}
+    default_backend redis_master
+
+backend redis_master
+    balance first
+    option tcp-check
+    tcp-check connect
+{auth}\
+    tcp-check send PING\\r\\n
+    tcp-check expect string +PONG
+    tcp-check send info\\ replication\\r\\n
+    tcp-check expect string role:master
+    tcp-check send QUIT\\r\\n
+    tcp-check expect string +OK
+    default-server inter 200ms fall 2 rise 2 on-marked-down shutdown-sessions
+{servers}
+"""
+
+HAPROXY_AUTH = """\
+    tcp-check send AUTH\\ {password}\\r\\n
+    tcp-check expect string +OK
+"""
+
+
+class HostServer(Server):
+    """A server on one "host": the common file, plus what its host adds."""
+
+    def __init__(self, kind, directory, extra="", password=None):
+        self.extra = extra
+        self._password = password
+        port = free_port()
+        args = ["--port", port, "--dir", directory]
+        super().__init__(kind, directory, args=args, port=port)
+
+    def write_config(self):
+        secret = f"requirepass {self._password}\nmasterauth {self._password}\n" if self._password else ""
+        self.conf_path.write_text(REDIS_CONF + secret + self.extra)
+
+    def password(self):
+        return self._password
+
+    def role(self):
+        return self.info("replication")["role"]
+
+    def replicates(self, master):
+        info = self.info("replication")
+        return info["role"] == "slave" and int(info["master_port"]) == master.port
+
+    def config_lines(self, *names):
+        words = [line.split() for line in self.conf_path.read_text().splitlines() if line.strip()]
+        return [line for line in words if line[0] in names]
+
+
+class Sentinel(Process):
+    def __init__(self, number, directory, master, down_after, failover_timeout, password=None):
+        self.port = free_port()
+        self.address = ("127.0.0.1", self.port)
+        conf = directory / "sentinel.conf"
+        super().__init__(f"sentinel-{number}", directory, [SENTINEL, conf])
+        text = SENTINEL_CONF.format(
+            port=self.port,
+            directory=directory,
+            master=master.port,
+            down_after=down_after,
+            failover_timeout=failover_timeout,
+        )
+        if password:
+            text += f"sentinel auth-pass mymaster {password}\n"
+        conf.write_text(text)
+
+    def call(self, *args):
+        with Wire(self.address) as wire:
+            return wire.call(*args)
+
+    def master(self):
+        return pairs_to_dict(self.call("SENTINEL", "MASTER", "mymaster"))
+
+    def replicas(self):
+        return [pairs_to_dict(row) for row in self.call("SENTINEL", "REPLICAS", "mymaster")]
+
+    def master_port(self):
+        return int(self.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[1])
+
+    def sees(self, replicas):
+        """Whether it knows that many healthy replicas and the other two sentinels."""
+        try:
+            master, rows = self.master(), self.replicas()
+        except (OSError, Closed, ReplyError):
+            return False
+        healthy = [row for row in rows if row[b"flags"] == b"slave" and row[b"master-link-status"] == b"ok"]
+        return len(healthy) == replicas and master[b"num-other-sentinels"] == b"2" and master[b"flags"] == b"master"
+
+
+class HAProxy(Process):
+    def __init__(self, directory, servers, password=None):
+        self.port = free_port()
+        self.address = ("127.0.0.1", self.port)
+        rows = [f"    server host{n} 127.0.0.1:{server.port} check" for n, server in enumerate(servers)]
+        directory.mkdir(parents=True)
+        auth = HAPROXY_AUTH.format(password=password) if password else ""
+        conf = directory / "haproxy.cfg"
+        conf.write_text(
+            HAPROXY_CONF.format(directory=directory, port=self.port, servers="\n".join(rows), auth=auth)
+        )
+        super().__init__("haproxy", directory, [HAPROXY, "-db", "-f", conf])
+
+    def up(self):
+        """The indices of the servers it would send a client to."""
+        try:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(5)
+                sock.connect(str(self.directory / "stats.sock"))
+                sock.sendall(b"show stat\n")
+                text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+        except OSError:
+            return None
+        rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
+        return [int(row["svname"][4:]) for row in rows if re.match(r"host\d", row["svname"]) and row["status"].startswith("UP")]
+
+
+class HaSetup:
+    """Everything started and in its steady state."""
+
+    def __init__(self, farm, kinds=("ours", "ours"), down_after=5000, failover_timeout=10000, password=None):
+        self.farm = farm
+        self.password = password
+        self.servers = []
+        for number, kind in enumerate(kinds):
+            extra = "" if number == 0 else f"slaveof 127.0.0.1 {self.servers[0].port}\n"
+            server = HostServer(kind, farm.directory / f"host{number}", extra, password)
+            self.servers.append(farm.adopt(server).start())
+        self.master, self.replica = self.servers[:2]
+        options = (self.master, down_after, failover_timeout, password)
+        self.sentinels = [farm.adopt(Sentinel(n, farm.directory / f"sentinel{n}", *options)) for n in range(3)]
+        self.haproxy = farm.adopt(HAProxy(farm.directory / "haproxy", self.servers, password))
+        for process in (*self.sentinels, self.haproxy):
+            process.launch()
+        self.wait_steady(0, len(kinds) - 1)
+
+    def wait_steady(self, master_index, replicas, timeout=40.0):
+        """All sentinels agree on everybody, HAProxy sends clients to the master and to nobody else."""
+        port = self.servers[master_index].port
+        wait_for(
+            lambda: all(sentinel.sees(replicas) and sentinel.master_port() == port for sentinel in self.sentinels),
+            timeout,
+            lambda: f"sentinels to agree: {[(s.master(), s.replicas()) for s in self.sentinels]}",
+            interval=0.1,
+        )
+        self.wait_haproxy(master_index)
+
+    def wait_haproxy(self, master_index, timeout=20.0):
+        wait_for(lambda: self.haproxy.up() == [master_index], timeout, lambda: f"HAProxy to move: {self.haproxy.up()}")
+
+    def wait_promoted(self, server, timeout=40.0):
+        wait_for(lambda: server.role() == "master", timeout, f"{server.name} to be promoted", interval=0.05)
+
+    def wait_all_sentinels_moved(self, server, timeout=20.0):
+        wait_for(lambda: all(s.master_port() == server.port for s in self.sentinels), timeout, "sentinels to switch")
+
+    def wait_demoted(self, server, master, timeout=40.0):
+        wait_for(lambda: server.replicates(master), timeout, f"{server.name} to be made a replica", interval=0.05)
+
+
+class SequenceWriter:
+    """A client that never gives up: writes numbered keys one by one and remembers what was acknowledged.
+
+    It keeps its connection while it works; after an error it opens a new one to the same address.
+    """
+
+    def __init__(self, address, password=None, prefix="seq"):
+        self.address = address
+        self.password = password
+        self.prefix = prefix
+        self.next = 0
+        self.acked = []
+        self.connections = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.is_set():
+            try:
+                with Wire(self.address, timeout=5 * SCALE) as wire:
+                    if self.password:
+                        wire.call("AUTH", self.password)
+                    self.connections += 1
+                    self._write(wire)
+            except (OSError, Closed, ReplyError):
+                time.sleep(0.02)
+
+    def _write(self, wire):
+        while not self._stop.is_set():
+            number = self.next
+            self.next += 1
+            assert wire.call("SET", f"{self.prefix}:{number}", number) == "OK"
+            self.acked.append(number)
+
+    def close(self):
+        self._stop.set()
+        self._thread.join(20 * SCALE)
+
+    def wait_acked(self, more, timeout=30.0):
+        goal = len(self.acked) + more
+        wait_for(lambda: len(self.acked) >= goal, timeout, f"{more} acknowledged writes", interval=0.02)
+
+    def missing(self, server, first):
+        """Acknowledged writes from number `first` on that the server does not have."""
+        numbers = [number for number in self.acked if number >= first]
+        with server.wire() as wire:
+            if self.password:
+                wire.call("AUTH", self.password)
+            lost = []
+            for start in range(0, len(numbers), 500):
+                batch = numbers[start : start + 500]
+                replies = wire.pipeline([("GET", f"{self.prefix}:{number}") for number in batch])
+                lost += [number for number, reply in zip(batch, replies) if reply != b"%d" % number]
+        return lost
+
+
+# ioredis, installed on demand
+
+def ioredis_directory():
+    """The directory with ioredis in it, or the reason why there is none."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if not npm or not node:
+        return None, "npm or node is not installed"
+    target = ROOT / "build" / "ioredis"
+    target.mkdir(parents=True, exist_ok=True)
+    with open(target / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        source = ROOT / "tests" / "integration" / "ioredis"
+        if not (target / "node_modules" / "ioredis").is_dir():
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(source / name, target / name)
+            done = subprocess.run(
+                [npm, "ci", "--no-audit", "--no-fund"], cwd=target, capture_output=True, text=True, timeout=300, check=False
+            )
+            assert done.returncode == 0, f"npm ci fails: {done.stderr}"
+    return target, None
+
+
+class IoredisWriter(Process):
+    """tests/integration/ioredis/writer.js, which prints "acked N VALUE" for each write it got through."""
+
+    def __init__(self, setup, directory, library):
+        argv = ["node", ROOT / "tests/integration/ioredis/writer.js", *[s.port for s in setup.sentinels]]
+        if setup.password:
+            argv.append(f"--password={setup.password}")
+        read_end, self._stdin = os.pipe()
+        super().__init__("ioredis", directory, argv, env={"IOREDIS_DIR": str(library)}, stdin=read_end)
+        self.launch()
+        os.close(read_end)
+
+    def acked(self):
+        text = self.stdout_path.read_text()
+        return [tuple(map(int, words)) for words in re.findall(r"^acked (\d+) (\d+)$", text, re.M)]
+
+    def wait_acked(self, more, timeout=30.0):
+        goal = len(self.acked()) + more
+        wait_for(lambda: len(self.acked()) >= goal, timeout, f"{more} writes of ioredis", interval=0.05)
+
+    def finish(self):
+        os.close(self._stdin)
+        assert self.wait_exit() == 0, self.log_tail()

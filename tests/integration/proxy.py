@@ -1,0 +1,195 @@
+"""A TCP relay whose links can be cut, stalled and slowed, to stand between a master and its replicas."""
+
+import selectors
+import socket
+import threading
+import time
+
+CHUNK = 1 << 16
+
+
+class _Link:
+    def __init__(self, client, upstream):
+        self.client, self.upstream = client, upstream
+        self.pending = {client: bytearray(), upstream: bytearray()}
+
+    def other(self, sock):
+        return self.upstream if sock is self.client else self.client
+
+
+class Proxy:
+    """Relays `address` to `target`. All methods may be called from any thread.
+
+    cut()       ends every link, new ones are accepted
+    refuse()    ends every link and accepts no new one until allow()
+    stall()     stops relaying, the connections stay open, until resume()
+    throttle(n) lets n bytes a second through from the target to the client, all links together
+    """
+
+    def __init__(self, target):
+        self.target = target
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(64)
+        self.listener.setblocking(False)
+        self.address = self.listener.getsockname()
+        self.port = self.address[1]
+        self.accepted = 0
+        self.bytes_down = 0
+        self._links = {}
+        self._refusing = self._stalled = self._stop = False
+        self._rate = None
+        self._credit = 0.0
+        self._lock = threading.Lock()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self.listener, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def cut(self):
+        with self._lock:
+            self._cut_all()
+
+    def refuse(self):
+        with self._lock:
+            self._refusing = True
+            self._cut_all()
+
+    def allow(self):
+        with self._lock:
+            self._refusing = False
+
+    def stall(self):
+        with self._lock:
+            self._stalled = True
+
+    def resume(self):
+        with self._lock:
+            self._stalled = False
+
+    def throttle(self, bytes_per_second):
+        with self._lock:
+            self._rate = bytes_per_second
+            self._credit = 0.0
+
+    def links(self):
+        with self._lock:
+            return len(self._links) // 2
+
+    def close(self):
+        self._stop = True
+        self._thread.join(10)
+        with self._lock:
+            self._cut_all()
+        self.listener.close()
+        self._selector.close()
+
+    def _cut_all(self):
+        for link in {id(link): link for link in self._links.values()}.values():
+            self._drop(link)
+
+    def _drop(self, link):
+        for sock in (link.client, link.upstream):
+            self._links.pop(sock, None)
+            try:
+                self._selector.unregister(sock)
+            except (KeyError, ValueError):
+                pass
+            sock.close()
+
+    def _run(self):
+        last = time.monotonic()
+        while not self._stop:
+            events = self._selector.select(0.02)
+            with self._lock:
+                now = time.monotonic()
+                if self._rate:
+                    self._credit = min(self._credit + (now - last) * self._rate, max(self._rate * 0.1, 1.0))
+                last = now
+                waiting = self._stalled or (self._rate and self._credit < 1)
+                for key, mask in events:
+                    if key.fileobj is self.listener:
+                        self._accept()
+                    elif not self._stalled and key.fileobj in self._links:
+                        self._relay(key.fileobj, mask)
+            if waiting:
+                time.sleep(0.01)
+
+    def _accept(self):
+        try:
+            client, _ = self.listener.accept()
+        except OSError:
+            return
+        if self._refusing:
+            client.close()
+            return
+        try:
+            upstream = socket.create_connection(self.target, timeout=5)
+        except OSError:
+            client.close()
+            return
+        self.accepted += 1
+        link = _Link(client, upstream)
+        for sock in (client, upstream):
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._links[sock] = link
+            self._selector.register(sock, selectors.EVENT_READ)
+
+    def _relay(self, sock, mask):
+        link = self._links[sock]
+        try:
+            if mask & selectors.EVENT_READ:
+                self._read(link, sock)
+            if mask & selectors.EVENT_WRITE:
+                self._flush(link, sock)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(link)
+
+    def _read(self, link, sock):
+        limit = CHUNK
+        if self._rate and sock is link.upstream:
+            limit = min(limit, int(self._credit))
+            if limit < 1:
+                return
+        data = sock.recv(limit)
+        if not data:
+            raise OSError("end of file")
+        if sock is link.upstream:
+            self._credit -= len(data)
+            self.bytes_down += len(data)
+        target = link.other(sock)
+        link.pending[target] += data
+        self._flush(link, target)
+
+    def _flush(self, link, sock):
+        pending = link.pending[sock]
+        if pending:
+            try:
+                sent = sock.send(pending)
+                del pending[:sent]
+            except BlockingIOError:
+                pass
+        source = link.other(sock)
+        # While one side is not taken, the other is not read: the back pressure of a real network.
+        self._watch(sock, selectors.EVENT_WRITE, bool(pending))
+        self._watch(source, selectors.EVENT_READ, not pending)
+
+    def _watch(self, sock, event, wanted):
+        try:
+            now = self._selector.get_key(sock).events
+            key_registered = True
+        except KeyError:
+            now, key_registered = 0, False
+        after = now | event if wanted else now & ~event
+        if after == now:
+            return
+        if not after:
+            self._selector.unregister(sock)
+        elif key_registered:
+            self._selector.modify(sock, after)
+        else:
+            self._selector.register(sock, after)
