@@ -1,0 +1,44 @@
+/* blocking.h -- clients that wait: for replicas (WAIT), for keys (later), for the end of a pause.
+ *
+ * While it is blocked no command of a client runs; what it sent stays in its reader. It goes on when somebody calls
+ * client_unblock(), when its time is up (`timed_out` then answers it), or when it is closed (`cancelled`, nothing is
+ * answered). */
+#ifndef LOCKSTEP_SERVER_BLOCKING_H
+#define LOCKSTEP_SERVER_BLOCKING_H
+
+#include "server/client.h"
+
+enum block_kind { BLOCK_WAIT, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHUTDOWN, BLOCK_KINDS };
+
+struct blocked {
+    enum block_kind kind;
+    int64_t until_ms;                    /* server.now_ms at which timed_out() is called; 0: never */
+    uint64_t offset;                     /* WAIT: the stream offset waited for */
+    size_t replicas;                     /* WAIT: by how many */
+    void (*timed_out)(struct client *c); /* writes the reply */
+    void (*cancelled)(struct client *c); /* forget it: the client is going away. May be NULL */
+    void *data;                          /* of the kind */
+};
+
+/* The command of this client is not answered yet. `how` is copied. */
+void client_block(struct client *c, const struct blocked *how);
+/* The reply has been written (or none is due): it goes on with what it sent meanwhile. */
+void client_unblock(struct client *c);
+
+struct blocking *blocking_new(struct server *s);
+void blocking_free(struct blocking *b);
+void blocking_check_timeouts(struct server *s);            /* each turn; cheap while nobody is due */
+int64_t blocking_next_deadline_ms(const struct server *s); /* for the loop's timer; INT64_MAX if none */
+size_t blocking_count(const struct server *s, enum block_kind kind);
+/* Calls fn for each client blocked so; fn may unblock it. */
+void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx);
+
+/* --- pausing: CLIENT PAUSE, FAILOVER and SHUTDOWN each hold a pause of their own; the strictest counts (H2) --- */
+enum pause_purpose { PAUSE_BY_CLIENT = 0, PAUSE_FAILOVER, PAUSE_SHUTDOWN, PAUSE_PURPOSES };
+enum pause_mode { PAUSE_NONE = 0, PAUSE_WRITES, PAUSE_ALL };
+void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms);
+void pause_end(struct server *s, enum pause_purpose purpose);
+enum pause_mode pause_current(const struct server *s);
+int64_t pause_until(const struct server *s); /* latest end among those in force; 0 if none */
+
+#endif

@@ -1,0 +1,32 @@
+/* clients.h -- the registry of all clients of a server: accepting, reading, sending, closing.
+ *
+ *   accept -> client -> readable: bytes into its reader -> ready list -> dispatcher -> flush list -> one writev per
+ * turn
+ *
+ * A client that is closed goes to the free list and is freed at the end of the turn, in one place. */
+#ifndef LOCKSTEP_SERVER_CLIENTS_H
+#define LOCKSTEP_SERVER_CLIENTS_H
+
+#include "server/client.h"
+
+struct clients; /* opaque */
+
+struct clients *clients_new(struct server *s);
+void clients_free(struct clients *cs);
+void clients_accept(struct server *s, struct conn *conn); /* limits, protected mode; takes the connection */
+struct client *clients_first(struct server *s);           /* then c->next; clients may be marked meanwhile */
+size_t clients_count(const struct server *s);             /* connected ones, replicas included, fake ones not */
+/* The ready list, taken whole by the dispatcher; clients made ready meanwhile are on the next one. */
+struct client *clients_take_ready(struct server *s);
+bool clients_any_ready(const struct server *s);
+void clients_flush(struct server *s); /* sends what is queued; applies output limits */
+void clients_reap(struct server *s);  /* frees what was marked */
+void clients_cron(struct server *s);  /* idle timeouts, buffers, soft limits: a share of the clients each call */
+/* Sums for INFO. */
+struct clients_summary {
+    size_t connected, pubsub, blocked, watching, max_input, max_output, total_blocking_keys;
+    size_t memory_normal, memory_replicas;
+};
+void clients_summarize(struct server *s, struct clients_summary *out);
+
+#endif

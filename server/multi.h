@@ -1,0 +1,37 @@
+/* multi.h -- transactions: the queue of MULTI, and the keys that WATCH guards. */
+#ifndef LOCKSTEP_SERVER_MULTI_H
+#define LOCKSTEP_SERVER_MULTI_H
+
+#include "server/command.h"
+
+struct queued_command { /* owns its arguments: one allocation for argv and their bytes */
+    const struct command *command;
+    int argc;
+    struct bytes_view *argv;
+};
+
+struct multi {
+    struct queued_command *queue;
+    size_t count, cap;
+    size_t bytes;   /* of arguments, for CLIENT LIST's multi-mem */
+    unsigned flags; /* or of the commands' flags: a transaction with a write is a write */
+    struct watched_key *watched;
+    size_t watched_count;
+};
+
+struct watches *watches_new(void);
+void watches_free(struct watches *w);
+/* From the keyspace's hooks: marks clients that watch this key / any key of the database (db -1: of all) that exists
+ * now or will exist. */
+void watches_key_changed(struct server *s, int db, struct bytes_view key);
+void watches_flushed(struct server *s, int db);
+size_t watches_client_count(const struct server *s);
+
+/* The dispatcher queues (-EXECABORT bookkeeping is the dispatcher's: CLIENT_MULTI_FAILED). */
+void multi_queue(struct client *c, const struct command *cmd, int argc, const struct bytes_view *argv);
+void multi_discard(struct client *c); /* forgets the queue and the watched keys, clears the flags */
+void multi_free(struct client *c);    /* when the client is freed */
+size_t multi_memory(const struct client *c);
+size_t multi_watch_count(const struct client *c);
+
+#endif

@@ -1,0 +1,59 @@
+/* server.h -- one server: what it is made of, and who reaches whom.
+ *
+ * A server is an object; several may live in one process. It is no more than the list of its subsystems: each is
+ * opaque, has its own header, and is made in server_new() in the order below (a subsystem may use those above it). What
+ * lies in the open here is what the dispatcher and the commands read at every turn. */
+#ifndef LOCKSTEP_SERVER_SERVER_H
+#define LOCKSTEP_SERVER_SERVER_H
+
+#include "replication/replication.h"
+#include "server/config.h"
+#include "server/settings.h"
+#include "server/stats.h"
+#include "storage/keyspace.h"
+
+struct server {
+    const struct sys *sys;
+    struct log *log;
+    struct loop *loop;
+    struct settings settings;
+    struct config *config;
+    struct keyspace *keyspace;
+    struct lazyfree *lazyfree;
+    struct command_table *commands;  /* command.h */
+    struct clients *clients;         /* clients.h: all connections */
+    struct blocking *blocking;       /* blocking.h: clients that wait for something */
+    struct pubsub *pubsub;           /* pubsub.h */
+    struct watches *watches;         /* multi.h: who watches which key */
+    struct dispatcher *dispatcher;   /* dispatch.h */
+    struct persistence *persistence; /* persistence.h: saving, loading, the child process */
+    struct slowlog *slowlog;         /* slowlog.h */
+    struct latency *latency;         /* latency.h */
+    struct repl *repl;
+    struct shutdown *shutdown; /* shutdown.h: a stop that is under way */
+    struct stats stats;
+
+    int64_t now_ms;     /* wall clock, read once per turn and after slow commands */
+    int64_t mono_us;    /* monotonic, the same */
+    int64_t started_ms; /* wall clock of the start */
+    char run_id[41];    /* 40 hexadecimal digits, new at each start */
+    uint64_t next_client_id;
+    int64_t paused_until_ms; /* CLIENT PAUSE and others: see pause.h */
+    unsigned cron_loops;
+    bool is_loading;    /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
+    bool process_owner; /* this server owns the process: signals, title, pid file */
+    int exit_code;
+};
+
+/* settings were filled by config_load(); takes the configuration over. NULL with the reason logged. */
+struct server *server_new(struct config *config, struct settings *settings, const struct sys *sys, struct log *log);
+int server_run(struct server *s); /* until it is told to stop; the exit code */
+void server_free(struct server *s);
+void server_update_time(struct server *s);         /* reads the clocks again, after something slow */
+void server_stop(struct server *s, int exit_code); /* leaves server_run() at the end of this turn */
+/* Binds what the configuration says. 0 or -1 with the reason logged. Also after CONFIG SET bind or port. */
+int server_listen(struct server *s);
+/* "#tcp" listeners changed: INFO, process title. */
+size_t server_used_memory(const struct server *s); /* without what maxmemory does not count: replica buffers */
+
+#endif
