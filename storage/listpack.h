@@ -7,10 +7,12 @@
  * A string that is the canonical spelling of a 64-bit integer is stored as one. A count of 65535 means "count them".
  *
  * Ownership: a listpack is a blob from lp_new() (or any mem_alloc()ed copy), freed by lp_free(). Calls that may grow or
- * shrink it return the blob's new place; every pointer into the old one is then dead. Values passed in must not point
- * into the listpack they go to. Limits: a listpack never passes LP_MAX_BYTES whatever thresholds are configured. Ask
- * lp_safe_to_add() first; the adding calls stop the process otherwise. Trust: all calls but lp_validate() take a
- * listpack that is well formed. Bytes from outside go through a deep lp_validate() before anything else touches them.
+ *            shrink it return the blob's new place; every pointer into the old one is then dead. Values passed in must
+ *            not point into the listpack they go to.
+ * Limits:    a listpack never grows past LP_MAX_BYTES, whatever thresholds are configured. Ask lp_safe_to_add() first;
+ *            the adding calls stop the process otherwise.
+ * Trust:     all calls but lp_validate() take a listpack that is well formed. Bytes from outside go through a deep
+ *            lp_validate() before anything else touches them.
  * Positions are pointers to an entry; NULL is "no entry". */
 #ifndef LOCKSTEP_STORAGE_LISTPACK_H
 #define LOCKSTEP_STORAGE_LISTPACK_H
@@ -29,7 +31,7 @@ struct lp_value {
 
 enum lp_where { LP_BEFORE, LP_AFTER };
 
-/* Empty; room for `reserve` bytes in all (0 is fine), kept until lp_shrink(). */
+/* Empty; room for `reserve` bytes in all (0 is fine), kept while entries are added. */
 unsigned char *lp_new(size_t reserve);
 void lp_free(unsigned char *lp);
 unsigned char *lp_copy(const unsigned char *lp);
