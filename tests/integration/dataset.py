@@ -35,7 +35,7 @@ def every_encoding():
         "str:binary": (["SET", bytes(range(256)) * 3], "raw"),
         "str:compressible": (["SET", "abc" * 20000], "raw"),
         "str:incompressible": (["SET", random.Random(7).randbytes(70000)], "raw"),
-        "str:4mb": (["SET", random.Random(8).randbytes(4 << 20)], "raw"),
+        "str:1mb": (["SET", random.Random(8).randbytes(1 << 20)], "raw"),
         "list:small": (["RPUSH", "a", "", "-1", "70000", b"\x00\xff"], "quicklist listpack"),
         "list:many": (["RPUSH", *_members("element:", 5000)], "quicklist"),
         "list:big-elements": (["RPUSH", *[f"{n}{big * 4}" for n in range(20)]], "quicklist"),
@@ -61,7 +61,7 @@ def every_encoding():
 def fill_every_encoding(server, databases=(0, 3, 15), expiries=True):
     """Writes one key of every kind into each database; checks the encodings once."""
     rows = every_encoding()
-    with server.wire(timeout=60) as wire:
+    with server.session(timeout=60) as wire:
         for number in databases:
             wire.call("SELECT", number)
             for key, (command, _) in rows.items():
@@ -93,8 +93,7 @@ def _fill_expiries(wire):
 def fill_strings(server, count, size=100, prefix="key:", database=0):
     """`count` string keys of `size` bytes, quickly."""
     value = "v" * size
-    with server.wire(timeout=60) as wire:
-        wire.call("SELECT", database)
+    with server.session(60, database) as wire:
         for start in range(0, count, 500):
             batch = range(start, min(start + 500, count))
             for reply in wire.pipeline([("SET", f"{prefix}{number}", value) for number in batch]):
@@ -150,10 +149,7 @@ def read_database(wire, number):
 
 def read_everything(server):
     """All databases that have keys."""
-    with server.wire(timeout=60) as wire:
-        password = server.password()
-        if password:
-            wire.call("AUTH", password)
+    with server.session(timeout=60) as wire:
         dump = {number: read_database(wire, number) for number in range(DATABASES)}
     return {number: keys for number, keys in dump.items() if keys}
 

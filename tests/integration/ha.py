@@ -276,9 +276,7 @@ class SequenceWriter:
     def missing(self, server, first):
         """Acknowledged writes from number `first` on that the server does not have."""
         numbers = [number for number in self.acked if number >= first]
-        with server.wire() as wire:
-            if self.password:
-                wire.call("AUTH", self.password)
+        with server.session() as wire:
             lost = []
             for start in range(0, len(numbers), 500):
                 batch = numbers[start : start + 500]

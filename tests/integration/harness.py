@@ -296,6 +296,19 @@ class Server(Process):
         """A connection of the caller's own."""
         return Wire(self.address, timeout * SCALE, **options)
 
+    def session(self, timeout=30.0, database=0):
+        """An authenticated connection of the caller's own."""
+        wire = self.wire(timeout)
+        try:
+            if self.password():
+                wire.call("AUTH", self.password())
+            if database:
+                wire.call("SELECT", database)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
     def _drop_wire(self):
         if self._wire is not None:
             self._wire.close()
@@ -319,11 +332,8 @@ class Server(Process):
 
     def _ask_on_new(self, args):
         self._drop_wire()
-        self._wire = self.wire(timeout=30)
-        password = self.password()
+        self._wire = self.session()
         try:
-            if password:
-                self._wire.call("AUTH", password)
             return self._wire.ask(*args)
         except BaseException:
             self._drop_wire()
