@@ -1,0 +1,95 @@
+/* zset_tree.h -- the members of one sorted set in order: a counted B+tree over their allocations, for zset.c alone.
+ *
+ *     inner:  [ child | sep | child | sep | child ]   and how many members each child has, so that ranks are O(log n)
+ *     leaf:   [ heads: 4 bytes of each key ][ members: 48-bit pointers ]  <-> next leaf
+ *
+ * A key is the eight bytes of the score, coded so that memcmp() orders them, followed by the bytes of the member; so
+ * one order serves scores and ties. A head is four bytes of a key at an offset, `skip`, up to which all keys that can
+ * come to that node are equal. Heads decide nearly every comparison without a look at the members, which lie anywhere
+ * in memory; only equal heads need them. That is as true for a million members of score 0 as for random scores.
+ *
+ * Invariants (zset_tree_check()):
+ * - seps[i] of an inner node is the least member below children[i + 1], by address.
+ * - skip of a leaf is at most the common prefix of its least key and the least key of the next leaf; 0 in the first and
+ *   the last leaf, which keys of any kind come to. skip of an inner node is at most the common prefix of its
+ * separators; a search compares that prefix with the first of them.
+ * - all leaves have the same depth; those that are neither root nor at one end hold LEAF_MIN to LEAF_CAP members.
+ * Ownership: nodes are the tree's, members the caller's. Positions die with the next change. */
+#ifndef LOCKSTEP_STORAGE_ZSET_TREE_H
+#define LOCKSTEP_STORAGE_ZSET_TREE_H
+
+#include "storage/base/bytes.h"
+
+/* One member: 9 bytes and its own. */
+struct zset_member {
+    double score;
+    uint8_t len; /* 255: a uint32_t with the length follows */
+    char rest[];
+} __attribute__((packed));
+_Static_assert(sizeof(struct zset_member) == 9, "20 bytes of member fit in 32");
+
+enum { ZSET_MEMBER_LONG = 255 };
+
+struct zset_member *zset_member_new(struct bytes_view bytes, double score);
+void zset_member_free(struct zset_member *m);
+size_t zset_member_size(const struct zset_member *m); /* as asked from the allocator */
+
+static inline struct bytes_view zset_member_bytes(const struct zset_member *m)
+{
+    if (LIKELY(m->len != ZSET_MEMBER_LONG)) return bytes_view(m->rest, m->len);
+    uint32_t len;
+    memcpy(&len, m->rest, sizeof(len));
+    return bytes_view(m->rest + sizeof(len), len);
+}
+
+/* Scores as unsigned numbers of the same order; -0 and 0 are equal. */
+static inline uint64_t zset_score_bits(double score)
+{
+    uint64_t bits;
+    if (score == 0) score = 0;
+    memcpy(&bits, &score, sizeof(bits));
+    return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+}
+
+struct zset_key {
+    uint64_t bits; /* zset_score_bits() */
+    struct bytes_view member;
+};
+
+struct zset_tree {
+    void *root; /* a leaf if height is 0, NULL while empty */
+    unsigned height;
+    size_t count;
+    size_t leaves, inners; /* number of nodes */
+    struct zset_leaf *first, *last;
+};
+
+struct zset_pos {
+    struct zset_leaf *leaf; /* NULL: none */
+    unsigned slot;
+};
+
+void zset_tree_init(struct zset_tree *t);
+void zset_tree_release(struct zset_tree *t); /* the nodes; an empty tree is left */
+size_t zset_tree_memory(const struct zset_tree *t);
+
+/* `m` is in no tree, and no equal key in this one. */
+void zset_tree_insert(struct zset_tree *t, struct zset_member *m);
+void zset_tree_remove(struct zset_tree *t, struct zset_member *m);
+/* Gives a member of the tree another score, in place where the order stays. */
+void zset_tree_update(struct zset_tree *t, struct zset_member *m, double score);
+/* Removes up to `max` members from a rank on, as many as one leaf has there; they are handed to fn. How many went. */
+size_t zset_tree_remove_run(struct zset_tree *t, size_t rank, size_t max, void (*fn)(void *ctx, struct zset_member *m),
+                            void *ctx);
+
+/* The number of members below the key, or up to it with `after_equal`. */
+size_t zset_tree_rank(const struct zset_tree *t, const struct zset_key *key, bool after_equal);
+struct zset_pos zset_tree_at(const struct zset_tree *t, size_t rank); /* rank < count */
+struct zset_member *zset_tree_get(struct zset_pos pos);
+/* Steps to the neighbour; leaf is NULL past either end. */
+void zset_tree_next(struct zset_pos *pos);
+void zset_tree_prev(struct zset_pos *pos);
+
+void zset_tree_check(const struct zset_tree *t);
+
+#endif
