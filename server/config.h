@@ -90,8 +90,9 @@ struct config_directive {
     uint64_t max;
     const struct config_enum *names;
     const struct config_special *special;
-    /* A check of a value that already has the right form; NULL: none. Gets the text for strings, else "". */
-    int (*check)(const struct config *cfg, const char *text, int64_t number, struct config_error *err);
+    /* A check of a value that already has the right form; NULL: none. Strings come as text, numbers as *number, which
+     * it may move into a range that is narrower than min and max. 0, or config_fail(). */
+    int (*check)(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);
     size_t apply;        /* offset of the hook in the registration's hooks, by CONFIG_HOOK(); 0: none */
     const char *refusal; /* for ONLY_DEFAULT */
 };

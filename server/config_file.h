@@ -32,8 +32,9 @@ void config_word_append_quoted(struct bytes_buf *out, const char *word); /* alwa
 enum { CONFIG_FILE_MAX = 16 * 1024 * 1024, CONFIG_INCLUDE_DEPTH_MAX = 16 };
 NODISCARD int config_file_read(const struct sys *sys, const char *path, struct bytes_buf *out);
 
-/* Calls `each` for every directive of the text, includes resolved, until one fails. 0, or the negative result of `each`
- * (or of reading an include) with *failure saying where and why. */
+/* Calls `each` for every directive of the text until one fails: 0, or the negative result of `each` (or of reading an
+ * include) with *failure saying where and why. With `sys` NULL includes are not followed but handed to `each` like any
+ * directive. */
 struct config_visitor {
     void *ctx;
     int (*each)(void *ctx, char **words, size_t count, struct config_error *err);

@@ -25,7 +25,6 @@ enum {
 struct settings_net {
     char *bind[SETTINGS_BIND_MAX]; /* as written: "-::1" keeps its '-', which allows the address to be missing */
     int bind_count;                /* 0: listen on no TCP address */
-    char *bind_source_addr;        /* or NULL */
     int port;                      /* 0: no TCP */
     int tls_port;
     int tcp_backlog;
@@ -34,7 +33,6 @@ struct settings_net {
     int unixsocketperm;  /* 0: leave the umask's */
     unsigned socket_mark_id;
     bool protected_mode;
-    int max_new_connections_per_cycle;
 };
 
 struct settings_log {
@@ -72,7 +70,8 @@ struct settings_process {
     int shutdown_timeout_s;
     int shutdown_on_sigint;  /* bits of enum settings_shutdown */
     int shutdown_on_sigterm; /* the same */
-    int io_threads;          /* without effect */
+    int io_threads;          /* without effect, as the one below */
+    bool io_threads_do_reads;
     bool jemalloc_bg_thread;
 };
 
@@ -253,7 +252,7 @@ struct settings_tls {
 struct settings_cluster {
     bool enabled; /* always false in this version */
     char *config_file;
-    int node_timeout_ms;
+    int64_t node_timeout_ms;
     int port;
     int replica_validity_factor;
     int migration_barrier;
