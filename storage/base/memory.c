@@ -44,6 +44,13 @@ void *mem_realloc(void *ptr, size_t size)
     return grown;
 }
 
+void *mem_alloc_aligned(size_t alignment, size_t size)
+{
+    void *ptr;
+    if (posix_memalign(&ptr, alignment, size) != 0) out_of_memory(size);
+    return ptr;
+}
+
 void *mem_try_alloc(size_t size)
 {
     return malloc(size == 0 ? 1 : size);

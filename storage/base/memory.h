@@ -20,6 +20,9 @@ size_t mem_good_size(size_t size);
 size_t mem_used(void);
 void mem_thread_register(void);
 void mem_thread_unregister(void); /* before the thread ends */
+/* At an address that is a multiple of `alignment`, a power of two. To be freed with mem_free(), not with the sized
+ * form. */
+void *mem_alloc_aligned(size_t alignment, size_t size) __attribute__((malloc, alloc_size(2), returns_nonnull));
 /* One try that may fail: NULL instead of a stopped process. For sizes a peer chose. */
 void *mem_try_alloc(size_t size) __attribute__((malloc, alloc_size(1)));
 
