@@ -294,7 +294,6 @@ static void split_one(struct table *t)
     buckets_append(t);
     struct table_bucket *head = table_bucket_at(t, from), *high = table_bucket_at(t, to), old = *head;
     head->meta = 0;
-    chain_prefetch_entries(&old);
     for (struct table_bucket *b = &old, *next; b != NULL; b = next) {
         for (unsigned i = 0; i < table_bucket_count(b); i++) {
             void *entry = table_slot_get(b, i);
@@ -305,6 +304,20 @@ static void split_one(struct table *t)
         next = table_bucket_next(b);
         if (b != &old) chained_free(t, b);
     }
+}
+
+/* Starts loading, a few inserts ahead, what the next split will read: the bucket, its chain, the entries. */
+static void prefetch_split(const struct table *t)
+{
+    size_t inserts_left = (t->buckets * TARGET_NUM - t->count * TARGET_DEN) / TARGET_DEN;
+    if (inserts_left > 3) return;
+    const struct table_bucket *head = table_bucket_at(t, split_index(t));
+    if (inserts_left == 3)
+        __builtin_prefetch(head);
+    else if (inserts_left == 1)
+        chain_prefetch_entries(head);
+    else if (inserts_left == 2 && (head->meta & TABLE_META_CHAINED))
+        __builtin_prefetch(table_bucket_next(head));
 }
 
 static void merge_one(struct table *t)
@@ -396,6 +409,10 @@ void table_insert(struct table *t, uint64_t hash, void *entry)
     if (UNLIKELY(t->first_capacity == 0)) first_segment_resize(t, 1);
     chain_add(t, table_bucket_at(t, table_index(t, hash)), table_tag(hash), entry);
     t->count++;
+    if (LIKELY(!wants_split(t))) {
+        prefetch_split(t);
+        return;
+    }
     for (unsigned i = 0; i < STEPS_PER_CHANGE && wants_split(t); i++) split_one(t);
 }
 
