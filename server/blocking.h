@@ -24,6 +24,8 @@ struct blocked {
 void client_block(struct client *c, const struct blocked *how);
 /* The reply has been written (or none is due): it goes on with what it sent meanwhile. */
 void client_unblock(struct client *c);
+/* The client is going away. Nothing if it is not blocked. */
+void client_cancel_block(struct client *c);
 
 struct blocking *blocking_new(struct server *s);
 void blocking_free(struct blocking *b);
@@ -39,6 +41,7 @@ enum pause_mode { PAUSE_NONE = 0, PAUSE_WRITES, PAUSE_ALL };
 void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms);
 void pause_end(struct server *s, enum pause_purpose purpose);
 enum pause_mode pause_current(const struct server *s);
-int64_t pause_until(const struct server *s); /* latest end among those in force; 0 if none */
+enum pause_purpose pause_purpose_in_force(const struct server *s); /* of the strictest */
+int64_t pause_until(const struct server *s);                       /* latest end among those in force; 0 if none */
 
 #endif

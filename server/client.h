@@ -86,6 +86,8 @@ void client_close_later(struct client *c);
 void client_close_after_reply(struct client *c); /* first sends what is queued */
 /* Back to the state of a fresh connection, as RESET does. */
 void client_reset(struct client *c);
+/* After a change of the flags that mute replies (CLIENT REPLY, becoming a replica). */
+void client_update_muted(struct client *c);
 /* Whatever wrote to c->reply outside of the client's own command (push messages, unblocking) says so. */
 void client_wants_flush(struct client *c);
 /* It has unprocessed input (after unblocking, or at the end of a pause). */

@@ -46,6 +46,7 @@ enum command_flag {
     CMD_ALLOW_BUSY = 1 << 16,
     CMD_PROTECTED = 1 << 17,  /* needs enable-debug-command or the like */
     CMD_NO_QUEUE = 1 << 18,   /* runs at once inside MULTI: EXEC, DISCARD, MULTI, WATCH, QUIT, RESET */
+    CMD_NO_PAUSE = 1 << 20,   /* runs while everything is paused */
     CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */
 };
 
@@ -134,7 +135,15 @@ struct command {
 /* Rows by file: each server/commands/<group>.c defines one table that ends with a row without a name; they are listed
  * in server/command_table.c. */
 struct command_stats {
-    uint64_t calls, ns, rejected, failed;
+    uint64_t calls, ticks /* of ticks.h */, rejected, failed;
+};
+
+/* What becomes of the command in the stream. */
+enum replicate_mode {
+    REPLICATE_IF_CHANGED = 0, /* verbatim, if it is a write and changed something */
+    REPLICATE_FORCED,         /* verbatim */
+    REPLICATE_REPLACED,       /* other commands were given instead */
+    REPLICATE_NOT,
 };
 
 struct cmd_ctx {
@@ -147,10 +156,10 @@ struct cmd_ctx {
     const struct command *command; /* the subcommand's row, where there is one */
     int argc;
     const struct bytes_view *argv;
-    uint64_t first_key_hash;      /* of argv[first_key_arg], computed ahead for the batch */
-    int first_key_arg;            /* 0: not computed */
-    struct resp_request *request; /* for ctx_take_blob(); NULL inside EXEC */
-    struct exec *exec;            /* what the unit collects: dispatch.c */
+    uint64_t first_key_hash;       /* of argv[first_key_arg], computed ahead for the batch */
+    int first_key_arg;             /* 0: not computed */
+    struct resp_request *request;  /* for ctx_take_blob(); NULL inside EXEC */
+    enum replicate_mode replicate; /* what the handler said about the stream */
 };
 
 /* --- keys --- */

@@ -10,7 +10,7 @@
 #ifndef LOCKSTEP_SERVER_DISPATCH_H
 #define LOCKSTEP_SERVER_DISPATCH_H
 
-#include "server/command.h"
+#include "server/command_table.h"
 
 struct dispatcher; /* opaque */
 
@@ -20,9 +20,10 @@ void dispatcher_free(struct dispatcher *d);
 bool dispatcher_run(struct server *s);
 
 /* Runs a command for EXEC: no checks that queueing has made. */
-void dispatch_queued(struct cmd_ctx *outer, const struct command *cmd, int argc, const struct bytes_view *argv);
-/* A whole request as if the client had sent it: the replicated stream, DEBUG. */
-void dispatch_request(struct client *c, const struct resp_request *req);
+void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv);
+/* Parses and runs what the reader of a fake client holds (a master's stream), in batches. False on malformed input.
+ * After each whole unit `applied` is called with the reader's offset behind it. */
+bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);
 
 /* A unit of the server's own accord. */
 void exec_begin(struct server *s);
@@ -33,14 +34,10 @@ void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlin
 /* The unit is not to be wrapped in MULTI even if it has many pieces (deletions found by SCAN, eviction). */
 void exec_no_wrap(struct server *s);
 
-/* Per-command counters, by row: for INFO commandstats, latencystats and errorstats. */
-struct command_stats *dispatch_stats(struct server *s, const struct command *cmd);
-void dispatch_stats_each(struct server *s,
-                         void (*fn)(void *ctx, const char *full_name, const struct command *cmd,
-                                    const struct command_stats *st),
-                         void *ctx);
+/* Errors answered, by their first word: for INFO errorstats. */
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx);
-void dispatch_reset_stats(struct server *s);
+void dispatch_reset_stats(struct server *s); /* the slots' counters too */
+uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks);
 const struct command *dispatch_current(const struct server *s); /* for the crash report */
 
 #endif

@@ -2,10 +2,10 @@
 #ifndef LOCKSTEP_SERVER_MULTI_H
 #define LOCKSTEP_SERVER_MULTI_H
 
-#include "server/command.h"
+#include "server/command_table.h"
 
 struct queued_command { /* owns its arguments: one allocation for argv and their bytes */
-    const struct command *command;
+    struct command_slot *slot;
     int argc;
     struct bytes_view *argv;
 };
@@ -28,7 +28,7 @@ void watches_flushed(struct server *s, int db);
 size_t watches_client_count(const struct server *s);
 
 /* The dispatcher queues (-EXECABORT bookkeeping is the dispatcher's: CLIENT_MULTI_FAILED). */
-void multi_queue(struct client *c, const struct command *cmd, int argc, const struct bytes_view *argv);
+void multi_queue(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv);
 void multi_discard(struct client *c); /* forgets the queue and the watched keys, clears the flags */
 void multi_free(struct client *c);    /* when the client is freed */
 size_t multi_memory(const struct client *c);

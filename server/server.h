@@ -40,8 +40,10 @@ struct server {
     uint64_t next_client_id;
     int64_t paused_until_ms; /* CLIENT PAUSE and others: see pause.h */
     unsigned cron_loops;
-    bool is_loading;    /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
-    bool process_owner; /* this server owns the process: signals, title, pid file */
+    unsigned monitor_count;    /* clients in MONITOR */
+    bool loading_serves_reads; /* while is_loading: into a second data set, the old one is still served */
+    bool is_loading;           /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
+    bool process_owner;        /* this server owns the process: signals, title, pid file */
     int exit_code;
 };
 

@@ -32,19 +32,6 @@ static bool is_str12(unsigned char b)
     return (b & 0xF0) == 0xE0;
 }
 
-/* An entry taken apart; for an integer the data is in the head and the body is empty. */
-struct encoded {
-    unsigned char head[9];
-    unsigned char back[5];
-    uint8_t head_len, back_len;
-    struct bytes_view body;
-};
-
-static size_t encoded_total(const struct encoded *e)
-{
-    return e->head_len + e->body.len + e->back_len;
-}
-
 /* --- header ----------------------------------------------------------------------------------------------------- */
 
 static uint16_t header_count(const unsigned char *lp)
@@ -60,6 +47,12 @@ static void set_header(unsigned char *lp, size_t total, size_t count)
     uint16_t count16 = count < LP_COUNT_UNKNOWN ? (uint16_t)count : LP_COUNT_UNKNOWN;
     memcpy(lp, &total32, sizeof(total32));
     memcpy(lp + 4, &count16, sizeof(count16));
+}
+
+void lp_frame(unsigned char *lp, size_t total, size_t count)
+{
+    set_header(lp, total, count);
+    lp[total - 1] = ENC_END;
 }
 
 /* --- reading an entry ------------------------------------------------------------------------------------------- */
@@ -174,7 +167,7 @@ static uint8_t store_back(unsigned char *out, size_t data)
     return (uint8_t)size;
 }
 
-static void finish(struct encoded *e, size_t head_len, struct bytes_view body)
+static void finish(struct lp_encoded *e, size_t head_len, struct bytes_view body)
 {
     e->head_len = (uint8_t)head_len;
     e->body = body.len > 0 ? body : bytes_view("", 0); /* memcpy() may not get NULL, not even for nothing */
@@ -205,7 +198,7 @@ static size_t store_int(unsigned char *head, int64_t v)
     return store_signed(head, ENC_INT64, v, 8);
 }
 
-static void encode_int(struct encoded *e, int64_t value)
+static void encode_int(struct lp_encoded *e, int64_t value)
 {
     finish(e, store_int(e->head, value), bytes_view(NULL, 0));
 }
@@ -225,7 +218,7 @@ static size_t store_length(unsigned char *head, size_t len)
     return store_signed(head, ENC_STR32, (int64_t)len, 4);
 }
 
-static void encode(struct encoded *e, struct bytes_view value)
+void lp_encode(struct lp_encoded *e, struct bytes_view value)
 {
     int64_t num;
     if (num_parse_i64(value, &num))
@@ -236,12 +229,12 @@ static void encode(struct encoded *e, struct bytes_view value)
 
 size_t lp_entry_size(struct bytes_view value)
 {
-    struct encoded e;
-    encode(&e, value);
-    return encoded_total(&e);
+    struct lp_encoded e;
+    lp_encode(&e, value);
+    return lp_encoded_size(&e);
 }
 
-static void store(unsigned char *p, const struct encoded *e)
+void lp_encoded_store(unsigned char *p, const struct lp_encoded *e)
 {
     memcpy(p, e->head, e->head_len);
     p += e->head_len;
@@ -324,10 +317,10 @@ static unsigned char *splice(unsigned char *lp, size_t offset, size_t removed, s
     return lp;
 }
 
-static unsigned char *put_at(unsigned char *lp, size_t offset, size_t removed, const struct encoded *e)
+static unsigned char *put_at(unsigned char *lp, size_t offset, size_t removed, const struct lp_encoded *e)
 {
-    lp = splice(lp, offset, removed, removed > 0, encoded_total(e), 1);
-    store(lp + offset, e);
+    lp = splice(lp, offset, removed, removed > 0, lp_encoded_size(e), 1);
+    lp_encoded_store(lp + offset, e);
     return lp;
 }
 
@@ -399,14 +392,14 @@ static size_t end_offset(const unsigned char *lp)
 
 unsigned char *lp_append(unsigned char *lp, struct bytes_view value)
 {
-    struct encoded e;
-    encode(&e, value);
+    struct lp_encoded e;
+    lp_encode(&e, value);
     return put_at(lp, end_offset(lp), 0, &e);
 }
 
 unsigned char *lp_append_int(unsigned char *lp, int64_t value)
 {
-    struct encoded e;
+    struct lp_encoded e;
     encode_int(&e, value);
     return put_at(lp, end_offset(lp), 0, &e);
 }
@@ -418,19 +411,19 @@ unsigned char *lp_append_value(unsigned char *lp, const struct lp_value *v)
 
 unsigned char *lp_prepend(unsigned char *lp, struct bytes_view value)
 {
-    struct encoded e;
-    encode(&e, value);
+    struct lp_encoded e;
+    lp_encode(&e, value);
     return put_at(lp, LP_HEADER_SIZE, 0, &e);
 }
 
 unsigned char *lp_prepend_int(unsigned char *lp, int64_t value)
 {
-    struct encoded e;
+    struct lp_encoded e;
     encode_int(&e, value);
     return put_at(lp, LP_HEADER_SIZE, 0, &e);
 }
 
-static unsigned char *insert(unsigned char *lp, const unsigned char *p, enum lp_where where, const struct encoded *e,
+static unsigned char *insert(unsigned char *lp, const unsigned char *p, enum lp_where where, const struct lp_encoded *e,
                              unsigned char **at)
 {
     size_t offset = (size_t)(p - lp) + (where == LP_AFTER ? lp_entry_size_at(p) : 0);
@@ -442,20 +435,20 @@ static unsigned char *insert(unsigned char *lp, const unsigned char *p, enum lp_
 unsigned char *lp_insert(unsigned char *lp, unsigned char *p, enum lp_where where, struct bytes_view value,
                          unsigned char **at)
 {
-    struct encoded e;
-    encode(&e, value);
+    struct lp_encoded e;
+    lp_encode(&e, value);
     return insert(lp, p, where, &e, at);
 }
 
 unsigned char *lp_insert_int(unsigned char *lp, unsigned char *p, enum lp_where where, int64_t value,
                              unsigned char **at)
 {
-    struct encoded e;
+    struct lp_encoded e;
     encode_int(&e, value);
     return insert(lp, p, where, &e, at);
 }
 
-static unsigned char *replace(unsigned char *lp, unsigned char **p, const struct encoded *e)
+static unsigned char *replace(unsigned char *lp, unsigned char **p, const struct lp_encoded *e)
 {
     size_t offset = (size_t)(*p - lp);
     lp = put_at(lp, offset, lp_entry_size_at(*p), e);
@@ -465,14 +458,14 @@ static unsigned char *replace(unsigned char *lp, unsigned char **p, const struct
 
 unsigned char *lp_replace(unsigned char *lp, unsigned char **p, struct bytes_view value)
 {
-    struct encoded e;
-    encode(&e, value);
+    struct lp_encoded e;
+    lp_encode(&e, value);
     return replace(lp, p, &e);
 }
 
 unsigned char *lp_replace_int(unsigned char *lp, unsigned char **p, int64_t value)
 {
-    struct encoded e;
+    struct lp_encoded e;
     encode_int(&e, value);
     return replace(lp, p, &e);
 }

@@ -94,6 +94,23 @@ bool lp_compare(const unsigned char *p, struct bytes_view value); /* equal? */
  * of field/value pairs. NULL when there is none. */
 unsigned char *lp_find(const unsigned char *lp, const unsigned char *p, struct bytes_view value, size_t skip);
 
+/* For an owner that keeps free room around a listpack and moves its bytes itself (list_node.h): an entry ready to be
+ * stored, and the header. A view in it borrows from the value. */
+struct lp_encoded {
+    unsigned char head[9]; /* an integer is all in the head, the body is empty */
+    unsigned char back[5];
+    uint8_t head_len, back_len;
+    struct bytes_view body;
+};
+void lp_encode(struct lp_encoded *e, struct bytes_view value);
+static inline size_t lp_encoded_size(const struct lp_encoded *e)
+{
+    return e->head_len + e->body.len + e->back_len;
+}
+void lp_encoded_store(unsigned char *p, const struct lp_encoded *e);
+/* Writes the six bytes in front and the end mark; `total` bytes in all. */
+void lp_frame(unsigned char *lp, size_t total, size_t count);
+
 /* Whether these bytes are a listpack. Never reads outside [blob, blob + len). Without `deep` only the header and the
  * end are looked at, which is not enough for the other calls on bytes from outside. `entry`, where given, sees every
  * value in order and refuses the whole by answering false. */

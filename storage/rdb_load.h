@@ -46,6 +46,6 @@ const struct rdb_load_info *rdb_load_info(const struct rdb_load *l);
 /* Feeds a whole file, calling `turn` (may be NULL) after every chunk so that a server can answer meanwhile; nonzero
  * from it stops with that code. 0; -ENOENT; other -errno of reading; -EINVAL: the file is bad, see rdb_load_error(). */
 NODISCARD int rdb_load_file(struct rdb_load *l, const struct sys *sys, const char *path,
-                            int (*turn)(void *ctx, uint64_t offset, uint64_t size), void *ctx);
+                            int (*turn)(void *ctx, uint64_t offset), void *ctx);
 
 #endif

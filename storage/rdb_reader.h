@@ -20,10 +20,12 @@ struct rdb_reader_options {
     const struct value_env *env; /* for the values built; outlives the reader */
     uint64_t max_string;         /* longest string or blob; 0: the default, 4 GiB */
     int max_db;                  /* databases there are; 0: any number up to INT_MAX */
-    bool skip_functions;         /* function libraries are reported as a warning instead of an error */
-    bool skip_empty;             /* an empty collection is reported as a warning and left out instead of an error */
+    bool skip_functions;         /* function libraries are told to on_skipped instead of being an error */
+    bool skip_empty;             /* so are keys with an empty collection, which old versions could write */
     bool ignore_checksum;
 };
+
+enum rdb_skipped { RDB_SKIPPED_EMPTY_KEY, RDB_SKIPPED_FUNCTION };
 
 struct rdb_key { /* the views live during the callback only */
     int db;
@@ -42,7 +44,7 @@ struct rdb_callbacks { /* any may be NULL, except on_key. Nonzero refuses: the r
     int (*on_db)(void *ctx, int id);
     int (*on_size)(void *ctx, int id, uint64_t keys, uint64_t expires); /* hints: not to be trusted */
     int (*on_key)(void *ctx, const struct rdb_key *key);
-    void (*on_warning)(void *ctx, const char *text);
+    void (*on_skipped)(void *ctx, enum rdb_skipped what, struct bytes_view name); /* see the skip_ options */
 };
 
 struct rdb_reader; /* opaque */

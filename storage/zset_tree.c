@@ -9,7 +9,7 @@ enum {
     LEAF_MIN = LEAF_CAP / 4,
     LEAF_JOIN = LEAF_CAP * 3 / 4,  /* two leaves of no more become one */
     LEAF_SHARE = LEAF_CAP * 7 / 8, /* a full leaf gives to a neighbour of no more */
-    INNER_CAP = 72,
+    INNER_CAP = 68,
     INNER_MIN = INNER_CAP / 4,
     INNER_JOIN = INNER_CAP * 3 / 4,
     LEVELS_MAX = 16,
@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct zset_leaf) <= 1024 && sizeof(struct zset_leaf) > 10
 struct zset_inner {
     uint16_t count; /* of children */
     uint16_t skip;
-    uint32_t heads[INNER_CAP - 1];
+    uint64_t heads[INNER_CAP - 1];
     packed_pointer seps[INNER_CAP - 1];
     void *children[INNER_CAP];
     uint64_t counts[INNER_CAP]; /* members below each child */
@@ -101,13 +101,13 @@ static int key_compare(const struct zset_key *key, const struct zset_member *m)
     return bytes_compare(key->member, zset_member_bytes(m));
 }
 
-/* Four bytes of the member from an offset on as a number, zeros behind its end. */
-static uint32_t member_head(struct bytes_view member, size_t at)
+/* Eight bytes of the member from an offset on as a number, zeros behind its end. */
+static uint64_t member_head(struct bytes_view member, size_t at)
 {
-    uint32_t head = 0;
+    uint64_t head = 0;
     if (LIKELY(member.len >= at + sizeof(head))) {
         memcpy(&head, member.data + at, sizeof(head));
-        return __builtin_bswap32(head);
+        return __builtin_bswap64(head);
     }
     for (size_t i = at; i < at + sizeof(head); i++)
         head = head << 8 | (i < member.len ? (unsigned char)member.data[i] : 0);
@@ -115,14 +115,25 @@ static uint32_t member_head(struct bytes_view member, size_t at)
 }
 
 /* The same of the whole key: eight bytes of score, then the member. */
-static uint32_t key_head(const struct zset_key *key, unsigned skip)
+static uint64_t key_head(const struct zset_key *key, unsigned skip)
 {
     if (skip >= 8) return member_head(key->member, skip - 8);
-    uint32_t head = (uint32_t)(key->bits << (8 * skip) >> 32);
-    return skip <= 4 ? head : head | member_head(key->member, 0) >> (8 * (8 - skip));
+    return skip == 0 ? key->bits : key->bits << (8 * skip) | member_head(key->member, 0) >> (64 - 8 * skip);
 }
 
-static uint32_t head_of(const struct zset_member *m, unsigned skip)
+/* What a leaf keeps of it; an inner node keeps all eight bytes. */
+static uint32_t key_leaf_head(const struct zset_key *key, unsigned skip)
+{
+    return (uint32_t)(key_head(key, skip) >> 32);
+}
+
+static uint32_t leaf_head_of(const struct zset_member *m, unsigned skip)
+{
+    struct zset_key key = key_of(m);
+    return key_leaf_head(&key, skip);
+}
+
+static uint64_t inner_head_of(const struct zset_member *m, unsigned skip)
 {
     struct zset_key key = key_of(m);
     return key_head(&key, skip);
@@ -155,7 +166,7 @@ static int prefix_compare(const struct zset_key *key, const struct zset_member *
 /* ---- searching in a node ---- */
 
 /* The number of heads below `head`, without a branch to mispredict. */
-static unsigned heads_below(const uint32_t *heads, unsigned n, uint32_t head)
+static unsigned leaf_heads_below(const uint32_t *heads, unsigned n, uint32_t head)
 {
     const uint32_t *base = heads;
     if (n == 0) return 0;
@@ -167,14 +178,23 @@ static unsigned heads_below(const uint32_t *heads, unsigned n, uint32_t head)
     return (unsigned)(base - heads) + (*base < head);
 }
 
-/* The number of members below the key, or up to it with `after_equal`. */
-static unsigned search(const uint32_t *heads, const packed_pointer *members, unsigned n, unsigned skip,
-                       const struct zset_key *key, bool after_equal)
+static unsigned inner_heads_below(const uint64_t *heads, unsigned n, uint64_t head)
 {
-    uint32_t head = key_head(key, skip);
-    unsigned low = heads_below(heads, n, head);
-    if (low == n || heads[low] != head) return low;
-    unsigned high = head == UINT32_MAX ? n : low + heads_below(heads + low, n - low, head + 1);
+    const uint64_t *base = heads;
+    if (n == 0) return 0;
+    while (n > 1) {
+        unsigned half = n / 2;
+        base += half & -(unsigned)(base[half - 1] < head);
+        n -= half;
+    }
+    return (unsigned)(base - heads) + (*base < head);
+}
+
+/* Among members from `low` to `high`, whose heads are equal to the key's: the first that is not below the key, or, with
+ * `after_equal`, that is above it. */
+static unsigned search_ties(const packed_pointer *members, unsigned low, unsigned high, const struct zset_key *key,
+                            bool after_equal)
+{
     while (low < high) {
         unsigned mid = low + (high - low) / 2;
         if (key_compare(key, pointer_get(members[mid])) >= !after_equal)
@@ -195,14 +215,23 @@ static unsigned leaf_find(const struct zset_leaf *l, const struct zset_key *key,
 {
     if (l->next == NULL && key_compare(key, leaf_get(l, l->count - 1u)) > 0) return l->count;
     if (l->prev == NULL && key_compare(key, leaf_get(l, 0)) < 0) return 0;
-    return search(l->heads, l->members, l->count, l->skip, key, after_equal);
+    uint32_t head = key_leaf_head(key, l->skip);
+    unsigned low = leaf_heads_below(l->heads, l->count, head);
+    if (low == l->count || l->heads[low] != head) return low;
+    unsigned high = head == UINT32_MAX ? l->count : low + leaf_heads_below(l->heads + low, l->count - low, head + 1);
+    return search_ties(l->members, low, high, key, after_equal);
 }
 
 static unsigned inner_find(const struct zset_inner *n, const struct zset_key *key)
 {
     int side = n->skip == 0 ? 0 : prefix_compare(key, pointer_get(n->seps[0]), n->skip);
-    if (side != 0) return side < 0 ? 0 : n->count - 1u;
-    return search(n->heads, n->seps, n->count - 1u, n->skip, key, true);
+    unsigned seps = n->count - 1u;
+    if (side != 0) return side < 0 ? 0 : seps;
+    uint64_t head = key_head(key, n->skip);
+    unsigned low = inner_heads_below(n->heads, seps, head);
+    if (low == seps || n->heads[low] != head) return low;
+    unsigned high = head == UINT64_MAX ? seps : low + inner_heads_below(n->heads + low, seps - low, head + 1);
+    return search_ties(n->seps, low, high, key, true);
 }
 
 static void prefetch_node(const void *node)
@@ -243,7 +272,7 @@ static void leaf_make_heads(struct zset_leaf *l, unsigned from, unsigned to)
     for (unsigned i = from; i < to && i < from + PREFETCH_AHEAD; i++) __builtin_prefetch(leaf_get(l, i));
     for (unsigned i = from; i < to; i++) {
         if (i + PREFETCH_AHEAD < to) __builtin_prefetch(leaf_get(l, i + PREFETCH_AHEAD));
-        l->heads[i] = head_of(leaf_get(l, i), l->skip);
+        l->heads[i] = leaf_head_of(leaf_get(l, i), l->skip);
     }
 }
 
@@ -257,7 +286,7 @@ static void leaf_lower_skip(struct zset_leaf *l, unsigned from, unsigned to)
     unsigned bytes = l->skip - fence;
     l->skip = (uint16_t)fence;
     if (from == to) return;
-    uint32_t front = head_of(leaf_get(l, from), fence);
+    uint32_t front = leaf_head_of(leaf_get(l, from), fence);
     if (bytes < 4) front &= ~(UINT32_MAX >> (8 * bytes));
     for (unsigned i = from; i < to; i++) l->heads[i] = bytes < 4 ? front | l->heads[i] >> (8 * bytes) : front;
 }
@@ -291,7 +320,7 @@ static void leaf_put(struct zset_leaf *l, unsigned slot, const struct zset_membe
 {
     leaf_open(l, slot, 1);
     pointer_set(l->members[slot], m);
-    l->heads[slot] = head_of(m, l->skip);
+    l->heads[slot] = leaf_head_of(m, l->skip);
 }
 
 /* `n` entries from one leaf to another, heads as they are. */
@@ -358,7 +387,7 @@ static void inner_make_heads(struct zset_inner *n)
 {
     if (n->count < 2) return;
     n->skip = (uint16_t)common_prefix(pointer_get(n->seps[0]), pointer_get(n->seps[n->count - 2]));
-    for (unsigned i = 0; i + 1 < n->count; i++) n->heads[i] = head_of(pointer_get(n->seps[i]), n->skip);
+    for (unsigned i = 0; i + 1 < n->count; i++) n->heads[i] = inner_head_of(pointer_get(n->seps[i]), n->skip);
 }
 
 /* After a separator was written; a new first or last one may have less in common with the rest. */
@@ -368,7 +397,7 @@ static void inner_fit_sep(struct zset_inner *n, unsigned i)
     if ((i == 0 || i + 2u == n->count) && common_prefix(first, last) < n->skip)
         inner_make_heads(n);
     else
-        n->heads[i] = head_of(pointer_get(n->seps[i]), n->skip);
+        n->heads[i] = inner_head_of(pointer_get(n->seps[i]), n->skip);
 }
 
 static void inner_set_sep(struct zset_inner *n, unsigned i, const struct zset_member *m)
@@ -722,7 +751,7 @@ static void remove_at(struct zset_tree *t, struct zset_path *path, unsigned slot
 
 static unsigned leaf_slot_of(const struct zset_leaf *l, const struct zset_member *m)
 {
-    unsigned slot = heads_below(l->heads, l->count, head_of(m, l->skip));
+    unsigned slot = leaf_heads_below(l->heads, l->count, leaf_head_of(m, l->skip));
     while (slot < l->count && leaf_get(l, slot) != m) slot++;
     ASSERT(slot < l->count);
     return slot;
@@ -754,7 +783,7 @@ void zset_tree_update(struct zset_tree *t, struct zset_member *m, double score)
     key.bits = zset_score_bits(score);
     if (fits_in_place(path.leaf, slot, &key)) {
         m->score = score;
-        path.leaf->heads[slot] = key_head(&key, path.leaf->skip);
+        path.leaf->heads[slot] = key_leaf_head(&key, path.leaf->skip);
         return;
     }
     remove_at(t, &path, slot, 1);
@@ -863,11 +892,10 @@ size_t zset_tree_memory(const struct zset_tree *t)
 
 /* ---- checks ---- */
 
-static void check_heads(const uint32_t *heads, const packed_pointer *members, unsigned n, unsigned skip)
+static void check_order(const packed_pointer *members, unsigned n, unsigned skip)
 {
     for (unsigned i = 0; i < n; i++) {
         struct zset_key key = key_of(pointer_get(members[i]));
-        ASSERT(heads[i] == key_head(&key, skip));
         ASSERT(common_prefix(pointer_get(members[0]), pointer_get(members[i])) >= skip);
         ASSERT(i == 0 || key_compare(&key, pointer_get(members[i - 1])) > 0);
     }
@@ -880,7 +908,8 @@ static void check_leaf(const struct zset_tree *t, const struct zset_leaf *l)
     ASSERT(l->skip <= leaf_fence(l));
     ASSERT(l->prev != NULL ? l->prev->next == l : t->first == l);
     ASSERT(l->next != NULL ? l->next->prev == l : t->last == l);
-    check_heads(l->heads, l->members, l->count, l->skip);
+    check_order(l->members, l->count, l->skip);
+    for (unsigned i = 0; i < l->count; i++) ASSERT(l->heads[i] == leaf_head_of(leaf_get(l, i), l->skip));
     struct zset_key key = key_of(leaf_get(l, 0));
     ASSERT(l->prev == NULL || key_compare(&key, leaf_get(l->prev, l->prev->count - 1u)) > 0);
 }
@@ -907,7 +936,8 @@ static size_t check_node(const struct zset_tree *t, const void *node, unsigned h
         if (i == 0) *least = below;
         total += count;
     }
-    check_heads(n->heads, n->seps, n->count - 1u, n->skip);
+    check_order(n->seps, n->count - 1u, n->skip);
+    for (unsigned i = 0; i + 1u < n->count; i++) ASSERT(n->heads[i] == inner_head_of(pointer_get(n->seps[i]), n->skip));
     return total;
 }
 

@@ -1,0 +1,186 @@
+#include "server/blocking.h"
+
+#include "server/clients.h"
+#include "server/server.h"
+#include "storage/base/memory.h"
+
+struct pause {
+    enum pause_mode mode;
+    int64_t until_ms;
+};
+
+struct blocking {
+    struct loop_timer timer; /* wakes the loop for the next deadline; the turn hook does the work */
+    int64_t timer_at_ms;
+    size_t counts[BLOCK_KINDS];
+    struct pause pauses[PAUSE_PURPOSES];
+    enum pause_mode mode; /* the strictest in force */
+};
+
+struct blocking *blocking_new(struct server *s)
+{
+    (void)s;
+    struct blocking *b = mem_calloc(sizeof(*b));
+    b->timer_at_ms = INT64_MAX;
+    return b;
+}
+
+void blocking_free(struct blocking *b)
+{
+    if (b == NULL) return;
+    loop_timer_stop(&b->timer);
+    mem_free(b);
+}
+
+size_t blocking_count(const struct server *s, enum block_kind kind)
+{
+    return s->blocking->counts[kind];
+}
+
+static void wake(void *ctx)
+{
+    (void)ctx; /* the turn hook looks at the deadlines */
+}
+
+static void arm(struct server *s, int64_t deadline_ms)
+{
+    struct blocking *b = s->blocking;
+    if (deadline_ms >= b->timer_at_ms) return;
+    b->timer_at_ms = deadline_ms;
+    int64_t after = deadline_ms - s->now_ms;
+    loop_timer_start(s->loop, &b->timer, after > 0 ? after : 0, 0, wake, NULL);
+}
+
+void client_block(struct client *c, const struct blocked *how)
+{
+    ASSERT(!client_has(c, CLIENT_BLOCKED));
+    c->blocked = mem_alloc(sizeof(*c->blocked));
+    *c->blocked = *how;
+    c->flags |= CLIENT_BLOCKED;
+    c->server->blocking->counts[how->kind]++;
+    if (how->until_ms > 0) arm(c->server, how->until_ms);
+}
+
+static void end_block(struct client *c)
+{
+    ASSERT(client_has(c, CLIENT_BLOCKED));
+    c->server->blocking->counts[c->blocked->kind]--;
+    c->flags &= ~(uint32_t)CLIENT_BLOCKED;
+    mem_free(c->blocked);
+    c->blocked = NULL;
+}
+
+void client_unblock(struct client *c)
+{
+    end_block(c);
+    if (!outbuf_empty(&c->out)) client_wants_flush(c);
+    client_make_ready(c);
+}
+
+void client_cancel_block(struct client *c)
+{
+    if (!client_has(c, CLIENT_BLOCKED)) return;
+    if (c->blocked->cancelled != NULL) c->blocked->cancelled(c);
+    end_block(c);
+}
+
+void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx)
+{
+    if (s->blocking->counts[kind] == 0) return;
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (client_has(c, CLIENT_BLOCKED) && !client_has(c, CLIENT_CLOSING) && c->blocked->kind == kind) fn(c, ctx);
+}
+
+/* ---- Pauses ---- */
+
+static void resume_one(struct client *c, void *ctx)
+{
+    (void)ctx;
+    client_unblock(c);
+}
+
+static void pause_refresh(struct server *s)
+{
+    struct blocking *b = s->blocking;
+    enum pause_mode strictest = PAUSE_NONE;
+    for (int i = 0; i < PAUSE_PURPOSES; i++)
+        if (b->pauses[i].mode > strictest) strictest = b->pauses[i].mode;
+    bool relaxed = strictest < b->mode;
+    b->mode = strictest;
+    s->keyspace->expiry_mode =
+        strictest != PAUSE_NONE || repl_role(s->repl) == REPL_REPLICA ? EXPIRY_HIDE : EXPIRY_DELETE;
+    if (relaxed) blocking_each(s, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
+}
+
+void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms)
+{
+    struct pause *p = &s->blocking->pauses[purpose];
+    /* A pause of the same purpose is only ever made longer and stricter. */
+    if (p->mode == PAUSE_NONE || mode > p->mode) p->mode = mode;
+    if (until_ms > p->until_ms) p->until_ms = until_ms;
+    arm(s, p->until_ms);
+    pause_refresh(s);
+}
+
+void pause_end(struct server *s, enum pause_purpose purpose)
+{
+    s->blocking->pauses[purpose] = (struct pause){0};
+    pause_refresh(s);
+}
+
+enum pause_mode pause_current(const struct server *s)
+{
+    return s->blocking->mode;
+}
+
+int64_t pause_until(const struct server *s)
+{
+    int64_t until = 0;
+    for (int i = 0; i < PAUSE_PURPOSES; i++)
+        if (s->blocking->pauses[i].until_ms > until) until = s->blocking->pauses[i].until_ms;
+    return until;
+}
+
+enum pause_purpose pause_purpose_in_force(const struct server *s)
+{
+    enum pause_purpose strictest = PAUSE_BY_CLIENT;
+    for (int i = 0; i < PAUSE_PURPOSES; i++)
+        if (s->blocking->pauses[i].mode > s->blocking->pauses[strictest].mode) strictest = (enum pause_purpose)i;
+    return strictest;
+}
+
+/* ---- Deadlines ---- */
+
+int64_t blocking_next_deadline_ms(const struct server *s)
+{
+    return s->blocking->timer_at_ms;
+}
+
+static void time_out(struct client *c)
+{
+    void (*answer)(struct client * c) = c->blocked->timed_out;
+    if (answer != NULL) answer(c);
+    client_unblock(c);
+}
+
+void blocking_check_timeouts(struct server *s)
+{
+    struct blocking *b = s->blocking;
+    if (LIKELY(s->now_ms < b->timer_at_ms)) return;
+    b->timer_at_ms = INT64_MAX;
+    loop_timer_stop(&b->timer);
+    for (int i = 0; i < PAUSE_PURPOSES; i++) {
+        if (b->pauses[i].mode == PAUSE_NONE) continue;
+        if (s->now_ms >= b->pauses[i].until_ms)
+            pause_end(s, (enum pause_purpose)i);
+        else
+            arm(s, b->pauses[i].until_ms);
+    }
+    for (struct client *c = clients_first(s); c != NULL; c = c->next) {
+        if (!client_has(c, CLIENT_BLOCKED) || client_has(c, CLIENT_CLOSING) || c->blocked->until_ms == 0) continue;
+        if (s->now_ms >= c->blocked->until_ms)
+            time_out(c);
+        else
+            arm(s, c->blocked->until_ms);
+    }
+}

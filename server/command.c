@@ -1,0 +1,174 @@
+#include "server/command.h"
+
+#include "server/dispatch.h"
+#include "server/pubsub.h"
+#include "server/server.h"
+
+unsigned ctx_find_flags(const struct cmd_ctx *ctx)
+{
+    return client_has(ctx->client, CLIENT_NO_TOUCH) ? FIND_NO_TOUCH : 0;
+}
+
+void ctx_error_wrong_type(struct cmd_ctx *ctx)
+{
+    reply_error(ctx->reply, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+void ctx_error_syntax(struct cmd_ctx *ctx)
+{
+    reply_error(ctx->reply, "ERR syntax error");
+}
+void ctx_error_no_key(struct cmd_ctx *ctx)
+{
+    reply_error(ctx->reply, "ERR no such key");
+}
+void ctx_error_arity(struct cmd_ctx *ctx)
+{
+    reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", ctx->command->name);
+}
+
+static enum lookup check_type(struct cmd_ctx *ctx, const struct entry *e, enum value_type type)
+{
+    if (e == NULL) return LOOKUP_MISSING;
+    if (LIKELY(e->type == type)) return LOOKUP_FOUND;
+    ctx_error_wrong_type(ctx);
+    return LOOKUP_WRONG_TYPE;
+}
+
+enum lookup ctx_read(struct cmd_ctx *ctx, int arg, enum value_type type, const struct entry **e)
+{
+    struct keyref key = ctx_key(ctx, arg);
+    *e = keyspace_find(ctx->db, key, ctx_find_flags(ctx));
+    if (UNLIKELY(*e == NULL)) ctx_notify(ctx, NOTIFY_KEY_MISS, "keymiss", key);
+    enum lookup found = check_type(ctx, *e, type);
+    if (found == LOOKUP_WRONG_TYPE) *e = NULL;
+    return found;
+}
+
+enum lookup ctx_write(struct cmd_ctx *ctx, int arg, enum value_type type, struct entry **e)
+{
+    *e = keyspace_find_for_write(ctx->db, ctx_key(ctx, arg));
+    enum lookup found = check_type(ctx, *e, type);
+    if (found == LOOKUP_WRONG_TYPE) *e = NULL;
+    return found;
+}
+
+enum lookup ctx_read_value(struct cmd_ctx *ctx, int arg, enum value_type type, const void **value)
+{
+    const struct entry *e;
+    enum lookup found = ctx_read(ctx, arg, type, &e);
+    *value = found == LOOKUP_FOUND ? entry_pointer(e) : NULL;
+    return found;
+}
+
+enum lookup ctx_write_value(struct cmd_ctx *ctx, int arg, enum value_type type, void **value)
+{
+    struct entry *e;
+    enum lookup found = ctx_write(ctx, arg, type, &e);
+    *value = found == LOOKUP_FOUND ? entry_pointer(e) : NULL;
+    return found;
+}
+
+void ctx_notify(struct cmd_ctx *ctx, unsigned event_class, const char *event, struct keyref key)
+{
+    unsigned wanted = ctx->settings->misc.notify_keyspace_events;
+    if (LIKELY(!(wanted & event_class))) return;
+    notify_keyspace_event(ctx->server, event_class, event, key.name, ctx->db->id);
+}
+
+void ctx_changed(struct cmd_ctx *ctx, struct keyref key, unsigned event_class, const char *event, uint64_t changes)
+{
+    keyspace_changed(ctx->db, key, changes);
+    ctx_notify(ctx, event_class, event, key);
+}
+
+void ctx_delete_emptied(struct cmd_ctx *ctx, struct keyref key)
+{
+    keyspace_delete(ctx->db, key, false);
+    ctx_notify(ctx, NOTIFY_GENERIC, "del", key);
+}
+
+struct blob *ctx_take_blob(struct cmd_ctx *ctx, int arg)
+{
+    _Static_assert(sizeof(struct blob) == RESP_BIG_HEADROOM, "a big argument becomes a blob in place");
+    size_t capacity;
+    if (ctx->request == NULL || ctx->argv[arg].len < RESP_BIG_ARG) return NULL;
+    struct blob *b = resp_arg_take(&ctx->client->reader, ctx->request, (uint32_t)arg, &capacity);
+    if (b == NULL) return NULL;
+    b->len = ctx->argv[arg].len;
+    b->cap = capacity - sizeof(*b);
+    return b;
+}
+
+/* ---- The stream ---- */
+
+void ctx_replicate_in(struct cmd_ctx *ctx, int db, int argc, const struct bytes_view *argv)
+{
+    ctx->replicate = REPLICATE_REPLACED;
+    exec_add(ctx->server, db, argc, argv);
+}
+void ctx_replicate_as(struct cmd_ctx *ctx, int argc, const struct bytes_view *argv)
+{
+    ctx_replicate_in(ctx, ctx->db->id, argc, argv);
+}
+void ctx_replicate_none(struct cmd_ctx *ctx)
+{
+    ctx->replicate = REPLICATE_NOT;
+}
+void ctx_replicate_force(struct cmd_ctx *ctx)
+{
+    ctx->replicate = REPLICATE_FORCED;
+}
+
+/* ---- Arguments ---- */
+
+bool ctx_arg_i64(struct cmd_ctx *ctx, int arg, int64_t *out)
+{
+    if (LIKELY(num_parse_i64(ctx->argv[arg], out))) return true;
+    reply_error(ctx->reply, "ERR value is not an integer or out of range");
+    return false;
+}
+
+bool ctx_arg_i64_range(struct cmd_ctx *ctx, int arg, int64_t min, int64_t max, int64_t *out, const char *error)
+{
+    int64_t value;
+    if (num_parse_i64(ctx->argv[arg], &value) && value >= min && value <= max) {
+        *out = value;
+        return true;
+    }
+    if (error != NULL)
+        reply_errorf(ctx->reply, "ERR %s", error);
+    else
+        reply_error(ctx->reply, "ERR value is out of range");
+    return false;
+}
+
+bool ctx_arg_double(struct cmd_ctx *ctx, int arg, double *out)
+{
+    if (num_parse_double(ctx->argv[arg], out)) return true;
+    reply_error(ctx->reply, "ERR value is not a valid float");
+    return false;
+}
+
+bool ctx_arg_cursor(struct cmd_ctx *ctx, int arg, uint64_t *cursor)
+{
+    if (num_parse_u64(ctx->argv[arg], cursor)) return true;
+    reply_error(ctx->reply, "ERR invalid cursor");
+    return false;
+}
+
+bool ctx_is_replayed(const struct cmd_ctx *ctx)
+{
+    return client_has(ctx->client, CLIENT_MASTER);
+}
+int64_t ctx_now_ms(const struct cmd_ctx *ctx)
+{
+    return ctx->keyspace->now_ms;
+}
+
+void ctx_reply_help(struct cmd_ctx *ctx, const char *const *lines)
+{
+    size_t count = 0;
+    while (lines[count] != NULL) count++;
+    reply_array(ctx->reply, count);
+    for (size_t i = 0; i < count; i++) reply_status(ctx->reply, lines[i]);
+}

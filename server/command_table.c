@@ -1,0 +1,186 @@
+#include "server/command_table.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "server/commands/tables.h"
+#include "storage/base/memory.h"
+
+enum { INDEX_SIZE = 1024 /* slots of the index: a power of two, several times the number of commands */ };
+
+struct command_table {
+    struct command_slot *slots;
+    size_t count;
+    struct command_slot *index[INDEX_SIZE]; /* open addressing by name_hash() */
+};
+
+static size_t name_hash(struct bytes_view name)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a over the lower-case name */
+    for (size_t i = 0; i < name.len; i++) h = (h ^ (uint8_t)(name.data[i] | 0x20)) * 1099511628211u;
+    return (h ^ (h >> 32)) & (INDEX_SIZE - 1);
+}
+
+static void index_add(struct command_table *t, struct command_slot *slot)
+{
+    size_t at = name_hash(bytes_str(slot->name));
+    while (t->index[at] != NULL) at = (at + 1) & (INDEX_SIZE - 1);
+    t->index[at] = slot;
+}
+
+struct command_slot *command_table_find(struct command_table *t, struct bytes_view name)
+{
+    if (name.len > COMMAND_NAME_MAX) return NULL;
+    for (size_t at = name_hash(name); t->index[at] != NULL; at = (at + 1) & (INDEX_SIZE - 1))
+        if (bytes_equal_nocase(name, t->index[at]->name)) return t->index[at];
+    return NULL;
+}
+
+struct command_slot *command_slot_sub(struct command_slot *container, struct bytes_view name)
+{
+    for (size_t i = 0; i < container->subcommand_count; i++)
+        if (bytes_equal_nocase(name, container->subcommands[i].command->name)) return &container->subcommands[i];
+    return NULL;
+}
+
+struct command_slot *command_table_slots(struct command_table *t, size_t *count)
+{
+    *count = t->count;
+    return t->slots;
+}
+
+const struct command *command_find(const struct command_table *t, struct bytes_view name)
+{
+    const struct command_slot *slot = command_table_find((struct command_table *)t, name);
+    return slot == NULL ? NULL : slot->command;
+}
+
+const struct command *command_find_sub(const struct command *container, struct bytes_view name)
+{
+    for (const struct command *sub = container->subcommands; sub != NULL && sub->name != NULL; sub++)
+        if (bytes_equal_nocase(name, sub->name)) return sub;
+    return NULL;
+}
+
+static char *join_name(const char *container, const char *name)
+{
+    size_t size = strlen(container) + strlen(name) + 2;
+    char *joined = mem_alloc(size);
+    snprintf(joined, size, "%s|%s", container, name);
+    return joined;
+}
+
+static void add_subcommands(struct command_slot *slot)
+{
+    size_t count = 0;
+    while (slot->command->subcommands[count].name != NULL) count++;
+    slot->subcommands = mem_calloc(count * sizeof(struct command_slot));
+    slot->subcommand_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct command_slot *sub = &slot->subcommands[i];
+        sub->command = &slot->command->subcommands[i];
+        sub->full_name = join_name(slot->full_name, sub->command->name);
+        sub->name = mem_strdup(sub->full_name);
+        sub->container = slot;
+    }
+}
+
+/* What rename-command made of a name: the new one, "" for none, or the name itself. */
+static const char *renamed(const struct settings *settings, const char *name)
+{
+    const char *now = name;
+    for (size_t i = 0; i < settings->misc.renamed_count; i++)
+        if (bytes_equal_nocase(bytes_str(settings->misc.renamed[i].from), name)) now = settings->misc.renamed[i].to;
+    return now;
+}
+
+struct command_table *command_table_new(const struct settings *settings)
+{
+    struct command_table *t = mem_calloc(sizeof(*t));
+    const struct command *const *tables = command_row_tables();
+    for (size_t i = 0; tables[i] != NULL; i++)
+        for (const struct command *c = tables[i]; c->name != NULL; c++) t->count++;
+    t->slots = mem_calloc(t->count * sizeof(struct command_slot));
+    size_t at = 0;
+    for (size_t i = 0; tables[i] != NULL; i++) {
+        for (const struct command *c = tables[i]; c->name != NULL; c++) {
+            struct command_slot *slot = &t->slots[at++];
+            slot->command = c;
+            slot->full_name = mem_strdup(c->name);
+            slot->name = mem_strdup(renamed(settings, c->name));
+            if (c->subcommands != NULL) add_subcommands(slot);
+            if (slot->name[0] != '\0') index_add(t, slot);
+        }
+    }
+    return t;
+}
+
+static void slot_release(struct command_slot *slot)
+{
+    for (size_t i = 0; i < slot->subcommand_count; i++) slot_release(&slot->subcommands[i]);
+    mem_free(slot->subcommands);
+    mem_free(slot->latency);
+    mem_free((char *)slot->name);
+    mem_free((char *)slot->full_name);
+}
+
+void command_table_free(struct command_table *t)
+{
+    if (t == NULL) return;
+    for (size_t i = 0; i < t->count; i++) slot_release(&t->slots[i]);
+    mem_free(t->slots);
+    mem_free(t);
+}
+
+/* ---- Finding the keys of a request by its row ---- */
+
+struct key_range {
+    int first, last, step; /* first > last: none */
+};
+
+static int keyword_position(const struct key_spec *spec, int argc, const struct bytes_view *argv)
+{
+    int step = spec->begin_at > 0 ? 1 : -1;
+    int at = spec->begin_at > 0 ? spec->begin_at : argc + spec->begin_at;
+    for (; at > 0 && at < argc; at += step)
+        if (bytes_equal_nocase(argv[at], spec->begin_keyword)) return at + 1;
+    return -1;
+}
+
+/* 0, or -1 when the arguments do not fit the row. */
+static int spec_range(const struct key_spec *spec, int argc, const struct bytes_view *argv, struct key_range *out)
+{
+    *out = (struct key_range){.first = 1, .last = 0, .step = spec->step > 0 ? spec->step : 1};
+    int begin = spec->begin_at;
+    if (spec->begin == KEY_BEGIN_KEYWORD) {
+        begin = keyword_position(spec, argc, argv);
+        if (begin < 0) return 0; /* the option is not there */
+    }
+    if (begin >= argc) return -1;
+    out->first = begin;
+    if (spec->find == KEY_FIND_RANGE) {
+        out->last = spec->last >= 0 ? begin + spec->last : argc + spec->last;
+        if (spec->last < 0 && spec->limit > 1) out->last = begin + (argc - begin) / spec->limit - 1;
+        if (out->last >= argc) return -1;
+        return 0;
+    }
+    int64_t count;
+    if (begin + spec->keynum_at >= argc || !num_parse_i64(argv[begin + spec->keynum_at], &count)) return -1;
+    if (count < 0 || count > argc) return -1;
+    out->first = begin + spec->first_key;
+    out->last = out->first + ((int)count - 1) * out->step;
+    return out->last >= argc ? -1 : 0;
+}
+
+int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, int *keys, int max)
+{
+    int count = 0;
+    for (size_t i = 0; i < COMMAND_KEY_SPECS_MAX && cmd->keys[i].begin != KEY_BEGIN_NONE; i++) {
+        struct key_range range;
+        if (cmd->keys[i].flags & KEY_NOT_KEY) continue;
+        if (spec_range(&cmd->keys[i], argc, argv, &range) != 0) return -1;
+        for (int at = range.first; at <= range.last; at += range.step, count++)
+            if (count < max) keys[count] = at;
+    }
+    return count;
+}

@@ -1,0 +1,30 @@
+/* command_table.h -- all commands by name, with rename-command applied, and what is counted for each.
+ * Names are looked up without regard to case. Rows come from the tables of server/commands/. */
+#ifndef LOCKSTEP_SERVER_COMMAND_TABLE_H
+#define LOCKSTEP_SERVER_COMMAND_TABLE_H
+
+#include "server/command.h"
+
+enum { COMMAND_NAME_MAX = 31 /* of a container's name alone */, LATENCY_BUCKETS = 128 };
+
+/* A command with its counters. Slots live as long as the table. */
+struct command_slot {
+    const struct command *command;
+    const char *name;      /* as it is called here: renamed, or "client|list" */
+    const char *full_name; /* as it is documented: "client|list" */
+    const struct command_slot *container;
+    struct command_slot *subcommands; /* array, or NULL */
+    size_t subcommand_count;
+    struct command_stats stats;
+    uint64_t *latency; /* LATENCY_BUCKETS counts once it was called and latency-tracking is on: latency.h */
+};
+
+struct command_table *command_table_new(const struct settings *settings);
+void command_table_free(struct command_table *t);
+struct command_slot *command_table_find(struct command_table *t,
+                                        struct bytes_view name); /* a container or a command; NULL */
+struct command_slot *command_slot_sub(struct command_slot *container, struct bytes_view name);
+/* All top-level slots in the order of the tables. */
+struct command_slot *command_table_slots(struct command_table *t, size_t *count);
+
+#endif

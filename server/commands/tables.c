@@ -1,0 +1,10 @@
+#include "server/commands/tables.h"
+
+const struct command *const *command_row_tables(void)
+{
+    static const struct command *const tables[] = {
+        string_commands,
+        NULL,
+    };
+    return tables;
+}

@@ -1,0 +1,13 @@
+/* tables.h -- the tables of rows that make up the command set, one per file of this folder. */
+#ifndef LOCKSTEP_SERVER_COMMANDS_TABLES_H
+#define LOCKSTEP_SERVER_COMMANDS_TABLES_H
+
+#include "server/command.h"
+
+/* Each ends with a row without a name. */
+extern const struct command string_commands[];
+
+/* All of them, ended by NULL. */
+const struct command *const *command_row_tables(void);
+
+#endif

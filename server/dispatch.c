@@ -1,0 +1,700 @@
+#include "server/dispatch.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "server/blocking.h"
+#include "server/clients.h"
+#include "server/commands/transactions.h"
+#include "server/eviction.h"
+#include "server/latency.h"
+#include "server/monitor.h"
+#include "server/multi.h"
+#include "server/persistence.h"
+#include "server/pubsub.h"
+#include "server/server.h"
+#include "server/slowlog.h"
+#include "storage/base/memory.h"
+#include "storage/base/ticks.h"
+
+enum { BATCH_MAX = 64 /* requests parsed, hashed and prefetched together */, ERROR_CODES_MAX = 128 };
+
+struct batch_item {
+    struct client *client;
+    struct command_slot *slot; /* NULL: unknown, or a container that needs its subcommand */
+    struct resp_request request;
+    uint64_t hash; /* of the first key, if key_arg > 0 */
+    int key_arg;
+};
+
+/* One piece of what a unit puts into the stream: a slice of exec.bytes. */
+struct exec_piece {
+    int db;
+    size_t offset, len;
+};
+
+struct exec {
+    unsigned depth;
+    bool no_wrap;
+    struct bytes_buf bytes;
+    struct exec_piece *pieces;
+    size_t count, cap;
+};
+
+struct error_count {
+    char code[REPLY_ERROR_CODE_MAX + 1];
+    uint64_t count;
+};
+
+struct dispatcher {
+    struct server *server;
+    struct resp_batch arena;
+    struct batch_item items[BATCH_MAX];
+    size_t item_count;
+    struct exec exec;
+    struct ticks_rate rate;
+    uint64_t slow_ticks; /* from here on a command is looked at by the slow log and the latency monitor */
+    const struct command *current;
+    void (*applied)(void *ctx, uint64_t offset); /* while a master's stream is run */
+    void *applied_ctx;
+    struct error_count errors[ERROR_CODES_MAX];
+    size_t error_count;
+    /* The last name looked up, as it was spelled: a pipeline mostly repeats itself. */
+    char memo_name[16];
+    size_t memo_len;
+    struct command_slot *memo_slot;
+};
+
+struct dispatcher *dispatcher_new(struct server *s)
+{
+    struct dispatcher *d = mem_calloc(sizeof(*d));
+    d->server = s;
+    resp_batch_init(&d->arena);
+    ticks_calibrate(&d->rate, sys_mono_us(s->sys));
+    return d;
+}
+
+void dispatcher_free(struct dispatcher *d)
+{
+    if (d == NULL) return;
+    resp_batch_release(&d->arena);
+    bytes_buf_release(&d->exec.bytes);
+    mem_free(d->exec.pieces);
+    mem_free(d);
+}
+
+const struct command *dispatch_current(const struct server *s)
+{
+    return s->dispatcher->current;
+}
+
+uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks)
+{
+    return ticks_to_ns(&s->dispatcher->rate, ticks);
+}
+
+/* ---- Units: what goes into the stream ---- */
+
+static bool exec_wanted(const struct server *s)
+{
+    return repl_role(s->repl) == REPL_MASTER && repl_stream_wanted(s->repl);
+}
+
+static void encode_command(struct bytes_buf *out, int argc, const struct bytes_view *argv)
+{
+    char head[24];
+    size_t total = 32;
+    for (int i = 0; i < argc; i++) total += argv[i].len + 32;
+    bytes_buf_reserve(out, total);
+    bytes_buf_append(out, head, (size_t)(reply_put_header(head, '*', (uint64_t)argc) - head));
+    for (int i = 0; i < argc; i++) {
+        bytes_buf_append(out, head, (size_t)(reply_put_header(head, '$', argv[i].len) - head));
+        bytes_buf_append_view(out, argv[i]);
+        bytes_buf_append(out, "\r\n", 2);
+    }
+}
+
+static struct exec_piece *exec_new_piece(struct exec *x, int db)
+{
+    if (x->count == x->cap) {
+        x->cap = x->cap == 0 ? 16 : x->cap * 2;
+        x->pieces = mem_realloc(x->pieces, x->cap * sizeof(*x->pieces));
+    }
+    x->pieces[x->count] = (struct exec_piece){.db = db, .offset = x->bytes.len};
+    return &x->pieces[x->count++];
+}
+
+void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv)
+{
+    struct exec *x = &s->dispatcher->exec;
+    ASSERT(x->depth > 0);
+    if (!exec_wanted(s)) return;
+    struct exec_piece *piece = exec_new_piece(x, db);
+    encode_command(&x->bytes, argc, argv);
+    piece->len = x->bytes.len - piece->offset;
+}
+
+void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink)
+{
+    struct bytes_view argv[2] = {unlink ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key};
+    exec_add(s, db, 2, argv);
+}
+
+void exec_no_wrap(struct server *s)
+{
+    s->dispatcher->exec.no_wrap = true;
+}
+
+void exec_begin(struct server *s)
+{
+    s->dispatcher->exec.depth++;
+}
+
+/* Nothing else can come between these pieces, since they are fed in one go. */
+static void exec_emit(struct server *s, struct exec *x)
+{
+    bool wrap = x->count > 1 && !x->no_wrap;
+    if (wrap) repl_feed(s->repl, x->pieces[0].db, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
+    for (size_t i = 0; i < x->count; i++)
+        repl_feed(s->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
+    if (wrap) repl_feed(s->repl, x->pieces[x->count - 1].db, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
+    x->count = 0;
+    x->bytes.len = 0;
+    if (x->bytes.cap > (1u << 20)) bytes_buf_release(&x->bytes);
+}
+
+void exec_end(struct server *s)
+{
+    struct exec *x = &s->dispatcher->exec;
+    ASSERT(x->depth > 0);
+    if (--x->depth > 0) return;
+    if (UNLIKELY(x->count > 0)) exec_emit(s, x);
+    x->no_wrap = false;
+}
+
+/* The command itself goes into the stream: as it stands in the query buffer if nothing else is in this unit. */
+static void exec_add_verbatim(struct cmd_ctx *ctx, int db)
+{
+    struct server *s = ctx->server;
+    struct exec *x = &s->dispatcher->exec;
+    if (!exec_wanted(s)) return;
+    if (LIKELY(x->depth == 1 && x->count == 0 && ctx->request != NULL && ctx->request->raw.data != NULL)) {
+        repl_feed(s->repl, db, ctx->request->raw);
+        return;
+    }
+    exec_add(s, db, ctx->argc, ctx->argv);
+}
+
+/* ---- Running one command ---- */
+
+static void count_error(struct dispatcher *d, const char *code)
+{
+    d->server->stats.errors++;
+    for (size_t i = 0; i < d->error_count; i++) {
+        if (strcmp(d->errors[i].code, code) == 0) {
+            d->errors[i].count++;
+            return;
+        }
+    }
+    if (d->error_count == ERROR_CODES_MAX) return; /* enough to tell that something is very wrong */
+    struct error_count *fresh = &d->errors[d->error_count++];
+    snprintf(fresh->code, sizeof(fresh->code), "%s", code);
+    fresh->count = 1;
+}
+
+void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx)
+{
+    for (size_t i = 0; i < s->dispatcher->error_count; i++)
+        fn(ctx, s->dispatcher->errors[i].code, s->dispatcher->errors[i].count);
+}
+
+static void reset_slot(struct command_slot *slot)
+{
+    slot->stats = (struct command_stats){0};
+    mem_free(slot->latency);
+    slot->latency = NULL;
+    for (size_t i = 0; i < slot->subcommand_count; i++) reset_slot(&slot->subcommands[i]);
+}
+
+void dispatch_reset_stats(struct server *s)
+{
+    size_t count;
+    struct command_slot *slots = command_table_slots(s->commands, &count);
+    for (size_t i = 0; i < count; i++) reset_slot(&slots[i]);
+    s->dispatcher->error_count = 0;
+}
+
+static void after_error(struct dispatcher *d, struct client *c, struct command_slot *slot)
+{
+    slot->stats.failed++;
+    count_error(d, c->reply.error_code);
+    c->reply.errors = 0;
+    if (client_has(c, CLIENT_MASTER)) {
+        log_warning(d->server->log, "The master's command '%s' was refused here with %s: the data sets may differ",
+                    slot->full_name, c->reply.error_code);
+        d->server->stats.unexpected_errors++;
+    }
+}
+
+static void replicate(struct cmd_ctx *ctx, int db, uint64_t changes_before)
+{
+    switch (ctx->replicate) {
+    case REPLICATE_IF_CHANGED:
+        if ((ctx->command->flags & CMD_WRITE) && ctx->keyspace->stats.changes != changes_before)
+            exec_add_verbatim(ctx, db);
+        break;
+    case REPLICATE_FORCED: exec_add_verbatim(ctx, db); break;
+    case REPLICATE_REPLACED:
+    case REPLICATE_NOT: break;
+    }
+}
+
+static void note_slow(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t ticks)
+{
+    struct server *s = ctx->server;
+    int64_t us = (int64_t)(ticks_to_ns(&s->dispatcher->rate, ticks) / 1000);
+    if (!(slot->command->flags & CMD_SKIP_SLOWLOG)) slowlog_note(s, ctx->client, ctx->argc, ctx->argv, us);
+    latency_note(s, (slot->command->flags & CMD_FAST) ? "fast-command" : "command", us / 1000);
+    server_update_time(s);
+}
+
+/* The handler, what it did into the stream, and the counting. */
+static void call(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct server *s = ctx->server;
+    struct dispatcher *d = s->dispatcher;
+    struct client *c = ctx->client;
+    uint64_t changes = ctx->keyspace->stats.changes;
+    int db = c->db->id;
+    exec_begin(s);
+    d->current = slot->command;
+    uint64_t start = ticks_now();
+    slot->command->run(ctx);
+    uint64_t took = ticks_now() - start;
+    replicate(ctx, db, changes);
+    exec_end(s);
+    if (ctx->keyspace->stats.changes != changes && d->exec.depth == 0) c->write_offset = repl_offset(s->repl);
+    slot->stats.calls++;
+    slot->stats.ticks += took;
+    s->stats.commands_processed++;
+    c->last_command = slot->command;
+    if (UNLIKELY(c->reply.errors != 0)) after_error(d, c, slot);
+    if (s->settings.latency.latency_tracking) latency_count(slot, took);
+    if (UNLIKELY(took >= d->slow_ticks)) note_slow(ctx, slot, took);
+}
+
+void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv)
+{
+    struct cmd_ctx ctx = {
+        .server = outer->server,
+        .client = outer->client,
+        .keyspace = outer->keyspace,
+        .db = outer->client->db,
+        .reply = outer->reply,
+        .settings = outer->settings,
+        .command = slot->command,
+        .argc = argc,
+        .argv = argv,
+    };
+    call(&ctx, slot);
+}
+
+/* ---- May it run? ---- */
+
+enum admission {
+    ADMIT_RUN,
+    ADMIT_QUEUE,   /* inside MULTI */
+    ADMIT_REFUSED, /* the error has been answered */
+    ADMIT_LATER,   /* the client waits for the end of a pause; the request stays unread */
+};
+
+static void reply_unknown_command(struct cmd_ctx *ctx)
+{
+    struct bytes_buf args = {0};
+    for (int i = 1; i < ctx->argc && args.len < 128; i++) {
+        size_t shown = ctx->argv[i].len < 128 - args.len ? ctx->argv[i].len : 128 - args.len;
+        bytes_buf_printf(&args, "'%.*s' ", (int)shown, ctx->argv[i].data);
+    }
+    reply_errorf(ctx->reply, "ERR unknown command '%.*s', with args beginning with: %.*s",
+                 (int)(ctx->argv[0].len < 128 ? ctx->argv[0].len : 128), ctx->argv[0].data, (int)args.len,
+                 args.data ? args.data : "");
+    bytes_buf_release(&args);
+}
+
+static void reply_unknown_subcommand(struct cmd_ctx *ctx, const struct command_slot *container)
+{
+    char upper[COMMAND_NAME_MAX + 1];
+    size_t len = 0;
+    for (; container->name[len] != '\0' && len < COMMAND_NAME_MAX; len++)
+        upper[len] = (char)toupper((unsigned char)container->name[len]);
+    upper[len] = '\0';
+    reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                 (int)(ctx->argv[1].len < 128 ? ctx->argv[1].len : 128), ctx->argv[1].data, upper);
+}
+
+static bool arity_fits(const struct command *cmd, int argc)
+{
+    return cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
+}
+
+/* Finds the row that is meant, subcommands included. NULL: the error has been answered. */
+static struct command_slot *resolve(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    if (slot == NULL) slot = command_table_find(ctx->server->commands, ctx->argv[0]);
+    if (slot == NULL) {
+        reply_unknown_command(ctx);
+        return NULL;
+    }
+    if (slot->subcommands != NULL && ctx->argc >= 2) {
+        struct command_slot *sub = command_slot_sub(slot, ctx->argv[1]);
+        if (sub == NULL && slot->command->run == NULL) {
+            reply_unknown_subcommand(ctx, slot);
+            return NULL;
+        }
+        if (sub != NULL) slot = sub;
+    }
+    if (slot->command->run == NULL || !arity_fits(slot->command, ctx->argc)) {
+        reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", slot->full_name);
+        return NULL;
+    }
+    return slot;
+}
+
+static bool protected_command_allowed(const struct cmd_ctx *ctx)
+{
+    int use = bytes_equal_nocase(ctx->argv[0], "module") ? ctx->settings->security.enable_module_command
+                                                         : ctx->settings->security.enable_debug_command;
+    return use == PROTECTED_YES ||
+           (use == PROTECTED_LOCAL && ctx->client->conn != NULL && conn_is_local(ctx->client->conn));
+}
+
+static void reply_protected_command(struct cmd_ctx *ctx)
+{
+    bool module = bytes_equal_nocase(ctx->argv[0], "module");
+    reply_errorf(
+        ctx->reply,
+        "ERR %s command not allowed. If the enable-%s-command option is set to \"local\", you can run it from a "
+        "local connection, otherwise you need to set this option in the configuration file, and then restart the "
+        "server.",
+        module ? "MODULE" : "DEBUG", module ? "module" : "debug");
+}
+
+/* What a whole transaction needs counts for its EXEC. */
+static unsigned effective_flags(const struct client *c, const struct command *cmd)
+{
+    if (UNLIKELY(c->multi != NULL && (c->flags & CLIENT_IN_MULTI) && cmd->run == cmd_exec))
+        return cmd->flags | c->multi->flags;
+    return cmd->flags;
+}
+
+/* Why a write may not run now, or NULL. */
+static const char *refuse_write(struct cmd_ctx *ctx)
+{
+    struct server *s = ctx->server;
+    if (repl_role(s->repl) == REPL_REPLICA) {
+        if (s->settings.replication.replica_read_only) return "READONLY You can't write against a read only replica.";
+        return NULL;
+    }
+    if (persistence_writes_refused(s))
+        return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. "
+               "Commands "
+               "that may modify the data set are disabled, because this instance is configured to report errors during "
+               "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
+               "details about the RDB error.";
+    if (s->settings.replication.min_replicas_to_write > 0 && s->settings.replication.min_replicas_max_lag_s > 0 &&
+        repl_good_replica_count(s->repl) < (size_t)s->settings.replication.min_replicas_to_write)
+        return "NOREPLICAS Not enough good replicas to write.";
+    return NULL;
+}
+
+static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
+{
+    struct server *s = ctx->server;
+    struct client *c = ctx->client;
+    if (UNLIKELY(client_has(c, CLIENT_REPLICA)) && (flags & (CMD_WRITE | CMD_READONLY)))
+        return "ERR Replica can't interact with the keyspace";
+    if (s->settings.memory.maxmemory > 0 && !s->is_loading && eviction_run(s) == EVICTION_OUT_OF_MEMORY &&
+        (flags & CMD_DENYOOM))
+        return "OOM command not allowed when used memory > 'maxmemory'.";
+    if (flags & CMD_WRITE) {
+        const char *refusal = refuse_write(ctx);
+        if (UNLIKELY(refusal != NULL)) return refusal;
+    }
+    if (repl_role(s->repl) == REPL_REPLICA && !repl_link_up(s->repl) &&
+        !s->settings.replication.replica_serve_stale_data && !(flags & CMD_STALE))
+        return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    if (s->is_loading && !s->loading_serves_reads && !(flags & CMD_LOADING))
+        return "LOADING Redis is loading the dataset in memory";
+    return NULL;
+}
+
+/* The rules of a RESP2 connection that has subscriptions. */
+static bool refused_while_subscribed(struct cmd_ctx *ctx, const struct command_slot *slot)
+{
+    struct client *c = ctx->client;
+    if (c->subscriptions == NULL || c->reply.proto != 2 || (slot->command->flags & CMD_SUBSCRIBED) ||
+        !pubsub_client_any(c))
+        return false;
+    reply_errorf(ctx->reply,
+                 "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
+                 "this context",
+                 slot->full_name);
+    return true;
+}
+
+/* A client is held back while writes (or everything) are paused. What replicas and our master send is not. */
+static bool held_by_pause(const struct cmd_ctx *ctx, const struct command *cmd, unsigned flags)
+{
+    enum pause_mode mode = pause_current(ctx->server);
+    if (LIKELY(mode == PAUSE_NONE) || client_has(ctx->client, CLIENT_REPLICA)) return false;
+    if (cmd->flags & CMD_NO_PAUSE) return false;
+    if (client_has(ctx->client, CLIENT_IN_MULTI) && !(cmd->flags & CMD_NO_QUEUE))
+        return false; /* queueing is harmless */
+    return mode == PAUSE_ALL || (flags & (CMD_WRITE | CMD_MAY_REPLICATE));
+}
+
+static void refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char *text)
+{
+    struct client *c = ctx->client;
+    if (text != NULL) {
+        if (slot != NULL && slot->command->run == cmd_exec)
+            multi_abort(ctx, text);
+        else
+            reply_error(ctx->reply, text);
+    }
+    if (slot != NULL) slot->stats.rejected++;
+    if (client_has(c, CLIENT_IN_MULTI)) c->flags |= CLIENT_MULTI_FAILED;
+    if (c->reply.errors != 0) {
+        count_error(ctx->server->dispatcher, c->reply.error_code);
+        c->reply.errors = 0;
+    }
+}
+
+static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct client *c = ctx->client;
+    const struct command *cmd = slot->command;
+    unsigned flags = effective_flags(c, cmd);
+    if (UNLIKELY(!client_has(c, CLIENT_AUTHENTICATED)) && !(cmd->flags & CMD_NO_AUTH)) {
+        refuse(ctx, slot, "NOAUTH Authentication required.");
+        return ADMIT_REFUSED;
+    }
+    if (UNLIKELY(cmd->flags & CMD_PROTECTED) && !protected_command_allowed(ctx)) {
+        reply_protected_command(ctx);
+        refuse(ctx, slot, NULL);
+        return ADMIT_REFUSED;
+    }
+    if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && (cmd->flags & CMD_NO_MULTI)) {
+        refuse(ctx, slot, "ERR Command not allowed inside a transaction");
+        return ADMIT_REFUSED;
+    }
+    const char *refusal = refuse_state(ctx, flags);
+    if (UNLIKELY(refusal != NULL)) {
+        refuse(ctx, slot, refusal);
+        return ADMIT_REFUSED;
+    }
+    if (UNLIKELY(refused_while_subscribed(ctx, slot))) {
+        refuse(ctx, slot, NULL);
+        return ADMIT_REFUSED;
+    }
+    if (UNLIKELY(held_by_pause(ctx, cmd, flags))) return ADMIT_LATER;
+    if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && !(cmd->flags & CMD_NO_QUEUE)) return ADMIT_QUEUE;
+    return ADMIT_RUN;
+}
+
+/* What our master sends is not asked whether it may. */
+static enum admission admit(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct client *c = ctx->client;
+    if (LIKELY(!client_has(c, CLIENT_MASTER))) return admit_client(ctx, slot);
+    return client_has(c, CLIENT_IN_MULTI) && !(slot->command->flags & CMD_NO_QUEUE) ? ADMIT_QUEUE : ADMIT_RUN;
+}
+
+/* ---- Batches ---- */
+
+static struct command_slot *lookup_memo(struct dispatcher *d, struct bytes_view name)
+{
+    if (LIKELY(name.len == d->memo_len) && LIKELY(memcmp(name.data, d->memo_name, name.len) == 0)) return d->memo_slot;
+    struct command_slot *slot = command_table_find(d->server->commands, name);
+    if (name.len <= sizeof(d->memo_name) && slot != NULL) {
+        memcpy(d->memo_name, name.data, name.len);
+        d->memo_len = name.len;
+        d->memo_slot = slot;
+    }
+    return slot;
+}
+
+/* Where the first key stands in the plain cases, which is all that prefetching needs; else 0. */
+static int plain_first_key(const struct command_slot *slot, uint32_t argc)
+{
+    const struct key_spec *spec = &slot->command->keys[0];
+    if (spec->begin != KEY_BEGIN_INDEX || spec->find != KEY_FIND_RANGE || (uint32_t)spec->begin_at >= argc) return 0;
+    return spec->begin_at;
+}
+
+static void item_prepare(struct dispatcher *d, struct batch_item *item)
+{
+    item->slot = lookup_memo(d, item->request.argv[0]);
+    item->key_arg = 0;
+    if (item->slot == NULL) return;
+    item->key_arg = plain_first_key(item->slot, item->request.argc);
+    if (item->key_arg == 0) return;
+    item->hash = value_hash(d->server->keyspace->env, item->request.argv[item->key_arg]);
+    keyspace_prefetch_bucket(item->client->db, item->hash);
+}
+
+/* False: this client's further requests of the batch stay unread. */
+static bool run_item(struct dispatcher *d, struct batch_item *item)
+{
+    struct client *c = item->client;
+    struct server *s = d->server;
+    struct cmd_ctx ctx = {
+        .server = s,
+        .client = c,
+        .keyspace = s->keyspace,
+        .db = c->db,
+        .reply = &c->reply,
+        .settings = &s->settings,
+        .argc = (int)item->request.argc,
+        .argv = item->request.argv,
+        .first_key_hash = item->hash,
+        .first_key_arg = item->key_arg,
+        .request = &item->request,
+    };
+    struct command_slot *slot = item->slot;
+    if (UNLIKELY(slot == NULL || slot->subcommands != NULL || !arity_fits(slot->command, ctx.argc))) {
+        slot = resolve(&ctx, slot);
+        if (slot == NULL) {
+            refuse(&ctx, item->slot, NULL);
+            return true;
+        }
+    }
+    ctx.command = slot->command;
+    switch (admit(&ctx, slot)) {
+    case ADMIT_RUN:
+        if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & CMD_SKIP_MONITOR))
+            monitor_feed(s, c, ctx.argc, ctx.argv);
+        call(&ctx, slot);
+        break;
+    case ADMIT_QUEUE:
+        multi_queue(c, slot, ctx.argc, ctx.argv);
+        reply_queued(&c->reply);
+        break;
+    case ADMIT_REFUSED: break;
+    case ADMIT_LATER: client_block(c, &(struct blocked){.kind = BLOCK_PAUSE}); return false;
+    }
+    return true;
+}
+
+/* CLIENT REPLY SKIP mutes exactly one command. */
+static void after_command(struct client *c)
+{
+    c->commands++;
+    if (UNLIKELY(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT))) {
+        c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
+        if (c->flags & CLIENT_REPLY_SKIP_NEXT) c->flags |= CLIENT_REPLY_SKIP;
+        c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP_NEXT;
+        client_update_muted(c);
+    }
+}
+
+enum { CLIENT_TAKES_NO_COMMANDS = CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY | CLIENT_BLOCKED };
+
+static void run_batch(struct dispatcher *d)
+{
+    for (size_t i = 0; i < d->item_count; i++) item_prepare(d, &d->items[i]);
+    for (size_t i = 0; i < d->item_count; i++)
+        if (d->items[i].key_arg > 0) keyspace_prefetch_entry(d->items[i].client->db, d->items[i].hash);
+    struct client *held = NULL; /* requests of one client are neighbours */
+    for (size_t i = 0; i < d->item_count; i++) {
+        struct batch_item *item = &d->items[i];
+        struct client *c = item->client;
+        if (c == held) continue;
+        if (UNLIKELY(c->flags & CLIENT_TAKES_NO_COMMANDS) || !run_item(d, item)) {
+            held = c;
+            if (!(c->flags & CLIENT_CLOSING)) resp_reader_unread(&c->reader, &item->request);
+            continue;
+        }
+        after_command(c);
+        if (UNLIKELY(d->applied != NULL) && !client_has(c, CLIENT_IN_MULTI))
+            d->applied(d->applied_ctx, item->request.end_offset);
+        if (!(c->flags & CLIENT_WANTS_FLUSH) && !outbuf_empty(&c->out)) client_wants_flush(c);
+    }
+    d->item_count = 0;
+    d->current = NULL;
+    resp_batch_reset(&d->arena);
+}
+
+/* A malformed request: its error is the last thing the client hears. */
+static void client_protocol_error(struct server *s, struct client *c, enum resp_status status)
+{
+    if (status == RESP_TOO_BIG) {
+        log_warning(s->log, "Closing client %s that reached max query buffer length", c->peer);
+        s->stats.query_limit_disconnections++;
+        client_close_later(c);
+        return;
+    }
+    struct bytes_view text = resp_reader_error(&c->reader);
+    log_verbose(s->log, "Protocol error from client %s: %.*s", c->peer, (int)text.len, text.data);
+    reply_errorf(&c->reply, "ERR %.*s", (int)text.len, text.data);
+    count_error(s->dispatcher, "ERR");
+    c->reply.errors = 0;
+    client_close_after_reply(c);
+}
+
+/* Takes requests of one client into the batch. True if it may have more input buffered. */
+static bool gather(struct dispatcher *d, struct client *c)
+{
+    while (d->item_count < BATCH_MAX) {
+        struct batch_item *item = &d->items[d->item_count];
+        enum resp_status status = resp_reader_next(&c->reader, &d->arena, &item->request);
+        if (status == RESP_REQUEST) {
+            item->client = c;
+            d->item_count++;
+            if (UNLIKELY(!client_has(c, CLIENT_AUTHENTICATED))) return true; /* AUTH changes what may come next */
+            continue;
+        }
+        if (status == RESP_INCOMPLETE) return false;
+        run_batch(d); /* what came before the error is answered first */
+        if (!(c->flags & CLIENT_TAKES_NO_COMMANDS)) client_protocol_error(d->server, c, status);
+        return false;
+    }
+    return true;
+}
+
+bool dispatcher_run(struct server *s)
+{
+    struct dispatcher *d = s->dispatcher;
+    struct client *next;
+    for (struct client *c = clients_take_ready(s); c != NULL; c = next) {
+        next = c->ready_next;
+        c->flags &= ~(uint32_t)CLIENT_READY;
+        if (c->flags & CLIENT_TAKES_NO_COMMANDS) continue;
+        if (gather(d, c)) client_make_ready(c);
+        if (d->item_count == BATCH_MAX || !client_has(c, CLIENT_AUTHENTICATED)) run_batch(d);
+    }
+    if (d->item_count > 0) run_batch(d);
+    return clients_any_ready(s);
+}
+
+bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx)
+{
+    struct dispatcher *d = c->server->dispatcher;
+    enum resp_status status;
+    d->applied = applied;
+    d->applied_ctx = ctx;
+    do {
+        status = RESP_REQUEST;
+        while (d->item_count < BATCH_MAX && status == RESP_REQUEST) {
+            struct batch_item *item = &d->items[d->item_count];
+            status = resp_reader_next(&c->reader, &d->arena, &item->request);
+            if (status != RESP_REQUEST) break;
+            item->client = c;
+            d->item_count++;
+        }
+        run_batch(d);
+    } while (status == RESP_REQUEST);
+    d->applied = NULL;
+    if (status == RESP_INCOMPLETE && !client_has(c, CLIENT_IN_MULTI)) applied(ctx, resp_reader_offset(&c->reader));
+    return status == RESP_INCOMPLETE;
+}

@@ -1,0 +1,39 @@
+/* persistence.h -- saving and loading the data set, and the one child process that may run at a time. */
+#ifndef LOCKSTEP_SERVER_PERSISTENCE_H
+#define LOCKSTEP_SERVER_PERSISTENCE_H
+
+#include "replication/replication.h"
+#include "server/server.h"
+
+struct persistence *persistence_new(struct server *s);
+void persistence_free(struct persistence *p);
+
+/* --- start-up --- */
+/* Loads dbfilename, if it is there. 0, or -1 with the reason logged: the server must not start. Restores the
+ * replication id and offset. */
+int persistence_load_at_start(struct server *s);
+
+/* --- saving --- */
+int persistence_save(struct server *s);                                        /* SAVE: 0 or -1, logged */
+int persistence_bgsave(struct server *s, bool *scheduled, const char **error); /* 0; -1 with *error the reply */
+bool persistence_writes_refused(const struct server *s); /* the last background save failed, and that matters */
+bool persistence_child_active(const struct server *s);   /* a save, or a snapshot for replicas */
+void persistence_kill_child(struct server *s);
+void persistence_cron(struct server *s); /* save points, scheduled saves */
+/* Bytes that changed in the dataset... the counters of INFO persistence: */
+void persistence_info(struct server *s, struct bytes_buf *out);
+uint64_t persistence_changes_since_save(const struct server *s);
+int64_t persistence_last_save_s(const struct server *s); /* Unix time */
+
+/* --- for replication: see struct repl_host --- */
+int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_target target,
+                                      const struct repl_position *at, int *pipe_fd);
+void persistence_snapshot_cancel(struct server *s);
+int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empty_async);
+int persistence_load_feed(struct server *s, struct bytes_view in, size_t *consumed, const char **error);
+int persistence_load_end(struct server *s, bool commit, struct repl_position *position);
+
+/* DEBUG RELOAD: saves (unless nosave), empties (unless noflush), loads. 0 or -1. */
+int persistence_reload(struct server *s, bool save, bool flush, bool merge);
+
+#endif

@@ -1,0 +1,43 @@
+/* ticks.h -- a very cheap clock for measuring how long commands take, and for nothing else: nothing that is decided or replicated may
+ * depend on it. On x86-64 it is the time stamp counter, elsewhere the monotonic clock. */
+#ifndef LOCKSTEP_STORAGE_BASE_TICKS_H
+#define LOCKSTEP_STORAGE_BASE_TICKS_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t ticks_now(void)
+{
+#ifdef __x86_64__
+    return __builtin_ia32_rdtsc();
+#else
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+#endif
+}
+
+/* Follows the counter's rate against the monotonic clock. */
+struct ticks_rate {
+    uint64_t ticks;
+    int64_t us;
+    double ns_per_tick; /* 0: not known yet */
+};
+
+static inline void ticks_calibrate(struct ticks_rate *rate, int64_t mono_us)
+{
+    uint64_t now = ticks_now();
+    if (rate->us == 0) {
+        rate->ticks = now;
+        rate->us = mono_us;
+    } else if (mono_us - rate->us > 1000 && now > rate->ticks) {
+        rate->ns_per_tick = (double)(mono_us - rate->us) * 1000.0 / (double)(now - rate->ticks);
+    }
+}
+
+static inline uint64_t ticks_to_ns(const struct ticks_rate *rate, uint64_t ticks)
+{
+    return (uint64_t)((double)ticks * rate->ns_per_tick);
+}
+
+#endif

@@ -1,0 +1,358 @@
+#include "storage/rdb_unpack.h"
+
+#include <math.h>
+
+#include "storage/base/assert.h"
+#include "storage/base/checked.h"
+#include "storage/base/memory.h"
+#include "storage/base/num.h"
+#include "storage/hash.h"
+#include "storage/intset.h"
+#include "storage/list.h"
+#include "storage/listpack.h"
+#include "storage/set.h"
+#include "storage/ziplist.h"
+#include "storage/zipmap.h"
+#include "storage/zset.h"
+
+const char RDB_EMPTY[] = "empty collection";
+
+static const char BAD_LISTPACK[] = "malformed listpack";
+static const char BAD_ZIPLIST[] = "malformed ziplist";
+static const char BAD_ZIPMAP[] = "malformed zipmap";
+static const char BAD_INTSET[] = "malformed intset";
+static const char ODD_COUNT[] = "a field or score is missing at the end";
+static const char DUPLICATE[] = "an element appears twice";
+static const char BAD_SCORE[] = "a score is not a number";
+
+static unsigned char *copy_blob(struct bytes_view blob)
+{
+    unsigned char *copy = mem_alloc(blob.len);
+    memcpy(copy, blob.data, blob.len);
+    return copy;
+}
+
+/* ---- listpacks ---- */
+
+struct packed {
+    const unsigned char *lp;
+    size_t count;   /* entries */
+    size_t longest; /* bytes of the longest one */
+};
+
+static bool measure_entry(void *ctx, const struct lp_value *v)
+{
+    struct packed *p = ctx;
+    char buf[LP_INT_CHARS];
+    size_t len = lp_value_view(v, buf).len;
+    p->count++;
+    if (len > p->longest) p->longest = len;
+    return true;
+}
+
+static const char *open_listpack(struct bytes_view blob, struct packed *p)
+{
+    *p = (struct packed){.lp = (const unsigned char *)blob.data};
+    bool good = blob.len <= LP_MAX_BYTES && lp_validate(p->lp, blob.len, true, measure_entry, p);
+    return good ? NULL : BAD_LISTPACK;
+}
+
+static bool appears_before(const struct packed *p, const unsigned char *end, size_t stride, struct bytes_view value)
+{
+    char buf[LP_INT_CHARS];
+    const unsigned char *at = lp_first(p->lp);
+    while (at != end) {
+        if (bytes_equal(lp_get_view(at, buf), value)) return true;
+        for (size_t i = 0; i < stride; i++) at = lp_next(p->lp, at);
+    }
+    return false;
+}
+
+/* Whether one of every `stride` entries appears twice: a small set of hashes, and a look back when two are equal. */
+static bool has_duplicates(const struct packed *p, size_t stride, const struct value_env *env)
+{
+    char buf[LP_INT_CHARS];
+    bool found = false;
+    size_t room = 16;
+    while (room < 2 * (p->count / stride)) room *= 2;
+    uint64_t *seen = mem_calloc(checked_size_mul(room, sizeof(*seen)));
+    for (const unsigned char *at = lp_first(p->lp); at != NULL && !found;) {
+        struct bytes_view value = lp_get_view(at, buf);
+        uint64_t hash = value_hash(env, value) | 1; /* 0 marks a free place */
+        size_t i = hash >> 1 & (room - 1);
+        for (; seen[i] != 0 && !found; i = (i + 1) & (room - 1)) {
+            if (seen[i] == hash) found = appears_before(p, at, stride, value);
+        }
+        seen[i] = hash;
+        for (size_t k = 0; k < stride && at != NULL; k++) at = lp_next(p->lp, at);
+    }
+    mem_free(seen);
+    return found;
+}
+
+/* ---- hashes ---- */
+
+static const char *hash_by_inserting(const struct packed *p, const struct value_env *env, void **value)
+{
+    char bufs[2][LP_INT_CHARS];
+    struct hash *h = hash_new(env);
+    hash_reserve(h, p->count / 2, p->longest);
+    for (const unsigned char *at = lp_first(p->lp); at != NULL;) {
+        struct bytes_view field = lp_get_view(at, bufs[0]);
+        at = lp_next(p->lp, at);
+        if (!hash_set(h, field, lp_get_view(at, bufs[1]))) {
+            hash_free(h);
+            return DUPLICATE;
+        }
+        at = lp_next(p->lp, at);
+    }
+    *value = h;
+    return NULL;
+}
+
+static const char *unpack_hash_listpack(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    struct packed p;
+    const char *why = open_listpack(blob, &p);
+    if (why != NULL) return why;
+    if (p.count % 2 != 0) return ODD_COUNT;
+    if (p.count == 0) return RDB_EMPTY;
+    if (p.count / 2 > env->limits->hash_max_entries) return hash_by_inserting(&p, env, value);
+    if (has_duplicates(&p, 2, env)) return DUPLICATE;
+    *value = hash_from_listpack(env, copy_blob(blob));
+    return NULL;
+}
+
+static const char *unpack_hash_ziplist(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    struct ziplist_iter it;
+    struct lp_value field, text;
+    char bufs[2][LP_INT_CHARS];
+    int rc = ziplist_open(&it, blob);
+    if (rc != 0) return BAD_ZIPLIST;
+    struct hash *h = hash_new(env);
+    const char *why = NULL;
+    while (why == NULL && (rc = ziplist_next(&it, &field)) == 1) {
+        rc = ziplist_next(&it, &text);
+        if (rc != 1) {
+            why = rc == 0 ? ODD_COUNT : BAD_ZIPLIST;
+        } else if (!hash_set(h, lp_value_view(&field, bufs[0]), lp_value_view(&text, bufs[1]))) {
+            why = DUPLICATE;
+        }
+    }
+    if (why == NULL) why = rc < 0 ? BAD_ZIPLIST : hash_count(h) == 0 ? RDB_EMPTY : NULL;
+    if (why != NULL) {
+        hash_free(h);
+        return why;
+    }
+    *value = h;
+    return NULL;
+}
+
+static const char *unpack_hash_zipmap(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    struct zipmap_iter it;
+    struct bytes_view field, text;
+    int rc = zipmap_open(&it, blob);
+    if (rc != 0) return BAD_ZIPMAP;
+    struct hash *h = hash_new(env);
+    const char *why = NULL;
+    while (why == NULL && (rc = zipmap_next(&it, &field, &text)) == 1) {
+        if (!hash_set(h, field, text)) why = DUPLICATE;
+    }
+    if (why == NULL) why = rc < 0 ? BAD_ZIPMAP : hash_count(h) == 0 ? RDB_EMPTY : NULL;
+    if (why != NULL) {
+        hash_free(h);
+        return why;
+    }
+    *value = h;
+    return NULL;
+}
+
+/* ---- sorted sets ---- */
+
+static bool read_score(const struct lp_value *v, double *score)
+{
+    if (v->is_int) *score = (double)v->num;
+    return v->is_int || num_parse_double(v->str, score); /* which refuses NaN */
+}
+
+enum order { ORDER_SORTED, ORDER_UNSORTED, ORDER_BAD_SCORE };
+
+static enum order zset_order(const struct packed *p)
+{
+    char bufs[2][LP_INT_CHARS];
+    struct bytes_view previous = {0};
+    double previous_score = 0, score = 0;
+    bool sorted = true;
+    unsigned side = 0; /* the previous member may lie in the other buffer */
+    for (const unsigned char *at = lp_first(p->lp); at != NULL; side ^= 1) {
+        struct bytes_view member = lp_get_view(at, bufs[side]);
+        bool first = at == lp_first(p->lp);
+        struct lp_value v = lp_get(at = lp_next(p->lp, at));
+        if (!read_score(&v, &score)) return ORDER_BAD_SCORE;
+        if (!first && (score < previous_score || (score == previous_score && bytes_compare(previous, member) >= 0)))
+            sorted = false;
+        previous = member;
+        previous_score = score;
+        at = lp_next(p->lp, at);
+    }
+    return sorted ? ORDER_SORTED : ORDER_UNSORTED;
+}
+
+static const char *zset_by_inserting(const struct packed *p, const struct value_env *env, void **value)
+{
+    char buf[LP_INT_CHARS];
+    struct zset *z = zset_new(env, p->count / 2, p->longest);
+    for (const unsigned char *at = lp_first(p->lp); at != NULL;) {
+        double score = 0;
+        struct bytes_view member = lp_get_view(at, buf);
+        struct lp_value v = lp_get(at = lp_next(p->lp, at));
+        bool good = read_score(&v, &score);
+        ASSERT(good); /* zset_order() has read them all */
+        if (zset_set(z, member, score) != ZSET_ADDED) {
+            zset_free(z);
+            return DUPLICATE;
+        }
+        at = lp_next(p->lp, at);
+    }
+    *value = z;
+    return NULL;
+}
+
+static const char *unpack_zset_listpack(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    struct packed p;
+    const char *why = open_listpack(blob, &p);
+    if (why != NULL) return why;
+    if (p.count % 2 != 0) return ODD_COUNT;
+    if (p.count == 0) return RDB_EMPTY;
+    enum order order = zset_order(&p);
+    if (order == ORDER_BAD_SCORE) return BAD_SCORE;
+    bool large = p.count / 2 > env->limits->zset_max_entries;
+    if (large || order == ORDER_UNSORTED) return zset_by_inserting(&p, env, value);
+    if (has_duplicates(&p, 2, env)) return DUPLICATE;
+    *value = zset_from_listpack(env, copy_blob(blob));
+    return NULL;
+}
+
+static const char *unpack_zset_ziplist(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    struct ziplist_iter it;
+    struct lp_value member, number;
+    char buf[LP_INT_CHARS];
+    double score;
+    int rc = ziplist_open(&it, blob);
+    if (rc != 0) return BAD_ZIPLIST;
+    struct zset *z = zset_new(env, 0, 0);
+    const char *why = NULL;
+    while (why == NULL && (rc = ziplist_next(&it, &member)) == 1) {
+        rc = ziplist_next(&it, &number);
+        if (rc != 1) {
+            why = rc == 0 ? ODD_COUNT : BAD_ZIPLIST;
+        } else if (!read_score(&number, &score)) {
+            why = BAD_SCORE;
+        } else if (zset_set(z, lp_value_view(&member, buf), score) != ZSET_ADDED) {
+            why = DUPLICATE;
+        }
+    }
+    if (why == NULL) why = rc < 0 ? BAD_ZIPLIST : zset_count(z) == 0 ? RDB_EMPTY : NULL;
+    if (why != NULL) {
+        zset_free(z);
+        return why;
+    }
+    *value = z;
+    return NULL;
+}
+
+/* ---- sets ---- */
+
+static const char *set_by_inserting(const struct packed *p, const struct value_env *env, void **value)
+{
+    char buf[LP_INT_CHARS];
+    const unsigned char *at = lp_first(p->lp);
+    struct set *s = set_new(env, lp_get_view(at, buf), p->count);
+    for (; at != NULL; at = lp_next(p->lp, at)) {
+        if (set_add(s, lp_get_view(at, buf))) continue;
+        set_free(s);
+        return DUPLICATE;
+    }
+    *value = s;
+    return NULL;
+}
+
+static const char *unpack_set_listpack(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    struct packed p;
+    const char *why = open_listpack(blob, &p);
+    if (why != NULL) return why;
+    if (p.count == 0) return RDB_EMPTY;
+    if (p.count > env->limits->set_max_listpack_entries) return set_by_inserting(&p, env, value);
+    if (has_duplicates(&p, 1, env)) return DUPLICATE;
+    *value = set_from_blob(env, ENCODING_LISTPACK, copy_blob(blob), blob.len);
+    return NULL;
+}
+
+static const char *unpack_intset(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    static const unsigned char no_elements[4];
+    if (blob.len == INTSET_HEADER_SIZE && memcmp(blob.data + 4, no_elements, 4) == 0) return RDB_EMPTY;
+    if (!intset_validate((const unsigned char *)blob.data, blob.len, true)) return BAD_INTSET;
+    *value = set_from_blob(env, ENCODING_INTSET, copy_blob(blob), blob.len);
+    return NULL;
+}
+
+/* ---- lists ---- */
+
+const char *rdb_unpack_ziplist_node(struct list *l, struct bytes_view blob)
+{
+    struct ziplist_iter it;
+    struct lp_value element;
+    char buf[LP_INT_CHARS];
+    int rc = ziplist_open(&it, blob);
+    if (rc != 0) return BAD_ZIPLIST;
+    while ((rc = ziplist_next(&it, &element)) == 1) list_push(l, LIST_TAIL, lp_value_view(&element, buf));
+    return rc < 0 ? BAD_ZIPLIST : NULL;
+}
+
+static const char *unpack_list_ziplist(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    struct list *l = list_new(env);
+    const char *why = rdb_unpack_ziplist_node(l, blob);
+    if (why == NULL && list_count(l) == 0) why = RDB_EMPTY;
+    if (why != NULL) {
+        list_free(l);
+        return why;
+    }
+    *value = l;
+    return NULL;
+}
+
+const char *rdb_unpack_listpack_node(struct list *l, struct bytes_view blob)
+{
+    struct packed p;
+    const char *why = open_listpack(blob, &p);
+    if (why != NULL || p.count == 0) return why;
+    list_append_node(l, copy_blob(blob), blob.len, false);
+    return NULL;
+}
+
+void rdb_unpack_plain_node(struct list *l, struct bytes_view element)
+{
+    list_push(l, LIST_TAIL, element);
+}
+
+const char *rdb_unpack(enum rdb_type type, struct bytes_view blob, const struct value_env *env, void **value)
+{
+    switch (type) {
+    case RDB_TYPE_HASH_ZIPMAP: return unpack_hash_zipmap(blob, env, value);
+    case RDB_TYPE_LIST_ZIPLIST: return unpack_list_ziplist(blob, env, value);
+    case RDB_TYPE_SET_INTSET: return unpack_intset(blob, env, value);
+    case RDB_TYPE_ZSET_ZIPLIST: return unpack_zset_ziplist(blob, env, value);
+    case RDB_TYPE_HASH_ZIPLIST: return unpack_hash_ziplist(blob, env, value);
+    case RDB_TYPE_HASH_LISTPACK: return unpack_hash_listpack(blob, env, value);
+    case RDB_TYPE_ZSET_LISTPACK: return unpack_zset_listpack(blob, env, value);
+    case RDB_TYPE_SET_LISTPACK: return unpack_set_listpack(blob, env, value);
+    default: UNREACHABLE(); /* the reader asks for no other */
+    }
+}
