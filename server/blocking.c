@@ -107,8 +107,7 @@ static void pause_refresh(struct server *s)
         if (b->pauses[i].mode > strictest) strictest = b->pauses[i].mode;
     bool relaxed = strictest < b->mode;
     b->mode = strictest;
-    s->keyspace->expiry_mode =
-        strictest != PAUSE_NONE || repl_role(s->repl) == REPL_REPLICA ? EXPIRY_HIDE : EXPIRY_DELETE;
+    server_refresh_modes(s);
     if (relaxed) blocking_each(s, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
 }
 

@@ -15,7 +15,7 @@
 #include "storage/keyspace.h"
 
 struct server;
-struct command;
+struct command_slot;
 struct replica;
 struct multi;         /* MULTI's queue and WATCH's keys: server/multi.c */
 struct subscriptions; /* channels and patterns: server/pubsub.c */
@@ -64,7 +64,7 @@ struct client {
     char *user_name; /* "default" */
     char peer[80], local[80];
     int64_t created_ms, last_active_ms; /* wall clock */
-    const struct command *last_command;
+    const struct command_slot *last_slot; /* of the last command it ran */
     uint64_t commands, net_in, net_out;
     int64_t soft_limit_since_ms; /* output above the soft limit since then; 0: it is not */
 
@@ -90,6 +90,8 @@ void client_reset(struct client *c);
 void client_update_muted(struct client *c);
 /* Whatever wrote to c->reply outside of the client's own command (push messages, unblocking) says so. */
 void client_wants_flush(struct client *c);
+/* Sends what is queued now. False: the connection is broken and the client marked. */
+bool client_flush(struct client *c);
 /* It has unprocessed input (after unblocking, or at the end of a pause). */
 void client_make_ready(struct client *c);
 enum client_limit_class client_limit_class(const struct client *c);

@@ -93,6 +93,19 @@ uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks)
     return ticks_to_ns(&s->dispatcher->rate, ticks);
 }
 
+/* The counter's rate is known after a while, and then better and better: the cron calls this now and then. */
+void dispatcher_settings_changed(struct server *s)
+{
+    struct dispatcher *d = s->dispatcher;
+    const struct settings_latency *lt = &s->settings->latency;
+    double us = 1e12;
+    ticks_calibrate(&d->rate, sys_mono_us(s->sys));
+    if (lt->slowlog_log_slower_than_us >= 0) us = (double)lt->slowlog_log_slower_than_us;
+    if (lt->latency_monitor_threshold_ms > 0 && (double)lt->latency_monitor_threshold_ms * 1000 < us)
+        us = (double)lt->latency_monitor_threshold_ms * 1000;
+    d->slow_ticks = d->rate.ns_per_tick > 0 ? (uint64_t)(us * 1000 / d->rate.ns_per_tick) : 0;
+}
+
 /* ---- Units: what goes into the stream ---- */
 
 static bool exec_wanted(const struct server *s)
@@ -277,9 +290,9 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     slot->stats.calls++;
     slot->stats.ticks += took;
     s->stats.commands_processed++;
-    c->last_command = slot->command;
+    c->last_slot = slot;
     if (UNLIKELY(c->reply.errors != 0)) after_error(d, c, slot);
-    if (s->settings.latency.latency_tracking) latency_count(slot, took);
+    if (s->settings->latency.latency_tracking) latency_count(slot, took);
     if (UNLIKELY(took >= d->slow_ticks)) note_slow(ctx, slot, took);
 }
 
@@ -392,7 +405,7 @@ static const char *refuse_write(struct cmd_ctx *ctx)
 {
     struct server *s = ctx->server;
     if (repl_role(s->repl) == REPL_REPLICA) {
-        if (s->settings.replication.replica_read_only) return "READONLY You can't write against a read only replica.";
+        if (s->settings->replication.replica_read_only) return "READONLY You can't write against a read only replica.";
         return NULL;
     }
     if (persistence_writes_refused(s))
@@ -401,8 +414,8 @@ static const char *refuse_write(struct cmd_ctx *ctx)
                "that may modify the data set are disabled, because this instance is configured to report errors during "
                "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
                "details about the RDB error.";
-    if (s->settings.replication.min_replicas_to_write > 0 && s->settings.replication.min_replicas_max_lag_s > 0 &&
-        repl_good_replica_count(s->repl) < (size_t)s->settings.replication.min_replicas_to_write)
+    if (s->settings->replication.min_replicas_to_write > 0 && s->settings->replication.min_replicas_max_lag_s > 0 &&
+        repl_good_replica_count(s->repl) < (size_t)s->settings->replication.min_replicas_to_write)
         return "NOREPLICAS Not enough good replicas to write.";
     return NULL;
 }
@@ -413,7 +426,7 @@ static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
     struct client *c = ctx->client;
     if (UNLIKELY(client_has(c, CLIENT_REPLICA)) && (flags & (CMD_WRITE | CMD_READONLY)))
         return "ERR Replica can't interact with the keyspace";
-    if (s->settings.memory.maxmemory > 0 && !s->is_loading && eviction_run(s) == EVICTION_OUT_OF_MEMORY &&
+    if (s->settings->memory.maxmemory > 0 && !s->is_loading && eviction_run(s) == EVICTION_OUT_OF_MEMORY &&
         (flags & CMD_DENYOOM))
         return "OOM command not allowed when used memory > 'maxmemory'.";
     if (flags & CMD_WRITE) {
@@ -421,7 +434,7 @@ static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
         if (UNLIKELY(refusal != NULL)) return refusal;
     }
     if (repl_role(s->repl) == REPL_REPLICA && !repl_link_up(s->repl) &&
-        !s->settings.replication.replica_serve_stale_data && !(flags & CMD_STALE))
+        !s->settings->replication.replica_serve_stale_data && !(flags & CMD_STALE))
         return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     if (s->is_loading && !s->loading_serves_reads && !(flags & CMD_LOADING))
         return "LOADING Redis is loading the dataset in memory";
@@ -554,7 +567,7 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
         .keyspace = s->keyspace,
         .db = c->db,
         .reply = &c->reply,
-        .settings = &s->settings,
+        .settings = s->settings,
         .argc = (int)item->request.argc,
         .argv = item->request.argv,
         .first_key_hash = item->hash,

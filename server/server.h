@@ -16,7 +16,7 @@ struct server {
     const struct sys *sys;
     struct log *log;
     struct loop *loop;
-    struct settings settings;
+    struct settings *settings;
     struct config *config;
     struct keyspace *keyspace;
     struct lazyfree *lazyfree;
@@ -30,6 +30,10 @@ struct server {
     struct slowlog *slowlog;         /* slowlog.h */
     struct latency *latency;         /* latency.h */
     struct repl *repl;
+    struct master_stream *master_stream; /* master_stream.h */
+    struct listener *listeners[SETTINGS_BIND_MAX + 1];
+    size_t listener_count;
+    struct loop_timer cron_timer;
     struct shutdown *shutdown; /* shutdown.h: a stop that is under way */
     struct stats stats;
 
@@ -38,7 +42,6 @@ struct server {
     int64_t started_ms; /* wall clock of the start */
     char run_id[41];    /* 40 hexadecimal digits, new at each start */
     uint64_t next_client_id;
-    int64_t paused_until_ms; /* CLIENT PAUSE and others: see pause.h */
     unsigned cron_loops;
     unsigned monitor_count;    /* clients in MONITOR */
     bool loading_serves_reads; /* while is_loading: into a second data set, the old one is still served */
@@ -55,7 +58,8 @@ void server_update_time(struct server *s);         /* reads the clocks again, af
 void server_stop(struct server *s, int exit_code); /* leaves server_run() at the end of this turn */
 /* Binds what the configuration says. 0 or -1 with the reason logged. Also after CONFIG SET bind or port. */
 int server_listen(struct server *s);
-/* "#tcp" listeners changed: INFO, process title. */
+/* After a change of role, pause or policy: what the keyspace does with expired keys, what it counts. */
+void server_refresh_modes(struct server *s);
 size_t server_used_memory(const struct server *s); /* without what maxmemory does not count: replica buffers */
 
 #endif

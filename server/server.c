@@ -1,0 +1,476 @@
+#include "server/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "server/blocking.h"
+#include "server/clients.h"
+#include "server/command_table.h"
+#include "server/cron.h"
+#include "server/dispatch.h"
+#include "server/expiry.h"
+#include "server/latency.h"
+#include "server/master_stream.h"
+#include "server/multi.h"
+#include "server/net/listener.h"
+#include "server/persistence.h"
+#include "server/process.h"
+#include "server/pubsub.h"
+#include "server/shutdown.h"
+#include "server/slowlog.h"
+#include "storage/base/memory.h"
+#include "storage/lazyfree.h"
+
+/* ---- Time ---- */
+
+void server_update_time(struct server *s)
+{
+    s->now_ms = sys_wall_ms(s->sys);
+    s->mono_us = sys_mono_us(s->sys);
+    keyspace_set_time(s->keyspace, s->now_ms);
+}
+
+/* ---- What the keyspace tells ---- */
+
+static void on_key_expired(void *ctx, struct db *db, struct bytes_view key)
+{
+    struct server *s = ctx;
+    exec_begin(s);
+    exec_add_delete(s, db->id, key, s->settings->memory.lazyfree_lazy_expire);
+    notify_keyspace_event(s, NOTIFY_EXPIRED, "expired", key, db->id);
+    exec_end(s);
+}
+
+static void on_key_changed(void *ctx, struct db *db, struct bytes_view key) { watches_key_changed(ctx, db->id, key); }
+
+static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum value_type type)
+{
+    struct server *s = ctx;
+    (void)type;
+    if (s->settings->misc.notify_keyspace_events & NOTIFY_NEW) notify_keyspace_event(s, NOTIFY_NEW, "new", key, db->id);
+}
+
+static void on_flushed(void *ctx, struct db *db) { watches_flushed(ctx, db == NULL ? -1 : db->id); }
+
+void server_refresh_modes(struct server *s)
+{
+    struct keyspace *ks = s->keyspace;
+    bool hidden = repl_role(s->repl) == REPL_REPLICA || pause_current(s) != PAUSE_NONE;
+    ks->expiry_mode = hidden ? EXPIRY_HIDE : EXPIRY_DELETE;
+    int policy = s->settings->memory.maxmemory_policy;
+    ks->lfu = policy == EVICT_ALLKEYS_LFU || policy == EVICT_VOLATILE_LFU;
+    ks->lfu_log_factor = (unsigned)s->settings->memory.lfu_log_factor;
+    ks->lfu_decay_minutes = (unsigned)s->settings->memory.lfu_decay_time_min;
+    ks->lazy_expire = s->settings->memory.lazyfree_lazy_expire;
+    ks->lazy_server_del = s->settings->memory.lazyfree_lazy_server_del;
+}
+
+/* ---- What replication asks ---- */
+
+static int host_apply_stream(void *ctx, struct bytes_view in, size_t *consumed)
+{
+    struct server *s = ctx;
+    return master_stream_apply(s->master_stream, in, consumed);
+}
+static void host_reset_stream(void *ctx, int db)
+{
+    struct server *s = ctx;
+    master_stream_reset(s->master_stream, db);
+}
+static int host_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async)
+{
+    return persistence_load_begin(ctx, kind, empty_async);
+}
+static int host_load_feed(void *ctx, struct bytes_view in, size_t *consumed, const char **error)
+{
+    return persistence_load_feed(ctx, in, consumed, error);
+}
+static int host_load_end(void *ctx, bool commit, struct repl_position *position)
+{
+    return persistence_load_end(ctx, commit, position);
+}
+static bool host_dataset_is_empty(void *ctx)
+{
+    struct server *s = ctx;
+    return keyspace_count(s->keyspace) == 0;
+}
+static void host_role_changed(void *ctx, enum repl_role role)
+{
+    struct server *s = ctx;
+    struct repl_link_info link;
+    log_set_role(s->log, role == REPL_MASTER ? 'M' : 'S');
+    repl_link_describe(s->repl, &link);
+    config_note_master(s->config, role == REPL_REPLICA ? link.host : NULL, link.port);
+    server_refresh_modes(s);
+}
+static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at, int *pipe_fd)
+{
+    return persistence_snapshot_for_replicas(ctx, target, at, pipe_fd);
+}
+static void host_snapshot_cancel(void *ctx) { persistence_snapshot_cancel(ctx); }
+static void host_disconnect_replica(void *ctx, void *client, const char *why)
+{
+    struct server *s = ctx;
+    struct client *c = client;
+    log_notice(s->log, "Closing replica %s: %s", c->peer, why);
+    client_close_later(c);
+}
+
+static void check_wait(struct client *c, void *ctx)
+{
+    struct server *s = ctx;
+    size_t acked = repl_acked_count(s->repl, c->blocked->offset);
+    if (acked < c->blocked->replicas) return;
+    reply_int(&c->reply, (int64_t)acked);
+    client_unblock(c);
+}
+static void host_acks_changed(void *ctx)
+{
+    struct server *s = ctx;
+    blocking_each(s, BLOCK_WAIT, check_wait, s);
+}
+static bool host_writes_paused(void *ctx) { return pause_current(ctx) != PAUSE_NONE; }
+static int host_listening_port(void *ctx)
+{
+    struct server *s = ctx;
+    return s->settings->net.port;
+}
+static const char *host_rdb_path(void *ctx)
+{
+    struct server *s = ctx;
+    return s->settings->persistence.dbfilename;
+}
+static bool host_is_loading(void *ctx)
+{
+    struct server *s = ctx;
+    return s->is_loading;
+}
+
+static struct repl *make_repl(struct server *s)
+{
+    struct repl_host host = {
+        .ctx = s,
+        .apply_stream = host_apply_stream,
+        .reset_stream = host_reset_stream,
+        .load_begin = host_load_begin,
+        .load_feed = host_load_feed,
+        .load_end = host_load_end,
+        .dataset_is_empty = host_dataset_is_empty,
+        .role_changed = host_role_changed,
+        .snapshot_start = host_snapshot_start,
+        .snapshot_cancel = host_snapshot_cancel,
+        .disconnect_replica = host_disconnect_replica,
+        .acks_changed = host_acks_changed,
+        .writes_paused = host_writes_paused,
+        .listening_port = host_listening_port,
+        .rdb_path = host_rdb_path,
+        .is_loading = host_is_loading,
+    };
+    s->settings->replication.replica_output_limit = &s->settings->clients.output_limits[CLIENT_LIMIT_REPLICA];
+    s->settings->replication.bind_source_addr = s->settings->net.bind_source_addr;
+    return repl_new(&host, &s->settings->replication, s->loop, s->sys, s->log);
+}
+
+/* ---- What CONFIG SET changes ---- */
+
+static int hook_listen(void *ctx, struct config_error *err)
+{
+    return server_listen(ctx) == 0 ? 0 : config_fail(err, "Unable to listen on this port. Check server logs.");
+}
+static int hook_bind(void *ctx, struct config_error *err)
+{
+    return server_listen(ctx) == 0 ? 0 : config_fail(err, "Failed to bind to specified addresses.");
+}
+static int hook_log(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    (void)err;
+    log_set_level(s->log, (enum log_level)s->settings->log.loglevel);
+    return 0;
+}
+static int hook_client_limits(void *ctx, struct config_error *err)
+{
+    (void)err;
+    clients_limits_changed(ctx);
+    return 0;
+}
+static int hook_requirepass(void *ctx, struct config_error *err)
+{
+    (void)ctx, (void)err; /* read at AUTH and at accept; connections that are in stay in, as in Redis */
+    return 0;
+}
+static int hook_maxclients(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    unsigned asked = s->settings->clients.maxclients;
+    if (!s->process_owner || process_adjust_open_files(asked, s->log) >= asked) return 0;
+    return config_fail(err, "The operating system is not able to handle the specified number of clients, try with %u",
+                       process_adjust_open_files(asked, NULL));
+}
+static int hook_modes(void *ctx, struct config_error *err)
+{
+    (void)err;
+    server_refresh_modes(ctx);
+    return 0;
+}
+static int hook_replication(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    (void)err;
+    repl_settings_changed(s->repl);
+    return 0;
+}
+static int hook_slow(void *ctx, struct config_error *err)
+{
+    (void)err;
+    dispatcher_settings_changed(ctx);
+    return 0;
+}
+static int hook_crash_log(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    (void)err;
+    if (s->process_owner) process_crash_install(NULL, s->settings->log.crash_log_enabled);
+    return 0;
+}
+static int hook_hz(void *ctx, struct config_error *err)
+{
+    (void)err;
+    cron_restart(ctx);
+    return 0;
+}
+
+static void connect_config(struct server *s)
+{
+    struct config_hooks hooks = {
+        .ctx = s,
+        .bind_changed = hook_bind,
+        .port_changed = hook_listen,
+        .log_changed = hook_log,
+        .crash_log_changed = hook_crash_log,
+        .maxclients_changed = hook_maxclients,
+        .client_limits_changed = hook_client_limits,
+        .requirepass_changed = hook_requirepass,
+        .maxmemory_changed = hook_modes,
+        .backlog_changed = hook_replication,
+        .replication_changed = hook_replication,
+        .min_replicas_changed = hook_replication,
+        .slowlog_changed = hook_slow,
+        .latency_changed = hook_slow,
+        .hz_changed = hook_hz,
+        .change_dir = process_change_dir,
+    };
+    config_set_hooks(s->config, &hooks);
+}
+
+/* ---- Listening ---- */
+
+static void on_accept(void *ctx, struct conn *conn) { clients_accept(ctx, conn); }
+static void on_accept_error(void *ctx, int rc, const char *text)
+{
+    struct server *s = ctx;
+    (void)rc;
+    log_warning(s->log, "Accepting a connection: %s", text);
+}
+
+static void close_listeners(struct server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++) listener_close(s->listeners[i]);
+    s->listener_count = 0;
+}
+
+/* An address written with a '-' before it may be missing on this machine. */
+static bool may_be_missing(const char *address, int rc)
+{
+    return address[0] == '-' && (rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT || rc == -ENOENT || rc == -EPROTONOSUPPORT);
+}
+
+static int listen_tcp(struct server *s, const char *address, const struct listener_handler *handler)
+{
+    struct listener_error err = {{0}};
+    struct listener *l;
+    const char *plain = address[0] == '-' ? address + 1 : address;
+    int rc = listener_open_tcp(s->loop, plain, s->settings->net.port, s->settings->net.tcp_backlog, handler, &l, &err);
+    if (rc == 0) {
+        s->listeners[s->listener_count++] = l;
+        return 0;
+    }
+    if (may_be_missing(address, rc)) return 0;
+    log_warning(s->log, "Warning: Could not create server TCP listening socket %s:%d: %s", plain, s->settings->net.port, err.text);
+    return -1;
+}
+
+static int listen_unix(struct server *s, const struct listener_handler *handler)
+{
+    struct listener_error err = {{0}};
+    struct listener *l;
+    int rc = listener_open_unix(s->loop, s->settings->net.unixsocket, (mode_t)s->settings->net.unixsocketperm,
+                                s->settings->net.tcp_backlog, handler, &l, &err);
+    if (rc != 0) {
+        log_warning(s->log, "Failed opening Unix socket: %s", err.text);
+        return -1;
+    }
+    s->listeners[s->listener_count++] = l;
+    return 0;
+}
+
+int server_listen(struct server *s)
+{
+    struct listener_handler handler = {.on_accept = on_accept, .on_error = on_accept_error, .ctx = s};
+    const struct settings_net *net = &s->settings->net;
+    close_listeners(s);
+    for (int i = 0; net->port != 0 && i < net->bind_count; i++)
+        if (listen_tcp(s, net->bind[i], &handler) != 0) return -1;
+    if (net->unixsocket != NULL && listen_unix(s, &handler) != 0) return -1;
+    if (s->listener_count > 0) return 0;
+    log_warning(s->log, "Configured to not listen anywhere, exiting.");
+    return -1;
+}
+
+/* ---- The turn of the loop ---- */
+
+static void on_wake(void *ctx)
+{
+    struct server *s = ctx;
+    s->stats.turns++;
+    server_update_time(s);
+}
+
+static bool on_turn(void *ctx)
+{
+    struct server *s = ctx;
+    bool more = dispatcher_run(s);
+    blocking_check_timeouts(s);
+    more = expiry_fast_cycle(s) || more;
+    repl_flush(s->repl);
+    clients_flush(s);
+    clients_reap(s);
+    if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
+    return more || clients_any_ready(s);
+}
+
+static void on_signal(void *ctx, int signo) { shutdown_on_signal(ctx, signo); }
+
+/* ---- Life ---- */
+
+static void make_run_id(struct server *s)
+{
+    unsigned char random[20];
+    sys_random(s->sys, random, sizeof(random));
+    for (size_t i = 0; i < sizeof(random); i++) snprintf(s->run_id + 2 * i, 3, "%02x", random[i]);
+}
+
+static void make_keyspace(struct server *s)
+{
+    s->lazyfree = lazyfree_new();
+    s->keyspace = keyspace_new(s->settings->misc.databases, &s->settings->limits, s->sys);
+    s->keyspace->lazyfree = s->lazyfree;
+    s->keyspace->hooks = (struct keyspace_hooks){
+        .ctx = s,
+        .expired = on_key_expired,
+        .changed = on_key_changed,
+        .created = on_key_created,
+        .flushed = on_flushed,
+    };
+}
+
+struct server *server_new(struct config *config, struct settings *settings, const struct sys *sys, struct log *log)
+{
+    struct server *s = mem_calloc(sizeof(*s));
+    mem_thread_register();
+    s->sys = sys;
+    s->log = log;
+    s->config = config;
+    s->settings = settings;
+    s->loop = loop_new();
+    make_keyspace(s);
+    server_update_time(s);
+    s->started_ms = s->now_ms;
+    make_run_id(s);
+    s->commands = command_table_new(s->settings);
+    s->clients = clients_new(s);
+    clients_limits_changed(s);
+    s->blocking = blocking_new(s);
+    s->pubsub = pubsub_new(s);
+    s->watches = watches_new();
+    s->dispatcher = dispatcher_new(s);
+    s->persistence = persistence_new(s);
+    s->slowlog = slowlog_new();
+    s->latency = latency_new();
+    s->shutdown = shutdown_new();
+    s->master_stream = master_stream_new(s);
+    s->repl = make_repl(s);
+    connect_config(s);
+    server_refresh_modes(s);
+    dispatcher_settings_changed(s);
+    return s;
+}
+
+void server_stop(struct server *s, int exit_code)
+{
+    s->exit_code = exit_code;
+    loop_stop(s->loop);
+}
+
+static void watch_signals(struct server *s)
+{
+    loop_signal(s->loop, SIGTERM, on_signal, s);
+    loop_signal(s->loop, SIGINT, on_signal, s);
+}
+
+/* A configured master is followed once the local file is loaded: its identity may allow a partial resync. */
+static void start_following(struct server *s)
+{
+    if (s->settings->replication.master_host == NULL) return;
+    char *host = mem_strdup(s->settings->replication.master_host); /* repl_follow() leads to the setting being rewritten */
+    if (repl_follow(s->repl, host, s->settings->replication.master_port) != 0)
+        log_warning(s->log, "Cannot follow %s:%d", host, s->settings->replication.master_port);
+    mem_free(host);
+}
+
+int server_run(struct server *s)
+{
+    if (s->process_owner) watch_signals(s);
+    loop_on_wake(s->loop, on_wake, s);
+    loop_on_turn(s->loop, on_turn, s);
+    if (persistence_load_at_start(s) != 0) return 1;
+    start_following(s);
+    cron_start(s);
+    log_notice(s->log, "Ready to accept connections tcp");
+    if (s->process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");
+    loop_run(s->loop);
+    return s->exit_code;
+}
+
+size_t server_used_memory(const struct server *s)
+{
+    size_t backlog, buffers, used = mem_used();
+    (void)repl_memory(s->repl, &backlog, &buffers);
+    return used > buffers ? used - buffers : 0;
+}
+
+void server_free(struct server *s)
+{
+    if (s == NULL) return;
+    close_listeners(s);
+    if (s->process_owner && s->settings->net.unixsocket != NULL) (void)unlink(s->settings->net.unixsocket);
+    cron_stop(s);
+    persistence_free(s->persistence);
+    clients_free(s->clients);
+    master_stream_free(s->master_stream);
+    repl_free(s->repl);
+    shutdown_free(s->shutdown);
+    latency_free(s->latency);
+    slowlog_free(s->slowlog);
+    dispatcher_free(s->dispatcher);
+    watches_free(s->watches);
+    pubsub_free(s->pubsub);
+    blocking_free(s->blocking);
+    command_table_free(s->commands);
+    keyspace_free(s->keyspace);
+    lazyfree_free(s->lazyfree);
+    loop_free(s->loop);
+    mem_free(s);
+}
