@@ -45,7 +45,8 @@ void clients_limits_changed(struct server *s)
                                       .authenticated = true};
     cs->unauthenticated_limits = cs->limits;
     cs->unauthenticated_limits.authenticated = false;
-    cs->master_limits = (struct resp_limits){.max_bulk = SIZE_MAX / 4, .max_pending = SIZE_MAX / 4, .authenticated = true};
+    cs->master_limits =
+        (struct resp_limits){.max_bulk = SIZE_MAX / 4, .max_pending = SIZE_MAX / 4, .authenticated = true};
 }
 
 static const struct resp_limits *limits_of(const struct client *c)
@@ -55,7 +56,10 @@ static const struct resp_limits *limits_of(const struct client *c)
     return client_has(c, CLIENT_AUTHENTICATED) ? &cs->limits : &cs->unauthenticated_limits;
 }
 
-void clients_auth_changed(struct client *c) { resp_reader_set_limits(&c->reader, limits_of(c)); }
+void clients_auth_changed(struct client *c)
+{
+    resp_reader_set_limits(&c->reader, limits_of(c));
+}
 
 /* ---- Life ---- */
 
@@ -175,12 +179,12 @@ void client_reset(struct client *c)
 }
 
 /* Takes it off a singly linked list; rare, so it is searched for. */
-#define LIST_REMOVE(head, last, which, member)                                                                        \
+#define LIST_REMOVE(head, last, which, member)                                                                         \
     do {                                                                                                               \
         struct client **at_ = &(head);                                                                                 \
-        while (*at_ != NULL && *at_ != (which)) at_ = &(*at_)->member;                                                \
+        while (*at_ != NULL && *at_ != (which)) at_ = &(*at_)->member;                                                 \
         if (*at_ == NULL) break;                                                                                       \
-        *at_ = (which)->member;                                                                                       \
+        *at_ = (which)->member;                                                                                        \
         if (*at_ == NULL) (last) = at_;                                                                                \
     } while (0)
 
@@ -225,22 +229,31 @@ void clients_accept(struct server *s, struct conn *conn)
         return;
     }
     if (protected_mode_refuses(s, conn)) {
-        refuse_connection(s, conn,
-                          "-DENIED Redis is running in protected mode because protected mode is enabled and no password "
-                          "is set for the default user. In this mode connections are only accepted from the loopback "
-                          "interface. To connect from elsewhere, set a password (requirepass), or turn protected mode off "
-                          "(protected-mode no in the configuration file, --protected-mode no on the command line, or "
-                          "CONFIG SET protected-mode no from the same host) where the network is trusted.\r\n");
+        refuse_connection(
+            s, conn,
+            "-DENIED Redis is running in protected mode because protected mode is enabled and no password "
+            "is set for the default user. In this mode connections are only accepted from the loopback "
+            "interface. To connect from elsewhere, set a password (requirepass), or turn protected mode off "
+            "(protected-mode no in the configuration file, --protected-mode no on the command line, or "
+            "CONFIG SET protected-mode no from the same host) where the network is trusted.\r\n");
         return;
     }
-    (void)conn_set_nodelay(conn, true); /* without it replies are merely later */
-    if (s->settings->net.tcp_keepalive_s > 0) (void)conn_set_keepalive(conn, s->settings->net.tcp_keepalive_s);
+    int rc = conn_set_nodelay(conn, true);
+    if (rc == 0 && s->settings->net.tcp_keepalive_s > 0)
+        rc = conn_set_keepalive(conn, s->settings->net.tcp_keepalive_s);
+    if (rc != 0) log_debug(s->log, "Socket options of %s: %s", conn_peer_name(conn), strerror(-rc));
     s->stats.connections_received++;
     client_new(s, conn);
 }
 
-struct client *clients_first(struct server *s) { return s->clients->first; }
-size_t clients_count(const struct server *s) { return s->clients->count; }
+struct client *clients_first(struct server *s)
+{
+    return s->clients->first;
+}
+size_t clients_count(const struct server *s)
+{
+    return s->clients->count;
+}
 
 struct client *client_by_id(struct server *s, uint64_t id)
 {
@@ -280,7 +293,10 @@ struct client *clients_take_ready(struct server *s)
     return all;
 }
 
-bool clients_any_ready(const struct server *s) { return s->clients->ready != NULL; }
+bool clients_any_ready(const struct server *s)
+{
+    return s->clients->ready != NULL;
+}
 
 static void on_readable(void *ctx)
 {
@@ -322,7 +338,8 @@ void client_wants_flush(struct client *c)
 
 enum client_limit_class client_limit_class(const struct client *c)
 {
-    if (client_has(c, CLIENT_REPLICA | CLIENT_MONITOR)) return client_has(c, CLIENT_REPLICA) ? CLIENT_LIMIT_REPLICA : CLIENT_LIMIT_NORMAL;
+    if (client_has(c, CLIENT_REPLICA | CLIENT_MONITOR))
+        return client_has(c, CLIENT_REPLICA) ? CLIENT_LIMIT_REPLICA : CLIENT_LIMIT_NORMAL;
     return c->subscriptions != NULL && pubsub_client_any(c) ? CLIENT_LIMIT_PUBSUB : CLIENT_LIMIT_NORMAL;
 }
 
@@ -489,14 +506,17 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     describe_flags(c, flags);
     if (c->subscriptions != NULL) pubsub_client_counts(c, &channels, &patterns, &shard);
     outbuf_get_stats(&c->out, &st);
-    bytes_buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%d sub=%zu psub=%zu ssub=%zu",
-                     (unsigned long long)c->id, c->peer, c->local, c->conn == NULL ? -1 : conn_fd(c->conn),
-                     c->name == NULL ? "" : c->name, (long long)(s->now_ms - c->created_ms) / 1000,
-                     (long long)(s->now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
-    bytes_buf_printf(out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%d multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
-                     client_has(c, CLIENT_IN_MULTI) ? (int)c->multi->count : -1, resp_reader_pending(&c->reader),
-                     resp_reader_room(&c->reader), 0, multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
-    bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r", c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");
+    bytes_buf_printf(
+        out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%d sub=%zu psub=%zu ssub=%zu",
+        (unsigned long long)c->id, c->peer, c->local, c->conn == NULL ? -1 : conn_fd(c->conn),
+        c->name == NULL ? "" : c->name, (long long)(s->now_ms - c->created_ms) / 1000,
+        (long long)(s->now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
+    bytes_buf_printf(
+        out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%d multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
+        client_has(c, CLIENT_IN_MULTI) ? (int)c->multi->count : -1, resp_reader_pending(&c->reader),
+        resp_reader_room(&c->reader), 0, multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
+    bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r",
+                     c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");
     describe_command(c, out);
     bytes_buf_printf(out, " user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s", c->user_name, c->reply.proto,
                      c->lib_name == NULL ? "" : c->lib_name, c->lib_ver == NULL ? "" : c->lib_ver);

@@ -1,7 +1,8 @@
 /* expiry.h -- deletes keys whose time has come without waiting for somebody to ask for them.
  *
- * The slow cycle runs from the cron with a share of its period, the fast one at the end of a turn while the last cycle left many
- * behind. Each call stops after a fraction of a millisecond and goes on in the next turn, so that no turn is held up by more than 1 ms. */
+ * The slow cycle runs from the cron with a share of its period, the fast one at the end of a turn while the last cycle
+ * left many behind. Each call stops after a fraction of a millisecond and goes on in the next turn, so that no turn is
+ * held up by more than 1 ms. */
 #ifndef LOCKSTEP_SERVER_EXPIRY_H
 #define LOCKSTEP_SERVER_EXPIRY_H
 

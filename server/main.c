@@ -1,4 +1,123 @@
-int main(void)
+/* main.c -- one server in a process of its own: from the command line to the running loop. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/process.h"
+#include "server/process_crash.h"
+#include "server/process_title.h"
+#include "server/report.h"
+#include "server/server.h"
+#include "storage/base/memory.h"
+
+struct program {
+    struct settings settings;
+    struct config *config;
+    struct config_start start;
+    struct log *log;
+    struct process_title *title;
+    enum process_supervisor supervisor;
+    bool daemonized;
+};
+
+static int open_log(struct program *p)
 {
+    const struct settings_log *st = &p->settings.log;
+    log_set_level(p->log, (enum log_level)st->loglevel);
+    log_set_syslog(p->log, st->syslog_enabled, st->syslog_ident, st->syslog_facility);
+    int rc = log_set_file(p->log, st->logfile);
+    if (rc == 0) return 0;
+    fprintf(stderr, "Can't open the log file %s: %s\n", st->logfile, strerror(-rc));
+    return -1;
+}
+
+static void enter_background(struct program *p)
+{
+    p->supervisor = process_supervise(p->settings.process.supervised, p->log);
+    if (!p->settings.process.daemonize || p->supervisor != PROCESS_UNSUPERVISED) return;
+    int rc = process_daemonize();
+    if (rc != 0) {
+        log_warning(p->log, "Cannot run in the background: %s", strerror(-rc));
+        return;
+    }
+    p->daemonized = true;
+    log_set_quiet_stdout(p->log, true);
+}
+
+static void say_hello(struct program *p)
+{
+    log_notice(p->log, "oO0OoO0OoO0Oo Lockstep is starting oO0OoO0OoO0Oo");
+    log_notice(p->log, "Lockstep version=%s, bits=64, behaves as Redis %s, pid=%d, just started", LOCKSTEP_VERSION,
+               LOCKSTEP_REDIS_VERSION, (int)getpid());
+    if (p->start.argc_options == 0)
+        log_warning(p->log,
+                    "Warning: no config file specified, using the default config. In order to specify a config file "
+                    "use lockstep-server /path/to/redis.conf");
+    else
+        log_notice(p->log, "Configuration loaded");
+}
+
+/* Limits, memory advice, the title, and what to leave behind in a crash. */
+static int prepare_process(struct program *p, struct server *s)
+{
+    struct settings *st = &p->settings;
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    process_crash_install(&(struct process_crash_hooks){.ctx = s, .log = p->log, .report = server_crash_report},
+                          st->log.crash_log_enabled);
+    if (st->process.disable_thp) process_disable_thp(p->log);
+    if (process_pin_to_cpus(st->process.server_cpulist) != 0)
+        log_warning(p->log, "server_cpulist %s cannot be applied", st->process.server_cpulist);
+    unsigned fitting = process_adjust_open_files(st->clients.maxclients, p->log);
+    if (fitting == 0) return -1;
+    st->clients.maxclients = fitting;
+    (void)process_check_system(st->net.tcp_backlog, p->log); /* it has logged what it found */
+    server_set_title(s, p->title);
     return 0;
+}
+
+static int serve(struct program *p)
+{
+    struct server *s = server_new(p->config, &p->settings, sys_real(), p->log);
+    s->process_owner = true;
+    int code = 1;
+    if (prepare_process(p, s) == 0 && server_listen(s) == 0) {
+        bool pidfile = p->daemonized || p->settings.process.pidfile != NULL;
+        if (pidfile) process_pidfile_write(p->settings.process.pidfile, p->log);
+        server_set_title(s, p->title);
+        log_notice(p->log, "Running mode=standalone, port=%d, PID: %d", p->settings.net.port, (int)getpid());
+        log_notice(p->log, "Server initialized");
+        code = server_run(s);
+        if (pidfile) process_pidfile_remove(p->settings.process.pidfile, p->log);
+    }
+    server_free(s);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct program *p = mem_calloc(sizeof(*p));
+    struct config_hooks hooks = {.change_dir = process_change_dir};
+    setlocale(LC_COLLATE, "");
+    tzset();
+    p->title = process_title_new(argc, argv);
+    p->log = log_new();
+    p->config = config_new(&p->settings, sys_real(), &hooks);
+    int code = 0;
+    if (config_load(p->config, argc, argv, &p->start) == CONFIG_START_EXIT) {
+        code = p->start.exit_code;
+    } else if (open_log(p) != 0) {
+        code = 1;
+    } else {
+        enter_background(p);
+        say_hello(p);
+        code = serve(p);
+    }
+    config_free(p->config);
+    log_free(p->log);
+    process_title_free(p->title);
+    mem_free(p);
+    return code;
 }

@@ -30,7 +30,10 @@ void master_stream_free(struct master_stream *ms)
     mem_free(ms);
 }
 
-int master_stream_db(const struct master_stream *ms) { return ms->client->db->id; }
+int master_stream_db(const struct master_stream *ms)
+{
+    return ms->client->db->id;
+}
 
 void master_stream_reset(struct master_stream *ms, int db)
 {

@@ -17,6 +17,7 @@
 #include "server/net/listener.h"
 #include "server/persistence.h"
 #include "server/process.h"
+#include "server/process_crash.h"
 #include "server/pubsub.h"
 #include "server/shutdown.h"
 #include "server/slowlog.h"
@@ -43,7 +44,10 @@ static void on_key_expired(void *ctx, struct db *db, struct bytes_view key)
     exec_end(s);
 }
 
-static void on_key_changed(void *ctx, struct db *db, struct bytes_view key) { watches_key_changed(ctx, db->id, key); }
+static void on_key_changed(void *ctx, struct db *db, struct bytes_view key)
+{
+    watches_key_changed(ctx, db->id, key);
+}
 
 static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum value_type type)
 {
@@ -52,7 +56,10 @@ static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum
     if (s->settings->misc.notify_keyspace_events & NOTIFY_NEW) notify_keyspace_event(s, NOTIFY_NEW, "new", key, db->id);
 }
 
-static void on_flushed(void *ctx, struct db *db) { watches_flushed(ctx, db == NULL ? -1 : db->id); }
+static void on_flushed(void *ctx, struct db *db)
+{
+    watches_flushed(ctx, db == NULL ? -1 : db->id);
+}
 
 void server_refresh_modes(struct server *s)
 {
@@ -105,11 +112,15 @@ static void host_role_changed(void *ctx, enum repl_role role)
     config_note_master(s->config, role == REPL_REPLICA ? link.host : NULL, link.port);
     server_refresh_modes(s);
 }
-static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at, int *pipe_fd)
+static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at,
+                               int *pipe_fd)
 {
     return persistence_snapshot_for_replicas(ctx, target, at, pipe_fd);
 }
-static void host_snapshot_cancel(void *ctx) { persistence_snapshot_cancel(ctx); }
+static void host_snapshot_cancel(void *ctx)
+{
+    persistence_snapshot_cancel(ctx);
+}
 static void host_disconnect_replica(void *ctx, void *client, const char *why)
 {
     struct server *s = ctx;
@@ -131,7 +142,10 @@ static void host_acks_changed(void *ctx)
     struct server *s = ctx;
     blocking_each(s, BLOCK_WAIT, check_wait, s);
 }
-static bool host_writes_paused(void *ctx) { return pause_current(ctx) != PAUSE_NONE; }
+static bool host_writes_paused(void *ctx)
+{
+    return pause_current(ctx) != PAUSE_NONE;
+}
 static int host_listening_port(void *ctx)
 {
     struct server *s = ctx;
@@ -169,7 +183,6 @@ static struct repl *make_repl(struct server *s)
         .is_loading = host_is_loading,
     };
     s->settings->replication.replica_output_limit = &s->settings->clients.output_limits[CLIENT_LIMIT_REPLICA];
-    s->settings->replication.bind_source_addr = s->settings->net.bind_source_addr;
     return repl_new(&host, &s->settings->replication, s->loop, s->sys, s->log);
 }
 
@@ -267,7 +280,10 @@ static void connect_config(struct server *s)
 
 /* ---- Listening ---- */
 
-static void on_accept(void *ctx, struct conn *conn) { clients_accept(ctx, conn); }
+static void on_accept(void *ctx, struct conn *conn)
+{
+    clients_accept(ctx, conn);
+}
 static void on_accept_error(void *ctx, int rc, const char *text)
 {
     struct server *s = ctx;
@@ -284,7 +300,8 @@ static void close_listeners(struct server *s)
 /* An address written with a '-' before it may be missing on this machine. */
 static bool may_be_missing(const char *address, int rc)
 {
-    return address[0] == '-' && (rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT || rc == -ENOENT || rc == -EPROTONOSUPPORT);
+    return address[0] == '-' &&
+           (rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT || rc == -ENOENT || rc == -EPROTONOSUPPORT);
 }
 
 static int listen_tcp(struct server *s, const char *address, const struct listener_handler *handler)
@@ -298,7 +315,8 @@ static int listen_tcp(struct server *s, const char *address, const struct listen
         return 0;
     }
     if (may_be_missing(address, rc)) return 0;
-    log_warning(s->log, "Warning: Could not create server TCP listening socket %s:%d: %s", plain, s->settings->net.port, err.text);
+    log_warning(s->log, "Warning: Could not create server TCP listening socket %s:%d: %s", plain, s->settings->net.port,
+                err.text);
     return -1;
 }
 
@@ -351,7 +369,10 @@ static bool on_turn(void *ctx)
     return more || clients_any_ready(s);
 }
 
-static void on_signal(void *ctx, int signo) { shutdown_on_signal(ctx, signo); }
+static void on_signal(void *ctx, int signo)
+{
+    shutdown_on_signal(ctx, signo);
+}
 
 /* ---- Life ---- */
 
@@ -424,7 +445,8 @@ static void watch_signals(struct server *s)
 static void start_following(struct server *s)
 {
     if (s->settings->replication.master_host == NULL) return;
-    char *host = mem_strdup(s->settings->replication.master_host); /* repl_follow() leads to the setting being rewritten */
+    char *host =
+        mem_strdup(s->settings->replication.master_host); /* repl_follow() leads to the setting being rewritten */
     if (repl_follow(s->repl, host, s->settings->replication.master_port) != 0)
         log_warning(s->log, "Cannot follow %s:%d", host, s->settings->replication.master_port);
     mem_free(host);
