@@ -28,14 +28,15 @@ enum { REPL_ID_LEN = 40 };
 
 /* Where a snapshot stands in the stream; goes into the RDB's aux fields and into FULLRESYNC. */
 struct repl_position {
-    char id[REPL_ID_LEN + 1];
+    char id[REPL_ID_LEN + 1]; /* "": no history that anybody could continue; the aux fields are left out */
     uint64_t offset;
-    int db; /* the database selected in the stream at this offset, or -1 */
+    int db; /* the database selected in the stream at this offset, or -1: the next bytes will select one */
 };
 
 enum repl_load_kind {
-    REPL_LOAD_REPLACE, /* empty the data set, then load into it (commands get -LOADING meanwhile) */
-    REPL_LOAD_SWAP,    /* load into a second one, serve the old until the new is complete */
+    REPL_LOAD_REPLACE,    /* empty the data set, then load into it (commands get -LOADING meanwhile) */
+    REPL_LOAD_SWAP,       /* load into a second one, serve the old until the new is complete */
+    REPL_LOAD_SWAP_QUIET, /* the same, but the old one is of another history: commands get -LOADING meanwhile */
 };
 
 enum repl_snapshot_target { REPL_SNAPSHOT_FILE, REPL_SNAPSHOT_PIPE };
@@ -44,12 +45,13 @@ struct repl_host { /* all that replication may ask of the process around it */
     void *ctx;
     /* --- following a master --- */
     /* `in` starts at the first byte not yet applied; bytes seen in an earlier call are there again (the host remembers
-     * how far it has parsed). *consumed = bytes that are now wholly applied: whole commands, whole transactions. 0, or
-     * -EPROTO. */
+     * how far it has parsed). *consumed = bytes that are now wholly applied: whole commands, whole transactions. 0;
+     * -EAGAIN: nothing can be applied for now (a pause, a busy script), repl_apply_again() tells when; -EPROTO. */
     int (*apply_stream)(void *ctx, struct bytes_view in, size_t *consumed);
     /* Forget everything about the current stream (parser, queued MULTI) and select this database for the next (-1: 0).
      */
     void (*reset_stream)(void *ctx, int db);
+    int (*stream_db)(void *ctx); /* the database selected behind the last applied unit */
     /* Loading a data set from the master: begin, feed any split of bytes, end. `feed` answers 1 when the file is
      * complete, 0 for more, or a negative code with *error set (static or owned by the host until the next call).
      * end(commit=false) drops what was loaded; for REPL_LOAD_SWAP the old data set is then still there. position->db is
@@ -64,9 +66,11 @@ struct repl_host { /* all that replication may ask of the process around it */
     /* --- serving replicas --- */
     /* Starts a child that writes an RDB of this very moment to dbfilename or to a pipe. *pipe_fd (for PIPE) is the read
      * end, then owned by replication. -EBUSY when another child runs: host calls repl_child_ended() when there is room.
-     * The result of ours comes through repl_snapshot_done(). `eof_mark` (PIPE, or NULL) is 40 bytes; the framing
-     * "$EOF:" is written by replication, not by the child. */
+     * The result of ours comes through repl_snapshot_done(), never from inside this call. The framing ("$EOF:" and its
+     * mark) is written by replication, not by the child. */
     int (*snapshot_start)(void *ctx, enum repl_snapshot_target target, const struct repl_position *at, int *pipe_fd);
+    /* Nobody waits for it any more. The host may let a FILE go on where save points are set. repl_snapshot_done()
+     * follows either way. */
     void (*snapshot_cancel)(void *ctx);
     void (*disconnect_replica)(void *ctx, void *client,
                                const char *why); /* schedules the close; repl_replica_gone() follows */
@@ -85,7 +89,8 @@ void repl_free(struct repl *r);
 /* False while nobody could ever read it (no replica, no backlog): the dispatcher then skips repl_feed(). */
 bool repl_stream_wanted(const struct repl *r);
 /* One whole unit of effects, RESP commands, in database `db` (a SELECT is put before them when the stream stands
- * elsewhere). Master only. */
+ * elsewhere). On a replica it can only be the rest of a unit in which REPLICAOF stood: then the data set is no longer
+ * what our offset says, and the next synchronization is a full one (X11). */
 void repl_feed(struct repl *r, int db, struct bytes_view unit);
 uint64_t repl_offset(const struct repl *r);
 /* Called once per loop turn after commands ran: sends what is pending to every replica that is online. */
@@ -98,8 +103,11 @@ void repl_restore_position(struct repl *r, const struct repl_position *at);
 
 /* --- following --- */
 int repl_follow(struct repl *r, const char *host,
-                int port);         /* REPLICAOF host port: drops the present link, keeps history */
-void repl_promote(struct repl *r); /* REPLICAOF NO ONE */
+                int port);                            /* REPLICAOF host port: drops the present link, keeps history */
+void repl_promote(struct repl *r);                    /* REPLICAOF NO ONE */
+void repl_drop_link(struct repl *r, const char *why); /* CLIENT KILL of the master's link: reconnects at once */
+void repl_apply_again(struct repl *r);                /* what made apply_stream() answer -EAGAIN is over */
+void repl_ack_soon(struct repl *r);                   /* the stream held REPLCONF GETACK */
 enum repl_role repl_role(const struct repl *r);
 bool repl_link_up(const struct repl *r);
 bool repl_is_master_host(const struct repl *r, const char *host, int port);
@@ -107,6 +115,10 @@ void repl_settings_changed(struct repl *r); /* backlog size, ttl, timeouts... we
 
 /* --- serving: called by the REPLCONF, PSYNC, SYNC, WAIT and ROLE commands and by the client's life --- */
 struct replica *repl_replica_new(struct repl *r, struct conn *conn, void *client, const char *peer_ip);
+/* Bytes that are to be sent before anything of replication's own: replies still pending when PSYNC came. Before
+ * repl_replica_psync(). */
+void repl_replica_queue(struct replica *rp, struct bytes_view bytes);
+void repl_replica_heard(struct replica *rp);    /* it sent something: an empty line counts as a sign of life */
 void repl_replica_gone(struct replica *rp);     /* the client is being freed; also for one that never sent PSYNC */
 void repl_replica_writable(struct replica *rp); /* the connection can take more, once repl_replica_is_attached() */
 bool repl_replica_is_attached(
@@ -145,8 +157,9 @@ struct replica *repl_replica_next(const struct repl *r, const struct replica *af
 struct repl_link_info {
     const char *host;
     int port;
-    const char *state; /* as ROLE: connect, connecting, handshake, sync, connected */
-    int64_t offset;    /* -1 unless connected */
+    const char *state;        /* as ROLE: connect, connecting, handshake, sync, connected */
+    int64_t offset;           /* -1 unless connected */
+    const char *peer, *local; /* names of the connection's ends, for CLIENT LIST and KILL; NULL without one */
 };
 void repl_link_describe(const struct repl *r, struct repl_link_info *out);
 size_t repl_memory(const struct repl *r, size_t *backlog, size_t *replica_buffers);
