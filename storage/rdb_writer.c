@@ -13,11 +13,10 @@
 
 enum {
     BUFFER_SIZE = 64 * 1024,
-    COMPRESS_MIN = 20,      /* shorter strings stay as they are */
-    COMPRESS_GAIN = 4,      /* bytes that compression must save at least */
-    INT_TEXT_MAX = 11,      /* "-2147483648" */
-    REPORT_INTERVAL = 1024, /* keys between two calls of the progress callback */
-    WALK_BATCH = 32,        /* entries fetched ahead */
+    COMPRESS_MIN = 20, /* shorter strings stay as they are */
+    COMPRESS_GAIN = 4, /* bytes that compression must save at least */
+    INT_TEXT_MAX = 11, /* "-2147483648" */
+    WALK_BATCH = 32,   /* entries fetched ahead */
 };
 
 struct rdb_writer {
@@ -418,7 +417,7 @@ static int write_db_entries(struct rdb_writer *w, struct db *db, const struct rd
     while ((n = fetch_batch(&it, batch)) > 0) {
         for (size_t i = 0; i < n; i++) {
             int rc = rdb_write_entry(w, db->keyspace, batch[i]);
-            if (rc == 0 && progress != NULL && ++*done % REPORT_INTERVAL == 0)
+            if (rc == 0 && progress != NULL && ++*done % progress->interval == 0)
                 rc = progress->report(progress->ctx, *done);
             if (rc != 0) return rc;
         }

@@ -57,10 +57,11 @@ NODISCARD int rdb_write_value(struct rdb_writer *w, const struct entry *e); /* t
 NODISCARD int rdb_write_end(struct rdb_writer *w);                          /* EOF, checksum, flush */
 NODISCARD int rdb_writer_flush(struct rdb_writer *w);
 
-/* Called between entries, about every thousand of them; nonzero stops and is returned. */
+/* Called after every so many entries; nonzero stops the writing and is returned. */
 struct rdb_progress {
     int (*report)(void *ctx, uint64_t keys_done);
     void *ctx;
+    uint64_t interval; /* > 0 */
 };
 /* Everything in it, expired keys included (a replica waits for the DEL). progress may be NULL. */
 NODISCARD int rdb_write_keyspace(struct rdb_writer *w, struct keyspace *ks, const struct rdb_info *info,

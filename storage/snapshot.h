@@ -2,11 +2,12 @@
  *
  *     snapshot_begin() --> [ RUNNING ] --fd readable: snapshot_poll()--> DONE | FAILED --> snapshot_end()
  *
- * This implementation forks; callers see only begin, poll, kill and end, so that another one can take its place.
- * The child writes the file or the pipe, tells its progress through a pipe of its own, and dies with its parent. A file
- * is written as temp-<pid of the child>.rdb beside the target and fsynced by the child; it is the parent that gives it
- * its name, in snapshot_poll(), so that a child which outlives its purpose can never replace a newer file. While a
- * snapshot runs, reading does not write to the keyspace (freeze_access). */
+ * This implementation forks; callers see only begin, poll, kill and end, so that another one can take its place. The
+ * child writes the file or the pipe, tells its progress through a pipe of its own, and dies with its parent. A file is
+ * written as temp-<pid of the child>.rdb beside the target and fsynced by the child. It is the parent that then gives
+ * it its name, in snapshot_poll(), so that a child which outlives its purpose can never replace a newer file; the child
+ * waits for that and syncs the directory, which may take long. While a snapshot runs, reading does not write to the
+ * keyspace (freeze_access). */
 #ifndef LOCKSTEP_STORAGE_SNAPSHOT_H
 #define LOCKSTEP_STORAGE_SNAPSHOT_H
 
@@ -26,9 +27,10 @@ struct snapshot_target {
 struct snapshot_options {
     struct rdb_options rdb;
     struct rdb_info info;
-    int nice;             /* added to the child's niceness */
-    bool fsync;           /* of the file and its directory */
-    int64_t key_delay_us; /* rdb-key-save-delay: makes snapshots slow, for tests */
+    int nice;               /* added to the child's niceness */
+    bool fsync;             /* of the file and of the directory that holds it */
+    bool incremental_fsync; /* of the file, as it grows */
+    int64_t key_delay_us;   /* rdb-key-save-delay, for tests: after every key; below 0: 1 us after every so many keys */
 };
 
 struct snapshot_progress {

@@ -1,0 +1,507 @@
+#include "storage/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+
+enum {
+    ERROR_MAX = 200,
+    REPORT_KEYS = 1024,              /* how often the child looks at the clock */
+    REPORT_INTERVAL_US = 100 * 1000, /* between two messages to the parent */
+    COW_INTERVAL_US = 1000 * 1000,   /* asking the kernel for it is not cheap */
+    SYNC_BYTES = 4 * 1024 * 1024,    /* between two incremental fsyncs */
+    FIRST_INHERITED_FD = STDERR_FILENO + 1,
+};
+
+/* The child tells, in pieces small enough to be written at once:
+ *     PROGRESS* (FAILED | DONE)               a pipe
+ *     PROGRESS* (FAILED | WRITTEN DONE)       a file: between the two the parent renames it and says so */
+enum message_kind { MESSAGE_PROGRESS = 1, MESSAGE_WRITTEN, MESSAGE_DONE, MESSAGE_FAILED };
+
+struct message {
+    uint32_t kind;
+    uint64_t keys, bytes, cow_bytes;
+    char error[ERROR_MAX];
+};
+_Static_assert(sizeof(struct message) <= PIPE_BUF, "a message is written whole or not at all");
+
+struct snapshot {
+    struct keyspace *keyspace;
+    const struct sys *sys;
+    struct snapshot_options options;
+    struct snapshot_target target; /* path and eof_mark are our copies */
+    enum snapshot_state state;
+    pid_t pid;
+    int messages_fd; /* from the child */
+    int go_fd;       /* to the child: a byte once the file has its name */
+    bool killed, child_done;
+    struct snapshot_progress progress;
+    struct bytes_buf inbox; /* a message that has arrived in part */
+    char *temp_path;        /* NULL once it is gone or renamed */
+    char error[ERROR_MAX];
+};
+
+/* ---- writing, in the child or in the foreground ---- */
+
+struct output {
+    const struct sys *sys;
+    const struct snapshot_options *options;
+    int fd;
+    uint64_t bytes, synced;
+    char *error;     /* ERROR_MAX */
+    int messages_fd; /* -1 in the foreground */
+    int64_t last_report_us, last_cow_us;
+    struct message message;
+};
+
+static int PRINTF(3, 4) describe(struct output *out, int rc, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    if (out->error[0] == '\0') vsnprintf(out->error, ERROR_MAX, fmt, ap);
+    va_end(ap);
+    return rc;
+}
+
+static int sync_file(struct output *out)
+{
+    int rc = out->sys->fsync(out->sys->ctx, out->fd);
+    out->synced = out->bytes;
+    return rc < 0 ? describe(out, rc, "cannot sync the file: %s", strerror(-rc)) : 0;
+}
+
+static int write_output(void *ctx, const void *data, size_t len)
+{
+    struct output *out = ctx;
+    int rc = sys_write_all(out->sys, out->fd, data, len);
+    if (rc != 0) return describe(out, rc, "write error: %s", strerror(-rc));
+    out->bytes += len;
+    if (out->options->incremental_fsync && out->bytes - out->synced >= SYNC_BYTES) return sync_file(out);
+    return 0;
+}
+
+static void sleep_us(int64_t us)
+{
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    while (nanosleep(&left, &left) == -1 && errno == EINTR) continue;
+}
+
+/* Memory that the child no longer shares with its parent. */
+static uint64_t private_dirty_bytes(void)
+{
+    FILE *f = fopen("/proc/self/smaps_rollup", "re");
+    char line[128];
+    uint64_t kb = 0;
+    if (f == NULL) return 0;
+    while (fgets(line, sizeof(line), f) != NULL && sscanf(line, "Private_Dirty: %" SCNu64, &kb) != 1) continue;
+    fclose(f);
+    return kb * 1024;
+}
+
+/* Progress may get lost when the parent does not read; what must arrive waits for room in the pipe. */
+static void tell_parent(struct output *out, enum message_kind kind)
+{
+    const struct sys *sys = out->sys;
+    out->message.kind = kind;
+    out->message.bytes = out->bytes;
+    while (sys->write(sys->ctx, out->messages_fd, &out->message, sizeof(out->message)) == -EAGAIN) {
+        struct pollfd room = {.fd = out->messages_fd, .events = POLLOUT};
+        if (kind == MESSAGE_PROGRESS || poll(&room, 1, -1) == -1) return;
+    }
+}
+
+static void report_progress(struct output *out)
+{
+    int64_t now = sys_mono_us(out->sys);
+    if (out->messages_fd == -1 || now - out->last_report_us < REPORT_INTERVAL_US) return;
+    if (now - out->last_cow_us >= COW_INTERVAL_US) {
+        out->message.cow_bytes = private_dirty_bytes();
+        out->last_cow_us = sys_mono_us(out->sys);
+    }
+    tell_parent(out, MESSAGE_PROGRESS);
+    out->last_report_us = now;
+}
+
+static int on_progress(void *ctx, uint64_t keys_done)
+{
+    struct output *out = ctx;
+    int64_t delay = out->options->key_delay_us;
+    out->message.keys = keys_done;
+    if (delay != 0) sleep_us(delay > 0 ? delay : 1);
+    report_progress(out);
+    return 0;
+}
+
+static uint64_t progress_interval(const struct snapshot_options *options)
+{
+    int64_t delay = options->key_delay_us;
+    if (delay == 0) return REPORT_KEYS;
+    return delay > 0 ? 1 : (uint64_t) - (delay + 1) + 1;
+}
+
+static int write_rdb(struct keyspace *ks, struct output *out)
+{
+    struct rdb_progress progress = {.report = on_progress, .ctx = out, .interval = progress_interval(out->options)};
+    struct rdb_writer *w = rdb_writer_new(&out->options->rdb, (struct rdb_sink){.write = write_output, .ctx = out});
+    int rc = rdb_write_keyspace(w, ks, &out->options->info, &progress);
+    rdb_writer_free(w);
+    return rc;
+}
+
+static int write_framed(struct keyspace *ks, struct output *out, const char *mark)
+{
+    char header[RDB_EOF_HEADER_LEN];
+    if (mark == NULL) return write_rdb(ks, out);
+    rdb_eof_format_header(header, mark);
+    int rc = write_output(out, header, sizeof(header));
+    if (rc == 0) rc = write_rdb(ks, out);
+    return rc == 0 ? write_output(out, mark, RDB_EOF_MARK_LEN) : rc;
+}
+
+/* Beside the target, so that renaming stays on one file system. */
+static char *temp_path_for(const char *path, pid_t pid)
+{
+    struct bytes_buf temp = {0};
+    const char *slash = strrchr(path, '/');
+    bytes_buf_append(&temp, path, slash == NULL ? 0 : (size_t)(slash - path) + 1);
+    bytes_buf_printf(&temp, "temp-%d.rdb", (int)pid);
+    char *text = bytes_to_cstr(bytes_buf_view(&temp));
+    bytes_buf_release(&temp);
+    return text;
+}
+
+static int write_temp_file(struct keyspace *ks, struct output *out, const char *temp)
+{
+    const struct sys *sys = out->sys;
+    out->fd = sys->open(sys->ctx, temp, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (out->fd < 0) return describe(out, out->fd, "cannot open %s: %s", temp, strerror(-out->fd));
+    int rc = write_rdb(ks, out);
+    if (rc == 0 && out->options->fsync) rc = sync_file(out);
+    int closed = sys->close(sys->ctx, out->fd);
+    if (rc == 0 && closed < 0) rc = describe(out, closed, "cannot close the file: %s", strerror(-closed));
+    return rc;
+}
+
+/* ---- the child ---- */
+
+static void close_inherited(int keep_a, int keep_b, int keep_c)
+{
+    int keep[3] = {keep_a, keep_b, keep_c};
+    unsigned from = FIRST_INHERITED_FD;
+    for (int round = 0; round < 3; round++) { /* the gaps between the ones to keep, in ascending order */
+        int next = -1;
+        for (int i = 0; i < 3; i++) {
+            if (keep[i] >= (int)from && (next == -1 || keep[i] < next)) next = keep[i];
+        }
+        if (next == -1) break;
+        if ((unsigned)next > from) (void)close_range(from, (unsigned)next - 1, 0); /* they would only linger */
+        from = (unsigned)next + 1;
+    }
+    (void)close_range(from, ~0u, 0);
+}
+
+static void settle_as_child(const struct snapshot *s, pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_NAME, "rdb-snapshot");
+    if (getppid() != parent) _exit(1); /* it died before the line above */
+    signal(SIGPIPE, SIG_IGN);
+    if (s->options.nice != 0) {
+        errno = 0;
+        int ignored = nice(s->options.nice); /* a wish, not a condition */
+        (void)ignored;
+    }
+}
+
+static int sync_directory_when_named(const struct snapshot *s, struct output *out, int go_fd)
+{
+    const struct sys *sys = s->sys;
+    char go;
+    tell_parent(out, MESSAGE_WRITTEN);
+    if (sys->read(sys->ctx, go_fd, &go, 1) != 1) return describe(out, -ECANCELED, "the parent gave up");
+    int rc = s->options.fsync ? sys->fsync_dir(sys->ctx, s->target.path) : 0;
+    return rc < 0 ? describe(out, rc, "cannot sync the directory: %s", strerror(-rc)) : 0;
+}
+
+static _Noreturn void run_child(struct snapshot *s, pid_t parent, int messages_fd, int go_fd)
+{
+    struct output out = {.sys = s->sys, .options = &s->options, .messages_fd = messages_fd, .error = s->error};
+    int rc;
+    settle_as_child(s, parent);
+    close_inherited(messages_fd, go_fd, s->target.path == NULL ? s->target.pipe_fd : -1);
+    out.last_report_us = out.last_cow_us = sys_mono_us(s->sys);
+    if (s->target.path != NULL) {
+        rc = write_temp_file(s->keyspace, &out, temp_path_for(s->target.path, getpid()));
+        out.message.keys = s->progress.keys_total;
+        if (rc == 0) rc = sync_directory_when_named(s, &out, go_fd);
+    } else {
+        out.fd = s->target.pipe_fd;
+        rc = write_framed(s->keyspace, &out, s->target.eof_mark);
+    }
+    if (rc == 0) out.message.keys = s->progress.keys_total;
+    out.message.cow_bytes = private_dirty_bytes();
+    memcpy(out.message.error, out.error, ERROR_MAX);
+    tell_parent(&out, rc == 0 ? MESSAGE_DONE : MESSAGE_FAILED);
+    _exit(rc == 0 ? 0 : 1);
+}
+
+/* ---- beginning ---- */
+
+static struct snapshot *snapshot_alloc(struct keyspace *ks, const struct sys *sys, const struct snapshot_target *target,
+                                       const struct snapshot_options *options)
+{
+    struct snapshot *s = mem_calloc(sizeof(*s));
+    *s = (struct snapshot){.keyspace = ks, .sys = sys, .options = *options, .target = *target};
+    if (target->path != NULL) s->target.path = mem_strdup(target->path);
+    if (target->eof_mark != NULL) {
+        char *mark = mem_alloc(RDB_EOF_MARK_LEN);
+        s->target.eof_mark = memcpy(mark, target->eof_mark, RDB_EOF_MARK_LEN);
+    }
+    s->progress.keys_total = keyspace_count(ks);
+    s->messages_fd = s->go_fd = -1;
+    return s;
+}
+
+static void snapshot_dispose(struct snapshot *s)
+{
+    bytes_buf_release(&s->inbox);
+    mem_free((char *)s->target.path);
+    mem_free((char *)s->target.eof_mark);
+    mem_free(s->temp_path);
+    mem_free(s);
+}
+
+static void close_if_open(const struct sys *sys, int *fd)
+{
+    if (*fd != -1) (void)sys->close(sys->ctx, *fd); /* a pipe's end: nothing to lose */
+    *fd = -1;
+}
+
+/* The four ends: ours in *s, the child's in messages_out and go_in. */
+static int make_pipes(struct snapshot *s, int *messages_out, int *go_in)
+{
+    int messages[2], go[2];
+    int rc = s->sys->pipe(s->sys->ctx, messages);
+    if (rc < 0) return rc;
+    rc = s->sys->pipe(s->sys->ctx, go);
+    if (rc < 0) {
+        close_if_open(s->sys, &messages[0]);
+        close_if_open(s->sys, &messages[1]);
+        return rc;
+    }
+    s->messages_fd = messages[0];
+    *messages_out = messages[1];
+    *go_in = go[0];
+    s->go_fd = go[1];
+    (void)fcntl(s->messages_fd, F_SETFL, O_NONBLOCK); /* cannot fail on a pipe */
+    (void)fcntl(*messages_out, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+int snapshot_begin(struct keyspace *ks, const struct sys *sys, const struct snapshot_target *target,
+                   const struct snapshot_options *options, struct snapshot **out)
+{
+    struct snapshot *s = snapshot_alloc(ks, sys, target, options);
+    int messages_out = -1, go_in = -1;
+    pid_t parent = getpid();
+    int rc = make_pipes(s, &messages_out, &go_in);
+    if (rc == 0) {
+        s->pid = sys->fork(sys->ctx);
+        if (s->pid == 0) run_child(s, parent, messages_out, go_in);
+        rc = s->pid < 0 ? (int)s->pid : 0;
+        close_if_open(sys, &messages_out);
+        close_if_open(sys, &go_in);
+    }
+    if (rc != 0) {
+        close_if_open(sys, &s->messages_fd);
+        close_if_open(sys, &s->go_fd);
+        snapshot_dispose(s);
+        return rc;
+    }
+    if (target->path != NULL) s->temp_path = temp_path_for(target->path, s->pid);
+    ks->freeze_access = true;
+    *out = s;
+    return 0;
+}
+
+/* ---- following the child ---- */
+
+static void remove_temp_file(struct snapshot *s)
+{
+    if (s->temp_path == NULL) return;
+    (void)s->sys->unlink(s->sys->ctx, s->temp_path); /* it may not have been made yet */
+    mem_free(s->temp_path);
+    s->temp_path = NULL;
+}
+
+/* The only place where a snapshot stops running. */
+static void conclude(struct snapshot *s, enum snapshot_state state)
+{
+    ASSERT(s->state == SNAPSHOT_RUNNING);
+    s->state = state;
+    s->keyspace->freeze_access = false;
+    remove_temp_file(s);
+}
+
+static void set_error(struct snapshot *s, const char *text)
+{
+    if (s->error[0] == '\0') snprintf(s->error, sizeof(s->error), "%s", text);
+}
+
+/* The file is whole and synced: it gets its name, and the child may go on. */
+static void name_file(struct snapshot *s)
+{
+    const struct sys *sys = s->sys;
+    int rc = s->temp_path == NULL || s->killed ? -ECANCELED : sys->rename(sys->ctx, s->temp_path, s->target.path);
+    if (rc < 0) {
+        char text[ERROR_MAX];
+        snprintf(text, sizeof(text), "cannot rename the file to its final name: %s", strerror(-rc));
+        set_error(s, text);
+    } else {
+        mem_free(s->temp_path);
+        s->temp_path = NULL;
+        (void)sys->write(sys->ctx, s->go_fd, "", 1); /* if the child is gone, its end is noticed anyway */
+    }
+    close_if_open(sys, &s->go_fd);
+}
+
+static void on_message(struct snapshot *s, const struct message *m)
+{
+    s->progress.keys_done = m->keys;
+    s->progress.bytes = m->bytes;
+    if (m->cow_bytes > s->progress.cow_bytes) s->progress.cow_bytes = m->cow_bytes;
+    switch ((enum message_kind)m->kind) {
+    case MESSAGE_PROGRESS: break;
+    case MESSAGE_WRITTEN: name_file(s); break;
+    case MESSAGE_DONE: s->child_done = true; break;
+    case MESSAGE_FAILED: set_error(s, m->error); break;
+    }
+}
+
+/* True once the child has closed its end, which is when it ends. */
+static bool read_messages(struct snapshot *s)
+{
+    for (;;) {
+        bytes_buf_reserve(&s->inbox, sizeof(struct message));
+        ssize_t n = s->sys->read(s->sys->ctx, s->messages_fd, s->inbox.data + s->inbox.len,
+                                 sizeof(struct message) - s->inbox.len);
+        if (n == -EINTR) continue;
+        if (n <= 0) return n != -EAGAIN;
+        s->inbox.len += (size_t)n;
+        if (s->inbox.len < sizeof(struct message)) continue;
+        struct message m;
+        memcpy(&m, s->inbox.data, sizeof(m));
+        s->inbox.len = 0;
+        on_message(s, &m);
+    }
+}
+
+static void judge(struct snapshot *s, int status, bool status_known)
+{
+    char text[ERROR_MAX] = "the child ended without a result";
+    bool clean = !status_known || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    s->pid = -1;
+    if (s->child_done && clean && !s->killed) {
+        conclude(s, SNAPSHOT_DONE);
+        return;
+    }
+    if (s->killed)
+        snprintf(text, sizeof(text), "killed on request");
+    else if (status_known && WIFSIGNALED(status))
+        snprintf(text, sizeof(text), "the child was ended by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    set_error(s, text);
+    conclude(s, SNAPSHOT_FAILED);
+}
+
+/* flags: WNOHANG, or 0 to wait. */
+static void reap(struct snapshot *s, int flags)
+{
+    int status = 0;
+    pid_t rc;
+    do rc = s->sys->waitpid(s->sys->ctx, s->pid, &status, flags);
+    while (rc == -EINTR);
+    if (rc != 0) judge(s, status, rc == s->pid); /* else it is not quite gone yet; someone else may have reaped it */
+}
+
+enum snapshot_state snapshot_poll(struct snapshot *s)
+{
+    if (s->state == SNAPSHOT_RUNNING && read_messages(s)) reap(s, WNOHANG);
+    return s->state;
+}
+
+void snapshot_kill(struct snapshot *s)
+{
+    if (s->state != SNAPSHOT_RUNNING) return;
+    s->killed = true;
+    (void)s->sys->kill(s->sys->ctx, s->pid, SIGKILL); /* it may have ended by itself */
+}
+
+void snapshot_end(struct snapshot *s)
+{
+    if (s == NULL) return;
+    if (s->state == SNAPSHOT_RUNNING) {
+        snapshot_kill(s);
+        reap(s, 0);
+    }
+    close_if_open(s->sys, &s->messages_fd);
+    close_if_open(s->sys, &s->go_fd);
+    snapshot_dispose(s);
+}
+
+int snapshot_fd(const struct snapshot *s)
+{
+    return s->messages_fd;
+}
+pid_t snapshot_pid(const struct snapshot *s)
+{
+    return s->pid;
+}
+const struct snapshot_progress *snapshot_progress(const struct snapshot *s)
+{
+    return &s->progress;
+}
+const char *snapshot_error(const struct snapshot *s)
+{
+    return s->error;
+}
+bool snapshot_was_killed(const struct snapshot *s)
+{
+    return s->killed;
+}
+
+/* ---- in the foreground ---- */
+
+int snapshot_save_file(struct keyspace *ks, const struct sys *sys, const char *path,
+                       const struct snapshot_options *options, struct bytes_buf *error)
+{
+    char text[ERROR_MAX] = "";
+    struct output out = {.sys = sys, .options = options, .messages_fd = -1, .error = text};
+    char *temp = temp_path_for(path, getpid());
+    int rc = write_temp_file(ks, &out, temp);
+    if (rc == 0) {
+        rc = sys->rename(sys->ctx, temp, path);
+        if (rc < 0) (void)describe(&out, rc, "cannot rename the file to its final name: %s", strerror(-rc));
+    }
+    if (rc != 0) (void)sys->unlink(sys->ctx, temp); /* the first error is the one to tell */
+    if (rc == 0 && options->fsync) {
+        rc = sys->fsync_dir(sys->ctx, path);
+        if (rc < 0) (void)describe(&out, rc, "cannot sync the directory: %s", strerror(-rc));
+    }
+    if (rc != 0 && error != NULL) bytes_buf_append_view(error, bytes_str(text));
+    mem_free(temp);
+    return rc;
+}
