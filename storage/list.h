@@ -1,7 +1,9 @@
 /* list.h -- a sequence of strings. One listpack while it fits list_max_listpack_size, else ("quicklist") a chain of
- * listpacks, the middle ones LZF-compressed if list_compress_depth says so. Converts back to one listpack as Redis 7.2
- * does when a quicklist has shrunk to one node of at most half the limit. Indexes: 0 is the head, -1 the tail. Views
- * live until the next change, or as long as the number_text or iterator. */
+ * listpacks and of elements too big for one, the middle ones LZF-compressed if list_compress_depth says so. Converts
+ * back to one listpack as Redis 7.2 does when a quicklist has shrunk to one node of at most half the limit.
+ *
+ * Indexes: 0 is the head, -1 the tail. Views live until the next change (one from list_get(): or the next list_get()),
+ * or as long as the number_text or iterator. What is pushed or set must not be a view into the same list. */
 #ifndef LOCKSTEP_STORAGE_LIST_H
 #define LOCKSTEP_STORAGE_LIST_H
 
@@ -51,7 +53,6 @@ void list_iter_release(struct list_iter *it);
 struct list_walk {
     const struct list *list;
     struct list_node *node;
-    bool done;
 };
 void list_walk_init(struct list_walk *w, const struct list *l);
 bool list_walk_next(struct list_walk *w, struct bytes_view *bytes, bool *plain, unsigned char **owned);

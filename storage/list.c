@@ -1,0 +1,736 @@
+/* The chain is there from the first element on, and a "listpack" is a chain of one packed node: becoming a "quicklist"
+ * and back is a flag. The first node lies in struct list itself, so that a small list has two allocations.
+ *
+ * Nodes further than list_compress_depth from both ends are compressed. What is edited gets unpacked, and packed again
+ * by settle_compression() afterwards; what is only read is unpacked to a copy.
+ *
+ * Invariants (list_check()): no node is empty; the first and the last are never compressed; counts add up; a list that
+ * says listpack has at most one node, a packed one. */
+#include "storage/list.h"
+
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+#include "storage/list_node.h"
+
+struct list {
+    const struct value_env *env;
+    struct list_node *head, *tail;
+    size_t count;               /* elements */
+    uint32_t nodes, compressed; /* and how many of them are compressed */
+    bool quicklist;
+    bool own_used; /* `own` is in the chain */
+    struct list_node own;
+    /* The compressed node that was read last, unpacked: a loop of reads in one node unpacks it once. A cache: reading
+     * does not change the list, so its functions take a const list. */
+    const struct list_node *copy_of;
+    unsigned char *copy;
+};
+
+/* ---- limits ---- */
+
+struct node_limit {
+    size_t bytes, count;
+};
+
+/* What list-max-listpack-size says; with a count there is still a limit of bytes. */
+static struct node_limit node_limit(const struct list *l)
+{
+    int size = l->env->limits->list_max_listpack_size;
+    if (size > 0) return (struct node_limit){.bytes = 8192, .count = (size_t)size};
+    if (size == 0) return (struct node_limit){.bytes = 8192, .count = 1};
+    return (struct node_limit){.bytes = (size_t)2048 << (size < -5 ? 5 : -size), .count = SIZE_MAX};
+}
+
+static bool within(struct node_limit limit, size_t bytes, size_t count)
+{
+    return bytes <= limit.bytes && count <= limit.count;
+}
+
+/* An element that does not fit a node even alone. */
+static bool needs_plain(const struct list *l, const struct lp_encoded *e)
+{
+    return LP_EMPTY_SIZE + lp_encoded_size(e) > node_limit(l).bytes;
+}
+
+static bool node_takes(const struct list *l, const struct list_node *n, const struct lp_encoded *e)
+{
+    return !n->plain && within(node_limit(l), n->len + lp_encoded_size(e), n->count + 1u);
+}
+
+/* ---- the chain ---- */
+
+static void forget_copy(const struct list *l)
+{
+    struct list *cache = (struct list *)l;
+    mem_free(cache->copy);
+    cache->copy = NULL;
+    cache->copy_of = NULL;
+}
+
+static struct list_node *node_alloc(struct list *l)
+{
+    if (l->own_used) return mem_alloc(sizeof(struct list_node));
+    l->own_used = true;
+    return &l->own;
+}
+
+static void node_dealloc(struct list *l, struct list_node *n)
+{
+    list_node_release(n);
+    if (n == &l->own)
+        l->own_used = false;
+    else
+        mem_free_sized(n, sizeof(*n));
+}
+
+/* Links a node before `next`; NULL: at the tail. */
+static void link_before(struct list *l, struct list_node *n, struct list_node *next)
+{
+    n->next = next;
+    n->prev = next != NULL ? next->prev : l->tail;
+    *(n->prev != NULL ? &n->prev->next : &l->head) = n;
+    *(next != NULL ? &next->prev : &l->tail) = n;
+    l->nodes++;
+    l->compressed += n->lzf_len > 0;
+}
+
+/* Takes a node out with what it has, and frees it. */
+static void drop_node(struct list *l, struct list_node *n)
+{
+    *(n->prev != NULL ? &n->prev->next : &l->head) = n->next;
+    *(n->next != NULL ? &n->next->prev : &l->tail) = n->prev;
+    l->nodes--;
+    l->compressed -= n->lzf_len > 0;
+    l->count -= n->count;
+    if (l->copy_of == n) forget_copy(l);
+    node_dealloc(l, n);
+}
+
+static struct list_node *new_packed_before(struct list *l, struct list_node *next)
+{
+    struct list_node *n = node_alloc(l);
+    list_node_init_packed(n);
+    link_before(l, n, next);
+    return n;
+}
+
+static struct list_node *new_plain_before(struct list *l, struct list_node *next, struct bytes_view value)
+{
+    struct list_node *n = node_alloc(l);
+    list_node_init_plain(n, value);
+    link_before(l, n, next);
+    l->count++;
+    return n;
+}
+
+/* ---- compression ---- */
+
+static void compress_node(struct list *l, struct list_node *n)
+{
+    if (n->lzf_len > 0) return;
+    list_node_compress(n);
+    l->compressed += n->lzf_len > 0;
+}
+
+static void unpack_node(struct list *l, struct list_node *n)
+{
+    if (n->lzf_len == 0) return;
+    if (l->copy_of == n) forget_copy(l);
+    list_node_unpack(n);
+    l->compressed--;
+}
+
+static bool compresses(const struct list *l)
+{
+    return l->env->limits->list_compress_depth > 0 || l->compressed > 0;
+}
+
+/* After nodes came, went or were edited: the ends are unpacked, what lies right behind them is packed, and so is the
+ * edited node if it lies further inside. Depth 0 packs nothing, but the ends are readable in any case. */
+static void settle_compression(struct list *l, struct list_node *edited)
+{
+    if (!compresses(l)) return;
+    int depth = l->env->limits->list_compress_depth;
+    struct list_node *front = l->head, *back = l->tail;
+    for (int i = 0; i < (depth > 0 ? depth : 1); i++) {
+        if (front == NULL) return;
+        unpack_node(l, front);
+        unpack_node(l, back);
+        if (front == edited || back == edited) edited = NULL;
+        if (front == back || front->next == back) return;
+        front = front->next;
+        back = back->prev;
+    }
+    if (depth <= 0) return;
+    compress_node(l, front);
+    compress_node(l, back);
+    if (edited != NULL) compress_node(l, edited);
+}
+
+/* The listpack of a packed node, or the bytes of a plain one, for reading. */
+static const unsigned char *node_bytes(const struct list *l, const struct list_node *n)
+{
+    struct list *cache = (struct list *)l;
+    if (n->lzf_len == 0) return list_node_lp(n);
+    if (cache->copy_of != n) {
+        forget_copy(l);
+        cache->copy = list_node_unpacked_copy(n);
+        cache->copy_of = n;
+    }
+    return cache->copy;
+}
+
+/* ---- encoding ---- */
+
+/* Before an element is added (or set, which Redis counts in the same way): turns into a quicklist when the listpack
+ * would pass the limit. */
+static void grow_encoding(struct list *l, size_t extra)
+{
+    if (l->quicklist) return;
+    size_t bytes = l->head != NULL ? l->head->len : LP_EMPTY_SIZE, sum;
+    if (__builtin_add_overflow(bytes, extra, &sum) || !within(node_limit(l), sum, l->count + 1)) l->quicklist = true;
+}
+
+/* After removals: back to a listpack at half of the limit, so that it does not turn to and fro. */
+static void shrink_encoding(struct list *l)
+{
+    if (!l->quicklist || l->nodes > 1) return;
+    struct node_limit limit = node_limit(l);
+    struct list_node *n = l->head;
+    if (n != NULL && n->plain) return;
+    if (n == NULL || (limit.count != SIZE_MAX ? n->count <= limit.count / 2 : n->len <= limit.bytes / 2))
+        l->quicklist = false;
+}
+
+/* ---- life ---- */
+
+struct list *list_new(const struct value_env *env)
+{
+    struct list *l = mem_calloc(sizeof(*l));
+    l->env = env;
+    return l;
+}
+
+void list_free(struct list *l)
+{
+    while (l->head != NULL) drop_node(l, l->head);
+    mem_free(l->copy);
+    mem_free_sized(l, sizeof(*l));
+}
+
+struct list *list_dup(const struct list *l)
+{
+    struct list *copy = list_new(l->env);
+    for (const struct list_node *n = l->head; n != NULL; n = n->next) {
+        struct list_node *twin = node_alloc(copy);
+        list_node_init_copy(twin, n);
+        link_before(copy, twin, NULL);
+    }
+    copy->count = l->count;
+    copy->quicklist = l->quicklist;
+    return copy;
+}
+
+size_t list_count(const struct list *l)
+{
+    return l->count;
+}
+
+enum value_encoding list_encoding(const struct list *l)
+{
+    return l->quicklist ? ENCODING_QUICKLIST : ENCODING_LISTPACK;
+}
+
+size_t list_memory(const struct list *l, size_t samples)
+{
+    size_t looked = 0, bytes = 0;
+    for (const struct list_node *n = l->head; n != NULL && (samples == 0 || looked < samples); n = n->next, looked++)
+        bytes += list_node_memory(n) + (n == &l->own ? 0 : sizeof(*n));
+    if (looked > 0 && looked < l->nodes) bytes = (size_t)((double)bytes / (double)looked * l->nodes);
+    return mem_usable_size(l) + bytes;
+}
+
+size_t list_free_effort(const struct list *l)
+{
+    return l->nodes;
+}
+
+size_t list_nodes(const struct list *l)
+{
+    return l->nodes;
+}
+
+/* ---- the ends ---- */
+
+static struct list_node *end_node(const struct list *l, enum list_end end)
+{
+    return end == LIST_HEAD ? l->head : l->tail;
+}
+
+/* The node that took pushes at this end until now lies inside from here on. */
+static struct list_node *new_end_node(struct list *l, enum list_end end)
+{
+    struct list_node *old = end_node(l, end);
+    if (old != NULL) list_node_trim(old);
+    return new_packed_before(l, end == LIST_HEAD ? l->head : NULL);
+}
+
+void list_push(struct list *l, enum list_end end, struct bytes_view value)
+{
+    struct lp_encoded e;
+    grow_encoding(l, value.len);
+    lp_encode(&e, value);
+    struct list_node *n = end_node(l, end);
+    bool new_node = n == NULL || (l->quicklist && !node_takes(l, n, &e));
+    if (new_node && l->quicklist && needs_plain(l, &e)) {
+        new_plain_before(l, end == LIST_HEAD ? l->head : NULL, value);
+    } else {
+        if (new_node) n = new_end_node(l, end);
+        list_node_splice(n, end == LIST_HEAD ? LP_HEADER_SIZE : list_node_end(n), 0, 0, &e);
+        l->count++;
+    }
+    if (new_node) settle_compression(l, NULL);
+}
+
+static struct bytes_view entry_view(const unsigned char *p, struct number_text *buf)
+{
+    return lp_get_view(p, buf->text);
+}
+
+bool list_peek(const struct list *l, enum list_end end, struct number_text *buf, struct bytes_view *value)
+{
+    const struct list_node *n = end_node(l, end);
+    if (n == NULL) return false;
+    if (n->plain)
+        *value = bytes_view(n->buf, n->len);
+    else
+        *value = entry_view(end == LIST_HEAD ? lp_first(list_node_lp(n)) : lp_last(list_node_lp(n)), buf);
+    return true;
+}
+
+void list_drop(struct list *l, enum list_end end)
+{
+    struct list_node *n = end_node(l, end);
+    ASSERT(n != NULL);
+    if (n->count == 1) {
+        drop_node(l, n);
+        settle_compression(l, NULL);
+    } else {
+        const unsigned char *lp = list_node_lp(n), *p = end == LIST_HEAD ? lp_first(lp) : lp_last(lp);
+        list_node_splice(n, (size_t)(p - lp), lp_entry_size_at(p), 1, NULL);
+        l->count--;
+    }
+    shrink_encoding(l);
+}
+
+/* ---- places in the middle ---- */
+
+/* A place: the element that begins at `offset` of the node. In a plain node the offset is 0. */
+struct place {
+    struct list_node *node;
+    size_t offset;
+};
+
+/* The node with this index and the index within it; NULL if it is out of range. */
+static struct list_node *find_node(const struct list *l, int64_t index, size_t *within_node)
+{
+    if (index < 0) index += (int64_t)l->count;
+    if (index < 0 || (uint64_t)index >= l->count) return NULL;
+    size_t at = (size_t)index;
+    struct list_node *n = l->head;
+    if (at < l->count / 2) {
+        for (; at >= n->count; n = n->next) at -= n->count;
+        *within_node = at;
+    } else {
+        size_t from_end = l->count - at; /* 1 for the last */
+        for (n = l->tail; from_end > n->count; n = n->prev) from_end -= n->count;
+        *within_node = n->count - from_end;
+    }
+    return n;
+}
+
+bool list_get(const struct list *l, int64_t index, struct number_text *buf, struct bytes_view *value)
+{
+    size_t at;
+    const struct list_node *n = find_node(l, index, &at);
+    if (n == NULL) return false;
+    const unsigned char *bytes = node_bytes(l, n);
+    *value = n->plain ? bytes_view(bytes, n->len) : entry_view(lp_seek(bytes, (int64_t)at), buf);
+    return true;
+}
+
+static size_t offset_of(const struct list_node *n, size_t index)
+{
+    if (n->plain) return 0;
+    const unsigned char *lp = list_node_lp(n);
+    return index == n->count ? list_node_end(n) : (size_t)(lp_seek(lp, (int64_t)index) - lp);
+}
+
+static size_t entries_from(const struct list_node *n, size_t offset)
+{
+    const unsigned char *lp = list_node_lp(n);
+    size_t count = 0;
+    for (const unsigned char *p = lp + offset, *end = lp + list_node_end(n); p < end; p += lp_entry_size_at(p)) count++;
+    return count;
+}
+
+/* Cuts a packed node in two at an offset inside it. Returns the right part. */
+static struct list_node *split_node(struct list *l, struct list_node *n, size_t offset)
+{
+    struct list_node *right = node_alloc(l);
+    list_node_split(n, offset, entries_from(n, offset), right);
+    link_before(l, right, n->next);
+    return right;
+}
+
+static void splice_in(struct list *l, struct list_node *n, size_t offset, const struct lp_encoded *e)
+{
+    list_node_splice(n, offset, 0, 0, e);
+    l->count++;
+}
+
+/* Between two nodes (either may be missing): into one of them, or a node of its own. Returns the node that has it. */
+static struct list_node *insert_between(struct list *l, struct list_node *left, struct list_node *right,
+                                        struct bytes_view value, const struct lp_encoded *e)
+{
+    if (needs_plain(l, e)) return new_plain_before(l, right, value);
+    struct list_node *into = left != NULL && node_takes(l, left, e)     ? left
+                             : right != NULL && node_takes(l, right, e) ? right
+                                                                        : new_packed_before(l, right);
+    unpack_node(l, into);
+    splice_in(l, into, into == right ? LP_HEADER_SIZE : list_node_end(into), e);
+    return into;
+}
+
+/* Before what is at the place. The node is unpacked, and may be one that an element was just taken from. */
+static void insert_at(struct list *l, struct place at, struct bytes_view value)
+{
+    struct list_node *n = at.node, *edited = n;
+    struct lp_encoded e;
+    lp_encode(&e, value);
+    if (!l->quicklist || node_takes(l, n, &e)) {
+        splice_in(l, n, at.offset, &e);
+    } else if (n->plain ? at.offset == 0 : at.offset == LP_HEADER_SIZE) {
+        edited = insert_between(l, n->prev, n, value, &e);
+    } else if (n->plain || at.offset == list_node_end(n)) {
+        edited = insert_between(l, n, n->next, value, &e);
+    } else {
+        struct list_node *right = split_node(l, n, at.offset);
+        edited = insert_between(l, n, right, value, &e);
+        settle_compression(l, right);
+    }
+    settle_compression(l, edited);
+    settle_compression(l, n);
+}
+
+/* ---- joining ---- */
+
+/* Two neighbours become one, `a`, where that leaves some room. */
+static bool join(struct list *l, struct list_node *a, struct list_node *b)
+{
+    if (a == NULL || b == NULL || a->plain || b->plain) return false;
+    struct node_limit limit = node_limit(l);
+    limit.bytes -= limit.bytes / 4;
+    if (!within(limit, a->len + b->len - LP_EMPTY_SIZE, (size_t)a->count + b->count)) return false;
+    unpack_node(l, a);
+    unpack_node(l, b);
+    list_node_append_all(a, b);
+    l->count += b->count; /* drop_node() takes them off again */
+    drop_node(l, b);
+    return true;
+}
+
+/* After removals in a node, or between it and the next. Returns the node that its elements are in then. */
+static struct list_node *tidy(struct list *l, struct list_node *n, bool join_prev, bool join_next)
+{
+    if (join_next) join(l, n, n->next);
+    struct list_node *prev = n->prev;
+    if (join_prev && join(l, prev, n)) n = prev;
+    settle_compression(l, n);
+    return n;
+}
+
+/* ---- changes in the middle ---- */
+
+static void set_plain(struct list *l, struct list_node *n, struct bytes_view value, const struct lp_encoded *e)
+{
+    list_node_release(n);
+    if (needs_plain(l, e)) {
+        list_node_init_plain(n, value);
+    } else {
+        list_node_init_packed(n);
+        list_node_splice(n, LP_HEADER_SIZE, 0, 0, e);
+    }
+    settle_compression(l, n);
+}
+
+static void set_packed(struct list *l, struct place at, struct bytes_view value, const struct lp_encoded *e)
+{
+    struct list_node *n = at.node;
+    size_t old = lp_entry_size_at(list_node_lp(n) + at.offset), len = n->len - old + lp_encoded_size(e);
+    if (!l->quicklist || (!needs_plain(l, e) && (len <= n->len || within(node_limit(l), len, n->count)))) {
+        list_node_splice(n, at.offset, old, 1, e);
+        settle_compression(l, n);
+    } else if (n->count == 1) {
+        set_plain(l, n, value, e);
+    } else {
+        list_node_splice(n, at.offset, old, 1, NULL);
+        l->count--;
+        insert_at(l, at, value);
+    }
+}
+
+bool list_set(struct list *l, int64_t index, struct bytes_view value)
+{
+    size_t at;
+    struct list_node *n = find_node(l, index, &at);
+    if (n == NULL) return false;
+    struct lp_encoded e;
+    lp_encode(&e, value);
+    grow_encoding(l, value.len);
+    unpack_node(l, n);
+    if (n->plain)
+        set_plain(l, n, value, &e);
+    else
+        set_packed(l, (struct place){n, offset_of(n, at)}, value, &e);
+    shrink_encoding(l);
+    return true;
+}
+
+/* The first element equal to the value in a node, from an offset on. */
+static bool find_in_node(const struct list *l, const struct list_node *n, struct bytes_view value, size_t *offset)
+{
+    const unsigned char *bytes = node_bytes(l, n);
+    if (n->plain) {
+        *offset = 0;
+        return bytes_equal(bytes_view(bytes, n->len), value);
+    }
+    const unsigned char *p = lp_find(bytes, bytes + *offset, value, 0);
+    if (p != NULL) *offset = (size_t)(p - bytes);
+    return p != NULL;
+}
+
+bool list_insert(struct list *l, struct bytes_view pivot, bool before, struct bytes_view value)
+{
+    for (struct list_node *n = l->head; n != NULL; n = n->next) {
+        size_t offset = LP_HEADER_SIZE;
+        if (!find_in_node(l, n, pivot, &offset)) continue;
+        grow_encoding(l, value.len);
+        unpack_node(l, n);
+        if (!before) offset += n->plain ? 1 : lp_entry_size_at(list_node_lp(n) + offset);
+        insert_at(l, (struct place){n, offset}, value);
+        return true;
+    }
+    return false;
+}
+
+/* ---- removals ---- */
+
+static void remove_entry(struct list *l, struct list_node *n, size_t offset)
+{
+    list_node_splice(n, offset, lp_entry_size_at(list_node_lp(n) + offset), 1, NULL);
+    l->count--;
+}
+
+/* Both return how many went, at most `max`. The node may be empty then. */
+static size_t remove_forward(struct list *l, struct list_node *n, struct bytes_view value, size_t max)
+{
+    size_t gone = 0, offset = LP_HEADER_SIZE;
+    while (gone < max && find_in_node(l, n, value, &offset)) {
+        unpack_node(l, n);
+        remove_entry(l, n, offset);
+        gone++;
+    }
+    return gone;
+}
+
+static size_t remove_backward(struct list *l, struct list_node *n, struct bytes_view value, size_t max)
+{
+    size_t gone = 0, offset = LP_HEADER_SIZE;
+    if (!find_in_node(l, n, value, &offset)) return 0;
+    unpack_node(l, n);
+    for (offset = list_node_end(n); gone < max && offset > LP_HEADER_SIZE;) {
+        const unsigned char *lp = list_node_lp(n), *p = lp_prev(lp, lp + offset);
+        offset = (size_t)(p - lp);
+        if (!lp_compare(p, value)) continue;
+        remove_entry(l, n, offset);
+        gone++;
+    }
+    return gone;
+}
+
+/* An element or some of them; *n becomes NULL if the node went with them. */
+static size_t remove_in_node(struct list *l, struct list_node **n, struct bytes_view value, bool reverse, size_t max)
+{
+    size_t gone, unused;
+    if ((*n)->plain)
+        gone = (size_t)find_in_node(l, *n, value, &unused);
+    else
+        gone = reverse ? remove_backward(l, *n, value, max) : remove_forward(l, *n, value, max);
+    if (gone > 0 && ((*n)->plain || (*n)->count == 0)) {
+        drop_node(l, *n);
+        *n = NULL;
+    }
+    return gone;
+}
+
+size_t list_remove(struct list *l, int64_t count, struct bytes_view value)
+{
+    bool reverse = count < 0;
+    size_t max = count == 0 ? SIZE_MAX : reverse ? 0 - (size_t)count : (size_t)count, gone = 0;
+    struct list_node *touched = NULL;
+    for (struct list_node *n = reverse ? l->tail : l->head, *after; n != NULL && gone < max; n = after) {
+        after = reverse ? n->prev : n->next;
+        size_t here = remove_in_node(l, &n, value, reverse, max - gone);
+        gone += here;
+        if (here > 0 && n != NULL) touched = tidy(l, n, !reverse, reverse); /* with what was searched already */
+    }
+    if (touched != NULL) tidy(l, touched, true, true);
+    if (gone > 0) settle_compression(l, NULL);
+    shrink_encoding(l);
+    return gone;
+}
+
+/* Up to `count` elements of a node from an index on. Returns how many went. */
+static size_t remove_run(struct list *l, struct list_node *n, size_t from, size_t count)
+{
+    size_t last = n->count - from;
+    if (count > last) count = last;
+    if (count == n->count) {
+        drop_node(l, n);
+        return count;
+    }
+    unpack_node(l, n);
+    size_t start = offset_of(n, from), end = offset_of(n, from + count);
+    list_node_splice(n, start, end - start, count, NULL);
+    l->count -= count;
+    return count;
+}
+
+void list_remove_range(struct list *l, size_t start, size_t count)
+{
+    size_t at;
+    struct list_node *n = start < l->count ? find_node(l, (int64_t)start, &at) : NULL;
+    if (n == NULL || count == 0) return;
+    struct list_node *left = at > 0 ? n : n->prev; /* what stays before the gap */
+    while (n != NULL && count > 0) {
+        struct list_node *next = n->next;
+        count -= remove_run(l, n, at, count);
+        at = 0;
+        n = next;
+    }
+    if (left == NULL) left = l->head;
+    if (left != NULL) tidy(l, left, true, true);
+    shrink_encoding(l);
+}
+
+/* ---- iteration ---- */
+
+static const unsigned char *step(const struct list_iter *it, const unsigned char *p)
+{
+    return it->reverse ? lp_prev(it->lp, p) : lp_next(it->lp, p);
+}
+
+/* Goes to a node; an index of -1 is its last element. */
+static void iter_enter(struct list_iter *it, struct list_node *n, int64_t index)
+{
+    mem_free(it->unpacked);
+    it->unpacked = NULL;
+    it->node = n;
+    if (n == NULL) return;
+    if (n->lzf_len > 0) it->unpacked = list_node_unpacked_copy(n);
+    unsigned char *bytes = it->unpacked != NULL ? it->unpacked : list_node_lp(n);
+    it->lp = n->plain ? NULL : bytes;
+    it->element = n->plain ? bytes : lp_seek(bytes, index);
+}
+
+void list_iter_init(struct list_iter *it, const struct list *l, int64_t index, bool reverse)
+{
+    size_t at = 0;
+    struct list_node *n = find_node(l, index, &at);
+    it->list = l;
+    it->reverse = reverse;
+    it->unpacked = NULL;
+    iter_enter(it, n, (int64_t)at);
+}
+
+bool list_iter_next(struct list_iter *it, struct bytes_view *value)
+{
+    if (it->node != NULL && it->element == NULL)
+        iter_enter(it, it->reverse ? it->node->prev : it->node->next, it->reverse ? -1 : 0);
+    if (it->node == NULL) return false;
+    if (it->lp == NULL) {
+        *value = bytes_view(it->element, it->node->len);
+        it->element = NULL;
+    } else {
+        *value = entry_view(it->element, &it->buf);
+        it->element = (unsigned char *)step(it, it->element);
+    }
+    return true;
+}
+
+void list_iter_release(struct list_iter *it)
+{
+    mem_free(it->unpacked);
+    it->unpacked = NULL;
+    it->node = NULL;
+}
+
+/* ---- the file codec ---- */
+
+void list_walk_init(struct list_walk *w, const struct list *l)
+{
+    *w = (struct list_walk){.list = l, .node = l->head};
+}
+
+bool list_walk_next(struct list_walk *w, struct bytes_view *bytes, bool *plain, unsigned char **owned)
+{
+    const struct list_node *n = w->node;
+    *owned = NULL;
+    if (n == NULL) return false;
+    if (n->lzf_len > 0) *owned = list_node_unpacked_copy(n);
+    *bytes = bytes_view(*owned != NULL ? *owned : list_node_lp(n), n->len);
+    *plain = n->plain;
+    w->node = n->next;
+    return true;
+}
+
+void list_append_node(struct list *l, unsigned char *bytes, size_t len, bool plain)
+{
+    struct list_node *n = node_alloc(l);
+    list_node_init_taking(n, bytes, len, plain);
+    link_before(l, n, NULL);
+    l->count += n->count;
+    l->quicklist = true;
+    if (n->count == 0)
+        drop_node(l, n);
+    else
+        settle_compression(l, NULL);
+}
+
+void list_finish_load(struct list *l)
+{
+    const struct list_node *n = l->head;
+    if (n == NULL || (l->nodes == 1 && !n->plain && within(node_limit(l), n->len, n->count))) l->quicklist = false;
+}
+
+/* ---- checks ---- */
+
+void list_check(const struct list *l)
+{
+    size_t count = 0, nodes = 0, compressed = 0;
+    bool own_seen = false;
+    for (const struct list_node *n = l->head; n != NULL; n = n->next) {
+        list_node_check(n);
+        ASSERT(n->prev != NULL ? n->prev->next == n : l->head == n);
+        ASSERT(n->next != NULL ? n->next->prev == n : l->tail == n);
+        count += n->count;
+        nodes++;
+        compressed += n->lzf_len > 0;
+        own_seen |= n == &l->own;
+    }
+    ASSERT(count == l->count && nodes == l->nodes && compressed == l->compressed && own_seen == l->own_used);
+    ASSERT(l->head == NULL ? l->tail == NULL : l->head->lzf_len == 0 && l->tail->lzf_len == 0);
+    ASSERT(l->quicklist || nodes == 0 || (nodes == 1 && !l->head->plain));
+    ASSERT((l->copy == NULL) == (l->copy_of == NULL) && (l->copy_of == NULL || l->copy_of->lzf_len > 0));
+}
