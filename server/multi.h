@@ -31,6 +31,9 @@ size_t watches_client_count(const struct server *s);
 void multi_queue(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv);
 void multi_discard(struct client *c); /* forgets the queue and the watched keys, clears the flags */
 void multi_free(struct client *c);    /* when the client is freed */
+void multi_watch(struct client *c, struct bytes_view key);
+void multi_unwatch(struct client *c);
+bool multi_watch_expired(struct client *c); /* a watched key's time has come since */
 size_t multi_memory(const struct client *c);
 size_t multi_watch_count(const struct client *c);
 

@@ -297,6 +297,11 @@ static inline struct entry *lookup(const struct db *db, struct keyref key, struc
     return NULL;
 }
 
+bool keyspace_exists_raw(const struct db *db, struct keyref key)
+{
+    return lookup(db, key, NULL) != NULL;
+}
+
 bool entry_is_expired(const struct keyspace *ks, const struct entry *e)
 {
     return (e->flags & ENTRY_EXPIRES) && ks->now_ms > entry_expiry(e);

@@ -4,6 +4,7 @@ const struct command *const *command_row_tables(void)
 {
     static const struct command *const tables[] = {
         string_commands,
+        transaction_commands,
         NULL,
     };
     return tables;

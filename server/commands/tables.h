@@ -6,6 +6,7 @@
 
 /* Each ends with a row without a name. */
 extern const struct command string_commands[];
+extern const struct command transaction_commands[];
 
 /* All of them, ended by NULL. */
 const struct command *const *command_row_tables(void);

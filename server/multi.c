@@ -1,0 +1,245 @@
+#include "server/multi.h"
+
+#include "server/clients.h"
+#include "server/server.h"
+#include "storage/base/memory.h"
+#include "storage/table.h"
+
+/* ---- The queue ---- */
+
+static struct multi *multi_of(struct client *c)
+{
+    if (c->multi == NULL) c->multi = mem_calloc(sizeof(*c->multi));
+    return c->multi;
+}
+
+/* argv and the arguments' bytes go into one allocation. */
+static struct bytes_view *copy_arguments(int argc, const struct bytes_view *argv, size_t *bytes)
+{
+    size_t head = sizeof(struct bytes_view) * (size_t)argc, total = head;
+    for (int i = 0; i < argc; i++) total = checked_size_add(total, argv[i].len);
+    struct bytes_view *copy = mem_alloc(total);
+    char *p = (char *)copy + head;
+    for (int i = 0; i < argc; i++) {
+        memcpy(p, argv[i].data, argv[i].len);
+        copy[i] = bytes_view(p, argv[i].len);
+        p += argv[i].len;
+    }
+    *bytes = total;
+    return copy;
+}
+
+void multi_queue(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv)
+{
+    struct multi *m = multi_of(c);
+    size_t bytes;
+    if (c->flags & (CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return; /* EXEC will not run it anyway */
+    if (m->count == m->cap) {
+        m->cap = m->cap == 0 ? 8 : m->cap * 2;
+        m->queue = mem_realloc(m->queue, m->cap * sizeof(*m->queue));
+    }
+    struct bytes_view *copy = copy_arguments(argc, argv, &bytes);
+    m->queue[m->count++] = (struct queued_command){.slot = slot, .argc = argc, .argv = copy};
+    m->bytes += bytes;
+    m->flags |= slot->command->flags;
+}
+
+static void forget_queue(struct multi *m)
+{
+    for (size_t i = 0; i < m->count; i++) mem_free(m->queue[i].argv);
+    mem_free(m->queue);
+    m->queue = NULL;
+    m->count = m->cap = m->bytes = 0;
+    m->flags = 0;
+}
+
+size_t multi_memory(const struct client *c)
+{
+    return c->multi == NULL ? 0 : c->multi->bytes + c->multi->cap * sizeof(*c->multi->queue);
+}
+
+size_t multi_watch_count(const struct client *c) { return c->multi == NULL ? 0 : c->multi->watched_count; }
+
+/* ---- Watched keys ----
+ * Each watched (database, key) is a record in one table, with the list of the clients that watch it; each client has the
+ * list of its own watches. */
+
+struct watch_record {
+    int db;
+    struct bytes_view key; /* bytes behind the struct */
+    struct watched_key *first;
+};
+
+struct watched_key { /* one client's watch of one key: on the record's list and on the client's */
+    struct client *client;
+    struct watch_record *record;
+    struct watched_key *record_next, *client_next;
+    bool expired; /* was there, but past its time, when WATCH was sent: its removal is no change */
+};
+
+struct watches {
+    struct table records;
+    size_t clients;
+};
+
+static uint64_t record_hash_of(int db, struct bytes_view key)
+{
+    uint64_t h = 14695981039346656037u ^ (uint64_t)(unsigned)db;
+    for (size_t i = 0; i < key.len; i++) h = (h ^ (uint8_t)key.data[i]) * 1099511628211u;
+    return h ^ (h >> 29) ^ (h << 32);
+}
+static uint64_t record_hash(const void *ctx, const void *entry)
+{
+    const struct watch_record *r = entry;
+    (void)ctx;
+    return record_hash_of(r->db, r->key);
+}
+
+struct watches *watches_new(void)
+{
+    struct watches *w = mem_calloc(sizeof(*w));
+    table_init(&w->records, record_hash, NULL);
+    return w;
+}
+
+void watches_free(struct watches *w)
+{
+    if (w == NULL) return;
+    table_release(&w->records, NULL, NULL); /* its clients are gone, and their records with them */
+    mem_free(w);
+}
+
+size_t watches_client_count(const struct server *s) { return s->watches->clients; }
+
+static struct watch_record *find_record(const struct watches *w, int db, struct bytes_view key)
+{
+    struct table_probe probe;
+    struct watch_record *r;
+    table_probe_start(&probe, &w->records, record_hash_of(db, key));
+    while ((r = table_probe_next(&probe)) != NULL)
+        if (r->db == db && bytes_equal(r->key, key)) return r;
+    return NULL;
+}
+
+static struct watch_record *new_record(struct watches *w, int db, struct bytes_view key)
+{
+    struct watch_record *r = mem_calloc(sizeof(*r) + key.len);
+    memcpy(r + 1, key.data, key.len);
+    r->db = db;
+    r->key = bytes_view(r + 1, key.len);
+    table_insert(&w->records, record_hash_of(db, key), r);
+    return r;
+}
+
+void multi_watch(struct client *c, struct bytes_view key)
+{
+    struct watches *w = c->server->watches;
+    struct multi *m = multi_of(c);
+    for (struct watched_key *own = m->watched; own != NULL; own = own->client_next)
+        if (own->record->db == c->db->id && bytes_equal(own->record->key, key)) return;
+    struct watch_record *r = find_record(w, c->db->id, key);
+    if (r == NULL) r = new_record(w, c->db->id, key);
+    struct keyspace *ks = c->server->keyspace;
+    enum expiry_mode mode = ks->expiry_mode;
+    ks->expiry_mode = EXPIRY_IGNORE; /* looking at it must not delete it */
+    const struct entry *e = keyspace_find(c->db, keyref(c->db, key), FIND_NO_STATS | FIND_NO_TOUCH);
+    ks->expiry_mode = mode;
+    struct watched_key *wk = mem_alloc(sizeof(*wk));
+    *wk = (struct watched_key){.client = c, .record = r, .record_next = r->first, .client_next = m->watched};
+    wk->expired = e != NULL && entry_is_expired(ks, e);
+    r->first = wk;
+    m->watched = wk;
+    if (m->watched_count++ == 0) w->clients++;
+}
+
+static void unlink_from_record(struct watches *w, struct watched_key *wk)
+{
+    struct watch_record *r = wk->record;
+    struct watched_key **at = &r->first;
+    while (*at != wk) at = &(*at)->record_next;
+    *at = wk->record_next;
+    if (r->first != NULL) return;
+    ASSERT(table_remove(&w->records, record_hash_of(r->db, r->key), r));
+    mem_free(r);
+}
+
+void multi_unwatch(struct client *c)
+{
+    struct watches *w = c->server->watches;
+    struct multi *m = c->multi;
+    if (m == NULL || m->watched == NULL) return;
+    for (struct watched_key *next, *wk = m->watched; wk != NULL; wk = next) {
+        next = wk->client_next;
+        unlink_from_record(w, wk);
+        mem_free(wk);
+    }
+    m->watched = NULL;
+    m->watched_count = 0;
+    w->clients--;
+}
+
+/* Keys that expired after WATCH count as changed, those that were expired already do not. */
+bool multi_watch_expired(struct client *c)
+{
+    struct keyspace *ks = c->server->keyspace;
+    if (c->multi == NULL) return false;
+    for (const struct watched_key *wk = c->multi->watched; wk != NULL; wk = wk->client_next) {
+        struct db *db = keyspace_db(ks, wk->record->db);
+        enum expiry_mode mode = ks->expiry_mode;
+        ks->expiry_mode = EXPIRY_IGNORE;
+        const struct entry *e = keyspace_find(db, keyref(db, wk->record->key), FIND_NO_STATS | FIND_NO_TOUCH);
+        ks->expiry_mode = mode;
+        if (!wk->expired && e != NULL && entry_is_expired(ks, e)) return true;
+    }
+    return false;
+}
+
+void watches_key_changed(struct server *s, int db, struct bytes_view key)
+{
+    struct watches *w = s->watches;
+    if (LIKELY(table_count(&w->records) == 0)) return;
+    struct watch_record *r = find_record(w, db, key);
+    for (struct watched_key *wk = r == NULL ? NULL : r->first; wk != NULL; wk = wk->record_next) {
+        if (wk->expired) {
+            /* Its removal only shows what was so before; whatever comes after is a change. */
+            struct db *in = keyspace_db(s->keyspace, db);
+            wk->expired = false;
+            if (!keyspace_exists_raw(in, keyref(in, key))) continue;
+        }
+        wk->client->flags |= CLIENT_WATCH_BROKEN;
+    }
+}
+
+/* Breaks the watches of keys that are there: one that is absent before and after has not changed. */
+void watches_flushed(struct server *s, int db)
+{
+    struct table_iter it;
+    struct watch_record *r;
+    if (LIKELY(table_count(&s->watches->records) == 0)) return;
+    table_iter_init(&it, &s->watches->records);
+    while ((r = table_iter_next(&it)) != NULL) {
+        if (db >= 0 && r->db != db) continue;
+        struct db *in = keyspace_db(s->keyspace, r->db);
+        if (!keyspace_exists_raw(in, keyref(in, r->key))) continue;
+        for (struct watched_key *wk = r->first; wk != NULL; wk = wk->record_next)
+            if (!wk->expired) wk->client->flags |= CLIENT_WATCH_BROKEN;
+    }
+}
+
+/* ---- Ends ---- */
+
+void multi_discard(struct client *c)
+{
+    if (c->multi != NULL) {
+        forget_queue(c->multi);
+        multi_unwatch(c);
+    }
+    c->flags &= ~(uint32_t)(CLIENT_IN_MULTI | CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN);
+}
+
+void multi_free(struct client *c)
+{
+    multi_discard(c);
+    mem_free(c->multi);
+    c->multi = NULL;
+}
