@@ -4,6 +4,11 @@
 
 #include "server/server.h"
 
+struct eviction; /* opaque */
+
+struct eviction *eviction_new(void);
+void eviction_free(struct eviction *ev);
+
 enum eviction_result {
     EVICTION_DONE /* below the limit, or none is set */,
     EVICTION_GOES_ON /* more next turn */,

@@ -2,6 +2,7 @@
 
 #include "server/clients.h"
 #include "server/server.h"
+#include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/table.h"
 
@@ -139,14 +140,10 @@ void multi_watch(struct client *c, struct bytes_view key)
         if (own->record->db == c->db->id && bytes_equal(own->record->key, key)) return;
     struct watch_record *r = find_record(w, c->db->id, key);
     if (r == NULL) r = new_record(w, c->db->id, key);
-    struct keyspace *ks = c->server->keyspace;
-    enum expiry_mode mode = ks->expiry_mode;
-    ks->expiry_mode = EXPIRY_IGNORE; /* looking at it must not delete it */
-    const struct entry *e = keyspace_find(c->db, keyref(c->db, key), FIND_NO_STATS | FIND_NO_TOUCH);
-    ks->expiry_mode = mode;
+    const struct entry *e = keyspace_peek(c->db, keyref(c->db, key));
     struct watched_key *wk = mem_alloc(sizeof(*wk));
     *wk = (struct watched_key){.client = c, .record = r, .record_next = r->first, .client_next = m->watched};
-    wk->expired = e != NULL && entry_is_expired(ks, e);
+    wk->expired = e != NULL && entry_is_expired(c->server->keyspace, e);
     r->first = wk;
     m->watched = wk;
     if (m->watched_count++ == 0) w->clients++;
@@ -185,10 +182,7 @@ bool multi_watch_expired(struct client *c)
     if (c->multi == NULL) return false;
     for (const struct watched_key *wk = c->multi->watched; wk != NULL; wk = wk->client_next) {
         struct db *db = keyspace_db(ks, wk->record->db);
-        enum expiry_mode mode = ks->expiry_mode;
-        ks->expiry_mode = EXPIRY_IGNORE;
-        const struct entry *e = keyspace_find(db, keyref(db, wk->record->key), FIND_NO_STATS | FIND_NO_TOUCH);
-        ks->expiry_mode = mode;
+        const struct entry *e = keyspace_peek(db, keyref(db, wk->record->key));
         if (!wk->expired && e != NULL && entry_is_expired(ks, e)) return true;
     }
     return false;
@@ -204,7 +198,7 @@ void watches_key_changed(struct server *s, int db, struct bytes_view key)
             /* Its removal only shows what was so before; whatever comes after is a change. */
             struct db *in = keyspace_db(s->keyspace, db);
             wk->expired = false;
-            if (!keyspace_exists_raw(in, keyref(in, key))) continue;
+            if (keyspace_peek(in, keyref(in, key)) == NULL) continue;
         }
         wk->client->flags |= CLIENT_WATCH_BROKEN;
     }
@@ -220,7 +214,7 @@ void watches_flushed(struct server *s, int db)
     while ((r = table_iter_next(&it)) != NULL) {
         if (db >= 0 && r->db != db) continue;
         struct db *in = keyspace_db(s->keyspace, r->db);
-        if (!keyspace_exists_raw(in, keyref(in, r->key))) continue;
+        if (keyspace_peek(in, keyref(in, r->key)) == NULL) continue;
         for (struct watched_key *wk = r->first; wk != NULL; wk = wk->record_next)
             if (!wk->expired) wk->client->flags |= CLIENT_WATCH_BROKEN;
     }

@@ -20,9 +20,10 @@ bool persistence_writes_refused(const struct server *s); /* the last background 
 bool persistence_child_active(const struct server *s);   /* a save, or a snapshot for replicas */
 void persistence_kill_child(struct server *s);
 void persistence_cron(struct server *s); /* save points, scheduled saves */
-/* Bytes that changed in the dataset... the counters of INFO persistence: */
+/* The body of INFO's section. */
 void persistence_info(struct server *s, struct bytes_buf *out);
 uint64_t persistence_changes_since_save(const struct server *s);
+int64_t persistence_last_fork_us(const struct server *s);
 int64_t persistence_last_save_s(const struct server *s); /* Unix time */
 
 /* --- for replication: see struct repl_host --- */

@@ -10,6 +10,7 @@
 #include "server/command_table.h"
 #include "server/cron.h"
 #include "server/dispatch.h"
+#include "server/eviction.h"
 #include "server/expiry.h"
 #include "server/latency.h"
 #include "server/master_stream.h"
@@ -368,6 +369,7 @@ static bool on_turn(void *ctx)
     bool more = dispatcher_run(s);
     blocking_check_timeouts(s);
     more = expiry_fast_cycle(s) || more;
+    if (UNLIKELY(s->eviction_pending)) more = eviction_run(s) == EVICTION_GOES_ON || more;
     repl_flush(s->repl);
     clients_flush(s);
     clients_reap(s);
@@ -427,6 +429,8 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->slowlog = slowlog_new();
     s->latency = latency_new();
     s->shutdown = shutdown_new();
+    s->eviction = eviction_new();
+    s->active_expire = true;
     s->master_stream = master_stream_new(s);
     s->repl = make_repl(s);
     connect_config(s);
@@ -463,12 +467,12 @@ int server_run(struct server *s)
     if (s->process_owner) watch_signals(s);
     loop_on_wake(s->loop, on_wake, s);
     loop_on_turn(s->loop, on_turn, s);
-    if (persistence_load_at_start(s) != 0) return 1;
+    if (persistence_load_at_start(s) != 0) return s->stopping ? s->exit_code : 1;
     start_following(s);
     cron_start(s);
     log_notice(s->log, "Ready to accept connections tcp");
     if (s->process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");
-    loop_run(s->loop);
+    if (!s->stopping) loop_run(s->loop);
     return s->exit_code;
 }
 
@@ -489,6 +493,7 @@ void server_free(struct server *s)
     clients_free(s->clients);
     master_stream_free(s->master_stream);
     repl_free(s->repl);
+    eviction_free(s->eviction);
     shutdown_free(s->shutdown);
     latency_free(s->latency);
     slowlog_free(s->slowlog);

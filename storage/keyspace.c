@@ -297,9 +297,9 @@ static inline struct entry *lookup(const struct db *db, struct keyref key, struc
     return NULL;
 }
 
-bool keyspace_exists_raw(const struct db *db, struct keyref key)
+const struct entry *keyspace_peek(const struct db *db, struct keyref key)
 {
-    return lookup(db, key, NULL) != NULL;
+    return lookup(db, key, NULL);
 }
 
 bool entry_is_expired(const struct keyspace *ks, const struct entry *e)

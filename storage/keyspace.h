@@ -111,8 +111,8 @@ static inline bool keyspace_exists(struct db *db, struct keyref key)
 {
     return keyspace_find(db, key, FIND_NO_TOUCH | FIND_NO_STATS) != NULL;
 }
-/* There, whether expired or not, and nothing happens to it. */
-bool keyspace_exists_raw(const struct db *db, struct keyref key);
+/* Whether expired or not, and nothing happens to it. */
+const struct entry *keyspace_peek(const struct db *db, struct keyref key);
 /* Batched look-ups, two phases apart: first the buckets, some work later the entries. */
 static inline void keyspace_prefetch_bucket(const struct db *db, uint64_t hash)
 {

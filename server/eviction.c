@@ -1,0 +1,180 @@
+#include "server/eviction.h"
+
+#include "server/blocking.h"
+#include "server/dispatch.h"
+#include "server/latency.h"
+#include "server/pubsub.h"
+#include "storage/base/memory.h"
+#include "storage/lazyfree.h"
+
+/* The best candidates seen lately, best last. Sampling a few keys each time and remembering the best of them comes close to true LRU. */
+enum { POOL_SIZE = 16, SAMPLES_MAX = 64 };
+
+struct candidate {
+    uint64_t score; /* the higher, the rather it goes */
+    int db;
+    struct bytes_buf key;
+};
+
+struct eviction {
+    struct candidate pool[POOL_SIZE];
+    size_t count;
+    int next_db; /* for the random policies */
+};
+
+struct eviction *eviction_new(void) { return mem_calloc(sizeof(struct eviction)); }
+
+void eviction_free(struct eviction *ev)
+{
+    if (ev == NULL) return;
+    for (size_t i = 0; i < POOL_SIZE; i++) bytes_buf_release(&ev->pool[i].key);
+    mem_free(ev);
+}
+
+static bool policy_is_volatile(int policy)
+{
+    return policy == EVICT_VOLATILE_LRU || policy == EVICT_VOLATILE_LFU || policy == EVICT_VOLATILE_RANDOM ||
+           policy == EVICT_VOLATILE_TTL;
+}
+
+static const struct table *table_for(const struct db *db, int policy)
+{
+    return policy_is_volatile(policy) ? &db->expires : &db->keys;
+}
+
+static uint64_t score_of(const struct keyspace *ks, const struct entry *e, int policy)
+{
+    switch (policy) {
+    case EVICT_ALLKEYS_LFU:
+    case EVICT_VOLATILE_LFU: return 255 - entry_lfu_counter(ks, e);
+    case EVICT_VOLATILE_TTL: return UINT64_MAX - (uint64_t)entry_expiry(e);
+    default: return entry_idle_seconds(ks, e);
+    }
+}
+
+static bool in_pool(const struct eviction *ev, int db, struct bytes_view key)
+{
+    for (size_t i = 0; i < ev->count; i++)
+        if (ev->pool[i].db == db && bytes_equal(bytes_buf_view(&ev->pool[i].key), key)) return true;
+    return false;
+}
+
+static void pool_offer(struct eviction *ev, int db, struct bytes_view key, uint64_t score)
+{
+    if (ev->count == POOL_SIZE && score <= ev->pool[0].score) return;
+    if (in_pool(ev, db, key)) return;
+    size_t at = ev->count;
+    struct candidate reused = {0};
+    if (ev->count == POOL_SIZE) { /* the worst one gives way */
+        reused = ev->pool[0];
+        memmove(&ev->pool[0], &ev->pool[1], (POOL_SIZE - 1) * sizeof(reused));
+        at = POOL_SIZE - 1;
+    } else {
+        reused = ev->pool[ev->count++];
+    }
+    for (; at > 0 && ev->pool[at - 1].score > score; at--) ev->pool[at] = ev->pool[at - 1];
+    reused.score = score;
+    reused.db = db;
+    reused.key.len = 0;
+    bytes_buf_append_view(&reused.key, key);
+    ev->pool[at] = reused;
+}
+
+static void fill_pool(struct server *s, int policy)
+{
+    struct keyspace *ks = s->keyspace;
+    void *samples[SAMPLES_MAX];
+    size_t wanted = (size_t)s->settings->memory.maxmemory_samples;
+    if (wanted > SAMPLES_MAX) wanted = SAMPLES_MAX;
+    for (int i = 0; i < ks->db_count; i++) {
+        const struct table *t = table_for(keyspace_db(ks, i), policy);
+        size_t got = table_count(t) == 0 ? 0 : table_sample(t, ks->env->rng, samples, wanted);
+        for (size_t j = 0; j < got; j++)
+            pool_offer(s->eviction, i, entry_key(samples[j]), score_of(ks, samples[j], policy));
+    }
+}
+
+/* The best candidate that is still there. */
+static const struct entry *take_best(struct server *s, int policy, struct db **db)
+{
+    struct eviction *ev = s->eviction;
+    while (ev->count > 0) {
+        struct candidate *best = &ev->pool[--ev->count];
+        *db = keyspace_db(s->keyspace, best->db);
+        const struct entry *e = keyspace_peek(*db, keyref(*db, bytes_buf_view(&best->key)));
+        if (e != NULL && (!policy_is_volatile(policy) || entry_expiry(e) >= 0)) return e;
+    }
+    return NULL;
+}
+
+static const struct entry *pick_random(struct server *s, int policy, struct db **db)
+{
+    struct keyspace *ks = s->keyspace;
+    for (int i = 0; i < ks->db_count; i++) {
+        s->eviction->next_db = (s->eviction->next_db + 1) % ks->db_count;
+        *db = keyspace_db(ks, s->eviction->next_db);
+        const struct entry *e = table_random(table_for(*db, policy), ks->env->rng);
+        if (e != NULL) return e;
+    }
+    return NULL;
+}
+
+static const struct entry *pick(struct server *s, struct db **db)
+{
+    int policy = s->settings->memory.maxmemory_policy;
+    if (policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM) return pick_random(s, policy, db);
+    fill_pool(s, policy);
+    return take_best(s, policy, db);
+}
+
+static void evict(struct server *s, struct db *db, const struct entry *e)
+{
+    bool lazy = s->settings->memory.lazyfree_lazy_eviction;
+    char *copy = bytes_to_cstr(entry_key(e)); /* the entry goes before the event is told */
+    struct bytes_view key = bytes_view(copy, entry_key(e).len);
+    exec_begin(s);
+    exec_add_delete(s, db->id, key, lazy);
+    keyspace_delete(db, keyref(db, key), lazy);
+    notify_keyspace_event(s, NOTIFY_EVICTED, "evicted", key, db->id);
+    exec_end(s);
+    s->stats.evicted_keys++;
+    mem_free(copy);
+}
+
+static int64_t time_limit_us(const struct server *s)
+{
+    int tenacity = s->settings->memory.maxmemory_eviction_tenacity;
+    if (tenacity >= 100) return INT64_MAX;
+    if (tenacity <= 10) return 50 * tenacity;
+    double us = 500; /* 15 % more for each step beyond ten */
+    for (int i = 10; i < tenacity; i++) us *= 1.15;
+    return (int64_t)us;
+}
+
+static bool over_limit(const struct server *s) { return server_used_memory(s) > s->settings->memory.maxmemory; }
+
+static bool exempt(const struct server *s)
+{
+    return s->settings->memory.maxmemory == 0 || s->is_loading ||
+           (repl_role(s->repl) == REPL_REPLICA && s->settings->memory.replica_ignore_maxmemory);
+}
+
+enum eviction_result eviction_run(struct server *s)
+{
+    if (exempt(s) || !over_limit(s)) return EVICTION_DONE;
+    if (s->settings->memory.maxmemory_policy == EVICT_NONE || pause_current(s) != PAUSE_NONE) return EVICTION_OUT_OF_MEMORY;
+    int64_t start = sys_mono_us(s->sys), limit = time_limit_us(s);
+    for (unsigned i = 1; over_limit(s); i++) {
+        struct db *db;
+        const struct entry *e = pick(s, &db);
+        if (e == NULL) return lazyfree_pending(s->lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;
+        evict(s, db, e);
+        if (i % 16 == 0 && sys_mono_us(s->sys) - start > limit) {
+            s->eviction_pending = true;
+            latency_note(s, "eviction-cycle", (sys_mono_us(s->sys) - start) / 1000);
+            return EVICTION_GOES_ON;
+        }
+    }
+    s->eviction_pending = false;
+    return EVICTION_DONE;
+}

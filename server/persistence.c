@@ -1,0 +1,474 @@
+#include "server/persistence.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "server/latency.h"
+#include "storage/base/memory.h"
+#include "storage/lazyfree.h"
+#include "storage/rdb_load.h"
+#include "storage/snapshot.h"
+
+enum child_kind { CHILD_NONE = 0, CHILD_SAVE /* BGSAVE or a save point */, CHILD_REPLICAS /* a full sync */ };
+
+enum { RETRY_AFTER_FAILURE_S = 5 };
+
+struct load { /* one that is under way */
+    struct rdb_load *rdb;
+    struct keyspace *into; /* the server's own, or a sibling */
+    enum expiry_mode mode_before;
+    int64_t started_s;
+    uint64_t total_bytes;
+};
+
+struct persistence {
+    struct server *server;
+    struct snapshot *snapshot; /* the child, if child != CHILD_NONE */
+    struct loop_io snapshot_io;
+    enum child_kind child;
+    bool scheduled;            /* BGSAVE SCHEDULE: once the present child has ended */
+    uint64_t changes_at_save;  /* keyspace.stats.changes at the last good save */
+    uint64_t changes_at_fork;
+    int64_t last_save_s, last_try_s, started_s;
+    int64_t last_duration_s; /* -1: never saved in the background */
+    bool last_ok;
+    uint64_t saves;
+    uint64_t last_cow_bytes, peak_cow_bytes;
+    int64_t last_fork_us;
+    uint64_t last_load_keys, last_load_expired;
+    struct load load;
+    char error[256];
+};
+
+struct persistence *persistence_new(struct server *s)
+{
+    struct persistence *p = mem_calloc(sizeof(*p));
+    p->server = s;
+    p->last_save_s = s->now_ms / 1000;
+    p->last_duration_s = -1;
+    p->last_ok = true;
+    return p;
+}
+
+static struct snapshot_options snapshot_options(struct server *s, const struct repl_position *at)
+{
+    const struct settings_persistence *st = &s->settings->persistence;
+    struct snapshot_options options = {.rdb = rdb_options_default(), .fsync = true, .nice = 0};
+    options.rdb.version = st->rdb_version;
+    options.rdb.compress = st->rdbcompression;
+    options.rdb.checksum = st->rdbchecksum;
+    int policy = s->settings->memory.maxmemory_policy;
+    if (s->keyspace->lfu)
+        options.rdb.access = RDB_ACCESS_LFU;
+    else if (s->settings->memory.maxmemory > 0 && (policy == EVICT_ALLKEYS_LRU || policy == EVICT_VOLATILE_LRU))
+        options.rdb.access = RDB_ACCESS_LRU;
+    options.key_delay_us = st->rdb_key_save_delay_us;
+    options.info = (struct rdb_info){.ctime_s = s->now_ms / 1000, .used_memory = mem_used(), .has_replication = true};
+    snprintf(options.info.repl_id, sizeof(options.info.repl_id), "%s", at->id);
+    options.info.repl_offset = (int64_t)at->offset;
+    options.info.repl_stream_db = at->db;
+    return options;
+}
+
+/* ---- In the foreground ---- */
+
+static void note_saved(struct persistence *p, uint64_t changes)
+{
+    p->changes_at_save = changes;
+    p->last_save_s = p->server->now_ms / 1000;
+    p->last_ok = true;
+    p->saves++;
+}
+
+int persistence_save(struct server *s)
+{
+    struct persistence *p = s->persistence;
+    struct repl_position at;
+    struct bytes_buf error = {0};
+    repl_position(s->repl, &at);
+    struct snapshot_options options = snapshot_options(s, &at);
+    int rc = snapshot_save_file(s->keyspace, s->sys, s->settings->persistence.dbfilename, &options, &error);
+    server_update_time(s);
+    if (rc == 0) {
+        note_saved(p, s->keyspace->stats.changes);
+        log_notice(s->log, "DB saved on disk");
+    } else {
+        log_warning(s->log, "Error saving DB on disk: %.*s", (int)error.len, error.data == NULL ? "" : error.data);
+    }
+    bytes_buf_release(&error);
+    return rc == 0 ? 0 : -1;
+}
+
+/* ---- The child ---- */
+
+bool persistence_child_active(const struct server *s) { return s->persistence->child != CHILD_NONE; }
+
+static void end_child(struct persistence *p)
+{
+    loop_io_stop(&p->snapshot_io);
+    snapshot_end(p->snapshot);
+    p->snapshot = NULL;
+    p->child = CHILD_NONE;
+}
+
+static void save_ended(struct persistence *p, bool ok, const char *error, bool killed)
+{
+    struct server *s = p->server;
+    p->last_duration_s = s->now_ms / 1000 - p->started_s;
+    if (ok) {
+        log_notice(s->log, "Background saving terminated with success");
+        note_saved(p, p->changes_at_fork);
+    } else if (killed) {
+        log_warning(s->log, "Background saving terminated by signal");
+    } else {
+        log_warning(s->log, "Background saving error: %s", error);
+        p->last_ok = false;
+    }
+}
+
+static void on_child(void *ctx, unsigned ready)
+{
+    struct persistence *p = ctx;
+    struct server *s = p->server;
+    (void)ready;
+    enum snapshot_state state = snapshot_poll(p->snapshot);
+    const struct snapshot_progress *progress = snapshot_progress(p->snapshot);
+    if (progress->cow_bytes > p->peak_cow_bytes) p->peak_cow_bytes = progress->cow_bytes;
+    if (state == SNAPSHOT_RUNNING) return;
+    enum child_kind kind = p->child;
+    bool killed = state == SNAPSHOT_FAILED && snapshot_was_killed(p->snapshot);
+    if (state == SNAPSHOT_FAILED) snprintf(p->error, sizeof(p->error), "%s", snapshot_error(p->snapshot));
+    p->last_cow_bytes = p->peak_cow_bytes;
+    server_update_time(s);
+    end_child(p);
+    if (kind == CHILD_REPLICAS) {
+        repl_snapshot_done(s->repl, state == SNAPSHOT_DONE, p->error);
+    } else {
+        save_ended(p, state == SNAPSHOT_DONE, p->error, killed);
+        repl_child_ended(s->repl);
+    }
+}
+
+static int start_child(struct persistence *p, enum child_kind kind, const struct snapshot_target *target,
+                       const struct repl_position *at)
+{
+    struct server *s = p->server;
+    struct snapshot_options options = snapshot_options(s, at);
+    int64_t start = sys_mono_us(s->sys);
+    int rc = snapshot_begin(s->keyspace, s->sys, target, &options, &p->snapshot);
+    p->last_fork_us = sys_mono_us(s->sys) - start;
+    if (rc != 0) {
+        log_warning(s->log, "Can't save in background: fork: %s", strerror(-rc));
+        return rc;
+    }
+    latency_note(s, "fork", p->last_fork_us / 1000);
+    p->child = kind;
+    p->peak_cow_bytes = 0;
+    p->started_s = s->now_ms / 1000;
+    loop_io_start(s->loop, &p->snapshot_io, snapshot_fd(p->snapshot), on_child, p);
+    loop_io_want(&p->snapshot_io, LOOP_READ);
+    log_notice(s->log, "Background saving started by pid %d", (int)snapshot_pid(p->snapshot));
+    return 0;
+}
+
+static int start_save(struct persistence *p)
+{
+    struct server *s = p->server;
+    struct repl_position at;
+    struct snapshot_target target = {.path = s->settings->persistence.dbfilename};
+    repl_position(s->repl, &at);
+    p->last_try_s = s->now_ms / 1000;
+    p->changes_at_fork = s->keyspace->stats.changes;
+    int rc = start_child(p, CHILD_SAVE, &target, &at);
+    if (rc != 0) p->last_ok = false;
+    return rc;
+}
+
+int persistence_bgsave(struct server *s, bool *scheduled, const char **error)
+{
+    struct persistence *p = s->persistence;
+    bool may_wait = *scheduled;
+    *scheduled = false;
+    if (p->child == CHILD_SAVE) {
+        *error = "ERR Background save already in progress";
+        return -1;
+    }
+    if (p->child == CHILD_REPLICAS) {
+        if (!may_wait) {
+            *error = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
+                     "schedule a BGSAVE whenever possible.";
+            return -1;
+        }
+        p->scheduled = *scheduled = true;
+        return 0;
+    }
+    if (start_save(p) == 0) return 0;
+    *error = "ERR Background saving could not start: see the server's log";
+    return -1;
+}
+
+bool persistence_writes_refused(const struct server *s)
+{
+    const struct settings_persistence *st = &s->settings->persistence;
+    return UNLIKELY(!s->persistence->last_ok) && st->stop_writes_on_bgsave_error && st->save_count > 0;
+}
+
+void persistence_kill_child(struct server *s)
+{
+    struct persistence *p = s->persistence;
+    if (p->child == CHILD_NONE) return;
+    log_warning(s->log, "There is a child saving an .rdb. Killing it!");
+    enum child_kind kind = p->child;
+    end_child(p);
+    if (kind == CHILD_REPLICAS) repl_snapshot_done(s->repl, false, "the child was killed");
+}
+
+static bool save_point_reached(const struct persistence *p, const struct save_point *point)
+{
+    const struct server *s = p->server;
+    int64_t now_s = s->now_ms / 1000;
+    return persistence_changes_since_save(s) >= (uint64_t)point->changes && now_s - p->last_save_s > point->seconds &&
+           (p->last_ok || now_s - p->last_try_s > RETRY_AFTER_FAILURE_S);
+}
+
+void persistence_cron(struct server *s)
+{
+    struct persistence *p = s->persistence;
+    const struct settings_persistence *st = &s->settings->persistence;
+    if (p->child != CHILD_NONE || s->is_loading) return;
+    if (p->scheduled && (p->last_ok || s->now_ms / 1000 - p->last_try_s > RETRY_AFTER_FAILURE_S)) {
+        p->scheduled = start_save(p) != 0;
+        return;
+    }
+    for (int i = 0; i < st->save_count; i++) {
+        if (!save_point_reached(p, &st->save[i])) continue;
+        log_notice(s->log, "%lld changes in %lld seconds. Saving...", (long long)st->save[i].changes,
+                   (long long)st->save[i].seconds);
+        (void)start_save(p); /* a failure is logged and tried again later */
+        return;
+    }
+}
+
+uint64_t persistence_changes_since_save(const struct server *s)
+{
+    return s->keyspace->stats.changes - s->persistence->changes_at_save;
+}
+int64_t persistence_last_save_s(const struct server *s) { return s->persistence->last_save_s; }
+int64_t persistence_last_fork_us(const struct server *s) { return s->persistence->last_fork_us; }
+
+/* ---- Snapshots for replicas ---- */
+
+int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_target kind, const struct repl_position *at,
+                                      int *pipe_fd)
+{
+    struct persistence *p = s->persistence;
+    struct snapshot_target target = {0};
+    int fds[2] = {-1, -1};
+    if (p->child != CHILD_NONE) return -EBUSY;
+    if (kind == REPL_SNAPSHOT_FILE) {
+        target.path = s->settings->persistence.dbfilename;
+    } else {
+        int rc = s->sys->pipe(s->sys->ctx, fds);
+        if (rc != 0) return rc;
+        target.pipe_fd = fds[1];
+    }
+    int rc = start_child(p, CHILD_REPLICAS, &target, at);
+    if (fds[1] != -1) s->sys->close(s->sys->ctx, fds[1]);
+    if (rc != 0 && fds[0] != -1) s->sys->close(s->sys->ctx, fds[0]);
+    if (rc == 0 && kind == REPL_SNAPSHOT_PIPE) *pipe_fd = fds[0];
+    return rc;
+}
+
+void persistence_snapshot_cancel(struct server *s)
+{
+    if (s->persistence->child == CHILD_REPLICAS) snapshot_kill(s->persistence->snapshot);
+}
+
+/* ---- Loading ---- */
+
+static void load_started(struct persistence *p, struct keyspace *into, bool serves_reads, bool keep_expired)
+{
+    struct server *s = p->server;
+    struct rdb_load_options options = {
+        .keep_expired = keep_expired, .skip_functions = true, .ignore_checksum = !s->settings->persistence.rdbchecksum, .log = s->log};
+    p->load = (struct load){.into = into, .mode_before = s->keyspace->expiry_mode, .started_s = s->now_ms / 1000};
+    p->load.rdb = rdb_load_new(into, &options);
+    s->is_loading = true;
+    s->loading_serves_reads = serves_reads;
+    if (!serves_reads) s->keyspace->expiry_mode = EXPIRY_IGNORE;
+}
+
+static void load_ended(struct persistence *p)
+{
+    struct server *s = p->server;
+    const struct rdb_load_info *info = rdb_load_info(p->load.rdb);
+    p->last_load_keys = info->keys_loaded;
+    p->last_load_expired = info->keys_expired;
+    rdb_load_free(p->load.rdb);
+    p->load = (struct load){0};
+    s->is_loading = s->loading_serves_reads = false;
+    server_update_time(s);
+    server_refresh_modes(s);
+}
+
+int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empty_async)
+{
+    struct persistence *p = s->persistence;
+    if (p->child == CHILD_SAVE) persistence_kill_child(s); /* what it saves is about to be replaced */
+    if (kind == REPL_LOAD_SWAP) {
+        load_started(p, keyspace_new_sibling(s->keyspace), true, true);
+    } else {
+        keyspace_flush(s->keyspace, NULL, empty_async);
+        load_started(p, s->keyspace, false, true);
+    }
+    return 0;
+}
+
+int persistence_load_feed(struct server *s, struct bytes_view in, size_t *consumed, const char **error)
+{
+    struct persistence *p = s->persistence;
+    switch (rdb_load_feed(p->load.rdb, in, consumed)) {
+    case RDB_MORE: return 0;
+    case RDB_DONE: return 1;
+    case RDB_ERROR: break;
+    }
+    snprintf(p->error, sizeof(p->error), "%s", rdb_load_error(p->load.rdb));
+    *error = p->error;
+    return -EINVAL;
+}
+
+/* Freed by the background thread, with its whole data set. */
+static void free_keyspace(void *taken) { keyspace_free(taken); }
+
+int persistence_load_end(struct server *s, bool commit, struct repl_position *position)
+{
+    struct persistence *p = s->persistence;
+    struct keyspace *into = p->load.into;
+    if (position != NULL) position->db = rdb_load_info(p->load.rdb)->repl_stream_db;
+    load_ended(p);
+    if (into != s->keyspace) {
+        if (commit) keyspace_swap_data(s->keyspace, into);
+        size_t objects = keyspace_count(into);
+        lazyfree_run(s->lazyfree, free_keyspace, into, objects);
+    } else if (!commit) {
+        keyspace_flush(s->keyspace, NULL, false); /* half a data set is none */
+    }
+    if (commit) p->changes_at_save = s->keyspace->stats.changes;
+    return 0;
+}
+
+/* Between two chunks of the file at start-up: clients are answered (-LOADING), signals are seen. */
+static int load_turn(void *ctx, uint64_t offset, uint64_t size)
+{
+    struct server *s = ctx;
+    (void)offset;
+    s->persistence->load.total_bytes = size;
+    loop_poll_turn(s->loop);
+    return s->stopping ? -ECANCELED : 0;
+}
+
+static int no_turn(void *ctx, uint64_t offset, uint64_t size)
+{
+    struct server *s = ctx;
+    (void)offset;
+    s->persistence->load.total_bytes = size;
+    return 0;
+}
+
+static void restore_identity(struct server *s, const struct rdb_load_info *info)
+{
+    struct repl_position at = {.offset = (uint64_t)info->repl_offset, .db = info->repl_stream_db};
+    if (info->repl_id[0] == '\0' || info->repl_offset < 0) return;
+    snprintf(at.id, sizeof(at.id), "%s", info->repl_id);
+    repl_restore_position(s->repl, &at);
+}
+
+/* Loads dbfilename into the keyspace. 0, -ENOENT, or another negative code with the reason logged. */
+static int load_file(struct server *s, int (*turn)(void *, uint64_t, uint64_t), bool with_identity)
+{
+    struct persistence *p = s->persistence;
+    const char *path = s->settings->persistence.dbfilename;
+    bool replica = s->settings->replication.master_host != NULL;
+    int64_t start = sys_mono_us(s->sys);
+    load_started(p, s->keyspace, false, replica);
+    int rc = rdb_load_file(p->load.rdb, s->sys, path, turn, s);
+    const struct rdb_load_info *info = rdb_load_info(p->load.rdb);
+    if (rc == 0) {
+        log_notice(s->log, "Done loading RDB, keys loaded: %llu, keys expired: %llu.", (unsigned long long)info->keys_loaded,
+                   (unsigned long long)info->keys_expired);
+        log_notice(s->log, "DB loaded from disk: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
+        if (with_identity) restore_identity(s, info);
+    } else if (rc != -ENOENT) {
+        log_warning(s->log, "Fatal error loading the DB, check server logs. %s: %s", path,
+                    rc == -EINVAL ? rdb_load_error(p->load.rdb) : strerror(-rc));
+    }
+    load_ended(p);
+    p->changes_at_save = s->keyspace->stats.changes;
+    return rc;
+}
+
+int persistence_load_at_start(struct server *s)
+{
+    int rc = load_file(s, load_turn, true);
+    return rc == 0 || rc == -ENOENT ? 0 : -1;
+}
+
+int persistence_reload(struct server *s, bool save, bool flush, bool merge)
+{
+    (void)merge; /* RDB loading refuses a key that is there already */
+    if (save && persistence_save(s) != 0) return -1;
+    if (flush) keyspace_flush(s->keyspace, NULL, false);
+    return load_file(s, no_turn, false) == 0 ? 0 : -1;
+}
+
+/* ---- INFO ---- */
+
+static void loading_info(const struct persistence *p, struct bytes_buf *out)
+{
+    const struct load *l = &p->load;
+    uint64_t loaded = rdb_load_offset(l->rdb);
+    double share = l->total_bytes > 0 ? (double)loaded / (double)l->total_bytes : 0;
+    int64_t elapsed = p->server->now_ms / 1000 - l->started_s;
+    int64_t left = share > 0 ? (int64_t)((double)elapsed / share) - elapsed : 0;
+    bytes_buf_printf(out,
+                     "loading_start_time:%lld\r\nloading_total_bytes:%llu\r\nloading_rdb_used_mem:%llu\r\n"
+                     "loading_loaded_bytes:%llu\r\nloading_loaded_perc:%.2f\r\nloading_eta_seconds:%lld\r\n",
+                     (long long)l->started_s, (unsigned long long)l->total_bytes,
+                     (unsigned long long)rdb_load_info(l->rdb)->used_memory, (unsigned long long)loaded, share * 100, (long long)left);
+}
+
+void persistence_info(struct server *s, struct bytes_buf *out)
+{
+    const struct persistence *p = s->persistence;
+    bool saving = p->child != CHILD_NONE;
+    struct snapshot_progress progress = {0};
+    if (saving) progress = *snapshot_progress(p->snapshot);
+    double perc = progress.keys_total > 0 ? 100.0 * (double)progress.keys_done / (double)progress.keys_total : 0;
+    bytes_buf_printf(out, "loading:%d\r\nasync_loading:%d\r\n", s->is_loading && !s->loading_serves_reads, s->loading_serves_reads);
+    bytes_buf_printf(out,
+                     "current_cow_peak:%llu\r\ncurrent_cow_size:%llu\r\ncurrent_cow_size_age:0\r\ncurrent_fork_perc:%.2f\r\n"
+                     "current_save_keys_processed:%llu\r\ncurrent_save_keys_total:%llu\r\n",
+                     (unsigned long long)(saving ? p->peak_cow_bytes : 0), (unsigned long long)progress.cow_bytes, perc,
+                     (unsigned long long)progress.keys_done, (unsigned long long)progress.keys_total);
+    bytes_buf_printf(out,
+                     "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%lld\r\n"
+                     "rdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n"
+                     "rdb_saves:%llu\r\nrdb_last_cow_size:%llu\r\nrdb_last_load_keys_expired:%llu\r\nrdb_last_load_keys_loaded:%llu\r\n",
+                     (unsigned long long)persistence_changes_since_save(s), saving, (long long)p->last_save_s,
+                     p->last_ok ? "ok" : "err", (long long)p->last_duration_s,
+                     saving ? (long long)(s->now_ms / 1000 - p->started_s) : -1LL, (unsigned long long)p->saves,
+                     (unsigned long long)p->last_cow_bytes, (unsigned long long)p->last_load_expired,
+                     (unsigned long long)p->last_load_keys);
+    bytes_buf_printf(out, "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n"
+                          "aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
+                          "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n"
+                          "module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
+    if (s->is_loading && p->load.rdb != NULL) loading_info(p, out);
+}
+
+void persistence_free(struct persistence *p)
+{
+    if (p == NULL) return;
+    if (p->child != CHILD_NONE) end_child(p);
+    mem_free(p);
+}
