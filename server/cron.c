@@ -56,4 +56,7 @@ void cron_restart(struct server *s)
     if (loop_timer_active(&s->cron_timer)) cron_start(s);
 }
 
-void cron_stop(struct server *s) { loop_timer_stop(&s->cron_timer); }
+void cron_stop(struct server *s)
+{
+    loop_timer_stop(&s->cron_timer);
+}

@@ -7,7 +7,8 @@
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
-/* The best candidates seen lately, best last. Sampling a few keys each time and remembering the best of them comes close to true LRU. */
+/* The best candidates seen lately, best last. Sampling a few keys each time and remembering the best of them comes
+ * close to true LRU. */
 enum { POOL_SIZE = 16, SAMPLES_MAX = 64 };
 
 struct candidate {
@@ -22,7 +23,10 @@ struct eviction {
     int next_db; /* for the random policies */
 };
 
-struct eviction *eviction_new(void) { return mem_calloc(sizeof(struct eviction)); }
+struct eviction *eviction_new(void)
+{
+    return mem_calloc(sizeof(struct eviction));
+}
 
 void eviction_free(struct eviction *ev)
 {
@@ -151,7 +155,10 @@ static int64_t time_limit_us(const struct server *s)
     return (int64_t)us;
 }
 
-static bool over_limit(const struct server *s) { return server_used_memory(s) > s->settings->memory.maxmemory; }
+static bool over_limit(const struct server *s)
+{
+    return server_used_memory(s) > s->settings->memory.maxmemory;
+}
 
 static bool exempt(const struct server *s)
 {
@@ -162,7 +169,8 @@ static bool exempt(const struct server *s)
 enum eviction_result eviction_run(struct server *s)
 {
     if (exempt(s) || !over_limit(s)) return EVICTION_DONE;
-    if (s->settings->memory.maxmemory_policy == EVICT_NONE || pause_current(s) != PAUSE_NONE) return EVICTION_OUT_OF_MEMORY;
+    if (s->settings->memory.maxmemory_policy == EVICT_NONE || pause_current(s) != PAUSE_NONE)
+        return EVICTION_OUT_OF_MEMORY;
     int64_t start = sys_mono_us(s->sys), limit = time_limit_us(s);
     for (unsigned i = 1; over_limit(s); i++) {
         struct db *db;

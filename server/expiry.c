@@ -4,9 +4,9 @@
 #include "server/latency.h"
 
 enum {
-    FAST_BUDGET_US = 500,  /* per turn while the last cycle left many behind */
-    SLOW_BUDGET_US = 800,  /* per cron; with the fast one this stays under a millisecond for any turn of either kind */
-    SCAN_POSITIONS = 16,   /* of the table, between two looks at the clock: about a hundred keys */
+    FAST_BUDGET_US = 500, /* per turn while the last cycle left many behind */
+    SLOW_BUDGET_US = 800, /* per cron; with the fast one this stays under a millisecond for any turn of either kind */
+    SCAN_POSITIONS = 16,  /* of the table, between two looks at the clock: about a hundred keys */
     FOUND_MAX = 256,
 };
 
@@ -58,7 +58,8 @@ static bool may_expire(const struct server *s)
     return s->active_expire && !s->is_loading && s->keyspace->expiry_mode == EXPIRY_DELETE;
 }
 
-/* Goes on where the last call stopped. True if it stopped for want of time in a database that is full of expired keys. */
+/* Goes on where the last call stopped. True if it stopped for want of time in a database that is full of expired keys.
+ */
 static bool cycle(struct server *s, int64_t budget_us)
 {
     struct keyspace *ks = s->keyspace;
@@ -81,7 +82,8 @@ static bool cycle(struct server *s, int64_t budget_us)
     }
     uint64_t took = (uint64_t)(sys_mono_us(s->sys) - start);
     s->stats.active_expire_us += took;
-    if (seen > 0) s->stats.expired_stale_perc_x100 = (s->stats.expired_stale_perc_x100 * 19 + found * 10000 / seen) / 20;
+    if (seen > 0)
+        s->stats.expired_stale_perc_x100 = (s->stats.expired_stale_perc_x100 * 19 + found * 10000 / seen) / 20;
     latency_note(s, "expire-cycle", (int64_t)took / 1000);
     return behind;
 }

@@ -59,11 +59,14 @@ size_t multi_memory(const struct client *c)
     return c->multi == NULL ? 0 : c->multi->bytes + c->multi->cap * sizeof(*c->multi->queue);
 }
 
-size_t multi_watch_count(const struct client *c) { return c->multi == NULL ? 0 : c->multi->watched_count; }
+size_t multi_watch_count(const struct client *c)
+{
+    return c->multi == NULL ? 0 : c->multi->watched_count;
+}
 
 /* ---- Watched keys ----
- * Each watched (database, key) is a record in one table, with the list of the clients that watch it; each client has the
- * list of its own watches. */
+ * Each watched (database, key) is a record in one table, with the list of the clients that watch it; each client has
+ * the list of its own watches. */
 
 struct watch_record {
     int db;
@@ -110,7 +113,10 @@ void watches_free(struct watches *w)
     mem_free(w);
 }
 
-size_t watches_client_count(const struct server *s) { return s->watches->clients; }
+size_t watches_client_count(const struct server *s)
+{
+    return s->watches->clients;
+}
 
 static struct watch_record *find_record(const struct watches *w, int db, struct bytes_view key)
 {

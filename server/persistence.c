@@ -26,8 +26,8 @@ struct persistence {
     struct snapshot *snapshot; /* the child, if child != CHILD_NONE */
     struct loop_io snapshot_io;
     enum child_kind child;
-    bool scheduled;            /* BGSAVE SCHEDULE: once the present child has ended */
-    uint64_t changes_at_save;  /* keyspace.stats.changes at the last good save */
+    bool scheduled;           /* BGSAVE SCHEDULE: once the present child has ended */
+    uint64_t changes_at_save; /* keyspace.stats.changes at the last good save */
     uint64_t changes_at_fork;
     int64_t last_save_s, last_try_s, started_s;
     int64_t last_duration_s; /* -1: never saved in the background */
@@ -101,7 +101,10 @@ int persistence_save(struct server *s)
 
 /* ---- The child ---- */
 
-bool persistence_child_active(const struct server *s) { return s->persistence->child != CHILD_NONE; }
+bool persistence_child_active(const struct server *s)
+{
+    return s->persistence->child != CHILD_NONE;
+}
 
 static void end_child(struct persistence *p)
 {
@@ -195,8 +198,9 @@ int persistence_bgsave(struct server *s, bool *scheduled, const char **error)
     }
     if (p->child == CHILD_REPLICAS) {
         if (!may_wait) {
-            *error = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
-                     "schedule a BGSAVE whenever possible.";
+            *error =
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
+                "schedule a BGSAVE whenever possible.";
             return -1;
         }
         p->scheduled = *scheduled = true;
@@ -253,8 +257,14 @@ uint64_t persistence_changes_since_save(const struct server *s)
 {
     return s->keyspace->stats.changes - s->persistence->changes_at_save;
 }
-int64_t persistence_last_save_s(const struct server *s) { return s->persistence->last_save_s; }
-int64_t persistence_last_fork_us(const struct server *s) { return s->persistence->last_fork_us; }
+int64_t persistence_last_save_s(const struct server *s)
+{
+    return s->persistence->last_save_s;
+}
+int64_t persistence_last_fork_us(const struct server *s)
+{
+    return s->persistence->last_fork_us;
+}
 
 /* ---- Snapshots for replicas ---- */
 
@@ -289,8 +299,10 @@ void persistence_snapshot_cancel(struct server *s)
 static void load_started(struct persistence *p, struct keyspace *into, bool serves_reads, bool keep_expired)
 {
     struct server *s = p->server;
-    struct rdb_load_options options = {
-        .keep_expired = keep_expired, .skip_functions = true, .ignore_checksum = !s->settings->persistence.rdbchecksum, .log = s->log};
+    struct rdb_load_options options = {.keep_expired = keep_expired,
+                                       .skip_functions = true,
+                                       .ignore_checksum = !s->settings->persistence.rdbchecksum,
+                                       .log = s->log};
     p->load = (struct load){.into = into, .mode_before = s->keyspace->expiry_mode, .started_s = s->now_ms / 1000};
     p->load.rdb = rdb_load_new(into, &options);
     s->is_loading = true;
@@ -338,7 +350,10 @@ int persistence_load_feed(struct server *s, struct bytes_view in, size_t *consum
 }
 
 /* Freed by the background thread, with its whole data set. */
-static void free_keyspace(void *taken) { keyspace_free(taken); }
+static void free_keyspace(void *taken)
+{
+    keyspace_free(taken);
+}
 
 int persistence_load_end(struct server *s, bool commit, struct repl_position *position)
 {
@@ -358,21 +373,12 @@ int persistence_load_end(struct server *s, bool commit, struct repl_position *po
 }
 
 /* Between two chunks of the file at start-up: clients are answered (-LOADING), signals are seen. */
-static int load_turn(void *ctx, uint64_t offset, uint64_t size)
+static int load_turn(void *ctx, uint64_t offset)
 {
     struct server *s = ctx;
     (void)offset;
-    s->persistence->load.total_bytes = size;
     loop_poll_turn(s->loop);
     return s->stopping ? -ECANCELED : 0;
-}
-
-static int no_turn(void *ctx, uint64_t offset, uint64_t size)
-{
-    struct server *s = ctx;
-    (void)offset;
-    s->persistence->load.total_bytes = size;
-    return 0;
 }
 
 static void restore_identity(struct server *s, const struct rdb_load_info *info)
@@ -384,18 +390,20 @@ static void restore_identity(struct server *s, const struct rdb_load_info *info)
 }
 
 /* Loads dbfilename into the keyspace. 0, -ENOENT, or another negative code with the reason logged. */
-static int load_file(struct server *s, int (*turn)(void *, uint64_t, uint64_t), bool with_identity)
+static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), bool with_identity)
 {
     struct persistence *p = s->persistence;
     const char *path = s->settings->persistence.dbfilename;
     bool replica = s->settings->replication.master_host != NULL;
     int64_t start = sys_mono_us(s->sys);
     load_started(p, s->keyspace, false, replica);
+    int64_t size = s->sys->file_size(s->sys->ctx, path);
+    p->load.total_bytes = size > 0 ? (uint64_t)size : 0;
     int rc = rdb_load_file(p->load.rdb, s->sys, path, turn, s);
     const struct rdb_load_info *info = rdb_load_info(p->load.rdb);
     if (rc == 0) {
-        log_notice(s->log, "Done loading RDB, keys loaded: %llu, keys expired: %llu.", (unsigned long long)info->keys_loaded,
-                   (unsigned long long)info->keys_expired);
+        log_notice(s->log, "Done loading RDB, keys loaded: %llu, keys expired: %llu.",
+                   (unsigned long long)info->keys_loaded, (unsigned long long)info->keys_expired);
         log_notice(s->log, "DB loaded from disk: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
         if (with_identity) restore_identity(s, info);
     } else if (rc != -ENOENT) {
@@ -418,7 +426,7 @@ int persistence_reload(struct server *s, bool save, bool flush, bool merge)
     (void)merge; /* RDB loading refuses a key that is there already */
     if (save && persistence_save(s) != 0) return -1;
     if (flush) keyspace_flush(s->keyspace, NULL, false);
-    return load_file(s, no_turn, false) == 0 ? 0 : -1;
+    return load_file(s, NULL, false) == 0 ? 0 : -1;
 }
 
 /* ---- INFO ---- */
@@ -434,7 +442,8 @@ static void loading_info(const struct persistence *p, struct bytes_buf *out)
                      "loading_start_time:%lld\r\nloading_total_bytes:%llu\r\nloading_rdb_used_mem:%llu\r\n"
                      "loading_loaded_bytes:%llu\r\nloading_loaded_perc:%.2f\r\nloading_eta_seconds:%lld\r\n",
                      (long long)l->started_s, (unsigned long long)l->total_bytes,
-                     (unsigned long long)rdb_load_info(l->rdb)->used_memory, (unsigned long long)loaded, share * 100, (long long)left);
+                     (unsigned long long)rdb_load_info(l->rdb)->used_memory, (unsigned long long)loaded, share * 100,
+                     (long long)left);
 }
 
 void persistence_info(struct server *s, struct bytes_buf *out)
@@ -444,25 +453,30 @@ void persistence_info(struct server *s, struct bytes_buf *out)
     struct snapshot_progress progress = {0};
     if (saving) progress = *snapshot_progress(p->snapshot);
     double perc = progress.keys_total > 0 ? 100.0 * (double)progress.keys_done / (double)progress.keys_total : 0;
-    bytes_buf_printf(out, "loading:%d\r\nasync_loading:%d\r\n", s->is_loading && !s->loading_serves_reads, s->loading_serves_reads);
-    bytes_buf_printf(out,
-                     "current_cow_peak:%llu\r\ncurrent_cow_size:%llu\r\ncurrent_cow_size_age:0\r\ncurrent_fork_perc:%.2f\r\n"
-                     "current_save_keys_processed:%llu\r\ncurrent_save_keys_total:%llu\r\n",
-                     (unsigned long long)(saving ? p->peak_cow_bytes : 0), (unsigned long long)progress.cow_bytes, perc,
-                     (unsigned long long)progress.keys_done, (unsigned long long)progress.keys_total);
-    bytes_buf_printf(out,
-                     "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%lld\r\n"
-                     "rdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n"
-                     "rdb_saves:%llu\r\nrdb_last_cow_size:%llu\r\nrdb_last_load_keys_expired:%llu\r\nrdb_last_load_keys_loaded:%llu\r\n",
-                     (unsigned long long)persistence_changes_since_save(s), saving, (long long)p->last_save_s,
-                     p->last_ok ? "ok" : "err", (long long)p->last_duration_s,
-                     saving ? (long long)(s->now_ms / 1000 - p->started_s) : -1LL, (unsigned long long)p->saves,
-                     (unsigned long long)p->last_cow_bytes, (unsigned long long)p->last_load_expired,
-                     (unsigned long long)p->last_load_keys);
-    bytes_buf_printf(out, "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n"
-                          "aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
-                          "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n"
-                          "module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
+    bytes_buf_printf(out, "loading:%d\r\nasync_loading:%d\r\n", s->is_loading && !s->loading_serves_reads,
+                     s->loading_serves_reads);
+    bytes_buf_printf(
+        out,
+        "current_cow_peak:%llu\r\ncurrent_cow_size:%llu\r\ncurrent_cow_size_age:0\r\ncurrent_fork_perc:%.2f\r\n"
+        "current_save_keys_processed:%llu\r\ncurrent_save_keys_total:%llu\r\n",
+        (unsigned long long)(saving ? p->peak_cow_bytes : 0), (unsigned long long)progress.cow_bytes, perc,
+        (unsigned long long)progress.keys_done, (unsigned long long)progress.keys_total);
+    bytes_buf_printf(
+        out,
+        "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%lld\r\n"
+        "rdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n"
+        "rdb_saves:%llu\r\nrdb_last_cow_size:%llu\r\nrdb_last_load_keys_expired:%llu\r\nrdb_last_load_keys_loaded:%"
+        "llu\r\n",
+        (unsigned long long)persistence_changes_since_save(s), saving, (long long)p->last_save_s,
+        p->last_ok ? "ok" : "err", (long long)p->last_duration_s,
+        saving ? (long long)(s->now_ms / 1000 - p->started_s) : -1LL, (unsigned long long)p->saves,
+        (unsigned long long)p->last_cow_bytes, (unsigned long long)p->last_load_expired,
+        (unsigned long long)p->last_load_keys);
+    bytes_buf_printf(
+        out, "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n"
+             "aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
+             "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n"
+             "module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
     if (s->is_loading && p->load.rdb != NULL) loading_info(p, out);
 }
 

@@ -80,12 +80,21 @@ void server_refresh_modes(struct server *s)
 static int host_apply_stream(void *ctx, struct bytes_view in, size_t *consumed)
 {
     struct server *s = ctx;
+    if (pause_current(s) == PAUSE_ALL) { /* what is not run must not count as applied (P18) */
+        *consumed = 0;
+        return -EAGAIN;
+    }
     return master_stream_apply(s->master_stream, in, consumed);
 }
 static void host_reset_stream(void *ctx, int db)
 {
     struct server *s = ctx;
     master_stream_reset(s->master_stream, db);
+}
+static int host_stream_db(void *ctx)
+{
+    struct server *s = ctx;
+    return master_stream_db(s->master_stream);
 }
 static int host_stream_db(void *ctx)
 {
@@ -174,6 +183,7 @@ static struct repl *make_repl(struct server *s)
         .ctx = s,
         .apply_stream = host_apply_stream,
         .reset_stream = host_reset_stream,
+        .stream_db = host_stream_db,
         .stream_db = host_stream_db,
         .load_begin = host_load_begin,
         .load_feed = host_load_feed,

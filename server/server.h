@@ -47,12 +47,12 @@ struct server {
     unsigned monitor_count;    /* clients in MONITOR */
     bool loading_serves_reads; /* while is_loading: into a second data set, the old one is still served */
     bool is_loading;           /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
-    bool active_expire;    /* DEBUG SET-ACTIVE-EXPIRE */
-    bool expire_behind;    /* the last cycle left many expired keys */
-    bool eviction_pending; /* over maxmemory: goes on each turn */
+    bool active_expire;        /* DEBUG SET-ACTIVE-EXPIRE */
+    bool expire_behind;        /* the last cycle left many expired keys */
+    bool eviction_pending;     /* over maxmemory: goes on each turn */
     int expire_next_db;
-    bool process_owner;        /* this server owns the process: signals, title, pid file */
-    bool stopping; /* the loop ends with this turn */
+    bool process_owner; /* this server owns the process: signals, title, pid file */
+    bool stopping;      /* the loop ends with this turn */
     int exit_code;
 };
 

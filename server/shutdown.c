@@ -14,9 +14,18 @@ struct shutdown {
     int64_t deadline_ms;
 };
 
-struct shutdown *shutdown_new(void) { return mem_calloc(sizeof(struct shutdown)); }
-void shutdown_free(struct shutdown *sd) { mem_free(sd); }
-bool shutdown_is_active(const struct server *s) { return s->shutdown->active; }
+struct shutdown *shutdown_new(void)
+{
+    return mem_calloc(sizeof(struct shutdown));
+}
+void shutdown_free(struct shutdown *sd)
+{
+    mem_free(sd);
+}
+bool shutdown_is_active(const struct server *s)
+{
+    return s->shutdown->active;
+}
 
 static void answer_waiting(struct client *c, void *text)
 {

@@ -35,8 +35,7 @@ void multi_abort(struct cmd_ctx *ctx, const char *text)
 static void run_queue(struct cmd_ctx *ctx, struct multi *m)
 {
     reply_array(ctx->reply, m->count);
-    for (size_t i = 0; i < m->count; i++)
-        dispatch_queued(ctx, m->queue[i].slot, m->queue[i].argc, m->queue[i].argv);
+    for (size_t i = 0; i < m->count; i++) dispatch_queued(ctx, m->queue[i].slot, m->queue[i].argc, m->queue[i].argv);
 }
 
 void cmd_exec(struct cmd_ctx *ctx)

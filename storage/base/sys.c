@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,8 +21,14 @@ static int64_t clock_us(clockid_t id)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-static int64_t real_wall_us(void *ctx) { return clock_us(CLOCK_REALTIME); }
-static int64_t real_mono_us(void *ctx) { return clock_us(CLOCK_MONOTONIC); }
+static int64_t real_wall_us(void *ctx)
+{
+    return clock_us(CLOCK_REALTIME);
+}
+static int64_t real_mono_us(void *ctx)
+{
+    return clock_us(CLOCK_MONOTONIC);
+}
 
 static void real_random(void *ctx, void *buf, size_t len)
 {
@@ -45,12 +52,36 @@ static int real_open(void *ctx, const char *path, int flags, int mode)
 {
     return OR_ERRNO(open(path, flags | O_CLOEXEC, mode));
 }
-static int real_close(void *ctx, int fd) { return OR_ERRNO(close(fd)); }
-static ssize_t real_read(void *ctx, int fd, void *buf, size_t len) { return OR_ERRNO(read(fd, buf, len)); }
-static ssize_t real_write(void *ctx, int fd, const void *buf, size_t len) { return OR_ERRNO(write(fd, buf, len)); }
-static int real_fsync(void *ctx, int fd) { return OR_ERRNO(fsync(fd)); }
-static int real_rename(void *ctx, const char *from, const char *to) { return OR_ERRNO(rename(from, to)); }
-static int real_unlink(void *ctx, const char *path) { return OR_ERRNO(unlink(path)); }
+static int real_close(void *ctx, int fd)
+{
+    return OR_ERRNO(close(fd));
+}
+static ssize_t real_read(void *ctx, int fd, void *buf, size_t len)
+{
+    return OR_ERRNO(read(fd, buf, len));
+}
+static ssize_t real_write(void *ctx, int fd, const void *buf, size_t len)
+{
+    return OR_ERRNO(write(fd, buf, len));
+}
+static int real_fsync(void *ctx, int fd)
+{
+    return OR_ERRNO(fsync(fd));
+}
+static int real_rename(void *ctx, const char *from, const char *to)
+{
+    return OR_ERRNO(rename(from, to));
+}
+static int real_unlink(void *ctx, const char *path)
+{
+    return OR_ERRNO(unlink(path));
+}
+
+static int64_t real_file_size(void *ctx, const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == -1 ? -errno : (int64_t)st.st_size;
+}
 
 static int real_fsync_dir(void *ctx, const char *path_of_file)
 {
@@ -63,9 +94,18 @@ static int real_fsync_dir(void *ctx, const char *path_of_file)
     return rc == -EINVAL ? 0 : rc; /* some file systems cannot sync a directory */
 }
 
-static int real_pipe(void *ctx, int fds[2]) { return OR_ERRNO(pipe2(fds, O_CLOEXEC)); }
-static pid_t real_fork(void *ctx) { return OR_ERRNO(fork()); }
-static int real_kill(void *ctx, pid_t pid, int signal) { return OR_ERRNO(kill(pid, signal)); }
+static int real_pipe(void *ctx, int fds[2])
+{
+    return OR_ERRNO(pipe2(fds, O_CLOEXEC));
+}
+static pid_t real_fork(void *ctx)
+{
+    return OR_ERRNO(fork());
+}
+static int real_kill(void *ctx, pid_t pid, int signal)
+{
+    return OR_ERRNO(kill(pid, signal));
+}
 static pid_t real_waitpid(void *ctx, pid_t pid, int *status, int options)
 {
     return OR_ERRNO(waitpid(pid, status, options));
@@ -84,6 +124,7 @@ const struct sys *sys_real(void)
         .fsync = real_fsync,
         .rename = real_rename,
         .unlink = real_unlink,
+        .file_size = real_file_size,
         .fsync_dir = real_fsync_dir,
         .pipe = real_pipe,
         .fork = real_fork,
@@ -117,7 +158,10 @@ void rng_seed(struct rng *r, uint64_t seed)
     }
 }
 
-static uint64_t rotate_left(uint64_t x, int bits) { return (x << bits) | (x >> (64 - bits)); }
+static uint64_t rotate_left(uint64_t x, int bits)
+{
+    return (x << bits) | (x >> (64 - bits));
+}
 
 uint64_t rng_next(struct rng *r)
 {

@@ -1,7 +1,7 @@
 /* sys.h -- the one seam to the outside: clock, random bytes, files, processes.
- * Everything above reaches the operating system's clock, files and processes through one `struct sys`; sockets and timers
- * go through server/net/loop.h in the same way. sys_real() is Linux; a simulated one can stand in its place.
- * All calls return >= 0, or -errno. */
+ * Everything above reaches the operating system's clock, files and processes through one `struct sys`; sockets and
+ * timers go through server/net/loop.h in the same way. sys_real() is Linux; a simulated one can stand in its place. All
+ * calls return >= 0, or -errno. */
 #ifndef LOCKSTEP_STORAGE_BASE_SYS_H
 #define LOCKSTEP_STORAGE_BASE_SYS_H
 
@@ -22,8 +22,9 @@ struct sys {
     int (*fsync)(void *ctx, int fd);
     int (*rename)(void *ctx, const char *from, const char *to);
     int (*unlink)(void *ctx, const char *path);
+    int64_t (*file_size)(void *ctx, const char *path);
     int (*fsync_dir)(void *ctx, const char *path_of_file); /* the directory that holds this file */
-    int (*pipe)(void *ctx, int fds[2]);                   /* both ends close-on-exec; [0] reads */
+    int (*pipe)(void *ctx, int fds[2]);                    /* both ends close-on-exec; [0] reads */
     pid_t (*fork)(void *ctx);
     int (*kill)(void *ctx, pid_t pid, int signal);
     pid_t (*waitpid)(void *ctx, pid_t pid, int *status, int options);
@@ -31,14 +32,27 @@ struct sys {
 
 const struct sys *sys_real(void);
 
-static inline int64_t sys_wall_us(const struct sys *s) { return s->wall_us(s->ctx); }
-static inline int64_t sys_wall_ms(const struct sys *s) { return s->wall_us(s->ctx) / 1000; }
-static inline int64_t sys_mono_us(const struct sys *s) { return s->mono_us(s->ctx); }
-static inline void sys_random(const struct sys *s, void *buf, size_t len) { s->random(s->ctx, buf, len); }
+static inline int64_t sys_wall_us(const struct sys *s)
+{
+    return s->wall_us(s->ctx);
+}
+static inline int64_t sys_wall_ms(const struct sys *s)
+{
+    return s->wall_us(s->ctx) / 1000;
+}
+static inline int64_t sys_mono_us(const struct sys *s)
+{
+    return s->mono_us(s->ctx);
+}
+static inline void sys_random(const struct sys *s, void *buf, size_t len)
+{
+    s->random(s->ctx, buf, len);
+}
 /* Writes all of it, retrying short writes and EINTR. 0 or -errno. */
 NODISCARD int sys_write_all(const struct sys *s, int fd, const void *buf, size_t len);
 
-/* A small fast generator (xoshiro256**, public domain, prng.di.unimi.it) for sampling and random commands; not for secrets. */
+/* A small fast generator (xoshiro256**, public domain, prng.di.unimi.it) for sampling and random commands; not for
+ * secrets. */
 struct rng {
     uint64_t s[4];
 };
