@@ -108,7 +108,9 @@ static void pause_refresh(struct server *s)
     bool relaxed = strictest < b->mode;
     b->mode = strictest;
     server_refresh_modes(s);
-    if (relaxed) blocking_each(s, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
+    if (!relaxed) return;
+    blocking_each(s, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
+    repl_apply_again(s->repl);
 }
 
 void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms)

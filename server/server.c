@@ -96,11 +96,6 @@ static int host_stream_db(void *ctx)
     struct server *s = ctx;
     return master_stream_db(s->master_stream);
 }
-static int host_stream_db(void *ctx)
-{
-    struct server *s = ctx;
-    return master_stream_db(s->master_stream);
-}
 static int host_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async)
 {
     return persistence_load_begin(ctx, kind, empty_async);
@@ -183,7 +178,6 @@ static struct repl *make_repl(struct server *s)
         .ctx = s,
         .apply_stream = host_apply_stream,
         .reset_stream = host_reset_stream,
-        .stream_db = host_stream_db,
         .stream_db = host_stream_db,
         .load_begin = host_load_begin,
         .load_feed = host_load_feed,
