@@ -4,20 +4,36 @@
 
 #include "server/command.h"
 
+enum pubsub_kind { PUBSUB_CHANNEL = 0, PUBSUB_PATTERN, PUBSUB_SHARD, PUBSUB_KINDS };
+
 struct pubsub *pubsub_new(const struct server *s);
 void pubsub_free(struct pubsub *ps);
+
 /* Delivers to subscribers of the channel and of matching patterns. How many got it. */
 size_t pubsub_publish(struct server *s, struct bytes_view channel, struct bytes_view message);
 size_t pubsub_publish_shard(struct server *s, struct bytes_view channel, struct bytes_view message);
-/* Subscriptions of a client: as CLIENT LIST counts them; whether it is in RESP2's subscribed state. */
+
+bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name);   /* false: it was subscribed */
+bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name); /* false: it was not */
+void pubsub_unsubscribe_all(struct client *c);                                            /* silently: RESET */
+void pubsub_client_free(struct client *c);                                                /* silently, and for good */
+size_t pubsub_client_count(const struct client *c, enum pubsub_kind kind);
 void pubsub_client_counts(const struct client *c, size_t *channels, size_t *patterns, size_t *shard);
 bool pubsub_client_any(const struct client *c);
-void pubsub_client_free(struct client *c);     /* silently, when the client is freed */
-void pubsub_unsubscribe_all(struct client *c); /* RESET; silently */
-size_t pubsub_channel_count(const struct server *s);
-size_t pubsub_pattern_count(const struct server *s);
-size_t pubsub_shard_channel_count(const struct server *s);
+/* Walks a client's subscriptions of a kind: first true starts, false goes on. The one just returned may not be dropped
+ * meanwhile. */
+bool pubsub_client_each(const struct client *c, enum pubsub_kind kind, struct bytes_view *name, struct table_iter *it,
+                        bool first);
 size_t pubsub_client_memory(const struct client *c);
+
+size_t pubsub_topic_count(const struct server *s, enum pubsub_kind kind);
+size_t pubsub_subscriber_count(const struct server *s, enum pubsub_kind kind, struct bytes_view name);
+void pubsub_topics(const struct server *s, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
+                   void *ctx);
+
+/* Around a push message to a client, whatever it is doing: lets it through CLIENT REPLY OFF and has it sent. */
+void client_push_begin(struct client *c);
+void client_push_end(struct client *c);
 
 /* Keyspace events: __keyspace@N__ and __keyevent@N__, if notify-keyspace-events asks for this class. */
 void notify_keyspace_event(struct server *s, unsigned event_class, const char *event, struct bytes_view key, int db);
