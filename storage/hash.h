@@ -24,7 +24,9 @@ bool hash_set(struct hash *h, struct bytes_view field, struct bytes_view value);
 bool hash_remove(struct hash *h, struct bytes_view field);                       /* false: it was not there */
 /* HSET with many pairs: converts at once when the arguments will need it anyway. */
 void hash_reserve(struct hash *h, size_t pairs, size_t longest);
+/* For batched dispatch: for all fields the first, then for all the second, then the look-ups. */
 void hash_prefetch(const struct hash *h, struct bytes_view field);
+void hash_prefetch_field(const struct hash *h, struct bytes_view field);
 /* A pair chosen uniformly; the hash must not be empty. value may be NULL. */
 void hash_random(const struct hash *h, struct number_text buf[2], struct bytes_view *field, struct bytes_view *value);
 

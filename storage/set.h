@@ -13,6 +13,8 @@ struct set; /* opaque */
 
 /* An empty set in the encoding that suits a first member and an expected size (SADD: the number of arguments). */
 struct set *set_new(const struct value_env *env, struct bytes_view first, size_t size_hint);
+/* Before adding so many members: converts at once when that many alone are too many for the encoding. */
+void set_reserve(struct set *s, size_t more);
 void set_free(struct set *s);
 struct set *set_dup(const struct set *s);
 size_t set_count(const struct set *s);
@@ -23,8 +25,9 @@ size_t set_free_effort(const struct set *s);
 bool set_add(struct set *s, struct bytes_view member);    /* false: it was there */
 bool set_remove(struct set *s, struct bytes_view member); /* false: it was not */
 bool set_contains(const struct set *s, struct bytes_view member);
-/* For batched dispatch: prefetch what a look-up of this member will touch. */
+/* For batched dispatch: for all members the first, then for all the second, then the look-ups. */
 void set_prefetch(const struct set *s, struct bytes_view member);
+void set_prefetch_member(const struct set *s, struct bytes_view member);
 /* A member chosen uniformly; the set must not be empty. */
 struct bytes_view set_random(const struct set *s, struct number_text *buf);
 

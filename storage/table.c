@@ -23,8 +23,7 @@
 
 const struct table_bucket table_no_bucket = {.meta = 0};
 
-/* ---- One bucket ---------------------------------------------------------------------------------------------------
- */
+/* ---- One bucket ---------------------------------------------------------------------------------------------- */
 
 static void slot_set(struct table_bucket *b, unsigned slot, const void *ptr)
 {
@@ -57,8 +56,7 @@ static void bucket_set_next(struct table_bucket *b, const struct table_bucket *n
     slot_set(b, TABLE_BUCKET_SLOTS - 1, next);
 }
 
-/* ---- The chain of one bucket ----------------------------------------------------------------------------------------
- */
+/* ---- The chain of one bucket --------------------------------------------------------------------------------- */
 
 static struct table_bucket *chained_new(struct table *t, bool small)
 {
@@ -182,8 +180,7 @@ static void *chain_nth(const struct table_bucket *b, size_t n)
     return NULL;
 }
 
-/* ---- The array of buckets
- * --------------------------------------------------------------------------------------------- */
+/* ---- The array of buckets ------------------------------------------------------------------------------------ */
 
 static size_t segments_of(size_t buckets)
 {
@@ -269,8 +266,7 @@ static void buckets_clear(struct table *t)
     set_buckets(t, 1);
 }
 
-/* ---- Splits and merges
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Splits and merges --------------------------------------------------------------------------------------- */
 
 /* The bucket that will be split next. */
 static size_t split_index(const struct table *t)
@@ -353,8 +349,7 @@ void table_reserve(struct table *t, size_t count)
     while (t->buckets < count / TARGET_NUM * TARGET_DEN) split_one(t);
 }
 
-/* ---- Life and change
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Life and change ----------------------------------------------------------------------------------------- */
 
 void table_init(struct table *t, table_hash_fn *hash, const void *ctx)
 {
@@ -401,6 +396,16 @@ size_t table_memory(const struct table *t)
     size_t segments = segments_of(t->buckets);
     size_t array = segments > 1 ? segments * SEGMENT_BYTES : t->first_capacity * LINE;
     return array + t->segment_capacity * sizeof(*t->segments) + t->chained_bytes;
+}
+
+size_t table_entry_memory(const struct table *t, size_t samples)
+{
+    struct table_iter it;
+    size_t bytes = 0, seen = 0;
+    table_iter_init(&it, t);
+    for (const void *entry; (samples == 0 || seen < samples) && (entry = table_iter_next(&it)) != NULL; seen++)
+        bytes += mem_usable_size(entry);
+    return seen == t->count ? bytes : (size_t)((double)bytes / (double)seen * (double)t->count);
 }
 
 void table_insert(struct table *t, uint64_t hash, void *entry)
@@ -455,8 +460,7 @@ bool table_remove(struct table *t, uint64_t hash, const void *entry)
     return true;
 }
 
-/* ---- Visiting
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Visiting ------------------------------------------------------------------------------------------------ */
 
 static uint64_t reverse_bits(uint64_t v)
 {
@@ -568,8 +572,7 @@ size_t table_sample(const struct table *t, struct rng *rng, void *out[], size_t 
     return taken;
 }
 
-/* ---- For people and tests
- * --------------------------------------------------------------------------------------------- */
+/* ---- For people and tests ------------------------------------------------------------------------------------ */
 
 static void stats_add_chain(struct table_stats *stats, const struct table_bucket *head)
 {

@@ -23,8 +23,8 @@
  * Invariants (table_check()): every entry is in the chain of the bucket its hash selects, with its tag; head and middle
  * buckets of a chain are full; no bucket of a chain is empty.
  * Ownership:  entries are the caller's. A struct table may be moved in memory (it holds no pointer to itself).
- * Validity:   a position (table_pos) dies with the next insert or removal. Buckets move only in inserts and removals,
- * so look-ups and table_replace_at() keep positions. Not here:   keys, hashing, expiry, who may change an entry. */
+ * Validity:   a position (table_pos) dies with the next insert or removal; look-ups and table_replace_at() keep it.
+ * Not here:   keys, hashing, expiry, who may change an entry. */
 #ifndef LOCKSTEP_STORAGE_TABLE_H
 #define LOCKSTEP_STORAGE_TABLE_H
 
@@ -99,12 +99,16 @@ static inline size_t table_buckets(const struct table *t)
 }
 /* Bytes of buckets and directory, without struct table itself and without the entries. */
 size_t table_memory(const struct table *t);
+/* Bytes that the allocations of all entries take, for entries that are one allocation each; estimated from the first
+ * `samples` of them, or counted when that is 0. */
+size_t table_entry_memory(const struct table *t, size_t samples);
 
-/* ---- Looking up
- * ------------------------------------------------------------------------------------------------------- struct
- * table_probe p; table_probe_start(&p, t, hash); while ((e = table_probe_next(&p)) != NULL) if (key_equal(e, key))
- * break;         // p.pos is where e is
- */
+/* ---- Looking up ---------------------------------------------------------------------------------------------- */
+
+/*     struct table_probe p;
+ *     table_probe_start(&p, t, hash);
+ *     while ((e = table_probe_next(&p)) != NULL)
+ *         if (key_equal(e, key)) break;     p.pos is where e is */
 struct table_pos {
     struct table_bucket *bucket;
     unsigned slot;
@@ -213,8 +217,7 @@ static inline void table_prefetch_entries_2(const struct table *t, uint64_t hash
     table_prefetch_matches(t, hash, 2);
 }
 
-/* ---- Changing ------------------------------------------------------------------------------------------------------
- */
+/* ---- Changing ------------------------------------------------------------------------------------------------ */
 
 /* The caller has made sure that no equal entry is there. Ends all positions. */
 void table_insert(struct table *t, uint64_t hash, void *entry);
@@ -255,8 +258,7 @@ bool table_settle(struct table *t, size_t max_steps);
 /* Splits now what `count` entries will need, while that is cheap: for a loader that knows how many come. */
 void table_reserve(struct table *t, size_t count);
 
-/* ---- Visiting
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Visiting ------------------------------------------------------------------------------------------------ */
 
 /* One step of SCAN: calls fn for all entries of one cursor position and returns the next cursor, 0 at the end. Start
  * with 0. The cursor counts with its bits reversed, so that an entry present during the whole scan is visited at least
@@ -296,8 +298,7 @@ void *table_random(const struct table *t, struct rng *rng);
  * many: n, or all there are, unless more than 4n + 16 buckets would have had to be looked at. */
 size_t table_sample(const struct table *t, struct rng *rng, void *out[], size_t n);
 
-/* ---- For people and tests
- * --------------------------------------------------------------------------------------------- */
+/* ---- For people and tests ------------------------------------------------------------------------------------ */
 
 #define TABLE_STATS_LENGTHS 33
 struct table_stats {

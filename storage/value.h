@@ -5,6 +5,8 @@
 #ifndef LOCKSTEP_STORAGE_VALUE_H
 #define LOCKSTEP_STORAGE_VALUE_H
 
+#include <xxhash.h>
+
 #include "storage/base/bytes.h"
 #include "storage/base/sys.h"
 #include "storage/limits.h"
@@ -45,7 +47,10 @@ struct number_text {
     char text[24];
 };
 
-uint64_t value_hash(const struct value_env *env, struct bytes_view bytes); /* XXH3 under the seed */
+static inline uint64_t value_hash(const struct value_env *env, struct bytes_view bytes)
+{
+    return XXH3_64bits_withSeed(bytes.data, bytes.len, env->hash_seed);
+}
 
 /* Operations on a collection of any type, by its type (list, set, zset, hash); strings are the entry's. */
 void value_free(enum value_type type, void *value);
