@@ -61,31 +61,30 @@ void process_title_free(struct process_title *title)
 
 /* ---- Template ---- */
 
+static void append_text(struct bytes_buf *out, const char *text)
+{
+    if (text != NULL) bytes_buf_append_view(out, bytes_str(text));
+}
+
 static bool append_value(struct bytes_buf *out, struct bytes_view name, const struct process_title_values *v)
 {
-    const struct {
-        const char *name;
-        const char *text; /* NULL: the number */
-        int number;
-    } known[] = {
-        {"title", v->title, 0},
-        {"listen-addr", v->listen_addr, 0},
-        {"server-mode", v->server_mode, 0},
-        {"port", NULL, v->port},
-        {"tls-port", NULL, v->tls_port},
-        {"unixsocket", v->unixsocket, 0},
-        {"config-file", v->config_file, 0},
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (!bytes_equal_nocase(name, known[i].name)) continue;
-        bool number = strstr(known[i].name, "port") != NULL;
-        if (number)
-            bytes_buf_printf(out, "%d", known[i].number);
-        else if (known[i].text != NULL)
-            bytes_buf_append_view(out, bytes_str(known[i].text));
-        return true;
-    }
-    return false;
+    if (bytes_equal(name, BYTES_LIT("title")))
+        append_text(out, v->title);
+    else if (bytes_equal(name, BYTES_LIT("listen-addr")))
+        append_text(out, v->listen_addr);
+    else if (bytes_equal(name, BYTES_LIT("server-mode")))
+        append_text(out, v->server_mode);
+    else if (bytes_equal(name, BYTES_LIT("unixsocket")))
+        append_text(out, v->unixsocket);
+    else if (bytes_equal(name, BYTES_LIT("config-file")))
+        append_text(out, v->config_file);
+    else if (bytes_equal(name, BYTES_LIT("port")))
+        bytes_buf_printf(out, "%d", v->port);
+    else if (bytes_equal(name, BYTES_LIT("tls-port")))
+        bytes_buf_printf(out, "%d", v->tls_port);
+    else
+        return false;
+    return true;
 }
 
 /* "{{" stands for "{". False for a name that is unknown or not closed. */
