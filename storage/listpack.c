@@ -98,6 +98,7 @@ static size_t back_size(size_t data)
 
 size_t lp_entry_size_at(const unsigned char *p)
 {
+    if (*p < 0xC0) return is_int7(*p) ? 2 : 2 + (size_t)(*p & 0x3F); /* nearly all entries */
     size_t data = data_size(p);
     return data + back_size(data);
 }

@@ -15,14 +15,34 @@ static void store_be32(unsigned char *p, uint32_t v)
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> (24 - 8 * i));
 }
 
-/* f and K of section 4 for round t. */
-static uint32_t round_value(unsigned t, uint32_t b, uint32_t c, uint32_t d)
+/* f of section 4.1.1 with K of 4.2.1, for each of the four stages. */
+static uint32_t choose(uint32_t b, uint32_t c, uint32_t d)
 {
-    if (t < 20) return ((b & c) | (~b & d)) + 0x5a827999;
-    if (t < 40) return (b ^ c ^ d) + 0x6ed9eba1;
-    if (t < 60) return ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc;
+    return (d ^ (b & (c ^ d))) + 0x5a827999;
+}
+static uint32_t parity1(uint32_t b, uint32_t c, uint32_t d)
+{
+    return (b ^ c ^ d) + 0x6ed9eba1;
+}
+static uint32_t majority(uint32_t b, uint32_t c, uint32_t d)
+{
+    return ((b & c) | (d & (b | c))) + 0x8f1bbcdc;
+}
+static uint32_t parity2(uint32_t b, uint32_t c, uint32_t d)
+{
     return (b ^ c ^ d) + 0xca62c1d6;
 }
+
+/* One round; the five variables change places with each, which after five is back to the start. */
+#define ROUND(f, a, b, c, d, e, word) (e += rotate(a, 5) + f(b, c, d) + (word), b = rotate(b, 30))
+#define STAGE(f, w)                                                                                                    \
+    for (unsigned t = 0; t < 20; t += 5) {                                                                             \
+        ROUND(f, a, b, c, d, e, (w)[t]);                                                                               \
+        ROUND(f, e, a, b, c, d, (w)[t + 1]);                                                                           \
+        ROUND(f, d, e, a, b, c, (w)[t + 2]);                                                                           \
+        ROUND(f, c, d, e, a, b, (w)[t + 3]);                                                                           \
+        ROUND(f, b, c, d, e, a, (w)[t + 4]);                                                                           \
+    }
 
 static void compress(uint32_t state[5], const unsigned char *block)
 {
@@ -30,14 +50,10 @@ static void compress(uint32_t state[5], const unsigned char *block)
     for (unsigned t = 0; t < 16; t++) w[t] = load_be32(block + (size_t)4 * t);
     for (unsigned t = 16; t < 80; t++) w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-    for (unsigned t = 0; t < 80; t++) {
-        uint32_t next = rotate(a, 5) + round_value(t, b, c, d) + e + w[t];
-        e = d;
-        d = c;
-        c = rotate(b, 30);
-        b = a;
-        a = next;
-    }
+    STAGE(choose, w)
+    STAGE(parity1, w + 20)
+    STAGE(majority, w + 40)
+    STAGE(parity2, w + 60)
     state[0] += a;
     state[1] += b;
     state[2] += c;

@@ -27,13 +27,12 @@ static uint64_t reference(uint64_t crc, const unsigned char *p, size_t len)
 
 static void test_any_split_and_alignment(void **state)
 {
-    unsigned char data[300];
+    unsigned char data[512];
     struct rng rng;
     rng_seed(&rng, 8);
     for (int round = 0; round < 20000; round++) {
-        size_t from = rng_below(&rng, 8), len = rng_below(&rng, sizeof(data) - 8), cut = rng_below(&rng, len + 1);
-        for (size_t i = 0; i < sizeof(data); i += 8)
-            memcpy(data + i, &(uint64_t){rng_next(&rng)}, i + 8 <= 300 ? 8 : 4);
+        size_t from = rng_below(&rng, 16), len = rng_below(&rng, sizeof(data) - 15), cut = rng_below(&rng, len + 1);
+        for (size_t i = 0; i < sizeof(data); i += 8) memcpy(data + i, &(uint64_t){rng_next(&rng)}, 8);
         uint64_t start = rng_next(&rng), expected = reference(start, data + from, len);
         assert_true(crc64(start, data + from, len) == expected);
         assert_true(crc64(crc64(start, data + from, cut), data + from + cut, len - cut) == expected);
