@@ -18,15 +18,17 @@ class FakeReplica(Wire):
 
     def __init__(self, server, timeout=15.0, **options):
         super().__init__(server.address, timeout * SCALE, **options)
+        self.server = server
+        self.port = self.sock.getsockname()[1]
         self.replid = None
         self.offset = None
         self._base = 0
         self.rdb = None
 
-    def handshake(self, port=None, capabilities=("eof", "psync2")):
+    def handshake(self, capabilities=("eof", "psync2")):
+        """Names its own port as the listening one, which tells it from others in INFO."""
         assert self.ask("PING") == "PONG"
-        if port:
-            assert self.ask("REPLCONF", "listening-port", port) == "OK"
+        assert self.ask("REPLCONF", "listening-port", self.port) == "OK"
         capa = [word for name in capabilities for word in ("capa", name)]
         if capa:
             assert self.ask("REPLCONF", *capa) == "OK"
@@ -94,8 +96,22 @@ class FakeReplica(Wire):
         self.handshake(**options)
         assert self.psync() == "FULLRESYNC"
         self.read_rdb()
-        self.ack()
+        self.go_online()
         return self
+
+    def is_online(self):
+        rows = self.server.info("replication")
+        mine = [row for name, row in rows.items() if name.startswith("slave") and f",port={self.port}," in row]
+        return any("state=online" in row for row in mine)
+
+    def go_online(self, timeout=10.0):
+        """Acknowledges, as a replica does every second, until the master counts it as online."""
+
+        def online():
+            self.ack()
+            return self.is_online()
+
+        wait_for(online, timeout, "the fake replica to be online", interval=0.02)
 
     def ack(self, offset=None):
         self.send_command("REPLCONF", "ACK", self.offset if offset is None else offset)
