@@ -220,6 +220,10 @@ class FakeMasterLink:
     def is_closed(self, within=10.0):
         return self.wire.is_closed(within * SCALE)
 
+    def end_of_data(self):
+        """Ends this side of the connection; what the replica does then can still be seen."""
+        self.sock.shutdown(socket.SHUT_WR)
+
     def close(self):
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
