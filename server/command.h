@@ -46,6 +46,7 @@ enum command_flag {
     CMD_ALLOW_BUSY = 1 << 16,
     CMD_PROTECTED = 1 << 17,  /* needs enable-debug-command or the like */
     CMD_NO_QUEUE = 1 << 18,   /* runs at once inside MULTI: EXEC, DISCARD, MULTI, WATCH, QUIT, RESET */
+    CMD_HIDDEN = 1 << 21,     /* not in COMMAND's answers */
     CMD_NO_PAUSE = 1 << 20,   /* runs while everything is paused */
     CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */
 };
