@@ -845,6 +845,11 @@ struct zset_pos zset_tree_at(const struct zset_tree *t, size_t rank)
     return (struct zset_pos){.leaf = path.leaf, .slot = slot};
 }
 
+struct zset_pos zset_tree_first(const struct zset_tree *t)
+{
+    return (struct zset_pos){.leaf = t->first, .slot = 0};
+}
+
 struct zset_member *zset_tree_get(struct zset_pos pos)
 {
     return leaf_get(pos.leaf, pos.slot);
@@ -852,7 +857,11 @@ struct zset_member *zset_tree_get(struct zset_pos pos)
 
 void zset_tree_next(struct zset_pos *pos)
 {
-    if (++pos->slot < pos->leaf->count) return;
+    if (++pos->slot < pos->leaf->count) {
+        if (pos->slot + PREFETCH_AHEAD < pos->leaf->count)
+            __builtin_prefetch(leaf_get(pos->leaf, pos->slot + PREFETCH_AHEAD));
+        return;
+    }
     pos->leaf = pos->leaf->next;
     pos->slot = 0;
 }

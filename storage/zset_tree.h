@@ -84,6 +84,7 @@ size_t zset_tree_remove_run(struct zset_tree *t, size_t rank, size_t max, void (
 
 /* The number of members below the key, or up to it with `after_equal`. */
 size_t zset_tree_rank(const struct zset_tree *t, const struct zset_key *key, bool after_equal);
+struct zset_pos zset_tree_first(const struct zset_tree *t);
 struct zset_pos zset_tree_at(const struct zset_tree *t, size_t rank); /* rank < count */
 struct zset_member *zset_tree_get(struct zset_pos pos);
 /* Steps to the neighbour; leaf is NULL past either end. */

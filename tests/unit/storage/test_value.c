@@ -1,0 +1,88 @@
+#include "storage/value.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "storage/hash.h"
+#include "storage/list.h"
+#include "storage/set.h"
+#include "storage/zset.h"
+
+struct fixture {
+    struct encoding_limits limits;
+    struct rng rng;
+    struct value_env env;
+};
+
+static void fixture_init(struct fixture *f)
+{
+    f->limits = encoding_limits_default();
+    rng_seed(&f->rng, 1);
+    f->env = (struct value_env){.hash_seed = 5, .limits = &f->limits, .rng = &f->rng};
+}
+
+/* A collection of each type with the three elements a, b and c. */
+static void *collection(const struct value_env *env, enum value_type type)
+{
+    static const char *const elements[] = {"a", "b", "c"};
+    void *value = type == TYPE_LIST   ? (void *)list_new(env)
+                  : type == TYPE_SET  ? (void *)set_new(env, BYTES_LIT("a"), 0)
+                  : type == TYPE_ZSET ? (void *)zset_new(env, 0, 0)
+                                      : (void *)hash_new(env);
+    for (int i = 0; i < 3; i++) {
+        struct bytes_view element = bytes_str(elements[i]);
+        if (type == TYPE_LIST) list_push(value, LIST_TAIL, element);
+        if (type == TYPE_SET) assert_true(set_add(value, element));
+        if (type == TYPE_ZSET) assert_int_equal(zset_set(value, element, i), ZSET_ADDED);
+        if (type == TYPE_HASH) assert_true(hash_set(value, element, element));
+    }
+    return value;
+}
+
+static void test_operations_reach_the_type(void **state)
+{
+    static const enum value_type types[] = {TYPE_LIST, TYPE_SET, TYPE_ZSET, TYPE_HASH};
+    struct fixture f;
+    fixture_init(&f);
+    for (size_t i = 0; i < 4; i++) {
+        void *value = collection(&f.env, types[i]), *copy = value_dup(types[i], value);
+        assert_ptr_not_equal(value, copy);
+        assert_int_equal(value_count(types[i], copy), 3);
+        assert_int_equal(value_encoding_of(types[i], copy), ENCODING_LISTPACK);
+        assert_in_range(value_memory(types[i], copy, 0), 16, 512);
+        assert_in_range(value_free_effort(types[i], copy), 1, 3);
+        value_free(types[i], value);
+        value_free(types[i], copy);
+    }
+}
+
+static void test_names_are_those_of_redis(void **state)
+{
+    assert_string_equal(value_type_name(TYPE_ZSET), "zset");
+    assert_string_equal(value_type_name(TYPE_STRING), "string");
+    assert_string_equal(value_encoding_name(ENCODING_SKIPLIST), "skiplist");
+    assert_string_equal(value_encoding_name(ENCODING_QUICKLIST), "quicklist");
+    assert_string_equal(value_encoding_name(ENCODING_EMBSTR), "embstr");
+}
+
+static void test_hash_depends_on_the_secret(void **state)
+{
+    struct fixture f;
+    fixture_init(&f);
+    uint64_t before = value_hash(&f.env, BYTES_LIT("key"));
+    assert_true(before == value_hash(&f.env, BYTES_LIT("key")));
+    f.env.hash_seed = 6;
+    assert_true(before != value_hash(&f.env, BYTES_LIT("key")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_operations_reach_the_type),
+        cmocka_unit_test(test_names_are_those_of_redis),
+        cmocka_unit_test(test_hash_depends_on_the_secret),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
