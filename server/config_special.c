@@ -30,6 +30,10 @@ static int bind_set(struct config *cfg, void *target, char **words, size_t count
 {
     struct settings_net *net = target;
     if (count > SETTINGS_BIND_MAX) return config_fail(err, "Too many bind addresses specified.");
+    for (size_t i = 0; i < count; i++) {
+        if (*words[i] == '\0' || strchr(words[i], ' ') != NULL)
+            return config_fail(err, "Invalid bind address '%s'", words[i]);
+    }
     bind_release(net);
     for (size_t i = 0; i < count; i++) net->bind[net->bind_count++] = mem_strdup(words[i]);
     return 0;

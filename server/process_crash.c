@@ -21,8 +21,8 @@ static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 static struct {
     struct process_crash_hooks hooks;
-    volatile sig_atomic_t signal;  /* being reported; 0: none */
-    char stack[CRASH_STACK_BYTES]; /* to run on when the usual one has overflowed */
+    volatile sig_atomic_t signal;               /* being reported; 0: none */
+    _Alignas(64) char stack[CRASH_STACK_BYTES]; /* to run on when the usual one has overflowed */
 } crash;
 
 static void say(int fd, const char *fmt, ...) PRINTF(2, 3);

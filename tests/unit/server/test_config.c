@@ -323,6 +323,9 @@ static void test_replicaof_and_bind(void **state)
     assert_int_equal(f->settings.net.bind_count, 0);
     SET_OK(f, "bind", "127.0.0.1 -::1");
     value_is(f, "bind", "127.0.0.1 -::1");
+    load_fails(f, "bind \"1 2\" 3", "Invalid bind address '1 2'");
+    load_fails(f, "bind 1 \"\"", "Invalid bind address ''");
+    value_is(f, "bind", "127.0.0.1 -::1");
     config_note_master(f->cfg, "b", 7);
     value_is(f, "slaveof", "b 7");
     config_note_master(f->cfg, NULL, 0);
