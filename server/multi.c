@@ -113,6 +113,10 @@ void watches_free(struct watches *w)
     mem_free(w);
 }
 
+size_t watches_key_count(const struct server *s)
+{
+    return table_count(&s->watches->records);
+}
 size_t watches_client_count(const struct server *s)
 {
     return s->watches->clients;

@@ -32,7 +32,7 @@ struct persistence {
     int64_t last_save_s, last_try_s, started_s;
     int64_t last_duration_s; /* -1: never saved in the background */
     bool last_ok;
-    uint64_t saves;
+    uint64_t saves, forks;
     uint64_t last_cow_bytes, peak_cow_bytes;
     int64_t last_fork_us;
     uint64_t last_load_keys, last_load_expired;
@@ -166,6 +166,7 @@ static int start_child(struct persistence *p, enum child_kind kind, const struct
     }
     latency_note(s, "fork", p->last_fork_us / 1000);
     p->child = kind;
+    p->forks++;
     p->peak_cow_bytes = 0;
     p->started_s = s->now_ms / 1000;
     loop_io_start(s->loop, &p->snapshot_io, snapshot_fd(p->snapshot), on_child, p);
@@ -260,6 +261,10 @@ uint64_t persistence_changes_since_save(const struct server *s)
 int64_t persistence_last_save_s(const struct server *s)
 {
     return s->persistence->last_save_s;
+}
+uint64_t persistence_fork_count(const struct server *s)
+{
+    return s->persistence->forks;
 }
 int64_t persistence_last_fork_us(const struct server *s)
 {

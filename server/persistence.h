@@ -23,6 +23,7 @@ void persistence_cron(struct server *s); /* save points, scheduled saves */
 /* The body of INFO's section. */
 void persistence_info(struct server *s, struct bytes_buf *out);
 uint64_t persistence_changes_since_save(const struct server *s);
+uint64_t persistence_fork_count(const struct server *s);
 int64_t persistence_last_fork_us(const struct server *s);
 int64_t persistence_last_save_s(const struct server *s); /* Unix time */
 

@@ -7,6 +7,17 @@
 
 /* INFO: sections by name ("server", "replication", ...; "default", "all", "everything"); count 0: the default ones. */
 void server_info(struct server *s, const struct bytes_view *sections, size_t count, struct bytes_buf *out);
+/* What INFO memory and MEMORY STATS say, in bytes. */
+struct memory_breakdown {
+    size_t used, resident, startup;
+    size_t backlog, replica_buffers, replication; /* the last: both together, shared bytes counted once */
+    size_t tables, clients_normal, clients_replicas;
+    size_t overhead, dataset;
+    double dataset_percent;
+};
+void memory_breakdown(struct server *s, struct memory_breakdown *out);
+struct command_slot;
+double command_latency_percentile_us(struct server *s, const struct command_slot *slot, double percentile);
 /* Inside a signal handler: INFO and the clients, to a descriptor. */
 void server_crash_report(void *ctx, int fd);
 void server_set_title(struct server *s, struct process_title *title);

@@ -440,6 +440,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     connect_config(s);
     server_refresh_modes(s);
     dispatcher_settings_changed(s);
+    s->startup_memory = mem_used();
     return s;
 }
 

@@ -41,6 +41,7 @@ struct server {
     int64_t now_ms;     /* wall clock, read once per turn and after slow commands */
     int64_t mono_us;    /* monotonic, the same */
     int64_t started_ms; /* wall clock of the start */
+    size_t startup_memory; /* in use once everything was made */
     char run_id[41];    /* 40 hexadecimal digits, new at each start */
     uint64_t next_client_id;
     unsigned cron_loops;
