@@ -44,11 +44,6 @@ void *config_row_field(const struct config_row *row)
     return (char *)row->target + row->dir->offset;
 }
 
-static bool has_flag(const struct config_row *row, unsigned flag)
-{
-    return (row->dir->flags & flag) != 0;
-}
-
 /* ---- Values as text ---- */
 
 static bool is_number(enum config_kind kind)
@@ -106,16 +101,17 @@ static void get_number(const struct config_row *row, struct bytes_buf *out)
 {
     struct number n = number_load(row);
     unsigned long long magnitude = n.magnitude;
-    if (n.negative && has_flag(row, CONFIG_FLAG_PERCENT))
+    if (n.negative && config_row_has(row, CONFIG_FLAG_PERCENT))
         bytes_buf_printf(out, "%llu%%", magnitude);
     else
-        bytes_buf_printf(out, has_flag(row, CONFIG_FLAG_OCTAL) ? "%s%llo" : "%s%llu", n.negative ? "-" : "", magnitude);
+        bytes_buf_printf(out, config_row_has(row, CONFIG_FLAG_OCTAL) ? "%s%llo" : "%s%llu", n.negative ? "-" : "",
+                         magnitude);
 }
 
 static void get_enum(const struct config_row *row, struct bytes_buf *out)
 {
     int value = *(const int *)config_row_field(row);
-    bool bits = has_flag(row, CONFIG_FLAG_BITS);
+    bool bits = config_row_has(row, CONFIG_FLAG_BITS);
     size_t start = out->len;
     for (const struct config_enum *e = row->dir->names; e->name != NULL; e++) {
         bool named = bits && e->value != 0 ? (value & e->value) == e->value : value == e->value;
@@ -180,7 +176,8 @@ static int set_enum(struct config_row *row, char **words, size_t count, struct c
     int value = 0;
     for (size_t i = 0; i < count; i++) {
         const struct config_enum *e = enum_find(row->dir->names, words[i]);
-        if (e == NULL || (e->value == 0 && count > 1 && has_flag(row, CONFIG_FLAG_BITS))) return fail_enum(row, err);
+        if (e == NULL || (e->value == 0 && count > 1 && config_row_has(row, CONFIG_FLAG_BITS)))
+            return fail_enum(row, err);
         value |= e->value;
     }
     if (count == 0) return fail_enum(row, err);
@@ -194,7 +191,7 @@ static int set_string(const struct config *cfg, struct config_row *row, const ch
         int rc = row->dir->check(cfg, text, NULL, err);
         if (rc != 0) return rc;
     }
-    bool unset = *text == '\0' && has_flag(row, CONFIG_FLAG_EMPTY_NULL);
+    bool unset = *text == '\0' && config_row_has(row, CONFIG_FLAG_EMPTY_NULL);
     config_replace_string(config_row_field(row), unset ? NULL : text);
     return 0;
 }
@@ -224,14 +221,14 @@ static int parse_octal(const char *text, int64_t *out, struct config_error *err)
 static int parse_size(const struct config_row *row, const char *text, uint64_t *out, struct config_error *err)
 {
     if (config_parse_memory(text, out) == 0) return 0;
-    return config_fail(err, has_flag(row, CONFIG_FLAG_PERCENT) ? "argument must be a memory or percent value"
-                                                               : "argument must be a memory value");
+    return config_fail(err, config_row_has(row, CONFIG_FLAG_PERCENT) ? "argument must be a memory or percent value"
+                                                                     : "argument must be a memory value");
 }
 
 static int fail_range(const struct config_row *row, struct config_error *err)
 {
-    const char *shape = has_flag(row, CONFIG_FLAG_OCTAL) ? "argument must be between %llo and %llo inclusive"
-                                                         : "argument must be between %lld and %llu inclusive";
+    const char *shape = config_row_has(row, CONFIG_FLAG_OCTAL) ? "argument must be between %llo and %llo inclusive"
+                                                               : "argument must be between %lld and %llu inclusive";
     return config_fail(err, shape, (long long)row->dir->min, (unsigned long long)row->dir->max);
 }
 
@@ -240,18 +237,18 @@ static int parse_number(const struct config_row *row, const char *text, uint64_t
 {
     struct bytes_view view = bytes_str(text);
     int64_t value = 0;
-    if (has_flag(row, CONFIG_FLAG_PERCENT) && view.len > 1 && text[view.len - 1] == '%') {
+    if (config_row_has(row, CONFIG_FLAG_PERCENT) && view.len > 1 && text[view.len - 1] == '%') {
         int rc = parse_percent(row, bytes_view(text, view.len - 1), &value, err);
         *out = (uint64_t)value;
         return rc;
     }
-    if (has_flag(row, CONFIG_FLAG_MEMORY)) {
+    if (config_row_has(row, CONFIG_FLAG_MEMORY)) {
         int rc = parse_size(row, text, out, err);
         if (rc != 0) return rc;
         bool below = row->dir->min > 0 && *out < (uint64_t)row->dir->min;
         return below || *out > row->dir->max ? fail_range(row, err) : 0;
     }
-    if (has_flag(row, CONFIG_FLAG_OCTAL)) {
+    if (config_row_has(row, CONFIG_FLAG_OCTAL)) {
         int rc = parse_octal(text, &value, err);
         if (rc != 0) return rc;
     } else if (!num_parse_i64(view, &value)) {
@@ -279,7 +276,7 @@ static int dispatch_set(struct config *cfg, struct config_row *row, char **words
                         struct config_error *err)
 {
     const struct config_directive *d = row->dir;
-    if (has_flag(row, CONFIG_FLAG_FILE_ONLY) && d->refusal != NULL) return config_fail(err, "%s", d->refusal);
+    if (config_row_has(row, CONFIG_FLAG_FILE_ONLY) && d->refusal != NULL) return config_fail(err, "%s", d->refusal);
     if (d->kind == CONFIG_SPECIAL && d->special == NULL)
         return 0; /* a line that old files have, without a meaning now */
     if (d->kind == CONFIG_SPECIAL) return d->special->set(cfg, config_row_field(row), words, count, err);
@@ -320,8 +317,8 @@ static char *text_of(const struct config *cfg, const struct config_row *row)
 
 static int check_words(const struct config_row *row, char **words, size_t count, struct config_error *err)
 {
-    if (count != 1 && !has_flag(row, CONFIG_FLAG_MULTI_ARG)) return config_fail(err, "wrong number of arguments");
-    for (size_t i = 0; i < count && !has_flag(row, CONFIG_FLAG_FILE_ONLY); i++) {
+    if (count != 1 && !config_row_has(row, CONFIG_FLAG_MULTI_ARG)) return config_fail(err, "wrong number of arguments");
+    for (size_t i = 0; i < count && !config_row_has(row, CONFIG_FLAG_FILE_ONLY); i++) {
         if (has_control_bytes(words[i])) return config_fail(err, "argument must not contain control characters");
     }
     return 0;
@@ -331,10 +328,10 @@ int config_row_set(struct config *cfg, struct config_row *row, char **words, siz
 {
     int rc = check_words(row, words, count, err);
     if (rc != 0) return rc;
-    cfg->appending = row->seen && has_flag(row, CONFIG_FLAG_VARIADIC);
+    cfg->appending = row->seen && config_row_has(row, CONFIG_FLAG_VARIADIC);
     rc = dispatch_set(cfg, row, words, count, err);
     cfg->appending = false;
-    if (rc == 0 && has_flag(row, CONFIG_FLAG_ONLY_DEFAULT) && !at_default(cfg, row)) {
+    if (rc == 0 && config_row_has(row, CONFIG_FLAG_ONLY_DEFAULT) && !at_default(cfg, row)) {
         char *back = mem_strdup(row->default_text);
         rc = config_row_set_text(cfg, row, back, NULL);
         ASSERT(rc == 0);
@@ -346,7 +343,7 @@ int config_row_set(struct config *cfg, struct config_row *row, char **words, siz
 
 int config_row_set_text(struct config *cfg, struct config_row *row, char *text, struct config_error *err)
 {
-    if (!has_flag(row, CONFIG_FLAG_MULTI_ARG)) return config_row_set(cfg, row, &text, 1, err);
+    if (!config_row_has(row, CONFIG_FLAG_MULTI_ARG)) return config_row_set(cfg, row, &text, 1, err);
     struct config_words w;
     if (config_words_split(bytes_str(text), &w) != 0)
         return config_fail(err, "Unbalanced quotes in configuration line");
@@ -361,7 +358,7 @@ static void row_init(struct config *cfg, struct config_row *row)
 {
     struct config_error err = {""};
     row->default_text = mem_strdup("");
-    if (has_flag(row, CONFIG_FLAG_FILE_ONLY)) return;
+    if (config_row_has(row, CONFIG_FLAG_FILE_ONLY)) return;
     char *text = mem_strdup(row->dir->def);
     unsigned only = row->dir->flags & CONFIG_FLAG_ONLY_DEFAULT; /* there is no default to compare with yet */
     struct config_directive plain = *row->dir;
@@ -439,7 +436,7 @@ void config_each_row(const struct config *cfg, void *ctx, void (*each)(void *ctx
 static bool pattern_shows(const struct config_row *row, const char *name, struct bytes_view pattern)
 {
     if (glob_is_literal(pattern)) return bytes_equal_nocase(pattern, name);
-    return !has_flag(row, CONFIG_FLAG_HIDDEN) && glob_match(pattern, bytes_str(name), true);
+    return !config_row_has(row, CONFIG_FLAG_HIDDEN) && glob_match(pattern, bytes_str(name), true);
 }
 
 static bool any_pattern_shows(const struct config_row *row, const char *name, const struct bytes_view *patterns,
@@ -457,7 +454,7 @@ void config_get(const struct config *cfg, const struct bytes_view *patterns, siz
     struct bytes_buf value = {NULL, 0, 0};
     for (size_t i = 0; i < cfg->row_count; i++) {
         const struct config_row *row = &cfg->rows[i];
-        if (has_flag(row, CONFIG_FLAG_FILE_ONLY)) continue;
+        if (config_row_has(row, CONFIG_FLAG_FILE_ONLY)) continue;
         const char *names[] = {row->dir->name, row->dir->alias};
         for (size_t j = 0; j < 2; j++) {
             if (!any_pattern_shows(row, names[j], patterns, count)) continue;
@@ -472,7 +469,7 @@ void config_get(const struct config *cfg, const struct bytes_view *patterns, siz
 bool config_get_one(const struct config *cfg, const char *name, struct bytes_buf *out)
 {
     const struct config_row *row = config_find(cfg, name);
-    if (row == NULL || has_flag(row, CONFIG_FLAG_FILE_ONLY)) return false;
+    if (row == NULL || config_row_has(row, CONFIG_FLAG_FILE_ONLY)) return false;
     config_row_get(cfg, row, out);
     return true;
 }
@@ -498,7 +495,7 @@ static int resolve_changes(const struct config *cfg, struct change *changes, siz
 {
     for (size_t i = 0; i < count; i++) {
         struct config_row *row = config_find(cfg, changes[i].name);
-        if (row == NULL || has_flag(row, CONFIG_FLAG_FILE_ONLY))
+        if (row == NULL || config_row_has(row, CONFIG_FLAG_FILE_ONLY))
             return config_fail(err, "ERR Unknown option or number of arguments for CONFIG SET - '%s'", changes[i].name);
         changes[i].row = row;
     }
@@ -507,10 +504,10 @@ static int resolve_changes(const struct config *cfg, struct change *changes, siz
 
 static int check_allowed(const struct change *c, const struct config_set_context *how, struct config_error *err)
 {
-    if (has_flag(c->row, CONFIG_FLAG_IMMUTABLE)) return fail_change(c, "can't set immutable config", err);
-    if (has_flag(c->row, CONFIG_FLAG_PROTECTED) && !how->protected_allowed)
+    if (config_row_has(c->row, CONFIG_FLAG_IMMUTABLE)) return fail_change(c, "can't set immutable config", err);
+    if (config_row_has(c->row, CONFIG_FLAG_PROTECTED) && !how->protected_allowed)
         return fail_change(c, "can't set protected config", err);
-    if (has_flag(c->row, CONFIG_FLAG_DENY_LOADING) && how->loading)
+    if (config_row_has(c->row, CONFIG_FLAG_DENY_LOADING) && how->loading)
         return config_fail(err, "LOADING '%s' can't be set while the dataset is being loaded", c->name);
     return 0;
 }

@@ -27,6 +27,10 @@ struct config {
     size_t user_count;
 };
 
+static inline bool config_row_has(const struct config_row *row, unsigned flag)
+{
+    return (row->dir->flags & flag) != 0;
+}
 struct config_row *config_find(const struct config *cfg,
                                const char *name); /* by name or alias; NULL when there is none */
 void *config_row_field(const struct config_row *row);

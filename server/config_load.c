@@ -10,17 +10,12 @@
 #include "server/process.h"
 #include "storage/base/memory.h"
 
-static bool has_flag(const struct config_row *row, unsigned flag)
-{
-    return (row->dir->flags & flag) != 0;
-}
-
 static int load_directive(void *ctx, char **words, size_t count, struct config_error *err)
 {
     struct config *cfg = ctx;
     struct config_row *row = config_find(cfg, words[0]);
     if (row == NULL) return config_fail(err, "Bad directive or wrong number of arguments");
-    bool one_text = count == 2 && has_flag(row, CONFIG_FLAG_MULTI_ARG); /* slaveof "host port" */
+    bool one_text = count == 2 && config_row_has(row, CONFIG_FLAG_MULTI_ARG); /* slaveof "host port" */
     int rc =
         one_text ? config_row_set_text(cfg, row, words[1], err) : config_row_set(cfg, row, words + 1, count - 1, err);
     if (rc == 0) row->seen = true;

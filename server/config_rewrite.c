@@ -170,9 +170,9 @@ static void rewrite_plain(struct config_rewriter *rw, const struct config_row *r
     struct bytes_buf value = {NULL, 0, 0}, line = {NULL, 0, 0};
     config_row_get(rw->cfg, row, &value);
     bytes_buf_append(&value, "", 1); /* the NUL */
-    bool force = strcmp(value.data, row->default_text) != 0 || (row->dir->flags & CONFIG_FLAG_ALWAYS_REWRITE);
+    bool force = strcmp(value.data, row->default_text) != 0 || config_row_has(row, CONFIG_FLAG_ALWAYS_REWRITE);
     bytes_buf_printf(&line, "%s ", row->dir->name);
-    if (row->dir->flags & CONFIG_FLAG_MULTI_ARG)
+    if (config_row_has(row, CONFIG_FLAG_MULTI_ARG))
         append_words(row, value.data, &line);
     else
         append_value(row, value.data, &line);
@@ -194,7 +194,7 @@ static void drop_old_lines(struct config_rewriter *rw)
 /* Lines that only a file can have stay as they are, except users once somebody keeps them. */
 static bool keeps_lines(const struct config *cfg, const struct config_row *row)
 {
-    if (!(row->dir->flags & CONFIG_FLAG_FILE_ONLY)) return (row->dir->flags & CONFIG_FLAG_NO_REWRITE) != 0;
+    if (!config_row_has(row, CONFIG_FLAG_FILE_ONLY)) return config_row_has(row, CONFIG_FLAG_NO_REWRITE);
     bool users = row->dir->special != NULL && row->dir->special->rewrite != NULL && cfg->users_noted;
     return !users;
 }
@@ -266,7 +266,7 @@ static int prove_directive(void *ctx, char **words, size_t count, struct config_
     if (known == NULL) return config_fail(err, "unknown directive '%s'", words[0]);
     struct config_row *row = config_find(p->scratch, words[0]);
     if (row == NULL) return 0; /* of a subsystem that registered itself: no scratch target */
-    bool one_text = count == 2 && (row->dir->flags & CONFIG_FLAG_MULTI_ARG);
+    bool one_text = count == 2 && config_row_has(row, CONFIG_FLAG_MULTI_ARG);
     return one_text ? config_row_set_text(p->scratch, row, words[1], err)
                     : config_row_set(p->scratch, row, words + 1, count - 1, err);
 }

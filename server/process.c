@@ -75,7 +75,7 @@ void process_print_help(struct bytes_buf *out)
         "       lockstep-server -h | --help\n"
         "       lockstep-server --check-system    look for settings of this machine that would hurt\n"
         "\n"
-        "Any directive of redis.conf can be given as an option and goes before what the file says:\n"
+        "Any directive of redis.conf can be given as an option, and wins over the file:\n"
         "       lockstep-server --port 7777 --replicaof 127.0.0.1 6379\n"
         "       lockstep-server /etc/redis/redis.conf --loglevel verbose --save \"\"\n"
         "       echo 'maxmemory 128mb' | lockstep-server -\n";
