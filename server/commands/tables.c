@@ -3,6 +3,7 @@
 const struct command *const *command_row_tables(void)
 {
     static const struct command *const tables[] = {
+        admin_commands,
         connection_commands,
         string_commands,
         transaction_commands,

@@ -5,6 +5,7 @@
 #include "server/command.h"
 
 /* Each ends with a row without a name. */
+extern const struct command admin_commands[];
 extern const struct command connection_commands[];
 extern const struct command string_commands[];
 extern const struct command transaction_commands[];
