@@ -83,14 +83,14 @@ unit: unit-binaries
 $(OUT)/unit/%: tests/unit/%.c $(OUT)/liblockstep.a
 	@mkdir -p $(@D)
 	@echo "  LD  $@"
-	@$(COMPILE) $(CPPFLAGS) $(CFLAGS) -c -o $@.o $<
+	@$(COMPILE) $(CPPFLAGS) -MT $@ $(CFLAGS) -c -o $@.o $<
 	@$(CC) $(LDFLAGS) -o $@ $@.o $(OUT)/liblockstep.a -lcmocka $(LIBS)
 endif
 
 # Micro-benchmarks, one by one: make build/release/bench/bench_table
 $(OUT)/bench/%: tests/bench/%.c $(OBJECTS)
 	@mkdir -p $(@D)
-	@$(COMPILE) $(CPPFLAGS) $(CFLAGS) -c -o $@.o $<
+	@$(COMPILE) $(CPPFLAGS) -MT $@ $(CFLAGS) -c -o $@.o $<
 	@$(CC) $(LDFLAGS) -o $@ $@.o $(OBJECTS) $(LIBS)
 
 clean:
