@@ -20,7 +20,7 @@ bool bytes_equal_nocase(struct bytes_view a, const char *cstr)
 int bytes_compare(struct bytes_view a, struct bytes_view b)
 {
     size_t shorter = a.len < b.len ? a.len : b.len;
-    int order = memcmp(a.data, b.data, shorter);
+    int order = shorter > 0 ? memcmp(a.data, b.data, shorter) : 0; /* no bytes: the data may be NULL */
     if (order != 0) return order;
     return (a.len > b.len) - (a.len < b.len);
 }
@@ -28,7 +28,7 @@ int bytes_compare(struct bytes_view a, struct bytes_view b)
 char *bytes_to_cstr(struct bytes_view v)
 {
     char *copy = mem_alloc(checked_size_add(v.len, 1));
-    memcpy(copy, v.data, v.len);
+    if (v.len > 0) memcpy(copy, v.data, v.len); /* no bytes: the data may be NULL */
     copy[v.len] = '\0';
     return copy;
 }
