@@ -1,0 +1,583 @@
+/* following.c -- the link to our master: one state machine, one function per event.
+ *
+ *     NONE <-> CONNECT -> CONNECTING -> HANDSHAKE -> PSYNC -+-> TRANSFER -> LOADING -> STREAM
+ *                 ^            |             |          |    `---------------------------^
+ *                 `------------+-------------+----------+------------- any failure ------'
+ *
+ * What happened to the data set so far decides what is asked for next time: id and offset of the stream stay what they
+ * are until a new data set is complete (P13), so that a half-received snapshot costs nothing but time. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "replication/replication_internal.h"
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+
+enum {
+    LINK_RETRY_MS = 1000,
+    LINK_READ = 64 * 1024,   /* room offered to one read */
+    LINK_READ_MAX = 1 << 20, /* the same while big values arrive */
+    LINK_READS_PER_EVENT = 16,
+    LINK_STALLED_MAX = 1 << 20, /* bytes read ahead while nothing can be applied */
+    LINK_OUT_MAX = 64 * 1024,   /* ACKs a master does not take are left out beyond this */
+};
+static const uint64_t LINK_UNAPPLIED_MAX = UINT64_C(16) << 30; /* of one unit: no master of ours makes such */
+
+#define REPL_VERSION "7.2.4"
+
+static void on_connected(void *ctx, int rc);
+static void on_readable(void *ctx);
+static void on_writable(void *ctx);
+
+/* ---- States ---- */
+
+static const unsigned link_moves[] = {
+    [LINK_NONE] = 1u << LINK_CONNECT,
+    [LINK_CONNECT] = 1u << LINK_CONNECTING | 1u << LINK_CONNECT | 1u << LINK_NONE,
+    [LINK_CONNECTING] = 1u << LINK_HANDSHAKE | 1u << LINK_CONNECT | 1u << LINK_NONE,
+    [LINK_HANDSHAKE] = 1u << LINK_PSYNC | 1u << LINK_CONNECT | 1u << LINK_NONE,
+    [LINK_PSYNC] = 1u << LINK_TRANSFER | 1u << LINK_STREAM | 1u << LINK_CONNECT | 1u << LINK_NONE,
+    [LINK_TRANSFER] = 1u << LINK_LOADING | 1u << LINK_STREAM | 1u << LINK_CONNECT | 1u << LINK_NONE,
+    [LINK_LOADING] = 1u << LINK_STREAM | 1u << LINK_CONNECT | 1u << LINK_NONE,
+    [LINK_STREAM] = 1u << LINK_CONNECT | 1u << LINK_NONE,
+};
+
+const char *link_state_name(enum link_state state)
+{
+    switch (state) {
+    case LINK_NONE: return "none";
+    case LINK_CONNECT: return "connect";
+    case LINK_CONNECTING: return "connecting";
+    case LINK_HANDSHAKE:
+    case LINK_PSYNC: return "handshake";
+    case LINK_TRANSFER:
+    case LINK_LOADING: return "sync";
+    case LINK_STREAM: return "connected";
+    }
+    UNREACHABLE();
+}
+
+static void link_check(const struct repl *r)
+{
+    const struct link *lk = &r->link;
+    bool connected = lk->state >= LINK_CONNECTING;
+    ASSERT((lk->state == LINK_NONE) == (r->role == REPL_MASTER) || lk->host == NULL);
+    ASSERT(connected == (lk->conn != NULL));
+    ASSERT(!lk->loading || lk->state == LINK_TRANSFER || lk->state == LINK_LOADING);
+    ASSERT(lk->state != LINK_STREAM || r->has_backlog);
+}
+
+void link_transition(struct repl *r, enum link_state next, const char *why)
+{
+    struct link *lk = &r->link;
+    ASSERT(link_moves[lk->state] & 1u << next);
+    log_verbose(r->log, "master %s:%d: %s -> %s, offset %" PRIu64 ": %s", lk->host, lk->port,
+                link_state_name(lk->state), link_state_name(next), stream_end(&r->stream), why);
+    lk->state = next;
+    lk->last_io_ms = repl_now_ms(r);
+    link_check(r);
+}
+
+/* ---- Taking it down ---- */
+
+/* Nothing of this connection survives, except how far the data set got. */
+static void drop_connection(struct repl *r)
+{
+    struct link *lk = &r->link;
+    ASSERT(!lk->applying);
+    receiving_abort(r);
+    if (lk->state == LINK_STREAM) {
+        r->db = r->host.stream_db(r->host.ctx);
+        r->host.reset_stream(r->host.ctx, r->db); /* P5: a half-received unit is not continued by another connection */
+        lk->down_since_ms = repl_now_ms(r);
+    }
+    conn_close(lk->conn);
+    lk->conn = NULL;
+    outbuf_clear(&lk->out);
+    outbuf_trim(&lk->out);
+    resp_line_reader_release(&lk->lines);
+    bytes_buf_release(&lk->in);
+    lk->in_pos = 0;
+    lk->stalled = lk->drop_wanted = lk->ack_wanted = false;
+}
+
+static void link_down(struct repl *r, const char *why, int64_t retry_ms)
+{
+    struct link *lk = &r->link;
+    if (lk->state == LINK_STREAM) log_warning(r->log, "Connection with master lost.");
+    drop_connection(r);
+    link_transition(r, LINK_CONNECT, why);
+    lk->retry_ms = repl_now_ms(r) + retry_ms;
+}
+
+void link_fail(struct repl *r, const char *why)
+{
+    log_warning(r->log, "Synchronization with the master %s:%d failed: %s", r->link.host, r->link.port, why);
+    link_down(r, why, LINK_RETRY_MS);
+}
+
+/* ---- Sending ---- */
+
+static void link_flush(struct repl *r)
+{
+    struct link *lk = &r->link;
+    int rc = outbuf_flush(&lk->out, lk->conn);
+    if (rc >= 0)
+        conn_want_write(lk->conn, rc == 0);
+    else if (lk->applying)
+        lk->drop_wanted = true;
+    else
+        link_fail(r, strerror(-rc));
+}
+
+static void link_send(struct repl *r, struct bytes_buf *bytes)
+{
+    outbuf_append(&r->link.out, bytes->data, bytes->len);
+    bytes_buf_release(bytes);
+    link_flush(r);
+}
+
+static void send_ack(struct repl *r)
+{
+    struct link *lk = &r->link;
+    struct bytes_buf out = {0};
+    char digits[24];
+    lk->ack_wanted = false;
+    if (lk->old_master || outbuf_bytes(&lk->out) > LINK_OUT_MAX) return;
+    int n = snprintf(digits, sizeof(digits), "%" PRIu64, stream_end(&r->stream));
+    bytes_buf_printf(&out, "*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$%d\r\n%s\r\n", n, digits);
+    link_send(r, &out);
+}
+
+/* While we cannot listen the master is to know that we live (F10: only once the connection stands). */
+static void send_newline(struct repl *r)
+{
+    if (outbuf_bytes(&r->link.out) > LINK_OUT_MAX) return;
+    outbuf_append(&r->link.out, "\n", 1);
+    link_flush(r);
+}
+
+void repl_ack_soon(struct repl *r)
+{
+    struct link *lk = &r->link;
+    if (lk->state != LINK_STREAM) return;
+    lk->ack_wanted = true;
+    if (!lk->applying) send_ack(r);
+}
+
+/* ---- Connecting ---- */
+
+static void link_connect(struct repl *r)
+{
+    struct link *lk = &r->link;
+    if (r->host.is_loading(r->host.ctx)) return; /* our own file may yet tell where we can continue */
+    log_notice(r->log, "Connecting to MASTER %s:%d", lk->host, lk->port);
+    lk->retry_ms = repl_now_ms(r) + LINK_RETRY_MS;
+    int rc = conn_connect(r->loop, lk->host, lk->port, r->settings->bind_source_addr, on_connected, r, &lk->conn);
+    if (rc < 0) {
+        lk->conn = NULL;
+        log_warning(r->log, "Unable to connect to MASTER: %s", strerror(-rc));
+        return;
+    }
+    link_transition(r, LINK_CONNECTING, "MASTER <-> REPLICA sync started");
+}
+
+static void on_connected(void *ctx, int rc)
+{
+    struct repl *r = ctx;
+    struct link *lk = &r->link;
+    struct bytes_buf out = {0};
+    if (rc < 0) {
+        log_warning(r->log, "Error condition on socket for SYNC: %s", strerror(-rc));
+        link_down(r, strerror(-rc), lk->retry_ms - repl_now_ms(r));
+        return;
+    }
+    conn_set_handler(lk->conn, on_readable, on_writable, r);
+    conn_want_read(lk->conn, true);
+    resp_line_reader_init(&lk->lines, HANDSHAKE_LINE_MAX);
+    link_transition(r, LINK_HANDSHAKE, "connected");
+    handshake_begin(&lk->handshake, &out);
+    link_send(r, &out);
+}
+
+/* ---- Handshake ---- */
+
+static void ask_psync(struct repl *r, struct bytes_buf *out)
+{
+    bool by_id = !r->history_broken;
+    if (by_id)
+        log_notice(r->log, "Trying a partial resynchronization (request %s:%" PRIu64 ").", r->identity.id,
+                   stream_end(&r->stream) + 1);
+    else
+        log_notice(r->log, "Partial resynchronization not possible (no cached master)");
+    link_transition(r, LINK_PSYNC, "master answered");
+    handshake_psync(&r->link.handshake, by_id ? r->identity.id : NULL, stream_end(&r->stream), out);
+}
+
+static void begin_transfer(struct repl *r, bool old_master)
+{
+    struct link *lk = &r->link;
+    lk->old_master = old_master;
+    if (old_master) {
+        log_notice(r->log, "Retrying with SYNC: this master does not know PSYNC");
+        struct repl_identity fresh;
+        identity_init(&fresh, r->sys);
+        memcpy(lk->new_id, fresh.id, sizeof(lk->new_id));
+        lk->new_position = stream_end(&r->stream); /* it tells none: ours goes on */
+    } else {
+        log_notice(r->log, "Full resync from master: %s:%" PRIu64, lk->handshake.id, lk->handshake.position);
+        memcpy(lk->new_id, lk->handshake.id, sizeof(lk->new_id));
+        lk->new_position = lk->handshake.position;
+    }
+    link_transition(r, LINK_TRANSFER, "full synchronization");
+    receiving_begin(r);
+}
+
+static void continue_stream(struct repl *r)
+{
+    const struct handshake *h = &r->link.handshake;
+    log_notice(r->log, "Successful partial resynchronization with master.");
+    repl_create_backlog(r);
+    r->was_restored = false;
+    if (h->has_id && memcmp(h->id, r->identity.id, REPL_ID_LEN) != 0) {
+        identity_fork_to(&r->identity, h->id, stream_end(&r->stream));
+        log_warning(r->log, "Master replication ID changed to %s", h->id);
+        serving_disconnect_all(r, "the history has a new id"); /* they come back at once and are told */
+    }
+    r->link.old_master = false;
+    r->host.reset_stream(r->host.ctx, r->db);
+}
+
+/* 1: the handshake is over and what follows belongs to the next state; 0: more lines are due; -1: the link is down. */
+static int act_on(struct repl *r, enum handshake_verdict verdict, struct bytes_buf *out)
+{
+    switch (verdict) {
+    case HANDSHAKE_WAIT: return 0;
+    case HANDSHAKE_ASK_PSYNC: ask_psync(r, out); return 0;
+    case HANDSHAKE_FULL: begin_transfer(r, false); return 1;
+    case HANDSHAKE_OLD: begin_transfer(r, true); return 1;
+    case HANDSHAKE_CONTINUE: continue_stream(r); return 1;
+    case HANDSHAKE_LATER: link_fail(r, r->link.handshake.error); return -1;
+    }
+    UNREACHABLE();
+}
+
+static void handshake_options(const struct repl *r, struct handshake_options *o)
+{
+    const struct repl_settings *st = r->settings;
+    *o = (struct handshake_options){
+        .user = st->masteruser,
+        .password = st->masterauth,
+        .port = st->replica_announce_port != 0 ? st->replica_announce_port : r->host.listening_port(r->host.ctx),
+        .announce_ip = st->replica_announce_ip,
+        .version = REPL_VERSION,
+    };
+}
+
+/* As act_on(), and -EMSGSIZE. */
+static int next_line(struct repl *r)
+{
+    struct link *lk = &r->link;
+    struct handshake_options options;
+    struct bytes_view line;
+    struct bytes_buf out = {0};
+    int rc = resp_line_reader_next(&lk->lines, &line);
+    if (rc < 0) {
+        link_fail(r, "endless line during the handshake");
+        return -1;
+    }
+    if (rc == 0) return 0;
+    handshake_options(r, &options);
+    rc = act_on(r, handshake_line(&lk->handshake, line, &options, &out), &out);
+    if (rc >= 0 && out.len > 0) {
+        link_send(r, &out);
+        if (lk->state < LINK_HANDSHAKE) rc = -1; /* sending failed */
+    } else {
+        bytes_buf_release(&out);
+    }
+    return rc == 0 ? 2 : rc; /* 2: look for another line */
+}
+
+/* What came behind the last line belongs to the snapshot or to the stream. */
+static void after_handshake(struct repl *r)
+{
+    struct link *lk = &r->link;
+    struct bytes_buf rest = {0};
+    bytes_buf_append_view(&rest, resp_line_reader_rest(&lk->lines));
+    resp_line_reader_release(&lk->lines);
+    if (lk->state == LINK_PSYNC) {
+        bytes_buf_append_view(&lk->in, bytes_buf_view(&rest));
+        link_stream_begins(r);
+    } else if (rest.len > 0) {
+        (void)receiving_feed(r, bytes_buf_view(&rest)); /* the state tells what became of it */
+    }
+    bytes_buf_release(&rest);
+}
+
+static void read_handshake(struct repl *r)
+{
+    struct link *lk = &r->link;
+    char buf[4096];
+    ssize_t n = conn_read(lk->conn, buf, sizeof(buf));
+    if (n == -EAGAIN) return;
+    if (n <= 0) {
+        link_fail(r, n == 0 ? "the master closed the connection during the handshake" : strerror((int)-n));
+        return;
+    }
+    lk->last_io_ms = repl_now_ms(r);
+    r->stats.net_input_bytes += (uint64_t)n;
+    resp_line_reader_feed(&lk->lines, bytes_view(buf, (size_t)n));
+    int rc;
+    do {
+        rc = next_line(r);
+    } while (rc == 2);
+    if (rc == 1) after_handshake(r);
+}
+
+/* ---- The stream ---- */
+
+/* Bytes of the stream that came with the end of the handshake or of the snapshot are in lk->in. */
+void link_stream_begins(struct repl *r)
+{
+    struct link *lk = &r->link;
+    lk->in_pos = 0;
+    lk->at_start = true;
+    lk->down_since_ms = 0;
+    link_transition(r, LINK_STREAM, "MASTER <-> REPLICA sync: the stream begins");
+    conn_want_read(lk->conn, true);
+    send_ack(r);
+    repl_apply_again(r);
+}
+
+/* A keep-alive that crossed the end of the snapshot is no part of the stream (P15). */
+static void skip_keep_alives(struct link *lk)
+{
+    while (lk->in_pos < lk->in.len && lk->in.data[lk->in_pos] == '\n') lk->in_pos++;
+    if (lk->in_pos < lk->in.len) lk->at_start = false;
+}
+
+/* The bytes that were applied are now part of our own stream, the very same ones. */
+static void note_applied(struct repl *r, size_t n)
+{
+    struct link *lk = &r->link;
+    ASSERT(n <= lk->in.len - lk->in_pos);
+    stream_append(&r->stream, bytes_view(lk->in.data + lk->in_pos, n));
+    lk->in_pos += n;
+    if (lk->in_pos < lk->in.len) return;
+    lk->in.len = lk->in_pos = 0;
+    if (lk->in.cap > 4 * LINK_READ_MAX) bytes_buf_release(&lk->in);
+}
+
+/* 0; -1: the link is down. */
+static int apply(struct repl *r)
+{
+    struct link *lk = &r->link;
+    size_t consumed = 0;
+    if (lk->at_start) skip_keep_alives(lk);
+    if (lk->in_pos == lk->in.len) return 0;
+    lk->applying = true;
+    int rc =
+        r->host.apply_stream(r->host.ctx, bytes_view(lk->in.data + lk->in_pos, lk->in.len - lk->in_pos), &consumed);
+    lk->applying = false;
+    note_applied(r, consumed);
+    lk->stalled = rc == -EAGAIN;
+    if (rc < 0 && rc != -EAGAIN) {
+        log_warning(r->log, "Protocol error in the stream of the master, near offset %" PRIu64, stream_end(&r->stream));
+        link_fail(r, "protocol error");
+        return -1;
+    }
+    if (lk->drop_wanted) {
+        link_down(r, "asked to", 0);
+        return -1;
+    }
+    if (lk->ack_wanted) send_ack(r);
+    return lk->state == LINK_STREAM ? 0 : -1;
+}
+
+void repl_apply_again(struct repl *r)
+{
+    struct link *lk = &r->link;
+    if (lk->state != LINK_STREAM || lk->applying) return;
+    if (apply(r) == 0 && !lk->stalled) conn_want_read(lk->conn, true);
+}
+
+static void make_room(struct link *lk)
+{
+    size_t pending = lk->in.len - lk->in_pos;
+    if (lk->in_pos > 0 && lk->in.cap - lk->in.len < LINK_READ) {
+        memmove(lk->in.data, lk->in.data + lk->in_pos, pending);
+        lk->in.len = pending;
+        lk->in_pos = 0;
+    }
+    size_t want = pending < LINK_READ ? LINK_READ : pending < LINK_READ_MAX ? pending : LINK_READ_MAX;
+    bytes_buf_reserve(&lk->in, want);
+}
+
+/* 1: there may be more; 0: nothing for now; -1: the link is down. */
+static int read_stream_once(struct repl *r)
+{
+    struct link *lk = &r->link;
+    make_room(lk);
+    size_t room = lk->in.cap - lk->in.len;
+    ssize_t n = conn_read(lk->conn, lk->in.data + lk->in.len, room);
+    if (n == -EAGAIN) return 0;
+    if (n <= 0) {
+        log_notice(r->log, "The connection to the master ended: %s", n == 0 ? "closed by it" : strerror((int)-n));
+        link_down(r, "lost", 0);
+        return -1;
+    }
+    lk->in.len += (size_t)n;
+    lk->last_io_ms = repl_now_ms(r);
+    r->stats.net_input_bytes += (uint64_t)n;
+    if (apply(r) != 0) return -1;
+    if (lk->in.len - lk->in_pos > LINK_UNAPPLIED_MAX) {
+        link_fail(r, "one command or transaction of the master is too large");
+        return -1;
+    }
+    if (lk->stalled && lk->in.len - lk->in_pos > LINK_STALLED_MAX) {
+        conn_want_read(lk->conn, false); /* until repl_apply_again() */
+        return 0;
+    }
+    return (size_t)n == room;
+}
+
+static void read_stream(struct repl *r)
+{
+    for (int i = 0; i < LINK_READS_PER_EVENT; i++)
+        if (read_stream_once(r) <= 0) break;
+    if (r->link.state == LINK_CONNECT && r->link.retry_ms <= repl_now_ms(r)) link_connect(r); /* a clean cut */
+}
+
+/* ---- Events ---- */
+
+static void read_transfer(struct repl *r)
+{
+    struct link *lk = &r->link;
+    char buf[LINK_READ];
+    for (int i = 0; i < LINK_READS_PER_EVENT && lk->state == LINK_TRANSFER; i++) {
+        ssize_t n = conn_read(lk->conn, buf, sizeof(buf));
+        if (n == -EAGAIN) return;
+        if (n <= 0) {
+            link_fail(r, n == 0 ? "I/O error trying to sync with MASTER: connection lost" : strerror((int)-n));
+            return;
+        }
+        lk->last_io_ms = repl_now_ms(r);
+        r->stats.net_input_bytes += (uint64_t)n;
+        if (receiving_feed(r, bytes_view(buf, (size_t)n)) != 0) return;
+    }
+}
+
+static void on_readable(void *ctx)
+{
+    struct repl *r = ctx;
+    switch (r->link.state) {
+    case LINK_NONE:
+    case LINK_CONNECT:
+    case LINK_CONNECTING: UNREACHABLE(); /* there is no connection yet */
+    case LINK_HANDSHAKE:
+    case LINK_PSYNC: read_handshake(r); return;
+    case LINK_TRANSFER: read_transfer(r); return;
+    case LINK_LOADING: conn_want_read(r->link.conn, false); return; /* what comes is of the stream and can wait */
+    case LINK_STREAM: read_stream(r); return;
+    }
+}
+
+static void on_writable(void *ctx)
+{
+    struct repl *r = ctx;
+    link_flush(r);
+}
+
+/* ---- Life ---- */
+
+void following_init(struct repl *r)
+{
+    outbuf_init(&r->link.out);
+    r->link.file_fd = -1;
+}
+
+void following_start(struct repl *r, const char *host, int port)
+{
+    struct link *lk = &r->link;
+    ASSERT(lk->state == LINK_NONE);
+    lk->host = mem_strdup(host);
+    lk->port = port;
+    lk->retry_ms = 0;
+    link_transition(r, LINK_CONNECT, "REPLICAOF");
+    r->host.role_changed(r->host.ctx, REPL_REPLICA);
+    link_connect(r);
+}
+
+void following_stop(struct repl *r)
+{
+    struct link *lk = &r->link;
+    if (lk->state == LINK_NONE) return;
+    if (lk->state == LINK_STREAM) log_warning(r->log, "Connection with master lost.");
+    drop_connection(r);
+    lk->state = LINK_NONE;
+    mem_free(lk->host);
+    lk->host = NULL;
+}
+
+void following_release(struct repl *r)
+{
+    following_stop(r);
+    outbuf_release(&r->link.out);
+}
+
+void repl_drop_link(struct repl *r, const char *why)
+{
+    struct link *lk = &r->link;
+    if (lk->state <= LINK_CONNECT) return;
+    if (lk->applying) {
+        lk->drop_wanted = true;
+        return;
+    }
+    link_down(r, why, 0);
+    link_connect(r);
+}
+
+/* ---- Cron ---- */
+
+static void check_timeout(struct repl *r)
+{
+    struct link *lk = &r->link;
+    if (repl_now_ms(r) - lk->last_io_ms <= repl_timeout_ms(r)) return;
+    switch (lk->state) {
+    case LINK_NONE:
+    case LINK_CONNECT:
+    case LINK_LOADING: return; /* it is we who do not listen */
+    case LINK_CONNECTING:
+    case LINK_HANDSHAKE:
+    case LINK_PSYNC: link_fail(r, "Timeout connecting to the MASTER..."); return;
+    case LINK_TRANSFER:
+        link_fail(r, "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' "
+                     "parameter in redis.conf to a larger value.");
+        return;
+    case LINK_STREAM:
+        if (!lk->stalled) link_fail(r, "MASTER timeout: no data nor PING received...");
+        return;
+    }
+}
+
+void following_cron(struct repl *r)
+{
+    struct link *lk = &r->link;
+    if (lk->state == LINK_NONE) return;
+    check_timeout(r);
+    if (lk->state == LINK_CONNECT && lk->retry_ms <= repl_now_ms(r)) link_connect(r);
+    if (lk->state == LINK_STREAM) send_ack(r);
+    if (lk->state == LINK_TRANSFER || lk->state == LINK_LOADING) send_newline(r);
+}
+
+bool repl_link_up(const struct repl *r)
+{
+    return r->link.state == LINK_STREAM;
+}
+
+bool repl_is_master_host(const struct repl *r, const char *host, int port)
+{
+    const struct link *lk = &r->link;
+    return lk->host != NULL && strcasecmp(lk->host, host) == 0 && lk->port == port;
+}

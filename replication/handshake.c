@@ -1,0 +1,189 @@
+#include "replication/handshake.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "replication/identity.h"
+#include "storage/base/num.h"
+
+static void put_command(struct bytes_buf *out, int argc, const char *const *argv)
+{
+    bytes_buf_printf(out, "*%d\r\n", argc);
+    for (int i = 0; i < argc; i++) bytes_buf_printf(out, "$%zu\r\n%s\r\n", strlen(argv[i]), argv[i]);
+}
+#define PUT(out, ...)                                                                                                  \
+    put_command(out, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), (const char *const[]){__VA_ARGS__})
+
+/* Text of the peer goes into the log: nothing in it may look like something else. */
+static void set_error(struct handshake *h, const char *what, struct bytes_view line)
+{
+    int n = snprintf(h->error, sizeof(h->error), "%s: '%.*s'", what, (int)(line.len < 160 ? line.len : 160), line.data);
+    for (int i = 0; i < n && (size_t)i < sizeof(h->error) - 1; i++)
+        if ((unsigned char)h->error[i] < ' ') h->error[i] = '?';
+}
+
+static bool starts_with(struct bytes_view line, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return line.len >= n && memcmp(line.data, prefix, n) == 0;
+}
+
+void handshake_begin(struct handshake *h, struct bytes_buf *out)
+{
+    *h = (struct handshake){.step = HANDSHAKE_PING, .due = 1u << HANDSHAKE_PING};
+    PUT(out, "PING");
+}
+
+static void expect(struct handshake *h, enum handshake_step step)
+{
+    h->due |= 1u << step;
+}
+
+static void introduce(struct handshake *h, const struct handshake_options *o, struct bytes_buf *out)
+{
+    char port[16];
+    if (o->password != NULL) {
+        if (o->user != NULL)
+            PUT(out, "AUTH", o->user, o->password);
+        else
+            PUT(out, "AUTH", o->password);
+        expect(h, HANDSHAKE_AUTH);
+    }
+    snprintf(port, sizeof(port), "%d", o->port);
+    PUT(out, "REPLCONF", "listening-port", port);
+    expect(h, HANDSHAKE_PORT);
+    if (o->announce_ip != NULL) {
+        PUT(out, "REPLCONF", "ip-address", o->announce_ip);
+        expect(h, HANDSHAKE_IP);
+    }
+    PUT(out, "REPLCONF", "capa", "eof", "capa", "psync2");
+    expect(h, HANDSHAKE_CAPA);
+    PUT(out, "REPLCONF", "version", o->version);
+    expect(h, HANDSHAKE_VERSION);
+}
+
+static enum handshake_verdict fail(struct handshake *h, const char *what, struct bytes_view line)
+{
+    set_error(h, what, line);
+    h->step = HANDSHAKE_OVER;
+    return HANDSHAKE_LATER;
+}
+
+/* ---- PING, AUTH, REPLCONF ---- */
+
+/* A master that wants a password, or hides PING from us, says so here: AUTH comes next. */
+static bool pong_is_good(struct bytes_view line)
+{
+    return starts_with(line, "+") || starts_with(line, "-NOAUTH") || starts_with(line, "-NOPERM") ||
+           starts_with(line, "-ERR operation not permitted");
+}
+
+static enum handshake_verdict next_step(struct handshake *h)
+{
+    while (h->step < HANDSHAKE_PSYNC && (h->due & 1u << h->step) == 0) h->step++;
+    return h->step == HANDSHAKE_PSYNC ? HANDSHAKE_ASK_PSYNC : HANDSHAKE_WAIT;
+}
+
+static enum handshake_verdict on_pong(struct handshake *h, struct bytes_view line, const struct handshake_options *o,
+                                      struct bytes_buf *out)
+{
+    if (!pong_is_good(line)) return fail(h, "Error reply to PING from master", line);
+    introduce(h, o, out);
+    return next_step(h);
+}
+
+static enum handshake_verdict on_introduced(struct handshake *h, struct bytes_view line)
+{
+    if (h->step == HANDSHAKE_AUTH && !starts_with(line, "+")) return fail(h, "Unable to AUTH to MASTER", line);
+    /* An option that the master does not know is none of its loss, nor of ours. */
+    if (!starts_with(line, "+") && !starts_with(line, "-")) return fail(h, "Unexpected reply to REPLCONF", line);
+    h->due &= ~(1u << h->step);
+    return next_step(h);
+}
+
+/* ---- PSYNC ---- */
+
+void handshake_psync(struct handshake *h, const char *id, uint64_t position, struct bytes_buf *out)
+{
+    char offset[24];
+    snprintf(offset, sizeof(offset), "%" PRIu64, position + 1);
+    h->asked_by_id = id != NULL;
+    h->step = HANDSHAKE_PSYNC;
+    expect(h, HANDSHAKE_PSYNC);
+    PUT(out, "PSYNC", id != NULL ? id : "?", id != NULL ? offset : "-1");
+}
+
+/* "<id> <offset>" */
+static bool parse_full(struct handshake *h, struct bytes_view rest)
+{
+    int64_t offset;
+    if (rest.len < HANDSHAKE_ID_LEN + 2 || rest.data[HANDSHAKE_ID_LEN] != ' ') return false;
+    if (!identity_is_id(bytes_view(rest.data, HANDSHAKE_ID_LEN))) return false;
+    struct bytes_view digits = bytes_view(rest.data + HANDSHAKE_ID_LEN + 1, rest.len - HANDSHAKE_ID_LEN - 1);
+    if (!num_parse_i64(digits, &offset) || offset < 0 || offset == INT64_MAX) return false;
+    memcpy(h->id, rest.data, HANDSHAKE_ID_LEN);
+    h->id[HANDSHAKE_ID_LEN] = '\0';
+    h->position = (uint64_t)offset;
+    return true;
+}
+
+/* "" or " <id>" */
+static bool parse_continue(struct handshake *h, struct bytes_view rest)
+{
+    h->has_id = false;
+    if (rest.len == 0) return true;
+    if (rest.data[0] != ' ' || !identity_is_id(bytes_view(rest.data + 1, rest.len - 1))) return false;
+    memcpy(h->id, rest.data + 1, HANDSHAKE_ID_LEN);
+    h->id[HANDSHAKE_ID_LEN] = '\0';
+    h->has_id = true;
+    return true;
+}
+
+static struct bytes_view after(struct bytes_view line, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return bytes_view(line.data + n, line.len - n);
+}
+
+static enum handshake_verdict on_psync_reply(struct handshake *h, struct bytes_view line, struct bytes_buf *out)
+{
+    if (starts_with(line, "+FULLRESYNC ")) {
+        if (!parse_full(h, after(line, "+FULLRESYNC "))) return fail(h, "Master replied with wrong +FULLRESYNC", line);
+        h->step = HANDSHAKE_OVER;
+        return HANDSHAKE_FULL;
+    }
+    if (starts_with(line, "+CONTINUE")) {
+        if (!h->asked_by_id || !parse_continue(h, after(line, "+CONTINUE")))
+            return fail(h, "Master replied with wrong +CONTINUE", line);
+        h->step = HANDSHAKE_OVER;
+        return HANDSHAKE_CONTINUE;
+    }
+    if (starts_with(line, "-NOMASTERLINK") || starts_with(line, "-LOADING"))
+        return fail(h, "Master is currently unable to PSYNC but should be in the future", line);
+    if (starts_with(line, "-ERR unknown command")) {
+        PUT(out, "SYNC");
+        h->step = HANDSHAKE_OVER;
+        return HANDSHAKE_OLD;
+    }
+    return fail(h, "Unexpected reply to PSYNC from master", line);
+}
+
+enum handshake_verdict handshake_line(struct handshake *h, struct bytes_view line, const struct handshake_options *o,
+                                      struct bytes_buf *out)
+{
+    switch (h->step) {
+    case HANDSHAKE_PING: h->due = 0; return on_pong(h, line, o, out);
+    case HANDSHAKE_AUTH:
+    case HANDSHAKE_PORT:
+    case HANDSHAKE_IP:
+    case HANDSHAKE_CAPA:
+    case HANDSHAKE_VERSION: return on_introduced(h, line);
+    case HANDSHAKE_PSYNC:
+        if ((h->due & 1u << HANDSHAKE_PSYNC) == 0) return fail(h, "Master speaks before it was asked", line);
+        if (line.len == 0) return HANDSHAKE_WAIT; /* it keeps the connection alive until it can answer */
+        return on_psync_reply(h, line, out);
+    case HANDSHAKE_OVER: return fail(h, "Master speaks after the handshake", line);
+    }
+    return fail(h, "Master speaks out of turn", line);
+}

@@ -1,0 +1,150 @@
+/* info.c -- what people and tools are told: INFO replication as Redis 7.2 prints it (Sentinel and HAProxy parse it). */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "replication/replication_internal.h"
+#include "storage/base/assert.h"
+
+/* As INFO spells them. A replica that receives through a pipe is still part of a running background save. */
+const char *replica_state_name(const struct replica *rp)
+{
+    switch (rp->state) {
+    case REPLICA_HANDSHAKE: return "handshake";
+    case REPLICA_WAITING:
+    case REPLICA_WAITING_FILE: return "wait_bgsave";
+    case REPLICA_RECEIVING: return rp->pipe != NULL ? "wait_bgsave" : "send_bulk";
+    case REPLICA_LOADING:
+    case REPLICA_ONLINE: return "online";
+    case REPLICA_RDB_DONE: return "rdb_transmitted";
+    }
+    UNREACHABLE();
+}
+
+/* ---- The two halves of INFO ---- */
+
+static void info_transfer(const struct repl *r, struct bytes_buf *out)
+{
+    const struct link *lk = &r->link;
+    const struct transfer *t = &lk->transfer;
+    uint64_t total = t->total, left = total > t->received ? total - t->received : 0;
+    bytes_buf_printf(out,
+                     "master_sync_total_bytes:%" PRIu64 "\r\n"
+                     "master_sync_read_bytes:%" PRIu64 "\r\n"
+                     "master_sync_left_bytes:%" PRIu64 "\r\n"
+                     "master_sync_perc:%.2f\r\n"
+                     "master_sync_last_io_seconds_ago:%" PRId64 "\r\n",
+                     total, t->received, left, total > 0 ? (double)t->received / (double)total * 100 : 0,
+                     (repl_now_ms(r) - lk->last_io_ms) / 1000);
+}
+
+static void info_link(const struct repl *r, struct bytes_buf *out)
+{
+    const struct link *lk = &r->link;
+    const struct repl_settings *st = r->settings;
+    bool up = lk->state == LINK_STREAM, syncing = lk->state == LINK_TRANSFER || lk->state == LINK_LOADING;
+    int64_t now = repl_now_ms(r);
+    uint64_t applied = stream_end(&r->stream);
+    bytes_buf_printf(out,
+                     "master_host:%s\r\n"
+                     "master_port:%d\r\n"
+                     "master_link_status:%s\r\n"
+                     "master_last_io_seconds_ago:%" PRId64 "\r\n"
+                     "master_sync_in_progress:%d\r\n"
+                     "slave_read_repl_offset:%" PRIu64 "\r\n"
+                     "slave_repl_offset:%" PRIu64 "\r\n",
+                     lk->host, lk->port, up ? "up" : "down", up ? (now - lk->last_io_ms) / 1000 : (int64_t)-1, syncing,
+                     applied + (lk->in.len - lk->in_pos), applied);
+    if (syncing) info_transfer(r, out);
+    if (!up)
+        bytes_buf_printf(out, "master_link_down_since_seconds:%" PRId64 "\r\n",
+                         lk->down_since_ms > 0 ? (now - lk->down_since_ms) / 1000 : (int64_t)-1);
+    bytes_buf_printf(out,
+                     "slave_priority:%d\r\n"
+                     "slave_read_only:%d\r\n"
+                     "replica_announced:%d\r\n",
+                     st->replica_priority, st->replica_read_only, st->replica_announced);
+}
+
+static void info_replicas(const struct repl *r, struct bytes_buf *out)
+{
+    const struct repl_settings *st = r->settings;
+    int i = 0;
+    bytes_buf_printf(out, "connected_slaves:%zu\r\n", r->serving.count);
+    if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0)
+        bytes_buf_printf(out, "min_slaves_good_slaves:%zu\r\n", repl_good_replica_count(r));
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next, i++) {
+        struct repl_replica_info info;
+        repl_replica_describe(rp, &info);
+        bytes_buf_printf(out, "slave%d:ip=%s,port=%d,state=%s,offset=%" PRIu64 ",lag=%" PRId64 "\r\n", i, info.ip,
+                         info.port, info.state, info.acked_offset, info.lag_s);
+    }
+}
+
+void repl_info(const struct repl *r, struct bytes_buf *out)
+{
+    bytes_buf_printf(out, "role:%s\r\n", r->role == REPL_MASTER ? "master" : "slave");
+    if (r->role == REPL_REPLICA) info_link(r, out);
+    info_replicas(r, out);
+    uint64_t history = r->has_backlog ? stream_length(&r->stream) : 0;
+    bytes_buf_printf(out,
+                     "master_failover_state:no-failover\r\n"
+                     "master_replid:%s\r\n"
+                     "master_replid2:%s\r\n"
+                     "master_repl_offset:%" PRIu64 "\r\n"
+                     "second_repl_offset:%" PRId64 "\r\n"
+                     "repl_backlog_active:%d\r\n"
+                     "repl_backlog_size:%" PRId64 "\r\n"
+                     "repl_backlog_first_byte_offset:%" PRIu64 "\r\n"
+                     "repl_backlog_histlen:%" PRIu64 "\r\n",
+                     r->identity.id, r->identity.id2, stream_end(&r->stream), identity_second_offset(&r->identity),
+                     r->has_backlog, r->settings->repl_backlog_size, r->has_backlog ? stream_start(&r->stream) + 1 : 0,
+                     history);
+}
+
+/* ---- The rest ---- */
+
+void repl_replica_describe(const struct replica *rp, struct repl_replica_info *out)
+{
+    *out = (struct repl_replica_info){
+        .port = rp->port,
+        .state = replica_state_name(rp),
+        .acked_offset = rp->acked,
+        .lag_s = rp->state == REPLICA_ONLINE ? (repl_now_ms(rp->repl) - rp->heard_ms) / 1000 : 0,
+        .pending_bytes = rp->head.len - rp->head_sent,
+    };
+    snprintf(out->ip, sizeof(out->ip), "%s", rp->ip);
+    if (stream_reader_active(&rp->reader)) out->pending_bytes += (size_t)stream_pending(&rp->reader);
+}
+
+void repl_link_describe(const struct repl *r, struct repl_link_info *out)
+{
+    const struct link *lk = &r->link;
+    *out = (struct repl_link_info){
+        .host = lk->host,
+        .port = lk->port,
+        .state = link_state_name(lk->state),
+        .offset = lk->state == LINK_STREAM ? (int64_t)stream_end(&r->stream) : -1,
+        .peer = lk->conn != NULL ? conn_peer_name(lk->conn) : NULL,
+        .local = lk->conn != NULL ? conn_local_name(lk->conn) : NULL,
+    };
+}
+
+size_t repl_memory(const struct repl *r, size_t *backlog, size_t *replica_buffers)
+{
+    size_t total = stream_memory(&r->stream);
+    size_t beyond = r->serving.count > 0 ? stream_memory_beyond_limit(&r->stream) : 0;
+    if (r->serving.sync.pipe != NULL) beyond += stream_memory(&r->serving.sync.pipe->bytes);
+    *replica_buffers = beyond;
+    *backlog = total > beyond ? total - beyond : 0;
+    return *backlog + *replica_buffers;
+}
+
+void repl_get_stats(const struct repl *r, struct repl_stats *out)
+{
+    *out = r->stats;
+}
+
+void repl_reset_stats(struct repl *r)
+{
+    r->stats = (struct repl_stats){0};
+}

@@ -1,0 +1,366 @@
+/* receiving.c -- a snapshot from our master becomes our data set.
+ *
+ *     to a file:  socket -> temp-<time>.<pid>.rdb -> checked, synced, renamed to dbfilename -> loaded (LINK_LOADING)
+ *     directly:   socket -> loaded as it comes (LINK_TRANSFER)
+ *
+ * Which one is configured, and with it what may happen to the old data set: it is given up for a file only when that is
+ * here and its checksum is right; "on-empty-db" has nothing to give up; "swapdb" keeps it until the new one is complete
+ * and its end mark was seen (F5, F8). Whatever goes wrong before leaves data, id and offset as they were. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "replication/replication_internal.h"
+#include "storage/base/assert.h"
+#include "storage/base/checked.h"
+#include "storage/base/crc64.h"
+#include "storage/base/memory.h"
+#include "storage/rdb.h"
+
+enum {
+    FILE_SYNC_BYTES = 8 * 1024 * 1024, /* so that the last fsync is not the whole file */
+    LOAD_CHUNK = 256 * 1024,
+    LOAD_TURN_US = 10 * 1000, /* loading a file gives way to others this often */
+};
+
+static void load_step(void *ctx);
+
+/* ---- How it will be done ---- */
+
+static bool load_directly(const struct repl *r)
+{
+    switch ((enum repl_diskless_load)r->settings->repl_diskless_load) {
+    case DISKLESS_LOAD_DISABLED: return false;
+    case DISKLESS_LOAD_WHEN_EMPTY: return r->host.dataset_is_empty(r->host.ctx);
+    case DISKLESS_LOAD_SWAPDB: return true;
+    }
+    UNREACHABLE();
+}
+
+static enum repl_load_kind load_kind(const struct repl *r)
+{
+    if (r->settings->repl_diskless_load != DISKLESS_LOAD_SWAPDB || !r->link.direct) return REPL_LOAD_REPLACE;
+    bool same = !r->history_broken && memcmp(r->link.new_id, r->identity.id, REPL_ID_LEN) == 0;
+    return same ? REPL_LOAD_SWAP : REPL_LOAD_SWAP_QUIET;
+}
+
+/* 0, or -1 with lk->load_error set. */
+static int begin_load(struct repl *r)
+{
+    struct link *lk = &r->link;
+    lk->load_kind = load_kind(r);
+    lk->load_complete = false;
+    if (lk->load_kind == REPL_LOAD_REPLACE) {
+        log_notice(r->log, "MASTER <-> REPLICA sync: Flushing old data");
+        repl_abandon_history(r, "the data set is being replaced by that of our master");
+    }
+    int rc = r->host.load_begin(r->host.ctx, lk->load_kind, r->settings->replica_lazy_flush);
+    if (rc < 0) {
+        snprintf(lk->load_error, sizeof(lk->load_error), "Loading cannot start: %s", strerror(-rc));
+        return -1;
+    }
+    lk->loading = true;
+    log_notice(r->log, "MASTER <-> REPLICA sync: Loading DB in memory");
+    return 0;
+}
+
+/* 0, or -1 with lk->load_error set. */
+static int feed_load(struct repl *r, struct bytes_view bytes)
+{
+    struct link *lk = &r->link;
+    while (bytes.len > 0) {
+        size_t consumed = 0;
+        const char *error = "";
+        if (lk->load_complete) {
+            snprintf(lk->load_error, sizeof(lk->load_error), "bytes follow the end of the RDB");
+            return -1;
+        }
+        int rc = r->host.load_feed(r->host.ctx, bytes, &consumed, &error);
+        if (rc < 0) {
+            snprintf(lk->load_error, sizeof(lk->load_error), "%s", error != NULL ? error : strerror(-rc));
+            return -1;
+        }
+        lk->load_complete = rc == 1;
+        ASSERT(consumed == bytes.len || rc == 1);
+        bytes = bytes_view(bytes.data + consumed, bytes.len - consumed);
+    }
+    return 0;
+}
+
+/* The data set is complete. 0, or -1: the link is down. */
+static int commit_load(struct repl *r)
+{
+    struct link *lk = &r->link;
+    struct repl_position at = {.db = -1};
+    if (!lk->load_complete) {
+        link_fail(r, "the RDB ends before its end");
+        return -1;
+    }
+    lk->loading = false;
+    int rc = r->host.load_end(r->host.ctx, true, &at);
+    if (rc < 0) {
+        link_fail(r, "the loaded data set was not accepted");
+        return -1;
+    }
+    repl_adopt_history(r, lk->new_id, lk->new_position, at.db);
+    r->host.reset_stream(r->host.ctx, at.db);
+    log_notice(r->log, "MASTER <-> REPLICA sync: Finished with success");
+    link_stream_begins(r);
+    return 0;
+}
+
+/* ---- Into a file ---- */
+
+static void forget_file(struct repl *r)
+{
+    struct link *lk = &r->link;
+    if (lk->file_fd != -1) (void)r->sys->close(r->sys->ctx, lk->file_fd); /* synced before, or worthless */
+    lk->file_fd = -1;
+    if (lk->file_path != NULL) (void)r->sys->unlink(r->sys->ctx, lk->file_path); /* a leftover does no harm */
+    mem_free(lk->file_path);
+    lk->file_path = NULL;
+}
+
+/* In the directory of the file it will become. */
+static char *temp_path(const struct repl *r)
+{
+    const char *target = r->host.rdb_path(r->host.ctx), *slash = strrchr(target, '/');
+    int dir = slash != NULL ? (int)(slash - target) + 1 : 0;
+    struct bytes_buf path = {0};
+    bytes_buf_printf(&path, "%.*stemp-%" PRId64 ".%ld.rdb", dir, target, sys_wall_ms(r->sys) / 1000, (long)getpid());
+    char *text = bytes_to_cstr(bytes_buf_view(&path));
+    bytes_buf_release(&path);
+    return text;
+}
+
+static int open_file(struct repl *r)
+{
+    struct link *lk = &r->link;
+    lk->file_path = temp_path(r);
+    int fd = r->sys->open(r->sys->ctx, lk->file_path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+    if (fd < 0) {
+        snprintf(lk->load_error, sizeof(lk->load_error), "Opening the temp file needed for synchronization: %s",
+                 strerror(-fd));
+        return -1;
+    }
+    lk->file_fd = fd;
+    lk->file_unsynced = 0;
+    lk->check = (struct rdb_check){0};
+    return 0;
+}
+
+static int write_file(struct repl *r, struct bytes_view bytes)
+{
+    struct link *lk = &r->link;
+    int rc = sys_write_all(r->sys, lk->file_fd, bytes.data, bytes.len);
+    lk->file_unsynced += bytes.len;
+    if (rc == 0 && lk->file_unsynced >= FILE_SYNC_BYTES) {
+        rc = r->sys->fsync(r->sys->ctx, lk->file_fd);
+        lk->file_unsynced = 0;
+    }
+    if (rc < 0) {
+        snprintf(lk->load_error, sizeof(lk->load_error), "Writing the received snapshot: %s", strerror(-rc));
+        return -1;
+    }
+    return 0;
+}
+
+/* --- Is it whole? Its checksum is computed as it comes. --- */
+
+static void check_bytes(struct rdb_check *c, struct bytes_view bytes)
+{
+    while (c->head_len < sizeof(c->head) && bytes.len > 0) {
+        c->head[c->head_len++] = *bytes.data;
+        c->tail[c->tail_len++] = *bytes.data;
+        bytes = bytes_view(bytes.data + 1, bytes.len - 1);
+    }
+    if (bytes.len == 0) return;
+    /* The last eight bytes so far may be the checksum: they are held back. */
+    char joined[2 * RDB_CHECKSUM_LEN + RDB_MAGIC_LEN];
+    size_t from_new = bytes.len < RDB_CHECKSUM_LEN ? bytes.len : RDB_CHECKSUM_LEN;
+    size_t keep_old = RDB_CHECKSUM_LEN - from_new;
+    size_t give_old = c->tail_len - keep_old;
+    c->crc = crc64(c->crc, c->tail, give_old);
+    c->crc = crc64(c->crc, bytes.data, bytes.len - from_new);
+    memcpy(joined, c->tail + give_old, keep_old);
+    memcpy(joined + keep_old, bytes.data + bytes.len - from_new, from_new);
+    memcpy(c->tail, joined, RDB_CHECKSUM_LEN);
+    c->tail_len = RDB_CHECKSUM_LEN;
+}
+
+static const char *check_file(const struct rdb_check *c)
+{
+    int version = 0;
+    uint64_t expected = 0;
+    if (c->head_len < RDB_MAGIC_LEN || memcmp(c->head, "REDIS", 5) != 0) return "this is no RDB";
+    for (int i = 5; i < RDB_MAGIC_LEN; i++) {
+        if (c->head[i] < '0' || c->head[i] > '9') return "this is no RDB";
+        version = version * 10 + (c->head[i] - '0');
+    }
+    if (version < RDB_VERSION_MIN || version > RDB_VERSION_MAX) return "its RDB version is not known here";
+    if (version < RDB_CHECKSUM_VERSION) return NULL;
+    for (int i = RDB_CHECKSUM_LEN - 1; i >= 0; i--) expected = expected << 8 | (unsigned char)c->tail[i];
+    return expected == 0 || expected == c->crc ? NULL : "its checksum is wrong";
+}
+
+/* --- Whole: it becomes our file, and then our data set. --- */
+
+static int seal_file(struct repl *r)
+{
+    struct link *lk = &r->link;
+    const struct sys *sys = r->sys;
+    const char *target = r->host.rdb_path(r->host.ctx);
+    int rc = sys->fsync(sys->ctx, lk->file_fd);
+    if (rc == 0)
+        rc = sys->close(sys->ctx, lk->file_fd);
+    else
+        (void)sys->close(sys->ctx, lk->file_fd); /* fsync's error is the one to tell */
+    lk->file_fd = -1;
+    if (rc == 0) rc = sys->rename(sys->ctx, lk->file_path, target);
+    if (rc < 0) return rc;
+    mem_free(lk->file_path); /* it has another name now */
+    lk->file_path = NULL;
+    rc = sys->fsync_dir(sys->ctx, target);
+    if (rc < 0) return rc;
+    rc = sys->open(sys->ctx, target, O_RDONLY, 0);
+    if (rc < 0) return rc;
+    lk->file_fd = rc;
+    return 0;
+}
+
+static int finish_file(struct repl *r)
+{
+    struct link *lk = &r->link;
+    const char *flaw = check_file(&lk->check);
+    if (flaw != NULL) {
+        snprintf(lk->load_error, sizeof(lk->load_error), "Bad snapshot from MASTER: %s", flaw);
+        link_fail(r, lk->load_error);
+        return -1;
+    }
+    int rc = seal_file(r);
+    if (rc < 0) {
+        snprintf(lk->load_error, sizeof(lk->load_error), "Keeping the received snapshot: %s", strerror(-rc));
+        link_fail(r, lk->load_error);
+        return -1;
+    }
+    link_transition(r, LINK_LOADING, "the snapshot is here");
+    conn_want_read(lk->conn, false);
+    if (begin_load(r) != 0) {
+        link_fail(r, lk->load_error);
+        return -1;
+    }
+    loop_timer_start(r->loop, &lk->load_timer, 0, 0, load_step, r);
+    return 0;
+}
+
+static void load_failed(struct repl *r, const char *why)
+{
+    log_warning(r->log, "Failed trying to load the MASTER synchronization DB from disk: %s", why);
+    link_fail(r, "the snapshot could not be loaded");
+}
+
+/* 1: the file is used up; 0: more; -1: the link is down. */
+static int load_chunk(struct repl *r, char *buf)
+{
+    ssize_t n = r->sys->read(r->sys->ctx, r->link.file_fd, buf, LOAD_CHUNK);
+    if (n == 0) return 1;
+    if (n < 0) {
+        load_failed(r, strerror((int)-n));
+        return -1;
+    }
+    if (feed_load(r, bytes_view(buf, (size_t)n)) == 0) return 0;
+    load_failed(r, r->link.load_error);
+    return -1;
+}
+
+static void load_step(void *ctx)
+{
+    struct repl *r = ctx;
+    int64_t until = sys_mono_us(r->sys) + LOAD_TURN_US;
+    char *buf = mem_alloc(LOAD_CHUNK);
+    int rc;
+    do {
+        rc = load_chunk(r, buf);
+    } while (rc == 0 && sys_mono_us(r->sys) < until);
+    mem_free(buf);
+    if (rc == 0) loop_timer_start(r->loop, &r->link.load_timer, 0, 0, load_step, r);
+    if (rc == 1) {
+        forget_file(r);
+        (void)commit_load(r); /* it takes the link down itself */
+    }
+}
+
+/* ---- From the socket ---- */
+
+static int on_header(void *ctx)
+{
+    struct repl *r = ctx;
+    struct link *lk = &r->link;
+    const char *where = lk->direct ? "parser" : "disk";
+    if (lk->transfer.phase == TRANSFER_MARK)
+        log_notice(r->log, "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to %s", where);
+    else
+        log_notice(r->log, "MASTER <-> REPLICA sync: receiving %" PRIu64 " bytes from master to %s", lk->transfer.total,
+                   where);
+    return (lk->direct ? begin_load(r) : open_file(r)) == 0 ? 0 : -ECANCELED;
+}
+
+static int on_payload(void *ctx, struct bytes_view bytes)
+{
+    struct repl *r = ctx;
+    if (r->link.direct) return feed_load(r, bytes) == 0 ? 0 : -ECANCELED;
+    check_bytes(&r->link.check, bytes);
+    return write_file(r, bytes) == 0 ? 0 : -ECANCELED;
+}
+
+void receiving_begin(struct repl *r)
+{
+    struct link *lk = &r->link;
+    struct transfer_sink sink = {.ctx = r, .begin = on_header, .payload = on_payload};
+    lk->direct = load_directly(r);
+    lk->load_error[0] = '\0';
+    transfer_init(&lk->transfer, &sink);
+}
+
+static void receiving_fail(struct repl *r, int rc)
+{
+    struct link *lk = &r->link;
+    if (rc == -EPROTO) {
+        link_fail(r, lk->transfer.error);
+        return;
+    }
+    if (lk->loading) log_warning(r->log, "Failed trying to load the MASTER synchronization DB from socket");
+    link_fail(r, lk->load_error);
+}
+
+int receiving_feed(struct repl *r, struct bytes_view in)
+{
+    struct link *lk = &r->link;
+    size_t consumed;
+    int rc = transfer_feed(&lk->transfer, in, &consumed);
+    if (rc == 0) return 0;
+    if (rc < 0) {
+        receiving_fail(r, rc);
+        return 1;
+    }
+    ASSERT(lk->in.len == 0);
+    bytes_buf_append(&lk->in, in.data + consumed, in.len - consumed); /* of the stream already */
+    (void)(lk->direct ? commit_load(r) : finish_file(r));             /* they take the link down themselves */
+    return 1;
+}
+
+void receiving_abort(struct repl *r)
+{
+    struct link *lk = &r->link;
+    loop_timer_stop(&lk->load_timer);
+    if (lk->loading) {
+        struct repl_position unused;
+        lk->loading = false;
+        log_warning(r->log, "Internal error in RDB reading, the transfer or the file broke off: %s",
+                    lk->load_kind == REPL_LOAD_REPLACE ? "the data set is empty now" : "the old data set stays");
+        (void)r->host.load_end(r->host.ctx, false, &unused); /* dropping cannot fail */
+    }
+    forget_file(r);
+}

@@ -1,0 +1,263 @@
+#include "replication/replication.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "replication/replication_internal.h"
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+
+/* ---- Life ---- */
+
+static void on_cron(void *ctx)
+{
+    struct repl *r = ctx;
+    r->cron_loops++;
+    following_cron(r);
+    serving_cron(r);
+}
+
+struct repl *repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
+                      const struct sys *sys, struct log *log)
+{
+    struct repl *r = mem_calloc(sizeof(*r));
+    r->host = *host;
+    r->settings = settings;
+    r->loop = loop;
+    r->sys = sys;
+    r->log = log;
+    r->db = -1;
+    identity_init(&r->identity, sys);
+    stream_init(&r->stream, 0, 0);
+    full_sync_init(r);
+    following_init(r);
+    r->alone_since_ms = repl_now_ms(r);
+    loop_timer_start(loop, &r->cron, 1000, 1000, on_cron, r);
+    return r;
+}
+
+void repl_free(struct repl *r)
+{
+    if (r == NULL) return;
+    loop_timer_stop(&r->cron);
+    following_release(r);
+    serving_release(r);
+    stream_release(&r->stream);
+    mem_free(r);
+}
+
+/* ---- History: the backlog and the names it goes by ---- */
+
+static uint64_t backlog_limit(const struct repl *r)
+{
+    return r->settings->repl_backlog_size > 0 ? (uint64_t)r->settings->repl_backlog_size : 0;
+}
+
+void repl_create_backlog(struct repl *r)
+{
+    if (r->has_backlog) return;
+    r->has_backlog = true;
+    stream_set_limit(&r->stream, backlog_limit(r));
+}
+
+/* What was in it cannot be had any more, and what is written from now on is not counted: nobody may believe to share
+ * this history. */
+void repl_free_backlog(struct repl *r)
+{
+    r->has_backlog = false;
+    r->db = -1;
+    r->was_restored = false;
+    stream_set_limit(&r->stream, 0);
+    stream_reset(&r->stream, stream_end(&r->stream));
+    identity_renew(&r->identity, r->sys);
+}
+
+void repl_abandon_history(struct repl *r, const char *why)
+{
+    serving_disconnect_all(r, why);
+    repl_free_backlog(r);
+    r->history_broken = true;
+}
+
+void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db)
+{
+    serving_disconnect_all(r, "the data set was replaced by that of our master");
+    stream_reset(&r->stream, position);
+    identity_adopt(&r->identity, id);
+    r->history_broken = false;
+    r->was_restored = false;
+    r->db = db;
+    repl_create_backlog(r);
+}
+
+void repl_position(const struct repl *r, struct repl_position *at)
+{
+    *at = (struct repl_position){.offset = stream_end(&r->stream)};
+    if (!r->has_backlog || r->history_broken) return;
+    memcpy(at->id, r->identity.id, sizeof(at->id));
+    int db = r->link.state == LINK_STREAM ? r->host.stream_db(r->host.ctx) : r->db;
+    at->db = db < 0 ? 0 : db; /* -1: whoever continues from here is told by the next bytes */
+}
+
+/* A replica, or somebody who becomes one before anything else happens, continues under the old name. A master begins a
+ * history of its own: it may have lost writes made after the file, and what it writes from now on is its own (P6). */
+void repl_restore_position(struct repl *r, const struct repl_position *at)
+{
+    ASSERT(r->serving.count == 0);
+    if (!identity_is_id(bytes_str(at->id)) || at->offset >= INT64_MAX) return;
+    stream_reset(&r->stream, at->offset);
+    identity_adopt(&r->identity, at->id);
+    r->db = at->db;
+    r->history_broken = false;
+    r->was_restored = true;
+    r->restored = *at;
+    repl_create_backlog(r);
+    if (r->role == REPL_REPLICA) return;
+    identity_fork(&r->identity, r->sys, at->offset);
+    r->db = -1;
+    r->alone_since_ms = repl_now_ms(r);
+}
+
+static void resume_restored_name(struct repl *r)
+{
+    if (!r->was_restored || stream_end(&r->stream) != r->restored.offset) return;
+    identity_adopt(&r->identity, r->restored.id);
+    r->db = r->restored.db;
+}
+
+/* ---- The stream ---- */
+
+bool repl_stream_wanted(const struct repl *r)
+{
+    return r->role == REPL_MASTER ? r->has_backlog : r->role_turned;
+}
+
+static void feed_select(struct repl *r, int db)
+{
+    char digits[16], command[64];
+    int n = snprintf(digits, sizeof(digits), "%d", db);
+    int len = snprintf(command, sizeof(command), "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
+    stream_append(&r->stream, bytes_view(command, (size_t)len));
+    r->db = db;
+}
+
+static void feed_unselected(struct repl *r, struct bytes_view unit)
+{
+    if (r->has_backlog) stream_append(&r->stream, unit);
+}
+
+void repl_feed(struct repl *r, int db, struct bytes_view unit)
+{
+    if (UNLIKELY(r->role != REPL_MASTER)) {
+        if (!r->history_broken)
+            log_notice(r->log, "Writes of the transaction that made this a replica are not in its history: the next "
+                               "synchronization is a full one.");
+        r->history_broken = true;
+        return;
+    }
+    if (UNLIKELY(!r->has_backlog)) return;
+    if (UNLIKELY(r->db != db)) feed_select(r, db);
+    stream_append(&r->stream, unit);
+}
+
+uint64_t repl_offset(const struct repl *r)
+{
+    return stream_end(&r->stream);
+}
+
+void repl_flush(struct repl *r)
+{
+    r->role_turned = false;
+    serving_flush(r);
+}
+
+/* Not part of any unit, and the same in every database. While writes are paused for a hand-over the offset stands still
+ * (H4). */
+static void feed_ping(struct repl *r)
+{
+    int period = r->settings->repl_ping_replica_period_s;
+    if (r->serving.count == 0 || period <= 0 || r->cron_loops % (unsigned)period != 0) return;
+    if (r->host.writes_paused(r->host.ctx)) return;
+    feed_unselected(r, BYTES_LIT("*1\r\n$4\r\nPING\r\n"));
+}
+
+void repl_request_acks(struct repl *r)
+{
+    if (r->role != REPL_MASTER || r->serving.count == 0) return;
+    feed_unselected(r, BYTES_LIT("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n"));
+}
+
+/* Only a master forgets: a replica may be promoted, and its siblings then need what it kept (P10). */
+static void forget_unused_backlog(struct repl *r)
+{
+    int64_t ttl_s = r->settings->repl_backlog_ttl_s;
+    if (r->role != REPL_MASTER || !r->has_backlog || r->serving.count > 0 || ttl_s <= 0) return;
+    if ((repl_now_ms(r) - r->alone_since_ms) / 1000 <= ttl_s) return;
+    repl_free_backlog(r);
+    log_notice(r->log, "Replication backlog freed after %" PRId64 " seconds without connected replicas.", ttl_s);
+}
+
+void repl_cron_master(struct repl *r)
+{
+    if (r->role == REPL_MASTER) feed_ping(r);
+    forget_unused_backlog(r);
+}
+
+/* ---- Roles ---- */
+
+enum repl_role repl_role(const struct repl *r)
+{
+    return r->role;
+}
+
+int repl_follow(struct repl *r, const char *host, int port)
+{
+    if (port < 0 || port > 65535) return -EINVAL;
+    ASSERT(!r->link.applying);
+    bool was_master = r->role == REPL_MASTER;
+    char *new_host = mem_strdup(host); /* it may be the text of the link that is about to end */
+    following_stop(r);
+    if (was_master) {
+        resume_restored_name(r);
+        r->role = REPL_REPLICA;
+        r->role_turned = true;
+        log_notice(r->log,
+                   "Becoming a replica: the own history, up to offset %" PRIu64
+                   ", may allow a partial resynchronization.",
+                   stream_end(&r->stream));
+    }
+    following_start(r, new_host, port);
+    mem_free(new_host);
+    return 0;
+}
+
+/* Siblings and the old master may go on from here: what is kept is kept, under both names. */
+void repl_promote(struct repl *r)
+{
+    if (r->role == REPL_MASTER) return;
+    ASSERT(!r->link.applying);
+    following_stop(r);
+    r->role = REPL_MASTER;
+    r->role_turned = false;
+    if (r->history_broken || !r->has_backlog)
+        identity_renew(&r->identity, r->sys);
+    else
+        identity_fork(&r->identity, r->sys, stream_end(&r->stream));
+    r->history_broken = false;
+    r->was_restored = false;
+    r->db = -1;
+    r->alone_since_ms = repl_now_ms(r);
+    log_warning(r->log,
+                "Promoted at offset %" PRIu64 ". Secondary replication ID is %s, valid up to offset: %" PRId64
+                ". New replication ID is %s",
+                stream_end(&r->stream), r->identity.id2, identity_second_offset(&r->identity), r->identity.id);
+    serving_disconnect_all(r, "the history has a new id"); /* they come back at once and are told */
+    r->host.role_changed(r->host.ctx, REPL_MASTER);
+}
+
+void repl_settings_changed(struct repl *r)
+{
+    if (r->has_backlog && r->stream.limit != backlog_limit(r)) stream_set_limit(&r->stream, backlog_limit(r));
+    full_sync_consider(r);
+}

@@ -1,0 +1,512 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "replication/replication_internal.h"
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+#include "storage/base/num.h"
+
+enum {
+    SEND_PIECES = 32,            /* of one writev */
+    SEND_MAX_PER_TURN = 1 << 20, /* bytes for one replica, so that a fast one does not hold up the turn */
+    ANNOUNCED_IP_MAX = 46,       /* longest text of an address, as Redis limits it */
+};
+
+/* ---- Life ---- */
+
+struct replica *repl_replica_new(struct repl *r, struct conn *conn, void *client, const char *peer_ip)
+{
+    struct replica *rp = mem_calloc(sizeof(*rp));
+    rp->repl = r;
+    rp->conn = conn;
+    rp->client = client;
+    rp->file_fd = -1;
+    snprintf(rp->ip, sizeof(rp->ip), "%s", peer_ip);
+    return rp;
+}
+
+bool repl_replica_is_attached(const struct replica *rp)
+{
+    return rp->state != REPLICA_HANDSHAKE;
+}
+
+const char *replica_name(const struct replica *rp)
+{
+    return conn_peer_name(rp->conn);
+}
+
+static void attach(struct replica *rp, enum replica_state state)
+{
+    struct serving *sv = &rp->repl->serving;
+    ASSERT(rp->state == REPLICA_HANDSHAKE);
+    rp->state = state;
+    rp->prev = sv->last;
+    if (sv->last != NULL)
+        sv->last->next = rp;
+    else
+        sv->first = rp;
+    sv->last = rp;
+    sv->count++;
+    rp->heard_ms = rp->waiting_since_ms = rp->progress_ms = repl_now_ms(rp->repl);
+    rp->repl->was_restored = false; /* somebody knows this history by its new name now */
+    int rc = conn_set_nodelay(rp->conn, !rp->repl->settings->repl_disable_tcp_nodelay);
+    if (rc != 0) log_verbose(rp->repl->log, "TCP_NODELAY of replica %s: %s", replica_name(rp), strerror(-rc));
+}
+
+static void detach(struct replica *rp)
+{
+    struct serving *sv = &rp->repl->serving;
+    if (rp->next != NULL)
+        rp->next->prev = rp->prev;
+    else
+        sv->last = rp->prev;
+    if (rp->prev != NULL)
+        rp->prev->next = rp->next;
+    else
+        sv->first = rp->next;
+    if (--sv->count == 0) rp->repl->alone_since_ms = repl_now_ms(rp->repl);
+}
+
+/* Lets go of everything that others would have to keep or wait for. */
+static void release_positions(struct replica *rp)
+{
+    stream_reader_stop(&rp->reader);
+    full_sync_remove(rp);
+}
+
+void repl_replica_gone(struct replica *rp)
+{
+    struct repl *r = rp->repl;
+    if (repl_replica_is_attached(rp)) {
+        log_notice(r->log, "Connection with replica %s lost.", replica_name(rp));
+        detach(rp);
+        rp->doomed = true;
+        release_positions(rp);
+    }
+    bytes_buf_release(&rp->head);
+    mem_free(rp);
+}
+
+/* It stays in the list until its client is freed, but nothing waits for it any more. */
+void replica_doom(struct replica *rp, const char *why)
+{
+    if (rp->doomed) return;
+    rp->doomed = true;
+    conn_want_write(rp->conn, false);
+    release_positions(rp);
+    rp->repl->host.disconnect_replica(rp->repl->host.ctx, rp->client, why);
+}
+
+void serving_disconnect_all(struct repl *r, const char *why)
+{
+    for (struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) replica_doom(rp, why);
+}
+
+void repl_disconnect_replicas(struct repl *r, const char *why)
+{
+    serving_disconnect_all(r, why);
+}
+
+/* The server closes its clients before this; what is left here were never attached. */
+void serving_release(struct repl *r)
+{
+    ASSERT(r->serving.count == 0);
+    full_sync_release(r);
+}
+
+/* ---- REPLCONF ---- */
+
+static int conf_port(struct replica *rp, struct bytes_view value, const char **error)
+{
+    int64_t port;
+    if (!num_parse_i64(value, &port) || port < 0 || port > INT_MAX) {
+        *error = "ERR value is not an integer or out of range";
+        return -EINVAL;
+    }
+    rp->port = (int)port;
+    return 0;
+}
+
+static int conf_ip(struct replica *rp, struct bytes_view value, const char **error)
+{
+    if (value.len == 0 || value.len > ANNOUNCED_IP_MAX || memchr(value.data, '\0', value.len) != NULL) {
+        *error = "ERR REPLCONF ip-address provided by replica instance is too long or empty";
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < value.len; i++) /* it is printed in INFO: it may not forge lines or fields there */
+        if ((unsigned char)value.data[i] <= ' ' || value.data[i] == ',' || value.data[i] == '=') {
+            *error = "ERR REPLCONF ip-address holds characters that no address has";
+            return -EINVAL;
+        }
+    snprintf(rp->ip, sizeof(rp->ip), "%.*s", (int)value.len, value.data);
+    return 0;
+}
+
+static int conf_rdb_only(struct replica *rp, struct bytes_view value, const char **error)
+{
+    int64_t on;
+    if (!num_parse_i64(value, &on)) {
+        *error = "ERR value is not an integer or out of range";
+        return -EINVAL;
+    }
+    if (on != 0 && on != 1) {
+        *error = "ERR value is out of range, value must between 0 and 1";
+        return -EINVAL;
+    }
+    rp->rdb_only = on == 1;
+    return 0;
+}
+
+/* Acknowledging what was never sent is ignored: WAIT trusts these numbers. */
+static void conf_ack(struct replica *rp, struct bytes_view value)
+{
+    uint64_t offset;
+    rp->heard_ms = repl_now_ms(rp->repl);
+    if (rp->doomed || !num_parse_u64(value, &offset)) return;
+    if (rp->state == REPLICA_LOADING) replica_set_online(rp);
+    if (rp->state != REPLICA_ONLINE || offset > rp->reader.pos || offset <= rp->acked) return;
+    rp->acked = offset;
+    rp->repl->host.acks_changed(rp->repl->host.ctx);
+}
+
+static int conf_filter(struct bytes_view value, const char **error)
+{
+    if (value.len == 0) return 0;
+    *error = "ERR rdb-filter-only is not supported by this server";
+    return -EINVAL;
+}
+
+int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_view value, const char **error)
+{
+    bool attached = repl_replica_is_attached(rp);
+    if (bytes_equal_nocase(name, "ack")) {
+        if (attached) conf_ack(rp, value);
+        return 1;
+    }
+    if (bytes_equal_nocase(name, "fack")) return 1;
+    if (bytes_equal_nocase(name, "getack")) return 1;
+    if (bytes_equal_nocase(name, "listening-port")) return conf_port(rp, value, error);
+    if (bytes_equal_nocase(name, "ip-address")) return conf_ip(rp, value, error);
+    if (bytes_equal_nocase(name, "rdb-only")) return conf_rdb_only(rp, value, error);
+    if (bytes_equal_nocase(name, "rdb-filter-only")) return conf_filter(value, error);
+    if (bytes_equal_nocase(name, "version")) return 0;
+    if (bytes_equal_nocase(name, "capa")) {
+        if (bytes_equal_nocase(value, "eof")) rp->capa_eof = true;
+        if (bytes_equal_nocase(value, "psync2")) rp->capa_psync2 = true;
+        return 0; /* others are of later versions, and theirs to do without */
+    }
+    *error = NULL;
+    return -EINVAL;
+}
+
+void repl_replica_heard(struct replica *rp)
+{
+    rp->heard_ms = repl_now_ms(rp->repl);
+}
+
+void repl_replica_queue(struct replica *rp, struct bytes_view bytes)
+{
+    bytes_buf_append_view(&rp->head, bytes);
+}
+
+/* ---- PSYNC ---- */
+
+/* A sub-replica must not take over a history that may be about to end. */
+static bool may_serve(const struct repl *r)
+{
+    return r->role == REPL_MASTER || r->link.state == LINK_STREAM;
+}
+
+static bool can_continue(const struct replica *rp, struct bytes_view id, int64_t offset, uint64_t *position)
+{
+    struct repl *r = rp->repl;
+    if (!r->has_backlog || rp->rdb_only) return false;
+    if (!stream_position_of_psync(offset, position)) return false;
+    if (!identity_shares(&r->identity, id, *position)) {
+        log_notice(r->log,
+                   "Partial resynchronization not accepted: %s asks for history %.*s at offset %" PRId64
+                   ", ours are '%s' and, up to %" PRId64 ", '%s'",
+                   replica_name(rp), (int)(id.len < REPL_ID_LEN ? id.len : REPL_ID_LEN), id.data, offset,
+                   r->identity.id, identity_second_offset(&r->identity), r->identity.id2);
+        return false;
+    }
+    if (stream_covers(&r->stream, *position)) return true;
+    log_notice(r->log,
+               "Unable to partial resync with replica %s for lack of backlog (Replica request was: %" PRId64
+               ", the backlog is %" PRIu64 " to %" PRIu64 ").",
+               replica_name(rp), offset, stream_start(&r->stream) + 1, stream_end(&r->stream));
+    if (*position > stream_end(&r->stream))
+        log_warning(r->log, "Replica %s asks for an offset that is larger than ours", replica_name(rp));
+    return false;
+}
+
+static void continue_from(struct replica *rp, uint64_t position)
+{
+    struct repl *r = rp->repl;
+    attach(rp, REPLICA_ONLINE);
+    stream_reader_start(&r->stream, &rp->reader, position);
+    rp->acked = position; /* that it asks for the next byte says as much */
+    if (rp->capa_psync2)
+        bytes_buf_printf(&rp->head, "+CONTINUE %s\r\n", r->identity.id);
+    else
+        bytes_buf_printf(&rp->head, "+CONTINUE\r\n");
+    r->stats.sync_partial_ok++;
+    log_notice(r->log,
+               "Partial resynchronization request from %s accepted. Sending %" PRIu64
+               " bytes of backlog starting from offset %" PRIu64 ".",
+               replica_name(rp), stream_pending(&rp->reader), position + 1);
+    replica_push(rp);
+}
+
+static int parse_psync(const struct replica *rp, struct bytes_view offset, int64_t *out, const char **error)
+{
+    if (num_parse_i64(offset, out)) return 0;
+    log_warning(rp->repl->log, "Replica %s asks for synchronization but with a wrong offset", replica_name(rp));
+    *error = "ERR value is not an integer or out of range";
+    return -EINVAL;
+}
+
+/* Our master hands over to us: it has stopped its writes, and we have what it had. */
+static int take_over(struct repl *r, struct bytes_view id, const char **error)
+{
+    if (r->role == REPL_MASTER) {
+        *error = "ERR PSYNC FAILOVER can't be sent to a master.";
+        return -EINVAL;
+    }
+    if (!bytes_equal(id, bytes_view(r->identity.id, REPL_ID_LEN))) {
+        *error = "ERR PSYNC FAILOVER replid must match my replid.";
+        return -EINVAL;
+    }
+    log_warning(r->log, "Failover request was accepted: becoming the master.");
+    repl_promote(r);
+    return 0;
+}
+
+static void begin_full(struct replica *rp)
+{
+    struct repl *r = rp->repl;
+    r->stats.sync_full++;
+    attach(rp, REPLICA_WAITING);
+    if (!r->has_backlog) {
+        /* So far nothing was counted: what was written before cannot be told from what comes. */
+        if (r->role == REPL_MASTER) identity_renew(&r->identity, r->sys);
+        repl_create_backlog(r);
+    }
+    full_sync_add(rp);
+}
+
+int repl_replica_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
+                       const char **error)
+{
+    struct repl *r = rp->repl;
+    int64_t wanted = -1;
+    uint64_t position;
+    ASSERT(!repl_replica_is_attached(rp));
+    rp->speaks_psync = id.data != NULL;
+    if (failover) {
+        int rc = take_over(r, id, error);
+        if (rc != 0) return rc;
+    }
+    if (!may_serve(r)) {
+        *error = "NOMASTERLINK Can't SYNC while not connected with my master";
+        return -EINVAL;
+    }
+    log_notice(r->log, "Replica %s asks for synchronization", replica_name(rp));
+    if (rp->speaks_psync) {
+        int rc = parse_psync(rp, offset, &wanted, error);
+        if (rc != 0) return rc;
+        if (can_continue(rp, id, wanted, &position)) {
+            continue_from(rp, position);
+            return 0;
+        }
+        if (id.len != 1 || id.data[0] != '?') r->stats.sync_partial_err++;
+    }
+    begin_full(rp);
+    return 0;
+}
+
+/* ---- Sending ---- */
+
+void replica_set_online(struct replica *rp)
+{
+    rp->state = REPLICA_ONLINE;
+    rp->heard_ms = repl_now_ms(rp->repl);
+    log_notice(rp->repl->log, "Synchronization with replica %s succeeded", replica_name(rp));
+    replica_push(rp);
+}
+
+/* All three: 1 all sent, 0 the socket is full or it had its share of this turn, -errno. */
+
+static int send_head(struct replica *rp)
+{
+    while (rp->head_sent < rp->head.len) {
+        ssize_t n = conn_write(rp->conn, rp->head.data + rp->head_sent, rp->head.len - rp->head_sent);
+        if (n == -EAGAIN) return 0;
+        if (n < 0) return (int)n;
+        rp->head_sent += (size_t)n;
+        rp->repl->stats.net_output_bytes += (uint64_t)n;
+    }
+    bytes_buf_release(&rp->head);
+    rp->head_sent = 0;
+    return 1;
+}
+
+static int send_stream(struct replica *rp)
+{
+    struct iovec iov[SEND_PIECES];
+    uint64_t sent = 0;
+    while (stream_pending(&rp->reader) > 0) {
+        if (sent >= SEND_MAX_PER_TURN) return 0;
+        ssize_t n = conn_writev(rp->conn, iov, stream_peek(&rp->reader, iov, SEND_PIECES));
+        if (n == -EAGAIN) return 0;
+        if (n < 0) return (int)n;
+        stream_advance(&rp->reader, (uint64_t)n);
+        sent += (uint64_t)n;
+        rp->repl->stats.net_output_bytes += (uint64_t)n;
+    }
+    return 1;
+}
+
+static int send_all(struct replica *rp)
+{
+    int rc = send_head(rp);
+    if (rc == 1 && rp->state == REPLICA_RECEIVING) rc = full_sync_send(rp);
+    if (rc == 1 && rp->state == REPLICA_ONLINE) rc = send_stream(rp);
+    return rc;
+}
+
+void replica_push(struct replica *rp)
+{
+    if (rp->doomed) return;
+    int rc = send_all(rp);
+    if (rc < 0) {
+        replica_doom(rp, strerror(-rc));
+        return;
+    }
+    if (!rp->doomed) conn_want_write(rp->conn, rc == 0);
+}
+
+void repl_replica_writable(struct replica *rp)
+{
+    replica_push(rp);
+}
+
+/* ---- Limits ---- */
+
+/* A limit below the size of the backlog would cut off a replica, let it resume from the backlog, and cut it off again
+ * (P17). */
+static uint64_t effective(const struct repl *r, uint64_t limit)
+{
+    uint64_t backlog = r->settings->repl_backlog_size > 0 ? (uint64_t)r->settings->repl_backlog_size : 0;
+    return limit > 0 && limit < backlog ? backlog : limit;
+}
+
+static bool over_limit(struct replica *rp)
+{
+    struct repl *r = rp->repl;
+    const struct output_limit *limit = r->settings->replica_output_limit;
+    if (limit == NULL || !stream_reader_active(&rp->reader)) return false;
+    uint64_t pending = stream_pending(&rp->reader);
+    uint64_t hard = effective(r, limit->hard_bytes), soft = effective(r, limit->soft_bytes);
+    if (hard > 0 && pending > hard) return true;
+    if (soft == 0 || pending <= soft) {
+        rp->soft_limit_since_ms = 0;
+        return false;
+    }
+    if (rp->soft_limit_since_ms == 0) rp->soft_limit_since_ms = repl_now_ms(r);
+    return repl_now_ms(r) - rp->soft_limit_since_ms > limit->soft_seconds * 1000;
+}
+
+static void enforce_limit(struct replica *rp)
+{
+    if (LIKELY(!over_limit(rp))) return;
+    replica_doom(rp, "it is further behind than client-output-buffer-limit allows");
+}
+
+void serving_flush(struct repl *r)
+{
+    for (struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
+        if (rp->doomed) continue;
+        if (!conn_wants_write(rp->conn)) replica_push(rp);
+        if (!rp->doomed) enforce_limit(rp);
+    }
+}
+
+/* ---- Cron ---- */
+
+static void check_timeout(struct replica *rp)
+{
+    int64_t now = repl_now_ms(rp->repl), timeout = repl_timeout_ms(rp->repl);
+    switch (rp->state) {
+    case REPLICA_HANDSHAKE:
+    case REPLICA_WAITING:
+    case REPLICA_WAITING_FILE:
+    case REPLICA_RECEIVING: /* full_sync_cron() looks after these */ return;
+    case REPLICA_LOADING:
+    case REPLICA_ONLINE:
+    case REPLICA_RDB_DONE: break;
+    }
+    if (timeout <= 0 || now - rp->heard_ms <= timeout) return;
+    replica_doom(rp, "Disconnecting timedout replica (streaming sync)");
+}
+
+void serving_cron(struct repl *r)
+{
+    repl_cron_master(r);
+    for (struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
+        if (rp->doomed) continue;
+        check_timeout(rp);
+        if (!rp->doomed) enforce_limit(rp);
+    }
+    full_sync_cron(r);
+}
+
+/* ---- What others want to know ---- */
+
+size_t repl_replica_count(const struct repl *r)
+{
+    return r->serving.count;
+}
+
+size_t repl_good_replica_count(const struct repl *r)
+{
+    size_t good = 0;
+    int64_t max_ms = (int64_t)r->settings->min_replicas_max_lag_s * 1000, now = repl_now_ms(r);
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
+        if (rp->state == REPLICA_ONLINE && !rp->doomed && (now - rp->heard_ms) / 1000 * 1000 <= max_ms) good++;
+    return good;
+}
+
+size_t repl_acked_count(const struct repl *r, uint64_t offset)
+{
+    size_t count = 0;
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
+        if (rp->state == REPLICA_ONLINE && !rp->doomed && rp->acked >= offset) count++;
+    return count;
+}
+
+bool repl_replicas_caught_up(const struct repl *r, bool log_laggards)
+{
+    size_t online = 0, behind = 0;
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
+        if (rp->state != REPLICA_ONLINE || rp->doomed) continue;
+        online++;
+        if (rp->acked == stream_end(&r->stream)) continue;
+        behind++;
+        if (log_laggards)
+            log_notice(r->log,
+                       "Lagging replica %s reported offset %" PRIu64 " behind master, lag=%" PRId64 ", state=%s.",
+                       replica_name(rp), stream_end(&r->stream) - rp->acked, (repl_now_ms(r) - rp->heard_ms) / 1000,
+                       replica_state_name(rp));
+    }
+    if (log_laggards && online > 0)
+        log_notice(r->log, "%zu of %zu replicas are in sync when shutting down.", online - behind, online);
+    return behind == 0;
+}
+
+struct replica *repl_replica_next(const struct repl *r, const struct replica *after)
+{
+    return after == NULL ? r->serving.first : after->next;
+}

@@ -1,0 +1,202 @@
+#include "replication/stream.h"
+
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+
+struct stream_block {
+    char bytes[STREAM_BLOCK_BYTES];
+};
+
+static struct stream_block *block_at(const struct stream *s, size_t i)
+{
+    return s->ring[(s->first + i) & (s->cap - 1)];
+}
+
+void stream_init(struct stream *s, uint64_t limit, uint64_t position)
+{
+    *s = (struct stream){.limit = limit, .base = position, .start = position, .end = position};
+}
+
+static void drop_all_blocks(struct stream *s)
+{
+    for (size_t i = 0; i < s->count; i++) mem_free(block_at(s, i));
+    s->count = s->first = 0;
+}
+
+void stream_release(struct stream *s)
+{
+    ASSERT(s->readers == NULL);
+    drop_all_blocks(s);
+    mem_free(s->ring);
+    *s = (struct stream){0};
+}
+
+void stream_reset(struct stream *s, uint64_t position)
+{
+    ASSERT(s->readers == NULL);
+    drop_all_blocks(s);
+    s->base = s->start = s->end = position;
+}
+
+/* ---- The old end ---- */
+
+static uint64_t slowest_reader(const struct stream *s)
+{
+    uint64_t pos = s->end;
+    for (const struct stream_reader *r = s->readers; r != NULL; r = r->next)
+        if (r->pos < pos) pos = r->pos;
+    return pos;
+}
+
+uint64_t stream_start(const struct stream *s)
+{
+    uint64_t wanted = s->end > s->limit ? s->end - s->limit : 0;
+    if (wanted <= s->start) return s->start;
+    uint64_t slowest = slowest_reader(s);
+    if (slowest < wanted) wanted = slowest;
+    return wanted > s->start ? wanted : s->start;
+}
+
+/* Frees whole blocks below the start. With an empty stream nothing but the last, partly filled block remains. */
+static void trim(struct stream *s)
+{
+    s->start = stream_start(s);
+    while (s->count > 0 && s->base + STREAM_BLOCK_BYTES <= s->start) {
+        mem_free(block_at(s, 0));
+        s->first = (s->first + 1) & (s->cap - 1);
+        s->count--;
+        s->base += STREAM_BLOCK_BYTES;
+    }
+}
+
+void stream_set_limit(struct stream *s, uint64_t limit)
+{
+    trim(s); /* a larger limit does not bring back what the old one let go */
+    s->limit = limit;
+    trim(s);
+}
+
+bool stream_covers(const struct stream *s, uint64_t position)
+{
+    return position >= stream_start(s) && position <= s->end;
+}
+
+bool stream_position_of_psync(int64_t offset, uint64_t *position)
+{
+    if (offset <= 0) return false;
+    *position = (uint64_t)offset - 1;
+    return true;
+}
+
+/* ---- The new end ---- */
+
+static void grow_ring(struct stream *s)
+{
+    size_t cap = s->cap == 0 ? 8 : s->cap * 2;
+    struct stream_block **ring = mem_alloc(cap * sizeof(*ring));
+    for (size_t i = 0; i < s->count; i++) ring[i] = block_at(s, i);
+    mem_free(s->ring);
+    s->ring = ring;
+    s->cap = cap;
+    s->first = 0;
+}
+
+static void add_block(struct stream *s)
+{
+    trim(s);
+    if (s->count == 0) s->base = s->end;
+    if (s->count == s->cap) grow_ring(s);
+    s->ring[(s->first + s->count) & (s->cap - 1)] = mem_alloc(sizeof(struct stream_block));
+    s->count++;
+}
+
+void stream_append(struct stream *s, struct bytes_view bytes)
+{
+    while (bytes.len > 0) {
+        uint64_t used = s->end - s->base;
+        if (used == (uint64_t)s->count * STREAM_BLOCK_BYTES) {
+            add_block(s);
+            used = s->end - s->base;
+        }
+        size_t at = (size_t)(used % STREAM_BLOCK_BYTES);
+        size_t n = STREAM_BLOCK_BYTES - at < bytes.len ? STREAM_BLOCK_BYTES - at : bytes.len;
+        memcpy(block_at(s, s->count - 1)->bytes + at, bytes.data, n);
+        s->end += n;
+        bytes = bytes_view(bytes.data + n, bytes.len - n);
+    }
+}
+
+/* ---- Readers ---- */
+
+void stream_reader_start(struct stream *s, struct stream_reader *r, uint64_t position)
+{
+    ASSERT(r->stream == NULL);
+    ASSERT(stream_covers(s, position));
+    *r = (struct stream_reader){.stream = s, .next = s->readers, .pos = position};
+    if (s->readers != NULL) s->readers->prev = r;
+    s->readers = r;
+}
+
+void stream_reader_stop(struct stream_reader *r)
+{
+    struct stream *s = r->stream;
+    if (s == NULL) return;
+    if (r->next != NULL) r->next->prev = r->prev;
+    if (r->prev != NULL)
+        r->prev->next = r->next;
+    else
+        s->readers = r->next;
+    *r = (struct stream_reader){0};
+    trim(s);
+}
+
+int stream_peek(const struct stream_reader *r, struct iovec *iov, int max)
+{
+    const struct stream *s = r->stream;
+    uint64_t pos = r->pos;
+    int n = 0;
+    while (n < max && pos < s->end) {
+        uint64_t index = (pos - s->base) / STREAM_BLOCK_BYTES, at = (pos - s->base) % STREAM_BLOCK_BYTES;
+        uint64_t len = STREAM_BLOCK_BYTES - at < s->end - pos ? STREAM_BLOCK_BYTES - at : s->end - pos;
+        iov[n++] = (struct iovec){.iov_base = block_at(s, (size_t)index)->bytes + at, .iov_len = (size_t)len};
+        pos += len;
+    }
+    return n;
+}
+
+/* Blocks are let go when the reader leaves one that somebody kept for it alone. */
+void stream_advance(struct stream_reader *r, uint64_t n)
+{
+    struct stream *s = r->stream;
+    ASSERT(n <= s->end - r->pos);
+    r->pos += n;
+    if (s->count > 1 && s->base + STREAM_BLOCK_BYTES <= r->pos) trim(s);
+}
+
+/* ---- Accounting ---- */
+
+size_t stream_memory(const struct stream *s)
+{
+    return s->count * sizeof(struct stream_block) + s->cap * sizeof(*s->ring);
+}
+
+size_t stream_memory_beyond_limit(const struct stream *s)
+{
+    uint64_t held = s->end - s->base;
+    if (held <= s->limit) return 0;
+    return (size_t)((held - s->limit) / STREAM_BLOCK_BYTES * STREAM_BLOCK_BYTES);
+}
+
+void stream_check(const struct stream *s)
+{
+    ASSERT(s->base <= s->start);
+    ASSERT(s->start <= s->end);
+    ASSERT(s->count == 0 || s->end - s->base <= (uint64_t)s->count * STREAM_BLOCK_BYTES);
+    ASSERT(s->count == 0 || s->end - s->base > (uint64_t)(s->count - 1) * STREAM_BLOCK_BYTES);
+    ASSERT(s->count != 0 || s->start == s->end);
+    for (const struct stream_reader *r = s->readers; r != NULL; r = r->next) {
+        ASSERT(r->stream == s);
+        ASSERT(r->pos >= s->start);
+        ASSERT(r->pos <= s->end);
+    }
+}

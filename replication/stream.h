@@ -1,0 +1,91 @@
+/* stream.h -- the bytes of the replication stream that somebody may still read, with 64-bit positions.
+ *
+ * Blocks of one size in order of position. The oldest bytes are there so that a replica can resume (the backlog) or
+ * because a slow reader has not sent them yet; both share the same blocks, and appending costs one copy whatever the
+ * number of readers.
+ *
+ *     base       start                 reader               end = position of the next byte
+ *      v           v                     v                    v
+ *     [x x x x x x # # # #]->[# # # # # # # # # # #]->[# # # # . . . .]      x forgotten, # readable, . room
+ *
+ * A position is the number of bytes before it. The wire counts differently: PSYNC's offset is the number of the next
+ * byte, counted from one, which is its position plus one; stream_position_of_psync() is the only place that converts.
+ *
+ * Invariants: start <= every reader's position <= end; start and end never decrease until stream_reset(); all blocks
+ * but the last are full; start is max(end - limit, what was trimmed before), or the position of the slowest reader if
+ * that is older. Ownership:  a reader is the struct of its owner, registered here until stream_reader_stop(). Views
+ * from stream_peek() live until the reader advances or anything is appended. Limits:     `limit` bounds what is kept
+ * for nobody in particular; what readers hold is for their owners to bound. Not here:   who the readers are, what the
+ * bytes mean, any I/O. */
+#ifndef LOCKSTEP_REPLICATION_STREAM_H
+#define LOCKSTEP_REPLICATION_STREAM_H
+
+#include <sys/uio.h>
+
+#include "storage/base/bytes.h"
+
+enum {
+    STREAM_BLOCK_BYTES = 64 * 1024,
+};
+
+struct stream_block; /* private */
+
+struct stream_reader {
+    struct stream *stream; /* NULL: not reading */
+    struct stream_reader *prev, *next;
+    uint64_t pos;
+};
+
+/* Fields are private, except through the functions below. */
+struct stream {
+    struct stream_block **ring; /* `count` blocks from `first` on, wrapping at `cap`, a power of two */
+    size_t cap, first, count;
+    uint64_t base;  /* position of the first byte of the first block */
+    uint64_t start; /* oldest readable position, as of the last trim */
+    uint64_t end;
+    uint64_t limit;
+    struct stream_reader *readers;
+};
+
+void stream_init(struct stream *s, uint64_t limit, uint64_t position);
+void stream_release(struct stream *s); /* no reader may be left */
+/* Another history begins: forgets all bytes. No reader may be left. */
+void stream_reset(struct stream *s, uint64_t position);
+void stream_set_limit(struct stream *s, uint64_t limit);
+
+void stream_append(struct stream *s, struct bytes_view bytes);
+static inline uint64_t stream_end(const struct stream *s)
+{
+    return s->end;
+}
+uint64_t stream_start(const struct stream *s);
+static inline uint64_t stream_length(const struct stream *s)
+{
+    return s->end - stream_start(s);
+}
+/* Can somebody go on from this position? `end` itself is covered: nothing is missing (P1). */
+bool stream_covers(const struct stream *s, uint64_t position);
+/* PSYNC asks for byte number `offset`, counted from one. False if there is no such position (0, or negative). */
+bool stream_position_of_psync(int64_t offset, uint64_t *position);
+
+/* The position must be covered. */
+void stream_reader_start(struct stream *s, struct stream_reader *r, uint64_t position);
+void stream_reader_stop(struct stream_reader *r); /* one that is not reading is fine */
+static inline bool stream_reader_active(const struct stream_reader *r)
+{
+    return r->stream != NULL;
+}
+static inline uint64_t stream_pending(const struct stream_reader *r)
+{
+    return r->stream->end - r->pos;
+}
+/* Up to max pieces from the reader's position on; how many. */
+int stream_peek(const struct stream_reader *r, struct iovec *iov, int max);
+void stream_advance(struct stream_reader *r, uint64_t n);
+
+size_t stream_memory(const struct stream *s);
+/* What of it is there only because readers are slower than the limit. */
+size_t stream_memory_beyond_limit(const struct stream *s);
+void stream_check(const struct stream *s); /* asserts the invariants */
+
+#endif
