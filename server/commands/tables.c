@@ -4,7 +4,9 @@ const struct command *const *command_row_tables(void)
 {
     static const struct command *const tables[] = {
         admin_commands,
+        config_commands,
         connection_commands,
+        pubsub_commands,
         string_commands,
         transaction_commands,
         NULL,

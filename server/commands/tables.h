@@ -6,7 +6,9 @@
 
 /* Each ends with a row without a name. */
 extern const struct command admin_commands[];
+extern const struct command config_commands[];
 extern const struct command connection_commands[];
+extern const struct command pubsub_commands[];
 extern const struct command string_commands[];
 extern const struct command transaction_commands[];
 
