@@ -16,7 +16,7 @@
 #include "replication/stream.h"
 #include "replication/transfer.h"
 #include "server/net/outbuf.h"
-#include "server/net/resp_reader.h"
+#include "server/net/resp_line.h"
 
 /* ---- Serving ---- */
 

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/net/resp_batch.h"
 #include "storage/base/bytes.h"
 
 enum {
@@ -44,22 +45,13 @@ struct resp_limits {
                            reader executes each request before it takes the next, which may be allowed more */
 };
 
-/* Where argument vectors live: one per loop, shared by all readers, reset when nothing taken from it is needed. */
-struct resp_batch {
-    struct bytes_view *next, *end; /* free slots of the current chunk */
-    struct resp_batch_chunk *chunks;
-};
-void resp_batch_init(struct resp_batch *b);
-void resp_batch_reset(struct resp_batch *b); /* all argument vectors die; the first chunk is kept */
-void resp_batch_release(struct resp_batch *b);
-
 /* A request. argv and what it points to live until the batch is reset or its reader gets resp_reader_space(),
  * _shrink() or _release(), whichever comes first. */
 struct resp_request {
     struct bytes_view *argv;
     uint32_t argc; /* never 0 */
     bool is_inline;
-    bool resumed; /* was put together over several reads */
+    bool has_blocks; /* some arguments live in blocks of their own */
     struct bytes_view
         raw;             /* the bytes of the request if they are in one piece and spelled the one canonical way
                             (*N CRLF $len CRLF ... CRLF), so that they can be sent on verbatim; otherwise data is NULL */
@@ -77,17 +69,19 @@ enum resp_status {
 
 /* Fields are private; the struct is here because it is embedded in a client and read on the hot path. */
 struct resp_reader {
-    char *data;
+    char *data; /* cap bytes and two more, which are zero behind the last byte */
     size_t pos, len, cap;
     const struct resp_limits *limits;
-    struct resp_partial *partial; /* the unfinished request, NULL mostly */
-    struct resp_big *taken;       /* blocks of requests already given out */
+    struct resp_partial *partial; /* the unfinished request at the end, NULL when nobody had to look twice */
+    struct resp_partial *held;    /* finished ones with blocks that were given out, until resp_reader_space() */
     uint64_t received;            /* bytes ever added */
     uint64_t empty_lines;
-    size_t scanned; /* bytes from pos on that are known to hold no line end */
-    size_t peak;
-    bool filled; /* the last read used all the room it was offered */
-    enum resp_status failed;
+    size_t scanned;          /* bytes of the line being waited for that are known to hold no line end */
+    size_t peak;             /* most bytes in the buffer since the last shrink */
+    bool filled;             /* the last read used all the room it was offered */
+    enum resp_status failed; /* RESP_REQUEST: not */
+    size_t failed_at;        /* where in the buffer */
+    size_t error_len;
     char error[64];
 };
 
@@ -129,25 +123,5 @@ static inline uint64_t resp_reader_empty_lines(const struct resp_reader *r)
 void resp_reader_shrink(struct resp_reader *r, bool idle);
 /* Forgets all input, as for a new connection. The offset starts at 0 again. */
 void resp_reader_reset(struct resp_reader *r);
-
-/* Splits a line the way inline requests and redis.conf lines are split: "double \x41\n quotes", 'single \' quotes'.
- * Words that need no unescaping are slices of the line, others live in the batch. False: unbalanced quotes. */
-NODISCARD bool resp_split_line(struct resp_batch *batch, struct bytes_view line, struct bytes_view **argv,
-                               uint32_t *argc);
-
-/* Single-line replies, as a replica gets them from its master during the handshake. */
-struct resp_line_reader {
-    struct bytes_buf buf;
-    size_t pos;
-    size_t max_line;
-};
-void resp_line_reader_init(struct resp_line_reader *lr, size_t max_line);
-void resp_line_reader_release(struct resp_line_reader *lr);
-void resp_line_reader_feed(struct resp_line_reader *lr, struct bytes_view bytes);
-/* 1: *line is the next line without its LF or CR LF, good until the next feed; 0: no whole line yet; -EMSGSIZE: longer
- * than max_line. */
-NODISCARD int resp_line_reader_next(struct resp_line_reader *lr, struct bytes_view *line);
-/* What follows the lines taken so far (the start of an RDB or of the stream); good until the next feed. */
-struct bytes_view resp_line_reader_rest(const struct resp_line_reader *lr);
 
 #endif

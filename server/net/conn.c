@@ -1,0 +1,483 @@
+#include "server/net/conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "server/net/conn_internal.h"
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+
+/* --- addresses -----------------------------------------------------------------------------------------------------
+ */
+
+static void address_set_ip(struct conn_address *a, int family, const void *raw_ip, int port)
+{
+    char ip[INET6_ADDRSTRLEN] = "?", name[INET6_ADDRSTRLEN + 16];
+    (void)inet_ntop(family, raw_ip, ip, sizeof(ip)); /* cannot fail: the family is one of two and the room suffices */
+    snprintf(name, sizeof(name), family == AF_INET6 ? "[%s]:%d" : "%s:%d", ip, port);
+    *a = (struct conn_address){.name = mem_strdup(name), .ip = mem_strdup(ip), .port = port};
+}
+
+static void address_set_path(struct conn_address *a, const char *path, size_t len)
+{
+    char ip[sizeof(((struct sockaddr_un *)0)->sun_path) + 1], name[sizeof(ip) + 2];
+    snprintf(ip, sizeof(ip), "%.*s", (int)len, path);
+    snprintf(name, sizeof(name), "%s:0", ip[0] != '\0' ? ip : "?");
+    *a = (struct conn_address){.name = mem_strdup(name), .ip = mem_strdup(ip)};
+}
+
+void conn_address_set(struct conn_address *a, const struct sockaddr *sa, socklen_t len)
+{
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
+        address_set_ip(a, AF_INET, &in->sin_addr, ntohs(in->sin_port));
+    } else if (sa->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
+        address_set_ip(a, AF_INET6, &in6->sin6_addr, ntohs(in6->sin6_port));
+    } else {
+        size_t head = offsetof(struct sockaddr_un, sun_path);
+        bool has_path = sa->sa_family == AF_UNIX && len > head;
+        address_set_path(a, has_path ? ((const struct sockaddr_un *)sa)->sun_path : "", has_path ? len - head : 0);
+    }
+}
+
+void conn_address_release(struct conn_address *a)
+{
+    mem_free(a->name);
+    mem_free(a->ip);
+    *a = (struct conn_address){0};
+}
+
+/* Whichever end of a Unix connection has no name is known by the socket's path. */
+static void unix_addresses_share_path(struct conn *c)
+{
+    if (c->ops != &conn_unix_ops) return;
+    struct conn_address *named = c->local.ip[0] != '\0' ? &c->local : &c->peer;
+    struct conn_address *other = named == &c->local ? &c->peer : &c->local;
+    if (named->ip[0] == '\0' || other->ip[0] != '\0') return;
+    conn_address_release(other);
+    *other = (struct conn_address){.name = mem_strdup(named->name), .ip = mem_strdup(named->ip)};
+}
+
+static void conn_set_addresses(struct conn *c, const struct sockaddr *peer, socklen_t peer_len)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t local_len = sizeof(local);
+    if (getsockname(c->fd, (struct sockaddr *)&local, &local_len) == -1) local_len = 0;
+    conn_address_release(&c->peer);
+    conn_address_release(&c->local);
+    conn_address_set(&c->peer, peer, peer_len);
+    conn_address_set(&c->local, (struct sockaddr *)&local, local_len);
+    unix_addresses_share_path(c);
+}
+
+static void conn_set_addresses_from_socket(struct conn *c)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t peer_len = sizeof(peer);
+    if (getpeername(c->fd, (struct sockaddr *)&peer, &peer_len) == -1) peer_len = 0;
+    conn_set_addresses(c, (struct sockaddr *)&peer, peer_len);
+}
+
+/* --- plain sockets -------------------------------------------------------------------------------------------------
+ */
+
+static ssize_t socket_read(struct conn *c, void *buf, size_t len)
+{
+    ssize_t n;
+    do n = recv(c->fd, buf, len, 0);
+    while (n == -1 && errno == EINTR);
+    return n == -1 ? -errno : n;
+}
+
+static ssize_t socket_writev(struct conn *c, const struct iovec *iov, int n)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+    ssize_t sent;
+    do {
+        if (n == 1)
+            sent = send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+        else
+            sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+    } while (sent == -1 && errno == EINTR);
+    return sent == -1 ? -errno : sent;
+}
+
+static void socket_close(struct conn *c)
+{
+    if (c->fd == -1) return;
+    (void)shutdown(c->fd, SHUT_RDWR); /* not connected any more: nothing to shut down */
+    close(c->fd);
+    c->fd = -1;
+}
+
+const struct conn_ops conn_tcp_ops = {"tcp", socket_read, socket_writev, socket_close};
+const struct conn_ops conn_unix_ops = {"unix", socket_read, socket_writev, socket_close};
+
+static int set_int_option(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) == -1 ? -errno : 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------------
+ */
+
+static void conn_on_ready(void *ctx, unsigned ready);
+
+static struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops, enum conn_state state)
+{
+    struct conn *c = mem_calloc(sizeof(*c));
+    c->ops = ops;
+    c->loop = loop;
+    c->fd = fd;
+    c->state = state;
+    if (fd != -1) loop_io_start(loop, &c->io, fd, conn_on_ready, c);
+    return c;
+}
+
+struct conn *conn_from_accept(struct loop *loop, int fd, const struct sockaddr *peer, socklen_t peer_len,
+                              const struct conn_ops *ops)
+{
+    struct conn *c = conn_new(loop, fd, ops, CONN_OPEN);
+    conn_set_addresses(c, peer, peer_len);
+    return c;
+}
+
+struct conn *conn_adopt(struct loop *loop, int fd)
+{
+    struct sockaddr_storage local = {0};
+    socklen_t len = sizeof(local);
+    int flags = fcntl(fd, F_GETFL);
+    ASSERT(flags != -1 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != -1);
+    ASSERT(getsockname(fd, (struct sockaddr *)&local, &len) == 0);
+    struct conn *c = conn_new(loop, fd, local.ss_family == AF_UNIX ? &conn_unix_ops : &conn_tcp_ops, CONN_OPEN);
+    conn_set_addresses_from_socket(c);
+    return c;
+}
+
+static void connecting_free(struct conn *c);
+
+static void conn_free(void *ctx)
+{
+    struct conn *c = ctx;
+    connecting_free(c);
+    conn_address_release(&c->peer);
+    conn_address_release(&c->local);
+    mem_free(c);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c == NULL || c->state == CONN_CLOSED) return;
+    loop_io_stop(&c->io);
+    c->ops->close(c);
+    c->state = CONN_CLOSED;
+    loop_defer(c->loop, conn_free, c);
+}
+
+/* --- connecting ----------------------------------------------------------------------------------------------------
+ */
+
+/* The addresses still to try, and whom to tell. */
+struct connecting {
+    struct addrinfo *found;      /* NULL for Unix */
+    const struct addrinfo *next; /* NULL: none left */
+    struct addrinfo *source;     /* local addresses to bind, one per family at most */
+    bool has_source;
+    conn_connected_fn *on_connected;
+    void *ctx;
+};
+
+static void connecting_free(struct conn *c)
+{
+    struct connecting *k = c->connecting;
+    if (k == NULL) return;
+    if (k->found != NULL) freeaddrinfo(k->found);
+    if (k->source != NULL) freeaddrinfo(k->source);
+    mem_free(k);
+    c->connecting = NULL;
+}
+
+static int bind_source(const struct connecting *k, int fd, int family)
+{
+    if (!k->has_source) return 0;
+    for (const struct addrinfo *s = k->source; s != NULL; s = s->ai_next) {
+        if (s->ai_family != family) continue;
+        return bind(fd, s->ai_addr, s->ai_addrlen) == -1 ? -errno : 0;
+    }
+    return -EADDRNOTAVAIL;
+}
+
+/* A socket on its way to the address, or -errno. */
+static int socket_connect(const struct connecting *k, const struct addrinfo *to)
+{
+    int fd = socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
+    if (fd == -1) return -errno;
+    int rc = bind_source(k, fd, to->ai_family);
+    if (rc == 0 && to->ai_family != AF_UNIX) rc = set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (rc == 0 && connect(fd, to->ai_addr, to->ai_addrlen) == -1 && errno != EINPROGRESS) rc = -errno;
+    if (rc == 0) return fd;
+    close(fd);
+    return rc;
+}
+
+/* Starts on the next address that can be started on. 0, or the error of the last one. */
+static int connect_next(struct conn *c, int rc)
+{
+    struct connecting *k = c->connecting;
+    while (k->next != NULL) {
+        const struct addrinfo *to = k->next;
+        k->next = to->ai_next;
+        rc = socket_connect(k, to);
+        if (rc < 0) continue;
+        c->fd = rc;
+        loop_io_start(c->loop, &c->io, c->fd, conn_on_ready, c);
+        loop_io_want(&c->io, LOOP_WRITE);
+        return 0;
+    }
+    return rc;
+}
+
+static void conn_connect_done(struct conn *c, int rc)
+{
+    conn_connected_fn *on_connected = c->connecting->on_connected;
+    void *ctx = c->connecting->ctx;
+    connecting_free(c);
+    c->state = rc == 0 ? CONN_OPEN : CONN_FAILED;
+    if (rc == 0) {
+        loop_io_want(&c->io, 0);
+        conn_set_addresses_from_socket(c);
+    }
+    on_connected(ctx, rc);
+}
+
+static void conn_on_connect_result(struct conn *c)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1) error = errno;
+    if (error == 0) {
+        conn_connect_done(c, 0);
+        return;
+    }
+    loop_io_stop(&c->io);
+    c->ops->close(c);
+    int rc = connect_next(c, -error);
+    if (rc != 0) conn_connect_done(c, rc);
+}
+
+static int resolve(const char *host, int port, int flags, struct addrinfo **out)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+    char service[16];
+    snprintf(service, sizeof(service), "%d", port);
+    int rc = getaddrinfo(host, service, &hints, out);
+    if (rc == 0) return 0;
+    return rc == EAI_SYSTEM ? -errno : -ENOENT;
+}
+
+/* `c` has its struct connecting; takes `c` over. */
+static int conn_start_connecting(struct conn *c, conn_connected_fn *on_connected, void *ctx, struct conn **out)
+{
+    c->connecting->on_connected = on_connected;
+    c->connecting->ctx = ctx;
+    int rc = connect_next(c, -ENOENT);
+    if (rc != 0) {
+        conn_free(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+static struct conn *conn_new_connecting(struct loop *loop, const struct conn_ops *ops)
+{
+    struct conn *c = conn_new(loop, -1, ops, CONN_CONNECTING);
+    c->connecting = mem_calloc(sizeof(*c->connecting));
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    conn_address_set(&c->peer, &none, 0);
+    conn_address_set(&c->local, &none, 0);
+    return c;
+}
+
+int conn_connect(struct loop *loop, const char *host, int port, const char *source, conn_connected_fn *on_connected,
+                 void *ctx, struct conn **out)
+{
+    struct conn *c = conn_new_connecting(loop, &conn_tcp_ops);
+    struct connecting *k = c->connecting;
+    k->has_source = source != NULL && source[0] != '\0';
+    int rc = resolve(host, port, 0, &k->found);
+    if (rc == 0 && k->has_source) rc = resolve(source, 0, 0, &k->source);
+    if (rc != 0) {
+        conn_free(c);
+        return rc;
+    }
+    k->next = k->found;
+    return conn_start_connecting(c, on_connected, ctx, out);
+}
+
+int conn_connect_unix(struct loop *loop, const char *path, conn_connected_fn *on_connected, void *ctx,
+                      struct conn **out)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(un.sun_path)) return -ENAMETOOLONG;
+    memcpy(un.sun_path, path, strlen(path) + 1);
+    struct addrinfo to = {.ai_family = AF_UNIX, .ai_socktype = SOCK_STREAM, .ai_addrlen = sizeof(un)};
+    to.ai_addr = (struct sockaddr *)&un;
+    struct conn *c = conn_new_connecting(loop, &conn_unix_ops);
+    c->connecting->next = &to; /* tried before this function returns */
+    return conn_start_connecting(c, on_connected, ctx, out);
+}
+
+/* --- events --------------------------------------------------------------------------------------------------------
+ */
+
+static void conn_on_ready(void *ctx, unsigned ready)
+{
+    struct conn *c = ctx;
+    if (c->state == CONN_CONNECTING) {
+        conn_on_connect_result(c);
+        return;
+    }
+    if (ready & c->io.wanted & LOOP_READ) c->on_readable(c->ctx);
+    /* The first callback may have closed the connection (then nothing is wanted), or written all there was. */
+    if (ready & c->io.wanted & LOOP_WRITE) c->on_writable(c->ctx);
+}
+
+void conn_set_handler(struct conn *c, conn_event_fn *on_readable, conn_event_fn *on_writable, void *ctx)
+{
+    c->on_readable = on_readable;
+    c->on_writable = on_writable;
+    c->ctx = ctx;
+}
+
+static void conn_want(struct conn *c, unsigned event, bool want)
+{
+    ASSERT(c->state == CONN_OPEN);
+    loop_io_want(&c->io, want ? c->io.wanted | event : c->io.wanted & ~event);
+}
+
+void conn_want_read(struct conn *c, bool want)
+{
+    ASSERT(!want || c->on_readable != NULL);
+    conn_want(c, LOOP_READ, want);
+}
+
+void conn_want_write(struct conn *c, bool want)
+{
+    ASSERT(!want || c->on_writable != NULL);
+    conn_want(c, LOOP_WRITE, want);
+}
+
+bool conn_wants_write(const struct conn *c)
+{
+    return (c->io.wanted & LOOP_WRITE) != 0;
+}
+
+ssize_t conn_read(struct conn *c, void *buf, size_t len)
+{
+    return c->ops->read(c, buf, len);
+}
+
+ssize_t conn_writev(struct conn *c, const struct iovec *iov, int n)
+{
+    return c->ops->writev(c, iov, n);
+}
+
+ssize_t conn_write(struct conn *c, const void *buf, size_t len)
+{
+    struct iovec iov = {.iov_base = (void *)buf, .iov_len = len};
+    return c->ops->writev(c, &iov, 1);
+}
+
+/* --- questions -----------------------------------------------------------------------------------------------------
+ */
+
+const char *conn_peer_name(const struct conn *c)
+{
+    return c->peer.name;
+}
+const char *conn_local_name(const struct conn *c)
+{
+    return c->local.name;
+}
+const char *conn_peer_ip(const struct conn *c)
+{
+    return c->peer.ip;
+}
+int conn_peer_port(const struct conn *c)
+{
+    return c->peer.port;
+}
+const char *conn_local_ip(const struct conn *c)
+{
+    return c->local.ip;
+}
+int conn_local_port(const struct conn *c)
+{
+    return c->local.port;
+}
+bool conn_is_unix(const struct conn *c)
+{
+    return c->ops == &conn_unix_ops;
+}
+int conn_fd(const struct conn *c)
+{
+    return c->fd;
+}
+struct loop *conn_loop(const struct conn *c)
+{
+    return c->loop;
+}
+const char *conn_transport(const struct conn *c)
+{
+    return c->ops->name;
+}
+
+bool conn_is_local(const struct conn *c)
+{
+    return conn_is_unix(c) || strncmp(c->peer.ip, "127.", 4) == 0 || strcmp(c->peer.ip, "::1") == 0;
+}
+
+pid_t conn_peer_pid(const struct conn *c)
+{
+    struct ucred cred = {0};
+    socklen_t len = sizeof(cred);
+    if (!conn_is_unix(c) || getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1) return 0;
+    return cred.pid;
+}
+
+/* --- options -------------------------------------------------------------------------------------------------------
+ */
+
+int conn_set_nodelay(struct conn *c, bool on)
+{
+    return conn_is_unix(c) ? 0 : set_int_option(c->fd, IPPROTO_TCP, TCP_NODELAY, on);
+}
+
+int conn_set_keepalive(struct conn *c, int interval_s)
+{
+    if (conn_is_unix(c)) return 0;
+    int rc = set_int_option(c->fd, SOL_SOCKET, SO_KEEPALIVE, interval_s > 0);
+    if (rc != 0 || interval_s <= 0) return rc;
+    int third = interval_s / 3 > 0 ? interval_s / 3 : 1;
+    rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, interval_s);
+    if (rc == 0) rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, third);
+    if (rc == 0) rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+    return rc;
+}
+
+int conn_set_send_timeout(struct conn *c, int64_t timeout_ms)
+{
+    if (conn_is_unix(c)) return 0;
+    int value = timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
+    return set_int_option(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, value);
+}

@@ -1,0 +1,267 @@
+#include "server/net/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "server/net/conn_internal.h"
+#include "storage/base/memory.h"
+
+struct listener {
+    struct loop *loop;
+    struct loop_io io;
+    struct loop_timer rest;
+    int fd;
+    int port;
+    const struct conn_ops *ops; /* of the connections */
+    struct listener_handler handler;
+    bool paused;
+    bool exhausted; /* out of descriptors, and that was reported */
+};
+
+/* --- accepting -----------------------------------------------------------------------------------------------------
+ */
+
+static void listener_update_wanted(struct listener *l)
+{
+    bool accept_now = !l->paused && !loop_timer_active(&l->rest);
+    loop_io_want(&l->io, accept_now ? LOOP_READ : 0);
+}
+
+static void listener_report(struct listener *l, int rc)
+{
+    if (l->handler.on_error == NULL) return;
+    char text[128];
+    snprintf(text, sizeof(text), "Accepting client connection: accept: %s", strerror(-rc));
+    l->handler.on_error(l->handler.ctx, rc, text);
+}
+
+static void listener_on_rested(void *ctx)
+{
+    listener_update_wanted(ctx);
+}
+
+/* The connection stays in the backlog, and the socket readable: without a rest the loop would spin. */
+static void listener_rest(struct listener *l, int rc)
+{
+    if (!l->exhausted) listener_report(l, rc);
+    l->exhausted = true;
+    loop_timer_start(l->loop, &l->rest, LISTENER_REST_MS, 0, listener_on_rested, l);
+    listener_update_wanted(l);
+}
+
+/* Errors of one connection, which died before it was accepted (accept(2): to be treated like a retry). */
+static bool is_error_of_one_connection(int rc)
+{
+    switch (-rc) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case EOPNOTSUPP: return true;
+    default: return false;
+    }
+}
+
+static bool is_exhaustion(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM;
+}
+
+/* 0, or -errno of accept4(). */
+static int listener_accept_one(struct listener *l)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t len = sizeof(peer);
+    int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd == -1) return -errno;
+    l->exhausted = false;
+    l->handler.on_accept(l->handler.ctx, conn_from_accept(l->loop, fd, (struct sockaddr *)&peer, len, l->ops));
+    return 0;
+}
+
+static void listener_on_ready(void *ctx, unsigned ready)
+{
+    struct listener *l = ctx;
+    for (int i = 0; i < LISTENER_ACCEPTS_PER_EVENT && !l->paused; i++) {
+        int rc = listener_accept_one(l);
+        if (rc == 0) continue;
+        if (rc == -EAGAIN) return;
+        if (is_exhaustion(rc)) {
+            listener_rest(l, rc);
+            return;
+        }
+        listener_report(l, rc);
+        if (!is_error_of_one_connection(rc)) return;
+    }
+}
+
+void listener_pause(struct listener *l, bool paused)
+{
+    l->paused = paused;
+    listener_update_wanted(l);
+}
+
+/* --- opening -------------------------------------------------------------------------------------------------------
+ */
+
+static int fail(struct listener_error *err, const char *what, int rc)
+{
+    if (err != NULL) snprintf(err->text, sizeof(err->text), "%s: %s", what, strerror(-rc));
+    return rc;
+}
+
+static struct listener *listener_new(struct loop *loop, int fd, const struct conn_ops *ops,
+                                     const struct listener_handler *handler)
+{
+    struct listener *l = mem_calloc(sizeof(*l));
+    l->loop = loop;
+    l->fd = fd;
+    l->ops = ops;
+    l->handler = *handler;
+    loop_io_start(loop, &l->io, fd, listener_on_ready, l);
+    listener_update_wanted(l);
+    return l;
+}
+
+static int set_flag(int fd, int level, int option)
+{
+    int on = 1;
+    return setsockopt(fd, level, option, &on, sizeof(on)) == -1 ? -errno : 0;
+}
+
+/* Accepted sockets inherit TCP_NODELAY. */
+static int tcp_options(int fd, int family)
+{
+    int rc = set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (rc == 0 && family == AF_INET6) rc = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (rc == 0) rc = set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+    return rc;
+}
+
+/* The listening descriptor, or -errno. */
+static int tcp_listen_on(const struct addrinfo *ai, int backlog, struct listener_error *err)
+{
+    int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
+    if (fd == -1) return fail(err, "socket", -errno);
+    int rc = tcp_options(fd, ai->ai_family);
+    if (rc != 0) fail(err, "setsockopt", rc);
+    if (rc == 0 && bind(fd, ai->ai_addr, ai->ai_addrlen) == -1) rc = fail(err, "bind", -errno);
+    if (rc == 0 && listen(fd, backlog) == -1) rc = fail(err, "listen", -errno);
+    if (rc == 0) return fd;
+    close(fd);
+    return rc;
+}
+
+static int resolve_local(const char *address, int port, struct addrinfo **out, struct listener_error *err)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    char service[16];
+    snprintf(service, sizeof(service), "%d", port);
+    if (address[0] == '\0' || strcmp(address, "*") == 0) {
+        address = NULL;
+        hints.ai_family = AF_INET;
+    } else if (strcmp(address, "::*") == 0) {
+        address = NULL;
+        hints.ai_family = AF_INET6;
+    }
+    int rc = getaddrinfo(address, service, &hints, out);
+    if (rc == 0) return 0;
+    if (err != NULL) snprintf(err->text, sizeof(err->text), "%s", gai_strerror(rc));
+    return rc == EAI_SYSTEM ? -errno : -ENOENT;
+}
+
+static int bound_port(int fd)
+{
+    struct sockaddr_storage sa = {0};
+    socklen_t len = sizeof(sa);
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) == -1) return 0;
+    struct conn_address a;
+    conn_address_set(&a, (struct sockaddr *)&sa, len);
+    int port = a.port;
+    conn_address_release(&a);
+    return port;
+}
+
+int listener_open_tcp(struct loop *loop, const char *address, int port, int backlog,
+                      const struct listener_handler *handler, struct listener **out, struct listener_error *err)
+{
+    struct addrinfo *found;
+    int rc = resolve_local(address, port, &found, err);
+    if (rc != 0) return rc;
+    int fd = -ENOENT;
+    for (const struct addrinfo *ai = found; ai != NULL && fd < 0; ai = ai->ai_next)
+        fd = tcp_listen_on(ai, backlog, err);
+    freeaddrinfo(found);
+    if (fd < 0) return fd;
+    *out = listener_new(loop, fd, &conn_tcp_ops, handler);
+    (*out)->port = bound_port(fd);
+    return 0;
+}
+
+/* Only a socket is removed: a wrong path must not cost somebody a file. */
+static void remove_stale_socket(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) (void)unlink(path); /* bind() reports what is left */
+}
+
+/* The file appears with no more than the mode asked for, and nobody can connect before listen(). */
+static int unix_bind(int fd, const struct sockaddr_un *un, mode_t perm, struct listener_error *err)
+{
+    if (perm != 0 && fchmod(fd, perm) == -1) return fail(err, "fchmod", -errno);
+    if (bind(fd, (const struct sockaddr *)un, sizeof(*un)) == -1) return fail(err, "bind", -errno);
+    if (perm != 0 && chmod(un->sun_path, perm) == -1) return fail(err, "chmod", -errno);
+    return 0;
+}
+
+int listener_open_unix(struct loop *loop, const char *path, mode_t perm, int backlog,
+                       const struct listener_handler *handler, struct listener **out, struct listener_error *err)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(un.sun_path)) return fail(err, "bind", -ENAMETOOLONG);
+    memcpy(un.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1) return fail(err, "socket", -errno);
+    remove_stale_socket(path);
+    int rc = unix_bind(fd, &un, perm, err);
+    if (rc == 0 && listen(fd, backlog) == -1) rc = fail(err, "listen", -errno);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    *out = listener_new(loop, fd, &conn_unix_ops, handler);
+    return 0;
+}
+
+void listener_close(struct listener *l)
+{
+    if (l == NULL) return;
+    loop_timer_stop(&l->rest);
+    loop_io_stop(&l->io);
+    close(l->fd);
+    mem_free(l);
+}
+
+int listener_port(const struct listener *l)
+{
+    return l->port;
+}
+
+int listener_fd(const struct listener *l)
+{
+    return l->fd;
+}
