@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define NODISCARD   __attribute__((warn_unused_result))
+#define NODISCARD    __attribute__((warn_unused_result))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define LIKELY(x)   __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define LIKELY(x)    __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)  __builtin_expect(!!(x), 0)
 
 struct bytes_view {
     const char *data;
@@ -29,7 +29,10 @@ static inline struct bytes_view bytes_view(const void *data, size_t len)
 {
     return (struct bytes_view){.data = data, .len = len};
 }
-static inline struct bytes_view bytes_str(const char *cstr) { return bytes_view(cstr, strlen(cstr)); }
+static inline struct bytes_view bytes_str(const char *cstr)
+{
+    return bytes_view(cstr, strlen(cstr));
+}
 #define BYTES_LIT(s) ((struct bytes_view){.data = (s), .len = sizeof(s) - 1})
 
 static inline bool bytes_equal(struct bytes_view a, struct bytes_view b)
@@ -43,7 +46,11 @@ int bytes_compare(struct bytes_view a, struct bytes_view b);
 /* malloc'ed NUL-terminated copy (mem_free()). */
 char *bytes_to_cstr(struct bytes_view v);
 
-static inline struct bytes_view bytes_buf_view(const struct bytes_buf *b) { return bytes_view(b->data, b->len); }
+/* Never a null pointer: memcpy() and its like must not be given one, even for no bytes. */
+static inline struct bytes_view bytes_buf_view(const struct bytes_buf *b)
+{
+    return bytes_view(b->data != NULL ? b->data : "", b->len);
+}
 void bytes_buf_reserve(struct bytes_buf *b, size_t extra); /* room for `extra` more bytes after len */
 void bytes_buf_append(struct bytes_buf *b, const void *data, size_t len);
 static inline void bytes_buf_append_view(struct bytes_buf *b, struct bytes_view v)
