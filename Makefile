@@ -87,11 +87,12 @@ $(OUT)/unit/%: tests/unit/%.c $(OUT)/liblockstep.a
 	@$(CC) $(LDFLAGS) -o $@ $@.o $(OUT)/liblockstep.a -lcmocka $(LIBS)
 endif
 
-# Micro-benchmarks, one by one: make build/release/bench/bench_table
-$(OUT)/bench/%: tests/bench/%.c $(OBJECTS)
+# Micro-benchmarks, one by one: make build/release/bench/bench_table. They link storage/ alone.
+STORAGE_OBJECTS := $(filter $(OUT)/storage/%,$(OBJECTS))
+$(OUT)/bench/%: tests/bench/%.c $(STORAGE_OBJECTS)
 	@mkdir -p $(@D)
 	@$(COMPILE) $(CPPFLAGS) -MT $@ $(CFLAGS) -c -o $@.o $<
-	@$(CC) $(LDFLAGS) -o $@ $@.o $(OBJECTS) $(LIBS)
+	@$(CC) $(LDFLAGS) -o $@ $@.o $(STORAGE_OBJECTS) $(LIBS)
 
 clean:
 	rm -rf build
