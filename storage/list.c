@@ -1,30 +1,35 @@
-/* The chain is there from the first element on, and a "listpack" is a chain of one packed node: becoming a "quicklist"
- * and back is a flag. The first node lies in struct list itself, so that a small list has two allocations.
+/* A listpack is one packed node in struct list itself; a quicklist has a chain besides, in which that node may be one
+ * of many. So a small list has two small allocations, and both encodings share the code: what works on nodes does not
+ * ask whether there are others.
  *
  * Nodes further than list_compress_depth from both ends are compressed. What is edited gets unpacked, and packed again
  * by settle_compression() afterwards; what is only read is unpacked to a copy.
  *
- * Invariants (list_check()): no node is empty; the first and the last are never compressed; counts add up; a list that
- * says listpack has at most one node, a packed one. */
+ * Invariants (list_check()): no node is empty; the first and the last are never compressed; counts add up; without a
+ * chain there is at most the list's own node, a packed one. */
 #include "storage/list.h"
 
 #include "storage/base/assert.h"
+#include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/list_node.h"
 
-struct list {
-    const struct value_env *env;
+struct list_chain {
     struct list_node *head, *tail;
     size_t count;               /* elements */
     uint32_t nodes, compressed; /* and how many of them are compressed */
-    bool quicklist;
-    bool own_used; /* `own` is in the chain */
-    struct list_node own;
     /* The compressed node that was read last, unpacked: a loop of reads in one node unpacks it once. A cache: reading
-     * does not change the list, so its functions take a const list. */
+     * does not change the list. */
     const struct list_node *copy_of;
     unsigned char *copy;
 };
+
+struct list {
+    const struct value_env *env;
+    struct list_chain *chain; /* NULL: a listpack, all in `own` */
+    struct list_node own;     /* without a buffer: not in use */
+};
+_Static_assert(sizeof(struct list) == 64, "one cache line");
 
 /* ---- limits ---- */
 
@@ -59,26 +64,73 @@ static bool node_takes(const struct list *l, const struct list_node *n, const st
 
 /* ---- the chain ---- */
 
-static void forget_copy(const struct list *l)
+static struct list_node *own_node(const struct list *l)
 {
-    struct list *cache = (struct list *)l;
-    mem_free(cache->copy);
-    cache->copy = NULL;
-    cache->copy_of = NULL;
+    return l->own.buf != NULL ? (struct list_node *)&l->own : NULL;
+}
+
+static struct list_node *end_node(const struct list *l, enum list_end end)
+{
+    if (l->chain == NULL) return own_node(l);
+    return end == LIST_HEAD ? l->chain->head : l->chain->tail;
+}
+
+static struct list_node *first_node(const struct list *l)
+{
+    return end_node(l, LIST_HEAD);
+}
+
+/* After the count of a node has changed. */
+static void count_added(struct list *l, size_t n)
+{
+    if (l->chain != NULL) l->chain->count += n;
+}
+
+static void count_removed(struct list *l, size_t n)
+{
+    if (l->chain != NULL) l->chain->count -= n;
+}
+
+static void make_chain(struct list *l)
+{
+    struct list_node *own = own_node(l);
+    struct list_chain *c = mem_calloc(sizeof(*c));
+    c->head = c->tail = own;
+    c->nodes = own != NULL;
+    c->count = own != NULL ? own->count : 0;
+    l->chain = c;
+}
+
+/* Whoever calls has seen that the chain has one node at most, which is packed and, being the first, not compressed. */
+static void drop_chain(struct list *l)
+{
+    struct list_node *only = l->chain->head;
+    ASSERT(l->chain->nodes <= 1 && l->chain->copy == NULL);
+    if (only != NULL && only != &l->own) {
+        l->own = *only;
+        mem_free_sized(only, sizeof(*only));
+    }
+    mem_free_sized(l->chain, sizeof(*l->chain));
+    l->chain = NULL;
+}
+
+static void forget_copy(struct list_chain *c)
+{
+    mem_free(c->copy);
+    c->copy = NULL;
+    c->copy_of = NULL;
 }
 
 static struct list_node *node_alloc(struct list *l)
 {
-    if (l->own_used) return mem_alloc(sizeof(struct list_node));
-    l->own_used = true;
-    return &l->own;
+    return own_node(l) == NULL ? &l->own : mem_alloc(sizeof(struct list_node));
 }
 
 static void node_dealloc(struct list *l, struct list_node *n)
 {
     list_node_release(n);
     if (n == &l->own)
-        l->own_used = false;
+        n->count = 0;
     else
         mem_free_sized(n, sizeof(*n));
 }
@@ -86,23 +138,29 @@ static void node_dealloc(struct list *l, struct list_node *n)
 /* Links a node before `next`; NULL: at the tail. */
 static void link_before(struct list *l, struct list_node *n, struct list_node *next)
 {
+    struct list_chain *c = l->chain;
+    n->next = n->prev = NULL;
+    if (c == NULL) return;
     n->next = next;
-    n->prev = next != NULL ? next->prev : l->tail;
-    *(n->prev != NULL ? &n->prev->next : &l->head) = n;
-    *(next != NULL ? &next->prev : &l->tail) = n;
-    l->nodes++;
-    l->compressed += n->lzf_len > 0;
+    n->prev = next != NULL ? next->prev : c->tail;
+    *(n->prev != NULL ? &n->prev->next : &c->head) = n;
+    *(next != NULL ? &next->prev : &c->tail) = n;
+    c->nodes++;
+    c->compressed += n->lzf_len > 0;
 }
 
 /* Takes a node out with what it has, and frees it. */
 static void drop_node(struct list *l, struct list_node *n)
 {
-    *(n->prev != NULL ? &n->prev->next : &l->head) = n->next;
-    *(n->next != NULL ? &n->next->prev : &l->tail) = n->prev;
-    l->nodes--;
-    l->compressed -= n->lzf_len > 0;
-    l->count -= n->count;
-    if (l->copy_of == n) forget_copy(l);
+    struct list_chain *c = l->chain;
+    if (c != NULL) {
+        *(n->prev != NULL ? &n->prev->next : &c->head) = n->next;
+        *(n->next != NULL ? &n->next->prev : &c->tail) = n->prev;
+        c->nodes--;
+        c->compressed -= n->lzf_len > 0;
+        c->count -= n->count;
+        if (c->copy_of == n) forget_copy(c);
+    }
     node_dealloc(l, n);
 }
 
@@ -119,7 +177,7 @@ static struct list_node *new_plain_before(struct list *l, struct list_node *next
     struct list_node *n = node_alloc(l);
     list_node_init_plain(n, value);
     link_before(l, n, next);
-    l->count++;
+    count_added(l, 1);
     return n;
 }
 
@@ -129,29 +187,24 @@ static void compress_node(struct list *l, struct list_node *n)
 {
     if (n->lzf_len > 0) return;
     list_node_compress(n);
-    l->compressed += n->lzf_len > 0;
+    l->chain->compressed += n->lzf_len > 0;
 }
 
 static void unpack_node(struct list *l, struct list_node *n)
 {
     if (n->lzf_len == 0) return;
-    if (l->copy_of == n) forget_copy(l);
+    if (l->chain->copy_of == n) forget_copy(l->chain);
     list_node_unpack(n);
-    l->compressed--;
-}
-
-static bool compresses(const struct list *l)
-{
-    return l->env->limits->list_compress_depth > 0 || l->compressed > 0;
+    l->chain->compressed--;
 }
 
 /* After nodes came, went or were edited: the ends are unpacked, what lies right behind them is packed, and so is the
  * edited node if it lies further inside. Depth 0 packs nothing, but the ends are readable in any case. */
 static void settle_compression(struct list *l, struct list_node *edited)
 {
-    if (!compresses(l)) return;
     int depth = l->env->limits->list_compress_depth;
-    struct list_node *front = l->head, *back = l->tail;
+    if (l->chain == NULL || (depth <= 0 && l->chain->compressed == 0)) return;
+    struct list_node *front = l->chain->head, *back = l->chain->tail;
     for (int i = 0; i < (depth > 0 ? depth : 1); i++) {
         if (front == NULL) return;
         unpack_node(l, front);
@@ -170,14 +223,14 @@ static void settle_compression(struct list *l, struct list_node *edited)
 /* The listpack of a packed node, or the bytes of a plain one, for reading. */
 static const unsigned char *node_bytes(const struct list *l, const struct list_node *n)
 {
-    struct list *cache = (struct list *)l;
+    struct list_chain *c = l->chain;
     if (n->lzf_len == 0) return list_node_lp(n);
-    if (cache->copy_of != n) {
-        forget_copy(l);
-        cache->copy = list_node_unpacked_copy(n);
-        cache->copy_of = n;
+    if (c->copy_of != n) {
+        forget_copy(c);
+        c->copy = list_node_unpacked_copy(n);
+        c->copy_of = n;
     }
-    return cache->copy;
+    return c->copy;
 }
 
 /* ---- encoding ---- */
@@ -186,20 +239,20 @@ static const unsigned char *node_bytes(const struct list *l, const struct list_n
  * would pass the limit. */
 static void grow_encoding(struct list *l, size_t extra)
 {
-    if (l->quicklist) return;
-    size_t bytes = l->head != NULL ? l->head->len : LP_EMPTY_SIZE, sum;
-    if (__builtin_add_overflow(bytes, extra, &sum) || !within(node_limit(l), sum, l->count + 1)) l->quicklist = true;
+    size_t sum;
+    if (l->chain != NULL) return;
+    size_t bytes = own_node(l) != NULL ? l->own.len : LP_EMPTY_SIZE;
+    if (add_overflow(bytes, extra, &sum) || !within(node_limit(l), sum, l->own.count + (size_t)1)) make_chain(l);
 }
 
 /* After removals: back to a listpack at half of the limit, so that it does not turn to and fro. */
 static void shrink_encoding(struct list *l)
 {
-    if (!l->quicklist || l->nodes > 1) return;
+    if (l->chain == NULL || l->chain->nodes > 1) return;
     struct node_limit limit = node_limit(l);
-    struct list_node *n = l->head;
+    const struct list_node *n = l->chain->head;
     if (n != NULL && n->plain) return;
-    if (n == NULL || (limit.count != SIZE_MAX ? n->count <= limit.count / 2 : n->len <= limit.bytes / 2))
-        l->quicklist = false;
+    if (n == NULL || (limit.count != SIZE_MAX ? n->count <= limit.count / 2 : n->len <= limit.bytes / 2)) drop_chain(l);
 }
 
 /* ---- life ---- */
@@ -213,66 +266,62 @@ struct list *list_new(const struct value_env *env)
 
 void list_free(struct list *l)
 {
-    while (l->head != NULL) drop_node(l, l->head);
-    mem_free(l->copy);
+    for (struct list_node *n; (n = first_node(l)) != NULL;) drop_node(l, n);
+    if (l->chain != NULL) mem_free_sized(l->chain, sizeof(*l->chain));
     mem_free_sized(l, sizeof(*l));
 }
 
 struct list *list_dup(const struct list *l)
 {
     struct list *copy = list_new(l->env);
-    for (const struct list_node *n = l->head; n != NULL; n = n->next) {
+    if (l->chain != NULL) make_chain(copy);
+    for (const struct list_node *n = first_node(l); n != NULL; n = n->next) {
         struct list_node *twin = node_alloc(copy);
         list_node_init_copy(twin, n);
         link_before(copy, twin, NULL);
+        count_added(copy, twin->count);
     }
-    copy->count = l->count;
-    copy->quicklist = l->quicklist;
     return copy;
 }
 
 size_t list_count(const struct list *l)
 {
-    return l->count;
+    return l->chain != NULL ? l->chain->count : l->own.count;
 }
 
 enum value_encoding list_encoding(const struct list *l)
 {
-    return l->quicklist ? ENCODING_QUICKLIST : ENCODING_LISTPACK;
-}
-
-size_t list_memory(const struct list *l, size_t samples)
-{
-    size_t looked = 0, bytes = 0;
-    for (const struct list_node *n = l->head; n != NULL && (samples == 0 || looked < samples); n = n->next, looked++)
-        bytes += list_node_memory(n) + (n == &l->own ? 0 : sizeof(*n));
-    if (looked > 0 && looked < l->nodes) bytes = (size_t)((double)bytes / (double)looked * l->nodes);
-    return mem_usable_size(l) + bytes;
-}
-
-size_t list_free_effort(const struct list *l)
-{
-    return l->nodes;
+    return l->chain != NULL ? ENCODING_QUICKLIST : ENCODING_LISTPACK;
 }
 
 size_t list_nodes(const struct list *l)
 {
-    return l->nodes;
+    return l->chain != NULL ? l->chain->nodes : own_node(l) != NULL;
+}
+
+size_t list_memory(const struct list *l, size_t samples)
+{
+    size_t looked = 0, bytes = 0, nodes = list_nodes(l);
+    const struct list_node *n = first_node(l);
+    for (; n != NULL && (samples == 0 || looked < samples); n = n->next, looked++)
+        bytes += list_node_memory(n) + (n == &l->own ? 0 : sizeof(*n));
+    if (looked > 0 && looked < nodes) bytes = (size_t)((double)bytes / (double)looked * (double)nodes);
+    return mem_usable_size(l) + mem_usable_size(l->chain) + bytes;
+}
+
+size_t list_free_effort(const struct list *l)
+{
+    return list_nodes(l);
 }
 
 /* ---- the ends ---- */
-
-static struct list_node *end_node(const struct list *l, enum list_end end)
-{
-    return end == LIST_HEAD ? l->head : l->tail;
-}
 
 /* The node that took pushes at this end until now lies inside from here on. */
 static struct list_node *new_end_node(struct list *l, enum list_end end)
 {
     struct list_node *old = end_node(l, end);
     if (old != NULL) list_node_trim(old);
-    return new_packed_before(l, end == LIST_HEAD ? l->head : NULL);
+    return new_packed_before(l, end == LIST_HEAD ? old : NULL);
 }
 
 void list_push(struct list *l, enum list_end end, struct bytes_view value)
@@ -281,13 +330,13 @@ void list_push(struct list *l, enum list_end end, struct bytes_view value)
     grow_encoding(l, value.len);
     lp_encode(&e, value);
     struct list_node *n = end_node(l, end);
-    bool new_node = n == NULL || (l->quicklist && !node_takes(l, n, &e));
-    if (new_node && l->quicklist && needs_plain(l, &e)) {
-        new_plain_before(l, end == LIST_HEAD ? l->head : NULL, value);
+    bool new_node = n == NULL || (l->chain != NULL && !node_takes(l, n, &e));
+    if (new_node && l->chain != NULL && needs_plain(l, &e)) {
+        new_plain_before(l, end == LIST_HEAD ? n : NULL, value);
     } else {
         if (new_node) n = new_end_node(l, end);
         list_node_splice(n, end == LIST_HEAD ? LP_HEADER_SIZE : list_node_end(n), 0, 0, &e);
-        l->count++;
+        count_added(l, 1);
     }
     if (new_node) settle_compression(l, NULL);
 }
@@ -318,7 +367,7 @@ void list_drop(struct list *l, enum list_end end)
     } else {
         const unsigned char *lp = list_node_lp(n), *p = end == LIST_HEAD ? lp_first(lp) : lp_last(lp);
         list_node_splice(n, (size_t)(p - lp), lp_entry_size_at(p), 1, NULL);
-        l->count--;
+        count_removed(l, 1);
     }
     shrink_encoding(l);
 }
@@ -334,16 +383,17 @@ struct place {
 /* The node with this index and the index within it; NULL if it is out of range. */
 static struct list_node *find_node(const struct list *l, int64_t index, size_t *within_node)
 {
-    if (index < 0) index += (int64_t)l->count;
-    if (index < 0 || (uint64_t)index >= l->count) return NULL;
+    size_t count = list_count(l);
+    if (index < 0) index += (int64_t)count;
+    if (index < 0 || (uint64_t)index >= count) return NULL;
     size_t at = (size_t)index;
-    struct list_node *n = l->head;
-    if (at < l->count / 2) {
+    struct list_node *n = first_node(l);
+    if (at < count / 2) {
         for (; at >= n->count; n = n->next) at -= n->count;
         *within_node = at;
     } else {
-        size_t from_end = l->count - at; /* 1 for the last */
-        for (n = l->tail; from_end > n->count; n = n->prev) from_end -= n->count;
+        size_t from_end = count - at; /* 1 for the last */
+        for (n = end_node(l, LIST_TAIL); from_end > n->count; n = n->prev) from_end -= n->count;
         *within_node = n->count - from_end;
     }
     return n;
@@ -386,7 +436,7 @@ static struct list_node *split_node(struct list *l, struct list_node *n, size_t 
 static void splice_in(struct list *l, struct list_node *n, size_t offset, const struct lp_encoded *e)
 {
     list_node_splice(n, offset, 0, 0, e);
-    l->count++;
+    count_added(l, 1);
 }
 
 /* Between two nodes (either may be missing): into one of them, or a node of its own. Returns the node that has it. */
@@ -408,7 +458,7 @@ static void insert_at(struct list *l, struct place at, struct bytes_view value)
     struct list_node *n = at.node, *edited = n;
     struct lp_encoded e;
     lp_encode(&e, value);
-    if (!l->quicklist || node_takes(l, n, &e)) {
+    if (l->chain == NULL || node_takes(l, n, &e)) {
         splice_in(l, n, at.offset, &e);
     } else if (n->plain ? at.offset == 0 : at.offset == LP_HEADER_SIZE) {
         edited = insert_between(l, n->prev, n, value, &e);
@@ -435,7 +485,7 @@ static bool join(struct list *l, struct list_node *a, struct list_node *b)
     unpack_node(l, a);
     unpack_node(l, b);
     list_node_append_all(a, b);
-    l->count += b->count; /* drop_node() takes them off again */
+    count_added(l, b->count); /* drop_node() takes them off again */
     drop_node(l, b);
     return true;
 }
@@ -468,14 +518,14 @@ static void set_packed(struct list *l, struct place at, struct bytes_view value,
 {
     struct list_node *n = at.node;
     size_t old = lp_entry_size_at(list_node_lp(n) + at.offset), len = n->len - old + lp_encoded_size(e);
-    if (!l->quicklist || (!needs_plain(l, e) && (len <= n->len || within(node_limit(l), len, n->count)))) {
+    if (l->chain == NULL || (!needs_plain(l, e) && (len <= n->len || within(node_limit(l), len, n->count)))) {
         list_node_splice(n, at.offset, old, 1, e);
         settle_compression(l, n);
     } else if (n->count == 1) {
         set_plain(l, n, value, e);
     } else {
         list_node_splice(n, at.offset, old, 1, NULL);
-        l->count--;
+        count_removed(l, 1);
         insert_at(l, at, value);
     }
 }
@@ -512,7 +562,7 @@ static bool find_in_node(const struct list *l, const struct list_node *n, struct
 
 bool list_insert(struct list *l, struct bytes_view pivot, bool before, struct bytes_view value)
 {
-    for (struct list_node *n = l->head; n != NULL; n = n->next) {
+    for (struct list_node *n = first_node(l); n != NULL; n = n->next) {
         size_t offset = LP_HEADER_SIZE;
         if (!find_in_node(l, n, pivot, &offset)) continue;
         grow_encoding(l, value.len);
@@ -529,7 +579,7 @@ bool list_insert(struct list *l, struct bytes_view pivot, bool before, struct by
 static void remove_entry(struct list *l, struct list_node *n, size_t offset)
 {
     list_node_splice(n, offset, lp_entry_size_at(list_node_lp(n) + offset), 1, NULL);
-    l->count--;
+    count_removed(l, 1);
 }
 
 /* Both return how many went, at most `max`. The node may be empty then. */
@@ -579,7 +629,8 @@ size_t list_remove(struct list *l, int64_t count, struct bytes_view value)
     bool reverse = count < 0;
     size_t max = count == 0 ? SIZE_MAX : reverse ? 0 - (size_t)count : (size_t)count, gone = 0;
     struct list_node *touched = NULL;
-    for (struct list_node *n = reverse ? l->tail : l->head, *after; n != NULL && gone < max; n = after) {
+    for (struct list_node *n = end_node(l, reverse ? LIST_TAIL : LIST_HEAD), *after; n != NULL && gone < max;
+         n = after) {
         after = reverse ? n->prev : n->next;
         size_t here = remove_in_node(l, &n, value, reverse, max - gone);
         gone += here;
@@ -603,14 +654,14 @@ static size_t remove_run(struct list *l, struct list_node *n, size_t from, size_
     unpack_node(l, n);
     size_t start = offset_of(n, from), end = offset_of(n, from + count);
     list_node_splice(n, start, end - start, count, NULL);
-    l->count -= count;
+    count_removed(l, count);
     return count;
 }
 
 void list_remove_range(struct list *l, size_t start, size_t count)
 {
     size_t at;
-    struct list_node *n = start < l->count ? find_node(l, (int64_t)start, &at) : NULL;
+    struct list_node *n = start < list_count(l) ? find_node(l, (int64_t)start, &at) : NULL;
     if (n == NULL || count == 0) return;
     struct list_node *left = at > 0 ? n : n->prev; /* what stays before the gap */
     while (n != NULL && count > 0) {
@@ -619,7 +670,7 @@ void list_remove_range(struct list *l, size_t start, size_t count)
         at = 0;
         n = next;
     }
-    if (left == NULL) left = l->head;
+    if (left == NULL) left = first_node(l);
     if (left != NULL) tidy(l, left, true, true);
     shrink_encoding(l);
 }
@@ -680,7 +731,7 @@ void list_iter_release(struct list_iter *it)
 
 void list_walk_init(struct list_walk *w, const struct list *l)
 {
-    *w = (struct list_walk){.list = l, .node = l->head};
+    *w = (struct list_walk){.list = l, .node = first_node(l)};
 }
 
 bool list_walk_next(struct list_walk *w, struct bytes_view *bytes, bool *plain, unsigned char **owned)
@@ -697,11 +748,11 @@ bool list_walk_next(struct list_walk *w, struct bytes_view *bytes, bool *plain, 
 
 void list_append_node(struct list *l, unsigned char *bytes, size_t len, bool plain)
 {
+    if (l->chain == NULL) make_chain(l);
     struct list_node *n = node_alloc(l);
     list_node_init_taking(n, bytes, len, plain);
     link_before(l, n, NULL);
-    l->count += n->count;
-    l->quicklist = true;
+    count_added(l, n->count);
     if (n->count == 0)
         drop_node(l, n);
     else
@@ -710,27 +761,40 @@ void list_append_node(struct list *l, unsigned char *bytes, size_t len, bool pla
 
 void list_finish_load(struct list *l)
 {
-    const struct list_node *n = l->head;
-    if (n == NULL || (l->nodes == 1 && !n->plain && within(node_limit(l), n->len, n->count))) l->quicklist = false;
+    const struct list_node *n = first_node(l);
+    if (l->chain == NULL || l->chain->nodes > 1) return;
+    if (n == NULL || (!n->plain && within(node_limit(l), n->len, n->count))) drop_chain(l);
 }
 
 /* ---- checks ---- */
 
-void list_check(const struct list *l)
+static void check_chain(const struct list *l, const struct list_chain *c)
 {
     size_t count = 0, nodes = 0, compressed = 0;
     bool own_seen = false;
-    for (const struct list_node *n = l->head; n != NULL; n = n->next) {
+    for (const struct list_node *n = c->head; n != NULL; n = n->next) {
         list_node_check(n);
-        ASSERT(n->prev != NULL ? n->prev->next == n : l->head == n);
-        ASSERT(n->next != NULL ? n->next->prev == n : l->tail == n);
+        ASSERT(n->prev != NULL ? n->prev->next == n : c->head == n);
+        ASSERT(n->next != NULL ? n->next->prev == n : c->tail == n);
         count += n->count;
         nodes++;
         compressed += n->lzf_len > 0;
         own_seen |= n == &l->own;
     }
-    ASSERT(count == l->count && nodes == l->nodes && compressed == l->compressed && own_seen == l->own_used);
-    ASSERT(l->head == NULL ? l->tail == NULL : l->head->lzf_len == 0 && l->tail->lzf_len == 0);
-    ASSERT(l->quicklist || nodes == 0 || (nodes == 1 && !l->head->plain));
-    ASSERT((l->copy == NULL) == (l->copy_of == NULL) && (l->copy_of == NULL || l->copy_of->lzf_len > 0));
+    ASSERT(count == c->count && nodes == c->nodes && compressed == c->compressed && own_seen == (own_node(l) != NULL));
+    ASSERT(c->head == NULL ? c->tail == NULL : c->head->lzf_len == 0 && c->tail->lzf_len == 0);
+    ASSERT((c->copy == NULL) == (c->copy_of == NULL) && (c->copy_of == NULL || c->copy_of->lzf_len > 0));
+}
+
+void list_check(const struct list *l)
+{
+    const struct list_node *own = own_node(l);
+    if (l->chain != NULL) {
+        check_chain(l, l->chain);
+    } else if (own != NULL) {
+        list_node_check(own);
+        ASSERT(!own->plain && own->lzf_len == 0 && own->prev == NULL && own->next == NULL);
+    } else {
+        ASSERT(l->own.count == 0);
+    }
 }
