@@ -4,6 +4,7 @@ const struct command *const *command_row_tables(void)
 {
     static const struct command *const tables[] = {
         admin_commands,
+        client_commands,
         config_commands,
         connection_commands,
         pubsub_commands,
