@@ -14,6 +14,7 @@ HOUR_MS = 3_600_000
 
 # Every kind of value
 
+
 def _members(prefix, count, width=0):
     return [f"{prefix}{number:0{width}d}" for number in range(count)]
 
@@ -101,6 +102,7 @@ def fill_strings(server, count, size=100, prefix="key:", database=0):
 
 
 # Reading a whole dataset
+
 
 def _value_command(kind, key):
     return {
@@ -197,6 +199,7 @@ def assert_same(first, *others, timeout=30.0):
 
 # Replication state
 
+
 def replicate(replica, master):
     """REPLICAOF a server, a proxy or a fake master."""
     assert replica.call("REPLICAOF", "127.0.0.1", master.port) == "OK"
@@ -237,6 +240,7 @@ def wait_in_sync(master, *replicas, timeout=30.0):
 
 # Write loads
 
+
 class WriteLoad:
     """A thread that writes keys of all types into several databases until stop().
 
@@ -244,7 +248,9 @@ class WriteLoad:
     connection ends the load unless `reconnect` is set.
     """
 
-    def __init__(self, address, seed=1, databases=(0, 3, 9), batch=20, keys=200, rate=None, reconnect=False, short_ttls=True):
+    def __init__(
+        self, address, seed=1, databases=(0, 3, 9), batch=20, keys=200, rate=None, reconnect=False, short_ttls=True
+    ):
         self.address = address
         self.random = random.Random(seed)
         self.databases = databases
@@ -405,7 +411,14 @@ class WriteLoad:
         rnd, key = self.random, self._key("zset")
         return rnd.choice(
             (
-                lambda: ("ZADD", key, rnd.random(), f"m{rnd.randrange(400)}", rnd.randrange(100), f"m{rnd.randrange(400)}"),
+                lambda: (
+                    "ZADD",
+                    key,
+                    rnd.random(),
+                    f"m{rnd.randrange(400)}",
+                    rnd.randrange(100),
+                    f"m{rnd.randrange(400)}",
+                ),
                 lambda: ("ZINCRBY", key, "0.1", f"m{rnd.randrange(400)}"),
                 lambda: ("ZREM", key, f"m{rnd.randrange(400)}"),
                 lambda: ("ZPOPMIN", key),

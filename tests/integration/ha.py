@@ -168,9 +168,7 @@ class HAProxy(Process):
         directory.mkdir(parents=True)
         auth = HAPROXY_AUTH.format(password=password) if password else ""
         conf = directory / "haproxy.cfg"
-        conf.write_text(
-            HAPROXY_CONF.format(directory=directory, port=self.port, servers="\n".join(rows), auth=auth)
-        )
+        conf.write_text(HAPROXY_CONF.format(directory=directory, port=self.port, servers="\n".join(rows), auth=auth))
         super().__init__("haproxy", directory, [HAPROXY, "-db", "-f", conf])
 
     def up(self):
@@ -184,7 +182,11 @@ class HAProxy(Process):
         except OSError:
             return None
         rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
-        return [int(row["svname"][4:]) for row in rows if re.match(r"host\d", row["svname"]) and row["status"].startswith("UP")]
+        return [
+            int(row["svname"][4:])
+            for row in rows
+            if re.match(r"host\d", row["svname"]) and row["status"].startswith("UP")
+        ]
 
 
 class HaSetup:
@@ -287,6 +289,7 @@ class SequenceWriter:
 
 # ioredis, installed on demand
 
+
 def ioredis_directory():
     """The directory with ioredis in it, or the reason why there is none."""
     npm, node = shutil.which("npm"), shutil.which("node")
@@ -301,7 +304,12 @@ def ioredis_directory():
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(source / name, target / name)
             done = subprocess.run(
-                [npm, "ci", "--no-audit", "--no-fund"], cwd=target, capture_output=True, text=True, timeout=300, check=False
+                [npm, "ci", "--no-audit", "--no-fund"],
+                cwd=target,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
             )
             assert done.returncode == 0, f"npm ci fails: {done.stderr}"
     return target, None

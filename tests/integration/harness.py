@@ -169,6 +169,8 @@ class Process:
         return self
 
     def _set_limits(self):
+        if resource.RLIMIT_FSIZE in self.limits:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes past the limit then fail, as on a full disk
         for which, value in self.limits.items():
             resource.setrlimit(which, value if isinstance(value, tuple) else (value, value))
 

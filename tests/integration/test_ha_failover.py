@@ -21,7 +21,9 @@ def redis_py_master(setup):
 
 
 def redis_cli(port, *words):
-    done = subprocess.run(["redis-cli", "-p", str(port), *words], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        ["redis-cli", "-p", str(port), *words], capture_output=True, text=True, timeout=20, check=False
+    )
     return done.stdout.strip()
 
 

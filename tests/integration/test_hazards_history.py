@@ -239,7 +239,7 @@ def test_P5_cut_at_random_points_under_load(farm):
 
 def test_P6_copy_of_a_file_with_writes_of_its_own_is_no_replica(farm):
     """A copy of the master's file was started alone and written to: attaching it must drop those writes."""
-    master = farm.server("ours", 'save 3600 1000000')
+    master = farm.server("ours", "save 3600 1000000")
     attach(farm, master)
     fill_strings(master, 100)
     assert master.call("SAVE") == "OK"
@@ -275,7 +275,9 @@ def test_P7_selected_database_survives_a_restart_of_the_replica(farm):
     assert sorted(read_everything(replica)[9]) == [b"one", b"three", b"two"]
 
 
-@pytest.mark.parametrize("kinds", [("redis", "ours", "redis"), ("ours", "ours", "ours"), ("ours", "redis", "ours")], ids="-".join)
+@pytest.mark.parametrize(
+    "kinds", [("redis", "ours", "redis"), ("ours", "ours", "ours"), ("ours", "redis", "ours")], ids="-".join
+)
 def test_P7_selected_database_reaches_a_late_sub_replica(farm, kinds):
     """The bottom of a chain attaches when the last SELECT is long past."""
     top = farm.server(kinds[0])
@@ -431,7 +433,9 @@ def test_P15_keep_alive_newlines_before_an_ack(farm, noise):
     fake = attach(farm, master)
     master.call("SET", "k", "v")
     fake.command()
-    fake.send(noise + encode_command("REPLCONF", "ACK", fake.offset) + noise + encode_command("REPLCONF", "ACK", fake.offset))
+    fake.send(
+        noise + encode_command("REPLCONF", "ACK", fake.offset) + noise + encode_command("REPLCONF", "ACK", fake.offset)
+    )
     wait_for(lambda: f"offset={fake.offset}," in replication(master)["slave0"], 10, "the ACK to count")
     fake.send(noise)
     master.call("SET", "k", "w")
@@ -457,7 +461,9 @@ def test_P17_value_bigger_than_the_replica_buffer_limit(farm):
 
 
 def test_P17_stalled_replica_is_dropped_at_the_limit_and_comes_back(farm):
-    master = farm.server("ours", "client-output-buffer-limit replica 4mb 4mb 1", "repl-backlog-size 1mb", "repl-timeout 600")
+    master = farm.server(
+        "ours", "client-output-buffer-limit replica 4mb 4mb 1", "repl-backlog-size 1mb", "repl-timeout 600"
+    )
     proxy = farm.helper(Proxy(master.address))
     replica = farm.server("redis", f"replicaof 127.0.0.1 {proxy.port}")
     wait_in_sync(master, replica)
@@ -482,7 +488,11 @@ def test_P18_paused_replica_counts_only_what_it_applied(farm, mode):
     with WriteLoad(master.address, databases=(0,), short_ttls=False) as load:
         load.wait_done(300)
     if mode == "WRITE":
-        wait_for(lambda: applied(replica) < offset(master) or digest(replica) == digest(master), 10, "offset and data to agree")
+        wait_for(
+            lambda: applied(replica) < offset(master) or digest(replica) == digest(master),
+            10,
+            "offset and data to agree",
+        )
     wait_in_sync(master, replica, sub)
     assert_same(master, replica, sub)
 

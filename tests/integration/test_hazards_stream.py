@@ -46,7 +46,14 @@ def test_X1_reads_of_a_dead_key_do_not_delete_it_on_the_replica(farm):
     link.send_command("SET", "end", "1")
     wait_for(lambda: replica.call("GET", "end") == b"1", 10, "the stream to be applied")
     wait_for(lambda: replica.call("GET", "dead") is None, 5, "the key to be past its time")
-    for command in (("EXISTS", "dead"), ("TYPE", "dead"), ("TTL", "dead"), ("STRLEN", "dead"), ("SCAN", 0), ("KEYS", "*")):
+    for command in (
+        ("EXISTS", "dead"),
+        ("TYPE", "dead"),
+        ("TTL", "dead"),
+        ("STRLEN", "dead"),
+        ("SCAN", 0),
+        ("KEYS", "*"),
+    ):
         replica.call(*command)
     assert replica.call("DBSIZE") == 2, "it is still there, unseen"
     link.send_command("DEL", "dead")
@@ -126,7 +133,13 @@ def test_X3_time_in_the_past_is_sent_as_a_deletion(farm):
     stream, _ = stream_of(
         farm,
         master,
-        [("EXPIRE", "a", -1), ("PEXPIREAT", "b", 1), ("EXPIREAT", "c", 0), ("SET", "d", "w", "PXAT", 1), ("GETEX", "e", "PXAT", 1)],
+        [
+            ("EXPIRE", "a", -1),
+            ("PEXPIREAT", "b", 1),
+            ("EXPIREAT", "c", 0),
+            ("SET", "d", "w", "PXAT", 1),
+            ("GETEX", "e", "PXAT", 1),
+        ],
     )
     deleted = [command[1] for command in stream if command[0].upper() in (b"DEL", b"UNLINK")]
     # SET with such a time may also be sent as it is: it carries its own time, and the DEL follows.
@@ -321,7 +334,13 @@ X9_COMMANDS = [
 def test_X9_writes_that_change_little_arrive(farm, kinds):
     """Lengthening without content, empty values, stores of nothing: content and length stay equal."""
     master = farm.server(kinds[0])
-    for command in (("SET", "str", "v"), ("RPUSH", "list", "a"), ("ZADD", "zset", 1, "m"), ("SET", "same", "v"), ("SADD", "gone", "x")):
+    for command in (
+        ("SET", "str", "v"),
+        ("RPUSH", "list", "a"),
+        ("ZADD", "zset", 1, "m"),
+        ("SET", "same", "v"),
+        ("SADD", "gone", "x"),
+    ):
         master.call(*command)
     replica = farm.server(kinds[1], f"replicaof 127.0.0.1 {master.port}")
     wait_in_sync(master, replica)

@@ -86,7 +86,11 @@ def test_F3_one_replica_of_a_batch_drops_the_others_go_on(farm):
     quick = farm.helper(FakeReplica(master, rcvbuf=65536)).handshake()
     quick.send_command("PSYNC", "?", -1)
     replica = farm.server("redis", f"replicaof 127.0.0.1 {proxy.port}")
-    wait_for(lambda: replication(replica)["master_sync_in_progress"] == "1" and proxy.bytes_down > 1 << 20, 20, "the transfer")
+    wait_for(
+        lambda: replication(replica)["master_sync_in_progress"] == "1" and proxy.bytes_down > 1 << 20,
+        20,
+        "the transfer",
+    )
     quick.close()
     proxy.throttle(None)
     wait_in_sync(master, replica)
@@ -150,7 +154,9 @@ def test_F5_snapshot_that_holds_parts_of_its_own_mark(farm):
     assert replica.call("DBSIZE") == 4
 
 
-@pytest.mark.parametrize("load", [pytest.param("disabled", marks=pytest.mark.lockstep_only("checks the mark")), "swapdb"])
+@pytest.mark.parametrize(
+    "load", [pytest.param("disabled", marks=pytest.mark.lockstep_only("checks the mark")), "swapdb"]
+)
 def test_F5_broken_end_mark_does_not_replace_the_data(farm, load):
     """The mark at the end is not the announced one: the old data stays, and the sync is tried again."""
     replica, master, link = attach_to_fake_master(
@@ -198,7 +204,9 @@ def rich_rdb():
     body += b"\x01" + rdbfile.string("list") + rdbfile.length(2) + rdbfile.string("a") + rdbfile.string("b")
     body += b"\x02" + rdbfile.string("set") + rdbfile.length(2) + rdbfile.string("a") + rdbfile.string("b")
     body += b"\x04" + rdbfile.string("hash") + rdbfile.length(1) + rdbfile.string("f") + rdbfile.string("v")
-    body += b"\x05" + rdbfile.string("zset") + rdbfile.length(1) + rdbfile.string("m") + b"\x00\x00\x00\x00\x00\x00\xf8\x3f"
+    body += (
+        b"\x05" + rdbfile.string("zset") + rdbfile.length(1) + rdbfile.string("m") + b"\x00\x00\x00\x00\x00\x00\xf8\x3f"
+    )
     return rdbfile.file(body)
 
 
@@ -340,7 +348,11 @@ def test_F11_client_ends_itself_in_its_own_command(farm):
             own = wire.call("CLIENT", "ID")
             kill = ("CLIENT", "KILL", "ID", own, "SKIPME", "no")
             if number % 3 == 0:
-                wire.send(b"".join(encode_command(*c) for c in (("MULTI",), kill, ("SET", "a", 1), ("EXEC",), ("SET", "b", 1))))
+                wire.send(
+                    b"".join(
+                        encode_command(*c) for c in (("MULTI",), kill, ("SET", "a", 1), ("EXEC",), ("SET", "b", 1))
+                    )
+                )
             elif number % 3 == 1:
                 wire.send(encode_command(*kill) + encode_command("SET", "after:kill", 1) * 5)
             else:
@@ -425,7 +437,16 @@ def test_F12_rogue_replica_sends_garbage(farm):
     rnd = random.Random(11)
     for _ in range(20):
         rogue = attach(farm, master)
-        rogue.send(rnd.choice((b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$5\r\nabcde\r\n", b"*1000000000\r\n", rnd.randbytes(200), b"$5\r\n")))
+        rogue.send(
+            rnd.choice(
+                (
+                    b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$5\r\nabcde\r\n",
+                    b"*1000000000\r\n",
+                    rnd.randbytes(200),
+                    b"$5\r\n",
+                )
+            )
+        )
         rogue.send(b"\r\n" * 3)
         master.call("SET", "k", "v")
         assert good.command() == [b"SET", b"k", b"v"]
@@ -441,7 +462,9 @@ def test_F12_bad_acknowledgements_are_not_believed(farm, bad):
     fake.command()
     fake.send_command("REPLCONF", "ACK", bad)
     fake.send_command("REPLCONF", "ACK", fake.offset)
-    wait_for(lambda: f"offset={fake.offset}," in replication(master).get("slave0", "offset=,"), 10, "the good ACK to count")
+    wait_for(
+        lambda: f"offset={fake.offset}," in replication(master).get("slave0", "offset=,"), 10, "the good ACK to count"
+    )
 
 
 def test_F12_handshake_nonsense_from_a_replica(farm):

@@ -22,7 +22,9 @@ from harness import wait_for
 from proxy import Proxy
 
 DIRECTIONS = [("redis", "ours"), ("ours", "redis"), ("ours", "ours")]
-PAIRS = pytest.mark.parametrize("kinds", DIRECTIONS, ids=["redis-to-lockstep", "lockstep-to-redis", "lockstep-to-lockstep"])
+PAIRS = pytest.mark.parametrize(
+    "kinds", DIRECTIONS, ids=["redis-to-lockstep", "lockstep-to-redis", "lockstep-to-lockstep"]
+)
 FROM_REDIS = [("redis", "ours"), ("ours", "redis")]
 CROSS_PAIRS = pytest.mark.parametrize("kinds", FROM_REDIS, ids=["redis-to-lockstep", "lockstep-to-redis"])
 
@@ -41,6 +43,7 @@ def under_load(server, writes=2000, **options):
 
 
 # Full syncs
+
 
 @PAIRS
 @pytest.mark.parametrize("diskless", ["yes", "no"], ids=["socket", "file"])
@@ -128,6 +131,7 @@ def test_two_replicas_share_one_snapshot(farm, kinds):
 
 # Passwords
 
+
 @CROSS_PAIRS
 def test_password(farm, kinds):
     master = farm.server(kinds[0], "requirepass s3cret")
@@ -150,6 +154,7 @@ def test_user_and_password(farm, kinds):
 
 
 # Partial syncs
+
 
 @PAIRS
 def test_link_cuts_give_partial_syncs(farm, kinds):
@@ -241,6 +246,7 @@ def test_cut_during_the_snapshot_is_tried_again(farm, kinds):
 
 # Restarts
 
+
 @CROSS_PAIRS
 def test_replica_restart_continues_partially(farm, kinds):
     """A replica that shut down with a file knows the history and the offset it had."""
@@ -289,7 +295,9 @@ def test_restart_of_the_master(farm, kinds):
 # Chains
 
 CHAINS = [("redis", "ours", "redis"), ("ours", "redis", "ours"), ("ours", "ours", "ours")]
-CHAIN = pytest.mark.parametrize("kinds", CHAINS, ids=["redis-lockstep-redis", "lockstep-redis-lockstep", "all-lockstep"])
+CHAIN = pytest.mark.parametrize(
+    "kinds", CHAINS, ids=["redis-lockstep-redis", "lockstep-redis-lockstep", "all-lockstep"]
+)
 
 
 def make_chain(farm, kinds):
