@@ -106,6 +106,14 @@ static int leave_out(struct rdb_load *l, struct db *db, const struct rdb_key *ke
     return 0;
 }
 
+static struct entry *put_string(struct db *db, struct keyref ref, const struct rdb_key *key)
+{
+    if (key->blob == NULL) return keyspace_put_string(db, ref, key->string, 0);
+    struct blob *taken = *key->blob;
+    *key->blob = NULL;
+    return keyspace_put_blob(db, ref, taken, 0);
+}
+
 static int on_key(void *ctx, const struct rdb_key *key)
 {
     struct rdb_load *l = ctx;
@@ -114,8 +122,8 @@ static int on_key(void *ctx, const struct rdb_key *key)
 
     struct keyref ref = keyref(db, key->name);
     size_t before = db_count(db);
-    struct entry *e = key->type == TYPE_STRING ? keyspace_put_string(db, ref, key->string, 0)
-                                               : keyspace_put_value(db, ref, key->type, key->value, 0);
+    struct entry *e =
+        key->type == TYPE_STRING ? put_string(db, ref, key) : keyspace_put_value(db, ref, key->type, key->value, 0);
     if (key->expiry_ms != -1) e = keyspace_set_expiry(db, ref, e, key->expiry_ms);
     if (key->idle_seconds != -1 || key->freq != -1) keyspace_set_access(l->keyspace, e, key->idle_seconds, key->freq);
     l->info.keys_loaded++;

@@ -20,6 +20,7 @@
 #include "storage/base/lzf.h"
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
+#include "storage/entry.h"
 #include "storage/hash.h"
 #include "storage/list.h"
 #include "storage/rdb_unpack.h"
@@ -31,6 +32,7 @@
 enum {
     LZF_MAX_RATIO = 88,    /* three bytes make 264 at most */
     HINT_MAX = 1 << 16,    /* announced sizes are believed up to here */
+    LONG_STRING = 1 << 15, /* values from here on are collected in what becomes the value */
     KEEP_BUFFER = 1 << 16, /* scratch buffers larger than this are given back */
     ERROR_MAX = 512,
     QUOTE_MAX = 64,
@@ -95,6 +97,9 @@ struct rdb_reader {
     bool carry_used;        /* it was complete: empty it before the next atom */
     struct bytes_buf unpacked;
     struct number_text number;
+    struct blob *blob;  /* a long string value that arrives, or is being handled */
+    size_t blob_len;    /* that it will have; 0: none is due */
+    size_t blob_header; /* bytes of the length before it */
 
     int db;
     uint64_t resize_keys;
@@ -175,6 +180,13 @@ static void drop_value(struct rdb_reader *r)
     r->value = NULL;
 }
 
+static void drop_blob(struct rdb_reader *r)
+{
+    mem_free(r->blob);
+    r->blob = NULL;
+    r->blob_len = 0;
+}
+
 static void trim(struct bytes_buf *b)
 {
     b->len = 0;
@@ -200,9 +212,11 @@ static void deliver(struct rdb_reader *r, enum value_type type, struct bytes_vie
                           .freq = r->freq,
                           .type = type,
                           .value = r->value,
-                          .string = string};
+                          .string = string,
+                          .blob = r->blob != NULL ? &r->blob : NULL};
     r->value = NULL; /* the callback's now */
     check_accepted(r, r->callbacks.on_key(r->callbacks.ctx, &key));
+    drop_blob(r);
     if (r->status == RDB_MORE) forget_key(r);
 }
 
@@ -820,7 +834,11 @@ static size_t parse_string(struct rdb_reader *r, struct bytes_view in, struct at
     if (encoding != -1) return parse_int_string(r, in, encoding, a, need);
     if (!check_string_length(r, len)) return 0;
     *need = size + (size_t)len;
-    if (in.len < *need) return 0;
+    if (in.len < *need) {
+        r->blob_header = size;
+        if (r->step == STEP_STRING && len >= LONG_STRING) r->blob_len = (size_t)len;
+        return 0;
+    }
     a->bytes = bytes_view(in.data + size, (size_t)len);
     return *need;
 }
@@ -848,38 +866,77 @@ static size_t parse_atom(struct rdb_reader *r, struct bytes_view in, struct atom
     UNREACHABLE();
 }
 
-/* Takes from the input what the atom in carry still lacks, as far as it has come. */
+/* Takes from the input what the atom in carry still lacks, as far as it has come. Room for the rest is made by
+ * doubling: a long string does not cost many copies, and nothing near its announced length before half of it is there.
+ */
 static void fill_carry(struct rdb_reader *r, struct bytes_view in, size_t *pos)
 {
     size_t lacks = r->carry_need - r->carry.len, there = in.len - *pos;
     size_t take = lacks < there ? lacks : there;
+    if (take > r->carry.cap - r->carry.len) {
+        size_t twice = checked_size_add(take, r->carry.len);
+        bytes_buf_reserve(&r->carry, twice < lacks ? twice : lacks);
+    }
     bytes_buf_append(&r->carry, in.data + *pos, take);
     *pos += take;
+}
+
+static void grow_blob(struct rdb_reader *r, size_t len)
+{
+    size_t have = r->blob != NULL ? r->blob->len : 0, cap = checked_size_add(have, have > len ? have : len);
+    if (cap > r->blob_len) cap = r->blob_len;
+    r->blob = mem_realloc(r->blob, checked_size_add(sizeof(*r->blob), cap));
+    r->blob->len = have;
+    r->blob->cap = cap;
+}
+
+/* The same for a long string value, whose length has been read. */
+static bool fill_blob(struct rdb_reader *r, struct bytes_view in, size_t *pos, struct atom *a)
+{
+    size_t have = r->blob != NULL ? r->blob->len : 0, there = in.len - *pos;
+    size_t take = there < r->blob_len - have ? there : r->blob_len - have;
+    if (r->blob == NULL || take > r->blob->cap - have) grow_blob(r, take);
+    memcpy(r->blob->data + have, in.data + *pos, take);
+    r->blob->len += take;
+    *pos += take;
+    a->bytes = bytes_view(r->blob->data, r->blob->len);
+    return r->blob->len == r->blob_len;
+}
+
+static void clean_up_after_atom(struct rdb_reader *r)
+{
+    r->carry_used = false;
+    trim(&r->carry);
+    if (r->unpacked.cap > KEEP_BUFFER) trim(&r->unpacked);
+}
+
+/* The atom in place, or else in carry. False also when the length of a long string has been read. */
+static bool next_short_atom(struct rdb_reader *r, struct bytes_view in, size_t *pos, struct atom *a)
+{
+    if (r->carry.len == 0) {
+        r->atom_start = r->offset + *pos;
+        size_t size = parse_atom(r, bytes_view(in.data + *pos, in.len - *pos), a, &r->carry_need);
+        *pos += r->blob_len > 0 ? r->blob_header : size;
+        if (size > 0) return true;
+    }
+    while (*pos < in.len && r->status == RDB_MORE && r->blob_len == 0) {
+        fill_carry(r, in, pos);
+        if (r->carry.len < r->carry_need) return false;
+        r->carry_used = parse_atom(r, bytes_buf_view(&r->carry), a, &r->carry_need) > 0;
+        if (r->carry_used) return true;
+    }
+    return false;
 }
 
 /* The next whole atom in *a; false when it needs more input (all of which is then taken) or on an error. */
 static bool next_atom(struct rdb_reader *r, struct bytes_view in, size_t *pos, struct atom *a)
 {
-    if (r->carry_used) {
-        r->carry_used = false;
-        trim(&r->carry);
-        if (r->unpacked.cap > KEEP_BUFFER) trim(&r->unpacked);
-    }
+    if (r->carry_used) clean_up_after_atom(r);
     if (*pos == in.len) return false;
-    if (r->carry.len == 0) {
-        struct bytes_view rest = bytes_view(in.data + *pos, in.len - *pos);
-        r->atom_start = r->offset + *pos;
-        size_t size = parse_atom(r, rest, a, &r->carry_need);
-        *pos += size;
-        if (size > 0 || r->status != RDB_MORE) return size > 0;
-    }
-    while (*pos < in.len) {
-        fill_carry(r, in, pos);
-        if (r->carry.len < r->carry_need) return false;
-        r->carry_used = parse_atom(r, bytes_buf_view(&r->carry), a, &r->carry_need) > 0;
-        if (r->carry_used || r->status != RDB_MORE) return r->carry_used;
-    }
-    return false;
+    if (r->blob_len == 0 && next_short_atom(r, in, pos, a)) return true;
+    if (r->blob_len == 0 || *pos == in.len) return false;
+    r->carry.len = 0; /* it had no more than the length */
+    return fill_blob(r, in, pos, a);
 }
 
 static void add_to_crc(struct rdb_reader *r, struct bytes_view in, size_t end)
@@ -921,6 +978,7 @@ void rdb_reader_free(struct rdb_reader *r)
 {
     if (r == NULL) return;
     drop_value(r);
+    drop_blob(r);
     bytes_buf_release(&r->carry);
     bytes_buf_release(&r->unpacked);
     bytes_buf_release(&r->name);

@@ -14,6 +14,8 @@
 #include "storage/rdb.h"
 #include "storage/value.h"
 
+struct blob; /* storage/entry.h */
+
 enum rdb_status { RDB_MORE = 0 /* wants bytes */, RDB_DONE, RDB_ERROR };
 
 struct rdb_reader_options {
@@ -36,6 +38,8 @@ struct rdb_key { /* the views live during the callback only */
     enum value_type type;
     void *value;              /* a collection: the callback owns it now */
     struct bytes_view string; /* TYPE_STRING */
+    /* Of a long string: its buffer. Not NULL: the callback may take it (and set it to NULL) instead of copying. */
+    struct blob **blob;
 };
 
 struct rdb_callbacks { /* any may be NULL, except on_key. Nonzero refuses: the reader stops with an error */

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "storage/base/memory.h"
+#include "storage/entry.h"
 #include "tests/unit/storage/rdb_bytes.h"
 #include "tests/unit/storage/rdb_render.h"
 
@@ -872,6 +874,74 @@ static void test_listpacks_over_the_limits_are_converted(void **state)
     bytes_buf_release(&file);
 }
 
+/* Long string values are collected in the buffer that becomes the value. */
+struct long_value {
+    struct bytes_view want;
+    bool take;
+    unsigned seen, blobs;
+};
+
+static int on_long_key(void *ctx, const struct rdb_key *key)
+{
+    struct long_value *v = ctx;
+    v->seen++;
+    if (!bytes_equal(key->name, BYTES_LIT("long"))) return 0;
+    assert_true(bytes_equal(key->string, v->want));
+    if (key->blob == NULL) return 0;
+    v->blobs++;
+    assert_int_equal((*key->blob)->len, v->want.len);
+    assert_ptr_equal((*key->blob)->data, key->string.data);
+    if (!v->take) return 0;
+    mem_free(*key->blob);
+    *key->blob = NULL;
+    return 0;
+}
+
+static void feed_long(struct fixture *f, struct bytes_view file, size_t len, size_t chunk, struct long_value *v)
+{
+    struct rdb_reader_options options = {.env = &f->env};
+    struct rdb_callbacks callbacks = {.ctx = v, .on_key = on_long_key};
+    struct rdb_reader *r = rdb_reader_new(&options, &callbacks);
+    enum rdb_status status = RDB_MORE;
+    size_t pos = 0, used;
+    for (; status == RDB_MORE && pos < len; pos += used) {
+        size_t n = chunk < len - pos ? chunk : len - pos;
+        char *piece = malloc(n);
+        memcpy(piece, file.data + pos, n);
+        status = rdb_reader_feed(r, bytes_view(piece, n), &used);
+        free(piece);
+    }
+    assert_int_equal(status, len == file.len ? RDB_DONE : RDB_MORE);
+    assert_int_equal(v->seen, len == file.len ? 3 : v->seen);
+    rdb_reader_free(r);
+}
+
+static void test_long_strings_in_pieces(void **state)
+{
+    static const size_t lengths[] = {32767, 32768, 100000, 1000003};
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        struct bytes_buf text = {0}, file = {0};
+        for (size_t k = 0; k < lengths[i]; k++) rb_byte(&text, (unsigned)(k * k % 253));
+        rb_begin(&file, 9);
+        rb_key(&file, RDB_TYPE_STRING, "before"), rb_str(&file, "x");
+        rb_key(&file, RDB_TYPE_STRING, "long"), rb_view(&file, bytes_buf_view(&text));
+        rb_key(&file, RDB_TYPE_STRING, "after"), rb_str(&file, "x");
+        rb_end(&file, 9);
+        for (size_t chunk = 1; chunk < 2 * file.len; chunk = chunk < 8 ? chunk + 1 : chunk * 3) {
+            struct long_value v = {.want = bytes_buf_view(&text), .take = chunk & 1};
+            if (chunk < 8 && lengths[i] > 100000) continue;
+            feed_long(*state, bytes_buf_view(&file), file.len, chunk, &v);
+            assert_int_equal(v.blobs, lengths[i] >= 32768 && chunk < 32000 ? 1 : v.blobs);
+        }
+        for (size_t cut = 1; cut < file.len; cut = cut < 60 ? cut + 1 : cut * 2) {
+            struct long_value v = {.want = bytes_buf_view(&text)};
+            feed_long(*state, bytes_buf_view(&file), cut, 1000, &v);
+        }
+        bytes_buf_release(&text);
+        bytes_buf_release(&file);
+    }
+}
+
 /* A file that announces enormous sizes makes nothing grow before the bytes are there. */
 static void test_announced_sizes_are_not_believed(void **state)
 {
@@ -1020,6 +1090,7 @@ int main(void)
         cmocka_unit_test(test_what_follows_the_end_is_left),
         cmocka_unit_test(test_functions_and_empty_keys_are_skipped_only_on_request),
         cmocka_unit_test(test_listpacks_over_the_limits_are_converted),
+        cmocka_unit_test(test_long_strings_in_pieces),
         cmocka_unit_test(test_announced_sizes_are_not_believed),
         cmocka_unit_test(test_callbacks_can_refuse),
         cmocka_unit_test(test_restore),
