@@ -1,6 +1,6 @@
 /* receiving.c -- a snapshot from our master becomes our data set.
  *
- *     to a file:  socket -> temp-<time>.<pid>.rdb -> checked, synced, renamed to dbfilename -> loaded (LINK_LOADING)
+ *     to a file:  socket -> temp-<time>.<pid>.rdb -> checked, synced, named dbfilename -> loaded (LINK_LOADING)
  *     directly:   socket -> loaded as it comes (LINK_TRANSFER)
  *
  * Which one is configured, and with it what may happen to the old data set: it is given up for a file only when that is
@@ -207,41 +207,44 @@ static const char *check_file(const struct rdb_check *c)
 
 /* --- Whole: it becomes our file, and then our data set. --- */
 
-static int seal_file(struct repl *r)
+/* On disk, and open for reading. */
+static int sync_file(struct repl *r)
 {
     struct link *lk = &r->link;
     const struct sys *sys = r->sys;
-    const char *target = r->host.rdb_path(r->host.ctx);
     int rc = sys->fsync(sys->ctx, lk->file_fd);
-    if (rc == 0)
-        rc = sys->close(sys->ctx, lk->file_fd);
-    else
-        (void)sys->close(sys->ctx, lk->file_fd); /* fsync's error is the one to tell */
+    int closed = sys->close(sys->ctx, lk->file_fd);
     lk->file_fd = -1;
-    if (rc == 0) rc = sys->rename(sys->ctx, lk->file_path, target);
-    if (rc < 0) return rc;
-    mem_free(lk->file_path); /* it has another name now */
-    lk->file_path = NULL;
-    rc = sys->fsync_dir(sys->ctx, target);
-    if (rc < 0) return rc;
-    rc = sys->open(sys->ctx, target, O_RDONLY, 0);
+    if (rc < 0 || closed < 0) return rc < 0 ? rc : closed;
+    rc = sys->open(sys->ctx, lk->file_path, O_RDONLY, 0);
     if (rc < 0) return rc;
     lk->file_fd = rc;
     return 0;
+}
+
+/* What is in the file is being loaded anyway, so a file that cannot get its name is no reason to stop. The host has
+ * ended any child of its own by now, which would put an older file in this place (F4). */
+static void name_file(struct repl *r)
+{
+    struct link *lk = &r->link;
+    const char *target = r->host.rdb_path(r->host.ctx);
+    int rc = r->sys->rename(r->sys->ctx, lk->file_path, target);
+    if (rc == 0) {
+        mem_free(lk->file_path);
+        lk->file_path = NULL;
+        rc = r->sys->fsync_dir(r->sys->ctx, target);
+    }
+    if (rc < 0) log_warning(r->log, "Keeping the received snapshot as %s: %s", target, strerror(-rc));
 }
 
 static int finish_file(struct repl *r)
 {
     struct link *lk = &r->link;
     const char *flaw = check_file(&lk->check);
-    if (flaw != NULL) {
-        snprintf(lk->load_error, sizeof(lk->load_error), "Bad snapshot from MASTER: %s", flaw);
-        link_fail(r, lk->load_error);
-        return -1;
-    }
-    int rc = seal_file(r);
+    int rc = flaw == NULL ? sync_file(r) : -EBADMSG;
     if (rc < 0) {
-        snprintf(lk->load_error, sizeof(lk->load_error), "Keeping the received snapshot: %s", strerror(-rc));
+        snprintf(lk->load_error, sizeof(lk->load_error), "Bad snapshot from MASTER: %s",
+                 flaw != NULL ? flaw : strerror(-rc));
         link_fail(r, lk->load_error);
         return -1;
     }
@@ -251,6 +254,7 @@ static int finish_file(struct repl *r)
         link_fail(r, lk->load_error);
         return -1;
     }
+    name_file(r);
     loop_timer_start(r->loop, &lk->load_timer, 0, 0, load_step, r);
     return 0;
 }

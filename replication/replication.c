@@ -166,9 +166,17 @@ uint64_t repl_offset(const struct repl *r)
     return stream_end(&r->stream);
 }
 
+static void feed_getack(struct repl *r)
+{
+    if (r->host.writes_paused(r->host.ctx)) return; /* the offset stands still meanwhile */
+    r->acks_wanted = false;
+    repl_request_acks(r);
+}
+
 void repl_flush(struct repl *r)
 {
     r->role_turned = false;
+    if (UNLIKELY(r->acks_wanted)) feed_getack(r);
     serving_flush(r);
 }
 
@@ -186,6 +194,11 @@ void repl_request_acks(struct repl *r)
 {
     if (r->role != REPL_MASTER || r->serving.count == 0) return;
     feed_unselected(r, BYTES_LIT("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n"));
+}
+
+void repl_want_acks(struct repl *r)
+{
+    r->acks_wanted = true;
 }
 
 /* Only a master forgets: a replica may be promoted, and its siblings then need what it kept (P10). */

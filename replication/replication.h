@@ -123,12 +123,15 @@ void repl_replica_gone(struct replica *rp);     /* the client is being freed; al
 void repl_replica_writable(struct replica *rp); /* the connection can take more, once repl_replica_is_attached() */
 bool repl_replica_is_attached(
     const struct replica *rp); /* after PSYNC/SYNC: only replication writes to the connection */
-/* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer. */
+/* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer, NULL for an
+ * option that is not known. */
 int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_view value, const char **error);
-/* PSYNC id offset, or SYNC (id NULL). Everything that is to be answered is written here. -code with *error if it is
- * refused. */
-int repl_replica_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
-                       const char **error);
+/* PSYNC id offset, or SYNC (id without data). First the question whether it may be asked at all: 0, or a negative code
+ * with *error set. With `failover` this server may have become the master by it. Then the rest: everything that is to
+ * be answered is written by replication. */
+NODISCARD int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset,
+                                       bool failover, const char **error);
+void repl_replica_psync(struct replica *rp);
 void repl_snapshot_done(struct repl *r, bool ok,
                         const char *error); /* the child that snapshot_start() began has ended */
 void repl_child_ended(struct repl *r);      /* some other child ended: waiting replicas may start now */
@@ -136,7 +139,8 @@ void repl_child_ended(struct repl *r);      /* some other child ended: waiting r
 size_t repl_replica_count(const struct repl *r);
 size_t repl_good_replica_count(const struct repl *r);           /* online with lag <= min-replicas-max-lag */
 size_t repl_acked_count(const struct repl *r, uint64_t offset); /* replicas that acknowledged at least this */
-void repl_request_acks(struct repl *r);                         /* REPLCONF GETACK * into the stream */
+void repl_request_acks(struct repl *r);                         /* REPLCONF GETACK * into the stream, at once */
+void repl_want_acks(struct repl *r); /* the same at the end of this turn, once, and not while writes are paused */
 /* Shutdown: are all online replicas at our offset? Logs laggards if asked. */
 bool repl_replicas_caught_up(const struct repl *r, bool log_laggards);
 void repl_disconnect_replicas(struct repl *r, const char *why);

@@ -38,12 +38,15 @@ struct replica {
     enum replica_state state;
     bool doomed; /* its disconnection was asked for; nothing is written any more */
 
-    char ip[64];           /* as it announced, or of the connection */
-    int port;              /* it listens on */
-    bool capa_eof;         /* takes a snapshot without a length */
-    bool capa_psync2;      /* takes a new id with +CONTINUE */
-    bool rdb_only;         /* a tool that wants the snapshot and no stream */
-    bool speaks_psync;     /* came with PSYNC, not SYNC */
+    char ip[64];                    /* as it announced, or of the connection */
+    int port;                       /* it listens on */
+    bool capa_eof;                  /* takes a snapshot without a length */
+    bool capa_psync2;               /* takes a new id with +CONTINUE */
+    bool rdb_only;                  /* a tool that wants the snapshot and no stream */
+    bool speaks_psync;              /* came with PSYNC, not SYNC */
+    char asked_id[REPL_ID_LEN + 1]; /* by PSYNC; cut short if it is too long to be one */
+    size_t asked_len;
+    int64_t asked_offset;
     struct bytes_buf head; /* goes out before anything else */
     size_t head_sent;
 
@@ -170,6 +173,7 @@ struct repl {
     bool was_restored;
     struct repl_position restored; /* by repl_restore_position(), good as long as nothing was fed since */
     bool role_turned;              /* master to replica, in this turn of the loop */
+    bool acks_wanted;              /* GETACK is due at the end of a turn */
 
     struct serving serving;
     struct link link;

@@ -297,14 +297,11 @@ static void begin_full(struct replica *rp)
     full_sync_add(rp);
 }
 
-int repl_replica_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
-                       const char **error)
+int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
+                             const char **error)
 {
     struct repl *r = rp->repl;
-    int64_t wanted = -1;
-    uint64_t position;
     ASSERT(!repl_replica_is_attached(rp));
-    rp->speaks_psync = id.data != NULL;
     if (failover) {
         int rc = take_over(r, id, error);
         if (rc != 0) return rc;
@@ -314,17 +311,26 @@ int repl_replica_psync(struct replica *rp, struct bytes_view id, struct bytes_vi
         return -EINVAL;
     }
     log_notice(r->log, "Replica %s asks for synchronization", replica_name(rp));
+    rp->speaks_psync = id.data != NULL;
+    if (!rp->speaks_psync) return 0;
+    rp->asked_len = id.len < sizeof(rp->asked_id) ? id.len : sizeof(rp->asked_id);
+    memcpy(rp->asked_id, id.data, rp->asked_len);
+    return parse_psync(rp, offset, &rp->asked_offset, error);
+}
+
+void repl_replica_psync(struct replica *rp)
+{
+    struct repl *r = rp->repl;
+    struct bytes_view id = bytes_view(rp->asked_id, rp->asked_len);
+    uint64_t position;
     if (rp->speaks_psync) {
-        int rc = parse_psync(rp, offset, &wanted, error);
-        if (rc != 0) return rc;
-        if (can_continue(rp, id, wanted, &position)) {
+        if (can_continue(rp, id, rp->asked_offset, &position)) {
             continue_from(rp, position);
-            return 0;
+            return;
         }
-        if (id.len != 1 || id.data[0] != '?') r->stats.sync_partial_err++;
+        if (!bytes_equal(id, BYTES_LIT("?"))) r->stats.sync_partial_err++;
     }
     begin_full(rp);
-    return 0;
 }
 
 /* ---- Sending ---- */

@@ -114,7 +114,7 @@ struct client *client_new(struct server *s, struct conn *conn)
 
 void client_update_muted(struct client *c)
 {
-    c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLICA);
+    c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
 }
 
 static void client_free(struct client *c)
@@ -321,6 +321,7 @@ static void on_readable(void *ctx)
     s->stats.net_in += (uint64_t)n;
     c->net_in += (uint64_t)n;
     c->last_active_ms = s->now_ms;
+    if (client_has(c, CLIENT_REPLICA)) repl_replica_heard(c->replica); /* an empty line is a sign of life, too */
     if (!client_has(c, CLIENT_BLOCKED)) client_make_ready(c);
 }
 
@@ -419,6 +420,7 @@ void clients_flush(struct server *s)
         c->flags &= ~(uint32_t)CLIENT_WANTS_FLUSH;
         if (client_has(c, CLIENT_CLOSING)) continue;
         if (client_has(c, CLIENT_REPLICA)) { /* what it was answered went out when it became one */
+            outbuf_clear(&c->out);
             if (client_has(c, CLIENT_CLOSE_AFTER_REPLY)) client_close_later(c);
             continue;
         }

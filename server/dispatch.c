@@ -110,7 +110,7 @@ void dispatcher_settings_changed(struct server *s)
 
 static bool exec_wanted(const struct server *s)
 {
-    return repl_role(s->repl) == REPL_MASTER && repl_stream_wanted(s->repl);
+    return repl_stream_wanted(s->repl);
 }
 
 static void encode_command(struct bytes_buf *out, int argc, const struct bytes_view *argv)
@@ -237,16 +237,49 @@ void dispatch_reset_stats(struct server *s)
     s->dispatcher->error_count = 0;
 }
 
+/* What our master's stream says and we cannot do: the data sets may differ from now on. */
+static void note_master_error(struct dispatcher *d, struct bytes_view name, const char *code)
+{
+    log_warning(
+        d->server->log,
+        "== CRITICAL == This replica is sending an error to its master: %s, after processing the command '%.*s'", code,
+        (int)(name.len < 128 ? name.len : 128), name.data);
+    d->server->stats.unexpected_errors++;
+}
+
 static void after_error(struct dispatcher *d, struct client *c, struct command_slot *slot)
 {
     slot->stats.failed++;
     count_error(d, c->reply.error_code);
     c->reply.errors = 0;
-    if (client_has(c, CLIENT_MASTER)) {
-        log_warning(d->server->log, "The master's command '%s' was refused here with %s: the data sets may differ",
-                    slot->full_name, c->reply.error_code);
+    if (client_has(c, CLIENT_MASTER)) note_master_error(d, bytes_str(slot->full_name), c->reply.error_code);
+}
+
+/* To an attached replica only the stream is sent: whatever makes us answer it is none (F12). */
+static void check_replica_reply(struct dispatcher *d, struct client *c, const struct bytes_view *argv,
+                                const struct command_slot *slot)
+{
+    struct bytes_buf text = {0};
+    struct bytes_view name = slot != NULL ? bytes_str(slot->full_name) : argv[0];
+    if (LIKELY(outbuf_empty(&c->out))) return;
+    outbuf_copy(&c->out, &text);
+    outbuf_clear(&c->out);
+    int name_len = (int)(name.len < 128 ? name.len : 128), shown = (int)(text.len < 128 ? text.len : 128);
+    while (shown > 0 && (text.data[shown - 1] == '\r' || text.data[shown - 1] == '\n')) shown--;
+    for (int i = 0; i < shown; i++)
+        if ((unsigned char)text.data[i] < ' ') text.data[i] = ' ';
+    if (text.data[0] == '-') {
+        log_warning(
+            d->server->log,
+            "== CRITICAL == This master is sending an error to its replica: '%.*s' after processing the command "
+            "'%.*s'",
+            shown, text.data, name_len, name.data);
         d->server->stats.unexpected_errors++;
     }
+    log_warning(d->server->log, "Replica generated a reply to command '%.*s', disconnecting it: %.*s", name_len,
+                name.data, shown, text.data);
+    bytes_buf_release(&text);
+    client_close_later(c);
 }
 
 static void replicate(struct cmd_ctx *ctx, int db, uint64_t changes_before)
@@ -477,10 +510,12 @@ static void refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char *t
     }
     if (slot != NULL) slot->stats.rejected++;
     if (client_has(c, CLIENT_IN_MULTI)) c->flags |= CLIENT_MULTI_FAILED;
-    if (c->reply.errors != 0) {
-        count_error(ctx->server->dispatcher, c->reply.error_code);
-        c->reply.errors = 0;
-    }
+    if (c->reply.errors == 0) return;
+    count_error(ctx->server->dispatcher, c->reply.error_code);
+    c->reply.errors = 0;
+    if (client_has(c, CLIENT_MASTER))
+        note_master_error(ctx->server->dispatcher, slot != NULL ? bytes_str(slot->full_name) : ctx->argv[0],
+                          c->reply.error_code);
 }
 
 static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slot)
@@ -579,6 +614,7 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
         slot = resolve(&ctx, slot);
         if (slot == NULL) {
             refuse(&ctx, item->slot, NULL);
+            if (UNLIKELY(client_has(c, CLIENT_REPLICA))) check_replica_reply(d, c, ctx.argv, item->slot);
             return true;
         }
     }
@@ -596,6 +632,7 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
     case ADMIT_REFUSED: break;
     case ADMIT_LATER: client_block(c, &(struct blocked){.kind = BLOCK_PAUSE}); return false;
     }
+    if (UNLIKELY(client_has(c, CLIENT_REPLICA))) check_replica_reply(d, c, ctx.argv, slot);
     return true;
 }
 

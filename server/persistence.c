@@ -331,9 +331,10 @@ static void load_ended(struct persistence *p)
 int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empty_async)
 {
     struct persistence *p = s->persistence;
-    if (p->child == CHILD_SAVE) persistence_kill_child(s); /* what it saves is about to be replaced */
-    if (kind == REPL_LOAD_SWAP) {
-        load_started(p, keyspace_new_sibling(s->keyspace), true, true);
+    /* What it saves is about to be replaced, and so may the file be that it writes to. */
+    if (p->child == CHILD_SAVE || kind == REPL_LOAD_REPLACE) persistence_kill_child(s);
+    if (kind != REPL_LOAD_REPLACE) {
+        load_started(p, keyspace_new_sibling(s->keyspace), kind == REPL_LOAD_SWAP, true);
     } else {
         keyspace_flush(s->keyspace, NULL, empty_async);
         load_started(p, s->keyspace, false, true);

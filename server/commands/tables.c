@@ -8,6 +8,7 @@ const struct command *const *command_row_tables(void)
         config_commands,
         connection_commands,
         pubsub_commands,
+        replication_commands,
         string_commands,
         transaction_commands,
         NULL,

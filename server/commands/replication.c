@@ -1,0 +1,313 @@
+#include <inttypes.h>
+
+#include "server/blocking.h"
+#include "server/clients.h"
+#include "server/commands/tables.h"
+#include "server/server.h"
+#include "storage/base/checked.h"
+
+enum { MASTER_HOST_MAX = 255 };
+
+static struct repl *ctx_repl(const struct cmd_ctx *ctx)
+{
+    return ctx->server->repl;
+}
+
+/* ---- REPLICAOF ---- */
+
+static void log_role_change(const struct cmd_ctx *ctx, const char *what)
+{
+    struct bytes_buf who = {0};
+    client_describe(ctx->client, &who);
+    log_notice(ctx->server->log, "%s (user request from '%.*s')", what, (int)who.len, who.data);
+    bytes_buf_release(&who);
+}
+
+/* The name goes into the log, INFO and the rewritten configuration file: it may not look like something else there. */
+static bool host_is_sane(struct bytes_view host)
+{
+    if (host.len == 0 || host.len > MASTER_HOST_MAX) return false;
+    for (size_t i = 0; i < host.len; i++)
+        if ((unsigned char)host.data[i] <= ' ' || host.data[i] == '"' || host.data[i] == 127) return false;
+    return true;
+}
+
+static void promote(struct cmd_ctx *ctx)
+{
+    if (repl_role(ctx_repl(ctx)) == REPL_REPLICA) {
+        log_role_change(ctx, "MASTER MODE enabled");
+        repl_promote(ctx_repl(ctx));
+    }
+    reply_ok(ctx->reply);
+}
+
+static void follow(struct cmd_ctx *ctx)
+{
+    char host[MASTER_HOST_MAX + 1], what[MASTER_HOST_MAX + 64];
+    int64_t port;
+    if (!num_parse_i64(ctx->argv[2], &port) || port < 0 || port > 65535) {
+        reply_error(ctx->reply, "ERR Invalid master port");
+        return;
+    }
+    if (!host_is_sane(ctx->argv[1])) {
+        reply_error(ctx->reply, "ERR Invalid master host");
+        return;
+    }
+    snprintf(host, sizeof(host), "%.*s", (int)ctx->argv[1].len, ctx->argv[1].data);
+    if (repl_is_master_host(ctx_repl(ctx), host, (int)port)) {
+        reply_status(ctx->reply, "OK Already connected to specified master");
+        return;
+    }
+    if (repl_follow(ctx_repl(ctx), host, (int)port) != 0) {
+        reply_error(ctx->reply, "ERR Invalid master port");
+        return;
+    }
+    snprintf(what, sizeof(what), "REPLICAOF %s:%d enabled", host, (int)port);
+    log_role_change(ctx, what);
+    reply_ok(ctx->reply);
+}
+
+static void cmd_replicaof(struct cmd_ctx *ctx)
+{
+    if (ctx_is_replayed(ctx)) return; /* a master does not tell us whom to follow */
+    if (ctx->server->is_loading) {    /* even while the old data set is served */
+        reply_error(ctx->reply, "LOADING Redis is loading the dataset in memory");
+        return;
+    }
+    if (client_has(ctx->client, CLIENT_REPLICA)) {
+        reply_error(ctx->reply, "ERR Command is not valid when client is a replica.");
+        return;
+    }
+    if (ctx_arg_is(ctx, 1, "no") && ctx_arg_is(ctx, 2, "one"))
+        promote(ctx);
+    else
+        follow(ctx);
+}
+
+/* ---- ROLE ---- */
+
+static void role_of_master(struct cmd_ctx *ctx)
+{
+    struct repl_replica_info info;
+    reply_array(ctx->reply, 3);
+    reply_bulk(ctx->reply, BYTES_LIT("master"));
+    reply_int(ctx->reply, (int64_t)repl_offset(ctx_repl(ctx)));
+    struct outbuf_mark mark = reply_deferred(ctx->reply);
+    size_t count = 0;
+    for (struct replica *rp = NULL; (rp = repl_replica_next(ctx_repl(ctx), rp)) != NULL;) {
+        repl_replica_describe(rp, &info);
+        if (strcmp(info.state, "online") != 0) continue;
+        reply_array(ctx->reply, 3);
+        reply_bulk_cstr(ctx->reply, info.ip);
+        reply_bulkf(ctx->reply, "%d", info.port);
+        reply_bulkf(ctx->reply, "%" PRIu64, info.acked_offset);
+        count++;
+    }
+    reply_deferred_array(ctx->reply, mark, count);
+}
+
+static void cmd_role(struct cmd_ctx *ctx)
+{
+    struct repl_link_info link;
+    if (repl_role(ctx_repl(ctx)) == REPL_MASTER) {
+        role_of_master(ctx);
+        return;
+    }
+    repl_link_describe(ctx_repl(ctx), &link);
+    reply_array(ctx->reply, 5);
+    reply_bulk(ctx->reply, BYTES_LIT("slave"));
+    reply_bulk_cstr(ctx->reply, link.host);
+    reply_int(ctx->reply, link.port);
+    reply_bulk_cstr(ctx->reply, link.state);
+    reply_int(ctx->reply, link.offset);
+}
+
+/* ---- What replicas say ---- */
+
+static struct replica *make_replica(struct cmd_ctx *ctx)
+{
+    struct client *c = ctx->client;
+    if (c->replica == NULL) c->replica = repl_replica_new(ctx_repl(ctx), c->conn, c, conn_peer_ip(c->conn));
+    return c->replica;
+}
+
+/* True: the pairs after this one are not looked at, and nothing more is answered. */
+static bool replconf_pair(struct cmd_ctx *ctx, struct bytes_view name, struct bytes_view value)
+{
+    const char *error = NULL;
+    if (bytes_equal_nocase(name, "getack")) {
+        repl_ack_soon(ctx_repl(ctx));
+        return true;
+    }
+    if (bytes_equal_nocase(name, "ack") && ctx->client->replica == NULL) return true;
+    int rc = repl_replica_conf(make_replica(ctx), name, value, &error);
+    if (rc < 0 && error != NULL)
+        reply_error(ctx->reply, error);
+    else if (rc < 0)
+        reply_errorf(ctx->reply, "ERR Unrecognized REPLCONF option: %.*s", (int)(name.len < 128 ? name.len : 128),
+                     name.data);
+    return rc != 0;
+}
+
+static void cmd_replconf(struct cmd_ctx *ctx)
+{
+    if (ctx->argc % 2 == 0) {
+        ctx_error_syntax(ctx);
+        return;
+    }
+    if (ctx->client->conn == NULL) { /* our master: GETACK is all it may want */
+        if (ctx->argc > 1 && ctx_arg_is(ctx, 1, "getack")) repl_ack_soon(ctx_repl(ctx));
+        return;
+    }
+    for (int i = 1; i < ctx->argc; i += 2)
+        if (replconf_pair(ctx, ctx->argv[i], ctx->argv[i + 1])) return;
+    reply_ok(ctx->reply);
+}
+
+/* Replies to what it sent before go first; from now on the connection is written to by replication alone. */
+static void hand_over_output(struct client *c)
+{
+    struct bytes_buf pending = {0};
+    outbuf_copy(&c->out, &pending);
+    outbuf_clear(&c->out);
+    repl_replica_queue(c->replica, bytes_buf_view(&pending));
+    bytes_buf_release(&pending);
+}
+
+static void psync(struct cmd_ctx *ctx, struct bytes_view id, struct bytes_view offset, bool failover)
+{
+    struct client *c = ctx->client;
+    const char *error = NULL;
+    if (c->conn == NULL || client_has(c, CLIENT_REPLICA)) return; /* our master, or one who has asked already */
+    struct replica *rp = make_replica(ctx);
+    if (repl_replica_check_psync(rp, id, offset, failover, &error) != 0) {
+        reply_error(ctx->reply, error);
+        return;
+    }
+    hand_over_output(c);
+    c->flags |= CLIENT_REPLICA;
+    client_update_muted(c);
+    repl_replica_psync(rp);
+}
+
+static void cmd_psync(struct cmd_ctx *ctx)
+{
+    bool failover = ctx->argc > 3 && ctx_arg_is(ctx, 3, "failover");
+    psync(ctx, ctx->argv[1], ctx->argv[2], failover);
+}
+
+static void cmd_sync(struct cmd_ctx *ctx)
+{
+    psync(ctx, (struct bytes_view){0}, (struct bytes_view){0}, false);
+}
+
+/* ---- WAIT ---- */
+
+static void wait_timed_out(struct client *c)
+{
+    reply_int(&c->reply, (int64_t)repl_acked_count(c->server->repl, c->blocked->offset));
+}
+
+/* Milliseconds; 0 is for ever. */
+static bool arg_timeout_ms(struct cmd_ctx *ctx, int arg, int64_t *until_ms)
+{
+    int64_t timeout;
+    if (!num_parse_i64(ctx->argv[arg], &timeout)) {
+        reply_error(ctx->reply, "ERR timeout is not an integer or out of range");
+        return false;
+    }
+    if (timeout < 0) {
+        reply_error(ctx->reply, "ERR timeout is negative");
+        return false;
+    }
+    *until_ms = 0;
+    if (timeout > 0 && add_overflow(ctx->server->now_ms, timeout, until_ms)) {
+        reply_error(ctx->reply, "ERR timeout is out of range");
+        return false;
+    }
+    return true;
+}
+
+static void cmd_wait(struct cmd_ctx *ctx)
+{
+    struct client *c = ctx->client;
+    int64_t replicas, until_ms;
+    if (repl_role(ctx_repl(ctx)) == REPL_REPLICA) {
+        reply_error(ctx->reply,
+                    "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a "
+                    "replica is configured to be writable (which is not the default) writes to replicas are just "
+                    "local and are not propagated.");
+        return;
+    }
+    if (!ctx_arg_i64_range(ctx, 1, 0, INT64_MAX, &replicas, "ERR value is out of range, must be positive")) return;
+    if (!arg_timeout_ms(ctx, 2, &until_ms)) return;
+    size_t acked = repl_acked_count(ctx_repl(ctx), c->write_offset);
+    if (acked >= (uint64_t)replicas || client_has(c, CLIENT_EXECUTING_MULTI) || c->conn == NULL) {
+        reply_int(ctx->reply, (int64_t)acked);
+        return;
+    }
+    client_block(c, &(struct blocked){.kind = BLOCK_WAIT,
+                                      .until_ms = until_ms,
+                                      .offset = c->write_offset,
+                                      .replicas = (size_t)replicas,
+                                      .timed_out = wait_timed_out});
+    repl_want_acks(ctx_repl(ctx));
+}
+
+static void cmd_waitaof(struct cmd_ctx *ctx)
+{
+    int64_t local, replicas, until_ms;
+    if (!ctx_arg_i64_range(ctx, 1, 0, 1, &local, NULL)) return;
+    if (!ctx_arg_i64_range(ctx, 2, 0, INT64_MAX, &replicas, "ERR value is out of range, must be positive")) return;
+    if (!arg_timeout_ms(ctx, 3, &until_ms)) return;
+    if (repl_role(ctx_repl(ctx)) == REPL_REPLICA)
+        reply_error(ctx->reply,
+                    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are "
+                    "just local and are not propagated.");
+    else if (local > 0)
+        reply_error(ctx->reply, "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
+    else
+        reply_error(ctx->reply, "ERR WAITAOF is not supported: this version has no append-only file");
+}
+
+/* ---- FAILOVER ---- */
+
+static void cmd_failover(struct cmd_ctx *ctx)
+{
+    if (ctx->argc == 2 && ctx_arg_is(ctx, 1, "abort"))
+        reply_error(ctx->reply, "ERR No failover in progress.");
+    else if (repl_role(ctx_repl(ctx)) == REPL_REPLICA)
+        reply_error(ctx->reply, "ERR FAILOVER is not valid when server is a replica.");
+    else
+        reply_error(ctx->reply, "ERR FAILOVER is not supported by this version: use Sentinel, or REPLICAOF NO ONE");
+}
+
+enum {
+    ANYTIME = CMD_ADMIN | CMD_NOSCRIPT | CMD_STALE,
+};
+
+// clang-format off
+const struct command replication_commands[] = {
+    { .name = "replicaof", .run = cmd_replicaof, .arity = 3, .flags = ANYTIME, .group = "server", .since = "5.0.0",
+      .complexity = "O(1)", .summary = "Makes this server a replica of another one, or a master." },
+    { .name = "slaveof", .run = cmd_replicaof, .arity = 3, .flags = ANYTIME, .group = "server", .since = "1.0.0",
+      .complexity = "O(1)", .summary = "The old name of REPLICAOF.", .deprecated_since = "5.0.0", .replaced_by = "`REPLICAOF`" },
+    { .name = "role", .run = cmd_role, .arity = 1, .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST,
+      .acl = ACL_ADMIN | ACL_DANGEROUS, .group = "server", .since = "2.8.12", .complexity = "O(1)",
+      .summary = "Tells whether this is a master or a replica, and how replication stands." },
+    { .name = "psync", .run = cmd_psync, .arity = -3, .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_NO_MULTI, .group = "server",
+      .since = "2.8.0", .summary = "Used between servers: asks for the stream from an offset on." },
+    { .name = "sync", .run = cmd_sync, .arity = 1, .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_NO_MULTI, .group = "server",
+      .since = "1.0.0", .summary = "Used between servers: asks for a snapshot and the stream after it." },
+    { .name = "replconf", .run = cmd_replconf, .arity = -1, .flags = ANYTIME | CMD_LOADING | CMD_ALLOW_BUSY | CMD_NO_PAUSE,
+      .group = "server", .since = "3.0.0", .complexity = "O(1)", .summary = "Used between servers: what a replica has to say." },
+    { .name = "wait", .run = cmd_wait, .arity = 3, .flags = CMD_BLOCKING, .acl = ACL_CONNECTION, .group = "generic",
+      .since = "3.0.0", .complexity = "O(1)", .summary = "Waits until replicas have acknowledged the writes of this connection." },
+    { .name = "waitaof", .run = cmd_waitaof, .arity = 4, .flags = CMD_BLOCKING | CMD_NOSCRIPT, .acl = ACL_CONNECTION,
+      .group = "generic", .since = "7.2.0", .complexity = "O(1)",
+      .summary = "Waits until the writes of this connection are on disk, here and on replicas." },
+    { .name = "failover", .run = cmd_failover, .arity = -1, .flags = ANYTIME, .group = "server", .since = "6.2.0",
+      .complexity = "O(1)", .summary = "Hands the role of master over to a replica." },
+    { 0 },
+};
+// clang-format on
