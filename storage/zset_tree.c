@@ -765,6 +765,15 @@ void zset_tree_remove(struct zset_tree *t, struct zset_member *m)
     remove_at(t, &path, leaf_slot_of(path.leaf, m), 1);
 }
 
+/* The common case of it, without a look at the neighbours: between their heads, and a key such as this leaf has. */
+static bool fits_between_heads(const struct zset_leaf *l, unsigned slot, uint64_t old_bits, const struct zset_key *key)
+{
+    if (slot == 0 || slot + 1u >= l->count || l->skip >= 8) return false;
+    if (l->skip > 0 && (old_bits ^ key->bits) >> (64 - 8 * l->skip) != 0) return false;
+    uint32_t head = key_leaf_head(key, l->skip);
+    return l->heads[slot - 1] < head && head < l->heads[slot + 1];
+}
+
 /* Whether the member in this slot may take that key where it is: between its neighbours, and within what the leaf's
  * skip says of the keys in it. A first member also stands in a separator, so it stays put only in the first leaf. */
 static bool fits_in_place(const struct zset_leaf *l, unsigned slot, const struct zset_key *key)
@@ -780,8 +789,9 @@ void zset_tree_update(struct zset_tree *t, struct zset_member *m, double score)
     struct zset_key key = key_of(m);
     descend(t, &key, &path);
     unsigned slot = leaf_slot_of(path.leaf, m);
+    uint64_t old_bits = key.bits;
     key.bits = zset_score_bits(score);
-    if (fits_in_place(path.leaf, slot, &key)) {
+    if (fits_between_heads(path.leaf, slot, old_bits, &key) || fits_in_place(path.leaf, slot, &key)) {
         m->score = score;
         path.leaf->heads[slot] = key_leaf_head(&key, path.leaf->skip);
         return;
