@@ -177,7 +177,7 @@ static bool read_score(const struct lp_value *v, double *score)
     return v->is_int || num_parse_double(v->str, score); /* which refuses NaN */
 }
 
-enum order { ORDER_SORTED, ORDER_UNSORTED, ORDER_BAD_SCORE };
+enum order { ORDER_SORTED, ORDER_REBUILD, ORDER_BAD_SCORE };
 
 static enum order zset_order(const struct packed *p)
 {
@@ -193,11 +193,13 @@ static enum order zset_order(const struct packed *p)
         if (!read_score(&v, &score)) return ORDER_BAD_SCORE;
         if (!first && (score < previous_score || (score == previous_score && bytes_compare(previous, member) >= 0)))
             sorted = false;
+        if (score == 0 && signbit(score))
+            sorted = false; /* zset_set() keeps a packed -0 as 0: be the same everywhere */
         previous = member;
         previous_score = score;
         at = lp_next(p->lp, at);
     }
-    return sorted ? ORDER_SORTED : ORDER_UNSORTED;
+    return sorted ? ORDER_SORTED : ORDER_REBUILD;
 }
 
 static const char *zset_by_inserting(const struct packed *p, const struct value_env *env, void **value)
@@ -230,7 +232,7 @@ static const char *unpack_zset_listpack(struct bytes_view blob, const struct val
     enum order order = zset_order(&p);
     if (order == ORDER_BAD_SCORE) return BAD_SCORE;
     bool large = p.count / 2 > env->limits->zset_max_entries;
-    if (large || order == ORDER_UNSORTED) return zset_by_inserting(&p, env, value);
+    if (large || order == ORDER_REBUILD) return zset_by_inserting(&p, env, value);
     if (has_duplicates(&p, 2, env)) return DUPLICATE;
     *value = zset_from_listpack(env, copy_blob(blob));
     return NULL;

@@ -303,6 +303,11 @@ static void build_listpacks(struct bytes_buf *b)
     rb_key(b, RDB_TYPE_ZSET_LISTPACK, "unsorted"), LP_PUT(b, "a", "2", "b", "1", "9", "1");
 }
 
+static void build_negative_zero(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_ZSET_LISTPACK, "z"), LP_PUT(b, "a", "-0", "b", "-0e-7", "c", "0");
+}
+
 /* Redis's own bytes: a listpack of "a" 1024 "hello" -5. */
 static void build_redis_listpack(struct bytes_buf *b)
 {
@@ -633,6 +638,7 @@ static const struct sample good[] = {
     {"quicklist 2", 10, build_quicklist_2, "l=list[a -1 b plain  5000000000 c];one=list[a];"},
     {"listpacks", 11, build_listpacks,
      "h=hash[2:-3 : f:v];z=zset[m:-inf a:1 b:1 c:1.5];s=set[ 1 x];unsorted=zset[9:1 b:1 a:2];"},
+    {"zero with a sign", 10, build_negative_zero, "z=zset[a:0 b:0 c:0];"},
     {"Redis's listpack", 10, build_redis_listpack, "h=hash[a:1024 hello:-5];"},
     {"nothing", 12, build_nothing, ""},
     {"nothing, without a checksum", 4, build_nothing, ""},
