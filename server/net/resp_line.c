@@ -99,8 +99,6 @@ static size_t count_words_at_most(struct bytes_view line)
 
 bool resp_split_line(struct resp_batch *batch, struct bytes_view line, struct bytes_view **argv, uint32_t *argc)
 {
-    const char *nul = line.len == 0 ? NULL : memchr(line.data, '\0', line.len);
-    if (nul != NULL) line.len = (size_t)(nul - line.data);
     size_t most = count_words_at_most(line);
     struct bytes_view *words = resp_batch_reserve(batch, most);
     resp_batch_commit(batch, most);

@@ -116,13 +116,13 @@ static bool model_inline(struct model *m)
     if (rc != 1) return false;
     m->pos += line.len + 1;
     size_t i = 0;
-    while (i < line.len && line.data[i] != '\0') {
-        if (strchr(" \r\t\v\f", line.data[i]) != NULL) {
+    while (i < line.len) {
+        if (memchr(" \r\t\v\f", line.data[i], 5) != NULL) {
             i++;
             continue;
         }
         size_t start = i;
-        while (i < line.len && line.data[i] != '\0' && strchr(" \r\t", line.data[i]) == NULL) i++;
+        while (i < line.len && memchr(" \r\t", line.data[i], 3) == NULL) i++;
         assert_true(argc < 64);
         argv[argc++] = bytes_view(line.data + start, i - start);
     }
