@@ -2,6 +2,7 @@
 
 #include <endian.h>
 
+#include "storage/base/prefetch.h"
 #include "storage/base/assert.h"
 #include "storage/base/crc64.h"
 #include "storage/base/lzf.h"
@@ -401,8 +402,8 @@ static size_t fetch_batch(struct table_iter *it, const struct entry *batch[WALK_
 {
     size_t n = 0;
     while (n < WALK_BATCH && (batch[n] = table_iter_next(it)) != NULL) {
-        __builtin_prefetch(batch[n]);
-        __builtin_prefetch((const char *)batch[n] + 64);
+        prefetch(batch[n]);
+        prefetch((const char *)batch[n] + 64);
         n++;
     }
     return n;

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "storage/base/prefetch.h"
 #include "storage/base/bytes.h"
 #include "storage/base/memory.h"
 #include "storage/base/sys.h"
@@ -168,7 +169,7 @@ static void chain_visit(const struct table_bucket *b, table_entry_fn *fn, void *
 static void chain_prefetch_entries(const struct table_bucket *b)
 {
     for (; b != NULL; b = table_bucket_next(b))
-        for (unsigned i = 0; i < table_bucket_count(b); i++) __builtin_prefetch(table_slot_get(b, i));
+        for (unsigned i = 0; i < table_bucket_count(b); i++) prefetch(table_slot_get(b, i));
 }
 
 static void *chain_nth(const struct table_bucket *b, size_t n)
@@ -309,11 +310,11 @@ static void prefetch_split(const struct table *t)
     if (inserts_left > 3) return;
     const struct table_bucket *head = table_bucket_at(t, split_index(t));
     if (inserts_left == 3)
-        __builtin_prefetch(head);
+        prefetch(head);
     else if (inserts_left == 1)
         chain_prefetch_entries(head);
     else if (inserts_left == 2 && (head->meta & TABLE_META_CHAINED))
-        __builtin_prefetch(table_bucket_next(head));
+        prefetch(table_bucket_next(head));
 }
 
 static void merge_one(struct table *t)
@@ -536,7 +537,7 @@ void *table_random(const struct table *t, struct rng *rng)
     for (;;) {
         for (unsigned i = 0; i < TRIES; i++) {
             heads[i] = table_bucket_at(t, rng_below(rng, t->buckets));
-            __builtin_prefetch(heads[i]);
+            prefetch(heads[i]);
         }
         for (unsigned i = 0; i < TRIES; i++) {
             void *entry = chain_nth(heads[i], rng_below(rng, t->longest));

@@ -33,6 +33,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "storage/base/prefetch.h"
 #include "storage/base/assert.h"
 
 #ifdef __SSE2__
@@ -194,27 +195,19 @@ static inline void *table_probe_next(struct table_probe *p)
  * loads, and the second works on lines that the first has brought. */
 static inline void table_prefetch_bucket(const struct table *t, uint64_t hash)
 {
-    __builtin_prefetch(table_bucket_at(t, table_index(t, hash)));
+    prefetch(table_bucket_at(t, table_index(t, hash)));
 }
 
-static inline void table_prefetch_matches(const struct table *t, uint64_t hash, unsigned lines)
-{
-    const struct table_bucket *b = table_bucket_at(t, table_index(t, hash));
-    if (b->meta & TABLE_META_CHAINED) __builtin_prefetch(table_bucket_next(b));
-    for (unsigned matches = table_bucket_match(b, table_tag(hash)); matches != 0; matches &= matches - 1) {
-        const char *entry = table_slot_get(b, (unsigned)__builtin_ctz(matches));
-        __builtin_prefetch(entry);
-        if (lines > 1) __builtin_prefetch(entry + 64);
-    }
-}
-/* The first cache line of each entry that may be the one / the first two. */
+/* Entries that matter are small: their head and what lies 40 bytes further is one line or two. */
 static inline void table_prefetch_entries(const struct table *t, uint64_t hash)
 {
-    table_prefetch_matches(t, hash, 1);
-}
-static inline void table_prefetch_entries_2(const struct table *t, uint64_t hash)
-{
-    table_prefetch_matches(t, hash, 2);
+    const struct table_bucket *b = table_bucket_at(t, table_index(t, hash));
+    if (b->meta & TABLE_META_CHAINED) prefetch(table_bucket_next(b));
+    for (unsigned matches = table_bucket_match(b, table_tag(hash)); matches != 0; matches &= matches - 1) {
+        const char *entry = table_slot_get(b, (unsigned)__builtin_ctz(matches));
+        prefetch(entry);
+        prefetch(entry + 40);
+    }
 }
 
 /* ---- Changing ------------------------------------------------------------------------------------------------ */

@@ -5,8 +5,6 @@
 #ifndef LOCKSTEP_STORAGE_VALUE_H
 #define LOCKSTEP_STORAGE_VALUE_H
 
-#include <xxhash.h>
-
 #include "storage/base/bytes.h"
 #include "storage/base/sys.h"
 #include "storage/limits.h"
@@ -47,10 +45,7 @@ struct number_text {
     char text[24];
 };
 
-static inline uint64_t value_hash(const struct value_env *env, struct bytes_view bytes)
-{
-    return XXH3_64bits_withSeed(bytes.data, bytes.len, env->hash_seed);
-}
+uint64_t value_hash(const struct value_env *env, struct bytes_view bytes);
 
 /* Operations on a collection of any type, by its type (list, set, zset, hash); strings are the entry's. */
 void value_free(enum value_type type, void *value);

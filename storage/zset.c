@@ -1,5 +1,6 @@
 #include "storage/zset.h"
 
+#include "storage/base/prefetch.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
@@ -328,7 +329,7 @@ bool zset_remove(struct zset *z, struct bytes_view member)
 void zset_prefetch(const struct zset *z, struct bytes_view member)
 {
     if (z->lp != NULL)
-        __builtin_prefetch(z->lp);
+        prefetch(z->lp);
     else
         table_prefetch_bucket(&z->index->members, value_hash(z->env, member));
 }

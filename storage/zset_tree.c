@@ -1,5 +1,6 @@
 #include "storage/zset_tree.h"
 
+#include "storage/base/prefetch.h"
 #include "storage/base/assert.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -236,7 +237,7 @@ static unsigned inner_find(const struct zset_inner *n, const struct zset_key *ke
 
 static void prefetch_node(const void *node)
 {
-    for (unsigned line = 0; line < 7; line++) __builtin_prefetch((const char *)node + 64 * line);
+    for (unsigned line = 0; line < 7; line++) prefetch((const char *)node + 64 * line);
 }
 
 static void descend(const struct zset_tree *t, const struct zset_key *key, struct zset_path *path)
@@ -269,9 +270,9 @@ static unsigned leaf_fence(const struct zset_leaf *l)
 
 static void leaf_make_heads(struct zset_leaf *l, unsigned from, unsigned to)
 {
-    for (unsigned i = from; i < to && i < from + PREFETCH_AHEAD; i++) __builtin_prefetch(leaf_get(l, i));
+    for (unsigned i = from; i < to && i < from + PREFETCH_AHEAD; i++) prefetch(leaf_get(l, i));
     for (unsigned i = from; i < to; i++) {
-        if (i + PREFETCH_AHEAD < to) __builtin_prefetch(leaf_get(l, i + PREFETCH_AHEAD));
+        if (i + PREFETCH_AHEAD < to) prefetch(leaf_get(l, i + PREFETCH_AHEAD));
         l->heads[i] = leaf_head_of(leaf_get(l, i), l->skip);
     }
 }
@@ -869,7 +870,7 @@ void zset_tree_next(struct zset_pos *pos)
 {
     if (++pos->slot < pos->leaf->count) {
         if (pos->slot + PREFETCH_AHEAD < pos->leaf->count)
-            __builtin_prefetch(leaf_get(pos->leaf, pos->slot + PREFETCH_AHEAD));
+            prefetch(leaf_get(pos->leaf, pos->slot + PREFETCH_AHEAD));
         return;
     }
     pos->leaf = pos->leaf->next;

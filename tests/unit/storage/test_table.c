@@ -231,7 +231,6 @@ static void test_prefetch_changes_nothing(void **state)
     for (size_t i = 0; i < 5000; i++) {
         table_prefetch_bucket(&w->table, hash_key(w, i));
         table_prefetch_entries(&w->table, hash_key(w, i));
-        table_prefetch_entries_2(&w->table, hash_key(w, i));
         add(w, i);
     }
     assert_equals_model(w);
