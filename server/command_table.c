@@ -43,6 +43,15 @@ struct command_slot *command_slot_sub(struct command_slot *container, struct byt
     return NULL;
 }
 
+struct command_slot *command_table_find_full(struct command_table *t, struct bytes_view full_name)
+{
+    const char *bar = full_name.len == 0 ? NULL : memchr(full_name.data, '|', full_name.len);
+    if (bar == NULL) return command_table_find(t, full_name);
+    size_t len = (size_t)(bar - full_name.data);
+    struct command_slot *container = command_table_find(t, bytes_view(full_name.data, len));
+    return container == NULL ? NULL : command_slot_sub(container, bytes_view(bar + 1, full_name.len - len - 1));
+}
+
 struct command_slot *command_table_slots(struct command_table *t, size_t *count)
 {
     *count = t->count;

@@ -23,6 +23,8 @@ struct command_table *command_table_new(const struct settings *settings);
 void command_table_free(struct command_table *t);
 struct command_slot *command_table_find(struct command_table *t,
                                         struct bytes_view name); /* a container or a command; NULL */
+/* "get", "client|list": a subcommand is named with its container, as COMMAND's answers name it. */
+struct command_slot *command_table_find_full(struct command_table *t, struct bytes_view full_name);
 struct command_slot *command_slot_sub(struct command_slot *container, struct bytes_view name);
 /* All top-level slots in the order of the tables. */
 struct command_slot *command_table_slots(struct command_table *t, size_t *count);

@@ -9,8 +9,10 @@ extern const struct command admin_commands[];
 extern const struct command client_commands[];
 extern const struct command config_commands[];
 extern const struct command connection_commands[];
+extern const struct command latency_commands[];
 extern const struct command pubsub_commands[];
 extern const struct command replication_commands[];
+extern const struct command slowlog_commands[];
 extern const struct command string_commands[];
 extern const struct command transaction_commands[];
 
