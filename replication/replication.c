@@ -80,6 +80,11 @@ void repl_abandon_history(struct repl *r, const char *why)
     r->history_broken = true;
 }
 
+void repl_change_id(struct repl *r)
+{
+    identity_renew(&r->identity, r->sys);
+}
+
 void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db)
 {
     serving_disconnect_all(r, "the data set was replaced by that of our master");

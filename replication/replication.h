@@ -98,6 +98,8 @@ void repl_flush(struct repl *r);
 
 /* --- identity over restarts --- */
 void repl_position(const struct repl *r, struct repl_position *at); /* for SAVE/BGSAVE aux fields */
+/* A new name for the history: what others know of it no longer helps them (DEBUG CHANGE-REPL-ID). */
+void repl_change_id(struct repl *r);
 /* The file loaded at start-up carried this identity: a replica tries PSYNC with it; a master serves it as replid2. */
 void repl_restore_position(struct repl *r, const struct repl_position *at);
 

@@ -34,6 +34,7 @@ static bool every(const struct server *s, unsigned ms)
 static void cron(void *ctx)
 {
     struct server *s = ctx;
+    if (UNLIKELY(s->cron_paused)) return;
     if (every(s, 100)) sample_rates(s);
     note_peak(s);
     expiry_slow_cycle(s);

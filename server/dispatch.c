@@ -155,7 +155,8 @@ void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlin
 
 void exec_no_wrap(struct server *s)
 {
-    s->dispatcher->exec.no_wrap = true;
+    struct exec *x = &s->dispatcher->exec;
+    if (x->depth == 1) x->no_wrap = true; /* inside EXEC the unit is more than this command */
 }
 
 void exec_begin(struct server *s)

@@ -26,6 +26,7 @@ struct persistence {
     struct snapshot *snapshot; /* the child, if child != CHILD_NONE */
     struct loop_io snapshot_io;
     enum child_kind child;
+    bool save_this_turn;      /* see persistence_flushed_all() */
     bool scheduled;           /* BGSAVE SCHEDULE: once the present child has ended */
     uint64_t changes_at_save; /* keyspace.stats.changes at the last good save */
     uint64_t changes_at_fork;
@@ -228,6 +229,19 @@ void persistence_kill_child(struct server *s)
     if (kind == CHILD_REPLICAS) repl_snapshot_done(s->repl, false, "the child was killed");
 }
 
+void persistence_flushed_all(struct server *s)
+{
+    if (s->persistence->child == CHILD_SAVE) persistence_kill_child(s);
+    s->persistence->save_this_turn = s->settings->persistence.save_count > 0;
+}
+
+void persistence_turn(struct server *s)
+{
+    if (LIKELY(!s->persistence->save_this_turn)) return;
+    s->persistence->save_this_turn = false;
+    (void)persistence_save(s); /* a failure is logged, and save points try again */
+}
+
 static bool save_point_reached(const struct persistence *p, const struct save_point *point)
 {
     const struct server *s = p->server;
@@ -301,18 +315,25 @@ void persistence_snapshot_cancel(struct server *s)
 
 /* ---- Loading ---- */
 
-static void load_started(struct persistence *p, struct keyspace *into, bool serves_reads, bool keep_expired)
+struct load_how {
+    bool serves_reads; /* the data set there is, meanwhile */
+    bool keep_expired; /* a master will send their DEL */
+    bool replace;      /* keys that are there already */
+};
+
+static void load_started(struct persistence *p, struct keyspace *into, const struct load_how *how)
 {
     struct server *s = p->server;
-    struct rdb_load_options options = {.keep_expired = keep_expired,
+    struct rdb_load_options options = {.keep_expired = how->keep_expired,
+                                       .replace = how->replace,
                                        .skip_functions = true,
                                        .ignore_checksum = !s->settings->persistence.rdbchecksum,
                                        .log = s->log};
     p->load = (struct load){.into = into, .mode_before = s->keyspace->expiry_mode, .started_s = s->now_ms / 1000};
     p->load.rdb = rdb_load_new(into, &options);
     s->is_loading = true;
-    s->loading_serves_reads = serves_reads;
-    if (!serves_reads) s->keyspace->expiry_mode = EXPIRY_IGNORE;
+    s->loading_serves_reads = how->serves_reads;
+    if (!how->serves_reads) s->keyspace->expiry_mode = EXPIRY_IGNORE;
 }
 
 static void load_ended(struct persistence *p)
@@ -334,10 +355,11 @@ int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empt
     /* What it saves is about to be replaced, and so may the file be that it writes to. */
     if (p->child == CHILD_SAVE || kind == REPL_LOAD_REPLACE) persistence_kill_child(s);
     if (kind != REPL_LOAD_REPLACE) {
-        load_started(p, keyspace_new_sibling(s->keyspace), kind == REPL_LOAD_SWAP, true);
+        load_started(p, keyspace_new_sibling(s->keyspace),
+                     &(struct load_how){.serves_reads = kind == REPL_LOAD_SWAP, .keep_expired = true});
     } else {
         keyspace_flush(s->keyspace, NULL, empty_async);
-        load_started(p, s->keyspace, false, true);
+        load_started(p, s->keyspace, &(struct load_how){.keep_expired = true});
     }
     return 0;
 }
@@ -396,13 +418,13 @@ static void restore_identity(struct server *s, const struct rdb_load_info *info)
 }
 
 /* Loads dbfilename into the keyspace. 0, -ENOENT, or another negative code with the reason logged. */
-static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), bool with_identity)
+static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), bool with_identity, bool replace)
 {
     struct persistence *p = s->persistence;
     const char *path = s->settings->persistence.dbfilename;
     bool replica = s->settings->replication.master_host != NULL;
     int64_t start = sys_mono_us(s->sys);
-    load_started(p, s->keyspace, false, replica);
+    load_started(p, s->keyspace, &(struct load_how){.keep_expired = replica, .replace = replace});
     int64_t size = s->sys->file_size(s->sys->ctx, path);
     p->load.total_bytes = size > 0 ? (uint64_t)size : 0;
     int rc = rdb_load_file(p->load.rdb, s->sys, path, turn, s);
@@ -423,16 +445,15 @@ static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), 
 
 int persistence_load_at_start(struct server *s)
 {
-    int rc = load_file(s, load_turn, true);
+    int rc = load_file(s, load_turn, true, false);
     return rc == 0 || rc == -ENOENT ? 0 : -1;
 }
 
 int persistence_reload(struct server *s, bool save, bool flush, bool merge)
 {
-    (void)merge; /* RDB loading refuses a key that is there already */
     if (save && persistence_save(s) != 0) return -1;
     if (flush) keyspace_flush(s->keyspace, NULL, false);
-    return load_file(s, NULL, false) == 0 ? 0 : -1;
+    return load_file(s, NULL, false, merge) == 0 ? 0 : -1;
 }
 
 /* ---- INFO ---- */

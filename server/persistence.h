@@ -19,6 +19,10 @@ int persistence_bgsave(struct server *s, bool *scheduled, const char **error); /
 bool persistence_writes_refused(const struct server *s); /* the last background save failed, and that matters */
 bool persistence_child_active(const struct server *s);   /* a save, or a snapshot for replicas */
 void persistence_kill_child(struct server *s);
+/* FLUSHALL: a background save of what is no more is given up, and the file becomes empty too where save points are set,
+ * at the end of the turn: then FLUSHALL is in the stream, and the position in the file is right. */
+void persistence_flushed_all(struct server *s);
+void persistence_turn(struct server *s);
 void persistence_cron(struct server *s); /* save points, scheduled saves */
 /* The body of INFO's section. */
 void persistence_info(struct server *s, struct bytes_buf *out);

@@ -374,6 +374,7 @@ static bool on_turn(void *ctx)
     blocking_check_timeouts(s);
     more = expiry_fast_cycle(s) || more;
     if (UNLIKELY(s->eviction_pending)) more = eviction_run(s) == EVICTION_GOES_ON || more;
+    persistence_turn(s);
     repl_flush(s->repl);
     clients_flush(s);
     clients_reap(s);

@@ -38,19 +38,21 @@ struct server {
     struct eviction *eviction; /* eviction.h */
     struct stats stats;
 
-    int64_t now_ms;     /* wall clock, read once per turn and after slow commands */
-    int64_t mono_us;    /* monotonic, the same */
-    int64_t started_ms; /* wall clock of the start */
+    int64_t now_ms;        /* wall clock, read once per turn and after slow commands */
+    int64_t mono_us;       /* monotonic, the same */
+    int64_t started_ms;    /* wall clock of the start */
     size_t startup_memory; /* in use once everything was made */
-    char run_id[41];    /* 40 hexadecimal digits, new at each start */
+    char run_id[41];       /* 40 hexadecimal digits, new at each start */
     uint64_t next_client_id;
     unsigned cron_loops;
-    unsigned monitor_count;    /* clients in MONITOR */
-    bool loading_serves_reads; /* while is_loading: into a second data set, the old one is still served */
-    bool is_loading;           /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
-    bool active_expire;        /* DEBUG SET-ACTIVE-EXPIRE */
-    bool expire_behind;        /* the last cycle left many expired keys */
-    bool eviction_pending;     /* over maxmemory: goes on each turn */
+    unsigned monitor_count;     /* clients in MONITOR */
+    bool loading_serves_reads;  /* while is_loading: into a second data set, the old one is still served */
+    bool is_loading;            /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
+    bool active_expire;         /* DEBUG SET-ACTIVE-EXPIRE */
+    bool cron_paused;           /* DEBUG PAUSE-CRON */
+    bool skip_restore_checksum; /* DEBUG SET-SKIP-CHECKSUM-VALIDATION */
+    bool expire_behind;         /* the last cycle left many expired keys */
+    bool eviction_pending;      /* over maxmemory: goes on each turn */
     int expire_next_db;
     bool process_owner; /* this server owns the process: signals, title, pid file */
     bool stopping;      /* the loop ends with this turn */

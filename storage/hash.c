@@ -412,6 +412,11 @@ static void check_table(const struct hash *h)
     }
 }
 
+const struct table *hash_table(const struct hash *h)
+{
+    return h->encoding == ENCODING_HASHTABLE ? h->table : NULL;
+}
+
 void hash_check(const struct hash *h)
 {
     if (h->encoding == ENCODING_HASHTABLE) {

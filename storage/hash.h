@@ -48,6 +48,8 @@ uint64_t hash_scan(const struct hash *h, uint64_t cursor,
 struct bytes_view hash_blob(const struct hash *h); /* the listpack, or an empty view */
 /* Takes a validated listpack (mem_alloc'ed, even count, no duplicate fields); converts if the limits ask for it. */
 struct hash *hash_from_listpack(const struct value_env *env, unsigned char *lp);
+/* Its table when that is the encoding, else NULL: DEBUG HTSTATS-KEY. */
+const struct table *hash_table(const struct hash *h);
 void hash_check(const struct hash *h);
 
 #endif

@@ -19,6 +19,7 @@ struct encoding_limits {
     size_t hll_sparse_max_bytes;
     int list_max_listpack_size; /* > 0: elements per node; -1..-5: 4, 8, 16, 32, 64 KiB per node */
     int list_compress_depth;    /* nodes at each end left uncompressed; 0: no compression */
+    size_t list_plain_min;      /* elements of so many bytes get a node of their own; 0: as they need one. For tests */
 };
 
 static inline struct encoding_limits encoding_limits_default(void)

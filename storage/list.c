@@ -54,12 +54,14 @@ static bool within(struct node_limit limit, size_t bytes, size_t count)
 /* An element that does not fit a node even alone. */
 static bool needs_plain(const struct list *l, const struct lp_encoded *e)
 {
+    size_t wanted = l->env->limits->list_plain_min;
+    if (wanted != 0 && e->body.len >= wanted) return true;
     return LP_EMPTY_SIZE + lp_encoded_size(e) > node_limit(l).bytes;
 }
 
 static bool node_takes(const struct list *l, const struct list_node *n, const struct lp_encoded *e)
 {
-    return !n->plain && within(node_limit(l), n->len + lp_encoded_size(e), n->count + 1u);
+    return !n->plain && !needs_plain(l, e) && within(node_limit(l), n->len + lp_encoded_size(e), n->count + 1u);
 }
 
 /* ---- the chain ---- */

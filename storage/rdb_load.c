@@ -127,7 +127,7 @@ static int on_key(void *ctx, const struct rdb_key *key)
     if (key->expiry_ms != -1) e = keyspace_set_expiry(db, ref, e, key->expiry_ms);
     if (key->idle_seconds != -1 || key->freq != -1) keyspace_set_access(l->keyspace, e, key->idle_seconds, key->freq);
     l->info.keys_loaded++;
-    if (db_count(db) == before + 1) return 0;
+    if (db_count(db) == before + 1 || l->options.replace) return 0;
     rdb_reader_set_error(l->reader, "the key appears twice in database %d", key->db);
     return -EEXIST;
 }

@@ -12,6 +12,7 @@
 
 struct rdb_load_options {
     bool keep_expired;    /* from a master: its DEL will come. Otherwise keys past keyspace's now_ms are left out */
+    bool replace;         /* a key that is there already is replaced, rather than an error */
     bool skip_functions;  /* see rdb_reader.h; each is logged */
     bool ignore_checksum; /* rdbchecksum no */
     uint64_t max_string;
@@ -35,7 +36,8 @@ struct rdb_load_info { /* what the file said, and what became of it */
 
 struct rdb_load; /* opaque */
 
-/* The keyspace is to be empty where the file has keys: a key that is there already is an error. */
+/* The keyspace is to be empty where the file has keys: a key that is there already is an error, unless it is to be
+ * replaced. */
 struct rdb_load *rdb_load_new(struct keyspace *ks, const struct rdb_load_options *options);
 void rdb_load_free(struct rdb_load *l);
 enum rdb_status rdb_load_feed(struct rdb_load *l, struct bytes_view in, size_t *consumed);

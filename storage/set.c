@@ -430,6 +430,11 @@ struct set *set_from_blob(const struct value_env *env, enum value_encoding encod
     return s;
 }
 
+const struct table *set_table(const struct set *s)
+{
+    return s->encoding == ENCODING_HASHTABLE ? s->table : NULL;
+}
+
 void set_check(const struct set *s)
 {
     if (s->encoding == ENCODING_HASHTABLE) {

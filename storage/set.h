@@ -53,6 +53,8 @@ uint64_t set_scan(const struct set *s, uint64_t cursor, void (*fn)(void *ctx, st
 struct bytes_view set_blob(const struct set *s);
 /* Takes ownership of a validated blob (mem_alloc'ed) of that encoding; converts onward if the limits ask for it. */
 struct set *set_from_blob(const struct value_env *env, enum value_encoding encoding, unsigned char *blob, size_t len);
+/* Its table when that is the encoding, else NULL: DEBUG HTSTATS-KEY. */
+const struct table *set_table(const struct set *s);
 void set_check(const struct set *s); /* asserts the invariants */
 
 #endif

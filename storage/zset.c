@@ -526,6 +526,11 @@ static void check_listpack(const struct zset *z)
     }
 }
 
+const struct table *zset_table(const struct zset *z)
+{
+    return z->index != NULL ? &z->index->members : NULL;
+}
+
 void zset_check(const struct zset *z)
 {
     if (z->lp != NULL) {

@@ -57,6 +57,8 @@ struct bytes_view zset_blob(const struct zset *z); /* the listpack, or an empty 
 /* Takes a validated listpack (mem_alloc'ed; even count, sorted, no duplicates, no NaN); converts if the limits ask for
  * it. */
 struct zset *zset_from_listpack(const struct value_env *env, unsigned char *lp);
+/* The table from member to score unless it is a listpack, else NULL: DEBUG HTSTATS-KEY. */
+const struct table *zset_table(const struct zset *z);
 void zset_check(const struct zset *z);
 
 #endif

@@ -1,0 +1,400 @@
+/* generic.c -- the commands of keys whatever they hold, and of whole databases. Times of expiry are in expire.c. */
+#include "server/commands/tables.h"
+#include "server/dispatch.h"
+#include "server/persistence.h"
+#include "server/pubsub.h"
+#include "server/server.h"
+#include "storage/base/glob.h"
+#include "storage/base/memory.h"
+
+/* A key of any type for reading, counted as a hit or a miss. */
+static const struct entry *read_any(struct cmd_ctx *ctx, int arg, unsigned flags)
+{
+    struct keyref key = ctx_key(ctx, arg);
+    const struct entry *e = keyspace_find(ctx->db, key, flags);
+    if (e == NULL) ctx_notify(ctx, NOTIFY_KEY_MISS, "keymiss", key);
+    return e;
+}
+
+/* A change and its event in a database that need not be the client's. */
+static void changed_in(struct cmd_ctx *ctx, struct db *db, struct keyref key, const char *event)
+{
+    keyspace_changed(db, key, 1);
+    notify_keyspace_event(ctx->server, NOTIFY_GENERIC, event, key.name, db->id);
+}
+
+/* The argument as a database: NULL when the error has been answered. */
+static struct db *arg_db(struct cmd_ctx *ctx, int arg, const char *not_a_number)
+{
+    int64_t id;
+    if (!num_parse_i64(ctx->argv[arg], &id)) {
+        reply_error(ctx->reply, not_a_number);
+        return NULL;
+    }
+    if (id >= 0 && id < ctx->keyspace->db_count) return keyspace_db(ctx->keyspace, (int)id);
+    reply_error(ctx->reply, "ERR DB index is out of range");
+    return NULL;
+}
+
+#define NOT_AN_INTEGER "ERR value is not an integer or out of range"
+
+/* ---- Deleting ---- */
+
+static void delete_keys(struct cmd_ctx *ctx, bool lazy)
+{
+    int64_t deleted = 0;
+    for (int i = 1; i < ctx->argc; i++) {
+        struct keyref key = ctx_key(ctx, i);
+        if (!keyspace_delete(ctx->db, key, lazy)) continue;
+        ctx_changed(ctx, key, NOTIFY_GENERIC, "del", 1);
+        deleted++;
+    }
+    reply_int(ctx->reply, deleted);
+}
+
+static void cmd_del(struct cmd_ctx *ctx)
+{
+    delete_keys(ctx, ctx->settings->memory.lazyfree_lazy_user_del);
+}
+static void cmd_unlink(struct cmd_ctx *ctx)
+{
+    delete_keys(ctx, true);
+}
+
+/* ---- Asking ---- */
+
+static void cmd_exists(struct cmd_ctx *ctx)
+{
+    int64_t found = 0;
+    for (int i = 1; i < ctx->argc; i++) found += read_any(ctx, i, FIND_NO_TOUCH) != NULL;
+    reply_int(ctx->reply, found);
+}
+
+static void cmd_touch(struct cmd_ctx *ctx)
+{
+    int64_t found = 0; /* touching is the point: CLIENT NO-TOUCH does not apply */
+    for (int i = 1; i < ctx->argc; i++) found += read_any(ctx, i, 0) != NULL;
+    reply_int(ctx->reply, found);
+}
+
+static void cmd_type(struct cmd_ctx *ctx)
+{
+    const struct entry *e = read_any(ctx, 1, FIND_NO_TOUCH);
+    reply_status(ctx->reply, e == NULL ? "none" : value_type_name(e->type));
+}
+
+static void cmd_dbsize(struct cmd_ctx *ctx)
+{
+    reply_int(ctx->reply, (int64_t)db_count(ctx->db));
+}
+
+static void cmd_randomkey(struct cmd_ctx *ctx)
+{
+    exec_no_wrap(ctx->server); /* expired keys met on the way have nothing to do with each other */
+    const struct entry *e = keyspace_random(ctx->db);
+    if (e == NULL)
+        reply_null(ctx->reply);
+    else
+        reply_bulk(ctx->reply, entry_key(e));
+}
+
+/* ---- KEYS and SCAN ---- */
+
+/* A pattern without wildcards is one look-up. */
+static void keys_literal(struct cmd_ctx *ctx)
+{
+    const struct entry *e = keyspace_peek(ctx->db, keyref(ctx->db, ctx->argv[1]));
+    bool found = e != NULL && !entry_is_expired(ctx->keyspace, e);
+    reply_array(ctx->reply, found);
+    if (found) reply_bulk(ctx->reply, entry_key(e));
+}
+
+static void cmd_keys(struct cmd_ctx *ctx)
+{
+    struct bytes_view pattern = ctx->argv[1];
+    bool all = bytes_equal(pattern, BYTES_LIT("*"));
+    struct table_iter it;
+    const struct entry *e;
+    size_t count = 0;
+    if (glob_is_literal(pattern)) {
+        keys_literal(ctx);
+        return;
+    }
+    struct outbuf_mark mark = reply_deferred(ctx->reply);
+    table_iter_init(&it, &ctx->db->keys);
+    while ((e = table_iter_next(&it)) != NULL) {
+        struct bytes_view key = entry_key(e);
+        if ((!all && !glob_match(pattern, key, false)) || entry_is_expired(ctx->keyspace, e)) continue;
+        reply_bulk(ctx->reply, key);
+        count++;
+    }
+    reply_deferred_array(ctx->reply, mark, count);
+}
+
+struct scan {
+    bool match_all;
+    struct bytes_view pattern, type; /* type: empty for any */
+    int64_t count;
+    const struct entry **found;
+    size_t used, cap;
+};
+
+static bool parse_scan(struct cmd_ctx *ctx, struct scan *scan)
+{
+    *scan = (struct scan){.match_all = true, .count = 10};
+    for (int i = 2; i < ctx->argc; i += 2) {
+        bool more = ctx_has_arg(ctx, i + 1);
+        if (more && ctx_arg_is(ctx, i, "count")) {
+            if (!ctx_arg_i64(ctx, i + 1, &scan->count)) return false;
+            if (scan->count >= 1) continue;
+        } else if (more && ctx_arg_is(ctx, i, "match")) {
+            scan->pattern = ctx->argv[i + 1];
+            scan->match_all = bytes_equal(scan->pattern, BYTES_LIT("*"));
+            continue;
+        } else if (more && ctx_arg_is(ctx, i, "type")) {
+            scan->type = ctx->argv[i + 1];
+            continue;
+        }
+        ctx_error_syntax(ctx);
+        return false;
+    }
+    return true;
+}
+
+static void scan_take(void *arg, const struct entry *e)
+{
+    struct scan *scan = arg;
+    if (!scan->match_all && !glob_match(scan->pattern, entry_key(e), false)) return;
+    if (scan->used == scan->cap) {
+        scan->cap = scan->cap == 0 ? 64 : scan->cap * 2;
+        scan->found = mem_realloc(scan->found, scan->cap * sizeof(*scan->found));
+    }
+    scan->found[scan->used++] = e;
+}
+
+/* Keys past their time are deleted on the way, or hidden, whatever type was asked for. */
+static void scan_reply(struct cmd_ctx *ctx, const struct scan *scan)
+{
+    size_t count = 0;
+    struct outbuf_mark mark = reply_deferred(ctx->reply);
+    for (size_t i = 0; i < scan->used; i++) {
+        const struct entry *e = scan->found[i];
+        bool expired = entry_is_expired(ctx->keyspace, e);
+        if (expired && keyspace_find(ctx->db, keyref(ctx->db, entry_key(e)), FIND_NO_TOUCH | FIND_NO_STATS) == NULL)
+            continue;
+        if (scan->type.len > 0 && !bytes_equal_nocase(scan->type, value_type_name(e->type))) continue;
+        reply_bulk(ctx->reply, entry_key(e));
+        count++;
+    }
+    reply_deferred_array(ctx->reply, mark, count);
+}
+
+static void cmd_scan(struct cmd_ctx *ctx)
+{
+    struct scan scan;
+    uint64_t cursor;
+    char number[24];
+    if (!ctx_arg_cursor(ctx, 1, &cursor) || !parse_scan(ctx, &scan)) return;
+    exec_no_wrap(ctx->server); /* as for RANDOMKEY */
+    /* Each step visits a bucket, and a sparse table or a rare match makes for many steps: they are bounded too. */
+    uint64_t steps = (uint64_t)scan.count > UINT64_MAX / 10 ? UINT64_MAX : (uint64_t)scan.count * 10;
+    do {
+        cursor = keyspace_scan(ctx->db, cursor, scan_take, &scan);
+    } while (cursor != 0 && --steps > 0 && scan.used < (uint64_t)scan.count);
+    reply_array(ctx->reply, 2);
+    reply_bulk(ctx->reply, bytes_view(number, num_format_u64(number, cursor)));
+    scan_reply(ctx, &scan);
+    mem_free(scan.found);
+}
+
+/* ---- Other names and places ---- */
+
+/* RENAME, RENAMENX. False: nothing was renamed, and that was answered. */
+static bool rename_key(struct cmd_ctx *ctx, bool only_if_absent)
+{
+    struct keyref from = ctx_key(ctx, 1), to = ctx_key(ctx, 2);
+    if (keyspace_find_for_write(ctx->db, from) == NULL) {
+        ctx_error_no_key(ctx);
+        return false;
+    }
+    bool same = bytes_equal(from.name, to.name);
+    if (only_if_absent && (same || keyspace_find_for_write(ctx->db, to) != NULL)) {
+        reply_int(ctx->reply, 0);
+        return false;
+    }
+    if (same) return true;
+    if (!only_if_absent) (void)keyspace_find_for_write(ctx->db, to); /* for its expiry: replicas get the DEL */
+    keyspace_rename(ctx->db, from, ctx->db, to);
+    ctx_changed(ctx, from, NOTIFY_GENERIC, "rename_from", 0);
+    ctx_changed(ctx, to, NOTIFY_GENERIC, "rename_to", 1);
+    return true;
+}
+
+static void cmd_rename(struct cmd_ctx *ctx)
+{
+    if (rename_key(ctx, false)) reply_ok(ctx->reply);
+}
+static void cmd_renamenx(struct cmd_ctx *ctx)
+{
+    if (rename_key(ctx, true)) reply_int(ctx->reply, 1);
+}
+
+static void cmd_move(struct cmd_ctx *ctx)
+{
+    struct db *to = arg_db(ctx, 2, NOT_AN_INTEGER);
+    struct keyref key = ctx_key(ctx, 1);
+    if (to == NULL) return;
+    if (to == ctx->db) {
+        reply_error(ctx->reply, "ERR source and destination objects are the same");
+        return;
+    }
+    if (keyspace_find_for_write(ctx->db, key) == NULL || keyspace_find_for_write(to, key) != NULL) {
+        reply_int(ctx->reply, 0);
+        return;
+    }
+    keyspace_rename(ctx->db, key, to, key);
+    ctx_changed(ctx, key, NOTIFY_GENERIC, "move_from", 0);
+    changed_in(ctx, to, key, "move_to");
+    reply_int(ctx->reply, 1);
+}
+
+struct copy_options {
+    struct db *to;
+    bool replace;
+};
+
+static bool parse_copy(struct cmd_ctx *ctx, struct copy_options *o)
+{
+    *o = (struct copy_options){.to = ctx->db};
+    for (int i = 3; i < ctx->argc; i++) {
+        if (ctx_arg_is(ctx, i, "replace")) {
+            o->replace = true;
+        } else if (ctx_arg_is(ctx, i, "db") && ctx_has_arg(ctx, i + 1)) {
+            o->to = arg_db(ctx, ++i, NOT_AN_INTEGER);
+            if (o->to == NULL) return false;
+        } else {
+            ctx_error_syntax(ctx);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void cmd_copy(struct cmd_ctx *ctx)
+{
+    struct copy_options o;
+    if (!parse_copy(ctx, &o)) return;
+    struct keyref from = ctx_key(ctx, 1), to = ctx_key(ctx, 2);
+    if (o.to == ctx->db && bytes_equal(from.name, to.name)) {
+        reply_error(ctx->reply, "ERR source and destination objects are the same");
+        return;
+    }
+    const struct entry *e = read_any(ctx, 1, ctx_find_flags(ctx));
+    if (e == NULL || (keyspace_find_for_write(o.to, to) != NULL && !o.replace)) {
+        reply_int(ctx->reply, 0);
+        return;
+    }
+    keyspace_copy(ctx->db, e, o.to, to);
+    changed_in(ctx, o.to, to, "copy_to");
+    reply_int(ctx->reply, 1);
+}
+
+/* ---- Whole databases ---- */
+
+static bool parse_flush(struct cmd_ctx *ctx, bool *lazy)
+{
+    *lazy = ctx->argc == 1 ? ctx->settings->memory.lazyfree_lazy_user_flush : ctx_arg_is(ctx, 1, "async");
+    if (ctx->argc == 1 || (ctx->argc == 2 && (*lazy || ctx_arg_is(ctx, 1, "sync")))) return true;
+    ctx_error_syntax(ctx);
+    return false;
+}
+
+/* An empty database is flushed in the stream too: a replica's may differ (X9). */
+static void flush(struct cmd_ctx *ctx, struct db *db, bool lazy)
+{
+    ctx->keyspace->stats.changes += keyspace_flush(ctx->keyspace, db, lazy);
+    ctx_replicate_force(ctx);
+    reply_ok(ctx->reply);
+}
+
+static void cmd_flushdb(struct cmd_ctx *ctx)
+{
+    bool lazy;
+    if (parse_flush(ctx, &lazy)) flush(ctx, ctx->db, lazy);
+}
+
+static void cmd_flushall(struct cmd_ctx *ctx)
+{
+    bool lazy;
+    if (!parse_flush(ctx, &lazy)) return;
+    flush(ctx, NULL, lazy);
+    persistence_flushed_all(ctx->server);
+}
+
+static void cmd_swapdb(struct cmd_ctx *ctx)
+{
+    struct db *first, *second;
+    if ((first = arg_db(ctx, 1, "ERR invalid first DB index")) == NULL) return;
+    if ((second = arg_db(ctx, 2, "ERR invalid second DB index")) == NULL) return;
+    keyspace_swap_dbs(ctx->keyspace, first->id, second->id);
+    ctx->keyspace->stats.changes++;
+    reply_ok(ctx->reply);
+}
+
+static const char *const tips_add_up[] = {"request_policy:multi_shard", "response_policy:agg_sum", NULL};
+static const char *const tips_add_up_all[] = {"request_policy:all_shards", "response_policy:agg_sum", NULL};
+static const char *const tips_all_succeed[] = {"request_policy:all_shards", "response_policy:all_succeeded", NULL};
+static const char *const tips_keys[] = {"request_policy:all_shards", "nondeterministic_output_order", NULL};
+static const char *const tips_scan[] = {"nondeterministic_output", "request_policy:special", "response_policy:special",
+                                        NULL};
+static const char *const tips_random[] = {"request_policy:all_shards", "response_policy:special",
+                                          "nondeterministic_output", NULL};
+
+// clang-format off
+#define GENERIC_ROW .acl = ACL_KEYSPACE, .group = "generic"
+#define DANGEROUS_ROW .acl = ACL_KEYSPACE | ACL_DANGEROUS
+const struct command generic_commands[] = {
+    { .name = "del", .run = cmd_del, .arity = -2, .flags = CMD_WRITE, GENERIC_ROW, .keys = { KEY_RANGE(1, -1, 1, KEY_RM | KEY_DELETE) }, .since = "1.0.0",
+      .complexity = "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
+      .summary = "Deletes keys.", .tips = tips_add_up },
+    { .name = "unlink", .run = cmd_unlink, .arity = -2, .flags = CMD_WRITE | CMD_FAST, GENERIC_ROW, .keys = { KEY_RANGE(1, -1, 1, KEY_RM | KEY_DELETE) }, .since = "4.0.0",
+      .complexity = "O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim memory, where N is the number of allocations the deleted objects where composed of.",
+      .summary = "Deletes keys, and frees big values in the background.", .tips = tips_add_up },
+    { .name = "exists", .run = cmd_exists, .arity = -2, .flags = CMD_READONLY | CMD_FAST, GENERIC_ROW, .keys = { KEY_RANGE(1, -1, 1, KEY_RO) }, .since = "1.0.0",
+      .complexity = "O(N) where N is the number of keys to check.", .summary = "Counts those of the given keys that exist.", .tips = tips_add_up },
+    { .name = "touch", .run = cmd_touch, .arity = -2, .flags = CMD_READONLY | CMD_FAST, GENERIC_ROW, .keys = { KEY_RANGE(1, -1, 1, KEY_RO) }, .since = "3.2.1",
+      .complexity = "O(N) where N is the number of keys that will be touched.", .summary = "Counts those of the given keys that exist, and makes now their last access.",
+      .tips = tips_add_up },
+    { .name = "type", .run = cmd_type, .arity = 2, .flags = CMD_READONLY | CMD_FAST, GENERIC_ROW, .keys = { KEY_AT(1, KEY_RO) }, .since = "1.0.0", .complexity = "O(1)",
+      .summary = "Tells the type of a key's value." },
+    { .name = "keys", .run = cmd_keys, .arity = 2, .flags = CMD_READONLY, DANGEROUS_ROW, .group = "generic", .since = "1.0.0",
+      .complexity = "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
+      .summary = "Returns all keys that match a pattern.", .tips = tips_keys },
+    { .name = "scan", .run = cmd_scan, .arity = -2, .flags = CMD_READONLY, GENERIC_ROW, .since = "2.8.0",
+      .complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
+      .summary = "Walks the keys of the database, some at a time.", .tips = tips_scan },
+    { .name = "randomkey", .run = cmd_randomkey, .arity = 1, .flags = CMD_READONLY, GENERIC_ROW, .since = "1.0.0", .complexity = "O(1)",
+      .summary = "Returns one of the keys, chosen at random.", .tips = tips_random },
+    { .name = "rename", .run = cmd_rename, .arity = 3, .flags = CMD_WRITE, GENERIC_ROW,
+      .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE), KEY_AT(2, KEY_OW | KEY_UPDATE) }, .since = "1.0.0", .complexity = "O(1)",
+      .summary = "Gives a key another name; what had that name is deleted." },
+    { .name = "renamenx", .run = cmd_renamenx, .arity = 3, .flags = CMD_WRITE | CMD_FAST, GENERIC_ROW,
+      .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE), KEY_AT(2, KEY_OW | KEY_INSERT) }, .since = "1.0.0", .complexity = "O(1)",
+      .summary = "Gives a key another name if no key has that name." },
+    { .name = "move", .run = cmd_move, .arity = 3, .flags = CMD_WRITE | CMD_FAST, GENERIC_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) }, .since = "1.0.0",
+      .complexity = "O(1)", .summary = "Moves a key to another database, if it is not there." },
+    { .name = "copy", .run = cmd_copy, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, GENERIC_ROW,
+      .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS), KEY_AT(2, KEY_OW | KEY_UPDATE) }, .since = "6.2.0",
+      .complexity = "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
+      .summary = "Copies a value to another key, with its expiry." },
+    { .name = "dbsize", .run = cmd_dbsize, .arity = 1, .flags = CMD_READONLY | CMD_FAST, .acl = ACL_KEYSPACE, .group = "server", .since = "1.0.0", .complexity = "O(1)",
+      .summary = "Tells the number of keys.", .tips = tips_add_up_all },
+    { .name = "flushdb", .run = cmd_flushdb, .arity = -1, .flags = CMD_WRITE, DANGEROUS_ROW, .group = "server", .since = "1.0.0",
+      .complexity = "O(N) where N is the number of keys in the selected database", .summary = "Deletes all keys of the database.", .tips = tips_all_succeed },
+    { .name = "flushall", .run = cmd_flushall, .arity = -1, .flags = CMD_WRITE, DANGEROUS_ROW, .group = "server", .since = "1.0.0",
+      .complexity = "O(N) where N is the total number of keys in all databases", .summary = "Deletes all keys of all databases.", .tips = tips_all_succeed },
+    { .name = "swapdb", .run = cmd_swapdb, .arity = 3, .flags = CMD_WRITE | CMD_FAST, DANGEROUS_ROW, .group = "server", .since = "4.0.0",
+      .complexity = "O(N) where N is the count of clients watching or blocking on keys from both databases.", .summary = "Exchanges two databases." },
+    { 0 },
+};
+// clang-format on
