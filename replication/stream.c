@@ -14,7 +14,7 @@ static struct stream_block *block_at(const struct stream *s, size_t i)
 
 void stream_init(struct stream *s, uint64_t limit, uint64_t position)
 {
-    *s = (struct stream){.limit = limit, .base = position, .start = position, .end = position};
+    *s = (struct stream){.limit = limit, .start = position, .end = position};
 }
 
 static void drop_all_blocks(struct stream *s)
@@ -35,7 +35,7 @@ void stream_reset(struct stream *s, uint64_t position)
 {
     ASSERT(s->readers == NULL);
     drop_all_blocks(s);
-    s->base = s->start = s->end = position;
+    s->start = s->end = position;
 }
 
 /* ---- The old end ---- */
@@ -48,37 +48,35 @@ static uint64_t slowest_reader(const struct stream *s)
     return pos;
 }
 
-uint64_t stream_start(const struct stream *s)
+/* How far the oldest byte may move up. */
+static uint64_t needed_from(const struct stream *s)
 {
-    uint64_t wanted = s->end > s->limit ? s->end - s->limit : 0;
-    if (wanted <= s->start) return s->start;
+    uint64_t kept = s->end > s->limit ? s->end - s->limit : 0;
+    if (kept < s->start + STREAM_BLOCK_BYTES) return kept;
     uint64_t slowest = slowest_reader(s);
-    if (slowest < wanted) wanted = slowest;
-    return wanted > s->start ? wanted : s->start;
+    return slowest < kept ? slowest : kept;
 }
 
-/* Frees whole blocks below the start. With an empty stream nothing but the last, partly filled block remains. */
 static void trim(struct stream *s)
 {
-    s->start = stream_start(s);
-    while (s->count > 0 && s->base + STREAM_BLOCK_BYTES <= s->start) {
+    uint64_t needed = needed_from(s);
+    while (s->count > 0 && s->start + STREAM_BLOCK_BYTES <= needed) {
         mem_free(block_at(s, 0));
         s->first = (s->first + 1) & (s->cap - 1);
         s->count--;
-        s->base += STREAM_BLOCK_BYTES;
+        s->start += STREAM_BLOCK_BYTES;
     }
 }
 
 void stream_set_limit(struct stream *s, uint64_t limit)
 {
-    trim(s); /* a larger limit does not bring back what the old one let go */
     s->limit = limit;
     trim(s);
 }
 
 bool stream_covers(const struct stream *s, uint64_t position)
 {
-    return position >= stream_start(s) && position <= s->end;
+    return position >= s->start && position <= s->end;
 }
 
 bool stream_position_of_psync(int64_t offset, uint64_t *position)
@@ -103,25 +101,28 @@ static void grow_ring(struct stream *s)
 
 static void add_block(struct stream *s)
 {
-    trim(s);
-    if (s->count == 0) s->base = s->end;
     if (s->count == s->cap) grow_ring(s);
     s->ring[(s->first + s->count) & (s->cap - 1)] = mem_alloc(sizeof(struct stream_block));
     s->count++;
 }
 
+/* The rest of the last block, or a new one. */
+static size_t append_some(struct stream *s, struct bytes_view bytes)
+{
+    uint64_t used = s->end - s->start;
+    if (used == (uint64_t)s->count * STREAM_BLOCK_BYTES) add_block(s);
+    size_t at = (size_t)(used % STREAM_BLOCK_BYTES);
+    size_t n = STREAM_BLOCK_BYTES - at < bytes.len ? STREAM_BLOCK_BYTES - at : bytes.len;
+    memcpy(block_at(s, s->count - 1)->bytes + at, bytes.data, n);
+    s->end += n;
+    trim(s); /* while a large append goes on, too: it may be larger than the limit */
+    return n;
+}
+
 void stream_append(struct stream *s, struct bytes_view bytes)
 {
     while (bytes.len > 0) {
-        uint64_t used = s->end - s->base;
-        if (used == (uint64_t)s->count * STREAM_BLOCK_BYTES) {
-            add_block(s);
-            used = s->end - s->base;
-        }
-        size_t at = (size_t)(used % STREAM_BLOCK_BYTES);
-        size_t n = STREAM_BLOCK_BYTES - at < bytes.len ? STREAM_BLOCK_BYTES - at : bytes.len;
-        memcpy(block_at(s, s->count - 1)->bytes + at, bytes.data, n);
-        s->end += n;
+        size_t n = append_some(s, bytes);
         bytes = bytes_view(bytes.data + n, bytes.len - n);
     }
 }
@@ -156,7 +157,7 @@ int stream_peek(const struct stream_reader *r, struct iovec *iov, int max)
     uint64_t pos = r->pos;
     int n = 0;
     while (n < max && pos < s->end) {
-        uint64_t index = (pos - s->base) / STREAM_BLOCK_BYTES, at = (pos - s->base) % STREAM_BLOCK_BYTES;
+        uint64_t index = (pos - s->start) / STREAM_BLOCK_BYTES, at = (pos - s->start) % STREAM_BLOCK_BYTES;
         uint64_t len = STREAM_BLOCK_BYTES - at < s->end - pos ? STREAM_BLOCK_BYTES - at : s->end - pos;
         iov[n++] = (struct iovec){.iov_base = block_at(s, (size_t)index)->bytes + at, .iov_len = (size_t)len};
         pos += len;
@@ -170,7 +171,7 @@ void stream_advance(struct stream_reader *r, uint64_t n)
     struct stream *s = r->stream;
     ASSERT(n <= s->end - r->pos);
     r->pos += n;
-    if (s->count > 1 && s->base + STREAM_BLOCK_BYTES <= r->pos) trim(s);
+    if (s->count > 1 && s->start + STREAM_BLOCK_BYTES <= r->pos) trim(s);
 }
 
 /* ---- Accounting ---- */
@@ -182,17 +183,16 @@ size_t stream_memory(const struct stream *s)
 
 size_t stream_memory_beyond_limit(const struct stream *s)
 {
-    uint64_t held = s->end - s->base;
+    uint64_t held = s->end - s->start;
     if (held <= s->limit) return 0;
     return (size_t)((held - s->limit) / STREAM_BLOCK_BYTES * STREAM_BLOCK_BYTES);
 }
 
 void stream_check(const struct stream *s)
 {
-    ASSERT(s->base <= s->start);
     ASSERT(s->start <= s->end);
-    ASSERT(s->count == 0 || s->end - s->base <= (uint64_t)s->count * STREAM_BLOCK_BYTES);
-    ASSERT(s->count == 0 || s->end - s->base > (uint64_t)(s->count - 1) * STREAM_BLOCK_BYTES);
+    ASSERT(s->count == 0 || s->end - s->start <= (uint64_t)s->count * STREAM_BLOCK_BYTES);
+    ASSERT(s->count == 0 || s->end - s->start > (uint64_t)(s->count - 1) * STREAM_BLOCK_BYTES);
     ASSERT(s->count != 0 || s->start == s->end);
     for (const struct stream_reader *r = s->readers; r != NULL; r = r->next) {
         ASSERT(r->stream == s);

@@ -4,9 +4,9 @@
  * because a slow reader has not sent them yet; both share the same blocks, and appending costs one copy whatever the
  * number of readers.
  *
- *     base       start                 reader               end = position of the next byte
- *      v           v                     v                    v
- *     [x x x x x x # # # #]->[# # # # # # # # # # #]->[# # # # . . . .]      x forgotten, # readable, . room
+ *     start                   reader               end = position of the next byte
+ *      v                        v                    v
+ *     [# # # # # # # #]->[# # # # # # # #]->[# # # # . . . .]      # readable, . room
  *
  * A position is the number of bytes before it. The wire counts differently: PSYNC's offset is the number of the next
  * byte, counted from one, which is its position plus one; stream_position_of_psync() is the only place that converts.
@@ -25,7 +25,7 @@
 #include "storage/base/bytes.h"
 
 enum {
-    STREAM_BLOCK_BYTES = 64 * 1024,
+    STREAM_BLOCK_BYTES = 16 * 1024,
 };
 
 struct stream_block; /* private */
@@ -40,8 +40,7 @@ struct stream_reader {
 struct stream {
     struct stream_block **ring; /* `count` blocks from `first` on, wrapping at `cap`, a power of two */
     size_t cap, first, count;
-    uint64_t base;  /* position of the first byte of the first block */
-    uint64_t start; /* oldest readable position, as of the last trim */
+    uint64_t start; /* position of the first byte of the first block; `end` if there is none */
     uint64_t end;
     uint64_t limit;
     struct stream_reader *readers;
@@ -58,10 +57,13 @@ static inline uint64_t stream_end(const struct stream *s)
 {
     return s->end;
 }
-uint64_t stream_start(const struct stream *s);
+static inline uint64_t stream_start(const struct stream *s)
+{
+    return s->start;
+}
 static inline uint64_t stream_length(const struct stream *s)
 {
-    return s->end - stream_start(s);
+    return s->end - s->start;
 }
 /* Can somebody go on from this position? `end` itself is covered: nothing is missing (P1). */
 bool stream_covers(const struct stream *s, uint64_t position);

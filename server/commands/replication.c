@@ -67,10 +67,20 @@ static void follow(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
+/* A snapshot of a master that is being loaded may be dropped for another master's. Not the file of the start, nor, as
+ * in Redis, while the old data set is still served. */
+static bool may_change_role(const struct cmd_ctx *ctx)
+{
+    struct repl_link_info link;
+    if (!ctx->server->is_loading) return true;
+    repl_link_describe(ctx_repl(ctx), &link);
+    return !ctx->server->loading_serves_reads && strcmp(link.state, "sync") == 0;
+}
+
 static void cmd_replicaof(struct cmd_ctx *ctx)
 {
     if (ctx_is_replayed(ctx)) return; /* a master does not tell us whom to follow */
-    if (ctx->server->is_loading) {    /* even while the old data set is served */
+    if (!may_change_role(ctx)) {
         reply_error(ctx->reply, "LOADING Redis is loading the dataset in memory");
         return;
     }
@@ -288,9 +298,9 @@ enum {
 
 // clang-format off
 const struct command replication_commands[] = {
-    { .name = "replicaof", .run = cmd_replicaof, .arity = 3, .flags = ANYTIME, .group = "server", .since = "5.0.0",
+    { .name = "replicaof", .run = cmd_replicaof, .arity = 3, .flags = ANYTIME | CMD_LOADING, .group = "server", .since = "5.0.0",
       .complexity = "O(1)", .summary = "Makes this server a replica of another one, or a master." },
-    { .name = "slaveof", .run = cmd_replicaof, .arity = 3, .flags = ANYTIME, .group = "server", .since = "1.0.0",
+    { .name = "slaveof", .run = cmd_replicaof, .arity = 3, .flags = ANYTIME | CMD_LOADING, .group = "server", .since = "1.0.0",
       .complexity = "O(1)", .summary = "The old name of REPLICAOF.", .deprecated_since = "5.0.0", .replaced_by = "`REPLICAOF`" },
     { .name = "role", .run = cmd_role, .arity = 1, .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST,
       .acl = ACL_ADMIN | ACL_DANGEROUS, .group = "server", .since = "2.8.12", .complexity = "O(1)",
