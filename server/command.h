@@ -44,11 +44,13 @@ enum command_flag {
     CMD_NO_MULTI = 1 << 14,      /* refused inside MULTI */
     CMD_MOVABLE_KEYS = 1 << 15,
     CMD_ALLOW_BUSY = 1 << 16,
-    CMD_PROTECTED = 1 << 17,  /* needs enable-debug-command or the like */
-    CMD_NO_QUEUE = 1 << 18,   /* runs at once inside MULTI: EXEC, DISCARD, MULTI, WATCH, QUIT, RESET */
-    CMD_HIDDEN = 1 << 21,     /* not in COMMAND's answers */
-    CMD_NO_PAUSE = 1 << 20,   /* runs while everything is paused */
-    CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */
+    CMD_PROTECTED = 1 << 17, /* needs enable-debug-command or the like */
+    CMD_NO_QUEUE = 1 << 18,  /* runs at once inside MULTI: EXEC, DISCARD, MULTI, WATCH, QUIT, RESET */
+    CMD_HIDDEN = 1 << 21,    /* not in COMMAND's answers */
+    CMD_NO_PAUSE = 1 << 20,  /* runs while everything is paused */
+    CMD_NO_MANDATORY_KEYS = 1 << 22,
+    CMD_NO_ASYNC_LOADING = 1 << 23, /* refused while a second data set is loaded, though reads are served */
+    CMD_SUBSCRIBED = 1 << 19,       /* allowed for a RESP2 client that has subscriptions */
 };
 
 enum acl_category { /* as COMMAND INFO and ACL name them */
@@ -226,8 +228,12 @@ int64_t ctx_now_ms(const struct cmd_ctx *ctx);
 struct command_table; /* opaque: rows by name, with rename-command applied */
 const struct command *command_find(const struct command_table *t, struct bytes_view name);
 const struct command *command_find_sub(const struct command *container, struct bytes_view name);
-/* Fills keys[] with argument positions; how many, or -1: wrong arguments. Never reads past argc (CVE-2023-36824). */
-int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, int *keys, int max);
+struct command_key {
+    int arg;        /* its position */
+    unsigned flags; /* enum key_spec_flag */
+};
+/* Fills keys[]; how many there are, or -1: wrong arguments. Never reads past argc (CVE-2023-36824). */
+int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, struct command_key *keys, int max);
 /* Adds the subcommand "help": lines as Redis answers them to X HELP. */
 void ctx_reply_help(struct cmd_ctx *ctx, const char *const *lines);
 

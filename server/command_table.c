@@ -181,7 +181,7 @@ static int spec_range(const struct key_spec *spec, int argc, const struct bytes_
     return out->last >= argc ? -1 : 0;
 }
 
-int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, int *keys, int max)
+int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, struct command_key *keys, int max)
 {
     int count = 0;
     for (size_t i = 0; i < COMMAND_KEY_SPECS_MAX && cmd->keys[i].begin != KEY_BEGIN_NONE; i++) {
@@ -189,7 +189,7 @@ int command_keys(const struct command *cmd, int argc, const struct bytes_view *a
         if (cmd->keys[i].flags & KEY_NOT_KEY) continue;
         if (spec_range(&cmd->keys[i], argc, argv, &range) != 0) return -1;
         for (int at = range.first; at <= range.last; at += range.step, count++)
-            if (count < max) keys[count] = at;
+            if (count < max) keys[count] = (struct command_key){.arg = at, .flags = cmd->keys[i].flags};
     }
     return count;
 }

@@ -394,11 +394,11 @@ static struct command_slot *resolve(struct cmd_ctx *ctx, struct command_slot *sl
     }
     if (slot->subcommands != NULL && ctx->argc >= 2) {
         struct command_slot *sub = command_slot_sub(slot, ctx->argv[1]);
-        if (sub == NULL && slot->command->run == NULL) {
+        if (sub == NULL) {
             reply_unknown_subcommand(ctx, slot);
             return NULL;
         }
-        if (sub != NULL) slot = sub;
+        slot = sub;
     }
     if (slot->command->run == NULL || !arity_fits(slot->command, ctx->argc)) {
         reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", slot->full_name);
@@ -470,7 +470,7 @@ static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
     if (repl_role(s->repl) == REPL_REPLICA && !repl_link_up(s->repl) &&
         !s->settings->replication.replica_serve_stale_data && !(flags & CMD_STALE))
         return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
-    if (s->is_loading && !s->loading_serves_reads && !(flags & CMD_LOADING))
+    if (UNLIKELY(s->is_loading) && (s->loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
         return "LOADING Redis is loading the dataset in memory";
     return NULL;
 }

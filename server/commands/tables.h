@@ -7,6 +7,7 @@
 /* Each ends with a row without a name. */
 extern const struct command admin_commands[];
 extern const struct command client_commands[];
+extern const struct command command_commands[];
 extern const struct command config_commands[];
 extern const struct command connection_commands[];
 extern const struct command debug_commands[];

@@ -1,0 +1,371 @@
+/* command.c -- COMMAND: what the rows say, to clients that ask. */
+#include "server/command_words.h"
+#include "server/commands/tables.h"
+#include "server/command_table.h"
+#include "server/server.h"
+#include "storage/base/glob.h"
+#include "storage/base/memory.h"
+
+/* Taken away with rename-command, or not for anybody's eyes. */
+static bool is_listed(const struct command_slot *slot)
+{
+    return slot->name[0] != '\0' && !(slot->command->flags & CMD_HIDDEN);
+}
+
+static const struct command_slot *find_listed(struct cmd_ctx *ctx, struct bytes_view full_name)
+{
+    const struct command_slot *slot = command_table_find_full(ctx->server->commands, full_name);
+    return slot != NULL && is_listed(slot) ? slot : NULL;
+}
+
+static size_t count_listed(struct cmd_ctx *ctx)
+{
+    size_t all, listed = 0;
+    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    for (size_t i = 0; i < all; i++) listed += is_listed(&slots[i]);
+    return listed;
+}
+
+/* ---- INFO ---- */
+
+static void reply_words(struct reply *r, const struct flag_word *words, unsigned flags, const char *prefix)
+{
+    struct outbuf_mark mark = reply_deferred(r);
+    size_t count = 0;
+    for (; words->word != NULL; words++) {
+        char word[32];
+        if (!(flags & words->flag)) continue;
+        snprintf(word, sizeof(word), "%s%s", prefix, words->word);
+        reply_status(r, word);
+        count++;
+    }
+    reply_deferred_set(r, mark, count);
+}
+
+static void reply_tips(struct reply *r, const struct command *cmd)
+{
+    size_t count = 0;
+    while (cmd->tips != NULL && cmd->tips[count] != NULL) count++;
+    reply_set(r, count);
+    for (size_t i = 0; i < count; i++) reply_bulk_cstr(r, cmd->tips[i]);
+}
+
+static void reply_number(struct reply *r, const char *name, int value)
+{
+    reply_bulk_cstr(r, name);
+    reply_int(r, value);
+}
+
+static void reply_begin_search(struct reply *r, const struct key_spec *spec)
+{
+    bool keyword = spec->begin == KEY_BEGIN_KEYWORD;
+    reply_bulk_cstr(r, "begin_search");
+    reply_map(r, 2);
+    reply_bulk_cstr(r, "type");
+    reply_bulk_cstr(r, keyword ? "keyword" : "index");
+    reply_bulk_cstr(r, "spec");
+    reply_map(r, keyword ? 2 : 1);
+    if (keyword) {
+        reply_bulk_cstr(r, "keyword");
+        reply_bulk_cstr(r, spec->begin_keyword);
+    }
+    reply_number(r, keyword ? "startfrom" : "index", spec->begin_at);
+}
+
+static void reply_find_keys(struct reply *r, const struct key_spec *spec)
+{
+    bool keynum = spec->find == KEY_FIND_KEYNUM;
+    reply_bulk_cstr(r, "find_keys");
+    reply_map(r, 2);
+    reply_bulk_cstr(r, "type");
+    reply_bulk_cstr(r, keynum ? "keynum" : "range");
+    reply_bulk_cstr(r, "spec");
+    reply_map(r, 3);
+    if (keynum) {
+        reply_number(r, "keynumidx", spec->keynum_at);
+        reply_number(r, "firstkey", spec->first_key);
+        reply_number(r, "keystep", spec->step);
+    } else {
+        reply_number(r, "lastkey", spec->last);
+        reply_number(r, "keystep", spec->step);
+        reply_number(r, "limit", spec->limit);
+    }
+}
+
+static void reply_key_specs(struct reply *r, const struct command *cmd)
+{
+    size_t count = 0;
+    while (count < COMMAND_KEY_SPECS_MAX && cmd->keys[count].begin != KEY_BEGIN_NONE) count++;
+    reply_set(r, count);
+    for (size_t i = 0; i < count; i++) {
+        reply_map(r, 3);
+        reply_bulk_cstr(r, "flags");
+        reply_words(r, key_flag_words(), cmd->keys[i].flags, "");
+        reply_begin_search(r, &cmd->keys[i]);
+        reply_find_keys(r, &cmd->keys[i]);
+    }
+}
+
+static void reply_command(struct reply *r, const struct command_slot *slot)
+{
+    const struct command *cmd = slot->command;
+    struct legacy_range range = command_legacy_range(cmd);
+    reply_array(r, 10);
+    reply_bulk_cstr(r, slot->full_name);
+    reply_int(r, cmd->arity);
+    reply_words(r, command_flag_words(), command_reported_flags(cmd), "");
+    reply_int(r, range.first);
+    reply_int(r, range.last);
+    reply_int(r, range.step);
+    reply_words(r, acl_category_words(), command_categories(cmd), "@");
+    reply_tips(r, cmd);
+    reply_key_specs(r, cmd);
+    reply_set(r, slot->subcommand_count);
+    for (size_t i = 0; i < slot->subcommand_count; i++) reply_command(r, &slot->subcommands[i]);
+}
+
+static void reply_all(struct cmd_ctx *ctx)
+{
+    size_t all;
+    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    reply_array(ctx->reply, count_listed(ctx));
+    for (size_t i = 0; i < all; i++)
+        if (is_listed(&slots[i])) reply_command(ctx->reply, &slots[i]);
+}
+
+static void cmd_command(struct cmd_ctx *ctx)
+{
+    reply_all(ctx);
+}
+
+static void cmd_command_info(struct cmd_ctx *ctx)
+{
+    if (ctx->argc == 2) {
+        reply_all(ctx);
+        return;
+    }
+    reply_array(ctx->reply, (size_t)ctx->argc - 2);
+    for (int i = 2; i < ctx->argc; i++) {
+        const struct command_slot *slot = find_listed(ctx, ctx->argv[i]);
+        if (slot == NULL)
+            reply_null_array(ctx->reply);
+        else
+            reply_command(ctx->reply, slot);
+    }
+}
+
+static void cmd_command_count(struct cmd_ctx *ctx)
+{
+    reply_int(ctx->reply, (int64_t)count_listed(ctx));
+}
+
+/* ---- DOCS ---- */
+
+static size_t reply_text(struct reply *r, const char *name, const char *text)
+{
+    if (text == NULL) return 0;
+    reply_bulk_cstr(r, name);
+    reply_bulk_cstr(r, text);
+    return 1;
+}
+
+static void reply_docs(struct reply *r, const struct command_slot *slot)
+{
+    const struct command *cmd = slot->command;
+    reply_bulk_cstr(r, slot->full_name);
+    struct outbuf_mark mark = reply_deferred(r);
+    size_t count = reply_text(r, "summary", cmd->summary) + reply_text(r, "since", cmd->since) +
+                   reply_text(r, "group", cmd->group) + reply_text(r, "complexity", cmd->complexity);
+    if (cmd->deprecated_since != NULL) {
+        reply_bulk_cstr(r, "doc_flags");
+        reply_set(r, 1);
+        reply_status(r, "deprecated");
+        count++;
+    }
+    count += reply_text(r, "deprecated_since", cmd->deprecated_since) + reply_text(r, "replaced_by", cmd->replaced_by);
+    if (slot->subcommand_count > 0) {
+        reply_bulk_cstr(r, "subcommands");
+        reply_map(r, slot->subcommand_count);
+        for (size_t i = 0; i < slot->subcommand_count; i++) reply_docs(r, &slot->subcommands[i]);
+        count++;
+    }
+    reply_deferred_map(r, mark, count);
+}
+
+static void cmd_command_docs(struct cmd_ctx *ctx)
+{
+    size_t all, count = 0;
+    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    struct outbuf_mark mark = reply_deferred(ctx->reply);
+    for (size_t i = 0; ctx->argc == 2 && i < all; i++) {
+        if (!is_listed(&slots[i])) continue;
+        reply_docs(ctx->reply, &slots[i]);
+        count++;
+    }
+    for (int i = 2; i < ctx->argc; i++) {
+        const struct command_slot *slot = find_listed(ctx, ctx->argv[i]);
+        if (slot == NULL) continue;
+        reply_docs(ctx->reply, slot);
+        count++;
+    }
+    reply_deferred_map(ctx->reply, mark, count);
+}
+
+/* ---- LIST ---- */
+
+enum list_filter { LIST_ALL, LIST_BY_MODULE, LIST_BY_CATEGORY, LIST_BY_PATTERN };
+
+static bool parse_filter(struct cmd_ctx *ctx, enum list_filter *filter)
+{
+    *filter = LIST_ALL;
+    if (ctx->argc == 2) return true;
+    if (ctx->argc != 5 || !ctx_arg_is(ctx, 2, "filterby")) return false;
+    if (ctx_arg_is(ctx, 3, "module"))
+        *filter = LIST_BY_MODULE;
+    else if (ctx_arg_is(ctx, 3, "aclcat"))
+        *filter = LIST_BY_CATEGORY;
+    else if (ctx_arg_is(ctx, 3, "pattern"))
+        *filter = LIST_BY_PATTERN;
+    return *filter != LIST_ALL;
+}
+
+static bool passes(const struct command_slot *slot, enum list_filter filter, struct bytes_view value)
+{
+    switch (filter) {
+    case LIST_ALL: return true;
+    case LIST_BY_MODULE: return false; /* there are none */
+    case LIST_BY_CATEGORY: return (command_categories(slot->command) & acl_category_find(value)) != 0;
+    case LIST_BY_PATTERN: return glob_match(value, bytes_str(slot->full_name), true);
+    }
+    return false;
+}
+
+static size_t list_tree(struct cmd_ctx *ctx, const struct command_slot *slot, enum list_filter filter)
+{
+    size_t count = 0;
+    if (passes(slot, filter, ctx->argv[ctx->argc - 1])) {
+        reply_bulk_cstr(ctx->reply, slot->full_name);
+        count++;
+    }
+    for (size_t i = 0; i < slot->subcommand_count; i++) count += list_tree(ctx, &slot->subcommands[i], filter);
+    return count;
+}
+
+static void cmd_command_list(struct cmd_ctx *ctx)
+{
+    enum list_filter filter;
+    size_t all, count = 0;
+    if (!parse_filter(ctx, &filter)) {
+        ctx_error_syntax(ctx);
+        return;
+    }
+    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    struct outbuf_mark mark = reply_deferred(ctx->reply);
+    for (size_t i = 0; i < all; i++)
+        if (is_listed(&slots[i])) count += list_tree(ctx, &slots[i], filter);
+    reply_deferred_array(ctx->reply, mark, count);
+}
+
+/* ---- GETKEYS ---- */
+
+static const struct command *asked_command(struct cmd_ctx *ctx)
+{
+    struct command_slot *slot = command_table_find(ctx->server->commands, ctx->argv[2]);
+    if (slot != NULL && slot->subcommands != NULL && ctx->argc > 3) slot = command_slot_sub(slot, ctx->argv[3]);
+    return slot != NULL && is_listed(slot) ? slot->command : NULL;
+}
+
+static void reply_keys(struct cmd_ctx *ctx, bool with_flags)
+{
+    const struct command *cmd = asked_command(ctx);
+    int argc = ctx->argc - 2;
+    const struct bytes_view *argv = ctx->argv + 2;
+    if (cmd == NULL) {
+        reply_error(ctx->reply, "ERR Invalid command specified");
+        return;
+    }
+    if (cmd->keys[0].begin == KEY_BEGIN_NONE) {
+        reply_error(ctx->reply, "ERR The command has no key arguments");
+        return;
+    }
+    if (cmd->arity >= 0 ? argc != cmd->arity : argc < -cmd->arity) {
+        reply_error(ctx->reply, "ERR Invalid number of arguments specified for command");
+        return;
+    }
+    struct command_key *keys = mem_alloc(sizeof(*keys) * (size_t)argc);
+    int count = command_keys(cmd, argc, argv, keys, argc);
+    ASSERT(count <= argc);
+    if (count < 0 || (count == 0 && !(cmd->flags & CMD_NO_MANDATORY_KEYS)))
+        reply_error(ctx->reply, "ERR Invalid arguments specified for command");
+    else
+        reply_array(ctx->reply, (size_t)count);
+    for (int i = 0; i < count; i++) {
+        if (with_flags) reply_array(ctx->reply, 2);
+        reply_bulk(ctx->reply, argv[keys[i].arg]);
+        if (with_flags) reply_words(ctx->reply, key_flag_words(), keys[i].flags, "");
+    }
+    mem_free(keys);
+}
+
+static void cmd_command_getkeys(struct cmd_ctx *ctx)
+{
+    reply_keys(ctx, false);
+}
+static void cmd_command_getkeysandflags(struct cmd_ctx *ctx)
+{
+    reply_keys(ctx, true);
+}
+
+static void cmd_command_help(struct cmd_ctx *ctx)
+{
+    static const char *const lines[] = {
+        "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "(no subcommand)",
+        "    Return details about all commands.",
+        "COUNT",
+        "    Return how many commands there are.",
+        "DOCS [<command-name> ...]",
+        "    Return what these commands do (all by default).",
+        "GETKEYS <full-command>",
+        "    Return the keys of a full command.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    Return the keys of a full command, and how it uses each.",
+        "INFO [<command-name> ...]",
+        "    Return details about these commands (all by default).",
+        "LIST [FILTERBY (MODULE <module>|ACLCAT <category>|PATTERN <pattern>)]",
+        "    Return the names of commands.",
+        "HELP",
+        "    Print this help.",
+        NULL,
+    };
+    ctx_reply_help(ctx, lines);
+}
+
+enum { ASK = CMD_LOADING | CMD_STALE };
+
+// clang-format off
+static const char *const order_tips[] = {"nondeterministic_output_order", NULL};
+#define COMMAND_ROW .flags = ASK, .acl = ACL_CONNECTION, .group = "server"
+static const struct command command_subcommands[] = {
+    { .name = "count", .run = cmd_command_count, .arity = 2, COMMAND_ROW, .since = "2.8.13", .complexity = "O(1)",
+      .summary = "Returns the number of commands." },
+    { .name = "docs", .run = cmd_command_docs, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "7.0.0",
+      .complexity = "O(N) where N is the number of commands to look up", .summary = "Returns what commands do." },
+    { .name = "getkeys", .run = cmd_command_getkeys, .arity = -3, COMMAND_ROW, .since = "2.8.13",
+      .complexity = "O(N) where N is the number of arguments to the command", .summary = "Extracts the keys of a command." },
+    { .name = "getkeysandflags", .run = cmd_command_getkeysandflags, .arity = -3, COMMAND_ROW, .since = "7.0.0",
+      .complexity = "O(N) where N is the number of arguments to the command", .summary = "Extracts the keys of a command, and how it uses them." },
+    { .name = "info", .run = cmd_command_info, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "2.8.13",
+      .complexity = "O(N) where N is the number of commands to look up", .summary = "Returns details about commands." },
+    { .name = "list", .run = cmd_command_list, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "7.0.0",
+      .complexity = "O(N) where N is the total number of commands", .summary = "Returns the names of commands." },
+    { .name = "help", .run = cmd_command_help, .arity = 2, COMMAND_ROW, .since = "5.0.0", .complexity = "O(1)",
+      .summary = "Tells about the subcommands." },
+    { 0 },
+};
+const struct command command_commands[] = {
+    { .name = "command", .run = cmd_command, .arity = -1, .subcommands = command_subcommands, COMMAND_ROW, .tips = order_tips,
+      .since = "2.8.13", .complexity = "O(N) where N is the total number of commands", .summary = "Returns details about all commands." },
+    { 0 },
+};
+// clang-format on
