@@ -3,12 +3,23 @@
 const struct command *const *command_row_tables(void)
 {
     static const struct command *const tables[] = {
-        admin_commands,   client_commands,      command_commands,
-        config_commands,  connection_commands,  debug_commands,
-        dump_commands,    expire_commands,      generic_commands,
-        latency_commands, memory_commands,      object_commands,
-        pubsub_commands,  replication_commands, slowlog_commands,
-        string_commands,  transaction_commands, NULL,
+        admin_commands,
+        client_commands,
+        config_commands,
+        connection_commands,
+        dump_commands,
+        hash_commands,
+        latency_commands,
+        list_commands,
+        pubsub_commands,
+        set_algebra_commands,
+        set_commands,
+        sorted_set_algebra_commands,
+        sorted_set_commands,
+        sorted_set_range_commands,
+        string_commands,
+        transaction_commands,
+        NULL,
     };
     return tables;
 }

@@ -1,0 +1,230 @@
+#include "server/commands/random_pick.h"
+
+#include "server/commands/collection.h"
+#include "storage/base/checked.h"
+#include "storage/base/memory.h"
+
+struct pick {
+    struct cmd_ctx *ctx;
+    const struct random_kind *kind;
+    const void *value;
+    size_t size; /* elements of the value */
+    bool pairs;
+};
+
+static void reply_header_of(const struct pick *p, size_t items)
+{
+    reply_array(p->ctx->reply, p->pairs && p->ctx->reply->proto == 2 ? items * 2 : items);
+}
+
+static void reply_item(const struct pick *p, const struct random_item *item)
+{
+    if (p->pairs && p->ctx->reply->proto > 2) reply_array(p->ctx->reply, 2);
+    reply_bulk(p->ctx->reply, item->name);
+    if (p->pairs) p->kind->reply_second(p->ctx->reply, item);
+}
+
+/* ---- Once each ---- */
+
+/* Takes `needed` of the `left` elements still to come, each with the same chance. */
+struct selection {
+    const struct pick *pick;
+    struct rng *rng;
+    size_t needed, left;
+};
+
+static bool select_item(void *ctx, const struct random_item *item)
+{
+    struct selection *s = ctx;
+    if (s->needed == s->left || rng_below(s->rng, s->left) < s->needed) {
+        reply_item(s->pick, item);
+        s->needed--;
+    }
+    s->left--;
+    return s->needed > 0;
+}
+
+/* In one walk over all elements: for all of them, or for a large share, or where elements cannot be reached one by one.
+ */
+static void pick_by_walk(const struct pick *p, size_t count)
+{
+    struct selection s = {.pick = p, .rng = p->ctx->keyspace->env->rng, .needed = count, .left = p->size};
+    reply_header_of(p, count);
+    if (count > 0) p->kind->each(p->value, select_item, &s);
+}
+
+/* Addresses that were seen, in open addressing with at least half of the slots free. */
+struct seen {
+    const char **slots;
+    size_t mask;
+};
+
+static struct seen seen_new(size_t expected)
+{
+    size_t slots = 16;
+    while (slots / 2 < expected) slots = checked_size_mul(slots, 2);
+    return (struct seen){.slots = mem_calloc(checked_size_mul(slots, sizeof(char *))), .mask = slots - 1};
+}
+
+/* False: it was there. */
+static bool seen_add(struct seen *s, const char *address)
+{
+    size_t at = (size_t)(((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u) >> 20) & s->mask;
+    for (; s->slots[at] != NULL; at = (at + 1) & s->mask)
+        if (s->slots[at] == address) return false;
+    s->slots[at] = address;
+    return true;
+}
+
+/* One by one, trying again where one comes a second time: for a small share. */
+static void pick_by_trial(const struct pick *p, size_t count)
+{
+    struct seen seen = seen_new(count);
+    struct random_item item;
+    reply_header_of(p, count);
+    for (size_t picked = 0; picked < count;) {
+        p->kind->random(p->value, &item);
+        if (!seen_add(&seen, item.name.data)) continue;
+        reply_item(p, &item);
+        picked++;
+    }
+    mem_free(seen.slots);
+}
+
+static void pick_distinct(const struct pick *p, uint64_t wanted)
+{
+    size_t count = wanted < p->size ? (size_t)wanted : p->size;
+    if (p->kind->has_allocated_items(p->value) && count < p->size / 3)
+        pick_by_trial(p, count);
+    else
+        pick_by_walk(p, count);
+}
+
+/* ---- With repetitions ---- */
+
+enum {
+    LIMIT_CHECK_PERIOD = 1024,
+    COPY_FROM = 8,         /* picks from which on a packed value is unpacked once */
+    PICKS_MAX = INT32_MAX, /* repetitions have no natural bound, and no client reads a longer reply */
+};
+
+/* The elements of a packed value, side by side, so that any of them is at hand. */
+struct unpacked {
+    struct bytes_buf bytes;
+    struct unpacked_item {
+        size_t name_at, name_len, value_len;
+        double score;
+    } * items;
+    size_t count;
+};
+
+static bool unpack_item(void *ctx, const struct random_item *item)
+{
+    struct unpacked *u = ctx;
+    u->items[u->count++] = (struct unpacked_item){u->bytes.len, item->name.len, item->value.len, item->score};
+    bytes_buf_append_view(&u->bytes, item->name);
+    bytes_buf_append_view(&u->bytes, item->value);
+    return true;
+}
+
+static struct random_item unpacked_random(const struct unpacked *u, struct rng *rng)
+{
+    const struct unpacked_item *found = &u->items[rng_below(rng, u->count)];
+    const char *name = u->bytes.len > 0 ? u->bytes.data + found->name_at : "";
+    return (struct random_item){.name = bytes_view(name, found->name_len),
+                                .value = bytes_view(name + found->name_len, found->value_len),
+                                .score = found->score};
+}
+
+static void pick_from_unpacked(const struct pick *p, uint64_t count)
+{
+    struct unpacked u = {.items = mem_alloc(checked_size_mul(p->size, sizeof(*u.items)))};
+    struct rng *rng = p->ctx->keyspace->env->rng;
+    p->kind->each(p->value, unpack_item, &u);
+    for (uint64_t i = 0; i < count; i++) {
+        struct random_item item = unpacked_random(&u, rng);
+        reply_item(p, &item);
+        if (i % LIMIT_CHECK_PERIOD == LIMIT_CHECK_PERIOD - 1 && reply_is_over_limit(p->ctx)) break;
+    }
+    mem_free(u.items);
+    bytes_buf_release(&u.bytes);
+}
+
+static void pick_one_by_one(const struct pick *p, uint64_t count)
+{
+    struct random_item item;
+    for (uint64_t i = 0; i < count; i++) {
+        p->kind->random(p->value, &item);
+        reply_item(p, &item);
+        if (i % LIMIT_CHECK_PERIOD == LIMIT_CHECK_PERIOD - 1 && reply_is_over_limit(p->ctx)) break;
+    }
+}
+
+static void pick_repeated(const struct pick *p, uint64_t count)
+{
+    reply_header_of(p, count);
+    if (p->ctx->reply->muted) return;
+    if (count < COPY_FROM || p->kind->has_allocated_items(p->value))
+        pick_one_by_one(p, count);
+    else
+        pick_from_unpacked(p, count);
+}
+
+/* ---- The command ---- */
+
+static void pick_single(struct cmd_ctx *ctx, const struct random_kind *kind)
+{
+    const void *value;
+    struct random_item item;
+    switch (ctx_read_value(ctx, 1, kind->type, &value)) {
+    case LOOKUP_WRONG_TYPE: return;
+    case LOOKUP_MISSING: reply_null(ctx->reply); return;
+    case LOOKUP_FOUND: break;
+    }
+    kind->random(value, &item);
+    reply_bulk(ctx->reply, item.name);
+}
+
+/* The order of these checks is the one in which clients know their errors. */
+static bool parse_pick(struct cmd_ctx *ctx, const struct random_kind *kind, bool *pairs, int64_t *count)
+{
+    if (ctx->argc > 3 && kind->pair_option == NULL) {
+        ctx_error_syntax(ctx);
+        return false;
+    }
+    if (!arg_negatable(ctx, 2, count)) return false;
+    *pairs = ctx->argc > 3;
+    if (*pairs && (ctx->argc > 4 || !ctx_arg_is(ctx, 3, kind->pair_option))) {
+        ctx_error_syntax(ctx);
+        return false;
+    }
+    if (*pairs && (*count > INT64_MAX / 2 || *count < -INT64_MAX / 2)) { /* twice as many (CVE-2023-22458) */
+        reply_error(ctx->reply, "ERR value is out of range");
+        return false;
+    }
+    return true;
+}
+
+void random_pick_command(struct cmd_ctx *ctx, const struct random_kind *kind)
+{
+    struct pick p = {.ctx = ctx, .kind = kind};
+    int64_t count;
+    if (ctx->argc == 2) {
+        pick_single(ctx, kind);
+        return;
+    }
+    if (!parse_pick(ctx, kind, &p.pairs, &count)) return;
+    enum lookup found = ctx_read_value(ctx, 1, kind->type, &p.value);
+    if (found == LOOKUP_WRONG_TYPE) return;
+    if (found == LOOKUP_MISSING || count == 0) {
+        reply_empty_array(ctx->reply);
+        return;
+    }
+    p.size = kind->count(p.value);
+    if (count > 0)
+        pick_distinct(&p, (uint64_t)count);
+    else if (-count <= PICKS_MAX)
+        pick_repeated(&p, (uint64_t)-count);
+    else
+        reply_error(ctx->reply, "ERR value is out of range");
+}
