@@ -131,8 +131,8 @@ static void turn(struct loop *loop, bool may_wait)
 
 void loop_run(struct loop *loop)
 {
-    loop->stopped = false;
     while (!loop->stopped) turn(loop, true);
+    loop->stopped = false; /* not at the start: a stop before the run counts */
 }
 
 void loop_run_turn(struct loop *loop)

@@ -8,8 +8,8 @@
 #include "server/net/resp_batch.h"
 #include "storage/base/bytes.h"
 
-/* Splits at blanks, with "double \x41\n quotes" and 'single \' quotes'; a NUL is a byte like others. Words without quotes
- * are slices of the line, others live in the batch, and so does *argv. False: unbalanced quotes. */
+/* Splits at blanks, with "double \x41\n quotes" and 'single \' quotes'; a NUL is a byte like others. Words without
+ * quotes are slices of the line, others live in the batch, and so does *argv. False: unbalanced quotes. */
 NODISCARD bool resp_split_line(struct resp_batch *batch, struct bytes_view line, struct bytes_view **argv,
                                uint32_t *argc);
 

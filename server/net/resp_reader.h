@@ -27,7 +27,7 @@
 #include "storage/base/bytes.h"
 
 enum {
-    RESP_READ_SIZE = 16 * 1024,  /* room offered to one read, at least */
+    RESP_READ_SIZE = 16 * 1024,  /* room a buffer starts with */
     RESP_INLINE_MAX = 64 * 1024, /* longest inline request and length line */
     RESP_BIG_ARG = 32 * 1024,    /* from here on an argument gets its own block */
     RESP_BIG_STEP = 1024 * 1024, /* such a block starts no larger than this and doubles as bytes arrive */
@@ -39,7 +39,7 @@ enum {
 
 /* Shared by all readers of a kind; the owner keeps it in place and may change it between calls. */
 struct resp_limits {
-    size_t max_bulk;    /* longest argument: proto-max-bulk-len. SIZE_MAX/4 at most */
+    size_t max_bulk;    /* longest argument: proto-max-bulk-len */
     size_t max_pending; /* bytes one unfinished request may hold: client-query-buffer-limit */
     bool authenticated; /* false: RESP_UNAUTH_ARGS and RESP_UNAUTH_BULK apply too. The owner of an unauthenticated
                            reader executes each request before it takes the next, which may be allowed more */
@@ -52,9 +52,9 @@ struct resp_request {
     uint32_t argc; /* never 0 */
     bool is_inline;
     bool has_blocks; /* some arguments live in blocks of their own */
-    struct bytes_view
-        raw;             /* the bytes of the request if they are in one piece and spelled the one canonical way
-                            (*N CRLF $len CRLF ... CRLF), so that they can be sent on verbatim; otherwise data is NULL */
+    /* The bytes of the request if they are in one piece and spelled the one canonical way (*N CRLF $len CRLF ... CRLF),
+     * so that they can be sent on verbatim; otherwise data is NULL. */
+    struct bytes_view raw;
     uint64_t end_offset; /* bytes of the stream up to the end of this request, since resp_reader_init() */
     size_t start;        /* position in the buffer, for resp_reader_unread() */
     size_t end;

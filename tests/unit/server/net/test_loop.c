@@ -295,6 +295,18 @@ static void test_hooks_with_work_left_keep_the_loop_turning(void **state)
     loop_free(t.loop);
 }
 
+static void test_a_stop_before_the_run_counts(void **state)
+{
+    struct trace t = trace_new();
+    loop_stop(t.loop);
+    loop_run(t.loop);
+    t.countdown = 1;
+    loop_on_turn(t.loop, hook_with_work, &t);
+    loop_run(t.loop); /* and only once */
+    assert_string_equal(t.text, "h");
+    loop_free(t.loop);
+}
+
 static void test_deferred_functions_run_when_the_loop_is_freed(void **state)
 {
     struct trace t = trace_new();
@@ -383,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_timers_can_be_restarted_and_stopped),
         cmocka_unit_test(test_order_within_a_turn),
         cmocka_unit_test(test_hooks_with_work_left_keep_the_loop_turning),
+        cmocka_unit_test(test_a_stop_before_the_run_counts),
         cmocka_unit_test(test_deferred_functions_run_when_the_loop_is_freed),
         cmocka_unit_test(test_signals_run_as_callbacks),
         cmocka_unit_test(test_a_thread_can_wake_the_loop),
