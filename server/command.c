@@ -172,3 +172,9 @@ void ctx_reply_help(struct cmd_ctx *ctx, const char *const *lines)
     reply_array(ctx->reply, count);
     for (size_t i = 0; i < count; i++) reply_status(ctx->reply, lines[i]);
 }
+
+struct bytes_view command_shown_arg(const struct server *s, const struct command *cmd, int argc,
+                                    const struct bytes_view *argv, int arg)
+{
+    return cmd->hides != NULL && cmd->hides(s, argc, argv, arg) ? BYTES_LIT("(redacted)") : argv[arg];
+}

@@ -133,6 +133,8 @@ struct command {
     const char *summary;                        /* our own words */
     const char *const *tips;                    /* COMMAND INFO's tips, NULL-ended, or NULL */
     const char *deprecated_since, *replaced_by; /* or NULL */
+    /* Whether this argument holds a secret, which the slow log and MONITOR must not show; NULL: none does. */
+    bool (*hides)(const struct server *s, int argc, const struct bytes_view *argv, int arg);
 };
 
 /* Rows by file: each server/commands/<group>.c defines one table that ends with a row without a name; they are listed
@@ -223,6 +225,10 @@ bool ctx_arg_cursor(struct cmd_ctx *ctx, int arg, uint64_t *cursor);
 
 bool ctx_is_replayed(const struct cmd_ctx *ctx); /* applying a master's stream: rules that guard clients do not apply */
 int64_t ctx_now_ms(const struct cmd_ctx *ctx);
+
+/* The argument as it may be shown: "(redacted)" in place of a secret. */
+struct bytes_view command_shown_arg(const struct server *s, const struct command *cmd, int argc,
+                                    const struct bytes_view *argv, int arg);
 
 /* --- the table of all commands: command_table.c --- */
 struct command_table; /* opaque: rows by name, with rename-command applied */

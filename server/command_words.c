@@ -16,7 +16,6 @@ const struct flag_word *command_flag_words(void)
         {CMD_SKIP_SLOWLOG, "skip_slowlog"},
         {CMD_FAST, "fast"},
         {CMD_NO_AUTH, "no_auth"},
-        {CMD_MAY_REPLICATE, "may_replicate"},
         {CMD_NO_MANDATORY_KEYS, "no_mandatory_keys"},
         {CMD_NO_ASYNC_LOADING, "no_async_loading"},
         {CMD_NO_MULTI, "no_multi"},

@@ -646,6 +646,14 @@ int config_set_many(struct config *cfg, const struct bytes_view *pairs, size_t p
     return rc;
 }
 
+bool config_is_sensitive(const struct config *cfg, struct bytes_view name)
+{
+    char *text = bytes_to_cstr(name);
+    const struct config_row *row = config_find(cfg, text);
+    mem_free(text);
+    return row != NULL && (row->dir->flags & CONFIG_FLAG_SENSITIVE);
+}
+
 int config_set_internal(struct config *cfg, const char *name, const char *value, struct config_error *err)
 {
     struct config_row *row = config_find(cfg, name);

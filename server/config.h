@@ -173,6 +173,9 @@ void config_get(const struct config *cfg, const struct bytes_view *patterns, siz
 /* The value under that exact name: false when there is none. */
 bool config_get_one(const struct config *cfg, const char *name, struct bytes_buf *out);
 
+/* A password or the like: its value must not be shown. */
+bool config_is_sensitive(const struct config *cfg, struct bytes_view name);
+
 struct config_set_context {
     bool protected_allowed; /* this client may set protected directives (enable-protected-configs) */
     bool loading;

@@ -300,7 +300,8 @@ static void note_slow(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t t
 {
     struct server *s = ctx->server;
     int64_t us = (int64_t)(ticks_to_ns(&s->dispatcher->rate, ticks) / 1000);
-    if (!(slot->command->flags & CMD_SKIP_SLOWLOG)) slowlog_note(s, ctx->client, ctx->argc, ctx->argv, us);
+    if (!(slot->command->flags & CMD_SKIP_SLOWLOG))
+        slowlog_note(s, ctx->client, slot->command, ctx->argc, ctx->argv, us);
     latency_note(s, (slot->command->flags & CMD_FAST) ? "fast-command" : "command", us / 1000);
     server_update_time(s);
 }
@@ -318,6 +319,9 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     uint64_t start = ticks_now();
     slot->command->run(ctx);
     uint64_t took = ticks_now() - start;
+    /* Commands of the operator are not for everybody who looks on. */
+    if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
+        monitor_feed(s, c, slot->command, ctx->argc, ctx->argv);
     replicate(ctx, db, changes);
     exec_end(s);
     if (ctx->keyspace->stats.changes != changes && d->exec.depth == 0) c->write_offset = repl_offset(s->repl);
@@ -621,11 +625,7 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
     }
     ctx.command = slot->command;
     switch (admit(&ctx, slot)) {
-    case ADMIT_RUN:
-        if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & CMD_SKIP_MONITOR))
-            monitor_feed(s, c, ctx.argc, ctx.argv);
-        call(&ctx, slot);
-        break;
+    case ADMIT_RUN: call(&ctx, slot); break;
     case ADMIT_QUEUE:
         multi_queue(c, slot, ctx.argc, ctx.argv);
         reply_queued(&c->reply);

@@ -36,7 +36,7 @@ void exec_no_wrap(struct server *s);
 
 /* Errors answered, by their first word: for INFO errorstats. */
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx);
-void dispatch_reset_stats(struct server *s); /* the slots' counters too */
+void dispatch_reset_stats(struct server *s);        /* the slots' counters too */
 void dispatcher_settings_changed(struct server *s); /* thresholds of the slow log and the latency monitor */
 uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks);
 const struct command *dispatch_current(const struct server *s); /* for the crash report */

@@ -27,7 +27,8 @@ static void append_quoted(struct bytes_buf *out, struct bytes_view v)
     bytes_buf_append(out, "\"", 1);
 }
 
-void monitor_feed(struct server *s, const struct client *from, int argc, const struct bytes_view *argv)
+void monitor_feed(struct server *s, const struct client *from, const struct command *cmd, int argc,
+                  const struct bytes_view *argv)
 {
     struct bytes_buf line = {0};
     int64_t us = sys_wall_us(s->sys);
@@ -35,7 +36,7 @@ void monitor_feed(struct server *s, const struct client *from, int argc, const s
                      client_has(from, CLIENT_UNIX) ? "unix:socket" : from->peer);
     for (int i = 0; i < argc; i++) {
         bytes_buf_append(&line, " ", 1);
-        append_quoted(&line, argv[i]);
+        append_quoted(&line, command_shown_arg(s, cmd, argc, argv, i));
     }
     bytes_buf_append(&line, "\r\n", 2);
     for (struct client *c = clients_first(s); c != NULL; c = c->next) {

@@ -4,7 +4,9 @@
 
 #include "server/command.h"
 
-void monitor_feed(struct server *s, const struct client *from, int argc, const struct bytes_view *argv);
+/* Secrets among the arguments are hidden. */
+void monitor_feed(struct server *s, const struct client *from, const struct command *cmd, int argc,
+                  const struct bytes_view *argv);
 void monitor_client_free(struct client *c); /* keeps server.monitor_count */
 
 #endif

@@ -49,7 +49,8 @@ static void copy_argument(struct bytes_buf *to, struct bytes_view arg)
     bytes_buf_printf(to, "... (%zu more bytes)", arg.len - SLOWLOG_ARGUMENT_MAX);
 }
 
-static void copy_arguments(struct slowlog_entry *e, int argc, const struct bytes_view *argv)
+static void copy_arguments(const struct server *s, const struct command *cmd, struct slowlog_entry *e, int argc,
+                           const struct bytes_view *argv)
 {
     e->argc = argc > SLOWLOG_ARGUMENTS_MAX ? SLOWLOG_ARGUMENTS_MAX : argc;
     e->argv = mem_calloc(sizeof(struct bytes_buf) * (size_t)e->argc);
@@ -57,11 +58,12 @@ static void copy_arguments(struct slowlog_entry *e, int argc, const struct bytes
         if (argc > SLOWLOG_ARGUMENTS_MAX && i == e->argc - 1)
             bytes_buf_printf(&e->argv[i], "... (%d more arguments)", argc - SLOWLOG_ARGUMENTS_MAX + 1);
         else
-            copy_argument(&e->argv[i], argv[i]);
+            copy_argument(&e->argv[i], command_shown_arg(s, cmd, argc, argv, i));
     }
 }
 
-void slowlog_note(struct server *s, const struct client *c, int argc, const struct bytes_view *argv, int64_t us)
+void slowlog_note(struct server *s, const struct client *c, const struct command *cmd, int argc,
+                  const struct bytes_view *argv, int64_t us)
 {
     struct slowlog *sl = s->slowlog;
     const struct settings_latency *st = &s->settings->latency;
@@ -72,7 +74,7 @@ void slowlog_note(struct server *s, const struct client *c, int argc, const stru
     e->us = us;
     memcpy(e->peer, c->peer, sizeof(e->peer));
     e->client_name = mem_strdup(c->name == NULL ? "" : c->name);
-    copy_arguments(e, argc, argv);
+    copy_arguments(s, cmd, e, argc, argv);
     e->older = sl->newest;
     if (sl->newest != NULL)
         sl->newest->newer = e;

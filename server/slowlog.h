@@ -7,7 +7,8 @@
 
 struct slowlog *slowlog_new(void);
 void slowlog_free(struct slowlog *sl);
-/* Keeps it if it was slow enough; arguments are cut as Redis cuts them (32 arguments, 128 bytes). */
-void slowlog_note(struct server *s, const struct client *c, int argc, const struct bytes_view *argv, int64_t us);
+/* Keeps it if it was slow enough; arguments are cut as Redis cuts them (32 arguments, 128 bytes), secrets hidden. */
+void slowlog_note(struct server *s, const struct client *c, const struct command *cmd, int argc,
+                  const struct bytes_view *argv, int64_t us);
 
 #endif

@@ -408,13 +408,14 @@ enum { OWN = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, OTHERS = OWN | CMD_ADMIN };
 
 // clang-format off
 #define CLIENT_ROW .acl = ACL_CONNECTION, .group = "connection", .complexity = "O(1)"
+static const char *const changing_tips[] = {"nondeterministic_output", NULL};
 static const struct command client_subcommands[] = {
     { .name = "id", .run = cmd_client_id, .arity = 2, .flags = OWN, CLIENT_ROW, .since = "5.0.0", .summary = "Returns the id of the connection." },
     { .name = "setname", .run = cmd_client_setname, .arity = 3, .flags = OWN, CLIENT_ROW, .since = "2.6.9", .summary = "Names the connection." },
     { .name = "getname", .run = cmd_client_getname, .arity = 2, .flags = OWN, CLIENT_ROW, .since = "2.6.9", .summary = "Returns the name of the connection." },
     { .name = "setinfo", .run = cmd_client_setinfo, .arity = 4, .flags = OWN, CLIENT_ROW, .since = "7.2.0", .summary = "Tells the client library's name or version." },
-    { .name = "info", .run = cmd_client_info, .arity = 2, .flags = OWN, CLIENT_ROW, .since = "6.2.0", .summary = "Describes the connection." },
-    { .name = "list", .run = cmd_client_list, .arity = -2, .flags = OTHERS, CLIENT_ROW, .since = "2.4.0", .summary = "Describes connections." },
+    { .name = "info", .run = cmd_client_info, .tips = changing_tips, .arity = 2, .flags = OWN, CLIENT_ROW, .since = "6.2.0", .summary = "Describes the connection." },
+    { .name = "list", .run = cmd_client_list, .tips = changing_tips, .arity = -2, .flags = OTHERS, CLIENT_ROW, .since = "2.4.0", .summary = "Describes connections." },
     { .name = "kill", .run = cmd_client_kill, .arity = -3, .flags = OTHERS, CLIENT_ROW, .since = "2.4.0", .summary = "Closes connections." },
     { .name = "pause", .run = cmd_client_pause, .arity = -3, .flags = OTHERS, CLIENT_ROW, .since = "3.0.0", .summary = "Holds back commands of clients." },
     { .name = "unpause", .run = cmd_client_unpause, .arity = 2, .flags = OTHERS | CMD_NO_PAUSE, CLIENT_ROW, .since = "6.2.0", .summary = "Ends a pause." },

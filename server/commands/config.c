@@ -35,6 +35,12 @@ static bool protected_allowed(const struct cmd_ctx *ctx)
            (use == PROTECTED_LOCAL && ctx->client->conn != NULL && conn_is_local(ctx->client->conn));
 }
 
+static bool hides_passwords(const struct server *s, int argc, const struct bytes_view *argv, int arg)
+{
+    (void)argc;
+    return arg >= 3 && arg % 2 == 1 && config_is_sensitive(s->config, argv[arg - 1]);
+}
+
 static void cmd_config_set(struct cmd_ctx *ctx)
 {
     struct config_error err = {{0}};
@@ -97,10 +103,11 @@ static void cmd_config_help(struct cmd_ctx *ctx)
 enum { ADMIN_FLAGS = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE };
 
 // clang-format off
+static const char *const everywhere_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded", NULL};
 static const struct command config_subcommands[] = {
     { .name = "get", .run = cmd_config_get, .arity = -3, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0",
       .complexity = "O(N) when N is the number of configuration parameters provided", .summary = "Returns directives and their values." },
-    { .name = "set", .run = cmd_config_set, .arity = -4, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0",
+    { .name = "set", .run = cmd_config_set, .hides = hides_passwords, .tips = everywhere_tips, .arity = -4, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0",
       .complexity = "O(N) when N is the number of configuration parameters provided", .summary = "Sets directives, all or none." },
     { .name = "rewrite", .run = cmd_config_rewrite, .arity = 2, .flags = ADMIN_FLAGS, .group = "server", .since = "2.8.0", .complexity = "O(1)",
       .summary = "Writes the present configuration to its file." },

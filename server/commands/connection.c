@@ -109,6 +109,20 @@ static void cmd_auth(struct cmd_ctx *ctx)
     if (log_in(ctx, user, ctx->argv[ctx->argc - 1])) reply_ok(ctx->reply);
 }
 
+static bool hides_credentials(const struct server *s, int argc, const struct bytes_view *argv, int arg)
+{
+    (void)s, (void)argc, (void)argv;
+    return arg > 0;
+}
+
+/* The two arguments after AUTH. */
+static bool hides_hello_credentials(const struct server *s, int argc, const struct bytes_view *argv, int arg)
+{
+    (void)s, (void)argc;
+    return (arg > 2 && bytes_equal_nocase(argv[arg - 1], "auth")) ||
+           (arg > 3 && bytes_equal_nocase(argv[arg - 2], "auth"));
+}
+
 static void reply_hello(struct cmd_ctx *ctx)
 {
     struct reply *r = ctx->reply;
@@ -198,16 +212,17 @@ enum { ANY_TIME = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST };
 
 // clang-format off
 #define CONNECTION_ROW .acl = ACL_CONNECTION, .group = "connection", .complexity = "O(1)"
+static const char *const ping_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded", NULL};
 const struct command connection_commands[] = {
-    { .name = "ping", .run = cmd_ping, .arity = -1, .flags = CMD_FAST | CMD_SUBSCRIBED, CONNECTION_ROW, .since = "1.0.0",
+    { .name = "ping", .run = cmd_ping, .arity = -1, .tips = ping_tips, .flags = CMD_FAST | CMD_SUBSCRIBED, CONNECTION_ROW, .since = "1.0.0",
       .summary = "Answers, so that the client knows the server does." },
     { .name = "echo", .run = cmd_echo, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_FAST, CONNECTION_ROW, .since = "1.0.0",
       .summary = "Returns the given string." },
     { .name = "select", .run = cmd_select, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_FAST, CONNECTION_ROW, .since = "1.0.0",
       .summary = "Changes the selected database." },
-    { .name = "auth", .run = cmd_auth, .arity = -2, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY | CMD_SKIP_MONITOR | CMD_SKIP_SLOWLOG, CONNECTION_ROW,
+    { .name = "auth", .run = cmd_auth, .arity = -2, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY, .hides = hides_credentials, CONNECTION_ROW,
       .since = "1.0.0", .summary = "Authenticates the connection." },
-    { .name = "hello", .run = cmd_hello, .arity = -1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY | CMD_SKIP_MONITOR | CMD_SKIP_SLOWLOG, CONNECTION_ROW,
+    { .name = "hello", .run = cmd_hello, .arity = -1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY, .hides = hides_hello_credentials, CONNECTION_ROW,
       .since = "6.0.0", .summary = "Negotiates the protocol version, and authenticates." },
     { .name = "quit", .run = cmd_quit, .arity = -1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY | CMD_NO_QUEUE | CMD_SUBSCRIBED, CONNECTION_ROW,
       .since = "1.0.0", .summary = "Closes the connection.", .deprecated_since = "7.2.0", .replaced_by = "just closing the connection" },

@@ -189,7 +189,7 @@ static const struct command pubsub_subcommands[] = {
       .summary = "Returns the active shard channels." },
     { .name = "shardnumsub", .run = cmd_pubsub_shardnumsub, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "7.0.0", .complexity = "O(N) for the number of requested shard channels",
       .summary = "Returns the number of subscribers of shard channels." },
-    { .name = "help", .run = cmd_pubsub_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, PUBSUB_ROW, .since = "6.2.0", .complexity = "O(1)", .summary = "Tells about the subcommands." },
+    { .name = "help", .run = cmd_pubsub_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .group = "pubsub", .since = "6.2.0", .complexity = "O(1)", .summary = "Tells about the subcommands." },
     { 0 },
 };
 const struct command pubsub_commands[] = {

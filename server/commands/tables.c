@@ -2,7 +2,9 @@
 
 const struct command *const *command_row_tables(void)
 {
-    static const struct command *const tables[] = {
+    // clang-format off
+    static const struct command *const tables[] = { /* one a line, so that additions do not touch each other */
+        acl_commands,
         admin_commands,
         client_commands,
         command_commands,
@@ -29,5 +31,6 @@ const struct command *const *command_row_tables(void)
         transaction_commands,
         NULL,
     };
+    // clang-format on
     return tables;
 }

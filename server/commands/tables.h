@@ -5,6 +5,7 @@
 #include "server/command.h"
 
 /* Each ends with a row without a name. */
+extern const struct command acl_commands[];
 extern const struct command admin_commands[];
 extern const struct command client_commands[];
 extern const struct command command_commands[];
