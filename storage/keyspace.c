@@ -499,6 +499,10 @@ static struct entry *update(struct db *db, struct keyref key, struct entry *e, c
 struct entry *keyspace_update_int(struct db *db, struct keyref key, struct entry *e, int64_t value)
 {
     struct content c = content_of_int(value);
+    if (LIKELY(e->encoding == ENCODING_INT && e->type == TYPE_STRING)) {
+        entry_write_word(e, c.word);
+        return e;
+    }
     return update(db, key, e, &c);
 }
 
