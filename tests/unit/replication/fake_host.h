@@ -1,0 +1,250 @@
+/* fake_host.h -- a process around replication that has a text for a data set.
+ *
+ * A unit of its stream is some text that ends with ';'. Applying it appends it to the data set. Its snapshots look
+ * enough like an RDB to be checked: "REDIS0010", the text, and eight zero bytes for a checksum that was not computed.
+ */
+#ifndef LOCKSTEP_TESTS_UNIT_REPLICATION_FAKE_HOST_H
+#define LOCKSTEP_TESTS_UNIT_REPLICATION_FAKE_HOST_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "replication/replication.h"
+#include "storage/base/memory.h"
+
+enum { SNAPSHOT_HEAD = 9, SNAPSHOT_TAIL = 8 };
+
+struct node {
+    struct loop *loop;
+    struct repl *repl;
+    struct repl_settings settings;
+    struct output_limit limit;
+    struct bytes_buf data, loading;
+    enum repl_load_kind load_kind;
+    bool is_loading, load_fails, paused, child_busy, feed_stalls;
+    size_t zeros;
+    int snapshots, cancels, disconnects, role_changes, loads_begun, loads_dropped;
+    enum repl_snapshot_target target;
+    struct repl_position snapshot_at;
+    int pipe_write_end;
+    int db;
+    char rdb_path[128];
+    char last_disconnect[128];
+    void *disconnected[16];
+};
+
+static inline struct bytes_buf node_snapshot(const struct node *n)
+{
+    struct bytes_buf out = {0};
+    bytes_buf_append(&out, "REDIS0010", SNAPSHOT_HEAD);
+    bytes_buf_append_view(&out, bytes_buf_view(&n->data));
+    bytes_buf_append(&out, "\0\0\0\0\0\0\0\0", SNAPSHOT_TAIL);
+    return out;
+}
+
+static inline int fake_apply(void *ctx, struct bytes_view in, size_t *consumed)
+{
+    struct node *n = ctx;
+    if (n->paused) return -EAGAIN;
+    const char *end = memrchr(in.data, ';', in.len);
+    *consumed = end == NULL ? 0 : (size_t)(end - in.data) + 1;
+    bytes_buf_append(&n->data, in.data, *consumed);
+    return memchr(in.data, '!', in.len) != NULL ? -EPROTO : 0;
+}
+static inline void fake_reset(void *ctx, int db)
+{
+    struct node *n = ctx;
+    n->db = db < 0 ? 0 : db;
+}
+static inline int fake_db(void *ctx)
+{
+    struct node *n = ctx;
+    return n->db;
+}
+static inline int fake_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async)
+{
+    struct node *n = ctx;
+    (void)empty_async;
+    assert_false(n->is_loading);
+    n->is_loading = true;
+    n->load_kind = kind;
+    n->loads_begun++;
+    n->zeros = n->loading.len = 0;
+    if (kind == REPL_LOAD_REPLACE) n->data.len = 0;
+    return 0;
+}
+static inline int fake_load_feed(void *ctx, struct bytes_view in, size_t *consumed, const char **error)
+{
+    struct node *n = ctx;
+    assert_true(n->is_loading);
+    for (*consumed = 0; *consumed < in.len;) {
+        char byte = in.data[(*consumed)++];
+        if (byte == '?') {
+            *error = "a question mark in the snapshot";
+            return -EINVAL;
+        }
+        n->zeros = byte == '\0' ? n->zeros + 1 : 0;
+        bytes_buf_append(&n->loading, &byte, 1);
+        if (n->zeros == SNAPSHOT_TAIL) return 1;
+    }
+    return 0;
+}
+static inline int fake_load_end(void *ctx, bool commit, struct repl_position *position)
+{
+    struct node *n = ctx;
+    assert_true(n->is_loading);
+    n->is_loading = false;
+    position->db = 3;
+    if (!commit) {
+        n->loads_dropped++;
+        return 0;
+    }
+    if (n->load_fails) return -EINVAL;
+    n->data.len = 0;
+    bytes_buf_append(&n->data, n->loading.data + SNAPSHOT_HEAD, n->loading.len - SNAPSHOT_HEAD - SNAPSHOT_TAIL);
+    return 0;
+}
+static inline bool fake_is_empty(void *ctx)
+{
+    struct node *n = ctx;
+    return n->data.len == 0;
+}
+static inline void fake_role_changed(void *ctx, enum repl_role role)
+{
+    struct node *n = ctx;
+    (void)role;
+    n->role_changes++;
+}
+static inline int fake_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at,
+                                      int *pipe_fd)
+{
+    struct node *n = ctx;
+    int fds[2];
+    if (n->child_busy) return -EBUSY;
+    n->snapshots++;
+    n->target = target;
+    n->snapshot_at = *at;
+    if (target == REPL_SNAPSHOT_FILE) return 0;
+    assert_int_equal(pipe(fds), 0);
+    *pipe_fd = fds[0];
+    n->pipe_write_end = fds[1];
+    return 0;
+}
+static inline void fake_snapshot_cancel(void *ctx)
+{
+    struct node *n = ctx;
+    n->cancels++;
+}
+static inline void fake_disconnect(void *ctx, void *client, const char *why)
+{
+    struct node *n = ctx;
+    snprintf(n->last_disconnect, sizeof(n->last_disconnect), "%s", why);
+    if (n->disconnects < 16) n->disconnected[n->disconnects] = client;
+    n->disconnects++;
+}
+static inline void fake_acks(void *ctx)
+{
+    (void)ctx;
+}
+static inline bool fake_paused(void *ctx)
+{
+    struct node *n = ctx;
+    return n->paused;
+}
+static inline int fake_port(void *ctx)
+{
+    (void)ctx;
+    return 7001;
+}
+static inline const char *fake_path(void *ctx)
+{
+    struct node *n = ctx;
+    return n->rdb_path;
+}
+static inline bool fake_is_loading(void *ctx)
+{
+    struct node *n = ctx;
+    return n->is_loading;
+}
+
+static inline struct node *node_new(struct loop *loop)
+{
+    struct node *n = mem_calloc(sizeof(*n));
+    struct repl_host host = {
+        .ctx = n,
+        .apply_stream = fake_apply,
+        .reset_stream = fake_reset,
+        .stream_db = fake_db,
+        .load_begin = fake_load_begin,
+        .load_feed = fake_load_feed,
+        .load_end = fake_load_end,
+        .dataset_is_empty = fake_is_empty,
+        .role_changed = fake_role_changed,
+        .snapshot_start = fake_snapshot_start,
+        .snapshot_cancel = fake_snapshot_cancel,
+        .disconnect_replica = fake_disconnect,
+        .acks_changed = fake_acks,
+        .writes_paused = fake_paused,
+        .listening_port = fake_port,
+        .rdb_path = fake_path,
+        .is_loading = fake_is_loading,
+    };
+    n->loop = loop;
+    n->pipe_write_end = -1;
+    n->settings = (struct repl_settings){
+        .repl_timeout_s = 60,
+        .repl_backlog_size = 1024 * 1024,
+        .repl_backlog_ttl_s = 3600,
+        .repl_ping_replica_period_s = 3600,
+        .repl_diskless_sync = true,
+        .replica_output_limit = &n->limit,
+    };
+    snprintf(n->rdb_path, sizeof(n->rdb_path), "/tmp/lockstep-unit-%d-%p.rdb", (int)getpid(), (void *)n);
+    n->repl = repl_new(&host, &n->settings, loop, sys_real(), NULL);
+    return n;
+}
+
+static inline void node_free(struct node *n)
+{
+    repl_free(n->repl);
+    if (n->pipe_write_end != -1) close(n->pipe_write_end);
+    (void)unlink(n->rdb_path); /* most tests make none */
+    bytes_buf_release(&n->data);
+    bytes_buf_release(&n->loading);
+    mem_free(n);
+}
+
+/* The snapshot that was asked for is written, and its child ends. */
+static inline void node_finish_snapshot(struct node *n, bool ok)
+{
+    struct bytes_buf rdb = node_snapshot(n);
+    if (n->target == REPL_SNAPSHOT_FILE) {
+        int fd = open(n->rdb_path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, rdb.data, rdb.len), rdb.len);
+        close(fd);
+    } else {
+        assert_int_equal(write(n->pipe_write_end, rdb.data, rdb.len), rdb.len);
+        close(n->pipe_write_end);
+        n->pipe_write_end = -1;
+    }
+    bytes_buf_release(&rdb);
+    repl_snapshot_done(n->repl, ok, "the test says so");
+}
+
+static inline void node_write(struct node *n, int db, const char *unit)
+{
+    bytes_buf_append(&n->data, unit, strlen(unit));
+    if (repl_stream_wanted(n->repl)) repl_feed(n->repl, db, bytes_str(unit));
+    repl_flush(n->repl);
+}
+
+#endif

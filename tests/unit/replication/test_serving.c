@@ -1,0 +1,686 @@
+#include "tests/unit/replication/fake_host.h"
+
+#include <stdint.h>
+
+#define SELECT(db) "*2\r\n$6\r\nSELECT\r\n$1\r\n" db "\r\n"
+
+/* The other end of a replica's connection, played by the test. */
+struct peer {
+    struct node *node;
+    struct conn *conn;
+    struct replica *replica;
+    int fd;
+    char got[200000];
+    size_t len;
+};
+
+static void on_writable(void *ctx)
+{
+    struct peer *p = ctx;
+    repl_replica_writable(p->replica);
+}
+
+static void peer_open(struct peer *p, struct node *n)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    p->node = n;
+    p->fd = fds[1];
+    p->len = 0;
+    p->conn = conn_adopt(n->loop, fds[0]);
+    conn_set_handler(p->conn, NULL, on_writable, p);
+    p->replica = repl_replica_new(n->repl, p->conn, p, "127.0.0.1");
+}
+
+static void peer_close(struct peer *p)
+{
+    repl_replica_gone(p->replica);
+    conn_close(p->conn);
+    close(p->fd);
+    loop_poll_turn(p->node->loop);
+}
+
+static void turns(struct node *n)
+{
+    for (int i = 0; i < 5; i++) {
+        loop_poll_turn(n->loop);
+        repl_flush(n->repl);
+    }
+}
+
+static void peer_read(struct peer *p)
+{
+    ssize_t n;
+    turns(p->node);
+    while ((n = read(p->fd, p->got + p->len, sizeof(p->got) - p->len)) > 0) {
+        p->len += (size_t)n;
+        turns(p->node);
+    }
+}
+
+static void expect_bytes(struct peer *p, const char *text)
+{
+    peer_read(p);
+    p->got[p->len] = '\0';
+    assert_string_equal(p->got, text);
+    p->len = 0;
+}
+
+static bool begins_with(struct peer *p, const char *text)
+{
+    peer_read(p);
+    return p->len >= strlen(text) && memcmp(p->got, text, strlen(text)) == 0;
+}
+
+static void conf(struct peer *p, const char *name, const char *value)
+{
+    const char *error = NULL;
+    assert_true(repl_replica_conf(p->replica, bytes_str(name), bytes_str(value), &error) >= 0);
+}
+
+static int psync(struct peer *p, const char *id, const char *offset, const char **error)
+{
+    struct bytes_view none = {0};
+    int rc = repl_replica_check_psync(p->replica, id != NULL ? bytes_str(id) : none,
+                                      offset != NULL ? bytes_str(offset) : none, false, error);
+    if (rc == 0) repl_replica_psync(p->replica);
+    return rc;
+}
+
+static void psync_ok(struct peer *p, const char *id, long long offset)
+{
+    char text[32];
+    const char *error = NULL;
+    snprintf(text, sizeof(text), "%lld", offset);
+    conf(p, "capa", "eof");
+    conf(p, "capa", "psync2");
+    assert_int_equal(psync(p, id, text, &error), 0);
+}
+
+static const char *node_id(struct node *n)
+{
+    static char id[41];
+    struct repl_position at;
+    repl_position(n->repl, &at);
+    memcpy(id, at.id, sizeof(id));
+    return id;
+}
+
+/* A master with history: one replica came and went, 100 bytes were written in database 0. */
+static struct node *node_with_history(struct loop *loop)
+{
+    struct node *n = node_new(loop);
+    struct peer p;
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    turns(n);
+    assert_int_equal(n->snapshots, 1);
+    node_finish_snapshot(n, true);
+    turns(n);
+    peer_close(&p);
+    char unit[101 - sizeof(SELECT("0")) + 1];
+    memset(unit, 'x', sizeof(unit));
+    unit[sizeof(unit) - 2] = ';';
+    unit[sizeof(unit) - 1] = '\0';
+    node_write(n, 0, unit);
+    assert_int_equal(repl_offset(n->repl), 100);
+    return n;
+}
+
+static void test_full_sync_through_a_pipe(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p;
+    char expected[512];
+    node_write(n, 0, "before;");
+    assert_int_equal(repl_offset(n->repl), 0); /* nobody could ever read it */
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    turns(n);
+    assert_int_equal(n->snapshots, 1);
+    assert_int_equal(n->target, REPL_SNAPSHOT_PIPE);
+    assert_string_equal(n->snapshot_at.id, node_id(n));
+    peer_read(&p);
+    snprintf(expected, sizeof(expected), "+FULLRESYNC %s 0\r\n$EOF:", node_id(n));
+    assert_true(begins_with(&p, expected));
+    assert_int_equal(p.len, strlen(expected) + 42);
+    char mark[41] = "";
+    memcpy(mark, p.got + strlen(expected), 40);
+    p.len = 0;
+    node_write(n, 2, "during;"); /* goes out behind the snapshot */
+    bytes_buf_append(&n->data, "", 0);
+    struct bytes_buf rdb = node_snapshot(n);
+    node_finish_snapshot(n, true);
+    peer_read(&p);
+    assert_int_equal(p.len, rdb.len + 40);
+    assert_memory_equal(p.got, rdb.data, rdb.len);
+    assert_memory_equal(p.got + rdb.len, mark, 40);
+    p.len = 0;
+    bytes_buf_release(&rdb);
+    expect_bytes(&p, ""); /* the stream waits for the first ACK */
+    conf(&p, "ack", "0");
+    expect_bytes(&p, SELECT("2") "during;");
+    node_write(n, 2, "after;");
+    expect_bytes(&p, "after;");
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_full_sync_through_a_file(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p, late;
+    const char *error = NULL;
+    char expected[256];
+    n->settings.repl_diskless_sync = false;
+    node_write(n, 0, "data;");
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    turns(n);
+    assert_int_equal(n->target, REPL_SNAPSHOT_FILE);
+    node_write(n, 0, "during;");
+    peer_open(&late, n); /* joins, with what the first one waits for */
+    assert_int_equal(psync(&late, NULL, NULL, &error), 0);
+    turns(n);
+    assert_int_equal(n->snapshots, 1);
+    n->data.len = strlen("data;");
+    node_finish_snapshot(n, true);
+    peer_read(&p);
+    snprintf(expected, sizeof(expected), "+FULLRESYNC %s 0\r\n$22\r\nREDIS0010data;", node_id(n));
+    assert_true(begins_with(&p, expected));
+    size_t head = strlen(expected) + 8;
+    assert_memory_equal(p.got + head, SELECT("0") "during;", p.len - head);
+    assert_true(begins_with(&late, "$22\r\nREDIS0010data;"));
+    peer_close(&p);
+    peer_close(&late);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_several_share_one_snapshot(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    static struct peer p[3];
+    for (int i = 0; i < 3; i++) {
+        peer_open(&p[i], n);
+        psync_ok(&p[i], "?", -1);
+    }
+    turns(n);
+    assert_int_equal(n->snapshots, 1);
+    peer_close(&p[1]); /* F3: the others go on */
+    node_finish_snapshot(n, true);
+    turns(n);
+    for (int i = 0; i < 3; i += 2) {
+        peer_read(&p[i]);
+        assert_memory_equal(p[i].got + p[i].len - 40 - 17, "REDIS0010\0\0\0\0\0\0\0\0", 17);
+    }
+    assert_int_equal(n->cancels, 0);
+    peer_close(&p[0]);
+    peer_close(&p[2]);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_the_last_one_gone_ends_the_snapshot(void **state)
+{
+    struct loop *loop = loop_new();
+    for (int diskless = 0; diskless < 2; diskless++) {
+        struct node *n = node_new(loop);
+        struct peer p;
+        n->settings.repl_diskless_sync = diskless;
+        peer_open(&p, n);
+        psync_ok(&p, "?", -1);
+        turns(n);
+        peer_close(&p);
+        assert_int_equal(n->cancels, 1);
+        peer_open(&p, n); /* waits for its own, which starts when the old child is gone */
+        psync_ok(&p, "?", -1);
+        turns(n);
+        assert_int_equal(n->snapshots, 1);
+        if (diskless) {
+            close(n->pipe_write_end);
+            n->pipe_write_end = -1;
+        }
+        repl_snapshot_done(n->repl, false, "killed");
+        turns(n);
+        assert_int_equal(n->snapshots, 2);
+        assert_int_equal(n->disconnects, 0);
+        peer_close(&p);
+        node_free(n);
+    }
+    loop_free(loop);
+}
+
+static void test_F1_a_dead_child_ends_its_batch_and_the_next_may_start(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p, next;
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    turns(n);
+    peer_open(&next, n);
+    psync_ok(&next, "?", -1);
+    turns(n);
+    repl_snapshot_done(n->repl, false, "killed by signal 9"); /* its pipe is still open */
+    close(n->pipe_write_end);
+    n->pipe_write_end = -1;
+    assert_int_equal(n->disconnects, 1);
+    assert_ptr_equal(n->disconnected[0], &p);
+    turns(n);
+    assert_int_equal(n->snapshots, 2);
+    node_finish_snapshot(n, true);
+    peer_read(&next);
+    assert_true(next.len > 40);
+    peer_close(&p);
+    peer_close(&next);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_F15_another_child_is_waited_for(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p;
+    n->child_busy = true;
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    turns(n);
+    assert_int_equal(n->snapshots, 0);
+    assert_int_equal(n->disconnects, 0);
+    n->child_busy = false;
+    repl_child_ended(n->repl);
+    turns(n);
+    assert_int_equal(n->snapshots, 1);
+    peer_close(&p);
+    repl_snapshot_done(n->repl, false, NULL);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_a_start_waits_for_more_unless_the_cap_is_reached(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p, q;
+    n->settings.repl_diskless_sync_delay_s = 1000;
+    n->settings.repl_diskless_sync_max_replicas = 2;
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    turns(n);
+    assert_int_equal(n->snapshots, 0);
+    peer_open(&q, n);
+    psync_ok(&q, "?", -1);
+    turns(n);
+    assert_int_equal(n->snapshots, 1);
+    peer_close(&p);
+    peer_close(&q);
+    repl_snapshot_done(n->repl, false, NULL);
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    turns(n);
+    assert_int_equal(n->snapshots, 1);
+    n->settings.repl_diskless_sync_delay_s = 0;
+    repl_settings_changed(n->repl);
+    turns(n);
+    assert_int_equal(n->snapshots, 2);
+    peer_close(&p);
+    repl_snapshot_done(n->repl, false, NULL);
+    node_free(n);
+    loop_free(loop);
+}
+
+/* ---- PSYNC: who may go on from where ---- */
+
+static void check_psync(struct node *n, const char *id, long long offset, bool continues)
+{
+    struct peer p;
+    int snapshots = n->snapshots;
+    peer_open(&p, n);
+    psync_ok(&p, id, offset);
+    peer_read(&p);
+    if (continues) {
+        char expected[64];
+        snprintf(expected, sizeof(expected), "+CONTINUE %s\r\n", node_id(n));
+        assert_true(begins_with(&p, expected));
+        assert_int_equal(p.len - strlen(expected), (uint64_t)repl_offset(n->repl) + 1 - (uint64_t)offset);
+        assert_int_equal(n->snapshots, snapshots);
+    } else {
+        assert_true(begins_with(&p, "+FULLRESYNC "));
+        assert_int_equal(n->snapshots, snapshots + 1);
+    }
+    peer_close(&p);
+    if (!continues) {
+        if (n->pipe_write_end != -1) close(n->pipe_write_end);
+        n->pipe_write_end = -1;
+        repl_snapshot_done(n->repl, false, NULL);
+    }
+}
+
+static void test_P1_P8_who_may_continue(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    char old[41], id[41];
+    strcpy(old, node_id(n));
+    check_psync(n, old, 1, true);
+    check_psync(n, old, 100, true);
+    check_psync(n, old, 101, true); /* P1: the very next byte */
+    check_psync(n, old, 102, false);
+    check_psync(n, old, 0, false);
+    check_psync(n, old, -1, false);
+    check_psync(n, old, INT64_MAX, false);
+    check_psync(n, old, INT64_MIN, false);
+    check_psync(n, "?", 1, false);
+    check_psync(n, "", 1, false);
+    check_psync(n, "0000000000000000000000000000000000000000", 1, false);
+    /* P8: after a promotion the old name is good up to the fork, and no further. */
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    repl_promote(n->repl);
+    strcpy(id, node_id(n));
+    assert_string_not_equal(id, old);
+    node_write(n, 0, "own;"); /* a SELECT comes first: 23 + 4 bytes */
+    assert_int_equal(repl_offset(n->repl), 127);
+    check_psync(n, old, 101, true);
+    check_psync(n, old, 102, false);
+    check_psync(n, id, 102, true);
+    check_psync(n, id, 128, true);
+    check_psync(n, id, 129, false);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_P2_an_offset_that_is_no_number_is_one_error_and_nothing_else(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    static const char *const bad[] = {"x", "", "1x", "1.5", "99999999999999999999", "-"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *error = NULL;
+        peer_open(&p, n);
+        assert_int_equal(psync(&p, node_id(n), bad[i], &error), -EINVAL);
+        assert_string_equal(error, "ERR value is not an integer or out of range");
+        assert_false(repl_replica_is_attached(p.replica));
+        expect_bytes(&p, "");
+        peer_close(&p);
+    }
+    assert_int_equal(n->snapshots, 1);
+    assert_int_equal(repl_replica_count(n->repl), 0);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_without_psync2_no_id_is_told(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    const char *error = NULL;
+    peer_open(&p, n);
+    assert_int_equal(psync(&p, node_id(n), "101", &error), 0);
+    expect_bytes(&p, "+CONTINUE\r\n");
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_a_replica_without_its_master_serves_nobody(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    const char *error = NULL;
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    peer_open(&p, n);
+    assert_int_equal(psync(&p, "?", "-1", &error), -EINVAL);
+    assert_memory_equal(error, "NOMASTERLINK", 12);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_P6_a_restarted_master_is_somebody_else(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct repl_position at = {.id = "0123456789abcdef0123456789abcdef01234567", .offset = 500, .db = 4};
+    repl_restore_position(n->repl, &at);
+    assert_int_equal(repl_offset(n->repl), 500);
+    assert_string_not_equal(node_id(n), at.id);
+    node_write(n, 4, "x;"); /* selected again: nobody knows what was selected when the file was written */
+    assert_int_equal(repl_offset(n->repl), 525);
+    check_psync(n, at.id, 501, true);
+    check_psync(n, at.id, 502, false);
+    check_psync(n, node_id(n), 526, true);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_P11_offset_zero_is_history_too(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct repl_position at = {.id = "0123456789abcdef0123456789abcdef01234567", .offset = 0, .db = 0};
+    repl_restore_position(n->repl, &at);
+    check_psync(n, at.id, 1, true);
+    node_free(n);
+    loop_free(loop);
+}
+
+/* ---- The rest ---- */
+
+static void test_P7_a_new_replica_is_told_the_database(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer old, fresh;
+    peer_open(&old, n);
+    psync_ok(&old, node_id(n), 101);
+    peer_read(&old);
+    old.len = 0;
+    node_write(n, 5, "a;");
+    expect_bytes(&old, SELECT("5") "a;");
+    node_write(n, 5, "b;");
+    expect_bytes(&old, "b;");
+    peer_open(&fresh, n);
+    psync_ok(&fresh, "?", -1);
+    turns(n);
+    node_write(n, 5, "c;");
+    expect_bytes(&old, SELECT("5") "c;");
+    node_finish_snapshot(n, true);
+    peer_read(&fresh);
+    fresh.len = 0;
+    conf(&fresh, "ack", "0");
+    expect_bytes(&fresh, SELECT("5") "c;");
+    peer_close(&old);
+    peer_close(&fresh);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_P17_a_limit_below_the_backlog_does_not_cut_off(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    char *unit = mem_alloc(300001);
+    memset(unit, 'y', 300000);
+    unit[300000] = '\0';
+    n->limit = (struct output_limit){.hard_bytes = 1000};
+    peer_open(&p, n);
+    psync_ok(&p, node_id(n), 101);
+    node_write(n, 0, unit); /* more than the socket takes, and than the limit */
+    turns(n);
+    assert_int_equal(n->disconnects, 0);
+    for (int i = 0; i < 5; i++) node_write(n, 0, unit); /* more than the backlog */
+    assert_int_equal(n->disconnects, 1);
+    assert_non_null(strstr(n->last_disconnect, "client-output-buffer-limit"));
+    peer_close(&p);
+    mem_free(unit);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_acks_beyond_what_was_sent_do_not_count(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    struct repl_replica_info info;
+    peer_open(&p, n);
+    conf(&p, "ack", "5"); /* before PSYNC: nothing */
+    psync_ok(&p, node_id(n), 51);
+    peer_read(&p);
+    repl_replica_describe(p.replica, &info);
+    assert_int_equal(info.acked_offset, 50);
+    assert_int_equal(repl_acked_count(n->repl, 50), 1);
+    assert_int_equal(repl_acked_count(n->repl, 51), 0);
+    conf(&p, "ack", "101");
+    conf(&p, "ack", "18446744073709551615");
+    conf(&p, "ack", "nonsense");
+    assert_int_equal(repl_acked_count(n->repl, 51), 0);
+    conf(&p, "ack", "100");
+    assert_int_equal(repl_acked_count(n->repl, 100), 1);
+    assert_true(repl_replicas_caught_up(n->repl, false));
+    conf(&p, "ack", "60"); /* it does not go back */
+    assert_int_equal(repl_acked_count(n->repl, 100), 1);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_bad_replconf(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p;
+    static const char *const bad[][2] = {
+        {"listening-port", "x"},
+        {"listening-port", "-1"},
+        {"listening-port", "99999999999"},
+        {"ip-address", ""},
+        {"ip-address", "1.2.3.4,port=1"},
+        {"ip-address", "a\r\nslave1:ip=1"},
+        {"ip-address", "11111111111111111111111111111111111111111111111"},
+        {"rdb-only", "2"},
+        {"rdb-only", "x"},
+        {"rdb-filter-only", "functions"},
+        {"whatever", "1"},
+        {"", ""},
+    };
+    peer_open(&p, n);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *error = "unset";
+        assert_int_equal(repl_replica_conf(p.replica, bytes_str(bad[i][0]), bytes_str(bad[i][1]), &error), -EINVAL);
+        assert_true(error == NULL || memcmp(error, "ERR ", 4) == 0);
+    }
+    conf(&p, "version", "8.0.0");
+    conf(&p, "capa", "something-new");
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_X11_writes_of_the_unit_that_made_us_a_replica(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct repl_position at;
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    assert_true(repl_stream_wanted(n->repl)); /* until the end of this turn */
+    repl_feed(n->repl, 0, BYTES_LIT("late;"));
+    assert_int_equal(repl_offset(n->repl), 100);
+    repl_position(n->repl, &at);
+    assert_string_equal(at.id, ""); /* no history of ours can be continued by anybody */
+    repl_flush(n->repl);
+    assert_false(repl_stream_wanted(n->repl));
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_promotion_tells_replicas_to_come_back(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    peer_open(&p, n);
+    psync_ok(&p, node_id(n), 101);
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    assert_int_equal(n->disconnects, 0);
+    repl_promote(n->repl);
+    assert_int_equal(n->disconnects, 1);
+    assert_int_equal(n->role_changes, 2);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_info_of_a_master(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    struct bytes_buf out = {0};
+    char expected[1024];
+    peer_open(&p, n);
+    conf(&p, "listening-port", "7777");
+    conf(&p, "ip-address", "10.1.1.1");
+    psync_ok(&p, node_id(n), 101);
+    n->settings.min_replicas_to_write = 1;
+    n->settings.min_replicas_max_lag_s = 10;
+    repl_info(n->repl, &out);
+    snprintf(expected, sizeof(expected),
+             "role:master\r\n"
+             "connected_slaves:1\r\n"
+             "min_slaves_good_slaves:1\r\n"
+             "slave0:ip=10.1.1.1,port=7777,state=online,offset=100,lag=0\r\n"
+             "master_failover_state:no-failover\r\n"
+             "master_replid:%s\r\n"
+             "master_replid2:0000000000000000000000000000000000000000\r\n"
+             "master_repl_offset:100\r\n"
+             "second_repl_offset:-1\r\n"
+             "repl_backlog_active:1\r\n"
+             "repl_backlog_size:1048576\r\n"
+             "repl_backlog_first_byte_offset:1\r\n"
+             "repl_backlog_histlen:100\r\n",
+             node_id(n));
+    bytes_buf_append(&out, "", 1);
+    assert_string_equal(out.data, expected);
+    bytes_buf_release(&out);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_full_sync_through_a_pipe),
+        cmocka_unit_test(test_full_sync_through_a_file),
+        cmocka_unit_test(test_several_share_one_snapshot),
+        cmocka_unit_test(test_the_last_one_gone_ends_the_snapshot),
+        cmocka_unit_test(test_F1_a_dead_child_ends_its_batch_and_the_next_may_start),
+        cmocka_unit_test(test_F15_another_child_is_waited_for),
+        cmocka_unit_test(test_a_start_waits_for_more_unless_the_cap_is_reached),
+        cmocka_unit_test(test_P1_P8_who_may_continue),
+        cmocka_unit_test(test_P2_an_offset_that_is_no_number_is_one_error_and_nothing_else),
+        cmocka_unit_test(test_without_psync2_no_id_is_told),
+        cmocka_unit_test(test_a_replica_without_its_master_serves_nobody),
+        cmocka_unit_test(test_P6_a_restarted_master_is_somebody_else),
+        cmocka_unit_test(test_P11_offset_zero_is_history_too),
+        cmocka_unit_test(test_P7_a_new_replica_is_told_the_database),
+        cmocka_unit_test(test_P17_a_limit_below_the_backlog_does_not_cut_off),
+        cmocka_unit_test(test_acks_beyond_what_was_sent_do_not_count),
+        cmocka_unit_test(test_bad_replconf),
+        cmocka_unit_test(test_X11_writes_of_the_unit_that_made_us_a_replica),
+        cmocka_unit_test(test_promotion_tells_replicas_to_come_back),
+        cmocka_unit_test(test_info_of_a_master),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
