@@ -529,12 +529,12 @@ void following_release(struct repl *r)
 void repl_drop_link(struct repl *r, const char *why)
 {
     struct link *lk = &r->link;
-    if (lk->state <= LINK_CONNECT) return;
+    if (lk->state == LINK_NONE) return;
     if (lk->applying) {
         lk->drop_wanted = true;
         return;
     }
-    link_down(r, why, 0);
+    if (lk->state != LINK_CONNECT) link_down(r, why, 0);
     link_connect(r);
 }
 

@@ -1,0 +1,490 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+
+#include "tests/unit/replication/fake_host.h"
+
+#define ID        "0123456789abcdef0123456789abcdef01234567"
+#define ID2       "fedcba9876543210fedcba9876543210fedcba98"
+#define MARK      "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
+#define ZEROS     "\0\0\0\0\0\0\0\0"
+#define RDB(text) "REDIS0010" text ZEROS
+
+/* A master played by the test: a listening socket and, once it is there, the connection of our replica. */
+struct master {
+    struct loop *loop;
+    struct node *node;
+    int listen_fd, fd, port;
+    char heard[100000];
+    size_t len;
+};
+
+static void master_open(struct master *m)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    *m = (struct master){.loop = loop_new(), .fd = -1};
+    m->node = node_new(m->loop);
+    m->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(m->listen_fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(m->listen_fd, 8), 0);
+    assert_int_equal(getsockname(m->listen_fd, (struct sockaddr *)&at, &len), 0);
+    m->port = ntohs(at.sin_port);
+}
+
+static void master_close(struct master *m)
+{
+    node_free(m->node);
+    if (m->fd != -1) close(m->fd);
+    close(m->listen_fd);
+    loop_free(m->loop);
+}
+
+static void turn(struct master *m)
+{
+    loop_poll_turn(m->loop);
+    repl_flush(m->node->repl);
+    struct pollfd wait = {.fd = m->fd != -1 ? m->fd : m->listen_fd, .events = POLLIN};
+    (void)poll(&wait, 1, 1); /* only to give way */
+}
+
+static void accept_link(struct master *m)
+{
+    if (m->fd != -1) close(m->fd);
+    m->fd = -1;
+    for (int i = 0; i < 5000 && m->fd == -1; i++) {
+        turn(m);
+        m->fd = accept4(m->listen_fd, NULL, NULL, SOCK_NONBLOCK);
+    }
+    assert_true(m->fd != -1);
+    m->len = 0;
+}
+
+static bool has_heard(struct master *m, const char *text)
+{
+    ssize_t n = read(m->fd, m->heard + m->len, sizeof(m->heard) - m->len);
+    if (n > 0) m->len += (size_t)n;
+    return memmem(m->heard, m->len, text, strlen(text)) != NULL;
+}
+
+static void hear(struct master *m, const char *text)
+{
+    for (int i = 0; i < 5000; i++) {
+        if (has_heard(m, text)) {
+            m->len = 0;
+            return;
+        }
+        turn(m);
+    }
+    fail_msg("never heard: %s", text);
+}
+
+static void say_bytes(struct master *m, const void *bytes, size_t len)
+{
+    assert_int_equal(write(m->fd, bytes, len), len);
+    for (int i = 0; i < 20; i++) turn(m);
+}
+#define SAY(m, literal) say_bytes(m, literal, sizeof(literal) - 1)
+
+static const char *link_state(struct master *m)
+{
+    struct repl_link_info info;
+    repl_link_describe(m->node->repl, &info);
+    return info.state;
+}
+
+static void wait_state(struct master *m, const char *state)
+{
+    for (int i = 0; i < 5000 && strcmp(link_state(m), state) != 0; i++) turn(m);
+    assert_string_equal(link_state(m), state);
+}
+
+static bool link_is_closed(struct master *m)
+{
+    char byte;
+    for (int i = 0; i < 5000; i++) {
+        ssize_t n = read(m->fd, &byte, 1);
+        if (n == 0 || (n == -1 && errno != EAGAIN)) {
+            repl_drop_link(m->node->repl, "the test has no time to wait for the next try");
+            return true;
+        }
+        turn(m);
+    }
+    return false;
+}
+
+static void expect_data(struct master *m, const char *text)
+{
+    assert_int_equal(m->node->data.len, strlen(text));
+    if (m->node->data.len > 0) assert_memory_equal(m->node->data.data, text, strlen(text));
+}
+
+/* Up to the PSYNC, which is left in m->heard. */
+static void introduce(struct master *m)
+{
+    accept_link(m);
+    hear(m, "PING");
+    SAY(m, "+PONG\r\n");
+    hear(m, "version");
+    SAY(m, "+OK\r\n+OK\r\n+OK\r\n");
+    for (int i = 0; i < 5000 && !has_heard(m, "PSYNC"); i++) turn(m);
+}
+
+static void expect_psync(struct master *m, const char *id, const char *offset)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "$5\r\nPSYNC\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(id), id, strlen(offset), offset);
+    hear(m, text);
+}
+
+static void follow(struct master *m)
+{
+    assert_int_equal(repl_follow(m->node->repl, "127.0.0.1", m->port), 0);
+}
+
+/* In the stream, with "base;" of history ID up to offset 1000. */
+static void synchronized(struct master *m)
+{
+    master_open(m);
+    follow(m);
+    introduce(m);
+    SAY(m, "+FULLRESYNC " ID " 1000\r\n$EOF:" MARK "\r\n" RDB("base;") MARK);
+    wait_state(m, "connected");
+    expect_data(m, "base;");
+    hear(m, "ACK\r\n$4\r\n1000\r\n");
+}
+
+static void test_full_sync_then_the_stream(void **state)
+{
+    struct master m;
+    struct repl_position at;
+    synchronized(&m);
+    assert_int_equal(m.node->db, 3); /* P7: what the snapshot says */
+    SAY(&m, "one;two");
+    expect_data(&m, "base;one;");
+    assert_int_equal(repl_offset(m.node->repl), 1004);
+    SAY(&m, ";");
+    expect_data(&m, "base;one;two;");
+    repl_position(m.node->repl, &at);
+    assert_string_equal(at.id, ID);
+    assert_int_equal(at.offset, 1008);
+    assert_int_equal(at.db, 3);
+    repl_ack_soon(m.node->repl);
+    hear(&m, "ACK\r\n$4\r\n1008\r\n");
+    master_close(&m);
+}
+
+static void test_P4_P19_what_was_not_applied_is_not_counted(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    SAY(&m, "one;half a un");
+    close(m.fd);
+    m.fd = -1;
+    introduce(&m);
+    expect_psync(&m, ID, "1005");
+    SAY(&m, "+CONTINUE\r\nit;");
+    expect_data(&m, "base;one;it;"); /* P5: nothing of the old connection is glued to the new one */
+    assert_int_equal(repl_offset(m.node->repl), 1007);
+    repl_promote(m.node->repl);
+    expect_data(&m, "base;one;it;");
+    assert_int_equal(repl_offset(m.node->repl), 1007);
+    master_close(&m);
+}
+
+static void test_P18_a_pause_counts_nothing(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    m.node->paused = true;
+    SAY(&m, "one;");
+    assert_int_equal(repl_offset(m.node->repl), 1000);
+    m.node->paused = false;
+    repl_apply_again(m.node->repl);
+    assert_int_equal(repl_offset(m.node->repl), 1004);
+    expect_data(&m, "base;one;");
+    master_close(&m);
+}
+
+static void test_P15_keep_alives_around_the_snapshot_are_no_stream(void **state)
+{
+    struct master m;
+    master_open(&m);
+    follow(&m);
+    introduce(&m);
+    SAY(&m, "\n\n");
+    SAY(&m, "+FULLRESYNC " ID " 0\r\n\n\n");
+    SAY(&m, "\n$EOF:" MARK "\r\n" RDB("x;") MARK "\n");
+    SAY(&m, "\n\none;");
+    assert_int_equal(repl_offset(m.node->repl), 4);
+    expect_data(&m, "x;one;");
+    master_close(&m);
+}
+
+static void test_a_new_id_with_continue(void **state)
+{
+    struct master m;
+    struct repl_position at;
+    synchronized(&m);
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    expect_psync(&m, ID, "1001");
+    SAY(&m, "+CONTINUE " ID2 "\r\n");
+    wait_state(&m, "connected");
+    repl_position(m.node->repl, &at);
+    assert_string_equal(at.id, ID2);
+    struct bytes_buf info = {0};
+    repl_info(m.node->repl, &info);
+    assert_non_null(memmem(info.data, info.len, "master_replid2:" ID "\r\n", 57));
+    assert_non_null(memmem(info.data, info.len, "second_repl_offset:1001\r\n", 25));
+    bytes_buf_release(&info);
+    master_close(&m);
+}
+
+static void test_P13_a_transfer_that_breaks_costs_no_history(void **state)
+{
+    struct master m;
+    for (int load = DISKLESS_LOAD_DISABLED; load <= DISKLESS_LOAD_SWAPDB; load++) {
+        synchronized(&m);
+        m.node->settings.repl_diskless_load = load;
+        repl_drop_link(m.node->repl, "test");
+        introduce(&m);
+        expect_psync(&m, ID, "1001");
+        SAY(&m, "+FULLRESYNC " ID2 " 50\r\n$EOF:" MARK "\r\nREDIS0010new");
+        wait_state(&m, "sync");
+        assert_int_equal(shutdown(m.fd, SHUT_WR), 0);
+        assert_true(link_is_closed(&m));
+        introduce(&m);
+        expect_psync(&m, ID, "1001");
+        SAY(&m, "+CONTINUE\r\none;");
+        expect_data(&m, "base;one;");
+        assert_false(m.node->is_loading);
+        master_close(&m);
+    }
+}
+
+/* What comes instead of a good snapshot: the old data set stays, and so does its history. */
+static void check_bad_snapshot(enum repl_diskless_load load, const char *wire, size_t len)
+{
+    struct master m;
+    synchronized(&m);
+    m.node->settings.repl_diskless_load = load;
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID2 " 50\r\n");
+    say_bytes(&m, wire, len);
+    assert_true(link_is_closed(&m));
+    expect_data(&m, "base;");
+    introduce(&m);
+    expect_psync(&m, ID, "1001");
+    SAY(&m, "+FULLRESYNC " ID2 " 50\r\n$19\r\n" RDB("ok"));
+    wait_state(&m, "connected");
+    expect_data(&m, "ok");
+    assert_int_equal(repl_offset(m.node->repl), 50);
+    master_close(&m);
+}
+#define BAD(load, literal) check_bad_snapshot(load, literal, sizeof(literal) - 1)
+
+static void test_F8_a_bad_snapshot_costs_nothing(void **state)
+{
+    BAD(DISKLESS_LOAD_DISABLED, "-ERR sorry\r\n");
+    BAD(DISKLESS_LOAD_DISABLED, "*1\r\n$4\r\nPING\r\n");
+    BAD(DISKLESS_LOAD_DISABLED, "$5\r\nhello");
+    BAD(DISKLESS_LOAD_DISABLED, "$0\r\n");
+    BAD(DISKLESS_LOAD_DISABLED, "$17\r\nREDIS9999" ZEROS);
+    BAD(DISKLESS_LOAD_DISABLED, "$19\r\nREDIS0010xx\1\2\3\4\5\6\7\10"); /* a wrong checksum */
+    BAD(DISKLESS_LOAD_SWAPDB, "-ERR sorry\r\n");
+    BAD(DISKLESS_LOAD_SWAPDB, "$5\r\nhello");
+    BAD(DISKLESS_LOAD_SWAPDB, "$20\r\nREDIS0010?" ZEROS "xx");
+    BAD(DISKLESS_LOAD_SWAPDB, "$20\r\n" RDB("x") "yz");                    /* more than the RDB */
+    BAD(DISKLESS_LOAD_SWAPDB, "$EOF:" MARK "\r\n" RDB("x") "broken mark"); /* F5 */
+    BAD(DISKLESS_LOAD_SWAPDB, "$EOF:" MARK "\r\nREDIS0010short" MARK);
+}
+
+static void test_F8_an_empty_replica_loads_directly(void **state)
+{
+    struct master m;
+    master_open(&m);
+    m.node->settings.repl_diskless_load = DISKLESS_LOAD_WHEN_EMPTY;
+    follow(&m);
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID " 7\r\n$EOF:" MARK "\r\nREDIS00");
+    assert_true(m.node->is_loading);
+    SAY(&m, "10abc" ZEROS);
+    SAY(&m, MARK "stream;");
+    wait_state(&m, "connected");
+    expect_data(&m, "abcstream;");
+    assert_int_equal(repl_offset(m.node->repl), 14);
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID2 " 0\r\n$EOF:" MARK "\r\nREDIS00"); /* not empty now: through a file */
+    assert_false(m.node->is_loading);
+    expect_data(&m, "abcstream;");
+    master_close(&m);
+}
+
+static void test_swapdb_serves_old_data_only_of_the_same_history(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    m.node->settings.repl_diskless_load = DISKLESS_LOAD_SWAPDB;
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID " 2000\r\n$EOF:" MARK "\r\nREDIS00");
+    assert_int_equal(m.node->load_kind, REPL_LOAD_SWAP);
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID2 " 2000\r\n$EOF:" MARK "\r\nREDIS00");
+    assert_int_equal(m.node->load_kind, REPL_LOAD_SWAP_QUIET);
+    assert_int_equal(m.node->loads_dropped, 1);
+    master_close(&m);
+}
+
+static void test_an_old_master(void **state)
+{
+    struct master m;
+    master_open(&m);
+    follow(&m);
+    introduce(&m);
+    SAY(&m, "-ERR unknown command 'PSYNC'\r\n");
+    hear(&m, "SYNC");
+    SAY(&m, "$19\r\n" RDB("ok"));
+    wait_state(&m, "connected");
+    SAY(&m, "more;");
+    expect_data(&m, "okmore;");
+    repl_ack_soon(m.node->repl);
+    assert_false(has_heard(&m, "ACK"));
+    master_close(&m);
+}
+
+static void test_P14_nonsense_instead_of_answers(void **state)
+{
+    struct master m;
+    static const char *const nonsense[] = {"\x16\x03\x01\r\n", "HTTP/1.1 400 Bad Request\r\n", "$3\r\n", "*1\r\n",
+                                           "\r\n"};
+    master_open(&m);
+    node_write(m.node, 0, "mine;");
+    follow(&m);
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+        accept_link(&m);
+        hear(&m, "PING");
+        say_bytes(&m, nonsense[i], strlen(nonsense[i]));
+        assert_true(link_is_closed(&m));
+        introduce(&m);
+        if (strcmp(nonsense[i], "\r\n") == 0) break; /* a keep-alive here */
+        say_bytes(&m, nonsense[i], strlen(nonsense[i]));
+        assert_true(link_is_closed(&m));
+    }
+    char endless[2000];
+    memset(endless, '+', sizeof(endless));
+    say_bytes(&m, endless, sizeof(endless));
+    assert_true(link_is_closed(&m));
+    expect_data(&m, "mine;");
+    master_close(&m);
+}
+
+static void test_a_protocol_error_in_the_stream_reconnects(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    SAY(&m, "one;!!");
+    assert_true(link_is_closed(&m));
+    introduce(&m);
+    expect_psync(&m, ID, "1005");
+    master_close(&m);
+}
+
+static void test_H9_and_F9_another_master_at_any_time(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID2 " 50\r\n$EOF:" MARK "\r\nREDIS0010new");
+    int old = m.fd;
+    m.fd = -1;
+    assert_int_equal(repl_follow(m.node->repl, "localhost", m.port), 0);
+    introduce(&m);
+    expect_psync(&m, ID, "1001");
+    char byte;
+    assert_int_equal(read(old, &byte, 1) <= 0 || byte == '\n', 1);
+    close(old);
+    master_close(&m);
+}
+
+static void test_promotion_during_a_transfer_keeps_the_old_data(void **state)
+{
+    struct master m;
+    struct repl_position at;
+    synchronized(&m);
+    m.node->settings.repl_diskless_load = DISKLESS_LOAD_SWAPDB;
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID2 " 50\r\n$EOF:" MARK "\r\nREDIS0010new");
+    assert_true(m.node->is_loading);
+    repl_promote(m.node->repl);
+    assert_false(m.node->is_loading);
+    expect_data(&m, "base;");
+    repl_position(m.node->repl, &at);
+    assert_int_equal(at.offset, 1000);
+    assert_true(repl_role(m.node->repl) == REPL_MASTER);
+    assert_true(repl_stream_wanted(m.node->repl)); /* P20: what is written now can still be had */
+    master_close(&m);
+}
+
+static void test_a_restored_replica_resumes(void **state)
+{
+    struct master m;
+    struct repl_position at = {.id = ID, .offset = 321, .db = 2};
+    master_open(&m);
+    repl_restore_position(m.node->repl, &at);
+    follow(&m);
+    introduce(&m);
+    expect_psync(&m, ID, "322");
+    SAY(&m, "+CONTINUE\r\n");
+    wait_state(&m, "connected");
+    assert_int_equal(m.node->db, 2);
+    master_close(&m);
+}
+
+static void test_info_of_a_replica(void **state)
+{
+    struct master m;
+    struct bytes_buf info = {0};
+    char expected[256];
+    synchronized(&m);
+    m.node->settings.replica_priority = 100;
+    m.node->settings.replica_read_only = m.node->settings.replica_announced = true;
+    repl_info(m.node->repl, &info);
+    snprintf(expected, sizeof(expected),
+             "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:%d\r\nmaster_link_status:up\r\n"
+             "master_last_io_seconds_ago:0\r\nmaster_sync_in_progress:0\r\nslave_read_repl_offset:1000\r\n"
+             "slave_repl_offset:1000\r\nslave_priority:100\r\n",
+             m.port);
+    assert_memory_equal(info.data, expected, strlen(expected));
+    bytes_buf_release(&info);
+    master_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_full_sync_then_the_stream),
+        cmocka_unit_test(test_P4_P19_what_was_not_applied_is_not_counted),
+        cmocka_unit_test(test_P18_a_pause_counts_nothing),
+        cmocka_unit_test(test_P15_keep_alives_around_the_snapshot_are_no_stream),
+        cmocka_unit_test(test_a_new_id_with_continue),
+        cmocka_unit_test(test_P13_a_transfer_that_breaks_costs_no_history),
+        cmocka_unit_test(test_F8_a_bad_snapshot_costs_nothing),
+        cmocka_unit_test(test_F8_an_empty_replica_loads_directly),
+        cmocka_unit_test(test_swapdb_serves_old_data_only_of_the_same_history),
+        cmocka_unit_test(test_an_old_master),
+        cmocka_unit_test(test_P14_nonsense_instead_of_answers),
+        cmocka_unit_test(test_a_protocol_error_in_the_stream_reconnects),
+        cmocka_unit_test(test_H9_and_F9_another_master_at_any_time),
+        cmocka_unit_test(test_promotion_during_a_transfer_keeps_the_old_data),
+        cmocka_unit_test(test_a_restored_replica_resumes),
+        cmocka_unit_test(test_info_of_a_replica),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
