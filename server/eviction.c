@@ -20,6 +20,7 @@ struct candidate {
 struct eviction {
     struct candidate pool[POOL_SIZE];
     size_t count;
+    int policy;  /* whose scores are in the pool */
     int next_db; /* for the random policies */
 };
 
@@ -127,6 +128,8 @@ static const struct entry *pick(struct server *s, struct db **db)
 {
     int policy = s->settings->memory.maxmemory_policy;
     if (policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM) return pick_random(s, policy, db);
+    if (s->eviction->policy != policy) s->eviction->count = 0; /* scores of another policy mean nothing */
+    s->eviction->policy = policy;
     fill_pool(s, policy);
     return take_best(s, policy, db);
 }
@@ -134,6 +137,10 @@ static const struct entry *pick(struct server *s, struct db **db)
 static void evict(struct server *s, struct db *db, const struct entry *e)
 {
     bool lazy = s->settings->memory.lazyfree_lazy_eviction;
+    if (entry_is_expired(s->keyspace, e)) {
+        keyspace_delete_expired(db, e);
+        return;
+    }
     char *copy = bytes_to_cstr(entry_key(e)); /* the entry goes before the event is told */
     struct bytes_view key = bytes_view(copy, entry_key(e).len);
     exec_begin(s);
@@ -168,9 +175,10 @@ static bool exempt(const struct server *s)
 
 enum eviction_result eviction_run(struct server *s)
 {
+    s->eviction_pending = false;
     if (exempt(s) || !over_limit(s)) return EVICTION_DONE;
-    if (s->settings->memory.maxmemory_policy == EVICT_NONE || pause_current(s) != PAUSE_NONE)
-        return EVICTION_OUT_OF_MEMORY;
+    if (pause_current(s) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
+    if (s->settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
     int64_t start = sys_mono_us(s->sys), limit = time_limit_us(s);
     for (unsigned i = 1; over_limit(s); i++) {
         struct db *db;
@@ -183,6 +191,5 @@ enum eviction_result eviction_run(struct server *s)
             return EVICTION_GOES_ON;
         }
     }
-    s->eviction_pending = false;
     return EVICTION_DONE;
 }

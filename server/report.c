@@ -9,6 +9,7 @@
 #include "server/clients.h"
 #include "server/command_table.h"
 #include "server/dispatch.h"
+#include "server/expiry.h"
 #include "server/latency.h"
 #include "server/multi.h"
 #include "server/net/listener.h"
@@ -189,7 +190,7 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         pubsub_topic_count(s, PUBSUB_SHARD), (ll)persistence_last_fork_us(s), (ull)persistence_fork_count(s));
     bytes_buf_printf(
         out,
-        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\nactive_defrag_misses:0\r\n"
+        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:0\r\n"
         "active_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
         "current_active_defrag_time:0\r\ntracking_total_keys:0\r\ntracking_total_items:0\r\ntracking_total_prefixes:"
         "0\r\n"
@@ -200,7 +201,7 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         "eventloop_duration_sum:%lld\r\neventloop_duration_cmd_sum:0\r\ninstantaneous_eventloop_cycles_per_sec:0\r\n"
         "instantaneous_eventloop_duration_usec:0\r\nacl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\n"
         "acl_access_denied_key:%llu\r\nacl_access_denied_channel:%llu\r\n",
-        (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed, (ull)st->writes_processed,
+        expiry_own_count(s), (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed, (ull)st->writes_processed,
         (ull)st->turns, (ll)st->eventloop_us, (ull)st->acl_denied_auth, (ull)st->acl_denied_cmd,
         (ull)st->acl_denied_key, (ull)st->acl_denied_channel);
 }

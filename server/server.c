@@ -62,6 +62,12 @@ static void on_flushed(void *ctx, struct db *db)
     watches_flushed(ctx, db == NULL ? -1 : db->id);
 }
 
+/* Set by a client of ours while we follow a master that knows nothing of it. */
+static void on_hidden_expiry(void *ctx, struct db *db, struct bytes_view key)
+{
+    expiry_note_own(ctx, db, key);
+}
+
 void server_refresh_modes(struct server *s)
 {
     struct keyspace *ks = s->keyspace;
@@ -121,6 +127,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     repl_link_describe(s->repl, &link);
     config_note_master(s->config, role == REPL_REPLICA ? link.host : NULL, link.port);
     server_refresh_modes(s);
+    expiry_forget_own(s);
 }
 static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at,
                                int *pipe_fd)
@@ -407,6 +414,7 @@ static void make_keyspace(struct server *s)
         .changed = on_key_changed,
         .created = on_key_created,
         .flushed = on_flushed,
+        .hidden_expiry = on_hidden_expiry,
     };
 }
 
@@ -435,6 +443,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->latency = latency_new();
     s->shutdown = shutdown_new();
     s->eviction = eviction_new();
+    s->expiry = expiry_new(s);
     s->active_expire = true;
     s->master_stream = master_stream_new(s);
     s->repl = make_repl(s);
@@ -500,6 +509,7 @@ void server_free(struct server *s)
     master_stream_free(s->master_stream);
     repl_free(s->repl);
     eviction_free(s->eviction);
+    expiry_free(s->expiry);
     shutdown_free(s->shutdown);
     latency_free(s->latency);
     slowlog_free(s->slowlog);

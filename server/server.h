@@ -36,6 +36,7 @@ struct server {
     struct loop_timer cron_timer;
     struct shutdown *shutdown; /* shutdown.h: a stop that is under way */
     struct eviction *eviction; /* eviction.h */
+    struct expiry *expiry;     /* expiry.h */
     struct stats stats;
 
     int64_t now_ms;        /* wall clock, read once per turn and after slow commands */
@@ -51,11 +52,9 @@ struct server {
     bool active_expire;         /* DEBUG SET-ACTIVE-EXPIRE */
     bool cron_paused;           /* DEBUG PAUSE-CRON */
     bool skip_restore_checksum; /* DEBUG SET-SKIP-CHECKSUM-VALIDATION */
-    bool expire_behind;         /* the last cycle left many expired keys */
     bool eviction_pending;      /* over maxmemory: goes on each turn */
-    int expire_next_db;
-    bool process_owner; /* this server owns the process: signals, title, pid file */
-    bool stopping;      /* the loop ends with this turn */
+    bool process_owner;         /* this server owns the process: signals, title, pid file */
+    bool stopping;              /* the loop ends with this turn */
     int exit_code;
 };
 

@@ -1,12 +1,14 @@
 #include "storage/keyspace.h"
 
+#include <stdatomic.h>
+
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
 /* What siblings share: values and tables point at it, and may outlive the keyspace they were made in. */
 struct keyspace_shared {
-    unsigned refs;
+    atomic_uint refs; /* a keyspace may be freed by the lazy-free thread */
     struct value_env env;
     struct rng rng;
 };
@@ -136,7 +138,7 @@ static void db_init_tables(struct db *db)
 static struct keyspace *keyspace_build(struct keyspace_shared *shared, int db_count)
 {
     struct keyspace *ks = mem_calloc(sizeof(*ks));
-    shared->refs++;
+    atomic_fetch_add(&shared->refs, 1);
     ks->shared = shared;
     ks->env = &shared->env;
     ks->db_count = db_count;
@@ -176,13 +178,14 @@ struct keyspace *keyspace_new_sibling(const struct keyspace *ks)
 void keyspace_free(struct keyspace *ks)
 {
     if (ks == NULL) return;
+    if (ks->lazyfree != NULL) lazyfree_drain(ks->lazyfree); /* what waits there points at `shared` */
     for (int i = 0; i < ks->db_count; i++) {
         table_release(&ks->dbs[i]->expires, NULL, NULL);
         table_release(&ks->dbs[i]->keys, entry_free_fn, NULL);
         mem_free(ks->dbs[i]);
     }
     mem_free(ks->dbs);
-    if (--ks->shared->refs == 0) mem_free(ks->shared);
+    if (atomic_fetch_sub(&ks->shared->refs, 1) == 1) mem_free(ks->shared);
     mem_free(ks);
 }
 
@@ -270,7 +273,9 @@ static inline void entry_touch(struct keyspace *ks, struct entry *e)
 void keyspace_set_access(struct keyspace *ks, struct entry *e, int64_t idle_seconds, int lfu_freq)
 {
     if (ks->lfu && lfu_freq >= 0) e->access = minutes_now(ks) << 8 | (uint32_t)(lfu_freq & 0xff);
-    if (!ks->lfu && idle_seconds >= 0) e->access = (seconds_now(ks) - (uint32_t)idle_seconds) & ACCESS_MASK;
+    if (ks->lfu || idle_seconds < 0) return;
+    uint32_t idle = idle_seconds < ACCESS_MASK ? (uint32_t)idle_seconds : ACCESS_MASK;
+    e->access = (seconds_now(ks) - idle) & ACCESS_MASK;
 }
 
 /* ---- Reading ---- */
@@ -333,15 +338,13 @@ const struct entry *keyspace_find(struct db *db, struct keyref key, unsigned fla
 const struct entry *keyspace_random(struct db *db)
 {
     enum { TRIES = 100 };
-    struct entry *e = NULL;
-    for (int i = 0; i < TRIES; i++) {
-        e = table_random(&db->keys, db->keyspace->env->rng);
-        if (e == NULL || !entry_is_expired(db->keyspace, e)) return e;
-        if (live(db, e) != NULL) return e;
-        e = NULL;
+    struct keyspace *ks = db->keyspace;
+    struct entry *e = table_random(&db->keys, ks->env->rng);
+    for (int i = 0; i < TRIES && e != NULL && live(db, e) == NULL; i++) {
+        if (ks->expiry_mode == EXPIRY_DELETE) i = 0; /* each try takes one away */
+        e = table_random(&db->keys, ks->env->rng);
     }
-    /* Nothing but expired keys that stay (a replica's): show one rather than search for ever. */
-    return table_random(&db->keys, db->keyspace->env->rng);
+    return e; /* after so many tries among expired keys that stay (a replica's) one of them, rather than searching on */
 }
 
 struct scan_ctx {
@@ -383,12 +386,14 @@ void keyspace_changed(struct db *db, struct keyref key, uint64_t changes)
     if (ks->hooks.changed != NULL) ks->hooks.changed(ks->hooks.ctx, db, key.name);
 }
 
-/* Puts `to` in the place of `from` in both tables and frees `from` without its value. */
+/* Puts `to` in the place of `from` in both tables and frees `from` without its value. It is the same key still, for a
+ * snapshot too. */
 static struct entry *exchange(struct db *db, uint64_t hash, struct entry *from, struct entry *to)
 {
     struct table_pos pos;
     ASSERT(table_locate(&db->keys, hash, from, &pos));
     table_replace_at(pos, to);
+    to->epoch = from->epoch;
     bool had = from->flags & ENTRY_EXPIRES, has = to->flags & ENTRY_EXPIRES;
     if (had && has) {
         ASSERT(table_locate(&db->expires, hash, from, &pos));
@@ -424,12 +429,24 @@ static struct entry *set_content(struct db *db, uint64_t hash, struct entry *e, 
     return e;
 }
 
+static void remove_entry(struct db *db, uint64_t hash, struct entry *e, bool lazy);
+
+/* The entry that a new value is to replace. One past its time is none, and in mode EXPIRY_HIDE has to go first. */
+static struct entry *replaceable(struct db *db, struct keyref key)
+{
+    struct entry *e = lookup(db, key, NULL);
+    if (e == NULL || live(db, e) != NULL) return e;
+    if (db->keyspace->expiry_mode == EXPIRY_HIDE) remove_entry(db, key.hash, e, db->keyspace->lazy_expire);
+    return NULL;
+}
+
 static struct entry *put(struct db *db, struct keyref key, const struct content *c, unsigned flags)
 {
     struct keyspace *ks = db->keyspace;
-    struct entry *e = live(db, lookup(db, key, NULL));
+    struct entry *e = replaceable(db, key);
     if (e == NULL) {
         e = entry_build(key.name, c, -1, access_of_new(ks));
+        e->epoch = ks->epoch;
         table_insert(&db->keys, key.hash, e);
         if (ks->hooks.created != NULL) ks->hooks.created(ks->hooks.ctx, db, key.name, c->type);
         return e;
@@ -542,8 +559,9 @@ struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct en
         *data = b->data;
         return e;
     }
-    struct blob *b = mem_alloc(checked_size_add(sizeof(*b), blob_capacity(len)));
-    b->cap = blob_capacity(len);
+    size_t cap = old.len == 0 ? len : blob_capacity(len); /* a new string need not be one that grows */
+    struct blob *b = mem_alloc(checked_size_add(sizeof(*b), cap));
+    b->cap = cap;
     b->len = len;
     size_t kept = old.len < len ? old.len : len;
     memcpy(b->data, old.data, kept);
@@ -602,9 +620,17 @@ void *keyspace_take_value(struct db *db, struct keyref key, struct entry *e)
 
 /* ---- Expiry ---- */
 
+static void note_hidden_expiry(struct db *db, struct bytes_view key)
+{
+    struct keyspace *ks = db->keyspace;
+    if (UNLIKELY(ks->expiry_mode == EXPIRY_HIDE) && ks->hooks.hidden_expiry != NULL)
+        ks->hooks.hidden_expiry(ks->hooks.ctx, db, key);
+}
+
 struct entry *keyspace_set_expiry(struct db *db, struct keyref key, struct entry *e, int64_t at_ms)
 {
     if (at_ms < 0) at_ms = 0; /* -1 would mean none; both are long past */
+    note_hidden_expiry(db, key.name);
     before_change(db, e);
     struct content c = entry_content(e);
     return set_content(db, key.hash, e, &c, at_ms);
@@ -624,8 +650,12 @@ static struct entry *insert_moved(struct db *to, struct keyref key, struct entry
     struct keyspace *ks = to->keyspace;
     struct entry *old = lookup(to, key, NULL);
     if (old != NULL) remove_entry(to, key.hash, old, ks->lazy_server_del);
+    e->epoch = ks->epoch;
     table_insert(&to->keys, key.hash, e);
-    if (e->flags & ENTRY_EXPIRES) table_insert(&to->expires, key.hash, e);
+    if (e->flags & ENTRY_EXPIRES) {
+        table_insert(&to->expires, key.hash, e);
+        note_hidden_expiry(to, key.name);
+    }
     if (ks->hooks.created != NULL) ks->hooks.created(ks->hooks.ctx, to, key.name, e->type);
     return e;
 }
@@ -692,14 +722,19 @@ size_t keyspace_flush(struct keyspace *ks, struct db *db, bool lazy)
     return removed;
 }
 
+static void tell_swapped(struct keyspace *ks, int first, int second)
+{
+    if (ks->hooks.flushed == NULL) return;
+    ks->hooks.flushed(ks->hooks.ctx, ks->dbs[first]);
+    ks->hooks.flushed(ks->hooks.ctx, ks->dbs[second]);
+}
+
 void keyspace_swap_dbs(struct keyspace *ks, int first, int second)
 {
     if (first == second) return;
-    if (ks->hooks.flushed != NULL) {
-        ks->hooks.flushed(ks->hooks.ctx, ks->dbs[first]);
-        ks->hooks.flushed(ks->hooks.ctx, ks->dbs[second]);
-    }
+    tell_swapped(ks, first, second); /* keys that are in one of them and not in the other, */
     db_swap_data(ks->dbs[first], ks->dbs[second]);
+    tell_swapped(ks, first, second); /* and the other way round */
 }
 
 static void check_db(struct db *db)

@@ -42,14 +42,17 @@ enum expiry_mode {
 
 struct keyspace_hooks { /* what the keyspace tells; any may be NULL */
     void *ctx;
-    /* A key is about to be deleted because its time has come (EXPIRY_DELETE only). */
+    /* A key is about to be deleted because its time has come. */
     void (*expired)(void *ctx, struct db *db, struct bytes_view key);
     /* The value, the expiry or the existence of a key changed. */
     void (*changed)(void *ctx, struct db *db, struct bytes_view key);
     /* A key that did not exist was created. */
     void (*created)(void *ctx, struct db *db, struct bytes_view key, enum value_type type);
-    /* All keys of a database went (db NULL: of all), or two databases were swapped (both are reported). */
+    /* All keys of a database (db NULL: of all) are about to go; two databases are swapped: both are reported, before
+     * and after. */
     void (*flushed)(void *ctx, struct db *db);
+    /* A key got an expiry in mode EXPIRY_HIDE, where nothing deletes it later. */
+    void (*hidden_expiry)(void *ctx, struct db *db, struct bytes_view key);
     void (*before_change)(void *ctx, struct db *db, struct entry *e); /* a running snapshot's copy */
 };
 
@@ -71,8 +74,8 @@ struct keyspace {
     struct keyspace_hooks hooks;
     struct keyspace_stats stats;
     struct lazyfree *lazyfree; /* NULL: everything is freed in place */
-    bool lazy_expire;         /* lazyfree-lazy-expire */
-    bool lazy_server_del;     /* lazyfree-lazy-server-del: values that a write replaces */
+    bool lazy_expire;          /* lazyfree-lazy-expire */
+    bool lazy_server_del;      /* lazyfree-lazy-server-del: values that a write replaces */
     unsigned lfu_log_factor, lfu_decay_minutes;
     struct keyspace_shared *shared;
 };

@@ -1,6 +1,7 @@
 #include "storage/lazyfree.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "storage/base/assert.h"
@@ -55,10 +56,21 @@ static struct job *next_job(struct lazyfree *lf) /* with the lock held; NULL: st
     return job;
 }
 
+/* Signals that stop the server are for the main thread; those of a fault here have to kill us. */
+static void leave_signals_to_main(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigset_t set;
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) sigdelset(&set, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void *thread_main(void *arg)
 {
     struct lazyfree *lf = arg;
     struct job *job;
+    leave_signals_to_main();
     mem_thread_register();
     pthread_mutex_lock(&lf->lock);
     while ((job = next_job(lf)) != NULL) {
