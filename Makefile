@@ -55,7 +55,7 @@ else
 SERVER := $(OUT)/lockstep-server
 endif
 
-.PHONY: all dev unit unit-binaries clean
+.PHONY: all dev unit unit-binaries bench clean
 all: $(SERVER)
 dev:
 	@$(MAKE) --no-print-directory DEV=1 all
@@ -93,6 +93,10 @@ $(OUT)/bench/%: tests/bench/%.c $(STORAGE_OBJECTS)
 	@mkdir -p $(@D)
 	@$(COMPILE) $(CPPFLAGS) -MT $@ $(CFLAGS) -c -o $@.o $<
 	@$(CC) $(LDFLAGS) -o $@ $@.o $(STORAGE_OBJECTS) $(LIBS)
+
+# Lockstep and Debian's redis-server side by side; BENCH="--quick --only get" passes options on.
+bench: all
+	@tools/bench $(BENCH)
 
 clean:
 	rm -rf build
