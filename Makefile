@@ -1,8 +1,17 @@
 # Lockstep's build.
-#   make                       release build: build/lockstep-server
-#   make dev                   quick build without optimisation passes across files: build/dev/lockstep-server
-#   make unit                  unit tests (cmocka);  TEST=test_table runs one of them
-#   SANITIZE=address,undefined any target, built with the sanitizers: build/san/...
+#   make            build/lockstep-server: -O3, link-time optimisation. Installs nothing.
+#   make run        installs the libraries that are missing, builds, and starts the server on redis.conf.example
+#   make test       installs what the tests need, builds, and runs all of them
+#   make unit       the unit tests (cmocka);            TEST=test_table runs one binary
+#   make integration  the integration tests (pytest);   TEST='test_config.py -k rewrite' is handed to pytest
+#   make bench      side by side with Debian's redis-server;   BENCH="--quick --only get" is handed on
+#   make fuzz       the fuzz targets;                   FUZZ=rdb picks one, FUZZ_SECONDS=600 is the time of each
+#   make lint       formatting, static analysis, the layers
+#   make install    PREFIX=/usr/local, DESTDIR=
+#   make packages   installs what the build needs, and no more
+#   make dev        a quick build to work with: build/dev/lockstep-server
+# SANITIZE=address,undefined with any of them builds with the sanitizers, in build/san.
+
 MODE := release
 ifdef DEV
 MODE := dev
@@ -10,15 +19,35 @@ endif
 ifdef SANITIZE
 MODE := san
 endif
+ifdef FUZZER
+MODE := fuzz
+endif
 OUT := build/$(MODE)
-CC ?= gcc
+ifeq ($(MODE),san)
+ifneq ($(SANITIZE),address,undefined)
+comma := ,
+OUT := build/san-$(subst $(comma),-,$(SANITIZE))
+endif
+endif
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(MODE),fuzz)
+CC := clang
+endif
 ifneq ($(shell command -v ccache 2>/dev/null),)
 COMPILE := ccache $(CC)
 else
 COMPILE := $(CC)
 endif
+# As many jobs as there are processors, unless the caller says otherwise with -j.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 
-CPPFLAGS := -I. -D_GNU_SOURCE -MMD -MP
+CPPFLAGS := -I. -D_GNU_SOURCE
+DEPFLAGS = -MMD -MP -MT $@
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter \
         -Wno-missing-field-initializers
 CFLAGS_COMMON := -std=gnu11 -g -fno-omit-frame-pointer -fno-strict-aliasing $(WARN)
@@ -32,11 +61,13 @@ else ifeq ($(MODE),dev)
 CFLAGS := $(CFLAGS_COMMON) -O1
 LDFLAGS := -rdynamic
 LIBS += $(JEMALLOC)
+else ifeq ($(MODE),fuzz)
+CFLAGS := $(CFLAGS_COMMON) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DLOCKSTEP_SANITIZE
+LDFLAGS := -fsanitize=fuzzer,address,undefined
 else
 CFLAGS := $(CFLAGS_COMMON) -O1 -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DLOCKSTEP_SANITIZE
 LDFLAGS := -rdynamic -fsanitize=$(SANITIZE)
 endif
-
 LIBS += -lm -lpthread
 
 MAIN := server/main.c
@@ -55,22 +86,55 @@ else
 SERVER := $(OUT)/lockstep-server
 endif
 
-.PHONY: all dev unit unit-binaries bench clean
+.PHONY: all dev run test unit unit-binaries integration bench fuzz fuzz-binaries lint install packages clean
 all: $(SERVER)
 dev:
 	@$(MAKE) --no-print-directory DEV=1 all
 
 $(SERVER): $(OBJECTS) $(OUT)/server/main.o
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(OUT)/%.o: %.c
+$(OUT)/%.o: %.c | $(OUT)/.libraries
 	@mkdir -p $(@D)
 	@echo "  CC  $<"
-	@$(COMPILE) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	@$(COMPILE) $(CPPFLAGS) $(DEPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(OUT)/liblockstep.a: $(OBJECTS)
 	@rm -f $@ && $(AR) rcs $@ $^
+
+# Says what is missing, and how to get it, before the compiler does so in its own words.
+$(OUT)/.libraries: tools/packages
+	@tools/packages check-build "$(CC)"
+	@mkdir -p $(@D) && touch $@
+
+# ---- Running ----
+
+packages:
+	@tools/packages install build
+
+run:
+	@tools/packages install build
+	@$(MAKE) --no-print-directory all
+	@echo "  RUN $(SERVER) redis.conf.example"
+	@exec $(SERVER) redis.conf.example
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 $(SERVER) $(DESTDIR)$(PREFIX)/bin/lockstep-server
+	install -D -m 644 redis.conf.example $(DESTDIR)$(PREFIX)/share/lockstep/redis.conf.example
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep README.md LICENSE docs/ARCHITECTURE.md
+
+# ---- Tests ----
+
+test:
+	@tools/packages install build test
+	@$(MAKE) --no-print-directory all unit-binaries
+	@tools/run-tests "$(MAKE)" $(SERVER)
+
+integration: all
+	@tools/run-integration-tests $(SERVER) $(TEST)
 
 # Unit tests are built without link-time optimisation: `make unit` always uses the dev or sanitizer objects.
 ifeq ($(MODE),release)
@@ -83,22 +147,53 @@ unit: unit-binaries
 $(OUT)/unit/%: tests/unit/%.c $(OUT)/liblockstep.a
 	@mkdir -p $(@D)
 	@echo "  LD  $@"
-	@$(COMPILE) $(CPPFLAGS) -MT $@ $(CFLAGS) -c -o $@.o $<
+	@$(COMPILE) $(CPPFLAGS) $(DEPFLAGS) $(CFLAGS) -c -o $@.o $<
 	@$(CC) $(LDFLAGS) -o $@ $@.o $(OUT)/liblockstep.a -lcmocka $(LIBS)
 endif
+
+# ---- Fuzzing: clang's libFuzzer, with corpora and findings in build/fuzz ----
+
+FUZZ_SECONDS ?= 600
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_$(or $(FUZZ),*).c)
+FUZZ_NAMES := $(FUZZ_SOURCES:tests/fuzz/fuzz_%.c=%)
+ifeq ($(MODE),fuzz)
+fuzz: $(FUZZ_NAMES:%=fuzz-run-%)
+fuzz-binaries: $(FUZZ_NAMES:%=$(OUT)/fuzz_%)
+fuzz-run-%: $(OUT)/fuzz_%
+	@tools/run-fuzzer $< $(FUZZ_SECONDS)
+$(OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(OUT)/liblockstep.a
+	@echo "  LD  $@"
+	@$(COMPILE) $(CPPFLAGS) $(DEPFLAGS) $(CFLAGS) -c -o $@.o $<
+	@$(CC) $(LDFLAGS) -o $@ $@.o $(OUT)/liblockstep.a $(LIBS)
+else
+fuzz fuzz-binaries:
+	@tools/packages install build fuzz
+	@$(MAKE) --no-print-directory FUZZER=1 $@
+endif
+
+# ---- Speed ----
+
+bench:
+	@tools/packages install build bench
+	@$(MAKE) --no-print-directory all
+	@tools/bench $(BENCH)
 
 # Micro-benchmarks, one by one: make build/release/bench/bench_table. They link storage/ alone.
 STORAGE_OBJECTS := $(filter $(OUT)/storage/%,$(OBJECTS))
 $(OUT)/bench/%: tests/bench/%.c $(STORAGE_OBJECTS)
 	@mkdir -p $(@D)
-	@$(COMPILE) $(CPPFLAGS) -MT $@ $(CFLAGS) -c -o $@.o $<
+	@$(COMPILE) $(CPPFLAGS) $(DEPFLAGS) $(CFLAGS) -c -o $@.o $<
 	@$(CC) $(LDFLAGS) -o $@ $@.o $(STORAGE_OBJECTS) $(LIBS)
 
-# Lockstep and Debian's redis-server side by side; BENCH="--quick --only get" passes options on.
-bench: all
-	@tools/bench $(BENCH)
+# ---- Reading ----
+
+LINT_SOURCES := $(sort $(shell find storage replication server tests -name '*.[ch]'))
+lint:
+	@tools/packages install build test lint
+	@$(MAKE) --no-print-directory DEV=1 all
+	@tools/lint "$(CPPFLAGS) -std=gnu11" build/dev $(LINT_SOURCES)
 
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(OUT)/server/main.d $(UNIT_BINARIES:=.d)
+-include $(OBJECTS:.o=.d) $(OUT)/server/main.d $(UNIT_BINARIES:=.d) $(FUZZ_NAMES:%=$(OUT)/fuzz_%.d)
