@@ -1,6 +1,7 @@
 #include "server/master_stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "server/clients.h"
 #include "server/dispatch.h"
@@ -33,6 +34,17 @@ void master_stream_free(struct master_stream *ms)
 int master_stream_db(const struct master_stream *ms)
 {
     return ms->client->db->id;
+}
+
+struct client *master_stream_client(struct master_stream *ms)
+{
+    struct client *c = ms->client;
+    struct repl_link_info link;
+    if (!repl_link_up(c->server->repl)) return NULL;
+    repl_link_describe(c->server->repl, &link);
+    snprintf(c->peer, sizeof(c->peer), "%s", link.peer);
+    snprintf(c->local, sizeof(c->local), "%s", link.local);
+    return c;
 }
 
 void master_stream_reset(struct master_stream *ms, int db)

@@ -13,6 +13,8 @@ struct master_stream *master_stream_new(struct server *s);
 void master_stream_free(struct master_stream *ms);
 int master_stream_apply(struct master_stream *ms, struct bytes_view in, size_t *consumed); /* 0 or -EPROTO */
 void master_stream_reset(struct master_stream *ms, int db);
+/* The fake client, named after the two ends of the link, for CLIENT LIST and KILL; NULL while there is no link. */
+struct client *master_stream_client(struct master_stream *ms);
 int master_stream_db(const struct master_stream *ms); /* the database its next command applies to */
 
 #endif

@@ -4,6 +4,7 @@
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/commands/tables.h"
+#include "server/master_stream.h"
 #include "server/pubsub.h"
 #include "server/server.h"
 #include "storage/base/checked.h"
@@ -183,6 +184,8 @@ static void list_matching(struct cmd_ctx *ctx, const struct filter *f, struct by
     while (c != NULL && c->next != NULL) c = c->next;
     for (; c != NULL; c = c->prev)
         if (matches(c, f)) describe_line(c, out);
+    c = master_stream_client(ctx->server->master_stream);
+    if (c != NULL && matches(c, f)) describe_line(c, out);
 }
 
 static bool list_filtered(struct cmd_ctx *ctx, struct bytes_buf *out)
@@ -225,8 +228,9 @@ static size_t kill_matching(struct cmd_ctx *ctx, const struct filter *f)
         kill_client(ctx, c);
         killed++;
     }
-    if (f->has_type && f->type == TYPE_MASTER_CLIENT && repl_role(ctx->server->repl) == REPL_REPLICA) {
-        repl_drop_link(ctx->server->repl, "CLIENT KILL TYPE master");
+    const struct client *master = master_stream_client(ctx->server->master_stream);
+    if (master != NULL && matches(master, f)) {
+        repl_drop_link(ctx->server->repl, "CLIENT KILL");
         killed++;
     }
     return killed;
