@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "server/dispatch.h"
 #include "server/latency.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
@@ -19,6 +20,7 @@ struct load { /* one that is under way */
     enum expiry_mode mode_before;
     int64_t started_s;
     uint64_t total_bytes;
+    struct bytes_buf expired; /* database, length and name of each key that was left out */
 };
 
 struct persistence {
@@ -321,6 +323,31 @@ struct load_how {
     bool replace;      /* keys that are there already */
 };
 
+/* Remembers a key that the file still had but whose time is past: replicas that go on from the file's offset have it too. */
+static void note_expired(void *ctx, struct db *db, struct bytes_view key)
+{
+    struct persistence *p = ctx;
+    uint32_t head[2] = {(uint32_t)db->id, (uint32_t)key.len};
+    bytes_buf_append(&p->load.expired, head, sizeof(head));
+    bytes_buf_append_view(&p->load.expired, key);
+}
+
+/* P11: what was dropped while loading is told to the stream, once its offset is the file's. */
+static void replicate_expired(struct persistence *p)
+{
+    struct server *s = p->server;
+    const struct bytes_buf *list = &p->load.expired;
+    exec_begin(s);
+    exec_no_wrap(s);
+    for (size_t at = 0; at < list->len;) {
+        uint32_t head[2];
+        memcpy(head, list->data + at, sizeof(head));
+        exec_add_delete(s, (int)head[0], bytes_view(list->data + at + sizeof(head), head[1]), false);
+        at += sizeof(head) + head[1];
+    }
+    exec_end(s);
+}
+
 static void load_started(struct persistence *p, struct keyspace *into, const struct load_how *how)
 {
     struct server *s = p->server;
@@ -328,7 +355,9 @@ static void load_started(struct persistence *p, struct keyspace *into, const str
                                        .replace = how->replace,
                                        .skip_functions = true,
                                        .ignore_checksum = !s->settings->persistence.rdbchecksum,
-                                       .log = s->log};
+                                       .log = s->log,
+                                       .ctx = p,
+                                       .expired = note_expired};
     p->load = (struct load){.into = into, .mode_before = s->keyspace->expiry_mode, .started_s = s->now_ms / 1000};
     p->load.rdb = rdb_load_new(into, &options);
     s->is_loading = true;
@@ -343,6 +372,7 @@ static void load_ended(struct persistence *p)
     p->last_load_keys = info->keys_loaded;
     p->last_load_expired = info->keys_expired;
     rdb_load_free(p->load.rdb);
+    bytes_buf_release(&p->load.expired);
     p->load = (struct load){0};
     s->is_loading = s->loading_serves_reads = false;
     server_update_time(s);
@@ -433,7 +463,10 @@ static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), 
         log_notice(s->log, "Done loading RDB, keys loaded: %llu, keys expired: %llu.",
                    (unsigned long long)info->keys_loaded, (unsigned long long)info->keys_expired);
         log_notice(s->log, "DB loaded from disk: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
-        if (with_identity) restore_identity(s, info);
+        if (with_identity) {
+            restore_identity(s, info);
+            replicate_expired(p);
+        }
     } else if (rc != -ENOENT) {
         log_warning(s->log, "Fatal error loading the DB, check server logs. %s: %s", path,
                     rc == -EINVAL ? rdb_load_error(p->load.rdb) : strerror(-rc));
