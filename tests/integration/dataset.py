@@ -119,6 +119,8 @@ def _canonical(kind, reply):
         return sorted(reply)
     if kind == "hash":
         return pairs_to_dict(reply)
+    if kind == "zset":  # Redis 7.2 prints the shortest form of a score, 7.0 seventeen digits
+        return [(member, float(score)) for member, score in zip(reply[::2], reply[1::2])]
     return reply
 
 

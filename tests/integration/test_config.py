@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import OURS, SCALE, Process, free_port, wait_for
-from wire import ReplyError, Wire, pairs_to_dict
+from wire import Closed, ReplyError, Wire, pairs_to_dict
 
 
 def run_until_exit(*args, stdin=b""):
@@ -223,7 +223,7 @@ def answers(port):
     try:
         with Wire(("127.0.0.1", port)) as wire:
             return wire.ask("PING") == "PONG"
-    except OSError:
+    except (OSError, Closed):
         return False
 
 

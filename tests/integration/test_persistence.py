@@ -13,8 +13,8 @@ import pytest
 
 import rdbfile
 from dataset import assert_same, digest, every_encoding, fill_every_encoding, fill_strings, read_everything, stat
-from harness import OURS, SCALE, child_pids, free_port, wait_for
-from test_config import run_until_exit
+from harness import OURS, Process, child_pids, free_port, wait_for
+from test_config import answers, run_until_exit
 from wire import Closed, ReplyError, encode_command
 
 NEVER = "save 3600 1000000"  # save points exist, so that a shutdown saves, but none is reached
@@ -270,17 +270,12 @@ def test_every_changed_byte_is_found(tmp_path):
         data += struct.pack("<Q", rdbfile.crc64(bytes(data)))
         (tmp_path / "dump.rdb").write_bytes(data)
         port = free_port()
-        process = subprocess.Popen(
-            [OURS, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            process.wait(0.3)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-        _, err = process.communicate(timeout=10 * SCALE)
-        assert process.returncode in (0, 1), (at, err)
+        words = [OURS, "--port", port, "--bind", "127.0.0.1", "--dir", tmp_path, "--save", ""]
+        process = Process("loader", tmp_path / "run", words).launch()
+        wait_for(lambda p=process, n=port: not p.running() or answers(n), 10)
+        if process.running():
+            assert process.terminate() == 0
+        assert process.proc.returncode in (0, 1) and not process.faults(), (at, process.log_tail())
 
 
 # A full disk
