@@ -49,13 +49,15 @@ static bool parse_multi_pop_count(struct cmd_ctx *ctx, int arg, uint64_t *count)
 {
     int64_t value;
     if (!ctx_has_arg(ctx, arg)) return true;
-    if (!ctx_arg_is(ctx, arg, "COUNT") || ctx->argc != arg + 2) {
+    if (!ctx_arg_is(ctx, arg, "COUNT") || !ctx_has_arg(ctx, arg + 1)) {
         ctx_error_syntax(ctx);
         return false;
     }
     if (!ctx_arg_i64_range(ctx, arg + 1, 1, INT64_MAX, &value, "count should be greater than 0")) return false;
     *count = (uint64_t)value;
-    return true;
+    if (!ctx_has_arg(ctx, arg + 2)) return true;
+    ctx_error_syntax(ctx);
+    return false;
 }
 
 bool parse_multi_pop(struct cmd_ctx *ctx, int arg, const char *first, const char *second, struct multi_pop *out)
@@ -104,9 +106,11 @@ void store_result(struct cmd_ctx *ctx, int arg, enum value_type type, void *valu
     reply_int(ctx->reply, (int64_t)count);
 }
 
-bool reply_is_over_limit(const struct cmd_ctx *ctx)
+bool close_if_over_limit(struct cmd_ctx *ctx)
 {
-    const struct client *c = ctx->client;
+    struct client *c = ctx->client;
     size_t limit = ctx->settings->clients.output_limits[client_limit_class(c)].hard_bytes;
-    return limit > 0 && client_output_memory(c) >= limit;
+    if (limit == 0 || client_output_memory(c) < limit) return false;
+    client_close_later(c);
+    return true;
 }

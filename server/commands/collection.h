@@ -41,7 +41,8 @@ static inline void reply_nothing(struct cmd_ctx *ctx, bool array)
     else
         reply_null(ctx->reply);
 }
-/* More is queued for this client than it may have: it will be closed, so what comes to mind further is for nobody. */
-bool reply_is_over_limit(const struct cmd_ctx *ctx);
+/* For replies whose length the client chose: true when more is queued for it than it may have. It is then closed, and
+ * the rest of the reply need not be written. */
+bool close_if_over_limit(struct cmd_ctx *ctx);
 
 #endif

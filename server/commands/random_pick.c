@@ -144,7 +144,7 @@ static void pick_from_unpacked(const struct pick *p, uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         struct random_item item = unpacked_random(&u, rng);
         reply_item(p, &item);
-        if (i % LIMIT_CHECK_PERIOD == LIMIT_CHECK_PERIOD - 1 && reply_is_over_limit(p->ctx)) break;
+        if (i % LIMIT_CHECK_PERIOD == LIMIT_CHECK_PERIOD - 1 && close_if_over_limit(p->ctx)) break;
     }
     mem_free(u.items);
     bytes_buf_release(&u.bytes);
@@ -156,7 +156,7 @@ static void pick_one_by_one(const struct pick *p, uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         p->kind->random(p->value, &item);
         reply_item(p, &item);
-        if (i % LIMIT_CHECK_PERIOD == LIMIT_CHECK_PERIOD - 1 && reply_is_over_limit(p->ctx)) break;
+        if (i % LIMIT_CHECK_PERIOD == LIMIT_CHECK_PERIOD - 1 && close_if_over_limit(p->ctx)) break;
     }
 }
 
