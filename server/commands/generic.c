@@ -1,11 +1,11 @@
 /* generic.c -- the commands of keys whatever they hold, and of whole databases. Times of expiry are in expire.c. */
+#include "server/commands/scan.h"
 #include "server/commands/tables.h"
 #include "server/dispatch.h"
 #include "server/persistence.h"
 #include "server/pubsub.h"
 #include "server/server.h"
 #include "storage/base/glob.h"
-#include "storage/base/memory.h"
 
 /* A key of any type for reading, counted as a hit or a miss. */
 static const struct entry *read_any(struct cmd_ctx *ctx, int arg, unsigned flags)
@@ -131,80 +131,36 @@ static void cmd_keys(struct cmd_ctx *ctx)
     reply_deferred_array(ctx->reply, mark, count);
 }
 
-struct scan {
-    bool match_all;
-    struct bytes_view pattern, type; /* type: empty for any */
-    int64_t count;
-    const struct entry **found;
-    size_t used, cap;
+struct key_scan {
+    struct scan_pass pass; /* the page to answer */
+    struct scan_page past; /* keys past their time, whatever type was asked for */
+    const struct keyspace *keyspace;
 };
 
-static bool parse_scan(struct cmd_ctx *ctx, struct scan *scan)
+static void scan_key(void *ctx, const struct entry *e)
 {
-    *scan = (struct scan){.match_all = true, .count = 10};
-    for (int i = 2; i < ctx->argc; i += 2) {
-        bool more = ctx_has_arg(ctx, i + 1);
-        if (more && ctx_arg_is(ctx, i, "count")) {
-            if (!ctx_arg_i64(ctx, i + 1, &scan->count)) return false;
-            if (scan->count >= 1) continue;
-        } else if (more && ctx_arg_is(ctx, i, "match")) {
-            scan->pattern = ctx->argv[i + 1];
-            scan->match_all = bytes_equal(scan->pattern, BYTES_LIT("*"));
-            continue;
-        } else if (more && ctx_arg_is(ctx, i, "type")) {
-            scan->type = ctx->argv[i + 1];
-            continue;
-        }
-        ctx_error_syntax(ctx);
-        return false;
-    }
-    return true;
-}
-
-static void scan_take(void *arg, const struct entry *e)
-{
-    struct scan *scan = arg;
-    if (!scan->match_all && !glob_match(scan->pattern, entry_key(e), false)) return;
-    if (scan->used == scan->cap) {
-        scan->cap = scan->cap == 0 ? 64 : scan->cap * 2;
-        scan->found = mem_realloc(scan->found, scan->cap * sizeof(*scan->found));
-    }
-    scan->found[scan->used++] = e;
-}
-
-/* Keys past their time are deleted on the way, or hidden, whatever type was asked for. */
-static void scan_reply(struct cmd_ctx *ctx, const struct scan *scan)
-{
-    size_t count = 0;
-    struct outbuf_mark mark = reply_deferred(ctx->reply);
-    for (size_t i = 0; i < scan->used; i++) {
-        const struct entry *e = scan->found[i];
-        bool expired = entry_is_expired(ctx->keyspace, e);
-        if (expired && keyspace_find(ctx->db, keyref(ctx->db, entry_key(e)), FIND_NO_TOUCH | FIND_NO_STATS) == NULL)
-            continue;
-        if (scan->type.len > 0 && !bytes_equal_nocase(scan->type, value_type_name(e->type))) continue;
-        reply_bulk(ctx->reply, entry_key(e));
-        count++;
-    }
-    reply_deferred_array(ctx->reply, mark, count);
+    struct key_scan *scan = ctx;
+    if (!scan_visit(&scan->pass, entry_key(e))) return;
+    if (entry_is_expired(scan->keyspace, e))
+        scan_page_add(&scan->past, entry_key(e));
+    else if (scan_type_matches(scan->pass.options, e->type))
+        scan_page_add(scan->pass.page, entry_key(e));
 }
 
 static void cmd_scan(struct cmd_ctx *ctx)
 {
-    struct scan scan;
+    struct scan_options options;
+    struct scan_page page = {0};
+    struct key_scan scan = {.pass = {.options = &options, .page = &page}, .keyspace = ctx->keyspace};
     uint64_t cursor;
-    char number[24];
-    if (!ctx_arg_cursor(ctx, 1, &cursor) || !parse_scan(ctx, &scan)) return;
-    exec_no_wrap(ctx->server); /* as for RANDOMKEY */
-    /* Each step visits a bucket, and a sparse table or a rare match makes for many steps: they are bounded too. */
-    uint64_t steps = (uint64_t)scan.count > UINT64_MAX / 10 ? UINT64_MAX : (uint64_t)scan.count * 10;
-    do {
-        cursor = keyspace_scan(ctx->db, cursor, scan_take, &scan);
-    } while (cursor != 0 && --steps > 0 && scan.used < (uint64_t)scan.count);
-    reply_array(ctx->reply, 2);
-    reply_bulk(ctx->reply, bytes_view(number, num_format_u64(number, cursor)));
-    scan_reply(ctx, &scan);
-    mem_free(scan.found);
+    if (!ctx_arg_cursor(ctx, 1, &cursor) || !scan_parse_options(ctx, 2, SCAN_OPTION_TYPE, &options)) return;
+    do cursor = keyspace_scan(ctx->db, cursor, scan_key, &scan);
+    while (scan_continues(&options, &page, cursor));
+    exec_no_wrap(ctx->server);                   /* as for RANDOMKEY */
+    for (size_t i = 0; i < scan.past.count; i++) /* a master deletes them on the way */
+        (void)keyspace_find(ctx->db, keyref(ctx->db, scan_page_item(&scan.past, i)), FIND_NO_TOUCH | FIND_NO_STATS);
+    scan_page_release(&scan.past);
+    scan_page_reply(ctx, &page, cursor);
 }
 
 /* ---- Other names and places ---- */

@@ -137,10 +137,11 @@ static void cmd_getex(struct cmd_ctx *ctx)
 
 /* ---- SET and its kin ---- */
 
-/* An expiry is relative to now, so the stream says SET key value PXAT time. */
+/* An expiry is relative to now, so the stream says SET key value PXAT time, if that is not what the client said. */
 static void replicate_set_with_expiry(struct cmd_ctx *ctx, int value_arg, int64_t at_ms)
 {
     char number[24];
+    if (value_arg == 2 && ctx->argc == 5 && ctx_arg_is(ctx, 3, "pxat")) return;
     ctx_replicate(ctx, BYTES_LIT("SET"), ctx->argv[1], ctx->argv[value_arg], BYTES_LIT("PXAT"),
                   bytes_view(number, num_format_i64(number, at_ms)));
 }
