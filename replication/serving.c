@@ -89,13 +89,19 @@ void repl_replica_gone(struct replica *rp)
     mem_free(rp);
 }
 
-/* It stays in the list until its client is freed, but nothing waits for it any more. */
+/* It stays in the list until its client is freed. */
+void repl_replica_closing(struct replica *rp)
+{
+    if (rp->doomed || !repl_replica_is_attached(rp)) return;
+    rp->doomed = true;
+    release_positions(rp);
+}
+
 void replica_doom(struct replica *rp, const char *why)
 {
     if (rp->doomed) return;
-    rp->doomed = true;
     conn_want_write(rp->conn, false);
-    release_positions(rp);
+    repl_replica_closing(rp);
     rp->repl->host.disconnect_replica(rp->repl->host.ctx, rp->client, why);
 }
 

@@ -149,6 +149,7 @@ void client_close_later(struct client *c)
     c->flags |= CLIENT_CLOSING;
     conn_want_read(c->conn, false);
     conn_want_write(c->conn, false);
+    if (c->replica != NULL) repl_replica_closing(c->replica);
     c->free_next = c->server->clients->to_free;
     c->server->clients->to_free = c;
 }
