@@ -72,11 +72,12 @@ static size_t skip_stars(struct bytes_view pattern, size_t p)
 bool glob_match(struct bytes_view pattern, struct bytes_view s, bool nocase)
 {
     const struct matcher m = {.pattern = pattern, .nocase = nocase};
-    size_t p = 0, i = 0, after_star = 0, retry_at = 0; /* after_star 0: no star yet */
+    size_t p = 0, i = 0, after_star = 0, retry_at = 0, stars = 0; /* after_star 0: no star yet */
     while (i < s.len) {
         if (p < pattern.len && pattern.data[p] == '*') {
             p = after_star = skip_stars(pattern, p);
             if (p == pattern.len) return true;
+            if (++stars > GLOB_STARS_MAX) return false;
             retry_at = i;
         } else if (p < pattern.len && match_one(&m, &p, s.data[i])) {
             i++;

@@ -8,6 +8,9 @@
 
 #include "storage/base/bytes.h"
 
+/* What needs more stars (runs of them, but for one at the end) than this matches nothing, as in Redis. */
+enum { GLOB_STARS_MAX = 1000 };
+
 bool glob_match(struct bytes_view pattern, struct bytes_view s, bool nocase);
 /* Nothing in the pattern is special: it matches just the string it is. */
 bool glob_is_literal(struct bytes_view pattern);
