@@ -126,6 +126,7 @@ struct command {
     unsigned flags; /* enum command_flag */
     unsigned acl;   /* enum acl_category; READ, WRITE, FAST/SLOW, ADMIN+DANGEROUS, PUBSUB, BLOCKING follow from flags */
     struct key_spec keys[COMMAND_KEY_SPECS_MAX];
+    int member_arg; /* of a member or field to look up in the first key's collection: batches load it ahead. 0: none */
     const struct command *subcommands; /* ends with a row without a name */
     const char *group;                 /* "string", "generic", ... for COMMAND DOCS */
     const char *since;

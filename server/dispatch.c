@@ -24,6 +24,8 @@ struct batch_item {
     struct command_slot *slot; /* NULL: unknown, or a container that needs its subcommand */
     struct resp_request request;
     uint64_t hash; /* of the first key, if key_arg > 0 */
+    enum value_type value_type;
+    const void *value; /* the first key's collection, while members are being loaded ahead */
     int key_arg;
 };
 
@@ -653,11 +655,47 @@ static void after_command(struct client *c)
 
 enum { CLIENT_TAKES_NO_COMMANDS = CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY | CLIENT_BLOCKED };
 
-static void run_batch(struct dispatcher *d)
+/* Looks up the collection of a command that goes for one of its members. True if there is one. */
+static bool item_find_value(struct batch_item *item)
+{
+    item->value = NULL;
+    if (item->slot == NULL || item->key_arg == 0) return false;
+    int member = item->slot->command->member_arg;
+    if (LIKELY(member == 0) || (uint32_t)member >= item->request.argc) return false;
+    struct keyref key = {.name = item->request.argv[item->key_arg], .hash = item->hash};
+    const struct entry *e = keyspace_peek(item->client->db, key);
+    if (e == NULL || e->type == TYPE_STRING) return false;
+    item->value_type = e->type;
+    item->value = entry_pointer(e);
+    return true;
+}
+
+static void prefetch_members(struct dispatcher *d)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < d->item_count; i++) found += item_find_value(&d->items[i]);
+    for (int step = 0; step < 2 && found > 1; step++) {
+        for (size_t i = 0; i < d->item_count; i++) {
+            const struct batch_item *item = &d->items[i];
+            if (item->value == NULL) continue;
+            value_prefetch(item->value_type, item->value, item->request.argv[item->slot->command->member_arg], step);
+        }
+    }
+}
+
+/* Loads what the batch's commands will touch, all of it at once rather than one after the other. */
+static void prefetch_batch(struct dispatcher *d)
 {
     for (size_t i = 0; i < d->item_count; i++) item_prepare(d, &d->items[i]);
+    if (d->item_count == 1) return;
     for (size_t i = 0; i < d->item_count; i++)
         if (d->items[i].key_arg > 0) keyspace_prefetch_entry(d->items[i].client->db, d->items[i].hash);
+    prefetch_members(d);
+}
+
+static void run_batch(struct dispatcher *d)
+{
+    prefetch_batch(d);
     d->last_ticks = ticks_now();
     struct client *held = NULL; /* requests of one client are neighbours */
     for (size_t i = 0; i < d->item_count; i++) {

@@ -112,3 +112,31 @@ size_t value_free_effort(enum value_type type, const void *value)
     }
     UNREACHABLE();
 }
+
+void value_prefetch(enum value_type type, const void *value, struct bytes_view member, int step)
+{
+    switch (type) {
+    case TYPE_SET:
+        if (step == 0)
+            set_prefetch(value, member);
+        else
+            set_prefetch_member(value, member);
+        return;
+    case TYPE_HASH:
+        if (step == 0)
+            hash_prefetch(value, member);
+        else
+            hash_prefetch_field(value, member);
+        return;
+    case TYPE_ZSET:
+        if (step == 0)
+            zset_prefetch(value, member);
+        else
+            zset_prefetch_member(value, member);
+        return;
+    case TYPE_STRING:
+    case TYPE_LIST:
+    case TYPE_STREAM: return;
+    }
+    UNREACHABLE();
+}

@@ -334,6 +334,11 @@ void zset_prefetch(const struct zset *z, struct bytes_view member)
         table_prefetch_bucket(&z->index->members, value_hash(z->env, member));
 }
 
+void zset_prefetch_member(const struct zset *z, struct bytes_view member)
+{
+    if (z->lp == NULL) table_prefetch_entries(&z->index->members, value_hash(z->env, member));
+}
+
 bool zset_rank(const struct zset *z, struct bytes_view member, size_t *rank, double *score)
 {
     if (z->lp != NULL) {

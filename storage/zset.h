@@ -26,6 +26,7 @@ enum zset_outcome { ZSET_ADDED, ZSET_UPDATED, ZSET_UNCHANGED };
 enum zset_outcome zset_set(struct zset *z, struct bytes_view member, double score);
 bool zset_remove(struct zset *z, struct bytes_view member);
 void zset_prefetch(const struct zset *z, struct bytes_view member);
+void zset_prefetch_member(const struct zset *z, struct bytes_view member);
 /* false if it is no member. Rank 0 is the lowest score. */
 bool zset_rank(const struct zset *z, struct bytes_view member, size_t *rank, double *score);
 

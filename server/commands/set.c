@@ -266,12 +266,12 @@ static const char *const any_order[] = {"nondeterministic_output_order", NULL};
 #define POPS    .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) }
 
 const struct command set_commands[] = {
-    { .name = "sadd", .run = cmd_sadd, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, SET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_INSERT) },
+    { .name = "sadd", .run = cmd_sadd, .arity = -3, .member_arg = 2, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, SET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_INSERT) },
       .since = "1.0.0", .complexity = "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
       .summary = "Adds members to a set, creating it if need be." },
-    { .name = "srem", .run = cmd_srem, .arity = -3, .flags = CMD_WRITE | CMD_FAST, SET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = "1.0.0",
+    { .name = "srem", .run = cmd_srem, .arity = -3, .member_arg = 2, .flags = CMD_WRITE | CMD_FAST, SET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = "1.0.0",
       .complexity = "O(N) where N is the number of members to be removed.", .summary = "Removes members of a set, and the set with the last one." },
-    { .name = "sismember", .run = cmd_sismember, .arity = 3, .flags = CMD_READONLY | CMD_FAST, SET_ROW, LOOKS, .since = "1.0.0",
+    { .name = "sismember", .run = cmd_sismember, .arity = 3, .member_arg = 2, .flags = CMD_READONLY | CMD_FAST, SET_ROW, LOOKS, .since = "1.0.0",
       .complexity = "O(1)", .summary = "Tells whether a value is a member of a set." },
     { .name = "smismember", .run = cmd_smismember, .arity = -3, .flags = CMD_READONLY | CMD_FAST, SET_ROW, READS, .since = "6.2.0",
       .complexity = "O(N) where N is the number of elements being checked for membership", .summary = "Tells of several values whether each is a member of a set." },
