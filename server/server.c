@@ -506,8 +506,8 @@ void server_free(struct server *s)
     cron_stop(s);
     persistence_free(s->persistence);
     clients_free(s->clients);
+    repl_free(s->repl); /* leaves the master, and says so to its stream */
     master_stream_free(s->master_stream);
-    repl_free(s->repl);
     eviction_free(s->eviction);
     expiry_free(s->expiry);
     shutdown_free(s->shutdown);
