@@ -162,7 +162,7 @@ void repl_feed(struct repl *r, int db, struct bytes_view unit)
         return;
     }
     if (UNLIKELY(!r->has_backlog)) return;
-    if (UNLIKELY(r->db != db)) feed_select(r, db);
+    if (UNLIKELY(r->db != db) && db >= 0) feed_select(r, db);
     stream_append(&r->stream, unit);
 }
 

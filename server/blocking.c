@@ -15,6 +15,7 @@ struct blocking {
     size_t counts[BLOCK_KINDS];
     struct pause pauses[PAUSE_PURPOSES];
     enum pause_mode mode; /* the strictest in force */
+    bool stream_resumes;  /* a pause that held the master's stream is over: it goes on with the next turn */
 };
 
 struct blocking *blocking_new(struct server *s)
@@ -110,7 +111,8 @@ static void pause_refresh(struct server *s)
     server_refresh_modes(s);
     if (!relaxed) return;
     blocking_each(s, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
-    repl_apply_again(s->repl);
+    b->stream_resumes = true;                        /* not from here: this may be a command */
+    arm(s, s->now_ms);
 }
 
 void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms)
@@ -167,6 +169,10 @@ static void time_out(struct client *c)
 void blocking_check_timeouts(struct server *s)
 {
     struct blocking *b = s->blocking;
+    if (UNLIKELY(b->stream_resumes)) {
+        b->stream_resumes = false;
+        repl_apply_again(s->repl);
+    }
     if (LIKELY(s->now_ms < b->timer_at_ms)) return;
     b->timer_at_ms = INT64_MAX;
     loop_timer_stop(&b->timer);

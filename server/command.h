@@ -49,6 +49,7 @@ enum command_flag {
     CMD_HIDDEN = 1 << 21,    /* not in COMMAND's answers */
     CMD_NO_PAUSE = 1 << 20,  /* runs while everything is paused */
     CMD_NO_MANDATORY_KEYS = 1 << 22,
+    CMD_PROBE = 1 << 24,            /* PING: not answered by one that must refuse writes since it cannot save */
     CMD_NO_ASYNC_LOADING = 1 << 23, /* refused while a second data set is loaded, though reads are served */
     CMD_SUBSCRIBED = 1 << 19,       /* allowed for a RESP2 client that has subscriptions */
 };

@@ -58,6 +58,8 @@ struct dispatcher {
     uint64_t last_ticks; /* when the last command ended, and so the next one began: reading the counter is not free */
     uint64_t slow_ticks; /* from here on a command is looked at by the slow log and the latency monitor */
     const struct command *current;
+    struct client *running; /* whose command it is; NULL: none is running */
+    struct outbuf pushes;   /* what was pushed to that client meanwhile: it goes out behind the reply */
     void (*applied)(void *ctx, uint64_t offset); /* while a master's stream is run */
     void *applied_ctx;
     struct error_count errors[ERROR_CODES_MAX];
@@ -73,6 +75,7 @@ struct dispatcher *dispatcher_new(struct server *s)
     struct dispatcher *d = mem_calloc(sizeof(*d));
     d->server = s;
     resp_batch_init(&d->arena);
+    outbuf_init(&d->pushes);
     ticks_calibrate(&d->rate, sys_mono_us(s->sys));
     return d;
 }
@@ -81,6 +84,7 @@ void dispatcher_free(struct dispatcher *d)
 {
     if (d == NULL) return;
     resp_batch_release(&d->arena);
+    outbuf_release(&d->pushes);
     bytes_buf_release(&d->exec.bytes);
     mem_free(d->exec.pieces);
     mem_free(d);
@@ -171,10 +175,10 @@ void exec_begin(struct server *s)
 static void exec_emit(struct server *s, struct exec *x)
 {
     bool wrap = x->count > 1 && !x->no_wrap;
-    if (wrap) repl_feed(s->repl, x->pieces[0].db, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
+    if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
     for (size_t i = 0; i < x->count; i++)
         repl_feed(s->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
-    if (wrap) repl_feed(s->repl, x->pieces[x->count - 1].db, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
+    if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
     x->count = 0;
     x->bytes.len = 0;
     if (x->bytes.cap > (1u << 20)) bytes_buf_release(&x->bytes);
@@ -309,6 +313,23 @@ static void note_slow(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t t
     server_update_time(s);
 }
 
+/* A message pushed while its receiver's own command runs would stand in the middle of the reply, where nothing tells it
+ * from an element; that of SUBSCRIBE and its kin is the reply. */
+struct outbuf *dispatch_push_queue(struct client *c)
+{
+    struct dispatcher *d = c->server->dispatcher;
+    const unsigned pushes_its_reply = CMD_PUBSUB | CMD_SUBSCRIBED;
+    if (LIKELY(c != d->running) || (d->current->flags & pushes_its_reply) == pushes_its_reply) return &c->out;
+    return &d->pushes;
+}
+
+/* The outermost command is over. */
+static void end_running(struct dispatcher *d, struct client *c)
+{
+    d->running = NULL;
+    if (UNLIKELY(!outbuf_empty(&d->pushes))) outbuf_move(&c->out, &d->pushes);
+}
+
 /* The handler, what it did into the stream, and the counting. */
 static void call(struct cmd_ctx *ctx, struct command_slot *slot)
 {
@@ -316,9 +337,12 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     struct dispatcher *d = s->dispatcher;
     struct client *c = ctx->client;
     uint64_t changes = ctx->keyspace->stats.changes;
+    const struct command *outer = d->current;
     int db = c->db->id;
     exec_begin(s);
     d->current = slot->command;
+    d->running = c;
+    c->last_slot = slot;
     uint64_t start = d->last_ticks;
     slot->command->run(ctx);
     d->last_ticks = ticks_now();
@@ -332,10 +356,11 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     slot->stats.calls++;
     slot->stats.ticks += took;
     s->stats.commands_processed++;
-    c->last_slot = slot;
     if (UNLIKELY(c->reply.errors != 0)) after_error(d, c, slot);
     if (s->settings->latency.latency_tracking) latency_count(slot, took);
     if (UNLIKELY(took >= d->slow_ticks)) note_slow(ctx, slot, took);
+    d->current = outer;
+    if (LIKELY(outer == NULL)) end_running(d, c);
 }
 
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv)
@@ -392,27 +417,25 @@ static bool arity_fits(const struct command *cmd, int argc)
     return cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
 }
 
-/* Finds the row that is meant, subcommands included. NULL: the error has been answered. */
-static struct command_slot *resolve(struct cmd_ctx *ctx, struct command_slot *slot)
+/* Finds the row that is meant, subcommands included. False: the error has been answered, and *slot is the one that
+ * refused it, or NULL. */
+static bool resolve(struct cmd_ctx *ctx, struct command_slot **slot)
 {
-    if (slot == NULL) slot = command_table_find(ctx->server->commands, ctx->argv[0]);
-    if (slot == NULL) {
+    if (*slot == NULL) {
         reply_unknown_command(ctx);
-        return NULL;
+        return false;
     }
-    if (slot->subcommands != NULL && ctx->argc >= 2) {
-        struct command_slot *sub = command_slot_sub(slot, ctx->argv[1]);
-        if (sub == NULL) {
-            reply_unknown_subcommand(ctx, slot);
-            return NULL;
+    if ((*slot)->subcommands != NULL && ctx->argc >= 2) {
+        struct command_slot *container = *slot;
+        *slot = command_slot_sub(container, ctx->argv[1]);
+        if (*slot == NULL) {
+            reply_unknown_subcommand(ctx, container);
+            return false;
         }
-        slot = sub;
     }
-    if (slot->command->run == NULL || !arity_fits(slot->command, ctx->argc)) {
-        reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", slot->full_name);
-        return NULL;
-    }
-    return slot;
+    if ((*slot)->command->run != NULL && arity_fits((*slot)->command, ctx->argc)) return true;
+    reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", (*slot)->full_name);
+    return false;
 }
 
 static bool protected_command_allowed(const struct cmd_ctx *ctx)
@@ -434,52 +457,68 @@ static void reply_protected_command(struct cmd_ctx *ctx)
         module ? "MODULE" : "DEBUG", module ? "module" : "debug");
 }
 
-/* What a whole transaction needs counts for its EXEC. */
+/* What a whole transaction needs counts for its EXEC; what it may do, all of its commands may. */
 static unsigned effective_flags(const struct client *c, const struct command *cmd)
 {
     if (UNLIKELY(c->multi != NULL && (c->flags & CLIENT_IN_MULTI) && cmd->run == cmd_exec))
-        return cmd->flags | c->multi->flags;
+        return (cmd->flags | c->multi->flags) & ~((CMD_LOADING | CMD_STALE) & ~c->multi->common);
     return cmd->flags;
+}
+
+/* A queue may grow without limit, so what would be queued is refused as well while memory is over maxmemory. */
+static bool refused_for_memory(struct cmd_ctx *ctx, unsigned flags)
+{
+    struct server *s = ctx->server;
+    if (LIKELY(s->settings->memory.maxmemory == 0) || s->is_loading) return false;
+    if (eviction_run(s) != EVICTION_OUT_OF_MEMORY) return false;
+    return (flags & CMD_DENYOOM) || (client_has(ctx->client, CLIENT_IN_MULTI) && !(flags & CMD_NO_QUEUE));
+}
+
+/* Also asked for PING, by which others tell that this master is of no use. */
+static const char *refuse_for_disk(struct cmd_ctx *ctx)
+{
+    if (LIKELY(!persistence_writes_refused(ctx->server))) return NULL;
+    return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
+           "that may modify the data set are disabled, because this instance is configured to report errors during "
+           "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
+           "details about the RDB error.";
 }
 
 /* Why a write may not run now, or NULL. */
 static const char *refuse_write(struct cmd_ctx *ctx)
 {
     struct server *s = ctx->server;
-    if (repl_role(s->repl) == REPL_REPLICA) {
-        if (s->settings->replication.replica_read_only) return "READONLY You can't write against a read only replica.";
-        return NULL;
-    }
-    if (persistence_writes_refused(s))
-        return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. "
-               "Commands "
-               "that may modify the data set are disabled, because this instance is configured to report errors during "
-               "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
-               "details about the RDB error.";
-    if (s->settings->replication.min_replicas_to_write > 0 && s->settings->replication.min_replicas_max_lag_s > 0 &&
-        repl_good_replica_count(s->repl) < (size_t)s->settings->replication.min_replicas_to_write)
+    const struct repl_settings *st = &s->settings->replication;
+    if (repl_role(s->repl) == REPL_REPLICA)
+        return st->replica_read_only ? "READONLY You can't write against a read only replica." : NULL;
+    if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0 &&
+        repl_good_replica_count(s->repl) < (size_t)st->min_replicas_to_write)
         return "NOREPLICAS Not enough good replicas to write.";
     return NULL;
 }
 
+/* What the command would do to the data set and to memory, or NULL. */
+static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd, unsigned flags)
+{
+    const char *refusal = NULL;
+    if (UNLIKELY(refused_for_memory(ctx, flags))) return "OOM command not allowed when used memory > 'maxmemory'.";
+    if ((flags & CMD_WRITE) || UNLIKELY(cmd->flags & CMD_PROBE)) refusal = refuse_for_disk(ctx);
+    if ((flags & CMD_WRITE) && refusal == NULL) refusal = refuse_write(ctx);
+    return refusal;
+}
+
+/* What the state of the server and of the client forbids, or NULL. */
 static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
 {
     struct server *s = ctx->server;
-    struct client *c = ctx->client;
-    if (UNLIKELY(client_has(c, CLIENT_REPLICA)) && (flags & (CMD_WRITE | CMD_READONLY)))
-        return "ERR Replica can't interact with the keyspace";
-    if (s->settings->memory.maxmemory > 0 && !s->is_loading && eviction_run(s) == EVICTION_OUT_OF_MEMORY &&
-        (flags & CMD_DENYOOM))
-        return "OOM command not allowed when used memory > 'maxmemory'.";
-    if (flags & CMD_WRITE) {
-        const char *refusal = refuse_write(ctx);
-        if (UNLIKELY(refusal != NULL)) return refusal;
-    }
     if (repl_role(s->repl) == REPL_REPLICA && !repl_link_up(s->repl) &&
         !s->settings->replication.replica_serve_stale_data && !(flags & CMD_STALE))
         return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     if (UNLIKELY(s->is_loading) && (s->loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
         return "LOADING Redis is loading the dataset in memory";
+    if (UNLIKELY(client_has(ctx->client, CLIENT_REPLICA | CLIENT_MONITOR)) &&
+        (flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)))
+        return "ERR Replica can't interact with the keyspace";
     return NULL;
 }
 
@@ -545,13 +584,14 @@ static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slo
         refuse(ctx, slot, "ERR Command not allowed inside a transaction");
         return ADMIT_REFUSED;
     }
-    const char *refusal = refuse_state(ctx, flags);
-    if (UNLIKELY(refusal != NULL)) {
-        refuse(ctx, slot, refusal);
+    const char *refusal = refuse_effect(ctx, cmd, flags);
+    if (UNLIKELY(refusal == NULL && refused_while_subscribed(ctx, slot))) {
+        refuse(ctx, slot, NULL);
         return ADMIT_REFUSED;
     }
-    if (UNLIKELY(refused_while_subscribed(ctx, slot))) {
-        refuse(ctx, slot, NULL);
+    if (LIKELY(refusal == NULL)) refusal = refuse_state(ctx, flags);
+    if (UNLIKELY(refusal != NULL)) {
+        refuse(ctx, slot, refusal);
         return ADMIT_REFUSED;
     }
     if (UNLIKELY(held_by_pause(ctx, cmd, flags))) return ADMIT_LATER;
@@ -619,13 +659,11 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
         .request = &item->request,
     };
     struct command_slot *slot = item->slot;
-    if (UNLIKELY(slot == NULL || slot->subcommands != NULL || !arity_fits(slot->command, ctx.argc))) {
-        slot = resolve(&ctx, slot);
-        if (slot == NULL) {
-            refuse(&ctx, item->slot, NULL);
-            if (UNLIKELY(client_has(c, CLIENT_REPLICA))) check_replica_reply(d, c, ctx.argv, item->slot);
-            return true;
-        }
+    if (UNLIKELY(slot == NULL || slot->subcommands != NULL || !arity_fits(slot->command, ctx.argc)) &&
+        !resolve(&ctx, &slot)) {
+        refuse(&ctx, slot, NULL);
+        if (UNLIKELY(client_has(c, CLIENT_REPLICA))) check_replica_reply(d, c, ctx.argv, slot);
+        return true;
     }
     ctx.command = slot->command;
     switch (admit(&ctx, slot)) {
@@ -702,7 +740,7 @@ static void run_batch(struct dispatcher *d)
         struct batch_item *item = &d->items[i];
         struct client *c = item->client;
         if (c == held) continue;
-        if (UNLIKELY(c->flags & CLIENT_TAKES_NO_COMMANDS) || !run_item(d, item)) {
+        if (UNLIKELY((c->flags & CLIENT_TAKES_NO_COMMANDS) || d->server->stopping) || !run_item(d, item)) {
             held = c;
             if (!(c->flags & CLIENT_CLOSING)) resp_reader_unread(&c->reader, &item->request);
             continue;
@@ -713,7 +751,6 @@ static void run_batch(struct dispatcher *d)
         if (!(c->flags & CLIENT_WANTS_FLUSH) && !outbuf_empty(&c->out)) client_wants_flush(c);
     }
     d->item_count = 0;
-    d->current = NULL;
     resp_batch_reset(&d->arena);
 }
 
@@ -773,6 +810,7 @@ bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offse
 {
     struct dispatcher *d = c->server->dispatcher;
     enum resp_status status;
+    ASSERT(d->running == NULL && d->item_count == 0); /* never from inside a command */
     d->applied = applied;
     d->applied_ctx = ctx;
     do {

@@ -39,6 +39,8 @@ void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *co
 void dispatch_reset_stats(struct server *s);        /* the slots' counters too */
 void dispatcher_settings_changed(struct server *s); /* thresholds of the slow log and the latency monitor */
 uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks);
+/* Where a message pushed to this client is to be written now. */
+struct outbuf *dispatch_push_queue(struct client *c);
 const struct command *dispatch_current(const struct server *s); /* for the crash report */
 
 #endif

@@ -10,7 +10,10 @@
 
 static struct multi *multi_of(struct client *c)
 {
-    if (c->multi == NULL) c->multi = mem_calloc(sizeof(*c->multi));
+    if (c->multi == NULL) {
+        c->multi = mem_calloc(sizeof(*c->multi));
+        c->multi->common = ~0u;
+    }
     return c->multi;
 }
 
@@ -43,6 +46,7 @@ void multi_queue(struct client *c, struct command_slot *slot, int argc, const st
     m->queue[m->count++] = (struct queued_command){.slot = slot, .argc = argc, .argv = copy};
     m->bytes += bytes;
     m->flags |= slot->command->flags;
+    m->common &= slot->command->flags;
 }
 
 static void forget_queue(struct multi *m)
@@ -52,6 +56,7 @@ static void forget_queue(struct multi *m)
     m->queue = NULL;
     m->count = m->cap = m->bytes = 0;
     m->flags = 0;
+    m->common = ~0u;
 }
 
 size_t multi_memory(const struct client *c)
@@ -214,19 +219,38 @@ void watches_key_changed(struct server *s, int db, struct bytes_view key)
     }
 }
 
-/* Breaks the watches of keys that are there: one that is absent before and after has not changed. */
-void watches_flushed(struct server *s, int db)
+/* What a client that watches the key sees of the change: a key past its time counts as absent, from WATCH on. */
+static void break_watch(struct watched_key *wk, bool here, bool comes, bool comes_expired)
+{
+    if (wk->expired && (!comes || comes_expired)) {
+        wk->expired = comes;
+    } else if (!wk->expired && !here && comes_expired) {
+        wk->expired = true;
+    } else {
+        wk->client->flags |= CLIENT_WATCH_BROKEN;
+    }
+}
+
+/* A key that is absent before and after has not changed. */
+static void record_flushed(struct server *s, struct watch_record *r, struct db *replacement)
+{
+    struct keyspace *ks = s->keyspace;
+    struct db *in = keyspace_db(ks, r->db);
+    bool here = keyspace_peek(in, keyref(in, r->key)) != NULL;
+    const struct entry *e = replacement == NULL ? NULL : keyspace_peek(replacement, keyref(replacement, r->key));
+    if (!here && e == NULL) return;
+    for (struct watched_key *wk = r->first; wk != NULL; wk = wk->record_next)
+        break_watch(wk, here, e != NULL, e != NULL && entry_is_expired(ks, e));
+}
+
+void watches_flushed(struct server *s, int db, struct db *replacement)
 {
     struct table_iter it;
     struct watch_record *r;
     if (LIKELY(table_count(&s->watches->records) == 0)) return;
     table_iter_init(&it, &s->watches->records);
     while ((r = table_iter_next(&it)) != NULL) {
-        if (db >= 0 && r->db != db) continue;
-        struct db *in = keyspace_db(s->keyspace, r->db);
-        if (keyspace_peek(in, keyref(in, r->key)) == NULL) continue;
-        for (struct watched_key *wk = r->first; wk != NULL; wk = wk->record_next)
-            if (!wk->expired) wk->client->flags |= CLIENT_WATCH_BROKEN;
+        if (db < 0 || r->db == db) record_flushed(s, r, replacement);
     }
 }
 

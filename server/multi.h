@@ -13,18 +13,19 @@ struct queued_command { /* owns its arguments: one allocation for argv and their
 struct multi {
     struct queued_command *queue;
     size_t count, cap;
-    size_t bytes;   /* of arguments, for CLIENT LIST's multi-mem */
-    unsigned flags; /* or of the commands' flags: a transaction with a write is a write */
+    size_t bytes;    /* of arguments, for CLIENT LIST's multi-mem */
+    unsigned flags;  /* or of the commands' flags: a transaction with a write is a write */
+    unsigned common; /* and of them: what all of them may do, the transaction may */
     struct watched_key *watched;
     size_t watched_count;
 };
 
 struct watches *watches_new(void);
 void watches_free(struct watches *w);
-/* From the keyspace's hooks: marks clients that watch this key / any key of the database (db -1: of all) that exists
- * now or will exist. */
+/* From the keyspace's hooks: marks clients that watch this key / any key of the database (db -1: of all) that is there,
+ * or is in what comes in its place (NULL: nothing). */
 void watches_key_changed(struct server *s, int db, struct bytes_view key);
-void watches_flushed(struct server *s, int db);
+void watches_flushed(struct server *s, int db, struct db *replacement);
 size_t watches_key_count(const struct server *s);
 size_t watches_client_count(const struct server *s);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "server/clients.h"
+#include "server/dispatch.h"
 #include "server/server.h"
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"
@@ -230,11 +231,13 @@ void client_push_begin(struct client *c)
 {
     c->flags |= CLIENT_PUSHING;
     c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLICA);
+    c->reply.out = dispatch_push_queue(c);
 }
 
 void client_push_end(struct client *c)
 {
     c->flags &= ~(uint32_t)CLIENT_PUSHING;
+    c->reply.out = &c->out;
     client_update_muted(c);
     client_wants_flush(c);
 }

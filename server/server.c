@@ -57,9 +57,9 @@ static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum
     if (s->settings->misc.notify_keyspace_events & NOTIFY_NEW) notify_keyspace_event(s, NOTIFY_NEW, "new", key, db->id);
 }
 
-static void on_flushed(void *ctx, struct db *db)
+static void on_flushed(void *ctx, struct db *db, struct db *replacement)
 {
-    watches_flushed(ctx, db == NULL ? -1 : db->id);
+    watches_flushed(ctx, db == NULL ? -1 : db->id, replacement);
 }
 
 /* Set by a client of ours while we follow a master that knows nothing of it. */

@@ -200,8 +200,10 @@ static void db_swap_data(struct db *a, struct db *b)
 void keyspace_swap_data(struct keyspace *ks, struct keyspace *sibling)
 {
     ASSERT(ks->shared == sibling->shared && ks->db_count == sibling->db_count);
-    for (int i = 0; i < ks->db_count; i++) db_swap_data(ks->dbs[i], sibling->dbs[i]);
-    if (ks->hooks.flushed != NULL) ks->hooks.flushed(ks->hooks.ctx, NULL);
+    for (int i = 0; i < ks->db_count; i++) {
+        if (ks->hooks.flushed != NULL) ks->hooks.flushed(ks->hooks.ctx, ks->dbs[i], sibling->dbs[i]);
+        db_swap_data(ks->dbs[i], sibling->dbs[i]);
+    }
 }
 
 size_t keyspace_count(const struct keyspace *ks)
@@ -714,7 +716,7 @@ static void db_empty(struct db *db, struct lazyfree *lazyfree)
 size_t keyspace_flush(struct keyspace *ks, struct db *db, bool lazy)
 {
     size_t removed = db != NULL ? db_count(db) : keyspace_count(ks);
-    if (ks->hooks.flushed != NULL) ks->hooks.flushed(ks->hooks.ctx, db);
+    if (ks->hooks.flushed != NULL) ks->hooks.flushed(ks->hooks.ctx, db, NULL);
     for (int i = 0; i < ks->db_count; i++) {
         if ((db == NULL || db == ks->dbs[i]) && db_count(ks->dbs[i]) > 0)
             db_empty(ks->dbs[i], lazy ? ks->lazyfree : NULL);
@@ -722,19 +724,14 @@ size_t keyspace_flush(struct keyspace *ks, struct db *db, bool lazy)
     return removed;
 }
 
-static void tell_swapped(struct keyspace *ks, int first, int second)
-{
-    if (ks->hooks.flushed == NULL) return;
-    ks->hooks.flushed(ks->hooks.ctx, ks->dbs[first]);
-    ks->hooks.flushed(ks->hooks.ctx, ks->dbs[second]);
-}
-
 void keyspace_swap_dbs(struct keyspace *ks, int first, int second)
 {
     if (first == second) return;
-    tell_swapped(ks, first, second); /* keys that are in one of them and not in the other, */
+    if (ks->hooks.flushed != NULL) {
+        ks->hooks.flushed(ks->hooks.ctx, ks->dbs[first], ks->dbs[second]);
+        ks->hooks.flushed(ks->hooks.ctx, ks->dbs[second], ks->dbs[first]);
+    }
     db_swap_data(ks->dbs[first], ks->dbs[second]);
-    tell_swapped(ks, first, second); /* and the other way round */
 }
 
 static void check_db(struct db *db)

@@ -48,9 +48,9 @@ struct keyspace_hooks { /* what the keyspace tells; any may be NULL */
     void (*changed)(void *ctx, struct db *db, struct bytes_view key);
     /* A key that did not exist was created. */
     void (*created)(void *ctx, struct db *db, struct bytes_view key, enum value_type type);
-    /* All keys of a database (db NULL: of all) are about to go; two databases are swapped: both are reported, before
-     * and after. */
-    void (*flushed)(void *ctx, struct db *db);
+    /* All keys of a database (db NULL: of all) are about to go, and those of `replacement` (NULL: none) to come in
+     * their place: of two databases that are swapped each is reported once. */
+    void (*flushed)(void *ctx, struct db *db, struct db *replacement);
     /* A key got an expiry in mode EXPIRY_HIDE, where nothing deletes it later. */
     void (*hidden_expiry)(void *ctx, struct db *db, struct bytes_view key);
     void (*before_change)(void *ctx, struct db *db, struct entry *e); /* a running snapshot's copy */

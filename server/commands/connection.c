@@ -214,7 +214,7 @@ enum { ANY_TIME = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST };
 #define CONNECTION_ROW .acl = ACL_CONNECTION, .group = "connection", .complexity = "O(1)"
 static const char *const ping_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded", NULL};
 const struct command connection_commands[] = {
-    { .name = "ping", .run = cmd_ping, .arity = -1, .tips = ping_tips, .flags = CMD_FAST | CMD_SUBSCRIBED, CONNECTION_ROW, .since = "1.0.0",
+    { .name = "ping", .run = cmd_ping, .arity = -1, .tips = ping_tips, .flags = CMD_FAST | CMD_SUBSCRIBED | CMD_PROBE, CONNECTION_ROW, .since = "1.0.0",
       .summary = "Answers, so that the client knows the server does." },
     { .name = "echo", .run = cmd_echo, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_FAST, CONNECTION_ROW, .since = "1.0.0",
       .summary = "Returns the given string." },
