@@ -245,6 +245,16 @@ void dispatch_reset_stats(struct server *s)
     s->dispatcher->error_count = 0;
 }
 
+/* Better no replica than one that differs, if the configuration says so. */
+static void panic_if_configured(const struct server *s)
+{
+    if (s->settings->replication.propagation_error_behavior == PROPAGATION_IGNORE) return;
+    log_warning(s->log, "This replica panicked sending an error to its master after processing a command from its "
+                        "replication stream (propagation-error-behavior)");
+    if (s->settings->misc.use_exit_on_panic) exit(1);
+    abort();
+}
+
 /* What our master's stream says and we cannot do: the data sets may differ from now on. */
 static void note_master_error(struct dispatcher *d, struct bytes_view name, const char *code)
 {
@@ -253,6 +263,7 @@ static void note_master_error(struct dispatcher *d, struct bytes_view name, cons
         "== CRITICAL == This replica is sending an error to its master: %s, after processing the command '%.*s'", code,
         (int)(name.len < 128 ? name.len : 128), name.data);
     d->server->stats.unexpected_errors++;
+    panic_if_configured(d->server);
 }
 
 static void after_error(struct dispatcher *d, struct client *c, struct command_slot *slot)

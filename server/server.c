@@ -119,6 +119,14 @@ static bool host_dataset_is_empty(void *ctx)
     struct server *s = ctx;
     return keyspace_count(s->keyspace) == 0;
 }
+/* What it waits for will not come: nobody acknowledges the writes of a replica. */
+static void refuse_wait(struct client *c, void *ctx)
+{
+    (void)ctx;
+    reply_error(&c->reply,
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+    client_unblock(c);
+}
 static void host_role_changed(void *ctx, enum repl_role role)
 {
     struct server *s = ctx;
@@ -128,6 +136,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     config_note_master(s->config, role == REPL_REPLICA ? link.host : NULL, link.port);
     server_refresh_modes(s);
     expiry_forget_own(s);
+    if (role == REPL_REPLICA) blocking_each(s, BLOCK_WAIT, refuse_wait, s);
 }
 static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at,
                                int *pipe_fd)
