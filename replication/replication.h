@@ -120,7 +120,7 @@ struct replica *repl_replica_new(struct repl *r, struct conn *conn, void *client
 /* Bytes that are to be sent before anything of replication's own: replies still pending when PSYNC came. Before
  * repl_replica_psync(). */
 void repl_replica_queue(struct replica *rp, struct bytes_view bytes);
-void repl_replica_heard(struct replica *rp);    /* it sent something: an empty line counts as a sign of life */
+void repl_replica_heard(struct replica *rp); /* it sent something: an empty line counts as a sign of life */
 /* Its client is going to be closed, by whomever: nothing is written to it and nobody waits for it from now on. */
 void repl_replica_closing(struct replica *rp);
 void repl_replica_gone(struct replica *rp);     /* the client is being freed; also for one that never sent PSYNC */

@@ -416,7 +416,7 @@ static void reply_unknown_subcommand(struct cmd_ctx *ctx, const struct command_s
 {
     char upper[COMMAND_NAME_MAX + 1];
     size_t len = 0;
-    for (; container->name[len] != '\0' && len < COMMAND_NAME_MAX; len++)
+    for (; len < COMMAND_NAME_MAX && container->name[len] != '\0'; len++)
         upper[len] = (char)toupper((unsigned char)container->name[len]);
     upper[len] = '\0';
     reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",

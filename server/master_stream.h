@@ -1,7 +1,8 @@
 /* master_stream.h -- applies a master's stream: the server's side of struct repl_host's apply_stream().
  *
- * A fake client runs the commands. Bytes come in again until they are applied; how far they have been parsed is remembered here, so that
- * none is parsed twice. What counts as applied is whole commands, and a MULTI only with its EXEC. */
+ * A fake client runs the commands. Bytes come in again until they are applied; how far they have been parsed is
+ * remembered here, so that none is parsed twice. What counts as applied is whole commands, and a MULTI only with its
+ * EXEC. */
 #ifndef LOCKSTEP_SERVER_MASTER_STREAM_H
 #define LOCKSTEP_SERVER_MASTER_STREAM_H
 

@@ -323,7 +323,8 @@ struct load_how {
     bool replace;      /* keys that are there already */
 };
 
-/* Remembers a key that the file still had but whose time is past: replicas that go on from the file's offset have it too. */
+/* Remembers a key that the file still had but whose time is past: replicas that go on from the file's offset have it
+ * too. */
 static void note_expired(void *ctx, struct db *db, struct bytes_view key)
 {
     struct persistence *p = ctx;

@@ -201,9 +201,9 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         "eventloop_duration_sum:%lld\r\neventloop_duration_cmd_sum:0\r\ninstantaneous_eventloop_cycles_per_sec:0\r\n"
         "instantaneous_eventloop_duration_usec:0\r\nacl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\n"
         "acl_access_denied_key:%llu\r\nacl_access_denied_channel:%llu\r\n",
-        expiry_own_count(s), (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed, (ull)st->writes_processed,
-        (ull)st->turns, (ll)st->eventloop_us, (ull)st->acl_denied_auth, (ull)st->acl_denied_cmd,
-        (ull)st->acl_denied_key, (ull)st->acl_denied_channel);
+        expiry_own_count(s), (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed,
+        (ull)st->writes_processed, (ull)st->turns, (ll)st->eventloop_us, (ull)st->acl_denied_auth,
+        (ull)st->acl_denied_cmd, (ull)st->acl_denied_key, (ull)st->acl_denied_channel);
 }
 
 static void info_cpu(struct server *s, struct bytes_buf *out)

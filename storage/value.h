@@ -47,8 +47,9 @@ struct number_text {
 
 uint64_t value_hash(const struct value_env *env, struct bytes_view bytes);
 
-/* For batched dispatch: starts loading what a look-up of this member (or field) touches. Two steps, for many collections the
- * first, then for all the second, which reads what the first has brought. Nothing for types without members to look up. */
+/* For batched dispatch: starts loading what a look-up of this member (or field) touches. Two steps, for many
+ * collections the first, then for all the second, which reads what the first has brought. Nothing for types without
+ * members to look up. */
 void value_prefetch(enum value_type type, const void *value, struct bytes_view member, int step);
 
 /* Operations on a collection of any type, by its type (list, set, zset, hash); strings are the entry's. */

@@ -869,8 +869,7 @@ struct zset_member *zset_tree_get(struct zset_pos pos)
 void zset_tree_next(struct zset_pos *pos)
 {
     if (++pos->slot < pos->leaf->count) {
-        if (pos->slot + PREFETCH_AHEAD < pos->leaf->count)
-            prefetch(leaf_get(pos->leaf, pos->slot + PREFETCH_AHEAD));
+        if (pos->slot + PREFETCH_AHEAD < pos->leaf->count) prefetch(leaf_get(pos->leaf, pos->slot + PREFETCH_AHEAD));
         return;
     }
     pos->leaf = pos->leaf->next;

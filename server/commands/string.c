@@ -226,8 +226,14 @@ static void setex(struct cmd_ctx *ctx, bool seconds)
     set_with_expiry(ctx, ctx_key(ctx, 1), 3, at_ms);
     reply_ok(ctx->reply);
 }
-static void cmd_setex(struct cmd_ctx *ctx) { setex(ctx, true); }
-static void cmd_psetex(struct cmd_ctx *ctx) { setex(ctx, false); }
+static void cmd_setex(struct cmd_ctx *ctx)
+{
+    setex(ctx, true);
+}
+static void cmd_psetex(struct cmd_ctx *ctx)
+{
+    setex(ctx, false);
+}
 
 static void cmd_getset(struct cmd_ctx *ctx)
 {
@@ -316,7 +322,8 @@ static void cmd_setrange(struct cmd_ctx *ctx)
         return;
     }
     if (add_overflow((uint64_t)offset, part.len, &end) || !length_allowed(ctx, end)) {
-        if (end < (uint64_t)offset) reply_error(ctx->reply, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+        if (end < (uint64_t)offset)
+            reply_error(ctx->reply, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
         return;
     }
     if (e == NULL) e = keyspace_put_string(ctx->db, key, bytes_view("", 0), PUT_NO_INT);
@@ -354,8 +361,14 @@ static void increment(struct cmd_ctx *ctx, int64_t by)
     reply_int(ctx->reply, value);
 }
 
-static void cmd_incr(struct cmd_ctx *ctx) { increment(ctx, 1); }
-static void cmd_decr(struct cmd_ctx *ctx) { increment(ctx, -1); }
+static void cmd_incr(struct cmd_ctx *ctx)
+{
+    increment(ctx, 1);
+}
+static void cmd_decr(struct cmd_ctx *ctx)
+{
+    increment(ctx, -1);
+}
 static void cmd_incrby(struct cmd_ctx *ctx)
 {
     int64_t by;
@@ -379,7 +392,8 @@ static void cmd_incrbyfloat(struct cmd_ctx *ctx)
     long double value = 0, by;
     char printed[NUM_LONG_DOUBLE_MAX_CHARS];
     if (ctx_write(ctx, 1, TYPE_STRING, &e) == LOOKUP_WRONG_TYPE) return;
-    if ((e != NULL && !num_parse_long_double(entry_string(e, &text), &value)) || !num_parse_long_double(ctx->argv[2], &by)) {
+    if ((e != NULL && !num_parse_long_double(entry_string(e, &text), &value)) ||
+        !num_parse_long_double(ctx->argv[2], &by)) {
         reply_error(ctx->reply, "ERR value is not a valid float");
         return;
     }
@@ -395,7 +409,8 @@ static void cmd_incrbyfloat(struct cmd_ctx *ctx)
         keyspace_put_string(ctx->db, key, result, 0);
     ctx_changed(ctx, key, NOTIFY_STRING, "incrbyfloat", 1);
     reply_bulk(ctx->reply, result);
-    /* The result, not the addition: floating point may differ from machine to machine. The expiry stays as it is (X4). */
+    /* The result, not the addition: floating point may differ from machine to machine. The expiry stays as it is (X4).
+     */
     ctx_replicate(ctx, BYTES_LIT("SET"), key.name, result, BYTES_LIT("KEEPTTL"));
 }
 

@@ -1,6 +1,7 @@
 /* memory.h -- allocation. Out of memory stops the process, so no call here returns NULL.
- * Use is counted without a cost on the hot path: jemalloc keeps, for each thread, the bytes it ever allocated and freed,
- * and mem_used() adds these up over the threads that called mem_thread_register() (the main one and the lazy-free one). */
+ * Use is counted without a cost on the hot path: jemalloc keeps, for each thread, the bytes it ever allocated and
+ * freed, and mem_used() adds these up over the threads that called mem_thread_register() (the main one and the
+ * lazy-free one). */
 #ifndef LOCKSTEP_STORAGE_BASE_MEMORY_H
 #define LOCKSTEP_STORAGE_BASE_MEMORY_H
 

@@ -1,5 +1,5 @@
-/* ticks.h -- a very cheap clock for measuring how long commands take, and for nothing else: nothing that is decided or replicated may
- * depend on it. On x86-64 it is the time stamp counter, elsewhere the monotonic clock. */
+/* ticks.h -- a very cheap clock for measuring how long commands take, and for nothing else: nothing that is decided or
+ * replicated may depend on it. On x86-64 it is the time stamp counter, elsewhere the monotonic clock. */
 #ifndef LOCKSTEP_STORAGE_BASE_TICKS_H
 #define LOCKSTEP_STORAGE_BASE_TICKS_H
 
