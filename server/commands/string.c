@@ -161,6 +161,8 @@ static void set_with_expiry(struct cmd_ctx *ctx, struct keyref key, int value_ar
         }
         return;
     }
+    /* A key past its time leaves first, so that the DEL for it comes before this SET in the stream. */
+    (void)keyspace_find_for_write(ctx->db, key);
     replicate_set_with_expiry(ctx, value_arg, at_ms); /* before the argument is taken */
     struct entry *e = store_argument(ctx, key, value_arg, 0);
     keyspace_set_expiry(ctx->db, key, e, at_ms);

@@ -495,7 +495,10 @@ def test_random_picks_are_even(server):
                         hits[member] = hits.get(member, 0) + 1
                 wanted = rounds * abs(count) / 30
                 # 29 degrees of freedom: more than 73 happens once in 100,000 runs.
-                assert sum((hits.get(m, 0) - wanted) ** 2 / wanted for m in wire.call("SMEMBERS", key)) < 73, (key, count)
+                assert sum((hits.get(m, 0) - wanted) ** 2 / wanted for m in wire.call("SMEMBERS", key)) < 73, (
+                    key,
+                    count,
+                )
 
 
 @pytest.mark.parametrize("command", ["SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER"])

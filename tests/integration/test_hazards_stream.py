@@ -176,6 +176,35 @@ def test_X3_lazy_and_active_expiry_send_a_deletion(farm):
     assert fake.command() in ([b"DEL", b"active"], [b"UNLINK", b"active"])
 
 
+FINDERS_OF_A_DEAD_KEY = """
+    SET k v|SET k v EX 1000|SET k v PX 100000|SET k v KEEPTTL|SET k v NX|SETEX k 1000 v|PSETEX k 100000 v|SETNX k v|GETSET k v|
+    APPEND k x|SETRANGE k 1 x|INCR k|INCRBYFLOAT k 0.5|MSET k 1 j 2|MSETNX k 1 j 2|LPUSH k a|SADD k a|HSET k f v|ZADD k 1 m|
+    HINCRBY k f 1|HINCRBYFLOAT k f 1|ZINCRBY k 1 m|RENAME o k|COPY o k REPLACE|SUNIONSTORE k s|SMOVE s k a|
+    LMOVE l k LEFT LEFT|ZUNIONSTORE k 1 z|EXPIRE k 100|PERSIST k|GETEX k EX 100|GETDEL k|DEL k|MOVE k 3|RENAME k o
+"""
+
+
+def test_X3_dead_key_leaves_the_stream_before_the_command_that_met_it(farm):
+    """A write to a key past its time: the DEL for the old one never follows the new one."""
+    master = farm.server()
+    master.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    fake = attach(farm, master)
+    wrong = []
+    for text in FINDERS_OF_A_DEAD_KEY.split("|"):
+        for setup in ("FLUSHALL", "SET o v", "SADD s a", "RPUSH l a", "ZADD z 1 m", "SET k 5 PX 1"):
+            master.call(*setup.split())
+        wait_past_ttl(1)
+        master.call("SET", "start", "1")
+        master.ask(*text.split())
+        master.call("SET", "end", "1")
+        fake.commands_until(b"start")
+        sent = [command for command in fake.commands_until(b"end") if command[0] not in (b"MULTI", b"EXEC")]
+        later = [command for command in sent[1:] if command[0].upper() in (b"DEL", b"UNLINK") and b"k" in command[1:]]
+        if not sent or sent[0][0].upper() not in (b"DEL", b"UNLINK") or later:
+            wrong.append((text.strip(), sent))
+    assert not wrong, wrong
+
+
 @pytest.mark.parametrize("kinds", [("ours", "redis"), ("redis", "ours"), ("ours", "ours")], ids="-".join)
 def test_X4_float_increments_keep_the_ttl(farm, kinds):
     master = farm.server(kinds[0])
