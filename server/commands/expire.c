@@ -59,14 +59,24 @@ static void delete_at_once(struct cmd_ctx *ctx, struct keyref key)
     ctx_replicate(ctx, lazy ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key.name);
 }
 
-/* at_as_given: the command says PEXPIREAT and nothing else, so it can go into the stream as it is. */
-static void set_expiry(struct cmd_ctx *ctx, struct keyref key, struct entry *e, int64_t at_ms, bool at_as_given)
+/* PEXPIREAT and the conditions that were given: they hold for whoever has the same data. */
+static void replicate_expiry(struct cmd_ctx *ctx, int64_t at_ms)
 {
+    enum { ARGS_MAX = 8 };
+    struct bytes_view argv[ARGS_MAX];
     char number[24];
+    int argc = ctx->argc < ARGS_MAX ? ctx->argc : 3; /* conditions that are said again and again are left out */
+    memcpy(argv, ctx->argv, (size_t)argc * sizeof(*argv));
+    argv[0] = BYTES_LIT("PEXPIREAT");
+    argv[2] = bytes_view(number, num_format_i64(number, at_ms));
+    ctx_replicate_as(ctx, argc, argv);
+}
+
+static void set_expiry(struct cmd_ctx *ctx, struct keyref key, struct entry *e, int64_t at_ms, bool as_given)
+{
     keyspace_set_expiry(ctx->db, key, e, at_ms);
     ctx_changed(ctx, key, NOTIFY_GENERIC, "expire", 1);
-    if (!at_as_given)
-        ctx_replicate(ctx, BYTES_LIT("PEXPIREAT"), key.name, bytes_view(number, num_format_i64(number, at_ms)));
+    if (!as_given) replicate_expiry(ctx, at_ms);
 }
 
 static void expire(struct cmd_ctx *ctx, bool seconds, bool absolute)
@@ -86,7 +96,7 @@ static void expire(struct cmd_ctx *ctx, bool seconds, bool absolute)
     if (expiry_is_past(ctx, at_ms))
         delete_at_once(ctx, key);
     else
-        set_expiry(ctx, key, e, at_ms, absolute && !seconds && ctx->argc == 3);
+        set_expiry(ctx, key, e, at_ms, absolute && !seconds);
 }
 
 static void cmd_expire(struct cmd_ctx *ctx)

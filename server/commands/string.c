@@ -170,6 +170,18 @@ static void set_with_expiry(struct cmd_ctx *ctx, struct keyref key, int value_ar
     ctx_notify(ctx, NOTIFY_GENERIC, "expire", key);
 }
 
+/* Without the word GET: nobody reads the answer there. */
+static void replicate_without_get(struct cmd_ctx *ctx)
+{
+    enum { ARGS_MAX = 8 };
+    struct bytes_view argv[ARGS_MAX];
+    int argc = 0;
+    if (ctx->argc > ARGS_MAX) return; /* as it is: options said again and again */
+    for (int i = 0; i < ctx->argc; i++)
+        if (i < 3 || !ctx_arg_is(ctx, i, "get")) argv[argc++] = ctx->argv[i];
+    ctx_replicate_as(ctx, argc, argv);
+}
+
 /* SET with options. */
 static void set_general(struct cmd_ctx *ctx)
 {
@@ -195,6 +207,7 @@ static void set_general(struct cmd_ctx *ctx)
     if (options.has_expiry) {
         set_with_expiry(ctx, key, 2, at_ms);
     } else {
+        if (options.get) replicate_without_get(ctx); /* before the argument is taken */
         store_argument(ctx, key, 2, options.keep_ttl ? PUT_KEEP_EXPIRY : 0);
         ctx_changed(ctx, key, NOTIFY_STRING, "set", 1);
     }

@@ -6,6 +6,7 @@ const struct command *const *command_row_tables(void)
     static const struct command *const tables[] = { /* one a line, so that additions do not touch each other */
         acl_commands,
         admin_commands,
+        bitmap_commands,
         client_commands,
         command_commands,
         config_commands,
@@ -16,6 +17,7 @@ const struct command *const *command_row_tables(void)
         generic_commands,
         hash_commands,
         latency_commands,
+        lcs_commands,
         list_commands,
         memory_commands,
         object_commands,

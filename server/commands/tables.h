@@ -7,6 +7,7 @@
 /* Each ends with a row without a name. */
 extern const struct command acl_commands[];
 extern const struct command admin_commands[];
+extern const struct command bitmap_commands[];
 extern const struct command client_commands[];
 extern const struct command command_commands[];
 extern const struct command config_commands[];
@@ -17,6 +18,7 @@ extern const struct command expire_commands[];
 extern const struct command generic_commands[];
 extern const struct command hash_commands[];
 extern const struct command latency_commands[];
+extern const struct command lcs_commands[];
 extern const struct command list_commands[];
 extern const struct command memory_commands[];
 extern const struct command object_commands[];
