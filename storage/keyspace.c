@@ -13,6 +13,8 @@ struct keyspace_shared {
     struct rng rng;
 };
 
+static void remove_entry(struct db *db, uint64_t hash, struct entry *e, bool lazy);
+
 /* ---- Building entries ---- */
 
 /* Sizes are rounded to the allocator's quantum, so that a new value of about the same length can be written in place.
@@ -505,6 +507,52 @@ struct entry *keyspace_put_value(struct db *db, struct keyref key, enum value_ty
     struct content c = {.type = type, .encoding = ENCODING_RAW, .pointer = taken};
     return put(db, key, &c, flags);
 }
+
+/* ---- Loading ---- */
+
+static struct entry *build(struct db *db, struct bytes_view key, const struct content *c, int64_t expiry_ms)
+{
+    return entry_build(key, c, expiry_ms, access_of_new(db->keyspace));
+}
+
+struct entry *keyspace_build_string(struct db *db, struct bytes_view key, struct bytes_view value, int64_t expiry_ms)
+{
+    struct content c = content_of_string(value, true);
+    return build(db, key, &c, expiry_ms);
+}
+
+struct entry *keyspace_build_blob(struct db *db, struct bytes_view key, struct blob *taken, int64_t expiry_ms)
+{
+    struct content c = {.type = TYPE_STRING, .encoding = ENCODING_RAW, .pointer = taken};
+    return build(db, key, &c, expiry_ms);
+}
+
+struct entry *keyspace_build_value(struct db *db, struct bytes_view key, enum value_type type, void *taken,
+                                   int64_t expiry_ms)
+{
+    struct content c = {.type = type, .encoding = ENCODING_RAW, .pointer = taken};
+    return build(db, key, &c, expiry_ms);
+}
+
+void keyspace_free_built(struct entry *built)
+{
+    entry_free(built, NULL);
+}
+
+bool keyspace_insert_built(struct db *db, uint64_t hash, struct entry *built, bool replace)
+{
+    struct keyref key = {.name = entry_key(built), .hash = hash};
+    struct entry *old = lookup(db, key, NULL);
+    if (UNLIKELY(old != NULL)) {
+        if (!replace) return false;
+        remove_entry(db, hash, old, false);
+    }
+    table_insert(&db->keys, hash, built);
+    if (built->flags & ENTRY_EXPIRES) table_insert(&db->expires, hash, built);
+    return true;
+}
+
+/* ---- Changing strings ---- */
 
 static struct entry *update(struct db *db, struct keyref key, struct entry *e, const struct content *c)
 {

@@ -144,6 +144,17 @@ struct entry *keyspace_put_blob(struct db *db, struct keyref key, struct blob *t
 struct entry *keyspace_put_int(struct db *db, struct keyref key, int64_t value, unsigned flags);
 struct entry *keyspace_put_value(struct db *db, struct keyref key, enum value_type type, void *taken, unsigned flags);
 
+/* For loading a file: entries are built first and put into their database later, several at once, so that the table's
+ * cache lines are fetched together (keyspace_prefetch_bucket() in between). A built entry is the caller's until it is
+ * inserted. */
+struct entry *keyspace_build_string(struct db *db, struct bytes_view key, struct bytes_view value, int64_t expiry_ms);
+struct entry *keyspace_build_blob(struct db *db, struct bytes_view key, struct blob *taken, int64_t expiry_ms);
+struct entry *keyspace_build_value(struct db *db, struct bytes_view key, enum value_type type, void *taken,
+                                   int64_t expiry_ms);
+void keyspace_free_built(struct entry *built);
+/* Takes the entry. False, and the entry stays the caller's, if the key is there already and is not to be replaced. */
+bool keyspace_insert_built(struct db *db, uint64_t hash, struct entry *built, bool replace);
+
 /* Change the string of an entry got for writing; the expiry stays. */
 struct entry *keyspace_update_int(struct db *db, struct keyref key, struct entry *e, int64_t value);
 struct entry *keyspace_update_string(struct db *db, struct keyref key, struct entry *e, struct bytes_view value);

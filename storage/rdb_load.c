@@ -5,12 +5,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
 enum {
     READ_CHUNK = 256 * 1024,
     RESERVE_MAX = 1 << 20, /* announced keys are believed up to here */
     REPL_ID_LEN = 40,
+    PENDING_MAX = 32, /* keys whose places in the table are fetched together */
+};
+
+struct pending { /* built, not yet inserted */
+    struct db *db;
+    struct entry *entry;
+    uint64_t hash;
 };
 
 struct rdb_load {
@@ -18,7 +26,9 @@ struct rdb_load {
     struct rdb_load_options options;
     struct rdb_load_info info;
     struct rdb_reader *reader;
-    char error[64]; /* of the file, not its contents */
+    char error[192]; /* of the file or the data set, not of the file's contents */
+    struct pending pending[PENDING_MAX];
+    size_t pending_count;
 };
 
 /* ---- what the header says ---- */
@@ -106,12 +116,37 @@ static int leave_out(struct rdb_load *l, struct db *db, const struct rdb_key *ke
     return 0;
 }
 
-static struct entry *put_string(struct db *db, struct keyref ref, const struct rdb_key *key)
+static struct entry *build_entry(struct db *db, const struct rdb_key *key)
 {
-    if (key->blob == NULL) return keyspace_put_string(db, ref, key->string, 0);
+    int64_t expiry = key->expiry_ms;
+    if (expiry < -1) expiry = 0; /* long past */
+    if (key->type != TYPE_STRING) return keyspace_build_value(db, key->name, key->type, key->value, expiry);
+    if (key->blob == NULL) return keyspace_build_string(db, key->name, key->string, expiry);
     struct blob *taken = *key->blob;
     *key->blob = NULL;
-    return keyspace_put_blob(db, ref, taken, 0);
+    return keyspace_build_blob(db, key->name, taken, expiry);
+}
+
+/* 0, or -EEXIST after the first key that is there already; all the others are in. */
+static int insert_pending(struct rdb_load *l)
+{
+    int rc = 0;
+    for (size_t i = 0; i < l->pending_count; i++) {
+        const struct pending *p = &l->pending[i];
+        if (keyspace_insert_built(p->db, p->hash, p->entry, l->options.replace)) {
+            l->info.keys_loaded++;
+            continue;
+        }
+        struct bytes_view name = entry_key(p->entry);
+        if (rc == 0)
+            snprintf(l->error, sizeof(l->error),
+                     "key '%.*s': the key appears twice in database %d, before byte %" PRIu64,
+                     name.len < 64 ? (int)name.len : 64, name.data, p->db->id, rdb_load_offset(l));
+        keyspace_free_built(p->entry);
+        rc = -EEXIST;
+    }
+    l->pending_count = 0;
+    return rc;
 }
 
 static int on_key(void *ctx, const struct rdb_key *key)
@@ -119,17 +154,12 @@ static int on_key(void *ctx, const struct rdb_key *key)
     struct rdb_load *l = ctx;
     struct db *db = keyspace_db(l->keyspace, key->db);
     if (is_past(l, key)) return leave_out(l, db, key);
-
-    struct keyref ref = keyref(db, key->name);
-    size_t before = db_count(db);
-    struct entry *e =
-        key->type == TYPE_STRING ? put_string(db, ref, key) : keyspace_put_value(db, ref, key->type, key->value, 0);
-    if (key->expiry_ms != -1) e = keyspace_set_expiry(db, ref, e, key->expiry_ms);
-    if (key->idle_seconds != -1 || key->freq != -1) keyspace_set_access(l->keyspace, e, key->idle_seconds, key->freq);
-    l->info.keys_loaded++;
-    if (db_count(db) == before + 1 || l->options.replace) return 0;
-    rdb_reader_set_error(l->reader, "the key appears twice in database %d", key->db);
-    return -EEXIST;
+    struct pending *p = &l->pending[l->pending_count++];
+    *p = (struct pending){.db = db, .entry = build_entry(db, key), .hash = keyref(db, key->name).hash};
+    keyspace_prefetch_bucket(db, p->hash);
+    if (key->idle_seconds != -1 || key->freq != -1)
+        keyspace_set_access(l->keyspace, p->entry, key->idle_seconds, key->freq);
+    return l->pending_count == PENDING_MAX ? insert_pending(l) : 0;
 }
 
 /* ---- feeding ---- */
@@ -155,6 +185,7 @@ struct rdb_load *rdb_load_new(struct keyspace *ks, const struct rdb_load_options
 void rdb_load_free(struct rdb_load *l)
 {
     if (l == NULL) return;
+    ASSERT(l->pending_count == 0); /* every feed leaves none */
     rdb_reader_free(l->reader);
     mem_free(l);
 }
@@ -162,6 +193,7 @@ void rdb_load_free(struct rdb_load *l)
 enum rdb_status rdb_load_feed(struct rdb_load *l, struct bytes_view in, size_t *consumed)
 {
     enum rdb_status status = rdb_reader_feed(l->reader, in, consumed);
+    if (insert_pending(l) != 0) status = RDB_ERROR;
     l->info.version = rdb_reader_version(l->reader);
     if (status == RDB_DONE && l->info.repl_offset == -1)
         l->info.repl_id[0] = '\0'; /* one is no use without the other */
