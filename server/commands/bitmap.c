@@ -389,10 +389,8 @@ static void run_fields(struct cmd_ctx *ctx, const struct field_ops *ops)
     uint64_t changes = 0;
     if (ctx_write(ctx, 1, TYPE_STRING, &e) == LOOKUP_WRONG_TYPE) return;
     size_t has = e == NULL ? 0 : entry_string_len(e), len = (size_t)((ops->write_end + 7) / 8);
-    if (len > has)
-        changes++; /* a longer string is a change, whatever is written (X9) */
-    else
-        len = has;
+    bool grows = len > has; /* a longer string is a change, whatever is written (X9) */
+    if (!grows) len = has;
     char *data = writable(ctx, key, e, len);
     reply_array(ctx->reply, ops->count);
     for (size_t i = 0; i < ops->count; i++) {
@@ -402,6 +400,7 @@ static void run_fields(struct cmd_ctx *ctx, const struct field_ops *ops)
         else
             changes += run_write(ctx, op, data, len);
     }
+    if (changes == 0) changes = grows;
     if (changes > 0) ctx_changed(ctx, key, NOTIFY_STRING, "setbit", changes);
 }
 
