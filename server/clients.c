@@ -285,6 +285,18 @@ void client_make_ready(struct client *c)
     if (UNLIKELY(!client_has(c, CLIENT_CLOSE_AFTER_REPLY))) conn_want_read(c->conn, true);
 }
 
+/* Of all that became readable during one wait, whoever was first is told of last: so this one goes in front, and
+ * requests of different connections run in the order in which they came. */
+static void make_ready_in_front(struct client *c)
+{
+    struct clients *cs = c->server->clients;
+    if (c->flags & (CLIENT_READY | CLIENT_CLOSING)) return;
+    c->flags |= CLIENT_READY;
+    c->ready_next = cs->ready;
+    cs->ready = c;
+    if (c->ready_next == NULL) cs->ready_last = &c->ready_next;
+}
+
 struct client *clients_take_ready(struct server *s)
 {
     struct clients *cs = s->clients;
@@ -323,7 +335,7 @@ static void on_readable(void *ctx)
     c->net_in += (uint64_t)n;
     c->last_active_ms = s->now_ms;
     if (client_has(c, CLIENT_REPLICA)) repl_replica_heard(c->replica); /* an empty line is a sign of life, too */
-    if (!client_has(c, CLIENT_BLOCKED)) client_make_ready(c);
+    if (!client_has(c, CLIENT_BLOCKED)) make_ready_in_front(c);
 }
 
 /* ---- Output ---- */

@@ -6,6 +6,7 @@
 #include "server/persistence.h"
 #include "server/shutdown.h"
 #include "storage/base/memory.h"
+#include "storage/base/ticks.h"
 
 static void sample_rates(struct server *s)
 {
@@ -16,6 +17,8 @@ static void sample_rates(struct server *s)
     stats_sample(&s->stats, STATS_NET_OUT, s->stats.net_out + repl.net_output_bytes, s->mono_us);
     stats_sample(&s->stats, STATS_REPL_NET_IN, repl.net_input_bytes, s->mono_us);
     stats_sample(&s->stats, STATS_REPL_NET_OUT, repl.net_output_bytes, s->mono_us);
+    stats_sample(&s->stats, STATS_TURNS, s->stats.turns, s->mono_us);
+    stats_sample(&s->stats, STATS_TURN_TICKS, s->stats.turn_ticks, s->mono_us);
 }
 
 static void note_peak(struct server *s)
@@ -35,6 +38,7 @@ static void cron(void *ctx)
 {
     struct server *s = ctx;
     if (UNLIKELY(s->cron_paused)) return;
+    uint64_t start = ticks_now();
     if (every(s, 100)) sample_rates(s);
     note_peak(s);
     expiry_slow_cycle(s);
@@ -43,6 +47,7 @@ static void cron(void *ctx)
     if (every(s, 1000)) dispatcher_settings_changed(s); /* the tick counter's rate is known better by now */
     if (shutdown_is_active(s)) shutdown_cron(s);
     s->cron_loops++;
+    s->stats.cron_ticks += ticks_now() - start;
 }
 
 void cron_start(struct server *s)

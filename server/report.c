@@ -159,6 +159,45 @@ static void info_memory(struct server *s, struct bytes_buf *out)
 
 /* ---- Stats ---- */
 
+static ull ticks_us(const struct server *s, uint64_t ticks)
+{
+    return dispatch_ticks_to_ns(s, ticks) / 1000;
+}
+
+/* What commands took of the loop's time. */
+static uint64_t command_ticks(struct server *s)
+{
+    size_t count;
+    uint64_t sum = 0;
+    const struct command_slot *slots = command_table_slots(s->commands, &count);
+    for (size_t i = 0; i < count; i++) {
+        sum += slots[i].stats.ticks;
+        for (size_t j = 0; j < slots[i].subcommand_count; j++) sum += slots[i].subcommands[j].stats.ticks;
+    }
+    return sum;
+}
+
+static void eventloop_stats(struct server *s, struct bytes_buf *out)
+{
+    const struct stats *st = &s->stats;
+    uint64_t turns = stats_per_second(st, STATS_TURNS), ticks = stats_per_second(st, STATS_TURN_TICKS);
+    bytes_buf_printf(out,
+                     "eventloop_cycles:%llu\r\neventloop_duration_sum:%llu\r\neventloop_duration_cmd_sum:%llu\r\n"
+                     "instantaneous_eventloop_cycles_per_sec:%llu\r\ninstantaneous_eventloop_duration_usec:%llu\r\n",
+                     (ull)st->turns, ticks_us(s, st->turn_ticks), ticks_us(s, command_ticks(s)), (ull)turns,
+                     turns > 0 ? ticks_us(s, ticks / turns) : 0);
+}
+
+/* Only shown when asked for by name. */
+static void info_debug(struct server *s, struct bytes_buf *out)
+{
+    const struct stats *st = &s->stats;
+    bytes_buf_printf(out,
+                     "eventloop_duration_aof_sum:0\r\neventloop_duration_cron_sum:%llu\r\neventloop_duration_max:%llu"
+                     "\r\neventloop_cmd_per_cycle_max:%llu\r\n",
+                     ticks_us(s, st->cron_ticks), ticks_us(s, st->turn_ticks_max), (ull)st->turn_commands_max);
+}
+
 static void info_stats(struct server *s, struct bytes_buf *out)
 {
     const struct stats *st = &s->stats;
@@ -190,20 +229,22 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         pubsub_topic_count(s, PUBSUB_SHARD), (ll)persistence_last_fork_us(s), (ull)persistence_fork_count(s));
     bytes_buf_printf(
         out,
-        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:0\r\n"
+        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:"
+        "0\r\n"
         "active_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
         "current_active_defrag_time:0\r\ntracking_total_keys:0\r\ntracking_total_items:0\r\ntracking_total_prefixes:"
         "0\r\n"
         "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\ndump_payload_sanitizations:0\r\n"
         "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
-        "io_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\neventloop_cycles:%"
-        "llu\r\n"
-        "eventloop_duration_sum:%lld\r\neventloop_duration_cmd_sum:0\r\ninstantaneous_eventloop_cycles_per_sec:0\r\n"
-        "instantaneous_eventloop_duration_usec:0\r\nacl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\n"
-        "acl_access_denied_key:%llu\r\nacl_access_denied_channel:%llu\r\n",
+        "io_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n",
         expiry_own_count(s), (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed,
-        (ull)st->writes_processed, (ull)st->turns, (ll)st->eventloop_us, (ull)st->acl_denied_auth,
-        (ull)st->acl_denied_cmd, (ull)st->acl_denied_key, (ull)st->acl_denied_channel);
+        (ull)st->writes_processed);
+    eventloop_stats(s, out);
+    bytes_buf_printf(out,
+                     "acl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\nacl_access_denied_key:%llu\r\n"
+                     "acl_access_denied_channel:%llu\r\n",
+                     (ull)st->acl_denied_auth, (ull)st->acl_denied_cmd, (ull)st->acl_denied_key,
+                     (ull)st->acl_denied_channel);
 }
 
 static void info_cpu(struct server *s, struct bytes_buf *out)
@@ -314,35 +355,38 @@ static void info_keyspace(struct server *s, struct bytes_buf *out)
     }
 }
 
+enum section_shown { SHOWN_BY_NAME, SHOWN_WITH_ALL, SHOWN_BY_DEFAULT };
 struct section {
     const char *name, *title;
-    bool by_default;
+    enum section_shown shown;
     void (*write)(struct server *s, struct bytes_buf *out);
 };
 
 static const struct section sections_in_order[] = {
-    {"server", "Server", true, info_server},
-    {"clients", "Clients", true, info_clients},
-    {"memory", "Memory", true, info_memory},
-    {"persistence", "Persistence", true, persistence_info},
-    {"stats", "Stats", true, info_stats},
-    {"replication", "Replication", true, info_replication},
-    {"cpu", "CPU", true, info_cpu},
-    {"modules", "Modules", true, info_modules},
-    {"commandstats", "Commandstats", false, info_commandstats},
-    {"errorstats", "Errorstats", true, info_errorstats},
-    {"latencystats", "Latencystats", false, info_latencystats},
-    {"cluster", "Cluster", true, info_cluster},
-    {"keyspace", "Keyspace", true, info_keyspace},
+    {"server", "Server", SHOWN_BY_DEFAULT, info_server},
+    {"clients", "Clients", SHOWN_BY_DEFAULT, info_clients},
+    {"memory", "Memory", SHOWN_BY_DEFAULT, info_memory},
+    {"persistence", "Persistence", SHOWN_BY_DEFAULT, persistence_info},
+    {"stats", "Stats", SHOWN_BY_DEFAULT, info_stats},
+    {"replication", "Replication", SHOWN_BY_DEFAULT, info_replication},
+    {"cpu", "CPU", SHOWN_BY_DEFAULT, info_cpu},
+    {"modules", "Modules", SHOWN_BY_DEFAULT, info_modules},
+    {"commandstats", "Commandstats", SHOWN_WITH_ALL, info_commandstats},
+    {"errorstats", "Errorstats", SHOWN_BY_DEFAULT, info_errorstats},
+    {"latencystats", "Latencystats", SHOWN_WITH_ALL, info_latencystats},
+    {"cluster", "Cluster", SHOWN_BY_DEFAULT, info_cluster},
+    {"keyspace", "Keyspace", SHOWN_BY_DEFAULT, info_keyspace},
+    {"debug", "Debug", SHOWN_BY_NAME, info_debug},
 };
 
 static bool asked_for(const struct section *section, const struct bytes_view *names, size_t count)
 {
-    if (count == 0) return section->by_default;
+    if (count == 0) return section->shown == SHOWN_BY_DEFAULT;
     for (size_t i = 0; i < count; i++) {
         if (bytes_equal_nocase(names[i], section->name)) return true;
-        if (bytes_equal_nocase(names[i], "default") && section->by_default) return true;
-        if (bytes_equal_nocase(names[i], "all") || bytes_equal_nocase(names[i], "everything")) return true;
+        if (bytes_equal_nocase(names[i], "default") && section->shown == SHOWN_BY_DEFAULT) return true;
+        bool all = bytes_equal_nocase(names[i], "all") || bytes_equal_nocase(names[i], "everything");
+        if (all && section->shown != SHOWN_BY_NAME) return true;
     }
     return false;
 }

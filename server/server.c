@@ -255,6 +255,21 @@ static int hook_modes(void *ctx, struct config_error *err)
     server_refresh_modes(ctx);
     return 0;
 }
+/* Eviction starts with the next turn, whether or not a command comes. */
+static int hook_maxmemory(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    uint64_t limit = s->settings->memory.maxmemory;
+    size_t used = server_used_memory(s);
+    if (limit > 0 && used > limit)
+        log_warning(s->log,
+                    "WARNING: the new maxmemory value set via CONFIG SET (%llu) is smaller than the current memory "
+                    "usage (%zu). This will result in key eviction and/or the inability to accept new write commands "
+                    "depending on the maxmemory-policy.",
+                    (unsigned long long)limit, used);
+    s->eviction_pending = limit > 0;
+    return hook_modes(ctx, err);
+}
 static int hook_replication(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
@@ -293,7 +308,7 @@ static void connect_config(struct server *s)
         .maxclients_changed = hook_maxclients,
         .client_limits_changed = hook_client_limits,
         .requirepass_changed = hook_requirepass,
-        .maxmemory_changed = hook_modes,
+        .maxmemory_changed = hook_maxmemory,
         .backlog_changed = hook_replication,
         .replication_changed = hook_replication,
         .min_replicas_changed = hook_replication,
@@ -379,7 +394,7 @@ int server_listen(struct server *s)
 static void on_wake(void *ctx)
 {
     struct server *s = ctx;
-    s->stats.turns++;
+    stats_turn_begins(&s->stats, &s->turn);
     server_update_time(s);
 }
 
@@ -395,6 +410,7 @@ static bool on_turn(void *ctx)
     clients_flush(s);
     clients_reap(s);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
+    stats_turn_ends(&s->stats, &s->turn);
     return more || clients_any_ready(s);
 }
 

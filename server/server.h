@@ -38,6 +38,7 @@ struct server {
     struct eviction *eviction; /* eviction.h */
     struct expiry *expiry;     /* expiry.h */
     struct stats stats;
+    struct stats_turn turn;
 
     int64_t now_ms;        /* wall clock, read once per turn and after slow commands */
     int64_t mono_us;       /* monotonic, the same */

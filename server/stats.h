@@ -12,6 +12,8 @@ enum stats_metric {
     STATS_NET_OUT,
     STATS_REPL_NET_IN,
     STATS_REPL_NET_OUT,
+    STATS_TURNS,
+    STATS_TURN_TICKS,
     STATS_METRICS
 };
 
@@ -32,13 +34,20 @@ struct stats {
     uint64_t errors; /* error replies */
     uint64_t unexpected_errors;
     uint64_t reads_processed, writes_processed, turns;
-    int64_t eventloop_us; /* spent outside of waiting */
+    uint64_t turn_ticks, turn_ticks_max, cron_ticks; /* of ticks.h; what turns spent outside of waiting */
+    uint64_t turn_commands_max;
     uint64_t acl_denied_auth, acl_denied_cmd, acl_denied_key, acl_denied_channel;
     size_t peak_memory;
     struct stats_rate rates[STATS_METRICS];
 };
 
 void stats_reset(struct stats *st);
+/* Around the work of each turn of the loop. */
+struct stats_turn {
+    uint64_t ticks, commands; /* at its beginning */
+};
+void stats_turn_begins(struct stats *st, struct stats_turn *turn);
+void stats_turn_ends(struct stats *st, const struct stats_turn *turn);
 void stats_sample(struct stats *st, enum stats_metric metric, uint64_t value, int64_t now_us);
 uint64_t stats_per_second(const struct stats *st, enum stats_metric metric);
 
