@@ -138,7 +138,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
         "used_memory_vm_total:0\r\nused_memory_vm_total_human:0B\r\nused_memory_functions:0\r\n"
         "used_memory_scripts:0\r\nused_memory_scripts_human:0B\r\n");
     memory_field(out, "maxmemory", s->settings->memory.maxmemory);
-    size_t not_counted = m.used - server_used_memory(s);
+    size_t not_counted = m.replica_buffers; /* see server_used_memory() */
     bytes_buf_printf(
         out,
         "maxmemory_policy:%s\r\nallocator_frag_ratio:1.00\r\nallocator_frag_bytes:0\r\nallocator_rss_ratio:1.00\r\n"

@@ -16,10 +16,14 @@ static void cmd_object_encoding(struct cmd_ctx *ctx)
     if (e != NULL) reply_bulk_cstr(ctx->reply, value_encoding_name(entry_encoding(e)));
 }
 
-/* Nothing is shared here. Redis shares the objects of small integers and tools know them by this number. */
-static bool looks_shared(const struct entry *e)
+/* Nothing is shared here. Redis shares the objects of small integers, unless each needs an access time of its own, and
+ * tools know them by this number. */
+static bool looks_shared(const struct cmd_ctx *ctx, const struct entry *e)
 {
     enum { SHARED_INTEGERS = 10000 };
+    int policy = ctx->settings->memory.maxmemory_policy;
+    bool by_access = policy == EVICT_ALLKEYS_LRU || policy == EVICT_VOLATILE_LRU || ctx->keyspace->lfu;
+    if (ctx->settings->memory.maxmemory > 0 && by_access) return false;
     if (e->type != TYPE_STRING || e->encoding != ENCODING_INT) return false;
     return entry_int(e) >= 0 && entry_int(e) < SHARED_INTEGERS;
 }
@@ -27,7 +31,7 @@ static bool looks_shared(const struct entry *e)
 static void cmd_object_refcount(struct cmd_ctx *ctx)
 {
     const struct entry *e = inspected(ctx);
-    if (e != NULL) reply_int(ctx->reply, looks_shared(e) ? INT32_MAX : 1);
+    if (e != NULL) reply_int(ctx->reply, looks_shared(ctx, e) ? INT32_MAX : 1);
 }
 
 #define ADJUST_NOTE                                                                                                    \
