@@ -89,8 +89,8 @@ void repl_free(struct repl *r);
 /* False while nobody could ever read it (no replica, no backlog): the dispatcher then skips repl_feed(). */
 bool repl_stream_wanted(const struct repl *r);
 /* One whole unit of effects, RESP commands, in database `db` (a SELECT is put before them when the stream stands
- * elsewhere; -1: any will do). On a replica it can only be the rest of a unit in which REPLICAOF stood: then the data set is no longer
- * what our offset says, and the next synchronization is a full one (X11). */
+ * elsewhere; -1: any will do). On a replica it can only be the rest of a unit in which REPLICAOF stood: then the data
+ * set is no longer what our offset says, and the next synchronization is a full one (X11). */
 void repl_feed(struct repl *r, int db, struct bytes_view unit);
 uint64_t repl_offset(const struct repl *r);
 /* Called once per loop turn after commands ran: sends what is pending to every replica that is online. */

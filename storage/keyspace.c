@@ -433,8 +433,6 @@ static struct entry *set_content(struct db *db, uint64_t hash, struct entry *e, 
     return e;
 }
 
-static void remove_entry(struct db *db, uint64_t hash, struct entry *e, bool lazy);
-
 /* The entry that a new value is to replace. One past its time is none, and in mode EXPIRY_HIDE has to go first. */
 static struct entry *replaceable(struct db *db, struct keyref key)
 {
