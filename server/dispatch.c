@@ -41,6 +41,7 @@ struct exec {
     struct bytes_buf bytes;
     struct exec_piece *pieces;
     size_t count, cap;
+    size_t command_start; /* pieces of the running command begin here */
 };
 
 struct error_count {
@@ -154,10 +155,19 @@ void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv)
     piece->len = x->bytes.len - piece->offset;
 }
 
+/* A command comes upon a key whose time is over before it does anything to it: so that is how it goes into the stream,
+ * even when the handler has said already what it will do. */
 void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink)
 {
+    struct exec *x = &s->dispatcher->exec;
     struct bytes_view argv[2] = {unlink ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key};
+    size_t before = x->count;
     exec_add(s, db, 2, argv);
+    if (x->count == before || x->command_start >= before) return;
+    struct exec_piece added = x->pieces[before];
+    memmove(&x->pieces[x->command_start + 1], &x->pieces[x->command_start],
+            (before - x->command_start) * sizeof(*x->pieces));
+    x->pieces[x->command_start++] = added;
 }
 
 void exec_no_wrap(struct server *s)
@@ -168,7 +178,8 @@ void exec_no_wrap(struct server *s)
 
 void exec_begin(struct server *s)
 {
-    s->dispatcher->exec.depth++;
+    struct exec *x = &s->dispatcher->exec;
+    if (x->depth++ == 0) x->command_start = SIZE_MAX; /* no command: what is added stays in order */
 }
 
 /* Nothing else can come between these pieces, since they are fed in one go. */
@@ -351,6 +362,8 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     const struct command *outer = d->current;
     int db = c->db->id;
     exec_begin(s);
+    size_t outer_start = d->exec.command_start;
+    d->exec.command_start = d->exec.count;
     d->current = slot->command;
     d->running = c;
     c->last_slot = slot;
@@ -362,6 +375,7 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
         monitor_feed(s, c, slot->command, ctx->argc, ctx->argv);
     replicate(ctx, db, changes);
+    d->exec.command_start = outer_start;
     exec_end(s);
     if (ctx->keyspace->stats.changes != changes && d->exec.depth == 0) c->write_offset = repl_offset(s->repl);
     slot->stats.calls++;

@@ -87,6 +87,29 @@ def test_X2_dead_keys_of_the_master_are_in_its_snapshot(farm):
     wait_for(lambda: replica.call("DBSIZE") == 1, 10, "the DEL to reach the replica")
 
 
+def test_X2_the_death_of_a_key_comes_before_what_found_it(farm):
+    """Also where the command itself is rewritten, alone and in a transaction."""
+    master = farm.server()
+    master.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    writes = [
+        ("SET", "k", "new", "EX", 1000),
+        ("SETEX", "k", 1000, "new"),
+        ("SET", "k", "new"),
+        ("GETSET", "k", "new"),
+        ("INCRBYFLOAT", "k", "1.5"),
+    ]
+    for write in writes:
+        for wrapped in (False, True):
+            master.call("SET", "k", "old", "PX", 1)
+            wait_past_ttl(1)
+            commands = [("MULTI",), ("SET", "other", "1"), write, ("EXEC",)] if wrapped else [write]
+            stream, _ = stream_of(farm, master, commands)
+            names = [command[0] for command in lower(stream) if b"k" in command[1:2]]
+            assert len(names) == 2, (write, stream)
+            assert names[0] in (b"del", b"unlink"), (write, stream)
+            assert names[1] in (b"set", b"getset"), (write, stream)
+
+
 def test_X2_relative_times_are_made_absolute(farm):
     master = farm.server()
     commands = [
