@@ -1,5 +1,4 @@
 /* main.c -- one server in a process of its own: from the command line to the running loop. */
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -59,34 +58,23 @@ static void say_hello(struct program *p)
         log_notice(p->log, "Configuration loaded");
 }
 
-/* Limits, memory advice, the title, and what to leave behind in a crash. */
-static int prepare_process(struct program *p, struct server *s)
+/* Signals, and what to leave behind in a crash. */
+static void prepare_signals(struct program *p, struct server *s)
 {
-    struct settings *st = &p->settings;
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     process_crash_install(&(struct process_crash_hooks){.ctx = s, .log = p->log, .report = server_crash_report},
-                          st->log.crash_log_enabled);
-    if (st->process.disable_thp) process_disable_thp(p->log);
-    if (process_pin_to_cpus(st->process.server_cpulist) != 0)
-        log_warning(p->log, "server_cpulist %s cannot be applied", st->process.server_cpulist);
-    unsigned fitting = process_adjust_open_files(st->clients.maxclients, p->log);
-    if (fitting == 0) return -1;
-    st->clients.maxclients = fitting;
-    (void)process_check_system(st->net.tcp_backlog, p->log); /* it has logged what it found */
-    server_set_title(s, p->title);
-    return 0;
+                          p->settings.log.crash_log_enabled);
 }
 
 static int serve(struct program *p)
 {
     struct server *s = server_new(p->config, &p->settings, sys_real(), p->log);
-    s->process_owner = true;
     int code = 1;
-    if (prepare_process(p, s) == 0 && server_listen(s) == 0) {
+    prepare_signals(p, s);
+    if (server_take_process(s, p->title) == 0 && server_listen(s) == 0) {
         bool pidfile = p->daemonized || p->settings.process.pidfile != NULL;
         if (pidfile) process_pidfile_write(p->settings.process.pidfile, p->log);
-        server_set_title(s, p->title);
         log_notice(p->log, "Running mode=standalone, port=%d, PID: %d", p->settings.net.port, (int)getpid());
         log_notice(p->log, "Server initialized");
         code = server_run(s);
@@ -100,7 +88,6 @@ int main(int argc, char **argv)
 {
     struct program *p = mem_calloc(sizeof(*p));
     struct config_hooks hooks = {.change_dir = process_change_dir};
-    setlocale(LC_COLLATE, "");
     tzset();
     p->title = process_title_new(argc, argv);
     p->log = log_new();

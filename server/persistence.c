@@ -53,6 +53,18 @@ struct persistence *persistence_new(struct server *s)
     return p;
 }
 
+/* In the child, which is a copy of the process and no more than that. */
+static void become_child(void *ctx)
+{
+    struct server *s = ctx;
+    const struct settings_process *st = &s->settings->process;
+    if (!s->process_owner) return;
+    if (process_set_oom_score(&s->oom, st, PROCESS_OOM_CHILD) != 0)
+        log_warning(s->log, "Unable to write oom_score_adj of the child");
+    if (process_pin_to_cpus(st->bgsave_cpulist) != 0)
+        log_warning(s->log, "bgsave_cpulist %s cannot be applied", st->bgsave_cpulist);
+}
+
 static struct snapshot_options snapshot_options(struct server *s, const struct repl_position *at)
 {
     const struct settings_persistence *st = &s->settings->persistence;
@@ -65,6 +77,9 @@ static struct snapshot_options snapshot_options(struct server *s, const struct r
         options.rdb.access = RDB_ACCESS_LFU;
     else if (s->settings->memory.maxmemory > 0 && (policy == EVICT_ALLKEYS_LRU || policy == EVICT_VOLATILE_LRU))
         options.rdb.access = RDB_ACCESS_LRU;
+    options.in_child = become_child;
+    options.in_child_ctx = s;
+    options.incremental_fsync = st->rdb_save_incremental_fsync;
     options.key_delay_us = st->rdb_key_save_delay_us;
     options.info = (struct rdb_info){.ctime_s = s->now_ms / 1000, .used_memory = mem_used(), .has_replication = true};
     snprintf(options.info.repl_id, sizeof(options.info.repl_id), "%s", at->id);

@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "server/process.h"
 #include "server/process_crash.h"
 #include "server/pubsub.h"
+#include "server/report.h"
 #include "server/shutdown.h"
 #include "server/slowlog.h"
 #include "storage/base/memory.h"
@@ -127,6 +129,18 @@ static void refuse_wait(struct client *c, void *ctx)
                 "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
     client_unblock(c);
 }
+static void adjust_oom_score(struct server *s, enum process_oom_role role)
+{
+    if (!s->process_owner) return;
+    int rc = process_set_oom_score(&s->oom, &s->settings->process, role);
+    if (rc != 0) log_warning(s->log, "Unable to write oom_score_adj: %s", strerror(-rc));
+}
+
+static enum process_oom_role oom_role(const struct server *s)
+{
+    return repl_role(s->repl) == REPL_MASTER ? PROCESS_OOM_MASTER : PROCESS_OOM_REPLICA;
+}
+
 static void host_role_changed(void *ctx, enum repl_role role)
 {
     struct server *s = ctx;
@@ -135,6 +149,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     repl_link_describe(s->repl, &link);
     config_note_master(s->config, role == REPL_REPLICA ? link.host : NULL, link.port);
     server_refresh_modes(s);
+    adjust_oom_score(s, role == REPL_MASTER ? PROCESS_OOM_MASTER : PROCESS_OOM_REPLICA);
     expiry_forget_own(s);
     if (role == REPL_REPLICA) blocking_each(s, BLOCK_WAIT, refuse_wait, s);
 }
@@ -241,6 +256,25 @@ static int hook_requirepass(void *ctx, struct config_error *err)
     (void)ctx, (void)err; /* read at AUTH and at accept; connections that are in stay in, as in Redis */
     return 0;
 }
+static int hook_proc_title(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    (void)err;
+    if (s->title != NULL) server_set_title(s, s->title);
+    return 0;
+}
+static int hook_locale(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    if (!s->process_owner || setlocale(LC_COLLATE, s->settings->process.locale_collate) != NULL) return 0;
+    return config_fail(err, "Invalid locale");
+}
+static int hook_oom_score(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    if (!s->process_owner || process_set_oom_score(&s->oom, &s->settings->process, oom_role(s)) == 0) return 0;
+    return config_fail(err, "Failed to set the oom score of the process. Check server logs.");
+}
 static int hook_maxclients(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
@@ -305,6 +339,9 @@ static void connect_config(struct server *s)
         .port_changed = hook_listen,
         .log_changed = hook_log,
         .crash_log_changed = hook_crash_log,
+        .proc_title_changed = hook_proc_title,
+        .locale_changed = hook_locale,
+        .oom_score_changed = hook_oom_score,
         .maxclients_changed = hook_maxclients,
         .client_limits_changed = hook_client_limits,
         .requirepass_changed = hook_requirepass,
@@ -428,9 +465,17 @@ static void make_run_id(struct server *s)
     for (size_t i = 0; i < sizeof(random); i++) snprintf(s->run_id + 2 * i, 3, "%02x", random[i]);
 }
 
+static void pin_background_thread(void *ctx)
+{
+    const struct server *s = ctx;
+    if (s->process_owner && process_pin_to_cpus(s->settings->process.bio_cpulist) != 0)
+        log_warning(s->log, "bio_cpulist %s cannot be applied", s->settings->process.bio_cpulist);
+}
+
 static void make_keyspace(struct server *s)
 {
     s->lazyfree = lazyfree_new();
+    lazyfree_on_start(s->lazyfree, pin_background_thread, s);
     s->keyspace = keyspace_new(s->settings->misc.databases, &s->settings->limits, s->sys);
     s->keyspace->lazyfree = s->lazyfree;
     s->keyspace->hooks = (struct keyspace_hooks){
@@ -483,6 +528,36 @@ void server_stop(struct server *s, int exit_code)
 {
     s->exit_code = exit_code;
     loop_stop(s->loop);
+}
+
+/* Told to the process at its start, and again when the file or the command line lowered it. */
+static int fit_maxclients(struct server *s)
+{
+    char text[16];
+    unsigned fitting = process_adjust_open_files(s->settings->clients.maxclients, s->log);
+    if (fitting == 0) return -1;
+    if (fitting == s->settings->clients.maxclients) return 0;
+    snprintf(text, sizeof(text), "%u", fitting);
+    return config_set_internal(s->config, "maxclients", text, NULL);
+}
+
+int server_take_process(struct server *s, struct process_title *title)
+{
+    const struct settings *st = s->settings;
+    s->process_owner = true;
+    s->title = title;
+    if (st->process.disable_thp) process_disable_thp(s->log);
+    if (process_pin_to_cpus(st->process.server_cpulist) != 0)
+        log_warning(s->log, "server_cpulist %s cannot be applied", st->process.server_cpulist);
+    if (setlocale(LC_COLLATE, st->process.locale_collate) == NULL) {
+        log_warning(s->log, "Failed to set the locale %s", st->process.locale_collate);
+        return -1;
+    }
+    if (fit_maxclients(s) != 0) return -1;
+    (void)process_check_system(st->net.tcp_backlog, s->log); /* it has logged what it found */
+    adjust_oom_score(s, oom_role(s));
+    server_set_title(s, title);
+    return 0;
 }
 
 static void watch_signals(struct server *s)

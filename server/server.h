@@ -8,6 +8,7 @@
 
 #include "replication/replication.h"
 #include "server/config.h"
+#include "server/process.h"
 #include "server/settings.h"
 #include "server/stats.h"
 #include "storage/keyspace.h"
@@ -47,15 +48,17 @@ struct server {
     char run_id[41];       /* 40 hexadecimal digits, new at each start */
     uint64_t next_client_id;
     unsigned cron_loops;
-    unsigned monitor_count;     /* clients in MONITOR */
-    bool loading_serves_reads;  /* while is_loading: into a second data set, the old one is still served */
-    bool is_loading;            /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
-    bool active_expire;         /* DEBUG SET-ACTIVE-EXPIRE */
-    bool cron_paused;           /* DEBUG PAUSE-CRON */
-    bool skip_restore_checksum; /* DEBUG SET-SKIP-CHECKSUM-VALIDATION */
-    bool eviction_pending;      /* over maxmemory: goes on each turn */
-    bool process_owner;         /* this server owns the process: signals, title, pid file */
-    bool stopping;              /* the loop ends with this turn */
+    unsigned monitor_count;      /* clients in MONITOR */
+    bool loading_serves_reads;   /* while is_loading: into a second data set, the old one is still served */
+    bool is_loading;             /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
+    bool active_expire;          /* DEBUG SET-ACTIVE-EXPIRE */
+    bool cron_paused;            /* DEBUG PAUSE-CRON */
+    bool skip_restore_checksum;  /* DEBUG SET-SKIP-CHECKSUM-VALIDATION */
+    bool eviction_pending;       /* over maxmemory: goes on each turn */
+    bool process_owner;          /* this server owns the process: signals, title, pid file */
+    struct process_title *title; /* of the process; NULL without process_owner */
+    struct process_oom oom;
+    bool stopping; /* the loop ends with this turn */
     int exit_code;
 };
 
@@ -63,6 +66,9 @@ struct server {
 struct server *server_new(struct config *config, struct settings *settings, const struct sys *sys, struct log *log);
 int server_run(struct server *s); /* until it is told to stop; the exit code */
 void server_free(struct server *s);
+/* The process becomes this server's: limits, title, locale, what the system thinks of its memory. Before
+ * server_listen(). 0, or -1 with the reason logged. */
+int server_take_process(struct server *s, struct process_title *title);
 void server_update_time(struct server *s);         /* reads the clocks again, after something slow */
 void server_stop(struct server *s, int exit_code); /* leaves server_run() at the end of this turn */
 /* Binds what the configuration says. 0 or -1 with the reason logged. Also after CONFIG SET bind or port. */

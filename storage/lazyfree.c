@@ -21,6 +21,8 @@ struct lazyfree {
     bool started, stopping, busy;
     struct job *first, **last;
     atomic_size_t pending, freed;
+    void (*on_start)(void *ctx);
+    void *on_start_ctx;
 };
 
 struct lazyfree *lazyfree_new(void)
@@ -31,6 +33,12 @@ struct lazyfree *lazyfree_new(void)
     pthread_cond_init(&lf->idle, NULL);
     lf->last = &lf->first;
     return lf;
+}
+
+void lazyfree_on_start(struct lazyfree *lf, void (*fn)(void *ctx), void *ctx)
+{
+    lf->on_start = fn;
+    lf->on_start_ctx = ctx;
 }
 
 static void run_job(struct lazyfree *lf, struct job *job)
@@ -72,6 +80,7 @@ static void *thread_main(void *arg)
     struct job *job;
     leave_signals_to_main();
     mem_thread_register();
+    if (lf->on_start != NULL) lf->on_start(lf->on_start_ctx);
     pthread_mutex_lock(&lf->lock);
     while ((job = next_job(lf)) != NULL) {
         pthread_mutex_unlock(&lf->lock);

@@ -10,7 +10,9 @@ struct lazyfree; /* opaque */
 /* A value that takes more than this many steps to free goes to the thread. */
 enum { LAZYFREE_THRESHOLD = 64 };
 
-struct lazyfree *lazyfree_new(void);     /* starts the thread at the first job */
+struct lazyfree *lazyfree_new(void); /* starts the thread at the first job */
+/* Before the first job: called by the thread when it starts. */
+void lazyfree_on_start(struct lazyfree *lf, void (*fn)(void *ctx), void *ctx);
 void lazyfree_free(struct lazyfree *lf); /* finishes all jobs, ends the thread */
 void lazyfree_value(struct lazyfree *lf, enum value_type type, void *taken);
 /* Any other job; objects is what it counts for in lazyfree_pending(). */

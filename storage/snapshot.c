@@ -219,6 +219,7 @@ static void settle_as_child(const struct snapshot *s, pid_t parent)
     (void)prctl(PR_SET_NAME, "rdb-snapshot");
     if (getppid() != parent) _exit(1); /* it died before the line above */
     signal(SIGPIPE, SIG_IGN);
+    if (s->options.in_child != NULL) s->options.in_child(s->options.in_child_ctx);
     if (s->options.nice != 0) {
         errno = 0;
         int ignored = nice(s->options.nice); /* a wish, not a condition */

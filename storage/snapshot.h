@@ -27,10 +27,12 @@ struct snapshot_target {
 struct snapshot_options {
     struct rdb_options rdb;
     struct rdb_info info;
-    int nice;               /* added to the child's niceness */
-    bool fsync;             /* of the file and of the directory that holds it */
-    bool incremental_fsync; /* of the file, as it grows */
-    int64_t key_delay_us;   /* rdb-key-save-delay, for tests: after every key; below 0: 1 us after every so many keys */
+    int nice;                    /* added to the child's niceness */
+    bool fsync;                  /* of the file and of the directory that holds it */
+    bool incremental_fsync;      /* of the file, as it grows */
+    void (*in_child)(void *ctx); /* first thing in the child, for what its process is to be; may be NULL */
+    void *in_child_ctx;
+    int64_t key_delay_us; /* rdb-key-save-delay, for tests: after every key; below 0: 1 us after every so many keys */
 };
 
 struct snapshot_progress {
