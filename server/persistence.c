@@ -5,6 +5,7 @@
 
 #include "server/dispatch.h"
 #include "server/latency.h"
+#include "server/shutdown.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 #include "storage/rdb_load.h"
@@ -105,6 +106,8 @@ int persistence_save(struct server *s)
     struct bytes_buf error = {0};
     repl_position(s->repl, &at);
     struct snapshot_options options = snapshot_options(s, &at);
+    options.stop_asked = shutdown_insisted;
+    options.stop_asked_ctx = s;
     int rc = snapshot_save_file(s->keyspace, s->sys, s->settings->persistence.dbfilename, &options, &error);
     server_update_time(s);
     if (rc == 0) {

@@ -16,6 +16,7 @@
 #include "server/persistence.h"
 #include "server/process.h"
 #include "server/pubsub.h"
+#include "server/shutdown.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
@@ -55,6 +56,7 @@ static void info_server(struct server *s, struct bytes_buf *out)
         else
             bytes_buf_printf(out, "listener%zu:name=unix,bind=%s\r\n", i, s->settings->net.unixsocket);
     }
+    if (shutdown_left_ms(s) >= 0) bytes_buf_printf(out, "shutdown_in_milliseconds:%lld\r\n", (ll)shutdown_left_ms(s));
 }
 
 /* ---- Clients ---- */

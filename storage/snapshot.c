@@ -142,7 +142,8 @@ static int on_progress(void *ctx, uint64_t keys_done)
     out->message.keys = keys_done;
     if (delay != 0) sleep_us(delay > 0 ? delay : 1);
     report_progress(out);
-    return 0;
+    bool stop = out->options->stop_asked != NULL && out->options->stop_asked(out->options->stop_asked_ctx);
+    return stop ? -ECANCELED : 0;
 }
 
 static uint64_t progress_interval(const struct snapshot_options *options)

@@ -32,6 +32,8 @@ struct snapshot_options {
     bool incremental_fsync;      /* of the file, as it grows */
     void (*in_child)(void *ctx); /* first thing in the child, for what its process is to be; may be NULL */
     void *in_child_ctx;
+    bool (*stop_asked)(void *ctx); /* looked at now and then: true ends it with -ECANCELED; may be NULL */
+    void *stop_asked_ctx;
     int64_t key_delay_us; /* rdb-key-save-delay, for tests: after every key; below 0: 1 us after every so many keys */
 };
 
