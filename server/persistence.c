@@ -214,23 +214,22 @@ int persistence_bgsave(struct server *s, bool *scheduled, const char **error)
     struct persistence *p = s->persistence;
     bool may_wait = *scheduled;
     *scheduled = false;
-    if (p->child == CHILD_SAVE) {
-        *error = "ERR Background save already in progress";
-        return -1;
-    }
-    if (p->child == CHILD_REPLICAS) {
-        if (!may_wait) {
-            *error =
-                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
-                "schedule a BGSAVE whenever possible.";
-            return -1;
-        }
+    if (p->child == CHILD_REPLICAS && may_wait) {
         p->scheduled = *scheduled = true;
         return 0;
+    }
+    if (p->child != CHILD_NONE) {
+        *error = "ERR Background save already in progress";
+        return -1;
     }
     if (start_save(p) == 0) return 0;
     *error = "ERR Background saving could not start: see the server's log";
     return -1;
+}
+
+void persistence_schedule_save(struct server *s)
+{
+    s->persistence->scheduled = true;
 }
 
 bool persistence_writes_refused(const struct server *s)

@@ -52,6 +52,11 @@ static void cmd_bgsave(struct cmd_ctx *ctx)
         }
         schedule = true;
     }
+    if (client_has(ctx->client, CLIENT_EXECUTING_MULTI)) {
+        persistence_schedule_save(ctx->server); /* a snapshot from here would hold half of the transaction */
+        reply_status(ctx->reply, "Background saving scheduled");
+        return;
+    }
     if (persistence_bgsave(ctx->server, &schedule, &error) != 0)
         reply_error(ctx->reply, error);
     else
