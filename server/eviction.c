@@ -21,7 +21,7 @@ struct eviction {
     struct candidate pool[POOL_SIZE];
     size_t count;
     int policy;  /* whose scores are in the pool */
-    int next_db; /* for the random policies */
+    int next_db; /* to pick from, or to sample first: all have their turn */
 };
 
 struct eviction *eviction_new(void)
@@ -92,11 +92,13 @@ static void fill_pool(struct server *s, int policy)
     size_t wanted = (size_t)s->settings->memory.maxmemory_samples;
     if (wanted > SAMPLES_MAX) wanted = SAMPLES_MAX;
     for (int i = 0; i < ks->db_count; i++) {
-        const struct table *t = table_for(keyspace_db(ks, i), policy);
+        int id = (s->eviction->next_db + i) % ks->db_count;
+        const struct table *t = table_for(keyspace_db(ks, id), policy);
         size_t got = table_count(t) == 0 ? 0 : table_sample(t, ks->env->rng, samples, wanted);
         for (size_t j = 0; j < got; j++)
-            pool_offer(s->eviction, i, entry_key(samples[j]), score_of(ks, samples[j], policy));
+            pool_offer(s->eviction, id, entry_key(samples[j]), score_of(ks, samples[j], policy));
     }
+    s->eviction->next_db = (s->eviction->next_db + 1) % ks->db_count; /* where scores are equal, the first one counts */
 }
 
 /* The best candidate that is still there. */

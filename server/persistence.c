@@ -257,6 +257,7 @@ void persistence_flushed_all(struct server *s)
 void persistence_turn(struct server *s)
 {
     if (LIKELY(!s->persistence->save_this_turn)) return;
+    if (s->persistence->child != CHILD_NONE) return; /* its older file would take the place of ours (F4): later */
     s->persistence->save_this_turn = false;
     (void)persistence_save(s); /* a failure is logged, and save points try again */
 }

@@ -172,6 +172,7 @@ def test_replicas_hear_of_each_key(farm, server, lazy):
     fake = attach(farm, server)
     limit(server, "allkeys-random", 0)
     server.call("SET", "more", VALUE * 20)
+    server.config_set("maxmemory", 0)
     server.call("SET", "end", "v")
     evicted = stat(server, "evicted_keys")
     assert evicted > 0
