@@ -288,6 +288,20 @@ def test_daemonize_pidfile_and_logfile(farm):
     wait_for(lambda: not pidfile.exists(), 10, "the pid file to be removed")
 
 
+def test_supervised_by_systemd(farm):
+    """The server tells its supervisor that it is ready, and that it stops."""
+    path = str(farm.directory / "notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(path)
+        supervisor.settimeout(10 * SCALE)
+        server = farm.server("ours", "supervised systemd", env={"NOTIFY_SOCKET": path})
+        said = []
+        while not any(b"READY=1" in message for message in said):
+            said.append(supervisor.recv(4096))
+        assert server.info("server")["process_supervised"] == "systemd"
+        assert server.terminate() == 0
+
+
 # CONFIG
 
 

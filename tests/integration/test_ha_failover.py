@@ -83,7 +83,7 @@ def test_H_kill_master_with_settings_of_a_real_site(farm):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kinds", [("ours", "redis"), ("redis", "ours")], ids=["to-redis", "to-lockstep"])
 def test_H_kill_master_of_a_mixed_pair_with_password(farm, kinds):
-    setup = HaSetup(farm, kinds, down_after=1000, failover_timeout=4000, password="s3cret")
+    setup = HaSetup(farm, kinds, down_after=2000, failover_timeout=6000, password="s3cret")
     writer = farm.helper(SequenceWriter(setup.haproxy.address, setup.password))
     first_after = kill_the_master(setup, writer)
     check_old_master_caught_up(setup, writer, first_after)
@@ -94,7 +94,7 @@ def test_H_kill_master_of_a_mixed_pair_with_password(farm, kinds):
 @pytest.mark.timeout(120)
 def test_H_kill_master_under_load_of_all_types(farm):
     """As above with every type of write going on, two replicas, and a third node that follows the promoted one."""
-    setup = HaSetup(farm, ("ours", "ours", "ours"), down_after=1000, failover_timeout=4000)
+    setup = HaSetup(farm, ("ours", "ours", "ours"), down_after=2000, failover_timeout=6000)
     load = farm.helper(WriteLoad(setup.haproxy.address, reconnect=True))
     load.start()
     load.wait_done(5000)
@@ -118,7 +118,7 @@ def test_H_kill_master_under_load_of_all_types(farm):
 def test_H_planned_hand_over(farm):
     """SENTINEL FAILOVER with a client at work. (What the old master takes until it is demoted is lost, as with any
     Sentinel fail-over; what was acknowledged through HAProxy once the new one is in place is not.)"""
-    setup = HaSetup(farm, down_after=1000, failover_timeout=4000)
+    setup = HaSetup(farm, down_after=2000, failover_timeout=6000)
     writer = farm.helper(SequenceWriter(setup.haproxy.address))
     writer.wait_acked(500)
     assert setup.sentinels[0].call("SENTINEL", "FAILOVER", "mymaster") == "OK"
@@ -138,7 +138,7 @@ def test_H_ioredis_in_sentinel_mode_goes_on(farm):
     library, reason = ioredis_directory()
     if library is None:
         pytest.skip(reason)
-    setup = HaSetup(farm, down_after=1000, failover_timeout=4000)
+    setup = HaSetup(farm, down_after=2000, failover_timeout=6000)
     client = farm.adopt(IoredisWriter(setup, farm.directory / "ioredis", library))
     client.wait_acked(50)
     setup.master.kill()

@@ -444,7 +444,7 @@ def test_P15_keep_alive_newlines_before_an_ack(farm, noise):
 
 def test_P17_value_bigger_than_the_replica_buffer_limit(farm):
     """The limit is below the backlog: what PSYNC accepts must also be sendable."""
-    lines = ("client-output-buffer-limit replica 1mb 1mb 1", "repl-backlog-size 32mb")
+    lines = ("client-output-buffer-limit replica 1mb 0 0", "repl-backlog-size 32mb")
     master = farm.server("ours", *lines)
     proxy = farm.helper(Proxy(master.address))
     replica = farm.server("redis", f"replicaof 127.0.0.1 {proxy.port}")

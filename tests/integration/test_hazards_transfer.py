@@ -340,26 +340,30 @@ def test_F10_reconnects_after_a_failed_load(farm, load, fault):
 
 
 def test_F11_client_ends_itself_in_its_own_command(farm):
-    """CLIENT KILL of oneself, in MULTI too, with commands queued behind it; the output limit passed while replying."""
-    server = farm.server("ours", "client-output-buffer-limit normal 1mb 1mb 1")
-    server.call("SET", "big", "x" * 300000)
-    for number in range(30):
+    """CLIENT KILL of oneself, in MULTI too, with commands queued behind it."""
+    server = farm.server()
+    for number in range(20):
         with server.wire() as wire:
-            own = wire.call("CLIENT", "ID")
-            kill = ("CLIENT", "KILL", "ID", own, "SKIPME", "no")
-            if number % 3 == 0:
-                wire.send(
-                    b"".join(
-                        encode_command(*c) for c in (("MULTI",), kill, ("SET", "a", 1), ("EXEC",), ("SET", "b", 1))
-                    )
-                )
-            elif number % 3 == 1:
-                wire.send(encode_command(*kill) + encode_command("SET", "after:kill", 1) * 5)
-            else:
-                wire.send(encode_command("MULTI") + encode_command("GET", "big") * 20 + encode_command("EXEC"))
+            kill = ("CLIENT", "KILL", "ID", wire.call("CLIENT", "ID"), "SKIPME", "no")
+            words = [kill, *[("SET", "after:kill", 1)] * 5]
+            if number % 2 == 0:
+                words = [("MULTI",), kill, ("SET", "a", 1), ("EXEC",), ("SET", "after:kill", 1)]
+            wire.send(b"".join(encode_command(*command) for command in words))
             assert wire.is_closed()
     assert server.call("PING") == "PONG"
     assert server.call("EXISTS", "after:kill") == 0
+
+
+def test_F11_output_limit_passed_in_the_middle_of_a_transaction(farm):
+    """The client does not read; it is dropped for its replies while more of them are being made."""
+    server = farm.server("ours", "client-output-buffer-limit normal 1mb 1mb 1")
+    server.call("SET", "big", "x" * 300000)
+    for _ in range(5):
+        with server.wire(rcvbuf=4096) as wire:
+            mark = b"id=%d " % wire.call("CLIENT", "ID")
+            wire.send(encode_command("MULTI") + encode_command("GET", "big") * 60 + encode_command("EXEC"))
+            wait_for(lambda m=mark: m not in server.call("CLIENT", "LIST"), 10, "the client to be dropped")
+    assert server.call("PING") == "PONG"
 
 
 def test_F11_replicas_killed_while_they_are_fed(farm):

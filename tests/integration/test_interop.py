@@ -96,12 +96,12 @@ def test_full_sync_of_many_keys_under_heavy_load(farm, kinds):
 @PAIRS
 def test_big_values(farm, kinds):
     master = farm.server(kinds[0])
-    master.call("SET", "big:string", b"0123456789abcdef" * (1 << 21))
+    master.call("SET", "big:string", b"0123456789abcdef" * (1 << 20))
     master.call("RPUSH", "big:list", *[bytes([65 + n]) * (1 << 20) for n in range(10)])
     master.call("HSET", "big:hash", "f", b"h" * (3 << 20), "g", "1")
     replica = farm.server(kinds[1], replicaof(master))
     wait_in_sync(master, replica)
-    master.call("SET", "big:streamed", b"s" * (40 << 20))
+    master.call("SET", "big:streamed", b"s" * (20 << 20))
     master.call("APPEND", "big:string", b"x" * (9 << 20))
     master.call("SADD", "big:set", b"m" * (5 << 20), b"n" * (5 << 20))
     wait_in_sync(master, replica)
