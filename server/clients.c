@@ -5,6 +5,7 @@
 
 #include "server/blocking.h"
 #include "server/command_table.h"
+#include "server/default_user.h"
 #include "server/monitor.h"
 #include "server/multi.h"
 #include "server/pubsub.h"
@@ -61,6 +62,16 @@ void clients_auth_changed(struct client *c)
     resp_reader_set_limits(&c->reader, limits_of(c));
 }
 
+/* Who is in stays in, as in Redis; and nobody is kept out by a password that is no more. */
+void clients_password_changed(struct server *s)
+{
+    if (default_user_has_password(s)) return;
+    for (struct client *c = s->clients->first; c != NULL; c = c->next) {
+        c->flags |= CLIENT_AUTHENTICATED;
+        clients_auth_changed(c);
+    }
+}
+
 /* ---- Life ---- */
 
 static void on_readable(void *ctx);
@@ -93,7 +104,7 @@ struct client *client_new(struct server *s, struct conn *conn)
     c->db = keyspace_db(s->keyspace, 0);
     c->created_ms = c->last_active_ms = s->now_ms;
     c->user_name = mem_strdup("default");
-    if (s->settings->security.requirepass == NULL || conn == NULL) c->flags |= CLIENT_AUTHENTICATED;
+    if (conn == NULL || !default_user_has_password(s)) c->flags |= CLIENT_AUTHENTICATED;
     outbuf_init(&c->out);
     reply_init(&c->reply, &c->out);
     if (s->settings->clients.client_default_resp == 3) c->reply.proto = 3;
@@ -170,7 +181,7 @@ void client_reset(struct client *c)
     monitor_client_free(c);
     c->flags &= ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH |
                             CLIENT_NO_EVICT | CLIENT_READONLY | CLIENT_AUTHENTICATED);
-    if (s->settings->security.requirepass == NULL) c->flags |= CLIENT_AUTHENTICATED;
+    if (!default_user_has_password(s)) c->flags |= CLIENT_AUTHENTICATED;
     clients_auth_changed(c);
     c->db = keyspace_db(s->keyspace, 0);
     c->reply.proto = 2;
@@ -220,7 +231,7 @@ static void refuse_connection(struct server *s, struct conn *conn, const char *t
 
 static bool protected_mode_refuses(const struct server *s, const struct conn *conn)
 {
-    return s->settings->net.protected_mode && s->settings->security.requirepass == NULL && !conn_is_local(conn);
+    return s->settings->net.protected_mode && !default_user_has_password(s) && !conn_is_local(conn);
 }
 
 void clients_accept(struct server *s, struct conn *conn)

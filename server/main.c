@@ -71,6 +71,7 @@ static int serve(struct program *p)
 {
     struct server *s = server_new(p->config, &p->settings, sys_real(), p->log);
     int code = 1;
+    if (s == NULL) return code; /* it has logged why */
     prepare_signals(p, s);
     if (server_take_process(s, p->title) == 0 && server_listen(s) == 0) {
         bool pidfile = p->daemonized || p->settings.process.pidfile != NULL;

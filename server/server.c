@@ -10,6 +10,7 @@
 #include "server/clients.h"
 #include "server/command_table.h"
 #include "server/cron.h"
+#include "server/default_user.h"
 #include "server/dispatch.h"
 #include "server/eviction.h"
 #include "server/expiry.h"
@@ -253,7 +254,9 @@ static int hook_client_limits(void *ctx, struct config_error *err)
 }
 static int hook_requirepass(void *ctx, struct config_error *err)
 {
-    (void)ctx, (void)err; /* read at AUTH and at accept; connections that are in stay in, as in Redis */
+    (void)err;
+    default_user_password_changed(ctx);
+    clients_password_changed(ctx);
     return 0;
 }
 static int hook_proc_title(void *ctx, struct config_error *err)
@@ -502,6 +505,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->started_ms = s->now_ms;
     make_run_id(s);
     s->commands = command_table_new(s->settings);
+    s->default_user = default_user_new(s);
     s->clients = clients_new(s);
     clients_limits_changed(s);
     s->blocking = blocking_new(s);
@@ -521,7 +525,9 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     server_refresh_modes(s);
     dispatcher_settings_changed(s);
     s->startup_memory = mem_used();
-    return s;
+    if (s->default_user != NULL) return s;
+    server_free(s);
+    return NULL;
 }
 
 void server_stop(struct server *s, int exit_code)
@@ -617,6 +623,7 @@ void server_free(struct server *s)
     watches_free(s->watches);
     pubsub_free(s->pubsub);
     blocking_free(s->blocking);
+    default_user_free(s->default_user);
     command_table_free(s->commands);
     keyspace_free(s->keyspace);
     lazyfree_free(s->lazyfree);

@@ -21,15 +21,16 @@ struct server {
     struct config *config;
     struct keyspace *keyspace;
     struct lazyfree *lazyfree;
-    struct command_table *commands;  /* command.h */
-    struct clients *clients;         /* clients.h: all connections */
-    struct blocking *blocking;       /* blocking.h: clients that wait for something */
-    struct pubsub *pubsub;           /* pubsub.h */
-    struct watches *watches;         /* multi.h: who watches which key */
-    struct dispatcher *dispatcher;   /* dispatch.h */
-    struct persistence *persistence; /* persistence.h: saving, loading, the child process */
-    struct slowlog *slowlog;         /* slowlog.h */
-    struct latency *latency;         /* latency.h */
+    struct command_table *commands;    /* command.h */
+    struct default_user *default_user; /* default_user.h */
+    struct clients *clients;           /* clients.h: all connections */
+    struct blocking *blocking;         /* blocking.h: clients that wait for something */
+    struct pubsub *pubsub;             /* pubsub.h */
+    struct watches *watches;           /* multi.h: who watches which key */
+    struct dispatcher *dispatcher;     /* dispatch.h */
+    struct persistence *persistence;   /* persistence.h: saving, loading, the child process */
+    struct slowlog *slowlog;           /* slowlog.h */
+    struct latency *latency;           /* latency.h */
     struct repl *repl;
     struct master_stream *master_stream; /* master_stream.h */
     struct listener *listeners[SETTINGS_BIND_MAX + 1];

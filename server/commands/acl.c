@@ -2,8 +2,7 @@
 #include "server/command_table.h"
 #include "server/command_words.h"
 #include "server/commands/tables.h"
-#include "server/server.h"
-#include "storage/base/sha256.h"
+#include "server/default_user.h"
 
 static void cmd_acl_whoami(struct cmd_ctx *ctx)
 {
@@ -84,42 +83,31 @@ static void cmd_acl_genpass(struct cmd_ctx *ctx)
 
 /* ---- Describing the user ---- */
 
-/* "#" and the digest of the password; false: there is none. */
-static bool password_digest(const struct cmd_ctx *ctx, char digest[SHA256_HEX_CHARS + 1])
-{
-    const char *password = ctx->settings->security.requirepass;
-    if (password == NULL) return false;
-    sha256_hex(bytes_str(password), digest);
-    return true;
-}
-
 static void cmd_acl_list(struct cmd_ctx *ctx)
 {
-    char digest[SHA256_HEX_CHARS + 1];
-    bool password = password_digest(ctx, digest);
+    const char *digest = default_user_digest(ctx->server);
     reply_array(ctx->reply, 1);
-    reply_bulkf(ctx->reply, "user default on %s%s sanitize-payload ~* &* +@all", password ? "#" : "nopass",
-                password ? digest : "");
+    reply_bulkf(ctx->reply, "user default on %s%s sanitize-payload ~* &* +@all", digest != NULL ? "#" : "nopass",
+                digest != NULL ? digest : "");
 }
 
 static void cmd_acl_getuser(struct cmd_ctx *ctx)
 {
     struct reply *r = ctx->reply;
-    char digest[SHA256_HEX_CHARS + 1];
-    bool password = password_digest(ctx, digest);
+    const char *digest = default_user_digest(ctx->server);
     if (!bytes_equal(ctx->argv[2], BYTES_LIT("default"))) {
         reply_null(r);
         return;
     }
     reply_map(r, 6);
     reply_bulk_cstr(r, "flags");
-    reply_set(r, password ? 2 : 3);
+    reply_set(r, digest != NULL ? 2 : 3);
     reply_bulk_cstr(r, "on");
-    if (!password) reply_bulk_cstr(r, "nopass");
+    if (digest == NULL) reply_bulk_cstr(r, "nopass");
     reply_bulk_cstr(r, "sanitize-payload");
     reply_bulk_cstr(r, "passwords");
-    reply_array(r, password);
-    if (password) reply_bulk_cstr(r, digest);
+    reply_array(r, digest != NULL);
+    if (digest != NULL) reply_bulk_cstr(r, digest);
     reply_bulk_cstr(r, "commands");
     reply_bulk_cstr(r, "+@all");
     reply_bulk_cstr(r, "keys");

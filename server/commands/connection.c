@@ -2,6 +2,7 @@
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/commands/tables.h"
+#include "server/default_user.h"
 #include "server/multi.h"
 #include "server/process.h"
 #include "server/pubsub.h"
@@ -63,22 +64,10 @@ static void cmd_reset(struct cmd_ctx *ctx)
 
 /* ---- Authentication ---- */
 
-/* Takes the same time whatever the difference is. */
-static bool password_equal(struct bytes_view given, const char *wanted)
-{
-    size_t len = strlen(wanted);
-    unsigned char difference = given.len != len;
-    for (size_t i = 0; i < given.len; i++)
-        difference |= (unsigned char)(given.data[i] ^ wanted[len == 0 ? 0 : i % len]);
-    return difference == 0;
-}
-
 /* True if this user may come in with this password. */
 static bool credentials_fit(const struct cmd_ctx *ctx, struct bytes_view user, struct bytes_view password)
 {
-    const char *wanted = ctx->settings->security.requirepass;
-    if (!bytes_equal(user, BYTES_LIT("default"))) return false;
-    return wanted == NULL || password_equal(password, wanted);
+    return bytes_equal(user, BYTES_LIT("default")) && default_user_admits(ctx->server, password);
 }
 
 static bool log_in(struct cmd_ctx *ctx, struct bytes_view user, struct bytes_view password)
@@ -99,7 +88,7 @@ static void cmd_auth(struct cmd_ctx *ctx)
         ctx_error_syntax(ctx);
         return;
     }
-    if (ctx->argc == 2 && ctx->settings->security.requirepass == NULL) {
+    if (ctx->argc == 2 && !default_user_has_password(ctx->server)) {
         reply_error(ctx->reply,
                     "ERR AUTH <password> called without any password configured for the default user. Are you "
                     "sure your configuration is correct?");
