@@ -123,10 +123,6 @@ static int load(struct server *s, struct default_user *user)
 {
     const struct settings *st = s->settings;
     take_requirepass(user, st);
-    if (st->security.aclfile != NULL) {
-        log_warning(s->log, "aclfile is set, but users other than 'default' are not available in this version");
-        return -1;
-    }
     for (size_t i = 0; i < st->misc.user_count; i++)
         if (apply_line(s, user, &st->misc.users[i]) != 0) return -1;
     note_line(s, user);
