@@ -15,6 +15,7 @@
 enum {
     UNAUTHENTICATED_OUTPUT_MAX = 64 * 1024, /* CVE-2025-21605: what somebody unknown may leave unread */
     BLOCKED_INPUT_MAX = 1024 * 1024,        /* a blocked client's input is left in the socket beyond this */
+    READY_INPUT_MAX = 256 * 1024,           /* and one's that has not been run yet beyond this */
     IDLE_TRIM_MS = 2000,
 };
 
@@ -328,6 +329,8 @@ static void on_readable(void *ctx)
     struct server *s = c->server;
     char *room;
     size_t len;
+    /* What was read before is still waiting for its turn: the socket may hold the rest. */
+    if (UNLIKELY(client_has(c, CLIENT_READY)) && resp_reader_pending(&c->reader) > READY_INPUT_MAX) return;
     if (UNLIKELY(client_has(c, CLIENT_BLOCKED)) && resp_reader_pending(&c->reader) > BLOCKED_INPUT_MAX) {
         conn_want_read(c->conn, false);
         return;
@@ -558,7 +561,7 @@ void clients_summarize(struct server *s, struct clients_summary *out)
         else
             out->connected++, out->memory_normal += client_memory(c);
         if (c->subscriptions != NULL && pubsub_client_any(c)) out->pubsub++;
-        if (client_has(c, CLIENT_BLOCKED) && c->blocked->kind != BLOCK_PAUSE) out->blocked++;
+        if (client_has(c, CLIENT_BLOCKED)) out->blocked++;
         if (multi_watch_count(c) > 0) out->watching++;
         if (input > out->max_input) out->max_input = input;
         if (output > out->max_output) out->max_output = output;

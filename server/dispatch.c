@@ -824,7 +824,12 @@ bool dispatcher_run(struct server *s)
         next = c->ready_next;
         c->flags &= ~(uint32_t)CLIENT_READY;
         if (c->flags & CLIENT_TAKES_NO_COMMANDS) continue;
-        if (gather(d, c)) client_make_ready(c);
+        bool more = gather(d, c);
+        for (int i = 0; more && i < BATCH_MAX && !(c->flags & (CLIENT_AUTHENTICATED | CLIENT_TAKES_NO_COMMANDS)); i++) {
+            run_batch(d); /* one request at a time: AUTH changes what may come next */
+            more = gather(d, c);
+        }
+        if (more) client_make_ready(c);
         if (d->item_count == BATCH_MAX || !client_has(c, CLIENT_AUTHENTICATED)) run_batch(d);
     }
     if (d->item_count > 0) run_batch(d);

@@ -249,7 +249,7 @@ static void cmd_wait(struct cmd_ctx *ctx)
                     "local and are not propagated.");
         return;
     }
-    if (!ctx_arg_i64_range(ctx, 1, 0, INT64_MAX, &replicas, "ERR value is out of range, must be positive")) return;
+    if (!ctx_arg_i64(ctx, 1, &replicas) || !ctx_arg_i64_range(ctx, 1, 0, INT64_MAX, &replicas, "value is out of range, must be positive")) return;
     if (!arg_timeout_ms(ctx, 2, &until_ms)) return;
     size_t acked = repl_acked_count(ctx_repl(ctx), c->write_offset);
     if (acked >= (uint64_t)replicas || client_has(c, CLIENT_EXECUTING_MULTI) || c->conn == NULL) {
@@ -268,7 +268,7 @@ static void cmd_waitaof(struct cmd_ctx *ctx)
 {
     int64_t local, replicas, until_ms;
     if (!ctx_arg_i64_range(ctx, 1, 0, 1, &local, NULL)) return;
-    if (!ctx_arg_i64_range(ctx, 2, 0, INT64_MAX, &replicas, "ERR value is out of range, must be positive")) return;
+    if (!ctx_arg_i64(ctx, 2, &replicas) || !ctx_arg_i64_range(ctx, 2, 0, INT64_MAX, &replicas, "value is out of range, must be positive")) return;
     if (!arg_timeout_ms(ctx, 3, &until_ms)) return;
     if (repl_role(ctx_repl(ctx)) == REPL_REPLICA)
         reply_error(ctx->reply,

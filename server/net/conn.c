@@ -444,7 +444,7 @@ const char *conn_transport(const struct conn *c)
 
 bool conn_is_local(const struct conn *c)
 {
-    return conn_is_unix(c) || strncmp(c->peer.ip, "127.", 4) == 0 || strcmp(c->peer.ip, "::1") == 0;
+    return conn_is_unix(c) || strcmp(c->peer.ip, "127.0.0.1") == 0 || strcmp(c->peer.ip, "::1") == 0;
 }
 
 pid_t conn_peer_pid(const struct conn *c)
