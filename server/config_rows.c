@@ -139,8 +139,8 @@ const struct config_directive config_builtin_rows[] = {
     CHOICE("shutdown-on-sigint", process.shutdown_on_sigint, "default", shutdown_names, BITS | MULTI, NO_HOOK),
     CHOICE("shutdown-on-sigterm", process.shutdown_on_sigterm, "default", shutdown_names, BITS | MULTI, NO_HOOK),
     {.name = "hz", .kind = CONFIG_INT, FIELD(misc.hz), .def = "10", .max = INT_MAX, .check = config_check_hz, HOOK(hz_changed)},
-    YES_NO("dynamic-hz", NULL, misc.dynamic_hz, "yes", 0, HOOK(hz_changed)),
-    YES_NO("activerehashing", NULL, misc.activerehashing, "yes", 0, NO_HOOK),
+    YES_NO("dynamic-hz", NULL, misc.dynamic_hz, "yes", NO_EFFECT, HOOK(hz_changed)),
+    YES_NO("activerehashing", NULL, misc.activerehashing, "yes", NO_EFFECT, NO_HOOK),
     YES_NO("use-exit-on-panic", NULL, misc.use_exit_on_panic, "no", HIDDEN | IMMUTABLE, NO_HOOK),
 
     /* Log */
@@ -172,9 +172,9 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_SIZE, "client-query-buffer-limit", NULL, clients.query_buffer_limit, "1gb", MB, INT64_MAX, MEMORY,
            HOOK(client_limits_changed)),
     NUMBER(CONFIG_I64, "proto-max-bulk-len", NULL, clients.proto_max_bulk_len, "512mb", MB, INT64_MAX, MEMORY, NO_HOOK),
-    NUMBER(CONFIG_I64, "maxmemory-clients", NULL, clients.maxmemory_clients, "0", -100, INT64_MAX, MEMORY | PERCENT,
+    NUMBER(CONFIG_I64, "maxmemory-clients", NULL, clients.maxmemory_clients, "0", -100, INT64_MAX, MEMORY | PERCENT | NO_EFFECT,
            HOOK(client_limits_changed)),
-    NUMBER(CONFIG_U64, "tracking-table-max-keys", NULL, clients.tracking_table_max_keys, "1000000", 0, INT64_MAX, 0, NO_HOOK),
+    NUMBER(CONFIG_U64, "tracking-table-max-keys", NULL, clients.tracking_table_max_keys, "1000000", 0, INT64_MAX, NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_INT, "client-default-resp", NULL, clients.client_default_resp, "2", 2, 3, HIDDEN | IMMUTABLE, NO_HOOK),
 
     /* Memory */
@@ -229,14 +229,14 @@ const struct config_directive config_builtin_rows[] = {
     YES_NO("rdbcompression", NULL, persistence.rdbcompression, "yes", 0, NO_HOOK),
     YES_NO("rdbchecksum", NULL, persistence.rdbchecksum, "yes", IMMUTABLE, NO_HOOK),
     NUMBER(CONFIG_INT, "rdb-version", NULL, persistence.rdb_version, "10", 9, 11, 0, NO_HOOK),
-    YES_NO("rdb-del-sync-files", NULL, persistence.rdb_del_sync_files, "no", 0, NO_HOOK),
+    YES_NO("rdb-del-sync-files", NULL, persistence.rdb_del_sync_files, "no", NO_EFFECT, NO_HOOK),
     YES_NO("rdb-save-incremental-fsync", NULL, persistence.rdb_save_incremental_fsync, "yes", 0, NO_HOOK),
     YES_NO("stop-writes-on-bgsave-error", NULL, persistence.stop_writes_on_bgsave_error, "yes", 0, NO_HOOK),
     CHOICE("sanitize-dump-payload", persistence.sanitize_dump_payload, "no", sanitize_names, NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_INT, "rdb-key-save-delay", NULL, persistence.rdb_key_save_delay_us, "0", INT_MIN, INT_MAX, HIDDEN, NO_HOOK),
-    NUMBER(CONFIG_INT, "key-load-delay", NULL, persistence.key_load_delay_us, "0", INT_MIN, INT_MAX, HIDDEN, NO_HOOK),
+    NUMBER(CONFIG_INT, "key-load-delay", NULL, persistence.key_load_delay_us, "0", INT_MIN, INT_MAX, HIDDEN | NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_I64, "loading-process-events-interval-bytes", NULL, persistence.loading_process_events_interval_bytes, "2097152",
-           1024, INT_MAX, HIDDEN, NO_HOOK),
+           1024, INT_MAX, HIDDEN | NO_EFFECT, NO_HOOK),
     {.name = "appendonly", .kind = CONFIG_BOOL, FIELD(persistence.appendonly), .def = "no",
      .flags = ONLY_DEFAULT | DENY_LOADING, .refusal = "the append-only file is not available in this version"},
     TEXT("appendfilename", NULL, persistence.appendfilename, "appendonly.aof", config_check_appendfilename, IMMUTABLE | NO_EFFECT, NO_HOOK),
@@ -259,7 +259,7 @@ const struct config_directive config_builtin_rows[] = {
     YES_NO("replica-serve-stale-data", "slave-serve-stale-data", replication.replica_serve_stale_data, "yes", 0, NO_HOOK),
     YES_NO("replica-read-only", "slave-read-only", replication.replica_read_only, "yes", 0, HOOK(replication_changed)),
     YES_NO("replica-lazy-flush", "slave-lazy-flush", replication.replica_lazy_flush, "no", 0, NO_HOOK),
-    YES_NO("replica-ignore-disk-write-errors", NULL, replication.replica_ignore_disk_write_errors, "no", 0, NO_HOOK),
+    YES_NO("replica-ignore-disk-write-errors", NULL, replication.replica_ignore_disk_write_errors, "no", NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_INT, "replica-priority", "slave-priority", replication.replica_priority, "100", 0, INT_MAX, 0, NO_HOOK),
     YES_NO("replica-announced", NULL, replication.replica_announced, "yes", 0, NO_HOOK),
     TEXT("replica-announce-ip", "slave-announce-ip", replication.replica_announce_ip, "", NULL, OR_NULL, NO_HOOK),
@@ -284,7 +284,7 @@ const struct config_directive config_builtin_rows[] = {
     CHOICE("propagation-error-behavior", replication.propagation_error_behavior, "ignore", propagation_names, 0, NO_HOOK),
 
     /* Scripts, slow log, latency, events */
-    NUMBER(CONFIG_I64, "busy-reply-threshold", "lua-time-limit", misc.busy_reply_threshold_ms, "5000", 0, INT64_MAX, 0, NO_HOOK),
+    NUMBER(CONFIG_I64, "busy-reply-threshold", "lua-time-limit", misc.busy_reply_threshold_ms, "5000", 0, INT64_MAX, NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_I64, "slowlog-log-slower-than", NULL, latency.slowlog_log_slower_than_us, "10000", -1, INT64_MAX, 0,
            HOOK(slowlog_changed)),
     NUMBER(CONFIG_I64, "slowlog-max-len", NULL, latency.slowlog_max_len, "128", 0, INT64_MAX, 0, HOOK(slowlog_changed)),
