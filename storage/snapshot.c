@@ -267,7 +267,10 @@ static struct snapshot *snapshot_alloc(struct keyspace *ks, const struct sys *sy
 {
     struct snapshot *s = mem_calloc(sizeof(*s));
     *s = (struct snapshot){.keyspace = ks, .sys = sys, .options = *options, .target = *target};
-    if (target->path != NULL) s->target.path = mem_strdup(target->path);
+    if (target->path != NULL)
+        s->target.path = mem_strdup(target->path);
+    else
+        s->options.incremental_fsync = false; /* a pipe cannot be synced */
     if (target->eof_mark != NULL) {
         char *mark = mem_alloc(RDB_EOF_MARK_LEN);
         s->target.eof_mark = memcpy(mark, target->eof_mark, RDB_EOF_MARK_LEN);

@@ -431,6 +431,28 @@ static void test_pipe_without_mark_and_a_reader_that_goes(void **state)
     snapshot_end(s);
 }
 
+/* More than the bytes after which a file is synced: a pipe cannot be. */
+static void test_a_large_snapshot_through_a_pipe(void **state)
+{
+    struct fixture *f = *state;
+    size_t len = 9 * 1024 * 1024;
+    char *noise = malloc(len);
+    int fd;
+    sys_random(sys_real(), noise, len);
+    struct db *db = keyspace_db(f->ks, 0);
+    keyspace_put_string(db, keyref(db, BYTES_LIT("large")), bytes_view(noise, len), 0);
+    free(noise);
+    struct snapshot *s = begin_pipe(f, NULL, &fd);
+    struct bytes_buf all = drain(fd);
+    assert_true(all.len > len);
+    bytes_buf_release(&all);
+    close(fd);
+    await(s);
+    assert_string_equal(snapshot_error(s), "");
+    assert_int_equal(snapshot_poll(s), SNAPSHOT_DONE);
+    snapshot_end(s);
+}
+
 /* A child that kept its parent's descriptors would keep connections open that the parent has closed. */
 static void test_F1_the_child_keeps_no_other_descriptor(void **state)
 {
@@ -501,6 +523,7 @@ int main(void)
         WITH_FIXTURE(test_begin_can_fail),
         WITH_FIXTURE(test_pipe_with_mark),
         WITH_FIXTURE(test_pipe_without_mark_and_a_reader_that_goes),
+        WITH_FIXTURE(test_a_large_snapshot_through_a_pipe),
         WITH_FIXTURE(test_F1_the_child_keeps_no_other_descriptor),
         WITH_FIXTURE(test_F4_the_child_dies_with_its_parent),
         WITH_FIXTURE(test_save_in_the_foreground),
