@@ -29,6 +29,7 @@ struct persistence {
     struct snapshot *snapshot; /* the child, if child != CHILD_NONE */
     struct loop_io snapshot_io;
     enum child_kind child;
+    bool child_to_file; /* the child writes dbfilename */
     bool save_this_turn;      /* see persistence_flushed_all() */
     bool scheduled;           /* BGSAVE SCHEDULE: once the present child has ended */
     uint64_t changes_at_save; /* keyspace.stats.changes at the last good save */
@@ -166,6 +167,7 @@ static void on_child(void *ctx, unsigned ready)
     server_update_time(s);
     end_child(p);
     if (kind == CHILD_REPLICAS) {
+        if (state == SNAPSHOT_DONE && p->child_to_file) note_saved(p, p->changes_at_fork); /* it is as good as a save */
         repl_snapshot_done(s->repl, state == SNAPSHOT_DONE, p->error);
     } else {
         save_ended(p, state == SNAPSHOT_DONE, p->error, killed);
@@ -192,7 +194,10 @@ static int start_child(struct persistence *p, enum child_kind kind, const struct
     p->started_s = s->now_ms / 1000;
     loop_io_start(s->loop, &p->snapshot_io, snapshot_fd(p->snapshot), on_child, p);
     loop_io_want(&p->snapshot_io, LOOP_READ);
-    log_notice(s->log, "Background saving started by pid %d", (int)snapshot_pid(p->snapshot));
+    p->child_to_file = target->path != NULL;
+    p->changes_at_fork = s->keyspace->stats.changes;
+    log_notice(s->log, "Background %s started by pid %d", p->child_to_file ? "saving" : "RDB transfer",
+               (int)snapshot_pid(p->snapshot));
     return 0;
 }
 
@@ -203,7 +208,6 @@ static int start_save(struct persistence *p)
     struct snapshot_target target = {.path = s->settings->persistence.dbfilename};
     repl_position(s->repl, &at);
     p->last_try_s = s->now_ms / 1000;
-    p->changes_at_fork = s->keyspace->stats.changes;
     int rc = start_child(p, CHILD_SAVE, &target, &at);
     if (rc != 0) p->last_ok = false;
     return rc;
@@ -250,7 +254,7 @@ void persistence_kill_child(struct server *s)
 
 void persistence_flushed_all(struct server *s)
 {
-    if (s->persistence->child == CHILD_SAVE) persistence_kill_child(s);
+    persistence_kill_child(s); /* what it writes is out of date: replicas get an empty snapshot sooner */
     s->persistence->save_this_turn = s->settings->persistence.save_count > 0;
 }
 
@@ -330,7 +334,10 @@ int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_targe
 
 void persistence_snapshot_cancel(struct server *s)
 {
-    if (s->persistence->child == CHILD_REPLICAS) snapshot_kill(s->persistence->snapshot);
+    const struct persistence *p = s->persistence;
+    if (p->child != CHILD_REPLICAS) return;
+    if (p->child_to_file && s->settings->persistence.save_count > 0) return; /* it serves as a save */
+    snapshot_kill(p->snapshot);
 }
 
 /* ---- Loading ---- */
