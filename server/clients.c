@@ -491,6 +491,49 @@ void clients_cron(struct server *s)
     }
 }
 
+/* ---- Eviction ---- */
+
+/* 0: no limit. */
+static size_t clients_memory_limit(const struct server *s)
+{
+    int64_t limit = s->settings->clients.maxmemory_clients;
+    if (limit >= 0) return (size_t)limit;
+    return (size_t)((double)s->settings->memory.maxmemory * (double)-limit / 100);
+}
+
+static bool may_be_evicted(const struct client *c)
+{
+    return !client_has(c, CLIENT_CLOSING | CLIENT_REPLICA | CLIENT_MASTER | CLIENT_NO_EVICT);
+}
+
+/* The memory of those that may be evicted, and the largest of them. */
+static size_t evictable_memory(const struct server *s, struct client **largest)
+{
+    size_t total = 0, most = 0;
+    *largest = NULL;
+    for (struct client *c = s->clients->first; c != NULL; c = c->next) {
+        if (!may_be_evicted(c)) continue;
+        size_t memory = client_memory(c);
+        total += memory;
+        if (memory <= most) continue;
+        most = memory;
+        *largest = c;
+    }
+    return total;
+}
+
+void clients_evict(struct server *s)
+{
+    size_t limit = clients_memory_limit(s);
+    struct client *largest;
+    while (limit > 0 && evictable_memory(s, &largest) > limit) {
+        log_notice(s->log, "Evicting client %s, which takes %zu bytes: all clients take more than maxmemory-clients",
+                   largest->peer, client_memory(largest));
+        s->stats.evicted_clients++;
+        client_close_later(largest);
+    }
+}
+
 /* ---- Describing ---- */
 
 static void describe_flags(const struct client *c, char out[16])

@@ -140,7 +140,7 @@ const struct config_directive config_builtin_rows[] = {
     CHOICE("shutdown-on-sigterm", process.shutdown_on_sigterm, "default", shutdown_names, BITS | MULTI, NO_HOOK),
     {.name = "hz", .kind = CONFIG_INT, FIELD(misc.hz), .def = "10", .max = INT_MAX, .check = config_check_hz, HOOK(hz_changed)},
     YES_NO("dynamic-hz", NULL, misc.dynamic_hz, "yes", NO_EFFECT, HOOK(hz_changed)),
-    YES_NO("activerehashing", NULL, misc.activerehashing, "yes", NO_EFFECT, NO_HOOK),
+    YES_NO("activerehashing", NULL, misc.activerehashing, "yes", 0, NO_HOOK),
     YES_NO("use-exit-on-panic", NULL, misc.use_exit_on_panic, "no", HIDDEN | IMMUTABLE, NO_HOOK),
 
     /* Log */
@@ -172,7 +172,7 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_SIZE, "client-query-buffer-limit", NULL, clients.query_buffer_limit, "1gb", MB, INT64_MAX, MEMORY,
            HOOK(client_limits_changed)),
     NUMBER(CONFIG_I64, "proto-max-bulk-len", NULL, clients.proto_max_bulk_len, "512mb", MB, INT64_MAX, MEMORY, NO_HOOK),
-    NUMBER(CONFIG_I64, "maxmemory-clients", NULL, clients.maxmemory_clients, "0", -100, INT64_MAX, MEMORY | PERCENT | NO_EFFECT,
+    NUMBER(CONFIG_I64, "maxmemory-clients", NULL, clients.maxmemory_clients, "0", -100, INT64_MAX, MEMORY | PERCENT,
            HOOK(client_limits_changed)),
     NUMBER(CONFIG_U64, "tracking-table-max-keys", NULL, clients.tracking_table_max_keys, "1000000", 0, INT64_MAX, NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_INT, "client-default-resp", NULL, clients.client_default_resp, "2", 2, 3, HIDDEN | IMMUTABLE, NO_HOOK),

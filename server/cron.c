@@ -27,6 +27,19 @@ static void note_peak(struct server *s)
     if (used > s->stats.peak_memory) s->stats.peak_memory = used;
 }
 
+/* Resizing goes on with what is inserted and removed; tables that nobody changes are helped along, unless a child
+ * shares their memory. */
+static void settle_tables(struct server *s)
+{
+    enum { STEPS = 256 /* of a table, each time: well below a millisecond */ };
+    if (!s->settings->misc.activerehashing || persistence_child_active(s)) return;
+    for (int i = 0; i < s->keyspace->db_count; i++) {
+        struct db *db = keyspace_db(s->keyspace, i);
+        (void)table_settle(&db->keys, STEPS); /* the rest next time */
+        (void)table_settle(&db->expires, STEPS);
+    }
+}
+
 /* True once in so many milliseconds of cron time. */
 static bool every(const struct server *s, unsigned ms)
 {
@@ -43,6 +56,8 @@ static void cron(void *ctx)
     note_peak(s);
     expiry_slow_cycle(s);
     clients_cron(s);
+    clients_evict(s);
+    settle_tables(s);
     persistence_cron(s);
     if (every(s, 1000)) dispatcher_settings_changed(s); /* the tick counter's rate is known better by now */
     if (shutdown_is_active(s)) shutdown_cron(s);
