@@ -6,6 +6,7 @@
 #include "server/blocking.h"
 #include "server/command_table.h"
 #include "server/default_user.h"
+#include "server/dispatch.h"
 #include "server/monitor.h"
 #include "server/multi.h"
 #include "server/pubsub.h"
@@ -575,6 +576,7 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     size_t channels = 0, patterns = 0, shard = 0;
     struct outbuf_stats st;
     const struct server *s = c->server;
+    size_t arguments, request = dispatch_request_bytes(c, &arguments);
     describe_flags(c, flags);
     if (c->subscriptions != NULL) pubsub_client_counts(c, &channels, &patterns, &shard);
     outbuf_get_stats(&c->out, &st);
@@ -584,9 +586,9 @@ void client_describe(const struct client *c, struct bytes_buf *out)
         c->name == NULL ? "" : c->name, (long long)(s->now_ms - c->created_ms) / 1000,
         (long long)(s->now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
     bytes_buf_printf(
-        out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%d multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
-        client_has(c, CLIENT_IN_MULTI) ? (int)c->multi->count : -1, resp_reader_pending(&c->reader),
-        resp_reader_room(&c->reader), 0, multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
+        out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
+        multi_queued(c), resp_reader_pending(&c->reader) + request, resp_reader_room(&c->reader), arguments,
+        multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
     bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r",
                      c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");
     describe_command(c, out);

@@ -128,6 +128,8 @@ struct command {
     unsigned acl;   /* enum acl_category; READ, WRITE, FAST/SLOW, ADMIN+DANGEROUS, PUBSUB, BLOCKING follow from flags */
     struct key_spec keys[COMMAND_KEY_SPECS_MAX];
     int member_arg; /* of a member or field to look up in the first key's collection: batches load it ahead. 0: none */
+    /* What KEY_VARIABLE_FLAGS comes to with these arguments; NULL: the flags as they are. */
+    unsigned (*key_flags)(int argc, const struct bytes_view *argv);
     const struct command *subcommands; /* ends with a row without a name */
     const char *group;                 /* "string", "generic", ... for COMMAND DOCS */
     const char *since;

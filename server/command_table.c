@@ -181,6 +181,13 @@ static int spec_range(const struct key_spec *spec, int argc, const struct bytes_
     return out->last >= argc ? -1 : 0;
 }
 
+static unsigned key_flags(const struct command *cmd, const struct key_spec *spec, int argc,
+                          const struct bytes_view *argv)
+{
+    bool varies = (spec->flags & KEY_VARIABLE_FLAGS) && cmd->key_flags != NULL;
+    return varies ? cmd->key_flags(argc, argv) : spec->flags;
+}
+
 int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, struct command_key *keys, int max)
 {
     int count = 0;
@@ -189,7 +196,8 @@ int command_keys(const struct command *cmd, int argc, const struct bytes_view *a
         if (cmd->keys[i].flags & KEY_NOT_KEY) continue;
         if (spec_range(&cmd->keys[i], argc, argv, &range) != 0) return -1;
         for (int at = range.first; at <= range.last; at += range.step, count++)
-            if (count < max) keys[count] = (struct command_key){.arg = at, .flags = cmd->keys[i].flags};
+            if (count < max)
+                keys[count] = (struct command_key){.arg = at, .flags = key_flags(cmd, &cmd->keys[i], argc, argv)};
     }
     return count;
 }

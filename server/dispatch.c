@@ -59,8 +59,9 @@ struct dispatcher {
     uint64_t last_ticks; /* when the last command ended, and so the next one began: reading the counter is not free */
     uint64_t slow_ticks; /* from here on a command is looked at by the slow log and the latency monitor */
     const struct command *current;
-    struct client *running; /* whose command it is; NULL: none is running */
-    struct outbuf pushes;   /* what was pushed to that client meanwhile: it goes out behind the reply */
+    const struct resp_request *request; /* of the running command */
+    struct client *running;             /* whose command it is; NULL: none is running */
+    struct outbuf pushes;               /* what was pushed to that client meanwhile: it goes out behind the reply */
     void (*applied)(void *ctx, uint64_t offset); /* while a master's stream is run */
     void *applied_ctx;
     struct error_count errors[ERROR_CODES_MAX];
@@ -343,6 +344,15 @@ struct outbuf *dispatch_push_queue(struct client *c)
     const unsigned pushes_its_reply = CMD_PUBSUB | CMD_SUBSCRIBED;
     if (LIKELY(c != d->running) || (d->current->flags & pushes_its_reply) == pushes_its_reply) return &c->out;
     return &d->pushes;
+}
+
+size_t dispatch_request_bytes(const struct client *c, size_t *arguments)
+{
+    const struct dispatcher *d = c->server->dispatcher;
+    *arguments = 0;
+    if (c != d->running || d->request == NULL) return 0;
+    for (uint32_t i = 0; i < d->request->argc; i++) *arguments += d->request->argv[i].len;
+    return d->request->raw.len;
 }
 
 /* The outermost command is over. */
@@ -691,6 +701,7 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
         return true;
     }
     ctx.command = slot->command;
+    d->request = &item->request;
     switch (admit(&ctx, slot)) {
     case ADMIT_RUN: call(&ctx, slot); break;
     case ADMIT_QUEUE:
@@ -776,6 +787,7 @@ static void run_batch(struct dispatcher *d)
         if (!(c->flags & CLIENT_WANTS_FLUSH) && !outbuf_empty(&c->out)) client_wants_flush(c);
     }
     d->item_count = 0;
+    d->request = NULL;
     resp_batch_reset(&d->arena);
 }
 

@@ -41,6 +41,8 @@ void dispatcher_settings_changed(struct server *s); /* thresholds of the slow lo
 uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks);
 /* Where a message pushed to this client is to be written now. */
 struct outbuf *dispatch_push_queue(struct client *c);
+/* Of the request whose command this client runs now, 0 if none: its bytes, and those of its arguments alone. */
+size_t dispatch_request_bytes(const struct client *c, size_t *arguments);
 const struct command *dispatch_current(const struct server *s); /* for the crash report */
 
 #endif

@@ -32,8 +32,9 @@ void monitor_feed(struct server *s, const struct client *from, const struct comm
 {
     struct bytes_buf line = {0};
     int64_t us = sys_wall_us(s->sys);
-    bytes_buf_printf(&line, "+%lld.%06lld [%d %s]", (long long)(us / 1000000), (long long)(us % 1000000), from->db->id,
-                     client_has(from, CLIENT_UNIX) ? "unix:socket" : from->peer);
+    bool local = client_has(from, CLIENT_UNIX);
+    bytes_buf_printf(&line, "+%lld.%06lld [%d %s%s]", (long long)(us / 1000000), (long long)(us % 1000000),
+                     from->db->id, local ? "unix:" : "", local ? s->settings->net.unixsocket : from->peer);
     for (int i = 0; i < argc; i++) {
         bytes_buf_append(&line, " ", 1);
         append_quoted(&line, command_shown_arg(s, cmd, argc, argv, i));

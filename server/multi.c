@@ -59,6 +59,12 @@ static void forget_queue(struct multi *m)
     m->common = ~0u;
 }
 
+int multi_queued(const struct client *c)
+{
+    if (!client_has(c, CLIENT_IN_MULTI)) return -1;
+    return c->multi == NULL ? 0 : (int)c->multi->count;
+}
+
 size_t multi_memory(const struct client *c)
 {
     return c->multi == NULL ? 0 : c->multi->bytes + c->multi->cap * sizeof(*c->multi->queue);

@@ -36,6 +36,7 @@ void multi_free(struct client *c);    /* when the client is freed */
 void multi_watch(struct client *c, struct bytes_view key);
 void multi_unwatch(struct client *c);
 bool multi_watch_expired(struct client *c); /* a watched key's time has come since */
+int multi_queued(const struct client *c); /* commands so far; -1 outside of MULTI */
 size_t multi_memory(const struct client *c);
 size_t multi_watch_count(const struct client *c);
 

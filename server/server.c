@@ -89,7 +89,7 @@ void server_refresh_modes(struct server *s)
 static int host_apply_stream(void *ctx, struct bytes_view in, size_t *consumed)
 {
     struct server *s = ctx;
-    if (pause_current(s) == PAUSE_ALL) { /* what is not run must not count as applied (P18) */
+    if (pause_current(s) != PAUSE_NONE) { /* what is not run must not count as applied (P18) */
         *consumed = 0;
         return -EAGAIN;
     }

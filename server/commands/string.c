@@ -214,6 +214,13 @@ static void set_general(struct cmd_ctx *ctx)
     if (!options.get) reply_ok(ctx->reply);
 }
 
+static unsigned set_key_flags(int argc, const struct bytes_view *argv)
+{
+    for (int i = 3; i < argc; i++)
+        if (bytes_equal_nocase(argv[i], "get")) return KEY_RW | KEY_ACCESS | KEY_UPDATE;
+    return KEY_OW | KEY_UPDATE;
+}
+
 static void cmd_set(struct cmd_ctx *ctx)
 {
     if (UNLIKELY(ctx->argc > 3)) {
@@ -434,7 +441,7 @@ static void cmd_incrbyfloat(struct cmd_ctx *ctx)
 const struct command string_commands[] = {
     { .name = "get", .run = cmd_get, .arity = 2, .flags = CMD_READONLY | CMD_FAST, .acl = ACL_STRING, .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) },
       STRING_ROW, .since = "1.0.0", .complexity = "O(1)", .summary = "Returns the string value of a key." },
-    { .name = "set", .run = cmd_set, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, .acl = ACL_STRING,
+    { .name = "set", .run = cmd_set, .key_flags = set_key_flags, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, .acl = ACL_STRING,
       .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_VARIABLE_FLAGS) },
       STRING_ROW, .since = "1.0.0", .complexity = "O(1)", .summary = "Stores a string under a key, whatever was there before." },
     { .name = "setnx", .run = cmd_setnx, .arity = 3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, .acl = ACL_STRING, .keys = { KEY_AT(1, KEY_OW | KEY_INSERT) },
