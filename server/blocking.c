@@ -1,6 +1,7 @@
 #include "server/blocking.h"
 
 #include "server/clients.h"
+#include "server/dispatch.h"
 #include "server/server.h"
 #include "storage/base/memory.h"
 
@@ -74,6 +75,7 @@ static void end_block(struct client *c)
 void client_unblock(struct client *c)
 {
     end_block(c);
+    dispatch_note_errors(c);
     if (!outbuf_empty(&c->out)) client_wants_flush(c);
     client_make_ready(c);
 }

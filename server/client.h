@@ -63,8 +63,8 @@ struct client {
     char *lib_name, *lib_ver;
     char *user_name; /* "default" */
     char peer[80], local[80];
-    int64_t created_ms, last_active_ms;   /* wall clock */
-    const struct command_slot *last_slot; /* of the last command it ran */
+    int64_t created_ms, last_active_ms; /* wall clock */
+    struct command_slot *last_slot;     /* of the last command it ran */
     uint64_t commands, net_in, net_out;
     int64_t soft_limit_since_ms; /* output above the soft limit since then; 0: it is not */
 

@@ -113,13 +113,14 @@ struct config_hooks {
     config_hook_fn *watchdog_changed;   /* watchdog-period */
     config_hook_fn *maxclients_changed; /* may refuse for want of descriptors */
     config_hook_fn
-        *client_limits_changed;           /* client-output-buffer-limit, client-query-buffer-limit, maxmemory-clients */
-    config_hook_fn *requirepass_changed;  /* the default user's password */
-    config_hook_fn *acl_changed;          /* acl-pubsub-default, acllog-max-len */
-    config_hook_fn *maxmemory_changed;    /* maxmemory, maxmemory-policy, maxmemory-samples, -tenacity */
-    config_hook_fn *limits_changed;       /* any encoding threshold */
-    config_hook_fn *expire_changed;       /* active-expire-effort */
-    config_hook_fn *save_changed;         /* save */
+        *client_limits_changed;          /* client-output-buffer-limit, client-query-buffer-limit, maxmemory-clients */
+    config_hook_fn *requirepass_changed; /* the default user's password */
+    config_hook_fn *acl_changed;         /* acl-pubsub-default, acllog-max-len */
+    config_hook_fn *maxmemory_changed;   /* maxmemory, maxmemory-policy, maxmemory-samples, -tenacity */
+    config_hook_fn *modes_changed;  /* lfu-*, lazyfree-lazy-expire and -server-del: what the keyspace does by itself */
+    config_hook_fn *limits_changed; /* any encoding threshold */
+    config_hook_fn *expire_changed; /* active-expire-effort */
+    config_hook_fn *save_changed;   /* save */
     config_hook_fn *persistence_changed;  /* dbfilename, rdb-*, stop-writes-on-bgsave-error, sanitize-dump-payload */
     config_hook_fn *backlog_changed;      /* repl-backlog-size, repl-backlog-ttl */
     config_hook_fn *replication_changed;  /* any other repl-*, replica-*, masterauth, masteruser */

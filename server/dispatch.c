@@ -235,6 +235,14 @@ static void count_error(struct dispatcher *d, const char *code)
     fresh->count = 1;
 }
 
+void dispatch_note_errors(struct client *c)
+{
+    if (c->reply.errors == 0) return;
+    count_error(c->server->dispatcher, c->reply.error_code);
+    if (c->last_slot != NULL) c->last_slot->stats.failed++;
+    c->reply.errors = 0;
+}
+
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx)
 {
     for (size_t i = 0; i < s->dispatcher->error_count; i++)

@@ -36,6 +36,8 @@ void exec_no_wrap(struct server *s);
 
 /* Errors answered, by their first word: for INFO errorstats. */
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx);
+/* Errors that were written to this client outside of a command of its own (it was unblocked) count too. */
+void dispatch_note_errors(struct client *c);
 void dispatch_reset_stats(struct server *s);        /* the slots' counters too */
 void dispatcher_settings_changed(struct server *s); /* thresholds of the slow log and the latency monitor */
 uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks);

@@ -67,13 +67,25 @@ static void prepare_signals(struct program *p, struct server *s)
                           p->settings.log.crash_log_enabled);
 }
 
+static int listen_somewhere(struct server *s)
+{
+    if (server_listen(s) != 0) {
+        log_warning(s->log, "Failed listening on port %d (tcp), aborting.", s->settings->net.port);
+        return -1;
+    }
+    if (s->listener_count > 0) return 0;
+    log_warning(s->log, "Configured to not listen anywhere, exiting.");
+    return -1;
+}
+
 static int serve(struct program *p)
 {
     struct server *s = server_new(p->config, &p->settings, sys_real(), p->log);
     int code = 1;
     if (s == NULL) return code; /* it has logged why */
     prepare_signals(p, s);
-    if (server_take_process(s, p->title) == 0 && server_listen(s) == 0) {
+    s->supervisor = p->supervisor;
+    if (server_take_process(s, p->title) == 0 && listen_somewhere(s) == 0) {
         bool pidfile = p->daemonized || p->settings.process.pidfile != NULL;
         if (pidfile) process_pidfile_write(p->settings.process.pidfile, p->log);
         log_notice(p->log, "Running mode=standalone, port=%d, PID: %d", p->settings.net.port, (int)getpid());

@@ -25,6 +25,16 @@ typedef long long ll;
 
 /* ---- Server ---- */
 
+static const char *supervisor_name(const struct server *s)
+{
+    switch (s->supervisor) {
+    case PROCESS_UNSUPERVISED: return "no";
+    case PROCESS_SYSTEMD: return "systemd";
+    case PROCESS_UPSTART: return "upstart";
+    }
+    return "unknown";
+}
+
 static void info_server(struct server *s, struct bytes_buf *out)
 {
     struct utsname os;
@@ -42,13 +52,13 @@ static void info_server(struct server *s, struct bytes_buf *out)
         "s\r\n"
         "redis_mode:standalone\r\nos:%s %s %s\r\narch_bits:64\r\nmonotonic_clock:POSIX clock_gettime\r\n"
         "multiplexing_api:%s\r\natomicvar_api:c11-builtin\r\ngcc_version:%d.%d.%d\r\nprocess_id:%d\r\n"
-        "process_supervised:no\r\nrun_id:%s\r\ntcp_port:%d\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
+        "process_supervised:%s\r\nrun_id:%s\r\ntcp_port:%d\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
         "uptime_in_days:%lld\r\nhz:%d\r\nconfigured_hz:%d\r\nlru_clock:%llu\r\nexecutable:%s\r\nconfig_file:%s\r\n"
         "io_threads_active:0\r\n",
         LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, os.sysname, os.release, os.machine, loop_backend(s->loop),
-        __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), s->run_id, s->settings->net.port,
-        (ll)sys_wall_us(s->sys), (ll)uptime_s, (ll)uptime_s / 86400, s->settings->misc.hz, s->settings->misc.hz,
-        (ull)(s->now_ms / 1000) & 0xffffff, path, config == NULL ? "" : config);
+        __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), supervisor_name(s), s->run_id,
+        s->settings->net.port, (ll)sys_wall_us(s->sys), (ll)uptime_s, (ll)uptime_s / 86400, s->settings->misc.hz,
+        s->settings->misc.hz, (ull)(s->now_ms / 1000) & 0xffffff, path, config == NULL ? "" : config);
     for (size_t i = 0; i < s->listener_count; i++) {
         int port = listener_port(s->listeners[i]);
         if (port > 0)

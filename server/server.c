@@ -76,6 +76,7 @@ void server_refresh_modes(struct server *s)
     struct keyspace *ks = s->keyspace;
     bool hidden = repl_role(s->repl) == REPL_REPLICA || pause_current(s) != PAUSE_NONE;
     ks->expiry_mode = hidden ? EXPIRY_HIDE : EXPIRY_DELETE;
+    if (s->is_loading && !s->loading_serves_reads) ks->expiry_mode = EXPIRY_IGNORE; /* it is not all there yet */
     int policy = s->settings->memory.maxmemory_policy;
     ks->lfu = policy == EVICT_ALLKEYS_LFU || policy == EVICT_VOLATILE_LFU;
     ks->lfu_log_factor = (unsigned)s->settings->memory.lfu_log_factor;
@@ -349,6 +350,7 @@ static void connect_config(struct server *s)
         .client_limits_changed = hook_client_limits,
         .requirepass_changed = hook_requirepass,
         .maxmemory_changed = hook_maxmemory,
+        .modes_changed = hook_modes,
         .backlog_changed = hook_replication,
         .replication_changed = hook_replication,
         .min_replicas_changed = hook_replication,
@@ -423,10 +425,7 @@ int server_listen(struct server *s)
     close_listeners(s);
     for (int i = 0; net->port != 0 && i < net->bind_count; i++)
         if (listen_tcp(s, net->bind[i], &handler) != 0) return -1;
-    if (net->unixsocket != NULL && listen_unix(s, &handler) != 0) return -1;
-    if (s->listener_count > 0) return 0;
-    log_warning(s->log, "Configured to not listen anywhere, exiting.");
-    return -1;
+    return net->unixsocket != NULL && listen_unix(s, &handler) != 0 ? -1 : 0;
 }
 
 /* ---- The turn of the loop ---- */

@@ -59,6 +59,7 @@ struct server {
     bool process_owner;          /* this server owns the process: signals, title, pid file */
     struct process_title *title; /* of the process; NULL without process_owner */
     struct process_oom oom;
+    enum process_supervisor supervisor;
     bool stopping; /* the loop ends with this turn */
     int exit_code;
 };
@@ -72,7 +73,8 @@ void server_free(struct server *s);
 int server_take_process(struct server *s, struct process_title *title);
 void server_update_time(struct server *s);         /* reads the clocks again, after something slow */
 void server_stop(struct server *s, int exit_code); /* leaves server_run() at the end of this turn */
-/* Binds what the configuration says. 0 or -1 with the reason logged. Also after CONFIG SET bind or port. */
+/* Binds what the configuration says, which may be nothing. 0 or -1 with the reason logged. Also after CONFIG SET bind
+ * or port. */
 int server_listen(struct server *s);
 /* After a change of role, pause or policy: what the keyspace does with expired keys, what it counts. */
 void server_refresh_modes(struct server *s);
