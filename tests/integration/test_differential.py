@@ -27,7 +27,9 @@ class Generator:
         return self.rng.choice(WORDS).encode("latin-1")
 
     def number(self):
-        return self.rng.choice([0, 1, -1, 2, 3, 7, 8, 9, 15, 16, 31, 100, -5, -100, 2**31, 2**63 - 1, -(2**63), "abc", ""])
+        return self.rng.choice(
+            [0, 1, -1, 2, 3, 7, 8, 9, 15, 16, 31, 100, -5, -100, 2**31, 2**63 - 1, -(2**63), "abc", ""]
+        )
 
     def small(self):
         return self.rng.randint(-3, 40)
@@ -50,7 +52,13 @@ class Generator:
                 ["TYPE", self.key()],
                 ["RENAME", self.key(), self.key()],
                 ["RENAMENX", self.key(), self.key()],
-                ["COPY", self.key(), self.key(), *self.maybe("DB", r.choice([0, 1, 2, 99, "x"])), *self.some_of("REPLACE")],
+                [
+                    "COPY",
+                    self.key(),
+                    self.key(),
+                    *self.maybe("DB", r.choice([0, 1, 2, 99, "x"])),
+                    *self.some_of("REPLACE"),
+                ],
                 ["MOVE", self.key(), r.choice([0, 1, 2, 99, -1, "x"])],
                 ["SWAPDB", r.choice([0, 1, "x"]), r.choice([0, 1, 2, 99])],
                 ["SELECT", r.choice([0, 1, 2])],
@@ -124,7 +132,14 @@ class Generator:
                 ["BITCOUNT", self.key(), self.small(), self.small(), *self.maybe(r.choice(["BYTE", "BIT", "NO"]))],
                 ["BITPOS", self.key(), r.choice([0, 1, 2, "x"])],
                 ["BITPOS", self.key(), r.randint(0, 1), self.small()],
-                ["BITPOS", self.key(), r.randint(0, 1), self.small(), self.small(), *self.maybe(r.choice(["BYTE", "BIT", "NO"]))],
+                [
+                    "BITPOS",
+                    self.key(),
+                    r.randint(0, 1),
+                    self.small(),
+                    self.small(),
+                    *self.maybe(r.choice(["BYTE", "BIT", "NO"])),
+                ],
                 ["BITOP", r.choice(["AND", "OR", "XOR", "NOT", "NO"]), self.key(), self.key()],
                 ["BITOP", r.choice(["AND", "OR", "XOR"]), self.key(), self.key(), self.key(), self.key()],
                 ["BITFIELD", self.key(), *self.field(), *self.field()],

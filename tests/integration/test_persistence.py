@@ -12,7 +12,17 @@ import time
 import pytest
 
 import rdbfile
-from dataset import assert_same, digest, every_encoding, fill_every_encoding, fill_strings, read_everything, stat
+from dataset import (
+    assert_same,
+    digest,
+    every_encoding,
+    fill_every_encoding,
+    fill_strings,
+    offset,
+    read_everything,
+    stat,
+    wait_in_sync,
+)
 from harness import OURS, Process, child_pids, free_port, wait_for
 from test_config import answers, run_until_exit
 from wire import Closed, ReplyError, encode_command
@@ -186,7 +196,8 @@ def test_shutdown_waits_for_replicas_and_can_be_aborted(farm):
     """A replica that lags holds the end up to shutdown-timeout; SHUTDOWN ABORT takes it back; NOW does not wait."""
     server = farm.server("ours", "shutdown-timeout 30", "repl-timeout 600")
     replica = farm.server("redis", f"replicaof 127.0.0.1 {server.port}", "repl-timeout 600")
-    wait_for(lambda: "state=online" in server.info("replication").get("slave0", ""), 10)
+    wait_in_sync(server, replica)
+    wait_for(lambda: ",offset=%d," % offset(server) in server.info("replication")["slave0"], 10, "its acknowledgement")
     replica.pause()
     server.call("SET", "k", "v")
     with server.wire() as wire:

@@ -85,7 +85,9 @@ def test_the_five_minute_setup_works_as_pasted(reader):
     assert done.returncode == 0, done.stdout + done.stderr
     reader.says("redis-cli -p 7000 info replication", "role:master", "connected_slaves:1", "state=online")
     for n in "123":
-        reader.says(f"n={n}; redis-cli -p 2700$n sentinel master mymaster", "num-slaves\n1\n", "num-other-sentinels\n2\n")
+        reader.says(
+            f"n={n}; redis-cli -p 2700$n sentinel master mymaster", "num-slaves\n1\n", "num-other-sentinels\n2\n"
+        )
     reader.says("redis-cli -p 7100 role", "master")
     before, after, later = re.split(r"sleep 15; ", disaster)
     assert reader.paste(before).stdout == "OK\n"
