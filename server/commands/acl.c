@@ -71,10 +71,13 @@ static void cmd_acl_genpass(struct cmd_ctx *ctx)
         ctx_error_arity(ctx);
         return;
     }
-    if (ctx->argc == 3 && !ctx_arg_i64_range(ctx, 2, 1, BITS_MAX, &bits,
-                                             "ACL GENPASS argument must be the number of bits for the output password, "
-                                             "a positive number up to 4096"))
+    if (ctx->argc == 3 && !ctx_arg_i64(ctx, 2, &bits)) return;
+    if (bits < 1 || bits > BITS_MAX) {
+        reply_error(ctx->reply,
+                    "ERR ACL GENPASS argument must be the number of bits for the output password, a positive "
+                    "number up to 4096");
         return;
+    }
     size_t chars = (size_t)(bits + 3) / 4;
     sys_random(ctx->server->sys, random, chars);
     for (size_t i = 0; i < chars; i++) random[i] = (unsigned char)digits[random[i] & 15];
@@ -87,8 +90,10 @@ static void cmd_acl_list(struct cmd_ctx *ctx)
 {
     const char *digest = default_user_digest(ctx->server);
     reply_array(ctx->reply, 1);
-    reply_bulkf(ctx->reply, "user default on %s%s sanitize-payload ~* &* +@all", digest != NULL ? "#" : "nopass",
-                digest != NULL ? digest : "");
+    if (digest != NULL)
+        reply_bulkf(ctx->reply, "user default on sanitize-payload #%s ~* &* +@all", digest);
+    else
+        reply_bulk_cstr(ctx->reply, "user default on nopass sanitize-payload ~* &* +@all");
 }
 
 static void cmd_acl_getuser(struct cmd_ctx *ctx)
