@@ -438,6 +438,9 @@ static void cmd_incrbyfloat(struct cmd_ctx *ctx)
 
 // clang-format off
 #define STRING_ROW .group = "string"
+static const char *const mget_tips[] = {"request_policy:multi_shard", NULL};
+static const char *const mset_tips[] = {"request_policy:multi_shard", "response_policy:all_succeeded", NULL};
+static const char *const msetnx_tips[] = {"request_policy:multi_shard", "response_policy:agg_min", NULL};
 const struct command string_commands[] = {
     { .name = "get", .run = cmd_get, .arity = 2, .flags = CMD_READONLY | CMD_FAST, .acl = ACL_STRING, .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) },
       STRING_ROW, .since = "1.0.0", .complexity = "O(1)", .summary = "Returns the string value of a key." },
@@ -461,11 +464,11 @@ const struct command string_commands[] = {
       STRING_ROW, .since = "6.2.0", .complexity = "O(1)", .summary = "Returns the string of a key and deletes the key." },
     { .name = "getex", .run = cmd_getex, .arity = -2, .flags = CMD_WRITE | CMD_FAST, .acl = ACL_STRING, .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE) },
       STRING_ROW, .since = "6.2.0", .complexity = "O(1)", .summary = "Returns the string of a key and sets or clears its expiry." },
-    { .name = "mget", .run = cmd_mget, .arity = -2, .flags = CMD_READONLY | CMD_FAST, .acl = ACL_STRING, .keys = { KEY_RANGE(1, -1, 1, KEY_RO | KEY_ACCESS) },
+    { .name = "mget", .run = cmd_mget, .tips = mget_tips, .arity = -2, .flags = CMD_READONLY | CMD_FAST, .acl = ACL_STRING, .keys = { KEY_RANGE(1, -1, 1, KEY_RO | KEY_ACCESS) },
       STRING_ROW, .since = "1.0.0", .complexity = "O(N) where N is the number of keys to retrieve.", .summary = "Returns the strings of several keys." },
-    { .name = "mset", .run = cmd_mset, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, .acl = ACL_STRING, .keys = { KEY_RANGE(1, -1, 2, KEY_OW | KEY_UPDATE) },
+    { .name = "mset", .run = cmd_mset, .tips = mset_tips, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, .acl = ACL_STRING, .keys = { KEY_RANGE(1, -1, 2, KEY_OW | KEY_UPDATE) },
       STRING_ROW, .since = "1.0.1", .complexity = "O(N) where N is the number of keys to set.", .summary = "Stores several strings at once." },
-    { .name = "msetnx", .run = cmd_msetnx, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, .acl = ACL_STRING, .keys = { KEY_RANGE(1, -1, 2, KEY_OW | KEY_INSERT) },
+    { .name = "msetnx", .run = cmd_msetnx, .tips = msetnx_tips, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, .acl = ACL_STRING, .keys = { KEY_RANGE(1, -1, 2, KEY_OW | KEY_INSERT) },
       STRING_ROW, .since = "1.0.1", .complexity = "O(N) where N is the number of keys to set.", .summary = "Stores several strings if none of the keys exists." },
     { .name = "strlen", .run = cmd_strlen, .arity = 2, .flags = CMD_READONLY | CMD_FAST, .acl = ACL_STRING, .keys = { KEY_AT(1, KEY_RO) },
       STRING_ROW, .since = "2.2.0", .complexity = "O(1)", .summary = "Returns the length of a string." },

@@ -8,6 +8,7 @@ const struct command *const *command_row_tables(void)
         admin_commands,
         bitmap_commands,
         client_commands,
+        cluster_commands,
         command_commands,
         config_commands,
         connection_commands,

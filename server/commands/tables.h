@@ -9,6 +9,7 @@ extern const struct command acl_commands[];
 extern const struct command admin_commands[];
 extern const struct command bitmap_commands[];
 extern const struct command client_commands[];
+extern const struct command cluster_commands[];
 extern const struct command command_commands[];
 extern const struct command config_commands[];
 extern const struct command connection_commands[];

@@ -144,7 +144,7 @@ def test_latency_events(server):
 
 # COMMAND
 
-GROUPS = "connection server pubsub transactions generic string list set sorted-set hash bitmap".split()
+GROUPS = "connection server pubsub transactions generic string list set sorted-set hash bitmap cluster".split()
 
 # What 7.2 changed after the 7.0 that this is compared with, or what is a decision of ours.
 KNOWN_DIFFERENCES = {
@@ -153,6 +153,9 @@ KNOWN_DIFFERENCES = {
     ("move", "specs"),
     ("wait", "flags"),
     ("wait", "categories"),
+    ("sinterstore", "specs"),
+    ("zrank", "arity"),
+    ("zrevrank", "arity"),
     ("restore-asking", "flags"),  # there is no cluster to ask
     ("replicaof", "flags"),  # a Sentinel may redirect a server that is loading
     ("slaveof", "flags"),
