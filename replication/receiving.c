@@ -1,11 +1,13 @@
 /* receiving.c -- a snapshot from our master becomes our data set.
  *
  *     to a file:  socket -> temp-<time>.<pid>.rdb -> checked, synced, named dbfilename -> loaded (LINK_LOADING)
- *     directly:   socket -> loaded as it comes (LINK_TRANSFER)
+ *     directly:   socket -> loaded as it comes, into a second data set (LINK_TRANSFER)
+ *     both:       the file is written while the bytes are loaded, and named once they are
  *
  * Which one is configured, and with it what may happen to the old data set: it is given up for a file only when that is
- * here and its checksum is right; "on-empty-db" has nothing to give up; "swapdb" keeps it until the new one is complete
- * and its end mark was seen (F5, F8). Whatever goes wrong before leaves data, id and offset as they were. */
+ * here and its checksum is right; "swapdb" keeps it until the new one is complete and its end mark was seen (F5, F8).
+ * An empty data set is always loaded into directly: a second one beside it costs nothing, and half of the time is
+ * saved. Whatever goes wrong before the end leaves data, id and offset as they were. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,7 +22,7 @@
 #include "storage/rdb.h"
 
 enum {
-    FILE_SYNC_BYTES = 8 * 1024 * 1024, /* so that the last fsync is not the whole file */
+    FILE_SYNC_BYTES = 8 * 1024 * 1024, /* sent to disk at a time, so that the last fsync is not the whole file */
     LOAD_CHUNK = 256 * 1024,
     LOAD_TURN_US = 10 * 1000, /* loading a file gives way to others this often */
 };
@@ -29,21 +31,21 @@ static void load_step(void *ctx);
 
 /* ---- How it will be done ---- */
 
-static bool load_directly(const struct repl *r)
+static void choose_way(struct repl *r)
 {
-    switch ((enum repl_diskless_load)r->settings->repl_diskless_load) {
-    case DISKLESS_LOAD_DISABLED: return false;
-    case DISKLESS_LOAD_WHEN_EMPTY: return r->host.dataset_is_empty(r->host.ctx);
-    case DISKLESS_LOAD_SWAPDB: return true;
-    }
-    UNREACHABLE();
+    struct link *lk = &r->link;
+    int mode = r->settings->repl_diskless_load;
+    bool empty = r->host.dataset_is_empty(r->host.ctx);
+    lk->direct = empty || mode == DISKLESS_LOAD_SWAPDB;
+    lk->to_file = mode == DISKLESS_LOAD_DISABLED || !lk->direct;
 }
 
 static enum repl_load_kind load_kind(const struct repl *r)
 {
-    if (r->settings->repl_diskless_load != DISKLESS_LOAD_SWAPDB || !r->link.direct) return REPL_LOAD_REPLACE;
+    if (!r->link.direct) return REPL_LOAD_REPLACE;
     bool same = !r->history_broken && memcmp(r->link.new_id, r->identity.id, REPL_ID_LEN) == 0;
-    return same ? REPL_LOAD_SWAP : REPL_LOAD_SWAP_QUIET;
+    bool serves = r->settings->repl_diskless_load == DISKLESS_LOAD_SWAPDB && same;
+    return serves ? REPL_LOAD_SWAP : REPL_LOAD_SWAP_QUIET;
 }
 
 /* 0, or -1 with lk->load_error set. */
@@ -89,6 +91,41 @@ static int feed_load(struct repl *r, struct bytes_view bytes)
     return 0;
 }
 
+/* ---- The file that stays ---- */
+
+struct received_file { /* taken from the link, which may go down before it has its name */
+    int fd;
+    char *path;
+};
+
+static struct received_file take_file(struct link *lk)
+{
+    struct received_file file = {.fd = lk->file_fd, .path = lk->file_path};
+    lk->file_fd = -1;
+    lk->file_path = NULL;
+    return file;
+}
+
+/* Synced, then named. What is in the file is our data set anyway, so a file that cannot be kept is no reason to stop.
+ * The host has ended any child of its own by now, which would put an older file in this place (F4). */
+static void keep_file(struct repl *r, struct received_file *file)
+{
+    const struct sys *sys = r->sys;
+    const char *target = r->host.rdb_path(r->host.ctx);
+    if (file->path == NULL) return;
+    int rc = sys->fsync(sys->ctx, file->fd);
+    int closed = sys->close(sys->ctx, file->fd);
+    if (rc == 0) rc = closed;
+    if (rc == 0) rc = sys->rename(sys->ctx, file->path, target);
+    if (rc == 0)
+        rc = sys->fsync_dir(sys->ctx, target);
+    else
+        (void)sys->unlink(sys->ctx, file->path); /* a leftover does no harm */
+    if (rc < 0) log_warning(r->log, "Keeping the received snapshot as %s: %s", target, strerror(-rc));
+    mem_free(file->path);
+    *file = (struct received_file){.fd = -1};
+}
+
 /* The data set is complete. 0, or -1: the link is down. */
 static int commit_load(struct repl *r)
 {
@@ -104,10 +141,12 @@ static int commit_load(struct repl *r)
         link_fail(r, "the loaded data set was not accepted");
         return -1;
     }
+    struct received_file file = take_file(lk);
     repl_adopt_history(r, lk->new_id, lk->new_position, at.db);
     r->host.reset_stream(r->host.ctx, at.db);
     log_notice(r->log, "MASTER <-> REPLICA sync: Finished with success");
     link_stream_begins(r);
+    keep_file(r, &file); /* its fsync may take a while: the master knows by now that we are here */
     return 0;
 }
 
@@ -146,7 +185,7 @@ static int open_file(struct repl *r)
         return -1;
     }
     lk->file_fd = fd;
-    lk->file_unsynced = 0;
+    lk->file_written = lk->file_started = 0;
     lk->check = (struct rdb_check){0};
     return 0;
 }
@@ -155,15 +194,16 @@ static int write_file(struct repl *r, struct bytes_view bytes)
 {
     struct link *lk = &r->link;
     int rc = sys_write_all(r->sys, lk->file_fd, bytes.data, bytes.len);
-    lk->file_unsynced += bytes.len;
-    if (rc == 0 && lk->file_unsynced >= FILE_SYNC_BYTES) {
-        rc = r->sys->fsync(r->sys->ctx, lk->file_fd);
-        lk->file_unsynced = 0;
-    }
     if (rc < 0) {
         snprintf(lk->load_error, sizeof(lk->load_error), "Writing the received snapshot: %s", strerror(-rc));
         return -1;
     }
+    lk->file_written += bytes.len;
+    if (lk->file_written - lk->file_started < FILE_SYNC_BYTES) return 0;
+    /* A failure shows again in fsync(), where it counts. */
+    (void)r->sys->start_sync(r->sys->ctx, lk->file_fd, (int64_t)lk->file_started,
+                             (int64_t)(lk->file_written - lk->file_started));
+    lk->file_started = lk->file_written;
     return 0;
 }
 
@@ -207,41 +247,23 @@ static const char *check_file(const struct rdb_check *c)
 
 /* --- Whole: it becomes our file, and then our data set. --- */
 
-/* On disk, and open for reading. */
-static int sync_file(struct repl *r)
+static int reopen_file(struct repl *r)
 {
     struct link *lk = &r->link;
-    const struct sys *sys = r->sys;
-    int rc = sys->fsync(sys->ctx, lk->file_fd);
-    int closed = sys->close(sys->ctx, lk->file_fd);
+    int rc = r->sys->close(r->sys->ctx, lk->file_fd);
     lk->file_fd = -1;
-    if (rc < 0 || closed < 0) return rc < 0 ? rc : closed;
-    rc = sys->open(sys->ctx, lk->file_path, O_RDONLY, 0);
+    if (rc < 0) return rc;
+    rc = r->sys->open(r->sys->ctx, lk->file_path, O_RDONLY, 0);
     if (rc < 0) return rc;
     lk->file_fd = rc;
     return 0;
-}
-
-/* What is in the file is being loaded anyway, so a file that cannot get its name is no reason to stop. The host has
- * ended any child of its own by now, which would put an older file in this place (F4). */
-static void name_file(struct repl *r)
-{
-    struct link *lk = &r->link;
-    const char *target = r->host.rdb_path(r->host.ctx);
-    int rc = r->sys->rename(r->sys->ctx, lk->file_path, target);
-    if (rc == 0) {
-        mem_free(lk->file_path);
-        lk->file_path = NULL;
-        rc = r->sys->fsync_dir(r->sys->ctx, target);
-    }
-    if (rc < 0) log_warning(r->log, "Keeping the received snapshot as %s: %s", target, strerror(-rc));
 }
 
 static int finish_file(struct repl *r)
 {
     struct link *lk = &r->link;
     const char *flaw = check_file(&lk->check);
-    int rc = flaw == NULL ? sync_file(r) : -EBADMSG;
+    int rc = flaw == NULL ? reopen_file(r) : -EBADMSG;
     if (rc < 0) {
         snprintf(lk->load_error, sizeof(lk->load_error), "Bad snapshot from MASTER: %s",
                  flaw != NULL ? flaw : strerror(-rc));
@@ -254,7 +276,6 @@ static int finish_file(struct repl *r)
         link_fail(r, lk->load_error);
         return -1;
     }
-    name_file(r);
     loop_timer_start(r->loop, &lk->load_timer, 0, 0, load_step, r);
     return 0;
 }
@@ -290,10 +311,7 @@ static void load_step(void *ctx)
     } while (rc == 0 && sys_mono_us(r->sys) < until);
     mem_free(buf);
     if (rc == 0) loop_timer_start(r->loop, &r->link.load_timer, 0, 0, load_step, r);
-    if (rc == 1) {
-        forget_file(r);
-        (void)commit_load(r); /* it takes the link down itself */
-    }
+    if (rc == 1) (void)commit_load(r); /* it takes the link down itself */
 }
 
 /* ---- From the socket ---- */
@@ -302,28 +320,32 @@ static int on_header(void *ctx)
 {
     struct repl *r = ctx;
     struct link *lk = &r->link;
-    const char *where = lk->direct ? "parser" : "disk";
+    const char *where = !lk->direct ? "disk" : lk->to_file ? "parser and disk" : "parser";
     if (lk->transfer.phase == TRANSFER_MARK)
         log_notice(r->log, "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to %s", where);
     else
         log_notice(r->log, "MASTER <-> REPLICA sync: receiving %" PRIu64 " bytes from master to %s", lk->transfer.total,
                    where);
-    return (lk->direct ? begin_load(r) : open_file(r)) == 0 ? 0 : -ECANCELED;
+    if (lk->to_file && open_file(r) != 0) return -ECANCELED;
+    if (lk->direct && begin_load(r) != 0) return -ECANCELED;
+    return 0;
 }
 
 static int on_payload(void *ctx, struct bytes_view bytes)
 {
     struct repl *r = ctx;
-    if (r->link.direct) return feed_load(r, bytes) == 0 ? 0 : -ECANCELED;
-    check_bytes(&r->link.check, bytes);
-    return write_file(r, bytes) == 0 ? 0 : -ECANCELED;
+    struct link *lk = &r->link;
+    if (lk->to_file && write_file(r, bytes) != 0) return -ECANCELED;
+    if (lk->direct) return feed_load(r, bytes) == 0 ? 0 : -ECANCELED;
+    check_bytes(&lk->check, bytes); /* a load checks by itself */
+    return 0;
 }
 
 void receiving_begin(struct repl *r)
 {
     struct link *lk = &r->link;
     struct transfer_sink sink = {.ctx = r, .begin = on_header, .payload = on_payload};
-    lk->direct = load_directly(r);
+    choose_way(r);
     lk->load_error[0] = '\0';
     transfer_init(&lk->transfer, &sink);
 }

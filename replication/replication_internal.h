@@ -136,13 +136,14 @@ struct link {
     uint64_t new_position;
     bool old_master; /* speaks SYNC only: no ids, no ACKs */
     bool direct;     /* the snapshot is loaded as it comes */
+    bool to_file;    /* it is written to a file */
     bool loading;    /* between load_begin and load_end */
     bool load_complete;
     enum repl_load_kind load_kind;
     char load_error[256];
     int file_fd; /* -1: none */
     char *file_path;
-    uint64_t file_unsynced;
+    uint64_t file_written, file_started; /* bytes; of these, on their way to disk */
     struct rdb_check check;
     struct loop_timer load_timer;
 

@@ -64,6 +64,11 @@ static ssize_t real_write(void *ctx, int fd, const void *buf, size_t len)
 {
     return OR_ERRNO(write(fd, buf, len));
 }
+static int real_start_sync(void *ctx, int fd, int64_t offset, int64_t len)
+{
+    return OR_ERRNO(sync_file_range(fd, offset, len, SYNC_FILE_RANGE_WRITE));
+}
+
 static int real_fsync(void *ctx, int fd)
 {
     return OR_ERRNO(fsync(fd));
@@ -122,6 +127,7 @@ const struct sys *sys_real(void)
         .read = real_read,
         .write = real_write,
         .fsync = real_fsync,
+        .start_sync = real_start_sync,
         .rename = real_rename,
         .unlink = real_unlink,
         .file_size = real_file_size,

@@ -20,6 +20,8 @@ struct sys {
     ssize_t (*read)(void *ctx, int fd, void *buf, size_t len);
     ssize_t (*write)(void *ctx, int fd, const void *buf, size_t len);
     int (*fsync)(void *ctx, int fd);
+    /* Starts to bring these bytes of the file to disk, so that a later fsync() has less to do. Does not wait. */
+    int (*start_sync)(void *ctx, int fd, int64_t offset, int64_t len);
     int (*rename)(void *ctx, const char *from, const char *to);
     int (*unlink)(void *ctx, const char *path);
     int64_t (*file_size)(void *ctx, const char *path);

@@ -323,6 +323,35 @@ static void test_F8_an_empty_replica_loads_directly(void **state)
     master_close(&m);
 }
 
+static void test_P13_an_empty_data_set_is_loaded_into_directly_and_kept_as_a_file(void **state)
+{
+    struct master m;
+    struct repl_position at = {.id = ID, .offset = 5, .db = 0};
+    master_open(&m);
+    repl_restore_position(m.node->repl, &at);
+    follow(&m);
+    introduce(&m);
+    expect_psync(&m, ID, "6");
+    SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\nREDIS0010ab");
+    assert_true(m.node->is_loading);
+    assert_int_equal(m.node->load_kind, REPL_LOAD_SWAP_QUIET);
+    assert_int_equal(shutdown(m.fd, SHUT_WR), 0);
+    assert_true(link_is_closed(&m));
+    introduce(&m);
+    expect_psync(&m, ID, "6"); /* it is as empty as before, at the same place of the same history */
+    assert_int_equal(access(m.node->rdb_path, F_OK), -1);
+    SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\n" RDB("abc") MARK);
+    wait_state(&m, "connected");
+    expect_data(&m, "abc");
+    char file[64];
+    int fd = open(m.node->rdb_path, O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, file, sizeof(file)), sizeof(RDB("abc")) - 1);
+    assert_memory_equal(file, RDB("abc"), sizeof(RDB("abc")) - 1);
+    close(fd);
+    master_close(&m);
+}
+
 static void test_swapdb_serves_old_data_only_of_the_same_history(void **state)
 {
     struct master m;
@@ -477,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_P13_a_transfer_that_breaks_costs_no_history),
         cmocka_unit_test(test_F8_a_bad_snapshot_costs_nothing),
         cmocka_unit_test(test_F8_an_empty_replica_loads_directly),
+        cmocka_unit_test(test_P13_an_empty_data_set_is_loaded_into_directly_and_kept_as_a_file),
         cmocka_unit_test(test_swapdb_serves_old_data_only_of_the_same_history),
         cmocka_unit_test(test_an_old_master),
         cmocka_unit_test(test_P14_nonsense_instead_of_answers),
