@@ -10,7 +10,14 @@
 static void put_command(struct bytes_buf *out, int argc, const char *const *argv)
 {
     bytes_buf_printf(out, "*%d\r\n", argc);
-    for (int i = 0; i < argc; i++) bytes_buf_printf(out, "$%zu\r\n%s\r\n", strlen(argv[i]), argv[i]);
+    for (int i = 0; i < argc; i++) {
+        struct bytes_buf arg = {0};
+        bytes_from_text(argv[i], &arg); /* a password may hold any byte */
+        bytes_buf_printf(out, "$%zu\r\n", arg.len);
+        bytes_buf_append_view(out, bytes_buf_view(&arg));
+        bytes_buf_append(out, "\r\n", 2);
+        bytes_buf_release(&arg);
+    }
 }
 #define PUT(out, ...)                                                                                                  \
     put_command(out, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), (const char *const[]){__VA_ARGS__})

@@ -22,7 +22,7 @@ struct repl_settings {
     char *master_host; /* or NULL: a master. Kept current by config_note_master() when a command changes it */
     int master_port;
     char *masteruser; /* or NULL */
-    char *masterauth; /* or NULL */
+    char *masterauth; /* or NULL; as bytes_to_text() writes it */
     bool replica_serve_stale_data;
     bool replica_read_only;
     bool replica_lazy_flush;

@@ -291,6 +291,7 @@ static int dispatch_set(struct config *cfg, struct config_row *row, char **words
 /* A control byte in a value could become a line of its own when the file is written anew. */
 static bool has_control_bytes(const char *text)
 {
+    if (strstr(text, BYTES_TEXT_NUL) != NULL) return true;
     for (; *text != '\0'; text++) {
         if (iscntrl((unsigned char)*text)) return true;
     }
@@ -318,7 +319,7 @@ static char *text_of(const struct config *cfg, const struct config_row *row)
 static int check_words(const struct config_row *row, char **words, size_t count, struct config_error *err)
 {
     if (count != 1 && !config_row_has(row, CONFIG_FLAG_MULTI_ARG)) return config_fail(err, "wrong number of arguments");
-    for (size_t i = 0; i < count && !config_row_has(row, CONFIG_FLAG_FILE_ONLY); i++) {
+    for (size_t i = 0; i < count && !config_row_has(row, CONFIG_FLAG_FILE_ONLY | CONFIG_FLAG_BINARY); i++) {
         if (has_control_bytes(words[i])) return config_fail(err, "argument must not contain control characters");
     }
     return 0;
@@ -448,6 +449,17 @@ static bool any_pattern_shows(const struct config_row *row, const char *name, co
     return false;
 }
 
+static void show_value(const struct config *cfg, const struct config_row *row, struct bytes_buf *out)
+{
+    if (!config_row_has(row, CONFIG_FLAG_BINARY)) {
+        config_row_get(cfg, row, out);
+        return;
+    }
+    char *text = text_of(cfg, row);
+    bytes_from_text(text, out);
+    mem_free(text);
+}
+
 void config_get(const struct config *cfg, const struct bytes_view *patterns, size_t count, void *ctx,
                 void (*each)(void *ctx, const char *name, struct bytes_view value))
 {
@@ -459,7 +471,7 @@ void config_get(const struct config *cfg, const struct bytes_view *patterns, siz
         for (size_t j = 0; j < 2; j++) {
             if (!any_pattern_shows(row, names[j], patterns, count)) continue;
             value.len = 0;
-            config_row_get(cfg, row, &value);
+            show_value(cfg, row, &value);
             each(ctx, names[j], bytes_view(value.len > 0 ? value.data : "", value.len));
         }
     }
@@ -470,7 +482,7 @@ bool config_get_one(const struct config *cfg, const char *name, struct bytes_buf
 {
     const struct config_row *row = config_find(cfg, name);
     if (row == NULL || config_row_has(row, CONFIG_FLAG_FILE_ONLY)) return false;
-    config_row_get(cfg, row, out);
+    show_value(cfg, row, out);
     return true;
 }
 
@@ -600,17 +612,12 @@ static int commit_changes(struct config *cfg, struct change *changes, size_t cou
     return rc;
 }
 
-static char *view_to_cstr(struct bytes_view v)
-{
-    return v.len > 0 ? bytes_to_cstr(v) : mem_strdup("");
-}
-
 static struct change *changes_new(const struct bytes_view *pairs, size_t count)
 {
     struct change *changes = mem_calloc(count * sizeof(*changes));
     for (size_t i = 0; i < count; i++) {
-        changes[i].name = view_to_cstr(pairs[2 * i]);
-        changes[i].value = view_to_cstr(pairs[2 * i + 1]);
+        changes[i].name = bytes_to_text(pairs[2 * i]);
+        changes[i].value = bytes_to_text(pairs[2 * i + 1]);
     }
     return changes;
 }
@@ -625,12 +632,12 @@ static void changes_free(struct change *changes, size_t count)
     mem_free(changes);
 }
 
-/* C strings from here on: a NUL would silently cut the value. */
-static int refuse_nul(const struct bytes_view *pairs, size_t count, struct config_error *err)
+/* They would be taken for a NUL. */
+static int refuse_text_nul(const struct bytes_view *pairs, size_t count, struct config_error *err)
 {
     for (size_t i = 0; i < 2 * count; i++) {
-        if (pairs[i].len > 0 && memchr(pairs[i].data, '\0', pairs[i].len) != NULL)
-            return config_fail(err, "ERR CONFIG SET failed - argument must not contain control characters");
+        if (pairs[i].len > 0 && memmem(pairs[i].data, pairs[i].len, BYTES_TEXT_NUL, 2) != NULL)
+            return config_fail(err, "ERR CONFIG SET failed - argument must not contain the bytes C0 80");
     }
     return 0;
 }
@@ -638,7 +645,7 @@ static int refuse_nul(const struct bytes_view *pairs, size_t count, struct confi
 int config_set_many(struct config *cfg, const struct bytes_view *pairs, size_t pair_count,
                     const struct config_set_context *how, struct config_error *err)
 {
-    int rc = refuse_nul(pairs, pair_count, err);
+    int rc = refuse_text_nul(pairs, pair_count, err);
     if (rc != 0) return rc;
     struct change *changes = changes_new(pairs, pair_count);
     rc = commit_changes(cfg, changes, pair_count, how, err);

@@ -99,7 +99,7 @@ static int take_word(struct cursor *c, struct bytes_buf *word)
 static void words_add(struct config_words *w, struct bytes_view word)
 {
     w->words = mem_realloc(w->words, (w->count + 1) * sizeof(*w->words));
-    w->words[w->count++] = word.len > 0 ? bytes_to_cstr(word) : mem_strdup("");
+    w->words[w->count++] = bytes_to_text(word);
 }
 
 int config_words_split(struct bytes_view line, struct config_words *out)
@@ -111,7 +111,6 @@ int config_words_split(struct bytes_view line, struct config_words *out)
     for (skip_spaces(&c); rc == 0 && !at_end(&c); skip_spaces(&c)) {
         word.len = 0;
         rc = take_word(&c, &word);
-        if (rc == 0 && word.len > 0 && memchr(word.data, '\0', word.len) != NULL) rc = -EINVAL;
         if (rc == 0) words_add(&w, bytes_buf_view(&word));
     }
     bytes_buf_release(&word);
@@ -147,7 +146,11 @@ static void append_escaped(struct bytes_buf *out, unsigned char ch)
 void config_word_append_quoted(struct bytes_buf *out, const char *word)
 {
     bytes_buf_append(out, "\"", 1);
-    for (const char *p = word; *p != '\0'; p++) append_escaped(out, (unsigned char)*p);
+    for (const char *p = word; *p != '\0'; p++) {
+        bool nul = strncmp(p, BYTES_TEXT_NUL, 2) == 0;
+        append_escaped(out, nul ? '\0' : (unsigned char)*p);
+        p += nul;
+    }
     bytes_buf_append(out, "\"", 1);
 }
 

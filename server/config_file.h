@@ -18,7 +18,7 @@ struct config_error {
 int config_fail(struct config_error *err, const char *fmt, ...) PRINTF(2, 3);
 
 struct config_words {
-    char **words; /* NUL-terminated; a word may contain any byte but NUL (a NUL written as \x00 is refused) */
+    char **words; /* NUL-terminated; as bytes_to_text() writes them: any byte, a NUL as C0 80 */
     size_t count;
 };
 /* Splits one line. 0, or -EINVAL for unbalanced quotes. On success the caller ends it with config_words_release(). */

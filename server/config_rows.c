@@ -58,6 +58,7 @@ static const struct config_enum endpoint_names[] = {{"ip", 0}, {"hostname", 1}, 
 #define IMMUTABLE CONFIG_FLAG_IMMUTABLE
 #define PROTECTED CONFIG_FLAG_PROTECTED
 #define SENSITIVE CONFIG_FLAG_SENSITIVE
+#define BINARY CONFIG_FLAG_BINARY
 #define MULTI CONFIG_FLAG_MULTI_ARG
 #define HIDDEN CONFIG_FLAG_HIDDEN
 #define NO_EFFECT CONFIG_FLAG_NO_EFFECT
@@ -154,7 +155,7 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_INT, "watchdog-period", NULL, log.watchdog_period_ms, "0", 0, INT_MAX, HIDDEN | NO_EFFECT, HOOK(watchdog_changed)),
 
     /* Security */
-    TEXT("requirepass", NULL, security.requirepass, "", NULL, OR_NULL | SENSITIVE, HOOK(requirepass_changed)),
+    TEXT("requirepass", NULL, security.requirepass, "", NULL, OR_NULL | SENSITIVE | BINARY, HOOK(requirepass_changed)),
     {.name = "aclfile", .kind = CONFIG_STRING, FIELD(security.aclfile), .def = "", .flags = ONLY_DEFAULT | OR_NULL | IMMUTABLE,
      .refusal = "users other than 'default' are not available in this version"},
     NUMBER(CONFIG_U64, "acllog-max-len", NULL, security.acllog_max_len, "128", 0, INT64_MAX, NO_EFFECT, HOOK(acl_changed)),
@@ -254,7 +255,7 @@ const struct config_directive config_builtin_rows[] = {
 
     /* Replication */
     SPECIAL("replicaof", "slaveof", replication, "", &config_special_replicaof, MULTI | IMMUTABLE, NO_HOOK),
-    TEXT("masterauth", NULL, replication.masterauth, "", NULL, OR_NULL | SENSITIVE, HOOK(replication_changed)),
+    TEXT("masterauth", NULL, replication.masterauth, "", NULL, OR_NULL | SENSITIVE | BINARY, HOOK(replication_changed)),
     TEXT("masteruser", NULL, replication.masteruser, "", NULL, OR_NULL | SENSITIVE, HOOK(replication_changed)),
     YES_NO("replica-serve-stale-data", "slave-serve-stale-data", replication.replica_serve_stale_data, "yes", 0, NO_HOOK),
     YES_NO("replica-read-only", "slave-read-only", replication.replica_read_only, "yes", 0, HOOK(replication_changed)),

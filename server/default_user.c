@@ -32,10 +32,18 @@ bool default_user_admits(const struct server *s, struct bytes_view password)
     return difference == 0;
 }
 
+static void digest_text(const char *text, char digest[SHA256_HEX_CHARS + 1])
+{
+    struct bytes_buf password = {0};
+    bytes_from_text(text, &password);
+    sha256_hex(bytes_buf_view(&password), digest);
+    bytes_buf_release(&password);
+}
+
 static void take_requirepass(struct default_user *user, const struct settings *settings)
 {
     user->digest[0] = '\0';
-    if (settings->security.requirepass != NULL) sha256_hex(bytes_str(settings->security.requirepass), user->digest);
+    if (settings->security.requirepass != NULL) digest_text(settings->security.requirepass, user->digest);
 }
 
 /* ---- The line of the file ---- */
@@ -83,7 +91,7 @@ static unsigned apply_rule(struct default_user *user, const char *rule)
         return RULE_PASSWORD;
     }
     if (rule[0] == '>') {
-        sha256_hex(bytes_str(rule + 1), user->digest);
+        digest_text(rule + 1, user->digest);
         return RULE_PASSWORD;
     }
     return 0;

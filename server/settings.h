@@ -92,7 +92,7 @@ struct settings_clients {
 enum settings_protected_use { PROTECTED_NO = 0, PROTECTED_YES, PROTECTED_LOCAL };
 
 struct settings_security {
-    char *requirepass; /* or NULL: the password of the default user */
+    char *requirepass; /* or NULL: the password of the default user, as bytes_to_text() writes it */
     char *aclfile;     /* or NULL */
     uint64_t acllog_max_len;
     int acl_pubsub_default;       /* 1: allchannels */

@@ -70,3 +70,28 @@ void bytes_buf_release(struct bytes_buf *b)
     mem_free(b->data);
     *b = (struct bytes_buf){0};
 }
+
+char *bytes_to_text(struct bytes_view v)
+{
+    struct bytes_buf text = {0};
+    for (size_t i = 0; i < v.len; i++) {
+        if (v.data[i] == '\0')
+            bytes_buf_append(&text, BYTES_TEXT_NUL, 2);
+        else
+            bytes_buf_append(&text, &v.data[i], 1);
+    }
+    char *copy = bytes_to_cstr(bytes_buf_view(&text));
+    bytes_buf_release(&text);
+    return copy;
+}
+
+void bytes_from_text(const char *text, struct bytes_buf *out)
+{
+    const char *nul;
+    while ((nul = strstr(text, BYTES_TEXT_NUL)) != NULL) {
+        bytes_buf_append(out, text, (size_t)(nul - text));
+        bytes_buf_append(out, "", 1);
+        text = nul + 2;
+    }
+    bytes_buf_append(out, text, strlen(text));
+}

@@ -46,6 +46,11 @@ int bytes_compare(struct bytes_view a, struct bytes_view b);
 /* malloc'ed NUL-terminated copy (mem_free()). */
 char *bytes_to_cstr(struct bytes_view v);
 
+/* Any bytes as a C string, for settings: a NUL is written as the two bytes C0 80, which no UTF-8 text has. And back. */
+char *bytes_to_text(struct bytes_view v);
+void bytes_from_text(const char *text, struct bytes_buf *out);
+#define BYTES_TEXT_NUL "\xc0\x80"
+
 /* Never a null pointer: memcpy() and its like must not be given one, even for no bytes. */
 static inline struct bytes_view bytes_buf_view(const struct bytes_buf *b)
 {

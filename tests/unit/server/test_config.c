@@ -545,17 +545,37 @@ static void test_enum_bits(void **state)
 static void test_R14970_V3847_control_bytes_are_refused(void **state)
 {
     struct fixture *f = *state;
-    SET_REFUSED(f, "masterauth", "x\nreplicaof 10.0.0.1 6379", "argument must not contain control characters");
+    SET_REFUSED(f, "masteruser", "x\nreplicaof 10.0.0.1 6379", "argument must not contain control characters");
     SET_REFUSED(f, "proc-title-template", "a\rb", "argument must not contain control characters");
     SET_REFUSED(f, "replica-announce-ip", "\x7f", "argument must not contain control characters");
     SET_REFUSED(f, "bind", "\"a\\nb\"", "argument must not contain control characters");
-    load_fails(f, "masterauth \"a\\nb\"", "argument must not contain control characters");
+    load_fails(f, "masteruser \"a\\nb\"", "argument must not contain control characters");
     load_fails(f, "logfile \"a\\x01\"", "argument must not contain control characters");
-    assert_null(f->settings.replication.masterauth);
-    struct bytes_view nul[] = {BYTES_LIT("masterauth"), BYTES_LIT("a\0b")};
+    load_fails(f, "logfile \"a\\x00b\"", "argument must not contain control characters");
+    assert_null(f->settings.replication.masteruser);
+    struct bytes_view nul[] = {BYTES_LIT("masteruser"), BYTES_LIT("a\0b")};
     struct config_error err = {""};
     assert_int_equal(config_set_many(f->cfg, nul, 1, &anybody, &err), -EINVAL);
-    assert_null(f->settings.replication.masterauth);
+    assert_null(f->settings.replication.masteruser);
+}
+
+static void test_passwords_are_any_bytes(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf value = {NULL, 0, 0};
+    struct bytes_view password = BYTES_LIT("a\0b\nc\xff");
+    struct bytes_view pair[] = {BYTES_LIT("requirepass"), password};
+    struct bytes_view taken[] = {BYTES_LIT("requirepass"), BYTES_LIT("a\xc0\x80")};
+    struct config_error err = {""};
+    assert_int_equal(config_set_many(f->cfg, pair, 1, &anybody, &err), 0);
+    assert_int_equal(config_set_many(f->cfg, taken, 1, &anybody, &err), -EINVAL);
+    assert_true(config_get_one(f->cfg, "requirepass", &value));
+    assert_true(bytes_equal(bytes_buf_view(&value), password));
+    value.len = 0;
+    load_ok(f, "requirepass \"x\\x00y\"");
+    assert_true(config_get_one(f->cfg, "requirepass", &value));
+    assert_true(bytes_equal(bytes_buf_view(&value), BYTES_LIT("x\0y")));
+    bytes_buf_release(&value);
 }
 
 /* ---- A subsystem's own rows ---- */
@@ -686,6 +706,7 @@ int main(void)
         WITH(test_every_value_can_be_set_to_itself),
         WITH(test_enum_bits),
         WITH(test_R14970_V3847_control_bytes_are_refused),
+        WITH(test_passwords_are_any_bytes),
         WITH(test_a_subsystem_registers_rows),
         WITH(test_command_line_wins_over_the_file),
         WITH(test_a_bad_start_exits),
