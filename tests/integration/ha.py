@@ -36,7 +36,7 @@ replica-read-only yes
 repl-diskless-sync yes
 repl-diskless-sync-delay 0
 repl-timeout 60
-repl-backlog-size 1mb
+repl-backlog-size 64mb
 maxclients 10000
 appendonly no
 hz 10
