@@ -92,7 +92,12 @@ enum key_spec_flag {
     KEY_INCOMPLETE = 1 << 9,
     KEY_VARIABLE_FLAGS = 1 << 10,
 };
-enum key_begin { KEY_BEGIN_NONE = 0, KEY_BEGIN_INDEX, KEY_BEGIN_KEYWORD };
+enum key_begin {
+    KEY_BEGIN_NONE = 0,
+    KEY_BEGIN_INDEX,
+    KEY_BEGIN_KEYWORD,
+    KEY_BEGIN_UNKNOWN, /* only find_keys of the row knows where, or the data */
+};
 enum key_find { KEY_FIND_RANGE = 0, KEY_FIND_KEYNUM };
 struct key_spec {
     unsigned flags; /* enum key_spec_flag */
@@ -102,6 +107,7 @@ struct key_spec {
     enum key_find find;
     int last, step, limit;    /* RANGE: last key relative to begin (-1: the last argument), step, limit */
     int keynum_at, first_key; /* KEYNUM: relative to begin: argument with the count, first key; step as above */
+    const char *notes;        /* for readers of COMMAND INFO, or NULL */
 };
 /* The usual shapes: one key; first to last every `step`; a count and as many keys. */
 #define KEY_AT(at, fl)                                                                                                 \
@@ -118,7 +124,18 @@ struct key_spec {
         .first_key = 1, .step = 1                                                                                      \
     }
 
+/* A key that only the data tells, or only the options, read as the command itself reads them. */
+#define KEY_UNKNOWN(fl, why)                                                                                           \
+    {                                                                                                                  \
+        .flags = (fl), .begin = KEY_BEGIN_UNKNOWN, .notes = (why)                                                      \
+    }
+
 enum { COMMAND_KEY_SPECS_MAX = 4 };
+
+struct command_key {
+    int arg;        /* its position */
+    unsigned flags; /* enum key_spec_flag */
+};
 
 struct command {
     const char *name; /* lower case; of a subcommand: without its container */
@@ -127,6 +144,8 @@ struct command {
     unsigned flags; /* enum command_flag */
     unsigned acl;   /* enum acl_category; READ, WRITE, FAST/SLOW, ADMIN+DANGEROUS, PUBSUB, BLOCKING follow from flags */
     struct key_spec keys[COMMAND_KEY_SPECS_MAX];
+    /* In place of the specs, for options that may be repeated or follow each other in any order: as command_keys(). */
+    int (*find_keys)(int argc, const struct bytes_view *argv, struct command_key *keys, int max);
     int member_arg; /* of a member or field to look up in the first key's collection: batches load it ahead. 0: none */
     /* What KEY_VARIABLE_FLAGS comes to with these arguments; NULL: the flags as they are. */
     unsigned (*key_flags)(int argc, const struct bytes_view *argv);
@@ -238,10 +257,6 @@ struct bytes_view command_shown_arg(const struct server *s, const struct command
 struct command_table; /* opaque: rows by name, with rename-command applied */
 const struct command *command_find(const struct command_table *t, struct bytes_view name);
 const struct command *command_find_sub(const struct command *container, struct bytes_view name);
-struct command_key {
-    int arg;        /* its position */
-    unsigned flags; /* enum key_spec_flag */
-};
 /* Fills keys[]; how many there are, or -1: wrong arguments. Never reads past argc (CVE-2023-36824). */
 int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, struct command_key *keys, int max);
 /* Adds the subcommand "help": lines as Redis answers them to X HELP. */

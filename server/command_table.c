@@ -191,9 +191,10 @@ static unsigned key_flags(const struct command *cmd, const struct key_spec *spec
 int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, struct command_key *keys, int max)
 {
     int count = 0;
+    if (cmd->find_keys != NULL) return cmd->find_keys(argc, argv, keys, max);
     for (size_t i = 0; i < COMMAND_KEY_SPECS_MAX && cmd->keys[i].begin != KEY_BEGIN_NONE; i++) {
         struct key_range range;
-        if (cmd->keys[i].flags & KEY_NOT_KEY) continue;
+        if ((cmd->keys[i].flags & KEY_NOT_KEY) || cmd->keys[i].begin == KEY_BEGIN_UNKNOWN) continue;
         if (spec_range(&cmd->keys[i], argc, argv, &range) != 0) return -1;
         for (int at = range.first; at <= range.last; at += range.step, count++)
             if (count < max)

@@ -56,6 +56,17 @@ static void reply_number(struct reply *r, const char *name, int value)
     reply_int(r, value);
 }
 
+/* "unknown", with nothing said of it. */
+static void reply_unknown(struct reply *r, const char *name)
+{
+    reply_bulk_cstr(r, name);
+    reply_map(r, 2);
+    reply_bulk_cstr(r, "type");
+    reply_bulk_cstr(r, "unknown");
+    reply_bulk_cstr(r, "spec");
+    reply_map(r, 0);
+}
+
 static void reply_begin_search(struct reply *r, const struct key_spec *spec)
 {
     bool keyword = spec->begin == KEY_BEGIN_KEYWORD;
@@ -98,11 +109,21 @@ static void reply_key_specs(struct reply *r, const struct command *cmd)
     while (count < COMMAND_KEY_SPECS_MAX && cmd->keys[count].begin != KEY_BEGIN_NONE) count++;
     reply_set(r, count);
     for (size_t i = 0; i < count; i++) {
-        reply_map(r, 3);
+        const struct key_spec *spec = &cmd->keys[i];
+        reply_map(r, spec->notes != NULL ? 4 : 3);
+        if (spec->notes != NULL) {
+            reply_bulk_cstr(r, "notes");
+            reply_bulk_cstr(r, spec->notes);
+        }
         reply_bulk_cstr(r, "flags");
-        reply_words(r, key_flag_words(), cmd->keys[i].flags, "");
-        reply_begin_search(r, &cmd->keys[i]);
-        reply_find_keys(r, &cmd->keys[i]);
+        reply_words(r, key_flag_words(), spec->flags, "");
+        if (spec->begin == KEY_BEGIN_UNKNOWN) {
+            reply_unknown(r, "begin_search");
+            reply_unknown(r, "find_keys");
+        } else {
+            reply_begin_search(r, spec);
+            reply_find_keys(r, spec);
+        }
     }
 }
 

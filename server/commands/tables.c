@@ -27,6 +27,7 @@ const struct command *const *command_row_tables(void)
         set_algebra_commands,
         set_commands,
         slowlog_commands,
+        sort_commands,
         sorted_set_algebra_commands,
         sorted_set_commands,
         sorted_set_range_commands,

@@ -31,6 +31,7 @@ extern const struct command slowlog_commands[];
 extern const struct command sorted_set_algebra_commands[];
 extern const struct command sorted_set_commands[];
 extern const struct command sorted_set_range_commands[];
+extern const struct command sort_commands[];
 extern const struct command string_commands[];
 extern const struct command transaction_commands[];
 

@@ -11,6 +11,7 @@ import pytest
 
 from dataset import digest, replicate, wait_in_sync
 from hazards import lower, stream_of
+from peers import Side
 from wire import ReplyError
 
 BATCH = 40
@@ -379,34 +380,6 @@ def comparable(command, reply):
         rows = [tuple(items[at : at + width]) for at in range(0, len(items), width)]
         return reply[0], sorted((row[0], _number(row[1]) if name == "ZSCAN" else row[1:]) for row in rows)
     return _number(reply) if name.startswith("Z") else reply
-
-
-class Side:
-    """One of the two servers: a connection for commands, and one that hears the keyspace events."""
-
-    def __init__(self, server, proto):
-        self.server = server
-        self.wire = server.session()
-        self.events = server.session()
-        self.wire.call("HELLO", proto)
-        server.call("CONFIG", "SET", "notify-keyspace-events", "EAm")
-        self.events.call("PSUBSCRIBE", "__keyevent*")
-        self.events.send_command("SUBSCRIBE", "mark")
-        self.events.read()
-
-    def run(self, commands):
-        replies = self.wire.pipeline(commands)
-        self.wire.call("PUBLISH", "mark", "end")
-        heard = []
-        while True:
-            message = list(self.events.read())
-            if message[0] == b"message":
-                return replies, heard
-            heard.append((message[2], message[3]))
-
-    def close(self):
-        self.wire.close()
-        self.events.close()
 
 
 def compare(commands, ours, theirs):

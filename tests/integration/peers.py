@@ -1,0 +1,80 @@
+"""The same commands to ours and to the peer, with everything that both say compared."""
+
+import pytest
+
+from dataset import digest
+from wire import ReplyError
+
+BATCH_SHOWN = 20
+
+
+class Side:
+    """One of the two servers: a connection for commands, and one that hears the keyspace events."""
+
+    def __init__(self, server, proto):
+        self.server = server
+        self.wire = server.session()
+        self.events = server.session()
+        self.wire.call("HELLO", proto)
+        server.call("CONFIG", "SET", "notify-keyspace-events", "EAm")
+        self.events.call("PSUBSCRIBE", "__keyevent*")
+        self.events.send_command("SUBSCRIBE", "mark")
+        self.events.read()
+
+    def run(self, commands):
+        replies = self.wire.pipeline(commands)
+        self.wire.call("PUBLISH", "mark", "end")
+        heard = []
+        while True:
+            message = list(self.events.read())
+            if message[0] == b"message":
+                return replies, heard
+            heard.append((message[2], message[3]))
+
+    def close(self):
+        self.wire.close()
+        self.events.close()
+
+
+class Twins:
+    """Ours and a Redis with the same settings, and the same connection to both."""
+
+    def __init__(self, farm, *lines, proto=2):
+        self.ours, self.theirs = (Side(farm.server(kind, *lines), proto) for kind in ("ours", "redis"))
+        for side in (self.ours, self.theirs):
+            farm.helper(side)
+        self.before = []
+
+    def compare(self, commands, normal=lambda command, reply: reply):
+        """Replies are to be the same, as `normal` leaves them, and so are the events of changed keys."""
+        commands = list(commands)
+        (replies, events), (wanted, wanted_events) = self.ours.run(commands), self.theirs.run(commands)
+        for command, reply, want in zip(commands, replies, wanted, strict=True):
+            mine, their = normal(command, reply), normal(command, want)
+            if (type(mine), repr(mine)) != (type(their), repr(their)):
+                pytest.fail(f"{command}: {mine!r} here, {their!r} there; before: {self.before[-4:]}", pytrace=False)
+            self.before.append(command)
+        self._compare_events(events, wanted_events)
+        return replies
+
+    def _compare_events(self, events, wanted):
+        """In their order, except that look-ups may find nothing in any order."""
+        misses = [sorted(key for event, key in side if event.endswith(b"keymiss")) for side in (events, wanted)]
+        changes = [[pair for pair in side if not pair[0].endswith(b"keymiss")] for side in (events, wanted)]
+        for mine, their in (changes, misses):
+            for heard, want in zip([*mine, None], [*their, None]):
+                if heard != want:
+                    pytest.fail(
+                        f"event {heard} here, {want} there; before: {self.before[-BATCH_SHOWN:]}", pytrace=False
+                    )
+
+    def ask(self, *command):
+        """The one reply that both give."""
+        return self.compare([command])[0]
+
+    def compare_data(self):
+        assert digest(self.ours.server) == digest(self.theirs.server), "no reply told of it, but the data differ"
+
+
+def errors_among(replies):
+    return sum(isinstance(reply, ReplyError) for reply in replies)
