@@ -73,7 +73,7 @@ void link_transition(struct repl *r, enum link_state next, const char *why)
     struct link *lk = &r->link;
     ASSERT(link_moves[lk->state] & 1u << next);
     log_verbose(r->log, "master %s:%d: %s -> %s, offset %" PRIu64 ": %s", lk->host, lk->port,
-                link_state_name(lk->state), link_state_name(next), stream_end(&r->stream), why);
+                link_state_name(lk->state), link_state_name(next), repl_stream_end(&r->stream), why);
     lk->state = next;
     lk->last_io_ms = repl_now_ms(r);
     link_check(r);
@@ -145,7 +145,7 @@ static void send_ack(struct repl *r)
     char digits[24];
     lk->ack_wanted = false;
     if (lk->old_master || outbuf_bytes(&lk->out) > LINK_OUT_MAX) return;
-    int n = snprintf(digits, sizeof(digits), "%" PRIu64, stream_end(&r->stream));
+    int n = snprintf(digits, sizeof(digits), "%" PRIu64, repl_stream_end(&r->stream));
     bytes_buf_printf(&out, "*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$%d\r\n%s\r\n", n, digits);
     link_send(r, &out);
 }
@@ -208,11 +208,11 @@ static void ask_psync(struct repl *r, struct bytes_buf *out)
     bool by_id = !r->history_broken;
     if (by_id)
         log_notice(r->log, "Trying a partial resynchronization (request %s:%" PRIu64 ").", r->identity.id,
-                   stream_end(&r->stream) + 1);
+                   repl_stream_end(&r->stream) + 1);
     else
         log_notice(r->log, "Partial resynchronization not possible (no cached master)");
     link_transition(r, LINK_PSYNC, "master answered");
-    handshake_psync(&r->link.handshake, by_id ? r->identity.id : NULL, stream_end(&r->stream), out);
+    handshake_psync(&r->link.handshake, by_id ? r->identity.id : NULL, repl_stream_end(&r->stream), out);
 }
 
 static void begin_transfer(struct repl *r, bool old_master)
@@ -224,7 +224,7 @@ static void begin_transfer(struct repl *r, bool old_master)
         struct repl_identity fresh;
         identity_init(&fresh, r->sys);
         memcpy(lk->new_id, fresh.id, sizeof(lk->new_id));
-        lk->new_position = stream_end(&r->stream); /* it tells none: ours goes on */
+        lk->new_position = repl_stream_end(&r->stream); /* it tells none: ours goes on */
     } else {
         log_notice(r->log, "Full resync from master: %s:%" PRIu64, lk->handshake.id, lk->handshake.position);
         memcpy(lk->new_id, lk->handshake.id, sizeof(lk->new_id));
@@ -241,7 +241,7 @@ static void continue_stream(struct repl *r)
     repl_create_backlog(r);
     r->was_restored = false;
     if (h->has_id && memcmp(h->id, r->identity.id, REPL_ID_LEN) != 0) {
-        identity_fork_to(&r->identity, h->id, stream_end(&r->stream));
+        identity_fork_to(&r->identity, h->id, repl_stream_end(&r->stream));
         log_warning(r->log, "Master replication ID changed to %s", h->id);
         serving_disconnect_all(r, "the history has a new id"); /* they come back at once and are told */
     }
@@ -362,7 +362,7 @@ static void note_applied(struct repl *r, size_t n)
 {
     struct link *lk = &r->link;
     ASSERT(n <= lk->in.len - lk->in_pos);
-    stream_append(&r->stream, bytes_view(lk->in.data + lk->in_pos, n));
+    repl_stream_append(&r->stream, bytes_view(lk->in.data + lk->in_pos, n));
     lk->in_pos += n;
     if (lk->in_pos < lk->in.len) return;
     lk->in.len = lk->in_pos = 0;
@@ -383,7 +383,8 @@ static int apply(struct repl *r)
     note_applied(r, consumed);
     lk->stalled = rc == -EAGAIN;
     if (rc < 0 && rc != -EAGAIN) {
-        log_warning(r->log, "Protocol error in the stream of the master, near offset %" PRIu64, stream_end(&r->stream));
+        log_warning(r->log, "Protocol error in the stream of the master, near offset %" PRIu64,
+                    repl_stream_end(&r->stream));
         link_fail(r, "protocol error");
         return -1;
     }

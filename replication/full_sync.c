@@ -41,13 +41,13 @@ static void pipe_release(struct snapshot_pipe *p)
 {
     if (p->replicas > 0 || p->pins > 0 || p->repl->serving.sync.pipe == p) return;
     pipe_close(p);
-    stream_release(&p->bytes);
+    repl_stream_release(&p->bytes);
     mem_free(p);
 }
 
 static bool pipe_window_full(const struct snapshot_pipe *p)
 {
-    return stream_length(&p->bytes) >= PIPE_WINDOW;
+    return repl_stream_length(&p->bytes) >= PIPE_WINDOW;
 }
 
 static void pipe_update_interest(struct snapshot_pipe *p)
@@ -71,7 +71,7 @@ static void pipe_push(struct snapshot_pipe *p)
 static void pipe_check_complete(struct snapshot_pipe *p)
 {
     if (p->fd != -1 || !p->child_ok || p->complete) return;
-    stream_append(&p->bytes, bytes_view(p->mark, sizeof(p->mark)));
+    repl_stream_append(&p->bytes, bytes_view(p->mark, sizeof(p->mark)));
     p->complete = true;
 }
 
@@ -86,7 +86,7 @@ static int pipe_read(struct snapshot_pipe *p, int reads)
         if (n == -EAGAIN) return 0;
         if (n < 0) return (int)n;
         if (n == 0) return 1;
-        stream_append(&p->bytes, bytes_view(buf, (size_t)n));
+        repl_stream_append(&p->bytes, bytes_view(buf, (size_t)n));
     }
     return 0;
 }
@@ -132,7 +132,7 @@ static struct snapshot_pipe *pipe_new(struct repl *r, int fd)
     p->fd = fd;
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* cannot fail on an open pipe */
     rdb_eof_random_mark(p->mark, r->sys);
-    stream_init(&p->bytes, 0, 0);
+    repl_stream_init(&p->bytes, 0, 0);
     loop_io_start(r->loop, &p->io, fd, on_pipe_readable, p);
     loop_io_want(&p->io, LOOP_READ);
     return p;
@@ -149,7 +149,7 @@ void full_sync_release(struct repl *r)
 {
     struct full_sync *fs = &r->serving.sync;
     loop_timer_stop(&fs->start);
-    stream_reader_stop(&fs->hold);
+    repl_stream_reader_stop(&fs->hold);
     struct snapshot_pipe *p = fs->pipe;
     fs->pipe = NULL;
     if (p != NULL) pipe_release(p);
@@ -202,7 +202,7 @@ void full_sync_consider(struct repl *r)
 static void join_stream(struct replica *rp, uint64_t position)
 {
     struct repl *r = rp->repl;
-    stream_reader_start(&r->stream, &rp->reader, position);
+    repl_stream_reader_start(&r->stream, &rp->reader, position);
     rp->acked = 0;
     rp->progress_ms = repl_now_ms(r);
     if (rp->speaks_psync) bytes_buf_printf(&rp->head, "+FULLRESYNC %s %" PRIu64 "\r\n", r->identity.id, position);
@@ -214,7 +214,7 @@ static void join_pipe(struct replica *rp, struct snapshot_pipe *p)
     rdb_eof_format_header(header, p->mark);
     join_stream(rp, p->repl->serving.sync.position);
     bytes_buf_append(&rp->head, header, sizeof(header));
-    stream_reader_start(&p->bytes, &rp->snapshot, 0);
+    repl_stream_reader_start(&p->bytes, &rp->snapshot, 0);
     rp->pipe = p;
     p->replicas++;
     rp->state = REPLICA_RECEIVING;
@@ -281,7 +281,7 @@ static void start(struct repl *r, enum repl_snapshot_target target)
     if (target == REPL_SNAPSHOT_PIPE)
         fs->pipe = pipe_new(r, fd);
     else
-        stream_reader_start(&r->stream, &fs->hold, at.offset);
+        repl_stream_reader_start(&r->stream, &fs->hold, at.offset);
     join_waiting(r);
 }
 
@@ -296,7 +296,7 @@ static void on_start_timer(void *ctx)
 
 static bool may_join_file(const struct full_sync *fs)
 {
-    return fs->running && !fs->cancelled && fs->target == REPL_SNAPSHOT_FILE && stream_reader_active(&fs->hold);
+    return fs->running && !fs->cancelled && fs->target == REPL_SNAPSHOT_FILE && repl_stream_reader_active(&fs->hold);
 }
 
 void full_sync_add(struct replica *rp)
@@ -326,7 +326,7 @@ static void cancel_running(struct repl *r)
     struct full_sync *fs = &r->serving.sync;
     if (fs->cancelled) return;
     fs->cancelled = true;
-    stream_reader_stop(&fs->hold);
+    repl_stream_reader_stop(&fs->hold);
     r->host.snapshot_cancel(r->host.ctx);
 }
 
@@ -335,7 +335,7 @@ static void leave_pipe(struct replica *rp)
     struct repl *r = rp->repl;
     struct snapshot_pipe *p = rp->pipe;
     rp->pipe = NULL;
-    stream_reader_stop(&rp->snapshot);
+    repl_stream_reader_stop(&rp->snapshot);
     p->replicas--;
     if (p->replicas == 0 && p == r->serving.sync.pipe && !p->complete && !r->serving.sync.cancelled) {
         log_notice(r->log, "Diskless rdb transfer, last replica dropped, killing fork child.");
@@ -407,7 +407,7 @@ static void file_done(struct repl *r, bool ok)
         else
             replica_doom(rp, "SYNC failed. BGSAVE child returned an error");
     }
-    stream_reader_stop(&r->serving.sync.hold);
+    repl_stream_reader_stop(&r->serving.sync.hold);
 }
 
 /* What the child left in the pipe is read now: it is little, and nobody need ask again whether there is more. */
@@ -464,7 +464,7 @@ static int finish(struct replica *rp)
     else
         close_file(rp);
     if (rp->rdb_only) {
-        stream_reader_stop(&rp->reader);
+        repl_stream_reader_stop(&rp->reader);
         log_notice(r->log, "Replica %s has the snapshot it wanted, and may leave", replica_name(rp));
     } else if (by_pipe) {
         /* Followers of Redis look for the end mark in the last bytes they got: nothing may come behind it before they
@@ -481,12 +481,12 @@ static int send_pipe(struct replica *rp)
 {
     struct iovec iov[SEND_PIECES];
     uint64_t sent = 0;
-    while (stream_pending(&rp->snapshot) > 0) {
+    while (repl_stream_pending(&rp->snapshot) > 0) {
         if (sent >= SEND_MAX_PER_TURN) return 0;
-        ssize_t n = conn_writev(rp->conn, iov, stream_peek(&rp->snapshot, iov, SEND_PIECES));
+        ssize_t n = conn_writev(rp->conn, iov, repl_stream_peek(&rp->snapshot, iov, SEND_PIECES));
         if (n == -EAGAIN) return 0;
         if (n < 0) return (int)n;
-        stream_advance(&rp->snapshot, (uint64_t)n);
+        repl_stream_advance(&rp->snapshot, (uint64_t)n);
         rp->progress_ms = repl_now_ms(rp->repl);
         rp->repl->stats.net_output_bytes += (uint64_t)n;
         sent += (uint64_t)n;
@@ -566,8 +566,8 @@ static int64_t stall_limit_ms(const struct replica *rp)
 static void check_stall(struct replica *rp)
 {
     int64_t now = repl_now_ms(rp->repl);
-    bool idle =
-        rp->head.len == rp->head_sent && (rp->pipe == NULL || stream_pending(&rp->snapshot) == 0) && rp->file_fd == -1;
+    bool idle = rp->head.len == rp->head_sent && (rp->pipe == NULL || repl_stream_pending(&rp->snapshot) == 0) &&
+                rp->file_fd == -1;
     if (idle) rp->progress_ms = now;
     if (now - rp->progress_ms >= stall_limit_ms(rp)) replica_doom(rp, "Disconnecting timedout replica (full sync)");
 }

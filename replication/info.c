@@ -43,7 +43,7 @@ static void info_link(const struct repl *r, struct bytes_buf *out)
     const struct repl_settings *st = r->settings;
     bool up = lk->state == LINK_STREAM, syncing = lk->state == LINK_TRANSFER || lk->state == LINK_LOADING;
     int64_t now = repl_now_ms(r);
-    uint64_t applied = stream_end(&r->stream);
+    uint64_t applied = repl_stream_end(&r->stream);
     bytes_buf_printf(out,
                      "master_host:%s\r\n"
                      "master_port:%d\r\n"
@@ -85,7 +85,7 @@ void repl_info(const struct repl *r, struct bytes_buf *out)
     bytes_buf_printf(out, "role:%s\r\n", r->role == REPL_MASTER ? "master" : "slave");
     if (r->role == REPL_REPLICA) info_link(r, out);
     info_replicas(r, out);
-    uint64_t history = r->has_backlog ? stream_length(&r->stream) : 0;
+    uint64_t history = r->has_backlog ? repl_stream_length(&r->stream) : 0;
     bytes_buf_printf(out,
                      "master_failover_state:no-failover\r\n"
                      "master_replid:%s\r\n"
@@ -96,9 +96,9 @@ void repl_info(const struct repl *r, struct bytes_buf *out)
                      "repl_backlog_size:%" PRId64 "\r\n"
                      "repl_backlog_first_byte_offset:%" PRIu64 "\r\n"
                      "repl_backlog_histlen:%" PRIu64 "\r\n",
-                     r->identity.id, r->identity.id2, stream_end(&r->stream), identity_second_offset(&r->identity),
-                     r->has_backlog, r->settings->repl_backlog_size, r->has_backlog ? stream_start(&r->stream) + 1 : 0,
-                     history);
+                     r->identity.id, r->identity.id2, repl_stream_end(&r->stream), identity_second_offset(&r->identity),
+                     r->has_backlog, r->settings->repl_backlog_size,
+                     r->has_backlog ? repl_stream_start(&r->stream) + 1 : 0, history);
 }
 
 /* ---- The rest ---- */
@@ -113,7 +113,7 @@ void repl_replica_describe(const struct replica *rp, struct repl_replica_info *o
         .pending_bytes = rp->head.len - rp->head_sent,
     };
     snprintf(out->ip, sizeof(out->ip), "%s", rp->ip);
-    if (stream_reader_active(&rp->reader)) out->pending_bytes += (size_t)stream_pending(&rp->reader);
+    if (repl_stream_reader_active(&rp->reader)) out->pending_bytes += (size_t)repl_stream_pending(&rp->reader);
 }
 
 void repl_link_describe(const struct repl *r, struct repl_link_info *out)
@@ -123,7 +123,7 @@ void repl_link_describe(const struct repl *r, struct repl_link_info *out)
         .host = lk->host,
         .port = lk->port,
         .state = link_state_name(lk->state),
-        .offset = lk->state == LINK_STREAM ? (int64_t)stream_end(&r->stream) : -1,
+        .offset = lk->state == LINK_STREAM ? (int64_t)repl_stream_end(&r->stream) : -1,
         .peer = lk->conn != NULL ? conn_peer_name(lk->conn) : NULL,
         .local = lk->conn != NULL ? conn_local_name(lk->conn) : NULL,
     };
@@ -131,9 +131,9 @@ void repl_link_describe(const struct repl *r, struct repl_link_info *out)
 
 size_t repl_memory(const struct repl *r, size_t *backlog, size_t *replica_buffers)
 {
-    size_t total = stream_memory(&r->stream);
-    size_t beyond = r->serving.count > 0 ? stream_memory_beyond_limit(&r->stream) : 0;
-    if (r->serving.sync.pipe != NULL) beyond += stream_memory(&r->serving.sync.pipe->bytes);
+    size_t total = repl_stream_memory(&r->stream);
+    size_t beyond = r->serving.count > 0 ? repl_stream_memory_beyond_limit(&r->stream) : 0;
+    if (r->serving.sync.pipe != NULL) beyond += repl_stream_memory(&r->serving.sync.pipe->bytes);
     *replica_buffers = beyond;
     *backlog = total > beyond ? total - beyond : 0;
     return *backlog + *replica_buffers;

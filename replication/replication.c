@@ -29,7 +29,7 @@ struct repl *repl_new(const struct repl_host *host, const struct repl_settings *
     r->log = log;
     r->db = -1;
     identity_init(&r->identity, sys);
-    stream_init(&r->stream, 0, 0);
+    repl_stream_init(&r->stream, 0, 0);
     full_sync_init(r);
     following_init(r);
     r->alone_since_ms = repl_now_ms(r);
@@ -43,7 +43,7 @@ void repl_free(struct repl *r)
     loop_timer_stop(&r->cron);
     following_release(r);
     serving_release(r);
-    stream_release(&r->stream);
+    repl_stream_release(&r->stream);
     mem_free(r);
 }
 
@@ -58,7 +58,7 @@ void repl_create_backlog(struct repl *r)
 {
     if (r->has_backlog) return;
     r->has_backlog = true;
-    stream_set_limit(&r->stream, backlog_limit(r));
+    repl_stream_set_limit(&r->stream, backlog_limit(r));
 }
 
 /* What was in it cannot be had any more, and what is written from now on is not counted: nobody may believe to share
@@ -68,8 +68,8 @@ void repl_free_backlog(struct repl *r)
     r->has_backlog = false;
     r->db = -1;
     r->was_restored = false;
-    stream_set_limit(&r->stream, 0);
-    stream_reset(&r->stream, stream_end(&r->stream));
+    repl_stream_set_limit(&r->stream, 0);
+    repl_stream_reset(&r->stream, repl_stream_end(&r->stream));
     identity_renew(&r->identity, r->sys);
 }
 
@@ -88,7 +88,7 @@ void repl_change_id(struct repl *r)
 void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db)
 {
     serving_disconnect_all(r, "the data set was replaced by that of our master");
-    stream_reset(&r->stream, position);
+    repl_stream_reset(&r->stream, position);
     identity_adopt(&r->identity, id);
     r->history_broken = false;
     r->was_restored = false;
@@ -98,7 +98,7 @@ void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int d
 
 void repl_position(const struct repl *r, struct repl_position *at)
 {
-    *at = (struct repl_position){.offset = stream_end(&r->stream)};
+    *at = (struct repl_position){.offset = repl_stream_end(&r->stream)};
     if (!r->has_backlog || r->history_broken) return;
     memcpy(at->id, r->identity.id, sizeof(at->id));
     int db = r->link.state == LINK_STREAM ? r->host.stream_db(r->host.ctx) : r->db;
@@ -111,7 +111,7 @@ void repl_restore_position(struct repl *r, const struct repl_position *at)
 {
     ASSERT(r->serving.count == 0);
     if (!identity_is_id(bytes_str(at->id)) || at->offset >= INT64_MAX) return;
-    stream_reset(&r->stream, at->offset);
+    repl_stream_reset(&r->stream, at->offset);
     identity_adopt(&r->identity, at->id);
     r->db = at->db;
     r->history_broken = false;
@@ -126,7 +126,7 @@ void repl_restore_position(struct repl *r, const struct repl_position *at)
 
 static void resume_restored_name(struct repl *r)
 {
-    if (!r->was_restored || stream_end(&r->stream) != r->restored.offset) return;
+    if (!r->was_restored || repl_stream_end(&r->stream) != r->restored.offset) return;
     identity_adopt(&r->identity, r->restored.id);
     r->db = r->restored.db;
 }
@@ -143,13 +143,13 @@ static void feed_select(struct repl *r, int db)
     char digits[16], command[64];
     int n = snprintf(digits, sizeof(digits), "%d", db);
     int len = snprintf(command, sizeof(command), "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
-    stream_append(&r->stream, bytes_view(command, (size_t)len));
+    repl_stream_append(&r->stream, bytes_view(command, (size_t)len));
     r->db = db;
 }
 
 static void feed_unselected(struct repl *r, struct bytes_view unit)
 {
-    if (r->has_backlog) stream_append(&r->stream, unit);
+    if (r->has_backlog) repl_stream_append(&r->stream, unit);
 }
 
 void repl_feed(struct repl *r, int db, struct bytes_view unit)
@@ -163,12 +163,12 @@ void repl_feed(struct repl *r, int db, struct bytes_view unit)
     }
     if (UNLIKELY(!r->has_backlog)) return;
     if (UNLIKELY(r->db != db) && db >= 0) feed_select(r, db);
-    stream_append(&r->stream, unit);
+    repl_stream_append(&r->stream, unit);
 }
 
 uint64_t repl_offset(const struct repl *r)
 {
-    return stream_end(&r->stream);
+    return repl_stream_end(&r->stream);
 }
 
 static void feed_getack(struct repl *r)
@@ -243,7 +243,7 @@ int repl_follow(struct repl *r, const char *host, int port)
         log_notice(r->log,
                    "Becoming a replica: the own history, up to offset %" PRIu64
                    ", may allow a partial resynchronization.",
-                   stream_end(&r->stream));
+                   repl_stream_end(&r->stream));
     }
     following_start(r, new_host, port);
     mem_free(new_host);
@@ -261,7 +261,7 @@ void repl_promote(struct repl *r)
     if (r->history_broken || !r->has_backlog)
         identity_renew(&r->identity, r->sys);
     else
-        identity_fork(&r->identity, r->sys, stream_end(&r->stream));
+        identity_fork(&r->identity, r->sys, repl_stream_end(&r->stream));
     r->history_broken = false;
     r->was_restored = false;
     r->db = -1;
@@ -269,13 +269,13 @@ void repl_promote(struct repl *r)
     log_warning(r->log,
                 "Promoted at offset %" PRIu64 ". Secondary replication ID is %s, valid up to offset: %" PRId64
                 ". New replication ID is %s",
-                stream_end(&r->stream), r->identity.id2, identity_second_offset(&r->identity), r->identity.id);
+                repl_stream_end(&r->stream), r->identity.id2, identity_second_offset(&r->identity), r->identity.id);
     serving_disconnect_all(r, "the history has a new id"); /* they come back at once and are told */
     r->host.role_changed(r->host.ctx, REPL_MASTER);
 }
 
 void repl_settings_changed(struct repl *r)
 {
-    if (r->has_backlog && r->stream.limit != backlog_limit(r)) stream_set_limit(&r->stream, backlog_limit(r));
+    if (r->has_backlog && r->stream.limit != backlog_limit(r)) repl_stream_set_limit(&r->stream, backlog_limit(r));
     full_sync_consider(r);
 }

@@ -50,16 +50,16 @@ struct replica {
     struct bytes_buf head; /* goes out before anything else */
     size_t head_sent;
 
-    struct stream_reader reader; /* its place in the stream */
-    uint64_t acked;              /* position */
-    int64_t heard_ms;            /* last ACK or sign of life */
+    struct repl_stream_reader reader; /* its place in the stream */
+    uint64_t acked;                   /* position */
+    int64_t heard_ms;                 /* last ACK or sign of life */
     int64_t waiting_since_ms;
     int64_t progress_ms; /* when its socket last took bytes of the snapshot */
     int64_t soft_limit_since_ms;
 
-    struct snapshot_pipe *pipe;    /* RECEIVING through a pipe, else NULL */
-    struct stream_reader snapshot; /* its place in what comes out of it */
-    int file_fd;                   /* RECEIVING a file, else -1 */
+    struct snapshot_pipe *pipe;         /* RECEIVING through a pipe, else NULL */
+    struct repl_stream_reader snapshot; /* its place in what comes out of it */
+    int file_fd;                        /* RECEIVING a file, else -1 */
     uint64_t file_left;
     struct bytes_buf file_chunk;
     size_t file_chunk_sent;
@@ -72,9 +72,9 @@ struct snapshot_pipe {
     unsigned pins;     /* callers that go on with it after something that may free it */
     int fd;            /* -1: everything was read, or nothing more is wanted */
     struct loop_io io;
-    struct stream bytes; /* what some replica has not got yet */
-    bool child_ok;       /* the child ended well */
-    bool complete;       /* the end mark is in: those who reach the end are done */
+    struct repl_stream bytes; /* what some replica has not got yet */
+    bool child_ok;            /* the child ended well */
+    bool complete;            /* the end mark is in: those who reach the end are done */
     char mark[40];
 };
 
@@ -83,11 +83,11 @@ struct full_sync {
     bool running; /* the host's child lives, or was told to end and has not yet */
     bool cancelled;
     enum repl_snapshot_target target;
-    uint64_t position;          /* of the stream, that it stands for */
-    struct stream_reader hold;  /* FILE: keeps the stream from there on, so that more replicas may join */
-    struct snapshot_pipe *pipe; /* PIPE: of this child */
-    struct loop_timer start;    /* the next one may start then */
-    bool child_in_the_way;      /* the host runs another child */
+    uint64_t position;              /* of the stream, that it stands for */
+    struct repl_stream_reader hold; /* FILE: keeps the stream from there on, so that more replicas may join */
+    struct snapshot_pipe *pipe;     /* PIPE: of this child */
+    struct loop_timer start;        /* the next one may start then */
+    bool child_in_the_way;          /* the host runs another child */
 };
 
 struct serving {
@@ -166,8 +166,8 @@ struct repl {
     struct log *log;
 
     enum repl_role role;
-    struct stream stream; /* its end is our offset, whether or not bytes are kept */
-    bool has_backlog;     /* bytes are kept; otherwise nothing is fed */
+    struct repl_stream stream; /* its end is our offset, whether or not bytes are kept */
+    bool has_backlog;          /* bytes are kept; otherwise nothing is fed */
     struct repl_identity identity;
     bool history_broken; /* the data set is not what id and offset say: no partial resync for us */
     int db;              /* selected in the stream at its end; -1: the next feed selects one */

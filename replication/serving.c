@@ -72,7 +72,7 @@ static void detach(struct replica *rp)
 /* Lets go of everything that others would have to keep or wait for. */
 static void release_positions(struct replica *rp)
 {
-    stream_reader_stop(&rp->reader);
+    repl_stream_reader_stop(&rp->reader);
     full_sync_remove(rp);
 }
 
@@ -229,7 +229,7 @@ static bool can_continue(const struct replica *rp, struct bytes_view id, int64_t
 {
     struct repl *r = rp->repl;
     if (!r->has_backlog || rp->rdb_only) return false;
-    if (!stream_position_of_psync(offset, position)) return false;
+    if (!repl_stream_position_of_psync(offset, position)) return false;
     if (!identity_shares(&r->identity, id, *position)) {
         log_notice(r->log,
                    "Partial resynchronization not accepted: %s asks for history %.*s at offset %" PRId64
@@ -238,12 +238,12 @@ static bool can_continue(const struct replica *rp, struct bytes_view id, int64_t
                    r->identity.id, identity_second_offset(&r->identity), r->identity.id2);
         return false;
     }
-    if (stream_covers(&r->stream, *position)) return true;
+    if (repl_stream_covers(&r->stream, *position)) return true;
     log_notice(r->log,
                "Unable to partial resync with replica %s for lack of backlog (Replica request was: %" PRId64
                ", the backlog is %" PRIu64 " to %" PRIu64 ").",
-               replica_name(rp), offset, stream_start(&r->stream) + 1, stream_end(&r->stream));
-    if (*position > stream_end(&r->stream))
+               replica_name(rp), offset, repl_stream_start(&r->stream) + 1, repl_stream_end(&r->stream));
+    if (*position > repl_stream_end(&r->stream))
         log_warning(r->log, "Replica %s asks for an offset that is larger than ours", replica_name(rp));
     return false;
 }
@@ -252,7 +252,7 @@ static void continue_from(struct replica *rp, uint64_t position)
 {
     struct repl *r = rp->repl;
     attach(rp, REPLICA_ONLINE);
-    stream_reader_start(&r->stream, &rp->reader, position);
+    repl_stream_reader_start(&r->stream, &rp->reader, position);
     rp->acked = position; /* that it asks for the next byte says as much */
     if (rp->capa_psync2)
         bytes_buf_printf(&rp->head, "+CONTINUE %s\r\n", r->identity.id);
@@ -262,7 +262,7 @@ static void continue_from(struct replica *rp, uint64_t position)
     log_notice(r->log,
                "Partial resynchronization request from %s accepted. Sending %" PRIu64
                " bytes of backlog starting from offset %" PRIu64 ".",
-               replica_name(rp), stream_pending(&rp->reader), position + 1);
+               replica_name(rp), repl_stream_pending(&rp->reader), position + 1);
     replica_push(rp);
 }
 
@@ -369,12 +369,12 @@ static int send_stream(struct replica *rp)
 {
     struct iovec iov[SEND_PIECES];
     uint64_t sent = 0;
-    while (stream_pending(&rp->reader) > 0) {
+    while (repl_stream_pending(&rp->reader) > 0) {
         if (sent >= SEND_MAX_PER_TURN) return 0;
-        ssize_t n = conn_writev(rp->conn, iov, stream_peek(&rp->reader, iov, SEND_PIECES));
+        ssize_t n = conn_writev(rp->conn, iov, repl_stream_peek(&rp->reader, iov, SEND_PIECES));
         if (n == -EAGAIN) return 0;
         if (n < 0) return (int)n;
-        stream_advance(&rp->reader, (uint64_t)n);
+        repl_stream_advance(&rp->reader, (uint64_t)n);
         sent += (uint64_t)n;
         rp->repl->stats.net_output_bytes += (uint64_t)n;
     }
@@ -419,8 +419,8 @@ static bool over_limit(struct replica *rp)
 {
     struct repl *r = rp->repl;
     const struct output_limit *limit = r->settings->replica_output_limit;
-    if (limit == NULL || !stream_reader_active(&rp->reader)) return false;
-    uint64_t pending = stream_pending(&rp->reader);
+    if (limit == NULL || !repl_stream_reader_active(&rp->reader)) return false;
+    uint64_t pending = repl_stream_pending(&rp->reader);
     uint64_t hard = effective(r, limit->hard_bytes), soft = effective(r, limit->soft_bytes);
     if (hard > 0 && pending > hard) return true;
     if (soft == 0 || pending <= soft) {
@@ -505,13 +505,13 @@ bool repl_replicas_caught_up(const struct repl *r, bool log_laggards)
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
         if (rp->state != REPLICA_ONLINE || rp->doomed) continue;
         online++;
-        if (rp->acked == stream_end(&r->stream)) continue;
+        if (rp->acked == repl_stream_end(&r->stream)) continue;
         behind++;
         if (log_laggards)
             log_notice(r->log,
                        "Lagging replica %s reported offset %" PRIu64 " behind master, lag=%" PRId64 ", state=%s.",
-                       replica_name(rp), stream_end(&r->stream) - rp->acked, (repl_now_ms(r) - rp->heard_ms) / 1000,
-                       replica_state_name(rp));
+                       replica_name(rp), repl_stream_end(&r->stream) - rp->acked,
+                       (repl_now_ms(r) - rp->heard_ms) / 1000, replica_state_name(rp));
     }
     if (log_laggards && online > 0)
         log_notice(r->log, "%zu of %zu replicas are in sync when shutting down.", online - behind, online);

@@ -3,35 +3,35 @@
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
-struct stream_block {
+struct repl_stream_block {
     char bytes[STREAM_BLOCK_BYTES];
 };
 
-static struct stream_block *block_at(const struct stream *s, size_t i)
+static struct repl_stream_block *block_at(const struct repl_stream *s, size_t i)
 {
     return s->ring[(s->first + i) & (s->cap - 1)];
 }
 
-void stream_init(struct stream *s, uint64_t limit, uint64_t position)
+void repl_stream_init(struct repl_stream *s, uint64_t limit, uint64_t position)
 {
-    *s = (struct stream){.limit = limit, .start = position, .end = position};
+    *s = (struct repl_stream){.limit = limit, .start = position, .end = position};
 }
 
-static void drop_all_blocks(struct stream *s)
+static void drop_all_blocks(struct repl_stream *s)
 {
     for (size_t i = 0; i < s->count; i++) mem_free(block_at(s, i));
     s->count = s->first = 0;
 }
 
-void stream_release(struct stream *s)
+void repl_stream_release(struct repl_stream *s)
 {
     ASSERT(s->readers == NULL);
     drop_all_blocks(s);
     mem_free(s->ring);
-    *s = (struct stream){0};
+    *s = (struct repl_stream){0};
 }
 
-void stream_reset(struct stream *s, uint64_t position)
+void repl_stream_reset(struct repl_stream *s, uint64_t position)
 {
     ASSERT(s->readers == NULL);
     drop_all_blocks(s);
@@ -40,16 +40,16 @@ void stream_reset(struct stream *s, uint64_t position)
 
 /* ---- The old end ---- */
 
-static uint64_t slowest_reader(const struct stream *s)
+static uint64_t slowest_reader(const struct repl_stream *s)
 {
     uint64_t pos = s->end;
-    for (const struct stream_reader *r = s->readers; r != NULL; r = r->next)
+    for (const struct repl_stream_reader *r = s->readers; r != NULL; r = r->next)
         if (r->pos < pos) pos = r->pos;
     return pos;
 }
 
 /* How far the oldest byte may move up. */
-static uint64_t needed_from(const struct stream *s)
+static uint64_t needed_from(const struct repl_stream *s)
 {
     uint64_t kept = s->end > s->limit ? s->end - s->limit : 0;
     if (kept < s->start + STREAM_BLOCK_BYTES) return kept;
@@ -57,7 +57,7 @@ static uint64_t needed_from(const struct stream *s)
     return slowest < kept ? slowest : kept;
 }
 
-static void trim(struct stream *s)
+static void trim(struct repl_stream *s)
 {
     uint64_t needed = needed_from(s);
     while (s->count > 0 && s->start + STREAM_BLOCK_BYTES <= needed) {
@@ -68,18 +68,18 @@ static void trim(struct stream *s)
     }
 }
 
-void stream_set_limit(struct stream *s, uint64_t limit)
+void repl_stream_set_limit(struct repl_stream *s, uint64_t limit)
 {
     s->limit = limit;
     trim(s);
 }
 
-bool stream_covers(const struct stream *s, uint64_t position)
+bool repl_stream_covers(const struct repl_stream *s, uint64_t position)
 {
     return position >= s->start && position <= s->end;
 }
 
-bool stream_position_of_psync(int64_t offset, uint64_t *position)
+bool repl_stream_position_of_psync(int64_t offset, uint64_t *position)
 {
     if (offset <= 0) return false;
     *position = (uint64_t)offset - 1;
@@ -88,10 +88,10 @@ bool stream_position_of_psync(int64_t offset, uint64_t *position)
 
 /* ---- The new end ---- */
 
-static void grow_ring(struct stream *s)
+static void grow_ring(struct repl_stream *s)
 {
     size_t cap = s->cap == 0 ? 8 : s->cap * 2;
-    struct stream_block **ring = mem_alloc(cap * sizeof(*ring));
+    struct repl_stream_block **ring = mem_alloc(cap * sizeof(*ring));
     for (size_t i = 0; i < s->count; i++) ring[i] = block_at(s, i);
     mem_free(s->ring);
     s->ring = ring;
@@ -99,15 +99,15 @@ static void grow_ring(struct stream *s)
     s->first = 0;
 }
 
-static void add_block(struct stream *s)
+static void add_block(struct repl_stream *s)
 {
     if (s->count == s->cap) grow_ring(s);
-    s->ring[(s->first + s->count) & (s->cap - 1)] = mem_alloc(sizeof(struct stream_block));
+    s->ring[(s->first + s->count) & (s->cap - 1)] = mem_alloc(sizeof(struct repl_stream_block));
     s->count++;
 }
 
 /* The rest of the last block, or a new one. */
-static size_t append_some(struct stream *s, struct bytes_view bytes)
+static size_t append_some(struct repl_stream *s, struct bytes_view bytes)
 {
     uint64_t used = s->end - s->start;
     if (used == (uint64_t)s->count * STREAM_BLOCK_BYTES) add_block(s);
@@ -119,7 +119,7 @@ static size_t append_some(struct stream *s, struct bytes_view bytes)
     return n;
 }
 
-void stream_append(struct stream *s, struct bytes_view bytes)
+void repl_stream_append(struct repl_stream *s, struct bytes_view bytes)
 {
     while (bytes.len > 0) {
         size_t n = append_some(s, bytes);
@@ -129,31 +129,31 @@ void stream_append(struct stream *s, struct bytes_view bytes)
 
 /* ---- Readers ---- */
 
-void stream_reader_start(struct stream *s, struct stream_reader *r, uint64_t position)
+void repl_stream_reader_start(struct repl_stream *s, struct repl_stream_reader *r, uint64_t position)
 {
     ASSERT(r->stream == NULL);
-    ASSERT(stream_covers(s, position));
-    *r = (struct stream_reader){.stream = s, .next = s->readers, .pos = position};
+    ASSERT(repl_stream_covers(s, position));
+    *r = (struct repl_stream_reader){.stream = s, .next = s->readers, .pos = position};
     if (s->readers != NULL) s->readers->prev = r;
     s->readers = r;
 }
 
-void stream_reader_stop(struct stream_reader *r)
+void repl_stream_reader_stop(struct repl_stream_reader *r)
 {
-    struct stream *s = r->stream;
+    struct repl_stream *s = r->stream;
     if (s == NULL) return;
     if (r->next != NULL) r->next->prev = r->prev;
     if (r->prev != NULL)
         r->prev->next = r->next;
     else
         s->readers = r->next;
-    *r = (struct stream_reader){0};
+    *r = (struct repl_stream_reader){0};
     trim(s);
 }
 
-int stream_peek(const struct stream_reader *r, struct iovec *iov, int max)
+int repl_stream_peek(const struct repl_stream_reader *r, struct iovec *iov, int max)
 {
-    const struct stream *s = r->stream;
+    const struct repl_stream *s = r->stream;
     uint64_t pos = r->pos;
     int n = 0;
     while (n < max && pos < s->end) {
@@ -166,9 +166,9 @@ int stream_peek(const struct stream_reader *r, struct iovec *iov, int max)
 }
 
 /* Blocks are let go when the reader leaves one that somebody kept for it alone. */
-void stream_advance(struct stream_reader *r, uint64_t n)
+void repl_stream_advance(struct repl_stream_reader *r, uint64_t n)
 {
-    struct stream *s = r->stream;
+    struct repl_stream *s = r->stream;
     ASSERT(n <= s->end - r->pos);
     r->pos += n;
     if (s->count > 1 && s->start + STREAM_BLOCK_BYTES <= r->pos) trim(s);
@@ -176,25 +176,25 @@ void stream_advance(struct stream_reader *r, uint64_t n)
 
 /* ---- Accounting ---- */
 
-size_t stream_memory(const struct stream *s)
+size_t repl_stream_memory(const struct repl_stream *s)
 {
-    return s->count * sizeof(struct stream_block) + s->cap * sizeof(*s->ring);
+    return s->count * sizeof(struct repl_stream_block) + s->cap * sizeof(*s->ring);
 }
 
-size_t stream_memory_beyond_limit(const struct stream *s)
+size_t repl_stream_memory_beyond_limit(const struct repl_stream *s)
 {
     uint64_t held = s->end - s->start;
     if (held <= s->limit) return 0;
     return (size_t)((held - s->limit) / STREAM_BLOCK_BYTES * STREAM_BLOCK_BYTES);
 }
 
-void stream_check(const struct stream *s)
+void repl_stream_check(const struct repl_stream *s)
 {
     ASSERT(s->start <= s->end);
     ASSERT(s->count == 0 || s->end - s->start <= (uint64_t)s->count * STREAM_BLOCK_BYTES);
     ASSERT(s->count == 0 || s->end - s->start > (uint64_t)(s->count - 1) * STREAM_BLOCK_BYTES);
     ASSERT(s->count != 0 || s->start == s->end);
-    for (const struct stream_reader *r = s->readers; r != NULL; r = r->next) {
+    for (const struct repl_stream_reader *r = s->readers; r != NULL; r = r->next) {
         ASSERT(r->stream == s);
         ASSERT(r->pos >= s->start);
         ASSERT(r->pos <= s->end);

@@ -15,20 +15,20 @@ static char byte_at(uint64_t position)
     return (char)(position * 2654435761u >> 13);
 }
 
-static void append_pattern(struct stream *s, size_t n)
+static void append_pattern(struct repl_stream *s, size_t n)
 {
     char *bytes = mem_alloc(n + 1);
-    for (size_t i = 0; i < n; i++) bytes[i] = byte_at(stream_end(s) + i);
-    stream_append(s, bytes_view(bytes, n));
+    for (size_t i = 0; i < n; i++) bytes[i] = byte_at(repl_stream_end(s) + i);
+    repl_stream_append(s, bytes_view(bytes, n));
     mem_free(bytes);
 }
 
 /* Reads n bytes through the reader, in the pieces it offers, and checks every one. */
-static void read_pattern(struct stream_reader *r, uint64_t n)
+static void read_pattern(struct repl_stream_reader *r, uint64_t n)
 {
     struct iovec iov[3];
     while (n > 0) {
-        int pieces = stream_peek(r, iov, 3);
+        int pieces = repl_stream_peek(r, iov, 3);
         assert_true(pieces > 0);
         uint64_t took = 0;
         for (int i = 0; i < pieces && took < n; i++) {
@@ -37,132 +37,132 @@ static void read_pattern(struct stream_reader *r, uint64_t n)
                 if (((char *)iov[i].iov_base)[k] != byte_at(r->pos + took + k)) fail_msg("wrong byte");
             took += len;
         }
-        stream_advance(r, took);
+        repl_stream_advance(r, took);
         n -= took;
     }
 }
 
 static void test_empty_stream_covers_only_its_end(void **state)
 {
-    struct stream s;
-    stream_init(&s, 1000, 500);
-    assert_true(stream_covers(&s, 500));
-    assert_false(stream_covers(&s, 499));
-    assert_false(stream_covers(&s, 501));
-    assert_int_equal(stream_length(&s), 0);
-    stream_release(&s);
+    struct repl_stream s;
+    repl_stream_init(&s, 1000, 500);
+    assert_true(repl_stream_covers(&s, 500));
+    assert_false(repl_stream_covers(&s, 499));
+    assert_false(repl_stream_covers(&s, 501));
+    assert_int_equal(repl_stream_length(&s), 0);
+    repl_stream_release(&s);
 }
 
 static void test_P1_the_next_byte_is_covered(void **state)
 {
-    struct stream s;
-    stream_init(&s, 1000, 0);
+    struct repl_stream s;
+    repl_stream_init(&s, 1000, 0);
     append_pattern(&s, 10);
-    assert_true(stream_covers(&s, 10));
-    assert_false(stream_covers(&s, 11));
-    assert_true(stream_covers(&s, 0));
-    stream_release(&s);
+    assert_true(repl_stream_covers(&s, 10));
+    assert_false(repl_stream_covers(&s, 11));
+    assert_true(repl_stream_covers(&s, 0));
+    repl_stream_release(&s);
 }
 
 static void test_P1_psync_offsets_count_bytes_from_one(void **state)
 {
     uint64_t position = 77;
-    assert_true(stream_position_of_psync(1, &position));
+    assert_true(repl_stream_position_of_psync(1, &position));
     assert_int_equal(position, 0);
-    assert_true(stream_position_of_psync(INT64_MAX, &position));
+    assert_true(repl_stream_position_of_psync(INT64_MAX, &position));
     assert_int_equal(position, (uint64_t)INT64_MAX - 1);
     position = 77;
-    assert_false(stream_position_of_psync(0, &position));
-    assert_false(stream_position_of_psync(-1, &position));
-    assert_false(stream_position_of_psync(INT64_MIN, &position));
+    assert_false(repl_stream_position_of_psync(0, &position));
+    assert_false(repl_stream_position_of_psync(-1, &position));
+    assert_false(repl_stream_position_of_psync(INT64_MIN, &position));
     assert_int_equal(position, 77);
 }
 
 static void test_P16_history_is_the_limit_and_less_than_a_block(void **state)
 {
     for (uint64_t limit = STREAM_BLOCK_BYTES - 1; limit <= STREAM_BLOCK_BYTES + 1; limit++) {
-        struct stream s;
-        stream_init(&s, limit, 7);
+        struct repl_stream s;
+        repl_stream_init(&s, limit, 7);
         for (int i = 0; i < 50; i++) {
             append_pattern(&s, 12345);
-            uint64_t written = stream_end(&s) - 7;
-            assert_true(stream_length(&s) >= (written < limit ? written : limit));
-            assert_true(stream_length(&s) <= limit + STREAM_BLOCK_BYTES + 12345);
-            stream_check(&s);
+            uint64_t written = repl_stream_end(&s) - 7;
+            assert_true(repl_stream_length(&s) >= (written < limit ? written : limit));
+            assert_true(repl_stream_length(&s) <= limit + STREAM_BLOCK_BYTES + 12345);
+            repl_stream_check(&s);
         }
-        assert_true(stream_memory(&s) <= 3 * STREAM_BLOCK_BYTES + 4096);
-        stream_release(&s);
+        assert_true(repl_stream_memory(&s) <= 3 * STREAM_BLOCK_BYTES + 4096);
+        repl_stream_release(&s);
     }
 }
 
 static void test_P16_one_append_larger_than_everything(void **state)
 {
-    struct stream s;
-    struct stream_reader r = {0};
-    stream_init(&s, 100, 0);
+    struct repl_stream s;
+    struct repl_stream_reader r = {0};
+    repl_stream_init(&s, 100, 0);
     append_pattern(&s, 5 * STREAM_BLOCK_BYTES + 170);
-    assert_int_equal(stream_length(&s), 170); /* of the last block */
-    assert_true(stream_memory(&s) <= 2 * STREAM_BLOCK_BYTES + 4096);
-    stream_reader_start(&s, &r, stream_start(&s));
+    assert_int_equal(repl_stream_length(&s), 170); /* of the last block */
+    assert_true(repl_stream_memory(&s) <= 2 * STREAM_BLOCK_BYTES + 4096);
+    repl_stream_reader_start(&s, &r, repl_stream_start(&s));
     append_pattern(&s, 5 * STREAM_BLOCK_BYTES);
-    read_pattern(&r, stream_pending(&r));
-    stream_reader_stop(&r);
-    stream_release(&s);
+    read_pattern(&r, repl_stream_pending(&r));
+    repl_stream_reader_stop(&r);
+    repl_stream_release(&s);
 }
 
 static void test_a_slow_reader_keeps_its_bytes_and_only_those(void **state)
 {
-    struct stream s;
-    struct stream_reader slow = {0}, quick = {0};
-    stream_init(&s, 1000, 0);
+    struct repl_stream s;
+    struct repl_stream_reader slow = {0}, quick = {0};
+    repl_stream_init(&s, 1000, 0);
     append_pattern(&s, 500);
-    stream_reader_start(&s, &slow, 400);
-    stream_reader_start(&s, &quick, 500);
+    repl_stream_reader_start(&s, &slow, 400);
+    repl_stream_reader_start(&s, &quick, 500);
     append_pattern(&s, 10 * STREAM_BLOCK_BYTES);
-    assert_int_equal(stream_start(&s), 0); /* its block begins there */
-    assert_true(stream_covers(&s, 400));   /* a third one may use what is there anyway */
-    read_pattern(&quick, stream_pending(&quick));
-    assert_int_equal(stream_start(&s), 0);
-    assert_true(stream_memory_beyond_limit(&s) >= 9 * STREAM_BLOCK_BYTES);
-    read_pattern(&slow, stream_pending(&slow));
-    assert_true(stream_length(&s) >= 1000);
-    assert_true(stream_length(&s) < 1000 + STREAM_BLOCK_BYTES);
-    assert_true(stream_memory(&s) <= 2 * STREAM_BLOCK_BYTES + 4096);
-    stream_reader_stop(&slow);
-    stream_reader_stop(&quick);
-    stream_reader_stop(&quick); /* twice is fine */
-    stream_release(&s);
+    assert_int_equal(repl_stream_start(&s), 0); /* its block begins there */
+    assert_true(repl_stream_covers(&s, 400));   /* a third one may use what is there anyway */
+    read_pattern(&quick, repl_stream_pending(&quick));
+    assert_int_equal(repl_stream_start(&s), 0);
+    assert_true(repl_stream_memory_beyond_limit(&s) >= 9 * STREAM_BLOCK_BYTES);
+    read_pattern(&slow, repl_stream_pending(&slow));
+    assert_true(repl_stream_length(&s) >= 1000);
+    assert_true(repl_stream_length(&s) < 1000 + STREAM_BLOCK_BYTES);
+    assert_true(repl_stream_memory(&s) <= 2 * STREAM_BLOCK_BYTES + 4096);
+    repl_stream_reader_stop(&slow);
+    repl_stream_reader_stop(&quick);
+    repl_stream_reader_stop(&quick); /* twice is fine */
+    repl_stream_release(&s);
 }
 
 static void test_a_larger_limit_does_not_bring_bytes_back(void **state)
 {
-    struct stream s;
-    stream_init(&s, 100, 0);
+    struct repl_stream s;
+    repl_stream_init(&s, 100, 0);
     append_pattern(&s, 10 * STREAM_BLOCK_BYTES + 1000);
-    assert_int_equal(stream_length(&s), 1000);
-    stream_set_limit(&s, 5 * STREAM_BLOCK_BYTES);
-    assert_int_equal(stream_length(&s), 1000);
+    assert_int_equal(repl_stream_length(&s), 1000);
+    repl_stream_set_limit(&s, 5 * STREAM_BLOCK_BYTES);
+    assert_int_equal(repl_stream_length(&s), 1000);
     append_pattern(&s, 5 * STREAM_BLOCK_BYTES);
-    assert_int_equal(stream_start(&s), 10 * STREAM_BLOCK_BYTES);
-    stream_set_limit(&s, 50); /* a smaller one takes effect at once */
-    assert_int_equal(stream_length(&s), 1000);
-    stream_release(&s);
+    assert_int_equal(repl_stream_start(&s), 10 * STREAM_BLOCK_BYTES);
+    repl_stream_set_limit(&s, 50); /* a smaller one takes effect at once */
+    assert_int_equal(repl_stream_length(&s), 1000);
+    repl_stream_release(&s);
 }
 
 static void test_reset_starts_anew_anywhere(void **state)
 {
-    struct stream s;
-    struct stream_reader r = {0};
-    stream_init(&s, 100000, 0);
+    struct repl_stream s;
+    struct repl_stream_reader r = {0};
+    repl_stream_init(&s, 100000, 0);
     append_pattern(&s, 70000);
-    stream_reset(&s, UINT64_C(1) << 40);
-    assert_int_equal(stream_length(&s), 0);
-    stream_check(&s);
+    repl_stream_reset(&s, UINT64_C(1) << 40);
+    assert_int_equal(repl_stream_length(&s), 0);
+    repl_stream_check(&s);
     append_pattern(&s, 90000);
-    stream_reader_start(&s, &r, UINT64_C(1) << 40);
+    repl_stream_reader_start(&s, &r, UINT64_C(1) << 40);
     read_pattern(&r, 90000);
-    stream_reader_stop(&r);
-    stream_release(&s);
+    repl_stream_reader_stop(&r);
+    repl_stream_release(&s);
 }
 
 /* ---- Random operations against a model: two numbers and the readers' positions ---- */
@@ -171,7 +171,7 @@ enum { READERS = 5, MODEL_FIRST = 123 };
 
 struct model {
     uint64_t end, limit;
-    struct stream_reader readers[READERS];
+    struct repl_stream_reader readers[READERS];
 };
 
 /* Blocks begin at multiples of their size from the first position on. */
@@ -184,32 +184,32 @@ static uint64_t model_start(struct model *m)
     return oldest - (oldest - MODEL_FIRST) % STREAM_BLOCK_BYTES;
 }
 
-static void random_append(struct rng *rng, struct stream *s, struct model *m)
+static void random_append(struct rng *rng, struct repl_stream *s, struct model *m)
 {
     size_t n = (size_t)rng_below(rng, rng_below(rng, 10) == 0 ? 300000 : 2000);
     append_pattern(s, n);
     m->end += n;
 }
 
-static void random_step(struct rng *rng, struct stream *s, struct model *m)
+static void random_step(struct rng *rng, struct repl_stream *s, struct model *m)
 {
-    struct stream_reader *r = &m->readers[rng_below(rng, READERS)];
+    struct repl_stream_reader *r = &m->readers[rng_below(rng, READERS)];
     switch (rng_below(rng, 5)) {
     case 0:
     case 1: random_append(rng, s, m); break;
     case 2:
-        if (r->stream != NULL) read_pattern(r, rng_below(rng, stream_pending(r) + 1));
+        if (r->stream != NULL) read_pattern(r, rng_below(rng, repl_stream_pending(r) + 1));
         break;
     case 3:
         if (r->stream != NULL)
-            stream_reader_stop(r);
+            repl_stream_reader_stop(r);
         else
-            stream_reader_start(s, r, stream_start(s) + rng_below(rng, m->end - stream_start(s) + 1));
+            repl_stream_reader_start(s, r, repl_stream_start(s) + rng_below(rng, m->end - repl_stream_start(s) + 1));
         break;
     default:
         if (rng_below(rng, 20) != 0) break;
         m->limit = rng_below(rng, 400000);
-        stream_set_limit(s, m->limit);
+        repl_stream_set_limit(s, m->limit);
         break;
     }
 }
@@ -217,28 +217,28 @@ static void random_step(struct rng *rng, struct stream *s, struct model *m)
 static void test_P16_random_operations(void **state)
 {
     struct rng rng;
-    struct stream s;
+    struct repl_stream s;
     struct model m = {.limit = 1000, .end = MODEL_FIRST};
     uint64_t last_start = MODEL_FIRST;
     rng_seed(&rng, 42);
-    stream_init(&s, m.limit, m.end);
+    repl_stream_init(&s, m.limit, m.end);
     for (int i = 0; i < 20000; i++) {
         random_step(&rng, &s, &m);
-        stream_check(&s);
-        assert_int_equal(stream_end(&s), m.end);
+        repl_stream_check(&s);
+        assert_int_equal(repl_stream_end(&s), m.end);
         /* What the model needs is there; at most a block that was not looked at since is there in addition. */
         uint64_t wanted = model_start(&m);
-        assert_true(stream_start(&s) <= wanted || stream_start(&s) == last_start);
-        assert_true(stream_start(&s) + 2 * STREAM_BLOCK_BYTES >= wanted);
-        assert_true(stream_start(&s) >= last_start);
-        last_start = stream_start(&s);
-        assert_false(stream_covers(&s, last_start - 1));
-        assert_true(stream_covers(&s, last_start));
-        assert_true(stream_covers(&s, m.end));
-        assert_false(stream_covers(&s, m.end + 1));
+        assert_true(repl_stream_start(&s) <= wanted || repl_stream_start(&s) == last_start);
+        assert_true(repl_stream_start(&s) + 2 * STREAM_BLOCK_BYTES >= wanted);
+        assert_true(repl_stream_start(&s) >= last_start);
+        last_start = repl_stream_start(&s);
+        assert_false(repl_stream_covers(&s, last_start - 1));
+        assert_true(repl_stream_covers(&s, last_start));
+        assert_true(repl_stream_covers(&s, m.end));
+        assert_false(repl_stream_covers(&s, m.end + 1));
     }
-    for (int i = 0; i < READERS; i++) stream_reader_stop(&m.readers[i]);
-    stream_release(&s);
+    for (int i = 0; i < READERS; i++) repl_stream_reader_stop(&m.readers[i]);
+    repl_stream_release(&s);
 }
 
 int main(void)
