@@ -34,13 +34,6 @@ static bool is_str12(unsigned char b)
 
 /* --- header ----------------------------------------------------------------------------------------------------- */
 
-static uint16_t header_count(const unsigned char *lp)
-{
-    uint16_t n;
-    memcpy(&n, lp + 4, sizeof(n));
-    return n;
-}
-
 static void set_header(unsigned char *lp, size_t total, size_t count)
 {
     uint32_t total32 = (uint32_t)total;
@@ -199,7 +192,7 @@ static size_t store_int(unsigned char *head, int64_t v)
     return store_signed(head, ENC_INT64, v, 8);
 }
 
-static void encode_int(struct lp_encoded *e, int64_t value)
+void lp_encode_int(struct lp_encoded *e, int64_t value)
 {
     finish(e, store_int(e->head, value), bytes_view(NULL, 0));
 }
@@ -223,7 +216,7 @@ void lp_encode(struct lp_encoded *e, struct bytes_view value)
 {
     int64_t num;
     if (num_parse_i64(value, &num))
-        encode_int(e, num);
+        lp_encode_int(e, num);
     else
         finish(e, store_length(e->head, value.len), value);
 }
@@ -277,7 +270,7 @@ bool lp_is_empty(const unsigned char *lp)
 
 size_t lp_count(const unsigned char *lp)
 {
-    size_t count = header_count(lp);
+    size_t count = lp_header_count(lp);
     if (count != LP_COUNT_UNKNOWN) return count;
     count = 0;
     for (const unsigned char *p = lp + LP_HEADER_SIZE; *p != ENC_END; p += lp_entry_size_at(p)) count++;
@@ -308,7 +301,7 @@ static unsigned char *resize_down(unsigned char *lp, size_t total)
 static unsigned char *splice(unsigned char *lp, size_t offset, size_t removed, size_t removed_entries, size_t added,
                              size_t added_entries)
 {
-    size_t old_total = lp_bytes(lp), total = old_total - removed + added, count = header_count(lp);
+    size_t old_total = lp_bytes(lp), total = old_total - removed + added, count = lp_header_count(lp);
     ASSERT(offset >= LP_HEADER_SIZE && offset + removed < old_total);
     ASSERT(total <= LP_MAX_BYTES || total <= old_total);
     if (added > removed) lp = resize_up(lp, total);
@@ -375,7 +368,7 @@ static unsigned char *seek_backward(const unsigned char *lp, uint64_t steps)
 
 unsigned char *lp_seek(const unsigned char *lp, int64_t index)
 {
-    int64_t count = header_count(lp);
+    int64_t count = lp_header_count(lp);
     if (count != LP_COUNT_UNKNOWN) { /* from the nearer end */
         if (index < 0) index += count;
         if (index < 0 || index >= count) return NULL;
@@ -401,7 +394,7 @@ unsigned char *lp_append(unsigned char *lp, struct bytes_view value)
 unsigned char *lp_append_int(unsigned char *lp, int64_t value)
 {
     struct lp_encoded e;
-    encode_int(&e, value);
+    lp_encode_int(&e, value);
     return put_at(lp, end_offset(lp), 0, &e);
 }
 
@@ -420,7 +413,7 @@ unsigned char *lp_prepend(unsigned char *lp, struct bytes_view value)
 unsigned char *lp_prepend_int(unsigned char *lp, int64_t value)
 {
     struct lp_encoded e;
-    encode_int(&e, value);
+    lp_encode_int(&e, value);
     return put_at(lp, LP_HEADER_SIZE, 0, &e);
 }
 
@@ -445,7 +438,7 @@ unsigned char *lp_insert_int(unsigned char *lp, unsigned char *p, enum lp_where 
                              unsigned char **at)
 {
     struct lp_encoded e;
-    encode_int(&e, value);
+    lp_encode_int(&e, value);
     return insert(lp, p, where, &e, at);
 }
 
@@ -467,7 +460,7 @@ unsigned char *lp_replace(unsigned char *lp, unsigned char **p, struct bytes_vie
 unsigned char *lp_replace_int(unsigned char *lp, unsigned char **p, int64_t value)
 {
     struct lp_encoded e;
-    encode_int(&e, value);
+    lp_encode_int(&e, value);
     return replace(lp, p, &e);
 }
 
@@ -575,7 +568,7 @@ static bool check_entries(const unsigned char *blob, size_t len, bool (*entry)(v
         if (entry != NULL && !entry(ctx, &v)) return false;
         p += size;
     }
-    return header_count(blob) == LP_COUNT_UNKNOWN || header_count(blob) == count;
+    return lp_header_count(blob) == LP_COUNT_UNKNOWN || lp_header_count(blob) == count;
 }
 
 bool lp_validate(const unsigned char *blob, size_t len, bool deep, bool (*entry)(void *ctx, const struct lp_value *v),

@@ -42,6 +42,12 @@ static inline size_t lp_bytes(const unsigned char *lp) /* of the blob: what RDB 
     memcpy(&n, lp, sizeof(n));
     return n;
 }
+static inline size_t lp_header_count(const unsigned char *lp) /* LP_COUNT_UNKNOWN if there are so many or more */
+{
+    uint16_t n;
+    memcpy(&n, lp + 4, sizeof(n));
+    return n;
+}
 size_t lp_count(const unsigned char *lp); /* constant time below 65535 entries */
 bool lp_is_empty(const unsigned char *lp);
 /* Whether `extra` bytes of values may be added, with room for their encoding. */
@@ -103,6 +109,7 @@ struct lp_encoded {
     struct bytes_view body;
 };
 void lp_encode(struct lp_encoded *e, struct bytes_view value);
+void lp_encode_int(struct lp_encoded *e, int64_t value);
 static inline size_t lp_encoded_size(const struct lp_encoded *e)
 {
     return e->head_len + e->body.len + e->back_len;

@@ -23,6 +23,7 @@
 #include "storage/entry.h"
 #include "storage/hash.h"
 #include "storage/list.h"
+#include "storage/rdb_stream.h"
 #include "storage/rdb_unpack.h"
 #include "storage/set.h"
 #include "storage/zset.h"
@@ -70,6 +71,10 @@ enum step {
     STEP_ZIPLIST_NODE,
     STEP_NODE_KIND,
     STEP_NODE,
+    STEP_STREAM_LENGTH, /* pieces of a stream, by what they are */
+    STEP_STREAM_STRING,
+    STEP_STREAM_BYTES8,
+    STEP_STREAM_BYTES16,
     STEP_MODULE_ID,
     STEP_END, /* nothing is expected any more */
 };
@@ -115,6 +120,7 @@ struct rdb_reader {
     uint64_t announced;    /* of them in all */
     uint64_t node_kind;    /* of the node to come */
     struct bytes_buf part; /* a field or member that waits for its other half */
+    struct rdb_stream stream;
 
     bool restoring;
     char error[ERROR_MAX];
@@ -484,6 +490,34 @@ static void begin_collection(struct rdb_reader *r, enum value_type type, enum st
     r->step = step;
 }
 
+static void await_stream_piece(struct rdb_reader *r)
+{
+    switch (rdb_stream_next(&r->stream)) {
+    case RDB_PIECE_LENGTH: r->step = STEP_STREAM_LENGTH; break;
+    case RDB_PIECE_STRING: r->step = STEP_STREAM_STRING; break;
+    case RDB_PIECE_BYTES8: r->step = STEP_STREAM_BYTES8; break;
+    case RDB_PIECE_BYTES16: r->step = STEP_STREAM_BYTES16; break;
+    case RDB_PIECE_NONE: deliver(r, TYPE_STREAM, (struct bytes_view){0}); break; /* may have no entries */
+    }
+}
+
+static void begin_stream(struct rdb_reader *r)
+{
+    r->value_type = TYPE_STREAM;
+    r->value = stream_new(r->options.env);
+    rdb_stream_init(&r->stream, r->type, r->value);
+    await_stream_piece(r);
+}
+
+static void on_stream_piece(struct rdb_reader *r, const struct atom *a)
+{
+    const char *why = rdb_stream_take(&r->stream, a->number, a->bytes);
+    if (why != NULL)
+        fail(r, "%s", why);
+    else
+        await_stream_piece(r);
+}
+
 /* After the type and the key: what comes next. */
 static void begin_value(struct rdb_reader *r)
 {
@@ -509,7 +543,7 @@ static void begin_value(struct rdb_reader *r)
     case RDB_TYPE_MODULE_2: r->step = STEP_MODULE_ID; break;
     case RDB_TYPE_STREAM:
     case RDB_TYPE_STREAM_2:
-    case RDB_TYPE_STREAM_3: fail(r, "type stream is not supported in this version"); break;
+    case RDB_TYPE_STREAM_3: begin_stream(r); break;
     case RDB_TYPE_HASH_FIELD_TTL_PRE_GA:
     case RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA:
     case RDB_TYPE_HASH_FIELD_TTL:
@@ -715,6 +749,10 @@ static const struct step_row steps[] = {
     [STEP_ZIPLIST_NODE] = {ATOM_STRING, 0, on_ziplist_node},
     [STEP_NODE_KIND] = {ATOM_LENGTH, 0, on_node_kind},
     [STEP_NODE] = {ATOM_STRING, 0, on_node},
+    [STEP_STREAM_LENGTH] = {ATOM_LENGTH, 0, on_stream_piece},
+    [STEP_STREAM_STRING] = {ATOM_STRING, 0, on_stream_piece},
+    [STEP_STREAM_BYTES8] = {ATOM_BYTES, 8, on_stream_piece},
+    [STEP_STREAM_BYTES16] = {ATOM_BYTES, 16, on_stream_piece},
     [STEP_MODULE_ID] = {ATOM_LENGTH, 0, on_module},
     [STEP_END] = {ATOM_BYTES, 1, on_end},
 };

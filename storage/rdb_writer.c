@@ -10,6 +10,7 @@
 #include "storage/hash.h"
 #include "storage/list.h"
 #include "storage/set.h"
+#include "storage/stream.h"
 #include "storage/zset.h"
 
 enum {
@@ -194,6 +195,12 @@ static enum rdb_type hash_rdb_type(const struct rdb_writer *w, const struct hash
     return packed ? RDB_TYPE_HASH_LISTPACK : RDB_TYPE_HASH;
 }
 
+static enum rdb_type stream_rdb_type(const struct rdb_writer *w)
+{
+    if (w->options.version >= 11) return RDB_TYPE_STREAM_3;
+    return w->options.version >= 10 ? RDB_TYPE_STREAM_2 : RDB_TYPE_STREAM;
+}
+
 static enum rdb_type entry_rdb_type(const struct rdb_writer *w, const struct entry *e)
 {
     switch ((enum value_type)e->type) {
@@ -202,7 +209,7 @@ static enum rdb_type entry_rdb_type(const struct rdb_writer *w, const struct ent
     case TYPE_SET: return set_rdb_type(w, entry_pointer(e));
     case TYPE_ZSET: return zset_rdb_type(w, entry_pointer(e));
     case TYPE_HASH: return hash_rdb_type(w, entry_pointer(e));
-    case TYPE_STREAM: break; /* none can be made yet */
+    case TYPE_STREAM: return stream_rdb_type(w);
     }
     UNREACHABLE();
 }
@@ -281,6 +288,85 @@ static void put_hash_pairs(struct rdb_writer *w, const struct hash *h)
     }
 }
 
+static void put_id(struct rdb_writer *w, struct stream_id id)
+{
+    put_length(w, id.ms);
+    put_length(w, id.seq);
+}
+
+static void put_raw_id(struct rdb_writer *w, struct stream_id id)
+{
+    uint64_t raw[2] = {htobe64(id.ms), htobe64(id.seq)};
+    put(w, raw, sizeof(raw));
+}
+
+static void put_stream_nodes(struct rdb_writer *w, const struct stream *s)
+{
+    struct stream_pos pos = stream_nodes_first(s);
+    struct stream_id master;
+    struct bytes_view listpack;
+    put_length(w, stream_node_count(s));
+    while (stream_nodes_next(&pos, &master, &listpack)) {
+        uint64_t raw[2] = {htobe64(master.ms), htobe64(master.seq)};
+        put_string(w, bytes_view(raw, sizeof(raw)));
+        put_string(w, listpack);
+    }
+}
+
+static void put_pending_of_group(struct rdb_writer *w, const struct stream_group *g)
+{
+    struct stream_pending_iter it;
+    struct stream_id id;
+    const struct stream_pending *p;
+    put_length(w, stream_group_pending_count(g));
+    stream_pending_iter_init(&it, g, STREAM_ID_MIN);
+    while ((p = stream_pending_iter_next(&it, &id)) != NULL) {
+        put_raw_id(w, id);
+        put_le64(w, (uint64_t)p->delivery_ms);
+        put_length(w, p->delivery_count);
+    }
+}
+
+static void put_consumer(struct rdb_writer *w, enum rdb_type type, const struct stream_consumer *c)
+{
+    struct stream_pending_iter it;
+    struct stream_id id;
+    put_string(w, stream_consumer_name(c));
+    put_le64(w, (uint64_t)stream_consumer_seen_ms(c));
+    if (type == RDB_TYPE_STREAM_3) put_le64(w, (uint64_t)stream_consumer_active_ms(c));
+    put_length(w, stream_consumer_pending_count(c));
+    stream_pending_iter_init_of(&it, c, STREAM_ID_MIN);
+    while (stream_pending_iter_next(&it, &id) != NULL) put_raw_id(w, id);
+}
+
+static void put_stream_group(struct rdb_writer *w, enum rdb_type type, const struct stream_group *g)
+{
+    struct stream_pos pos = stream_consumer_first(g);
+    const struct stream_consumer *c;
+    put_string(w, stream_group_name(g));
+    put_id(w, stream_group_last_id(g));
+    if (type != RDB_TYPE_STREAM) put_length(w, (uint64_t)stream_group_entries_read(g));
+    put_pending_of_group(w, g);
+    put_length(w, stream_group_consumer_count(g));
+    while ((c = stream_consumer_next(&pos)) != NULL) put_consumer(w, type, c);
+}
+
+static void put_stream(struct rdb_writer *w, enum rdb_type type, const struct stream *s)
+{
+    struct stream_pos pos = stream_group_first(s);
+    const struct stream_group *g;
+    put_stream_nodes(w, s);
+    put_length(w, stream_count(s));
+    put_id(w, stream_last_id(s));
+    if (type != RDB_TYPE_STREAM) {
+        put_id(w, stream_first_id(s));
+        put_id(w, stream_max_deleted_id(s));
+        put_length(w, stream_entries_added(s));
+    }
+    put_length(w, stream_group_count(s));
+    while ((g = stream_group_next(&pos)) != NULL) put_stream_group(w, type, g);
+}
+
 static void put_value_as(struct rdb_writer *w, enum rdb_type type, const struct entry *e)
 {
     switch (type) {
@@ -294,6 +380,9 @@ static void put_value_as(struct rdb_writer *w, enum rdb_type type, const struct 
     case RDB_TYPE_ZSET_LISTPACK: put_string(w, zset_blob(entry_pointer(e))); break;
     case RDB_TYPE_HASH: put_hash_pairs(w, entry_pointer(e)); break;
     case RDB_TYPE_HASH_LISTPACK: put_string(w, hash_blob(entry_pointer(e))); break;
+    case RDB_TYPE_STREAM:
+    case RDB_TYPE_STREAM_2:
+    case RDB_TYPE_STREAM_3: put_stream(w, type, entry_pointer(e)); break;
     default: UNREACHABLE(); /* entry_rdb_type() answers no other */
     }
 }

@@ -5,7 +5,8 @@
  * entries, then rdb_write_end(). rdb_write_keyspace() does all of it.
  *
  * Which encodings a version gets: 9 (Redis 5.0 to 6.2) the plain types and intsets; 10 (7.0) listpacks for hashes,
- * sorted sets and the nodes of lists, listpack sets as plain ones; 11 (7.2) listpack sets too. */
+ * sorted sets and the nodes of lists, listpack sets as plain ones; 11 (7.2) listpack sets too. Streams have
+ * a form for each of them. */
 #ifndef LOCKSTEP_STORAGE_RDB_WRITER_H
 #define LOCKSTEP_STORAGE_RDB_WRITER_H
 

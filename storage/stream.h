@@ -18,6 +18,7 @@
 
 #include "storage/stream_id.h"
 #include "storage/stream_index.h"
+#include "storage/stream_node.h"
 #include "storage/value.h"
 
 struct stream;          /* opaque, as are these */
@@ -72,16 +73,15 @@ uint64_t stream_trim(struct stream *s, const struct stream_trim *trim); /* how m
  * The pairs need not be taken, but no more than `fields` of them. No change of entries meanwhile (groups may change).
  */
 struct stream_iter {
-    struct stream_pos node;
-    struct stream_id from, to; /* both inclusive; from <= to, whatever the direction */
-    struct stream_id master;
-    const unsigned char *lp;
-    const unsigned char *at;            /* entry last given; or NULL: the node is still to be entered */
-    const unsigned char *master_fields; /* in the master entry */
-    const unsigned char *end;           /* of that entry */
-    const unsigned char *field, *value; /* next pair; field runs through the master's with same_fields */
-    size_t master_count;
-    bool reverse, same_fields;
+    struct stream_pos node;    /* leaf NULL: at the end */
+    struct stream_id from, to; /* both inclusive, from below to, whatever the direction */
+    struct stream_master master;
+    struct stream_entry entry;   /* given last; its `at` NULL: none of this node was yet */
+    const unsigned char *lp;     /* of the node */
+    const unsigned char *cursor; /* the next element of the entry */
+    const unsigned char *field;  /* the next of the master's fields */
+    size_t left;                 /* pairs of the entry to come */
+    bool reverse;
     struct number_text field_buf, value_buf;
 };
 void stream_iter_init(struct stream_iter *it, const struct stream *s, struct stream_id from, struct stream_id to,
@@ -112,8 +112,10 @@ size_t stream_group_consumer_count(const struct stream_group *g);
 void stream_group_set_position(struct stream_group *g, struct stream_id last_id, int64_t entries_read);
 /* The entry with this id, greater than the group's last, goes to a consumer: last id and entries read follow. */
 void stream_group_advance(const struct stream *s, struct stream_group *g, struct stream_id id);
+/* Position of an entry among all that were ever added; false: cannot be told, since some were deleted. */
+bool stream_entries_up_to(const struct stream *s, struct stream_id id, int64_t *entries);
 /* How many entries the group has not read yet. False: cannot be told. */
-bool stream_group_lag(const struct stream *s, const struct stream_group *g, uint64_t *lag);
+bool stream_group_lag(const struct stream *s, const struct stream_group *g, int64_t *lag);
 
 /* ---- consumers ---- */
 
@@ -168,15 +170,16 @@ struct stream_pending *stream_pending_iter_next(struct stream_pending_iter *it, 
 /* ---- files ---- */
 
 /* The nodes in order: their first id and their bytes. */
-struct stream_pos stream_node_first(const struct stream *s);
-bool stream_node_next(struct stream_pos *pos, struct stream_id *master, struct bytes_view *listpack);
+struct stream_pos stream_nodes_first(const struct stream *s);
+bool stream_nodes_next(struct stream_pos *pos, struct stream_id *master, struct bytes_view *listpack);
 /* Appends a node from outside, whose bytes (borrowed) are not trusted. NULL, or what is wrong. */
 NODISCARD const char *stream_load_node(struct stream *s, struct stream_id master, struct bytes_view listpack);
 /* After the last node: what the file says besides. NULL, or what is wrong. */
 NODISCARD const char *stream_load_totals(struct stream *s, uint64_t count, struct stream_id last_id);
-/* For pending entries of a file that are not given to a consumer yet: stream_pending_add() with a NULL consumer, then
- * stream_load_claim() for each consumer's ids. Whether all have found one is stream_load_group_is_whole(). */
-NODISCARD const char *stream_load_claim(struct stream_group *g, struct stream_consumer *c, struct stream_id id);
+/* A file has a group's pending entries before its consumers: stream_pending_add() with a NULL consumer, then
+ * stream_load_claim() for each id that a consumer has. False: nobody's, or another's already. */
+NODISCARD bool stream_load_claim(struct stream_group *g, struct stream_consumer *c, struct stream_id id);
+/* Whether each pending entry has found its consumer. */
 bool stream_load_group_is_whole(const struct stream_group *g);
 
 void stream_check(const struct stream *s);

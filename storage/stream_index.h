@@ -8,7 +8,7 @@
  * its end stays full and a new one begins. While there is but one leaf it is only as large as it has to be.
  *
  * Invariants (stream_index_check()): keys ascend, without duplicates; all leaves have the same depth; no node is empty;
- * the key beside a child is at most the least key below it and greater than any key before.
+ * the key beside a child is the least key below it (a view of a name must not outlive the name).
  * Ownership: nodes are the index's, what pointers lead to (names included) the caller's. An index may be moved.
  * Validity: a position dies with the next insert or removal; `changes` tells whether there was one. */
 #ifndef LOCKSTEP_STORAGE_STREAM_INDEX_H
@@ -59,6 +59,7 @@ void *stream_index_remove(struct stream_index *x, struct stream_key key); /* its
 
 struct stream_pos stream_index_first(const struct stream_index *x);
 struct stream_pos stream_index_last(const struct stream_index *x);
+struct stream_pos stream_leaf_last(struct stream_leaf *leaf); /* none if the leaf is NULL */
 /* The least key that is not below / the greatest that is not above. */
 struct stream_pos stream_index_ceiling(const struct stream_index *x, struct stream_key key);
 struct stream_pos stream_index_floor(const struct stream_index *x, struct stream_key key);

@@ -4,6 +4,7 @@
 #include "storage/hash.h"
 #include "storage/list.h"
 #include "storage/set.h"
+#include "storage/stream.h"
 #include "storage/zset.h"
 
 const char *value_type_name(enum value_type type)
@@ -42,8 +43,8 @@ void value_free(enum value_type type, void *value)
     case TYPE_SET: set_free(value); return;
     case TYPE_ZSET: zset_free(value); return;
     case TYPE_HASH: hash_free(value); return;
-    case TYPE_STRING:
-    case TYPE_STREAM: break;
+    case TYPE_STREAM: stream_free(value); return;
+    case TYPE_STRING: break;
     }
     UNREACHABLE();
 }
@@ -55,8 +56,8 @@ void *value_dup(enum value_type type, const void *value)
     case TYPE_SET: return set_dup(value);
     case TYPE_ZSET: return zset_dup(value);
     case TYPE_HASH: return hash_dup(value);
-    case TYPE_STRING:
-    case TYPE_STREAM: break;
+    case TYPE_STREAM: return stream_dup(value);
+    case TYPE_STRING: break;
     }
     UNREACHABLE();
 }
@@ -68,8 +69,8 @@ size_t value_count(enum value_type type, const void *value)
     case TYPE_SET: return set_count(value);
     case TYPE_ZSET: return zset_count(value);
     case TYPE_HASH: return hash_count(value);
-    case TYPE_STRING:
-    case TYPE_STREAM: break;
+    case TYPE_STREAM: return stream_count(value);
+    case TYPE_STRING: break;
     }
     UNREACHABLE();
 }
@@ -81,8 +82,8 @@ enum value_encoding value_encoding_of(enum value_type type, const void *value)
     case TYPE_SET: return set_encoding(value);
     case TYPE_ZSET: return zset_encoding(value);
     case TYPE_HASH: return hash_encoding(value);
-    case TYPE_STRING:
-    case TYPE_STREAM: break;
+    case TYPE_STREAM: return ENCODING_STREAM;
+    case TYPE_STRING: break;
     }
     UNREACHABLE();
 }
@@ -94,8 +95,8 @@ size_t value_memory(enum value_type type, const void *value, size_t samples)
     case TYPE_SET: return set_memory(value, samples);
     case TYPE_ZSET: return zset_memory(value, samples);
     case TYPE_HASH: return hash_memory(value, samples);
-    case TYPE_STRING:
-    case TYPE_STREAM: break;
+    case TYPE_STREAM: return stream_memory(value, samples);
+    case TYPE_STRING: break;
     }
     UNREACHABLE();
 }
@@ -107,8 +108,8 @@ size_t value_free_effort(enum value_type type, const void *value)
     case TYPE_SET: return set_free_effort(value);
     case TYPE_ZSET: return zset_free_effort(value);
     case TYPE_HASH: return hash_free_effort(value);
-    case TYPE_STRING:
-    case TYPE_STREAM: break;
+    case TYPE_STREAM: return stream_free_effort(value);
+    case TYPE_STRING: break;
     }
     UNREACHABLE();
 }

@@ -1,6 +1,6 @@
 /* value.h -- what every value type shares: the type and encoding a client sees, and what a value needs from around it.
  *
- * A value is `void *` to a struct set, hash, list or zset, or the string forms that storage/entry.h keeps. Each type
+ * A value is `void *` to a struct set, hash, list, zset or stream, or the string forms that storage/entry.h keeps. Each type
  * has its own header and hides its encodings: callers ask set_add(), never which representation is there. */
 #ifndef LOCKSTEP_STORAGE_VALUE_H
 #define LOCKSTEP_STORAGE_VALUE_H
@@ -52,7 +52,7 @@ uint64_t value_hash(const struct value_env *env, struct bytes_view bytes);
  * members to look up. */
 void value_prefetch(enum value_type type, const void *value, struct bytes_view member, int step);
 
-/* Operations on a collection of any type, by its type (list, set, zset, hash); strings are the entry's. */
+/* Operations on a collection of any type, by its type; strings are the entry's. */
 void value_free(enum value_type type, void *value);
 void *value_dup(enum value_type type, const void *value); /* deep copy */
 size_t value_count(enum value_type type, const void *value);
