@@ -379,7 +379,6 @@ static void load_started(struct persistence *p, struct keyspace *into, const str
     struct server *s = p->server;
     struct rdb_load_options options = {.keep_expired = how->keep_expired,
                                        .replace = how->replace,
-                                       .skip_functions = true,
                                        .ignore_checksum = !s->settings->persistence.rdbchecksum,
                                        .log = s->log,
                                        .ctx = p,
@@ -488,6 +487,8 @@ static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), 
     if (rc == 0) {
         log_notice(s->log, "Done loading RDB, keys loaded: %llu, keys expired: %llu.",
                    (unsigned long long)info->keys_loaded, (unsigned long long)info->keys_expired);
+        if (info->keys_empty > 0)
+            log_warning(s->log, "Done loading RDB, empty keys skipped: %llu.", (unsigned long long)info->keys_empty);
         log_notice(s->log, "DB loaded from disk: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
         if (with_identity) {
             restore_identity(s, info);
@@ -505,6 +506,7 @@ static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), 
 int persistence_load_at_start(struct server *s)
 {
     int rc = load_file(s, load_turn, true, false);
+    if (rc == -EINVAL) log_warning(s->log, "Terminating server after rdb file reading failure.");
     return rc == 0 || rc == -ENOENT ? 0 : -1;
 }
 

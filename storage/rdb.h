@@ -76,7 +76,16 @@ enum rdb_string_encoding {
     RDB_STRING_LZF = 3, /* compressed length, length, compressed bytes */
 };
 
-enum { RDB_QUICKLIST_PLAIN = 1, RDB_QUICKLIST_PACKED = 2 };                 /* kinds of nodes of a LIST_QUICKLIST_2 */
+enum { RDB_QUICKLIST_PLAIN = 1, RDB_QUICKLIST_PACKED = 2 }; /* kinds of nodes of a LIST_QUICKLIST_2 */
+/* Kinds of items in what a module saved (its AUX data, a MODULE_2 value): a length each, and then the item. */
+enum {
+    RDB_MODULE_END = 0,
+    RDB_MODULE_SINT = 1, /* a length */
+    RDB_MODULE_UINT = 2,
+    RDB_MODULE_FLOAT = 3,  /* 4 bytes */
+    RDB_MODULE_DOUBLE = 4, /* 8 */
+    RDB_MODULE_STRING = 5,
+};
 enum { RDB_SCORE_NAN = 253, RDB_SCORE_INF = 254, RDB_SCORE_NEG_INF = 255 }; /* in place of a score text's length */
 enum { RDB_MAGIC_LEN = 9, RDB_CHECKSUM_LEN = 8, RDB_CHECKSUM_VERSION = 5, RDB_DUMP_FOOTER_LEN = 10 };
 

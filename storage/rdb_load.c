@@ -84,21 +84,13 @@ static int on_size(void *ctx, int id, uint64_t keys, uint64_t expires)
     return 0;
 }
 
+/* Nothing else is: what cannot be loaded is an error. */
 static void on_skipped(void *ctx, enum rdb_skipped what, struct bytes_view name)
 {
     struct rdb_load *l = ctx;
-    int len = name.len < 256 ? (int)name.len : 256;
-    switch (what) {
-    case RDB_SKIPPED_EMPTY_KEY:
-        l->info.keys_empty++;
-        log_warning(l->options.log, "Loading RDB: skipping empty key: %.*s", len, name.data);
-        break;
-    case RDB_SKIPPED_FUNCTION:
-        l->info.functions_skipped++;
-        log_warning(l->options.log, "Loading RDB: function library '%.*s' is left out, functions are not supported",
-                    len, name.data);
-        break;
-    }
+    ASSERT(what == RDB_SKIPPED_EMPTY_KEY);
+    l->info.keys_empty++;
+    log_warning(l->options.log, "Loading RDB: skipping empty key: %.*s", name.len < 256 ? (int)name.len : 256, name.data);
 }
 
 /* ---- keys ---- */
@@ -173,7 +165,6 @@ struct rdb_load *rdb_load_new(struct keyspace *ks, const struct rdb_load_options
     struct rdb_reader_options reader = {.env = ks->env,
                                         .max_string = options->max_string,
                                         .max_db = ks->db_count,
-                                        .skip_functions = options->skip_functions,
                                         .skip_empty = true,
                                         .ignore_checksum = options->ignore_checksum};
     struct rdb_callbacks callbacks = {
@@ -252,6 +243,7 @@ int rdb_load_file(struct rdb_load *l, const struct sys *sys, const char *path, i
     if (fd < 0) return fd;
     char *buf = mem_alloc(READ_CHUNK);
     int rc = feed_descriptor(l, sys, fd, buf, turn, ctx);
+    if (rc == -EINVAL) log_warning(l->options.log, "Internal error in RDB reading %s -> %s", path, rdb_load_error(l));
     mem_free(buf);
     (void)sys->close(sys->ctx, fd); /* only read from */
     return rc;

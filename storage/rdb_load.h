@@ -13,7 +13,6 @@
 struct rdb_load_options {
     bool keep_expired;    /* from a master: its DEL will come. Otherwise keys past keyspace's now_ms are left out */
     bool replace;         /* a key that is there already is replaced, rather than an error */
-    bool skip_functions;  /* see rdb_reader.h; each is logged */
     bool ignore_checksum; /* rdbchecksum no */
     uint64_t max_string;
     struct log *log; /* for warnings; NULL: none */
@@ -31,7 +30,7 @@ struct rdb_load_info { /* what the file said, and what became of it */
     int64_t repl_offset;  /* -1: not told */
     int repl_stream_db;   /* -1: not told */
     bool aof_base;
-    uint64_t keys_loaded, keys_expired, keys_empty, functions_skipped;
+    uint64_t keys_loaded, keys_expired, keys_empty;
 };
 
 struct rdb_load; /* opaque */

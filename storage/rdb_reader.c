@@ -52,6 +52,11 @@ enum step {
     STEP_IDLE,
     STEP_FREQ,
     STEP_FUNCTION,
+    STEP_OLD_FUNCTION, /* of a release candidate: name, engine, whether there is a description, it, code */
+    STEP_OLD_FUNCTION_ENGINE,
+    STEP_OLD_FUNCTION_DESCRIBED,
+    STEP_OLD_FUNCTION_DESCRIPTION,
+    STEP_OLD_FUNCTION_CODE,
     STEP_MODULE_AUX,
     STEP_SLOT_ID,
     STEP_SLOT_KEYS,
@@ -76,6 +81,12 @@ enum step {
     STEP_STREAM_BYTES8,
     STEP_STREAM_BYTES16,
     STEP_MODULE_ID,
+    STEP_MODULE_WHEN, /* what a module saved, to be skipped: items, each behind a number that tells its kind */
+    STEP_MODULE_ITEM,
+    STEP_MODULE_NUMBER,
+    STEP_MODULE_FLOAT,
+    STEP_MODULE_DOUBLE,
+    STEP_MODULE_STRING,
     STEP_END, /* nothing is expected any more */
 };
 
@@ -94,6 +105,7 @@ struct rdb_reader {
     int version;
     uint64_t offset;     /* bytes consumed */
     uint64_t atom_start; /* where the atom in work begins */
+    uint64_t atom_end;   /* and ends, once it is being handled */
     uint64_t crc;
     size_t crc_done; /* bytes of the current feed that are in crc */
 
@@ -123,7 +135,9 @@ struct rdb_reader {
     struct rdb_stream stream;
 
     bool restoring;
+    enum rdb_checksum checksum;
     char error[ERROR_MAX];
+    size_t reason_at; /* in error: what follows the place */
 };
 
 /* ---- errors ---- */
@@ -148,6 +162,7 @@ static void set_error(struct rdb_reader *r, const char *fmt, va_list ap)
         quote(name, bytes_buf_view(&r->name));
         len += snprintf(r->error + len, ERROR_MAX - (size_t)len, "key '%s': ", name);
     }
+    r->reason_at = (size_t)len;
     vsnprintf(r->error + len, ERROR_MAX - (size_t)len, fmt, ap);
 }
 
@@ -297,7 +312,9 @@ static void on_eof(struct rdb_reader *r)
         return;
     }
     r->step = r->version >= RDB_CHECKSUM_VERSION ? STEP_CHECKSUM : STEP_END;
-    if (r->step == STEP_END) r->status = RDB_DONE;
+    if (r->step != STEP_END) return;
+    r->checksum = RDB_CHECKSUM_NONE;
+    r->status = RDB_DONE;
 }
 
 static bool is_known_type(unsigned type)
@@ -311,7 +328,7 @@ static void on_opcode(struct rdb_reader *r, const struct atom *a)
     switch (op) {
     case RDB_OP_SLOT_INFO: r->step = STEP_SLOT_ID; break;
     case RDB_OP_FUNCTION2: r->step = STEP_FUNCTION; break;
-    case RDB_OP_FUNCTION_PRE_GA: fail(r, "functions of a Redis 7.0 release candidate cannot be read"); break;
+    case RDB_OP_FUNCTION_PRE_GA: r->step = STEP_OLD_FUNCTION; break;
     case RDB_OP_MODULE_AUX: r->step = STEP_MODULE_AUX; break;
     case RDB_OP_IDLE: r->step = STEP_IDLE; break;
     case RDB_OP_FREQ: r->step = STEP_FREQ; break;
@@ -425,11 +442,8 @@ static struct bytes_view library_name(struct bytes_view code)
     return bytes_view(name, len);
 }
 
-static void on_function(struct rdb_reader *r, const struct atom *a)
+static void have_function(struct rdb_reader *r, struct bytes_view library)
 {
-    r->step = STEP_OPCODE;
-    if (a->bytes.len == 0) return;
-    struct bytes_view library = library_name(a->bytes);
     if (r->options.skip_functions) {
         tell_skipped(r, RDB_SKIPPED_FUNCTION, library);
         return;
@@ -437,6 +451,34 @@ static void on_function(struct rdb_reader *r, const struct atom *a)
     char name[QUOTE_MAX * 4 + 4];
     quote(name, library);
     fail(r, "function library '%s': functions are not supported in this version", name);
+}
+
+static void on_function(struct rdb_reader *r, const struct atom *a)
+{
+    r->step = STEP_OPCODE;
+    have_function(r, library_name(a->bytes));
+}
+
+static void on_old_function(struct rdb_reader *r, const struct atom *a)
+{
+    r->step = STEP_OLD_FUNCTION_ENGINE;
+    have_function(r, a->bytes);
+}
+static void on_old_function_engine(struct rdb_reader *r, const struct atom *a)
+{
+    r->step = STEP_OLD_FUNCTION_DESCRIBED;
+}
+static void on_old_function_described(struct rdb_reader *r, const struct atom *a)
+{
+    r->step = a->number != 0 ? STEP_OLD_FUNCTION_DESCRIPTION : STEP_OLD_FUNCTION_CODE;
+}
+static void on_old_function_description(struct rdb_reader *r, const struct atom *a)
+{
+    r->step = STEP_OLD_FUNCTION_CODE;
+}
+static void on_old_function_code(struct rdb_reader *r, const struct atom *a)
+{
+    r->step = STEP_OPCODE;
 }
 
 /* Nine characters of six bits, then ten bits of version. */
@@ -452,7 +494,47 @@ static void on_module(struct rdb_reader *r, const struct atom *a)
 {
     char name[10];
     module_name(a->number, name);
-    fail(r, "%s of module '%s': modules are not supported", r->in_value ? "a value" : "global data", name);
+    r->step = r->in_value ? STEP_MODULE_ITEM : STEP_MODULE_WHEN;
+    if (r->in_value && r->type == RDB_TYPE_MODULE && r->options.skip_modules) {
+        fail(r, "a value of module '%s' in the old form, whose end only the module finds", name);
+    } else if (r->options.skip_modules) {
+        tell_skipped(r, r->in_value ? RDB_SKIPPED_MODULE_VALUE : RDB_SKIPPED_MODULE_AUX, bytes_str(name));
+    } else if (r->in_value) {
+        fail(r, "The RDB file contains module data I can't load: no matching module type '%s'", name);
+    } else {
+        fail(r, "The RDB file contains AUX module data I can't load: no matching module '%s'", name);
+    }
+}
+
+/* Before or after the keys: a number, as all items that a module saves. */
+static void on_module_when(struct rdb_reader *r, const struct atom *a)
+{
+    r->step = STEP_MODULE_NUMBER;
+    if (a->number != RDB_MODULE_UINT) fail(r, "bad when_opcode");
+}
+
+static void on_module_item(struct rdb_reader *r, const struct atom *a)
+{
+    switch (a->number) {
+    case RDB_MODULE_END:
+        if (r->in_value) {
+            forget_key(r);
+        } else {
+            r->step = STEP_OPCODE;
+        }
+        break;
+    case RDB_MODULE_SINT:
+    case RDB_MODULE_UINT: r->step = STEP_MODULE_NUMBER; break;
+    case RDB_MODULE_FLOAT: r->step = STEP_MODULE_FLOAT; break;
+    case RDB_MODULE_DOUBLE: r->step = STEP_MODULE_DOUBLE; break;
+    case RDB_MODULE_STRING: r->step = STEP_MODULE_STRING; break;
+    default: fail(r, "a module's data has an item of unknown kind %" PRIu64, a->number);
+    }
+}
+
+static void on_module_data(struct rdb_reader *r, const struct atom *a)
+{
+    r->step = STEP_MODULE_ITEM;
 }
 
 static void on_slot_id(struct rdb_reader *r, const struct atom *a)
@@ -476,9 +558,10 @@ static void on_checksum(struct rdb_reader *r, const struct atom *a)
     uint64_t expected = read_le64(a->bytes.data);
     r->step = STEP_END;
     if (expected != 0 && expected != r->crc && !r->options.ignore_checksum) {
-        fail(r, "wrong checksum: %016" PRIx64 " in the file, %016" PRIx64 " computed", expected, r->crc);
+        fail(r, "RDB CRC error: %016" PRIx64 " in the file, %016" PRIx64 " computed", expected, r->crc);
         return;
     }
+    r->checksum = expected == 0 || r->options.ignore_checksum ? RDB_CHECKSUM_NOT_CHECKED : RDB_CHECKSUM_RIGHT;
     r->status = RDB_DONE;
 }
 
@@ -715,27 +798,33 @@ struct step_row {
     enum atom_kind kind;
     unsigned size; /* ATOM_BYTES */
     void (*handle)(struct rdb_reader *r, const struct atom *a);
+    const char *doing; /* NULL: reading a value */
 };
 
 static const struct step_row steps[] = {
-    [STEP_MAGIC] = {ATOM_BYTES, RDB_MAGIC_LEN, on_magic},
-    [STEP_OPCODE] = {ATOM_BYTES, 1, on_opcode},
-    [STEP_AUX_NAME] = {ATOM_STRING, 0, on_aux_name},
-    [STEP_AUX_VALUE] = {ATOM_STRING, 0, on_aux_value},
-    [STEP_SELECT_DB] = {ATOM_LENGTH, 0, on_select_db},
-    [STEP_RESIZE_KEYS] = {ATOM_LENGTH, 0, on_resize_keys},
-    [STEP_RESIZE_EXPIRES] = {ATOM_LENGTH, 0, on_resize_expires},
-    [STEP_EXPIRE_MS] = {ATOM_BYTES, 8, on_expire_ms},
-    [STEP_EXPIRE_S] = {ATOM_BYTES, 4, on_expire_s},
-    [STEP_IDLE] = {ATOM_LENGTH, 0, on_idle},
-    [STEP_FREQ] = {ATOM_BYTES, 1, on_freq},
-    [STEP_FUNCTION] = {ATOM_STRING, 0, on_function},
-    [STEP_MODULE_AUX] = {ATOM_LENGTH, 0, on_module},
-    [STEP_SLOT_ID] = {ATOM_LENGTH, 0, on_slot_id},
-    [STEP_SLOT_KEYS] = {ATOM_LENGTH, 0, on_slot_keys},
-    [STEP_SLOT_EXPIRES] = {ATOM_LENGTH, 0, on_slot_expires},
-    [STEP_CHECKSUM] = {ATOM_BYTES, RDB_CHECKSUM_LEN, on_checksum},
-    [STEP_KEY] = {ATOM_STRING, 0, on_key_name},
+    [STEP_MAGIC] = {ATOM_BYTES, RDB_MAGIC_LEN, on_magic, "start"},
+    [STEP_OPCODE] = {ATOM_BYTES, 1, on_opcode, "read-type"},
+    [STEP_AUX_NAME] = {ATOM_STRING, 0, on_aux_name, "read-aux"},
+    [STEP_AUX_VALUE] = {ATOM_STRING, 0, on_aux_value, "read-aux"},
+    [STEP_SELECT_DB] = {ATOM_LENGTH, 0, on_select_db, "read-len"},
+    [STEP_RESIZE_KEYS] = {ATOM_LENGTH, 0, on_resize_keys, "read-len"},
+    [STEP_RESIZE_EXPIRES] = {ATOM_LENGTH, 0, on_resize_expires, "read-len"},
+    [STEP_EXPIRE_MS] = {ATOM_BYTES, 8, on_expire_ms, "read-expire"},
+    [STEP_EXPIRE_S] = {ATOM_BYTES, 4, on_expire_s, "read-expire"},
+    [STEP_IDLE] = {ATOM_LENGTH, 0, on_idle, "read-type"},
+    [STEP_FREQ] = {ATOM_BYTES, 1, on_freq, "read-type"},
+    [STEP_FUNCTION] = {ATOM_STRING, 0, on_function, "read-functions"},
+    [STEP_OLD_FUNCTION] = {ATOM_STRING, 0, on_old_function, "read-functions"},
+    [STEP_OLD_FUNCTION_ENGINE] = {ATOM_STRING, 0, on_old_function_engine, "read-functions"},
+    [STEP_OLD_FUNCTION_DESCRIBED] = {ATOM_LENGTH, 0, on_old_function_described, "read-functions"},
+    [STEP_OLD_FUNCTION_DESCRIPTION] = {ATOM_STRING, 0, on_old_function_description, "read-functions"},
+    [STEP_OLD_FUNCTION_CODE] = {ATOM_STRING, 0, on_old_function_code, "read-functions"},
+    [STEP_MODULE_AUX] = {ATOM_LENGTH, 0, on_module, "read-module-aux"},
+    [STEP_SLOT_ID] = {ATOM_LENGTH, 0, on_slot_id, "read-len"},
+    [STEP_SLOT_KEYS] = {ATOM_LENGTH, 0, on_slot_keys, "read-len"},
+    [STEP_SLOT_EXPIRES] = {ATOM_LENGTH, 0, on_slot_expires, "read-len"},
+    [STEP_CHECKSUM] = {ATOM_BYTES, RDB_CHECKSUM_LEN, on_checksum, "check-sum"},
+    [STEP_KEY] = {ATOM_STRING, 0, on_key_name, "read-key"},
     [STEP_RESTORE_TYPE] = {ATOM_BYTES, 1, on_restore_type},
     [STEP_STRING] = {ATOM_STRING, 0, on_string},
     [STEP_BLOB] = {ATOM_STRING, 0, on_blob},
@@ -754,6 +843,12 @@ static const struct step_row steps[] = {
     [STEP_STREAM_BYTES8] = {ATOM_BYTES, 8, on_stream_piece},
     [STEP_STREAM_BYTES16] = {ATOM_BYTES, 16, on_stream_piece},
     [STEP_MODULE_ID] = {ATOM_LENGTH, 0, on_module},
+    [STEP_MODULE_WHEN] = {ATOM_LENGTH, 0, on_module_when, "read-module-aux"},
+    [STEP_MODULE_ITEM] = {ATOM_LENGTH, 0, on_module_item},
+    [STEP_MODULE_NUMBER] = {ATOM_LENGTH, 0, on_module_data},
+    [STEP_MODULE_FLOAT] = {ATOM_BYTES, 4, on_module_data},
+    [STEP_MODULE_DOUBLE] = {ATOM_BYTES, 8, on_module_data},
+    [STEP_MODULE_STRING] = {ATOM_STRING, 0, on_module_data},
     [STEP_END] = {ATOM_BYTES, 1, on_end},
 };
 
@@ -990,7 +1085,10 @@ enum rdb_status rdb_reader_feed(struct rdb_reader *r, struct bytes_view in, size
     size_t pos = 0;
     r->crc_done = 0;
     while (r->status == RDB_MORE && next_atom(r, in, &pos, &a)) {
-        steps[r->step].handle(r, &a);
+        r->atom_end = r->offset + pos;
+        enum step step = r->step;
+        steps[step].handle(r, &a);
+        if (r->status == RDB_ERROR) r->step = step; /* the place of the error */
         if (r->step == STEP_CHECKSUM) add_to_crc(r, in, pos); /* it covers all before it */
     }
     if (r->step != STEP_CHECKSUM && r->step != STEP_END) add_to_crc(r, in, pos);
@@ -1027,6 +1125,25 @@ void rdb_reader_free(struct rdb_reader *r)
 const char *rdb_reader_error(const struct rdb_reader *r)
 {
     return r->error;
+}
+const char *rdb_reader_reason(const struct rdb_reader *r)
+{
+    return r->error + r->reason_at;
+}
+struct rdb_place rdb_reader_place(const struct rdb_reader *r)
+{
+    const char *doing = steps[r->step].doing;
+    return (struct rdb_place){.start = r->atom_start,
+                              .end = r->atom_end,
+                              .doing = doing != NULL ? doing : "read-object-value",
+                              .in_value = r->in_value,
+                              .key = bytes_buf_view(&r->name),
+                              .type = r->type,
+                              .expiry_ms = r->expiry_ms};
+}
+enum rdb_checksum rdb_reader_checksum(const struct rdb_reader *r)
+{
+    return r->checksum;
 }
 uint64_t rdb_reader_offset(const struct rdb_reader *r)
 {
@@ -1067,8 +1184,14 @@ static bool footer_is_right(struct bytes_view payload)
     return crc64(0, payload.data, payload.len - RDB_CHECKSUM_LEN) == read_le64(footer + 2);
 }
 
+static const char *restore_reason(const struct rdb_reader *r, enum rdb_status status)
+{
+    if (status == RDB_ERROR) return rdb_reader_reason(r);
+    return status == RDB_MORE ? "the payload ends within the value" : "there are bytes behind the value";
+}
+
 int rdb_restore(struct bytes_view payload, const struct value_env *env, enum value_type *type, void **value,
-                struct bytes_buf *string)
+                struct bytes_buf *string, struct bytes_buf *why)
 {
     if (!footer_is_right(payload)) return -EBADMSG;
     struct bytes_view body = bytes_view(payload.data, payload.len - RDB_DUMP_FOOTER_LEN);
@@ -1079,14 +1202,15 @@ int rdb_restore(struct bytes_view payload, const struct value_env *env, enum val
     r->step = STEP_RESTORE_TYPE;
     r->restoring = true;
     size_t consumed;
-    bool good = rdb_reader_feed(r, body, &consumed) == RDB_DONE;
+    enum rdb_status status = rdb_reader_feed(r, body, &consumed);
+    bool good = status == RDB_DONE && consumed == body.len;
+    if (!good && why != NULL) bytes_buf_printf(why, "%s", restore_reason(r, status));
     rdb_reader_free(r);
-    if (good && consumed != body.len) { /* bytes behind the value */
-        if (out.value != NULL) value_free(out.type, out.value);
+    if (!good) {
+        if (status == RDB_DONE && out.value != NULL) value_free(out.type, out.value);
         string->len = 0;
-        good = false;
+        return -EINVAL;
     }
-    if (!good) return -EINVAL;
     *type = out.type;
     *value = out.value;
     return 0;

@@ -17,10 +17,10 @@
 
 const char RDB_EMPTY[] = "empty collection";
 
-static const char BAD_LISTPACK[] = "malformed listpack";
-static const char BAD_ZIPLIST[] = "malformed ziplist";
-static const char BAD_ZIPMAP[] = "malformed zipmap";
-static const char BAD_INTSET[] = "malformed intset";
+static const char BAD_LISTPACK[] = "listpack integrity check failed";
+static const char BAD_ZIPLIST[] = "ziplist integrity check failed";
+static const char BAD_ZIPMAP[] = "zipmap integrity check failed";
+static const char BAD_INTSET[] = "intset integrity check failed";
 static const char ODD_COUNT[] = "a field or score is missing at the end";
 static const char DUPLICATE[] = "an element appears twice";
 static const char BAD_SCORE[] = "a score is not a number";

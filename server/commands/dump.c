@@ -73,7 +73,7 @@ struct restored {
 };
 
 /* The payload as if its checksum were right: DEBUG SET-SKIP-CHECKSUM-VALIDATION, so that tests reach what is behind. */
-static int restore_unchecked(struct cmd_ctx *ctx, struct bytes_view payload, struct restored *r)
+static int restore_unchecked(struct cmd_ctx *ctx, struct bytes_view payload, struct restored *r, struct bytes_buf *why)
 {
     struct bytes_buf fixed = {0};
     bytes_buf_append_view(&fixed, payload);
@@ -81,7 +81,7 @@ static int restore_unchecked(struct cmd_ctx *ctx, struct bytes_view payload, str
         uint64_t crc = crc64(0, fixed.data, fixed.len - 8);
         for (int i = 0; i < 8; i++) fixed.data[fixed.len - 8 + (size_t)i] = (char)(crc >> (8 * i));
     }
-    int rc = rdb_restore(bytes_buf_view(&fixed), ctx->keyspace->env, &r->type, &r->value, &r->string);
+    int rc = rdb_restore(bytes_buf_view(&fixed), ctx->keyspace->env, &r->type, &r->value, &r->string, why);
     bytes_buf_release(&fixed);
     return rc;
 }
@@ -89,13 +89,16 @@ static int restore_unchecked(struct cmd_ctx *ctx, struct bytes_view payload, str
 /* False: the payload is bad, and that was answered. */
 static bool read_payload(struct cmd_ctx *ctx, struct restored *r)
 {
+    struct bytes_buf why = {0};
     *r = (struct restored){0};
     int rc = ctx->server->skip_restore_checksum
-                 ? restore_unchecked(ctx, ctx->argv[3], r)
-                 : rdb_restore(ctx->argv[3], ctx->keyspace->env, &r->type, &r->value, &r->string);
+                 ? restore_unchecked(ctx, ctx->argv[3], r, &why)
+                 : rdb_restore(ctx->argv[3], ctx->keyspace->env, &r->type, &r->value, &r->string, &why);
     if (rc == 0) return true;
+    if (rc == -EINVAL) log_verbose(ctx->server->log, "RESTORE: integrity check failed: %.*s", (int)why.len, why.data);
     reply_error(ctx->reply, rc == -EBADMSG ? "ERR DUMP payload version or checksum are wrong" : "ERR Bad data format");
     bytes_buf_release(&r->string);
+    bytes_buf_release(&why);
     return false;
 }
 

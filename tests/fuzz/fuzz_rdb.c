@@ -34,8 +34,7 @@ static enum rdb_status feed(struct rdb_load *l, struct bytes_view in, size_t pie
 
 static enum rdb_status load(struct keyspace *ks, struct bytes_view in, size_t piece, unsigned flags)
 {
-    struct rdb_load_options options = {
-        .keep_expired = !(flags & 1), .skip_functions = flags & 2, .ignore_checksum = true};
+    struct rdb_load_options options = {.keep_expired = !(flags & 1), .ignore_checksum = true};
     struct rdb_load *l = rdb_load_new(ks, &options);
     enum rdb_status status = feed(l, in, piece);
     rdb_load_free(l);

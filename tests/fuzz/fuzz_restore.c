@@ -17,7 +17,7 @@ static const struct entry *restore(struct keyspace *ks, struct bytes_view payloa
     enum value_type type;
     void *value;
     const struct entry *e = NULL;
-    if (rdb_restore(payload, ks->env, &type, &value, &string) == 0) {
+    if (rdb_restore(payload, ks->env, &type, &value, &string, NULL) == 0) {
         e = type == TYPE_STRING ? keyspace_put_string(db, key, bytes_buf_view(&string), 0)
                                 : keyspace_put_value(db, key, type, value, 0);
     }

@@ -158,7 +158,7 @@ static void test_CVE_2026_25243_flipped_bits_in_a_real_file(void **state)
     rng_seed(&rng, 3);
     for (size_t bit = 0; bit < file.len * 8; bit += 1 + rng_below(&rng, 5)) {
         struct keyspace *ks = new_keyspace();
-        struct rdb_load_options options = {.keep_expired = true, .ignore_checksum = true, .skip_functions = true};
+        struct rdb_load_options options = {.keep_expired = true, .ignore_checksum = true};
         struct rdb_load *l = rdb_load_new(ks, &options);
         file.data[bit / 8] ^= (char)(1 << bit % 8);
         (void)feed_pieces(l, bytes_buf_view(&file), SIZE_MAX); /* any outcome is right */
@@ -177,12 +177,6 @@ static void test_functions_and_streams_are_refused_by_name(void **state)
     struct rdb_load *l = rdb_load_new(ks, &options);
     assert_int_equal(rdb_load_file(l, sys_real(), DATA "redis-7.0-function.rdb", NULL, NULL), -EINVAL);
     assert_non_null(strstr(rdb_load_error(l), "function library 'mylib'"));
-    rdb_load_free(l);
-    options.skip_functions = true;
-    l = rdb_load_new(ks, &options);
-    assert_int_equal(rdb_load_file(l, sys_real(), DATA "redis-7.0-function.rdb", NULL, NULL), 0);
-    assert_int_equal(rdb_load_info(l)->functions_skipped, 1);
-    assert_int_equal(rdb_load_info(l)->keys_loaded, 1);
     rdb_load_free(l);
     keyspace_flush(ks, NULL, false);
     l = rdb_load_new(ks, &options);

@@ -80,7 +80,11 @@ static int on_key(void *ctx, const struct rdb_key *key)
 
 static void on_skipped(void *ctx, enum rdb_skipped what, struct bytes_view name)
 {
-    bytes_buf_printf(ctx, what == RDB_SKIPPED_FUNCTION ? "(skip function " : "(skip key ");
+    static const char *const names[] = {[RDB_SKIPPED_EMPTY_KEY] = "key",
+                                        [RDB_SKIPPED_FUNCTION] = "function",
+                                        [RDB_SKIPPED_MODULE_AUX] = "data of",
+                                        [RDB_SKIPPED_MODULE_VALUE] = "value of"};
+    bytes_buf_printf(ctx, "(skip %s ", names[what]);
     render_bytes(ctx, name);
     bytes_buf_append(ctx, ")", 1);
 }
@@ -341,21 +345,57 @@ static void build_function_without_code(struct bytes_buf *b)
 }
 static void build_old_function(struct bytes_buf *b)
 {
-    rb_byte(b, RDB_OP_FUNCTION_PRE_GA), rb_str(b, "x");
+    rb_byte(b, RDB_OP_FUNCTION_PRE_GA), rb_str(b, "oldlib"), rb_str(b, "lua"), rb_len(b, 1), rb_str(b, "what it is"),
+        rb_str(b, "return 1");
+    rb_byte(b, RDB_OP_FUNCTION_PRE_GA), rb_str(b, "other"), rb_str(b, "lua"), rb_len(b, 0), rb_str(b, "return 2");
+    rb_key(b, RDB_TYPE_STRING, "k"), rb_str(b, "v");
 }
 
 /* "ReJSON-RL" version 3: nine characters of six bits. */
-static void build_module_aux(struct bytes_buf *b)
+static uint64_t module_id(void)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     uint64_t id = 0;
     for (const char *p = "ReJSON-RL"; *p != '\0'; p++) id = id << 6 | (uint64_t)(strchr(alphabet, *p) - alphabet);
-    rb_byte(b, RDB_OP_MODULE_AUX), rb_len(b, id << 10 | 3), rb_len(b, 2);
+    return id << 10 | 3;
+}
+
+static void put_module_items(struct bytes_buf *b)
+{
+    rb_len(b, RDB_MODULE_SINT), rb_len(b, UINT64_MAX);
+    rb_len(b, RDB_MODULE_UINT), rb_len(b, 5);
+    rb_len(b, RDB_MODULE_FLOAT), rb_le(b, 0, 4);
+    rb_len(b, RDB_MODULE_DOUBLE), rb_le(b, 0, 8);
+    rb_len(b, RDB_MODULE_STRING), rb_str(b, "text"), rb_len(b, RDB_MODULE_END);
+}
+
+static void build_module_aux(struct bytes_buf *b)
+{
+    rb_byte(b, RDB_OP_MODULE_AUX), rb_len(b, module_id()), rb_len(b, RDB_MODULE_UINT), rb_len(b, 1);
+    put_module_items(b);
+    rb_key(b, RDB_TYPE_STRING, "k"), rb_str(b, "v");
 }
 
 static void build_module_value(struct bytes_buf *b)
 {
-    rb_key(b, RDB_TYPE_MODULE_2, "doc"), rb_len(b, 0);
+    rb_byte(b, RDB_OP_EXPIRE_MS), rb_le(b, 77, 8);
+    rb_key(b, RDB_TYPE_MODULE_2, "doc"), rb_len(b, module_id());
+    put_module_items(b);
+    rb_key(b, RDB_TYPE_STRING, "k"), rb_str(b, "v");
+}
+
+static void build_old_module_value(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_MODULE, "doc"), rb_len(b, module_id()), rb_len(b, 1);
+}
+static void build_module_aux_without_when(struct bytes_buf *b)
+{
+    rb_byte(b, RDB_OP_MODULE_AUX), rb_len(b, module_id()), rb_len(b, RDB_MODULE_SINT), rb_len(b, 1);
+    put_module_items(b);
+}
+static void build_unknown_module_item(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_MODULE_2, "doc"), rb_len(b, module_id()), rb_len(b, 6), rb_len(b, 0);
 }
 
 static void build_stream(struct bytes_buf *b)
@@ -642,14 +682,17 @@ static const struct sample good[] = {
     {"Redis's listpack", 10, build_redis_listpack, "h=hash[a:1024 hello:-5];"},
     {"nothing", 12, build_nothing, ""},
     {"nothing, without a checksum", 4, build_nothing, ""},
-    {"function without code", 10, build_function_without_code, ""},
 };
 
 static const struct sample bad[] = {
     {"function", 10, build_function, "!function library 'mylib': functions are not supported in this version"},
-    {"old function", 10, build_old_function, "!functions of a Redis 7.0 release candidate"},
-    {"module data", 9, build_module_aux, "!module 'ReJSON-RL'"},
-    {"module value", 9, build_module_value, "!key 'doc': a value of module 'AAAAAAAAA'"},
+    {"old function", 10, build_old_function, "!function library 'oldlib': functions are not supported"},
+    {"function without code", 10, build_function_without_code, "!function library '?'"},
+    {"module data", 9, build_module_aux,
+     "!The RDB file contains AUX module data I can't load: no matching module 'ReJSON-RL'"},
+    {"module value", 9, build_module_value,
+     "!key 'doc': The RDB file contains module data I can't load: no matching module type 'ReJSON-RL'"},
+    {"old module value", 9, build_old_module_value, "!no matching module type 'ReJSON-RL'"},
     {"stream", 11, build_stream, "!key 'the stream': type stream is not supported"},
     {"field expiry", 12, build_field_ttl, "!key 'h': hash fields that expire"},
     {"unknown opcode", 9, build_unknown_opcode, "!at byte 9: unknown type or opcode 200"},
@@ -687,8 +730,8 @@ static const struct sample bad[] = {
     {"twice in an unsorted one", 10, build_twice_in_unsorted_zset_listpack, "!an element appears twice"},
     {"twice in a set listpack", 11, build_twice_in_set_listpack, "!an element appears twice"},
     {"twice in a big set listpack", 11, build_twice_in_big_set_listpack, "!an element appears twice"},
-    {"twice in an intset", 9, build_twice_in_intset, "!malformed intset"},
-    {"unsorted intset", 9, build_unsorted_intset, "!malformed intset"},
+    {"twice in an intset", 9, build_twice_in_intset, "!intset integrity check failed"},
+    {"unsorted intset", 9, build_unsorted_intset, "!intset integrity check failed"},
     {"twice in a hash ziplist", 9, build_twice_in_hash_ziplist, "!an element appears twice"},
     {"twice in a zset ziplist", 9, build_twice_in_zset_ziplist, "!an element appears twice"},
     {"twice in a zipmap", 3, build_twice_in_zipmap, "!an element appears twice"},
@@ -701,12 +744,12 @@ static const struct sample bad[] = {
     {"no score", 9, build_no_score_text, "!a score is not a number"},
     {"NaN in a listpack", 10, build_nan_listpack, "!a score is not a number"},
     {"no number in a listpack", 10, build_word_listpack, "!a score is not a number"},
-    {"ziplist", 9, build_bad_ziplist, "!malformed ziplist"},
-    {"listpack", 10, build_bad_listpack, "!malformed listpack"},
-    {"list node", 10, build_bad_node, "!malformed listpack"},
+    {"ziplist", 9, build_bad_ziplist, "!ziplist integrity check failed"},
+    {"listpack", 10, build_bad_listpack, "!listpack integrity check failed"},
+    {"list node", 10, build_bad_node, "!listpack integrity check failed"},
     {"kind of list node", 10, build_bad_node_kind, "!unknown kind of list node 3"},
-    {"zipmap", 3, build_bad_zipmap, "!malformed zipmap"},
-    {"intset", 9, build_bad_intset, "!malformed intset"},
+    {"zipmap", 3, build_bad_zipmap, "!zipmap integrity check failed"},
+    {"intset", 9, build_bad_intset, "!intset integrity check failed"},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -793,7 +836,7 @@ static void test_a_flipped_bit_fails_the_checksum(void **state)
     file.data[16] ^= 1; /* inside a string */
     struct outcome o = read_with(*state, sixteen, bytes_buf_view(&file), 0, 7);
     assert_int_equal(o.status, RDB_ERROR);
-    assert_non_null(strstr(o.error, "wrong checksum"));
+    assert_non_null(strstr(o.error, "RDB CRC error"));
     outcome_release(&o);
     struct rdb_reader_options options = {.ignore_checksum = true};
     o = read_with(*state, options, bytes_buf_view(&file), 0, 7);
@@ -844,14 +887,30 @@ static void test_what_follows_the_end_is_left(void **state)
     }
 }
 
-static void test_functions_and_empty_keys_are_skipped_only_on_request(void **state)
+static const struct sample skipped[] = {
+    {"functions", 10, build_function, "(skip function mylib)k=string[v];"},
+    {"old functions", 10, build_old_function, "(skip function oldlib)(skip function other)k=string[v];"},
+    {"module data", 9, build_module_aux, "(skip data of ReJSON-RL)k=string[v];"},
+    {"module value", 9, build_module_value, "(skip value of ReJSON-RL)k=string[v];"},
+    {"old module value", 9, build_old_module_value, "!in the old form"},
+    {"module data without its time", 9, build_module_aux_without_when, "!bad when_opcode"},
+    {"unknown module item", 9, build_unknown_module_item, "!an item of unknown kind 6"},
+};
+
+static void test_functions_modules_and_empty_keys_are_skipped_only_on_request(void **state)
 {
-    struct rdb_reader_options options = {.skip_functions = true, .skip_empty = true};
-    struct sample s = {"", 10, build_function, "(skip function mylib)k=string[v];"};
-    struct bytes_buf file = build(&s);
-    struct outcome o = read_with(*state, options, bytes_buf_view(&file), 0, 3);
-    check_outcome(&s, &o);
-    bytes_buf_release(&file);
+    struct rdb_reader_options options = {.skip_functions = true, .skip_modules = true, .skip_empty = true};
+    struct sample s;
+    struct bytes_buf file;
+    struct outcome o;
+    for (size_t i = 0; i < COUNT(skipped); i++) {
+        file = build(&skipped[i]);
+        for (size_t chunk = 1; chunk <= file.len; chunk++) {
+            o = read_with(*state, options, bytes_buf_view(&file), 0, chunk);
+            check_outcome(&skipped[i], &o);
+        }
+        bytes_buf_release(&file);
+    }
     for (size_t i = 0; i < COUNT(bad); i++) {
         if (strstr(bad[i].expect, "empty collection") == NULL) continue;
         s = bad[i];
@@ -1017,8 +1076,10 @@ static int restore(struct fixture *f, struct bytes_view bytes, struct bytes_buf 
 {
     enum value_type type = TYPE_STRING;
     void *value = NULL;
-    struct bytes_buf string = {0};
-    int rc = rdb_restore(bytes, &f->env, &type, &value, &string);
+    struct bytes_buf string = {0}, why = {0};
+    int rc = rdb_restore(bytes, &f->env, &type, &value, &string, &why);
+    assert_int_equal(why.len > 0, rc == -EINVAL);
+    bytes_buf_release(&why);
     text->len = 0;
     if (rc == 0) render_value(text, type, value, bytes_buf_view(&string));
     if (value != NULL) value_free(type, value);
@@ -1094,7 +1155,7 @@ int main(void)
         cmocka_unit_test(test_a_flipped_bit_fails_the_checksum),
         cmocka_unit_test(test_magic_and_versions),
         cmocka_unit_test(test_what_follows_the_end_is_left),
-        cmocka_unit_test(test_functions_and_empty_keys_are_skipped_only_on_request),
+        cmocka_unit_test(test_functions_modules_and_empty_keys_are_skipped_only_on_request),
         cmocka_unit_test(test_listpacks_over_the_limits_are_converted),
         cmocka_unit_test(test_long_strings_in_pieces),
         cmocka_unit_test(test_announced_sizes_are_not_believed),

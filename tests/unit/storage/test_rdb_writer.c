@@ -257,7 +257,7 @@ static void test_dump_and_restore(void **state)
             struct number_text buf;
             rdb_dump(e, version, &dump);
             assert_int_equal((unsigned char)dump.data[dump.len - 10], version);
-            assert_int_equal(rdb_restore(bytes_buf_view(&dump), ks->env, &type, &value, &string), 0);
+            assert_int_equal(rdb_restore(bytes_buf_view(&dump), ks->env, &type, &value, &string, NULL), 0);
             assert_int_equal(type, e->type);
             render_value(&got, type, value, bytes_buf_view(&string));
             bool is_string = e->type == TYPE_STRING;
