@@ -1,5 +1,6 @@
 # Lockstep's build.
-#   make            build/lockstep-server: -O3, link-time optimisation. Installs nothing.
+#   make            build/lockstep-server: -O3, link-time optimisation, and lockstep-check-rdb, the same program
+#                   under the name that makes it check RDB files. Installs nothing.
 #   make run        installs the libraries that are missing, builds, and starts the server on redis.conf.example
 #   make test       installs what the tests need, builds, and runs all of them
 #   make unit       the unit tests (cmocka);            TEST=test_table runs one binary
@@ -86,8 +87,10 @@ else
 SERVER := $(OUT)/lockstep-server
 endif
 
+CHECK_RDB := $(dir $(SERVER))lockstep-check-rdb
+
 .PHONY: all dev run test unit unit-binaries integration bench fuzz fuzz-binaries lint install packages clean
-all: $(SERVER)
+all: $(SERVER) $(CHECK_RDB)
 dev:
 	@$(MAKE) --no-print-directory DEV=1 all
 
@@ -95,6 +98,10 @@ $(SERVER): $(OBJECTS) $(OUT)/server/main.o
 	@mkdir -p $(@D)
 	@echo "  LD  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# One program: the name it is called by tells it what to be.
+$(CHECK_RDB): | $(SERVER)
+	@ln -sf $(notdir $(SERVER)) $@
 
 $(OUT)/%.o: %.c | $(OUT)/.libraries
 	@mkdir -p $(@D)
@@ -123,6 +130,7 @@ run:
 PREFIX ?= /usr/local
 install: all
 	install -D -m 755 $(SERVER) $(DESTDIR)$(PREFIX)/bin/lockstep-server
+	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-check-rdb
 	install -D -m 644 redis.conf.example $(DESTDIR)$(PREFIX)/share/lockstep/redis.conf.example
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep README.md LICENSE docs/ARCHITECTURE.md
 

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/file_checker.h"
 #include "server/process.h"
 #include "server/process_crash.h"
 #include "server/process_title.h"
@@ -99,13 +100,14 @@ static int serve(struct program *p)
 
 int main(int argc, char **argv)
 {
+    int code = 0;
+    if (file_checker_run(sys_real(), argc, argv, &code)) return code;
     struct program *p = mem_calloc(sizeof(*p));
     struct config_hooks hooks = {.change_dir = process_change_dir};
     tzset();
     p->title = process_title_new(argc, argv);
     p->log = log_new();
     p->config = config_new(&p->settings, sys_real(), &hooks);
-    int code = 0;
     if (config_load(p->config, argc, argv, &p->start) == CONFIG_START_EXIT) {
         code = p->start.exit_code;
     } else if (open_log(p) != 0) {

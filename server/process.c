@@ -74,6 +74,7 @@ void process_print_help(struct bytes_buf *out)
         "       lockstep-server -v | --version\n"
         "       lockstep-server -h | --help\n"
         "       lockstep-server --check-system    look for settings of this machine that would hurt\n"
+        "       lockstep-server --check-rdb FILE  check an RDB file, as redis-check-rdb does\n"
         "\n"
         "Any directive of redis.conf can be given as an option, and wins over the file:\n"
         "       lockstep-server --port 7777 --replicaof 127.0.0.1 6379\n"
