@@ -40,7 +40,7 @@ void log_free(struct log *lg)
 
 void log_set_level(struct log *lg, enum log_level level)
 {
-    lg->level = level;
+    if (lg != NULL) lg->level = level;
 }
 enum log_level log_get_level(const struct log *lg)
 {
@@ -48,11 +48,11 @@ enum log_level log_get_level(const struct log *lg)
 }
 void log_set_role(struct log *lg, char role)
 {
-    lg->role = role;
+    if (lg != NULL) lg->role = role;
 }
 void log_set_quiet_stdout(struct log *lg, bool quiet)
 {
-    lg->quiet_stdout = quiet;
+    if (lg != NULL) lg->quiet_stdout = quiet;
 }
 
 static int open_for_append(const char *path)

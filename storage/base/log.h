@@ -1,5 +1,6 @@
 /* log.h -- the server's log: Redis's line format and levels, to a file, standard output or syslog.
- * A log is an object, handed to whoever may write to it. NULL is a valid log that drops everything (unit tests). */
+ * A log is an object, handed to whoever may write to it. NULL is a valid log that drops everything (unit tests); only a
+ * target cannot be given to it. */
 #ifndef LOCKSTEP_STORAGE_BASE_LOG_H
 #define LOCKSTEP_STORAGE_BASE_LOG_H
 

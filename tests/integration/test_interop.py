@@ -94,6 +94,25 @@ def test_full_sync_of_many_keys_under_heavy_load(farm, kinds):
 
 
 @PAIRS
+def test_snapshot_larger_than_every_buffer_over_a_socket(farm, kinds):
+    """Some tens of megabytes in small keys and in big ones, with the settings that a server has of its own: no file is
+    made, and one attempt is enough."""
+    master = farm.server(kinds[0])
+    rnd = random.Random(4)
+    with master.session(timeout=60) as wire:
+        wire.call("SET", "big", rnd.randbytes(6 << 20))
+        for start in range(0, 60000, 1000):
+            batch = [("SET", f"key:{n}", rnd.randbytes(400)) for n in range(start, start + 1000)]
+            assert set(wire.pipeline(batch)) == {"OK"}
+    replica = farm.server(kinds[1], replicaof(master))
+    wait_in_sync(master, replica)
+    assert_same(master, replica)
+    assert stat(master, "sync_full") == 1
+    assert int(replica.info("memory")["used_memory_dataset"]) > 24 << 20
+    assert not (master.directory / "dump.rdb").exists()
+
+
+@PAIRS
 def test_big_values(farm, kinds):
     master = farm.server(kinds[0])
     master.call("SET", "big:string", b"0123456789abcdef" * (1 << 20))

@@ -200,6 +200,9 @@ static void test_null_log_and_syslog(void **state)
 {
     struct fixture *f = *state;
     log_notice(NULL, "nowhere");
+    log_set_level(NULL, LOG_LEVEL_DEBUG);
+    log_set_role(NULL, 'S');
+    log_set_quiet_stdout(NULL, true);
     assert_int_equal(log_get_level(NULL), LOG_LEVEL_NOTHING);
     log_set_syslog(f->lg, true, "lockstep-test", LOG_LOCAL0); /* nobody needs to listen */
     log_set_syslog(f->lg, true, "lockstep-test-2", LOG_LOCAL1);
