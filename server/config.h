@@ -110,6 +110,7 @@ struct config_hooks {
     config_hook_fn *crash_log_changed;  /* crash-log-enabled */
     config_hook_fn *proc_title_changed; /* proc-title-template */
     config_hook_fn *locale_changed;     /* locale-collate; "Invalid locale" */
+    config_hook_fn *allocator_changed;  /* jemalloc-bg-thread */
     config_hook_fn *oom_score_changed;  /* oom-score-adj, oom-score-adj-values */
     config_hook_fn *watchdog_changed;   /* watchdog-period */
     config_hook_fn *maxclients_changed; /* may refuse for want of descriptors */

@@ -5,8 +5,8 @@
 #include "storage/base/memory.h"
 
 enum {
-    SLOW_BUDGET_US = 500, /* per cron; with the fast one this stays under a millisecond in any turn */
-    FAST_BUDGET_US = 400, /* per turn while the last cycle left many behind */
+    SLOW_BUDGET_US = 500, /* per cron */
+    FAST_BUDGET_US = 400, /* per turn without a cron, while the last cycle left many behind */
     SCAN_POSITIONS = 4,   /* of the table, between two looks at the clock: about 30 keys */
     WINDOW = 128,         /* keys to look at before judging how many of them are past their time */
     FOUND_MAX = 256,
@@ -16,6 +16,7 @@ enum {
 struct expiry {
     int next_db;
     bool behind;      /* the last cycle left many expired keys */
+    bool had_turn;    /* the slow cycle ran in this turn of the loop: the fast one waits for the next */
     struct table own; /* struct own_key: expiries that a replica's clients set */
     uint64_t own_cursor;
 };
@@ -223,15 +224,21 @@ static bool may_expire(const struct server *s)
 
 void expiry_slow_cycle(struct server *s)
 {
-    if (may_expire(s))
+    if (may_expire(s)) {
         s->expiry->behind = run_cycle(s, SLOW_BUDGET_US, SLOW_ACCEPTS_PERCENT);
-    else if (table_count(&s->expiry->own) > 0 && s->active_expire && !s->is_loading)
+        s->expiry->had_turn = s->expiry->behind;
+    } else if (table_count(&s->expiry->own) > 0 && s->active_expire && !s->is_loading) {
         own_cycle(s);
+    }
 }
 
 bool expiry_fast_cycle(struct server *s)
 {
     if (LIKELY(!s->expiry->behind)) return false;
+    if (s->expiry->had_turn) {
+        s->expiry->had_turn = false;
+        return true;
+    }
     unsigned accept = 11 - (unsigned)s->settings->memory.active_expire_effort; /* 10 % to 1 % */
     s->expiry->behind = may_expire(s) && run_cycle(s, FAST_BUDGET_US, accept);
     return s->expiry->behind;

@@ -25,6 +25,7 @@
 #include "server/report.h"
 #include "server/shutdown.h"
 #include "server/slowlog.h"
+#include "storage/base/allocator.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
@@ -273,6 +274,12 @@ static int hook_locale(void *ctx, struct config_error *err)
     if (!s->process_owner || setlocale(LC_COLLATE, s->settings->process.locale_collate) != NULL) return 0;
     return config_fail(err, "Invalid locale");
 }
+static int hook_allocator(void *ctx, struct config_error *err)
+{
+    const struct server *s = ctx;
+    if (!s->process_owner || allocator_set_background_thread(s->settings->process.jemalloc_bg_thread) == 0) return 0;
+    return config_fail(err, "Failed to start or stop the allocator's thread.");
+}
 static int hook_oom_score(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
@@ -345,6 +352,7 @@ static void connect_config(struct server *s)
         .crash_log_changed = hook_crash_log,
         .proc_title_changed = hook_proc_title,
         .locale_changed = hook_locale,
+        .allocator_changed = hook_allocator,
         .oom_score_changed = hook_oom_score,
         .maxclients_changed = hook_maxclients,
         .client_limits_changed = hook_client_limits,
@@ -559,6 +567,8 @@ int server_take_process(struct server *s, struct process_title *title)
         return -1;
     }
     if (fit_maxclients(s) != 0) return -1;
+    if (allocator_set_background_thread(st->process.jemalloc_bg_thread) != 0)
+        log_warning(s->log, "The allocator cannot have a thread of its own (jemalloc-bg-thread)");
     (void)process_check_system(st->net.tcp_backlog, s->log); /* it has logged what it found */
     adjust_oom_score(s, oom_role(s));
     server_set_title(s, title);

@@ -7,6 +7,10 @@ bool allocator_get_usage(struct allocator_usage *out)
     return false;
 }
 void allocator_purge(void) {}
+int allocator_set_background_thread(bool on)
+{
+    return 0;
+}
 void allocator_describe(struct bytes_buf *out)
 {
     bytes_buf_printf(out, "Stats not supported for the current allocator");
@@ -47,6 +51,11 @@ void allocator_purge(void)
     char name[32];
     snprintf(name, sizeof(name), "arena.%u.purge", (unsigned)MALLCTL_ARENAS_ALL);
     (void)mallctl(name, NULL, NULL, NULL, 0); /* an attempt */
+}
+
+int allocator_set_background_thread(bool on)
+{
+    return -mallctl("background_thread", NULL, NULL, &on, sizeof(on));
 }
 
 static void take_text(void *ctx, const char *text)

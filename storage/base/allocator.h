@@ -12,6 +12,9 @@ struct allocator_usage { /* bytes */
 };
 bool allocator_get_usage(struct allocator_usage *out);
 void allocator_purge(void);                     /* gives back to the system what is not used */
+/* From now on a thread of the allocator's gives it back little by little, and no call that frees has to. 0 or -errno.
+ * Concerns the whole process; a child of it starts without that thread. */
+NODISCARD int allocator_set_background_thread(bool on);
 void allocator_describe(struct bytes_buf *out); /* its own report: long */
 /* A control by its name: sets it if `set` is given, and tells it (as it was before). False: no such control, or not of
  * this kind. */

@@ -3,6 +3,7 @@ end of the process, and what a transaction may do in each state."""
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -617,6 +618,24 @@ def test_process_settings_that_change_while_running(server):
     server.config_set("proc-title-template", "TITLE {port}")
     assert open(f"/proc/{server.pid}/cmdline").read().startswith(f"TITLE {server.port}")
     refused(server.ask("CONFIG", "SET", "locale-collate", "no_SUCH"), "ERR CONFIG SET failed")
+
+
+def test_thread_of_the_allocator(server):
+    """It gives memory back, so that no command has to."""
+    if not server.info("memory")["mem_allocator"].startswith("jemalloc"):
+        pytest.skip("another allocator: sanitizers bring one of their own")
+
+    def threads():
+        return [path.read_text().strip() for path in Path(f"/proc/{server.pid}/task").glob("*/comm")]
+
+    wait_for(lambda: "jemalloc_bg_thd" in threads(), 5, threads)
+    server.config_set("jemalloc-bg-thread", "no")
+    wait_for(lambda: "jemalloc_bg_thd" not in threads(), 5, threads)
+    server.config_set("jemalloc-bg-thread", "yes")
+    wait_for(lambda: "jemalloc_bg_thd" in threads(), 5, threads)
+    server.call("BGSAVE")  # a child of a process with threads
+    wait_for(lambda: server.info("persistence")["rdb_bgsave_in_progress"] == "0", 10, "the save to end")
+    assert server.info("persistence")["rdb_last_bgsave_status"] == "ok"
 
 
 def test_small_answers(server):

@@ -1,0 +1,141 @@
+/* What the active expiry cycle costs a turn of the loop, measured by the time that the server's thread was on a
+ * processor: the wall clock would count what other programs do. */
+#include "server/expiry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "server/net/loop.h"
+#include "storage/base/allocator.h"
+#include "storage/base/memory.h"
+
+enum {
+    KEYS = 100000,
+    KEPT = 50000, /* more, with an expiry that is far away */
+    PATIENCE_MS = 30000,
+#ifdef LOCKSTEP_SANITIZE
+    LIMIT_US = 4000,
+#else
+    LIMIT_US = 1000,
+#endif
+    TRIES = 5, /* a machine may have bad moments; a cycle that takes too long has them always */
+};
+
+static int64_t processor_us(void *ctx)
+{
+    struct timespec t;
+    (void)ctx;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+struct fixture {
+    struct settings settings;
+    struct sys sys; /* its monotonic clock is the thread's time on a processor */
+    struct config *cfg;
+    struct server *server;
+    int64_t turn_started_us, longest_us, due_ms, done_ms;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_calloc(sizeof(*f));
+    struct config_failure failure;
+    assert_int_equal(allocator_set_background_thread(true), 0); /* as the server has it by default */
+    f->sys = *sys_real();
+    f->sys.mono_us = processor_us;
+    f->cfg = config_new(&f->settings, &f->sys, &(struct config_hooks){0});
+    assert_int_equal(config_load_text(f->cfg, BYTES_LIT("port 0\nsave \"\"\ndbfilename no-such-file.rdb\n"), &failure),
+                     0);
+    f->server = server_new(f->cfg, &f->settings, &f->sys, NULL);
+    assert_non_null(f->server);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    server_free(f->server);
+    config_free(f->cfg);
+    mem_free(f);
+    return 0;
+}
+
+static void fill(struct fixture *f, const char *prefix, int count, int64_t first_ms, int64_t within_ms)
+{
+    struct db *db = keyspace_db(f->server->keyspace, 0);
+    char name[64];
+    for (int i = 0; i < count; i++) {
+        struct keyref key = keyref(db, bytes_view(name, (size_t)snprintf(name, sizeof(name), "%s:%d", prefix, i)));
+        struct entry *e = keyspace_put_string(db, key, BYTES_LIT("some sixteen byte"), 0);
+        keyspace_set_expiry(db, key, e, first_ms + i * within_ms / count);
+    }
+}
+
+/* Right after waiting, which takes no time on the processor: what has passed since is the turn before. */
+static void on_wake(void *ctx)
+{
+    struct fixture *f = ctx;
+    int64_t now = processor_us(NULL);
+    if (f->turn_started_us != 0 && now - f->turn_started_us > f->longest_us) f->longest_us = now - f->turn_started_us;
+    f->turn_started_us = now;
+    if (keyspace_count(f->server->keyspace) == KEPT)
+        f->done_ms = sys_wall_ms(&f->sys);
+    else if (sys_wall_ms(&f->sys) < f->due_ms + PATIENCE_MS)
+        return;
+    server_stop(f->server, 0);
+}
+
+/* The longest turn while keys reach their time within so many milliseconds, in microseconds. */
+static int64_t longest_turn(struct fixture *f, int64_t within_ms)
+{
+    f->due_ms = sys_wall_ms(&f->sys) + 300;
+    fill(f, "kept", KEPT, f->due_ms + INT64_C(3600000), 1000);
+    fill(f, "due", KEYS, f->due_ms, within_ms);
+    loop_on_wake(f->server->loop, on_wake, f);
+    assert_int_equal(server_run(f->server), 0);
+    assert_true(f->done_ms > 0); /* else they are still there */
+    assert_int_equal(f->server->keyspace->stats.expired_keys, KEYS);
+    return f->longest_us;
+}
+
+static void stays_within_the_limit(int64_t within_ms)
+{
+    int64_t best = INT64_MAX;
+    for (int i = 0; i < TRIES && best > LIMIT_US; i++) {
+        void *state;
+        assert_int_equal(setup(&state), 0);
+        int64_t took = longest_turn(state, within_ms);
+        printf("%d keys within %d ms: longest turn %d us\n", KEYS, (int)within_ms, (int)took);
+        if (took < best) best = took;
+        teardown(&state);
+    }
+    assert_in_range(best, 0, LIMIT_US);
+}
+
+static void test_many_keys_in_one_second(void **state)
+{
+    (void)state;
+    stays_within_the_limit(1000);
+}
+
+static void test_many_keys_at_one_moment(void **state)
+{
+    (void)state;
+    stays_within_the_limit(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_keys_in_one_second),
+        cmocka_unit_test(test_many_keys_at_one_moment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
