@@ -9,6 +9,7 @@
 #include "storage/keyspace.h"
 #include "storage/list.h"
 #include "storage/set.h"
+#include "storage/stream.h"
 #include "storage/zset.h"
 
 static inline struct bytes_view numbered(char buf[64], const char *prefix, int n)
@@ -89,6 +90,24 @@ static inline struct zset *filled_zset(const struct value_env *env, int n)
     return z;
 }
 
+/* Entries with gaps; a group that has read some of them, and acknowledged every third. */
+static inline struct stream *filled_stream(const struct value_env *env, int n)
+{
+    char value[64];
+    struct stream *s = stream_new(env);
+    struct stream_group *g = stream_group_create(s, BYTES_LIT("g"), STREAM_ID_MIN, 0);
+    struct stream_consumer *c[2] = {stream_consumer_create(g, BYTES_LIT("even"), 1700000000001),
+                                    stream_consumer_create(g, BYTES_LIT("odd"), 1700000000002)};
+    for (uint64_t i = 1; i <= (uint64_t)n; i++) {
+        struct bytes_view pair[] = {i % 9 ? BYTES_LIT("field") : BYTES_LIT("other"),
+                                    numbered(value, i % 2 ? "v" : "", n)};
+        if (stream_append(s, (struct stream_id){i / 3, i}, pair, 1) != 0) abort();
+        if (i > 5 && i % 3 != 0) stream_pending_add(g, c[i % 2], (struct stream_id){i / 3, i}, 1700000000003, i);
+        if (i % 7 == 0) stream_delete(s, (struct stream_id){i / 3, i});
+    }
+    return s;
+}
+
 static inline void fill_collections(struct db *db)
 {
     const struct value_env *env = db->keyspace->env;
@@ -101,6 +120,7 @@ static inline void fill_collections(struct db *db)
         keyspace_put_value(db, keyref(db, numbered(name, "set:", n)), TYPE_SET, filled_set(env, "m", n), 0);
         keyspace_put_value(db, keyref(db, numbered(name, "hash:", n)), TYPE_HASH, filled_hash(env, n), 0);
         keyspace_put_value(db, keyref(db, numbered(name, "zset:", n)), TYPE_ZSET, filled_zset(env, n), 0);
+        keyspace_put_value(db, keyref(db, numbered(name, "stream:", n)), TYPE_STREAM, filled_stream(env, n), 0);
     }
     char *big = calloc(1, 100000);
     struct list *l = list_new(env);

@@ -3,6 +3,7 @@
 #define LOCKSTEP_TESTS_RDB_RENDER_H
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "storage/base/memory.h"
@@ -10,6 +11,7 @@
 #include "storage/hash.h"
 #include "storage/list.h"
 #include "storage/set.h"
+#include "storage/stream.h"
 #include "storage/zset.h"
 
 static inline void render_bytes(struct bytes_buf *out, struct bytes_view v)
@@ -105,6 +107,73 @@ static inline void render_zset(struct bytes_buf *out, const struct zset *z)
     }
 }
 
+static inline void render_id(struct bytes_buf *out, struct stream_id id)
+{
+    bytes_buf_printf(out, "%" PRIu64 "-%" PRIu64, id.ms, id.seq);
+}
+
+static inline void render_entries(struct bytes_buf *out, const struct stream *s)
+{
+    struct stream_iter it;
+    struct stream_id id;
+    struct bytes_view field, value;
+    size_t fields;
+    stream_iter_init(&it, s, STREAM_ID_MIN, STREAM_ID_MAX, false);
+    while (stream_iter_next(&it, &id, &fields)) {
+        render_id(out, id);
+        for (char mark = '('; fields > 0; fields--, mark = ' ') {
+            stream_iter_pair(&it, &field, &value);
+            bytes_buf_append(out, &mark, 1);
+            render_bytes(out, field);
+            bytes_buf_append(out, ":", 1);
+            render_bytes(out, value);
+        }
+        bytes_buf_append(out, ") ", 2);
+    }
+}
+
+static inline void render_consumer(struct bytes_buf *out, const struct stream_consumer *c)
+{
+    struct stream_pending_iter it;
+    struct stream_id id;
+    const struct stream_pending *p;
+    bytes_buf_append(out, " ", 1);
+    render_bytes(out, stream_consumer_name(c));
+    bytes_buf_printf(out, "@%" PRId64 "/%" PRId64 "(", stream_consumer_seen_ms(c), stream_consumer_active_ms(c));
+    stream_pending_iter_init_of(&it, c, STREAM_ID_MIN);
+    for (const char *gap = ""; (p = stream_pending_iter_next(&it, &id)) != NULL; gap = " ") {
+        bytes_buf_printf(out, "%s", gap);
+        render_id(out, id);
+        bytes_buf_printf(out, "@%" PRId64 "*%" PRIu64, p->delivery_ms, p->delivery_count);
+    }
+    bytes_buf_append(out, ")", 1);
+}
+
+/* id(field:value ...) ... last first deleted added {group last read consumer@seen/active(id@time*deliveries ...) ...}
+ */
+static inline void render_stream(struct bytes_buf *out, const struct stream *s)
+{
+    const struct stream_id ids[] = {stream_last_id(s), stream_first_id(s), stream_max_deleted_id(s)};
+    struct stream_pos pos = stream_group_first(s), at;
+    const struct stream_group *g;
+    const struct stream_consumer *c;
+    render_entries(out, s);
+    for (int i = 0; i < 3; i++) {
+        render_id(out, ids[i]);
+        bytes_buf_append(out, " ", 1);
+    }
+    bytes_buf_printf(out, "%" PRIu64, stream_entries_added(s));
+    while ((g = stream_group_next(&pos)) != NULL) {
+        bytes_buf_append(out, " {", 2);
+        render_bytes(out, stream_group_name(g));
+        bytes_buf_append(out, " ", 1);
+        render_id(out, stream_group_last_id(g));
+        bytes_buf_printf(out, " %" PRId64, stream_group_entries_read(g));
+        for (at = stream_consumer_first(g); (c = stream_consumer_next(&at)) != NULL;) render_consumer(out, c);
+        bytes_buf_append(out, "}", 1);
+    }
+}
+
 static inline void render_value(struct bytes_buf *out, enum value_type type, const void *value,
                                 struct bytes_view string)
 {
@@ -115,7 +184,7 @@ static inline void render_value(struct bytes_buf *out, enum value_type type, con
     case TYPE_SET: render_set(out, value); break;
     case TYPE_ZSET: render_zset(out, value); break;
     case TYPE_HASH: render_hash(out, value); break;
-    case TYPE_STREAM: break;
+    case TYPE_STREAM: render_stream(out, value); break;
     }
     bytes_buf_append(out, "]", 1);
 }
@@ -128,7 +197,7 @@ static inline void check_value(enum value_type type, const void *value)
     case TYPE_SET: set_check(value); break;
     case TYPE_ZSET: zset_check(value); break;
     case TYPE_HASH: hash_check(value); break;
-    case TYPE_STREAM: break;
+    case TYPE_STREAM: stream_check(value); break;
     }
 }
 

@@ -398,10 +398,6 @@ static void build_unknown_module_item(struct bytes_buf *b)
     rb_key(b, RDB_TYPE_MODULE_2, "doc"), rb_len(b, module_id()), rb_len(b, 6), rb_len(b, 0);
 }
 
-static void build_stream(struct bytes_buf *b)
-{
-    rb_key(b, RDB_TYPE_STREAM_3, "the stream"), rb_len(b, 0);
-}
 static void build_field_ttl(struct bytes_buf *b)
 {
     rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "h"), rb_len(b, 0);
@@ -693,7 +689,6 @@ static const struct sample bad[] = {
     {"module value", 9, build_module_value,
      "!key 'doc': The RDB file contains module data I can't load: no matching module type 'ReJSON-RL'"},
     {"old module value", 9, build_old_module_value, "!no matching module type 'ReJSON-RL'"},
-    {"stream", 11, build_stream, "!key 'the stream': type stream is not supported"},
     {"field expiry", 12, build_field_ttl, "!key 'h': hash fields that expire"},
     {"unknown opcode", 9, build_unknown_opcode, "!at byte 9: unknown type or opcode 200"},
     {"unknown type", 9, build_unknown_type, "!unknown type or opcode 8"},

@@ -128,6 +128,7 @@ static void test_types_by_version(void **state)
         {"hash:625", RDB_TYPE_HASH, RDB_TYPE_HASH, RDB_TYPE_HASH},
         {"zset:25", RDB_TYPE_ZSET_2, RDB_TYPE_ZSET_LISTPACK, RDB_TYPE_ZSET_LISTPACK},
         {"zset:625", RDB_TYPE_ZSET_2, RDB_TYPE_ZSET_2, RDB_TYPE_ZSET_2},
+        {"stream:25", RDB_TYPE_STREAM, RDB_TYPE_STREAM_2, RDB_TYPE_STREAM_3},
     };
     struct encoding_limits limits = encoding_limits_default();
     struct keyspace *ks = new_keyspace(&limits);
@@ -263,7 +264,8 @@ static void test_dump_and_restore(void **state)
             bool is_string = e->type == TYPE_STRING;
             render_value(&want, e->type, is_string ? NULL : entry_pointer(e),
                          is_string ? entry_string(e, &buf) : BYTES_LIT(""));
-            assert_true(bytes_equal(bytes_buf_view(&got), bytes_buf_view(&want)));
+            bool is_all_there = type != TYPE_STREAM || version == 11; /* older forms of streams say less */
+            if (is_all_there) assert_true(bytes_equal(bytes_buf_view(&got), bytes_buf_view(&want)));
             if (value != NULL) value_free(type, value);
             bytes_buf_release(&dump), bytes_buf_release(&string), bytes_buf_release(&want), bytes_buf_release(&got);
         }

@@ -8,6 +8,7 @@
 #include "storage/hash.h"
 #include "storage/list.h"
 #include "storage/set.h"
+#include "storage/stream.h"
 #include "storage/zset.h"
 
 struct fixture {
@@ -30,27 +31,30 @@ static void *collection(const struct value_env *env, enum value_type type)
     void *value = type == TYPE_LIST   ? (void *)list_new(env)
                   : type == TYPE_SET  ? (void *)set_new(env, BYTES_LIT("a"), 0)
                   : type == TYPE_ZSET ? (void *)zset_new(env, 0, 0)
-                                      : (void *)hash_new(env);
+                  : type == TYPE_HASH ? (void *)hash_new(env)
+                                      : (void *)stream_new(env);
     for (int i = 0; i < 3; i++) {
-        struct bytes_view element = bytes_str(elements[i]);
+        struct bytes_view element = bytes_str(elements[i]), pair[2] = {element, element};
         if (type == TYPE_LIST) list_push(value, LIST_TAIL, element);
         if (type == TYPE_SET) assert_true(set_add(value, element));
         if (type == TYPE_ZSET) assert_int_equal(zset_set(value, element, i), ZSET_ADDED);
         if (type == TYPE_HASH) assert_true(hash_set(value, element, element));
+        if (type == TYPE_STREAM) assert_int_equal(stream_append(value, (struct stream_id){1, (uint64_t)i}, pair, 1), 0);
     }
     return value;
 }
 
 static void test_operations_reach_the_type(void **state)
 {
-    static const enum value_type types[] = {TYPE_LIST, TYPE_SET, TYPE_ZSET, TYPE_HASH};
+    static const enum value_type types[] = {TYPE_LIST, TYPE_SET, TYPE_ZSET, TYPE_HASH, TYPE_STREAM};
     struct fixture f;
     fixture_init(&f);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         void *value = collection(&f.env, types[i]), *copy = value_dup(types[i], value);
         assert_ptr_not_equal(value, copy);
         assert_int_equal(value_count(types[i], copy), 3);
-        assert_int_equal(value_encoding_of(types[i], copy), ENCODING_LISTPACK);
+        assert_int_equal(value_encoding_of(types[i], copy),
+                         types[i] == TYPE_STREAM ? ENCODING_STREAM : ENCODING_LISTPACK);
         assert_in_range(value_memory(types[i], copy, 0), 16, 512);
         assert_in_range(value_free_effort(types[i], copy), 1, 3);
         value_free(types[i], value);
