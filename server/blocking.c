@@ -13,6 +13,9 @@ struct pause {
 struct blocking {
     struct loop_timer timer; /* wakes the loop for the next deadline; the turn hook does the work */
     int64_t timer_at_ms;
+    bool timer_fired;
+    struct client **heap; /* by blocked.until_ms, the earliest first; heap[0] is not used */
+    size_t heap_count, heap_cap;
     size_t counts[BLOCK_KINDS];
     struct pause pauses[PAUSE_PURPOSES];
     enum pause_mode mode; /* the strictest in force */
@@ -31,6 +34,7 @@ void blocking_free(struct blocking *b)
 {
     if (b == NULL) return;
     loop_timer_stop(&b->timer);
+    mem_free(b->heap);
     mem_free(b);
 }
 
@@ -39,9 +43,68 @@ size_t blocking_count(const struct server *s, enum block_kind kind)
     return s->blocking->counts[kind];
 }
 
+size_t blocking_deadline_count(const struct server *s)
+{
+    return s->blocking->heap_count;
+}
+
+/* ---- Deadlines of clients ---- */
+
+static int64_t heap_time(const struct blocking *b, size_t at)
+{
+    return b->heap[at]->blocked->until_ms;
+}
+
+static void heap_place(struct blocking *b, size_t at, struct client *c)
+{
+    b->heap[at] = c;
+    c->blocked->heap_at = at;
+}
+
+static void heap_up(struct blocking *b, size_t at)
+{
+    struct client *c = b->heap[at];
+    for (; at > 1 && heap_time(b, at / 2) > c->blocked->until_ms; at /= 2) heap_place(b, at, b->heap[at / 2]);
+    heap_place(b, at, c);
+}
+
+static void heap_down(struct blocking *b, size_t at)
+{
+    struct client *c = b->heap[at];
+    for (size_t child; (child = at * 2) <= b->heap_count; at = child) {
+        if (child < b->heap_count && heap_time(b, child + 1) < heap_time(b, child)) child++;
+        if (heap_time(b, child) >= c->blocked->until_ms) break;
+        heap_place(b, at, b->heap[child]);
+    }
+    heap_place(b, at, c);
+}
+
+static void heap_add(struct blocking *b, struct client *c)
+{
+    if (b->heap_count + 1 >= b->heap_cap) {
+        b->heap_cap = b->heap_cap == 0 ? 16 : b->heap_cap * 2;
+        b->heap = mem_realloc(b->heap, b->heap_cap * sizeof(*b->heap));
+    }
+    heap_place(b, ++b->heap_count, c);
+    heap_up(b, b->heap_count);
+}
+
+static void heap_remove(struct blocking *b, struct client *c)
+{
+    size_t at = c->blocked->heap_at;
+    struct client *moved = b->heap[b->heap_count--];
+    if (moved == c) return;
+    heap_place(b, at, moved);
+    heap_up(b, at);
+    heap_down(b, moved->blocked->heap_at);
+}
+
+/* ---- Blocking ---- */
+
 static void wake(void *ctx)
 {
-    (void)ctx; /* the turn hook looks at the deadlines */
+    struct blocking *b = ctx;
+    b->timer_fired = true; /* the turn hook looks at the deadlines */
 }
 
 static void arm(struct server *s, int64_t deadline_ms)
@@ -50,41 +113,46 @@ static void arm(struct server *s, int64_t deadline_ms)
     if (deadline_ms >= b->timer_at_ms) return;
     b->timer_at_ms = deadline_ms;
     int64_t after = deadline_ms - s->now_ms;
-    loop_timer_start(s->loop, &b->timer, after > 0 ? after : 0, 0, wake, NULL);
+    loop_timer_start(s->loop, &b->timer, after > 0 ? after : 0, 0, wake, b);
 }
 
 void client_block(struct client *c, const struct blocked *how)
 {
+    struct blocking *b = c->server->blocking;
     ASSERT(!client_has(c, CLIENT_BLOCKED));
     c->blocked = mem_alloc(sizeof(*c->blocked));
     *c->blocked = *how;
     c->flags |= CLIENT_BLOCKED;
-    c->server->blocking->counts[how->kind]++;
-    if (how->until_ms > 0) arm(c->server, how->until_ms);
+    b->counts[how->kind]++;
+    if (how->until_ms == 0) return;
+    heap_add(b, c);
+    arm(c->server, how->until_ms);
 }
 
 static void end_block(struct client *c)
 {
+    struct blocking *b = c->server->blocking;
     ASSERT(client_has(c, CLIENT_BLOCKED));
-    c->server->blocking->counts[c->blocked->kind]--;
+    if (c->blocked->ended != NULL) c->blocked->ended(c);
+    if (c->blocked->heap_at > 0) heap_remove(b, c);
+    b->counts[c->blocked->kind]--;
     c->flags &= ~(uint32_t)CLIENT_BLOCKED;
+    queued_command_release(&c->blocked->command);
     mem_free(c->blocked);
     c->blocked = NULL;
 }
 
 void client_unblock(struct client *c)
 {
+    dispatch_unblocked(c);
     end_block(c);
-    dispatch_note_errors(c);
     if (!outbuf_empty(&c->out)) client_wants_flush(c);
     client_make_ready(c);
 }
 
 void client_cancel_block(struct client *c)
 {
-    if (!client_has(c, CLIENT_BLOCKED)) return;
-    if (c->blocked->cancelled != NULL) c->blocked->cancelled(c);
-    end_block(c);
+    if (client_has(c, CLIENT_BLOCKED)) end_block(c);
 }
 
 void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx)
@@ -92,6 +160,21 @@ void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct cli
     if (s->blocking->counts[kind] == 0) return;
     for (struct client *c = clients_first(s); c != NULL; c = c->next)
         if (client_has(c, CLIENT_BLOCKED) && !client_has(c, CLIENT_CLOSING) && c->blocked->kind == kind) fn(c, ctx);
+}
+
+static void refuse_wait(struct client *c, void *ctx)
+{
+    (void)ctx;
+    reply_error(&c->reply,
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+    client_unblock(c);
+    client_close_after_reply(c);
+}
+
+void blocking_role_changed(struct server *s)
+{
+    blocking_each(s, BLOCK_WAIT, refuse_wait, NULL);
+    blocking_each(s, BLOCK_KEYS, refuse_wait, NULL);
 }
 
 /* ---- Pauses ---- */
@@ -154,7 +237,7 @@ enum pause_purpose pause_purpose_in_force(const struct server *s)
     return strictest;
 }
 
-/* ---- Deadlines ---- */
+/* ---- The turn ---- */
 
 int64_t blocking_next_deadline_ms(const struct server *s)
 {
@@ -165,7 +248,7 @@ static void time_out(struct client *c)
 {
     void (*answer)(struct client * c) = c->blocked->timed_out;
     if (answer != NULL) answer(c);
-    client_unblock(c);
+    client_unblock(c); /* one that is closing hears nothing of it */
 }
 
 void blocking_check_timeouts(struct server *s)
@@ -175,8 +258,9 @@ void blocking_check_timeouts(struct server *s)
         b->stream_resumes = false;
         repl_apply_again(s->repl);
     }
-    if (LIKELY(s->now_ms < b->timer_at_ms)) return;
+    if (LIKELY(s->now_ms < b->timer_at_ms && !b->timer_fired)) return;
     b->timer_at_ms = INT64_MAX;
+    b->timer_fired = false;
     loop_timer_stop(&b->timer);
     for (int i = 0; i < PAUSE_PURPOSES; i++) {
         if (b->pauses[i].mode == PAUSE_NONE) continue;
@@ -185,11 +269,6 @@ void blocking_check_timeouts(struct server *s)
         else
             arm(s, b->pauses[i].until_ms);
     }
-    for (struct client *c = clients_first(s); c != NULL; c = c->next) {
-        if (!client_has(c, CLIENT_BLOCKED) || client_has(c, CLIENT_CLOSING) || c->blocked->until_ms == 0) continue;
-        if (s->now_ms >= c->blocked->until_ms)
-            time_out(c);
-        else
-            arm(s, c->blocked->until_ms);
-    }
+    while (b->heap_count > 0 && heap_time(b, 1) <= s->now_ms) time_out(b->heap[1]);
+    if (b->heap_count > 0) arm(s, heap_time(b, 1));
 }

@@ -7,6 +7,7 @@
 #include "server/command_table.h"
 #include "server/default_user.h"
 #include "server/dispatch.h"
+#include "server/key_waits.h"
 #include "server/monitor.h"
 #include "server/multi.h"
 #include "server/pubsub.h"
@@ -561,7 +562,8 @@ size_t client_memory(const struct client *c)
 {
     struct outbuf_stats st;
     outbuf_get_stats(&c->out, &st);
-    return sizeof(*c) + resp_reader_memory(&c->reader) + st.total_memory + multi_memory(c) + pubsub_client_memory(c);
+    return sizeof(*c) + resp_reader_memory(&c->reader) + st.total_memory + multi_memory(c) + pubsub_client_memory(c) +
+           key_waits_memory(c);
 }
 
 static void describe_command(const struct client *c, struct bytes_buf *out)

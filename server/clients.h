@@ -30,7 +30,7 @@ void clients_password_changed(struct server *s); /* the default user's */
 void clients_auth_changed(struct client *c);     /* CLIENT_AUTHENTICATED was set or cleared */
 /* Sums for INFO. */
 struct clients_summary {
-    size_t connected, pubsub, blocked, watching, max_input, max_output, total_blocking_keys;
+    size_t connected, pubsub, blocked, watching, max_input, max_output;
     size_t memory_normal, memory_replicas;
 };
 void clients_summarize(struct server *s, struct clients_summary *out);

@@ -188,6 +188,7 @@ struct cmd_ctx {
     int first_key_arg;             /* 0: not computed */
     struct resp_request *request;  /* for ctx_take_blob(); NULL inside EXEC */
     enum replicate_mode replicate; /* what the handler said about the stream */
+    bool waits;                    /* it found nothing, and its client is blocked: ctx_wait_for_keys() */
 };
 
 /* --- keys --- */

@@ -7,6 +7,7 @@
 #include "server/clients.h"
 #include "server/commands/transactions.h"
 #include "server/eviction.h"
+#include "server/key_waits.h"
 #include "server/latency.h"
 #include "server/monitor.h"
 #include "server/multi.h"
@@ -235,14 +236,6 @@ static void count_error(struct dispatcher *d, const char *code)
     fresh->count = 1;
 }
 
-void dispatch_note_errors(struct client *c)
-{
-    if (c->reply.errors == 0) return;
-    count_error(c->server->dispatcher, c->reply.error_code);
-    if (c->last_slot != NULL) c->last_slot->stats.failed++;
-    c->reply.errors = 0;
-}
-
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx)
 {
     for (size_t i = 0; i < s->dispatcher->error_count; i++)
@@ -370,6 +363,28 @@ static void end_running(struct dispatcher *d, struct client *c)
     if (UNLIKELY(!outbuf_empty(&d->pushes))) outbuf_move(&c->out, &d->pushes);
 }
 
+static void count_call(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t took)
+{
+    struct server *s = ctx->server;
+    slot->stats.calls++;
+    slot->stats.ticks += took;
+    s->stats.commands_processed++;
+    if (UNLIKELY(ctx->client->reply.errors != 0)) after_error(s->dispatcher, ctx->client, slot);
+    if (s->settings->latency.latency_tracking) latency_count(slot, took);
+    if (UNLIKELY(took >= s->dispatcher->slow_ticks)) note_slow(ctx, slot, took);
+}
+
+/* The command of a blocked client was run. It counts as one call, when it is done, with all that it took but the
+ * waiting. */
+static void count_blocked(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t took)
+{
+    struct blocked *b = ctx->client->blocked;
+    b->ticks += took;
+    if (ctx->waits) return;
+    b->counted = true;
+    count_call(ctx, slot, b->ticks);
+}
+
 /* The handler, what it did into the stream, and the counting. */
 static void call(struct cmd_ctx *ctx, struct command_slot *slot)
 {
@@ -379,6 +394,7 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     uint64_t changes = ctx->keyspace->stats.changes;
     const struct command *outer = d->current;
     int db = c->db->id;
+    bool again = client_has(c, CLIENT_BLOCKED);
     exec_begin(s);
     size_t outer_start = d->exec.command_start;
     d->exec.command_start = d->exec.count;
@@ -390,20 +406,23 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     d->last_ticks = ticks_now();
     uint64_t took = d->last_ticks - start;
     /* Commands of the operator are not for everybody who looks on. */
-    if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
+    if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
         monitor_feed(s, c, slot->command, ctx->argc, ctx->argv);
     replicate(ctx, db, changes);
     d->exec.command_start = outer_start;
     exec_end(s);
     if (ctx->keyspace->stats.changes != changes && d->exec.depth == 0) c->write_offset = repl_offset(s->repl);
-    slot->stats.calls++;
-    slot->stats.ticks += took;
-    s->stats.commands_processed++;
-    if (UNLIKELY(c->reply.errors != 0)) after_error(d, c, slot);
-    if (s->settings->latency.latency_tracking) latency_count(slot, took);
-    if (UNLIKELY(took >= d->slow_ticks)) note_slow(ctx, slot, took);
+    if (UNLIKELY(again || ctx->waits))
+        count_blocked(ctx, slot, took);
+    else
+        count_call(ctx, slot, took);
     d->current = outer;
     if (LIKELY(outer == NULL)) end_running(d, c);
+}
+
+bool dispatch_is_nested(const struct server *s)
+{
+    return s->dispatcher->exec.depth > 1;
 }
 
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv)
@@ -711,7 +730,10 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
     ctx.command = slot->command;
     d->request = &item->request;
     switch (admit(&ctx, slot)) {
-    case ADMIT_RUN: call(&ctx, slot); break;
+    case ADMIT_RUN:
+        call(&ctx, slot);
+        if (UNLIKELY(s->keys_ready)) key_waits_serve(s);
+        break;
     case ADMIT_QUEUE:
         multi_queue(c, slot, ctx.argc, ctx.argv);
         reply_queued(&c->reply);
@@ -724,15 +746,70 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
 }
 
 /* CLIENT REPLY SKIP mutes exactly one command. */
+static void after_reply(struct client *c)
+{
+    if (LIKELY(!(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT)))) return;
+    c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
+    if (c->flags & CLIENT_REPLY_SKIP_NEXT) c->flags |= CLIENT_REPLY_SKIP;
+    c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP_NEXT;
+    client_update_muted(c);
+}
+
 static void after_command(struct client *c)
 {
     c->commands++;
-    if (UNLIKELY(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT))) {
-        c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
-        if (c->flags & CLIENT_REPLY_SKIP_NEXT) c->flags |= CLIENT_REPLY_SKIP;
-        c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP_NEXT;
-        client_update_muted(c);
+    if (LIKELY(!client_has(c, CLIENT_BLOCKED))) after_reply(c); /* else it is still to come */
+}
+
+/* ---- Commands of blocked clients ---- */
+
+static struct cmd_ctx ctx_of_blocked(struct client *c)
+{
+    const struct queued_command *q = &c->blocked->command;
+    return (struct cmd_ctx){
+        .server = c->server,
+        .client = c,
+        .keyspace = c->server->keyspace,
+        .db = c->db,
+        .reply = &c->reply,
+        .settings = c->server->settings,
+        .command = q->slot->command,
+        .argc = q->argc,
+        .argv = q->argv,
+    };
+}
+
+bool dispatch_again(struct client *c)
+{
+    struct dispatcher *d = c->server->dispatcher;
+    struct command_slot *slot = c->blocked->command.slot;
+    struct cmd_ctx ctx = ctx_of_blocked(c);
+    const struct resp_request *request = d->request;
+    ASSERT(d->running == NULL);
+    d->request = NULL;
+    enum admission admitted = admit(&ctx, slot); /* what was allowed once need not be so now */
+    if (admitted == ADMIT_RUN)
+        call(&ctx, slot);
+    else
+        c->blocked->counted = admitted == ADMIT_REFUSED;
+    d->request = request;
+    return admitted == ADMIT_REFUSED || (admitted == ADMIT_RUN && !ctx.waits);
+}
+
+void dispatch_unblocked(struct client *c)
+{
+    struct blocked *b = c->blocked;
+    if (b->kind == BLOCK_PAUSE) return; /* its command has not run yet */
+    if (b->command.slot != NULL && !b->counted) {
+        struct cmd_ctx ctx = ctx_of_blocked(c);
+        count_call(&ctx, b->command.slot, b->ticks);
     }
+    if (c->reply.errors > 0) {
+        count_error(c->server->dispatcher, c->reply.error_code);
+        if (c->last_slot != NULL) c->last_slot->stats.failed++;
+        c->reply.errors = 0;
+    }
+    after_reply(c);
 }
 
 enum { CLIENT_TAKES_NO_COMMANDS = CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY | CLIENT_BLOCKED };

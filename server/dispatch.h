@@ -21,6 +21,11 @@ bool dispatcher_run(struct server *s);
 
 /* Runs a command for EXEC: no checks that queueing has made. */
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv);
+/* Runs the command of a client that is blocked with one once more. True: it is answered. False: it waits on. */
+bool dispatch_again(struct client *c);
+/* The command of a blocked client has been answered, by itself or by others: it counts, and errors with it. */
+void dispatch_unblocked(struct client *c);
+bool dispatch_is_nested(const struct server *s); /* the running command is one of a transaction or a script */
 /* Parses and runs what the reader of a fake client holds (a master's stream), in batches. False on malformed input.
  * After each whole unit `applied` is called with the reader's offset behind it. */
 bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);
@@ -36,8 +41,6 @@ void exec_no_wrap(struct server *s);
 
 /* Errors answered, by their first word: for INFO errorstats. */
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx);
-/* Errors that were written to this client outside of a command of its own (it was unblocked) count too. */
-void dispatch_note_errors(struct client *c);
 void dispatch_reset_stats(struct server *s);        /* the slots' counters too */
 void dispatcher_settings_changed(struct server *s); /* thresholds of the slow log and the latency monitor */
 uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks);

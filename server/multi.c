@@ -17,41 +17,42 @@ static struct multi *multi_of(struct client *c)
     return c->multi;
 }
 
-/* argv and the arguments' bytes go into one allocation. */
-static struct bytes_view *copy_arguments(int argc, const struct bytes_view *argv, size_t *bytes)
+void queued_command_init(struct queued_command *q, struct command_slot *slot, int argc, const struct bytes_view *argv)
 {
     size_t head = sizeof(struct bytes_view) * (size_t)argc, total = head;
     for (int i = 0; i < argc; i++) total = checked_size_add(total, argv[i].len);
-    struct bytes_view *copy = mem_alloc(total);
-    char *p = (char *)copy + head;
+    *q = (struct queued_command){.slot = slot, .argc = argc, .argv = mem_alloc(total), .bytes = total};
+    char *p = (char *)q->argv + head;
     for (int i = 0; i < argc; i++) {
         memcpy(p, argv[i].data, argv[i].len);
-        copy[i] = bytes_view(p, argv[i].len);
+        q->argv[i] = bytes_view(p, argv[i].len);
         p += argv[i].len;
     }
-    *bytes = total;
-    return copy;
+}
+
+void queued_command_release(struct queued_command *q)
+{
+    mem_free(q->argv);
+    *q = (struct queued_command){0};
 }
 
 void multi_queue(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv)
 {
     struct multi *m = multi_of(c);
-    size_t bytes;
     if (c->flags & (CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return; /* EXEC will not run it anyway */
     if (m->count == m->cap) {
         m->cap = m->cap == 0 ? 8 : m->cap * 2;
         m->queue = mem_realloc(m->queue, m->cap * sizeof(*m->queue));
     }
-    struct bytes_view *copy = copy_arguments(argc, argv, &bytes);
-    m->queue[m->count++] = (struct queued_command){.slot = slot, .argc = argc, .argv = copy};
-    m->bytes += bytes;
+    queued_command_init(&m->queue[m->count], slot, argc, argv);
+    m->bytes += m->queue[m->count++].bytes;
     m->flags |= slot->command->flags;
     m->common &= slot->command->flags;
 }
 
 static void forget_queue(struct multi *m)
 {
-    for (size_t i = 0; i < m->count; i++) mem_free(m->queue[i].argv);
+    for (size_t i = 0; i < m->count; i++) queued_command_release(&m->queue[i]);
     mem_free(m->queue);
     m->queue = NULL;
     m->count = m->cap = m->bytes = 0;

@@ -8,7 +8,10 @@ struct queued_command { /* owns its arguments: one allocation for argv and their
     struct command_slot *slot;
     int argc;
     struct bytes_view *argv;
+    size_t bytes; /* of the allocation */
 };
+void queued_command_init(struct queued_command *q, struct command_slot *slot, int argc, const struct bytes_view *argv);
+void queued_command_release(struct queued_command *q);
 
 struct multi {
     struct queued_command *queue;
@@ -36,7 +39,7 @@ void multi_free(struct client *c);    /* when the client is freed */
 void multi_watch(struct client *c, struct bytes_view key);
 void multi_unwatch(struct client *c);
 bool multi_watch_expired(struct client *c); /* a watched key's time has come since */
-int multi_queued(const struct client *c); /* commands so far; -1 outside of MULTI */
+int multi_queued(const struct client *c);   /* commands so far; -1 outside of MULTI */
 size_t multi_memory(const struct client *c);
 size_t multi_watch_count(const struct client *c);
 

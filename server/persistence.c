@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "server/dispatch.h"
+#include "server/key_waits.h"
 #include "server/latency.h"
 #include "server/shutdown.h"
 #include "storage/base/memory.h"
@@ -402,6 +403,7 @@ static void load_ended(struct persistence *p)
     s->is_loading = s->loading_serves_reads = false;
     server_update_time(s);
     server_refresh_modes(s);
+    if (s->waited_keys > 0) key_waits_all_ready(s);
 }
 
 int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empty_async)

@@ -10,6 +10,7 @@
 #include "server/command_table.h"
 #include "server/dispatch.h"
 #include "server/expiry.h"
+#include "server/key_waits.h"
 #include "server/latency.h"
 #include "server/multi.h"
 #include "server/net/listener.h"
@@ -80,9 +81,10 @@ static void info_clients(struct server *s, struct bytes_buf *out)
         "connected_clients:%zu\r\ncluster_connections:0\r\nmaxclients:%u\r\nclient_recent_max_input_buffer:%zu\r\n"
         "client_recent_max_output_buffer:%zu\r\nblocked_clients:%zu\r\ntracking_clients:0\r\npubsub_clients:%zu\r\n"
         "watching_clients:%zu\r\nclients_in_timeout_table:%zu\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n"
-        "total_blocking_keys_on_nokey:0\r\n",
+        "total_blocking_keys_on_nokey:%zu\r\n",
         sum.connected, s->settings->clients.maxclients, sum.max_input, sum.max_output, sum.blocked, sum.pubsub,
-        sum.watching, sum.blocked, watches_key_count(s), sum.total_blocking_keys);
+        sum.watching, blocking_deadline_count(s), watches_key_count(s), key_waits_key_count(s),
+        key_waits_gone_count(s));
 }
 
 /* ---- Memory ---- */

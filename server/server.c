@@ -14,6 +14,7 @@
 #include "server/dispatch.h"
 #include "server/eviction.h"
 #include "server/expiry.h"
+#include "server/key_waits.h"
 #include "server/latency.h"
 #include "server/master_stream.h"
 #include "server/multi.h"
@@ -51,7 +52,9 @@ static void on_key_expired(void *ctx, struct db *db, struct bytes_view key)
 
 static void on_key_changed(void *ctx, struct db *db, struct bytes_view key)
 {
-    watches_key_changed(ctx, db->id, key);
+    struct server *s = ctx;
+    watches_key_changed(s, db->id, key);
+    if (UNLIKELY(s->waited_keys > 0)) key_waits_changed(s, db, key);
 }
 
 static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum value_type type)
@@ -59,11 +62,14 @@ static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum
     struct server *s = ctx;
     (void)type;
     if (s->settings->misc.notify_keyspace_events & NOTIFY_NEW) notify_keyspace_event(s, NOTIFY_NEW, "new", key, db->id);
+    if (UNLIKELY(s->waited_keys > 0)) key_waits_ready(s, db, key);
 }
 
 static void on_flushed(void *ctx, struct db *db, struct db *replacement)
 {
-    watches_flushed(ctx, db == NULL ? -1 : db->id, replacement);
+    struct server *s = ctx;
+    watches_flushed(s, db == NULL ? -1 : db->id, replacement);
+    if (UNLIKELY(s->waited_keys > 0)) key_waits_flushed(s, db, replacement);
 }
 
 /* Set by a client of ours while we follow a master that knows nothing of it. */
@@ -124,14 +130,6 @@ static bool host_dataset_is_empty(void *ctx)
     struct server *s = ctx;
     return keyspace_count(s->keyspace) == 0;
 }
-/* What it waits for will not come: nobody acknowledges the writes of a replica. */
-static void refuse_wait(struct client *c, void *ctx)
-{
-    (void)ctx;
-    reply_error(&c->reply,
-                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
-    client_unblock(c);
-}
 static void adjust_oom_score(struct server *s, enum process_oom_role role)
 {
     if (!s->process_owner) return;
@@ -154,7 +152,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     server_refresh_modes(s);
     adjust_oom_score(s, role == REPL_MASTER ? PROCESS_OOM_MASTER : PROCESS_OOM_REPLICA);
     expiry_forget_own(s);
-    if (role == REPL_REPLICA) blocking_each(s, BLOCK_WAIT, refuse_wait, s);
+    if (role == REPL_REPLICA) blocking_role_changed(s);
 }
 static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at,
                                int *pipe_fd)
@@ -453,6 +451,7 @@ static bool on_turn(void *ctx)
     more = expiry_fast_cycle(s) || more;
     if (UNLIKELY(s->eviction_pending)) more = eviction_run(s) == EVICTION_GOES_ON || more;
     persistence_turn(s);
+    if (UNLIKELY(s->keys_ready)) key_waits_serve(s); /* by what was no command: a load, an expiry, the end of a pause */
     repl_flush(s->repl);
     clients_flush(s);
     clients_reap(s);
@@ -516,6 +515,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->clients = clients_new(s);
     clients_limits_changed(s);
     s->blocking = blocking_new(s);
+    s->key_waits = key_waits_new(s);
     s->pubsub = pubsub_new(s);
     s->watches = watches_new();
     s->dispatcher = dispatcher_new(s);
@@ -631,6 +631,7 @@ void server_free(struct server *s)
     dispatcher_free(s->dispatcher);
     watches_free(s->watches);
     pubsub_free(s->pubsub);
+    key_waits_free(s->key_waits);
     blocking_free(s->blocking);
     default_user_free(s->default_user);
     command_table_free(s->commands);

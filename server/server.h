@@ -25,6 +25,7 @@ struct server {
     struct default_user *default_user; /* default_user.h */
     struct clients *clients;           /* clients.h: all connections */
     struct blocking *blocking;         /* blocking.h: clients that wait for something */
+    struct key_waits *key_waits;       /* key_waits.h: those among them that wait for keys */
     struct pubsub *pubsub;             /* pubsub.h */
     struct watches *watches;           /* multi.h: who watches which key */
     struct dispatcher *dispatcher;     /* dispatch.h */
@@ -50,6 +51,8 @@ struct server {
     uint64_t next_client_id;
     unsigned cron_loops;
     unsigned monitor_count;      /* clients in MONITOR */
+    unsigned waited_keys;        /* keys that clients wait for */
+    bool keys_ready;             /* and some of them may have what is waited for: key_waits_serve() */
     bool loading_serves_reads;   /* while is_loading: into a second data set, the old one is still served */
     bool is_loading;             /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
     bool active_expire;          /* DEBUG SET-ACTIVE-EXPIRE */

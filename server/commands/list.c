@@ -1,6 +1,7 @@
-/* list.c -- the commands of lists that never wait. */
+/* list.c -- the commands of lists. */
 #include "server/commands/collection.h"
 #include "server/commands/tables.h"
+#include "server/key_waits.h"
 #include "storage/base/memory.h"
 
 static const char *push_event(enum list_end end)
@@ -233,14 +234,14 @@ static void cmd_lpos(struct cmd_ctx *ctx)
 
 /* ---- Popping and removing ---- */
 
-static void pop_one(struct cmd_ctx *ctx, struct list *l, enum list_end end)
+static void pop_one(struct cmd_ctx *ctx, struct keyref key, struct list *l, enum list_end end)
 {
     struct number_text text;
     struct bytes_view element;
     if (list_peek(l, end, &text, &element)) /* no list is empty */
         reply_bulk(ctx->reply, element);
     list_drop(l, end);
-    after_removal(ctx, ctx_key(ctx, 1), l, pop_event(end), 1);
+    after_removal(ctx, key, l, pop_event(end), 1);
 }
 
 /* Answers and removes up to `wanted` elements; how many. */
@@ -272,7 +273,7 @@ static void pop(struct cmd_ctx *ctx, enum list_end end)
     if (counted)
         (void)pop_many(ctx, ctx_key(ctx, 1), l, end, count); /* it goes into the stream as it came */
     else
-        pop_one(ctx, l, end);
+        pop_one(ctx, ctx_key(ctx, 1), l, end);
 }
 static void cmd_lpop(struct cmd_ctx *ctx)
 {
@@ -283,23 +284,71 @@ static void cmd_rpop(struct cmd_ctx *ctx)
     pop(ctx, LIST_TAIL);
 }
 
+static struct bytes_view pop_command(enum list_end end)
+{
+    return end == LIST_HEAD ? BYTES_LIT("LPOP") : BYTES_LIT("RPOP");
+}
+
+/* Pops from the first key that holds a list. False: none does, and nothing was answered. */
+static bool pop_from_first(struct cmd_ctx *ctx, const struct multi_pop *how)
+{
+    void *l;
+    enum list_end end = how->second ? LIST_TAIL : LIST_HEAD;
+    for (int arg = how->first_key; arg < how->first_key + how->key_count; arg++) {
+        enum lookup found = ctx_write_value(ctx, arg, TYPE_LIST, &l);
+        if (found == LOOKUP_WRONG_TYPE) return true;
+        if (found == LOOKUP_MISSING) continue;
+        reply_array(ctx->reply, 2);
+        reply_bulk(ctx->reply, ctx->argv[arg]);
+        size_t count = pop_many(ctx, ctx_key(ctx, arg), l, end, how->count);
+        replicate_pop(ctx, pop_command(end), ctx->argv[arg], count);
+        return true;
+    }
+    return false;
+}
+
 static void cmd_lmpop(struct cmd_ctx *ctx)
 {
     struct multi_pop how;
-    void *l;
     if (!parse_multi_pop(ctx, 1, "LEFT", "RIGHT", &how)) return;
-    enum list_end end = how.second ? LIST_TAIL : LIST_HEAD;
-    for (int arg = how.first_key; arg < how.first_key + how.key_count; arg++) {
+    if (!pop_from_first(ctx, &how)) reply_null_array(ctx->reply);
+}
+
+static void cmd_blmpop(struct cmd_ctx *ctx)
+{
+    struct multi_pop how;
+    struct key_wait_for wait = {.type = TYPE_LIST};
+    if (!parse_multi_pop(ctx, 2, "LEFT", "RIGHT", &how)) return;
+    if (!ctx_arg_timeout(ctx, 1, TIMEOUT_SECONDS, &wait.until_ms) || pop_from_first(ctx, &how)) return;
+    wait.first_key = how.first_key;
+    wait.key_count = how.key_count;
+    if (!ctx_wait_for_keys(ctx, &wait)) reply_null_array(ctx->reply);
+}
+
+static void blocking_pop(struct cmd_ctx *ctx, enum list_end end)
+{
+    void *l;
+    struct key_wait_for wait = {.type = TYPE_LIST, .first_key = 1, .key_count = ctx->argc - 2};
+    if (!ctx_arg_timeout(ctx, ctx->argc - 1, TIMEOUT_SECONDS, &wait.until_ms)) return;
+    for (int arg = 1; arg < ctx->argc - 1; arg++) {
         enum lookup found = ctx_write_value(ctx, arg, TYPE_LIST, &l);
         if (found == LOOKUP_WRONG_TYPE) return;
         if (found == LOOKUP_MISSING) continue;
         reply_array(ctx->reply, 2);
         reply_bulk(ctx->reply, ctx->argv[arg]);
-        size_t count = pop_many(ctx, ctx_key(ctx, arg), l, end, how.count);
-        replicate_pop(ctx, end == LIST_HEAD ? BYTES_LIT("LPOP") : BYTES_LIT("RPOP"), ctx->argv[arg], count);
+        pop_one(ctx, ctx_key(ctx, arg), l, end);
+        ctx_replicate(ctx, pop_command(end), ctx->argv[arg]);
         return;
     }
-    reply_null_array(ctx->reply);
+    if (!ctx_wait_for_keys(ctx, &wait)) reply_null_array(ctx->reply);
+}
+static void cmd_blpop(struct cmd_ctx *ctx)
+{
+    blocking_pop(ctx, LIST_HEAD);
+}
+static void cmd_brpop(struct cmd_ctx *ctx)
+{
+    blocking_pop(ctx, LIST_TAIL);
 }
 
 static void cmd_lrem(struct cmd_ctx *ctx)
@@ -368,16 +417,18 @@ static void move_element(struct cmd_ctx *ctx, struct list *from, enum list_end f
     list_drop(from, from_end);
 }
 
-static void move(struct cmd_ctx *ctx, enum list_end from_end, enum list_end to_end)
+enum move_outcome { MOVE_DONE, MOVE_REFUSED /* the error was answered */, MOVE_NOTHING /* and nothing was answered */ };
+
+static enum move_outcome move(struct cmd_ctx *ctx, enum list_end from_end, enum list_end to_end)
 {
     void *from, *to;
     switch (ctx_write_value(ctx, 1, TYPE_LIST, &from)) {
-    case LOOKUP_WRONG_TYPE: return;
-    case LOOKUP_MISSING: reply_null(ctx->reply); return;
+    case LOOKUP_WRONG_TYPE: return MOVE_REFUSED;
+    case LOOKUP_MISSING: return MOVE_NOTHING;
     case LOOKUP_FOUND: break;
     }
     enum lookup found = ctx_write_value(ctx, 2, TYPE_LIST, &to);
-    if (found == LOOKUP_WRONG_TYPE) return;
+    if (found == LOOKUP_WRONG_TYPE) return MOVE_REFUSED;
     struct keyref to_key = ctx_key(ctx, 2);
     if (to == from) {
         rotate(ctx, from, from_end, to_end);
@@ -387,7 +438,8 @@ static void move(struct cmd_ctx *ctx, enum list_end from_end, enum list_end to_e
         if (found == LOOKUP_MISSING) keyspace_put_value(ctx->db, to_key, TYPE_LIST, to, 0);
     }
     ctx_changed(ctx, to_key, NOTIFY_LIST, push_event(to_end), 1);
-    after_removal(ctx, ctx_key(ctx, 1), from, pop_event(from_end), 1);
+    after_removal(ctx, ctx_key(ctx, 1), from, pop_event(from_end), 0); /* it counts as one change */
+    return MOVE_DONE;
 }
 
 static bool parse_end(struct cmd_ctx *ctx, int arg, enum list_end *end)
@@ -404,14 +456,39 @@ static bool parse_end(struct cmd_ctx *ctx, int arg, enum list_end *end)
 static void cmd_lmove(struct cmd_ctx *ctx)
 {
     enum list_end from, to;
-    if (parse_end(ctx, 3, &from) && parse_end(ctx, 4, &to))
-        move(ctx, from, to);
-    else
+    if (!parse_end(ctx, 3, &from) || !parse_end(ctx, 4, &to))
         ctx_error_syntax(ctx);
+    else if (move(ctx, from, to) == MOVE_NOTHING)
+        reply_null(ctx->reply);
 }
 static void cmd_rpoplpush(struct cmd_ctx *ctx)
 {
-    move(ctx, LIST_TAIL, LIST_HEAD);
+    if (move(ctx, LIST_TAIL, LIST_HEAD) == MOVE_NOTHING) reply_null(ctx->reply);
+}
+
+/* True if something was moved; else the client waits, or has its answer. */
+static bool blocking_move(struct cmd_ctx *ctx, enum list_end from, enum list_end to, int timeout_arg)
+{
+    struct key_wait_for wait = {.type = TYPE_LIST, .first_key = 1, .key_count = 1};
+    if (!ctx_arg_timeout(ctx, timeout_arg, TIMEOUT_SECONDS, &wait.until_ms)) return false;
+    enum move_outcome outcome = move(ctx, from, to);
+    if (outcome == MOVE_NOTHING && !ctx_wait_for_keys(ctx, &wait)) reply_null(ctx->reply);
+    return outcome == MOVE_DONE;
+}
+
+static void cmd_blmove(struct cmd_ctx *ctx)
+{
+    enum list_end from, to;
+    const struct bytes_view *argv = ctx->argv;
+    if (!parse_end(ctx, 3, &from) || !parse_end(ctx, 4, &to))
+        ctx_error_syntax(ctx);
+    else if (blocking_move(ctx, from, to, 5))
+        ctx_replicate(ctx, BYTES_LIT("LMOVE"), argv[1], argv[2], argv[3], argv[4]);
+}
+static void cmd_brpoplpush(struct cmd_ctx *ctx)
+{
+    if (blocking_move(ctx, LIST_TAIL, LIST_HEAD, 3))
+        ctx_replicate(ctx, BYTES_LIT("RPOPLPUSH"), ctx->argv[1], ctx->argv[2]);
 }
 
 // clang-format off
@@ -420,6 +497,7 @@ static void cmd_rpoplpush(struct cmd_ctx *ctx)
 #define INSERTS .keys = { KEY_AT(1, KEY_RW | KEY_INSERT) }
 #define DELETES .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }
 #define POPS    .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) }
+#define POPS_BUT_LAST .keys = { KEY_RANGE(1, -2, 1, KEY_RW | KEY_ACCESS | KEY_DELETE) }
 #define MOVES   .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE), KEY_AT(2, KEY_RW | KEY_INSERT) }
 #define PER_ELEMENT "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments."
 
@@ -467,6 +545,18 @@ const struct command list_commands[] = {
     { .name = "lmpop", .run = cmd_lmpop, .arity = -4, .flags = CMD_WRITE | CMD_MOVABLE_KEYS, LIST_ROW, .keys = { KEY_NUM(1, KEY_RW | KEY_ACCESS | KEY_DELETE) },
       .since = "7.0.0", .complexity = "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
       .summary = "Takes elements from the first of several lists that is not empty." },
+    { .name = "blpop", .run = cmd_blpop, .arity = -3, .flags = CMD_WRITE | CMD_BLOCKING, LIST_ROW, POPS_BUT_LAST, .since = "2.0.0",
+      .complexity = "O(N) where N is the number of provided keys.", .summary = "Takes the head of the first list that is not empty, or waits for one." },
+    { .name = "brpop", .run = cmd_brpop, .arity = -3, .flags = CMD_WRITE | CMD_BLOCKING, LIST_ROW, POPS_BUT_LAST, .since = "2.0.0",
+      .complexity = "O(N) where N is the number of provided keys.", .summary = "Takes the tail of the first list that is not empty, or waits for one." },
+    { .name = "blmove", .run = cmd_blmove, .arity = 6, .flags = CMD_WRITE | CMD_DENYOOM | CMD_BLOCKING, LIST_ROW, MOVES, .since = "6.2.0",
+      .complexity = "O(1)", .summary = "LMOVE that waits for an element." },
+    { .name = "brpoplpush", .run = cmd_brpoplpush, .arity = 4, .flags = CMD_WRITE | CMD_DENYOOM | CMD_BLOCKING, LIST_ROW, MOVES, .since = "2.2.0",
+      .complexity = "O(1)", .summary = "RPOPLPUSH that waits for an element.",
+      .deprecated_since = "6.2.0", .replaced_by = "`BLMOVE` with the `RIGHT` and `LEFT` arguments" },
+    { .name = "blmpop", .run = cmd_blmpop, .arity = -5, .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS, LIST_ROW, .keys = { KEY_NUM(2, KEY_RW | KEY_ACCESS | KEY_DELETE) },
+      .since = "7.0.0", .complexity = "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
+      .summary = "LMPOP that waits for an element." },
     { 0 },
 };
 // clang-format on

@@ -3,8 +3,8 @@
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/commands/tables.h"
+#include "server/key_waits.h"
 #include "server/server.h"
-#include "storage/base/checked.h"
 
 enum { MASTER_HOST_MAX = 255 };
 
@@ -218,26 +218,6 @@ static void wait_timed_out(struct client *c)
     reply_int(&c->reply, (int64_t)repl_acked_count(c->server->repl, c->blocked->offset));
 }
 
-/* Milliseconds; 0 is for ever. */
-static bool arg_timeout_ms(struct cmd_ctx *ctx, int arg, int64_t *until_ms)
-{
-    int64_t timeout;
-    if (!num_parse_i64(ctx->argv[arg], &timeout)) {
-        reply_error(ctx->reply, "ERR timeout is not an integer or out of range");
-        return false;
-    }
-    if (timeout < 0) {
-        reply_error(ctx->reply, "ERR timeout is negative");
-        return false;
-    }
-    *until_ms = 0;
-    if (timeout > 0 && add_overflow(ctx->server->now_ms, timeout, until_ms)) {
-        reply_error(ctx->reply, "ERR timeout is out of range");
-        return false;
-    }
-    return true;
-}
-
 static void cmd_wait(struct cmd_ctx *ctx)
 {
     struct client *c = ctx->client;
@@ -249,8 +229,10 @@ static void cmd_wait(struct cmd_ctx *ctx)
                     "local and are not propagated.");
         return;
     }
-    if (!ctx_arg_i64(ctx, 1, &replicas) || !ctx_arg_i64_range(ctx, 1, 0, INT64_MAX, &replicas, "value is out of range, must be positive")) return;
-    if (!arg_timeout_ms(ctx, 2, &until_ms)) return;
+    if (!ctx_arg_i64(ctx, 1, &replicas) ||
+        !ctx_arg_i64_range(ctx, 1, 0, INT64_MAX, &replicas, "value is out of range, must be positive"))
+        return;
+    if (!ctx_arg_timeout(ctx, 2, TIMEOUT_MS, &until_ms)) return;
     size_t acked = repl_acked_count(ctx_repl(ctx), c->write_offset);
     if (acked >= (uint64_t)replicas || client_has(c, CLIENT_EXECUTING_MULTI) || c->conn == NULL) {
         reply_int(ctx->reply, (int64_t)acked);
@@ -268,8 +250,10 @@ static void cmd_waitaof(struct cmd_ctx *ctx)
 {
     int64_t local, replicas, until_ms;
     if (!ctx_arg_i64_range(ctx, 1, 0, 1, &local, NULL)) return;
-    if (!ctx_arg_i64(ctx, 2, &replicas) || !ctx_arg_i64_range(ctx, 2, 0, INT64_MAX, &replicas, "value is out of range, must be positive")) return;
-    if (!arg_timeout_ms(ctx, 3, &until_ms)) return;
+    if (!ctx_arg_i64(ctx, 2, &replicas) ||
+        !ctx_arg_i64_range(ctx, 2, 0, INT64_MAX, &replicas, "value is out of range, must be positive"))
+        return;
+    if (!ctx_arg_timeout(ctx, 3, TIMEOUT_MS, &until_ms)) return;
     if (repl_role(ctx_repl(ctx)) == REPL_REPLICA)
         reply_error(ctx->reply,
                     "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are "

@@ -8,6 +8,7 @@
 #include "server/commands/random_pick.h"
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
+#include "server/key_waits.h"
 
 /* ---- ZADD, ZINCRBY ---- */
 
@@ -177,7 +178,7 @@ static void cmd_zrem(struct cmd_ctx *ctx)
     reply_int(ctx->reply, (int64_t)gone);
 }
 
-enum pop_shape { POP_FLAT /* member, score, member, score */, POP_PAIRS };
+enum pop_shape { POP_FLAT /* member, score, member, score */, POP_PAIRS, POP_BARE /* POP_FLAT within an array */ };
 
 /* Answers and removes up to `wanted` elements from the low or the high end; how many. */
 static size_t pop_elements(struct cmd_ctx *ctx, struct keyref key, struct zset *z, bool max, uint64_t wanted,
@@ -187,7 +188,7 @@ static size_t pop_elements(struct cmd_ctx *ctx, struct keyref key, struct zset *
     struct zset_iter it;
     struct bytes_view member;
     double score;
-    reply_array(ctx->reply, shape == POP_PAIRS ? count : count * 2);
+    if (shape != POP_BARE) reply_array(ctx->reply, shape == POP_PAIRS ? count : count * 2);
     if (count == 0) return 0;
     zset_iter_init(&it, z, max ? len - 1 : 0, max);
     for (size_t i = 0; i < count && zset_iter_next(&it, &member, &score); i++) {
@@ -227,22 +228,70 @@ static void cmd_zpopmax(struct cmd_ctx *ctx)
     pop(ctx, true);
 }
 
-static void cmd_zmpop(struct cmd_ctx *ctx)
+static struct bytes_view pop_command(bool max)
 {
-    struct multi_pop how;
+    return max ? BYTES_LIT("ZPOPMAX") : BYTES_LIT("ZPOPMIN");
+}
+
+/* Pops from the first key that holds a sorted set. False: none does, and nothing was answered. */
+static bool pop_from_first(struct cmd_ctx *ctx, const struct multi_pop *how)
+{
     void *z;
-    if (!parse_multi_pop(ctx, 1, "MIN", "MAX", &how)) return;
-    for (int arg = how.first_key; arg < how.first_key + how.key_count; arg++) {
+    for (int arg = how->first_key; arg < how->first_key + how->key_count; arg++) {
         enum lookup found = ctx_write_value(ctx, arg, TYPE_ZSET, &z);
-        if (found == LOOKUP_WRONG_TYPE) return;
+        if (found == LOOKUP_WRONG_TYPE) return true;
         if (found == LOOKUP_MISSING) continue;
         reply_array(ctx->reply, 2);
         reply_bulk(ctx->reply, ctx->argv[arg]);
-        size_t count = pop_elements(ctx, ctx_key(ctx, arg), z, how.second, how.count, POP_PAIRS);
-        replicate_pop(ctx, how.second ? BYTES_LIT("ZPOPMAX") : BYTES_LIT("ZPOPMIN"), ctx->argv[arg], count);
+        size_t count = pop_elements(ctx, ctx_key(ctx, arg), z, how->second, how->count, POP_PAIRS);
+        replicate_pop(ctx, pop_command(how->second), ctx->argv[arg], count);
+        return true;
+    }
+    return false;
+}
+
+static void cmd_zmpop(struct cmd_ctx *ctx)
+{
+    struct multi_pop how;
+    if (!parse_multi_pop(ctx, 1, "MIN", "MAX", &how)) return;
+    if (!pop_from_first(ctx, &how)) reply_null_array(ctx->reply);
+}
+
+static void cmd_bzmpop(struct cmd_ctx *ctx)
+{
+    struct multi_pop how;
+    struct key_wait_for wait = {.type = TYPE_ZSET};
+    if (!parse_multi_pop(ctx, 2, "MIN", "MAX", &how)) return;
+    if (!ctx_arg_timeout(ctx, 1, TIMEOUT_SECONDS, &wait.until_ms) || pop_from_first(ctx, &how)) return;
+    wait.first_key = how.first_key;
+    wait.key_count = how.key_count;
+    if (!ctx_wait_for_keys(ctx, &wait)) reply_null_array(ctx->reply);
+}
+
+static void blocking_pop(struct cmd_ctx *ctx, bool max)
+{
+    void *z;
+    struct key_wait_for wait = {.type = TYPE_ZSET, .first_key = 1, .key_count = ctx->argc - 2};
+    if (!ctx_arg_timeout(ctx, ctx->argc - 1, TIMEOUT_SECONDS, &wait.until_ms)) return;
+    for (int arg = 1; arg < ctx->argc - 1; arg++) {
+        enum lookup found = ctx_write_value(ctx, arg, TYPE_ZSET, &z);
+        if (found == LOOKUP_WRONG_TYPE) return;
+        if (found == LOOKUP_MISSING) continue;
+        reply_array(ctx->reply, 3);
+        reply_bulk(ctx->reply, ctx->argv[arg]);
+        (void)pop_elements(ctx, ctx_key(ctx, arg), z, max, 1, POP_BARE); /* no set is empty: it is one */
+        ctx_replicate(ctx, pop_command(max), ctx->argv[arg]);
         return;
     }
-    reply_null_array(ctx->reply);
+    if (!ctx_wait_for_keys(ctx, &wait)) reply_null_array(ctx->reply);
+}
+static void cmd_bzpopmin(struct cmd_ctx *ctx)
+{
+    blocking_pop(ctx, false);
+}
+static void cmd_bzpopmax(struct cmd_ctx *ctx)
+{
+    blocking_pop(ctx, true);
 }
 
 /* ---- Reading ---- */
@@ -404,6 +453,7 @@ static const char *const any_output[] = {"nondeterministic_output", NULL};
 #define ZSET_ROW .acl = ACL_SORTEDSET, .group = "sorted-set"
 #define READS   .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }
 #define POPS    .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) }
+#define POPS_BUT_LAST .keys = { KEY_RANGE(1, -2, 1, KEY_RW | KEY_ACCESS | KEY_DELETE) }
 #define POP_COST "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped."
 
 const struct command sorted_set_commands[] = {
@@ -424,6 +474,16 @@ const struct command sorted_set_commands[] = {
       .keys = { KEY_NUM(1, KEY_RW | KEY_ACCESS | KEY_DELETE) }, .since = "7.0.0",
       .complexity = "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
       .summary = "Takes members with the lowest or highest scores out of the first of several sorted sets that is not empty." },
+    { .name = "bzpopmin", .run = cmd_bzpopmin, .arity = -3, .flags = CMD_WRITE | CMD_FAST | CMD_BLOCKING, ZSET_ROW, POPS_BUT_LAST, .since = "5.0.0",
+      .complexity = "O(log(N)) with N being the number of elements in the sorted set.",
+      .summary = "Takes the member with the lowest score out of the first sorted set that is not empty, or waits for one." },
+    { .name = "bzpopmax", .run = cmd_bzpopmax, .arity = -3, .flags = CMD_WRITE | CMD_FAST | CMD_BLOCKING, ZSET_ROW, POPS_BUT_LAST, .since = "5.0.0",
+      .complexity = "O(log(N)) with N being the number of elements in the sorted set.",
+      .summary = "Takes the member with the highest score out of the first sorted set that is not empty, or waits for one." },
+    { .name = "bzmpop", .run = cmd_bzmpop, .arity = -5, .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS, ZSET_ROW,
+      .keys = { KEY_NUM(2, KEY_RW | KEY_ACCESS | KEY_DELETE) }, .since = "7.0.0",
+      .complexity = "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
+      .summary = "ZMPOP that waits for a member." },
     { .name = "zscore", .run = cmd_zscore, .arity = 3, .member_arg = 2, .flags = CMD_READONLY | CMD_FAST, ZSET_ROW, READS, .since = "1.2.0",
       .complexity = "O(1)", .summary = "Returns the score of a member." },
     { .name = "zmscore", .run = cmd_zmscore, .arity = -3, .flags = CMD_READONLY | CMD_FAST, ZSET_ROW, READS, .since = "6.2.0",
