@@ -256,10 +256,12 @@ void stream_group_set_position(struct stream_group *g, struct stream_id last_id,
 
 /* ---- entries read ---- */
 
-/* Whether the greatest deleted id is not below this one, so that entries behind it cannot be counted by ids. */
+/* Whether the greatest deleted id is not below this one, so that entries behind it cannot be counted by ids. One below
+ * the first entry does not matter, says Redis 7.2 (later ones differ). */
 static bool has_deleted_from(const struct stream *s, struct stream_id id)
 {
     if (s->count == 0 || stream_id_is_zero(s->max_deleted_id)) return false;
+    if (stream_id_compare(s->first_id, s->max_deleted_id) > 0) return false;
     return stream_id_compare(id, s->max_deleted_id) <= 0;
 }
 
