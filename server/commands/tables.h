@@ -32,6 +32,10 @@ extern const struct command sorted_set_algebra_commands[];
 extern const struct command sorted_set_commands[];
 extern const struct command sorted_set_range_commands[];
 extern const struct command sort_commands[];
+extern const struct command stream_commands[];
+extern const struct command stream_group_commands[];
+extern const struct command stream_info_commands[];
+extern const struct command stream_read_commands[];
 extern const struct command string_commands[];
 extern const struct command transaction_commands[];
 
