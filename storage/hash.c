@@ -3,87 +3,20 @@
 #include "storage/base/assert.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
+#include "storage/hash_internal.h"
 #include "storage/listpack.h"
-#include "storage/packed.h"
 
-struct hash {
-    const struct value_env *env;
-    union {
-        unsigned char *lp;   /* field, value, field, value, ... */
-        struct table *table; /* of items */
-    };
-    uint8_t encoding;
-};
-
-/* ---- Items of the table: both packed lengths, the field, the value; one allocation --------------------------- */
-
-struct item_view {
-    struct bytes_view field, value;
-};
-
-static size_t item_size(size_t field_len, size_t value_len)
-{
-    size_t lengths = packed_length_size(field_len) + packed_length_size(value_len);
-    return checked_size_add(lengths, checked_size_add(field_len, value_len));
-}
-
-static struct item_view item_view(const void *item)
-{
-    struct item_view v;
-    const char *at = packed_get_length(item, &v.field.len);
-    v.field.data = packed_get_length(at, &v.value.len);
-    v.value.data = v.field.data + v.field.len;
-    return v;
-}
-
-static char *put_bytes(char *at, struct bytes_view bytes)
-{
-    if (bytes.len > 0) memcpy(at, bytes.data, bytes.len);
-    return at + bytes.len;
-}
-
-static char *item_new(struct bytes_view field, struct bytes_view value)
-{
-    char *item = mem_alloc(item_size(field.len, value.len));
-    char *at = packed_put_length(packed_put_length(item, field.len), value.len);
-    put_bytes(put_bytes(at, field), value);
-    return item;
-}
-
-static void item_free(void *ctx, void *item)
-{
-    (void)ctx;
-    struct item_view v = item_view(item);
-    mem_free_sized(item, item_size(v.field.len, v.value.len));
-}
-
-/* The item with another value, in place where its allocation allows it. */
-static char *item_set_value(char *item, struct bytes_view value)
-{
-    struct item_view old = item_view(item);
-    if (packed_length_size(old.value.len) != packed_length_size(value.len)) {
-        char *fresh = item_new(old.field, value);
-        item_free(NULL, item);
-        return fresh;
-    }
-    size_t value_at = (size_t)(old.value.data - item);
-    if (value.len != old.value.len) {
-        item = mem_realloc(item, value_at + value.len);
-        packed_put_length(item + packed_length_size(old.field.len), value.len);
-    }
-    put_bytes(item + value_at, value);
-    return item;
-}
+/* ---- Items of the table --------------------------------------------------------------------------------------- */
 
 static uint64_t item_hash(const void *env, const void *item)
 {
     return value_hash(env, item_view(item).field);
 }
 
-static char *item_find(const struct table *t, uint64_t hash, struct bytes_view field, struct table_pos *pos)
+char *hash_item_find(const struct hash *h, uint64_t hash, struct bytes_view field, struct table_pos *pos)
 {
     struct table_probe p;
-    table_probe_start(&p, t, hash);
+    table_probe_start(&p, h->table, hash);
     for (char *item; (item = table_probe_next(&p)) != NULL;) {
         if (!bytes_equal(item_view(item).field, field)) continue;
         *pos = p.pos;
@@ -95,23 +28,42 @@ static char *item_find(const struct table *t, uint64_t hash, struct bytes_view f
 static bool table_get(const struct hash *h, struct bytes_view field, struct bytes_view *value)
 {
     struct table_pos pos;
-    const char *item = item_find(h->table, value_hash(h->env, field), field, &pos);
+    const char *item = hash_item_find(h, value_hash(h->env, field), field, &pos);
     if (item == NULL) return false;
     *value = item_view(item).value;
     return true;
 }
 
-static bool table_put(struct hash *h, struct bytes_view field, struct bytes_view value)
+/* Another value, and the field stays from now on. */
+static void table_overwrite_timed(struct hash *h, struct table_pos pos, char *item, struct bytes_view value)
+{
+    table_replace_at(pos, item_new(item_view(item).field, value, false));
+    hash_item_untimed(h, item);
+    item_free(NULL, item);
+    hash_timing_refresh(h);
+}
+
+static void table_change_value(struct hash *h, struct table_pos pos, char *item, struct bytes_view value)
+{
+    char *changed = item_set_value(item, value);
+    if (changed == item) return;
+    table_replace_at(pos, changed);
+    if (item_expires(changed)) time_heap_moved(&h->timing->fields, item_slot(changed), changed);
+}
+
+static bool table_put(struct hash *h, struct bytes_view field, struct bytes_view value, bool keep_time)
 {
     struct table_pos pos;
     uint64_t hash = value_hash(h->env, field);
-    char *item = item_find(h->table, hash, field, &pos);
+    char *item = hash_item_find(h, hash, field, &pos);
     if (item == NULL) {
-        table_insert(h->table, hash, item_new(field, value));
+        table_insert(h->table, hash, item_new(field, value, false));
         return true;
     }
-    char *changed = item_set_value(item, value);
-    if (changed != item) table_replace_at(pos, changed);
+    if (UNLIKELY(item_expires(item)) && !keep_time)
+        table_overwrite_timed(h, pos, item, value);
+    else
+        table_change_value(h, pos, item, value);
     return false;
 }
 
@@ -119,8 +71,13 @@ static bool table_take_out(struct hash *h, struct bytes_view field)
 {
     struct table_pos pos;
     uint64_t hash = value_hash(h->env, field);
-    if (item_find(h->table, hash, field, &pos) == NULL) return false;
-    item_free(NULL, table_remove_at(h->table, hash, pos));
+    char *item = hash_item_find(h, hash, field, &pos);
+    if (item == NULL) return false;
+    table_remove_at(h->table, hash, pos);
+    bool expires = item_expires(item);
+    if (UNLIKELY(expires)) hash_item_untimed(h, item);
+    item_free(NULL, item);
+    if (UNLIKELY(expires)) hash_timing_refresh(h);
     return true;
 }
 
@@ -130,16 +87,9 @@ static struct hash *hash_alloc(const struct value_env *env, enum value_encoding 
 {
     struct hash *h = mem_alloc(sizeof(*h));
     h->env = env;
+    h->timing = NULL;
     h->encoding = encoding;
     return h;
-}
-
-static struct table *items_new(const struct value_env *env, size_t expected)
-{
-    struct table *t = mem_alloc(sizeof(*t));
-    table_init(t, item_hash, env);
-    table_reserve(t, expected);
-    return t;
 }
 
 struct hash *hash_new(const struct value_env *env)
@@ -151,60 +101,68 @@ struct hash *hash_new(const struct value_env *env)
 
 static void body_free(struct hash *h)
 {
-    if (h->encoding == ENCODING_LISTPACK) {
-        lp_free(h->lp);
-    } else {
+    if (hash_is_table(h)) {
         table_release(h->table, item_free, NULL);
         mem_free_sized(h->table, sizeof(*h->table));
+    } else {
+        lp_free(h->lp);
     }
 }
 
 void hash_free(struct hash *h)
 {
     body_free(h);
+    if (h->timing != NULL) hash_timing_free(h);
     mem_free_sized(h, sizeof(*h));
 }
 
-/* A table with copies of all pairs. */
-static struct table *items_of(const struct hash *h, size_t expected)
+/* A table with copies of all pairs, and their times. */
+static void fill_table(struct hash *to, const struct hash *from, size_t expected)
 {
-    struct table *t = items_new(h->env, expected);
     struct hash_iter it;
     struct bytes_view field, value;
-    hash_iter_init(&it, h);
-    while (hash_iter_next(&it, &field, &value)) table_insert(t, value_hash(h->env, field), item_new(field, value));
-    return t;
+    to->table = mem_alloc(sizeof(*to->table));
+    table_init(to->table, item_hash, to->env);
+    table_reserve(to->table, expected);
+    hash_iter_init(&it, from);
+    while (hash_iter_next(&it, &field, &value)) {
+        int64_t at_ms = hash_iter_time(&it);
+        char *item = item_new(field, value, at_ms != HASH_FIELD_STAYS);
+        table_insert(to->table, value_hash(to->env, field), item);
+        if (at_ms != HASH_FIELD_STAYS) hash_item_timed(to, item, at_ms);
+    }
 }
 
-static void convert_to_table(struct hash *h, size_t expected)
+void hash_convert_to_table(struct hash *h, size_t expected)
 {
-    struct table *t = items_of(h, expected);
+    struct hash as_table = {.env = h->env, .timing = h->timing, .encoding = ENCODING_HASHTABLE};
+    fill_table(&as_table, h, expected);
     body_free(h);
-    h->table = t;
-    h->encoding = ENCODING_HASHTABLE;
+    *h = as_table;
 }
 
 struct hash *hash_dup(const struct hash *h)
 {
     struct hash *copy = hash_alloc(h->env, h->encoding);
-    if (h->encoding == ENCODING_LISTPACK)
-        copy->lp = lp_copy(h->lp);
+    if (hash_is_table(h))
+        fill_table(copy, h, table_count(h->table));
     else
-        copy->table = items_of(h, table_count(h->table));
+        copy->lp = lp_copy(h->lp);
+    if (h->timing != NULL) hash_timing_refresh(copy);
     return copy;
 }
 
 void hash_reserve(struct hash *h, size_t pairs, size_t longest)
 {
     const struct encoding_limits *limits = h->env->limits;
-    if (h->encoding != ENCODING_LISTPACK) return;
+    if (hash_is_table(h)) return;
     if (pairs > limits->hash_max_entries || longest > limits->hash_max_value)
-        convert_to_table(h, checked_size_add(hash_count(h), pairs));
+        hash_convert_to_table(h, checked_size_add(hash_count(h), pairs));
 }
 
 size_t hash_count(const struct hash *h)
 {
-    return h->encoding == ENCODING_LISTPACK ? lp_count(h->lp) / 2 : table_count(h->table);
+    return hash_is_table(h) ? table_count(h->table) : lp_count(h->lp) / hash_stride(h);
 }
 
 enum value_encoding hash_encoding(const struct hash *h)
@@ -214,9 +172,10 @@ enum value_encoding hash_encoding(const struct hash *h)
 
 size_t hash_memory(const struct hash *h, size_t samples)
 {
-    size_t bytes = mem_usable_size(h);
-    if (h->encoding == ENCODING_LISTPACK) return bytes + mem_usable_size(h->lp);
-    return bytes + mem_usable_size(h->table) + table_memory(h->table) + table_entry_memory(h->table, samples);
+    size_t bytes = mem_usable_size(h) + hash_timing_memory(h);
+    if (!hash_is_table(h)) return bytes + mem_usable_size(h->lp);
+    return bytes + mem_usable_size(h->table) + table_memory(h->table) +
+           table_entry_memory(h->table, samples, item_memory);
 }
 
 size_t hash_free_effort(const struct hash *h)
@@ -226,16 +185,22 @@ size_t hash_free_effort(const struct hash *h)
 
 /* ---- Fields -------------------------------------------------------------------------------------------------- */
 
-static unsigned char *listpack_find(const struct hash *h, struct bytes_view field)
+unsigned char *hash_lp_find(const struct hash *h, struct bytes_view field)
 {
     unsigned char *first = lp_first(h->lp);
-    return first == NULL ? NULL : lp_find(h->lp, first, field, 1);
+    return first == NULL ? NULL : lp_find(h->lp, first, field, hash_stride(h) - 1);
+}
+
+unsigned char *hash_lp_after(const struct hash *h, unsigned char *at)
+{
+    for (size_t i = hash_stride(h); i > 0; i--) at = lp_next(h->lp, at);
+    return at;
 }
 
 bool hash_get(const struct hash *h, struct bytes_view field, struct number_text *buf, struct bytes_view *value)
 {
-    if (h->encoding == ENCODING_HASHTABLE) return table_get(h, field, value);
-    unsigned char *at = listpack_find(h, field);
+    if (hash_is_table(h)) return table_get(h, field, value);
+    unsigned char *at = hash_lp_find(h, field);
     if (at == NULL) return false;
     *value = lp_get_view(lp_next(h->lp, at), buf->text);
     return true;
@@ -250,54 +215,70 @@ bool hash_contains(const struct hash *h, struct bytes_view field)
 
 static bool fits_listpack(const struct hash *h, struct bytes_view field, struct bytes_view value)
 {
+    enum { TIME_MAX = 16 };
     size_t limit = h->env->limits->hash_max_value;
-    return field.len <= limit && value.len <= limit && lp_safe_to_add(h->lp, checked_size_add(field.len, value.len));
+    return field.len <= limit && value.len <= limit &&
+           lp_safe_to_add(h->lp, checked_size_add(TIME_MAX, checked_size_add(field.len, value.len)));
 }
 
-static bool listpack_put(struct hash *h, struct bytes_view field, struct bytes_view value)
+static bool listpack_put(struct hash *h, struct bytes_view field, struct bytes_view value, bool keep_time)
 {
-    unsigned char *at = listpack_find(h, field);
+    unsigned char *at = hash_lp_find(h, field);
     if (at != NULL) {
         unsigned char *value_at = lp_next(h->lp, at);
         h->lp = lp_replace(h->lp, &value_at, value);
+        if (h->timing == NULL || keep_time) return false;
+        hash_lp_set_time(h, lp_prev(h->lp, value_at), HASH_FIELD_STAYS);
+        hash_timing_refresh(h);
         return false;
     }
     h->lp = lp_append(lp_append(h->lp, field), value);
+    if (h->encoding == ENCODING_LISTPACK_EX) h->lp = lp_append_int(h->lp, 0); /* it belongs to the end */
     size_t count = hash_count(h);
-    if (count > h->env->limits->hash_max_entries) convert_to_table(h, count);
+    if (count > h->env->limits->hash_max_entries) hash_convert_to_table(h, count);
     return true;
+}
+
+static bool put(struct hash *h, struct bytes_view field, struct bytes_view value, bool keep_time)
+{
+    if (!hash_is_table(h)) {
+        if (fits_listpack(h, field, value)) return listpack_put(h, field, value, keep_time);
+        hash_convert_to_table(h, hash_count(h) + 1);
+    }
+    return table_put(h, field, value, keep_time);
 }
 
 bool hash_set(struct hash *h, struct bytes_view field, struct bytes_view value)
 {
-    if (h->encoding == ENCODING_LISTPACK) {
-        if (fits_listpack(h, field, value)) return listpack_put(h, field, value);
-        convert_to_table(h, hash_count(h) + 1);
-    }
-    return table_put(h, field, value);
+    return put(h, field, value, false);
+}
+bool hash_alter(struct hash *h, struct bytes_view field, struct bytes_view value)
+{
+    return put(h, field, value, true);
 }
 
 bool hash_remove(struct hash *h, struct bytes_view field)
 {
-    if (h->encoding == ENCODING_HASHTABLE) return table_take_out(h, field);
-    unsigned char *at = listpack_find(h, field);
+    if (hash_is_table(h)) return table_take_out(h, field);
+    unsigned char *at = hash_lp_find(h, field);
     if (at == NULL) return false;
-    h->lp = lp_delete_range_at(h->lp, &at, 2);
+    h->lp = lp_delete_range_at(h->lp, &at, hash_stride(h));
+    if (h->timing != NULL) hash_timing_refresh(h);
     return true;
 }
 
 void hash_prefetch(const struct hash *h, struct bytes_view field)
 {
-    if (h->encoding == ENCODING_HASHTABLE) table_prefetch_bucket(h->table, value_hash(h->env, field));
+    if (hash_is_table(h)) table_prefetch_bucket(h->table, value_hash(h->env, field));
 }
 
 void hash_prefetch_field(const struct hash *h, struct bytes_view field)
 {
-    if (h->encoding == ENCODING_HASHTABLE) table_prefetch_entries(h->table, value_hash(h->env, field));
+    if (hash_is_table(h)) table_prefetch_entries(h->table, value_hash(h->env, field));
 }
 
-static void listpack_pair(const struct hash *h, unsigned char *at, struct number_text buf[2], struct bytes_view *field,
-                          struct bytes_view *value)
+static void listpack_pair(const struct hash *h, const unsigned char *at, struct number_text buf[2],
+                          struct bytes_view *field, struct bytes_view *value)
 {
     *field = lp_get_view(at, buf[0].text);
     if (value != NULL) *value = lp_get_view(lp_next(h->lp, at), buf[1].text);
@@ -308,8 +289,8 @@ void hash_random(const struct hash *h, struct number_text buf[2], struct bytes_v
     struct rng *rng = h->env->rng;
     size_t count = hash_count(h);
     ASSERT(count > 0);
-    if (h->encoding == ENCODING_LISTPACK) {
-        listpack_pair(h, lp_seek(h->lp, (int64_t)rng_below(rng, count) * 2), buf, field, value);
+    if (!hash_is_table(h)) {
+        listpack_pair(h, lp_seek(h->lp, (int64_t)(rng_below(rng, count) * hash_stride(h))), buf, field, value);
         return;
     }
     struct item_view v = item_view(table_random(h->table, rng));
@@ -322,52 +303,80 @@ void hash_random(const struct hash *h, struct number_text buf[2], struct bytes_v
 void hash_iter_init(struct hash_iter *it, const struct hash *h)
 {
     it->hash = h;
-    if (h->encoding == ENCODING_HASHTABLE)
+    it->hide_ms = HASH_SHOW_ALL;
+    it->at = NULL;
+    if (hash_is_table(h))
         table_iter_init(&it->table, h->table);
     else
         it->lp = lp_first(h->lp);
 }
 
-static bool iter_next_item(struct hash_iter *it, struct bytes_view *field, struct bytes_view *value)
+void hash_iter_init_at(struct hash_iter *it, const struct hash *h, int64_t now_ms)
 {
-    const void *item = table_iter_next(&it->table);
-    if (item == NULL) return false;
-    struct item_view v = item_view(item);
-    *field = v.field;
-    *value = v.value;
-    return true;
+    hash_iter_init(it, h);
+    if (hash_is_due(h, now_ms)) it->hide_ms = now_ms;
+}
+
+static const void *iter_next(struct hash_iter *it)
+{
+    if (hash_is_table(it->hash)) return table_iter_next(&it->table);
+    unsigned char *at = it->lp;
+    if (at != NULL) it->lp = hash_lp_after(it->hash, at);
+    return at;
+}
+
+int64_t hash_iter_time(const struct hash_iter *it)
+{
+    const struct hash *h = it->hash;
+    if (h->timing == NULL) return HASH_FIELD_STAYS;
+    return hash_is_table(h) ? hash_item_time(h, it->at) : hash_lp_time(h, it->at);
+}
+
+/* HASH_FIELD_STAYS is before any time, and stays. */
+static bool is_hidden(int64_t at_ms, int64_t hide_ms)
+{
+    return at_ms < hide_ms && at_ms != HASH_FIELD_STAYS;
 }
 
 bool hash_iter_next(struct hash_iter *it, struct bytes_view *field, struct bytes_view *value)
 {
-    const struct hash *h = it->hash;
-    if (h->encoding == ENCODING_HASHTABLE) return iter_next_item(it, field, value);
-    if (it->lp == NULL) return false;
-    listpack_pair(h, it->lp, it->buf, field, value);
-    it->lp = lp_next(h->lp, lp_next(h->lp, it->lp));
+    do {
+        it->at = iter_next(it);
+        if (it->at == NULL) return false;
+    } while (UNLIKELY(it->hide_ms != HASH_SHOW_ALL) && is_hidden(hash_iter_time(it), it->hide_ms));
+    if (!hash_is_table(it->hash)) {
+        listpack_pair(it->hash, it->at, it->buf, field, value);
+        return true;
+    }
+    struct item_view v = item_view(it->at);
+    *field = v.field;
+    *value = v.value;
     return true;
 }
 
 struct scan_call {
     void (*fn)(void *ctx, struct bytes_view field, struct bytes_view value);
     void *ctx;
+    const struct hash *hash;
+    int64_t hide_ms;
 };
 
 static void scan_item(void *ctx, void *item)
 {
     const struct scan_call *call = ctx;
+    if (UNLIKELY(item_expires(item)) && is_hidden(hash_item_time(call->hash, item), call->hide_ms)) return;
     struct item_view v = item_view(item);
     call->fn(call->ctx, v.field, v.value);
 }
 
-uint64_t hash_scan(const struct hash *h, uint64_t cursor,
+uint64_t hash_scan(const struct hash *h, uint64_t cursor, int64_t now_ms,
                    void (*fn)(void *ctx, struct bytes_view field, struct bytes_view value), void *ctx)
 {
-    if (h->encoding == ENCODING_HASHTABLE)
-        return table_scan(h->table, cursor, scan_item, &(struct scan_call){.fn = fn, .ctx = ctx});
+    struct scan_call call = {.fn = fn, .ctx = ctx, .hash = h, .hide_ms = now_ms};
+    if (hash_is_table(h)) return table_scan(h->table, cursor, scan_item, &call);
     struct hash_iter it;
     struct bytes_view field, value;
-    hash_iter_init(&it, h);
+    hash_iter_init_at(&it, h, now_ms);
     while (hash_iter_next(&it, &field, &value)) fn(ctx, field, value);
     return 0;
 }
@@ -391,13 +400,28 @@ static bool listpack_within_limits(const struct hash *h)
     return true;
 }
 
+static struct hash *from_listpack(const struct value_env *env, enum value_encoding encoding, unsigned char *lp)
+{
+    struct hash *h = hash_alloc(env, encoding);
+    h->lp = lp;
+    ASSERT(lp_count(lp) % hash_stride(h) == 0);
+    hash_timing_refresh(h);
+    if (!listpack_within_limits(h)) hash_convert_to_table(h, hash_count(h));
+    return h;
+}
+
 struct hash *hash_from_listpack(const struct value_env *env, unsigned char *lp)
 {
-    struct hash *h = hash_alloc(env, ENCODING_LISTPACK);
-    h->lp = lp;
-    ASSERT(lp_count(lp) % 2 == 0);
-    if (!listpack_within_limits(h)) convert_to_table(h, hash_count(h));
-    return h;
+    return from_listpack(env, ENCODING_LISTPACK, lp);
+}
+struct hash *hash_from_timed_listpack(const struct value_env *env, unsigned char *lp)
+{
+    return from_listpack(env, ENCODING_LISTPACK_EX, lp);
+}
+
+struct bytes_view hash_timed_blob(const struct hash *h)
+{
+    return h->encoding == ENCODING_LISTPACK_EX ? bytes_view(h->lp, lp_bytes(h->lp)) : bytes_view(NULL, 0);
 }
 
 static void check_table(const struct hash *h)
@@ -408,26 +432,31 @@ static void check_table(const struct hash *h)
     table_iter_init(&it, h->table);
     for (char *item; (item = table_iter_next(&it)) != NULL;) {
         struct bytes_view field = item_view(item).field;
-        ASSERT(item_find(h->table, value_hash(h->env, field), field, &pos) == item); /* else it is there twice */
+        ASSERT(hash_item_find(h, value_hash(h->env, field), field, &pos) == item); /* else it is there twice */
     }
 }
 
 const struct table *hash_table(const struct hash *h)
 {
-    return h->encoding == ENCODING_HASHTABLE ? h->table : NULL;
+    return hash_is_table(h) ? h->table : NULL;
+}
+
+static void check_listpack(const struct hash *h)
+{
+    ASSERT(h->encoding == ENCODING_LISTPACK || h->encoding == ENCODING_LISTPACK_EX);
+    ASSERT(lp_validate(h->lp, lp_bytes(h->lp), true, NULL, NULL));
+    ASSERT(lp_count(h->lp) % hash_stride(h) == 0);
+    for (unsigned char *p = lp_first(h->lp); p != NULL; p = hash_lp_after(h, p)) {
+        struct number_text buf;
+        ASSERT(hash_lp_find(h, lp_get_view(p, buf.text)) == p);
+    }
 }
 
 void hash_check(const struct hash *h)
 {
-    if (h->encoding == ENCODING_HASHTABLE) {
+    if (hash_is_table(h))
         check_table(h);
-        return;
-    }
-    ASSERT(h->encoding == ENCODING_LISTPACK);
-    ASSERT(lp_validate(h->lp, lp_bytes(h->lp), true, NULL, NULL));
-    ASSERT(lp_count(h->lp) % 2 == 0);
-    for (unsigned char *p = lp_first(h->lp); p != NULL; p = lp_next(h->lp, lp_next(h->lp, p))) {
-        struct number_text buf;
-        ASSERT(listpack_find(h, lp_get_view(p, buf.text)) == p);
-    }
+    else
+        check_listpack(h);
+    hash_timing_check(h);
 }

@@ -1,5 +1,6 @@
 /* hash.h -- fields and values. listpack while at most hash_max_entries pairs with no field or value longer than
- * hash_max_value, else a table with one allocation for a field and its value. Never converts back by itself.
+ * hash_max_value, else a table with one allocation for a field and its value. Never converts back by itself. Fields may
+ * have a time at which they are to go: see hash_expiry.h.
  * Views of fields and values live until the next change of the hash, or as long as the number_text they were written
  * to. */
 #ifndef LOCKSTEP_STORAGE_HASH_H
@@ -20,8 +21,11 @@ size_t hash_free_effort(const struct hash *h);
 
 bool hash_get(const struct hash *h, struct bytes_view field, struct number_text *buf, struct bytes_view *value);
 bool hash_contains(const struct hash *h, struct bytes_view field);
-bool hash_set(struct hash *h, struct bytes_view field, struct bytes_view value); /* true: the field is new */
-bool hash_remove(struct hash *h, struct bytes_view field);                       /* false: it was not there */
+/* True: the field is new. It stays from now on, whatever time it had. */
+bool hash_set(struct hash *h, struct bytes_view field, struct bytes_view value);
+/* The same, but the time stays: for what alters a value rather than replacing it. */
+bool hash_alter(struct hash *h, struct bytes_view field, struct bytes_view value);
+bool hash_remove(struct hash *h, struct bytes_view field); /* false: it was not there */
 /* HSET with many pairs: converts at once when the arguments will need it anyway. */
 void hash_reserve(struct hash *h, size_t pairs, size_t longest);
 /* For batched dispatch: for all fields the first, then for all the second, then the look-ups. */
@@ -36,16 +40,22 @@ struct hash_iter { /* no change of the hash meanwhile */
         struct table_iter table;
         unsigned char *lp;
     };
+    const void *at;  /* the pair returned last */
+    int64_t hide_ms; /* fields with a time before this one are left out */
     struct number_text buf[2];
 };
 void hash_iter_init(struct hash_iter *it, const struct hash *h);
+/* Leaves out the fields that are past their time. */
+void hash_iter_init_at(struct hash_iter *it, const struct hash *h, int64_t now_ms);
 bool hash_iter_next(struct hash_iter *it, struct bytes_view *field, struct bytes_view *value);
+int64_t hash_iter_time(const struct hash_iter *it); /* of the pair returned last; HASH_FIELD_STAYS: none */
 
+#define HASH_SHOW_ALL INT64_MIN /* in place of the time: none is left out */
 /* HSCAN, as set_scan(). */
-uint64_t hash_scan(const struct hash *h, uint64_t cursor,
+uint64_t hash_scan(const struct hash *h, uint64_t cursor, int64_t now_ms,
                    void (*fn)(void *ctx, struct bytes_view field, struct bytes_view value), void *ctx);
 
-struct bytes_view hash_blob(const struct hash *h); /* the listpack, or an empty view */
+struct bytes_view hash_blob(const struct hash *h); /* the listpack of pairs, or an empty view */
 /* Takes a validated listpack (mem_alloc'ed, even count, no duplicate fields); converts if the limits ask for it. */
 struct hash *hash_from_listpack(const struct value_env *env, unsigned char *lp);
 /* Its table when that is the encoding, else NULL: DEBUG HTSTATS-KEY. */

@@ -4,6 +4,7 @@
 
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
+#include "storage/hash.h"
 #include "storage/lazyfree.h"
 
 /* What siblings share: values and tables point at it, and may outlive the keyspace they were made in. */
@@ -12,6 +13,8 @@ struct keyspace_shared {
     struct value_env env;
     struct rng rng;
 };
+
+enum { FIELDS_AT_ONCE = 64 };
 
 static void remove_entry(struct db *db, uint64_t hash, struct entry *e, bool lazy);
 
@@ -135,6 +138,14 @@ static void db_init_tables(struct db *db)
 {
     table_init(&db->keys, entry_hash, db->keyspace->env);
     table_init(&db->expires, entry_hash, db->keyspace->env);
+    db->timed_hashes = mem_alloc(sizeof(*db->timed_hashes));
+    time_heap_init(db->timed_hashes, hash_watch_placed);
+}
+
+static void timed_hashes_free(struct time_heap *h)
+{
+    time_heap_release(h);
+    mem_free_sized(h, sizeof(*h));
 }
 
 static struct keyspace *keyspace_build(struct keyspace_shared *shared, int db_count)
@@ -184,6 +195,7 @@ void keyspace_free(struct keyspace *ks)
     for (int i = 0; i < ks->db_count; i++) {
         table_release(&ks->dbs[i]->expires, NULL, NULL);
         table_release(&ks->dbs[i]->keys, entry_free_fn, NULL);
+        timed_hashes_free(ks->dbs[i]->timed_hashes);
         mem_free(ks->dbs[i]);
     }
     mem_free(ks->dbs);
@@ -195,8 +207,9 @@ static void db_swap_data(struct db *a, struct db *b)
 {
     struct db was_a = *a;
     a->keys = b->keys, a->expires = b->expires, a->expire_cursor = b->expire_cursor, a->avg_ttl_ms = b->avg_ttl_ms;
+    a->timed_hashes = b->timed_hashes;
     b->keys = was_a.keys, b->expires = was_a.expires, b->expire_cursor = was_a.expire_cursor;
-    b->avg_ttl_ms = was_a.avg_ttl_ms;
+    b->avg_ttl_ms = was_a.avg_ttl_ms, b->timed_hashes = was_a.timed_hashes;
 }
 
 void keyspace_swap_data(struct keyspace *ks, struct keyspace *sibling)
@@ -390,6 +403,16 @@ void keyspace_changed(struct db *db, struct keyref key, uint64_t changes)
     if (ks->hooks.changed != NULL) ks->hooks.changed(ks->hooks.ctx, db, key.name);
 }
 
+/* A hash with fields that expire stands among the others of its database, under the entry it belongs to. */
+static void watch_fields(struct db *db, const struct entry *e)
+{
+    if (e->type == TYPE_HASH) hash_watch(entry_pointer(e), db->timed_hashes, e);
+}
+static void unwatch_fields(const struct entry *e)
+{
+    if (e->type == TYPE_HASH) hash_unwatch(entry_pointer(e));
+}
+
 /* Puts `to` in the place of `from` in both tables and frees `from` without its value. It is the same key still, for a
  * snapshot too. */
 static struct entry *exchange(struct db *db, uint64_t hash, struct entry *from, struct entry *to)
@@ -408,6 +431,7 @@ static struct entry *exchange(struct db *db, uint64_t hash, struct entry *from, 
         table_insert(&db->expires, hash, to);
     }
     entry_free_alone(from);
+    watch_fields(db, to);
     return to;
 }
 
@@ -450,12 +474,15 @@ static struct entry *put(struct db *db, struct keyref key, const struct content 
         e = entry_build(key.name, c, -1, access_of_new(ks));
         e->epoch = ks->epoch;
         table_insert(&db->keys, key.hash, e);
+        watch_fields(db, e);
         if (ks->hooks.created != NULL) ks->hooks.created(ks->hooks.ctx, db, key.name, c->type);
         return e;
     }
     before_change(db, e);
+    unwatch_fields(e);
     struct content old = entry_content(e);
     e = set_content(db, key.hash, e, c, (flags & PUT_KEEP_EXPIRY) ? entry_expiry(e) : -1);
+    watch_fields(db, e);
     entry_touch(ks, e);
     content_free(&old, ks->lazy_server_del ? ks->lazyfree : NULL);
     return e;
@@ -547,6 +574,7 @@ bool keyspace_insert_built(struct db *db, uint64_t hash, struct entry *built, bo
     }
     table_insert(&db->keys, hash, built);
     if (built->flags & ENTRY_EXPIRES) table_insert(&db->expires, hash, built);
+    watch_fields(db, built);
     return true;
 }
 
@@ -626,6 +654,7 @@ struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct en
 static void detach(struct db *db, uint64_t hash, struct entry *e)
 {
     before_change(db, e);
+    unwatch_fields(e);
     if (e->flags & ENTRY_EXPIRES) ASSERT(table_remove(&db->expires, hash, e));
     ASSERT(table_remove(&db->keys, hash, e));
 }
@@ -691,6 +720,103 @@ struct entry *keyspace_clear_expiry(struct db *db, struct keyref key, struct ent
     return set_content(db, key.hash, e, &c, -1);
 }
 
+/* ---- Expiry of fields ---- */
+
+bool keyspace_set_field_time(struct db *db, struct entry *e, struct bytes_view field, int64_t at_ms)
+{
+    if (!hash_set_time(entry_pointer(e), field, at_ms)) return false;
+    watch_fields(db, e);
+    return true;
+}
+
+bool keyspace_has_field_times(const struct keyspace *ks)
+{
+    for (int i = 0; i < ks->db_count; i++)
+        if (db_timed_hashes(ks->dbs[i]) > 0) return true;
+    return false;
+}
+
+/* Moves those that were removed to the front. How many. */
+static size_t remove_past_fields(struct hash *h, int64_t now_ms, struct bytes_view *fields, size_t count)
+{
+    size_t removed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!hash_field_is_past(h, fields[i], now_ms)) continue; /* of one that is named twice, the second time */
+        ASSERT(hash_remove(h, fields[i]));
+        fields[removed++] = fields[i];
+    }
+    return removed;
+}
+
+bool keyspace_expire_fields(struct db *db, struct keyref key, struct bytes_view *fields, size_t count)
+{
+    struct keyspace *ks = db->keyspace;
+    struct entry *e = lookup(db, key, NULL);
+    if (e == NULL || e->type != TYPE_HASH) return false;
+    struct hash *h = entry_pointer(e);
+    before_change(db, e);
+    size_t removed = remove_past_fields(h, ks->now_ms, fields, count);
+    if (removed == 0) return false;
+    bool emptied = hash_count(h) == 0;
+    if (ks->expiry_mode == EXPIRY_DELETE) {
+        ks->stats.expired_fields += removed;
+        if (ks->hooks.fields_expired != NULL)
+            ks->hooks.fields_expired(ks->hooks.ctx, db, key.name, fields, removed, emptied);
+    }
+    if (emptied)
+        remove_entry(db, key.hash, e, ks->lazy_expire);
+    else if (ks->hooks.changed != NULL)
+        ks->hooks.changed(ks->hooks.ctx, db, key.name);
+    return emptied;
+}
+
+/* Names of fields, which go with them, so these are copies. */
+struct field_names {
+    struct bytes_view views[FIELDS_AT_ONCE];
+    struct bytes_buf bytes;
+    size_t count, max;
+};
+
+static bool note_name(void *ctx, struct bytes_view field)
+{
+    struct field_names *names = ctx;
+    names->views[names->count++].len = field.len;
+    bytes_buf_append_view(&names->bytes, field);
+    return names->count < names->max;
+}
+
+static bool expire_portion(struct db *db, struct keyref key, const struct hash *h, size_t max)
+{
+    struct field_names names = {.max = max};
+    hash_each_past(h, db->keyspace->now_ms, note_name, &names);
+    const char *at = names.bytes.len > 0 ? names.bytes.data : "";
+    for (size_t i = 0; i < names.count; i++) {
+        names.views[i].data = at;
+        at += names.views[i].len;
+    }
+    bool emptied = keyspace_expire_fields(db, key, names.views, names.count);
+    bytes_buf_release(&names.bytes);
+    return emptied;
+}
+
+bool keyspace_expire_some_fields(struct db *db, struct keyref key, size_t max)
+{
+    const struct entry *e = lookup(db, key, NULL);
+    ASSERT(max > 0);
+    return e != NULL && e->type == TYPE_HASH &&
+           expire_portion(db, key, entry_pointer(e), max < FIELDS_AT_ONCE ? max : FIELDS_AT_ONCE);
+}
+
+bool keyspace_expire_next_fields(struct db *db, size_t max)
+{
+    const struct time_node *first = time_heap_first(db->timed_hashes);
+    if (first == NULL || first->at >= db->keyspace->now_ms) return false;
+    struct bytes_view name = entry_key(hash_watch_owner(first->item));
+    struct keyref key = keyref(db, name);
+    (void)keyspace_expire_some_fields(db, key, max); /* whether it is gone now or not, something was due */
+    return true;
+}
+
 /* ---- Moving ---- */
 
 static struct entry *insert_moved(struct db *to, struct keyref key, struct entry *e)
@@ -704,6 +830,7 @@ static struct entry *insert_moved(struct db *to, struct keyref key, struct entry
         table_insert(&to->expires, key.hash, e);
         note_hidden_expiry(to, key.name);
     }
+    watch_fields(to, e);
     if (ks->hooks.created != NULL) ks->hooks.created(ks->hooks.ctx, to, key.name, e->type);
     return e;
 }
@@ -741,6 +868,7 @@ static void free_tables(void *taken)
     struct db *dropped = taken;
     table_release(&dropped->expires, NULL, NULL);
     table_release(&dropped->keys, entry_free_fn, NULL);
+    timed_hashes_free(dropped->timed_hashes);
     mem_free(dropped);
 }
 
@@ -749,6 +877,7 @@ static void db_empty(struct db *db, struct lazyfree *lazyfree)
     struct db *dropped = mem_calloc(sizeof(*dropped));
     dropped->keys = db->keys;
     dropped->expires = db->expires;
+    dropped->timed_hashes = db->timed_hashes;
     db_init_tables(db);
     db->expire_cursor = 0;
     db->avg_ttl_ms = 0;
@@ -780,11 +909,19 @@ void keyspace_swap_dbs(struct keyspace *ks, int first, int second)
     db_swap_data(ks->dbs[first], ks->dbs[second]);
 }
 
+/* As it has to be if fields of it expire. */
+static bool is_watched(const struct entry *e)
+{
+    if (e->type != TYPE_HASH || !hash_has_times(entry_pointer(e))) return false;
+    ASSERT(hash_watch_owner(entry_pointer(e)) == e);
+    return true;
+}
+
 static void check_db(struct db *db)
 {
     struct table_iter it;
     struct entry *e;
-    size_t volatile_keys = 0;
+    size_t volatile_keys = 0, timed_hashes = 0;
     table_check(&db->keys);
     table_check(&db->expires);
     table_iter_init(&it, &db->keys);
@@ -792,11 +929,14 @@ static void check_db(struct db *db)
         struct table_pos pos;
         struct keyref key = keyref(db, entry_key(e));
         ASSERT(lookup(db, key, NULL) == e);
+        timed_hashes += is_watched(e);
         if (!(e->flags & ENTRY_EXPIRES)) continue;
         volatile_keys++;
         ASSERT(table_locate(&db->expires, key.hash, e, &pos));
     }
     ASSERT(volatile_keys == table_count(&db->expires));
+    ASSERT(timed_hashes == db_timed_hashes(db));
+    time_heap_check(db->timed_hashes);
 }
 
 void keyspace_check(struct keyspace *ks)

@@ -13,7 +13,9 @@
 #define LOCKSTEP_STORAGE_KEYSPACE_H
 
 #include "storage/entry.h"
+#include "storage/hash_expiry.h"
 #include "storage/table.h"
+#include "storage/time_heap.h"
 #include "storage/value.h"
 
 struct keyspace;
@@ -22,8 +24,9 @@ struct lazyfree;
 struct db {
     struct keyspace *keyspace;
     int id;
-    struct table keys;    /* struct entry, by key; owns them */
-    struct table expires; /* those of them with an expiry; borrowed */
+    struct table keys;              /* struct entry, by key; owns them */
+    struct table expires;           /* those of them with an expiry; borrowed */
+    struct time_heap *timed_hashes; /* hashes with fields that expire, by the next of them; borrowed */
     uint64_t expire_cursor;
     int64_t avg_ttl_ms; /* running estimate by the active expiry cycle */
 };
@@ -44,6 +47,10 @@ struct keyspace_hooks { /* what the keyspace tells; any may be NULL */
     void *ctx;
     /* A key is about to be deleted because its time has come. */
     void (*expired)(void *ctx, struct db *db, struct bytes_view key);
+    /* These fields of a hash were removed because their time has come; with `emptied` the key is about to be deleted.
+     */
+    void (*fields_expired)(void *ctx, struct db *db, struct bytes_view key, const struct bytes_view *fields,
+                           size_t count, bool emptied);
     /* The value, the expiry or the existence of a key changed. */
     void (*changed)(void *ctx, struct db *db, struct bytes_view key);
     /* A key that did not exist was created. */
@@ -58,8 +65,8 @@ struct keyspace_hooks { /* what the keyspace tells; any may be NULL */
 
 struct keyspace_stats {
     uint64_t hits, misses;
-    uint64_t expired_keys; /* lazily and actively */
-    uint64_t changes;      /* successful writes, INFO's rdb_changes_since_last_save counts from here */
+    uint64_t expired_keys, expired_fields; /* lazily and actively */
+    uint64_t changes;                      /* successful writes, INFO's rdb_changes_since_last_save counts from here */
 };
 
 struct keyspace {
@@ -177,6 +184,28 @@ size_t keyspace_flush(struct keyspace *ks, struct db *db, bool lazy);
 void keyspace_swap_dbs(struct keyspace *ks, int first, int second);
 /* Deletes a key that is past its time: tells `expired` first. For the active cycle and for eviction of expired keys. */
 void keyspace_delete_expired(struct db *db, const struct entry *e);
+
+/* --- fields of hashes that expire: see hash_expiry.h --- */
+/* The time to ask a hash by, for whoever the mode is meant for. */
+static inline int64_t keyspace_field_clock(const struct keyspace *ks)
+{
+    return ks->expiry_mode == EXPIRY_IGNORE ? HASH_SHOW_ALL : ks->now_ms;
+}
+/* hash_set_time() for a hash got for writing. */
+bool keyspace_set_field_time(struct db *db, struct entry *e, struct bytes_view field, int64_t at_ms);
+/* Removes those of the fields of this hash that are past their time, and in mode EXPIRY_DELETE tells `fields_expired`
+ * of them. fields[] is reordered. True: that was all there was, and the key is deleted. */
+bool keyspace_expire_fields(struct db *db, struct keyref key, struct bytes_view *fields, size_t count);
+/* The same for up to `max` of those that are past their time, of this hash. */
+bool keyspace_expire_some_fields(struct db *db, struct keyref key, size_t max);
+/* The same for the hash whose next field is due first. False: none is due. */
+bool keyspace_expire_next_fields(struct db *db, size_t max);
+static inline size_t db_timed_hashes(const struct db *db) /* how many there are */
+{
+    return db->timed_hashes->count;
+}
+bool keyspace_has_field_times(const struct keyspace *ks);
+
 void keyspace_check(struct keyspace *ks);
 
 #endif

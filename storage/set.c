@@ -210,7 +210,8 @@ size_t set_memory(const struct set *s, size_t samples)
     size_t bytes = mem_usable_size(s);
     if (s->encoding == ENCODING_INTSET) return bytes + mem_usable_size(s->is);
     if (s->encoding == ENCODING_LISTPACK) return bytes + mem_usable_size(s->lp);
-    return bytes + mem_usable_size(s->table) + table_memory(s->table) + table_entry_memory(s->table, samples);
+    return bytes + mem_usable_size(s->table) + table_memory(s->table) +
+           table_entry_memory(s->table, samples, mem_usable_size);
 }
 
 size_t set_free_effort(const struct set *s)

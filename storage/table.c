@@ -399,13 +399,13 @@ size_t table_memory(const struct table *t)
     return array + t->segment_capacity * sizeof(*t->segments) + t->chained_bytes;
 }
 
-size_t table_entry_memory(const struct table *t, size_t samples)
+size_t table_entry_memory(const struct table *t, size_t samples, size_t (*size)(const void *entry))
 {
     struct table_iter it;
     size_t bytes = 0, seen = 0;
     table_iter_init(&it, t);
     for (const void *entry; (samples == 0 || seen < samples) && (entry = table_iter_next(&it)) != NULL; seen++)
-        bytes += mem_usable_size(entry);
+        bytes += size(entry);
     return seen == t->count ? bytes : (size_t)((double)bytes / (double)seen * (double)t->count);
 }
 

@@ -102,7 +102,7 @@ static inline size_t table_buckets(const struct table *t)
 size_t table_memory(const struct table *t);
 /* Bytes that the allocations of all entries take, for entries that are one allocation each; estimated from the first
  * `samples` of them, or counted when that is 0. */
-size_t table_entry_memory(const struct table *t, size_t samples);
+size_t table_entry_memory(const struct table *t, size_t samples, size_t (*size)(const void *entry));
 
 /* ---- Looking up ---------------------------------------------------------------------------------------------- */
 

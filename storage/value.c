@@ -32,6 +32,7 @@ const char *value_encoding_name(enum value_encoding encoding)
     case ENCODING_HASHTABLE: return "hashtable";
     case ENCODING_SKIPLIST: return "skiplist";
     case ENCODING_STREAM: return "stream";
+    case ENCODING_LISTPACK_EX: return "listpackex";
     }
     UNREACHABLE();
 }

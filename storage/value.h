@@ -28,6 +28,7 @@ enum value_encoding { /* what OBJECT ENCODING says; four bits */
                       ENCODING_HASHTABLE,
                       ENCODING_SKIPLIST,
                       ENCODING_STREAM,
+                      ENCODING_LISTPACK_EX, /* a hash with fields that may expire */
 };
 
 const char *value_type_name(enum value_type type);             /* "string", "list", ... as TYPE says */

@@ -304,7 +304,7 @@ static void scan_field(void *ctx, struct bytes_view field, struct bytes_view val
 }
 static uint64_t scan_step(const void *value, uint64_t cursor, struct scan_pass *pass)
 {
-    return hash_scan(value, cursor, scan_field, pass);
+    return hash_scan(value, cursor, HASH_SHOW_ALL, scan_field, pass);
 }
 static void cmd_hscan(struct cmd_ctx *ctx)
 {

@@ -277,7 +277,7 @@ static void test_scan_gives_all(void **state)
         world_init(&w, size, false);
         fill(&w, size);
         uint64_t cursor = 0;
-        do cursor = hash_scan(w.hash, cursor, visit, &w);
+        do cursor = hash_scan(w.hash, cursor, HASH_SHOW_ALL, visit, &w);
         while (cursor != 0);
         for (size_t i = 0; i < w.size; i++) assert_int_equal(w.visits[i], 1);
         world_release(&w);
