@@ -127,7 +127,7 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_INT, "databases", NULL, misc.databases, "16", 1, INT_MAX, IMMUTABLE, NO_HOOK),
     CHOICE("oom-score-adj", process.oom_score_adj, "no", oom_names, 0, HOOK(oom_score_changed)),
     SPECIAL("oom-score-adj-values", NULL, process, "0 200 800", &config_special_oom_values, MULTI, HOOK(oom_score_changed)),
-    YES_NO("disable-thp", NULL, process.disable_thp, "yes", IMMUTABLE, NO_HOOK),
+    YES_NO("disable-thp", NULL, process.disable_thp, "no", IMMUTABLE, NO_HOOK),
     YES_NO("jemalloc-bg-thread", NULL, process.jemalloc_bg_thread, "yes", 0, HOOK(allocator_changed)),
     TEXT("server_cpulist", NULL, process.server_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
     TEXT("bio_cpulist", NULL, process.bio_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #ifndef LOCKSTEP_SANITIZE
 #include <jemalloc/jemalloc.h>
@@ -278,19 +279,6 @@ static bool check_overcommit(struct log *lg)
     return false;
 }
 
-static bool check_huge_pages(struct log *lg)
-{
-    char line[256];
-    if (!read_line("/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof(line))) return true;
-    if (strstr(line, "[always]") == NULL || prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1) return true;
-    log_warning(
-        lg,
-        "WARNING Transparent Huge Pages are enabled: while a child process saves, each small write then copies a whole "
-        "huge page, which costs latency and memory. Set 'disable-thp yes', or run "
-        "'echo madvise > /sys/kernel/mm/transparent_hugepage/enabled' as root.");
-    return false;
-}
-
 static bool check_backlog(int tcp_backlog, struct log *lg)
 {
     char line[64];
@@ -307,12 +295,22 @@ static bool check_backlog(int tcp_backlog, struct log *lg)
 
 bool process_check_system(int tcp_backlog, struct log *lg)
 {
-    bool overcommit = check_overcommit(lg), pages = check_huge_pages(lg), backlog = check_backlog(tcp_backlog, lg);
-    return overcommit && pages && backlog;
+    bool overcommit = check_overcommit(lg), backlog = check_backlog(tcp_backlog, lg);
+    return overcommit && backlog;
 }
 
-void process_disable_thp(struct log *lg)
+/* Before Linux 5.8 each small write to a huge page that a child shares copied all of it. */
+static bool huge_pages_are_copied_whole(void)
 {
+    struct utsname kernel;
+    int major, minor;
+    if (uname(&kernel) != 0 || sscanf(kernel.release, "%d.%d", &major, &minor) != 2) return true;
+    return major < 5 || (major == 5 && minor < 8);
+}
+
+void process_choose_page_size(bool disable_thp, struct log *lg)
+{
+    if (!disable_thp && !huge_pages_are_copied_whole()) return;
     if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == -1)
         log_warning(lg, "WARNING Can't disable Transparent Huge Pages for this process: %s", strerror(errno));
 }

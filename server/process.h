@@ -43,10 +43,11 @@ void process_pidfile_remove(const char *path, struct log *lg);
  * fewer; it logs so), or 0 when not even one does. */
 unsigned process_adjust_open_files(unsigned maxclients, struct log *lg);
 enum { PROCESS_RESERVED_FDS = 32 };
-/* Overcommit, huge pages, and a listen queue shorter than tcp_backlog (0: not looked at): logs a warning for each that
+/* Overcommit, and a listen queue shorter than tcp_backlog (0: not looked at): logs a warning for each that
  * is set in a way that hurts; true when none is. */
 bool process_check_system(int tcp_backlog, struct log *lg);
-void process_disable_thp(struct log *lg);
+/* Huge pages are kept from this process if so asked, or if the kernel is too old to share them well with a child. */
+void process_choose_page_size(bool disable_thp, struct log *lg);
 void process_allow_core_dumps(bool allow);
 int process_change_dir(void *ctx, const char *path, char *absolute, size_t cap); /* for config_hooks.change_dir */
 /* `server_cpulist` and its like, "0-3,8,10-20:2": pins the calling thread. 0 or -errno; NULL or "" does nothing. */

@@ -559,7 +559,7 @@ int server_take_process(struct server *s, struct process_title *title)
     const struct settings *st = s->settings;
     s->process_owner = true;
     s->title = title;
-    if (st->process.disable_thp) process_disable_thp(s->log);
+    process_choose_page_size(st->process.disable_thp, s->log);
     if (process_pin_to_cpus(st->process.server_cpulist) != 0)
         log_warning(s->log, "server_cpulist %s cannot be applied", st->process.server_cpulist);
     if (setlocale(LC_COLLATE, st->process.locale_collate) == NULL) {

@@ -487,3 +487,14 @@ def test_control_characters_in_a_value_cannot_inject_lines(farm):
     ]
     server.restart()
     assert (server.config_get("maxclients") != "7", server.config_get("timeout")) == (True, "0")
+
+
+def huge_pages_allowed(server):
+    with open(f"/proc/{server.pid}/status", encoding="ascii") as status:
+        return re.search(r"^THP_enabled:\s*(\d)", status.read(), re.MULTILINE)[1] == "1"
+
+
+@pytest.mark.parametrize(("line", "allowed"), [("", True), ("disable-thp no", True), ("disable-thp yes", False)])
+def test_disable_thp_keeps_huge_pages_away(farm, line, allowed):
+    server = farm.server("ours", line)
+    assert huge_pages_allowed(server) == allowed
