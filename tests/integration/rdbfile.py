@@ -78,3 +78,156 @@ def strings(databases, stream_db=None, version=10):
             value = value if isinstance(value, tuple) else (value, None)
             body += string_entry(key, *value)
     return file(body, version)
+
+
+# Strings in their other forms
+
+
+def integer(number):
+    """A string of digits as 1, 2 or 4 bytes."""
+    for kind, form, limit in ((0, "<b", 1 << 7), (1, "<h", 1 << 15), (2, "<i", 1 << 31)):
+        if -limit <= number < limit:
+            return bytes([0xC0 | kind]) + struct.pack(form, number)
+    return string(number)
+
+
+def wide_string(data, bits):
+    """With a length that is longer than it need be."""
+    head = {14: struct.pack(">H", 0x4000 | len(data)), 32: b"\x80" + struct.pack(">I", len(data))}
+    return head.get(bits, b"\x81" + struct.pack(">Q", len(data))) + data
+
+
+def lzf(data):
+    """Compressed: literal runs, and references to what the last 8 KB had at the same three bytes."""
+    out, literals, seen, at = b"", b"", {}, 0
+
+    def flush():
+        nonlocal out, literals
+        while literals:
+            out += bytes([len(literals[:32]) - 1]) + literals[:32]
+            literals = literals[32:]
+
+    while at < len(data):
+        start = seen.get(data[at : at + 3])
+        seen[data[at : at + 3]] = at
+        if start is None or at - start > 8191 or at + 3 > len(data):
+            literals += data[at : at + 1]
+            at += 1
+            continue
+        size = 3
+        while size < 264 and at + size < len(data) and data[start + size] == data[at + size]:
+            size += 1
+        flush()
+        back = at - start - 1
+        if size < 9:
+            out += bytes([(size - 2) << 5 | back >> 8, back & 0xFF])
+        else:
+            out += bytes([0xE0 | back >> 8, size - 9, back & 0xFF])
+        at += size
+    flush()
+    return b"\xc3" + length(len(out)) + length(len(data)) + out
+
+
+# Packed collections; entries are bytes (strings) or int
+
+
+def _ziplist_entry(item):
+    if isinstance(item, bytes):
+        if len(item) < 64:
+            return bytes([len(item)]) + item
+        if len(item) < 16384:
+            return struct.pack(">H", 0x4000 | len(item)) + item
+        return b"\x80" + struct.pack(">I", len(item)) + item
+    if 0 <= item <= 12:
+        return bytes([0xF1 + item])
+    for code, size in ((0xFE, 1), (0xC0, 2), (0xF0, 3), (0xD0, 4)):
+        if -(1 << 8 * size - 1) <= item < 1 << 8 * size - 1:
+            return bytes([code]) + item.to_bytes(size, "little", signed=True)
+    return b"\xe0" + struct.pack("<q", item)
+
+
+def ziplist(items):
+    body, previous, last = b"", 0, 10
+    for item in items:
+        head = bytes([previous]) if previous < 254 else b"\xfe" + struct.pack("<I", previous)
+        entry = head + _ziplist_entry(item)
+        last = 10 + len(body)
+        previous = len(entry)
+        body += entry
+    return struct.pack("<IIH", 11 + len(body), last, len(items)) + body + b"\xff"
+
+
+def _listpack_entry(item):
+    if isinstance(item, bytes):
+        if len(item) < 64:
+            return bytes([0x80 | len(item)]) + item
+        if len(item) < 4096:
+            return bytes([0xE0 | len(item) >> 8, len(item) & 0xFF]) + item
+        return b"\xf0" + struct.pack("<I", len(item)) + item
+    if 0 <= item < 128:
+        return bytes([item])
+    if -4096 <= item < 4096:
+        return bytes([0xC0 | (item & 0x1FFF) >> 8, item & 0xFF])
+    for code, size in ((0xF1, 2), (0xF2, 3), (0xF3, 4)):
+        if -(1 << 8 * size - 1) <= item < 1 << 8 * size - 1:
+            return bytes([code]) + item.to_bytes(size, "little", signed=True)
+    return b"\xf4" + struct.pack("<q", item)
+
+
+def _back_length(size):
+    """Seven bits a byte, the highest first; all but the first have the top bit."""
+    out = [size & 127 | (128 if size > 127 else 0)]
+    while size > 127:
+        size >>= 7
+        out.append(size & 127 | (128 if size > 127 else 0))
+    return bytes(reversed(out))
+
+
+def listpack(items):
+    body = b""
+    for item in items:
+        entry = _listpack_entry(item)
+        body += entry + _back_length(len(entry))
+    return struct.pack("<IH", 7 + len(body), len(items)) + body + b"\xff"
+
+
+def intset(values):
+    """Sorted, in the width that the widest of them needs."""
+    size, form = next(
+        (size, form)
+        for size, form in ((2, "h"), (4, "i"), (8, "q"))
+        if all(-(1 << 8 * size - 1) <= value < 1 << 8 * size - 1 for value in values)
+    )
+    return struct.pack(f"<II{len(values)}{form}", size, len(values), *sorted(values))
+
+
+def zipmap(pairs, free=0):
+    """Each value is followed by so many unused bytes."""
+
+    def size(data):
+        return bytes([len(data)]) if len(data) < 254 else b"\xfe" + struct.pack("<I", len(data))
+
+    body = b"".join(
+        size(field) + field + size(value) + bytes([free]) + value + b"\xaa" * free for field, value in pairs
+    )
+    return bytes([min(len(pairs), 254)]) + body + b"\xff"
+
+
+# Keys with the type's number, after which comes what the type has
+
+
+def entry(kind, key, value):
+    return bytes([kind]) + string(key) + value
+
+
+def strings_of(items):
+    return length(len(items)) + b"".join(string(item) for item in items)
+
+
+def score_text(score):
+    """The scores of the oldest sorted sets."""
+    special = {float("inf"): b"\xfe", float("-inf"): b"\xff"}
+    if score in special:
+        return special[score]
+    text = b"%.17g" % score
+    return bytes([len(text)]) + text
