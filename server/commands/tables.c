@@ -17,6 +17,7 @@ const struct command *const *command_row_tables(void)
         expire_commands,
         generic_commands,
         hash_commands,
+        hyperloglog_commands,
         latency_commands,
         lcs_commands,
         list_commands,

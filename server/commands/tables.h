@@ -18,6 +18,7 @@ extern const struct command dump_commands[];
 extern const struct command expire_commands[];
 extern const struct command generic_commands[];
 extern const struct command hash_commands[];
+extern const struct command hyperloglog_commands[];
 extern const struct command latency_commands[];
 extern const struct command lcs_commands[];
 extern const struct command list_commands[];
