@@ -348,7 +348,7 @@ static bool may_drop_node(const struct stream *s, const struct stream_trim *t, c
     return !stream_node_prev(lp, m, stream_node_end(lp), &last) || stream_id_compare(last.id, t->min_id) < 0;
 }
 
-/* The first node cannot go as a whole: marks those entries of it that have to. */
+/* The first node cannot go as a whole: marks those entries of it that have to. The next one is then the first. */
 static uint64_t trim_in_node(struct stream *s, const struct stream_trim *t, struct stream_pos pos,
                              const struct stream_master *m)
 {
@@ -356,8 +356,9 @@ static uint64_t trim_in_node(struct stream *s, const struct stream_trim *t, stru
     uint64_t marked = 0;
     const unsigned char *p = m->end;
     for (; stream_node_next(m, p, &e); p = stream_node_leave(&e, e.pairs, e.fields)) {
-        if (t->by == STREAM_TRIM_MAXLEN && s->count - marked <= t->max_len) break;
         if (e.deleted) continue;
+        s->first_id = e.id;
+        if (t->by == STREAM_TRIM_MAXLEN && s->count - marked <= t->max_len) break;
         if (t->by == STREAM_TRIM_MINID && stream_id_compare(e.id, t->min_id) >= 0) break;
         stream_node_mark(&e);
         marked++;
@@ -381,8 +382,8 @@ uint64_t stream_trim(struct stream *s, const struct stream_trim *t)
         stream_node_master(lp, stream_pos_key(first).id, &m);
         if (t->approximate && t->limit > 0 && m.count > t->limit - gone) break;
         if (!may_drop_node(s, t, lp, &m)) {
-            if (!t->approximate) gone += trim_in_node(s, t, first, &m);
-            break;
+            if (t->approximate) break;
+            return gone + trim_in_node(s, t, first, &m);
         }
         gone += m.count;
         settle_node(s, first, &m, m.count);
