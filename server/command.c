@@ -151,7 +151,7 @@ bool ctx_arg_double(struct cmd_ctx *ctx, int arg, double *out)
 
 bool ctx_arg_cursor(struct cmd_ctx *ctx, int arg, uint64_t *cursor)
 {
-    if (num_parse_u64(ctx->argv[arg], cursor)) return true;
+    if (num_parse_cursor(ctx->argv[arg], cursor)) return true;
     reply_error(ctx->reply, "ERR invalid cursor");
     return false;
 }

@@ -41,8 +41,7 @@ static bool parse_score_bound(struct bytes_view text, struct score_bound *out)
 {
     out->exclusive = text.len > 0 && text.data[0] == '(';
     if (out->exclusive) text = bytes_view(text.data + 1, text.len - 1);
-    out->score = 0;
-    return text.len == 0 || num_parse_double(text, &out->score); /* Redis reads an empty bound as 0 */
+    return num_parse_bound(text, &out->score);
 }
 
 static bool parse_lex_bound(struct bytes_view text, struct lex_bound *out)

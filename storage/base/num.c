@@ -142,13 +142,16 @@ struct terminated {
     char small[256];
 };
 
-static bool terminate(struct terminated *t, struct bytes_view s)
+static void terminate(struct terminated *t, struct bytes_view s)
 {
-    if (s.len == 0 || isspace((unsigned char)s.data[0])) return false;
     t->text = s.len < sizeof(t->small) ? t->small : mem_alloc(s.len + 1);
     memcpy(t->text, s.data, s.len);
     t->text[s.len] = '\0';
-    return true;
+}
+
+static bool starts_with_space(struct bytes_view s)
+{
+    return s.len > 0 && isspace((unsigned char)s.data[0]);
 }
 
 static void terminate_release(struct terminated *t)
@@ -159,8 +162,9 @@ static void terminate_release(struct terminated *t)
 bool num_parse_double(struct bytes_view s, double *out)
 {
     if (parse_short_decimal(s, out)) return true;
+    if (s.len == 0 || starts_with_space(s)) return false;
     struct terminated t;
-    if (!terminate(&t, s)) return false;
+    terminate(&t, s);
     char *end;
     errno = 0;
     double value = strtod(t.text, &end);
@@ -173,8 +177,9 @@ bool num_parse_double(struct bytes_view s, double *out)
 
 bool num_parse_long_double(struct bytes_view s, long double *out)
 {
+    if (s.len == 0 || s.len >= NUM_LONG_DOUBLE_MAX_CHARS || starts_with_space(s)) return false;
     struct terminated t;
-    if (s.len >= NUM_LONG_DOUBLE_MAX_CHARS || !terminate(&t, s)) return false;
+    terminate(&t, s);
     char *end;
     errno = 0;
     long double value = strtold(t.text, &end);
@@ -183,6 +188,35 @@ bool num_parse_long_double(struct bytes_view s, long double *out)
     if (!whole || isnan(value) || (errno == ERANGE && (isinf(value) || value == 0))) return false;
     *out = value;
     return true;
+}
+
+bool num_parse_bound(struct bytes_view s, double *out)
+{
+    if (parse_short_decimal(s, out)) return true;
+    struct terminated t;
+    terminate(&t, s);
+    char *end;
+    double value = strtod(t.text, &end);
+    bool whole = *end == '\0';
+    terminate_release(&t);
+    if (!whole || isnan(value)) return false;
+    *out = value;
+    return true;
+}
+
+bool num_parse_cursor(struct bytes_view s, uint64_t *out)
+{
+    if (num_parse_u64(s, out)) return true;
+    if (starts_with_space(s)) return false;
+    struct terminated t;
+    terminate(&t, s);
+    char *end;
+    errno = 0;
+    uint64_t value = strtoul(t.text, &end, 10);
+    bool whole = *end == '\0' && errno != ERANGE;
+    terminate_release(&t);
+    if (whole) *out = value;
+    return whole;
 }
 
 /* --- printing floating point ------------------------------------------------------------------------------------ */

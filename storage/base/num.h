@@ -22,6 +22,11 @@ bool num_parse_u64(struct bytes_view s, uint64_t *out);
  * overflow to infinity and an underflow to zero are refused. */
 bool num_parse_double(struct bytes_view s, double *out);
 bool num_parse_long_double(struct bytes_view s, long double *out);
+/* What strtoul() and strtod() read in the whole of a C string, where Redis asks nothing more: cursors of SCAN, and
+ * bounds of scores. Nothing counts as 0; a cursor may have a sign (the value wraps) and leading zeros, but no leading
+ * space; a bound may have leading space, and one too large is infinite. NaN is refused. */
+bool num_parse_cursor(struct bytes_view s, uint64_t *out);
+bool num_parse_bound(struct bytes_view s, double *out);
 /* "100", "1k" (1000), "1kb" (1024), "5mb", "2G" ...: any case; bytes. */
 bool num_parse_memory(struct bytes_view s, uint64_t *out);
 

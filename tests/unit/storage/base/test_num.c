@@ -129,6 +129,80 @@ static void test_integer_formatting_at_every_length(void **state)
     assert_memory_equal(buf, "-9223372036854775808", 20);
 }
 
+static void test_parse_cursor_reads_what_strtoul_does(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t value;
+    } good[] = {{"0", 0},
+                {"", 0},
+                {"00", 0},
+                {"-0", 0},
+                {"+1", 1},
+                {"0007", 7},
+                {"-1", UINT64_MAX},
+                {"18446744073709551615", UINT64_MAX},
+                {"-18446744073709551615", 1}};
+    static const char *bad[] = {" 1",
+                                "\t1",
+                                "1 ",
+                                "-",
+                                "+",
+                                "- 1",
+                                "--1",
+                                "+-1",
+                                "1x",
+                                "x",
+                                "0x10",
+                                "1.0",
+                                "18446744073709551616",
+                                "-18446744073709551616",
+                                "99999999999999999999999"};
+    uint64_t got = 42;
+    for (size_t i = 0; i < COUNT(good); i++) {
+        got = 42;
+        assert_true(num_parse_cursor(bytes_str(good[i].text), &got));
+        assert_true(got == good[i].value);
+    }
+    got = 42;
+    for (size_t i = 0; i < COUNT(bad); i++) assert_false(num_parse_cursor(bytes_str(bad[i]), &got));
+    assert_true(got == 42);
+    assert_true(num_parse_cursor(bytes_view("9\0x", 3), &got) && got == 9);
+    char zeros[1000];
+    memset(zeros, '0', sizeof(zeros));
+    assert_true(num_parse_cursor(bytes_view(zeros, sizeof(zeros)), &got) && got == 0);
+}
+
+static void test_parse_bound_reads_what_strtod_does(void **state)
+{
+    static const struct {
+        const char *text;
+        double value;
+    } good[] = {{"", 0},
+                {"1", 1},
+                {" 1", 1},
+                {"\n-2.5", -2.5},
+                {"+3", 3},
+                {"1e400", INFINITY},
+                {"-1e400", -INFINITY},
+                {"1e-400", 0},
+                {"-Infinity", -INFINITY},
+                {"inf", INFINITY},
+                {"0x10", 16},
+                {"4.9e-324", 4.9e-324}};
+    static const char *bad[] = {"nan", "-nan", "nan(1)", "1 ", " ", "x", "1x", "(", "+", ".", "1e", "inf2"};
+    double got;
+    for (size_t i = 0; i < COUNT(good); i++) {
+        got = 42;
+        assert_true(num_parse_bound(bytes_str(good[i].text), &got));
+        assert_true(got == good[i].value);
+    }
+    got = 42;
+    for (size_t i = 0; i < COUNT(bad); i++) assert_false(num_parse_bound(bytes_str(bad[i]), &got));
+    assert_true(got == 42);
+    assert_true(num_parse_bound(bytes_view("7\0x", 3), &got) && got == 7);
+}
+
 static void test_parse_double(void **state)
 {
     static const struct {
@@ -421,6 +495,8 @@ int main(void)
         cmocka_unit_test(test_parse_u64_limits),
         cmocka_unit_test(test_integers_survive_a_round_trip),
         cmocka_unit_test(test_integer_formatting_at_every_length),
+        cmocka_unit_test(test_parse_cursor_reads_what_strtoul_does),
+        cmocka_unit_test(test_parse_bound_reads_what_strtod_does),
         cmocka_unit_test(test_parse_double),
         cmocka_unit_test(test_parse_double_takes_long_texts_whole),
         cmocka_unit_test(test_short_decimals_parse_as_strtod_does),
