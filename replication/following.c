@@ -343,6 +343,7 @@ void link_stream_begins(struct repl *r)
     struct link *lk = &r->link;
     lk->in_pos = 0;
     lk->at_start = true;
+    lk->new_id[0] = '\0';
     lk->down_since_ms = 0;
     link_transition(r, LINK_STREAM, "MASTER <-> REPLICA sync: the stream begins");
     conn_want_read(lk->conn, true);
@@ -505,6 +506,7 @@ void following_start(struct repl *r, const char *host, int port)
     lk->host = mem_strdup(host);
     lk->port = port;
     lk->retry_ms = 0;
+    lk->new_id[0] = '\0';
     link_transition(r, LINK_CONNECT, "REPLICAOF");
     r->host.role_changed(r->host.ctx, REPL_REPLICA);
     link_connect(r);

@@ -37,13 +37,22 @@ static void info_transfer(const struct repl *r, struct bytes_buf *out)
                      (repl_now_ms(r) - lk->last_io_ms) / 1000);
 }
 
+/* How far we have come in the history of our master. With a data set of another history, or with what is left of one,
+ * that is nowhere: Sentinel promotes the replica that has the most, and must not take us for it (P21). */
+static uint64_t offset_in_masters_history(const struct repl *r)
+{
+    const char *masters = r->link.new_id;
+    if (r->history_broken || (masters[0] != '\0' && memcmp(masters, r->identity.id, REPL_ID_LEN) != 0)) return 0;
+    return repl_stream_end(&r->stream);
+}
+
 static void info_link(const struct repl *r, struct bytes_buf *out)
 {
     const struct link *lk = &r->link;
     const struct repl_settings *st = r->settings;
     bool up = lk->state == LINK_STREAM, syncing = lk->state == LINK_TRANSFER || lk->state == LINK_LOADING;
     int64_t now = repl_now_ms(r);
-    uint64_t applied = repl_stream_end(&r->stream);
+    uint64_t applied = offset_in_masters_history(r);
     bytes_buf_printf(out,
                      "master_host:%s\r\n"
                      "master_port:%d\r\n"

@@ -132,7 +132,8 @@ struct link {
     struct resp_line_reader lines;
 
     struct transfer transfer;
-    char new_id[REPL_ID_LEN + 1]; /* of the snapshot that is coming */
+    char new_id[REPL_ID_LEN + 1]; /* of the snapshot that is coming, or was to come; "": none since this master was set,
+                                     or since the stream flows */
     uint64_t new_position;
     bool old_master; /* speaks SYNC only: no ids, no ACKs */
     bool direct;     /* the snapshot is loaded as it comes */

@@ -587,7 +587,7 @@ def test_CVE_2023_22458_CVE_2023_25155_extreme_counts_of_random_members(server, 
     assert len(server.call(command, key, "-100")) == 100
 
 
-def test_CVE_2021_32761_bit_offsets(server):
+def test_CVE_2021_32761_R15433_bit_offsets(server):
     for words in (
         ("SETBIT", "k", 4294967296, 1),
         ("SETBIT", "k", "18446744073709551615", 1),
@@ -596,6 +596,10 @@ def test_CVE_2021_32761_bit_offsets(server):
         ("BITFIELD", "k", "GET", "i65", 0),
         ("BITFIELD", "k", "SET", "u8", "9223372036854775807", 1),
         ("BITFIELD", "k", "SET", "u8", "#9223372036854775807", 1),
+        ("BITFIELD", "k", "SET", "u8", "#-1", 1),
+        ("BITFIELD", "k", "SET", "u8", -1, 1),
+        ("BITFIELD", "k", "SET", "i64", "#1152921504606846976", 1),
+        ("BITFIELD", "k", "SET", "u1", 4294967296, 1),
     ):
         assert isinstance(server.ask(*words), ReplyError), words
     assert server.call("EXISTS", "k") == 0
@@ -630,10 +634,15 @@ def test_CVE_2021_29478_limits_set_very_high_do_not_break_small_encodings(farm):
     assert server.call("ZCARD", "z") == 5
 
 
-def test_CVE_2021_29477_lcs_of_long_strings(server):
-    server.call("MSET", "a", "x" * 200_000, "b", "y" * 200_000)
+@pytest.mark.parametrize("sizes", [(200_000, 200_000), (65_536, 65_535), (65_536, 65_536), (3_000_000, 1)])
+def test_CVE_2021_29477_CVE_2021_32625_lcs_of_long_strings(server, sizes):
+    """The table has as many cells as the product of the lengths: past 32 bits, at them, and below."""
+    server.call("MSET", "a", "x" * sizes[0], "b", "y" * sizes[1])
     reply = server.ask("LCS", "a", "b", "LEN")
-    assert isinstance(reply, ReplyError) or reply == 0
+    if sizes[1] == 1:
+        assert reply == 0
+    else:
+        assert isinstance(reply, ReplyError) or reply == 0
     assert server.call("PING") == "PONG"
 
 

@@ -409,6 +409,39 @@ def test_P13_interrupted_full_sync_keeps_the_old_history(farm):
     assert (stat(master, "sync_full"), stat(master, "sync_partial_ok")) == (1, 1)
 
 
+@pytest.mark.lockstep_only("Redis names the offset that it had with the master before")
+def test_P21_offset_of_another_history_does_not_count(farm):
+    """Sentinel promotes the replica with the highest offset. One that still has the data of a master before, however
+    much that was, names none until it has what its master has; back at the old master it names the old one."""
+    master = farm.server("ours")
+    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
+    wait_link_up(replica)
+    fill_strings(master, 1000)
+    wait_in_sync(master, replica)
+    far = applied(replica)
+    assert far > 100_000
+    other = farm.helper(FakeMaster())
+    replicate(replica, other)
+    link = other.accept()
+    link.answer_until_psync()
+    link.send(b"+FULLRESYNC %s 500\r\n$%d\r\n" % (OTHER_REPLID.encode(), len(EMPTY_RDB)))
+    link.send(EMPTY_RDB[:9])
+    wait_for(lambda: replication(replica)["master_sync_in_progress"] == "1", 10, "the transfer to begin")
+    assert applied(replica) == 0
+    link.close()  # nor after a transfer that came to nothing
+    link = other.accept()
+    assert replication(replica)["master_sync_in_progress"] == "0" and applied(replica) == 0
+    replicate(replica, master)
+    wait_in_sync(master, replica)
+    assert applied(replica) >= far and stat(master, "sync_partial_ok") == 1
+    replicate(replica, other)
+    link = other.accept()
+    link.answer_until_psync()
+    link.full_resync(EMPTY_RDB, replid=OTHER_REPLID, offset=500)
+    wait_link_up(replica)
+    assert applied(replica) == 500
+
+
 def test_P14_no_answer_to_psync_is_no_full_sync(farm):
     """A hung master: the replica keeps its data, waits, gives up after repl-timeout and asks again."""
     replica, master, link = attach_to_fake_master(farm, "repl-timeout 2", databases={0: {"kept": "1"}})

@@ -500,6 +500,37 @@ def test_F12_replica_is_served_by_the_old_sync_command(farm):
     assert fake.command() == [b"SET", b"k", b"w"]
 
 
+@pytest.mark.parametrize("load", ["disabled", "swapdb"])
+def test_F13_sub_replica_attached_while_its_master_is_being_synced(farm, load):
+    """It waits until there is something to be had, and then gets the new data and no other."""
+    top = farm.helper(FakeMaster())
+    middle = farm.server("ours", f"repl-diskless-load {load}")
+    fill_strings(middle, 500, prefix="old:")
+    early = farm.server("ours", f"replicaof 127.0.0.1 {middle.port}")  # is there before the sync
+    wait_in_sync(middle, early)
+    replicate(middle, top)
+    link = top.accept()
+    link.answer_until_psync()
+    rdb = rdbfile.strings({0: {f"new:{n}": "v" * 1000 for n in range(300)}})
+    link.send(b"+FULLRESYNC %s 0\r\n$EOF:%s\r\n" % (REPLID.encode(), EOF_MARK))
+    link.send(rdb[: len(rdb) // 2])
+    wait_for(lambda: replication(middle)["master_sync_in_progress"] == "1", 10, "the transfer to begin")
+    late = farm.server("ours", f"replicaof 127.0.0.1 {middle.port}")
+    fake = farm.helper(FakeReplica(middle))
+    if load == "swapdb":  # it loads what comes, and answers nobody
+        assert str(fake.ask("PING")).startswith("LOADING")
+    else:
+        assert str(fake.handshake().psync()).startswith("NOMASTERLINK")
+    link.send(rdb[len(rdb) // 2 :] + EOF_MARK)
+    link.send_command("SET", "after", "1")
+    for replica in (middle, early, late):
+        wait_for(lambda peer=replica: peer.ask("GET", "after") == b"1", 30, f"{replica.name} to have it all")
+        assert replica.call("DBSIZE") == 301
+    assert digest(early) == digest(middle) == digest(late)
+    middle.call("REPLICAOF", "NO", "ONE")  # the fake master goes away, and its links are tried again
+    wait_in_sync(middle, early, late)
+
+
 def test_F14_every_key_is_in_a_snapshot_taken_while_tables_grow_and_shrink(farm):
     master = farm.server()
     fill_strings(master, 30000)
@@ -638,6 +669,67 @@ def test_F_nonsense_as_answer_to_psync_is_a_failed_attempt(farm, answer):
     link.answer_until_psync()
     link.full_resync(rdbfile.strings({0: {"good": "1"}}))
     wait_for(lambda: replica.ask("GET", "good") == b"1", 15, "the good sync")
+
+
+def used_memory(server):
+    return int(server.info("memory")["used_memory"])
+
+
+@pytest.mark.parametrize(
+    "announced", ["1000000000000", "9223372036854775807", "18446744073709551615", "99999999999999999999", "-5", "1e9"]
+)
+def test_CVE_2021_32762_length_of_a_snapshot_that_a_master_announces(farm, announced):
+    """Nothing is reserved for it, or it is no length; the data set stays, and the next attempt succeeds."""
+    replica, master, link = attach_to_fake_master(farm, databases={0: {"kept": "1"}})
+    link.close()
+    link = master.accept()
+    link.answer_until_psync()
+    before = used_memory(replica)
+    link.send(b"+FULLRESYNC %s 0\r\n$%s\r\nREDIS0010" % (OTHER_REPLID.encode(), announced.encode()))
+    if announced in ("1000000000000", "9223372036854775807"):
+        wait_for(lambda: replication(replica)["master_sync_in_progress"] == "1", 10, "the transfer to begin")
+        assert replication(replica)["master_sync_total_bytes"] == announced
+        assert used_memory(replica) < before + (16 << 20)
+        link.close()
+    else:
+        assert link.is_closed()
+    link = master.accept()
+    assert replica.call("GET", "kept") == b"1"
+    link.answer_until_psync()
+    link.full_resync(rdbfile.strings({0: {"good": "1"}}))
+    wait_for(lambda: replica.ask("GET", "good") == b"1", 15, "the good sync")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"*2147483647\r\n",
+        b"*2147483648\r\n",
+        b"*9223372036854775807\r\n",
+        b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4294967296\r\n",
+        b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9223372036854775807\r\n",
+    ],
+)
+def test_CVE_2021_32762_lengths_in_the_stream_of_a_master(farm, head):
+    """Either refused, or nothing is reserved for what was announced; the replica asks for the rest from where it was."""
+    replica, master, link = attach_to_fake_master(farm, databases={0: {"kept": "1"}}, start=100)
+    at = 100 + link.send_command("SET", "first", "1")
+    wait_for(lambda: replica.ask("GET", "first") == b"1", 10, "the stream to flow")
+    before = used_memory(replica)
+    link.send(head + b"x" * 100)
+    wait_for(
+        lambda: link.is_closed(within=0.1) or int(replication(replica)["slave_read_repl_offset"]) > at,
+        10,
+        "the announcement to arrive",
+    )
+    assert used_memory(replica) < before + (16 << 20)
+    link.close()
+    link = master.accept()
+    assert link.answer_until_psync() == [REPLID, str(at + 1)]
+    link.send(b"+CONTINUE\r\n")
+    link.send_command("SET", "more", "1")
+    wait_for(lambda: replica.call("GET", "more") == b"1", 10, "the stream to go on")
+    assert replica.call("GET", "kept") == b"1"
 
 
 def test_F_garbage_in_the_stream_drops_the_link_at_a_known_offset(farm):

@@ -230,6 +230,18 @@ def start_on(tmp_path, data, *args):
     return run_until_exit("--port", free_port(), "--bind", "127.0.0.1", "--dir", tmp_path, *args)
 
 
+@pytest.mark.parametrize("length", [255, 4096, 100_000])
+def test_CVE_2025_27151_long_paths(tmp_path, length):
+    """Of a file to be checked, of a configuration, and in directives."""
+    path = "x" * length
+    commands = [["--check-rdb", path], [path], ["--port", "0", "--dir", path], ["--port", "0", "--logfile", f"{path}/{path}"]]
+    for words in commands:
+        done = subprocess.run([OURS, *words], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 1, (words[0], done)
+        output = done.stdout + done.stderr
+        assert "No such file" in output or "File name too long" in output, output[-500:]
+
+
 def sample(checksum=True):
     body = rdbfile.aux("redis-ver", "7.0.15") + rdbfile.select_db(0)
     body += rdbfile.string_entry("key", "value" * 20)

@@ -736,6 +736,45 @@ static void test_a_new_string_takes_no_more_than_it_needs(void **state)
     world_release(w);
 }
 
+static char pattern(size_t i)
+{
+    return (char)('a' + i * 7 % 23);
+}
+
+/* Grown or cut to that length, with the pattern in what is new, and then all of it looked at. */
+static struct entry *resize_and_check(struct db *db, struct keyref key, struct entry *e, size_t from, size_t to)
+{
+    char *data;
+    struct number_text buf;
+    e = keyspace_resize_string(db, key, e, to, &data);
+    for (size_t i = from; i < to; i++) {
+        assert_int_equal(data[i], '\0');
+        data[i] = pattern(i);
+    }
+    struct bytes_view text = entry_string(keyspace_peek(db, key), &buf);
+    assert_int_equal(text.len, to);
+    for (size_t i = 0; i < to; i++) assert_int_equal(text.data[i], pattern(i));
+    return e;
+}
+
+/* What says how long a string is, and how much room it has, changes its shape with the length. */
+static void test_CVE_2023_41056_a_string_of_every_length(void **state)
+{
+    static const size_t steps[] = {40, 255, 256, 257, 4095, 4096, 65534, 65535, 65536, 65537, 70000, 1 << 20, 3 << 20};
+    struct world *w = plain_world();
+    struct db *db = keyspace_db(w->ks, 0);
+    struct keyref key = keyref(db, BYTES_LIT("k"));
+    struct entry *e = put(w, "k", "");
+    size_t len = 0;
+    for (; len < 1200; len++) e = resize_and_check(db, key, e, len, len + 1);
+    for (; len > 0; len -= 3) e = resize_and_check(db, key, e, len, len - 3);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); len = steps[i++])
+        e = resize_and_check(db, key, e, len, steps[i]);
+    for (size_t i = sizeof(steps) / sizeof(steps[0]); i-- > 0; len = steps[i])
+        e = resize_and_check(db, key, e, len, steps[i]);
+    world_release(w);
+}
+
 /* ---- Freeing in the background ---- */
 
 static void test_big_values_are_freed_in_the_background(void **state)
@@ -810,6 +849,7 @@ int main(void)
         cmocka_unit_test(test_access_times),
         cmocka_unit_test(test_frequency_rises_slowly_and_decays),
         cmocka_unit_test(test_a_new_string_takes_no_more_than_it_needs),
+        cmocka_unit_test(test_CVE_2023_41056_a_string_of_every_length),
         cmocka_unit_test(test_big_values_are_freed_in_the_background),
         cmocka_unit_test(test_lazyfree_does_all_jobs_in_order_before_it_ends),
     };

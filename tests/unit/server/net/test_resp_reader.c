@@ -436,7 +436,7 @@ static void test_CVE_2021_32675_declared_lengths_take_no_memory(void **state)
 }
 
 /* With the limit out of the way, the longest length there is must not wrap any sum of lengths. */
-static void test_CVE_2021_41099_the_longest_length_is_only_a_promise(void **state)
+static void test_CVE_2021_41099_CVE_2021_21309_the_longest_length_is_only_a_promise(void **state)
 {
     static const struct resp_limits none = {.max_bulk = SIZE_MAX, .max_pending = 4 << 20, .authenticated = true};
     struct resp_reader r;
@@ -674,7 +674,7 @@ int main(void)
         cmocka_unit_test(test_CVE_2021_32675_limits_before_authentication),
         cmocka_unit_test(test_limits_can_be_lifted_between_requests),
         cmocka_unit_test(test_CVE_2021_32675_declared_lengths_take_no_memory),
-        cmocka_unit_test(test_CVE_2021_41099_the_longest_length_is_only_a_promise),
+        cmocka_unit_test(test_CVE_2021_41099_CVE_2021_21309_the_longest_length_is_only_a_promise),
         cmocka_unit_test(test_random_pipelines_match_the_model),
         cmocka_unit_test(test_random_damage_matches_the_model),
         cmocka_unit_test(test_big_arguments_come_in_their_own_block),
