@@ -660,13 +660,18 @@ static void on_string(struct rdb_reader *r, const struct atom *a)
     deliver(r, TYPE_STRING, a->bytes);
 }
 
+static void fail_packed(struct rdb_reader *r, const char *why)
+{
+    fail(r, "%s %s", rdb_packed_name(r->type), why);
+}
+
 static void on_blob(struct rdb_reader *r, const struct atom *a)
 {
     const char *why = rdb_unpack(r->type, a->bytes, r->options.env, &r->value);
     if (why == RDB_EMPTY) {
         finish_empty(r);
     } else if (why != NULL) {
-        fail(r, "%s", why);
+        fail_packed(r, why);
     } else {
         deliver(r, r->value_type, (struct bytes_view){0});
     }
@@ -763,7 +768,7 @@ static void on_score_binary(struct rdb_reader *r, const struct atom *a)
 static void on_ziplist_node(struct rdb_reader *r, const struct atom *a)
 {
     const char *why = rdb_unpack_ziplist_node(r->value, a->bytes);
-    if (why != NULL) fail(r, "%s", why);
+    if (why != NULL) fail_packed(r, why);
     element_done(r, STEP_ZIPLIST_NODE);
 }
 
@@ -777,13 +782,9 @@ static void on_node_kind(struct rdb_reader *r, const struct atom *a)
 
 static void on_node(struct rdb_reader *r, const struct atom *a)
 {
-    const char *why = NULL;
-    if (r->node_kind == RDB_QUICKLIST_PLAIN) {
-        rdb_unpack_plain_node(r->value, a->bytes);
-    } else {
-        why = rdb_unpack_listpack_node(r->value, a->bytes);
-    }
-    if (why != NULL) fail(r, "%s", why);
+    bool plain = r->node_kind == RDB_QUICKLIST_PLAIN;
+    const char *why = plain ? rdb_unpack_plain_node(r->value, a->bytes) : rdb_unpack_listpack_node(r->value, a->bytes);
+    if (why != NULL) fail_packed(r, why);
     element_done(r, STEP_NODE_KIND);
 }
 
@@ -1088,7 +1089,7 @@ enum rdb_status rdb_reader_feed(struct rdb_reader *r, struct bytes_view in, size
         r->atom_end = r->offset + pos;
         enum step step = r->step;
         steps[step].handle(r, &a);
-        if (r->status == RDB_ERROR) r->step = step; /* the place of the error */
+        if (r->status == RDB_ERROR) r->step = step;           /* the place of the error */
         if (r->step == STEP_CHECKSUM) add_to_crc(r, in, pos); /* it covers all before it */
     }
     if (r->step != STEP_CHECKSUM && r->step != STEP_END) add_to_crc(r, in, pos);

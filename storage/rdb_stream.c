@@ -108,7 +108,7 @@ static const char *take_group_name(struct rdb_stream *r, struct bytes_view name)
 {
     r->part = PART_GROUP_MS;
     r->group = stream_group_create(r->stream, name, STREAM_ID_MIN, STREAM_ENTRIES_READ_UNKNOWN);
-    return r->group != NULL ? NULL : "a group of a stream appears twice";
+    return r->group != NULL ? NULL : "Duplicate stream consumer group detected";
 }
 
 /* Files of the first form do not say how many entries a group has read. */
@@ -139,7 +139,7 @@ static const char *take_consumer_name(struct rdb_stream *r, struct bytes_view na
 {
     r->part = PART_SEEN;
     r->consumer = stream_consumer_create(r->group, name, 0);
-    return r->consumer != NULL ? NULL : "a consumer of a stream appears twice";
+    return r->consumer != NULL ? NULL : "Duplicate stream consumer detected";
 }
 
 /* Before there was a time of activity, the other one meant it. */

@@ -17,13 +17,11 @@
 
 const char RDB_EMPTY[] = "empty collection";
 
-static const char BAD_LISTPACK[] = "listpack integrity check failed";
-static const char BAD_ZIPLIST[] = "ziplist integrity check failed";
-static const char BAD_ZIPMAP[] = "zipmap integrity check failed";
-static const char BAD_INTSET[] = "intset integrity check failed";
-static const char ODD_COUNT[] = "a field or score is missing at the end";
-static const char DUPLICATE[] = "an element appears twice";
-static const char BAD_SCORE[] = "a score is not a number";
+/* What follows the name of the packed form. */
+static const char BAD[] = "integrity check failed";
+static const char ODD_COUNT[] = "integrity check failed: a field or score is missing at the end";
+static const char DUPLICATE[] = "with dup elements";
+static const char BAD_SCORE[] = "with a score that is not a number";
 
 static unsigned char *copy_blob(struct bytes_view blob)
 {
@@ -54,7 +52,7 @@ static const char *open_listpack(struct bytes_view blob, struct packed *p)
 {
     *p = (struct packed){.lp = (const unsigned char *)blob.data};
     bool good = blob.len <= LP_MAX_BYTES && lp_validate(p->lp, blob.len, true, measure_entry, p);
-    return good ? NULL : BAD_LISTPACK;
+    return good ? NULL : BAD;
 }
 
 static bool appears_before(const struct packed *p, const unsigned char *end, size_t stride, struct bytes_view value)
@@ -129,18 +127,18 @@ static const char *unpack_hash_ziplist(struct bytes_view blob, const struct valu
     struct lp_value field, text;
     char bufs[2][LP_INT_CHARS];
     int rc = ziplist_open(&it, blob);
-    if (rc != 0) return BAD_ZIPLIST;
+    if (rc != 0) return BAD;
     struct hash *h = hash_new(env);
     const char *why = NULL;
     while (why == NULL && (rc = ziplist_next(&it, &field)) == 1) {
         rc = ziplist_next(&it, &text);
         if (rc != 1) {
-            why = rc == 0 ? ODD_COUNT : BAD_ZIPLIST;
+            why = rc == 0 ? ODD_COUNT : BAD;
         } else if (!hash_set(h, lp_value_view(&field, bufs[0]), lp_value_view(&text, bufs[1]))) {
             why = DUPLICATE;
         }
     }
-    if (why == NULL) why = rc < 0 ? BAD_ZIPLIST : hash_count(h) == 0 ? RDB_EMPTY : NULL;
+    if (why == NULL) why = rc < 0 ? BAD : hash_count(h) == 0 ? RDB_EMPTY : NULL;
     if (why != NULL) {
         hash_free(h);
         return why;
@@ -154,13 +152,13 @@ static const char *unpack_hash_zipmap(struct bytes_view blob, const struct value
     struct zipmap_iter it;
     struct bytes_view field, text;
     int rc = zipmap_open(&it, blob);
-    if (rc != 0) return BAD_ZIPMAP;
+    if (rc != 0) return BAD;
     struct hash *h = hash_new(env);
     const char *why = NULL;
     while (why == NULL && (rc = zipmap_next(&it, &field, &text)) == 1) {
         if (!hash_set(h, field, text)) why = DUPLICATE;
     }
-    if (why == NULL) why = rc < 0 ? BAD_ZIPMAP : hash_count(h) == 0 ? RDB_EMPTY : NULL;
+    if (why == NULL) why = rc < 0 ? BAD : hash_count(h) == 0 ? RDB_EMPTY : NULL;
     if (why != NULL) {
         hash_free(h);
         return why;
@@ -245,20 +243,20 @@ static const char *unpack_zset_ziplist(struct bytes_view blob, const struct valu
     char buf[LP_INT_CHARS];
     double score;
     int rc = ziplist_open(&it, blob);
-    if (rc != 0) return BAD_ZIPLIST;
+    if (rc != 0) return BAD;
     struct zset *z = zset_new(env, 0, 0);
     const char *why = NULL;
     while (why == NULL && (rc = ziplist_next(&it, &member)) == 1) {
         rc = ziplist_next(&it, &number);
         if (rc != 1) {
-            why = rc == 0 ? ODD_COUNT : BAD_ZIPLIST;
+            why = rc == 0 ? ODD_COUNT : BAD;
         } else if (!read_score(&number, &score)) {
             why = BAD_SCORE;
         } else if (zset_set(z, lp_value_view(&member, buf), score) != ZSET_ADDED) {
             why = DUPLICATE;
         }
     }
-    if (why == NULL) why = rc < 0 ? BAD_ZIPLIST : zset_count(z) == 0 ? RDB_EMPTY : NULL;
+    if (why == NULL) why = rc < 0 ? BAD : zset_count(z) == 0 ? RDB_EMPTY : NULL;
     if (why != NULL) {
         zset_free(z);
         return why;
@@ -299,7 +297,7 @@ static const char *unpack_intset(struct bytes_view blob, const struct value_env 
 {
     static const unsigned char no_elements[4];
     if (blob.len == INTSET_HEADER_SIZE && memcmp(blob.data + 4, no_elements, 4) == 0) return RDB_EMPTY;
-    if (!intset_validate((const unsigned char *)blob.data, blob.len, true)) return BAD_INTSET;
+    if (!intset_validate((const unsigned char *)blob.data, blob.len, true)) return BAD;
     *value = set_from_blob(env, ENCODING_INTSET, copy_blob(blob), blob.len);
     return NULL;
 }
@@ -312,9 +310,9 @@ const char *rdb_unpack_ziplist_node(struct list *l, struct bytes_view blob)
     struct lp_value element;
     char buf[LP_INT_CHARS];
     int rc = ziplist_open(&it, blob);
-    if (rc != 0) return BAD_ZIPLIST;
+    if (rc != 0) return BAD;
     while ((rc = ziplist_next(&it, &element)) == 1) list_push(l, LIST_TAIL, lp_value_view(&element, buf));
-    return rc < 0 ? BAD_ZIPLIST : NULL;
+    return rc < 0 ? BAD : NULL;
 }
 
 static const char *unpack_list_ziplist(struct bytes_view blob, const struct value_env *env, void **value)
@@ -339,9 +337,28 @@ const char *rdb_unpack_listpack_node(struct list *l, struct bytes_view blob)
     return NULL;
 }
 
-void rdb_unpack_plain_node(struct list *l, struct bytes_view element)
+const char *rdb_unpack_plain_node(struct list *l, struct bytes_view element)
 {
+    if (element.len == 0) return "with an empty plain node"; /* which nobody writes, and Redis does not read */
     list_push(l, LIST_TAIL, element);
+    return NULL;
+}
+
+const char *rdb_packed_name(enum rdb_type type)
+{
+    switch (type) {
+    case RDB_TYPE_HASH_ZIPMAP: return "Zipmap";
+    case RDB_TYPE_LIST_ZIPLIST: return "List ziplist";
+    case RDB_TYPE_SET_INTSET: return "Intset";
+    case RDB_TYPE_ZSET_ZIPLIST: return "Zset ziplist";
+    case RDB_TYPE_HASH_ZIPLIST: return "Hash ziplist";
+    case RDB_TYPE_LIST_QUICKLIST: return "Quicklist ziplist";
+    case RDB_TYPE_HASH_LISTPACK: return "Hash listpack";
+    case RDB_TYPE_ZSET_LISTPACK: return "Zset listpack";
+    case RDB_TYPE_LIST_QUICKLIST_2: return "Quicklist listpack";
+    case RDB_TYPE_SET_LISTPACK: return "Set listpack";
+    default: return "Value";
+    }
 }
 
 const char *rdb_unpack(enum rdb_type type, struct bytes_view blob, const struct value_env *env, void **value)

@@ -9,8 +9,9 @@
 
 struct list;
 
-/* NULL: *value is the caller's. Otherwise what is wrong; RDB_EMPTY (that very pointer) for a collection without
- * elements. type is one of the types that carry a whole collection in one string. The blob is borrowed. */
+/* NULL: *value is the caller's. Otherwise what is wrong, in words that follow rdb_packed_name(); RDB_EMPTY (that very
+ * pointer) for a collection without elements. type is one of the types that carry a whole collection in one string. The
+ * blob is borrowed. */
 extern const char RDB_EMPTY[];
 NODISCARD const char *rdb_unpack(enum rdb_type type, struct bytes_view blob, const struct value_env *env, void **value);
 
@@ -18,6 +19,8 @@ NODISCARD const char *rdb_unpack(enum rdb_type type, struct bytes_view blob, con
  * Empty nodes are left out, as some old versions wrote them. */
 NODISCARD const char *rdb_unpack_ziplist_node(struct list *l, struct bytes_view blob);
 NODISCARD const char *rdb_unpack_listpack_node(struct list *l, struct bytes_view blob);
-void rdb_unpack_plain_node(struct list *l, struct bytes_view element);
+NODISCARD const char *rdb_unpack_plain_node(struct list *l, struct bytes_view element);
+
+const char *rdb_packed_name(enum rdb_type type); /* "Hash ziplist" */
 
 #endif

@@ -175,6 +175,7 @@ BAD_VALUES = {
     "ziplist-entry": (13, string(_damaged(ziplist([b"a", b"b"]), 11, 0x3F))),
     "V4073-zipmap-length": (9, string(b"\x01\x01f\xfe\xff\xff\xff\xff\x00v\xff")),
     "zipmap-open": (9, string(b"\x01\x01f\x01\x00v")),
+    "quicklist-plain-nothing": (18, length(1) + length(1) + string(b"")),
     "string-huge": (0, b"\x81" + b"\x7f" * 8),
     "string-lzf-damaged": (0, b"\xc3" + length(4) + length(30) + b"\xe0\xff\xff\xff"),
     "string-encoding": (0, b"\xc4"),

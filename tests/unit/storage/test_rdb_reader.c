@@ -293,7 +293,7 @@ static void build_quicklist_2(struct bytes_buf *b)
     rb_key(b, RDB_TYPE_LIST_QUICKLIST_2, "l"), rb_len(b, 4);
     rb_len(b, RDB_QUICKLIST_PACKED), LP_PUT(b, "a", "-1", "b");
     rb_len(b, RDB_QUICKLIST_PLAIN), rb_str(b, "plain");
-    rb_len(b, RDB_QUICKLIST_PLAIN), rb_str(b, "");
+    rb_len(b, RDB_QUICKLIST_PLAIN), rb_str(b, "p2");
     rb_len(b, RDB_QUICKLIST_PACKED), LP_PUT(b, "5000000000", "c");
     rb_key(b, RDB_TYPE_LIST_QUICKLIST_2, "one"), rb_len(b, 1);
     rb_len(b, RDB_QUICKLIST_PACKED), LP_PUT(b, "a");
@@ -635,6 +635,10 @@ static void build_bad_node(struct bytes_buf *b)
 {
     rb_key(b, RDB_TYPE_LIST_QUICKLIST_2, "k"), rb_len(b, 1), rb_len(b, 2), rb_str(b, "junk");
 }
+static void build_empty_plain_node(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_LIST_QUICKLIST_2, "k"), rb_len(b, 1), rb_len(b, RDB_QUICKLIST_PLAIN), rb_str(b, "");
+}
 static void build_bad_node_kind(struct bytes_buf *b)
 {
     rb_key(b, RDB_TYPE_LIST_QUICKLIST_2, "k"), rb_len(b, 1), rb_len(b, 3), rb_str(b, "junk");
@@ -671,7 +675,7 @@ static const struct sample good[] = {
     {"intsets", 4, build_intsets, "i16=set[-2 1 2];i32=set[-2147483648 2147483647];i64=set[-9223372036854775808];"},
     {"other ziplists", 6, build_other_ziplists, "z=zset[a:-inf b:2 c:2.5];h=hash[1000:9 f:v];unsorted=zset[a:1 b:2];"},
     {"quicklist", 7, build_quicklist, "l=list[a 50 z];"},
-    {"quicklist 2", 10, build_quicklist_2, "l=list[a -1 b plain  5000000000 c];one=list[a];"},
+    {"quicklist 2", 10, build_quicklist_2, "l=list[a -1 b plain p2 5000000000 c];one=list[a];"},
     {"listpacks", 11, build_listpacks,
      "h=hash[2:-3 : f:v];z=zset[m:-inf a:1 b:1 c:1.5];s=set[ 1 x];unsorted=zset[9:1 b:1 a:2];"},
     {"zero with a sign", 10, build_negative_zero, "z=zset[a:0 b:0 c:0];"},
@@ -720,16 +724,16 @@ static const struct sample bad[] = {
     {"twice in a set", 9, build_twice_in_set, "!an element appears twice"},
     {"twice in a hash", 9, build_twice_in_hash, "!an element appears twice"},
     {"twice in a zset", 9, build_twice_in_zset, "!an element appears twice"},
-    {"twice in a hash listpack", 10, build_twice_in_hash_listpack, "!an element appears twice"},
-    {"twice in a zset listpack", 10, build_twice_in_zset_listpack, "!an element appears twice"},
-    {"twice in an unsorted one", 10, build_twice_in_unsorted_zset_listpack, "!an element appears twice"},
-    {"twice in a set listpack", 11, build_twice_in_set_listpack, "!an element appears twice"},
-    {"twice in a big set listpack", 11, build_twice_in_big_set_listpack, "!an element appears twice"},
-    {"twice in an intset", 9, build_twice_in_intset, "!intset integrity check failed"},
-    {"unsorted intset", 9, build_unsorted_intset, "!intset integrity check failed"},
-    {"twice in a hash ziplist", 9, build_twice_in_hash_ziplist, "!an element appears twice"},
-    {"twice in a zset ziplist", 9, build_twice_in_zset_ziplist, "!an element appears twice"},
-    {"twice in a zipmap", 3, build_twice_in_zipmap, "!an element appears twice"},
+    {"twice in a hash listpack", 10, build_twice_in_hash_listpack, "!Hash listpack with dup elements"},
+    {"twice in a zset listpack", 10, build_twice_in_zset_listpack, "!Zset listpack with dup elements"},
+    {"twice in an unsorted one", 10, build_twice_in_unsorted_zset_listpack, "!Zset listpack with dup elements"},
+    {"twice in a set listpack", 11, build_twice_in_set_listpack, "!Set listpack with dup elements"},
+    {"twice in a big set listpack", 11, build_twice_in_big_set_listpack, "!Set listpack with dup elements"},
+    {"twice in an intset", 9, build_twice_in_intset, "!Intset integrity check failed"},
+    {"unsorted intset", 9, build_unsorted_intset, "!Intset integrity check failed"},
+    {"twice in a hash ziplist", 9, build_twice_in_hash_ziplist, "!Hash ziplist with dup elements"},
+    {"twice in a zset ziplist", 9, build_twice_in_zset_ziplist, "!Zset ziplist with dup elements"},
+    {"twice in a zipmap", 3, build_twice_in_zipmap, "!Zipmap with dup elements"},
     {"odd hash listpack", 10, build_odd_hash_listpack, "!a field or score is missing"},
     {"odd zset listpack", 10, build_odd_zset_listpack, "!a field or score is missing"},
     {"odd hash ziplist", 9, build_odd_ziplist, "!a field or score is missing"},
@@ -737,14 +741,15 @@ static const struct sample bad[] = {
     {"NaN as text", 9, build_nan_text, "!a score is not a number"},
     {"NaN in letters", 9, build_nan_text_2, "!a score is not a number"},
     {"no score", 9, build_no_score_text, "!a score is not a number"},
-    {"NaN in a listpack", 10, build_nan_listpack, "!a score is not a number"},
-    {"no number in a listpack", 10, build_word_listpack, "!a score is not a number"},
-    {"ziplist", 9, build_bad_ziplist, "!ziplist integrity check failed"},
-    {"listpack", 10, build_bad_listpack, "!listpack integrity check failed"},
-    {"list node", 10, build_bad_node, "!listpack integrity check failed"},
+    {"NaN in a listpack", 10, build_nan_listpack, "!Zset listpack with a score that is not a number"},
+    {"no number in a listpack", 10, build_word_listpack, "!Zset listpack with a score that is not a number"},
+    {"ziplist", 9, build_bad_ziplist, "! ziplist integrity check failed"},
+    {"listpack", 10, build_bad_listpack, "! listpack integrity check failed"},
+    {"list node", 10, build_bad_node, "! listpack integrity check failed"},
+    {"plain list node of nothing", 10, build_empty_plain_node, "!Quicklist listpack with an empty plain node"},
     {"kind of list node", 10, build_bad_node_kind, "!unknown kind of list node 3"},
-    {"zipmap", 3, build_bad_zipmap, "!zipmap integrity check failed"},
-    {"intset", 9, build_bad_intset, "!intset integrity check failed"},
+    {"zipmap", 3, build_bad_zipmap, "!Zipmap integrity check failed"},
+    {"intset", 9, build_bad_intset, "!Intset integrity check failed"},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
