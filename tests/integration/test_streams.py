@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from dataset import digest, replicate, wait_in_sync
+from dataset import digest, replicate, wait_in_sync, wait_link_up
 from hazards import lower, stream_of
 from harness import wait_for
 from peers import Twins, errors_among
@@ -300,3 +300,66 @@ def test_random_commands_answer_as_redis_does(farm, seed, lines, proto):
         replies += twins.compare([c for _ in range(BATCH) for c in generator.commands()], comparable)
     twins.compare_data()
     assert errors_among(replies) < len(replies) / 2
+
+
+# Replicas
+
+
+def everything_about(wire, key, times=True):
+    """XINFO STREAM FULL without what is of the server alone."""
+    full = without_unlike(wire.call("XINFO", "STREAM", key, "FULL", "COUNT", 0))
+    return full if times else without_times(full, -2)
+
+
+def states(server, times=True):
+    with server.session() as wire:
+        wire.call("HELLO", 3)
+        found = {}
+        for key in STREAMS:
+            if wire.call("TYPE", key) == "stream":
+                found[key] = everything_about(wire, key, times)
+        return found
+
+
+class BusyGenerator(Generator):
+    """With ids made of the clock, and consumers that come to be by being named."""
+
+    def __init__(self, seed):
+        super().__init__(seed, clock=True)
+
+    def consumer(self):
+        return self.rnd.choice([*CONSUMERS, *(f"c{n}" for n in range(20))])
+
+    def consumers_of(self, key, group):
+        return []
+
+
+REPLICAS = {
+    "lockstep-to-redis": ("ours", ["redis"]),
+    "lockstep-to-lockstep": ("ours", ["ours"]),
+    # A Redis of 7.0 does not tell its replicas all: so ours has to be what a replica of its own kind is.
+    "redis-to-both": ("redis", ["redis", "ours"]),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("names", REPLICAS)
+def test_X5_replicas_have_the_same_groups(farm, names, seed):
+    master_kind, kinds = REPLICAS[names]
+    master = farm.server(master_kind, *SMALL_NODES)
+    replicas = [farm.server(kind, *(SMALL_NODES if seed % 2 else ())) for kind in kinds]
+    generator = BusyGenerator(f"{names}-{seed}")
+    with master.session() as wire:
+        wire.pipeline([c for _ in range(200) for c in generator.commands()])
+        for replica in replicas:
+            replicate(replica, master)
+        wait_link_up(*replicas)  # so that both have the same snapshot
+        for _ in range(20):
+            replies = wire.pipeline([c for _ in range(40) for c in generator.commands()])
+            assert errors_among(replies) < len(replies)
+            wait_in_sync(master, *replicas)
+            compared = [*([master] if master_kind == "ours" else []), *replicas]
+            wanted = states(compared[0])
+            for replica in compared[1:]:
+                assert states(replica) == wanted
+            assert len({digest(server) for server in compared}) == 1
