@@ -3,6 +3,7 @@
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/tables.h"
+#include "server/key_waits.h"
 #include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -114,7 +115,10 @@ static void cmd_xgroup_destroy(struct cmd_ctx *ctx)
     struct stream *s;
     if (!find_stream(ctx, false, &s)) return;
     bool gone = stream_group_destroy(s, ctx->argv[3]);
-    if (gone) group_changed(ctx, "xgroup-destroy");
+    if (gone) {
+        group_changed(ctx, "xgroup-destroy");
+        key_waits_ready(ctx->server, ctx->db, ctx->argv[2]); /* who waits for it hears that it is gone */
+    }
     reply_int(ctx->reply, gone);
 }
 

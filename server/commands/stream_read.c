@@ -3,6 +3,7 @@
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/tables.h"
+#include "server/key_waits.h"
 #include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -21,7 +22,7 @@ struct read_request {
     bool grouped; /* XREADGROUP */
     bool no_ack;
     bool blocks;
-    int64_t block_ms; /* 0: for ever */
+    int64_t until_ms; /* 0: for ever */
     uint64_t limit;   /* of entries, from each stream; 0: none */
     int group_arg;    /* 0: none; the consumer follows */
     int first_key, count;
@@ -32,17 +33,6 @@ struct read_request {
 static bool refuse_option(struct cmd_ctx *ctx, const char *option)
 {
     reply_errorf(ctx->reply, "ERR The %s option is only supported by XREADGROUP. You called XREAD instead.", option);
-    return false;
-}
-
-static bool parse_block(struct cmd_ctx *ctx, int arg, struct read_request *r)
-{
-    const char *error = "timeout is not an integer or out of range";
-    int64_t until;
-    if (!ctx_arg_i64_range(ctx, arg, INT64_MIN, INT64_MAX, &r->block_ms, error)) return false;
-    r->blocks = true;
-    if (r->block_ms >= 0 && !add_overflow(r->block_ms, ctx_now_ms(ctx), &until)) return true;
-    reply_error(ctx->reply, r->block_ms < 0 ? "ERR timeout is negative" : "ERR timeout is out of range");
     return false;
 }
 
@@ -73,7 +63,10 @@ static bool parse_sources(struct cmd_ctx *ctx, int arg, struct read_request *r)
 static bool parse_read_option(struct cmd_ctx *ctx, int *arg, struct read_request *r)
 {
     bool has_value = ctx_has_arg(ctx, *arg + 1);
-    if (has_value && ctx_arg_is(ctx, *arg, "block")) return parse_block(ctx, ++*arg, r);
+    if (has_value && ctx_arg_is(ctx, *arg, "block")) {
+        r->blocks = true;
+        return ctx_arg_timeout(ctx, ++*arg, TIMEOUT_MS, &r->until_ms);
+    }
     if (has_value && ctx_arg_is(ctx, *arg, "count")) return parse_read_count(ctx, ++*arg, r);
     if (ctx_has_arg(ctx, *arg + 2) && ctx_arg_is(ctx, *arg, "group")) {
         if (!r->grouped) return refuse_option(ctx, "GROUP");
@@ -310,13 +303,59 @@ static bool read_sources(struct cmd_ctx *ctx, const struct read_request *r, cons
     return out.streams > 0;
 }
 
+/* ---- Waiting ---- */
+
+/* What is to be run later: with the ids in place of "$", which will not mean the same then. */
+struct read_again {
+    struct bytes_view *argv;
+    struct stream_id_text *ids;
+};
+
+static struct read_again make_read_again(struct cmd_ctx *ctx, const struct read_request *r,
+                                         const struct source *sources)
+{
+    size_t argc = (size_t)ctx->argc, count = (size_t)r->count;
+    struct read_again again = {.argv = mem_alloc(checked_size_mul(argc, sizeof(*again.argv))),
+                               .ids = mem_alloc(checked_size_mul(count, sizeof(*again.ids)))};
+    memcpy(again.argv, ctx->argv, argc * sizeof(*again.argv));
+    for (size_t i = 0; i < count; i++) {
+        struct bytes_view *id = &again.argv[(size_t)r->first_key + count + i];
+        if (bytes_equal(*id, BYTES_LIT("$"))) *id = stream_id_view(sources[i].after, &again.ids[i]);
+    }
+    return again;
+}
+
+/* False: it must not, or was not asked to. */
+static bool wait_for_entries(struct cmd_ctx *ctx, const struct read_request *r, const struct source *sources)
+{
+    struct key_wait_for what = {.type = TYPE_STREAM,
+                                .or_gone = r->grouped,
+                                .first_key = r->first_key,
+                                .key_count = r->count,
+                                .until_ms = r->until_ms};
+    if (!r->blocks) return false;
+    if (r->grouped) return ctx_wait_for_keys(ctx, &what);
+    struct read_again again = make_read_again(ctx, r, sources);
+    what.argv = again.argv;
+    bool waits = ctx_wait_for_keys(ctx, &what);
+    mem_free(again.argv);
+    mem_free(again.ids);
+    return waits;
+}
+
+static void answer_read(struct cmd_ctx *ctx, const struct read_request *r, struct source *sources)
+{
+    if (!find_sources(ctx, r, sources) || read_sources(ctx, r, sources)) return;
+    if (!wait_for_entries(ctx, r, sources)) reply_null_array(ctx->reply);
+}
+
 static void read_streams(struct cmd_ctx *ctx, bool grouped)
 {
     struct read_request r;
     struct source few[SOURCES_ON_STACK], *sources = few;
     if (!parse_read(ctx, grouped, &r)) return;
     if (r.count > SOURCES_ON_STACK) sources = mem_alloc(checked_size_mul((size_t)r.count, sizeof(*sources)));
-    if (find_sources(ctx, &r, sources) && !read_sources(ctx, &r, sources)) reply_null_array(ctx->reply);
+    answer_read(ctx, &r, sources);
     if (sources != few) mem_free(sources);
 }
 
