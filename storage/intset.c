@@ -84,11 +84,9 @@ int64_t intset_random(const struct intset *is, struct rng *rng)
     return intset_get(is, (uint32_t)rng_below(rng, is->length));
 }
 
-/* The first position whose element is not less than value; the length when all are. */
-static uint32_t lower_bound(const struct intset *is, int64_t value)
+/* The first position from low on, and before high, whose element is not less than value; high when all are. */
+static uint32_t lower_bound_within(const struct intset *is, uint32_t low, uint32_t high, int64_t value)
 {
-    if (is->length > 0 && value > load(is->elements, is->width, is->length - 1)) return is->length; /* appending */
-    uint32_t low = 0, high = is->length;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (load(is->elements, is->width, middle) < value)
@@ -97,6 +95,23 @@ static uint32_t lower_bound(const struct intset *is, int64_t value)
             high = middle;
     }
     return low;
+}
+
+static uint32_t lower_bound(const struct intset *is, int64_t value)
+{
+    if (is->length > 0 && value > load(is->elements, is->width, is->length - 1)) return is->length; /* appending */
+    return lower_bound_within(is, 0, is->length, value);
+}
+
+uint32_t intset_seek(const struct intset *is, uint32_t from, int64_t value)
+{
+    uint32_t low = from, step = 1;
+    while (low < is->length && load(is->elements, is->width, low) < value) {
+        from = low + 1;
+        low = step < is->length - low ? low + step : is->length;
+        step *= 2;
+    }
+    return lower_bound_within(is, from, low, value);
 }
 
 static bool is_at(const struct intset *is, uint32_t pos, int64_t value)

@@ -436,6 +436,11 @@ const struct table *set_table(const struct set *s)
     return s->encoding == ENCODING_HASHTABLE ? s->table : NULL;
 }
 
+const struct intset *set_intset(const struct set *s)
+{
+    return s->encoding == ENCODING_INTSET ? s->is : NULL;
+}
+
 void set_check(const struct set *s)
 {
     if (s->encoding == ENCODING_HASHTABLE) {

@@ -55,6 +55,8 @@ struct bytes_view set_blob(const struct set *s);
 struct set *set_from_blob(const struct value_env *env, enum value_encoding encoding, unsigned char *blob, size_t len);
 /* Its table when that is the encoding, else NULL: DEBUG HTSTATS-KEY. */
 const struct table *set_table(const struct set *s);
+/* Its integers when that is the encoding, else NULL. */
+const struct intset *set_intset(const struct set *s);
 void set_check(const struct set *s); /* asserts the invariants */
 
 #endif

@@ -6,6 +6,8 @@
 #include "server/commands/tables.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
+#include "storage/base/num.h"
+#include "storage/intset.h"
 
 /* The sets to combine; NULL where the key does not exist. */
 struct operands {
@@ -74,6 +76,37 @@ static bool in_all(const struct operands *o, size_t from, struct bytes_view memb
     return true;
 }
 
+static bool all_are_intsets(const struct operands *o)
+{
+    for (size_t i = 0; i < o->count; i++)
+        if (set_intset(o->sets[i]) == NULL) return false;
+    return true;
+}
+
+/* `at` is how far each set has been walked. */
+static bool int_in_all(const struct operands *o, uint32_t *at, int64_t value)
+{
+    for (size_t i = 1; i < o->count; i++) {
+        const struct intset *is = set_intset(o->sets[i]);
+        at[i] = intset_seek(is, at[i], value);
+        if (at[i] == intset_len(is) || intset_get(is, at[i]) != value) return false;
+    }
+    return true;
+}
+
+/* Sorted sets of integers are walked beside each other; only what is in all becomes text. */
+static void intersect_ints(const struct operands *o, struct sink *sink, uint64_t limit)
+{
+    const struct intset *first = set_intset(o->sets[0]);
+    uint32_t *at = mem_calloc(checked_size_mul(o->count, sizeof(*at)));
+    struct number_text text;
+    for (uint32_t i = 0; i < intset_len(first) && (limit == 0 || sink->count < limit); i++) {
+        int64_t value = intset_get(first, i);
+        if (int_in_all(o, at, value)) sink_add(sink, bytes_view(text.text, num_format_i64(text.text, value)));
+    }
+    mem_free(at);
+}
+
 /* Members that are in all sets, up to `limit` of them (0: all). Sorts the operands. */
 static void intersect(struct operands *o, struct sink *sink, uint64_t limit)
 {
@@ -81,6 +114,10 @@ static void intersect(struct operands *o, struct sink *sink, uint64_t limit)
     struct bytes_view member;
     qsort(o->sets, o->count, sizeof(*o->sets), smaller_first);
     if (size_of(o->sets[0]) == 0) return;
+    if (all_are_intsets(o)) {
+        intersect_ints(o, sink, limit);
+        return;
+    }
     set_iter_init(&it, o->sets[0]);
     while (set_iter_next(&it, &member)) {
         if (!in_all(o, 1, member)) continue;

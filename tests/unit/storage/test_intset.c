@@ -143,6 +143,8 @@ static struct intset *random_step(struct intset *is, struct model *m, struct rng
     bool found, changed;
     uint32_t at = model_find(m, value, &found), tail = m->count - at;
     assert_int_equal(intset_contains(is, value), found);
+    uint32_t from = (uint32_t)rng_below(rng, m->count + 1);
+    assert_int_equal(intset_seek(is, from, value), from < at ? at : from);
     if (!removing) {
         is = intset_add(is, value, &changed);
         assert_int_equal(changed, !found);
