@@ -158,7 +158,7 @@ static const char *unpack_hash_zipmap(struct bytes_view blob, const struct value
     while (why == NULL && (rc = zipmap_next(&it, &field, &text)) == 1) {
         if (!hash_set(h, field, text)) why = DUPLICATE;
     }
-    if (why == NULL) why = rc < 0 ? BAD : hash_count(h) == 0 ? RDB_EMPTY : NULL;
+    if (why == NULL && (rc < 0 || hash_count(h) == 0)) why = BAD; /* empty: as Redis has it, and it never wrote one */
     if (why != NULL) {
         hash_free(h);
         return why;

@@ -174,6 +174,7 @@ BAD_VALUES = {
     "ziplist-previous": (13, string(_damaged(ziplist([b"a", b"b"]), 13, 9))),
     "ziplist-entry": (13, string(_damaged(ziplist([b"a", b"b"]), 11, 0x3F))),
     "V4073-zipmap-length": (9, string(b"\x01\x01f\xfe\xff\xff\xff\xff\x00v\xff")),
+    "zipmap-of-nothing": (9, string(zipmap([]))),
     "zipmap-open": (9, string(b"\x01\x01f\x01\x00v")),
     "quicklist-plain-nothing": (18, length(1) + length(1) + string(b"")),
     "string-huge": (0, b"\x81" + b"\x7f" * 8),

@@ -719,7 +719,7 @@ static const struct sample bad[] = {
     {"empty hash listpack", 10, build_empty_listpack, "!empty collection"},
     {"empty set listpack", 11, build_empty_set_listpack, "!empty collection"},
     {"empty zset listpack", 10, build_empty_zset_listpack, "!empty collection"},
-    {"empty zipmap", 3, build_empty_zipmap, "!empty collection"},
+    {"empty zipmap", 3, build_empty_zipmap, "!Zipmap integrity check failed"},
     {"empty intset", 4, build_empty_intset, "!empty collection"},
     {"twice in a set", 9, build_twice_in_set, "!an element appears twice"},
     {"twice in a hash", 9, build_twice_in_hash, "!an element appears twice"},
