@@ -3,6 +3,7 @@
 
 #include "server/commands/expiry_options.h"
 #include "server/commands/tables.h"
+#include "server/key_waits.h"
 #include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/crc64.h"
@@ -138,6 +139,7 @@ static void store_restored(struct cmd_ctx *ctx, struct keyref key, struct restor
     if (o->ttl_ms > 0) e = keyspace_set_expiry(ctx->db, key, e, o->ttl_ms);
     keyspace_set_access(ctx->keyspace, e, o->idle_seconds, (int)o->freq);
     bytes_buf_release(&r->string);
+    if (r->type == TYPE_STREAM) key_waits_ready(ctx->server, ctx->db, key.name); /* it may take the place of another */
     ctx_changed(ctx, key, NOTIFY_GENERIC, "restore", 1);
     if (o->ttl_ms > 0 && !o->absolute) replicate_restore(ctx, o->ttl_ms);
 }
