@@ -223,7 +223,7 @@ unsigned char *stream_node_set_counts(unsigned char *lp, size_t count, size_t de
 
 /* ---- bytes from outside ---- */
 
-static const char BAD_NODE[] = "malformed stream node";
+static const char BAD_NODE[] = "Stream listpack integrity check failed";
 
 /* Elements of a listpack that is well formed; what they are is not known yet. */
 struct elements {

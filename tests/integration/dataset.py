@@ -111,6 +111,7 @@ def _value_command(kind, key):
         "set": ("SMEMBERS", key),
         "hash": ("HGETALL", key),
         "zset": ("ZRANGE", key, 0, -1, "WITHSCORES"),
+        "stream": ("XRANGE", key, "-", "+"),
     }[kind]
 
 

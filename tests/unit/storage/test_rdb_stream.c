@@ -343,7 +343,7 @@ static void build_no_consumers(struct bytes_buf *b, int form)
     begin_group(b, form, 1), rb_len(b, 0);
 }
 
-#define BAD_NODE   "!malformed stream node"
+#define BAD_NODE   "!Stream listpack integrity check failed"
 #define BAD_COUNTS "!the counts of a stream node are wrong"
 #define BAD_CLAIM  "!is not pending in its group, or another's"
 #define NO_CLAIM   "!a pending entry of a stream has no consumer"
