@@ -348,12 +348,11 @@ static bool may_drop_node(const struct stream *s, const struct stream_trim *t, c
     return !stream_node_prev(lp, m, stream_node_end(lp), &last) || stream_id_compare(last.id, t->min_id) < 0;
 }
 
-/* The first node cannot go as a whole: marks those entries of it that have to. The next one is then the first. */
-static uint64_t trim_in_node(struct stream *s, const struct stream_trim *t, struct stream_pos pos,
-                             const struct stream_master *m)
+/* The first node cannot go as a whole: marks those entries of it that have to. The next of it, if any, is the first. */
+static size_t trim_in_node(struct stream *s, const struct stream_trim *t, const struct stream_master *m)
 {
     struct stream_entry e;
-    uint64_t marked = 0;
+    size_t marked = 0;
     const unsigned char *p = m->end;
     for (; stream_node_next(m, p, &e); p = stream_node_leave(&e, e.pairs, e.fields)) {
         if (e.deleted) continue;
@@ -363,7 +362,6 @@ static uint64_t trim_in_node(struct stream *s, const struct stream_trim *t, stru
         stream_node_mark(&e);
         marked++;
     }
-    if (marked > 0) settle_node(s, pos, m, marked);
     return marked;
 }
 
@@ -381,12 +379,12 @@ uint64_t stream_trim(struct stream *s, const struct stream_trim *t)
         const unsigned char *lp = stream_pos_value(first);
         stream_node_master(lp, stream_pos_key(first).id, &m);
         if (t->approximate && t->limit > 0 && m.count > t->limit - gone) break;
-        if (!may_drop_node(s, t, lp, &m)) {
-            if (t->approximate) break;
-            return gone + trim_in_node(s, t, first, &m);
-        }
-        gone += m.count;
-        settle_node(s, first, &m, m.count);
+        bool whole = may_drop_node(s, t, lp, &m);
+        if (!whole && t->approximate) break;
+        size_t marked = whole ? m.count : trim_in_node(s, t, &m);
+        if (marked > 0) settle_node(s, first, &m, marked);
+        gone += marked;
+        if (marked < m.count) return gone;
     }
     if (gone > 0) find_first(s);
     return gone;

@@ -91,13 +91,13 @@ static bool has_fields(const struct stream_master *m, const struct bytes_view *p
     return true;
 }
 
-/* Room for the entry: at once what the node may come to, or twice what it has. */
+/* Room for the entry: twice what the node has, up to what it may come to; beyond that, an eighth more. */
 static unsigned char *make_room(unsigned char *lp, size_t bound, size_t room)
 {
     size_t total = lp_bytes(lp), need = checked_size_add(total, bound);
     if (mem_usable_size(lp) >= need) return lp;
-    size_t twice = total * 2 < room ? total * 2 : room;
-    return mem_realloc(lp, need > twice ? need : twice);
+    size_t ahead = total * 2 < room ? total * 2 : room > total ? room : total + total / 8;
+    return mem_realloc(lp, need > ahead ? need : ahead);
 }
 
 unsigned char *stream_node_append(unsigned char *lp, struct stream_id master, struct stream_id id,

@@ -40,7 +40,7 @@ struct stream_master {
 bool stream_node_bound(const struct bytes_view *pairs, size_t fields, size_t *bound);
 /* A node with its first entry, whose id is the node's. */
 unsigned char *stream_node_new(const struct bytes_view *pairs, size_t fields, size_t bound);
-/* The bound must be lp_safe_to_add(). Where the node has to grow, it gets room up to `room` bytes at once. */
+/* The bound must be lp_safe_to_add(). A node that grows gets room ahead, without much waste up to `room` bytes. */
 unsigned char *stream_node_append(unsigned char *lp, struct stream_id master, struct stream_id id,
                                   const struct bytes_view *pairs, size_t fields, size_t bound, size_t room);
 

@@ -407,6 +407,18 @@ static void test_trimming_leaves_the_greatest_deleted_id(void **state)
     fixture_free(f);
 }
 
+/* The node's last entry is above the bound, but deleted; all that is left of it goes, and the next node has the first.
+ */
+static void test_trimming_a_node_whose_last_entry_is_deleted(void **state)
+{
+    struct fixture *f = fixture_new(3, 4096);
+    fill(f, 6);
+    assert_true(stream_delete(f->s, sid(3, 0)));
+    assert_int_equal(stream_trim(f->s, &(struct stream_trim){.by = STREAM_TRIM_MINID, .min_id = {3, 0}}), 2);
+    assert_id(stream_first_id(f->s), 4, 0);
+    fixture_free(f);
+}
+
 static void test_approximate_trimming_takes_whole_nodes(void **state)
 {
     struct fixture *f = fixture_new(10, 4096);
@@ -447,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_greatest_ids),
         cmocka_unit_test(test_entries_behind_deleted_ones_with_greater_ids),
         cmocka_unit_test(test_trimming_leaves_the_greatest_deleted_id),
+        cmocka_unit_test(test_trimming_a_node_whose_last_entry_is_deleted),
         cmocka_unit_test(test_approximate_trimming_takes_whole_nodes),
         cmocka_unit_test(test_a_small_stream_is_small),
     };
