@@ -349,7 +349,7 @@ static void build_no_consumers(struct bytes_buf *b, int form)
 #define NO_CLAIM   "!a pending entry of a stream has no consumer"
 
 static const struct sample bad[] = {
-    {"no listpack", build_no_listpack, {"!malformed listpack"}},
+    {"no listpack", build_no_listpack, {BAD_NODE}},
     {"short id of a node", build_short_node_id, {"!the id of a stream node has a wrong length"}},
     {"no master entry", build_no_master, {BAD_NODE}},
     {"a word for the count", build_word_for_count, {BAD_NODE}},
@@ -378,9 +378,9 @@ static const struct sample bad[] = {
     {"node twice", build_node_twice, {"!stream nodes are not in order"}},
     {"nodes overlap", build_nodes_overlap, {"!stream nodes are not in order"}},
     {"nodes descend", build_nodes_descend, {"!stream nodes are not in order"}},
-    {"group twice", build_group_twice, {"!a group of a stream appears twice"}},
+    {"group twice", build_group_twice, {"!Duplicate stream consumer group detected"}},
     {"pending twice", build_pending_twice, {"!a pending entry of a stream appears twice"}},
-    {"consumer twice", build_consumer_twice, {"!a consumer of a stream appears twice"}},
+    {"consumer twice", build_consumer_twice, {"!Duplicate stream consumer detected"}},
     {"claim of what is not pending", build_unknown_claim, {BAD_CLAIM}},
     {"two consumers share", build_two_consumers_share, {BAD_CLAIM}},
     {"claimed twice by one", build_claimed_twice, {BAD_CLAIM}},
