@@ -230,7 +230,7 @@ def start_on(tmp_path, data, *args):
     return run_until_exit("--port", free_port(), "--bind", "127.0.0.1", "--dir", tmp_path, *args)
 
 
-@pytest.mark.parametrize("length", [255, 4096, 100_000])
+@pytest.mark.parametrize("length", [255, 4096, 60_000])
 def test_CVE_2025_27151_long_paths(tmp_path, length):
     """Of a file to be checked, of a configuration, and in directives."""
     path = "x" * length
