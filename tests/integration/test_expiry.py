@@ -5,7 +5,7 @@ import time
 import pytest
 
 from dataset import assert_same, replicate, stat, wait_in_sync, wait_link_up
-from harness import wait_for
+from harness import SCALE, wait_for
 from hazards import attach, lower, stream_of, wait_past_ttl
 from wire import ReplyError
 
@@ -151,23 +151,29 @@ def test_events(server):
 # How fast they go
 
 
+def set_to_expire_within_a_second(server, count):
+    """That many keys, all of them set before the first one's time, which is returned."""
+    for margin in (2000, 6000, 18000, 54000):  # as fast as the machine is
+        start = NOW_MS() + margin
+        in_batches(server, [("SET", f"goes:{i}", "v", "PXAT", start + i * 1000 // count) for i in range(count)])
+        if NOW_MS() < start:
+            return start
+    raise AssertionError("the machine is too slow for this test")
+
+
 @pytest.mark.parametrize("forever", [0, 100_000], ids=["alone", "among keys that stay"])
 def test_a_hundred_thousand_keys_within_a_second(server, forever):
     """The cycle keeps up, in slices short enough for everybody else."""
     count = 100_000
     server.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     in_batches(server, [("SET", f"stays:{i}", "v", "EX", 10_000) for i in range(forever)])
-    before = NOW_MS()
-    in_batches(server, [("SET", f"goes:{i}", "v") for i in range(count)])
-    start = NOW_MS() + 2 * (NOW_MS() - before) + 2000
-    in_batches(server, [("PEXPIREAT", f"goes:{i}", start + i // 100) for i in range(count)])
-    assert NOW_MS() < start, "the machine is too slow for this test"
+    start = set_to_expire_within_a_second(server, count)
     server.call("CONFIG", "RESETSTAT")
     server.call("DEBUG", "SET-ACTIVE-EXPIRE", 1)
     wait_for(lambda: NOW_MS() >= start, 60, "the first key's time")
     wait_for(lambda: server.call("DBSIZE") <= forever + count // 20, 10, lambda: f"{server.call('DBSIZE')} keys left")
-    late = NOW_MS() - (start + count // 100)
-    assert late < 5000, f"95 % of the keys were gone {late} ms after the last one's time"
+    late = NOW_MS() - (start + 1000)
+    assert late < 5000 * SCALE, f"95 % of the keys were gone {late} ms after the last one's time"
     wait_for(lambda: server.call("DBSIZE") <= forever + count // 100, 10, lambda: f"{server.call('DBSIZE')} keys left")
     assert stat(server, "expired_keys") >= count * 99 // 100
 
@@ -185,7 +191,7 @@ def test_clients_are_answered_while_masses_expire(server):
     waits.sort()
     client.close()
     assert len(waits) > 10, "clients had their turn in between"
-    assert stat(server, "expired_time_cap_reached_count") > count // 5000, "in slices of half a millisecond"
+    assert stat(server, "expired_time_cap_reached_count") > 10, "in slices of less than a millisecond"
 
 
 def test_every_database_has_its_turn(server):

@@ -29,6 +29,10 @@ FROM_REDIS = [("redis", "ours"), ("ours", "redis")]
 CROSS_PAIRS = pytest.mark.parametrize("kinds", FROM_REDIS, ids=["redis-to-lockstep", "lockstep-to-redis"])
 
 
+# Enough history for a cut under load to last as long as a slow machine makes it.
+ROOMY = "repl-backlog-size 64mb"
+
+
 def replicaof(master):
     return f"replicaof 127.0.0.1 {master.port}"
 
@@ -177,7 +181,7 @@ def test_user_and_password(farm, kinds):
 
 @PAIRS
 def test_link_cuts_give_partial_syncs(farm, kinds):
-    master = farm.server(kinds[0], "repl-backlog-size 64mb")
+    master = farm.server(kinds[0], ROOMY)
     proxy = farm.helper(Proxy(master.address))
     fill_every_encoding(master, databases=(0, 3))
     replica = farm.server(kinds[1])
@@ -196,7 +200,7 @@ def test_link_cuts_give_partial_syncs(farm, kinds):
 
 @PAIRS
 def test_long_cut_that_the_backlog_covers(farm, kinds):
-    master = farm.server(kinds[0], "repl-backlog-size 64mb")
+    master = farm.server(kinds[0], ROOMY)
     proxy = farm.helper(Proxy(master.address))
     replica = farm.server(kinds[1])
     replicate(replica, proxy)
@@ -269,7 +273,7 @@ def test_cut_during_the_snapshot_is_tried_again(farm, kinds):
 @CROSS_PAIRS
 def test_replica_restart_continues_partially(farm, kinds):
     """A replica that shut down with a file knows the history and the offset it had."""
-    master = farm.server(kinds[0])
+    master = farm.server(kinds[0], ROOMY)
     replica = farm.server(kinds[1], "save 3600 1000000", replicaof(master))
     wait_in_sync(master, replica)
     fill_every_encoding(master, databases=(0, 9))
@@ -320,9 +324,9 @@ CHAIN = pytest.mark.parametrize(
 
 
 def make_chain(farm, kinds):
-    top = farm.server(kinds[0])
+    top = farm.server(kinds[0], ROOMY)
     fill_every_encoding(top, databases=(0, 4))
-    middle = farm.server(kinds[1], replicaof(top))
+    middle = farm.server(kinds[1], ROOMY, replicaof(top))
     wait_link_up(middle)
     proxies = [farm.helper(Proxy(server.address)) for server in (top, middle)]
     replicate(middle, proxies[0])
@@ -388,8 +392,8 @@ SIBLINGS = pytest.mark.parametrize(
 @SIBLINGS
 def test_siblings_continue_after_promotion(farm, kinds):
     """master dies, one replica is promoted and takes writes before its sibling comes: +CONTINUE by the second id."""
-    master = farm.server(kinds[0])
-    promoted, sibling = (farm.server(kind, replicaof(master)) for kind in kinds[1:])
+    master = farm.server(kinds[0], ROOMY)
+    promoted, sibling = (farm.server(kind, ROOMY, replicaof(master)) for kind in kinds[1:])
     wait_in_sync(master, promoted, sibling)
     with WriteLoad(master.address) as load:
         load.wait_done(2000)
@@ -413,8 +417,8 @@ def test_siblings_continue_after_promotion(farm, kinds):
 @PAIRS
 def test_old_master_continues_as_a_replica(farm, kinds):
     """A hand-over without loss: the old master asks with its own id and offset, and gets +CONTINUE."""
-    master = farm.server(kinds[0])
-    promoted = farm.server(kinds[1], replicaof(master))
+    master = farm.server(kinds[0], ROOMY)
+    promoted = farm.server(kinds[1], ROOMY, replicaof(master))
     with WriteLoad(master.address) as load:
         load.wait_done(2000)
     wait_in_sync(master, promoted)
@@ -430,8 +434,8 @@ def test_old_master_continues_as_a_replica(farm, kinds):
 @SIBLINGS
 def test_sub_replica_moves_up_with_its_master(farm, kinds):
     """When the middle of a chain is promoted, what is below it goes on without any sync at all or a partial one."""
-    master = farm.server(kinds[0])
-    middle = farm.server(kinds[1], replicaof(master))
+    master = farm.server(kinds[0], ROOMY)
+    middle = farm.server(kinds[1], ROOMY, replicaof(master))
     bottom = farm.server(kinds[2], replicaof(middle))
     wait_in_sync(master, middle, bottom)
     with WriteLoad(master.address) as load:
