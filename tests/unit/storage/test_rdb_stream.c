@@ -426,7 +426,7 @@ static void test_every_form_in_every_split(void **state)
     check_samples(*state, good, COUNT(good));
 }
 
-static void test_CVE_2026_25243_bad_streams_are_errors(void **state)
+static void test_CVE_2026_25243_CVE_2026_63639_bad_streams_are_errors(void **state)
 {
     static const struct sample entries_read = {
         "entries read", build_bad_entries_read, {"", "!the number of entries that a group has read is wrong", NULL}};
@@ -523,7 +523,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_form_in_every_split),
-        cmocka_unit_test(test_CVE_2026_25243_bad_streams_are_errors),
+        cmocka_unit_test(test_CVE_2026_25243_CVE_2026_63639_bad_streams_are_errors),
         cmocka_unit_test(test_F7_truncated_at_every_byte),
         cmocka_unit_test(test_CVE_2026_25243_flipped_bits),
         cmocka_unit_test(test_what_is_written_is_read_again),
