@@ -144,7 +144,7 @@ static void add_pairs(struct cmd_ctx *ctx, int first_score, const struct add_opt
         reply_int(ctx->reply, (int64_t)(o->ch ? counts.added + counts.updated : counts.added));
 }
 
-static void cmd_zadd(struct cmd_ctx *ctx)
+void zset_add_command(struct cmd_ctx *ctx)
 {
     struct add_options options = {0};
     int first_score = 2 + parse_add_options(ctx, 2, &options);
@@ -457,7 +457,7 @@ static const char *const any_output[] = {"nondeterministic_output", NULL};
 #define POP_COST "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped."
 
 const struct command sorted_set_commands[] = {
-    { .name = "zadd", .run = cmd_zadd, .arity = -4, .member_arg = 3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, ZSET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) },
+    { .name = "zadd", .run = zset_add_command, .arity = -4, .member_arg = 3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, ZSET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) },
       .since = "1.2.0", .complexity = "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
       .summary = "Adds members to a sorted set, or changes their scores." },
     { .name = "zincrby", .run = cmd_zincrby, .arity = 4, .member_arg = 3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, ZSET_ROW,

@@ -4,6 +4,9 @@
 
 #include "server/command.h"
 
+/* ZADD, with the arguments of the context: GEOADD makes them. */
+void zset_add_command(struct cmd_ctx *ctx);
+
 /* Elements of a sorted set in order: from this rank on (counted from the low end), up or down. */
 struct zset_walk {
     size_t start, count;

@@ -16,6 +16,8 @@ const struct command *const *command_row_tables(void)
         dump_commands,
         expire_commands,
         generic_commands,
+        geo_commands,
+        geo_search_commands,
         hash_commands,
         hyperloglog_commands,
         latency_commands,

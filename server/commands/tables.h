@@ -17,6 +17,8 @@ extern const struct command debug_commands[];
 extern const struct command dump_commands[];
 extern const struct command expire_commands[];
 extern const struct command generic_commands[];
+extern const struct command geo_commands[];
+extern const struct command geo_search_commands[];
 extern const struct command hash_commands[];
 extern const struct command hyperloglog_commands[];
 extern const struct command latency_commands[];
