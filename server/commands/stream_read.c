@@ -131,7 +131,11 @@ static bool parse_position(struct cmd_ctx *ctx, const struct read_request *r, in
                     "return an empty result set.");
         return false;
     }
-    if (!bytes_equal(ctx->argv[arg], BYTES_LIT(">"))) return arg_stream_id(ctx, arg, &out->after);
+    if (!bytes_equal(ctx->argv[arg], BYTES_LIT(">"))) {
+        if (!arg_stream_id(ctx, arg, &out->after)) return false;
+        out->fresh = r->grouped && stream_id_compare(out->after, STREAM_ID_MAX) == 0; /* as Redis takes it */
+        return true;
+    }
     out->fresh = true;
     if (!r->grouped) {
         reply_error(ctx->reply, "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> "
@@ -219,9 +223,9 @@ static void deliver_again(struct delivery *d, struct stream_id after)
     struct stream_id id;
     size_t count = 0;
     struct outbuf_mark mark = reply_deferred(d->ctx->reply);
-    bool any = stream_id_increment(&after);
+    (void)stream_id_increment(&after); /* the greatest id is asked for as ">" is */
     stream_pending_iter_init_of(&it, d->consumer, after);
-    for (; any && !limit_reached(d->request, count) && (p = stream_pending_iter_next(&it, &id)) != NULL; count++) {
+    for (; !limit_reached(d->request, count) && (p = stream_pending_iter_next(&it, &id)) != NULL; count++) {
         if (!reply_stream_entry_of(d->ctx->reply, d->use.stream, id)) {
             reply_array(d->ctx->reply, 2);
             reply_stream_id(d->ctx->reply, id);

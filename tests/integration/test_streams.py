@@ -55,7 +55,22 @@ class Generator:
             args.pop(self.rnd.randrange(len(args)))
         else:
             args[self.rnd.randrange(len(args))] = self.rnd.choice(
-                ["", "-7", "99999999999999999999", "foo", "(1", "-", "+", "1-", "-1", "1-1-1", "3-*", "0", "007-07", " 4"]
+                [
+                    "",
+                    "-7",
+                    "99999999999999999999",
+                    "foo",
+                    "(1",
+                    "-",
+                    "+",
+                    "1-",
+                    "-1",
+                    "1-1-1",
+                    "3-*",
+                    "0",
+                    "007-07",
+                    " 4",
+                ]
             )
         return (*kept, *args)
 
@@ -103,7 +118,9 @@ class Generator:
         rnd = self.rnd
         if rnd.random() < 0.5:
             return ["item", rnd.randrange(1000)]  # the same fields as most others
-        return [word for n in range(rnd.randint(1, 4)) for word in (f"f{rnd.randrange(4)}", rnd.choice(["", n, "v" * 40]))]
+        return [
+            word for n in range(rnd.randint(1, 4)) for word in (f"f{rnd.randrange(4)}", rnd.choice(["", n, "v" * 40]))
+        ]
 
     def new_id(self):
         at = self.rnd.randrange(60)
@@ -195,8 +212,7 @@ class Generator:
 
     def make_xreadgroup(self):
         keys = [self.key() for _ in range(self.rnd.choice([1, 1, 1, 2]))]
-        # 7.0 counts on from the last id there can be to the first.
-        ids = [self.rnd.choice([">", ">", ">", "0", f"{self.rnd.randrange(60)}-1"]) for _ in keys]
+        ids = [self.rnd.choice([">", ">", ">", "0", self.id()]) for _ in keys]
         options = self.options(self.counted, lambda: ["NOACK"])
         return ("XREADGROUP", "GROUP", self.group(), self.consumer(), *options, "STREAMS", *keys, *ids)
 
@@ -299,7 +315,7 @@ def test_random_commands_answer_as_redis_does(farm, seed, lines, proto):
     for _ in range(BATCHES):
         replies += twins.compare([c for _ in range(BATCH) for c in generator.commands()], comparable)
     twins.compare_data()
-    assert errors_among(replies) < len(replies) / 2
+    assert errors_among(replies) < len(replies) * 2 / 3
 
 
 # Replicas
