@@ -52,6 +52,8 @@ def every_encoding():
         "zset:small": (["ZADD", "1", "a", "-inf", "b", "+inf", "c", "1.5", "d", "0.1", "e", "3e-300", ""], "listpack"),
         "zset:long-member": (["ZADD", "1", "m" * 65], "skiplist"),
         "zset:many": (["ZADD", *[x for n in range(3000) for x in (f"{n * 0.37}", f"member:{n}")]], "skiplist"),
+        "stream:few": (["XADD", "1-1", "field", "value", "n", "42", "", b"\x00\xff"], "stream"),
+        "stream:later": (["XADD", "MAXLEN", "0", f"{(1 << 64) - 1}-5", "f", "v"], "stream"),
         "zset:same-score": (["ZADD", *[x for n in range(500) for x in ("17179869184.5", f"m{n}")]], "skiplist"),
         b"key\x00with\r\nbinary": (["SET", "v"], "embstr"),
         "k" * 5000: (["SET", "long key"], "embstr"),
@@ -338,8 +340,8 @@ class WriteLoad:
         return rnd.randbytes(rnd.randrange(1000, 20000))
 
     def _simple(self):
-        kinds = (self._str, self._num, self._list, self._set, self._hash, self._zset, self._any_type, self._any_type)
-        return [self.random.choice(kinds)()]
+        kinds = (self._str, self._num, self._list, self._set, self._hash, self._zset, self._stream, self._any_type)
+        return [self.random.choice((*kinds, self._any_type))()]
 
     def _str(self):
         rnd, key = self.random, self._key("str")
@@ -430,9 +432,22 @@ class WriteLoad:
             )
         )()
 
+    def _stream(self):
+        rnd, key = self.random, self._key("stream")
+        return rnd.choice(
+            (
+                lambda: ("XADD", key, "*", "item", self._value(), "n", rnd.randrange(100)),
+                lambda: ("XADD", key, "MAXLEN", "~", 200, "*", f"f{rnd.randrange(5)}", self._value()),
+                lambda: ("XTRIM", key, "MAXLEN", rnd.randrange(300)),
+                lambda: ("XGROUP", "CREATE", key, "group", "0", "MKSTREAM"),
+                lambda: ("XREADGROUP", "GROUP", "group", f"c{rnd.randrange(4)}", "COUNT", 3, "STREAMS", key, ">"),
+                lambda: ("XAUTOCLAIM", key, "group", f"c{rnd.randrange(4)}", 0, "-", "COUNT", 2),
+            )
+        )()
+
     def _any_type(self):
         rnd = self.random
-        kind = rnd.choice(("str", "list", "set", "hash", "zset"))
+        kind = rnd.choice(("str", "list", "set", "hash", "zset", "stream"))
         key, other = self._key(kind), self._key(kind)
         return rnd.choice(
             (
