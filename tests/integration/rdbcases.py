@@ -300,6 +300,8 @@ def write_seeds(directory):
     for name, (_, kind, value, _) in GOOD.items():
         (restore / name).write_bytes(bytes([kind]) + value)
         (rdb / name).write_bytes(options + file(entry(kind, "k", value), 12))
+    for name, (data, _) in FILES.items():
+        (rdb / name).write_bytes(b"\x02" + options[1:] + data)
     for name, (kind, value) in BAD_VALUES.items():
         (restore / name).write_bytes(bytes([kind]) + value)
 
