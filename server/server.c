@@ -453,6 +453,7 @@ static bool on_turn(void *ctx)
     persistence_turn(s);
     if (UNLIKELY(s->keys_ready)) key_waits_serve(s); /* by what was no command: a load, an expiry, the end of a pause */
     repl_flush(s->repl);
+    clients_reap(s); /* whoever closed another client and has the answer finds it closed */
     clients_flush(s);
     clients_reap(s);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);

@@ -303,6 +303,19 @@ def test_redis_py_lock_and_reconnect(farm, server):
     assert client.ping()
 
 
+def test_killed_clients_are_gone_before_the_answer(server):
+    """Who has killed a connection may count on it: its end is there to be read when the answer is."""
+    killer = server.wire()
+    for number in range(50):
+        victim = server.wire()
+        assert victim.call("PING") == "PONG"
+        victim.sock.setblocking(False)
+        assert killer.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") >= 1, number
+        assert victim.sock.recv(1) == b"", number
+        victim.close()
+    killer.close()
+
+
 def test_redis_py_monitor(server):
     client = redis.Redis(port=server.port)
     with client.monitor() as monitor:
