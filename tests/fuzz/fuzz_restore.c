@@ -6,6 +6,7 @@
 #include "storage/keyspace.h"
 #include "storage/rdb_reader.h"
 #include "storage/rdb_writer.h"
+#include "storage/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,6 +19,7 @@ static const struct entry *restore(struct keyspace *ks, struct bytes_view payloa
     void *value;
     const struct entry *e = NULL;
     if (rdb_restore(payload, ks->env, &type, &value, &string, NULL) == 0) {
+        if (type == TYPE_STREAM) stream_check(value);
         e = type == TYPE_STRING ? keyspace_put_string(db, key, bytes_buf_view(&string), 0)
                                 : keyspace_put_value(db, key, type, value, 0);
     }
