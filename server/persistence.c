@@ -30,7 +30,7 @@ struct persistence {
     struct snapshot *snapshot; /* the child, if child != CHILD_NONE */
     struct loop_io snapshot_io;
     enum child_kind child;
-    bool child_to_file; /* the child writes dbfilename */
+    bool child_to_file;       /* the child writes dbfilename */
     bool save_this_turn;      /* see persistence_flushed_all() */
     bool scheduled;           /* BGSAVE SCHEDULE: once the present child has ended */
     uint64_t changes_at_save; /* keyspace.stats.changes at the last good save */

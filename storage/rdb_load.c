@@ -90,7 +90,8 @@ static void on_skipped(void *ctx, enum rdb_skipped what, struct bytes_view name)
     struct rdb_load *l = ctx;
     ASSERT(what == RDB_SKIPPED_EMPTY_KEY);
     l->info.keys_empty++;
-    log_warning(l->options.log, "Loading RDB: skipping empty key: %.*s", name.len < 256 ? (int)name.len : 256, name.data);
+    log_warning(l->options.log, "Loading RDB: skipping empty key: %.*s", name.len < 256 ? (int)name.len : 256,
+                name.data);
 }
 
 /* ---- keys ---- */

@@ -294,7 +294,8 @@ static bool check_entry(struct validation *v)
 const char *stream_node_validate(struct bytes_view bytes, struct stream_id master, struct stream_id *last, size_t *live)
 {
     const unsigned char *lp = (const unsigned char *)bytes.data;
-    if (bytes.len > LP_MAX_BYTES || !lp_validate(lp, bytes.len, true, NULL, NULL)) return "Stream listpack integrity check failed";
+    if (bytes.len > LP_MAX_BYTES || !lp_validate(lp, bytes.len, true, NULL, NULL))
+        return "Stream listpack integrity check failed";
     struct validation v = {.in = {.p = lp + LP_HEADER_SIZE, .left = lp_count(lp)}, .master = master};
     if (!check_master(&v)) return BAD_NODE;
     while (v.in.left > 0)
