@@ -1,6 +1,7 @@
 """The server's program as redis-check-rdb: exit codes and lines beside those of Debian's tool."""
 
 import os
+import pty
 import re
 import subprocess
 
@@ -147,3 +148,19 @@ def test_text_of_a_file_does_not_reach_the_terminal_as_it_is(tool, tmp_path):
     assert code == 1
     assert "[additional info] Reading key 'k\\x0d\\x0a\\x1b[31m'" in lines
     assert not any(char in line for line in lines for char in "\x1b\x07\r")
+
+
+def test_progress_for_somebody_who_watches(tool, tmp_path):
+    """A line on standard error that the next one replaces, if that is a terminal; standard output is as ever."""
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(FILES["plain"][0])
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run([tool, path], stdout=subprocess.PIPE, stderr=theirs, timeout=60 * SCALE, check=True)
+        shown = os.read(ours, 4096).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    size = len(FILES["plain"][0])
+    assert f"\r\x1b[K[offset {size}] 100.0% checked, 1 keys read" in shown and shown.endswith("\r\x1b[K")
+    assert done.stdout.decode().splitlines() == run(tool, path)[1]
