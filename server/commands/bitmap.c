@@ -92,7 +92,6 @@ static bool parse_bit_range(struct cmd_ctx *ctx, int arg, struct bit_range *r)
 static bool resolve_bit_range(const struct bit_range *r, size_t bytes, uint64_t *first, uint64_t *last)
 {
     int64_t units = (int64_t)bytes * (r->in_bits ? 8 : 1), start = r->start, end = r->end;
-    if (start < 0 && end < 0 && start > end) return false;
     if (start < 0) start = start + units < 0 ? 0 : start + units;
     if (end < 0) end = end + units < 0 ? 0 : end + units;
     if (end >= units) end = units - 1;
@@ -128,7 +127,9 @@ static void cmd_bitcount(struct cmd_ctx *ctx)
     }
     if (!parse_bit_range(ctx, 2, &range)) return;
     struct bytes_view s = entry_string(e, &text);
-    bool any = resolve_bit_range(&range, s.len, &first, &last);
+    /* Of two places before the beginning the later is not the beginning, unlike in BITPOS. */
+    bool backwards = range.start < 0 && range.end < 0 && range.start > range.end;
+    bool any = !backwards && resolve_bit_range(&range, s.len, &first, &last);
     reply_int(ctx->reply, any ? (int64_t)count_ones(s, first, last) : 0);
 }
 
@@ -174,28 +175,38 @@ static bool parse_bit_op(struct cmd_ctx *ctx, enum bit_op *op)
     return false;
 }
 
-static uint64_t combine(enum bit_op op, uint64_t a, uint64_t b)
+static void combine(enum bit_op op, char *to, const char *from, size_t len)
 {
     switch (op) {
-    case BIT_AND: return a & b;
-    case BIT_OR: return a | b;
-    case BIT_XOR: return a ^ b;
-    case BIT_NOT: return ~a;
+    case BIT_AND: bits_and(to, from, len); break;
+    case BIT_OR: bits_or(to, from, len); break;
+    case BIT_XOR: bits_xor(to, from, len); break;
+    case BIT_NOT: bits_not(to, from, len); break;
     }
-    UNREACHABLE();
 }
 
-/* s goes into what is there; behind its end it is zeros. */
-static void combine_into(char *data, size_t len, struct bytes_view s, enum bit_op op)
+/* The part of a source from a place on; behind its end there are zeros. */
+static struct bytes_view part_of(struct bytes_view s, size_t at, size_t len)
 {
-    size_t i = 0, whole = s.len < len ? s.len : len;
-    for (uint64_t a, b; i + sizeof(a) <= whole; i += sizeof(a)) {
-        memcpy(&a, data + i, sizeof(a));
-        memcpy(&b, s.data + i, sizeof(b));
-        a = combine(op, a, b);
-        memcpy(data + i, &a, sizeof(a));
+    if (at >= s.len) return bytes_view("", 0);
+    return bytes_view(s.data + at, s.len - at < len ? s.len - at : len);
+}
+
+/* One part of the result. */
+static void combine_part(enum bit_op op, const struct bytes_view *sources, size_t count, size_t at, char *to,
+                         size_t len)
+{
+    struct bytes_view first = part_of(sources[0], at, len);
+    if (op == BIT_NOT)
+        combine(op, to, first.data, first.len);
+    else
+        memcpy(to, first.data, first.len);
+    memset(to + first.len, 0, len - first.len);
+    for (size_t i = 1; i < count; i++) {
+        struct bytes_view s = part_of(sources[i], at, len);
+        combine(op, to, s.data, s.len);
+        if (op == BIT_AND) memset(to + s.len, 0, len - s.len);
     }
-    for (; i < len; i++) data[i] = (char)combine(op, (uint8_t)data[i], i < s.len ? (uint8_t)s.data[i] : 0);
 }
 
 /* The sources, with empty views for missing keys. Their numbers live in `texts`. */
@@ -211,13 +222,14 @@ static bool read_sources(struct cmd_ctx *ctx, struct bytes_view *sources, struct
     return true;
 }
 
+enum { PART = 8192 /* of the result stays in the nearest cache while the sources come by */ };
+
 static struct blob *bit_op_result(enum bit_op op, const struct bytes_view *sources, size_t count, size_t len)
 {
-    struct blob *b = mem_calloc(checked_size_add(sizeof(*b), len));
+    struct blob *b = mem_alloc(checked_size_add(sizeof(*b), len));
     b->len = b->cap = len;
-    combine_into(b->data, len, sources[0], BIT_OR); /* zeros so far */
-    if (op == BIT_NOT) combine_into(b->data, len, sources[0], op);
-    for (size_t i = 1; i < count; i++) combine_into(b->data, len, sources[i], op);
+    for (size_t at = 0; at < len; at += PART)
+        combine_part(op, sources, count, at, b->data + at, len - at < PART ? len - at : PART);
     return b;
 }
 
@@ -349,7 +361,10 @@ static bool fit_field(const struct field_op *op, __int128 wanted, uint64_t *bits
     __int128 least = op->is_signed ? -(span / 2) : 0, most = op->is_signed ? span / 2 - 1 : span - 1;
     if (wanted < least || wanted > most) {
         if (op->overflow == OVERFLOW_FAIL) return false;
-        if (op->overflow == OVERFLOW_SATURATE) wanted = wanted < least ? least : most;
+        /* Redis takes a number to be set for one above when its distance to the most does not fit into 64 bits, and so
+         * must its replicas. */
+        bool above = wanted > most || (op->verb == FIELD_SET && most - wanted > INT64_MAX);
+        if (op->overflow == OVERFLOW_SATURATE) wanted = above ? most : least;
     }
     *bits = (uint64_t)wanted & (uint64_t)(span - 1); /* wraps */
     return true;
@@ -425,7 +440,19 @@ static void cmd_bitfield_ro(struct cmd_ctx *ctx)
     bitfield(ctx, true);
 }
 
+/* Of arguments that are not right, the worse is told. */
+static unsigned bitfield_key_flags(int argc, const struct bytes_view *argv)
+{
+    for (int arg = 2, length; arg < argc; arg += length) {
+        length = bytes_equal_nocase(argv[arg], "get") ? 3 : 2;
+        bool reads = length == 3 || bytes_equal_nocase(argv[arg], "overflow");
+        if (!reads || arg + length > argc) return KEY_RW | KEY_ACCESS | KEY_UPDATE;
+    }
+    return KEY_RO | KEY_ACCESS;
+}
+
 // clang-format off
+#define BITFIELD_NOTES "It both reads and changes the value; with GET alone, it only reads."
 #define BITMAP_ROW .acl = ACL_BITMAP, .group = "bitmap"
 const struct command bitmap_commands[] = {
     { .name = "setbit", .run = cmd_setbit, .arity = 4, .flags = CMD_WRITE | CMD_DENYOOM, BITMAP_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE) },
@@ -440,7 +467,8 @@ const struct command bitmap_commands[] = {
       .keys = { KEY_AT(2, KEY_OW | KEY_UPDATE), KEY_RANGE(3, -1, 1, KEY_RO | KEY_ACCESS) },
       .since = "2.6.0", .complexity = "O(N)", .summary = "Combines strings bit by bit, and stores the result." },
     { .name = "bitfield", .run = cmd_bitfield, .arity = -2, .flags = CMD_WRITE | CMD_DENYOOM, BITMAP_ROW,
-      .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_VARIABLE_FLAGS) },
+      .keys = { { .flags = KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_VARIABLE_FLAGS, .begin = KEY_BEGIN_INDEX, .begin_at = 1, .step = 1, .notes = BITFIELD_NOTES } },
+      .key_flags = bitfield_key_flags,
       .since = "3.2.0", .complexity = "O(1) for each subcommand specified", .summary = "Reads and changes integers of any width within a string." },
     { .name = "bitfield_ro", .run = cmd_bitfield_ro, .arity = -2, .flags = CMD_READONLY | CMD_FAST, BITMAP_ROW, .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) },
       .since = "6.0.0", .complexity = "O(1) for each subcommand specified", .summary = "Reads integers of any width within a string." },

@@ -1,16 +1,108 @@
 #include "storage/base/bits.h"
 
-uint64_t bits_count(struct bytes_view v)
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+/* ---- Counting ---- */
+
+static uint64_t count_tail(const char *data, size_t len)
 {
     uint64_t count = 0, word;
     size_t i = 0;
-    for (; i + sizeof(word) <= v.len; i += sizeof(word)) {
-        memcpy(&word, v.data + i, sizeof(word));
+    for (; i + sizeof(word) <= len; i += sizeof(word)) {
+        memcpy(&word, data + i, sizeof(word));
         count += (uint64_t)__builtin_popcountll(word);
     }
-    for (; i < v.len; i++) count += (uint64_t)__builtin_popcount((uint8_t)v.data[i]);
+    for (; i < len; i++) count += (uint64_t)__builtin_popcount((uint8_t)data[i]);
     return count;
 }
+
+#ifdef __x86_64__
+enum { VECTOR = sizeof(__m256i), VECTORS_PER_ROUND = 31 /* sums of at most eight each stay within a byte */ };
+
+/* Ones in each byte: those of its halves are looked up. */
+__attribute__((target("avx2"))) static inline __m256i count_bytes(__m256i v)
+{
+    const __m256i ones = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2,
+                                          2, 3, 2, 3, 3, 4);
+    const __m256i half = _mm256_set1_epi8(15);
+    __m256i low = _mm256_and_si256(v, half), high = _mm256_and_si256(_mm256_srli_epi16(v, 4), half);
+    return _mm256_add_epi8(_mm256_shuffle_epi8(ones, low), _mm256_shuffle_epi8(ones, high));
+}
+
+/* Of whole vectors; *done bytes of them. */
+__attribute__((target("avx2"))) static uint64_t count_vectors(const char *data, size_t len, size_t *done)
+{
+    __m256i total = _mm256_setzero_si256();
+    uint64_t parts[4];
+    size_t at = 0;
+    while (at + VECTOR <= len) {
+        __m256i round = _mm256_setzero_si256();
+        for (int i = 0; i < VECTORS_PER_ROUND && at + VECTOR <= len; i++, at += VECTOR)
+            round = _mm256_add_epi8(round, count_bytes(_mm256_loadu_si256((const __m256i *)(const void *)(data + at))));
+        total = _mm256_add_epi64(total, _mm256_sad_epu8(round, _mm256_setzero_si256()));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)parts, total);
+    *done = at;
+    return parts[0] + parts[1] + parts[2] + parts[3];
+}
+
+__attribute__((target("popcnt"))) static uint64_t count_words(const char *data, size_t len, size_t *done)
+{
+    uint64_t count = 0, word;
+    size_t i = 0;
+    for (; i + sizeof(word) <= len; i += sizeof(word)) {
+        memcpy(&word, data + i, sizeof(word));
+        count += (uint64_t)__builtin_popcountll(word);
+    }
+    *done = i;
+    return count;
+}
+
+/* With what this machine has; the rest is the caller's. */
+static uint64_t count_fast(const char *data, size_t len, size_t *done)
+{
+    if (len >= 4 * (size_t)VECTOR && __builtin_cpu_supports("avx2")) return count_vectors(data, len, done);
+    if (__builtin_cpu_supports("popcnt")) return count_words(data, len, done);
+    *done = 0;
+    return 0;
+}
+#else
+static uint64_t count_fast(const char *data, size_t len, size_t *done)
+{
+    *done = 0;
+    return 0;
+}
+#endif
+
+uint64_t bits_count(struct bytes_view v)
+{
+    size_t done;
+    uint64_t count = count_fast(v.data, v.len, &done);
+    return count + count_tail(v.data + done, v.len - done);
+}
+
+/* ---- Combining ---- */
+
+void bits_and(char *restrict to, const char *restrict from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) to[i] = (char)(to[i] & from[i]);
+}
+void bits_or(char *restrict to, const char *restrict from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) to[i] = (char)(to[i] | from[i]);
+}
+void bits_xor(char *restrict to, const char *restrict from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) to[i] = (char)(to[i] ^ from[i]);
+}
+void bits_not(char *restrict to, const char *restrict from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) to[i] = (char)~from[i];
+}
+
+/* ---- Finding ---- */
 
 static bool bit_at(struct bytes_view v, uint64_t at)
 {
@@ -20,8 +112,13 @@ static bool bit_at(struct bytes_view v, uint64_t at)
 /* How many bytes from `at` on hold no bit of the kind looked for. */
 static size_t skip_bytes(struct bytes_view v, size_t at, size_t end, uint8_t dull)
 {
-    uint64_t word, dull_word = dull == 0 ? 0 : UINT64_MAX;
+    uint64_t word, words[4], dull_word = dull == 0 ? 0 : UINT64_MAX;
     size_t i = at;
+    for (; i + sizeof(words) <= end; i += sizeof(words)) {
+        memcpy(words, v.data + i, sizeof(words));
+        if (((words[0] ^ dull_word) | (words[1] ^ dull_word) | (words[2] ^ dull_word) | (words[3] ^ dull_word)) != 0)
+            break;
+    }
     for (; i + sizeof(word) <= end; i += sizeof(word)) {
         memcpy(&word, v.data + i, sizeof(word));
         if (word != dull_word) break;
@@ -40,6 +137,8 @@ int64_t bits_find(struct bytes_view v, uint64_t first, uint64_t last, bool one)
     }
     return -1;
 }
+
+/* ---- Fields ---- */
 
 uint64_t bits_get(struct bytes_view v, uint64_t at, unsigned width)
 {

@@ -64,6 +64,54 @@ static void test_fields_follow_the_model(void **state)
     for (int i = 0; i < BITS; i++) assert_int_equal(bits_get(bytes_view(w.bytes, BYTES), (uint64_t)i, 1), w.model[i]);
 }
 
+/* Lengths around those at which wider machinery sets in, and sums that would not fit into a byte. */
+static void test_long_runs_are_counted_and_searched(void **state)
+{
+    enum { LONG = 5000 };
+    static char bytes[LONG + 8];
+    struct rng rng;
+    rng_seed(&rng, 12);
+    for (size_t len = 0; len < LONG; len += len < 300 ? 1 : 97) {
+        size_t from = (size_t)rng_below(&rng, 8);
+        struct bytes_view v = bytes_view(bytes + from, len);
+        memset(bytes, 0xff, sizeof(bytes));
+        assert_int_equal(bits_count(v), len * 8);
+        memset(bytes, 0, sizeof(bytes));
+        assert_int_equal(bits_count(v), 0);
+        if (len == 0) continue;
+        uint64_t at = rng_below(&rng, len * 8);
+        bits_set(bytes + from, at, 1, 1);
+        assert_int_equal(bits_count(v), 1);
+        assert_int_equal(bits_find(v, 0, len * 8 - 1, true), at);
+        uint64_t expected = 0;
+        for (size_t i = 0; i < len; i++) bytes[from + i] = (char)rng_next(&rng);
+        for (size_t i = 0; i < len * 8; i++) expected += bits_get(v, i, 1);
+        assert_int_equal(bits_count(v), expected);
+    }
+}
+
+static void test_bytes_are_combined(void **state)
+{
+    enum { MOST = 300 };
+    struct rng rng;
+    rng_seed(&rng, 13);
+    for (size_t len = 0; len < MOST; len++) {
+        char a[MOST], b[MOST], and[MOST], or [MOST], xor[MOST], not [MOST];
+        for (size_t i = 0; i < MOST; i++) a[i] = (char)rng_next(&rng), b[i] = (char)rng_next(&rng);
+        memcpy(and, a, MOST), memcpy(or, a, MOST), memcpy(xor, a, MOST), memcpy(not, a, MOST);
+        bits_and(and, b, len);
+        bits_or(or, b, len);
+        bits_xor(xor, b, len);
+        bits_not(not, b, len);
+        for (size_t i = 0; i < MOST; i++) {
+            assert_int_equal(and[i], i < len ? (char)(a[i] & b[i]) : a[i]);
+            assert_int_equal(or [i], i < len ? (char)(a[i] | b[i]) : a[i]);
+            assert_int_equal(xor[i], i < len ? (char)(a[i] ^ b[i]) : a[i]);
+            assert_int_equal(not [i], i < len ? (char)~b[i] : a[i]);
+        }
+    }
+}
+
 static void test_bits_behind_the_end_are_zero(void **state)
 {
     struct bytes_view two = BYTES_LIT("\xff\xff");
@@ -75,8 +123,8 @@ static void test_bits_behind_the_end_are_zero(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_count_and_find_follow_the_model),
-        cmocka_unit_test(test_fields_follow_the_model),
+        cmocka_unit_test(test_count_and_find_follow_the_model),    cmocka_unit_test(test_fields_follow_the_model),
+        cmocka_unit_test(test_long_runs_are_counted_and_searched), cmocka_unit_test(test_bytes_are_combined),
         cmocka_unit_test(test_bits_behind_the_end_are_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
