@@ -134,8 +134,8 @@ bool group_use_begin(struct cmd_ctx *ctx, int key_arg, int group_arg, const char
     return true;
 }
 
-struct stream_consumer *create_consumer(struct cmd_ctx *ctx, struct keyref key, struct stream_group *g,
-                                        struct bytes_view name)
+struct stream_consumer *group_create_consumer(struct cmd_ctx *ctx, struct keyref key, struct stream_group *g,
+                                              struct bytes_view name)
 {
     struct stream_consumer *c = stream_consumer_create(g, name, ctx_now_ms(ctx));
     if (c != NULL) ctx_changed(ctx, key, NOTIFY_STREAM, "xgroup-createconsumer", 1);
@@ -146,7 +146,7 @@ struct stream_consumer *group_use_consumer(struct group_use *use, struct bytes_v
 {
     struct stream_consumer *c = stream_consumer_find(use->group, name);
     if (c == NULL) {
-        c = create_consumer(use->ctx, use->key, use->group, name);
+        c = group_create_consumer(use->ctx, use->key, use->group, name);
         use->unsaid = c;
     }
     stream_consumer_set_seen(c, ctx_now_ms(use->ctx));
@@ -160,14 +160,9 @@ void group_use_pending(struct group_use *use, struct stream_id id, const struct 
     add_effect(use, id, &like);
 }
 
-void group_use_dropped(struct group_use *use, struct stream_id id)
-{
-    add_effect(use, id, &(struct stream_effect){0});
-}
-
 void group_use_drop(struct group_use *use, struct stream_id id)
 {
-    if (stream_pending_remove(use->group, id)) group_use_dropped(use, id);
+    if (stream_pending_remove(use->group, id)) add_effect(use, id, &(struct stream_effect){0});
 }
 
 void group_use_end(struct group_use *use)

@@ -37,20 +37,21 @@ struct group_use {
 bool group_use_begin(struct cmd_ctx *ctx, int key_arg, int group_arg, const char *where, struct group_use *out);
 /* Found or created, and seen now. */
 struct stream_consumer *group_use_consumer(struct group_use *use, struct bytes_view name);
-/* Tell of: an entry that is pending as *p says; one that was dropped; the group's position. */
+/* Tells of an entry that is pending as *p says. */
 void group_use_pending(struct group_use *use, struct stream_id id, const struct stream_pending *p);
-void group_use_dropped(struct group_use *use, struct stream_id id);
+/* Drops what is pending with this id and exists no more, and tells of it. */
+void group_use_drop(struct group_use *use, struct stream_id id);
+/* Tells of the group's position, as it is at the end. */
 static inline void group_use_moved(struct group_use *use)
 {
     use->moved = true;
     use->changes++;
 }
+/* All that was told goes into the stream, and the key counts as changed if it was. */
 void group_use_end(struct group_use *use);
 
-/* Drops what is pending with this id and exists no more, and tells of it. */
-void group_use_drop(struct group_use *use, struct stream_id id);
-/* XGROUP CREATECONSUMER's part of creating one. NULL: there is one of that name. */
-struct stream_consumer *create_consumer(struct cmd_ctx *ctx, struct keyref key, struct stream_group *g,
-                                        struct bytes_view name);
+/* With its event. NULL: there is one of that name. */
+struct stream_consumer *group_create_consumer(struct cmd_ctx *ctx, struct keyref key, struct stream_group *g,
+                                              struct bytes_view name);
 
 #endif

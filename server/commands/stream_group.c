@@ -127,7 +127,7 @@ static void cmd_xgroup_createconsumer(struct cmd_ctx *ctx)
     struct stream *s;
     struct stream_group *g;
     if (!find_group(ctx, &s, &g)) return;
-    reply_int(ctx->reply, create_consumer(ctx, ctx_key(ctx, 2), g, ctx->argv[4]) != NULL);
+    reply_int(ctx->reply, group_create_consumer(ctx, ctx_key(ctx, 2), g, ctx->argv[4]) != NULL);
 }
 
 static void cmd_xgroup_delconsumer(struct cmd_ctx *ctx)
