@@ -157,19 +157,24 @@ void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv)
     piece->len = x->bytes.len - piece->offset;
 }
 
-/* A command comes upon a key whose time is over before it does anything to it: so that is how it goes into the stream,
- * even when the handler has said already what it will do. */
-void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink)
+/* A command comes upon a key (or a field) whose time is over before it does anything to it: so that is how it goes into
+ * the stream, even when the handler has said already what it will do. */
+void exec_add_before(struct server *s, int db, int argc, const struct bytes_view *argv)
 {
     struct exec *x = &s->dispatcher->exec;
-    struct bytes_view argv[2] = {unlink ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key};
     size_t before = x->count;
-    exec_add(s, db, 2, argv);
+    exec_add(s, db, argc, argv);
     if (x->count == before || x->command_start >= before) return;
     struct exec_piece added = x->pieces[before];
     memmove(&x->pieces[x->command_start + 1], &x->pieces[x->command_start],
             (before - x->command_start) * sizeof(*x->pieces));
     x->pieces[x->command_start++] = added;
+}
+
+void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink)
+{
+    struct bytes_view argv[2] = {unlink ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key};
+    exec_add_before(s, db, 2, argv);
 }
 
 void exec_no_wrap(struct server *s)

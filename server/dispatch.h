@@ -35,7 +35,9 @@ void exec_begin(struct server *s);
 void exec_end(struct server *s);
 /* Adds a piece to the running unit. */
 void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv);
-void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink); /* DEL or UNLINK of one key */
+/* The same for what a command came upon before it did anything: it goes before whatever the command has put there. */
+void exec_add_before(struct server *s, int db, int argc, const struct bytes_view *argv);
+void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink); /* so: DEL or UNLINK of one key */
 /* The unit is not to be wrapped in MULTI even if it has many pieces (deletions found by SCAN, eviction). */
 void exec_no_wrap(struct server *s);
 

@@ -10,6 +10,7 @@ enum {
     SCAN_POSITIONS = 4,   /* of the table, between two looks at the clock: about 30 keys */
     WINDOW = 128,         /* keys to look at before judging how many of them are past their time */
     FOUND_MAX = 256,
+    FIELDS_PORTION = 32,      /* between two looks at the clock */
     SLOW_ACCEPTS_PERCENT = 1, /* of expired keys among those looked at; the fast cycle accepts what effort says */
 };
 
@@ -124,6 +125,24 @@ static bool expire_db(struct cycle *c, struct db *db)
     return found * 100 > seen * c->accept_percent;
 }
 
+/* Fields of hashes, in the order of their times. True: more are due. */
+static bool expire_fields(const struct cycle *c, struct db *db, int64_t end_us)
+{
+    while (keyspace_expire_next_fields(db, FIELDS_PORTION))
+        if (sys_mono_us(c->server->sys) >= end_us) return true;
+    return false;
+}
+
+/* Keys and fields share the time that is left. */
+static bool expire_in_db(struct cycle *c, struct db *db, int64_t now_us)
+{
+    bool has_keys = table_count(&db->expires) > 0, behind = false;
+    if (db_timed_hashes(db) > 0) behind = expire_fields(c, db, has_keys ? (now_us + c->end_us) / 2 : c->end_us);
+    if (has_keys) return expire_db(c, db) || behind;
+    c->out_of_time = c->out_of_time || behind;
+    return behind;
+}
+
 /* Goes on where the last call stopped; whoever used up the time is followed by the others. */
 static bool run_cycle(struct server *s, int64_t budget_us, unsigned accept_percent)
 {
@@ -134,7 +153,8 @@ static bool run_cycle(struct server *s, int64_t budget_us, unsigned accept_perce
     for (int i = 0; i < ks->db_count && !c.out_of_time; i++) {
         struct db *db = keyspace_db(ks, s->expiry->next_db);
         s->expiry->next_db = (s->expiry->next_db + 1) % ks->db_count;
-        if (table_count(&db->expires) > 0) behind = expire_db(&c, db) || behind;
+        if (table_count(&db->expires) > 0 || db_timed_hashes(db) > 0)
+            behind = expire_in_db(&c, db, sys_mono_us(s->sys)) || behind;
     }
     uint64_t took = (uint64_t)(sys_mono_us(s->sys) - start);
     s->stats.expired_time_cap_reached += c.out_of_time;

@@ -232,14 +232,15 @@ static void info_stats(struct server *s, struct bytes_buf *out)
     bytes_buf_printf(
         out,
         "sync_full:%llu\r\nsync_partial_ok:%llu\r\nsync_partial_err:%llu\r\nexpired_keys:%llu\r\n"
+        "expired_subkeys:%llu\r\n"
         "expired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%llu\r\nexpire_cycle_cpu_milliseconds:%llu\r\n"
         "evicted_keys:%llu\r\nevicted_clients:%llu\r\ntotal_eviction_exceeded_time:0\r\n"
         "current_eviction_exceeded_time:0\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:%zu\r\n"
         "pubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\nlatest_fork_usec:%lld\r\ntotal_forks:%llu\r\n",
         (ull)repl.sync_full, (ull)repl.sync_partial_ok, (ull)repl.sync_partial_err, (ull)ks->expired_keys,
-        (double)st->expired_stale_perc_x100 / 100, (ull)st->expired_time_cap_reached, (ull)st->active_expire_us / 1000,
-        (ull)st->evicted_keys, (ull)st->evicted_clients, (ull)ks->hits, (ull)ks->misses,
-        pubsub_topic_count(s, PUBSUB_CHANNEL), pubsub_topic_count(s, PUBSUB_PATTERN),
+        (ull)ks->expired_fields, (double)st->expired_stale_perc_x100 / 100, (ull)st->expired_time_cap_reached,
+        (ull)st->active_expire_us / 1000, (ull)st->evicted_keys, (ull)st->evicted_clients, (ull)ks->hits,
+        (ull)ks->misses, pubsub_topic_count(s, PUBSUB_CHANNEL), pubsub_topic_count(s, PUBSUB_PATTERN),
         pubsub_topic_count(s, PUBSUB_SHARD), (ll)persistence_last_fork_us(s), (ull)persistence_fork_count(s));
     bytes_buf_printf(
         out,
@@ -364,8 +365,10 @@ static void info_keyspace(struct server *s, struct bytes_buf *out)
     for (int i = 0; i < s->keyspace->db_count; i++) {
         const struct db *db = keyspace_db(s->keyspace, i);
         if (db_count(db) == 0) continue;
-        bytes_buf_printf(out, "db%d:keys=%zu,expires=%zu,avg_ttl=%lld\r\n", i, db_count(db), table_count(&db->expires),
+        bytes_buf_printf(out, "db%d:keys=%zu,expires=%zu,avg_ttl=%lld", i, db_count(db), table_count(&db->expires),
                          (ll)db->avg_ttl_ms);
+        if (db_timed_hashes(db) > 0) bytes_buf_printf(out, ",subexpiry=%zu", db_timed_hashes(db)); /* as of 7.4 */
+        bytes_buf_append_view(out, BYTES_LIT("\r\n"));
     }
 }
 

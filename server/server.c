@@ -27,6 +27,7 @@
 #include "server/shutdown.h"
 #include "server/slowlog.h"
 #include "storage/base/allocator.h"
+#include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
@@ -48,6 +49,22 @@ static void on_key_expired(void *ctx, struct db *db, struct bytes_view key)
     exec_add_delete(s, db->id, key, s->settings->memory.lazyfree_lazy_expire);
     notify_keyspace_event(s, NOTIFY_EXPIRED, "expired", key, db->id);
     exec_end(s);
+}
+
+static void on_fields_expired(void *ctx, struct db *db, struct bytes_view key, const struct bytes_view *fields,
+                              size_t count, bool emptied)
+{
+    struct server *s = ctx;
+    struct bytes_view *argv = mem_alloc(checked_size_mul(count + 2, sizeof(*argv)));
+    argv[0] = BYTES_LIT("HDEL");
+    argv[1] = key;
+    memcpy(argv + 2, fields, count * sizeof(*fields));
+    exec_begin(s);
+    exec_add_before(s, db->id, (int)count + 2, argv);
+    notify_keyspace_event(s, NOTIFY_HASH, "hexpired", key, db->id);
+    if (emptied) notify_keyspace_event(s, NOTIFY_GENERIC, "del", key, db->id);
+    exec_end(s);
+    mem_free(argv);
 }
 
 static void on_key_changed(void *ctx, struct db *db, struct bytes_view key)
@@ -491,6 +508,7 @@ static void make_keyspace(struct server *s)
     s->keyspace->hooks = (struct keyspace_hooks){
         .ctx = s,
         .expired = on_key_expired,
+        .fields_expired = on_fields_expired,
         .changed = on_key_changed,
         .created = on_key_created,
         .flushed = on_flushed,

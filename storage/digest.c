@@ -2,6 +2,7 @@
 
 #include "storage/base/sha1.h"
 #include "storage/hash.h"
+#include "storage/hash_expiry.h"
 #include "storage/list.h"
 #include "storage/set.h"
 #include "storage/stream.h"
@@ -62,7 +63,13 @@ static void add_hash(unsigned char digest[DIGEST_SIZE], const struct hash *h)
     struct hash_iter it;
     struct bytes_view field, value;
     hash_iter_init(&it, h);
-    while (hash_iter_next(&it, &field, &value)) add_pair(digest, field, value);
+    while (hash_iter_next(&it, &field, &value)) {
+        unsigned char pair[DIGEST_SIZE] = {0};
+        add_ordered(pair, field.data, field.len);
+        add_ordered(pair, value.data, value.len);
+        if (hash_iter_time(&it) != HASH_FIELD_STAYS) add_unordered(pair, "!!hexpire!!", 11);
+        add_unordered(digest, pair, DIGEST_SIZE);
+    }
 }
 
 static void add_zset(unsigned char digest[DIGEST_SIZE], const struct zset *z)

@@ -13,7 +13,8 @@ enum {
     RDB_VERSION_MAX = 12,     /* that we read */
     RDB_VERSION_DEFAULT = 10, /* that we write: what any Redis >= 7.0 follows */
     RDB_VERSION_WRITE_MIN = 9,
-    RDB_VERSION_WRITE_MAX = 11,
+    RDB_VERSION_WRITE_MAX = 12,
+    RDB_VERSION_FIELD_TIMES = 12, /* the first with fields of hashes that expire */
 };
 
 enum rdb_opcode {

@@ -22,6 +22,7 @@
 #include "storage/base/num.h"
 #include "storage/entry.h"
 #include "storage/hash.h"
+#include "storage/hash_expiry.h"
 #include "storage/list.h"
 #include "storage/rdb_stream.h"
 #include "storage/rdb_unpack.h"
@@ -68,6 +69,8 @@ enum step {
     STEP_BLOB,
     STEP_COUNT,
     STEP_ELEMENT,
+    STEP_FIRST_TIME, /* of the fields of a hash */
+    STEP_FIELD_TIME,
     STEP_FIELD,
     STEP_FIELD_VALUE,
     STEP_MEMBER,
@@ -132,6 +135,8 @@ struct rdb_reader {
     uint64_t announced;    /* of them in all */
     uint64_t node_kind;    /* of the node to come */
     struct bytes_buf part; /* a field or member that waits for its other half */
+    int64_t first_ms;      /* the earliest time of a field, which the others are counted from; or 0 */
+    int64_t field_ms;      /* of the field in work */
     struct rdb_stream stream;
 
     bool restoring;
@@ -605,6 +610,8 @@ static void on_stream_piece(struct rdb_reader *r, const struct atom *a)
 static void begin_value(struct rdb_reader *r)
 {
     r->in_value = true;
+    r->first_ms = 0;
+    r->field_ms = HASH_FIELD_STAYS;
     switch (r->type) {
     case RDB_TYPE_STRING: r->step = STEP_STRING; break;
     case RDB_TYPE_LIST:
@@ -627,10 +634,10 @@ static void begin_value(struct rdb_reader *r)
     case RDB_TYPE_STREAM:
     case RDB_TYPE_STREAM_2:
     case RDB_TYPE_STREAM_3: begin_stream(r); break;
-    case RDB_TYPE_HASH_FIELD_TTL_PRE_GA:
-    case RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA:
+    case RDB_TYPE_HASH_FIELD_TTL_PRE_GA: begin_collection(r, TYPE_HASH, STEP_COUNT); break;
+    case RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA: begin_collection(r, TYPE_HASH, STEP_BLOB); break;
     case RDB_TYPE_HASH_FIELD_TTL:
-    case RDB_TYPE_HASH_LISTPACK_TTL: fail(r, "hash fields that expire are not supported in this version"); break;
+    case RDB_TYPE_HASH_LISTPACK_TTL: begin_collection(r, TYPE_HASH, STEP_FIRST_TIME); break;
     }
 }
 
@@ -683,6 +690,8 @@ static enum step first_element_step(enum rdb_type type)
     case RDB_TYPE_ZSET:
     case RDB_TYPE_ZSET_2: return STEP_MEMBER;
     case RDB_TYPE_HASH: return STEP_FIELD;
+    case RDB_TYPE_HASH_FIELD_TTL_PRE_GA:
+    case RDB_TYPE_HASH_FIELD_TTL: return STEP_FIELD_TIME;
     case RDB_TYPE_LIST_QUICKLIST: return STEP_ZIPLIST_NODE;
     case RDB_TYPE_LIST_QUICKLIST_2: return STEP_NODE_KIND;
     default: return STEP_ELEMENT;
@@ -716,6 +725,29 @@ static void on_element(struct rdb_reader *r, const struct atom *a)
     element_done(r, STEP_ELEMENT);
 }
 
+/* One more than the last time there can be is what is written where no field has one. */
+static void on_first_time(struct rdb_reader *r, const struct atom *a)
+{
+    uint64_t first = read_le64(a->bytes.data);
+    r->step = r->type == RDB_TYPE_HASH_FIELD_TTL ? STEP_COUNT : STEP_BLOB;
+    if (first > HASH_TIME_MAX + 1)
+        fail(r, "Hash %s", RDB_BAD_TIME);
+    else
+        r->first_ms = (int64_t)first;
+}
+
+static void on_field_time(struct rdb_reader *r, const struct atom *a)
+{
+    uint64_t base = r->type == RDB_TYPE_HASH_FIELD_TTL ? (uint64_t)r->first_ms - 1 : 0; /* may wrap, and back */
+    r->step = STEP_FIELD;
+    r->field_ms = HASH_FIELD_STAYS;
+    if (a->number == 0) return;
+    if (a->number > HASH_TIME_MAX || base + a->number > HASH_TIME_MAX || base + a->number == 0)
+        fail(r, "Hash %s", RDB_BAD_TIME);
+    else
+        r->field_ms = (int64_t)(base + a->number);
+}
+
 static void on_field(struct rdb_reader *r, const struct atom *a)
 {
     set_buf(&r->part, a->bytes);
@@ -724,8 +756,10 @@ static void on_field(struct rdb_reader *r, const struct atom *a)
 
 static void on_field_value(struct rdb_reader *r, const struct atom *a)
 {
-    if (!hash_set(r->value, bytes_buf_view(&r->part), a->bytes)) fail(r, "an element appears twice");
-    element_done(r, STEP_FIELD);
+    struct bytes_view field = bytes_buf_view(&r->part);
+    if (!hash_set(r->value, field, a->bytes)) fail(r, "an element appears twice");
+    if (r->field_ms != HASH_FIELD_STAYS) hash_set_time(r->value, field, r->field_ms);
+    element_done(r, first_element_step(r->type));
 }
 
 static void on_member(struct rdb_reader *r, const struct atom *a)
@@ -831,7 +865,9 @@ static const struct step_row steps[] = {
     [STEP_BLOB] = {ATOM_STRING, 0, on_blob},
     [STEP_COUNT] = {ATOM_LENGTH, 0, on_count},
     [STEP_ELEMENT] = {ATOM_STRING, 0, on_element},
-    [STEP_FIELD] = {ATOM_STRING, 0, on_field},
+    [STEP_FIRST_TIME] = {ATOM_BYTES, 8, on_first_time, "read-object-value"},
+    [STEP_FIELD_TIME] = {ATOM_LENGTH, 0, on_field_time, "read-object-value"},
+    [STEP_FIELD] = {ATOM_STRING, 0, on_field, "read-object-value"},
     [STEP_FIELD_VALUE] = {ATOM_STRING, 0, on_field_value},
     [STEP_MEMBER] = {ATOM_STRING, 0, on_member},
     [STEP_SCORE_TEXT] = {ATOM_SCORE, 0, on_score_text},

@@ -3,7 +3,7 @@
  * Bytes go in, keys come out through callbacks. Nothing in the file is trusted: allocations grow with the bytes that
  * have arrived, whatever length was announced; listpacks, ziplists, zipmaps and intsets are checked in depth;
  * duplicates, NaN scores, odd counts and broken order are errors (a sorted set that is merely out of order is sorted).
- * The first error stays: later calls return it again. Modules, expiring hash fields and functions are refused by name.
+ * The first error stays: later calls return it again. Modules and functions are refused by name.
  *
  * Bytes after the end of the file are not consumed: *consumed tells where it ended, what follows belongs to someone
  * else. */

@@ -7,6 +7,7 @@
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
 #include "storage/hash.h"
+#include "storage/hash_expiry.h"
 #include "storage/intset.h"
 #include "storage/list.h"
 #include "storage/listpack.h"
@@ -16,12 +17,14 @@
 #include "storage/zset.h"
 
 const char RDB_EMPTY[] = "empty collection";
+const char RDB_BAD_TIME[] = "with a time that is out of range";
 
 /* What follows the name of the packed form. */
 static const char BAD[] = "integrity check failed";
 static const char ODD_COUNT[] = "integrity check failed: a field or score is missing at the end";
 static const char DUPLICATE[] = "with dup elements";
 static const char BAD_SCORE[] = "with a score that is not a number";
+static const char BAD_ORDER[] = "with fields that are not in the order of their times";
 
 static unsigned char *copy_blob(struct bytes_view blob)
 {
@@ -118,6 +121,35 @@ static const char *unpack_hash_listpack(struct bytes_view blob, const struct val
     if (p.count / 2 > env->limits->hash_max_entries) return hash_by_inserting(&p, env, value);
     if (has_duplicates(&p, 2, env)) return DUPLICATE;
     *value = hash_from_listpack(env, copy_blob(blob));
+    return NULL;
+}
+
+static const char *check_field_times(const struct packed *p)
+{
+    int64_t before = 0;
+    bool stays = false;
+    for (const unsigned char *at = lp_first(p->lp); at != NULL; at = lp_next(p->lp, at)) {
+        int64_t time;
+        at = lp_next(p->lp, lp_next(p->lp, at));
+        if (!lp_get_int(at, &time) || time < 0 || time > HASH_TIME_MAX) return RDB_BAD_TIME;
+        if (stays ? time != 0 : time != 0 && time < before) return BAD_ORDER;
+        stays = time == 0;
+        before = time;
+    }
+    return NULL;
+}
+
+static const char *unpack_timed_hash_listpack(struct bytes_view blob, const struct value_env *env, void **value)
+{
+    struct packed p;
+    const char *why = open_listpack(blob, &p);
+    if (why != NULL) return why;
+    if (p.count % 3 != 0) return ODD_COUNT;
+    if (p.count == 0) return RDB_EMPTY;
+    why = check_field_times(&p);
+    if (why != NULL) return why;
+    if (has_duplicates(&p, 3, env)) return DUPLICATE;
+    *value = hash_from_timed_listpack(env, copy_blob(blob));
     return NULL;
 }
 
@@ -354,6 +386,8 @@ const char *rdb_packed_name(enum rdb_type type)
     case RDB_TYPE_HASH_ZIPLIST: return "Hash ziplist";
     case RDB_TYPE_LIST_QUICKLIST: return "Quicklist ziplist";
     case RDB_TYPE_HASH_LISTPACK: return "Hash listpack";
+    case RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA:
+    case RDB_TYPE_HASH_LISTPACK_TTL: return "Hash listpackex";
     case RDB_TYPE_ZSET_LISTPACK: return "Zset listpack";
     case RDB_TYPE_LIST_QUICKLIST_2: return "Quicklist listpack";
     case RDB_TYPE_SET_LISTPACK: return "Set listpack";
@@ -370,6 +404,8 @@ const char *rdb_unpack(enum rdb_type type, struct bytes_view blob, const struct 
     case RDB_TYPE_ZSET_ZIPLIST: return unpack_zset_ziplist(blob, env, value);
     case RDB_TYPE_HASH_ZIPLIST: return unpack_hash_ziplist(blob, env, value);
     case RDB_TYPE_HASH_LISTPACK: return unpack_hash_listpack(blob, env, value);
+    case RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA:
+    case RDB_TYPE_HASH_LISTPACK_TTL: return unpack_timed_hash_listpack(blob, env, value);
     case RDB_TYPE_ZSET_LISTPACK: return unpack_zset_listpack(blob, env, value);
     case RDB_TYPE_SET_LISTPACK: return unpack_set_listpack(blob, env, value);
     default: UNREACHABLE(); /* the reader asks for no other */

@@ -13,6 +13,7 @@ struct list;
  * pointer) for a collection without elements. type is one of the types that carry a whole collection in one string. The
  * blob is borrowed. */
 extern const char RDB_EMPTY[];
+extern const char RDB_BAD_TIME[]; /* of a field of a hash */
 NODISCARD const char *rdb_unpack(enum rdb_type type, struct bytes_view blob, const struct value_env *env, void **value);
 
 /* Appends one node of a LIST_QUICKLIST (a ziplist) or of a LIST_QUICKLIST_2 (a listpack, or plain). NULL or the reason.

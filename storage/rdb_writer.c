@@ -189,8 +189,11 @@ static enum rdb_type zset_rdb_type(const struct rdb_writer *w, const struct zset
     return packed ? RDB_TYPE_ZSET_LISTPACK : RDB_TYPE_ZSET_2;
 }
 
+/* A version that has no times for fields gets the fields without them. */
 static enum rdb_type hash_rdb_type(const struct rdb_writer *w, const struct hash *h)
 {
+    if (hash_has_times(h) && w->options.version >= RDB_VERSION_FIELD_TIMES)
+        return hash_encoding(h) == ENCODING_LISTPACK_EX ? RDB_TYPE_HASH_LISTPACK_TTL : RDB_TYPE_HASH_FIELD_TTL;
     bool packed = hash_encoding(h) == ENCODING_LISTPACK && has_listpacks(w);
     return packed ? RDB_TYPE_HASH_LISTPACK : RDB_TYPE_HASH;
 }
@@ -367,6 +370,29 @@ static void put_stream(struct rdb_writer *w, enum rdb_type type, const struct st
     while ((g = stream_group_next(&pos)) != NULL) put_stream_group(w, type, g);
 }
 
+/* The earliest time, then each as its distance from that, counted from one: 0 is a field that stays. */
+static void put_timed_hash_pairs(struct rdb_writer *w, const struct hash *h)
+{
+    struct hash_iter it;
+    struct bytes_view field, value;
+    int64_t first_ms = hash_next_time(h);
+    put_le64(w, (uint64_t)first_ms);
+    put_length(w, hash_count(h));
+    hash_iter_init(&it, h);
+    while (hash_iter_next(&it, &field, &value)) {
+        int64_t at_ms = hash_iter_time(&it);
+        put_length(w, at_ms == HASH_FIELD_STAYS ? 0 : (uint64_t)(at_ms - first_ms) + 1);
+        put_string(w, field);
+        put_string(w, value);
+    }
+}
+
+static void put_timed_hash_listpack(struct rdb_writer *w, const struct hash *h)
+{
+    put_le64(w, (uint64_t)hash_next_time(h));
+    put_string(w, hash_timed_blob(h));
+}
+
 static void put_value_as(struct rdb_writer *w, enum rdb_type type, const struct entry *e)
 {
     switch (type) {
@@ -380,6 +406,8 @@ static void put_value_as(struct rdb_writer *w, enum rdb_type type, const struct 
     case RDB_TYPE_ZSET_LISTPACK: put_string(w, zset_blob(entry_pointer(e))); break;
     case RDB_TYPE_HASH: put_hash_pairs(w, entry_pointer(e)); break;
     case RDB_TYPE_HASH_LISTPACK: put_string(w, hash_blob(entry_pointer(e))); break;
+    case RDB_TYPE_HASH_FIELD_TTL: put_timed_hash_pairs(w, entry_pointer(e)); break;
+    case RDB_TYPE_HASH_LISTPACK_TTL: put_timed_hash_listpack(w, entry_pointer(e)); break;
     case RDB_TYPE_STREAM:
     case RDB_TYPE_STREAM_2:
     case RDB_TYPE_STREAM_3: put_stream(w, type, entry_pointer(e)); break;
@@ -539,6 +567,8 @@ static int append_to_buf(void *ctx, const void *data, size_t len)
 
 void rdb_dump(const struct entry *e, int version, struct bytes_buf *out)
 {
+    if (e->type == TYPE_HASH && hash_has_times(entry_pointer(e)) && version < RDB_VERSION_FIELD_TIMES)
+        version = RDB_VERSION_FIELD_TIMES;
     struct rdb_options options = {.version = version, .compress = true, .checksum = true};
     struct rdb_writer *w = rdb_writer_new(&options, (struct rdb_sink){.write = append_to_buf, .ctx = out});
     uint16_t footer = htole16((uint16_t)version);

@@ -1,12 +1,12 @@
-/* rdb_writer.h -- writes RDB files and DUMP payloads, version 9, 10 or 11, into a sink.
+/* rdb_writer.h -- writes RDB files and DUMP payloads, versions 9 to 12, into a sink.
  *
  * A writer buffers, keeps the running checksum, and remembers the first error of its sink: every call after that
  * returns the same error and writes nothing. Order of calls: header, then for each database rdb_write_db() and its
  * entries, then rdb_write_end(). rdb_write_keyspace() does all of it.
  *
  * Which encodings a version gets: 9 (Redis 5.0 to 6.2) the plain types and intsets; 10 (7.0) listpacks for hashes,
- * sorted sets and the nodes of lists, listpack sets as plain ones; 11 (7.2) listpack sets too. Streams have
- * a form for each of them. */
+ * sorted sets and the nodes of lists, listpack sets as plain ones; 11 (7.2) listpack sets too; 12 (7.4) the
+ * times of fields of hashes, which the others leave out. Streams have a form for each of them. */
 #ifndef LOCKSTEP_STORAGE_RDB_WRITER_H
 #define LOCKSTEP_STORAGE_RDB_WRITER_H
 
@@ -68,7 +68,8 @@ struct rdb_progress {
 NODISCARD int rdb_write_keyspace(struct rdb_writer *w, struct keyspace *ks, const struct rdb_info *info,
                                  const struct rdb_progress *progress);
 
-/* Appends the answer of DUMP: type, value, version (2 bytes, little-endian), crc64 (8 bytes, little-endian). */
+/* Appends the answer of DUMP: type, value, version (2 bytes, little-endian), crc64 (8 bytes, little-endian).
+ * The version is one that can hold all of the value, if need be higher than what was asked for. */
 void rdb_dump(const struct entry *e, int version, struct bytes_buf *out);
 
 #endif

@@ -75,6 +75,7 @@ static void cmd_config_resetstat(struct cmd_ctx *ctx)
     struct server *s = ctx->server;
     stats_reset(&s->stats);
     s->keyspace->stats.hits = s->keyspace->stats.misses = s->keyspace->stats.expired_keys = 0;
+    s->keyspace->stats.expired_fields = 0;
     repl_reset_stats(s->repl);
     dispatch_reset_stats(s);
     lazyfree_reset_stats(s->lazyfree);

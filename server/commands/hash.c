@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "server/commands/collection.h"
+#include "server/commands/hash_fields.h"
 #include "server/commands/random_pick.h"
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
@@ -9,11 +10,12 @@
 
 /* ---- Setting ---- */
 
-/* The hash for a write. *created: it is not in the keyspace yet, store_created() puts it there. NULL: wrong type. */
-static struct hash *find_or_create(struct cmd_ctx *ctx, bool *created)
+/* The hash for a write, to which it matters whether the second argument, or none, is a field. *created: it is not in
+ * the keyspace yet, store_created() puts it there. NULL: wrong type. */
+static struct hash *find_or_create(struct cmd_ctx *ctx, bool needs_field, bool *created)
 {
-    void *h;
-    enum lookup found = ctx_write_value(ctx, 1, TYPE_HASH, &h);
+    struct hash *h;
+    enum lookup found = fields_write(ctx, 2, needs_field, &h);
     *created = found == LOOKUP_MISSING;
     if (UNLIKELY(found == LOOKUP_WRONG_TYPE)) return NULL;
     return *created ? hash_new(ctx->keyspace->env) : h;
@@ -41,7 +43,7 @@ static int64_t set_pairs(struct cmd_ctx *ctx)
         ctx_error_arity(ctx);
         return -1;
     }
-    struct hash *h = find_or_create(ctx, &created);
+    struct hash *h = find_or_create(ctx, false, &created);
     if (UNLIKELY(h == NULL)) return -1;
     if (ctx->argc > 4) reserve_for_arguments(ctx, h);
     for (int i = 2; i < ctx->argc; i += 2) fresh += hash_set(h, ctx->argv[i], ctx->argv[i + 1]);
@@ -63,7 +65,7 @@ static void cmd_hmset(struct cmd_ctx *ctx)
 static void cmd_hsetnx(struct cmd_ctx *ctx)
 {
     bool created;
-    struct hash *h = find_or_create(ctx, &created);
+    struct hash *h = find_or_create(ctx, true, &created);
     if (h == NULL) return;
     if (hash_contains(h, ctx->argv[2])) {
         reply_int(ctx->reply, 0);
@@ -94,7 +96,7 @@ static void reply_field(struct cmd_ctx *ctx, const struct hash *h, struct bytes_
 {
     struct number_text text;
     struct bytes_view value;
-    if (h != NULL && hash_get(h, field, &text, &value))
+    if (h != NULL && field_get(ctx, h, field, &text, &value))
         reply_bulk(ctx->reply, value);
     else
         reply_null(ctx->reply);
@@ -102,19 +104,20 @@ static void reply_field(struct cmd_ctx *ctx, const struct hash *h, struct bytes_
 
 static void cmd_hget(struct cmd_ctx *ctx)
 {
-    const void *h;
-    if (ctx_read_value(ctx, 1, TYPE_HASH, &h) == LOOKUP_WRONG_TYPE) return;
+    const struct hash *h;
+    if (fields_read(ctx, 2, 1, &h) == LOOKUP_WRONG_TYPE) return;
     reply_field(ctx, h, ctx->argv[2]);
 }
 
 static void cmd_hmget(struct cmd_ctx *ctx)
 {
-    const void *h;
-    if (ctx_read_value(ctx, 1, TYPE_HASH, &h) == LOOKUP_WRONG_TYPE) return;
+    const struct hash *h;
+    if (fields_read(ctx, 2, ctx->argc - 2, &h) == LOOKUP_WRONG_TYPE) return;
     reply_array(ctx->reply, (size_t)ctx->argc - 2);
     for (int i = 2; i < ctx->argc; i++) reply_field(ctx, h, ctx->argv[i]);
 }
 
+/* Fields that are past their time count until they are deleted, as in Redis. */
 static void cmd_hlen(struct cmd_ctx *ctx)
 {
     const void *h;
@@ -124,19 +127,21 @@ static void cmd_hlen(struct cmd_ctx *ctx)
 
 static void cmd_hstrlen(struct cmd_ctx *ctx)
 {
-    const void *h;
+    const struct hash *h;
     struct number_text text;
     struct bytes_view value = {0};
-    if (ctx_read_value(ctx, 1, TYPE_HASH, &h) == LOOKUP_WRONG_TYPE) return;
-    if (h != NULL) (void)hash_get(h, ctx->argv[2], &text, &value); /* without the field the length is 0 */
+    if (fields_read(ctx, 2, 1, &h) == LOOKUP_WRONG_TYPE) return;
+    if (h != NULL) (void)field_get(ctx, h, ctx->argv[2], &text, &value); /* without the field the length is 0 */
     reply_int(ctx->reply, (int64_t)value.len);
 }
 
 static void cmd_hexists(struct cmd_ctx *ctx)
 {
-    const void *h;
-    if (ctx_read_value(ctx, 1, TYPE_HASH, &h) == LOOKUP_WRONG_TYPE) return;
-    reply_int(ctx->reply, h != NULL && hash_contains(h, ctx->argv[2]));
+    const struct hash *h;
+    struct number_text text;
+    struct bytes_view value;
+    if (fields_read(ctx, 2, 1, &h) == LOOKUP_WRONG_TYPE) return;
+    reply_int(ctx->reply, h != NULL && field_get(ctx, h, ctx->argv[2], &text, &value));
 }
 
 enum hash_part { PART_FIELDS = 1, PART_VALUES = 2, PART_BOTH = 3 };
@@ -146,14 +151,15 @@ static void reply_all(struct cmd_ctx *ctx, enum hash_part parts)
     const void *h;
     struct hash_iter it;
     struct bytes_view field, value;
+    int64_t now_ms = keyspace_field_clock(ctx->keyspace);
     if (ctx_read_value(ctx, 1, TYPE_HASH, &h) == LOOKUP_WRONG_TYPE) return;
-    size_t count = h == NULL ? 0 : hash_count(h);
+    size_t count = h == NULL ? 0 : hash_count(h) - hash_count_past(h, now_ms);
     if (parts == PART_BOTH)
         reply_map(ctx->reply, count);
     else
         reply_array(ctx->reply, count);
     if (h == NULL) return;
-    hash_iter_init(&it, h);
+    hash_iter_init_at(&it, h, now_ms);
     while (hash_iter_next(&it, &field, &value)) {
         if (parts & PART_FIELDS) reply_bulk(ctx->reply, field);
         if (parts & PART_VALUES) reply_bulk(ctx->reply, value);
@@ -190,7 +196,7 @@ static void refuse_addition(struct cmd_ctx *ctx, struct hash *h, bool created, c
 
 static void store_sum(struct cmd_ctx *ctx, struct hash *h, bool created, struct bytes_view sum, const char *event)
 {
-    (void)hash_set(h, ctx->argv[2], sum); /* new or not: the reply is the sum */
+    (void)hash_alter(h, ctx->argv[2], sum); /* new or not: the reply is the sum */
     store_created(ctx, h, created);
     ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_HASH, event, 1);
 }
@@ -203,7 +209,7 @@ static void cmd_hincrby(struct cmd_ctx *ctx)
     struct bytes_view current;
     char sum[NUM_I64_MAX_CHARS];
     if (!ctx_arg_i64(ctx, 3, &by)) return;
-    struct hash *h = find_or_create(ctx, &created);
+    struct hash *h = find_or_create(ctx, true, &created);
     if (h == NULL) return;
     if (current_text(h, created, ctx->argv[2], &text, &current) && !num_parse_i64(current, &value)) {
         refuse_addition(ctx, h, created, "ERR hash value is not an integer");
@@ -228,6 +234,19 @@ static bool arg_finite(struct cmd_ctx *ctx, int arg, long double *out)
     return false;
 }
 
+/* The sum, not the addition: floating point may differ from machine to machine. HSET takes away the field's time, so
+ * that is set again (X4). */
+static void replicate_sum(struct cmd_ctx *ctx, const struct hash *h, struct bytes_view sum)
+{
+    int64_t at_ms = HASH_FIELD_STAYS;
+    char number[NUM_I64_MAX_CHARS];
+    ctx_replicate(ctx, BYTES_LIT("HSET"), ctx->argv[1], ctx->argv[2], sum);
+    (void)hash_get_time(h, ctx->argv[2], &at_ms); /* the field is there */
+    if (at_ms == HASH_FIELD_STAYS) return;
+    ctx_replicate(ctx, BYTES_LIT("HPEXPIREAT"), ctx->argv[1], bytes_view(number, num_format_i64(number, at_ms)),
+                  BYTES_LIT("FIELDS"), BYTES_LIT("1"), ctx->argv[2]);
+}
+
 static void cmd_hincrbyfloat(struct cmd_ctx *ctx)
 {
     bool created;
@@ -236,7 +255,7 @@ static void cmd_hincrbyfloat(struct cmd_ctx *ctx)
     struct bytes_view current;
     char printed[NUM_LONG_DOUBLE_MAX_CHARS];
     if (!arg_finite(ctx, 3, &by)) return;
-    struct hash *h = find_or_create(ctx, &created);
+    struct hash *h = find_or_create(ctx, true, &created);
     if (h == NULL) return;
     if (current_text(h, created, ctx->argv[2], &text, &current) && !num_parse_long_double(current, &value)) {
         refuse_addition(ctx, h, created, "ERR hash value is not a float");
@@ -250,29 +269,29 @@ static void cmd_hincrbyfloat(struct cmd_ctx *ctx)
     struct bytes_view sum = bytes_view(printed, num_format_long_double_human(printed, value));
     store_sum(ctx, h, created, sum, "hincrbyfloat");
     reply_bulk(ctx->reply, sum);
-    /* The sum, not the addition: floating point may differ from machine to machine. */
-    ctx_replicate(ctx, BYTES_LIT("HSET"), ctx->argv[1], ctx->argv[2], sum);
+    replicate_sum(ctx, h, sum);
 }
 
 /* ---- HRANDFIELD, HSCAN ---- */
 
-static size_t random_count(const void *value)
+static size_t random_count(const struct random_source *from)
 {
-    return hash_count(value);
+    return hash_count(from->value) - hash_count_past(from->value, from->now_ms);
 }
 static bool random_has_allocated_items(const void *value)
 {
     return hash_encoding(value) == ENCODING_HASHTABLE;
 }
-static void random_one(const void *value, struct random_item *item)
+static void random_one(const struct random_source *from, struct random_item *item)
 {
-    hash_random(value, item->buf, &item->name, &item->value);
+    ASSERT(hash_random_at(from->value, from->now_ms, item->buf, &item->name, &item->value)); /* it was counted */
 }
-static void random_each(const void *value, bool (*fn)(void *ctx, const struct random_item *item), void *ctx)
+static void random_each(const struct random_source *from, bool (*fn)(void *ctx, const struct random_item *item),
+                        void *ctx)
 {
     struct hash_iter it;
     struct random_item item;
-    hash_iter_init(&it, value);
+    hash_iter_init_at(&it, from->value, from->now_ms);
     while (hash_iter_next(&it, &item.name, &item.value) && fn(ctx, &item)) {
     }
 }
@@ -292,6 +311,7 @@ static void cmd_hrandfield(struct cmd_ctx *ctx)
         .each = random_each,
         .reply_second = reply_value,
     };
+    fields_expire_some(ctx);
     random_pick_command(ctx, &kind);
 }
 
@@ -304,7 +324,7 @@ static void scan_field(void *ctx, struct bytes_view field, struct bytes_view val
 }
 static uint64_t scan_step(const void *value, uint64_t cursor, struct scan_pass *pass)
 {
-    return hash_scan(value, cursor, HASH_SHOW_ALL, scan_field, pass);
+    return hash_scan(value, cursor, pass->now_ms, scan_field, pass);
 }
 static void cmd_hscan(struct cmd_ctx *ctx)
 {

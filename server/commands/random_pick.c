@@ -7,8 +7,8 @@
 struct pick {
     struct cmd_ctx *ctx;
     const struct random_kind *kind;
-    const void *value;
-    size_t size; /* elements of the value */
+    struct random_source from;
+    size_t size; /* elements there are */
     bool pairs;
 };
 
@@ -50,7 +50,7 @@ static void pick_by_walk(const struct pick *p, size_t count)
 {
     struct selection s = {.pick = p, .rng = p->ctx->keyspace->env->rng, .needed = count, .left = p->size};
     reply_header_of(p, count);
-    if (count > 0) p->kind->each(p->value, select_item, &s);
+    if (count > 0) p->kind->each(&p->from, select_item, &s);
 }
 
 /* Addresses that were seen, in open addressing with at least half of the slots free. */
@@ -83,7 +83,7 @@ static void pick_by_trial(const struct pick *p, size_t count)
     struct random_item item;
     reply_header_of(p, count);
     for (size_t picked = 0; picked < count;) {
-        p->kind->random(p->value, &item);
+        p->kind->random(&p->from, &item);
         if (!seen_add(&seen, item.name.data)) continue;
         reply_item(p, &item);
         picked++;
@@ -94,7 +94,7 @@ static void pick_by_trial(const struct pick *p, size_t count)
 static void pick_distinct(const struct pick *p, uint64_t wanted)
 {
     size_t count = wanted < p->size ? (size_t)wanted : p->size;
-    if (p->kind->has_allocated_items(p->value) && count < p->size / 3)
+    if (p->kind->has_allocated_items(p->from.value) && count < p->size / 3)
         pick_by_trial(p, count);
     else
         pick_by_walk(p, count);
@@ -140,7 +140,7 @@ static void pick_from_unpacked(const struct pick *p, uint64_t count)
 {
     struct unpacked u = {.items = mem_alloc(checked_size_mul(p->size, sizeof(*u.items)))};
     struct rng *rng = p->ctx->keyspace->env->rng;
-    p->kind->each(p->value, unpack_item, &u);
+    p->kind->each(&p->from, unpack_item, &u);
     for (uint64_t i = 0; i < count; i++) {
         struct random_item item = unpacked_random(&u, rng);
         reply_item(p, &item);
@@ -154,7 +154,7 @@ static void pick_one_by_one(const struct pick *p, uint64_t count)
 {
     struct random_item item;
     for (uint64_t i = 0; i < count; i++) {
-        p->kind->random(p->value, &item);
+        p->kind->random(&p->from, &item);
         reply_item(p, &item);
         if (i % LIMIT_CHECK_PERIOD == LIMIT_CHECK_PERIOD - 1 && close_if_over_limit(p->ctx)) break;
     }
@@ -164,7 +164,7 @@ static void pick_repeated(const struct pick *p, uint64_t count)
 {
     reply_header_of(p, count);
     if (p->ctx->reply->muted) return;
-    if (count < COPY_FROM || p->kind->has_allocated_items(p->value))
+    if (count < COPY_FROM || p->kind->has_allocated_items(p->from.value))
         pick_one_by_one(p, count);
     else
         pick_from_unpacked(p, count);
@@ -174,14 +174,15 @@ static void pick_repeated(const struct pick *p, uint64_t count)
 
 static void pick_single(struct cmd_ctx *ctx, const struct random_kind *kind)
 {
-    const void *value;
+    struct random_source from = {.now_ms = keyspace_field_clock(ctx->keyspace)};
     struct random_item item;
-    switch (ctx_read_value(ctx, 1, kind->type, &value)) {
-    case LOOKUP_WRONG_TYPE: return;
-    case LOOKUP_MISSING: reply_null(ctx->reply); return;
-    case LOOKUP_FOUND: break;
+    enum lookup found = ctx_read_value(ctx, 1, kind->type, &from.value);
+    if (found == LOOKUP_WRONG_TYPE) return;
+    if (found == LOOKUP_MISSING || kind->count(&from) == 0) {
+        reply_null(ctx->reply);
+        return;
     }
-    kind->random(value, &item);
+    kind->random(&from, &item);
     reply_bulk(ctx->reply, item.name);
 }
 
@@ -207,20 +208,20 @@ static bool parse_pick(struct cmd_ctx *ctx, const struct random_kind *kind, bool
 
 void random_pick_command(struct cmd_ctx *ctx, const struct random_kind *kind)
 {
-    struct pick p = {.ctx = ctx, .kind = kind};
+    struct pick p = {.ctx = ctx, .kind = kind, .from.now_ms = keyspace_field_clock(ctx->keyspace)};
     int64_t count;
     if (ctx->argc == 2) {
         pick_single(ctx, kind);
         return;
     }
     if (!parse_pick(ctx, kind, &p.pairs, &count)) return;
-    enum lookup found = ctx_read_value(ctx, 1, kind->type, &p.value);
+    enum lookup found = ctx_read_value(ctx, 1, kind->type, &p.from.value);
     if (found == LOOKUP_WRONG_TYPE) return;
-    if (found == LOOKUP_MISSING || count == 0) {
+    if (found == LOOKUP_FOUND) p.size = kind->count(&p.from);
+    if (p.size == 0 || count == 0) {
         reply_empty_array(ctx->reply);
         return;
     }
-    p.size = kind->count(p.value);
     if (count > 0)
         pick_distinct(&p, (uint64_t)count);
     else if (-count <= PICKS_MAX)

@@ -12,15 +12,21 @@ struct random_item {
     struct number_text buf[2];
 };
 
+/* What is picked from. Fields of a hash that are past their time at now_ms are not there. */
+struct random_source {
+    const void *value;
+    int64_t now_ms;
+};
+
 struct random_kind {
     enum value_type type;
     const char *pair_option; /* WITHVALUES, WITHSCORES: answers pairs. NULL: there are none */
-    size_t (*count)(const void *value);
+    size_t (*count)(const struct random_source *from);
     /* Each element is an allocation of its own: a random one is cheap, and told from others by where its name lies. */
     bool (*has_allocated_items)(const void *value);
-    void (*random)(const void *value, struct random_item *item);
+    void (*random)(const struct random_source *from, struct random_item *item);
     /* Calls fn for each element until it answers false. */
-    void (*each)(const void *value, bool (*fn)(void *ctx, const struct random_item *item), void *ctx);
+    void (*each)(const struct random_source *from, bool (*fn)(void *ctx, const struct random_item *item), void *ctx);
     void (*reply_second)(struct reply *r, const struct random_item *item); /* of a pair */
 };
 

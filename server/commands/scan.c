@@ -113,7 +113,7 @@ void scan_collection(struct cmd_ctx *ctx, enum value_type type, scan_step_fn *st
 {
     struct scan_options options;
     struct scan_page page = {0};
-    struct scan_pass pass = {.options = &options, .page = &page};
+    struct scan_pass pass = {.options = &options, .page = &page, .now_ms = keyspace_field_clock(ctx->keyspace)};
     const void *value;
     uint64_t cursor;
     if (!ctx_arg_cursor(ctx, 2, &cursor)) return;

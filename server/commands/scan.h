@@ -48,6 +48,7 @@ void scan_page_release(struct scan_page *page);
 struct scan_pass {
     const struct scan_options *options;
     struct scan_page *page;
+    int64_t now_ms; /* fields of a hash that are past their time are left out */
 };
 bool scan_visit(struct scan_pass *pass, struct bytes_view element);
 typedef uint64_t scan_step_fn(const void *value, uint64_t cursor, struct scan_pass *pass);

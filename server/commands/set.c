@@ -209,23 +209,24 @@ static void cmd_spop(struct cmd_ctx *ctx)
 
 /* ---- SRANDMEMBER, SSCAN ---- */
 
-static size_t random_count(const void *value)
+static size_t random_count(const struct random_source *from)
 {
-    return set_count(value);
+    return set_count(from->value);
 }
 static bool random_has_allocated_items(const void *value)
 {
     return set_encoding(value) == ENCODING_HASHTABLE;
 }
-static void random_one(const void *value, struct random_item *item)
+static void random_one(const struct random_source *from, struct random_item *item)
 {
-    item->name = set_random(value, &item->buf[0]);
+    item->name = set_random(from->value, &item->buf[0]);
 }
-static void random_each(const void *value, bool (*fn)(void *ctx, const struct random_item *item), void *ctx)
+static void random_each(const struct random_source *from, bool (*fn)(void *ctx, const struct random_item *item),
+                        void *ctx)
 {
     struct set_iter it;
     struct random_item item = {0};
-    set_iter_init(&it, value);
+    set_iter_init(&it, from->value);
     while (set_iter_next(&it, &item.name) && fn(ctx, &item)) {
     }
 }

@@ -14,6 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "server/commands/hash_fields.h"
 #include "server/commands/collection.h"
 #include "server/commands/tables.h"
 #include "storage/base/checked.h"
@@ -156,7 +157,7 @@ static bool look_up(struct cmd_ctx *ctx, const struct pattern *p, struct keyref 
     const struct entry *e = keyspace_find(ctx->db, key, ctx_find_flags(ctx));
     if (e == NULL) ctx_notify(ctx, NOTIFY_KEY_MISS, "keymiss", key);
     if (e == NULL || e->type != (p->has_field ? TYPE_HASH : TYPE_STRING)) return false;
-    if (p->has_field) return hash_get(entry_pointer(e), p->field, text, value);
+    if (p->has_field) return field_get(ctx, entry_pointer(e), p->field, text, value);
     *value = entry_string(e, text);
     return true;
 }

@@ -391,23 +391,24 @@ struct zset *copy_walk(struct cmd_ctx *ctx, const struct zset *z, const struct z
 
 /* ---- ZRANDMEMBER, ZSCAN ---- */
 
-static size_t random_count(const void *value)
+static size_t random_count(const struct random_source *from)
 {
-    return zset_count(value);
+    return zset_count(from->value);
 }
 static bool random_has_allocated_items(const void *value)
 {
     return zset_encoding(value) == ENCODING_SKIPLIST;
 }
-static void random_one(const void *value, struct random_item *item)
+static void random_one(const struct random_source *from, struct random_item *item)
 {
-    zset_random(value, &item->buf[0], &item->name, &item->score);
+    zset_random(from->value, &item->buf[0], &item->name, &item->score);
 }
-static void random_each(const void *value, bool (*fn)(void *ctx, const struct random_item *item), void *ctx)
+static void random_each(const struct random_source *from, bool (*fn)(void *ctx, const struct random_item *item),
+                        void *ctx)
 {
     struct zset_iter it;
     struct random_item item = {0};
-    zset_iter_init(&it, value, 0, false);
+    zset_iter_init(&it, from->value, 0, false);
     while (zset_iter_next(&it, &item.name, &item.score) && fn(ctx, &item)) {
     }
 }

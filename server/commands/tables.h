@@ -20,6 +20,7 @@ extern const struct command generic_commands[];
 extern const struct command geo_commands[];
 extern const struct command geo_search_commands[];
 extern const struct command hash_commands[];
+extern const struct command hash_expire_commands[];
 extern const struct command hyperloglog_commands[];
 extern const struct command latency_commands[];
 extern const struct command lcs_commands[];

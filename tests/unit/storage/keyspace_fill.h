@@ -140,6 +140,24 @@ static inline void fill_expiry(struct db *db, const char *name, int64_t at_ms)
     keyspace_set_expiry(db, key, keyspace_put_value(db, key, TYPE_HASH, filled_hash(db->keyspace->env, 3), 0), at_ms);
 }
 
+/* Every other field of small and big hashes expires, some at the same time. For files of version 12 and later. */
+static inline void fill_timed_hashes(struct db *db)
+{
+    char name[64], field[64];
+    for (int n = 1; n < 3000; n *= 5) {
+        struct keyref key = keyref(db, numbered(name, "timed hash:", n));
+        struct entry *e = keyspace_put_value(db, key, TYPE_HASH, filled_hash(db->keyspace->env, n), 0);
+        for (int i = 0; i < n; i += 2)
+            keyspace_set_field_time(db, e, numbered(field, "", i), 4102444800000 + i % 10 * 1000000007LL);
+        if (n == 25) keyspace_set_field_time(db, e, BYTES_LIT("0"), 1);
+        if (n == 625) keyspace_set_field_time(db, e, BYTES_LIT("f1"), HASH_TIME_MAX);
+    }
+    struct keyref key = keyref(db, BYTES_LIT("hash that was timed"));
+    struct entry *e = keyspace_put_value(db, key, TYPE_HASH, filled_hash(db->keyspace->env, 3), 0);
+    keyspace_set_field_time(db, e, BYTES_LIT("0"), 4102444800000);
+    keyspace_set_field_time(db, e, BYTES_LIT("0"), HASH_FIELD_STAYS);
+}
+
 static inline void fill_keyspace(struct keyspace *ks)
 {
     fill_strings(keyspace_db(ks, 0));

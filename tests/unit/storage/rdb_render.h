@@ -9,6 +9,7 @@
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
 #include "storage/hash.h"
+#include "storage/hash_expiry.h"
 #include "storage/list.h"
 #include "storage/set.h"
 #include "storage/stream.h"
@@ -88,6 +89,7 @@ static inline void render_hash(struct bytes_buf *out, const struct hash *h)
         render_bytes(&text, f);
         bytes_buf_append(&text, ":", 1);
         render_bytes(&text, v);
+        if (hash_iter_time(&it) != HASH_FIELD_STAYS) bytes_buf_printf(&text, "@%" PRId64, hash_iter_time(&it));
         items[n++] = take_text(&text);
     }
     render_sorted(out, items, n);

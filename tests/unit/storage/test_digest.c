@@ -113,6 +113,31 @@ static void test_digest_value(void **state)
     keyspace_free(ks);
 }
 
+/* Of one element by the definition of Redis 7.4: the field and its value, mixed with a mark if it has a time. */
+static void test_times_of_fields_are_seen(void **state)
+{
+    struct keyspace *ks = new_keyspace();
+    struct db *db = keyspace_db(ks, 0);
+    unsigned char without[DIGEST_SIZE], one[DIGEST_SIZE], other[DIGEST_SIZE], both[DIGEST_SIZE];
+    struct hash *h = hash_new(ks->env);
+    hash_set(h, BYTES_LIT("f"), BYTES_LIT("v")), hash_set(h, BYTES_LIT("n"), BYTES_LIT("12"));
+    struct entry *e = keyspace_put_value(db, key_of(db, "hash"), TYPE_HASH, h, 0);
+    assert_value_digest(db, "hash", "76d7ce7d8cb69c65ddb54b94589fa9396351461b");
+    digest_value(e, without);
+    keyspace_set_field_time(db, e, BYTES_LIT("f"), 1000);
+    digest_value(e, one);
+    keyspace_set_field_time(db, e, BYTES_LIT("n"), 2000);
+    digest_value(e, both);
+    keyspace_set_field_time(db, e, BYTES_LIT("f"), HASH_FIELD_STAYS);
+    digest_value(e, other);
+    assert_memory_not_equal(without, one, DIGEST_SIZE);
+    assert_memory_not_equal(one, other, DIGEST_SIZE);
+    assert_memory_not_equal(without, both, DIGEST_SIZE);
+    keyspace_set_field_time(db, e, BYTES_LIT("n"), HASH_FIELD_STAYS);
+    assert_value_digest(db, "hash", "76d7ce7d8cb69c65ddb54b94589fa9396351461b");
+    keyspace_free(ks);
+}
+
 static void test_digest(void **state)
 {
     struct keyspace *ks = new_keyspace();
@@ -131,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_digest_value),
+        cmocka_unit_test(test_times_of_fields_are_seen),
         cmocka_unit_test(test_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -398,9 +398,90 @@ static void build_unknown_module_item(struct bytes_buf *b)
     rb_key(b, RDB_TYPE_MODULE_2, "doc"), rb_len(b, module_id()), rb_len(b, 6), rb_len(b, 0);
 }
 
-static void build_field_ttl(struct bytes_buf *b)
+static void build_field_times(struct bytes_buf *b)
 {
-    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "h"), rb_len(b, 0);
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL, "h"), rb_le(b, 1700000000000, 8), rb_len(b, 4);
+    rb_len(b, 1), rb_str(b, "first"), rb_str(b, "1");
+    rb_len(b, 0), rb_str(b, "stays"), rb_str(b, "");
+    rb_len(b, 100001), rb_str(b, "last"), rb_str(b, "x");
+    rb_len(b, 1), rb_str(b, "too"), rb_str(b, "y");
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL_PRE_GA, "old"), rb_len(b, 2);
+    rb_len(b, 1700000000001), rb_str(b, "f"), rb_str(b, "v");
+    rb_len(b, 0), rb_str(b, "g"), rb_str(b, "w");
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "lp"), rb_le(b, 5, 8), LP_PUT(b, "7", "v", "5", "g", "w", "5", "9", "", "0");
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA, "oldlp"), LP_PUT(b, "f", "1", "281474976710654");
+}
+/* No field has a time, as is left when all were taken away: Redis writes 0, or one more than the last possible time. */
+static void build_no_field_times(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL, "h"), rb_le(b, 0, 8), rb_len(b, 1);
+    rb_len(b, 0), rb_str(b, "f"), rb_str(b, "v");
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "lp"), rb_le(b, 281474976710655, 8), LP_PUT(b, "f", "v", "0");
+}
+static void build_late_field_time(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL, "k"), rb_le(b, 281474976710654, 8), rb_len(b, 1);
+    rb_len(b, 2), rb_str(b, "f"), rb_str(b, "v");
+}
+static void build_late_first_time(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "k"), rb_le(b, 281474976710656, 8), LP_PUT(b, "f", "v", "0");
+}
+static void build_wrapping_field_time(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL, "k"), rb_le(b, 1000, 8), rb_len(b, 1);
+    rb_len(b, UINT64_MAX), rb_str(b, "f"), rb_str(b, "v");
+}
+static void build_field_time_of_nothing(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL, "k"), rb_le(b, 0, 8), rb_len(b, 1);
+    rb_len(b, 1), rb_str(b, "f"), rb_str(b, "v");
+}
+static void build_late_old_field_time(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL_PRE_GA, "k"), rb_len(b, 1);
+    rb_len(b, 281474976710656), rb_str(b, "f"), rb_str(b, "v");
+}
+static void build_late_packed_field_time(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA, "k"), LP_PUT(b, "f", "v", "281474976710655");
+}
+static void build_negative_field_time(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA, "k"), LP_PUT(b, "f", "v", "-1");
+}
+static void build_word_for_field_time(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA, "k"), LP_PUT(b, "f", "v", "soon");
+}
+static void build_unordered_field_times(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "k"), rb_le(b, 5, 8), LP_PUT(b, "f", "v", "6", "g", "v", "5");
+}
+static void build_field_time_behind_none(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "k"), rb_le(b, 5, 8), LP_PUT(b, "f", "v", "0", "g", "v", "5");
+}
+static void build_missing_field_time(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "k"), rb_le(b, 5, 8), LP_PUT(b, "f", "v", "5", "g", "v");
+}
+static void build_twice_with_field_times(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "k"), rb_le(b, 5, 8), LP_PUT(b, "f", "v", "5", "f", "v", "0");
+}
+static void build_twice_with_times(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL, "k"), rb_le(b, 5, 8), rb_len(b, 2);
+    for (int i = 0; i < 2; i++) rb_len(b, 1), rb_str(b, "f"), rb_str(b, "v");
+}
+static void build_empty_with_field_times(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_FIELD_TTL, "k"), rb_le(b, 5, 8), rb_len(b, 0);
+}
+static void build_empty_listpack_with_times(struct bytes_buf *b)
+{
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "k"), rb_le(b, 5, 8), rb_view(b, BYTES_LIT("\x07\0\0\0\0\0\xff"));
 }
 static void build_unknown_opcode(struct bytes_buf *b)
 {
@@ -680,6 +761,10 @@ static const struct sample good[] = {
      "h=hash[2:-3 : f:v];z=zset[m:-inf a:1 b:1 c:1.5];s=set[ 1 x];unsorted=zset[9:1 b:1 a:2];"},
     {"zero with a sign", 10, build_negative_zero, "z=zset[a:0 b:0 c:0];"},
     {"Redis's listpack", 10, build_redis_listpack, "h=hash[a:1024 hello:-5];"},
+    {"field times", 12, build_field_times,
+     "h=hash[first:1@1700000000000 last:x@1700000100000 stays: too:y@1700000000000];"
+     "old=hash[f:v@1700000000001 g:w];lp=hash[7:v@5 9: g:w@5];oldlp=hash[f:1@281474976710654];"},
+    {"no field times", 12, build_no_field_times, "h=hash[f:v];lp=hash[f:v];"},
     {"nothing", 12, build_nothing, ""},
     {"nothing, without a checksum", 4, build_nothing, ""},
 };
@@ -693,7 +778,21 @@ static const struct sample bad[] = {
     {"module value", 9, build_module_value,
      "!key 'doc': The RDB file contains module data I can't load: no matching module type 'ReJSON-RL'"},
     {"old module value", 9, build_old_module_value, "!no matching module type 'ReJSON-RL'"},
-    {"field expiry", 12, build_field_ttl, "!key 'h': hash fields that expire"},
+    {"late field time", 12, build_late_field_time, "!key 'k': Hash with a time that is out of range"},
+    {"late first time", 12, build_late_first_time, "!with a time that is out of range"},
+    {"wrapping field time", 12, build_wrapping_field_time, "!with a time that is out of range"},
+    {"field time, but no first", 12, build_field_time_of_nothing, "!with a time that is out of range"},
+    {"late old field time", 12, build_late_old_field_time, "!with a time that is out of range"},
+    {"late packed field time", 12, build_late_packed_field_time, "!with a time that is out of range"},
+    {"negative field time", 12, build_negative_field_time, "!with a time that is out of range"},
+    {"word for a field time", 12, build_word_for_field_time, "!with a time that is out of range"},
+    {"unordered field times", 12, build_unordered_field_times, "!Hash listpackex with fields that are not in the order of their times"},
+    {"field time behind none", 12, build_field_time_behind_none, "!Hash listpackex with fields that are not in the order of their times"},
+    {"missing field time", 12, build_missing_field_time, "!integrity check failed: a field or score is missing"},
+    {"twice in a timed hash listpack", 12, build_twice_with_field_times, "!Hash listpackex with dup elements"},
+    {"twice in a timed hash", 12, build_twice_with_times, "!an element appears twice"},
+    {"empty timed hash", 12, build_empty_with_field_times, "!empty collection"},
+    {"empty timed hash listpack", 12, build_empty_listpack_with_times, "!empty collection"},
     {"unknown opcode", 9, build_unknown_opcode, "!at byte 9: unknown type or opcode 200"},
     {"unknown type", 9, build_unknown_type, "!unknown type or opcode 8"},
     {"database out of range", 9, build_far_db, "!at byte 10: database 16 does not exist: there are 16"},

@@ -9,6 +9,7 @@
 
 #include "storage/base/memory.h"
 #include "storage/digest.h"
+#include "storage/hash_expiry.h"
 #include "storage/rdb_load.h"
 #include "tests/unit/storage/keyspace_fill.h"
 #include "tests/unit/storage/rdb_bytes.h"
@@ -57,6 +58,18 @@ static void assert_same_digest(struct keyspace *a, struct keyspace *b)
     assert_memory_equal(first, second, DIGEST_SIZE);
 }
 
+static void assert_same_field_times(const struct hash *a, const struct hash *b)
+{
+    struct hash_iter it;
+    struct bytes_view field, value;
+    hash_iter_init(&it, a);
+    while (hash_iter_next(&it, &field, &value)) {
+        int64_t at;
+        assert_true(hash_get_time(b, field, &at));
+        assert_int_equal(at, hash_iter_time(&it));
+    }
+}
+
 /* What the digest does not see: the time of the expiry. */
 static void assert_same_expiries(struct keyspace *a, struct keyspace *b)
 {
@@ -70,6 +83,7 @@ static void assert_same_expiries(struct keyspace *a, struct keyspace *b)
             const struct entry *other = keyspace_find(db, keyref(db, entry_key(e)), FIND_NO_TOUCH | FIND_NO_STATS);
             assert_non_null(other);
             assert_int_equal(entry_expiry(e), entry_expiry(other));
+            if (e->type == TYPE_HASH) assert_same_field_times(entry_pointer(e), entry_pointer(other));
         }
     }
 }
@@ -79,7 +93,8 @@ static void test_round_trips_at_every_version(void **state)
     struct encoding_limits limits = encoding_limits_default();
     struct keyspace *ks = new_keyspace(&limits);
     fill_keyspace(ks);
-    for (int version = 9; version <= 11; version++) {
+    for (int version = 9; version <= 12; version++) {
+        if (version == RDB_VERSION_FIELD_TIMES) fill_timed_hashes(keyspace_db(ks, 3));
         for (int flags = 0; flags < 4; flags++) {
             struct rdb_options options = {.version = version, .compress = flags & 1, .checksum = flags & 2};
             struct rdb_info info = {.ctime_s = 1700000000, .used_memory = 123456789};
@@ -139,6 +154,60 @@ static void test_types_by_version(void **state)
         check_type_byte(e, 9, rows[i].v9);
         check_type_byte(e, 10, rows[i].v10);
         check_type_byte(e, 11, rows[i].v11);
+    }
+    keyspace_free(ks);
+}
+
+/* Versions before 12 have no times for fields: these get the fields. A dump is of version 12 then. */
+static void test_fields_with_times_by_version(void **state)
+{
+    struct encoding_limits limits = encoding_limits_default();
+    struct keyspace *ks = new_keyspace(&limits);
+    struct rdb_info info = {0};
+    fill_timed_hashes(keyspace_db(ks, 0));
+    for (int version = 9; version <= 12; version++) {
+        struct rdb_options options = {.version = version};
+        struct bytes_buf file = save(ks, &options, &info);
+        struct keyspace *copy = new_keyspace(&limits);
+        load(copy, bytes_buf_view(&file), NULL);
+        keyspace_check(copy);
+        assert_int_equal(db_count(keyspace_db(copy, 0)), db_count(keyspace_db(ks, 0)));
+        assert_int_equal(db_timed_hashes(keyspace_db(copy, 0)),
+                         version == 12 ? db_timed_hashes(keyspace_db(ks, 0)) : 0);
+        struct db *db = keyspace_db(copy, 0);
+        assert_int_equal(hash_count(entry_pointer(keyspace_find(db, key_of(db, "timed hash:625"), 0))), 625);
+        keyspace_free(copy);
+        bytes_buf_release(&file);
+        db = keyspace_db(ks, 0);
+        check_type_byte(keyspace_find(db, key_of(db, "timed hash:25"), 0), version, RDB_TYPE_HASH_LISTPACK_TTL);
+        check_type_byte(keyspace_find(db, key_of(db, "timed hash:625"), 0), version, RDB_TYPE_HASH_FIELD_TTL);
+        check_type_byte(keyspace_find(db, key_of(db, "hash that was timed"), 0), version, RDB_TYPE_HASH);
+    }
+    keyspace_free(ks);
+}
+
+static void test_exact_bytes_of_fields_with_times(void **state)
+{
+    static const char table[] = "\x18\xe8\x03\0\0\0\0\0\0\x02";
+    static const char packed[] = "\x19\xe8\x03\0\0\0\0\0\0";
+    struct encoding_limits limits = encoding_limits_default();
+    struct keyspace *ks = new_keyspace(&limits);
+    struct db *db = keyspace_db(ks, 0);
+    for (limits.hash_max_entries = 0; limits.hash_max_entries < 2; limits.hash_max_entries++) {
+        struct hash *h = hash_new(ks->env);
+        struct bytes_buf dump = {0};
+        hash_set(h, BYTES_LIT("f"), BYTES_LIT("v"));
+        struct entry *e = keyspace_put_value(db, key_of(db, "h"), TYPE_HASH, h, 0);
+        keyspace_set_field_time(db, e, BYTES_LIT("f"), 1000);
+        rdb_dump(e, 10, &dump);
+        bool is_table = limits.hash_max_entries == 0;
+        assert_memory_equal(dump.data, is_table ? table : packed, 9);
+        if (is_table)
+            assert_memory_equal(dump.data + 9,
+                                "\x01\x01\x01"
+                                "f\x01v\x0c\0",
+                                8); /* one field, its time is the first */
+        bytes_buf_release(&dump);
     }
     keyspace_free(ks);
 }
@@ -247,8 +316,9 @@ static void test_dump_and_restore(void **state)
     struct encoding_limits limits = encoding_limits_default();
     struct keyspace *ks = new_keyspace(&limits);
     fill_keyspace(ks);
-    for (int version = 9; version <= 11; version++) {
+    for (int version = 9; version <= 12; version++) {
         struct table_iter it;
+        if (version == RDB_VERSION_FIELD_TIMES) fill_timed_hashes(keyspace_db(ks, 0));
         const struct entry *e;
         table_iter_init(&it, &keyspace_db(ks, 0)->keys);
         while ((e = table_iter_next(&it)) != NULL) {
@@ -264,7 +334,7 @@ static void test_dump_and_restore(void **state)
             bool is_string = e->type == TYPE_STRING;
             render_value(&want, e->type, is_string ? NULL : entry_pointer(e),
                          is_string ? entry_string(e, &buf) : BYTES_LIT(""));
-            bool is_all_there = type != TYPE_STREAM || version == 11; /* older forms of streams say less */
+            bool is_all_there = type != TYPE_STREAM || version >= 11; /* older forms of streams say less */
             if (is_all_there) assert_true(bytes_equal(bytes_buf_view(&got), bytes_buf_view(&want)));
             if (value != NULL) value_free(type, value);
             bytes_buf_release(&dump), bytes_buf_release(&string), bytes_buf_release(&want), bytes_buf_release(&got);
@@ -355,6 +425,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips_at_every_version),
         cmocka_unit_test(test_types_by_version),
+        cmocka_unit_test(test_fields_with_times_by_version),
+        cmocka_unit_test(test_exact_bytes_of_fields_with_times),
         cmocka_unit_test(test_exact_bytes),
         cmocka_unit_test(test_replication_fields_come_back),
         cmocka_unit_test(test_access_is_written_when_the_policy_asks),
