@@ -172,9 +172,20 @@ static int count_waiting(const struct repl *r)
     return n;
 }
 
+/* Where fields of hashes expire, a snapshot is of a version that Redis before 7.4 stops at, and a replica does not say
+ * which one it is. Ours does; tools that only want the snapshot keep it as it is; and those that are too old for a pipe
+ * share the file, which must hold all there is. The others get the fields without their times: they go when the stream
+ * brings their HDEL. */
+static bool wants_untimed(const struct replica *rp)
+{
+    const struct repl_host *host = &rp->repl->host;
+    return rp->capa_eof && !rp->capa_field_times && !rp->rdb_only && host->has_field_times(host->ctx);
+}
+
 /* Who has waited longest decides how: it may not understand a snapshot without a length. */
 static enum repl_snapshot_target choose_target(const struct repl *r, const struct replica *oldest)
 {
+    if (wants_untimed(oldest)) return REPL_SNAPSHOT_PIPE_UNTIMED;
     return r->settings->repl_diskless_sync && oldest->capa_eof ? REPL_SNAPSHOT_PIPE : REPL_SNAPSHOT_FILE;
 }
 
@@ -240,6 +251,20 @@ static void start_failed(struct repl *r, int rc)
     }
 }
 
+static bool may_share(const struct replica *rp, const struct full_sync *fs)
+{
+    if (wants_untimed(rp) != (fs->target == REPL_SNAPSHOT_PIPE_UNTIMED)) return false;
+    return fs->target == REPL_SNAPSHOT_FILE || (rp->capa_eof && fs->pipe != NULL);
+}
+
+static void warn_untimed(struct replica *rp)
+{
+    log_warning(rp->repl->log,
+                "Replica %s gets the fields of hashes without the times at which they expire: it does not tell that it "
+                "can read these (Redis 7.4 or later can, with rdb-version 12)",
+                replica_name(rp));
+}
+
 static void join_waiting(struct repl *r)
 {
     struct full_sync *fs = &r->serving.sync;
@@ -247,9 +272,11 @@ static void join_waiting(struct repl *r)
     for (struct replica *rp = r->serving.first; rp != NULL; rp = next) {
         next = rp->next;
         if (rp->state != REPLICA_WAITING || rp->doomed) continue;
+        if (!may_share(rp, fs)) continue;
+        if (fs->target == REPL_SNAPSHOT_PIPE_UNTIMED) warn_untimed(rp);
         if (fs->target == REPL_SNAPSHOT_FILE)
             join_file(rp);
-        else if (rp->capa_eof && fs->pipe != NULL)
+        else
             join_pipe(rp, fs->pipe);
     }
 }
@@ -273,15 +300,15 @@ static void start(struct repl *r, enum repl_snapshot_target target)
         return;
     }
     log_notice(r->log, "Starting a snapshot for synchronization with target: %s, at offset %" PRIu64,
-               target == REPL_SNAPSHOT_PIPE ? "replicas sockets" : "disk", at.offset);
+               target == REPL_SNAPSHOT_FILE ? "disk" : "replicas sockets", at.offset);
     fs->running = true;
     fs->cancelled = false;
     fs->target = target;
     fs->position = at.offset;
-    if (target == REPL_SNAPSHOT_PIPE)
-        fs->pipe = pipe_new(r, fd);
-    else
+    if (target == REPL_SNAPSHOT_FILE)
         repl_stream_reader_start(&r->stream, &fs->hold, at.offset);
+    else
+        fs->pipe = pipe_new(r, fd);
     join_waiting(r);
 }
 
@@ -302,7 +329,7 @@ static bool may_join_file(const struct full_sync *fs)
 void full_sync_add(struct replica *rp)
 {
     struct repl *r = rp->repl;
-    if (may_join_file(&r->serving.sync)) {
+    if (may_join_file(&r->serving.sync) && !wants_untimed(rp)) {
         join_file(rp);
         log_notice(r->log, "Replica %s joins the snapshot that is being written to a file", replica_name(rp));
         return;

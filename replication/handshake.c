@@ -64,7 +64,7 @@ static void introduce(struct handshake *h, const struct handshake_options *o, st
         PUT(out, "REPLCONF", "ip-address", o->announce_ip);
         expect(h, HANDSHAKE_IP);
     }
-    PUT(out, "REPLCONF", "capa", "eof", "capa", "psync2");
+    PUT(out, "REPLCONF", "capa", "eof", "capa", "psync2", "capa", REPL_CAPA_FIELD_TIMES);
     expect(h, HANDSHAKE_CAPA);
     PUT(out, "REPLCONF", "version", o->version);
     expect(h, HANDSHAKE_VERSION);

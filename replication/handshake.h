@@ -10,6 +10,9 @@
 
 #include "storage/base/bytes.h"
 
+#define REPL_CAPA_FIELD_TIMES "field-times" /* reads RDB version 12; Redis, which does not know the word, ignores it   \
+                                             */
+
 enum { HANDSHAKE_LINE_MAX = 1024, HANDSHAKE_ID_LEN = 40 };
 
 struct handshake_options {   /* borrowed until handshake_begin() returns or the verdict HANDSHAKE_ASK_PSYNC was acted on

@@ -39,7 +39,11 @@ enum repl_load_kind {
     REPL_LOAD_SWAP_QUIET, /* the same, but the old one is of another history: commands get -LOADING meanwhile */
 };
 
-enum repl_snapshot_target { REPL_SNAPSHOT_FILE, REPL_SNAPSHOT_PIPE };
+enum repl_snapshot_target {
+    REPL_SNAPSHOT_FILE,
+    REPL_SNAPSHOT_PIPE,
+    REPL_SNAPSHOT_PIPE_UNTIMED, /* fields of hashes without the times at which they expire */
+};
 
 struct repl_host { /* all that replication may ask of the process around it */
     void *ctx;
@@ -78,6 +82,8 @@ struct repl_host { /* all that replication may ask of the process around it */
     bool (*writes_paused)(void *ctx);            /* CLIENT PAUSE or hand-over: no PINGs into the stream */
     int (*listening_port)(void *ctx);
     const char *(*rdb_path)(void *ctx); /* dbfilename in dir */
+    /* Whether a snapshot would now be of a higher RDB version than configured, since fields of hashes expire. */
+    bool (*has_field_times)(void *ctx);
     bool (*is_loading)(void *ctx);
 };
 

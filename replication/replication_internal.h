@@ -42,6 +42,7 @@ struct replica {
     int port;                       /* it listens on */
     bool capa_eof;                  /* takes a snapshot without a length */
     bool capa_psync2;               /* takes a new id with +CONTINUE */
+    bool capa_field_times;          /* reads RDB version 12 */
     bool rdb_only;                  /* a tool that wants the snapshot and no stream */
     bool speaks_psync;              /* came with PSYNC, not SYNC */
     char asked_id[REPL_ID_LEN + 1]; /* by PSYNC; cut short if it is too long to be one */

@@ -229,7 +229,7 @@ const struct config_directive config_builtin_rows[] = {
     TEXT("dbfilename", NULL, persistence.dbfilename, "dump.rdb", config_check_dbfilename, PROTECTED, HOOK(persistence_changed)),
     YES_NO("rdbcompression", NULL, persistence.rdbcompression, "yes", 0, NO_HOOK),
     YES_NO("rdbchecksum", NULL, persistence.rdbchecksum, "yes", IMMUTABLE, NO_HOOK),
-    NUMBER(CONFIG_INT, "rdb-version", NULL, persistence.rdb_version, "10", 9, 11, 0, NO_HOOK),
+    NUMBER(CONFIG_INT, "rdb-version", NULL, persistence.rdb_version, "10", 9, 12, 0, NO_HOOK),
     YES_NO("rdb-del-sync-files", NULL, persistence.rdb_del_sync_files, "no", NO_EFFECT, NO_HOOK),
     YES_NO("rdb-save-incremental-fsync", NULL, persistence.rdb_save_incremental_fsync, "yes", 0, NO_HOOK),
     YES_NO("stop-writes-on-bgsave-error", NULL, persistence.stop_writes_on_bgsave_error, "yes", 0, NO_HOOK),

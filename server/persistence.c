@@ -68,11 +68,18 @@ static void become_child(void *ctx)
         log_warning(s->log, "bgsave_cpulist %s cannot be applied", st->bgsave_cpulist);
 }
 
+int persistence_file_version(const struct server *s)
+{
+    int configured = s->settings->persistence.rdb_version;
+    bool needs_more = configured < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->keyspace);
+    return needs_more ? RDB_VERSION_FIELD_TIMES : configured;
+}
+
 static struct snapshot_options snapshot_options(struct server *s, const struct repl_position *at)
 {
     const struct settings_persistence *st = &s->settings->persistence;
     struct snapshot_options options = {.rdb = rdb_options_default(), .fsync = true, .nice = 0};
-    options.rdb.version = st->rdb_version;
+    options.rdb.version = persistence_file_version(s);
     options.rdb.compress = st->rdbcompression;
     options.rdb.checksum = st->rdbchecksum;
     int policy = s->settings->memory.maxmemory_policy;
@@ -177,12 +184,11 @@ static void on_child(void *ctx, unsigned ready)
 }
 
 static int start_child(struct persistence *p, enum child_kind kind, const struct snapshot_target *target,
-                       const struct repl_position *at)
+                       const struct snapshot_options *options)
 {
     struct server *s = p->server;
-    struct snapshot_options options = snapshot_options(s, at);
     int64_t start = sys_mono_us(s->sys);
-    int rc = snapshot_begin(s->keyspace, s->sys, target, &options, &p->snapshot);
+    int rc = snapshot_begin(s->keyspace, s->sys, target, options, &p->snapshot);
     p->last_fork_us = sys_mono_us(s->sys) - start;
     if (rc != 0) {
         log_warning(s->log, "Can't save in background: fork: %s", strerror(-rc));
@@ -209,7 +215,8 @@ static int start_save(struct persistence *p)
     struct snapshot_target target = {.path = s->settings->persistence.dbfilename};
     repl_position(s->repl, &at);
     p->last_try_s = s->now_ms / 1000;
-    int rc = start_child(p, CHILD_SAVE, &target, &at);
+    struct snapshot_options options = snapshot_options(s, &at);
+    int rc = start_child(p, CHILD_SAVE, &target, &options);
     if (rc != 0) p->last_ok = false;
     return rc;
 }
@@ -326,10 +333,12 @@ int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_targe
         if (rc != 0) return rc;
         target.pipe_fd = fds[1];
     }
-    int rc = start_child(p, CHILD_REPLICAS, &target, at);
+    struct snapshot_options options = snapshot_options(s, at);
+    if (kind == REPL_SNAPSHOT_PIPE_UNTIMED) options.rdb.version = s->settings->persistence.rdb_version;
+    int rc = start_child(p, CHILD_REPLICAS, &target, &options);
     if (fds[1] != -1) s->sys->close(s->sys->ctx, fds[1]);
     if (rc != 0 && fds[0] != -1) s->sys->close(s->sys->ctx, fds[0]);
-    if (rc == 0 && kind == REPL_SNAPSHOT_PIPE) *pipe_fd = fds[0];
+    if (rc == 0 && kind != REPL_SNAPSHOT_FILE) *pipe_fd = fds[0];
     return rc;
 }
 

@@ -14,9 +14,11 @@ void persistence_free(struct persistence *p);
 int persistence_load_at_start(struct server *s);
 
 /* --- saving --- */
+/* The RDB version of what is saved now: rdb-version, or a higher one that the data needs. */
+int persistence_file_version(const struct server *s);
 int persistence_save(struct server *s);                                        /* SAVE: 0 or -1, logged */
 int persistence_bgsave(struct server *s, bool *scheduled, const char **error); /* 0; -1 with *error the reply */
-void persistence_schedule_save(struct server *s); /* in the background, as soon as nothing forbids it */
+void persistence_schedule_save(struct server *s);        /* in the background, as soon as nothing forbids it */
 bool persistence_writes_refused(const struct server *s); /* the last background save failed, and that matters */
 bool persistence_child_active(const struct server *s);   /* a save, or a snapshot for replicas */
 void persistence_kill_child(struct server *s);

@@ -215,6 +215,11 @@ static const char *host_rdb_path(void *ctx)
     struct server *s = ctx;
     return s->settings->persistence.dbfilename;
 }
+static bool host_has_field_times(void *ctx)
+{
+    struct server *s = ctx;
+    return persistence_file_version(s) > s->settings->persistence.rdb_version;
+}
 static bool host_is_loading(void *ctx)
 {
     struct server *s = ctx;
@@ -240,6 +245,7 @@ static struct repl *make_repl(struct server *s)
         .writes_paused = host_writes_paused,
         .listening_port = host_listening_port,
         .rdb_path = host_rdb_path,
+        .has_field_times = host_has_field_times,
         .is_loading = host_is_loading,
     };
     s->settings->replication.replica_output_limit = &s->settings->clients.output_limits[CLIENT_LIMIT_REPLICA];

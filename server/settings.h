@@ -153,7 +153,7 @@ struct settings_persistence {
     bool stop_writes_on_bgsave_error;
     int sanitize_dump_payload; /* enum settings_sanitize */
     bool rdb_save_incremental_fsync;
-    int rdb_version;           /* that files and full synchronizations are written in: 9, 10 or 11 */
+    int rdb_version;           /* that files and full synchronizations are written in: 9 to 12 */
     int rdb_key_save_delay_us; /* hidden: for tests, as the two below */
     int key_load_delay_us;
     int64_t loading_process_events_interval_bytes;

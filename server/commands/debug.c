@@ -189,6 +189,7 @@ static struct bytes_view listpack_of(const struct entry *e)
     struct list_walk walk;
     unsigned char *owned = NULL;
     bool plain;
+    if (e->type == TYPE_HASH && entry_encoding(e) == ENCODING_LISTPACK_EX) return hash_timed_blob(entry_pointer(e));
     if (e->type == TYPE_STRING || entry_encoding(e) != ENCODING_LISTPACK) return bytes;
     if (e->type == TYPE_SET) return set_blob(entry_pointer(e));
     if (e->type == TYPE_HASH) return hash_blob(entry_pointer(e));

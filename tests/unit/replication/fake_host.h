@@ -29,7 +29,7 @@ struct node {
     struct output_limit limit;
     struct bytes_buf data, loading;
     enum repl_load_kind load_kind;
-    bool is_loading, load_fails, paused, child_busy, feed_stalls;
+    bool is_loading, load_fails, paused, child_busy, feed_stalls, has_field_times;
     size_t zeros;
     int snapshots, cancels, disconnects, role_changes, loads_begun, loads_dropped;
     enum repl_snapshot_target target;
@@ -169,6 +169,11 @@ static inline const char *fake_path(void *ctx)
     struct node *n = ctx;
     return n->rdb_path;
 }
+static inline bool fake_has_field_times(void *ctx)
+{
+    struct node *n = ctx;
+    return n->has_field_times;
+}
 static inline bool fake_is_loading(void *ctx)
 {
     struct node *n = ctx;
@@ -195,6 +200,7 @@ static inline struct node *node_new(struct loop *loop)
         .writes_paused = fake_paused,
         .listening_port = fake_port,
         .rdb_path = fake_path,
+        .has_field_times = fake_has_field_times,
         .is_loading = fake_is_loading,
     };
     n->loop = loop;

@@ -69,7 +69,8 @@ static void test_the_plain_way(void **state)
     expect_sent(&d, "*1\r\n$4\r\nPING\r\n");
     assert_int_equal(hear(&d, "+PONG"), HANDSHAKE_WAIT);
     expect_sent(&d, "*3\r\n$8\r\nREPLCONF\r\n$14\r\nlistening-port\r\n$4\r\n7000\r\n"
-                    "*5\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$4\r\ncapa\r\n$6\r\npsync2\r\n"
+                    "*7\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$4\r\ncapa\r\n$6\r\npsync2\r\n"
+                    "$4\r\ncapa\r\n$11\r\nfield-times\r\n"
                     "*3\r\n$8\r\nREPLCONF\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n");
     assert_int_equal(hear(&d, "+OK"), HANDSHAKE_WAIT);
     assert_int_equal(hear(&d, "+OK"), HANDSHAKE_WAIT);

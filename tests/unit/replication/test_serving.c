@@ -225,6 +225,87 @@ static void test_several_share_one_snapshot(void **state)
     loop_free(loop);
 }
 
+/* While fields of hashes expire, a replica that does not tell that it can read their times gets a snapshot without
+ * them, and never through the file, which is the server's own; the others wait for a whole one. */
+static void test_times_of_fields_go_to_those_that_can_read_them(void **state)
+{
+    struct loop *loop = loop_new();
+    for (int diskless = 0; diskless < 2; diskless++) {
+        struct node *n = node_new(loop);
+        struct peer p, ours, redis_8;
+        n->settings.repl_diskless_sync = diskless;
+        n->has_field_times = true;
+        peer_open(&p, n), peer_open(&ours, n), peer_open(&redis_8, n);
+        conf(&ours, "capa", "field-times");
+        conf(&redis_8, "capa", "rdb-channel-repl");
+        psync_ok(&p, "?", -1), psync_ok(&ours, "?", -1), psync_ok(&redis_8, "?", -1);
+        turns(n);
+        assert_int_equal(n->snapshots, 1);
+        assert_int_equal(n->target, REPL_SNAPSHOT_PIPE_UNTIMED);
+        node_finish_snapshot(n, true);
+        turns(n);
+        assert_int_equal(n->snapshots, 2);
+        assert_int_equal(n->target, diskless ? REPL_SNAPSHOT_PIPE : REPL_SNAPSHOT_FILE);
+        assert_true(begins_with(&p, "+FULLRESYNC"));
+        node_finish_snapshot(n, true);
+        turns(n);
+        assert_true(begins_with(&ours, "+FULLRESYNC") && begins_with(&redis_8, "+FULLRESYNC"));
+        assert_int_equal(n->snapshots, 2);
+        peer_close(&p), peer_close(&ours), peer_close(&redis_8);
+        node_free(n);
+    }
+    loop_free(loop);
+}
+
+/* A tool that asks for the snapshot alone, and a replica that knows no pipe, get all there is. */
+static void test_times_of_fields_go_to_tools(void **state)
+{
+    struct loop *loop = loop_new();
+    for (int tool = 0; tool < 2; tool++) {
+        struct node *n = node_new(loop);
+        struct peer p;
+        const char *error = NULL;
+        n->settings.repl_diskless_sync = true;
+        n->has_field_times = true;
+        peer_open(&p, n);
+        if (tool) conf(&p, "capa", "eof"), conf(&p, "rdb-only", "1");
+        assert_int_equal(psync(&p, NULL, NULL, &error), 0);
+        turns(n);
+        assert_int_equal(n->target, tool ? REPL_SNAPSHOT_PIPE : REPL_SNAPSHOT_FILE);
+        peer_close(&p);
+        repl_snapshot_done(n->repl, false, NULL);
+        node_free(n);
+    }
+    loop_free(loop);
+}
+
+static void test_a_file_with_times_is_not_joined_by_those_that_cannot_read_them(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p, late;
+    n->settings.repl_diskless_sync = false;
+    n->has_field_times = true;
+    peer_open(&p, n);
+    conf(&p, "capa", "field-times");
+    psync_ok(&p, "?", -1);
+    turns(n);
+    assert_int_equal(n->target, REPL_SNAPSHOT_FILE);
+    peer_open(&late, n);
+    psync_ok(&late, "?", -1);
+    turns(n);
+    assert_int_equal(n->snapshots, 1);
+    node_finish_snapshot(n, true);
+    turns(n);
+    assert_int_equal(n->snapshots, 2);
+    assert_int_equal(n->target, REPL_SNAPSHOT_PIPE_UNTIMED);
+    peer_close(&p);
+    peer_close(&late);
+    repl_snapshot_done(n->repl, false, NULL);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_the_last_one_gone_ends_the_snapshot(void **state)
 {
     struct loop *loop = loop_new();
@@ -664,6 +745,9 @@ int main(void)
         cmocka_unit_test(test_full_sync_through_a_pipe),
         cmocka_unit_test(test_full_sync_through_a_file),
         cmocka_unit_test(test_several_share_one_snapshot),
+        cmocka_unit_test(test_times_of_fields_go_to_those_that_can_read_them),
+        cmocka_unit_test(test_times_of_fields_go_to_tools),
+        cmocka_unit_test(test_a_file_with_times_is_not_joined_by_those_that_cannot_read_them),
         cmocka_unit_test(test_the_last_one_gone_ends_the_snapshot),
         cmocka_unit_test(test_F1_a_dead_child_ends_its_batch_and_the_next_may_start),
         cmocka_unit_test(test_F15_another_child_is_waited_for),

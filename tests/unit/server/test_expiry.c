@@ -78,6 +78,21 @@ static void fill(struct fixture *f, const char *prefix, int count, int64_t first
     }
 }
 
+/* Fields that are due instead of keys, so many to a hash. */
+static void fill_hashes(struct fixture *f, int count, int fields_each, int64_t first_ms, int64_t within_ms)
+{
+    struct db *db = keyspace_db(f->server->keyspace, 0);
+    char name[64];
+    struct entry *e = NULL;
+    for (int i = 0; i < count; i++) {
+        struct bytes_view field = bytes_view(name, (size_t)snprintf(name, sizeof(name), "a name:%d", i));
+        if (i % fields_each == 0)
+            e = keyspace_put_value(db, keyref(db, field), TYPE_HASH, hash_new(db->keyspace->env), 0);
+        hash_set(entry_pointer(e), field, BYTES_LIT("some sixteen byte"));
+        assert_true(keyspace_set_field_time(db, e, field, first_ms + i * within_ms / count));
+    }
+}
+
 /* Right after waiting, which takes no time on the processor: what has passed since is the turn before. */
 static void on_wake(void *ctx)
 {
@@ -92,27 +107,32 @@ static void on_wake(void *ctx)
     server_stop(f->server, 0);
 }
 
-/* The longest turn while keys reach their time within so many milliseconds, in microseconds. */
-static int64_t longest_turn(struct fixture *f, int64_t within_ms)
+/* The longest turn while keys, or fields (so many to a hash), reach their time within so many milliseconds, in
+ * microseconds. */
+static int64_t longest_turn(struct fixture *f, int64_t within_ms, int fields_each)
 {
     f->due_ms = sys_wall_ms(&f->sys) + 300;
     fill(f, "kept", KEPT, f->due_ms + INT64_C(3600000), 1000);
-    fill(f, "due", KEYS, f->due_ms, within_ms);
+    if (fields_each == 0)
+        fill(f, "due", KEYS, f->due_ms, within_ms);
+    else
+        fill_hashes(f, KEYS, fields_each, f->due_ms, within_ms);
     loop_on_wake(f->server->loop, on_wake, f);
     assert_int_equal(server_run(f->server), 0);
     assert_true(f->done_ms > 0); /* else they are still there */
-    assert_int_equal(f->server->keyspace->stats.expired_keys, KEYS);
+    const struct keyspace_stats *stats = &f->server->keyspace->stats;
+    assert_int_equal(fields_each == 0 ? stats->expired_keys : stats->expired_fields, KEYS);
     return f->longest_us;
 }
 
-static void stays_within_the_limit(int64_t within_ms)
+static void stays_within_the_limit(int64_t within_ms, int fields_each)
 {
     int64_t best = INT64_MAX;
     for (int i = 0; i < TRIES && best > LIMIT_US; i++) {
         void *state;
         assert_int_equal(setup(&state), 0);
-        int64_t took = longest_turn(state, within_ms);
-        printf("%d keys within %d ms: longest turn %d us\n", KEYS, (int)within_ms, (int)took);
+        int64_t took = longest_turn(state, within_ms, fields_each);
+        printf("%d within %d ms: longest turn %d us\n", KEYS, (int)within_ms, (int)took);
         if (took < best) best = took;
         teardown(&state);
     }
@@ -122,13 +142,27 @@ static void stays_within_the_limit(int64_t within_ms)
 static void test_many_keys_in_one_second(void **state)
 {
     (void)state;
-    stays_within_the_limit(1000);
+    stays_within_the_limit(1000, 0);
 }
 
 static void test_many_keys_at_one_moment(void **state)
 {
     (void)state;
-    stays_within_the_limit(0);
+    stays_within_the_limit(0, 0);
+}
+
+static void test_many_fields_of_one_hash(void **state)
+{
+    (void)state;
+    stays_within_the_limit(0, KEYS);
+    stays_within_the_limit(1000, KEYS);
+}
+
+static void test_fields_of_many_hashes(void **state)
+{
+    (void)state;
+    stays_within_the_limit(0, 1);
+    stays_within_the_limit(0, 100);
 }
 
 int main(void)
@@ -136,6 +170,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_keys_in_one_second),
         cmocka_unit_test(test_many_keys_at_one_moment),
+        cmocka_unit_test(test_many_fields_of_one_hash),
+        cmocka_unit_test(test_fields_of_many_hashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
