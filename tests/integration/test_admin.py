@@ -158,6 +158,7 @@ KNOWN_DIFFERENCES = {
     ("xautoclaim", "specs"),
     ("zrank", "arity"),
     ("zrevrank", "arity"),
+    *((name, "flags") for name in "blpop brpop blmove brpoplpush bzpopmin bzpopmax".split()),  # scripts may call them
     ("restore-asking", "flags"),  # there is no cluster to ask
     ("replicaof", "flags"),  # a Sentinel may redirect a server that is loading
     ("slaveof", "flags"),
