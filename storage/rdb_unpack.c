@@ -93,19 +93,21 @@ static bool has_duplicates(const struct packed *p, size_t stride, const struct v
 
 /* ---- hashes ---- */
 
-static const char *hash_by_inserting(const struct packed *p, const struct value_env *env, void **value)
+/* With a stride of 3 a time, 0 for none, follows each value. */
+static const char *hash_by_inserting(const struct packed *p, size_t stride, const struct value_env *env, void **value)
 {
     char bufs[2][LP_INT_CHARS];
     struct hash *h = hash_new(env);
-    hash_reserve(h, p->count / 2, p->longest);
-    for (const unsigned char *at = lp_first(p->lp); at != NULL;) {
+    hash_reserve(h, p->count / stride, p->longest);
+    for (const unsigned char *at = lp_first(p->lp); at != NULL; at = lp_next(p->lp, at)) {
+        int64_t time = 0;
         struct bytes_view field = lp_get_view(at, bufs[0]);
         at = lp_next(p->lp, at);
         if (!hash_set(h, field, lp_get_view(at, bufs[1]))) {
             hash_free(h);
             return DUPLICATE;
         }
-        at = lp_next(p->lp, at);
+        if (stride == 3 && lp_get_int(at = lp_next(p->lp, at), &time) && time != 0) hash_set_time(h, field, time);
     }
     *value = h;
     return NULL;
@@ -118,7 +120,7 @@ static const char *unpack_hash_listpack(struct bytes_view blob, const struct val
     if (why != NULL) return why;
     if (p.count % 2 != 0) return ODD_COUNT;
     if (p.count == 0) return RDB_EMPTY;
-    if (p.count / 2 > env->limits->hash_max_entries) return hash_by_inserting(&p, env, value);
+    if (p.count / 2 > env->limits->hash_max_entries) return hash_by_inserting(&p, 2, env, value);
     if (has_duplicates(&p, 2, env)) return DUPLICATE;
     *value = hash_from_listpack(env, copy_blob(blob));
     return NULL;
@@ -148,6 +150,7 @@ static const char *unpack_timed_hash_listpack(struct bytes_view blob, const stru
     if (p.count == 0) return RDB_EMPTY;
     why = check_field_times(&p);
     if (why != NULL) return why;
+    if (p.count / 3 > env->limits->hash_max_entries) return hash_by_inserting(&p, 3, env, value);
     if (has_duplicates(&p, 3, env)) return DUPLICATE;
     *value = hash_from_timed_listpack(env, copy_blob(blob));
     return NULL;

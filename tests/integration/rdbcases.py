@@ -57,6 +57,13 @@ def _set(items):
     return "set", set(_numbers(items))
 
 
+FAR = 4102444800000  # 2100-01-01, in milliseconds
+
+
+def _timed(rows):
+    return b"".join(length(time) + string(field) + string(value) for time, field, value in rows)
+
+
 def _scored(score):
     return b"%.17g" % score if abs(score) != INF else b"inf" if score > 0 else b"-inf"
 
@@ -139,6 +146,14 @@ GOOD = {
     "stream-2": (10, 19, _stream(19), ("stream", _ENTRIES)),
     "stream-2-empty": (10, 19, stream([], (7, 7), [], 19, deleted=(7, 7), added=9), ("stream", [])),
     "stream-3": (11, 21, _stream(21), ("stream", _ENTRIES)),
+    "hash-times": (12, 24, struct.pack("<Q", FAR) + length(3) + _timed([(5000, b"f", b"v"), (0, b"g", b"w"), (1, b"", b"7")]),
+                   _hash([(b"f", b"v"), (b"g", b"w"), (b"", b"7")])),
+    "hash-times-listpack": (12, 25, struct.pack("<Q", FAR) + string(listpack([b"f", b"v", FAR, b"h", 8, FAR + 7, 1, 2, 0])),
+                            _hash([(b"f", b"v"), (b"h", b"8"), (b"1", b"2")])),
+    "hash-times-candidate": (12, 22, length(2) + _timed([(FAR, b"f", b"v"), (0, b"g", b"w")]),
+                             _hash([(b"f", b"v"), (b"g", b"w")])),
+    "hash-times-listpack-candidate": (12, 23, string(listpack([b"f", b"v", FAR, b"g", b"w", 0])),
+                                      _hash([(b"f", b"v"), (b"g", b"w")])),
     "set-listpack": (11, 20, string(listpack([*MEMBERS, 5, -70000])), _set([*MEMBERS, 5, -70000])),
 }  # fmt: skip
 
@@ -244,6 +259,12 @@ BAD_VALUES = {
     "stream-node-all-deleted": (19, stream([[((5, 1), {b"f": b"v"}, True)]], (9, 9), [], 19)),
     "stream-nodes-unordered": (19, stream(_NODES[::-1], _LAST, [], 19)),
     "stream-last-id": (19, stream(_NODES, (7, 0), [], 19)),
+    "hash-times-empty": (24, bytes(8) + length(0)),
+    "hash-times-twice": (24, bytes([1] + [0] * 7) + length(2) + _timed([(1, b"f", b"v"), (2, b"f", b"w")])),
+    "hash-times-range": (24, b"\xff" * 8 + length(1) + _timed([(1, b"f", b"v")])),
+    "hash-times-listpack-odd": (25, bytes(8) + string(listpack([b"f", b"v", 5, b"g"]))),
+    "hash-times-listpack-order": (25, bytes(8) + string(listpack([b"f", b"v", 6, b"g", b"w", 5]))),
+    "hash-times-listpack-text": (25, bytes(8) + string(listpack([b"f", b"v", b"soon"]))),
     "string-huge": (0, b"\x81" + b"\x7f" * 8),
     "string-lzf-damaged": (0, b"\xc3" + length(4) + length(30) + b"\xe0\xff\xff\xff"),
     "string-encoding": (0, b"\xc4"),
@@ -255,7 +276,7 @@ STRICTER = ("stream-node-all-deleted", "stream-nodes-unordered", "stream-last-id
 
 def bad_file(name):
     kind, value = BAD_VALUES[name]
-    return file(select_db(0) + string_entry("before", "v") + entry(kind, "the key", value), 10)
+    return file(select_db(0) + string_entry("before", "v") + entry(kind, "the key", value), 12 if kind > 19 else 10)
 
 
 _ONE = string_entry("a", "b")

@@ -68,12 +68,15 @@ def test_what_is_broken_is_named(tool, tmp_path, name):
     path = tmp_path / name
     path.write_bytes(FILES[name][0])
     _, lines, _ = run(tool, path)
-    _, theirs, _ = run(THEIRS, path)
-    for start in ("[additional info] While doing: read-object-value", "[additional info] Reading key 'the key'"):
-        assert start in lines and (start in theirs or name in STRICTER)
-    kind = next((line for line in theirs if "Reading type" in line), None)
-    assert kind in lines or name in STRICTER or "(unknown)" in kind
+    where = ["[additional info] While doing: read-object-value", "[additional info] Reading key 'the key'"]
+    assert all(line in lines for line in where)
     assert "[info] 1 keys read" in lines
+    if name in STRICTER or BAD_VALUES[name][0] > 20:  # it does not get that far
+        return
+    _, theirs, _ = run(THEIRS, path)
+    assert all(line in theirs for line in where)
+    kind = next(line for line in theirs if "Reading type" in line)
+    assert kind in lines or "(unknown)" in kind
 
 
 @pytest.mark.parametrize("version", range(1, 13))

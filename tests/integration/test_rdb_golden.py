@@ -6,7 +6,7 @@ import pytest
 import rdbfile
 from dataset import digest, fill_every_encoding, read_everything
 from harness import free_port, wait_for
-from rdbcases import BAD_VALUES, bad_file, good_file
+from rdbcases import BAD_VALUES, FAR, bad_file, good_file
 from test_config import run_until_exit
 from test_persistence import check_rdb, restored_in
 from wire import pairs_to_dict
@@ -122,11 +122,37 @@ def test_a_living_redis_to_us_and_back(farm, compress, version):
         check_rdb(path)
 
 
+@NEWER
+def test_times_of_hash_fields(farm):
+    """In all four forms, and again out of our own file, whatever version is asked for."""
+    data, _ = good_file(12)
+    first = started_on(farm, "ours", data, "rdb-version 10")
+    first.call("SAVE")
+    path = first.directory / "dump.rdb"
+    assert path.read_bytes()[:9] == b"REDIS0012"
+    for server in (first, restored_in(farm, "ours", path)):
+        times = {
+            key: server.call("HPEXPIRETIME", key, "FIELDS", len(fields), *fields)
+            for key, fields in (
+                ("hash-times", ["f", "g", ""]),
+                ("hash-times-listpack", ["f", "h", "1"]),
+                ("hash-times-candidate", ["f", "g"]),
+                ("hash-times-listpack-candidate", ["f", "g"]),
+            )
+        }
+        assert times == {
+            "hash-times": [FAR + 4999, -1, FAR],
+            "hash-times-listpack": [FAR, FAR + 7, -1],
+            "hash-times-candidate": [FAR, -1],
+            "hash-times-listpack-candidate": [FAR, -1],
+        }
+
+
 @OURS_ONLY
-@pytest.mark.parametrize("version", [9, 10, 11])
+@pytest.mark.parametrize("version", [9, 10, 11, 12])
 def test_old_encodings_are_written_as_new_ones(farm, version):
     """All of them again, out of our file, in Redis where it reads that version."""
-    data, expected = good_file(12)
+    data, expected = good_file(max(version, 11))  # with what is in 12, no older version would be written
     ours = started_on(farm, "ours", data, f"rdb-version {version}")
     ours.call("SAVE")
     path = ours.directory / "dump.rdb"

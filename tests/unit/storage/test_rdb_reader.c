@@ -11,6 +11,7 @@
 
 #include "storage/base/memory.h"
 #include "storage/entry.h"
+#include "storage/hash_expiry.h"
 #include "tests/unit/storage/rdb_bytes.h"
 #include "tests/unit/storage/rdb_render.h"
 
@@ -328,6 +329,19 @@ static void build_over_the_limits(struct bytes_buf *b)
     for (int i = 0; i < 130; i++) lp = lp_append_int(lp, i * (int64_t)100003);
     lp = lp_append(lp, BYTES_LIT("text"));
     rb_view(b, bytes_view(lp, lp_bytes(lp)));
+    lp_free(lp);
+}
+
+/* Of 600 fields, three of four with times. */
+static void build_timed_over_the_limits(struct bytes_buf *b)
+{
+    unsigned char *lp = lp_new(0);
+    for (int64_t i = 0; i < 600; i++) {
+        lp = lp_append_int(lp, i);
+        lp = lp_append(lp, BYTES_LIT("v"));
+        lp = lp_append_int(lp, i < 450 ? 1000 + i : 0);
+    }
+    rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "h"), rb_le(b, 1000, 8), rb_view(b, bytes_view(lp, lp_bytes(lp)));
     lp_free(lp);
 }
 
@@ -786,8 +800,10 @@ static const struct sample bad[] = {
     {"late packed field time", 12, build_late_packed_field_time, "!with a time that is out of range"},
     {"negative field time", 12, build_negative_field_time, "!with a time that is out of range"},
     {"word for a field time", 12, build_word_for_field_time, "!with a time that is out of range"},
-    {"unordered field times", 12, build_unordered_field_times, "!Hash listpackex with fields that are not in the order of their times"},
-    {"field time behind none", 12, build_field_time_behind_none, "!Hash listpackex with fields that are not in the order of their times"},
+    {"unordered field times", 12, build_unordered_field_times,
+     "!Hash listpackex with fields that are not in the order of their times"},
+    {"field time behind none", 12, build_field_time_behind_none,
+     "!Hash listpackex with fields that are not in the order of their times"},
     {"missing field time", 12, build_missing_field_time, "!integrity check failed: a field or score is missing"},
     {"twice in a timed hash listpack", 12, build_twice_with_field_times, "!Hash listpackex with dup elements"},
     {"twice in a timed hash", 12, build_twice_with_times, "!an element appears twice"},
@@ -1038,6 +1054,37 @@ static void test_listpacks_over_the_limits_are_converted(void **state)
     bytes_buf_release(&file);
 }
 
+static int on_timed_hash(void *ctx, const struct rdb_key *key)
+{
+    const struct hash *h = key->value;
+    check_value(key->type, key->value);
+    bytes_buf_printf(ctx, "%d fields, %d with times, first at %d, table %d;", (int)hash_count(h),
+                     (int)hash_timed_fields(h), (int)hash_next_time(h), hash_table(h) != NULL);
+    value_free(key->type, key->value);
+    return 0;
+}
+
+static void test_timed_listpacks_over_the_limits_are_converted(void **state)
+{
+    struct fixture *f = *state;
+    struct sample s = {"over the limits", 12, build_timed_over_the_limits, ""};
+    struct bytes_buf file = build(&s), text = {0};
+    struct rdb_callbacks callbacks = {.ctx = &text, .on_key = on_timed_hash};
+    for (int i = 0; i < 2; i++) {
+        struct rdb_reader *r = rdb_reader_new(&(struct rdb_reader_options){.env = &f->env}, &callbacks);
+        size_t used;
+        assert_int_equal(rdb_reader_feed(r, bytes_buf_view(&file), &used), RDB_DONE);
+        rdb_reader_free(r);
+        f->limits.hash_max_entries = 600; /* then it stays one */
+    }
+    bytes_buf_append(&text, "", 1);
+    assert_string_equal(text.data, "600 fields, 450 with times, first at 1000, table 1;"
+                                   "600 fields, 450 with times, first at 1000, table 0;");
+    f->limits = encoding_limits_default();
+    bytes_buf_release(&text);
+    bytes_buf_release(&file);
+}
+
 /* Long string values are collected in the buffer that becomes the value. */
 struct long_value {
     struct bytes_view want;
@@ -1256,6 +1303,7 @@ int main(void)
         cmocka_unit_test(test_what_follows_the_end_is_left),
         cmocka_unit_test(test_functions_modules_and_empty_keys_are_skipped_only_on_request),
         cmocka_unit_test(test_listpacks_over_the_limits_are_converted),
+        cmocka_unit_test(test_timed_listpacks_over_the_limits_are_converted),
         cmocka_unit_test(test_long_strings_in_pieces),
         cmocka_unit_test(test_announced_sizes_are_not_believed),
         cmocka_unit_test(test_callbacks_can_refuse),
