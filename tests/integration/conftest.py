@@ -18,9 +18,22 @@ def pytest_configure(config):
         pytest.exit(f"no server to test: {harness.OURS} (build it, or set LOCKSTEP_SERVER)", returncode=2)
 
 
+def slow_ones_first(items, workers):
+    """Each worker starts with its share of the longest, so that none is left alone with them. (xdist hands out a run of
+    a quarter of each worker's items at first.)"""
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    rest = [item for item in items if item.get_closest_marker("slow") is None]
+    share, order = max(len(items) // workers // 4, 2), []
+    for worker in range(workers):
+        mine = slow[worker::workers]
+        fill = max(share - len(mine), 0)
+        order += mine + rest[:fill]
+        del rest[:fill]
+    return order + rest
+
+
 def pytest_collection_modifyitems(config, items):
-    # The longest first, so that the last worker is not left alone with one of them.
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items[:] = slow_ones_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(60 * harness.SCALE))

@@ -161,6 +161,7 @@ def set_to_expire_within_a_second(server, count):
     raise AssertionError("the machine is too slow for this test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forever", [0, 100_000], ids=["alone", "among keys that stay"])
 def test_a_hundred_thousand_keys_within_a_second(server, forever):
     """The cycle keeps up, in slices short enough for everybody else."""

@@ -175,6 +175,7 @@ def test_F5_broken_end_mark_does_not_replace_the_data(farm, load):
     wait_for(lambda: replica.ask("GET", "newer") == b"1", 15, "the good sync")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", ["disabled", "swapdb"])
 def test_F6_peer_closes_during_the_load(farm, load):
     """Each close is one failed attempt and one new connection; the old data stays until a sync succeeds."""
@@ -278,6 +279,7 @@ def test_F8_damaged_snapshot_does_not_cost_the_data(farm, load, form):
     wait_for(lambda: replica.ask("GET", "good") == b"1", 15, "the good sync")
 
 
+@pytest.mark.slow
 def test_F8_garbage_instead_of_a_snapshot_does_not_cost_the_data(farm):
     replica, master, link = attach_to_fake_master(farm, "repl-diskless-load swapdb", databases={0: {"kept": "1"}})
     for garbage in (b"REDIS9999", b"GARBAGE", b"REDIS0010\xfe\x00\x63", random.Random(1).randbytes(500)):

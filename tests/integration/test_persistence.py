@@ -405,6 +405,7 @@ def test_killed_save_leaves_the_old_file(farm):
     assert server.info("persistence")["rdb_last_bgsave_status"] == "err"
 
 
+@pytest.mark.slow
 def test_clients_get_loading_during_a_long_load(farm):
     """While a big file is read PING-like commands say -LOADING, and INFO tells how far it is."""
     writer = farm.server("redis")
