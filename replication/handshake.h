@@ -10,8 +10,8 @@
 
 #include "storage/base/bytes.h"
 
-#define REPL_CAPA_FIELD_TIMES "field-times" /* reads RDB version 12; Redis, which does not know the word, ignores it   \
-                                             */
+/* The capability of reading RDB version 12. Redis does not know the word and ignores it. */
+#define REPL_CAPA_FIELD_TIMES "field-times"
 
 enum { HANDSHAKE_LINE_MAX = 1024, HANDSHAKE_ID_LEN = 40 };
 

@@ -28,7 +28,7 @@ struct intset *intset_remove(struct intset *is, int64_t value, bool *removed);
 /* Removes `count` elements from index `pos` on; what is beyond the end is left out. */
 struct intset *intset_remove_range(struct intset *is, uint32_t pos, uint32_t count);
 bool intset_contains(const struct intset *is, int64_t value);
-int64_t intset_get(const struct intset *is, uint32_t pos);       /* pos < length; ascending order */
+int64_t intset_get(const struct intset *is, uint32_t pos); /* pos < length; ascending order */
 /* The first position from `from` on whose element is not less than value; the length if there is none. The nearer, the
  * sooner it is found: two sets can be walked beside each other so. */
 uint32_t intset_seek(const struct intset *is, uint32_t from, int64_t value);

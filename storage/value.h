@@ -1,7 +1,7 @@
 /* value.h -- what every value type shares: the type and encoding a client sees, and what a value needs from around it.
  *
- * A value is `void *` to a struct set, hash, list, zset or stream, or the string forms that storage/entry.h keeps. Each type
- * has its own header and hides its encodings: callers ask set_add(), never which representation is there. */
+ * A value is `void *` to a struct set, hash, list, zset or stream, or the string forms that storage/entry.h keeps. Each
+ * type has its own header and hides its encodings: callers ask set_add(), never which representation is there. */
 #ifndef LOCKSTEP_STORAGE_VALUE_H
 #define LOCKSTEP_STORAGE_VALUE_H
 

@@ -11,7 +11,7 @@ struct allocator_usage { /* bytes */
     size_t resident;     /* in memory, with the allocator's own and what it has not given back */
 };
 bool allocator_get_usage(struct allocator_usage *out);
-void allocator_purge(void);                     /* gives back to the system what is not used */
+void allocator_purge(void); /* gives back to the system what is not used */
 /* From now on a thread of the allocator's gives it back little by little, and no call that frees has to. 0 or -errno.
  * Concerns the whole process; a child of it starts without that thread. */
 NODISCARD int allocator_set_background_thread(bool on);
