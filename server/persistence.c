@@ -390,6 +390,9 @@ static void load_started(struct persistence *p, struct keyspace *into, const str
     struct rdb_load_options options = {.keep_expired = how->keep_expired,
                                        .replace = how->replace,
                                        .ignore_checksum = !s->settings->persistence.rdbchecksum,
+                                       .chunk =
+                                           (uint64_t)s->settings->persistence.loading_process_events_interval_bytes,
+                                       .key_delay_us = &s->settings->persistence.key_load_delay_us,
                                        .log = s->log,
                                        .ctx = p,
                                        .expired = note_expired};

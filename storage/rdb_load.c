@@ -28,6 +28,7 @@ struct rdb_load {
     struct rdb_reader *reader;
     char error[192]; /* of the file or the data set, not of the file's contents */
     struct pending pending[PENDING_MAX];
+    int64_t delay_calls;
     size_t pending_count;
 };
 
@@ -146,6 +147,7 @@ static int on_key(void *ctx, const struct rdb_key *key)
 {
     struct rdb_load *l = ctx;
     struct db *db = keyspace_db(l->keyspace, key->db);
+    if (l->options.key_delay_us != NULL) sys_test_delay(*l->options.key_delay_us, &l->delay_calls);
     if (is_past(l, key)) return leave_out(l, db, key);
     struct pending *p = &l->pending[l->pending_count++];
     *p = (struct pending){.db = db, .entry = build_entry(db, key), .hash = keyref(db, key->name).hash};
@@ -222,8 +224,9 @@ static int feed_descriptor(struct rdb_load *l, const struct sys *sys, int fd, ch
                            int (*turn)(void *ctx, uint64_t offset), void *ctx)
 {
     enum rdb_status status = RDB_MORE;
+    size_t chunk = l->options.chunk > 0 && l->options.chunk < READ_CHUNK ? (size_t)l->options.chunk : READ_CHUNK;
     while (status == RDB_MORE) {
-        ssize_t n = sys->read(sys->ctx, fd, buf, READ_CHUNK);
+        ssize_t n = sys->read(sys->ctx, fd, buf, chunk);
         if (n == -EINTR) continue;
         if (n < 0) return (int)n;
         if (n == 0) {

@@ -15,7 +15,9 @@ struct rdb_load_options {
     bool replace;         /* a key that is there already is replaced, rather than an error */
     bool ignore_checksum; /* rdbchecksum no */
     uint64_t max_string;
-    struct log *log; /* for warnings; NULL: none */
+    uint64_t chunk;          /* bytes of a file between two turns; 0: as many as is good */
+    const int *key_delay_us; /* key-load-delay, for tests, as it is at the time; see sys_test_delay(). NULL: none */
+    struct log *log;         /* for warnings; NULL: none */
     void *ctx;
     /* Tells of a key that was left out as expired, so that sub-replicas that have it can be told. May be NULL. */
     void (*expired)(void *ctx, struct db *db, struct bytes_view key);

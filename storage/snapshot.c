@@ -93,12 +93,6 @@ static int write_output(void *ctx, const void *data, size_t len)
     return 0;
 }
 
-static void sleep_us(int64_t us)
-{
-    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
-    while (nanosleep(&left, &left) == -1 && errno == EINTR) continue;
-}
-
 /* Memory that the child no longer shares with its parent. */
 static uint64_t private_dirty_bytes(void)
 {
@@ -140,7 +134,7 @@ static int on_progress(void *ctx, uint64_t keys_done)
     struct output *out = ctx;
     int64_t delay = out->options->key_delay_us;
     out->message.keys = keys_done;
-    if (delay != 0) sleep_us(delay > 0 ? delay : 1);
+    if (delay != 0) sys_test_delay(delay > 0 ? delay : 1, NULL);
     report_progress(out);
     bool stop = out->options->stop_asked != NULL && out->options->stop_asked(out->options->stop_asked_ctx);
     return stop ? -ECANCELED : 0;

@@ -140,6 +140,22 @@ const struct sys *sys_real(void)
     return &real;
 }
 
+static void sleep_us(int64_t us)
+{
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    while (nanosleep(&left, &left) == -1 && errno == EINTR) continue;
+}
+
+void sys_test_delay(int64_t delay_us, int64_t *calls)
+{
+    if (delay_us > 0) {
+        sleep_us(delay_us);
+    } else if (delay_us < 0 && --*calls <= delay_us) {
+        *calls = 0;
+        sleep_us(1);
+    }
+}
+
 int sys_write_all(const struct sys *s, int fd, const void *buf, size_t len)
 {
     const char *p = buf;

@@ -53,6 +53,10 @@ static inline void sys_random(const struct sys *s, void *buf, size_t len)
 /* Writes all of it, retrying short writes and EINTR. 0 or -errno. */
 NODISCARD int sys_write_all(const struct sys *s, int fd, const void *buf, size_t len);
 
+/* Sleeps. For directives that slow things down so that tests can look at them; nothing else waits like this. A delay
+ * below 0 is a microsecond every so many calls, which *calls counts. */
+void sys_test_delay(int64_t delay_us, int64_t *calls);
+
 /* A small fast generator (xoshiro256**, public domain, prng.di.unimi.it) for sampling and random commands; not for
  * secrets. */
 struct rng {

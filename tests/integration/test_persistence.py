@@ -405,6 +405,21 @@ def test_killed_save_leaves_the_old_file(farm):
     assert server.info("persistence")["rdb_last_bgsave_status"] == "err"
 
 
+def test_a_load_can_be_slowed_down_and_let_go(farm):
+    """key-load-delay, by which tests look at loading: clients are served meanwhile, and the rest comes at once."""
+    server = farm.server("ours", "key-load-delay 20000", "loading-process-events-interval-bytes 1024", start=False)
+    server.write_config()
+    (server.directory / "dump.rdb").write_bytes(rdbfile.strings({0: {f"k{n}": "v" * 200 for n in range(2000)}}))
+    server.start(ready=False)
+    wait_for(lambda: server.info("persistence")["loading"] == "1", 20, "the load", retry_on=(OSError, Closed))
+    assert 0 < float(server.info("persistence")["loading_loaded_perc"]) < 100
+    with pytest.raises(ReplyError, match="LOADING"):
+        server.call("GET", "k1")
+    server.config_set("key-load-delay", "0")  # 40 seconds otherwise
+    server.wait_ready(20)
+    assert server.call("DBSIZE") == 2000
+
+
 @pytest.mark.slow
 def test_clients_get_loading_during_a_long_load(farm):
     """While a big file is read PING-like commands say -LOADING, and INFO tells how far it is."""
