@@ -102,11 +102,15 @@ static uint64_t bits_of_score(double score)
     return score > -two_63 ? (uint64_t)(int64_t)score : (uint64_t)1 << 63;
 }
 
+static double middle(uint32_t index, double limit)
+{
+    return clamp((edge(index, limit, STEPS_MAX) + edge(index + 1, limit, STEPS_MAX)) / 2, limit);
+}
+
 struct geo_point geo_point_of_score(double score)
 {
-    struct area a = area_of((struct cell){.bits = bits_of_score(score), .steps = STEPS_MAX});
-    return (struct geo_point){.lon = clamp((a.min_lon + a.max_lon) / 2, LIMIT_LON),
-                              .lat = clamp((a.min_lat + a.max_lat) / 2, LIMIT_LAT)};
+    uint64_t bits = bits_of_score(score);
+    return (struct geo_point){.lon = middle(gather(bits >> 1), LIMIT_LON), .lat = middle(gather(bits), LIMIT_LAT)};
 }
 
 void geo_format_hash(struct geo_point p, char out[GEO_HASH_CHARS])
@@ -124,48 +128,90 @@ static double lat_distance(double a, double b)
     return EARTH_RADIUS_M * fabs(radians(b) - radians(a));
 }
 
-double geo_distance(struct geo_point a, struct geo_point b)
+/* By the haversine h of the angle. */
+static double arc_m(double h)
 {
-    double v = sin((radians(b.lon) - radians(a.lon)) / 2);
-    if (v == 0.0) return lat_distance(a.lat, b.lat);
-    double lat_a = radians(a.lat), lat_b = radians(b.lat), u = sin((lat_b - lat_a) / 2);
-    double h = u * u + cos(lat_a) * cos(lat_b) * v * v;
     return 2.0 * EARTH_RADIUS_M * asin(fmin(sqrt(h), 1)); /* rounding takes opposite points beyond one */
 }
 
-static bool circle_holds(const struct geo_shape *s, struct geo_point p, double *distance_m)
+/* sin_lon: of half the difference in longitude. */
+static double distance_m(double lat_a, double cos_a, double lat_b, double cos_b, double sin_lon)
 {
-    double radius_m = s->radius * s->unit;
-    /* Along the meridian it is no farther: most that are outside are found so. The margin is for rounding. */
-    if (lat_distance(s->center.lat, p.lat) > radius_m * 1.000001 + 0.001) return false;
-    *distance_m = geo_distance(s->center, p);
-    return !(*distance_m > radius_m);
+    if (sin_lon == 0.0) return lat_distance(lat_a, lat_b);
+    double sin_lat = sin((radians(lat_b) - radians(lat_a)) / 2);
+    return arc_m(sin_lat * sin_lat + cos_a * cos_b * sin_lon * sin_lon);
 }
 
-static bool box_holds(const struct geo_shape *s, struct geo_point p, double *distance_m)
+static double half_lon_sine(double a, double b)
+{
+    return sin((radians(b) - radians(a)) / 2);
+}
+
+double geo_distance(struct geo_point a, struct geo_point b)
+{
+    return distance_m(a.lat, cos(radians(a.lat)), b.lat, cos(radians(b.lat)), half_lon_sine(a.lon, b.lon));
+}
+
+/* ---- What a shape holds ---- */
+
+static double half_height_m(const struct geo_shape *s)
+{
+    return s->unit * (s->type == GEO_CIRCLE ? s->radius : s->height / 2);
+}
+static double half_width_m(const struct geo_shape *s)
+{
+    return s->unit * (s->type == GEO_CIRCLE ? s->radius : s->width / 2);
+}
+
+/* How far the shape reaches to the east, by spherical trigonometry; infinite if it may go round a pole. */
+static double lon_reach(const struct geo_shape *s, double lat_reach)
+{
+    double farthest = fabs(s->center.lat) + lat_reach, angle = half_width_m(s) / EARTH_RADIUS_M;
+    if (!(farthest < 89) || !(angle < M_PI / 2)) return INFINITY;
+    if (s->type == GEO_CIRCLE) return degrees(asin(fmin(sin(angle) / cos(radians(s->center.lat)), 1)));
+    return 2 * degrees(asin(fmin(sin(angle / 2) / cos(radians(farthest)), 1))); /* where the meridians are closest */
+}
+
+#define ROUNDING (1 + 1e-6) /* what is found to be too far without computing the distance is so by this much */
+
+void geo_shape_prepare(struct geo_shape *s)
+{
+    s->lat_reach = degrees(half_height_m(s) / EARTH_RADIUS_M) * ROUNDING + 1e-9;
+    s->lon_reach = lon_reach(s, s->lat_reach) * ROUNDING + 1e-9;
+    s->cos_center = cos(radians(s->center.lat));
+}
+
+static bool out_of_reach(const struct geo_shape *s, struct geo_point p)
+{
+    double lon = fabs(p.lon - s->center.lon);
+    return fabs(p.lat - s->center.lat) > s->lat_reach || (lon > 180 ? 360 - lon : lon) > s->lon_reach;
+}
+
+static bool box_holds(const struct geo_shape *s, struct geo_point p, double cos_p, double sin_lon)
 {
     if (lat_distance(p.lat, s->center.lat) > s->height * s->unit / 2) return false;
-    struct geo_point across = {.lon = s->center.lon, .lat = p.lat};
-    if (geo_distance(p, across) > s->width * s->unit / 2) return false;
-    *distance_m = geo_distance(s->center, p);
-    return true;
+    return !(distance_m(p.lat, cos_p, p.lat, cos_p, sin_lon) > s->width * s->unit / 2);
 }
 
-bool geo_shape_holds(const struct geo_shape *s, struct geo_point p, double *distance_m)
+bool geo_shape_holds(const struct geo_shape *s, struct geo_point p, double *distance)
 {
-    return s->type == GEO_CIRCLE ? circle_holds(s, p, distance_m) : box_holds(s, p, distance_m);
+    if (out_of_reach(s, p)) return false;
+    double cos_p = cos(radians(p.lat)), sin_lon = half_lon_sine(s->center.lon, p.lon);
+    if (s->type == GEO_BOX && !box_holds(s, p, cos_p, sin_lon)) return false;
+    double d = distance_m(s->center.lat, s->cos_center, p.lat, cos_p, sin_lon);
+    if (s->type == GEO_CIRCLE && d > s->radius * s->unit) return false;
+    *distance = d;
+    return true;
 }
 
 /* ---- Covering a shape with cells ---- */
 
 static struct area bounds_of(const struct geo_shape *s)
 {
-    double height_m = s->unit * (s->type == GEO_CIRCLE ? s->radius : s->height / 2);
-    double width_m = s->unit * (s->type == GEO_CIRCLE ? s->radius : s->width / 2);
-    double lon = s->center.lon, lat = s->center.lat, lat_delta = degrees(height_m / EARTH_RADIUS_M);
+    double lon = s->center.lon, lat = s->center.lat, lat_delta = degrees(half_height_m(s) / EARTH_RADIUS_M);
     /* Where the meridians are closest: towards the pole of this hemisphere. */
     double narrow = lat < 0 ? lat - lat_delta : lat + lat_delta;
-    double lon_delta = degrees(width_m / EARTH_RADIUS_M / cos(radians(narrow)));
+    double lon_delta = degrees(half_width_m(s) / EARTH_RADIUS_M / cos(radians(narrow)));
     return (struct area){
         .min_lon = lon - lon_delta, .max_lon = lon + lon_delta, .min_lat = lat - lat_delta, .max_lat = lat + lat_delta};
 }

@@ -27,7 +27,10 @@ struct geo_shape {
     struct geo_point center;
     double unit;                  /* in metres */
     double radius, width, height; /* in that unit; not negative */
+    /* Set by geo_shape_prepare(): nothing beyond these distances from the center, in degrees, is in the shape. */
+    double lat_reach, lon_reach, cos_center;
 };
+void geo_shape_prepare(struct geo_shape *s); /* once the rest is set, for geo_shape_holds() */
 bool geo_shape_holds(const struct geo_shape *s, struct geo_point p, double *distance_m /* from the center */);
 
 /* Ranges of scores, from min up to but without max, that hold every place within the shape (and others), in the order

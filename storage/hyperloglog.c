@@ -113,7 +113,7 @@ typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
 #define LOW_12                      ((uint64_t)0x00000fff00000fff)
 #define LOW_6                       ((uint64_t)0x003f003f003f003f)
 
-static inline void unpack(lanes *x)
+static inline __attribute__((always_inline)) void unpack(lanes *x)
 {
     *x = SPREAD(*x, LOW_24, LOW_24 << 24, 8);
     *x = SPREAD(*x, LOW_12, LOW_12 << 12, 4);
@@ -127,17 +127,37 @@ static inline void pack(lanes *x)
     *x = GATHER(*x, LOW_24, LOW_24 << 24, 8);
 }
 
-static void read_dense(const char *packed, struct hll_registers *r)
+/* Values that are already there stay if they are higher. */
+static inline __attribute__((always_inline)) void merge_groups(const char *packed, uint8_t *values)
 {
     for (size_t i = 0; i < GROUPS; i += LANES) {
         const char *p = packed + i * GROUP_BYTES;
-        lanes x;
-        /* The last group is read from two bytes before, since nothing lies behind it. */
-        for (size_t k = 0; k < LANES - 1; k++) x[k] = load_u64(p + k * GROUP_BYTES) & (((uint64_t)1 << 48) - 1);
-        x[LANES - 1] = load_u64(p + (LANES - 1) * GROUP_BYTES - 2) >> 16;
+        uint8_t unpacked[GROUP * LANES], *to = values + i * GROUP;
+        /* Two bytes too many are read of each, and left out by unpack(); of the last, two that come before it. */
+        lanes x = {load_u64(p), load_u64(p + GROUP_BYTES), load_u64(p + 2 * GROUP_BYTES),
+                   load_u64(p + 3 * GROUP_BYTES - 2) >> 16};
         unpack(&x);
-        memcpy(r->value + i * GROUP, &x, sizeof(x));
+        memcpy(unpacked, &x, sizeof(x));
+        for (size_t k = 0; k < sizeof(unpacked); k++) to[k] = to[k] > unpacked[k] ? to[k] : unpacked[k];
     }
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void merge_groups_avx2(const char *packed, uint8_t *values)
+{
+    merge_groups(packed, values);
+}
+#endif
+
+static void merge_dense(struct hll_registers *r, const char *packed)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2")) {
+        merge_groups_avx2(packed, r->value);
+        return;
+    }
+#endif
+    merge_groups(packed, r->value);
 }
 
 static void write_dense(const struct hll_registers *r, char *packed)
@@ -199,11 +219,8 @@ static int merge_sparse(struct hll_registers *r, struct bytes_view hll)
 
 int hll_merge(struct hll_registers *r, struct bytes_view hll)
 {
-    struct hll_registers other;
     if (hll_encoding_of(hll) == HLL_SPARSE) return merge_sparse(r, hll);
-    read_dense(hll.data + HLL_HEADER_SIZE, &other);
-    for (size_t i = 0; i < HLL_REGISTERS; i++)
-        r->value[i] = r->value[i] > other.value[i] ? r->value[i] : other.value[i];
+    merge_dense(r, hll.data + HLL_HEADER_SIZE);
     return 0;
 }
 
@@ -216,15 +233,32 @@ struct found_run {
     struct hll_run run;
 };
 
+/* Runs are many and this walks over half of them: so it decodes by itself no more than it needs. */
 static bool find_from(struct bytes_view hll, unsigned index, struct found_run *f)
 {
-    for (size_t next = f->at; hll_next_run(hll, &next, &f->run) == 1; f->at = next) {
-        if (index - f->first < f->run.length) return true;
-        f->previous = f->at;
-        f->previous_first = f->first;
-        f->first += f->run.length;
+    const unsigned char *start = (const unsigned char *)hll.data, *end = start + hll.len, *p = start + f->at, *next;
+    const unsigned char *previous = NULL;
+    unsigned first = f->first, previous_first = 0;
+    for (; p < end; p = next) {
+        unsigned length = *p;
+        next = p + 1;
+        if (length & 0x80)
+            length = (length & 3) + 1;
+        else if (!(length & 0x40))
+            length++;
+        else if (next < end)
+            length = ((length & 63) << 8 | *next++) + 1;
+        else
+            return false;
+        if (index - first < length) break;
+        previous = p;
+        previous_first = first;
+        first += length;
     }
-    return false;
+    size_t at = (size_t)(p - start);
+    *f = (struct found_run){.at = at, .first = first, .previous_first = previous_first};
+    if (previous != NULL) f->previous = (size_t)(previous - start);
+    return hll_next_run(hll, &at, &f->run) == 1;
 }
 
 /* The run that holds a register: from the cursor on if it lies behind the run there, so that its predecessor is known.
@@ -341,13 +375,20 @@ static double tau(double x)
     return z / 3;
 }
 
-/* How many registers have each value. Four tables, since equal neighbours would wait for one another in one. */
+/* How many registers have each value. Several tables, since equal neighbours would wait for one another in one. */
 static void histogram_of(const struct hll_registers *r, unsigned histogram[64])
 {
-    unsigned part[4][64] = {0};
-    for (size_t i = 0; i < HLL_REGISTERS; i += 4)
-        for (size_t k = 0; k < 4; k++) part[k][r->value[i + k] & 63]++;
-    for (size_t v = 0; v < 64; v++) histogram[v] = part[0][v] + part[1][v] + part[2][v] + part[3][v];
+    enum { TABLES = 8 };
+    uint16_t part[TABLES][64] = {{0}};
+    for (size_t i = 0; i < HLL_REGISTERS; i += TABLES) {
+        uint64_t values;
+        memcpy(&values, r->value + i, sizeof(values));
+        for (size_t k = 0; k < TABLES; k++) part[k][values >> (8 * k) & 63]++;
+    }
+    for (size_t v = 0; v < 64; v++) {
+        histogram[v] = 0;
+        for (size_t k = 0; k < TABLES; k++) histogram[v] += part[k][v];
+    }
 }
 
 uint64_t hll_estimate(const struct hll_registers *r)

@@ -38,8 +38,12 @@ bool arg_geo_unit(struct cmd_ctx *ctx, int arg, double *metres)
 
 void reply_geo_distance(struct reply *r, double distance)
 {
-    long long scaled = llrint(distance * 10000);
-    reply_bulkf(r, "%lld.%04lld", scaled / 10000, scaled % 10000);
+    char text[NUM_U64_MAX_CHARS + 5];
+    uint64_t scaled = (uint64_t)llrint(distance * 10000), fraction = scaled % 10000; /* not negative, not large */
+    size_t len = num_format_u64(text, scaled / 10000);
+    text[len++] = '.';
+    for (uint64_t unit = 1000; unit > 0; unit /= 10) text[len++] = (char)('0' + fraction / unit % 10);
+    reply_bulk(r, bytes_view(text, len));
 }
 
 void reply_geo_point(struct reply *r, struct geo_point p)

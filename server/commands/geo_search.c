@@ -279,9 +279,10 @@ static void put_in_order(const struct search *s, struct matches *m)
     ranking_sort_first(m->order, m->count, m->answered, NULL, NULL);
 }
 
-static void find_matches(const struct search *s, struct matches *m)
+static void find_matches(struct search *s, struct matches *m)
 {
     struct geo_ranges ranges;
+    geo_shape_prepare(&s->shape);
     geo_shape_ranges(&s->shape, &ranges);
     for (size_t i = 0; i < ranges.count && !has_enough(s, m); i++)
         find_in_range(s, ranges.range[i].min, ranges.range[i].max, m);

@@ -19,6 +19,7 @@
 #include "server/commands/tables.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
+#include "storage/base/prefetch.h"
 #include "storage/base/ranking.h"
 
 /* ---- Arguments ---- */
@@ -351,8 +352,33 @@ static void weigh_text(struct sorting *s, size_t i, const struct bytes_view *wei
         s->weights[i] = keep(s, stored ? *weight : c_text(*weight));
     else
         s->weights[i] = (struct place){.at = s->elements[i].at, .len = stored ? weight->len : c_text(*weight).len};
-    uint64_t key = weight == NULL ? 0 : ranking_key_of_bytes(view_of(s, s->weights[i]));
-    s->order[i] = (struct ranked){.key = directed(s, key), .index = i};
+}
+
+/* How many bytes all weights begin with that say nothing about their order: "user:" of "user:1", "user:2". */
+static size_t common_length(const struct sorting *s)
+{
+    const char *first = NULL;
+    size_t common = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->weights[i].at == SIZE_MAX) continue;
+        struct bytes_view weight = view_of(s, s->weights[i]);
+        if (first == NULL) first = weight.data, common = weight.len;
+        if (weight.len < common) common = weight.len;
+        if (memcmp(weight.data, first, common) == 0) continue;
+        for (common = 0; weight.data[common] == first[common];) common++;
+    }
+    return common;
+}
+
+static void key_texts(struct sorting *s)
+{
+    size_t common = common_length(s);
+    for (size_t i = 0; i < s->count; i++) {
+        struct place p = s->weights[i];
+        struct bytes_view rest = bytes_view("", 0);
+        if (p.at != SIZE_MAX) rest = view_of(s, (struct place){.at = p.at + common, .len = p.len - common});
+        s->order[i] = (struct ranked){.key = directed(s, ranking_key_of_bytes(rest)), .index = i};
+    }
 }
 
 /* ---- Order ---- */
@@ -393,6 +419,7 @@ static bool sort_elements(struct sorting *s)
         reply_error(s->ctx->reply, "ERR One or more scores can't be converted into double");
         return false;
     }
+    if (alpha) key_texts(s);
     ranking_sort_first(s->order, s->count, s->result.first + s->result.count, alpha ? tie_of_texts : tie_of_numbers, s);
     return true;
 }
@@ -404,6 +431,17 @@ static struct bytes_view element_at(const struct sorting *s, size_t i)
 }
 
 /* ---- Results ---- */
+
+enum { PLACES_AHEAD = 16, BYTES_AHEAD = 8 };
+
+/* In order, elements lie anywhere: where they are, and they themselves, are loaded some steps before their turn. */
+static void prefetch_elements(const struct sorting *s, size_t i)
+{
+    if (s->order == NULL || i + PLACES_AHEAD >= s->result.count) return;
+    const struct ranked *r = &s->order[s->result.first + i];
+    prefetch(&s->elements[r[PLACES_AHEAD].index]);
+    prefetch(view_of(s, s->elements[r[BYTES_AHEAD].index]).data);
+}
 
 /* Calls fn with each value of the result, NULL for what GET does not find, until it has had enough. */
 typedef bool result_fn(struct sorting *s, void *to, const struct bytes_view *value);
@@ -435,6 +473,7 @@ static void each_result(struct sorting *s, result_fn *fn, void *to)
     for (size_t i = 0; i < gets; i++) patterns[i] = pattern_of(s->ctx->argv[s->request->get_args[i]]);
     for (size_t i = 0; more && i < s->result.count; i++) {
         struct bytes_view element = element_at(s, i);
+        prefetch_elements(s, i);
         more = gets == 0 ? fn(s, to, &element) : get_each(s, patterns, element, &name, fn, to);
     }
     bytes_buf_release(&name);

@@ -88,10 +88,11 @@ static bool is_covered(const struct geo_ranges *ranges, double score)
 static struct geo_shape random_shape(struct rng *rng)
 {
     double size = pow(10, random_between(rng, 0, 6.3));
-    struct geo_shape s = {.center = random_point(rng, 70), .unit = 1, .radius = size};
+    struct geo_shape s = {.center = random_point(rng, 85), .unit = 1, .radius = size};
     s.type = rng_below(rng, 2) == 0 ? GEO_CIRCLE : GEO_BOX;
     s.width = size * random_between(rng, 0.1, 2);
     s.height = size * random_between(rng, 0.1, 2);
+    geo_shape_prepare(&s);
     return s;
 }
 
@@ -137,11 +138,32 @@ static void test_a_circle_holds_what_is_within_its_radius(void **state)
     for (int round = 0; round < 100000; round++) {
         struct geo_shape s = random_shape(&rng);
         s.type = GEO_CIRCLE;
+        geo_shape_prepare(&s);
         struct geo_point p = point_near(&rng, &s);
         double distance, real = geo_distance(s.center, p);
         bool holds = geo_shape_holds(&s, p, &distance);
         assert_int_equal(holds, real <= s.radius);
         if (holds) assert_true(distance == real);
+    }
+}
+
+/* Along its own parallel and along the meridian, however it lies. */
+static void test_a_box_holds_what_is_within_its_sides(void **state)
+{
+    struct rng rng;
+    rng_seed(&rng, 5);
+    for (int round = 0; round < 100000; round++) {
+        struct geo_shape s = random_shape(&rng);
+        s.type = GEO_BOX;
+        s.center.lat = random_between(&rng, -85, 85);
+        geo_shape_prepare(&s);
+        struct geo_point p = point_near(&rng, &s);
+        if (!geo_is_valid(p)) continue;
+        struct geo_point across = {.lon = s.center.lon, .lat = p.lat}, along = {.lon = p.lon, .lat = s.center.lat};
+        double distance;
+        bool inside = geo_distance(p, across) <= s.width / 2 && geo_distance(along, p) <= s.height / 2;
+        assert_int_equal(geo_shape_holds(&s, p, &distance), inside);
+        if (inside) assert_true(distance == geo_distance(s.center, p));
     }
 }
 
@@ -174,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_distances),
         cmocka_unit_test(test_what_a_shape_holds_is_in_its_ranges),
         cmocka_unit_test(test_a_circle_holds_what_is_within_its_radius),
+        cmocka_unit_test(test_a_box_holds_what_is_within_its_sides),
         cmocka_unit_test(test_extreme_shapes_have_ranges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
