@@ -128,6 +128,18 @@ bool ctx_arg_i64(struct cmd_ctx *ctx, int arg, int64_t *out)
     return false;
 }
 
+bool ctx_arg_i32(struct cmd_ctx *ctx, int arg, int64_t *out)
+{
+    int64_t value;
+    if (!ctx_arg_i64(ctx, arg, &value)) return false;
+    if (value >= INT32_MIN && value <= INT32_MAX) {
+        *out = value;
+        return true;
+    }
+    reply_errorf(ctx->reply, "ERR value is out of range, value must between %d and %d", INT32_MIN, INT32_MAX);
+    return false;
+}
+
 bool ctx_arg_i64_range(struct cmd_ctx *ctx, int arg, int64_t min, int64_t max, int64_t *out, const char *error)
 {
     int64_t value;

@@ -229,6 +229,7 @@ void ctx_replicate_force(struct cmd_ctx *ctx); /* the command itself, though not
 
 /* --- arguments; each answers the error and returns false if the argument does not fit --- */
 bool ctx_arg_i64(struct cmd_ctx *ctx, int arg, int64_t *out); /* "value is not an integer or out of range" */
+bool ctx_arg_i32(struct cmd_ctx *ctx, int arg, int64_t *out); /* or "value is out of range, value must between ..." */
 bool ctx_arg_i64_range(struct cmd_ctx *ctx, int arg, int64_t min, int64_t max, int64_t *out,
                        const char *error /* or NULL */);
 bool ctx_arg_double(struct cmd_ctx *ctx, int arg, double *out); /* "value is not a valid float" */

@@ -34,7 +34,7 @@ static void cmd_echo(struct cmd_ctx *ctx)
 static void cmd_select(struct cmd_ctx *ctx)
 {
     int64_t id;
-    if (!ctx_arg_i64(ctx, 1, &id)) return;
+    if (!ctx_arg_i32(ctx, 1, &id)) return;
     if (id < 0 || id >= ctx->keyspace->db_count) {
         reply_error(ctx->reply, "ERR DB index is out of range");
         return;

@@ -30,7 +30,6 @@ static bool take_flag(const struct cmd_ctx *ctx, int arg, enum set_options_of co
 
 bool parse_set_options(struct cmd_ctx *ctx, int arg, enum set_options_of command, struct set_options *out)
 {
-    int expiry_arg = 0;
     *out = (struct set_options){0};
     for (; arg < ctx->argc; arg++) {
         const struct expiry_word *word = find_expiry_word(ctx, arg);
@@ -40,13 +39,13 @@ bool parse_set_options(struct cmd_ctx *ctx, int arg, enum set_options_of command
             out->has_expiry = true;
             out->expiry_in_seconds = word->seconds;
             out->expiry_is_absolute = word->absolute;
-            expiry_arg = ++arg;
+            out->expiry_arg = ++arg;
             continue;
         }
         ctx_error_syntax(ctx);
         return false;
     }
-    return !out->has_expiry || ctx_arg_i64(ctx, expiry_arg, &out->expiry);
+    return true;
 }
 
 bool expiry_to_ms(int64_t value, bool seconds, int64_t base_ms, int64_t *at_ms)
@@ -57,8 +56,9 @@ bool expiry_to_ms(int64_t value, bool seconds, int64_t base_ms, int64_t *at_ms)
 
 bool set_options_expiry(struct cmd_ctx *ctx, const struct set_options *options, int64_t *at_ms)
 {
-    int64_t base = options->expiry_is_absolute ? 0 : ctx_now_ms(ctx);
-    if (options->expiry > 0 && expiry_to_ms(options->expiry, options->expiry_in_seconds, base, at_ms)) return true;
+    int64_t value, base = options->expiry_is_absolute ? 0 : ctx_now_ms(ctx);
+    if (!ctx_arg_i64(ctx, options->expiry_arg, &value)) return false;
+    if (value > 0 && expiry_to_ms(value, options->expiry_in_seconds, base, at_ms)) return true;
     reply_errorf(ctx->reply, "ERR invalid expire time in '%s' command", ctx->command->name);
     return false;
 }

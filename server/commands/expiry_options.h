@@ -7,14 +7,15 @@
 struct set_options {
     bool nx, xx, get, keep_ttl, persist;
     bool has_expiry;
-    bool expiry_in_seconds, expiry_is_absolute; /* how `expiry` was given */
-    int64_t expiry;
+    bool expiry_in_seconds, expiry_is_absolute; /* how it was given */
+    int expiry_arg;
 };
 
 enum set_options_of { SET_OPTIONS_SET, SET_OPTIONS_GETEX };
 /* From this argument on. False: the syntax error has been answered. */
 bool parse_set_options(struct cmd_ctx *ctx, int arg, enum set_options_of command, struct set_options *out);
-/* The time in Unix milliseconds. False: "invalid expire time in 'set' command" has been answered. */
+/* The time in Unix milliseconds. False: that it is none, or "invalid expire time in 'set' command", has been answered.
+ */
 bool set_options_expiry(struct cmd_ctx *ctx, const struct set_options *options, int64_t *at_ms);
 /* A key with this expiry is to be deleted at once. Never when applying a master's stream, or while loading. */
 bool expiry_is_past(const struct cmd_ctx *ctx, int64_t at_ms);

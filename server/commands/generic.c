@@ -23,20 +23,19 @@ static void changed_in(struct cmd_ctx *ctx, struct db *db, struct keyref key, co
     notify_keyspace_event(ctx->server, NOTIFY_GENERIC, event, key.name, db->id);
 }
 
-/* The argument as a database: NULL when the error has been answered. */
-static struct db *arg_db(struct cmd_ctx *ctx, int arg, const char *not_a_number)
+/* NULL when the error has been answered. */
+static struct db *find_db(struct cmd_ctx *ctx, int64_t id)
 {
-    int64_t id;
-    if (!num_parse_i64(ctx->argv[arg], &id)) {
-        reply_error(ctx->reply, not_a_number);
-        return NULL;
-    }
     if (id >= 0 && id < ctx->keyspace->db_count) return keyspace_db(ctx->keyspace, (int)id);
     reply_error(ctx->reply, "ERR DB index is out of range");
     return NULL;
 }
 
-#define NOT_AN_INTEGER "ERR value is not an integer or out of range"
+static struct db *arg_db(struct cmd_ctx *ctx, int arg)
+{
+    int64_t id;
+    return ctx_arg_i32(ctx, arg, &id) ? find_db(ctx, id) : NULL;
+}
 
 /* ---- Deleting ---- */
 
@@ -197,7 +196,7 @@ static void cmd_renamenx(struct cmd_ctx *ctx)
 
 static void cmd_move(struct cmd_ctx *ctx)
 {
-    struct db *to = arg_db(ctx, 2, NOT_AN_INTEGER);
+    struct db *to = arg_db(ctx, 2);
     struct keyref key = ctx_key(ctx, 1);
     if (to == NULL) return;
     if (to == ctx->db) {
@@ -226,7 +225,7 @@ static bool parse_copy(struct cmd_ctx *ctx, struct copy_options *o)
         if (ctx_arg_is(ctx, i, "replace")) {
             o->replace = true;
         } else if (ctx_arg_is(ctx, i, "db") && ctx_has_arg(ctx, i + 1)) {
-            o->to = arg_db(ctx, ++i, NOT_AN_INTEGER);
+            o->to = arg_db(ctx, ++i);
             if (o->to == NULL) return false;
         } else {
             ctx_error_syntax(ctx);
@@ -289,9 +288,11 @@ static void cmd_flushall(struct cmd_ctx *ctx)
 
 static void cmd_swapdb(struct cmd_ctx *ctx)
 {
-    struct db *first, *second;
-    if ((first = arg_db(ctx, 1, "ERR invalid first DB index")) == NULL) return;
-    if ((second = arg_db(ctx, 2, "ERR invalid second DB index")) == NULL) return;
+    const struct db *first, *second;
+    int64_t ids[2];
+    if (!ctx_arg_i64_range(ctx, 1, INT32_MIN, INT32_MAX, &ids[0], "invalid first DB index")) return;
+    if (!ctx_arg_i64_range(ctx, 2, INT32_MIN, INT32_MAX, &ids[1], "invalid second DB index")) return;
+    if ((first = find_db(ctx, ids[0])) == NULL || (second = find_db(ctx, ids[1])) == NULL) return;
     keyspace_swap_dbs(ctx->keyspace, first->id, second->id);
     ctx->keyspace->stats.changes++;
     reply_ok(ctx->reply);

@@ -241,9 +241,8 @@ static void cmd_setnx(struct cmd_ctx *ctx)
 
 static void setex(struct cmd_ctx *ctx, bool seconds)
 {
-    struct set_options options = {.has_expiry = true, .expiry_in_seconds = seconds};
+    struct set_options options = {.has_expiry = true, .expiry_in_seconds = seconds, .expiry_arg = 2};
     int64_t at_ms;
-    if (!ctx_arg_i64(ctx, 2, &options.expiry)) return;
     if (!set_options_expiry(ctx, &options, &at_ms)) return;
     set_with_expiry(ctx, ctx_key(ctx, 1), 3, at_ms);
     reply_ok(ctx->reply);
