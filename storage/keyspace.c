@@ -232,7 +232,8 @@ size_t keyspace_overhead(const struct keyspace *ks)
 {
     size_t bytes = 0;
     for (int i = 0; i < ks->db_count; i++)
-        bytes += table_memory(&ks->dbs[i]->keys) + table_memory(&ks->dbs[i]->expires);
+        bytes += table_memory(&ks->dbs[i]->keys) + table_memory(&ks->dbs[i]->expires) +
+                 time_heap_memory(ks->dbs[i]->timed_hashes);
     return bytes;
 }
 

@@ -107,7 +107,7 @@ static inline size_t db_count(const struct db *db)
     return table_count(&db->keys);
 }
 size_t keyspace_count(const struct keyspace *ks);
-size_t keyspace_overhead(const struct keyspace *ks); /* bytes of the tables */
+size_t keyspace_overhead(const struct keyspace *ks); /* bytes of the tables, and of what orders hashes by time */
 
 static inline struct keyref keyref(const struct db *db, struct bytes_view name)
 {

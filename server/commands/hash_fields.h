@@ -2,7 +2,8 @@
  *
  * On a master the fields that a command names, and whose time is past, are deleted before it looks at them, and their
  * HDEL goes into the stream before it: so the command does the same wherever it is run again (X1). A replica's clients
- * do not see such fields, but they stay until the master's HDEL comes; what the master sends sees them. */
+ * do not see such fields, but they stay until the master's HDEL comes; what the master sends sees them. A time that a
+ * replica's own client has set (replica-read-only no) hides the field likewise, for good: no HDEL will come for it. */
 #ifndef LOCKSTEP_SERVER_COMMANDS_HASH_FIELDS_H
 #define LOCKSTEP_SERVER_COMMANDS_HASH_FIELDS_H
 
