@@ -56,6 +56,13 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of {name}", tail))
 
 
+@pytest.fixture(autouse=True)
+def ports():
+    """Set up before and torn down after all others."""
+    yield
+    harness.release_ports()
+
+
 @pytest.fixture
 def farm(request, tmp_path):
     """Starts processes; ends them after the test and fails it when one crashed or a sanitizer spoke."""

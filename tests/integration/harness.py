@@ -1,7 +1,7 @@
 """Starts, watches and stops the processes that the integration tests talk to.
 
-Every process gets a directory and a port of its own. A port is held by a lock on a file for the life of the test
-process, so that several test runs on one machine do not meet.
+Every process gets a directory and a port of its own. A port is held by a lock on a file until the test ends, so
+that several test runs on one machine do not meet.
 """
 
 import fcntl
@@ -87,6 +87,13 @@ def free_port():
         _held_locks[port] = lock
         return port
     raise RuntimeError("no free port")
+
+
+def release_ports():
+    """Others may have the ports of a test that is over."""
+    for lock in _held_locks.values():
+        lock.close()
+    _held_locks.clear()
 
 
 # Processes

@@ -169,7 +169,9 @@ class Wire:
         """True when no unread byte is there nor arrives within `quiet` seconds."""
         if len(self.buffer) > self.pos:
             return False
-        return not select.select([self.sock], [], [], quiet)[0]
+        poll = select.poll()  # select() knows only the first 1024 descriptors
+        poll.register(self.sock, select.POLLIN)
+        return not poll.poll(quiet * 1000)
 
     def read_until_closed(self, deadline=None):
         """Everything up to the end of the connection; socket.timeout when the peer keeps it open."""
