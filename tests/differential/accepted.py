@@ -1,0 +1,144 @@
+"""Differences between Lockstep, which answers as Redis 7.2 does, and redis-server 7.0.15: reviewed, each with its reason.
+
+An entry is as narrow as it can be. Whoever adds one has seen in the release notes of Redis, or by its tests, that the
+later version answers as we do; anything else is a fault to be fixed.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+from resp import is_error
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """`leaf(mine, theirs)` excuses single values, `reply(mine, theirs, args)` a whole reply; `rewrite(mine)` makes of ours
+    what 7.0 would say, and is then compared by the command's rule. With `after`, only when that command was sent before
+    in the same epoch."""
+
+    reason: str
+    commands: tuple
+    leaf: Optional[Callable] = None
+    reply: Optional[Callable] = None
+    rewrite: Optional[Callable] = None
+    after: Optional[bytes] = None
+
+    def explains(self, mine, theirs, args, rule, seen):
+        if self.after is not None and self.after not in seen:
+            return False
+        if self.rewrite is not None and rule(self.rewrite(mine), theirs, args, lambda a, b: a == b):
+            return True
+        if self.reply is not None and self.reply(mine, theirs, args):
+            return True
+        return self.leaf is not None and rule(mine, theirs, args, self.leaf)
+
+
+def score_text(mine, theirs):
+    """The same number: theirs in seventeen digits, ours in as few as tell it, and no others than repr() has."""
+    if mine[0] != theirs[0] or mine[0] not in "$," or not mine[1] or not theirs[1]:
+        return mine == theirs
+    try:
+        value = float(mine[1])
+    except ValueError:
+        return mine == theirs
+    return mine == theirs or theirs[1] == b"%.17g" % value and _digits(mine[1]) == _digits(repr(value).encode())
+
+
+def _digits(text):
+    return text.lower().partition(b"e")[0].replace(b".", b"").strip(b"-0")
+
+
+def without_fields(*names):
+    """Of maps, and of flat lists of names and values, at any depth."""
+
+    def rewrite(reply):
+        kind, payload = reply
+        if kind not in "*%~" or payload is None:
+            return reply
+        items = [rewrite(item) for item in payload]
+        at = 0
+        while at + 1 < len(items):
+            if items[at][1] in names and items[at][0] in "$+":
+                del items[at : at + 2]
+            else:
+                at += 1
+        return kind, items
+
+    return rewrite
+
+
+def encoding(names):
+    def reply(mine, theirs, args):
+        return mine[0] == theirs[0] == "$" and (theirs[1], mine[1]) in names
+
+    return reply
+
+
+def errors(mine_pattern, theirs_pattern):
+    mine_re, theirs_re = (re.compile(pattern.encode(), re.DOTALL) for pattern in (mine_pattern, theirs_pattern))
+
+    def reply(mine, theirs, args):
+        return is_error(mine) and is_error(theirs) and bool(mine_re.fullmatch(mine[1]) and theirs_re.fullmatch(theirs[1]))
+
+    return reply
+
+
+SCORES = (
+    b"ZSCORE", b"ZMSCORE", b"ZINCRBY", b"ZADD", b"ZRANGE", b"ZREVRANGE", b"ZRANGEBYSCORE", b"ZREVRANGEBYSCORE",
+    b"ZPOPMIN", b"ZPOPMAX", b"ZMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP", b"ZUNION", b"ZINTER", b"ZDIFF", b"ZSCAN", b"ZRANDMEMBER",
+)  # fmt: skip
+
+# Of BITFIELD ... OVERFLOW FAIL that changes nothing: the key is made or lengthened on both. We tell replicas and listeners;
+# 7.0 and 7.2 tell nobody, so that their replicas differ from then on. The tables lengthen the string before.
+# A sorted set has no -0 in a listpack, but in a skip list; where 7.2 chooses another encoding than 7.0 they differ in it.
+# The tables do not say -0.
+
+ACCEPTED = (
+    Accepted("7.2 prints a score in as few digits as tell it, 7.0 in seventeen", SCORES, leaf=score_text),
+    Accepted(
+        "7.2 has sets as listpacks, and calls a list of one listpack by its name",
+        (b"OBJECT ENCODING",),
+        reply=encoding({(b"hashtable", b"listpack"), (b"quicklist", b"listpack")}),
+    ),
+    Accepted(
+        "7.2 chooses the encoding of a set or sorted set by the number of arguments, though some may be the same",
+        (b"OBJECT ENCODING",),
+        reply=encoding({(b"intset", b"listpack"), (b"intset", b"hashtable"), (b"listpack", b"skiplist")}),
+    ),
+    Accepted(
+        "SORT makes a skip list of a small sorted set there; here reading changes nothing",
+        (b"OBJECT ENCODING",),
+        reply=encoding({(b"skiplist", b"listpack")}),
+        after=b"SORT",
+    ),
+    Accepted(
+        "7.2 tells of a consumer when it was active",
+        (b"XINFO CONSUMERS", b"XINFO STREAM"),
+        rewrite=without_fields(b"inactive", b"active-time"),
+    ),
+    Accepted(
+        "7.2 tells an overflow of a timeout from a negative one",
+        (b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP"),
+        reply=errors("ERR timeout is out of range", "ERR timeout is negative"),
+    ),
+    Accepted(
+        "7.2 runs a command again that waited for a key which is gone",
+        (b"XREADGROUP",),
+        reply=errors("NOGROUP No such key .*", "UNBLOCKED the stream key no longer exists"),
+    ),
+    Accepted(
+        "7.2 names the command, and the id that it may have",
+        (b"XREAD", b"XREADGROUP"),
+        reply=errors(
+            "ERR Unbalanced 'xread(group)?' list of streams: for each stream key an ID or '[$>]' must be specified\\.",
+            "ERR Unbalanced XREAD list of streams: for each stream key an ID or '\\$' must be specified\\.",
+        ),
+    ),
+    Accepted(
+        "7.2 refuses a RANK that cannot be negated",
+        (b"LPOS",),
+        reply=lambda mine, theirs, args: b"-9223372036854775808" in args
+        and mine == ("-", b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"),
+    ),
+)

@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""Sends the same random commands to Lockstep and to redis-server and compares all that comes back.
+
+    run.py --seed 1 --commands 100000            as `make differential SEED=1 COMMANDS=100000`
+    run.py --seed 1 --epoch 17                   one epoch of that run again
+    run.py --seed 1 --commands 50000 --replica   a Redis replica behind Lockstep, a Lockstep replica behind Redis
+
+LOCKSTEP_SERVER and REDIS_SERVER name the binaries. The exit status is 1 after a difference, and 2 when the servers did
+not start.
+"""
+
+import argparse
+import sys
+import time
+
+from fuzzer import EPOCH, Fuzzer, describe
+from servers import Difference
+from shrink import Shrinker
+
+
+def main():
+    options = parse_options()
+    fuzzer = Fuzzer(options.replica)
+    started = time.monotonic()
+    found = []
+    numbers = [options.epoch] if options.epoch is not None else range(1 << 30)
+    for number in numbers:
+        problem = run_epoch(fuzzer, options, number)
+        if problem is not None:
+            found.append(problem)
+        if fuzzer.commands >= options.commands or len(found) >= options.differences:
+            break
+        if options.progress and number % 25 == 24:
+            print(f"  {fuzzer.commands} commands, {time.monotonic() - started:.0f} s", flush=True)
+    problems = fuzzer.stop()
+    report(fuzzer, options, found, problems, time.monotonic() - started)
+    return 1 if found or problems else 0
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--commands", type=int, default=20_000)
+    parser.add_argument("--epoch", type=int, help=f"run that epoch only; one is {EPOCH} commands")
+    parser.add_argument("--replica", action="store_true", help="with a replica behind each of the two")
+    parser.add_argument("--differences", type=int, default=1, help="go on until that many were found")
+    parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--progress", action="store_true")
+    return parser.parse_args()
+
+
+def run_epoch(fuzzer, options, number):
+    """-> a text about the difference, or None"""
+    epoch = fuzzer.epoch(options.seed, number)
+    try:
+        fuzzer.run(epoch)
+        return None
+    except Difference as difference:
+        found = difference
+    fuzzer.commands += sum(step.count() for step in epoch.steps[: found.step + 1])
+    problems = fuzzer.restart()
+    lines = [f"seed {options.seed}, epoch {number}, step {found.step}: {found.what}: {found}", *problems]
+    if not options.no_shrink:
+        small, again = Shrinker(fuzzer, epoch, found).shrink()
+        lines.append(f"  {len(small.steps)} steps show it: {again}" if again else "  it did not happen again")
+        lines += [describe(small)] if again else []
+        lines += getattr(again, "problems", [])
+    text = "\n".join(lines)
+    print(text, flush=True)
+    return text
+
+
+def report(fuzzer, options, found, problems, seconds):
+    for problem in problems:
+        print(problem)
+    for reason, count in sorted(fuzzer.comparison.counts.items()):
+        print(f"  accepted {count} times: {reason}")
+    print(
+        f"differential: seed {options.seed}: {fuzzer.commands} commands, {fuzzer.digests} comparisons of all data, "
+        f"{len(found)} differences, {seconds:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

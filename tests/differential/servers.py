@@ -1,0 +1,389 @@
+"""The two servers side by side: the same bytes to both, every reply compared.
+
+A batch ends with an ECHO of a text of its own, so that the end of its replies is known without reading them: when both
+sides' bytes are equal nothing has to be parsed.
+"""
+
+import select
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
+
+import harness  # noqa: E402 (the tests' own way to start servers)
+from compare import command_name  # noqa: E402
+from generator import CONNECTIONS  # noqa: E402
+from resp import encode, parse, show, split  # noqa: E402
+
+TIMEOUT = 30 * harness.SCALE
+MAY_BLOCK = {b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP"}
+LINES = ("repl-diskless-sync yes", "client-output-buffer-limit replica 0 0 0", "repl-backlog-size 16mb", "proto-max-bulk-len 64mb")
+ENVIRONMENT = {"LC_ALL": "C"}  # SORT ALPHA collates
+
+
+class Difference(Exception):
+    """`what` says which kind it is, so that a smaller example can be told to show the same one."""
+
+    def __init__(self, what, text):
+        super().__init__(text)
+        self.what = what
+
+
+class Link:
+    """A connection to one server."""
+
+    def __init__(self, server):
+        self.sock = socket.create_connection(server.address, timeout=TIMEOUT)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.name = server.name
+
+    def close(self):
+        self.sock.close()
+
+    def send(self, data):
+        try:
+            self.sock.sendall(data)
+        except (ConnectionError, TimeoutError) as err:
+            raise Difference("connection", f"{self.name}: {err}") from err
+
+    def read_until(self, tail):
+        """Everything up to these last bytes, without them."""
+        buffer = bytearray()
+        while not buffer.endswith(tail):
+            try:
+                chunk = self.sock.recv(1 << 18)
+            except (ConnectionError, TimeoutError) as err:
+                raise Difference("connection", f"{self.name}: {err} after {bytes(buffer[-200:])!r}") from err
+            if not chunk:
+                raise Difference("connection", f"{self.name} closed the connection after {bytes(buffer[-200:])!r}")
+            buffer += chunk
+        return bytes(buffer[: -len(tail)])
+
+    def peek(self):
+        """What has arrived, left to be read."""
+        if not select.select([self.sock], [], [], 0)[0]:
+            return b""
+        return self.sock.recv(1 << 18, socket.MSG_PEEK)
+
+
+class Side:
+    """One server with the connections of the fuzzer, and its replica if it has one."""
+
+    def __init__(self, server, replica, waiters):
+        self.server = server
+        self.replica = replica
+        self.links = [Link(server) for _ in range(CONNECTIONS)]
+        self.waiters = [Link(server) for _ in range(waiters)]
+        self.listener = Link(server)
+        self.control = Link(server)
+        self.replica_link = Link(replica) if replica else None
+        self.serial = 0
+
+    def tail(self):
+        self.serial += 1
+        text = b"end of batch %d" % self.serial
+        return text, b"$%d\r\n%s\r\n" % (len(text), text)
+
+    def all_links(self):
+        return [*self.links, *self.waiters, self.listener, self.control, *([self.replica_link] if self.replica_link else [])]
+
+    def close(self):
+        for link in self.all_links():
+            link.close()
+
+    def ask(self, *args, link=None):
+        """One command, outside what is compared."""
+        link = link or self.control
+        text, tail = self.tail()
+        link.send(encode(args) + encode((b"ECHO", text)))
+        return parse(split(link.read_until(tail), 1)[0])
+
+    def must(self, *args, link=None):
+        reply = self.ask(*args, link=link)
+        if reply[0] == "-":
+            raise AssertionError(f"{self.server.name}: {args}: {reply}")
+        return reply[1]
+
+    def info(self, field, link=None):
+        text = self.must(b"INFO", b"replication", link=link)
+        for line in text.split(b"\r\n"):
+            if line.startswith(field + b":"):
+                return line.split(b":", 1)[1]
+        return None
+
+    def keys_of(self, number, link):
+        """The keys of a database, sorted."""
+        self.must(b"SELECT", b"%d" % number, link=link)
+        return sorted(key for _, key in self.must(b"KEYS", b"*", link=link))
+
+    def databases(self):
+        """The databases that have keys."""
+        lines = self.must(b"INFO", b"keyspace").split(b"\r\n")
+        return sorted(int(line[2 : line.index(b":")]) for line in lines if line.startswith(b"db"))
+
+
+class Pair:
+    """Both sides, and what is known of the state of their connections."""
+
+    def __init__(self, farm, comparison, replicas, waiters):
+        self.comparison = comparison
+        self.replicas = replicas
+        self.mine = self._side(farm, "ours", "redis", waiters)
+        self.theirs = self._side(farm, "redis", "ours", waiters)
+        self.sides = (self.mine, self.theirs)
+        self.waiter_ids = [[int(side.must(b"CLIENT", b"ID", link=link)) for link in side.waiters] for side in self.sides]
+        for side in self.sides:
+            side.must(b"CONFIG", b"SET", b"notify-keyspace-events", b"")
+            side.listener.send(encode((b"PSUBSCRIBE", b"__key*")))
+            side.listener.read_until(b":1\r\n")
+        self.protocols = [2] * CONNECTIONS
+        self.trace = None
+
+    def _side(self, farm, kind, replica_kind, waiters):
+        server = farm.server(kind, *LINES, env=ENVIRONMENT)
+        replica = None
+        if self.replicas:
+            replica = farm.server(replica_kind, *LINES, f"replicaof 127.0.0.1 {server.port}", env=ENVIRONMENT)
+        return Side(server, replica, waiters)
+
+    def close(self):
+        for side in self.sides:
+            side.close()
+
+    def has_command(self, name):
+        """Whether both have it. `name` may be of a container."""
+        word = name.split(" ")[0].encode()
+        return all(side.must(b"COMMAND", b"INFO", word) not in (None, [("*", None)], [("_", b"")]) for side in self.sides)
+
+    # Batches
+
+    def exchange(self, pick, commands):
+        """Sends the same to a connection of each side: pick(side). -> the replies of each, unparsed."""
+        text, tail = self.mine.tail()
+        self.theirs.tail()
+        data = b"".join(map(encode, commands)) + encode((b"ECHO", text))
+        for side in self.sides:
+            pick(side).send(data)
+        mine, theirs = (pick(side).read_until(tail) for side in self.sides)
+        if mine == theirs:
+            return None
+        return self._split(mine, commands), self._split(theirs, commands)
+
+    def _split(self, data, commands):
+        try:
+            return split(data, len(commands))
+        except ValueError as err:
+            raise Difference("framing", f"{err}; {commands[:3]}...") from err
+
+    def run(self, connection, commands, waiting=()):
+        """A batch, compared. What would block outside MULTI is left out, and no transaction stays open. `waiting` are
+        commands of others, for which events may come too."""
+        commands = _closed(commands)
+        self.comparison.seen.update(args[0].upper() for args in commands)
+        if self.trace:
+            self.trace(connection, commands)
+        replies = self.exchange(lambda side: side.links[connection], commands)
+        if replies is not None:
+            self.compare(commands, *replies)
+        self.compare_events([*waiting, *commands])
+
+    def compare(self, commands, mine, theirs):
+        queue = None
+        for at, args in enumerate(commands):
+            if mine[at] == b"+QUEUED\r\n" and queue is not None:
+                queue.append(args)
+            name = args[0].upper()
+            if mine[at] != theirs[at]:
+                if name == b"EXEC" and queue is not None:
+                    found = self.comparison.same_exec(queue, parse(mine[at]), parse(theirs[at]))
+                    if found is not None:
+                        raise _reply_difference(*found, commands[:at])
+                elif not self.comparison.same(args, mine[at], theirs[at]):
+                    raise _reply_difference(args, parse(mine[at]), parse(theirs[at]), commands[:at])
+            if name == b"MULTI" and mine[at] == b"+OK\r\n":
+                queue = []
+            elif name in (b"EXEC", b"DISCARD", b"RESET"):
+                queue = None
+
+    def compare_events(self, commands=()):
+        """Keyspace events reach a listener before it can have the answer to a PING that is sent after them."""
+        found = self.take_events()
+        if found[0] == found[1]:
+            return
+        mine, theirs = (_events(data) for data in found)
+        if _without_expired(mine) != _without_expired(theirs) and not self._events_accepted(mine, theirs, commands):
+            at = next((at for at, (one, other) in enumerate(zip(mine, theirs)) if one != other), min(len(mine), len(theirs)))
+            raise Difference("events", f"events from {at}: {mine[at:at + 4]} here, {theirs[at:at + 4]} there; after {text_of(commands, 40)}")
+
+    def _events_accepted(self, mine, theirs, commands):
+        if _without_deaths(mine) == _without_deaths(theirs):
+            self.comparison.count("events: they say that a key was deleted, and not that it expired, where an empty result replaces it")
+        elif any(args[0].upper() in (b"SORT", b"SORT_RO") for args in commands) and _misses_sorted(mine) == _misses_sorted(theirs):
+            pass  # BY and GET look keys up in the order of a table
+        elif any(args[0][:1] in b"Xx" for args in commands) and _without_misses(mine) == _without_misses(theirs):
+            self.comparison.count("events: they look for a stream more than once, or before they look at arguments, and tell of each miss")
+        else:
+            return False
+        return True
+
+    def take_events(self):
+        """The events of each side, unparsed."""
+        found = []
+        for side in self.sides:
+            text, _ = side.tail()
+            side.listener.send(encode((b"PING", text)))
+            found.append(side.listener.read_until(b"*2\r\n$4\r\npong\r\n$%d\r\n%s\r\n" % (len(text), text)))
+        return found
+
+    # Data
+
+    def compare_digests(self):
+        digests = [side.must(b"DEBUG", b"DIGEST") for side in self.sides]
+        if digests[0] != digests[1]:
+            raise Difference("digest", f"no reply told of it, but the data differ: {self.different_keys()}")
+        if self.replicas:
+            for side in self.sides:
+                self._compare_replica(side, digests[0])
+
+    def catch_up(self, side):
+        """Until the replica has applied what its master has written: their offsets are equal."""
+        if side.replica_link is None:
+            return
+
+        def there():
+            offset = side.info(b"master_repl_offset")
+            return side.info(b"master_link_status", side.replica_link) == b"up" and side.info(
+                b"slave_repl_offset", side.replica_link
+            ) == offset
+
+        try:
+            harness.wait_for(there, 30, f"{side.replica.name} to catch up with {side.server.name}", interval=0.001)
+        except harness.Timeout as err:
+            raise Difference("replica", str(err)) from err
+
+    def _compare_replica(self, side, digest):
+        self.catch_up(side)
+        copied = side.must(b"DEBUG", b"DIGEST", link=side.replica_link)
+        if copied != digest:
+            keys = _different_keys(_key_digests(side, side.control), _key_digests(side, side.replica_link))
+            raise Difference("replica", f"{side.replica.name} is no copy of {side.server.name}: {keys}")
+
+    def compare_details(self):
+        """What no digest covers: times of expiry, encodings, the groups of streams."""
+        for number in sorted(set(self.mine.databases()) | set(self.theirs.databases())):
+            keys = [side.keys_of(number, side.control) for side in self.sides]
+            if keys[0] != keys[1]:
+                raise Difference("keys", f"database {number}: {keys[0]} here, {keys[1]} there")
+            self.run(0, [(b"SELECT", b"%d" % number)] + [command for key in keys[0] for command in _details(self.mine, key)])
+            if self.replicas:
+                for side in self.sides:
+                    self._compare_replica_details(side, number)
+        self.run(0, [(b"SELECT", b"0")])
+
+    def _compare_replica_details(self, side, number):
+        links = (side.control, side.replica_link)
+        keys = side.keys_of(number, links[0])
+        side.must(b"SELECT", b"%d" % number, link=links[1])
+        for command in [command for key in keys for command in _details(side, key) if command[0] != b"OBJECT"]:
+            replies = [side.ask(*command, link=link) for link in links]
+            ours_first = replies if side is self.mine else replies[::-1]
+            if not (replies[0] == replies[1] or command[0] == b"XINFO" and self.comparison.same_parsed(command, *ours_first)):
+                text = f"{text_of([command])}: {show(replies[0])} on {side.server.name}, {show(replies[1])} on its replica"
+                raise Difference("replica details", text)
+
+    def different_keys(self):
+        return _different_keys(*(_key_digests(side, side.control) for side in self.sides))
+
+
+def _closed(commands):
+    kept, in_multi = [], False
+    for args in commands:
+        name = args[0].upper()
+        if not in_multi and (name in MAY_BLOCK or name in (b"XREAD", b"XREADGROUP") and b"BLOCK" in map(bytes.upper, args)):
+            continue
+        if name == b"MULTI" and len(args) == 1:
+            in_multi = True
+        elif name in (b"EXEC", b"DISCARD", b"RESET") and len(args) == 1:
+            in_multi = False
+        kept.append(args)
+    return kept + [(b"DISCARD",)] if in_multi else kept
+
+
+def _reply_difference(args, mine, theirs, before):
+    what = command_name(args).decode("latin-1")
+    return Difference(
+        f"reply of {what}", f"{text_of([args])}\n    here:  {show(mine)}\n    there: {show(theirs)}\n    before: {text_of(before[-5:], 100)}"
+    )
+
+
+def _events(data):
+    """Pairs of channel and message."""
+    found, pos = [], 0
+    lines = data.split(b"\r\n")
+    while pos + 8 < len(lines):
+        found.append((lines[pos + 6], lines[pos + 8]))
+        pos += 9
+    return found
+
+
+def _details(side, key):
+    kind = side.must(b"TYPE", key)
+    stream = [(b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0")] if kind == b"stream" else []
+    return [(b"PEXPIRETIME", key), (b"OBJECT", b"ENCODING", key), *stream]
+
+
+def _without_expired(events):
+    """A command that walks over the keys finds those that have expired in the order of a table."""
+    dead = {at for at, (channel, name) in enumerate(events) if b"expired" in (name, channel.partition(b":")[2])}
+    return [event for at, event in enumerate(events) if at not in dead], sorted(events[at] for at in dead)
+
+
+def _is_miss(event):
+    return event[1] == b"keymiss" or event[0].endswith(b":keymiss")
+
+
+def _without_misses(events):
+    return _without_deaths([event for event in events if not _is_miss(event)])
+
+
+def _misses_sorted(events):
+    return _without_misses(events), sorted(event for event in events if _is_miss(event))
+
+
+def _without_deaths(events):
+    def unified(event):
+        return tuple(b"expired" if word == b"del" else word.replace(b":del", b":expired") for word in event)
+
+    return _without_expired([unified(event) for event in events])
+
+
+def _key_digests(side, link):
+    """{(database, key): digest of its value}"""
+    found = {}
+    databases = side.databases()
+    for number in databases:
+        side.must(b"SELECT", b"%d" % number, link=link)
+        keys = [key for _, key in side.must(b"KEYS", b"*", link=link)]
+        if keys:
+            digests = side.must(b"DEBUG", b"DIGEST-VALUE", *keys, link=link)
+            found.update({(number, key): digest for key, (_, digest) in zip(keys, digests)})
+    side.must(b"SELECT", b"0", link=link)
+    return found
+
+
+def _different_keys(mine, theirs):
+    return sorted(key for key in set(mine) | set(theirs) if mine.get(key) != theirs.get(key))[:10] or "in expiries, or keys that have expired"
+
+
+def text_of(commands, limit=400):
+    """As redis-cli takes them."""
+    return "; ".join(" ".join(_quoted(arg, limit) for arg in args) for args in commands)
+
+
+def _quoted(arg, limit):
+    text = arg.decode("latin-1")
+    if text and all(33 <= ord(ch) < 127 and ch not in "\"'\\;" for ch in text):
+        return text if len(text) <= limit else f"{text[:limit]}...({len(text)})"
+    body = "".join(ch if 32 <= ord(ch) < 127 and ch not in '"\\' else ("\\" + ch if ch in '"\\' else f"\\x{ord(ch):02x}") for ch in text)
+    return f'"{body[:limit]}"' + (f"...({len(text)})" if len(body) > limit else "")
