@@ -1,6 +1,7 @@
 #include "storage/base/lzf.h"
 
 #include <errno.h>
+#include <liblzf/lzf.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -25,6 +26,58 @@ static void test_round_trip(void **state)
         assert_int_equal(lzf_unpack(bytes_view(packed, packed_len), out, len - 1), -EINVAL);
         assert_int_equal(lzf_unpack(bytes_view(packed, packed_len - 1), out, len), -EINVAL);
     }
+}
+
+/* Runs with a period of `period` bytes, with some noise between them: repetitions of every distance and length. */
+static void fill_periodic(struct rng *rng, char *out, size_t len, size_t period)
+{
+    for (size_t i = 0; i < len; i++)
+        out[i] = i < period || rng_below(rng, 300) == 0 ? (char)rng_next(rng) : out[i - period];
+}
+
+static void test_round_trip_of_every_distance(void **state)
+{
+    struct rng rng;
+    rng_seed(&rng, 12);
+    for (size_t period = 1; period < 300; period++) {
+        for (size_t len = period + 1; len < period + 700; len += 1 + rng_below(&rng, 40)) {
+            char in[1000], packed[1100];
+            fill_periodic(&rng, in, len, period);
+            size_t packed_len = lzf_pack(bytes_view(in, len), packed, sizeof(packed));
+            if (packed_len == 0) continue;
+            char *out = mem_alloc(len); /* of exact size, for the sanitizer */
+            assert_int_equal(lzf_unpack(bytes_view(packed, packed_len), out, len), 0);
+            assert_memory_equal(in, out, len);
+            mem_free(out);
+        }
+    }
+}
+
+/* The library is the measure for what is well-formed, and of what comes out. */
+static void test_unpack_agrees_with_liblzf(void **state)
+{
+    struct rng rng;
+    rng_seed(&rng, 13);
+    size_t good = 0;
+    for (int round = 0; round < 200000; round++) {
+        unsigned char in[60], out[400], expected[400];
+        size_t in_len = 2 + rng_below(&rng, sizeof(in) - 1), out_len;
+        fill_periodic(&rng, (char *)in, in_len, 1 + rng_below(&rng, 30));
+        in[0] &= 31; /* begins with literals: few others get far */
+        if (rng_below(&rng, 2) == 0)
+            in[1 + rng_below(&rng, in_len - 1)] = (unsigned char)(32 + rng_below(&rng, 7) * 32);
+        out_len = lzf_decompress(in, (unsigned)in_len, expected, sizeof(expected));
+        if (out_len == 0) {
+            assert_int_equal(lzf_unpack(bytes_view(in, in_len), out, sizeof(out)), -EINVAL);
+            continue;
+        }
+        good++;
+        assert_int_equal(lzf_unpack(bytes_view(in, in_len), out, out_len), 0);
+        assert_memory_equal(out, expected, out_len);
+        if (out_len > 1) assert_int_equal(lzf_unpack(bytes_view(in, in_len), out, out_len - 1), -EINVAL);
+        assert_int_equal(lzf_unpack(bytes_view(in, in_len), out, out_len + 1), -EINVAL);
+    }
+    assert_in_range(good, 1000, 200000);
 }
 
 static void test_does_not_pack_what_does_not_fit(void **state)
@@ -94,6 +147,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_round_trip_of_every_distance),
+        cmocka_unit_test(test_unpack_agrees_with_liblzf),
         cmocka_unit_test(test_does_not_pack_what_does_not_fit),
         cmocka_unit_test(test_unpack_refuses_malformed),
         cmocka_unit_test(test_unpack_survives_random_bytes),
