@@ -53,6 +53,8 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
         -Wno-missing-field-initializers
 CFLAGS_COMMON := -std=gnu11 -g -fno-omit-frame-pointer -fno-strict-aliasing $(WARN)
 LIBS := -lev -lxxhash -llzf
+# Lua and its libraries go into the program: what scripts run in is then always what it was tested with.
+LIBS += -l:liblua5.1-cjson.a -l:liblua5.1-bitop.a -l:liblua5.1.a
 JEMALLOC := -l:libjemalloc_pic.a
 ifeq ($(MODE),release)
 CFLAGS := $(CFLAGS_COMMON) -O3 -flto=auto
@@ -73,7 +75,7 @@ LIBS += -lm -lpthread
 
 MAIN := server/main.c
 SOURCES := $(filter-out $(MAIN),$(wildcard storage/base/*.c storage/*.c replication/*.c server/net/*.c server/*.c \
-           server/commands/*.c))
+           server/commands/*.c server/scripting/*.c))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 UNIT_SOURCES := $(shell find tests/unit -name 'test_*.c' 2>/dev/null)
 UNIT_BINARIES := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/unit/%)

@@ -1,0 +1,17 @@
+/* Any bytes to cjson.decode(). What it answers can be written, and read again; strings of any bytes too. */
+#include <string.h>
+
+#include "fuzz_lua.h"
+
+static const char chunk[] = "local bytes = ...\n"
+                            "assert(cjson.decode(cjson.encode(bytes)) == bytes)\n"
+                            "cjson.encode_sparse_array(true)\n"
+                            "cjson.encode_invalid_numbers(true)\n"
+                            "local text = cjson.encode(cjson.decode(bytes))\n"
+                            "assert(pcall(cjson.decode, text))\n";
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_lua_run(lua_open_cjson, "cjson", chunk, data, size);
+    return 0;
+}
