@@ -154,6 +154,7 @@ struct command {
     const char *since;
     const char *complexity;
     const char *summary;                        /* our own words */
+    const char *syntax;                         /* of its arguments, as command_syntax.h reads it; NULL: it has none */
     const char *const *tips;                    /* COMMAND INFO's tips, NULL-ended, or NULL */
     const char *deprecated_since, *replaced_by; /* or NULL */
     /* Whether this argument holds a secret, which the slow log and MONITOR must not show; NULL: none does. */

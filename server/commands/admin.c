@@ -177,7 +177,8 @@ static const char *const info_tips[] = {"nondeterministic_output", "request_poli
 static const char *const changing_tips[] = {"nondeterministic_output", NULL};
 const struct command admin_commands[] = {
     { .name = "info", .run = cmd_info, .arity = -1, .flags = ALWAYS, .acl = ACL_DANGEROUS, .group = "server", .tips = info_tips,
-      .since = "1.0.0", .complexity = "O(1)", .summary = "Tells about the server, by sections." },
+      .since = "1.0.0", .complexity = "O(1)", .summary = "Tells about the server, by sections.",
+      .syntax = "[section]..." },
     { .name = "time", .run = cmd_time, .arity = 1, .flags = ALWAYS | CMD_FAST, .group = "server", .tips = changing_tips,
       .since = "2.6.0", .complexity = "O(1)", .summary = "Returns the server's time." },
     { .name = "lastsave", .run = cmd_lastsave, .arity = 1, .flags = ALWAYS | CMD_FAST, .acl = ACL_ADMIN | ACL_DANGEROUS, .group = "server",
@@ -185,16 +186,19 @@ const struct command admin_commands[] = {
     { .name = "save", .run = cmd_save, .arity = 1, .flags = OPERATOR | CMD_NO_MULTI | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",
       .complexity = "O(N) where N is the total number of keys in all databases", .summary = "Saves the data set, and blocks until that is done." },
     { .name = "bgsave", .run = cmd_bgsave, .arity = -1, .flags = OPERATOR | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",
-      .complexity = "O(1)", .summary = "Saves the data set in the background." },
+      .complexity = "O(1)", .summary = "Saves the data set in the background.",
+      .syntax = "[SCHEDULE]@3.2.2" },
     { .name = "bgrewriteaof", .run = cmd_bgrewriteaof, .arity = 1, .flags = OPERATOR | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",
       .complexity = "O(1)", .summary = "Rewrites the append-only file in the background." },
     { .name = "shutdown", .run = cmd_shutdown, .arity = -1, .flags = OPERATOR | ALWAYS | CMD_NO_MULTI | CMD_ALLOW_BUSY | CMD_NO_PAUSE, .group = "server",
       .since = "1.0.0", .complexity = "O(N) when saving, where N is the total number of keys in all databases, otherwise O(1)",
-      .summary = "Saves the data set where that is configured, and stops the server." },
+      .summary = "Saves the data set where that is configured, and stops the server.",
+      .syntax = "[nosave-save<NOSAVE | SAVE>] [NOW]@7.0.0 [FORCE]@7.0.0 [ABORT]@7.0.0" },
     { .name = "monitor", .run = cmd_monitor, .arity = 1, .flags = OPERATOR | ALWAYS, .group = "server", .since = "1.0.0",
       .complexity = "O(1)", .summary = "Shows all commands the server runs, as it runs them." },
     { .name = "lolwut", .run = cmd_lolwut, .arity = -1, .flags = CMD_READONLY | CMD_FAST, .group = "server", .since = "5.0.0",
-      .complexity = "O(1)", .summary = "Draws something, and tells the version." },
+      .complexity = "O(1)", .summary = "Draws something, and tells the version.",
+      .syntax = "[VERSION version:i]" },
     { 0 },
 };
 // clang-format on

@@ -1,4 +1,7 @@
 /* command.c -- COMMAND: what the rows say, to clients that ask. */
+#include <ctype.h>
+
+#include "server/command_syntax.h"
 #include "server/command_words.h"
 #include "server/commands/tables.h"
 #include "server/command_table.h"
@@ -190,6 +193,70 @@ static size_t reply_text(struct reply *r, const char *name, const char *text)
     return 1;
 }
 
+static size_t reply_view(struct reply *r, const char *name, struct bytes_view text)
+{
+    if (text.data == NULL) return 0;
+    reply_bulk_cstr(r, name);
+    reply_bulk(r, text);
+    return 1;
+}
+
+static size_t reply_argument_flags(struct reply *r, unsigned flags)
+{
+    if (flags == 0) return 0;
+    reply_bulk_cstr(r, "flags");
+    struct outbuf_mark mark = reply_deferred(r);
+    size_t count = 0;
+    static const char *const names[] = {"optional", "multiple", "multiple_token"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!(flags & (1u << i))) continue;
+        reply_status(r, names[i]);
+        count++;
+    }
+    reply_deferred_set(r, mark, count);
+    return 1;
+}
+
+static size_t reply_argument_name(struct reply *r, const struct command_argument *arg)
+{
+    char lower[32];
+    if (arg->name.len > 0) return reply_view(r, "name", arg->name);
+    ASSERT(arg->token.len <= sizeof(lower));
+    for (size_t i = 0; i < arg->token.len; i++) lower[i] = (char)tolower((unsigned char)arg->token.data[i]);
+    return reply_view(r, "name", bytes_view(lower, arg->token.len));
+}
+
+static size_t reply_arguments(struct reply *r, struct bytes_view syntax);
+
+static void reply_argument(struct reply *r, const struct command_argument *arg)
+{
+    struct outbuf_mark mark = reply_deferred(r);
+    size_t count = reply_argument_name(r, arg) + reply_text(r, "type", argument_type_name(arg->type));
+    if (arg->key_spec >= 0) {
+        reply_bulk_cstr(r, "key_spec_index");
+        reply_int(r, arg->key_spec);
+        count++;
+    }
+    count += reply_view(r, "token", arg->token) + reply_view(r, "since", arg->since) +
+             reply_argument_flags(r, arg->flags) + reply_arguments(r, arg->parts);
+    reply_deferred_map(r, mark, count);
+}
+
+static size_t reply_arguments(struct reply *r, struct bytes_view syntax)
+{
+    struct command_argument arg;
+    size_t count = 0;
+    if (syntax.len == 0) return 0;
+    reply_bulk_cstr(r, "arguments");
+    struct outbuf_mark mark = reply_deferred(r);
+    while (command_syntax_next(&syntax, &arg)) {
+        reply_argument(r, &arg);
+        count++;
+    }
+    reply_deferred_array(r, mark, count);
+    return 1;
+}
+
 static void reply_docs(struct reply *r, const struct command_slot *slot)
 {
     const struct command *cmd = slot->command;
@@ -204,6 +271,7 @@ static void reply_docs(struct reply *r, const struct command_slot *slot)
         count++;
     }
     count += reply_text(r, "deprecated_since", cmd->deprecated_since) + reply_text(r, "replaced_by", cmd->replaced_by);
+    if (cmd->syntax != NULL) count += reply_arguments(r, bytes_str(cmd->syntax));
     if (slot->subcommand_count > 0) {
         reply_bulk_cstr(r, "subcommands");
         reply_map(r, slot->subcommand_count);
@@ -371,15 +439,20 @@ static const struct command command_subcommands[] = {
     { .name = "count", .run = cmd_command_count, .arity = 2, COMMAND_ROW, .since = "2.8.13", .complexity = "O(1)",
       .summary = "Returns the number of commands." },
     { .name = "docs", .run = cmd_command_docs, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "7.0.0",
-      .complexity = "O(N) where N is the number of commands to look up", .summary = "Returns what commands do." },
+      .complexity = "O(N) where N is the number of commands to look up", .summary = "Returns what commands do.",
+      .syntax = "[command-name]..." },
     { .name = "getkeys", .run = cmd_command_getkeys, .arity = -3, COMMAND_ROW, .since = "2.8.13",
-      .complexity = "O(N) where N is the number of arguments to the command", .summary = "Extracts the keys of a command." },
+      .complexity = "O(N) where N is the number of arguments to the command", .summary = "Extracts the keys of a command.",
+      .syntax = "command [arg]..." },
     { .name = "getkeysandflags", .run = cmd_command_getkeysandflags, .arity = -3, COMMAND_ROW, .since = "7.0.0",
-      .complexity = "O(N) where N is the number of arguments to the command", .summary = "Extracts the keys of a command, and how it uses them." },
+      .complexity = "O(N) where N is the number of arguments to the command", .summary = "Extracts the keys of a command, and how it uses them.",
+      .syntax = "command [arg]..." },
     { .name = "info", .run = cmd_command_info, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "2.8.13",
-      .complexity = "O(N) where N is the number of commands to look up", .summary = "Returns details about commands." },
+      .complexity = "O(N) where N is the number of commands to look up", .summary = "Returns details about commands.",
+      .syntax = "[command-name]..." },
     { .name = "list", .run = cmd_command_list, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "7.0.0",
-      .complexity = "O(N) where N is the total number of commands", .summary = "Returns the names of commands." },
+      .complexity = "O(N) where N is the total number of commands", .summary = "Returns the names of commands.",
+      .syntax = "[FILTERBY filterby<MODULE module-name | ACLCAT category | PATTERN pattern:p>]" },
     { .name = "help", .run = cmd_command_help, .arity = 2, COMMAND_ROW, .since = "5.0.0", .complexity = "O(1)",
       .summary = "Tells about the subcommands." },
     { 0 },

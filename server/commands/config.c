@@ -107,9 +107,11 @@ enum { ADMIN_FLAGS = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE };
 static const char *const everywhere_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded", NULL};
 static const struct command config_subcommands[] = {
     { .name = "get", .run = cmd_config_get, .arity = -3, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0",
-      .complexity = "O(N) when N is the number of configuration parameters provided", .summary = "Returns directives and their values." },
+      .complexity = "O(N) when N is the number of configuration parameters provided", .summary = "Returns directives and their values.",
+      .syntax = "parameter..." },
     { .name = "set", .run = cmd_config_set, .hides = hides_passwords, .tips = everywhere_tips, .arity = -4, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0",
-      .complexity = "O(N) when N is the number of configuration parameters provided", .summary = "Sets directives, all or none." },
+      .complexity = "O(N) when N is the number of configuration parameters provided", .summary = "Sets directives, all or none.",
+      .syntax = "data(parameter value)..." },
     { .name = "rewrite", .run = cmd_config_rewrite, .arity = 2, .flags = ADMIN_FLAGS, .group = "server", .since = "2.8.0", .complexity = "O(1)",
       .summary = "Writes the present configuration to its file." },
     { .name = "resetstat", .run = cmd_config_resetstat, .arity = 2, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0", .complexity = "O(1)",

@@ -172,9 +172,12 @@ static const char *const tips_output[] = {"nondeterministic_output", NULL};
 const struct command dump_commands[] = {
     { .name = "dump", .run = cmd_dump, .arity = 2, .flags = CMD_READONLY, .acl = ACL_KEYSPACE, .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }, .group = "generic", .since = "2.6.0",
       .complexity = "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
-      .summary = "Returns a value as bytes for RESTORE.", .tips = tips_output },
-    { .name = "restore", RESTORE_ROW, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "generic", .since = "2.6.0", .summary = "Makes a key from the bytes that DUMP returned." },
-    { .name = "restore-asking", RESTORE_ROW, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "server", .since = "3.0.0", .summary = "RESTORE, as nodes of a cluster send it." },
+      .summary = "Returns a value as bytes for RESTORE.", .tips = tips_output,
+      .syntax = "key:k0" },
+    { .name = "restore", RESTORE_ROW, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "generic", .since = "2.6.0", .summary = "Makes a key from the bytes that DUMP returned.",
+      .syntax = "key:k0 ttl:i serialized-value [REPLACE]@3.0.0 [ABSTTL]@5.0.0 [IDLETIME seconds:i]@5.0.0 [FREQ frequency:i]@5.0.0" },
+    { .name = "restore-asking", RESTORE_ROW, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "server", .since = "3.0.0", .summary = "RESTORE, as nodes of a cluster send it.",
+      .syntax = "key:k0 ttl:i serialized-value [REPLACE]@3.0.0 [ABSTTL]@5.0.0 [IDLETIME seconds:i]@5.0.0 [FREQ frequency:i]@5.0.0" },
     { 0 },
 };
 // clang-format on

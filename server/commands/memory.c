@@ -237,7 +237,8 @@ static const struct command memory_subcommands[] = {
       .summary = "Has the allocator give back unused memory.", .tips = tips_purge },
     { .name = "stats", .run = cmd_memory_stats, .arity = 2, MEMORY_ROW, .complexity = "O(1)", .summary = "Tells where the memory is.", .tips = tips_special },
     { .name = "usage", .run = cmd_memory_usage, .arity = -3, .flags = CMD_READONLY, .keys = { KEY_AT(2, KEY_RO) }, MEMORY_ROW,
-      .complexity = "O(N) where N is the number of samples.", .summary = "Tells the memory that a key takes." },
+      .complexity = "O(N) where N is the number of samples.", .summary = "Tells the memory that a key takes.",
+      .syntax = "key:k0 [SAMPLES count:i]" },
     { .name = "help", .run = cmd_memory_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, MEMORY_ROW, .complexity = "O(1)", .summary = "Tells about the subcommands." },
     { 0 },
 };

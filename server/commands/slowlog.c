@@ -71,7 +71,8 @@ static const char *const len_tips[] = {"request_policy:all_nodes", "response_pol
 static const char *const reset_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded", NULL};
 static const struct command slowlog_subcommands[] = {
     { .name = "get", .run = cmd_slowlog_get, .arity = -2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = log_tips,
-      .complexity = "O(N) where N is the number of entries returned", .summary = "Returns the slow log's entries." },
+      .complexity = "O(N) where N is the number of entries returned", .summary = "Returns the slow log's entries.",
+      .syntax = "[count:i]" },
     { .name = "len", .run = cmd_slowlog_len, .arity = 2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = len_tips,
       .complexity = "O(1)", .summary = "Returns the number of entries in the slow log." },
     { .name = "reset", .run = cmd_slowlog_reset, .arity = 2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = reset_tips,

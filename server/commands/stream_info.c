@@ -244,11 +244,14 @@ static const char *const tips_output[] = {"nondeterministic_output", NULL};
 // clang-format off
 #define XINFO_ROW .flags = CMD_READONLY, .acl = ACL_STREAM, .keys = { KEY_AT(2, KEY_RO | KEY_ACCESS) }, .group = "stream", .since = "5.0.0", .complexity = "O(1)"
 static const struct command xinfo_subcommands[] = {
-    { .name = "consumers", .run = cmd_xinfo_consumers, .arity = 4, XINFO_ROW, .tips = tips_output, .summary = "Returns the consumers of a consumer group." },
-    { .name = "groups", .run = cmd_xinfo_groups, .arity = 3, XINFO_ROW, .summary = "Returns the consumer groups of a stream." },
+    { .name = "consumers", .run = cmd_xinfo_consumers, .arity = 4, XINFO_ROW, .tips = tips_output, .summary = "Returns the consumers of a consumer group.",
+      .syntax = "key:k0 groupname" },
+    { .name = "groups", .run = cmd_xinfo_groups, .arity = 3, XINFO_ROW, .summary = "Returns the consumer groups of a stream.",
+      .syntax = "key:k0" },
     { .name = "help", .run = cmd_xinfo_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .acl = ACL_STREAM, .group = "stream", .since = "5.0.0", .complexity = "O(1)",
       .summary = "Tells about the subcommands." },
-    { .name = "stream", .run = cmd_xinfo_stream, .arity = -3, XINFO_ROW, .summary = "Returns what there is to know of a stream." },
+    { .name = "stream", .run = cmd_xinfo_stream, .arity = -3, XINFO_ROW, .summary = "Returns what there is to know of a stream.",
+      .syntax = "key:k0 [full-block(FULL [COUNT count:i])]" },
     { 0 },
 };
 const struct command stream_info_commands[] = {

@@ -379,10 +379,12 @@ static void cmd_xreadgroup(struct cmd_ctx *ctx)
 const struct command stream_read_commands[] = {
     { .name = "xread", .run = cmd_xread, .arity = -4, .flags = CMD_READONLY | CMD_BLOCKING | CMD_MOVABLE_KEYS, STREAM_ROW, KEYS_BEHIND_STREAMS(1),
       .complexity = "For each stream mentioned: O(N) with N being the number of entries being returned, it means that XREAD-ing with a fixed COUNT is O(1). With BLOCK, an XADD takes O(M) time to serve M clients that wait for the stream.",
-      .summary = "Returns entries of streams with ids above those given. Waits for some, if asked to." },
+      .summary = "Returns entries of streams with ids above those given. Waits for some, if asked to.",
+      .syntax = "[COUNT count:i] [BLOCK milliseconds:i] STREAMS streams(key:k0... id...)" },
     { .name = "xreadgroup", .run = cmd_xreadgroup, .arity = -7, .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS, STREAM_ROW, KEYS_BEHIND_STREAMS(4),
       .complexity = "For each stream mentioned: O(M) with M being the number of entries returned. With BLOCK, an XADD takes O(N) time to serve N clients that wait for the stream.",
-      .summary = "Returns entries of streams that a consumer group was not given yet, or those that are pending for a consumer. Waits for some, if asked to." },
+      .summary = "Returns entries of streams that a consumer group was not given yet, or those that are pending for a consumer. Waits for some, if asked to.",
+      .syntax = "GROUP group-consumer(group consumer) [COUNT count:i] [BLOCK milliseconds:i] [NOACK] STREAMS streams(key:k0... id...)" },
     { 0 },
 };
 // clang-format on
