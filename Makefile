@@ -75,7 +75,7 @@ LIBS += -lm -lpthread
 
 MAIN := server/main.c
 SOURCES := $(filter-out $(MAIN),$(wildcard storage/base/*.c storage/*.c replication/*.c server/net/*.c server/*.c \
-           server/commands/*.c server/scripting/*.c))
+           server/acl/*.c server/commands/*.c server/scripting/*.c))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 UNIT_SOURCES := $(shell find tests/unit -name 'test_*.c' 2>/dev/null)
 UNIT_BINARIES := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/unit/%)

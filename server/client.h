@@ -19,11 +19,11 @@ struct command_slot;
 struct replica;
 struct multi;         /* MULTI's queue and WATCH's keys: server/multi.c */
 struct subscriptions; /* channels and patterns: server/pubsub.c */
-struct user;
+struct acl_user;      /* server/acl/user.h */
 
 enum client_flag {
     CLIENT_MASTER = 1 << 0,            /* fake: the commands of our master's stream */
-    CLIENT_AUTHENTICATED = 1 << 1,     /* or no password is set */
+    CLIENT_AUTHENTICATED = 1 << 1,     /* or need not log in */
     CLIENT_CLOSE_AFTER_REPLY = 1 << 2, /* nothing more is read; closed once all is sent */
     CLIENT_CLOSING = 1 << 3,           /* on the list of clients to be freed */
     CLIENT_IN_MULTI = 1 << 4,
@@ -42,8 +42,9 @@ enum client_flag {
     CLIENT_REPLICA = 1 << 17,         /* sent PSYNC or SYNC: `replica` is attached and owns the output */
     CLIENT_READONLY = 1 << 18,
     CLIENT_UNIX = 1 << 19,
-    CLIENT_PUSHING = 1 << 20, /* a push message is being written: muted replies do not apply */
-    CLIENT_KILLED = 1 << 21,  /* by CLIENT KILL from itself: closed after the reply */
+    CLIENT_PUSHING = 1 << 20,    /* a push message is being written: muted replies do not apply */
+    CLIENT_KILLED = 1 << 21,     /* by CLIENT KILL from itself: closed after the reply */
+    CLIENT_RESTRICTED = 1 << 22, /* its user may not do everything: server/acl/session.h */
 };
 
 struct client {
@@ -61,7 +62,7 @@ struct client {
     /* what it told us, and what CLIENT LIST shows */
     char *name; /* or NULL */
     char *lib_name, *lib_ver;
-    char *user_name; /* "default" */
+    struct acl_user *user; /* a reference; NULL: the server itself, or its master. Written by server/acl/session.c */
     char peer[80], local[80];
     int64_t created_ms, last_active_ms; /* wall clock */
     struct command_slot *last_slot;     /* of the last command it ran */

@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "server/acl/session.h"
+#include "server/acl/users.h"
 #include "server/blocking.h"
 #include "server/command_table.h"
-#include "server/default_user.h"
 #include "server/dispatch.h"
 #include "server/key_waits.h"
 #include "server/monitor.h"
@@ -65,16 +66,6 @@ void clients_auth_changed(struct client *c)
     resp_reader_set_limits(&c->reader, limits_of(c));
 }
 
-/* Who is in stays in, as in Redis; and nobody is kept out by a password that is no more. */
-void clients_password_changed(struct server *s)
-{
-    if (default_user_has_password(s)) return;
-    for (struct client *c = s->clients->first; c != NULL; c = c->next) {
-        c->flags |= CLIENT_AUTHENTICATED;
-        clients_auth_changed(c);
-    }
-}
-
 /* ---- Life ---- */
 
 static void on_readable(void *ctx);
@@ -106,8 +97,6 @@ struct client *client_new(struct server *s, struct conn *conn)
     c->id = ++s->next_client_id;
     c->db = keyspace_db(s->keyspace, 0);
     c->created_ms = c->last_active_ms = s->now_ms;
-    c->user_name = mem_strdup("default");
-    if (conn == NULL || !default_user_has_password(s)) c->flags |= CLIENT_AUTHENTICATED;
     outbuf_init(&c->out);
     reply_init(&c->reply, &c->out);
     if (s->settings->clients.client_default_resp == 3) c->reply.proto = 3;
@@ -122,6 +111,7 @@ struct client *client_new(struct server *s, struct conn *conn)
         link_client(s->clients, c);
     }
     resp_reader_init(&c->reader, limits_of(c));
+    acl_session_open(c);
     client_update_muted(c);
     return c;
 }
@@ -147,7 +137,7 @@ static void client_free(struct client *c)
     mem_free(c->name);
     mem_free(c->lib_name);
     mem_free(c->lib_ver);
-    mem_free(c->user_name);
+    acl_session_close(c);
     mem_free(c);
 }
 
@@ -183,9 +173,8 @@ void client_reset(struct client *c)
     if (c->subscriptions != NULL) pubsub_unsubscribe_all(c);
     monitor_client_free(c);
     c->flags &= ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH |
-                            CLIENT_NO_EVICT | CLIENT_READONLY | CLIENT_AUTHENTICATED);
-    if (!default_user_has_password(s)) c->flags |= CLIENT_AUTHENTICATED;
-    clients_auth_changed(c);
+                            CLIENT_NO_EVICT | CLIENT_READONLY);
+    acl_session_reset(c);
     c->db = keyspace_db(s->keyspace, 0);
     c->reply.proto = 2;
     mem_free(c->name);
@@ -234,7 +223,7 @@ static void refuse_connection(struct server *s, struct conn *conn, const char *t
 
 static bool protected_mode_refuses(const struct server *s, const struct conn *conn)
 {
-    return s->settings->net.protected_mode && !default_user_has_password(s) && !conn_is_local(conn);
+    return s->settings->net.protected_mode && acl_user_has_nopass(acl_users_default(s->users)) && !conn_is_local(conn);
 }
 
 void clients_accept(struct server *s, struct conn *conn)
@@ -594,7 +583,8 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r",
                      c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");
     describe_command(c, out);
-    bytes_buf_printf(out, " user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s", c->user_name, c->reply.proto,
+    bytes_buf_printf(out, " user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
+                     c->user == NULL ? "(superuser)" : acl_user_name_text(c->user), c->reply.proto,
                      c->lib_name == NULL ? "" : c->lib_name, c->lib_ver == NULL ? "" : c->lib_ver);
 }
 

@@ -25,9 +25,8 @@ void clients_reap(struct server *s); /* frees what was marked */
 void clients_cron(struct server *s); /* idle timeouts, buffers, soft limits: a share of the clients each call */
 /* While all of them take more than maxmemory-clients, the largest goes. */
 void clients_evict(struct server *s);
-void clients_limits_changed(struct server *s);   /* proto-max-bulk-len, client-query-buffer-limit */
-void clients_password_changed(struct server *s); /* the default user's */
-void clients_auth_changed(struct client *c);     /* CLIENT_AUTHENTICATED was set or cleared */
+void clients_limits_changed(struct server *s); /* proto-max-bulk-len, client-query-buffer-limit */
+void clients_auth_changed(struct client *c);   /* CLIENT_AUTHENTICATED was set or cleared */
 /* Sums for INFO. */
 struct clients_summary {
     size_t connected, pubsub, blocked, watching, max_input, max_output;

@@ -137,6 +137,14 @@ struct command_key {
     unsigned flags; /* enum key_spec_flag */
 };
 
+/* Which arguments are channels, for ACL's rules on them. */
+enum command_channels {
+    CHANNELS_NONE = 0,
+    CHANNELS_FIRST,    /* the first */
+    CHANNELS_ALL,      /* all of them */
+    CHANNELS_PATTERNS, /* all of them, and they are patterns */
+};
+
 struct command {
     const char *name; /* lower case; of a subcommand: without its container */
     void (*run)(struct cmd_ctx *ctx);
@@ -146,6 +154,7 @@ struct command {
     struct key_spec keys[COMMAND_KEY_SPECS_MAX];
     /* In place of the specs, for options that may be repeated or follow each other in any order: as command_keys(). */
     int (*find_keys)(int argc, const struct bytes_view *argv, struct command_key *keys, int max);
+    enum command_channels channels;
     int member_arg; /* of a member or field to look up in the first key's collection: batches load it ahead. 0: none */
     /* What KEY_VARIABLE_FLAGS comes to with these arguments; NULL: the flags as they are. */
     unsigned (*key_flags)(int argc, const struct bytes_view *argv);

@@ -11,6 +11,7 @@ enum { INDEX_SIZE = 1024 /* slots of the index: a power of two, several times th
 struct command_table {
     struct command_slot *slots;
     size_t count;
+    size_t id_count;
     struct command_slot *index[INDEX_SIZE]; /* open addressing by name_hash() */
 };
 
@@ -52,6 +53,39 @@ struct command_slot *command_table_find_full(struct command_table *t, struct byt
     return container == NULL ? NULL : command_slot_sub(container, bytes_view(bar + 1, full_name.len - len - 1));
 }
 
+struct command_slot *command_table_find_documented(struct command_table *t, struct bytes_view full_name)
+{
+    const char *bar = full_name.len == 0 ? NULL : memchr(full_name.data, '|', full_name.len);
+    struct bytes_view name = bytes_view(full_name.data, bar == NULL ? full_name.len : (size_t)(bar - full_name.data));
+    for (size_t i = 0; i < t->count; i++) {
+        struct command_slot *slot = &t->slots[i];
+        if (!bytes_equal_nocase(name, slot->full_name)) continue;
+        if (bar == NULL) return slot;
+        return command_slot_sub(slot, bytes_view(bar + 1, full_name.len - name.len - 1));
+    }
+    return NULL;
+}
+
+static const struct command_slot *find_row(const struct command_slot *slots, size_t count, const struct command *cmd)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i].command == cmd) return &slots[i];
+        const struct command_slot *sub = find_row(slots[i].subcommands, slots[i].subcommand_count, cmd);
+        if (sub != NULL) return sub;
+    }
+    return NULL;
+}
+
+const struct command_slot *command_table_slot_of(struct command_table *t, const struct command *cmd)
+{
+    return find_row(t->slots, t->count, cmd);
+}
+
+size_t command_table_id_count(const struct command_table *t)
+{
+    return t->id_count;
+}
+
 struct command_slot *command_table_slots(struct command_table *t, size_t *count)
 {
     *count = t->count;
@@ -79,7 +113,7 @@ static char *join_name(const char *container, const char *name)
     return joined;
 }
 
-static void add_subcommands(struct command_slot *slot)
+static void add_subcommands(struct command_table *t, struct command_slot *slot)
 {
     size_t count = 0;
     while (slot->command->subcommands[count].name != NULL) count++;
@@ -88,6 +122,7 @@ static void add_subcommands(struct command_slot *slot)
     for (size_t i = 0; i < count; i++) {
         struct command_slot *sub = &slot->subcommands[i];
         sub->command = &slot->command->subcommands[i];
+        sub->id = (unsigned)t->id_count++;
         sub->full_name = join_name(slot->full_name, sub->command->name);
         sub->name = mem_strdup(sub->full_name);
         sub->container = slot;
@@ -115,9 +150,10 @@ struct command_table *command_table_new(const struct settings *settings)
         for (const struct command *c = tables[i]; c->name != NULL; c++) {
             struct command_slot *slot = &t->slots[at++];
             slot->command = c;
+            slot->id = (unsigned)t->id_count++;
             slot->full_name = mem_strdup(c->name);
             slot->name = mem_strdup(renamed(settings, c->name));
-            if (c->subcommands != NULL) add_subcommands(slot);
+            if (c->subcommands != NULL) add_subcommands(t, slot);
             if (slot->name[0] != '\0') index_add(t, slot);
         }
     }

@@ -12,6 +12,7 @@ struct command_slot {
     const struct command *command;
     const char *name;      /* as it is called here: renamed, or "client|list" */
     const char *full_name; /* as it is documented: "client|list" */
+    unsigned id;           /* of this slot in its table, from 0 on without gaps: what ACL's bits go by */
     const struct command_slot *container;
     struct command_slot *subcommands; /* array, or NULL */
     size_t subcommand_count;
@@ -26,6 +27,10 @@ struct command_slot *command_table_find(struct command_table *t,
 /* "get", "client|list": a subcommand is named with its container, as COMMAND's answers name it. */
 struct command_slot *command_table_find_full(struct command_table *t, struct bytes_view full_name);
 struct command_slot *command_slot_sub(struct command_slot *container, struct bytes_view name);
+/* The same by the documented names, whatever rename-command made of them: so do rules speak of commands. */
+struct command_slot *command_table_find_documented(struct command_table *t, struct bytes_view full_name);
+const struct command_slot *command_table_slot_of(struct command_table *t, const struct command *cmd); /* it has one */
+size_t command_table_id_count(const struct command_table *t); /* how many slots there are, subcommands included */
 /* All top-level slots in the order of the tables. */
 struct command_slot *command_table_slots(struct command_table *t, size_t *count);
 

@@ -117,7 +117,7 @@ struct config_hooks {
     config_hook_fn
         *client_limits_changed;          /* client-output-buffer-limit, client-query-buffer-limit, maxmemory-clients */
     config_hook_fn *requirepass_changed; /* the default user's password */
-    config_hook_fn *acl_changed;         /* acl-pubsub-default, acllog-max-len */
+    config_hook_fn *acl_changed;         /* acllog-max-len */
     config_hook_fn *maxmemory_changed;   /* maxmemory, maxmemory-policy, maxmemory-samples, -tenacity */
     config_hook_fn *modes_changed;  /* lfu-*, lazyfree-lazy-expire and -server-del: what the keyspace does by itself */
     config_hook_fn *limits_changed; /* any encoding threshold */
@@ -134,6 +134,8 @@ struct config_hooks {
     /* Loading too: changes the process's directory and writes its absolute name. 0 or -errno. NULL: `dir` is stored as
      * written (several servers in one process share one working directory). See process_change_dir(). */
     int (*change_dir)(void *ctx, const char *path, char *absolute, size_t cap);
+    /* The file is about to be written anew: config_note_users() is to say which users there are. */
+    void (*users_wanted)(void *ctx);
 };
 #define CONFIG_HOOK(member) offsetof(struct config_hooks, member)
 
@@ -196,6 +198,7 @@ void config_rewrite_force_all(struct config *cfg); /* the next config_rewrite() 
 void config_note_master(struct config *cfg, const char *host, int port);
 /* Whoever keeps users in memory hands the lines "user ..." for CONFIG REWRITE here; the words are copied. */
 void config_note_users(struct config *cfg, const struct user_line *users, size_t count);
+void config_users_release(struct user_line *users, size_t count);
 /* Sets a directive from inside the server (a lowered maxclients), as a file would. */
 NODISCARD int config_set_internal(struct config *cfg, const char *name, const char *value, struct config_error *err);
 

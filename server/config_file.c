@@ -6,7 +6,9 @@
 #include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/base/memory.h"
@@ -193,6 +195,57 @@ int config_file_read(const struct sys *sys, const char *path, struct bytes_buf *
     if (fd < 0) return fd;
     int rc = read_all(sys, fd, out);
     sys->close(sys->ctx, fd);
+    return rc;
+}
+
+/* With the permissions of the old file: it may hold passwords. */
+static int mode_like(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (int)(st.st_mode & 0777) : 0644;
+}
+
+static int write_and_sync(const struct sys *sys, const char *path, int mode, struct bytes_view text)
+{
+    int fd = sys->open(sys->ctx, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0) return fd;
+    int rc = sys_write_all(sys, fd, text.data, text.len);
+    if (rc == 0) rc = sys->fsync(sys->ctx, fd);
+    int closed = sys->close(sys->ctx, fd);
+    return rc < 0 ? rc : closed < 0 ? closed : 0;
+}
+
+static int replace_resolved(const struct sys *sys, const char *path, struct bytes_view text)
+{
+    uint64_t unique;
+    sys_random(sys, &unique, sizeof(unique));
+    struct bytes_buf temp = {NULL, 0, 0};
+    bytes_buf_printf(&temp, "%s.%d.tmp-%08x", path, (int)getpid(), (unsigned)unique);
+    bytes_buf_append(&temp, "", 1);
+    int rc = write_and_sync(sys, temp.data, mode_like(path), text);
+    if (rc == 0) rc = sys->rename(sys->ctx, temp.data, path);
+    if (rc == 0)
+        rc = sys->fsync_dir(sys->ctx, path);
+    else if (rc != -EEXIST)
+        sys->unlink(sys->ctx, temp.data);
+    bytes_buf_release(&temp);
+    return rc < 0 ? rc : 0;
+}
+
+/* Where the name is a link, the file behind it is replaced and the link stays. */
+static char *resolved(const char *path)
+{
+    char *real = realpath(path, NULL);
+    char *copy = mem_strdup(real != NULL ? real : path);
+    free(real);
+    return copy;
+}
+
+int config_file_replace(const struct sys *sys, const char *path, struct bytes_view text)
+{
+    char *real = resolved(path);
+    int rc = replace_resolved(sys, real, text);
+    mem_free(real);
     return rc;
 }
 

@@ -32,6 +32,10 @@ void config_word_append_quoted(struct bytes_buf *out, const char *word); /* alwa
 enum { CONFIG_FILE_MAX = 16 * 1024 * 1024, CONFIG_INCLUDE_DEPTH_MAX = 16 };
 NODISCARD int config_file_read(const struct sys *sys, const char *path, struct bytes_buf *out);
 
+/* Writes the file anew: a temporary file beside it, fsync, rename, fsync of the directory. Where the name is a link,
+ * the file behind it is replaced. 0 or -errno, with the old file as it was. */
+NODISCARD int config_file_replace(const struct sys *sys, const char *path, struct bytes_view text);
+
 /* Calls `each` for every directive of the text until one fails: 0, or the negative result of `each` (or of reading an
  * include) with *failure saying where and why. With `sys` NULL includes are not followed but handed to `each` like any
  * directive. */

@@ -41,7 +41,6 @@ int config_row_set(struct config *cfg, struct config_row *row, char **words, siz
 /* One text, as CONFIG SET has it: split for MULTI_ARG rows. */
 int config_row_set_text(struct config *cfg, struct config_row *row, char *text, struct config_error *err);
 void config_replace_string(char **field, const char *text); /* text may be NULL */
-void config_users_release(struct user_line *users, size_t count);
 
 /* The rows of struct settings. */
 extern const struct config_directive config_builtin_rows[];

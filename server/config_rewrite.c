@@ -10,11 +10,7 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "storage/base/memory.h"
 
@@ -285,69 +281,23 @@ static int prove_loadable(const struct config *cfg, struct bytes_view text, stru
     return rc;
 }
 
-/* ---- The new file ---- */
-
-/* With the permissions of the old file: it may hold passwords. */
-static int mode_like(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 ? (int)(st.st_mode & 0777) : 0644;
-}
-
-static int write_and_sync(const struct sys *sys, const char *path, int mode, struct bytes_view text)
-{
-    int fd = sys->open(sys->ctx, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0) return fd;
-    int rc = sys_write_all(sys, fd, text.data, text.len);
-    if (rc == 0) rc = sys->fsync(sys->ctx, fd);
-    int closed = sys->close(sys->ctx, fd);
-    return rc < 0 ? rc : closed < 0 ? closed : 0;
-}
-
-static int replace_file(const struct sys *sys, const char *path, struct bytes_view text)
-{
-    uint64_t unique;
-    sys_random(sys, &unique, sizeof(unique));
-    struct bytes_buf temp = {NULL, 0, 0};
-    bytes_buf_printf(&temp, "%s.%d.tmp-%08x", path, (int)getpid(), (unsigned)unique);
-    bytes_buf_append(&temp, "", 1);
-    int rc = write_and_sync(sys, temp.data, mode_like(path), text);
-    if (rc == 0) rc = sys->rename(sys->ctx, temp.data, path);
-    if (rc == 0)
-        rc = sys->fsync_dir(sys->ctx, path);
-    else if (rc != -EEXIST)
-        sys->unlink(sys->ctx, temp.data);
-    bytes_buf_release(&temp);
-    return rc < 0 ? rc : 0;
-}
-
-/* Where the name is a link, the file behind it is replaced and the link stays. */
-static char *resolved(const char *path)
-{
-    char *real = realpath(path, NULL);
-    char *copy = mem_strdup(real != NULL ? real : path);
-    free(real);
-    return copy;
-}
-
 int config_rewrite(struct config *cfg, struct config_error *err)
 {
     if (cfg->path == NULL) {
         (void)config_fail(err, "The server is running without a config file"); /* the code below says it too */
         return -ENOENT;
     }
-    char *path = resolved(cfg->path);
     struct bytes_buf text = {NULL, 0, 0}, own = {NULL, 0, 0};
-    int rc = build_text(cfg, path, &text, &own, err);
+    if (cfg->hooks.users_wanted != NULL) cfg->hooks.users_wanted(cfg->hooks.ctx);
+    int rc = build_text(cfg, cfg->path, &text, &own, err);
     if (rc == 0) rc = prove_loadable(cfg, bytes_buf_view(&own), err);
     if (rc == 0) {
-        rc = replace_file(cfg->sys, path, bytes_buf_view(&text));
+        rc = config_file_replace(cfg->sys, cfg->path, bytes_buf_view(&text));
         if (rc != 0) (void)config_fail(err, "%s", strerror(-rc)); /* rc is the error */
     }
     if (rc == 0) cfg->force_all = false;
     bytes_buf_release(&text);
     bytes_buf_release(&own);
-    mem_free(path);
     return rc;
 }
 

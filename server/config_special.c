@@ -378,6 +378,12 @@ static int user_set(struct config *cfg, void *target, char **words, size_t count
 {
     struct settings_misc *st = target;
     if (count == 0) return config_fail(err, "Bad directive or wrong number of arguments");
+    for (size_t i = 0; i < st->user_count; i++)
+        if (strcmp(st->users[i].words[0], words[0]) == 0)
+            return config_fail(err,
+                               "Error in user declaration '%.128s': Duplicate user found. A user can only be defined "
+                               "once in config files",
+                               words[0]);
     struct user_line user = {.words = mem_alloc(count * sizeof(char *)), .count = count};
     for (size_t i = 0; i < count; i++) user.words[i] = mem_strdup(words[i]);
     st->users = mem_realloc(st->users, (st->user_count + 1) * sizeof(*st->users));

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "server/acl/session.h"
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/commands/transactions.h"
@@ -405,7 +406,7 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     d->exec.command_start = d->exec.count;
     d->current = slot->command;
     d->running = c;
-    c->last_slot = slot;
+    if (LIKELY(outer == NULL)) c->last_slot = slot;
     uint64_t start = d->last_ticks;
     slot->command->run(ctx);
     d->last_ticks = ticks_now();
@@ -430,8 +431,27 @@ bool dispatch_is_nested(const struct server *s)
     return s->dispatcher->exec.depth > 1;
 }
 
+/* The rules were others when the command was queued. */
+static bool still_permitted(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv)
+{
+    static const char *const reasons[] = {
+        [ACL_DENIED_COMMAND] = "no permission to execute the command or subcommand",
+        [ACL_DENIED_KEY] = "no permission to touch the specified keys",
+        [ACL_DENIED_CHANNEL] = "no permission to access one of the channels used as arguments to the command",
+    };
+    struct acl_denial why;
+    if (acl_check(outer->client->user, slot, argc, argv, &why)) return true;
+    acl_session_denied(outer->client, ACL_IN_MULTI, &why);
+    reply_errorf(outer->reply,
+                 "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This "
+                 "command is no longer allowed for the following reason: %s",
+                 reasons[why.reason]);
+    return false;
+}
+
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv)
 {
+    if (UNLIKELY(client_has(outer->client, CLIENT_RESTRICTED)) && !still_permitted(outer, slot, argc, argv)) return;
     struct cmd_ctx ctx = {
         .server = outer->server,
         .client = outer->client,
@@ -633,6 +653,23 @@ static void refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char *t
                           c->reply.error_code);
 }
 
+/* False: the user may not do this, and has been told. */
+static bool permitted(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct client *c = ctx->client;
+    struct acl_denial why;
+    if (acl_check(c->user, slot, ctx->argc, ctx->argv, &why)) return true;
+    struct bytes_buf text = {0};
+    bytes_buf_printf(&text, "NOPERM ");
+    acl_denial_text(c->user, &why, false, &text);
+    bytes_buf_append(&text, "", 1);
+    c->last_slot = slot; /* the log shows what it tried */
+    acl_session_denied(c, client_has(c, CLIENT_IN_MULTI) ? ACL_IN_MULTI : ACL_TOPLEVEL, &why);
+    refuse(ctx, slot, text.data);
+    bytes_buf_release(&text);
+    return false;
+}
+
 static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slot)
 {
     struct client *c = ctx->client;
@@ -651,6 +688,7 @@ static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slo
         refuse(ctx, slot, "ERR Command not allowed inside a transaction");
         return ADMIT_REFUSED;
     }
+    if (UNLIKELY(client_has(c, CLIENT_RESTRICTED)) && !permitted(ctx, slot)) return ADMIT_REFUSED;
     const char *refusal = refuse_effect(ctx, cmd, flags);
     if (UNLIKELY(refusal == NULL && refused_while_subscribed(ctx, slot))) {
         refuse(ctx, slot, NULL);

@@ -19,7 +19,7 @@ void dispatcher_free(struct dispatcher *d);
 /* One round over all clients with input; true if some have more. */
 bool dispatcher_run(struct server *s);
 
-/* Runs a command for EXEC: no checks that queueing has made. */
+/* Runs a command for EXEC: no checks that queueing has made, but for what its user may do. */
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv);
 /* Runs the command of a client that is blocked with one once more. True: it is answered. False: it waits on. */
 bool dispatch_again(struct client *c);

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "server/acl/log.h"
+#include "server/acl/source.h"
+#include "server/acl/users.h"
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/command_table.h"
 #include "server/cron.h"
-#include "server/default_user.h"
 #include "server/dispatch.h"
 #include "server/eviction.h"
 #include "server/expiry.h"
@@ -278,9 +280,19 @@ static int hook_client_limits(void *ctx, struct config_error *err)
 static int hook_requirepass(void *ctx, struct config_error *err)
 {
     (void)err;
-    default_user_password_changed(ctx);
-    clients_password_changed(ctx);
+    acl_source_password_changed(ctx);
     return 0;
+}
+static int hook_acl(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    (void)err;
+    acl_log_trim(s->acl_log, (size_t)s->settings->security.acllog_max_len);
+    return 0;
+}
+static void hook_users_wanted(void *ctx)
+{
+    acl_source_note_lines(ctx);
 }
 static int hook_proc_title(void *ctx, struct config_error *err)
 {
@@ -378,6 +390,7 @@ static void connect_config(struct server *s)
         .maxclients_changed = hook_maxclients,
         .client_limits_changed = hook_client_limits,
         .requirepass_changed = hook_requirepass,
+        .acl_changed = hook_acl,
         .maxmemory_changed = hook_maxmemory,
         .modes_changed = hook_modes,
         .backlog_changed = hook_replication,
@@ -387,6 +400,7 @@ static void connect_config(struct server *s)
         .latency_changed = hook_slow,
         .hz_changed = hook_hz,
         .change_dir = process_change_dir,
+        .users_wanted = hook_users_wanted,
     };
     config_set_hooks(s->config, &hooks);
 }
@@ -536,7 +550,8 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->started_ms = s->now_ms;
     make_run_id(s);
     s->commands = command_table_new(s->settings);
-    s->default_user = default_user_new(s);
+    s->users = acl_users_new(s->commands, &s->settings->security);
+    s->acl_log = acl_log_new();
     s->clients = clients_new(s);
     clients_limits_changed(s);
     s->blocking = blocking_new(s);
@@ -557,7 +572,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     server_refresh_modes(s);
     dispatcher_settings_changed(s);
     s->startup_memory = mem_used();
-    if (s->default_user != NULL) return s;
+    if (acl_source_load(s) == 0) return s;
     server_free(s);
     return NULL;
 }
@@ -658,7 +673,8 @@ void server_free(struct server *s)
     pubsub_free(s->pubsub);
     key_waits_free(s->key_waits);
     blocking_free(s->blocking);
-    default_user_free(s->default_user);
+    acl_log_free(s->acl_log);
+    acl_users_free(s->users);
     command_table_free(s->commands);
     keyspace_free(s->keyspace);
     lazyfree_free(s->lazyfree);

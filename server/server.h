@@ -21,17 +21,18 @@ struct server {
     struct config *config;
     struct keyspace *keyspace;
     struct lazyfree *lazyfree;
-    struct command_table *commands;    /* command.h */
-    struct default_user *default_user; /* default_user.h */
-    struct clients *clients;           /* clients.h: all connections */
-    struct blocking *blocking;         /* blocking.h: clients that wait for something */
-    struct key_waits *key_waits;       /* key_waits.h: those among them that wait for keys */
-    struct pubsub *pubsub;             /* pubsub.h */
-    struct watches *watches;           /* multi.h: who watches which key */
-    struct dispatcher *dispatcher;     /* dispatch.h */
-    struct persistence *persistence;   /* persistence.h: saving, loading, the child process */
-    struct slowlog *slowlog;           /* slowlog.h */
-    struct latency *latency;           /* latency.h */
+    struct command_table *commands;  /* command.h */
+    struct acl_users *users;         /* acl/users.h */
+    struct acl_log *acl_log;         /* acl/log.h */
+    struct clients *clients;         /* clients.h: all connections */
+    struct blocking *blocking;       /* blocking.h: clients that wait for something */
+    struct key_waits *key_waits;     /* key_waits.h: those among them that wait for keys */
+    struct pubsub *pubsub;           /* pubsub.h */
+    struct watches *watches;         /* multi.h: who watches which key */
+    struct dispatcher *dispatcher;   /* dispatch.h */
+    struct persistence *persistence; /* persistence.h: saving, loading, the child process */
+    struct slowlog *slowlog;         /* slowlog.h */
+    struct latency *latency;         /* latency.h */
     struct repl *repl;
     struct master_stream *master_stream; /* master_stream.h */
     struct listener *listeners[SETTINGS_BIND_MAX + 1];

@@ -1,18 +1,16 @@
-/* acl.c -- ACL, as far as it can be answered with the one user there is: default, who may do everything. */
+/* acl.c -- ACL: users, and what they may do. */
+#include "server/acl/session.h"
+#include "server/acl/source.h"
+#include "server/acl/users.h"
 #include "server/command_table.h"
 #include "server/command_words.h"
 #include "server/commands/tables.h"
-#include "server/default_user.h"
+#include "server/server.h"
 
-static void cmd_acl_whoami(struct cmd_ctx *ctx)
+static void error_subcommand(struct cmd_ctx *ctx)
 {
-    reply_bulk_cstr(ctx->reply, ctx->client->user_name);
-}
-
-static void cmd_acl_users(struct cmd_ctx *ctx)
-{
-    reply_array(ctx->reply, 1);
-    reply_bulk_cstr(ctx->reply, "default");
+    reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL HELP.",
+                 (int)ctx->argv[1].len, ctx->argv[1].data);
 }
 
 /* ---- CAT ---- */
@@ -44,7 +42,7 @@ static void cmd_acl_cat(struct cmd_ctx *ctx)
         return;
     }
     if (ctx->argc > 3) {
-        ctx_error_arity(ctx);
+        error_subcommand(ctx);
         return;
     }
     unsigned category = acl_category_find(ctx->argv[2]);
@@ -68,7 +66,7 @@ static void cmd_acl_genpass(struct cmd_ctx *ctx)
     int64_t bits = 256;
     unsigned char random[BITS_MAX / 4];
     if (ctx->argc > 3) {
-        ctx_error_arity(ctx);
+        error_subcommand(ctx);
         return;
     }
     if (ctx->argc == 3 && !ctx_arg_i64(ctx, 2, &bits)) return;
@@ -84,70 +82,231 @@ static void cmd_acl_genpass(struct cmd_ctx *ctx)
     reply_bulk(ctx->reply, bytes_view(random, chars));
 }
 
-/* ---- Describing the user ---- */
+/* ---- Users ---- */
+
+static void cmd_acl_whoami(struct cmd_ctx *ctx)
+{
+    if (ctx->client->user == NULL)
+        reply_null(ctx->reply);
+    else
+        reply_bulk(ctx->reply, acl_user_name(ctx->client->user));
+}
+
+static void cmd_acl_users(struct cmd_ctx *ctx)
+{
+    const struct acl_users *us = ctx->server->users;
+    reply_array(ctx->reply, acl_users_count(us));
+    for (size_t i = 0; i < acl_users_count(us); i++) reply_bulk(ctx->reply, acl_user_name(acl_users_at(us, i)));
+}
 
 static void cmd_acl_list(struct cmd_ctx *ctx)
 {
-    const char *digest = default_user_digest(ctx->server);
-    reply_array(ctx->reply, 1);
-    if (digest != NULL)
-        reply_bulkf(ctx->reply, "user default on sanitize-payload #%s ~* &* +@all", digest);
-    else
-        reply_bulk_cstr(ctx->reply, "user default on nopass sanitize-payload ~* &* +@all");
+    const struct acl_users *us = ctx->server->users;
+    struct bytes_buf line = {0};
+    reply_array(ctx->reply, acl_users_count(us));
+    for (size_t i = 0; i < acl_users_count(us); i++) {
+        line.len = 0;
+        acl_user_describe(acl_users_at(us, i), &line);
+        reply_bulk(ctx->reply, bytes_buf_view(&line));
+    }
+    bytes_buf_release(&line);
+}
+
+static void reply_rules(struct reply *r, const char *name, const struct acl_selector *sel,
+                        void (*describe)(const struct acl_selector *sel, struct bytes_buf *out))
+{
+    struct bytes_buf text = {0};
+    describe(sel, &text);
+    reply_bulk_cstr(r, name);
+    reply_bulk(r, bytes_buf_view(&text));
+    bytes_buf_release(&text);
+}
+
+/* Three pairs of a map. */
+static void reply_selector(struct reply *r, const struct acl_selector *sel)
+{
+    reply_rules(r, "commands", sel, acl_selector_describe_commands);
+    reply_rules(r, "keys", sel, acl_selector_describe_keys);
+    reply_rules(r, "channels", sel, acl_selector_describe_channels);
+}
+
+static void reply_flag(void *ctx, const char *flag)
+{
+    reply_bulk_cstr(ctx, flag);
 }
 
 static void cmd_acl_getuser(struct cmd_ctx *ctx)
 {
     struct reply *r = ctx->reply;
-    const char *digest = default_user_digest(ctx->server);
-    if (!bytes_equal(ctx->argv[2], BYTES_LIT("default"))) {
+    const struct acl_user *user = acl_users_find(ctx->server->users, ctx->argv[2]);
+    if (user == NULL) {
         reply_null(r);
         return;
     }
     reply_map(r, 6);
     reply_bulk_cstr(r, "flags");
-    reply_set(r, digest != NULL ? 2 : 3);
-    reply_bulk_cstr(r, "on");
-    if (digest == NULL) reply_bulk_cstr(r, "nopass");
-    reply_bulk_cstr(r, "sanitize-payload");
+    struct outbuf_mark mark = reply_deferred(r);
+    reply_deferred_set(r, mark, acl_user_flags(user, reply_flag, r));
     reply_bulk_cstr(r, "passwords");
-    reply_array(r, digest != NULL);
-    if (digest != NULL) reply_bulk_cstr(r, digest);
-    reply_bulk_cstr(r, "commands");
-    reply_bulk_cstr(r, "+@all");
-    reply_bulk_cstr(r, "keys");
-    reply_bulk_cstr(r, "~*");
-    reply_bulk_cstr(r, "channels");
-    reply_bulk_cstr(r, "&*");
+    reply_array(r, acl_user_password_count(user));
+    for (size_t i = 0; i < acl_user_password_count(user); i++) reply_bulk_cstr(r, acl_user_password(user, i));
+    reply_selector(r, acl_user_selector(user, 0));
     reply_bulk_cstr(r, "selectors");
-    reply_empty_array(r);
+    reply_array(r, acl_user_selector_count(user) - 1);
+    for (size_t i = 1; i < acl_user_selector_count(user); i++) {
+        reply_map(r, 3);
+        reply_selector(r, acl_user_selector(user, i));
+    }
+}
+
+static void cmd_acl_setuser(struct cmd_ctx *ctx)
+{
+    struct config_error err = {{0}};
+    struct acl_user *user;
+    int rc = acl_users_set(ctx->server->users, ctx->argv[2], ctx->argv + 3, (size_t)ctx->argc - 3, &user, &err);
+    if (rc != 0) {
+        reply_errorf(ctx->reply, "ERR %s", err.text);
+        return;
+    }
+    acl_session_user_changed(ctx->server, user);
+    reply_ok(ctx->reply);
+}
+
+static void cmd_acl_deluser(struct cmd_ctx *ctx)
+{
+    struct server *s = ctx->server;
+    int64_t deleted = 0;
+    for (int i = 2; i < ctx->argc; i++) {
+        if (!bytes_equal(ctx->argv[i], BYTES_LIT("default"))) continue;
+        reply_error(ctx->reply, "ERR The 'default' user cannot be removed");
+        return;
+    }
+    for (int i = 2; i < ctx->argc; i++) {
+        struct acl_user *user = acl_users_find(s->users, ctx->argv[i]);
+        if (user == NULL) continue;
+        acl_session_user_gone(s, user, ctx->client);
+        acl_users_remove(s->users, user);
+        deleted++;
+    }
+    reply_int(ctx->reply, deleted);
+}
+
+/* ---- DRYRUN ---- */
+
+static void reply_dryrun(struct cmd_ctx *ctx, const struct acl_user *user, const struct command_slot *slot)
+{
+    struct acl_denial why;
+    int arity = slot->command->arity, argc = ctx->argc - 3;
+    if (arity >= 0 ? argc != arity : argc < -arity) {
+        reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", slot->full_name);
+        return;
+    }
+    if (acl_check(user, slot, argc, ctx->argv + 3, &why)) {
+        reply_ok(ctx->reply);
+        return;
+    }
+    struct bytes_buf text = {0};
+    acl_denial_text(user, &why, true, &text);
+    reply_bulk(ctx->reply, bytes_buf_view(&text));
+    bytes_buf_release(&text);
 }
 
 static void cmd_acl_dryrun(struct cmd_ctx *ctx)
 {
-    if (!bytes_equal(ctx->argv[2], BYTES_LIT("default"))) {
+    const struct acl_user *user = acl_users_find(ctx->server->users, ctx->argv[2]);
+    if (user == NULL) {
         reply_errorf(ctx->reply, "ERR User '%.*s' not found", (int)ctx->argv[2].len, ctx->argv[2].data);
         return;
     }
     struct command_slot *slot = command_table_find(ctx->server->commands, ctx->argv[3]);
     if (slot != NULL && slot->subcommands != NULL && ctx->argc > 4) slot = command_slot_sub(slot, ctx->argv[4]);
-    if (slot == NULL) {
+    if (slot == NULL)
         reply_errorf(ctx->reply, "ERR Command '%.*s' not found", (int)ctx->argv[3].len, ctx->argv[3].data);
-        return;
-    }
-    int arity = slot->command->arity, argc = ctx->argc - 3;
-    if (arity >= 0 ? argc != arity : argc < -arity)
-        reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", slot->full_name);
     else
-        reply_ok(ctx->reply);
+        reply_dryrun(ctx, user, slot);
 }
 
-/* ---- What needs more than one user ---- */
+/* ---- LOG ---- */
 
-static void cmd_acl_unavailable(struct cmd_ctx *ctx)
+static void reply_log_entry(struct reply *r, const struct acl_log_entry *e, int64_t now_ms)
 {
-    reply_error(ctx->reply, "ERR users other than 'default', and the log of what they were refused, are not available "
-                            "in this version");
+    reply_map(r, 10);
+    reply_bulk_cstr(r, "count");
+    reply_int(r, (int64_t)e->count);
+    reply_bulk_cstr(r, "reason");
+    reply_bulk_cstr(r, acl_reason_word(e->reason));
+    reply_bulk_cstr(r, "context");
+    reply_bulk_cstr(r, acl_context_word(e->context));
+    reply_bulk_cstr(r, "object");
+    reply_bulk(r, bytes_buf_view(&e->object));
+    reply_bulk_cstr(r, "username");
+    reply_bulk(r, bytes_buf_view(&e->user));
+    reply_bulk_cstr(r, "age-seconds");
+    reply_double(r, (double)(now_ms - e->updated_ms) / 1000);
+    reply_bulk_cstr(r, "client-info");
+    reply_bulk(r, bytes_buf_view(&e->client));
+    reply_bulk_cstr(r, "entry-id");
+    reply_int(r, (int64_t)e->id);
+    reply_bulk_cstr(r, "timestamp-created");
+    reply_int(r, e->created_ms);
+    reply_bulk_cstr(r, "timestamp-last-updated");
+    reply_int(r, e->updated_ms);
+}
+
+static void cmd_acl_log(struct cmd_ctx *ctx)
+{
+    enum { SHOWN_BY_DEFAULT = 10 };
+    struct acl_log *lg = ctx->server->acl_log;
+    int64_t count = SHOWN_BY_DEFAULT;
+    if (ctx->argc > 3) {
+        error_subcommand(ctx);
+        return;
+    }
+    if (ctx->argc == 3 && ctx_arg_is(ctx, 2, "reset")) {
+        acl_log_trim(lg, 0);
+        reply_ok(ctx->reply);
+        return;
+    }
+    if (ctx->argc == 3 && !ctx_arg_i64(ctx, 2, &count)) return;
+    if (count < 0) count = 0;
+    size_t shown = (uint64_t)count < acl_log_count(lg) ? (size_t)count : acl_log_count(lg);
+    const struct acl_log_entry *e = acl_log_newest(lg);
+    reply_array(ctx->reply, shown);
+    for (size_t i = 0; i < shown; i++, e = e->older) reply_log_entry(ctx->reply, e, ctx->server->now_ms);
+}
+
+/* ---- LOAD and SAVE ---- */
+
+static bool has_file(struct cmd_ctx *ctx)
+{
+    if (ctx->settings->security.aclfile != NULL) return true;
+    reply_error(ctx->reply,
+                "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the "
+                "ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file "
+                "set) in order to store users in the Redis configuration.");
+    return false;
+}
+
+static void cmd_acl_load(struct cmd_ctx *ctx)
+{
+    struct bytes_buf error = {0};
+    if (!has_file(ctx)) return;
+    if (acl_source_reload(ctx->server, ctx->client, &error) == 0)
+        reply_ok(ctx->reply);
+    else
+        reply_errorf(ctx->reply, "ERR %.*s", (int)error.len, error.data);
+    bytes_buf_release(&error);
+}
+
+static void cmd_acl_save(struct cmd_ctx *ctx)
+{
+    if (!has_file(ctx)) return;
+    if (acl_source_save(ctx->server) == 0)
+        reply_ok(ctx->reply);
+    else
+        reply_error(
+            ctx->reply,
+            "ERR There was an error trying to save the ACLs. Please check the server logs for more information");
 }
 
 static bool hides_rules(const struct server *s, int argc, const struct bytes_view *argv, int arg)
@@ -162,6 +321,8 @@ static void cmd_acl_help(struct cmd_ctx *ctx)
         "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "CAT [<category>]",
         "    List the categories of commands, or the commands of one.",
+        "DELUSER <username> [<username> ...]",
+        "    Delete users, and close their connections.",
         "DRYRUN <username> <command> [<arg> ...]",
         "    Return whether the user may run this command, without running it.",
         "GENPASS [<bits>]",
@@ -170,12 +331,18 @@ static void cmd_acl_help(struct cmd_ctx *ctx)
         "    Return what a user may do.",
         "LIST",
         "    Return all users, as a configuration file has them.",
+        "LOAD",
+        "    Read the users from the ACL file.",
+        "LOG [<count> | RESET]",
+        "    Return what users were refused lately, or forget it.",
+        "SAVE",
+        "    Write the users to the ACL file.",
+        "SETUSER <username> [<rule> ...]",
+        "    Create or change a user: all of the rules apply, or none.",
         "USERS",
         "    Return the names of all users.",
         "WHOAMI",
         "    Return the name of this connection's user.",
-        "SETUSER | DELUSER | LOAD | SAVE | LOG",
-        "    Not available in this version: the only user is 'default'.",
         "HELP",
         "    Print this help.",
         NULL,
@@ -191,7 +358,7 @@ static const struct command acl_subcommands[] = {
     { .name = "cat", .run = cmd_acl_cat, .arity = -2, .flags = ASK, ACL_ROW, .complexity = "O(1) since the categories and commands are a fixed set.",
       .summary = "Lists the categories of commands, or the commands of one.",
       .syntax = "[categoryname]" },
-    { .name = "deluser", .run = cmd_acl_unavailable, .arity = -3, .flags = MANAGE, ACL_ROW, .complexity = "O(1) amortized time considering the typical user.",
+    { .name = "deluser", .run = cmd_acl_deluser, .arity = -3, .flags = MANAGE, ACL_ROW, .complexity = "O(1) amortized time considering the typical user.",
       .summary = "Deletes users.",
       .syntax = "username..." },
     { .name = "dryrun", .run = cmd_acl_dryrun, .arity = -4, .flags = MANAGE, .group = "server", .since = "7.0.0", .complexity = "O(1).",
@@ -205,14 +372,14 @@ static const struct command acl_subcommands[] = {
       .syntax = "username" },
     { .name = "list", .run = cmd_acl_list, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
       .summary = "Lists the users and their rules." },
-    { .name = "load", .run = cmd_acl_unavailable, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
+    { .name = "load", .run = cmd_acl_load, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
       .summary = "Reads the users from their file." },
-    { .name = "log", .run = cmd_acl_unavailable, .arity = -2, .flags = MANAGE, ACL_ROW, .complexity = "O(N) with N being the number of entries shown.",
+    { .name = "log", .run = cmd_acl_log, .arity = -2, .flags = MANAGE, ACL_ROW, .complexity = "O(N) with N being the number of entries shown.",
       .summary = "Shows what users were refused.",
       .syntax = "[operation<count:i | RESET>]" },
-    { .name = "save", .run = cmd_acl_unavailable, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
+    { .name = "save", .run = cmd_acl_save, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
       .summary = "Writes the users to their file." },
-    { .name = "setuser", .run = cmd_acl_unavailable, .arity = -3, .flags = MANAGE, .hides = hides_rules, ACL_ROW,
+    { .name = "setuser", .run = cmd_acl_setuser, .arity = -3, .flags = MANAGE, .hides = hides_rules, ACL_ROW,
       .complexity = "O(N). Where N is the number of rules provided.", .summary = "Creates or changes a user.",
       .syntax = "username [rule]..." },
     { .name = "users", .run = cmd_acl_users, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",

@@ -1,6 +1,7 @@
 /* client.c -- CLIENT: what connections are there, and what to do with them. */
 #include "server/client.h"
 
+#include "server/acl/users.h"
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/commands/tables.h"
@@ -103,7 +104,7 @@ static bool matches(const struct client *c, const struct filter *f)
     if (client_has(c, CLIENT_CLOSING)) return false;
     if (f->has_id && c->id != f->id) return false;
     if (f->has_type && type_of(c) != f->type) return false;
-    if (f->has_user && !bytes_equal(f->user, bytes_str(c->user_name))) return false;
+    if (f->has_user && (c->user == NULL || !bytes_equal(f->user, acl_user_name(c->user)))) return false;
     if (f->has_peer && !bytes_equal(f->peer, bytes_str(c->peer))) return false;
     if (f->has_local && !bytes_equal(f->local, bytes_str(c->local))) return false;
     return !f->has_age || (c->server->now_ms - c->created_ms) / 1000 >= f->age_s;
@@ -131,7 +132,7 @@ static bool parse_filter(struct cmd_ctx *ctx, int arg, struct filter *f)
     } else if (ctx_arg_is(ctx, arg, "laddr")) {
         f->has_local = true, f->local = value;
     } else if (ctx_arg_is(ctx, arg, "user")) {
-        if (!bytes_equal(value, BYTES_LIT("default"))) {
+        if (acl_users_find(ctx->server->users, value) == NULL) {
             reply_errorf(ctx->reply, "ERR No such user '%.*s'", (int)value.len, value.data);
             return false;
         }

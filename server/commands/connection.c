@@ -1,8 +1,9 @@
 /* connection.c -- what a connection says about itself. */
+#include "server/acl/session.h"
+#include "server/acl/users.h"
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/commands/tables.h"
-#include "server/default_user.h"
 #include "server/multi.h"
 #include "server/process.h"
 #include "server/pubsub.h"
@@ -61,22 +62,11 @@ static void cmd_reset(struct cmd_ctx *ctx)
 
 /* ---- Authentication ---- */
 
-/* True if this user may come in with this password. */
-static bool credentials_fit(const struct cmd_ctx *ctx, struct bytes_view user, struct bytes_view password)
-{
-    return bytes_equal(user, BYTES_LIT("default")) && default_user_admits(ctx->server, password);
-}
-
 static bool log_in(struct cmd_ctx *ctx, struct bytes_view user, struct bytes_view password)
 {
-    if (!credentials_fit(ctx, user, password)) {
-        ctx->server->stats.acl_denied_auth++;
-        reply_error(ctx->reply, "WRONGPASS invalid username-password pair or user is disabled.");
-        return false;
-    }
-    ctx->client->flags |= CLIENT_AUTHENTICATED;
-    clients_auth_changed(ctx->client);
-    return true;
+    if (acl_session_login(ctx->client, user, password, ctx->argv[0])) return true;
+    reply_error(ctx->reply, "WRONGPASS invalid username-password pair or user is disabled.");
+    return false;
 }
 
 static void cmd_auth(struct cmd_ctx *ctx)
@@ -85,7 +75,7 @@ static void cmd_auth(struct cmd_ctx *ctx)
         ctx_error_syntax(ctx);
         return;
     }
-    if (ctx->argc == 2 && !default_user_has_password(ctx->server)) {
+    if (ctx->argc == 2 && acl_user_has_nopass(acl_users_default(ctx->server->users))) {
         reply_error(ctx->reply,
                     "ERR AUTH <password> called without any password configured for the default user. Are you "
                     "sure your configuration is correct?");

@@ -14,9 +14,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "server/acl/check.h"
 #include "server/commands/hash_fields.h"
 #include "server/commands/collection.h"
 #include "server/commands/tables.h"
+#include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/base/prefetch.h"
@@ -27,7 +29,8 @@
 struct sort_request {
     bool stores; /* SORT: STORE is taken */
     bool descending, alpha;
-    bool unsorted; /* a BY that names no other key */
+    bool unsorted;  /* a BY that names no other key */
+    bool by_others; /* a BY that does */
     int by_arg, store_arg;
     int64_t offset, limit; /* as given */
     int *get_args;
@@ -72,7 +75,10 @@ static bool parse_option(struct cmd_ctx *ctx, int arg, struct sort_request *r)
         return ctx_arg_i64(ctx, arg + 1, &r->offset) && ctx_arg_i64(ctx, arg + 2, &r->limit);
     } else if (ctx_arg_is(ctx, arg, "by")) {
         r->by_arg = arg + 1;
-        if (find_star(ctx->argv[arg + 1]) == NULL) r->unsorted = true;
+        if (find_star(ctx->argv[arg + 1]) == NULL)
+            r->unsorted = true;
+        else
+            r->by_others = true;
     } else if (ctx_arg_is(ctx, arg, "get")) {
         r->get_args[r->get_count++] = arg + 1;
     } else {
@@ -93,6 +99,18 @@ static bool parse_request(struct cmd_ctx *ctx, struct sort_request *r)
         if (!parse_option(ctx, arg, r)) return false;
     }
     return true;
+}
+
+/* BY and GET name keys that only the data tells: they are for those who may read every key. "#" is no exception. */
+static bool may_read_others(struct cmd_ctx *ctx, const struct sort_request *r)
+{
+    struct command_table *commands = ctx->server->commands;
+    if (LIKELY(!client_has(ctx->client, CLIENT_RESTRICTED)) || (!r->by_others && r->get_count == 0)) return true;
+    if (acl_check_reading_all(ctx->client->user, command_table_slot_of(commands, ctx->command), ctx->argc, ctx->argv))
+        return true;
+    reply_errorf(ctx->reply, "ERR %s option of SORT denied due to insufficient ACL permissions.",
+                 r->by_others ? "BY" : "GET");
+    return false;
 }
 
 /* The key that is sorted, and the one that the last STORE names, found as the command itself finds them. */
@@ -580,7 +598,7 @@ static void sort(struct cmd_ctx *ctx, bool stores)
 {
     const struct entry *e;
     struct sort_request r = {.stores = stores, .get_args = mem_alloc((size_t)ctx->argc * sizeof(*r.get_args))};
-    if (parse_request(ctx, &r) && find_collection(ctx, &e)) sort_entry(ctx, &r, e);
+    if (parse_request(ctx, &r) && may_read_others(ctx, &r) && find_collection(ctx, &e)) sort_entry(ctx, &r, e);
     mem_free(r.get_args);
 }
 

@@ -10,7 +10,6 @@ import pytest
 from dataset import fill_strings, wait_in_sync
 from harness import SCALE, child_pids, wait_for
 from hazards import attach, wait_past_ttl
-from test_config import run_until_exit
 from wire import Push, ReplyError, encode_command, pairs_to_dict
 
 
@@ -311,23 +310,6 @@ def test_user_line_that_config_rewrite_leaves_behind(farm):
     server.lines = ["requirepass bar"]
     server.restart()
     assert server.call("PING") == "PONG"
-
-
-@pytest.mark.lockstep_only("there are other users in Redis")
-@pytest.mark.parametrize(
-    "line",
-    [
-        "user alice on nopass ~* &* +@all",
-        "user default on nopass ~keys:* &* +@all",
-        "user default on nopass ~* &* +@read",
-        "user default off nopass ~* &* +@all",
-        "user default on ~* &* +@all",
-        "aclfile users.acl",
-    ],
-)
-def test_users_that_cannot_be_had_stop_the_start(tmp_path, line):
-    status, output = run_until_exit("--port", 0, "--unixsocket", tmp_path / "s", "--dir", tmp_path, *f"--{line}".split())
-    assert status == 1 and "version" in output, output
 
 
 def test_taking_the_password_away_lets_clients_in(farm):

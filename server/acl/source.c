@@ -1,0 +1,179 @@
+#include "server/acl/source.h"
+
+#include "server/acl/file.h"
+#include "server/acl/session.h"
+#include "storage/base/checked.h"
+#include "storage/base/memory.h"
+
+/* ---- requirepass ---- */
+
+static void apply_requirepass(struct acl_users *us, const char *requirepass)
+{
+    struct bytes_buf password = {0};
+    if (requirepass != NULL) bytes_from_text(requirepass, &password);
+    struct bytes_view view = bytes_buf_view(&password);
+    acl_users_set_default_password(us, requirepass == NULL ? NULL : &view);
+    bytes_buf_release(&password);
+}
+
+void acl_source_password_changed(struct server *s)
+{
+    apply_requirepass(s->users, s->settings->security.requirepass);
+    acl_session_user_changed(s, acl_users_default(s->users));
+}
+
+/* ---- Lines of the configuration ---- */
+
+static int apply_line(struct server *s, const struct user_line *line)
+{
+    struct config_error err = {{0}};
+    struct bytes_buf *words = mem_calloc(checked_size_mul(line->count, sizeof(*words)));
+    struct bytes_view *views = mem_calloc(checked_size_mul(line->count, sizeof(*views)));
+    for (size_t i = 0; i < line->count; i++) {
+        bytes_from_text(line->words[i], &words[i]);
+        views[i] = bytes_buf_view(&words[i]);
+    }
+    int rc = acl_users_set_anew(s->users, views[0], views + 1, line->count - 1, &err);
+    if (rc != 0) log_warning(s->log, "Error in user declaration '%s': %s", line->words[0], err.text);
+    for (size_t i = 0; i < line->count; i++) bytes_buf_release(&words[i]);
+    mem_free(words);
+    mem_free(views);
+    return rc;
+}
+
+static int load_lines(struct server *s)
+{
+    const struct settings_misc *st = &s->settings->misc;
+    apply_requirepass(s->users, s->settings->security.requirepass);
+    for (size_t i = 0; i < st->user_count; i++)
+        if (apply_line(s, &st->users[i]) != 0) return -1;
+    return 0;
+}
+
+/* ---- The file ---- */
+
+/* A table of what the file says, or NULL with the reason. */
+static struct acl_users *read_file(const struct server *s, struct bytes_buf *error)
+{
+    const char *path = s->settings->security.aclfile;
+    struct bytes_buf text = {0};
+    int rc = config_file_read(s->sys, path, &text);
+    struct acl_users *us = rc == 0 ? acl_users_new(s->commands, &s->settings->security) : NULL;
+    if (rc != 0) {
+        bytes_buf_printf(error, "Error loading ACLs, opening file '%s': %s", path, strerror(-rc));
+    } else if (!acl_file_parse(us, bytes_buf_view(&text), path, error)) {
+        bytes_buf_printf(error,
+                         "WARNING: ACL errors detected, no change to the previously active ACL rules was performed");
+        acl_users_free(us);
+        us = NULL;
+    }
+    bytes_buf_release(&text);
+    return us;
+}
+
+struct going {
+    struct server *server;
+    struct client *current;
+};
+
+static void end_sessions(void *ctx, struct acl_user *user)
+{
+    const struct going *g = ctx;
+    acl_session_user_gone(g->server, user, g->current);
+}
+
+int acl_source_reload(struct server *s, struct client *current, struct bytes_buf *error)
+{
+    struct going going = {.server = s, .current = current};
+    struct acl_users *us = read_file(s, error);
+    if (us == NULL) return -1;
+    acl_users_replace(s->users, us, end_sessions, &going);
+    acl_session_user_changed(s, acl_users_default(s->users));
+    return 0;
+}
+
+int acl_source_save(struct server *s)
+{
+    const char *path = s->settings->security.aclfile;
+    struct bytes_buf text = {0};
+    acl_file_format(s->users, &text);
+    int rc = config_file_replace(s->sys, path, bytes_buf_view(&text));
+    if (rc != 0) log_warning(s->log, "Saving the users to '%s': %s", path, strerror(-rc));
+    bytes_buf_release(&text);
+    return rc;
+}
+
+static int load_file(struct server *s)
+{
+    struct bytes_buf error = {0};
+    int rc = acl_source_reload(s, NULL, &error);
+    if (rc != 0) log_warning(s->log, "Aborting startup because of ACL errors: %.*s", (int)error.len, error.data);
+    bytes_buf_release(&error);
+    return rc;
+}
+
+int acl_source_load(struct server *s)
+{
+    if (s->settings->security.aclfile == NULL) return load_lines(s);
+    if (s->settings->misc.user_count == 0) return load_file(s);
+    log_warning(s->log, "Users are declared in the configuration, and aclfile names a file of users as well. That is "
+                        "likely to end in mistakes and security holes: please use one of the two, but not both.");
+    return -1;
+}
+
+/* ---- CONFIG REWRITE ---- */
+
+static void line_append_word(struct user_line *line, struct bytes_view word)
+{
+    line->words = mem_realloc(line->words, checked_size_mul(line->count + 1, sizeof(char *)));
+    line->words[line->count++] = bytes_to_cstr(word);
+}
+
+static struct user_line make_line(const struct acl_user *user)
+{
+    struct user_line line = {0};
+    struct bytes_buf rules = {0};
+    acl_user_describe_rules(user, &rules);
+    line_append_word(&line, acl_user_name(user));
+    for (size_t at = 0, end; at < rules.len; at = end + 1) {
+        for (end = at; end < rules.len && rules.data[end] != ' ';) end++;
+        line_append_word(&line, bytes_view(rules.data + at, end - at));
+    }
+    bytes_buf_release(&rules);
+    return line;
+}
+
+static bool is_listed(const struct settings_misc *st, const char *name)
+{
+    for (size_t i = 0; i < st->user_count; i++)
+        if (strcmp(st->users[i].words[0], name) == 0) return true;
+    return false;
+}
+
+/* The default user is as requirepass alone would make it, and the file said no more than that. */
+static bool goes_without_saying(const struct server *s, const struct acl_user *user)
+{
+    struct bytes_buf is = {0}, would_be = {0};
+    if (user != acl_users_default(s->users) || is_listed(&s->settings->misc, "default")) return false;
+    struct acl_users *us = acl_users_new(s->commands, &s->settings->security);
+    apply_requirepass(us, s->settings->security.requirepass);
+    acl_user_describe(user, &is);
+    acl_user_describe(acl_users_default(us), &would_be);
+    bool same = bytes_equal(bytes_buf_view(&is), bytes_buf_view(&would_be));
+    acl_users_free(us);
+    bytes_buf_release(&is);
+    bytes_buf_release(&would_be);
+    return same;
+}
+
+void acl_source_note_lines(struct server *s)
+{
+    size_t count = s->settings->security.aclfile == NULL ? acl_users_count(s->users) : 0, noted = 0;
+    struct user_line *lines = mem_calloc(checked_size_mul(count + 1, sizeof(*lines)));
+    for (size_t i = 0; i < count; i++) {
+        const struct acl_user *user = acl_users_at(s->users, i);
+        if (!goes_without_saying(s, user)) lines[noted++] = make_line(user);
+    }
+    config_note_users(s->config, lines, noted);
+    config_users_release(lines, noted);
+}
