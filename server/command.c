@@ -25,6 +25,12 @@ void ctx_error_arity(struct cmd_ctx *ctx)
 {
     reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", ctx->command->name);
 }
+void ctx_error_subcommand(struct cmd_ctx *ctx, const char *container)
+{
+    int len = (int)(ctx->argv[1].len < 128 ? ctx->argv[1].len : 128);
+    reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.", len,
+                 ctx->argv[1].data, container);
+}
 
 static enum lookup check_type(struct cmd_ctx *ctx, const struct entry *e, enum value_type type)
 {
@@ -34,11 +40,17 @@ static enum lookup check_type(struct cmd_ctx *ctx, const struct entry *e, enum v
     return LOOKUP_WRONG_TYPE;
 }
 
-enum lookup ctx_read(struct cmd_ctx *ctx, int arg, enum value_type type, const struct entry **e)
+const struct entry *ctx_read_any(struct cmd_ctx *ctx, int arg)
 {
     struct keyref key = ctx_key(ctx, arg);
-    *e = keyspace_find(ctx->db, key, ctx_find_flags(ctx));
-    if (UNLIKELY(*e == NULL)) ctx_notify(ctx, NOTIFY_KEY_MISS, "keymiss", key);
+    const struct entry *e = keyspace_find(ctx->db, key, ctx_find_flags(ctx));
+    if (UNLIKELY(e == NULL)) ctx_notify(ctx, NOTIFY_KEY_MISS, "keymiss", key);
+    return e;
+}
+
+enum lookup ctx_read(struct cmd_ctx *ctx, int arg, enum value_type type, const struct entry **e)
+{
+    *e = ctx_read_any(ctx, arg);
     enum lookup found = check_type(ctx, *e, type);
     if (found == LOOKUP_WRONG_TYPE) *e = NULL;
     return found;
@@ -78,6 +90,13 @@ void ctx_notify(struct cmd_ctx *ctx, unsigned event_class, const char *event, st
 void ctx_changed(struct cmd_ctx *ctx, struct keyref key, unsigned event_class, const char *event, uint64_t changes)
 {
     keyspace_changed(ctx->db, key, changes);
+    ctx_notify(ctx, event_class, event, key);
+}
+
+void ctx_changed_beside(struct cmd_ctx *ctx, struct keyref key, unsigned event_class, const char *event,
+                        uint64_t changes)
+{
+    keyspace_changed_beside(ctx->db, changes);
     ctx_notify(ctx, event_class, event, key);
 }
 

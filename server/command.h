@@ -208,7 +208,10 @@ static inline struct keyref ctx_key(const struct cmd_ctx *ctx, int arg)
     return keyref(ctx->db, ctx->argv[arg]);
 }
 enum lookup { LOOKUP_MISSING, LOOKUP_FOUND, LOOKUP_WRONG_TYPE /* -WRONGTYPE was answered */ };
-/* The key in this argument, for reading. *e is NULL unless found. */
+/* The key in this argument for reading, whatever it holds, or NULL: counted as a hit or miss, and listeners hear of a
+ * miss. */
+const struct entry *ctx_read_any(struct cmd_ctx *ctx, int arg);
+/* The same of one type. *e is NULL unless found. */
 enum lookup ctx_read(struct cmd_ctx *ctx, int arg, enum value_type type, const struct entry **e);
 /* The same through the door for writes. */
 enum lookup ctx_write(struct cmd_ctx *ctx, int arg, enum value_type type, struct entry **e);
@@ -219,6 +222,9 @@ unsigned ctx_find_flags(const struct cmd_ctx *ctx); /* for keyspace_find(): CLIE
 
 /* `changes` things changed under this key: keyspace_changed() and a keyspace event such as (NOTIFY_SET, "sadd"). */
 void ctx_changed(struct cmd_ctx *ctx, struct keyref key, unsigned event_class, const char *event, uint64_t changes);
+/* The same for what lies beside the data: keyspace_changed_beside(). */
+void ctx_changed_beside(struct cmd_ctx *ctx, struct keyref key, unsigned event_class, const char *event,
+                        uint64_t changes);
 /* Only the event / for another database. */
 void ctx_notify(struct cmd_ctx *ctx, unsigned event_class, const char *event, struct keyref key);
 /* A collection that became empty is deleted, with the event "del". */
@@ -255,6 +261,7 @@ void ctx_error_syntax(struct cmd_ctx *ctx);
 void ctx_error_wrong_type(struct cmd_ctx *ctx);
 void ctx_error_no_key(struct cmd_ctx *ctx); /* "ERR no such key" */
 void ctx_error_arity(struct cmd_ctx *ctx);
+void ctx_error_subcommand(struct cmd_ctx *ctx, const char *container); /* "unknown subcommand or wrong number of..." */
 /* Cursor of the SCAN family: "ERR invalid cursor". */
 bool ctx_arg_cursor(struct cmd_ctx *ctx, int arg, uint64_t *cursor);
 

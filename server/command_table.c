@@ -192,8 +192,9 @@ static int keyword_position(const struct key_spec *spec, int argc, const struct 
     return -1;
 }
 
-/* 0, or -1 when the arguments do not fit the row. */
-static int spec_range(const struct key_spec *spec, int argc, const struct bytes_view *argv, struct key_range *out)
+/* 0, or -1 when the arguments do not fit the row (with these flags). */
+static int spec_range(const struct key_spec *spec, unsigned flags, int argc, const struct bytes_view *argv,
+                      struct key_range *out)
 {
     *out = (struct key_range){.first = 1, .last = 0, .step = spec->step > 0 ? spec->step : 1};
     int begin = spec->begin_at;
@@ -211,7 +212,7 @@ static int spec_range(const struct key_spec *spec, int argc, const struct bytes_
     }
     int64_t count;
     if (begin + spec->keynum_at >= argc || !num_parse_i64(argv[begin + spec->keynum_at], &count)) return -1;
-    if (count < 0 || count > argc) return -1;
+    if (count < 0 || count > argc || (count == 0 && !(flags & CMD_NO_MANDATORY_KEYS))) return -1;
     out->first = begin + spec->first_key;
     out->last = out->first + ((int)count - 1) * out->step;
     return out->last >= argc ? -1 : 0;
@@ -231,7 +232,7 @@ int command_keys(const struct command *cmd, int argc, const struct bytes_view *a
     for (size_t i = 0; i < COMMAND_KEY_SPECS_MAX && cmd->keys[i].begin != KEY_BEGIN_NONE; i++) {
         struct key_range range;
         if ((cmd->keys[i].flags & KEY_NOT_KEY) || cmd->keys[i].begin == KEY_BEGIN_UNKNOWN) continue;
-        if (spec_range(&cmd->keys[i], argc, argv, &range) != 0) return -1;
+        if (spec_range(&cmd->keys[i], cmd->flags, argc, argv, &range) != 0) return -1;
         for (int at = range.first; at <= range.last; at += range.step, count++)
             if (count < max)
                 keys[count] = (struct command_key){.arg = at, .flags = key_flags(cmd, &cmd->keys[i], argc, argv)};

@@ -521,7 +521,10 @@ static bool resolve(struct cmd_ctx *ctx, struct command_slot **slot)
         }
     }
     if ((*slot)->command->run != NULL && arity_fits((*slot)->command, ctx->argc)) return true;
-    reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", (*slot)->full_name);
+    if ((*slot)->command->run == cmd_exec)
+        multi_abort(ctx, "wrong number of arguments for 'exec' command");
+    else
+        reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", (*slot)->full_name);
     return false;
 }
 

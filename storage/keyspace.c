@@ -600,9 +600,10 @@ struct entry *keyspace_update_int(struct db *db, struct keyref key, struct entry
     return update(db, key, e, &c);
 }
 
-struct entry *keyspace_update_string(struct db *db, struct keyref key, struct entry *e, struct bytes_view value)
+struct entry *keyspace_update_string(struct db *db, struct keyref key, struct entry *e, struct bytes_view value,
+                                     unsigned flags)
 {
-    struct content c = content_of_string(value, true);
+    struct content c = content_of_string(value, !(flags & PUT_NO_INT));
     return update(db, key, e, &c);
 }
 
@@ -671,6 +672,14 @@ static void remove_entry(struct db *db, uint64_t hash, struct entry *e, bool laz
 bool keyspace_delete(struct db *db, struct keyref key, bool lazy)
 {
     struct entry *e = live(db, lookup(db, key, NULL));
+    if (e == NULL) return false;
+    remove_entry(db, key.hash, e, lazy);
+    return true;
+}
+
+bool keyspace_drop(struct db *db, struct keyref key, bool lazy)
+{
+    struct entry *e = lookup(db, key, NULL);
     if (e == NULL) return false;
     remove_entry(db, key.hash, e, lazy);
     return true;

@@ -143,6 +143,12 @@ unsigned entry_lfu_counter(const struct keyspace *ks, const struct entry *e); /*
 /* --- the door --- */
 struct entry *keyspace_find_for_write(struct db *db, struct keyref key); /* expired keys are deleted or hidden first */
 void keyspace_changed(struct db *db, struct keyref key, uint64_t changes);
+/* Changes of what lies beside the data of a key, as groups do beside the entries of a stream: they count, and nobody
+ * hears of them. */
+static inline void keyspace_changed_beside(struct db *db, uint64_t changes)
+{
+    db->keyspace->stats.changes += changes;
+}
 
 enum put_flags { PUT_KEEP_EXPIRY = 1 << 0, PUT_NO_INT = 1 << 1 /* keep it as text even if it is a number */ };
 /* Create or replace, whatever was there. Without PUT_KEEP_EXPIRY the key has none afterwards. */
@@ -164,12 +170,15 @@ bool keyspace_insert_built(struct db *db, uint64_t hash, struct entry *built, bo
 
 /* Change the string of an entry got for writing; the expiry stays. */
 struct entry *keyspace_update_int(struct db *db, struct keyref key, struct entry *e, int64_t value);
-struct entry *keyspace_update_string(struct db *db, struct keyref key, struct entry *e, struct bytes_view value);
+struct entry *keyspace_update_string(struct db *db, struct keyref key, struct entry *e, struct bytes_view value,
+                                     unsigned flags /* PUT_NO_INT */);
 /* Makes the string `len` bytes long (zero-filled behind its old end), changeable in place and reported as raw; *data is
  * where it lies. */
 struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct entry *e, size_t len, char **data);
 
 bool keyspace_delete(struct db *db, struct keyref key, bool lazy); /* false: it was not there */
+/* The same, but a key that is past its time is there like any other, and nobody hears that it expired. */
+bool keyspace_drop(struct db *db, struct keyref key, bool lazy);
 /* Takes the value out (collections only) and deletes the key: the caller owns the value. */
 void *keyspace_take_value(struct db *db, struct keyref key, struct entry *e);
 struct entry *keyspace_set_expiry(struct db *db, struct keyref key, struct entry *e, int64_t at_ms);

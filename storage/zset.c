@@ -198,6 +198,11 @@ struct zset *zset_new(const struct value_env *env, size_t size_hint, size_t long
     return zset_alloc(env, NULL, index_new(env, size_hint));
 }
 
+struct zset *zset_new_table(const struct value_env *env, size_t size_hint)
+{
+    return zset_alloc(env, NULL, index_new(env, size_hint));
+}
+
 void zset_free(struct zset *z)
 {
     if (z->lp != NULL)
@@ -216,6 +221,31 @@ struct zset *zset_dup(const struct zset *z)
         index_add(x, value_hash(z->env, e.member), &e);
     }
     return zset_alloc(z->env, NULL, x);
+}
+
+/* NULL if some limit forbids it. */
+static unsigned char *listpack_of(const struct zset *z)
+{
+    unsigned char *lp = lp_new(0);
+    for (struct zset_pos pos = zset_tree_first(&z->index->order); pos.leaf != NULL; zset_tree_next(&pos)) {
+        struct element e = element_of(zset_tree_get(pos));
+        if (!fits_listpack(z->env, 0, e.member.len) || !lp_safe_to_add(lp, e.member.len + NUM_DOUBLE_MAX_CHARS)) {
+            lp_free(lp);
+            return NULL;
+        }
+        lp = lp_append(lp, e.member);
+        lp = lp_insert_score(lp, lp_last(lp), e.score);
+    }
+    return lp;
+}
+
+void zset_compact(struct zset *z)
+{
+    if (z->lp != NULL || !fits_listpack(z->env, zset_count(z), 0)) return;
+    z->lp = listpack_of(z);
+    if (z->lp == NULL) return;
+    index_free(z->index);
+    z->index = NULL;
 }
 
 size_t zset_count(const struct zset *z)

@@ -14,6 +14,10 @@
 struct zset; /* opaque */
 
 struct zset *zset_new(const struct value_env *env, size_t size_hint, size_t longest_member_hint);
+/* For a result in the making, however small: a listpack has no -0 and takes it for 0. */
+struct zset *zset_new_table(const struct value_env *env, size_t size_hint);
+/* The listpack, if the limits allow it for what is there now. */
+void zset_compact(struct zset *z);
 void zset_free(struct zset *z);
 struct zset *zset_dup(const struct zset *z);
 size_t zset_count(const struct zset *z);

@@ -52,9 +52,10 @@ static void cmd_setbit(struct cmd_ctx *ctx)
     if (ctx_write(ctx, 1, TYPE_STRING, &e) == LOOKUP_WRONG_TYPE) return;
     struct bytes_view old = string_or_empty(e, &text);
     int64_t was = (int64_t)bits_get(old, at, 1);
-    bool grows = at / 8 >= old.len; /* is a change, though the bit may stay (X9) */
+    bool grows = at / 8 >= old.len;                           /* is a change, though the bit may stay (X9) */
+    char *data = writable(ctx, key, e, (size_t)(at / 8) + 1); /* reported as raw from now on, whatever the bit was */
     if (grows || was != bit) {
-        bits_set(writable(ctx, key, e, (size_t)(at / 8) + 1), at, 1, (uint64_t)bit);
+        bits_set(data, at, 1, (uint64_t)bit);
         ctx_changed(ctx, key, NOTIFY_STRING, "setbit", 1);
     }
     reply_int(ctx->reply, was);
@@ -76,14 +77,26 @@ struct bit_range {
     bool in_bits, has_end; /* has_end: the client said where */
 };
 
-/* [start [end [BYTE|BIT]]] from an argument on. */
-static bool parse_bit_range(struct cmd_ctx *ctx, int arg, struct bit_range *r)
+/* Both commands refuse too many arguments first; then they read, and complain of, the others in an order of their own.
+ */
+static bool parse_start(struct cmd_ctx *ctx, int arg, struct bit_range *r)
 {
-    *r = (struct bit_range){.end = -1, .has_end = ctx->argc > arg + 1};
-    if (ctx->argc > arg && !ctx_arg_i64(ctx, arg, &r->start)) return false;
-    if (ctx->argc > arg + 1 && !ctx_arg_i64(ctx, arg + 1, &r->end)) return false;
-    if (ctx->argc > arg + 2) r->in_bits = ctx_arg_is(ctx, arg + 2, "bit");
-    if (ctx->argc <= arg + 2 || (ctx->argc == arg + 3 && (r->in_bits || ctx_arg_is(ctx, arg + 2, "byte")))) return true;
+    *r = (struct bit_range){.end = -1, .has_end = ctx_has_arg(ctx, arg + 1)};
+    if (!ctx_has_arg(ctx, arg + 3)) return !ctx_has_arg(ctx, arg) || ctx_arg_i64(ctx, arg, &r->start);
+    ctx_error_syntax(ctx);
+    return false;
+}
+
+static bool parse_end(struct cmd_ctx *ctx, int arg, struct bit_range *r)
+{
+    return !ctx_has_arg(ctx, arg) || ctx_arg_i64(ctx, arg, &r->end);
+}
+
+static bool parse_unit(struct cmd_ctx *ctx, int arg, struct bit_range *r)
+{
+    if (!ctx_has_arg(ctx, arg)) return true;
+    r->in_bits = ctx_arg_is(ctx, arg, "bit");
+    if (r->in_bits || ctx_arg_is(ctx, arg, "byte")) return true;
     ctx_error_syntax(ctx);
     return false;
 }
@@ -125,11 +138,16 @@ static void cmd_bitcount(struct cmd_ctx *ctx)
         ctx_error_syntax(ctx);
         return;
     }
-    if (!parse_bit_range(ctx, 2, &range)) return;
+    if (!parse_start(ctx, 2, &range) || !parse_end(ctx, 3, &range)) return;
+    /* Of two places before the beginning the later is not the beginning, unlike in BITPOS; and nobody asks for the
+     * unit. */
+    if (range.start < 0 && range.end < 0 && range.start > range.end) {
+        reply_int(ctx->reply, 0);
+        return;
+    }
+    if (!parse_unit(ctx, 4, &range)) return;
     struct bytes_view s = entry_string(e, &text);
-    /* Of two places before the beginning the later is not the beginning, unlike in BITPOS. */
-    bool backwards = range.start < 0 && range.end < 0 && range.start > range.end;
-    bool any = !backwards && resolve_bit_range(&range, s.len, &first, &last);
+    bool any = resolve_bit_range(&range, s.len, &first, &last);
     reply_int(ctx->reply, any ? (int64_t)count_ones(s, first, last) : 0);
 }
 
@@ -150,7 +168,7 @@ static void cmd_bitpos(struct cmd_ctx *ctx)
     case LOOKUP_MISSING: reply_int(ctx->reply, bit == 1 ? -1 : 0); return;
     case LOOKUP_FOUND: break;
     }
-    if (!parse_bit_range(ctx, 3, &range)) return;
+    if (!parse_start(ctx, 3, &range) || !parse_unit(ctx, 5, &range) || !parse_end(ctx, 4, &range)) return;
     struct bytes_view s = entry_string(e, &text);
     int64_t found = resolve_bit_range(&range, s.len, &first, &last) ? bits_find(s, first, last, bit == 1) : -2;
     if (found == -1 && bit == 0 && !range.has_end) found = (int64_t)s.len * 8; /* as if zeros went on for ever */
@@ -339,11 +357,10 @@ static bool parse_field_ops(struct cmd_ctx *ctx, bool read_only, struct field_op
         if (!parse_field_op(ctx, &arg, op)) return false;
         if (op->verb == FIELD_GET) continue;
         if (op->at + op->width > ops->write_end) ops->write_end = op->at + op->width;
-        if (!read_only) continue;
-        reply_error(ctx->reply, "ERR BITFIELD_RO only supports the GET subcommand");
-        return false;
     }
-    return true;
+    if (!read_only || ops->write_end == 0) return true;
+    reply_error(ctx->reply, "ERR BITFIELD_RO only supports the GET subcommand");
+    return false;
 }
 
 static int64_t field_value(const struct field_op *op, uint64_t bits)

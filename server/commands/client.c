@@ -263,10 +263,14 @@ static void cmd_client_pause(struct cmd_ctx *ctx)
 {
     enum pause_mode mode = PAUSE_ALL;
     int64_t ms, until;
+    if (ctx->argc > 4) {
+        ctx_error_subcommand(ctx, "CLIENT");
+        return;
+    }
     if (ctx->argc == 4 && ctx_arg_is(ctx, 3, "write")) {
         mode = PAUSE_WRITES;
-    } else if (ctx->argc > 4 || (ctx->argc == 4 && !ctx_arg_is(ctx, 3, "all"))) {
-        ctx_error_syntax(ctx);
+    } else if (ctx->argc == 4 && !ctx_arg_is(ctx, 3, "all")) {
+        reply_error(ctx->reply, "ERR CLIENT PAUSE mode must be WRITE or ALL");
         return;
     }
     if (!ctx_arg_i64_range(ctx, 2, INT64_MIN, INT64_MAX, &ms, "timeout is not an integer or out of range")) return;
@@ -292,7 +296,11 @@ static void cmd_client_unblock(struct cmd_ctx *ctx)
 {
     int64_t id;
     bool error = ctx->argc == 4 && ctx_arg_is(ctx, 3, "error");
-    if (ctx->argc > 4 || (ctx->argc == 4 && !error && !ctx_arg_is(ctx, 3, "timeout"))) {
+    if (ctx->argc > 4) {
+        ctx_error_subcommand(ctx, "CLIENT");
+        return;
+    }
+    if (ctx->argc == 4 && !error && !ctx_arg_is(ctx, 3, "timeout")) {
         reply_error(ctx->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
         return;
     }

@@ -652,9 +652,7 @@ static void cmd_debug(struct cmd_ctx *ctx)
         row->run(ctx);
         return;
     }
-    int shown = ctx->argv[1].len < 128 ? (int)ctx->argv[1].len : 128;
-    reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.", shown,
-                 ctx->argv[1].data);
+    ctx_error_subcommand(ctx, "DEBUG");
 }
 
 // clang-format off

@@ -13,11 +13,9 @@
 
 static void cmd_dump(struct cmd_ctx *ctx)
 {
-    struct keyref key = ctx_key(ctx, 1);
     struct bytes_buf payload = {0};
-    const struct entry *e = keyspace_find(ctx->db, key, ctx_find_flags(ctx));
+    const struct entry *e = ctx_read_any(ctx, 1);
     if (e == NULL) {
-        ctx_notify(ctx, NOTIFY_KEY_MISS, "keymiss", key);
         reply_null(ctx->reply);
         return;
     }
@@ -113,7 +111,7 @@ static void drop_restored(struct restored *r)
 static void restore_nothing(struct cmd_ctx *ctx, struct keyref key)
 {
     bool lazy = ctx->settings->memory.lazyfree_lazy_server_del;
-    if (!keyspace_delete(ctx->db, key, lazy)) return;
+    if (!keyspace_drop(ctx->db, key, lazy)) return;
     ctx_changed(ctx, key, NOTIFY_GENERIC, "del", 1);
     ctx_replicate(ctx, lazy ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key.name);
 }
@@ -134,12 +132,12 @@ static void replicate_restore(struct cmd_ctx *ctx, int64_t at_ms)
 
 static void store_restored(struct cmd_ctx *ctx, struct keyref key, struct restored *r, const struct restore_options *o)
 {
+    (void)keyspace_drop(ctx->db, key, ctx->settings->memory.lazyfree_lazy_server_del); /* so that this is a new key */
     struct entry *e = r->type == TYPE_STRING ? keyspace_put_string(ctx->db, key, bytes_buf_view(&r->string), 0)
                                              : keyspace_put_value(ctx->db, key, r->type, r->value, 0);
     if (o->ttl_ms > 0) e = keyspace_set_expiry(ctx->db, key, e, o->ttl_ms);
     keyspace_set_access(ctx->keyspace, e, o->idle_seconds, (int)o->freq);
     bytes_buf_release(&r->string);
-    if (r->type == TYPE_STREAM) key_waits_ready(ctx->server, ctx->db, key.name); /* it may take the place of another */
     ctx_changed(ctx, key, NOTIFY_GENERIC, "restore", 1);
     if (o->ttl_ms > 0 && !o->absolute) replicate_restore(ctx, o->ttl_ms);
 }
@@ -150,7 +148,7 @@ static void cmd_restore(struct cmd_ctx *ctx)
     struct restored r;
     struct keyref key = ctx_key(ctx, 1);
     if (!parse_restore_options(ctx, &o)) return;
-    if (keyspace_find_for_write(ctx->db, key) != NULL && !o.replace) {
+    if (!o.replace && keyspace_find_for_write(ctx->db, key) != NULL) {
         reply_error(ctx->reply, "BUSYKEY Target key name already exists.");
         return;
     }

@@ -244,7 +244,7 @@ static void cmd_copy(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR source and destination objects are the same");
         return;
     }
-    const struct entry *e = read_any(ctx, 1, ctx_find_flags(ctx));
+    const struct entry *e = ctx_read_any(ctx, 1);
     if (e == NULL || (keyspace_find_for_write(o.to, to) != NULL && !o.replace)) {
         reply_int(ctx->reply, 0);
         return;

@@ -305,13 +305,13 @@ static void cmd_hrandfield(struct cmd_ctx *ctx)
     static const struct random_kind kind = {
         .type = TYPE_HASH,
         .pair_option = "WITHVALUES",
+        .before_reading = fields_expire_some,
         .count = random_count,
         .has_allocated_items = random_has_allocated_items,
         .random = random_one,
         .each = random_each,
         .reply_second = reply_value,
     };
-    fields_expire_some(ctx);
     random_pick_command(ctx, &kind);
 }
 

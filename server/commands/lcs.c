@@ -41,15 +41,16 @@ static bool parse_lcs(struct cmd_ctx *ctx, struct lcs_options *o)
     return false;
 }
 
-/* An empty string for a key that is not there. */
-static bool read_string(struct cmd_ctx *ctx, int arg, struct number_text *text, struct bytes_view *out)
+/* An empty string for a key that is not there. Both are looked up before one is refused. */
+static bool read_strings(struct cmd_ctx *ctx, struct number_text texts[2], struct lcs *l)
 {
-    const struct entry *e = keyspace_find(ctx->db, ctx_key(ctx, arg), ctx_find_flags(ctx));
-    if (e != NULL && e->type != TYPE_STRING) {
+    const struct entry *a = ctx_read_any(ctx, 1), *b = ctx_read_any(ctx, 2);
+    if ((a != NULL && a->type != TYPE_STRING) || (b != NULL && b->type != TYPE_STRING)) {
         reply_error(ctx->reply, "ERR The specified keys must contain string values");
         return false;
     }
-    *out = e == NULL ? bytes_view("", 0) : entry_string(e, text);
+    l->a = a == NULL ? bytes_view("", 0) : entry_string(a, &texts[0]);
+    l->b = b == NULL ? bytes_view("", 0) : entry_string(b, &texts[1]);
     return true;
 }
 
@@ -156,8 +157,7 @@ static void cmd_lcs(struct cmd_ctx *ctx)
     struct lcs_options o;
     struct lcs l = {0};
     struct number_text texts[2];
-    if (!read_string(ctx, 1, &texts[0], &l.a) || !read_string(ctx, 2, &texts[1], &l.b)) return;
-    if (!parse_lcs(ctx, &o) || !make_table(ctx, &l)) return;
+    if (!read_strings(ctx, texts, &l) || !parse_lcs(ctx, &o) || !make_table(ctx, &l)) return;
     fill_table(&l);
     if (o.length_only)
         reply_int(ctx->reply, *cell(&l, l.a.len, l.b.len));

@@ -385,7 +385,7 @@ static void cmd_ltrim(struct cmd_ctx *ctx)
         list_remove_range(l, 0, keep.first);
         after_removal(ctx, ctx_key(ctx, 1), l, "ltrim", gone);
     } else {
-        ctx_notify(ctx, NOTIFY_LIST, "ltrim", ctx_key(ctx, 1));
+        ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_LIST, "ltrim", 0); /* who watches it hears of it all the same */
     }
     reply_ok(ctx->reply);
 }

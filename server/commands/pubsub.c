@@ -117,7 +117,7 @@ static void list_topics(struct cmd_ctx *ctx, enum pubsub_kind kind)
 {
     struct listing l = {.reply = ctx->reply, .pattern = ctx->argc == 3 ? ctx->argv[2] : (struct bytes_view){0}};
     if (ctx->argc > 3) {
-        ctx_error_arity(ctx);
+        ctx_error_subcommand(ctx, "PUBSUB");
         return;
     }
     struct outbuf_mark mark = reply_deferred(ctx->reply);

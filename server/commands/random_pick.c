@@ -172,11 +172,18 @@ static void pick_repeated(const struct pick *p, uint64_t count)
 
 /* ---- The command ---- */
 
+static enum lookup read_source(struct cmd_ctx *ctx, const struct random_kind *kind, struct random_source *from)
+{
+    if (kind->before_reading != NULL) kind->before_reading(ctx);
+    from->now_ms = keyspace_field_clock(ctx->keyspace);
+    return ctx_read_value(ctx, 1, kind->type, &from->value);
+}
+
 static void pick_single(struct cmd_ctx *ctx, const struct random_kind *kind)
 {
-    struct random_source from = {.now_ms = keyspace_field_clock(ctx->keyspace)};
+    struct random_source from;
     struct random_item item;
-    enum lookup found = ctx_read_value(ctx, 1, kind->type, &from.value);
+    enum lookup found = read_source(ctx, kind, &from);
     if (found == LOOKUP_WRONG_TYPE) return;
     if (found == LOOKUP_MISSING || kind->count(&from) == 0) {
         reply_null(ctx->reply);
@@ -208,14 +215,14 @@ static bool parse_pick(struct cmd_ctx *ctx, const struct random_kind *kind, bool
 
 void random_pick_command(struct cmd_ctx *ctx, const struct random_kind *kind)
 {
-    struct pick p = {.ctx = ctx, .kind = kind, .from.now_ms = keyspace_field_clock(ctx->keyspace)};
+    struct pick p = {.ctx = ctx, .kind = kind};
     int64_t count;
     if (ctx->argc == 2) {
         pick_single(ctx, kind);
         return;
     }
     if (!parse_pick(ctx, kind, &p.pairs, &count)) return;
-    enum lookup found = ctx_read_value(ctx, 1, kind->type, &p.from.value);
+    enum lookup found = read_source(ctx, kind, &p.from);
     if (found == LOOKUP_WRONG_TYPE) return;
     if (found == LOOKUP_FOUND) p.size = kind->count(&p.from);
     if (p.size == 0 || count == 0) {

@@ -20,7 +20,8 @@ struct random_source {
 
 struct random_kind {
     enum value_type type;
-    const char *pair_option; /* WITHVALUES, WITHSCORES: answers pairs. NULL: there are none */
+    const char *pair_option;                     /* WITHVALUES, WITHSCORES: answers pairs. NULL: there are none */
+    void (*before_reading)(struct cmd_ctx *ctx); /* called once the arguments are known to be good; or NULL */
     size_t (*count)(const struct random_source *from);
     /* Each element is an allocation of its own: a random one is cheap, and told from others by where its name lies. */
     bool (*has_allocated_items)(const void *value);

@@ -229,12 +229,9 @@ static void cmd_wait(struct cmd_ctx *ctx)
                     "local and are not propagated.");
         return;
     }
-    if (!ctx_arg_i64(ctx, 1, &replicas) ||
-        !ctx_arg_i64_range(ctx, 1, 0, INT64_MAX, &replicas, "value is out of range, must be positive"))
-        return;
-    if (!ctx_arg_timeout(ctx, 2, TIMEOUT_MS, &until_ms)) return;
+    if (!ctx_arg_i64(ctx, 1, &replicas) || !ctx_arg_timeout(ctx, 2, TIMEOUT_MS, &until_ms)) return;
     size_t acked = repl_acked_count(ctx_repl(ctx), c->write_offset);
-    if (acked >= (uint64_t)replicas || client_has(c, CLIENT_EXECUTING_MULTI) || c->conn == NULL) {
+    if ((int64_t)acked >= replicas || client_has(c, CLIENT_EXECUTING_MULTI) || c->conn == NULL) {
         reply_int(ctx->reply, (int64_t)acked);
         return;
     }

@@ -45,7 +45,10 @@ static void cmd_smove(struct cmd_ctx *ctx)
     struct bytes_view member = ctx->argv[3];
     enum lookup found = ctx_write_value(ctx, 1, TYPE_SET, &from);
     if (found == LOOKUP_MISSING) reply_int(ctx->reply, 0);
-    if (found != LOOKUP_FOUND) return;
+    if (found != LOOKUP_FOUND) {
+        (void)keyspace_find_for_write(ctx->db, ctx_key(ctx, 2)); /* past its time it is deleted all the same */
+        return;
+    }
     found = ctx_write_value(ctx, 2, TYPE_SET, &to);
     if (found == LOOKUP_WRONG_TYPE) return;
     if (from == to || !set_contains(from, member)) { /* onto itself nothing moves */

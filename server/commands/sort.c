@@ -554,12 +554,8 @@ static void answer(struct sorting *s)
 
 static bool find_collection(struct cmd_ctx *ctx, const struct entry **e)
 {
-    struct keyref key = ctx_key(ctx, 1);
-    *e = keyspace_find(ctx->db, key, ctx_find_flags(ctx));
-    if (*e == NULL) {
-        ctx_notify(ctx, NOTIFY_KEY_MISS, "keymiss", key);
-        return true;
-    }
+    *e = ctx_read_any(ctx, 1);
+    if (*e == NULL) return true;
     if ((*e)->type == TYPE_LIST || (*e)->type == TYPE_SET || (*e)->type == TYPE_ZSET) return true;
     ctx_error_wrong_type(ctx);
     return false;

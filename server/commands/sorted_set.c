@@ -157,7 +157,11 @@ void zset_add_command(struct cmd_ctx *ctx)
 
 static void cmd_zincrby(struct cmd_ctx *ctx)
 {
-    add_pairs(ctx, 2, &(struct add_options){.incr = true});
+    struct add_options options = {.incr = true};
+    if (parse_add_options(ctx, 2, &options) > 0) /* read as ZADD reads it: nothing is left of a number and a member */
+        ctx_error_syntax(ctx);
+    else
+        add_pairs(ctx, 2, &options);
 }
 
 /* ---- Removing ---- */

@@ -86,12 +86,8 @@ struct combination {
 
 static bool read_operand(struct cmd_ctx *ctx, int arg, struct operand *o)
 {
-    struct keyref key = ctx_key(ctx, arg);
-    const struct entry *e = keyspace_find(ctx->db, key, ctx_find_flags(ctx));
-    if (e == NULL) {
-        ctx_notify(ctx, NOTIFY_KEY_MISS, "keymiss", key);
-        return true;
-    }
+    const struct entry *e = ctx_read_any(ctx, arg);
+    if (e == NULL) return true;
     if (e->type == TYPE_ZSET) {
         o->zset = entry_pointer(e);
         o->count = zset_count(o->zset);
@@ -199,10 +195,34 @@ static double combine(double a, double b, enum aggregate how)
     return a;
 }
 
+/* Weights make a -0 (of 0 and -1, or of -1 and 0), and it can lie in an operand that is a table. */
+static bool may_have_minus_zero(const struct combination *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const struct operand *o = &c->operands[i];
+        if (o->weight != 1 || (o->zset != NULL && zset_encoding(o->zset) == ENCODING_SKIPLIST)) return true;
+    }
+    return false;
+}
+
+/* Scores are combined, and shown, with -0 and 0 told apart; what is stored compactly loses that. */
+static struct zset *new_result(struct cmd_ctx *ctx, const struct combination *c, size_t size_hint)
+{
+    const struct value_env *env = ctx->keyspace->env;
+    return may_have_minus_zero(c) ? zset_new_table(env, size_hint) : zset_new(env, size_hint, 0);
+}
+
+/* zset_set() leaves the one of 0 and -0 that is there. */
+static void set_exactly(struct zset *result, struct bytes_view member, double score)
+{
+    if (score == 0) (void)zset_remove(result, member); /* there or not */
+    (void)zset_set(result, member, score);             /* new or not */
+}
+
 static struct zset *unite(struct cmd_ctx *ctx, struct combination *c)
 {
     qsort(c->operands, c->count, sizeof(*c->operands), smaller_first);
-    struct zset *result = zset_new(ctx->keyspace->env, c->operands[c->count - 1].count, 0);
+    struct zset *result = new_result(ctx, c, c->operands[c->count - 1].count);
     for (size_t i = 0; i < c->count; i++) {
         struct operand_iter it;
         struct bytes_view member;
@@ -211,7 +231,7 @@ static struct zset *unite(struct cmd_ctx *ctx, struct combination *c)
         while (operand_iter_next(&it, &member, &score)) {
             score = number_or_zero(score * c->operands[i].weight);
             if (i > 0 && zset_score(result, member, &current)) score = combine(current, score, c->aggregate);
-            (void)zset_set(result, member, score); /* new or not */
+            set_exactly(result, member, score);
         }
     }
     return result;
@@ -261,7 +281,7 @@ static bool in_others(const struct combination *c, struct bytes_view member)
 
 static struct zset *subtract_by_lookup(struct cmd_ctx *ctx, struct combination *c)
 {
-    struct zset *result = zset_new(ctx->keyspace->env, 0, 0);
+    struct zset *result = new_result(ctx, c, 0);
     struct operand_iter it;
     struct bytes_view member;
     double score;
@@ -275,7 +295,7 @@ static struct zset *subtract_by_lookup(struct cmd_ctx *ctx, struct combination *
 /* Removes the members of all others from a copy of the first: for many small operands against a large one. */
 static struct zset *subtract_from_copy(struct cmd_ctx *ctx, const struct combination *c)
 {
-    struct zset *rest = zset_new(ctx->keyspace->env, c->operands[0].count, 0);
+    struct zset *rest = new_result(ctx, c, c->operands[0].count);
     struct operand_iter it;
     struct bytes_view member;
     double score;
@@ -285,10 +305,7 @@ static struct zset *subtract_from_copy(struct cmd_ctx *ctx, const struct combina
         operand_iter_init(&it, &c->operands[i]);
         while (operand_iter_next(&it, &member, &score)) (void)zset_remove(rest, member); /* there or not */
     }
-    /* Copied once more, since the encoding is to be that of what is left. */
-    struct zset *result = copy_walk(ctx, rest, &(struct zset_walk){.start = 0, .count = zset_count(rest)});
-    zset_free(rest);
-    return result;
+    return rest;
 }
 
 /* Look-ups cost the size of the first for each of the others, half of that since the first hit ends them; a copy costs
@@ -317,7 +334,7 @@ static struct zset *compute(struct cmd_ctx *ctx, struct combination *c)
     case OPERATION_DIFF: return subtract(ctx, c);
     case OPERATION_INTER: break;
     }
-    result = zset_new(ctx->keyspace->env, 0, 0);
+    result = new_result(ctx, c, 0);
     (void)intersect(c, result); /* the count is the result's */
     return result;
 }
@@ -348,7 +365,11 @@ static void cmd_zdiff(struct cmd_ctx *ctx)
 static void store(struct cmd_ctx *ctx, enum operation operation, const char *event)
 {
     struct combination c = {.operation = operation, .stores = true};
-    if (parse_combination(ctx, 2, &c)) store_result(ctx, 1, TYPE_ZSET, compute(ctx, &c), event);
+    if (parse_combination(ctx, 2, &c)) {
+        struct zset *result = compute(ctx, &c);
+        zset_compact(result); /* whatever it was made in */
+        store_result(ctx, 1, TYPE_ZSET, result, event);
+    }
     mem_free(c.operands);
 }
 static void cmd_zunionstore(struct cmd_ctx *ctx)

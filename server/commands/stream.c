@@ -282,7 +282,7 @@ static void cmd_xsetid(struct cmd_ctx *ctx)
     stream_set_last_id(s, o.id);
     if (o.entries_added != -1) stream_set_entries_added(s, (uint64_t)o.entries_added);
     if (!stream_id_is_zero(o.max_deleted)) stream_set_max_deleted_id(s, o.max_deleted);
-    ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_STREAM, "xsetid", 1);
+    ctx_changed_beside(ctx, ctx_key(ctx, 1), NOTIFY_STREAM, "xsetid", 1);
     reply_ok(ctx->reply);
 }
 

@@ -138,7 +138,7 @@ struct stream_consumer *group_create_consumer(struct cmd_ctx *ctx, struct keyref
                                               struct bytes_view name)
 {
     struct stream_consumer *c = stream_consumer_create(g, name, ctx_now_ms(ctx));
-    if (c != NULL) ctx_changed(ctx, key, NOTIFY_STREAM, "xgroup-createconsumer", 1);
+    if (c != NULL) ctx_changed_beside(ctx, key, NOTIFY_STREAM, "xgroup-createconsumer", 1);
     return c;
 }
 
@@ -170,7 +170,7 @@ void group_use_end(struct group_use *use)
     say_effect(use);
     if (use->moved) say_position(use);
     if (use->unsaid != NULL) say_created(use);
-    if (use->changes > 0) keyspace_changed(use->ctx->db, use->key, use->changes);
+    keyspace_changed_beside(use->ctx->db, use->changes);
     mem_free(use->effect.ids);
     use->effect.ids = NULL;
 }

@@ -32,7 +32,7 @@ static bool parse_xgroup_options(struct cmd_ctx *ctx, bool create, struct xgroup
         } else if (ctx_arg_is(ctx, arg, "entriesread") && ctx_has_arg(ctx, arg + 1)) {
             if (!parse_entries_read(ctx, ++arg, &out->entries_read)) return false;
         } else {
-            ctx_error_subcommand_syntax(ctx, "XGROUP");
+            ctx_error_subcommand(ctx, "XGROUP");
             return false;
         }
     }
@@ -65,7 +65,7 @@ static bool find_group(struct cmd_ctx *ctx, struct stream **s, struct stream_gro
 
 static void group_changed(struct cmd_ctx *ctx, const char *event)
 {
-    ctx_changed(ctx, ctx_key(ctx, 2), NOTIFY_STREAM, event, 1);
+    ctx_changed_beside(ctx, ctx_key(ctx, 2), NOTIFY_STREAM, event, 1);
 }
 
 /* "$" is the last id of the stream. */
@@ -84,6 +84,7 @@ static void cmd_xgroup_create(struct cmd_ctx *ctx)
     if (s == NULL) {
         s = stream_new(ctx->keyspace->env);
         keyspace_put_value(ctx->db, ctx_key(ctx, 2), TYPE_STREAM, s, 0);
+        keyspace_changed(ctx->db, ctx_key(ctx, 2), 0); /* the stream is data, its group is not */
     }
     if (is_last_id(ctx, 4)) id = stream_last_id(s);
     if (stream_group_create(s, ctx->argv[3], id, o.entries_read) == NULL) {
@@ -182,7 +183,7 @@ static void cmd_xack(struct cmd_ctx *ctx)
         if (!arg_stream_id(ctx, i, &id)) return; /* all of them are right, or nothing is done */
     for (int i = 3; g != NULL && i < ctx->argc; i++)
         if (stream_id_parse(ctx->argv[i], 0, &id) && stream_pending_remove(g, id)) acknowledged++;
-    if (acknowledged > 0) keyspace_changed(ctx->db, ctx_key(ctx, 1), acknowledged);
+    keyspace_changed_beside(ctx->db, acknowledged);
     reply_int(ctx->reply, (int64_t)acknowledged);
 }
 

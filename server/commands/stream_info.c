@@ -203,7 +203,7 @@ static bool parse_full(struct cmd_ctx *ctx, uint64_t *limit)
     int64_t count = FULL_COUNT;
     bool counted = ctx->argc == 6;
     if ((ctx->argc != 4 && !counted) || !ctx_arg_is(ctx, 3, "full") || (counted && !ctx_arg_is(ctx, 4, "count"))) {
-        ctx_error_subcommand_syntax(ctx, "XINFO");
+        ctx_error_subcommand(ctx, "XINFO");
         return false;
     }
     if (counted && !ctx_arg_i64(ctx, 5, &count)) return false;

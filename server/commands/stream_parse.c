@@ -260,10 +260,3 @@ void ctx_error_no_group(struct cmd_ctx *ctx, struct bytes_view key, struct bytes
     reply_errorf(ctx->reply, "NOGROUP No such key '%.*s' or consumer group '%.*s'%s", (int)key.len, key.data,
                  (int)group.len, group.data, where);
 }
-
-void ctx_error_subcommand_syntax(struct cmd_ctx *ctx, const char *container)
-{
-    int len = (int)(ctx->argv[1].len < 128 ? ctx->argv[1].len : 128);
-    reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.", len,
-                 ctx->argv[1].data, container);
-}

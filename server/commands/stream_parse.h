@@ -36,7 +36,5 @@ bool parse_xtrim_options(struct cmd_ctx *ctx, struct stream_trim *out);
 
 /* The error that every command about a group has, with its own words behind the names ("" for none). */
 void ctx_error_no_group(struct cmd_ctx *ctx, struct bytes_view key, struct bytes_view group, const char *where);
-/* "unknown subcommand or wrong number of arguments for ...". */
-void ctx_error_subcommand_syntax(struct cmd_ctx *ctx, const char *container);
 
 #endif

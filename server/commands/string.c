@@ -51,7 +51,7 @@ static void cmd_mget(struct cmd_ctx *ctx)
 {
     reply_array(ctx->reply, (size_t)ctx->argc - 1);
     for (int i = 1; i < ctx->argc; i++) {
-        const struct entry *e = keyspace_find(ctx->db, ctx_key(ctx, i), ctx_find_flags(ctx));
+        const struct entry *e = ctx_read_any(ctx, i);
         if (e == NULL || e->type != TYPE_STRING)
             reply_null(ctx->reply);
         else
@@ -85,10 +85,18 @@ static void delete_and_notify(struct cmd_ctx *ctx, struct keyref key)
     ctx_notify(ctx, NOTIFY_GENERIC, "del", key);
 }
 
+/* For those that answer with a string and then change its key: to the statistics they read. */
+static enum lookup read_to_change(struct cmd_ctx *ctx, struct entry **e)
+{
+    const struct entry *seen;
+    enum lookup found = ctx_read(ctx, 1, TYPE_STRING, &seen);
+    return found == LOOKUP_FOUND ? ctx_write(ctx, 1, TYPE_STRING, e) : found;
+}
+
 static void cmd_getdel(struct cmd_ctx *ctx)
 {
     struct entry *e;
-    switch (ctx_write(ctx, 1, TYPE_STRING, &e)) {
+    switch (read_to_change(ctx, &e)) {
     case LOOKUP_WRONG_TYPE: return;
     case LOOKUP_MISSING: reply_null(ctx->reply); return;
     case LOOKUP_FOUND: break;
@@ -117,7 +125,7 @@ static void cmd_getex(struct cmd_ctx *ctx)
     struct set_options options;
     struct entry *e;
     if (!parse_set_options(ctx, 2, SET_OPTIONS_GETEX, &options)) return;
-    switch (ctx_write(ctx, 1, TYPE_STRING, &e)) {
+    switch (read_to_change(ctx, &e)) {
     case LOOKUP_WRONG_TYPE: return;
     case LOOKUP_MISSING: reply_null(ctx->reply); return;
     case LOOKUP_FOUND: break;
@@ -154,13 +162,6 @@ static void set_plain(struct cmd_ctx *ctx, struct keyref key, int value_arg)
 
 static void set_with_expiry(struct cmd_ctx *ctx, struct keyref key, int value_arg, int64_t at_ms)
 {
-    if (expiry_is_past(ctx, at_ms)) { /* it would be gone at once: what was there before is */
-        if (keyspace_delete(ctx->db, key, ctx->settings->memory.lazyfree_lazy_server_del)) {
-            ctx_changed(ctx, key, NOTIFY_GENERIC, "del", 1);
-            ctx_replicate(ctx, BYTES_LIT("DEL"), key.name);
-        }
-        return;
-    }
     /* A key past its time leaves first, so that the DEL for it comes before this SET in the stream. */
     (void)keyspace_find_for_write(ctx->db, key);
     replicate_set_with_expiry(ctx, value_arg, at_ms); /* before the argument is taken */
@@ -425,9 +426,9 @@ static void cmd_incrbyfloat(struct cmd_ctx *ctx)
     }
     struct bytes_view result = bytes_view(printed, num_format_long_double_human(printed, value));
     if (e != NULL)
-        keyspace_update_string(ctx->db, key, e, result);
+        keyspace_update_string(ctx->db, key, e, result, PUT_NO_INT);
     else
-        keyspace_put_string(ctx->db, key, result, 0);
+        keyspace_put_string(ctx->db, key, result, PUT_NO_INT);
     ctx_changed(ctx, key, NOTIFY_STRING, "incrbyfloat", 1);
     reply_bulk(ctx->reply, result);
     /* The result, not the addition: floating point may differ from machine to machine. The expiry stays as it is (X4).

@@ -73,6 +73,7 @@ bool glob_match(struct bytes_view pattern, struct bytes_view s, bool nocase)
 {
     const struct matcher m = {.pattern = pattern, .nocase = nocase};
     size_t p = 0, i = 0, after_star = 0, retry_at = 0, stars = 0; /* after_star 0: no star yet */
+    if (s.len == 0) return pattern.len == 0;
     while (i < s.len) {
         if (p < pattern.len && pattern.data[p] == '*') {
             p = after_star = skip_stars(pattern, p);

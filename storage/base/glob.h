@@ -1,8 +1,8 @@
 /* glob.h -- Redis's glob patterns: * ? [abc] [a-z] [^a-z] and \ to take the next character as it is.
  * Bytes, not characters; the pattern covers the whole string. Odd spellings are read as Redis reads them: a class
  * without its ']' ends with the pattern, a range written backwards is turned round, a '\' at the end stands for itself.
- * The one difference: stars match the empty string, which they do not in Redis (its KEYS and SCAN treat "*" apart). The
- * work is bounded by the product of the two lengths, whatever the pattern, and there is no recursion. */
+ * So nothing but the empty pattern matches the empty string, which whoever takes "*" for everything (KEYS, SCAN) treats
+ * apart. The work is bounded by the product of the two lengths, whatever the pattern, and there is no recursion. */
 #ifndef LOCKSTEP_STORAGE_BASE_GLOB_H
 #define LOCKSTEP_STORAGE_BASE_GLOB_H
 

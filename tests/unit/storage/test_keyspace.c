@@ -250,7 +250,7 @@ static void step_update(struct world *w, int db, int key)
         break;
     case 1:
         make_text(w, it);
-        e = keyspace_update_string(in, ref(w, db, key), e, bytes_view(it->text, it->len));
+        e = keyspace_update_string(in, ref(w, db, key), e, bytes_view(it->text, it->len), 0);
         break;
     case 2: {
         size_t len = below(w, TEXT_MAX + 1);
@@ -671,7 +671,7 @@ static void test_snapshots_know_a_moved_entry_again(void **state)
     assert_int_equal(e->epoch, 7); /* new since it began: not part of it */
     e->epoch = 3;
     e = keyspace_set_expiry(db, key, e, w->ks->now_ms + 1000);
-    e = keyspace_update_string(db, key, e, BYTES_LIT("a longer value than before, so that it has to move"));
+    e = keyspace_update_string(db, key, e, BYTES_LIT("a longer value than before, so that it has to move"), 0);
     assert_int_equal(e->epoch, 3);
     world_release(w);
 }

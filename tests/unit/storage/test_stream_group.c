@@ -318,6 +318,24 @@ static void test_lag_follows_reading(void **state)
     fixture_free(f);
 }
 
+/* Clients may set both numbers to the greatest there is. */
+static void test_numbers_of_entries_do_not_overflow(void **state)
+{
+    struct fixture *f = fixture_new();
+    for (uint64_t i = 1; i <= 2; i++) add(f, i);
+    stream_group_set_position(f->g, STREAM_ID_MIN, INT64_MAX);
+    stream_group_advance(f->s, f->g, sid(2, 0));
+    assert_int_equal(stream_group_entries_read(f->g), 2); /* counted anew */
+    stream_set_entries_added(f->s, INT64_MAX);
+    add(f, 3);
+    stream_group_set_position(f->g, STREAM_ID_MIN, INT64_MAX);
+    stream_group_advance(f->s, f->g, sid(3, 0));
+    assert_int_equal(stream_group_entries_read(f->g), UNKNOWN);
+    stream_group_advance(f->s, f->g, sid(3, 0));
+    assert_int_equal(stream_group_entries_read(f->g), UNKNOWN);
+    fixture_free(f);
+}
+
 static void test_lag_with_deleted_entries(void **state)
 {
     struct fixture *f = fixture_new();
@@ -353,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_lag_of_an_empty_stream),
         cmocka_unit_test(test_lag_follows_reading),
         cmocka_unit_test(test_lag_with_deleted_entries),
+        cmocka_unit_test(test_numbers_of_entries_do_not_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 #include "storage/zset.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -139,6 +140,43 @@ static void test_hints_choose_the_encoding(void **state)
         zset_free(z);
     }
     fixture_free(f);
+}
+
+static void test_minus_zero_lives_in_a_table(void **state)
+{
+    struct fixture *f = fixture_new(3, 8);
+    double score;
+    zset_free(f->z);
+    f->z = zset_new_table(&f->env, 0);
+    set(f, "a", -0.0);
+    set(f, "b", 1);
+    assert_false(is_listpack(f->z));
+    assert_true(zset_score(f->z, BYTES_LIT("a"), &score) && score == 0 && signbit(score));
+    zset_compact(f->z);
+    assert_true(is_listpack(f->z));
+    zset_check(f->z);
+    assert_true(zset_score(f->z, BYTES_LIT("a"), &score) && score == 0 && !signbit(score));
+    assert_true(score_of(f->z, "b") == 1);
+    fixture_free(f);
+}
+
+static void test_only_what_fits_is_compacted(void **state)
+{
+    static const char *const members[][4] = {{"a", "b", "c", "d"}, {"a", "123456789"}, {"a", "12345678"}, {NULL}};
+    static const bool fits[] = {false, false, true, true};
+    for (size_t i = 0; i < sizeof(fits) / sizeof(fits[0]); i++) {
+        struct fixture *f = fixture_new(3, 8);
+        zset_free(f->z);
+        f->z = zset_new_table(&f->env, 0);
+        for (size_t m = 0; m < 4 && members[i][m] != NULL; m++) set(f, members[i][m], (double)m);
+        size_t count = zset_count(f->z);
+        zset_compact(f->z);
+        zset_check(f->z);
+        assert_int_equal(is_listpack(f->z), fits[i]);
+        assert_int_equal(zset_count(f->z), count);
+        for (size_t m = 0; m < count; m++) assert_true(score_of(f->z, members[i][m]) == (double)m);
+        fixture_free(f);
+    }
 }
 
 /* Thresholds that would let a listpack grow without end do not. Each member is half of the ceiling. */
@@ -499,6 +537,8 @@ int main(void)
         cmocka_unit_test(test_listpack_is_what_redis_stores),
         cmocka_unit_test(test_limits_convert),
         cmocka_unit_test(test_hints_choose_the_encoding),
+        cmocka_unit_test(test_minus_zero_lives_in_a_table),
+        cmocka_unit_test(test_only_what_fits_is_compacted),
         cmocka_unit_test(test_CVE_2021_32628_listpack_has_a_ceiling_of_its_own),
         cmocka_unit_test(test_zero_has_one_place),
         cmocka_unit_test(test_infinite_bounds),
