@@ -5,6 +5,8 @@
 #   make test       installs what the tests need, builds, and runs all of them
 #   make unit       the unit tests (cmocka);            TEST=test_table runs one binary
 #   make integration  the integration tests (pytest);   TEST='test_config.py -k rewrite' is handed to pytest
+#   make differential  random commands to it and to redis-server, all answers and data compared, for as long as wanted;
+#                   SEED=1 COMMANDS=100000, and DIFFERENTIAL=--replica for a replica of the other kind behind each
 #   make bench      side by side with Debian's redis-server;   BENCH="--quick --only get" is handed on
 #   make fuzz       the fuzz targets;                   FUZZ=rdb picks one, FUZZ_SECONDS=600 is the time of each
 #   make lint       formatting, static analysis, the layers
@@ -91,7 +93,7 @@ endif
 
 CHECK_RDB := $(dir $(SERVER))lockstep-check-rdb
 
-.PHONY: all dev run test unit unit-binaries integration bench fuzz fuzz-binaries lint install packages clean
+.PHONY: all dev run test unit unit-binaries integration differential bench fuzz fuzz-binaries lint install packages clean
 all: $(SERVER) $(CHECK_RDB)
 dev:
 	@$(MAKE) --no-print-directory DEV=1 all
@@ -145,6 +147,11 @@ test:
 
 integration: all
 	@tools/run-integration-tests $(SERVER) $(TEST)
+
+SEED ?= 1
+COMMANDS ?= 100000
+differential: all
+	@LOCKSTEP_SERVER=$(SERVER) tests/differential/run.py --progress --seed $(SEED) --commands $(COMMANDS) $(DIFFERENTIAL)
 
 # Unit tests are built without link-time optimisation: `make unit` always uses the dev or sanitizer objects.
 ifeq ($(MODE),release)

@@ -68,6 +68,26 @@ def without_fields(*names):
     return rewrite
 
 
+def what_replicas_are_told(reply):
+    """XINFO STREAM FULL of 7.0 without what it does not pass on to replicas of any kind, and 7.2 does: how many entries
+    a group has read, and a consumer that was named but got nothing."""
+    return _without_idle_consumers(without_fields(b"entries-read", b"lag")(reply))
+
+
+def _without_idle_consumers(reply):
+    kind, payload = reply
+    if kind not in "*%~" or payload is None:
+        return reply
+    return kind, [_without_idle_consumers(item) for item in payload if not _is_idle_consumer(item)]
+
+
+def _is_idle_consumer(reply):
+    if reply[0] not in "*%" or reply[1] is None:
+        return False
+    fields = dict(zip([item[1] for item in reply[1][::2] if item[0] in "$+"], reply[1][1::2]))
+    return b"seen-time" in fields and fields.get(b"pel-count") == (":", b"0")
+
+
 def encoding(names):
     def reply(mine, theirs, args):
         return mine[0] == theirs[0] == "$" and (theirs[1], mine[1]) in names
@@ -94,6 +114,13 @@ SCORES = (
 # A sorted set has no -0 in a listpack, but in a skip list; where 7.2 chooses another encoding than 7.0 they differ in it.
 # The tables do not say -0.
 
+
+def _last_item(reply):
+    """Of RESP2 and RESP3: the entries of the last stream."""
+    last = reply[1][-1]
+    return last if reply[0] == "%" else last[1][-1]
+
+
 ACCEPTED = (
     Accepted("7.2 prints a score in as few digits as tell it, 7.0 in seventeen", SCORES, leaf=score_text),
     Accepted(
@@ -105,6 +132,11 @@ ACCEPTED = (
         "7.2 chooses the encoding of a set or sorted set by the number of arguments, though some may be the same",
         (b"OBJECT ENCODING",),
         reply=encoding({(b"intset", b"listpack"), (b"intset", b"hashtable"), (b"listpack", b"skiplist")}),
+    ),
+    Accepted(
+        "7.2 chooses the encoding of a hash by the number of arguments, though some may be the same",
+        (b"OBJECT ENCODING",),
+        reply=encoding({(b"listpack", b"hashtable")}),
     ),
     Accepted(
         "SORT makes a skip list of a small sorted set there; here reading changes nothing",
@@ -125,7 +157,12 @@ ACCEPTED = (
     Accepted(
         "7.2 runs a command again that waited for a key which is gone",
         (b"XREADGROUP",),
-        reply=errors("NOGROUP No such key .*", "UNBLOCKED the stream key no longer exists"),
+        reply=errors("NOGROUP No such key .*", "UNBLOCKED the stream key no longer exists|NOGROUP the consumer group this client was blocked on no longer exists"),
+    ),
+    Accepted(
+        "7.2 runs a command again whose stream has changed, 7.0 answers that there is nothing in it",
+        (b"XREAD",),
+        reply=lambda mine, theirs, args: mine[1] is None and theirs[0] in "*%" and theirs[1] and _last_item(theirs) == ("*", []),
     ),
     Accepted(
         "7.2 names the command, and the id that it may have",

@@ -65,6 +65,17 @@ TABLES["keys"] = """
     1   WAIT 0 x
     1   OBJECT
     1   DEBUG
+    1 ! COMMAND GETKEYSANDFLAGS GET <str>
+    1 ! COMMAND GETKEYSANDFLAGS SET <str> <val> [GET]
+    1 ! COMMAND GETKEYSANDFLAGS BITFIELD <bits> {GET u8 0|SET u8 0 1}
+    1 ! COMMAND GETKEYSANDFLAGS ZUNIONSTORE <zset> <numkeys zset>
+    1 ! COMMAND GETKEYSANDFLAGS SORT <nums> [STORE <list>]
+    1   MEMORY USAGE nokey [SAMPLES <count>]
+    1   PUBSUB (CHANNELS|NUMSUB|NUMPAT|SHARDCHANNELS|SHARDNUMSUB|NO) [<word>]
+    1   SPUBLISH <word> <val>
+    1   CLIENT (NO|KILL|PAUSE|REPLY|UNBLOCK) x [y]
+    1   (ASKING|READONLY|READWRITE|CLUSTER|QUIT x|SUBSCRIBE)
+    1 ! HELLO (4|x|2 SETNAME|2 NO|3 AUTH a)
 """
 
 TABLES["flush"] = """
@@ -271,13 +282,13 @@ TABLES["geo"] = """
     3   GEODIST <geo> <town> <town> [<unit>]
     3   GEOHASH <geo> {<town>}
     5   GEOSEARCH <geo> (FROMMEMBER <town>|FROMLONLAT <place>) (BYRADIUS <distance> <unit>|BYBOX <distance> <distance> <unit>) [ASC|DESC] [WITHCOORD] [WITHDIST] [WITHHASH]
-    2   GEOSEARCH <geo> (FROMMEMBER <town>|FROMLONLAT <place>) (BYRADIUS <distance> <unit>|BYBOX <distance> <distance> <unit>) (ASC|DESC) COUNT <count> [ANY] [WITHDIST]
+    2   GEOSEARCH <geo> (FROMMEMBER <town>|FROMLONLAT <place>) (BYRADIUS <distance> <unit>|BYBOX <distance> <distance> <unit>) (ASC|DESC) COUNT <count> [ANY] (WITHDIST|WITHDIST|WITHDIST WITHHASH|)
     1   GEOSEARCH <geo> [FROMMEMBER <town>] [FROMLONLAT <place>] [BYRADIUS <distance> <unit>] [BYBOX <distance> <distance> <unit>] [ANY] [NO]
     4   GEOSEARCHSTORE <geo> <geo> (FROMMEMBER <town>|FROMLONLAT <place>) (BYRADIUS <distance> <unit>|BYBOX <distance> <distance> <unit>) [ASC|DESC] [STOREDIST]
     2   GEORADIUS <geo> <place> <distance> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [ASC|DESC] [STORE <geo>|STOREDIST <geo>]
     2   GEORADIUSBYMEMBER <geo> <town> <distance> <unit> [WITHCOORD] [WITHDIST] [ASC|DESC] [STORE <geo>|STOREDIST <geo>]
-    1   GEORADIUS_RO <geo> <place> <distance> <unit> [WITHDIST] (ASC|DESC) [COUNT <count>] [STORE <geo>]
-    1   GEORADIUSBYMEMBER_RO <geo> <town> <distance> <unit> [WITHHASH] (ASC|DESC) [COUNT <count>]
+    1   GEORADIUS_RO <geo> <place> <distance> <unit> (WITHDIST|WITHDIST|) (ASC|DESC) [COUNT <count>] [STORE <geo>]
+    1   GEORADIUSBYMEMBER_RO <geo> <town> <distance> <unit> (WITHDIST|WITHHASH WITHDIST|) (ASC|DESC) [COUNT <count>]
     2   ZRANGE <geo> 0 -1 WITHSCORES
     1   ZREM <geo> <town>
     1   DEL <geo>
@@ -292,6 +303,7 @@ TABLES["hyperloglog"] = """
     2   STRLEN <hll>
     2   GET <hll>
     1   PFDEBUG ENCODING <hll>
+    1 ! PFSELFTEST x
     1   PFDEBUG TODENSE <hll>
     1   PFDEBUG GETREG <hll>
     1   PFDEBUG DECODE <hll>
@@ -319,9 +331,9 @@ TABLES["streams"] = """
     2   XDEL <stream> {<xat>}
     2   XTRIM <stream> (MAXLEN|MINID) [=] <count> [LIMIT <count>]
     1   XTRIM <stream> (MAXLEN|MINID) ~ <count> [LIMIT <count>]
-    2 ! XSETID <stream> <xtop> [ENTRIESADDED <count>] [MAXDELETEDID <xat>]
-    5 ! XGROUP CREATE <stream> <group> (0|$|<xat>) [MKSTREAM] [ENTRIESREAD <count>] ;; XGROUP CREATECONSUMER <same> <samegroup> alice ;; XGROUP CREATECONSUMER <same> <samegroup> bob ;; XGROUP CREATECONSUMER <same> <samegroup> carol
-    1   XGROUP SETID <stream> <group> (0|$|<xat>) [ENTRIESREAD <count>]
+    2 ! XSETID <stream> <xtop> [ENTRIESADDED <entries>] [MAXDELETEDID <xat>]
+    5 ! XGROUP CREATE <stream> <group> (0|$|<xat>) [MKSTREAM] [ENTRIESREAD <entries>] ;; XGROUP CREATECONSUMER <same> <samegroup> alice ;; XGROUP CREATECONSUMER <same> <samegroup> bob ;; XGROUP CREATECONSUMER <same> <samegroup> carol
+    1   XGROUP SETID <stream> <group> (0|$|<xat>) [ENTRIESREAD <entries>]
     1   XGROUP DESTROY <stream> <group>
     2   XGROUP CREATECONSUMER <stream> <group> <consumer>
     1 ! XGROUP DELCONSUMER <stream> <group> <consumer> ;; XGROUP CREATECONSUMER <same> <samegroup> alice ;; XGROUP CREATECONSUMER <same> <samegroup> bob ;; XGROUP CREATECONSUMER <same> <samegroup> carol
@@ -332,7 +344,7 @@ TABLES["streams"] = """
     3   XPENDING <stream> <group>
     3 ~ XPENDING <stream> <group> [IDLE <minidle>] <xfrom> <xto> <count> [<consumer>]
     3 ! XCLAIM <stream> <group> <consumer> <minidle> {<xat>} [IDLE (0|2000000)] [RETRYCOUNT <count>] [FORCE] [JUSTID] [LASTID <xat>]
-    1 ~ XCLAIM <stream> <group> <consumer> <minidle> {<xat>} [TIME 1000000] [FORCE] [JUSTID] [NO]
+    1 ! XCLAIM <stream> <group> <consumer> <minidle> {<xat>} [TIME (1000000|x)] [FORCE] [JUSTID] [NO|RETRYCOUNT (-1|x)|IDLE -1|LASTID x]
     3 ! XAUTOCLAIM <stream> <group> <consumer> <minidle> <xfrom> [COUNT <count>] [JUSTID]
     3   XINFO STREAM <stream>
     3   XINFO STREAM <stream> FULL [COUNT <count>]
@@ -381,14 +393,22 @@ WAKING = """
     1 ! XGROUP CREATE <stream> <group> 0 ;; XGROUP CREATECONSUMER <same> <samegroup> alice ;; XGROUP CREATECONSUMER <same> <samegroup> bob ;; XGROUP CREATECONSUMER <same> <samegroup> carol
     1   XGROUP DESTROY <stream> <group>
     2   DEL <any>
-    2   RENAME <any> <any>
-    2   COPY <any> <any> REPLACE
-    1   MOVE <any> <db>
-    1   SWAPDB 0 <db>
-    1   SET <any> <val>
+    1   RENAME <list> <list>
+    1   RENAME <zset> <zset>
+    1   RENAME <stream> <stream>
+    1   COPY <list> <list> REPLACE
     1   SADD <set> <elem>
     1   FLUSHDB
     3   MULTI
     3   EXEC
     1   DISCARD
+"""
+
+# What makes of a key one of another type.
+MIXING = """
+    3   RENAME <any> <any>
+    3   COPY <any> <any> REPLACE
+    2   MOVE <any> <db>
+    2   SWAPDB 0 <db>
+    2   SET <any> <val>
 """

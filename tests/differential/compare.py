@@ -125,6 +125,8 @@ def pending(mine, theirs, args, leaf):
 def sorting(mine, theirs, args, leaf):
     """A set that is not sorted has no order, and LIMIT then no meaning; likewise elements with the same weight as text."""
     upper = [arg.upper() for arg in args]
+    if b"ALPHA" in upper and b"STORE" not in upper and b"GET" not in upper:
+        mine, theirs = _up_to_zero_bytes(mine), _up_to_zero_bytes(theirs)
     by = args[upper.index(b"BY") + 1] if b"BY" in upper[:-1] else None
     if by is not None and (b"*" not in by or b"ALPHA" in upper):
         if b"LIMIT" in upper or b"GET" in upper:
@@ -133,12 +135,27 @@ def sorting(mine, theirs, args, leaf):
     return alike(mine, theirs, leaf)
 
 
+def _up_to_zero_bytes(reply):
+    """More of its text is not looked at where texts are collated: longer ones come in any order."""
+    return (reply[0], [(kind, text.partition(b"\0")[0]) for kind, text in reply[1]]) if is_aggregate(reply) else reply
+
+
 def geo_search(mine, theirs, args, leaf):
-    """Without ASC or DESC the order is nobody's promise, and with ANY the choice."""
+    """Without ASC or DESC the order is nobody's promise, and neither is that of places with the same distance: of these,
+    with COUNT, any may be left out."""
     upper = [arg.upper() for arg in args]
-    if b"ASC" in upper or b"DESC" in upper:
-        return alike(mine, theirs, leaf)
-    return unordered(mine, theirs, args, leaf)
+    distances = [_distances(reply, b"WITHDIST" in upper) for reply in (mine, theirs)]
+    if b"COUNT" in upper and b"ANY" not in upper:
+        return alike(*distances, leaf)
+    is_sorted = b"ASC" in upper or b"DESC" in upper
+    return unordered(mine, theirs, args, leaf) and (not is_sorted or alike(*distances, leaf))
+
+
+def _distances(reply, told):
+    """Of each place found its distance, which stands behind the name; where it is not told: nothing but that it is there."""
+    if not is_aggregate(reply):
+        return reply
+    return (reply[0], [item[1][1] if told else ("$", b"") for item in reply[1]])
 
 
 RULES = {

@@ -24,12 +24,13 @@ class Template:
         self.careful = "~" in flags
         self.blocks = "b" in flags
         self.commands = commands
-        self.names = [name for name, _ in commands]
+        self.names = [name for name, _, _ in commands]
+        self.full_names = [name for _, names, _ in commands for name in names]
 
     def expand(self, words):
         """The commands, as tuples of arguments."""
         made = []
-        for _, node in self.commands:
+        for _, _, node in self.commands:
             out = []
             node(words, out)
             made.append(tuple(out))
@@ -61,7 +62,8 @@ def _read_command(text):
     if pos != len(tokens):
         raise ValueError(f"{text!r}: not understood from {tokens[pos]!r}")
     # COMMAND GETKEYS has to know the command that follows.
-    return tokens[2 if text.split()[:2] == ["COMMAND", "GETKEYS"] else 0].upper(), node
+    name = tokens[2 if tokens[0] == "COMMAND" else 0].upper()
+    return name, {tokens[0], "|".join(tokens[:2])}, node
 
 
 # Each part becomes a function (words, out) that appends arguments.

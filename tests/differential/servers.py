@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
 import harness  # noqa: E402 (the tests' own way to start servers)
+from accepted import what_replicas_are_told  # noqa: E402
 from compare import command_name  # noqa: E402
 from generator import CONNECTIONS  # noqa: E402
 from resp import encode, parse, show, split  # noqa: E402
@@ -287,6 +288,8 @@ class Pair:
         side.must(b"SELECT", b"%d" % number, link=links[1])
         for command in [command for key in keys for command in _details(side, key) if command[0] != b"OBJECT"]:
             replies = [side.ask(*command, link=link) for link in links]
+            if side is self.theirs:
+                replies = [what_replicas_are_told(reply) for reply in replies]
             ours_first = replies if side is self.mine else replies[::-1]
             if not (replies[0] == replies[1] or command[0] == b"XINFO" and self.comparison.same_parsed(command, *ours_first)):
                 text = f"{text_of([command])}: {show(replies[0])} on {side.server.name}, {show(replies[1])} on its replica"

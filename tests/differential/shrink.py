@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from generator import Commands, Scenario
+from vocabulary import is_key
 
 PATIENCE = 90  # seconds for one example
 
@@ -107,7 +108,7 @@ def _keys(steps):
     found = set()
     for step in steps:
         commands = step.commands if isinstance(step, Commands) else _words(step.args)
-        found.update(arg for args in commands for arg in args if b":" in arg and arg[-1:].isdigit())
+        found.update(arg for args in commands for arg in args if is_key(arg))
     return found
 
 

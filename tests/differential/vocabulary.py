@@ -25,6 +25,11 @@ PLACES = [(b"13.361389", b"38.115556"), (b"15.087269", b"37.502669"), (b"12.7584
 ODD_PLACES = [(b"181", b"0"), (b"0", b"86"), (b"x", b"1"), (b"1", b""), (b"nan", b"1")]
 
 
+def is_key(arg):
+    """Whether it looks like one of those that key() makes."""
+    return b":" in arg and arg[-1:].isdigit()
+
+
 class Vocabulary:
     """Arguments for commands. `keys` is how many keys there are of each type; fewer meet more often."""
 
@@ -36,6 +41,7 @@ class Vocabulary:
         self.last_key = b"any:0"
         self.last_group = b"g1"
         self.serial = 0
+        self.mixes = 0.06  # how often a key of another kind is named
 
     # Chance
 
@@ -59,7 +65,7 @@ class Vocabulary:
     # Keys
 
     def key(self, kind):
-        if self.random() < 0.06 or kind == "any":
+        if self.random() < self.mixes or kind == "any":
             kind = self.pick(TYPES)
         self.last_key = b"%s:%d" % (kind.encode(), self.below(self.keys))
         return self.last_key
@@ -194,6 +200,10 @@ class Vocabulary:
         if at < 0.93:
             return b"%d" % self.below(12)
         return self.pick((b"-1", b"-3", b"x", b"", b"1000000", b"9223372036854775807", b"9223372036854775808", b"-9223372036854775808"))
+
+    def word_entries(self):
+        """How many entries a stream had; not so many that the peer's count overflows with one more."""
+        return self.pick((b"-1", b"-3", b"x", b"", b"9223372036854775808")) if self.random() < 0.07 else b"%d" % self.below(12)
 
     def word_offset(self):
         """Into a string, in bytes."""
