@@ -78,13 +78,16 @@ static void info_replicas(const struct repl *r, struct bytes_buf *out)
 {
     const struct repl_settings *st = r->settings;
     int i = 0;
-    bytes_buf_printf(out, "connected_slaves:%zu\r\n", r->serving.count);
+    size_t connected = 0; /* without those whose connection has ended in this turn */
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) connected += !rp->doomed;
+    bytes_buf_printf(out, "connected_slaves:%zu\r\n", connected);
     if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0)
         bytes_buf_printf(out, "min_slaves_good_slaves:%zu\r\n", repl_good_replica_count(r));
-    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next, i++) {
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
         struct repl_replica_info info;
+        if (rp->doomed) continue;
         repl_replica_describe(rp, &info);
-        bytes_buf_printf(out, "slave%d:ip=%s,port=%d,state=%s,offset=%" PRIu64 ",lag=%" PRId64 "\r\n", i, info.ip,
+        bytes_buf_printf(out, "slave%d:ip=%s,port=%d,state=%s,offset=%" PRIu64 ",lag=%" PRId64 "\r\n", i++, info.ip,
                          info.port, info.state, info.acked_offset, info.lag_s);
     }
 }

@@ -45,6 +45,7 @@ enum client_flag {
     CLIENT_PUSHING = 1 << 20,    /* a push message is being written: muted replies do not apply */
     CLIENT_KILLED = 1 << 21,     /* by CLIENT KILL from itself: closed after the reply */
     CLIENT_RESTRICTED = 1 << 22, /* its user may not do everything: server/acl/session.h */
+    CLIENT_SCRIPT = 1 << 23,     /* fake: the commands of scripts */
 };
 
 struct client {
@@ -81,7 +82,8 @@ static inline bool client_has(const struct client *c, uint32_t flag)
     return (c->flags & flag) != 0;
 }
 
-struct client *client_new(struct server *s, struct conn *conn); /* conn NULL: a fake one */
+struct client *client_new(struct server *s, struct conn *conn); /* conn NULL: a fake one, for our master's stream */
+struct client *client_new_script(struct server *s);             /* a fake one that scripts run their commands as */
 /* Marks it; what it has queued is dropped. Freed at the end of the loop turn. */
 void client_close_later(struct client *c);
 void client_close_after_reply(struct client *c); /* first sends what is queued */

@@ -116,6 +116,15 @@ struct client *client_new(struct server *s, struct conn *conn)
     return c;
 }
 
+struct client *client_new_script(struct server *s)
+{
+    struct client *c = client_new(s, NULL);
+    c->flags = CLIENT_SCRIPT | CLIENT_AUTHENTICATED;
+    snprintf(c->peer, sizeof(c->peer), "lua"); /* as MONITOR shows it */
+    client_update_muted(c);
+    return c;
+}
+
 void client_update_muted(struct client *c)
 {
     c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
@@ -341,6 +350,12 @@ static void on_readable(void *ctx)
     c->last_active_ms = s->now_ms;
     if (client_has(c, CLIENT_REPLICA)) repl_replica_heard(c->replica); /* an empty line is a sign of life, too */
     if (!client_has(c, CLIENT_BLOCKED)) make_ready_in_front(c);
+}
+
+void clients_read_now(struct server *s, const struct client *except)
+{
+    for (struct client *c = s->clients->first; c != NULL; c = c->next)
+        if (c != except && !client_has(c, CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY)) on_readable(c);
 }
 
 /* ---- Output ---- */

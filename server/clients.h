@@ -19,6 +19,8 @@ size_t clients_count(const struct server *s);             /* connected ones, rep
 /* The ready list, taken whole by the dispatcher; clients made ready meanwhile are on the next one. */
 struct client *clients_take_ready(struct server *s);
 bool clients_any_ready(const struct server *s);
+/* Reads from all of them but this one, as far as there is anything, without the loop. */
+void clients_read_now(struct server *s, const struct client *except);
 void clients_flush(struct server *s); /* sends what is queued; applies output limits */
 void client_free_fake(struct client *c);
 void clients_reap(struct server *s); /* frees what was marked */

@@ -51,6 +51,7 @@ enum command_flag {
     CMD_NO_MANDATORY_KEYS = 1 << 22,
     CMD_PROBE = 1 << 24,            /* PING: not answered by one that must refuse writes since it cannot save */
     CMD_NO_ASYNC_LOADING = 1 << 23, /* refused while a second data set is loaded, though reads are served */
+    CMD_RUNS_SCRIPT = 1 << 25,      /* EVAL, FCALL: the script says what its other flags are */
     CMD_SUBSCRIBED = 1 << 19,       /* allowed for a RESP2 client that has subscriptions */
 };
 
@@ -158,6 +159,8 @@ struct command {
     int member_arg; /* of a member or field to look up in the first key's collection: batches load it ahead. 0: none */
     /* What KEY_VARIABLE_FLAGS comes to with these arguments; NULL: the flags as they are. */
     unsigned (*key_flags)(int argc, const struct bytes_view *argv);
+    /* What its flags come to with these arguments: for CMD_RUNS_SCRIPT, since the script has its say. */
+    unsigned (*flags_now)(struct server *s, const struct command *cmd, int argc, const struct bytes_view *argv);
     const struct command *subcommands; /* ends with a row without a name */
     const char *group;                 /* "string", "generic", ... for COMMAND DOCS */
     const char *since;
@@ -198,6 +201,7 @@ struct cmd_ctx {
     int first_key_arg;             /* 0: not computed */
     struct resp_request *request;  /* for ctx_take_blob(); NULL inside EXEC */
     enum replicate_mode replicate; /* what the handler said about the stream */
+    bool not_into_stream;          /* whatever the handler says: redis.set_repl() */
     bool waits;                    /* it found nothing, and its client is blocked: ctx_wait_for_keys() */
 };
 

@@ -284,7 +284,7 @@ const struct config_directive config_builtin_rows[] = {
     CHOICE("propagation-error-behavior", replication.propagation_error_behavior, "ignore", propagation_names, 0, NO_HOOK),
 
     /* Scripts, slow log, latency, events */
-    NUMBER(CONFIG_I64, "busy-reply-threshold", "lua-time-limit", misc.busy_reply_threshold_ms, "5000", 0, INT64_MAX, NO_EFFECT, NO_HOOK),
+    NUMBER(CONFIG_I64, "busy-reply-threshold", "lua-time-limit", misc.busy_reply_threshold_ms, "5000", 0, INT64_MAX, 0, NO_HOOK),
     NUMBER(CONFIG_I64, "slowlog-log-slower-than", NULL, latency.slowlog_log_slower_than_us, "10000", -1, INT64_MAX, 0,
            HOOK(slowlog_changed)),
     NUMBER(CONFIG_I64, "slowlog-max-len", NULL, latency.slowlog_max_len, "128", 0, INT64_MAX, 0, HOOK(slowlog_changed)),

@@ -14,6 +14,7 @@
 #include "server/multi.h"
 #include "server/persistence.h"
 #include "server/pubsub.h"
+#include "server/scripting/scripting.h"
 #include "server/server.h"
 #include "server/slowlog.h"
 #include "storage/base/memory.h"
@@ -40,6 +41,7 @@ struct exec_piece {
 struct exec {
     unsigned depth;
     bool no_wrap;
+    bool abandoned; /* exec_abandon() */
     struct bytes_buf bytes;
     struct exec_piece *pieces;
     size_t count, cap;
@@ -54,12 +56,16 @@ struct error_count {
 struct dispatcher {
     struct server *server;
     struct resp_batch arena;
+    struct resp_batch busy_arena; /* of requests that come while a script runs */
     struct batch_item items[BATCH_MAX];
     size_t item_count;
+    size_t item_at;       /* the one that runs */
+    struct client *ready; /* whose requests are still to be gathered in this round */
     struct exec exec;
     struct ticks_rate rate;
     uint64_t last_ticks; /* when the last command ended, and so the next one began: reading the counter is not free */
     uint64_t slow_ticks; /* from here on a command is looked at by the slow log and the latency monitor */
+    bool out_of_memory;  /* with maxmemory: when the outermost command was admitted */
     const struct command *current;
     const struct resp_request *request; /* of the running command */
     struct client *running;             /* whose command it is; NULL: none is running */
@@ -79,6 +85,7 @@ struct dispatcher *dispatcher_new(struct server *s)
     struct dispatcher *d = mem_calloc(sizeof(*d));
     d->server = s;
     resp_batch_init(&d->arena);
+    resp_batch_init(&d->busy_arena);
     outbuf_init(&d->pushes);
     ticks_calibrate(&d->rate, sys_mono_us(s->sys));
     return d;
@@ -88,6 +95,7 @@ void dispatcher_free(struct dispatcher *d)
 {
     if (d == NULL) return;
     resp_batch_release(&d->arena);
+    resp_batch_release(&d->busy_arena);
     outbuf_release(&d->pushes);
     bytes_buf_release(&d->exec.bytes);
     mem_free(d->exec.pieces);
@@ -184,6 +192,17 @@ void exec_no_wrap(struct server *s)
     if (x->depth == 1) x->no_wrap = true; /* inside EXEC the unit is more than this command */
 }
 
+void exec_abandon(struct server *s)
+{
+    s->dispatcher->exec.abandoned = true;
+}
+
+/* Of the running command: what it has put into the stream since it began, but for what it came upon. */
+static void exec_drop_own(struct exec *x)
+{
+    x->count = x->command_start;
+}
+
 void exec_begin(struct server *s)
 {
     struct exec *x = &s->dispatcher->exec;
@@ -194,6 +213,7 @@ void exec_begin(struct server *s)
 static void exec_emit(struct server *s, struct exec *x)
 {
     bool wrap = x->count > 1 && !x->no_wrap;
+    if (UNLIKELY(x->abandoned)) x->count = 0, wrap = false;
     if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
     for (size_t i = 0; i < x->count; i++)
         repl_feed(s->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
@@ -288,9 +308,10 @@ static void note_master_error(struct dispatcher *d, struct bytes_view name, cons
 static void after_error(struct dispatcher *d, struct client *c, struct command_slot *slot)
 {
     slot->stats.failed++;
-    count_error(d, c->reply.error_code);
+    if (!c->reply.error_counted) count_error(d, c->reply.error_code);
     c->reply.errors = 0;
-    if (client_has(c, CLIENT_MASTER)) note_master_error(d, bytes_str(slot->full_name), c->reply.error_code);
+    if (client_has(c, CLIENT_MASTER) && !client_has(c, CLIENT_SCRIPT))
+        note_master_error(d, bytes_str(slot->full_name), c->reply.error_code);
 }
 
 /* To an attached replica only the stream is sent: whatever makes us answer it is none (F12). */
@@ -338,9 +359,9 @@ static void note_slow(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t t
     struct server *s = ctx->server;
     int64_t us = (int64_t)(ticks_to_ns(&s->dispatcher->rate, ticks) / 1000);
     if (!(slot->command->flags & CMD_SKIP_SLOWLOG))
-        slowlog_note(s, ctx->client, slot->command, ctx->argc, ctx->argv, us);
+        slowlog_note(s, s->dispatcher->running, slot->command, ctx->argc, ctx->argv, us);
     latency_note(s, (slot->command->flags & CMD_FAST) ? "fast-command" : "command", us / 1000);
-    server_update_time(s);
+    if (s->dispatcher->exec.depth == 0) server_update_time(s);
 }
 
 /* A message pushed while its receiver's own command runs would stand in the middle of the reply, where nothing tells it
@@ -405,8 +426,10 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     size_t outer_start = d->exec.command_start;
     d->exec.command_start = d->exec.count;
     d->current = slot->command;
-    d->running = c;
-    if (LIKELY(outer == NULL)) c->last_slot = slot;
+    if (LIKELY(outer == NULL)) {
+        d->running = c;
+        c->last_slot = slot;
+    }
     uint64_t start = d->last_ticks;
     slot->command->run(ctx);
     d->last_ticks = ticks_now();
@@ -415,6 +438,7 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
         monitor_feed(s, c, slot->command, ctx->argc, ctx->argv);
     replicate(ctx, db, changes);
+    if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(&d->exec);
     d->exec.command_start = outer_start;
     exec_end(s);
     if (ctx->keyspace->stats.changes != changes && d->exec.depth == 0) c->write_offset = repl_offset(s->repl);
@@ -464,6 +488,35 @@ void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc,
         .argv = argv,
     };
     call(&ctx, slot);
+}
+
+void dispatch_for_script(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv,
+                         bool into_stream)
+{
+    struct server *s = c->server;
+    struct cmd_ctx ctx = {
+        .server = s,
+        .client = c,
+        .keyspace = s->keyspace,
+        .db = c->db,
+        .reply = &c->reply,
+        .settings = s->settings,
+        .command = slot->command,
+        .argc = argc,
+        .argv = argv,
+        .not_into_stream = !into_stream,
+    };
+    s->dispatcher->last_ticks = ticks_now(); /* what Lua took is the script's, not this command's */
+    call(&ctx, slot);
+}
+
+void dispatch_script_refused(struct server *s, struct command_slot *slot, const char *error)
+{
+    char code[REPLY_ERROR_CODE_MAX + 1];
+    size_t len = strcspn(error, " ");
+    snprintf(code, sizeof(code), "%.*s", (int)len, error);
+    count_error(s->dispatcher, code);
+    if (slot != NULL) slot->stats.rejected++;
 }
 
 /* ---- May it run? ---- */
@@ -547,9 +600,11 @@ static void reply_protected_command(struct cmd_ctx *ctx)
         module ? "MODULE" : "DEBUG", module ? "module" : "debug");
 }
 
-/* What a whole transaction needs counts for its EXEC; what it may do, all of its commands may. */
-static unsigned effective_flags(const struct client *c, const struct command *cmd)
+/* What a whole transaction needs counts for its EXEC; what it may do, all of its commands may. A script says itself. */
+static unsigned effective_flags(const struct cmd_ctx *ctx, const struct command *cmd)
 {
+    const struct client *c = ctx->client;
+    if (UNLIKELY(cmd->flags & CMD_RUNS_SCRIPT)) return cmd->flags_now(ctx->server, cmd, ctx->argc, ctx->argv);
     if (UNLIKELY(c->multi != NULL && (c->flags & CLIENT_IN_MULTI) && cmd->run == cmd_exec))
         return (cmd->flags | c->multi->flags) & ~((CMD_LOADING | CMD_STALE) & ~c->multi->common);
     return cmd->flags;
@@ -560,14 +615,15 @@ static bool refused_for_memory(struct cmd_ctx *ctx, unsigned flags)
 {
     struct server *s = ctx->server;
     if (LIKELY(s->settings->memory.maxmemory == 0) || s->is_loading) return false;
-    if (eviction_run(s) != EVICTION_OUT_OF_MEMORY) return false;
+    s->dispatcher->out_of_memory = eviction_run(s) == EVICTION_OUT_OF_MEMORY;
+    if (!s->dispatcher->out_of_memory) return false;
     return (flags & CMD_DENYOOM) || (client_has(ctx->client, CLIENT_IN_MULTI) && !(flags & CMD_NO_QUEUE));
 }
 
 /* Also asked for PING, by which others tell that this master is of no use. */
-static const char *refuse_for_disk(struct cmd_ctx *ctx)
+static const char *refuse_for_disk(const struct server *s)
 {
-    if (LIKELY(!persistence_writes_refused(ctx->server))) return NULL;
+    if (LIKELY(!persistence_writes_refused(s))) return NULL;
     return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
            "that may modify the data set are disabled, because this instance is configured to report errors during "
            "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
@@ -575,9 +631,8 @@ static const char *refuse_for_disk(struct cmd_ctx *ctx)
 }
 
 /* Why a write may not run now, or NULL. */
-static const char *refuse_write(struct cmd_ctx *ctx)
+static const char *refuse_write(const struct server *s)
 {
-    struct server *s = ctx->server;
     const struct repl_settings *st = &s->settings->replication;
     if (repl_role(s->repl) == REPL_REPLICA)
         return st->replica_read_only ? "READONLY You can't write against a read only replica." : NULL;
@@ -587,13 +642,24 @@ static const char *refuse_write(struct cmd_ctx *ctx)
     return NULL;
 }
 
+const char *dispatch_write_refusal(struct server *s)
+{
+    const char *refusal = refuse_write(s);
+    return refusal != NULL ? refusal : refuse_for_disk(s);
+}
+
+bool dispatch_out_of_memory(const struct server *s)
+{
+    return s->settings->memory.maxmemory > 0 && !s->is_loading && s->dispatcher->out_of_memory;
+}
+
 /* What the command would do to the data set and to memory, or NULL. */
 static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd, unsigned flags)
 {
     const char *refusal = NULL;
     if (UNLIKELY(refused_for_memory(ctx, flags))) return "OOM command not allowed when used memory > 'maxmemory'.";
-    if ((flags & CMD_WRITE) || UNLIKELY(cmd->flags & CMD_PROBE)) refusal = refuse_for_disk(ctx);
-    if ((flags & CMD_WRITE) && refusal == NULL) refusal = refuse_write(ctx);
+    if ((flags & CMD_WRITE) || UNLIKELY(cmd->flags & CMD_PROBE)) refusal = refuse_for_disk(ctx->server);
+    if ((flags & CMD_WRITE) && refusal == NULL) refusal = refuse_write(ctx->server);
     return refusal;
 }
 
@@ -677,7 +743,7 @@ static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slo
 {
     struct client *c = ctx->client;
     const struct command *cmd = slot->command;
-    unsigned flags = effective_flags(c, cmd);
+    unsigned flags = effective_flags(ctx, cmd);
     if (UNLIKELY(!client_has(c, CLIENT_AUTHENTICATED)) && !(cmd->flags & CMD_NO_AUTH)) {
         refuse(ctx, slot, "NOAUTH Authentication required.");
         return ADMIT_REFUSED;
@@ -781,7 +847,7 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
         if (UNLIKELY(s->keys_ready)) key_waits_serve(s);
         break;
     case ADMIT_QUEUE:
-        multi_queue(c, slot, ctx.argc, ctx.argv);
+        multi_queue(c, slot, effective_flags(&ctx, slot->command), ctx.argc, ctx.argv);
         reply_queued(&c->reply);
         break;
     case ADMIT_REFUSED: break;
@@ -906,6 +972,7 @@ static void run_batch(struct dispatcher *d)
     for (size_t i = 0; i < d->item_count; i++) {
         struct batch_item *item = &d->items[i];
         struct client *c = item->client;
+        d->item_at = i;
         if (c == held) continue;
         if (UNLIKELY((c->flags & CLIENT_TAKES_NO_COMMANDS) || d->server->stopping) || !run_item(d, item)) {
             held = c;
@@ -959,12 +1026,113 @@ static bool gather(struct dispatcher *d, struct client *c)
     return true;
 }
 
+/* ---- While a script runs that takes too long ----
+ * The batch in which it runs is still under way. What it holds of other clients goes back into their readers, so that
+ * these are like all others; whoever runs the script (or waits behind it, in a transaction or our master's stream) is
+ * not read from. The loop is not involved: sockets are simply tried. */
+
+static void give_back_batch(struct dispatcher *d)
+{
+    if (d->item_count == 0) return;
+    size_t kept = d->item_at + 1;
+    const struct client *caller = d->items[d->item_at].client,
+                        *last = caller; /* requests of one client are neighbours */
+    for (size_t i = kept; i < d->item_count; i++) {
+        struct client *c = d->items[i].client;
+        if (c == caller) {
+            d->items[kept++] = d->items[i];
+        } else if (c != last && !client_has(c, CLIENT_CLOSING)) {
+            resp_reader_unread(&c->reader, &d->items[i].request);
+            client_make_ready(c);
+        }
+        last = c;
+    }
+    d->item_count = kept;
+}
+
+/* Whether it may be run is asked only as far as it matters for what touches no data. */
+static void run_while_busy(struct dispatcher *d, struct client *c, const struct resp_request *request)
+{
+    struct server *s = d->server;
+    struct command_slot *slot = command_table_find(s->commands, request->argv[0]);
+    struct cmd_ctx ctx = {
+        .server = s,
+        .client = c,
+        .keyspace = s->keyspace,
+        .db = c->db,
+        .reply = &c->reply,
+        .settings = s->settings,
+        .argc = (int)request->argc,
+        .argv = request->argv,
+    };
+    if (!resolve(&ctx, &slot)) {
+        refuse(&ctx, slot, NULL);
+        return;
+    }
+    ctx.command = slot->command;
+    unsigned flags = slot->command->flags;
+    if (!client_has(c, CLIENT_AUTHENTICATED) && !(flags & CMD_NO_AUTH))
+        refuse(&ctx, slot, "NOAUTH Authentication required.");
+    else if (!(flags & CMD_ALLOW_BUSY))
+        refuse(&ctx, slot, script_busy_text(s));
+    else if (client_has(c, CLIENT_RESTRICTED) && !permitted(&ctx, slot))
+        return;
+    else if (client_has(c, CLIENT_IN_MULTI) && !(flags & CMD_NO_QUEUE)) {
+        multi_queue(c, slot, flags, ctx.argc, ctx.argv);
+        reply_queued(&c->reply);
+    } else {
+        call(&ctx, slot);
+    }
+}
+
+static void answer_while_busy(struct dispatcher *d, struct client *c)
+{
+    struct resp_request request;
+    enum resp_status status;
+    while ((status = resp_reader_next(&c->reader, &d->busy_arena, &request)) == RESP_REQUEST) {
+        run_while_busy(d, c, &request);
+        after_command(c);
+        if (c->flags & CLIENT_TAKES_NO_COMMANDS) break;
+    }
+    if (status != RESP_REQUEST && status != RESP_INCOMPLETE) client_protocol_error(d->server, c, status);
+    if (!outbuf_empty(&c->out)) client_wants_flush(c);
+}
+
+static void answer_ready(struct dispatcher *d, struct client *ready, const struct client *except)
+{
+    struct client *next, *later = NULL;
+    for (struct client *c = ready; c != NULL; c = next) {
+        next = c->ready_next;
+        c->flags &= ~(uint32_t)CLIENT_READY;
+        if (c == except)
+            later = c;
+        else if (!(c->flags & CLIENT_TAKES_NO_COMMANDS))
+            answer_while_busy(d, c);
+    }
+    if (later != NULL) client_make_ready(later);
+}
+
+void dispatch_while_busy(struct server *s)
+{
+    struct dispatcher *d = s->dispatcher;
+    struct client *rest = d->ready, *caller = d->running;
+    give_back_batch(d);
+    d->ready = NULL;
+    answer_ready(d, rest, caller);
+    server_accept_now(s);
+    clients_read_now(s, caller);
+    answer_ready(d, clients_take_ready(s), caller);
+    resp_batch_reset(&d->busy_arena);
+    server_send(s); /* what was answered before the script began waits, too */
+}
+
 bool dispatcher_run(struct server *s)
 {
     struct dispatcher *d = s->dispatcher;
-    struct client *next;
-    for (struct client *c = clients_take_ready(s); c != NULL; c = next) {
-        next = c->ready_next;
+    struct client *c;
+    d->ready = clients_take_ready(s);
+    while ((c = d->ready) != NULL) {
+        d->ready = c->ready_next;
         c->flags &= ~(uint32_t)CLIENT_READY;
         if (c->flags & CLIENT_TAKES_NO_COMMANDS) continue;
         bool more = gather(d, c);

@@ -21,6 +21,18 @@ bool dispatcher_run(struct server *s);
 
 /* Runs a command for EXEC: no checks that queueing has made, but for what its user may do. */
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv);
+/* Runs a command for a script, as this fake client of scripts; whether it may is checked (script_call.c). The reply is
+ * in the client's output. */
+void dispatch_for_script(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv,
+                         bool into_stream);
+/* A command of a script (NULL: there is none of that name) was refused with this error. */
+void dispatch_script_refused(struct server *s, struct command_slot *slot, const char *error);
+/* Why no command may write now, or NULL. / Memory was over maxmemory when the outermost command came. */
+const char *dispatch_write_refusal(struct server *s);
+bool dispatch_out_of_memory(const struct server *s);
+/* From inside a script that takes too long: new requests are read, and answered with -BUSY. What runs of them touches
+ * no data: the commands that end a script, and what connections say about themselves (CMD_ALLOW_BUSY). */
+void dispatch_while_busy(struct server *s);
 /* Runs the command of a client that is blocked with one once more. True: it is answered. False: it waits on. */
 bool dispatch_again(struct client *c);
 /* The command of a blocked client has been answered, by itself or by others: it counts, and errors with it. */
@@ -40,6 +52,8 @@ void exec_add_before(struct server *s, int db, int argc, const struct bytes_view
 void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink); /* so: DEL or UNLINK of one key */
 /* The unit is not to be wrapped in MULTI even if it has many pieces (deletions found by SCAN, eviction). */
 void exec_no_wrap(struct server *s);
+/* Nothing of this unit, or after it, goes into the stream: the server stops in the middle of it. */
+void exec_abandon(struct server *s);
 
 /* Errors answered, by their first word: for INFO errorstats. */
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx);

@@ -349,7 +349,7 @@ void key_waits_serve(struct server *s)
 {
     struct key_waits *kw = s->key_waits;
     struct waited_key *k;
-    if (kw->serving || s->is_loading || pause_current(s) != PAUSE_NONE) return;
+    if (kw->serving || s->is_loading || s->stopping || pause_current(s) != PAUSE_NONE) return;
     enum expiry_mode mode = s->keyspace->expiry_mode;
     kw->serving = true;
     server_update_time(s);

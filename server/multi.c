@@ -36,7 +36,7 @@ void queued_command_release(struct queued_command *q)
     *q = (struct queued_command){0};
 }
 
-void multi_queue(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv)
+void multi_queue(struct client *c, struct command_slot *slot, unsigned flags, int argc, const struct bytes_view *argv)
 {
     struct multi *m = multi_of(c);
     if (c->flags & (CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return; /* EXEC will not run it anyway */
@@ -46,8 +46,8 @@ void multi_queue(struct client *c, struct command_slot *slot, int argc, const st
     }
     queued_command_init(&m->queue[m->count], slot, argc, argv);
     m->bytes += m->queue[m->count++].bytes;
-    m->flags |= slot->command->flags;
-    m->common &= slot->command->flags;
+    m->flags |= flags;
+    m->common &= flags;
 }
 
 static void forget_queue(struct multi *m)

@@ -33,7 +33,8 @@ size_t watches_key_count(const struct server *s);
 size_t watches_client_count(const struct server *s);
 
 /* The dispatcher queues (-EXECABORT bookkeeping is the dispatcher's: CLIENT_MULTI_FAILED). */
-void multi_queue(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv);
+/* `flags`: the command's, as they are with these arguments. */
+void multi_queue(struct client *c, struct command_slot *slot, unsigned flags, int argc, const struct bytes_view *argv);
 void multi_discard(struct client *c); /* forgets the queue and the watched keys, clears the flags */
 void multi_free(struct client *c);    /* when the client is freed */
 void multi_watch(struct client *c, struct bytes_view key);

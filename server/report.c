@@ -18,6 +18,7 @@
 #include "server/process.h"
 #include "server/pubsub.h"
 #include "server/shutdown.h"
+#include "server/scripting/scripting.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
@@ -128,6 +129,21 @@ void memory_breakdown(struct server *s, struct memory_breakdown *m)
     m->dataset_percent = 100.0 * (double)m->dataset / (double)net;
 }
 
+static void info_scripts(const struct server *s, struct bytes_buf *out)
+{
+    struct scripting_memory m;
+    scripting_get_memory(s, &m);
+    bytes_buf_printf(out, "used_memory_vm_eval:%zu\r\n", m.vm_eval);
+    memory_field(out, "used_memory_lua", m.vm_eval);
+    bytes_buf_printf(out,
+                     "used_memory_scripts_eval:%zu\r\nnumber_of_cached_scripts:%zu\r\nnumber_of_functions:%zu\r\n"
+                     "number_of_libraries:%zu\r\nused_memory_vm_functions:%zu\r\n",
+                     m.scripts_eval, m.script_count, m.function_count, m.library_count, m.vm_functions);
+    memory_field(out, "used_memory_vm_total", m.vm_eval + m.vm_functions);
+    bytes_buf_printf(out, "used_memory_functions:%zu\r\n", m.functions);
+    memory_field(out, "used_memory_scripts", m.scripts_eval + m.functions);
+}
+
 static void info_memory(struct server *s, struct bytes_buf *out)
 {
     struct memory_breakdown m;
@@ -145,12 +161,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
                      100.0 * (double)m.used / (double)s->stats.peak_memory, m.overhead, m.startup, m.dataset,
                      m.dataset_percent, m.used, m.resident, m.resident);
     memory_field(out, "total_system_memory", total);
-    bytes_buf_printf(
-        out,
-        "used_memory_lua:0\r\nused_memory_vm_eval:0\r\nused_memory_lua_human:0B\r\nused_memory_scripts_eval:0\r\n"
-        "number_of_cached_scripts:0\r\nnumber_of_functions:0\r\nnumber_of_libraries:0\r\nused_memory_vm_functions:0\r\n"
-        "used_memory_vm_total:0\r\nused_memory_vm_total_human:0B\r\nused_memory_functions:0\r\n"
-        "used_memory_scripts:0\r\nused_memory_scripts_human:0B\r\n");
+    info_scripts(s, out);
     memory_field(out, "maxmemory", s->settings->memory.maxmemory);
     size_t not_counted = m.replica_buffers; /* see server_used_memory() */
     bytes_buf_printf(

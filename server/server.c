@@ -26,6 +26,7 @@
 #include "server/process_crash.h"
 #include "server/pubsub.h"
 #include "server/report.h"
+#include "server/scripting/scripting.h"
 #include "server/shutdown.h"
 #include "server/slowlog.h"
 #include "storage/base/allocator.h"
@@ -37,7 +38,9 @@
 
 void server_update_time(struct server *s)
 {
-    s->now_ms = sys_wall_ms(s->sys);
+    if (s->dispatcher != NULL && dispatch_is_nested(s)) return; /* a transaction, a script: one time for all of it */
+    s->now_us = sys_wall_us(s->sys);
+    s->now_ms = s->now_us / 1000;
     s->mono_us = sys_mono_us(s->sys);
     keyspace_set_time(s->keyspace, s->now_ms);
 }
@@ -471,6 +474,11 @@ int server_listen(struct server *s)
     return net->unixsocket != NULL && listen_unix(s, &handler) != 0 ? -1 : 0;
 }
 
+void server_accept_now(struct server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++) listener_accept_now(s->listeners[i]);
+}
+
 /* ---- The turn of the loop ---- */
 
 static void on_wake(void *ctx)
@@ -478,6 +486,12 @@ static void on_wake(void *ctx)
     struct server *s = ctx;
     stats_turn_begins(&s->stats, &s->turn);
     server_update_time(s);
+}
+
+void server_send(struct server *s)
+{
+    repl_flush(s->repl);
+    clients_flush(s);
 }
 
 static bool on_turn(void *ctx)
@@ -489,9 +503,8 @@ static bool on_turn(void *ctx)
     if (UNLIKELY(s->eviction_pending)) more = eviction_run(s) == EVICTION_GOES_ON || more;
     persistence_turn(s);
     if (UNLIKELY(s->keys_ready)) key_waits_serve(s); /* by what was no command: a load, an expiry, the end of a pause */
-    repl_flush(s->repl);
     clients_reap(s); /* whoever closed another client and has the answer finds it closed */
-    clients_flush(s);
+    server_send(s);
     clients_reap(s);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
     stats_turn_ends(&s->stats, &s->turn);
@@ -559,6 +572,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->pubsub = pubsub_new(s);
     s->watches = watches_new();
     s->dispatcher = dispatcher_new(s);
+    s->scripting = scripting_new(s);
     s->persistence = persistence_new(s);
     s->slowlog = slowlog_new();
     s->latency = latency_new();
@@ -668,6 +682,7 @@ void server_free(struct server *s)
     shutdown_free(s->shutdown);
     latency_free(s->latency);
     slowlog_free(s->slowlog);
+    scripting_free(s->scripting);
     dispatcher_free(s->dispatcher);
     watches_free(s->watches);
     pubsub_free(s->pubsub);

@@ -30,6 +30,7 @@ struct server {
     struct pubsub *pubsub;           /* pubsub.h */
     struct watches *watches;         /* multi.h: who watches which key */
     struct dispatcher *dispatcher;   /* dispatch.h */
+    struct scripting *scripting;     /* scripting/scripting.h */
     struct persistence *persistence; /* persistence.h: saving, loading, the child process */
     struct slowlog *slowlog;         /* slowlog.h */
     struct latency *latency;         /* latency.h */
@@ -44,11 +45,11 @@ struct server {
     struct stats stats;
     struct stats_turn turn;
 
-    int64_t now_ms;        /* wall clock, read once per turn and after slow commands */
-    int64_t mono_us;       /* monotonic, the same */
-    int64_t started_ms;    /* wall clock of the start */
-    size_t startup_memory; /* in use once everything was made */
-    char run_id[41];       /* 40 hexadecimal digits, new at each start */
+    int64_t now_us, now_ms; /* wall clock, read once per turn and after slow commands */
+    int64_t mono_us;        /* monotonic, the same */
+    int64_t started_ms;     /* wall clock of the start */
+    size_t startup_memory;  /* in use once everything was made */
+    char run_id[41];        /* 40 hexadecimal digits, new at each start */
     uint64_t next_client_id;
     unsigned cron_loops;
     unsigned monitor_count;      /* clients in MONITOR */
@@ -80,6 +81,9 @@ void server_stop(struct server *s, int exit_code); /* leaves server_run() at the
 /* Binds what the configuration says, which may be nothing. 0 or -1 with the reason logged. Also after CONFIG SET bind
  * or port. */
 int server_listen(struct server *s);
+void server_accept_now(struct server *s); /* who waits to be, without the loop */
+/* The stream of what has been done goes to the replicas, and then replies to clients. */
+void server_send(struct server *s);
 /* After a change of role, pause or policy: what the keyspace does with expired keys, what it counts. */
 void server_refresh_modes(struct server *s);
 size_t server_used_memory(const struct server *s); /* without what maxmemory does not count: replica buffers */

@@ -7,6 +7,7 @@
 #include "server/clients.h"
 #include "server/persistence.h"
 #include "server/process.h"
+#include "server/scripting/scripting.h"
 #include "storage/base/memory.h"
 
 struct shutdown {
@@ -133,6 +134,15 @@ bool shutdown_start(struct server *s, int flags)
     if (!must_wait) return finish(s);
     wait_for_replicas(s);
     return true;
+}
+
+void shutdown_abandon_script(struct server *s)
+{
+    log_warning(s->log,
+                "User requested shutdown: the script that is running is given up, and what it has written lost.");
+    script_abandon(s);
+    s->stopping = true;
+    server_stop(s, 0);
 }
 
 void shutdown_cron(struct server *s)

@@ -3,9 +3,11 @@
 
 #include "server/blocking.h"
 #include "server/commands/tables.h"
+#include "server/dispatch.h"
 #include "server/persistence.h"
 #include "server/process.h"
 #include "server/report.h"
+#include "server/scripting/scripting.h"
 #include "server/shutdown.h"
 
 static void cmd_info(struct cmd_ctx *ctx)
@@ -18,7 +20,8 @@ static void cmd_info(struct cmd_ctx *ctx)
 
 static void cmd_time(struct cmd_ctx *ctx)
 {
-    int64_t us = sys_wall_us(ctx->server->sys);
+    /* A transaction or a script has one time. */
+    int64_t us = dispatch_is_nested(ctx->server) ? ctx->server->now_us : sys_wall_us(ctx->server->sys);
     reply_array(ctx->reply, 2);
     reply_bulk_int(ctx->reply, us / 1000000);
     reply_bulk_int(ctx->reply, us % 1000000);
@@ -109,6 +112,13 @@ static void cmd_shutdown(struct cmd_ctx *ctx)
             reply_ok(ctx->reply);
         else
             reply_error(ctx->reply, "ERR No shutdown in progress.");
+        return;
+    }
+    if (script_is_running(s)) {
+        if (options.flags & SHUTDOWN_NOSAVE)
+            shutdown_abandon_script(s);
+        else
+            reply_error(ctx->reply, script_busy_text(s));
         return;
     }
     /* Blocked first: whoever gives up answers all who wait, this one too. */

@@ -6,6 +6,7 @@
 
 #include "server/commands/tables.h"
 #include "server/persistence.h"
+#include "server/scripting/scripting.h"
 #include "server/server.h"
 #include "storage/base/allocator.h"
 #include "storage/base/glob.h"
@@ -111,6 +112,12 @@ static void debug_reload(struct cmd_ctx *ctx)
 static void debug_loadaof(struct cmd_ctx *ctx)
 {
     reply_error(ctx->reply, "ERR There is no append only file to load: appendonly is not supported by this version");
+}
+
+static void debug_set_disable_deny_scripts(struct cmd_ctx *ctx)
+{
+    scripting_allow_all_commands(ctx->server, ctx_arg_is(ctx, 2, "1"));
+    reply_ok(ctx->reply);
 }
 
 static void debug_set_active_expire(struct cmd_ctx *ctx)
@@ -635,7 +642,7 @@ static const struct debug_row debug_rows[] = {
     { "error", 3, 3, debug_error },
     { "protocol", 3, 3, debug_protocol },
     { "jmap", 2, 0, debug_jmap },
-    { "set-disable-deny-scripts", 3, 3, debug_without_effect },
+    { "set-disable-deny-scripts", 3, 3, debug_set_disable_deny_scripts },
     { "dict-resizing", 3, 3, debug_without_effect },
     { "replybuffer", 4, 4, debug_without_effect },
     { "aof-flush-sleep", 3, 3, debug_without_effect },

@@ -561,10 +561,11 @@ static bool find_collection(struct cmd_ctx *ctx, const struct entry **e)
     return false;
 }
 
-/* A set has no order that a replica could repeat. */
-static void insist_on_order(struct sort_request *r, const struct entry *e)
+/* A set has no order that a replica, or the next run of a script, could repeat. */
+static void insist_on_order(struct cmd_ctx *ctx, struct sort_request *r, const struct entry *e)
 {
-    if (!r->unsorted || e->type != TYPE_SET || r->store_arg == 0) return;
+    bool repeatable = r->store_arg > 0 || client_has(ctx->client, CLIENT_SCRIPT);
+    if (!r->unsorted || e->type != TYPE_SET || !repeatable) return;
     r->unsorted = false;
     r->alpha = true;
     r->by_arg = 0;
@@ -575,7 +576,7 @@ static void sort_entry(struct cmd_ctx *ctx, struct sort_request *r, const struct
     struct sorting s = {.ctx = ctx, .request = r, .type = TYPE_LIST};
     struct span all = {0};
     if (e != NULL) {
-        insist_on_order(r, e);
+        insist_on_order(ctx, r, e);
         s.type = e->type;
         s.shuffled = s.type == TYPE_SET && entry_encoding(e) == ENCODING_HASHTABLE;
         all.count = value_count(s.type, entry_pointer(e));

@@ -64,6 +64,11 @@ static bool parse_read_option(struct cmd_ctx *ctx, int *arg, struct read_request
 {
     bool has_value = ctx_has_arg(ctx, *arg + 1);
     if (has_value && ctx_arg_is(ctx, *arg, "block")) {
+        if (client_has(ctx->client, CLIENT_SCRIPT)) {
+            reply_errorf(ctx->reply, "ERR %s command is not allowed with BLOCK option from scripts",
+                         ctx->command->name);
+            return false;
+        }
         r->blocks = true;
         return ctx_arg_timeout(ctx, ++*arg, TIMEOUT_MS, &r->until_ms);
     }

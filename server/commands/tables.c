@@ -28,6 +28,7 @@ const struct command *const *command_row_tables(void)
         object_commands,
         pubsub_commands,
         replication_commands,
+        scripting_commands,
         set_algebra_commands,
         set_commands,
         slowlog_commands,

@@ -29,6 +29,7 @@ extern const struct command memory_commands[];
 extern const struct command object_commands[];
 extern const struct command pubsub_commands[];
 extern const struct command replication_commands[];
+extern const struct command scripting_commands[];
 extern const struct command set_algebra_commands[];
 extern const struct command set_commands[];
 extern const struct command slowlog_commands[];

@@ -108,6 +108,11 @@ static void listener_on_ready(void *ctx, unsigned ready)
     }
 }
 
+void listener_accept_now(struct listener *l)
+{
+    if (!loop_timer_active(&l->rest)) listener_on_ready(l, LOOP_READ);
+}
+
 void listener_pause(struct listener *l, bool paused)
 {
     l->paused = paused;

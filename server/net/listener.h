@@ -41,6 +41,7 @@ NODISCARD int listener_open_unix(struct loop *loop, const char *path, mode_t per
                                  struct listener_error *err);
 /* Not from inside on_accept. The socket file stays (the owner removes it on shutdown). NULL is fine. */
 void listener_close(struct listener *l);
+void listener_accept_now(struct listener *l);         /* as for an event of the loop */
 void listener_pause(struct listener *l, bool paused); /* paused: connections wait in the backlog */
 
 int listener_port(const struct listener *l); /* the real one when 0 was asked for; 0 for Unix */

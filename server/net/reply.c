@@ -49,6 +49,7 @@ static void note_error(struct reply *r, struct bytes_view text)
     while (n < text.len && n < REPLY_ERROR_CODE_MAX && (unsigned char)text.data[n] > ' ') n++;
     memcpy(r->error_code, text.data, n);
     r->error_code[n] = '\0';
+    r->error_counted = false;
     r->errors++;
 }
 

@@ -23,6 +23,7 @@ struct reply {
     /* What was answered since the owner last looked. Counted when muted too. */
     uint32_t errors;
     char error_code[REPLY_ERROR_CODE_MAX + 1]; /* first word of the last error, "ERR", for errorstats */
+    bool error_counted;                        /* that one is in errorstats already: a script hands it on */
 };
 
 void reply_init(struct reply *r, struct outbuf *out);
@@ -137,6 +138,10 @@ void reply_status_view(struct reply *r, struct bytes_view text);
 void reply_error(struct reply *r, const char *text);
 void reply_error_view(struct reply *r, struct bytes_view text);
 void reply_errorf(struct reply *r, const char *fmt, ...) PRINTF(2, 3);
+static inline void reply_error_was_counted(struct reply *r) /* the one just written */
+{
+    r->error_counted = true;
+}
 
 /* --- the rest -------------------------------------------------------------------------------------------------------
  */

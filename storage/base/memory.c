@@ -56,6 +56,11 @@ void *mem_try_alloc(size_t size)
     return malloc(size == 0 ? 1 : size);
 }
 
+void *mem_try_realloc(void *ptr, size_t size)
+{
+    return realloc(ptr, size == 0 ? 1 : size);
+}
+
 void mem_free(void *ptr)
 {
     free(ptr);

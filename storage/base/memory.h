@@ -26,5 +26,6 @@ void mem_thread_unregister(void); /* before the thread ends */
 void *mem_alloc_aligned(size_t alignment, size_t size) __attribute__((malloc, alloc_size(2), returns_nonnull));
 /* One try that may fail: NULL instead of a stopped process. For sizes a peer chose. */
 void *mem_try_alloc(size_t size) __attribute__((malloc, alloc_size(1)));
+void *mem_try_realloc(void *ptr, size_t size) __attribute__((alloc_size(2))); /* NULL: ptr is as it was */
 
 #endif

@@ -1,0 +1,373 @@
+#include "server/scripting/scripting.h"
+
+#include <stdio.h>
+
+#include <lua5.1/lauxlib.h>
+
+#include "server/clients.h"
+#include "server/dispatch.h"
+#include "server/scripting/lua_convert.h"
+#include "server/scripting/lua_libs.h"
+#include "server/scripting/lua_sandbox.h"
+#include "server/scripting/scripting_internal.h"
+#include "storage/base/memory.h"
+
+enum {
+    INSTRUCTIONS_BETWEEN_LOOKS = 10000, /* at the time: a fraction of a millisecond */
+    RUNS_BETWEEN_STEPS = 50,            /* of the collector, whether or not scripts make work for it */
+    STEP_SIZE = 50,
+};
+
+static const char OWNER_KEY = 0; /* in the registry: the struct scripting of a state */
+
+/* ---- Life ---- */
+
+static lua_State *new_eval_state(void *ctx)
+{
+    return scripting_new_state(ctx);
+}
+
+struct scripting *scripting_new(struct server *s)
+{
+    struct scripting *sc = mem_calloc(sizeof(*sc));
+    sc->server = s;
+    sc->cache = script_cache_new(new_eval_state, sc);
+    sc->client = client_new_script(s);
+    return sc;
+}
+
+void scripting_free(struct scripting *sc)
+{
+    if (sc == NULL) return;
+    ASSERT(sc->run == NULL);
+    script_cache_free(sc->cache);
+    client_free_fake(sc->client);
+    mem_free(sc->argv);
+    bytes_buf_release(&sc->numbers);
+    bytes_buf_release(&sc->reply);
+    bytes_buf_release(&sc->refusal);
+    mem_free(sc);
+}
+
+struct script_cache *scripting_cache(struct server *s)
+{
+    return s->scripting->cache;
+}
+
+void scripting_allow_all_commands(struct server *s, bool allow)
+{
+    s->scripting->allow_all_commands = allow;
+}
+
+void scripting_get_memory(const struct server *s, struct scripting_memory *out)
+{
+    const struct scripting *sc = s->scripting;
+    *out = (struct scripting_memory){
+        .vm_eval = script_cache_vm_memory(sc->cache),
+        .scripts_eval = script_cache_memory(sc->cache),
+        .script_count = script_cache_count(sc->cache),
+    };
+}
+
+/* ---- States ---- */
+
+struct scripting *scripting_of(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)&OWNER_KEY);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    struct scripting *sc = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return sc;
+}
+
+_Noreturn void script_raise(lua_State *L, const char *text)
+{
+    lua_push_error(L, bytes_str(text), false);
+    lua_error(L);
+    UNREACHABLE();
+}
+
+static void warn_of_slow_script(const struct scripting *sc, int64_t elapsed_us)
+{
+    log_warning(sc->server->log,
+                "Slow script detected: still in execution after %lld milliseconds. You can try killing the script "
+                "using the %s command. Script name is: %s.",
+                (long long)(elapsed_us / 1000), sc->run->script->kind == SCRIPT_EVAL ? "SCRIPT KILL" : "FUNCTION KILL",
+                sc->run->script->name);
+}
+
+/* Others get an answer now and then; how often depends on how long that takes. */
+static void look_at_time(struct scripting *sc)
+{
+    struct server *s = sc->server;
+    struct script_run_state *run = sc->run;
+    int64_t limit_ms = s->settings->misc.busy_reply_threshold_ms, now_us = sys_mono_us(s->sys);
+    if (limit_ms <= 0 || (now_us - run->started_us) / 1000 < limit_ms || now_us < run->next_poll_us) return;
+    if (!run->busy) {
+        run->busy = true;
+        warn_of_slow_script(sc, now_us - run->started_us);
+    }
+    dispatch_while_busy(s);
+    int64_t after_us = sys_mono_us(s->sys);
+    run->next_poll_us = after_us + 1000 + 8 * (after_us - now_us);
+}
+
+static void on_instructions(lua_State *L, lua_Debug *ar)
+{
+    struct scripting *sc = scripting_of(L);
+    (void)ar;
+    if (sc->run != NULL && !sc->ended) look_at_time(sc);
+    if (sc->ended) script_raise(L, "ERR Script killed by user with SCRIPT KILL...");
+}
+
+static int prepare_state(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)&OWNER_KEY);
+    lua_pushvalue(L, 1);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    script_push_api(L);
+    lua_sandbox_add_library(L, "redis");
+    lua_sethook(L, on_instructions, LUA_MASKCOUNT, INSTRUCTIONS_BETWEEN_LOOKS);
+    return 0;
+}
+
+lua_State *scripting_new_state(struct scripting *sc)
+{
+    static const struct lua_sandbox_library libraries[] = {{"cjson", lua_open_cjson},
+                                                           {"cmsgpack", lua_open_cmsgpack},
+                                                           {"struct", lua_open_struct},
+                                                           {"bit", lua_open_bit},
+                                                           {NULL, NULL}};
+    lua_State *L = lua_sandbox_new(&sc->ended, libraries);
+    ASSERT(lua_cpcall(L, prepare_state, sc) == 0);
+    return L;
+}
+
+/* ---- Inside ---- */
+
+/* Where in the script the error arose: the innermost function that has lines. */
+static void add_place(lua_State *L)
+{
+    lua_Debug ar;
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline < 0) continue;
+        lua_pushstring(L, ar.source);
+        lua_setfield(L, 1, "source");
+        lua_pushinteger(L, ar.currentline);
+        lua_setfield(L, 1, "line");
+        return;
+    }
+}
+
+/* Any error becomes a table {err=, source=, line=}. */
+static int on_error(lua_State *L)
+{
+    struct bytes_view text;
+    bool counted;
+    lua_settop(L, 1);
+    if (!lua_is_error(L, 1, &text, &counted)) {
+        if (lua_isboolean(L, 1))
+            lua_pushstring(L, lua_toboolean(L, 1) ? "true" : "false");
+        else if (lua_isstring(L, 1))
+            lua_pushvalue(L, 1);
+        else
+            lua_pushstring(L, luaL_typename(L, 1));
+        lua_pushliteral(L, "ERR ");
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+        lua_createtable(L, 0, 3);
+        lua_insert(L, -2);
+        lua_setfield(L, -2, "err");
+        lua_replace(L, 1);
+    }
+    add_place(L);
+    return 1;
+}
+
+static void push_arguments(lua_State *L, const struct bytes_view *argv, int count)
+{
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        lua_pushlstring(L, argv[i].data, argv[i].len);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
+/* In protected mode: KEYS and ARGV, as globals of EVAL and as arguments of functions, and the script. */
+static int start(lua_State *L)
+{
+    const struct script_run_state *run = lua_touserdata(L, 1);
+    const struct script *script = run->script;
+    const struct bytes_view *argv = run->outer->argv;
+    int rest = script->first_key + script->key_count;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, script->reference);
+    push_arguments(L, argv + script->first_key, script->key_count);
+    push_arguments(L, argv + rest, run->outer->argc - rest);
+    if (script->kind == SCRIPT_EVAL) {
+        lua_sandbox_set_global(L, "ARGV");
+        lua_sandbox_set_global(L, "KEYS");
+        lua_call(L, 0, 1);
+    } else {
+        lua_call(L, 2, 1);
+    }
+    return 1;
+}
+
+/* ---- Around it ---- */
+
+static void begin(struct scripting *sc, struct script_run_state *run)
+{
+    struct client *c = sc->client;
+    const struct client *caller = run->outer->client;
+    ASSERT(sc->run == NULL);
+    sc->run = run;
+    sc->ended = false;
+    c->db = caller->db;
+    c->flags =
+        CLIENT_SCRIPT | CLIENT_AUTHENTICATED | (caller->flags & (CLIENT_MASTER | CLIENT_NO_TOUCH | CLIENT_RESTRICTED));
+    c->user = caller->user; /* borrowed: who runs the script keeps it */
+    c->reply.proto = 2;
+    c->write_offset = caller->write_offset;
+}
+
+static void end(struct scripting *sc)
+{
+    sc->run = NULL;
+    sc->ended = false;
+    sc->client->user = NULL;
+    outbuf_clear(&sc->client->out);
+    outbuf_trim(&sc->client->out);
+}
+
+/* A table with an error is on top: what it says, and where. */
+static void reply_failure(struct cmd_ctx *ctx, lua_State *L, const struct script *script)
+{
+    struct bytes_view text = BYTES_LIT("ERR unknown error");
+    struct bytes_buf line = {0};
+    bool counted = false;
+    if (!lua_is_error(L, -1, &text, &counted) && lua_isstring(L, -1)) { /* no memory even to say where */
+        text.data = lua_tolstring(L, -1, &text.len);
+        bytes_buf_append(&line, "ERR ", 4);
+    }
+    bytes_buf_append_view(&line, text);
+    bytes_buf_printf(&line, " script: %s", script->name);
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "source");
+        lua_getfield(L, -2, "line");
+        if (lua_isstring(L, -2) && lua_isnumber(L, -1))
+            bytes_buf_printf(&line, ", on %s:%lld.", lua_tostring(L, -2), (long long)lua_tonumber(L, -1));
+        lua_pop(L, 2);
+    }
+    reply_error_view(ctx->reply, bytes_buf_view(&line));
+    if (counted) reply_error_was_counted(ctx->reply);
+    bytes_buf_release(&line);
+    lua_pop(L, 1);
+}
+
+static void collect_some(struct scripting *sc, lua_State *L)
+{
+    if (++sc->runs % RUNS_BETWEEN_STEPS == 0) lua_gc(L, LUA_GCSTEP, STEP_SIZE);
+}
+
+bool script_may_run(struct cmd_ctx *ctx, const struct script *script)
+{
+    unsigned flags = script->flags;
+    if (!script->read_only || (flags & (SCRIPT_SAYS_NOTHING | SCRIPT_NO_WRITES))) return true;
+    reply_error(ctx->reply, "ERR Can not execute a script with write flag using *_ro command.");
+    return false;
+}
+
+void script_run(struct cmd_ctx *ctx, const struct script *script)
+{
+    struct server *s = ctx->server;
+    struct scripting *sc = s->scripting;
+    lua_State *L = script->L;
+    struct script_run_state run = {
+        .script = script,
+        .outer = ctx,
+        .out_of_memory = dispatch_out_of_memory(s),
+        .replicate = REPLICATE_TO_ALL,
+        .started_us = sys_mono_us(s->sys),
+    };
+    if (sc->run != NULL) {
+        reply_error(ctx->reply, "ERR scripts can not be nested");
+        return;
+    }
+    begin(sc, &run);
+    lua_pushcfunction(L, on_error);
+    lua_pushcfunction(L, start);
+    lua_pushlightuserdata(L, &run);
+    int status = lua_pcall(L, 1, 1, -3);
+    bool booleans = sc->client->reply.proto == 3;
+    end(sc);
+    if (status == 0)
+        lua_write_reply(L, ctx->reply, booleans);
+    else
+        reply_failure(ctx, L, script);
+    lua_pop(L, 1); /* the handler of errors */
+    ASSERT(lua_gettop(L) == 0);
+    collect_some(sc, L);
+}
+
+bool script_arg_key_count(struct cmd_ctx *ctx, int arg, const char *not_a_number, int *count)
+{
+    int64_t n;
+    if (!num_parse_i64(ctx->argv[arg], &n))
+        reply_error(ctx->reply, not_a_number);
+    else if (n > ctx->argc - arg - 1)
+        reply_error(ctx->reply, "ERR Number of keys can't be greater than number of args");
+    else if (n < 0)
+        reply_error(ctx->reply, "ERR Number of keys can't be negative");
+    else {
+        *count = (int)n;
+        return true;
+    }
+    return false;
+}
+
+/* ---- The one that runs ---- */
+
+bool script_is_running(const struct server *s)
+{
+    return s->scripting->run != NULL;
+}
+
+enum script_kind script_running_kind(const struct server *s)
+{
+    return s->scripting->run->script->kind;
+}
+
+const char *script_busy_text(const struct server *s)
+{
+    return script_running_kind(s) == SCRIPT_EVAL
+               ? "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+               : "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
+}
+
+void script_kill(struct cmd_ctx *ctx, enum script_kind kind)
+{
+    struct scripting *sc = ctx->server->scripting;
+    if (sc->run == NULL) {
+        reply_error(ctx->reply, "NOTBUSY No scripts in execution right now.");
+    } else if (sc->run->script->kind != kind) {
+        reply_error(ctx->reply, script_busy_text(ctx->server));
+    } else if (client_has(sc->client, CLIENT_MASTER)) {
+        reply_error(ctx->reply, "UNKILLABLE The busy script was sent by a master instance in the context of "
+                                "replication and cannot be killed.");
+    } else if (sc->run->wrote) {
+        reply_error(ctx->reply,
+                    "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either "
+                    "wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.");
+    } else {
+        sc->ended = true;
+        reply_ok(ctx->reply);
+    }
+}
+
+void script_abandon(struct server *s)
+{
+    ASSERT(s->scripting->run != NULL);
+    s->scripting->ended = true;
+    exec_abandon(s);
+}

@@ -1,0 +1,76 @@
+/* scripting.h -- scripts: what runs them, and what the rest of the server may ask about that.
+ *
+ *     EVAL, EVALSHA -> script_cache (by digest) --+
+ *                                                 +-> script_run() -> Lua -> redis.call() -> the dispatcher
+ *     FCALL         -> functions (by name)  ------+
+ *
+ * A script is one unit: what its commands do goes into the stream when it has ended, effects only (dispatch.h). They
+ * run as the commands of a client without a connection, in the database of whoever runs the script. Time stands still
+ * meanwhile. A script is never entered from inside another one.
+ *
+ * A script that takes too long (busy-reply-threshold) does not bring the loop back: from time to time, between two
+ * instructions of its own, it has the dispatcher answer -BUSY to whoever asks for something (dispatch_while_busy()).
+ * That may bring its end: `ended` is set, and from then on every instruction raises an error that nothing in the
+ * script can catch. A script that has written something can be ended only together with the server.
+ * Not here: which commands a script may call (script_call.h), what else it finds (script_api.h). */
+#ifndef LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_H
+#define LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_H
+
+#include <lua5.1/lua.h>
+
+#include "server/command.h"
+#include "server/scripting/script_cache.h"
+#include "server/scripting/script_flags.h"
+
+struct scripting; /* opaque: scripting_internal.h */
+
+struct scripting *scripting_new(struct server *s);
+void scripting_free(struct scripting *sc);
+struct script_cache *scripting_cache(struct server *s);
+
+enum script_kind { SCRIPT_EVAL, SCRIPT_FUNCTION };
+
+struct script {
+    enum script_kind kind;
+    const char *name; /* the digest, or the function's name */
+    unsigned flags;   /* enum script_flag */
+    bool read_only;   /* run by a command that promises to change nothing */
+    lua_State *L;     /* where it lives */
+    int reference;    /* of the function, in the registry */
+    int first_key;    /* in ctx->argv, which the other arguments follow */
+    int key_count;
+};
+/* Whether it fits the command that runs it. False: the error has been answered. */
+bool script_may_run(struct cmd_ctx *ctx, const struct script *script);
+/* Runs it and answers. */
+void script_run(struct cmd_ctx *ctx, const struct script *script);
+/* Reads the number of keys in this argument. False: the error has been answered. */
+bool script_arg_key_count(struct cmd_ctx *ctx, int arg, const char *not_a_number, int *count);
+
+/* ---- the one that runs ---- */
+bool script_is_running(const struct server *s);
+enum script_kind script_running_kind(const struct server *s);
+const char *script_busy_text(const struct server *s); /* the error that everybody hears meanwhile */
+/* SCRIPT KILL and FUNCTION KILL: answers. */
+void script_kill(struct cmd_ctx *ctx, enum script_kind kind);
+/* It ends with the server, and what it has done is not told to anybody. */
+void script_abandon(struct server *s);
+/* FUNCTION STATS: of the function that runs. False: none does. */
+struct script_running {
+    const char *name;
+    int argc;
+    const struct bytes_view *argv;
+    int64_t duration_ms;
+};
+bool script_running_function(const struct server *s, struct script_running *out);
+
+/* DEBUG SET-DISABLE-DENY-SCRIPTS: commands that scripts may not call are called all the same. */
+void scripting_allow_all_commands(struct server *s, bool allow);
+
+struct scripting_memory { /* for INFO */
+    size_t vm_eval, vm_functions, scripts_eval, functions;
+    size_t script_count, function_count, library_count;
+};
+void scripting_get_memory(const struct server *s, struct scripting_memory *out);
+
+#endif

@@ -1,0 +1,360 @@
+/* What scripts can reach, and what they cannot break. All of it also runs with a full collection after every
+ * instruction. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <lua5.1/lauxlib.h>
+
+#include "server/scripting/lua_safe.h"
+#include "server/scripting/lua_sandbox.h"
+#include "storage/base/memory.h"
+
+struct fixture {
+    lua_State *L;
+    bool ended;
+    char result[4096];
+};
+
+static void collect_everything(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+}
+
+static int open_sample(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushinteger(L, 42);
+    lua_setfield(L, -2, "answer");
+    lua_newtable(L);
+    lua_setfield(L, -2, "inner");
+    return 1;
+}
+
+static void start(struct fixture *f, bool stress)
+{
+    static const struct lua_sandbox_library libraries[] = {{"sample", open_sample}, {NULL, NULL}};
+    f->ended = false;
+    f->L = lua_sandbox_new(&f->ended, libraries);
+    if (stress) lua_sethook(f->L, collect_everything, LUA_MASKCOUNT, 1);
+}
+
+static int setup(void **state)
+{
+    *state = mem_calloc(sizeof(struct fixture));
+    start(*state, false);
+    return 0;
+}
+
+static int setup_stress(void **state)
+{
+    *state = mem_calloc(sizeof(struct fixture));
+    start(*state, true);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(lua_gettop(f->L), 0);
+    lua_sandbox_close(f->L);
+    mem_free(f);
+    return 0;
+}
+
+/* The result as text, or the error with "! " before it. */
+static const char *run(struct fixture *f, const char *script)
+{
+    lua_State *L = f->L;
+    int status = lua_safe_load(L, script, strlen(script), "@script");
+    if (status == 0) status = lua_pcall(L, 0, 1, 0);
+    const char *text = lua_tostring(L, -1);
+    if (text == NULL) text = lua_isboolean(L, -1) ? (lua_toboolean(L, -1) ? "true" : "false") : luaL_typename(L, -1);
+    snprintf(f->result, sizeof(f->result), "%s%s", status == 0 ? "" : "! ", text);
+    lua_pop(L, 1);
+    return f->result;
+}
+
+#define assert_runs(script, expected)  assert_string_equal(run(f, script), expected)
+#define assert_fails(script, fragment) check_failure(f, script, fragment)
+static void check_failure(struct fixture *f, const char *script, const char *fragment)
+{
+    const char *result = run(f, script);
+    if (result[0] != '!' || strstr(result, fragment) == NULL) fail_msg("%s\n  gave: %s", script, result);
+}
+
+static void test_offers_harmless_names_only(void **state)
+{
+    struct fixture *f = *state;
+    assert_runs(
+        "local names = {} for name in pairs(_G) do names[#names + 1] = name end table.sort(names) "
+        "return table.concat(names, ' ')",
+        "_G _VERSION assert collectgarbage coroutine error gcinfo getmetatable ipairs load loadstring math next "
+        "pairs pcall rawequal rawget rawset sample select setmetatable string table tonumber tostring type "
+        "unpack xpcall");
+    assert_runs("return sample.answer", "42");
+    static const char *const missing[] = {"print", "dofile",  "loadfile", "getfenv", "setfenv", "newproxy", "module",
+                                          "io",    "require", "os",       "debug",   "package", "redis"};
+    for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
+        char script[64];
+        snprintf(script, sizeof(script), "return %s", missing[i]);
+        assert_fails(script, "script:1: Script attempted to access nonexistent global variable '");
+    }
+}
+
+/* Every way that Lua 5.1 has to change a table, tried on every table that all scripts share. */
+static void test_CVE_2025_46818_CVE_2022_24735_nothing_shared_can_be_changed(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const tables[] = {
+        "_G",        "sample",           "string",           "table",     "math",
+        "coroutine", "getmetatable('')", "getmetatable(_G)", "_G.string", "rawget(_G, 'math')"};
+    static const char *const changes[] = {
+        "local t = %s t.x = 1",
+        "local t = %s t.insert = 1",
+        "local t = %s t.__index = {}",
+        "local t = %s t[1] = 1",
+        "rawset(%s, 'x', 1)",
+        "setmetatable(%s, {})",
+        "table.insert(%s, 1)",
+        "table.insert(%s, 1, 1)",
+        "table.remove(%s)",
+        "table.sort(%s)",
+        "table.setn(%s, 1)",
+        "local t = %s for k in pairs(t) do t[k] = nil end t.x = 1",
+        "local co = coroutine.wrap(function(t) t.x = 1 end) co(%s)",
+        "local f = loadstring('local t = ... t.x = 1') f(%s)",
+    };
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        for (size_t j = 0; j < sizeof(changes) / sizeof(changes[0]); j++) {
+            char script[256];
+            snprintf(script, sizeof(script), changes[j], tables[i]);
+            assert_fails(script, "Attempt to modify a readonly table");
+        }
+    }
+    assert_fails("x = 1", "script:1: Attempt to modify a readonly table");
+    assert_fails("function f() end", "script:1: Attempt to modify a readonly table");
+    assert_fails("_G = {}", "script:1: Attempt to modify a readonly table");
+    assert_fails("coroutine.wrap(function() x = 1 end)()", "readonly table");
+    assert_fails("loadstring('x = 1')()", "readonly table");
+    assert_fails("load(function() return nil end)() x = 1", "readonly table");
+}
+
+/* pairs() and next() must not hand out the table behind a view. */
+static void test_CVE_2022_24735_the_real_tables_stay_hidden(void **state)
+{
+    struct fixture *f = *state;
+    assert_runs("local _, t = pairs(sample) return t == sample", "true");
+    assert_runs("local seen = 0 for k, v in pairs(sample) do seen = seen + 1 end return seen", "2");
+    assert_runs("return next(sample) ~= nil and rawget(sample, 'answer')", "42");
+    assert_runs("return rawget(_G, 'nothing') == nil", "true");
+    assert_runs("local n = 0 table.foreach(math, function(k, v) n = n + 1 end) return n > 20", "true");
+    assert_runs("return getmetatable(sample) == nil", "true");
+    assert_runs("return getmetatable('').__index == string", "true");
+    assert_runs("local mt = getmetatable(_G) return type(mt.__index)", "function");
+    assert_fails("local mt = getmetatable(_G) mt.__index.x = 1", "attempt to index");
+    assert_runs("local t = setmetatable({}, sample) return tostring(t.answer)", "nil");
+}
+
+static void test_ordinary_tables_work_as_ever(void **state)
+{
+    struct fixture *f = *state;
+    assert_runs("local t = setmetatable({}, {__index = function(_, k) return k .. '!' end}) return t.hi", "hi!");
+    assert_runs("local t = {3, 1, 2} table.sort(t) table.insert(t, 9) table.remove(t, 1) return table.concat(t, ',')",
+                "2,3,9");
+    assert_runs("local mt = {} return getmetatable(setmetatable({}, mt)) == mt", "true");
+    assert_runs("return getmetatable(setmetatable({}, {__metatable = 'mine'}))", "mine");
+    assert_fails("setmetatable(setmetatable({}, {__metatable = 1}), {})", "cannot change a protected metatable");
+    assert_runs("local s = 0 for k, v in pairs({1, 2, a = 3}) do s = s + v end return s", "6");
+    assert_runs("return ('x'):rep(3):upper()", "XXX");
+    assert_runs("return tostring(rawget(setmetatable({}, {__index = {a = 1}}), 'a'))", "nil");
+}
+
+static void test_CVE_2015_4335_bytecode_is_not_loaded(void **state)
+{
+    struct fixture *f = *state;
+    assert_runs("return loadstring(string.dump(function() return 1 end)) == nil", "true");
+    assert_runs("local _, e = loadstring('\\27Lua') return e",
+                "[string \"\33Lua\"]:1: unexpected symbol near 'char(27)'");
+    assert_runs("local code, done = string.dump(function() return 1 end) "
+                "return load(function() if not done then done = true return code end end) == nil",
+                "true");
+    assert_fails("\33Lua", "unexpected symbol near 'char(27)'");
+}
+
+static void test_CVE_2025_49844_a_chunk_is_parsed_while_everything_is_collected(void **state)
+{
+    struct fixture *f = *state;
+    assert_runs("local s = 0 for i = 1, 50 do "
+                "local f = loadstring('local a = \"' .. ('x'):rep(i * 7) .. i .. '\" return #a', '=name' .. i) "
+                "collectgarbage() s = s + f() end return s",
+                "9016");
+    assert_runs("local pieces, i = {'return ', '1', ' +', ' 2'}, 0 "
+                "local f = load(function() collectgarbage() i = i + 1 return pieces[i] end, '=' .. ('n'):rep(100)) "
+                "collectgarbage() return f()",
+                "3");
+    assert_runs("local _, e = load(function() collectgarbage() error('in the reader') end) return e",
+                "script:1: in the reader");
+    assert_runs("local _, e = load(function() return {} end) return e", "reader function must return a string");
+    assert_runs("local f, e = loadstring('return =', ('long name '):rep(50)) collectgarbage() return #e > 20", "true");
+}
+
+static void test_CVE_2025_46817_unpack_with_extreme_bounds(void **state)
+{
+    struct fixture *f = *state;
+    assert_fails("return unpack({}, 0, 2147483647)", "too many results to unpack");
+    assert_fails("return unpack({}, -2147483648, 2147483647)", "too many results to unpack");
+    assert_fails("return unpack({}, 1, 1e300)", "too many results to unpack");
+    assert_fails("return unpack({}, 0/0, 1)", "too many results to unpack");
+    assert_fails("return unpack({}, -1e18, 2)", "too many results to unpack");
+    assert_runs("return select('#', unpack({}, 2147483647, 2147483647))", "1");
+    assert_runs("return select('#', unpack({}, 2, 1))", "0");
+    assert_runs("return select('#', unpack({1, 2, 3}))", "3");
+    assert_runs("local a, b = unpack({1, 2, 3}, 2) return a + b", "5");
+    assert_runs("local t = {} for i = 1, 7000 do t[i] = i end return select('#', unpack(t))", "7000");
+}
+
+/* The counts of '=' in a long bracket are ints: no text may be long enough for them. */
+static void test_CVE_2025_46819_text_for_load_is_limited(void **state)
+{
+    struct fixture *f = *state;
+    assert_fails("local s = ('='):rep(1048576) local n = 0 return load(function() n = n + 1 return s end)",
+                 "chunk is too long");
+    assert_runs("return loadstring('return [==' .. ('='):rep(100000) .. '[x]' .. ('='):rep(100002) .. ']')()", "x");
+}
+
+static void test_patterns_do_not_exhaust_the_stack(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const uses[] = {"s:find(p)", "s:match(p)", "s:gsub(p, '')", "s:gmatch(p)()"};
+    for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
+        char script[128];
+        snprintf(script, sizeof(script), "local s, p = ('a'):rep(1000000), ('.?'):rep(500000) return %s", uses[i]);
+        assert_fails(script, "pattern too complex");
+    }
+    assert_runs("return ('a'):rep(9000):find(('.?'):rep(9000))", "1");
+    assert_runs("return ('key:1'):match('(%a+):%d+')", "key");
+    assert_runs("return (('x'):rep(20000)):find(('x'):rep(20000), 1, true)", "1");
+}
+
+static void test_random_numbers_are_the_same_everywhere(void **state)
+{
+    struct fixture *f = *state;
+    assert_runs("return math.random(1, 1000000)", "396465");
+    assert_runs("return math.random(1, 1000000)", "840486");
+    assert_runs("math.randomseed(10) return math.random(1, 1000000)", "878852");
+    assert_runs("math.randomseed('10') return string.format('%.10f', math.random())", "0.8788511231");
+    assert_fails("return math.random(0)", "bad argument #1 to 'random' (interval is empty)");
+    assert_fails("return math.random(5, 3)", "bad argument #2 to 'random' (interval is empty)");
+    assert_fails("return math.random(1, 2, 3)", "wrong number of arguments");
+    assert_runs("for i = 1, 1000 do local n = math.random(3) assert(n >= 1 and n <= 3) end return 'fine'", "fine");
+}
+
+static void test_pcall_and_its_kin(void **state)
+{
+    struct fixture *f = *state;
+    assert_runs("local ok, e = pcall(error, {code = 7}) return tostring(ok) .. e.code", "false7");
+    assert_runs("return select('#', pcall(function() return 1, nil, nil end))", "4");
+    assert_runs("local ok, a, b = xpcall(function() return 1, 2 end, tostring) return a + b", "3");
+    assert_runs("local ok, e = xpcall(function() error('x', 0) end, function(e) return e .. '!' end) return e", "x!");
+    assert_runs("local co = coroutine.create(function() error('x', 0) end) local ok, e = coroutine.resume(co) "
+                "return tostring(ok) .. e",
+                "falsex");
+    assert_runs("local gen = coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end) "
+                "return gen() + gen() + gen()",
+                "6");
+}
+
+static void end_after_a_while(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_getfield(L, LUA_REGISTRYINDEX, "flag");
+    *(bool *)lua_touserdata(L, -1) = true;
+    luaL_error(L, "the end");
+}
+
+/* Whoever is to end does, whatever it catches. */
+static void test_an_ended_script_cannot_go_on(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const stubborn[] = {
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "while true do xpcall(function() while true do end end, function() while true do end end) end",
+        "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+        "while true do pcall(coroutine.wrap(function() while true do end end)) end",
+        "while true do pcall(pcall, function() while true do end end) end",
+        "while true do load(function() while true do end end) end",
+        "while true do pcall(string.gsub, ('x'):rep(10), 'x', function() while true do end end) end",
+        "local t = setmetatable({}, {__index = function() while true do end end}) while true do pcall(function() return "
+        "t.x end) end",
+    };
+    lua_pushlightuserdata(f->L, &f->ended);
+    lua_setfield(f->L, LUA_REGISTRYINDEX, "flag");
+    lua_sethook(f->L, end_after_a_while, LUA_MASKCOUNT, 1000);
+    for (size_t i = 0; i < sizeof(stubborn) / sizeof(stubborn[0]); i++) {
+        f->ended = false;
+        assert_fails(stubborn[i], "the end");
+    }
+}
+
+static void test_restricted_globals(void **state)
+{
+    struct fixture *f = *state;
+    lua_newtable(f->L);
+    lua_pushinteger(f->L, 7);
+    lua_setfield(f->L, -2, "only");
+    lua_sandbox_restrict(f->L);
+    assert_runs("return only", "7");
+    assert_fails("return math", "nonexistent global variable 'math'");
+    assert_fails("only = 1", "readonly table");
+    lua_sandbox_unrestrict(f->L);
+    assert_fails("return only", "nonexistent global variable 'only'");
+    assert_runs("return math.floor(1.5)", "1");
+}
+
+/* CVE-2024-46981: nothing of a script runs when its state is closed. */
+static void test_CVE_2024_46981_states_close_with_garbage_in_them(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 20; i++) {
+        run(f, "local t = {} for i = 1, 100 do t[i] = setmetatable({tostring(i)}, {__gc = error, __mode = 'kv'}) end "
+               "coroutine.wrap(function() coroutine.yield(t) end)() return #t");
+        assert_true(lua_sandbox_memory(f->L) > 0);
+        lua_sandbox_close(f->L);
+        start(f, i % 2 == 0);
+    }
+}
+
+#define both(test)                                                                                                     \
+    cmocka_unit_test_setup_teardown(test, setup, teardown),                                                            \
+    {                                                                                                                  \
+#test " while everything is collected", test, setup_stress, teardown, NULL                                     \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        both(test_offers_harmless_names_only),
+        both(test_CVE_2025_46818_CVE_2022_24735_nothing_shared_can_be_changed),
+        both(test_CVE_2022_24735_the_real_tables_stay_hidden),
+        both(test_ordinary_tables_work_as_ever),
+        both(test_CVE_2015_4335_bytecode_is_not_loaded),
+        both(test_CVE_2025_49844_a_chunk_is_parsed_while_everything_is_collected),
+        both(test_CVE_2025_46817_unpack_with_extreme_bounds),
+        cmocka_unit_test_setup_teardown(test_CVE_2025_46819_text_for_load_is_limited, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_patterns_do_not_exhaust_the_stack, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_random_numbers_are_the_same_everywhere, setup, teardown),
+        both(test_pcall_and_its_kin),
+        cmocka_unit_test_setup_teardown(test_an_ended_script_cannot_go_on, setup, teardown),
+        both(test_restricted_globals),
+        both(test_CVE_2024_46981_states_close_with_garbage_in_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
