@@ -103,24 +103,27 @@ static bool may_hear_all_it_listens_to(const struct client *c)
     return true;
 }
 
-void acl_session_user_changed(struct server *s, struct acl_user *user)
+static void end(struct client *c, const struct client *current)
+{
+    if (c == current)
+        client_close_after_reply(c);
+    else
+        client_close_later(c);
+}
+
+void acl_session_user_changed(struct server *s, struct acl_user *user, struct client *current)
 {
     bool opened = user == acl_users_default(s->users) && acl_session_is_open(s);
     for (struct client *c = clients_first(s); c != NULL; c = c->next) {
         if (c->user != user) continue;
         update_restricted(c);
         if (opened && !client_has(c, CLIENT_AUTHENTICATED)) become(c, user, true);
-        if (client_has(c, CLIENT_RESTRICTED) && !may_hear_all_it_listens_to(c)) client_close_later(c);
+        if (client_has(c, CLIENT_RESTRICTED) && !may_hear_all_it_listens_to(c)) end(c, current);
     }
 }
 
 void acl_session_user_gone(struct server *s, struct acl_user *user, struct client *current)
 {
-    for (struct client *c = clients_first(s); c != NULL; c = c->next) {
-        if (c->user != user) continue;
-        if (c == current)
-            client_close_after_reply(c);
-        else
-            client_close_later(c);
-    }
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (c->user == user) end(c, current);
 }

@@ -17,10 +17,11 @@ void acl_session_close(struct client *c); /* the client is freed */
 /* Becomes that user, if the password fits. False: counted and logged, as a failure of the command `object`. */
 NODISCARD bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_view password,
                                  struct bytes_view object);
-/* Its rules are others now: clients that listen to what it may no longer hear are closed. */
-void acl_session_user_changed(struct server *s, struct acl_user *user);
-/* It is deleted: its clients are closed, `current` (or NULL) after the answer it is to get. */
-void acl_session_user_gone(struct server *s, struct acl_user *user, struct client *current);
+/* Its rules are others now: clients that listen to what it may no longer hear are closed. `current` (or NULL) still
+ * gets its answer, here and below. */
+void acl_session_user_changed(struct server *s, struct acl_user *user, struct client *current);
+void acl_session_user_gone(struct server *s, struct acl_user *user,
+                           struct client *current); /* its clients are closed */
 /* Counts and logs what a client was refused. */
 void acl_session_denied(struct client *c, enum acl_context context, const struct acl_denial *why);
 /* Whether connections need not log in at all: the default user is on and has no password. */

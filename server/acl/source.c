@@ -19,7 +19,7 @@ static void apply_requirepass(struct acl_users *us, const char *requirepass)
 void acl_source_password_changed(struct server *s)
 {
     apply_requirepass(s->users, s->settings->security.requirepass);
-    acl_session_user_changed(s, acl_users_default(s->users));
+    acl_session_user_changed(s, acl_users_default(s->users), NULL);
 }
 
 /* ---- Lines of the configuration ---- */
@@ -88,7 +88,7 @@ int acl_source_reload(struct server *s, struct client *current, struct bytes_buf
     struct acl_users *us = read_file(s, error);
     if (us == NULL) return -1;
     acl_users_replace(s->users, us, end_sessions, &going);
-    acl_session_user_changed(s, acl_users_default(s->users));
+    acl_session_user_changed(s, acl_users_default(s->users), current);
     return 0;
 }
 

@@ -168,7 +168,7 @@ static void cmd_acl_setuser(struct cmd_ctx *ctx)
         reply_errorf(ctx->reply, "ERR %s", err.text);
         return;
     }
-    acl_session_user_changed(ctx->server, user);
+    acl_session_user_changed(ctx->server, user, ctx->client);
     reply_ok(ctx->reply);
 }
 
