@@ -1,4 +1,5 @@
-/* blocking.h -- clients that wait: for replicas (WAIT), for keys (key_waits.h), for the end of a pause.
+/* blocking.h -- clients that wait: for replicas (WAIT), for keys (key_waits.h), for another server (migration.h), for
+ * the end of a pause.
  *
  * While it is blocked no command of a client runs; what it sent stays in its reader. It goes on when somebody calls
  * client_unblock(), when its time is up (`timed_out` then answers it), or when it is closed (nothing is answered).
@@ -10,7 +11,7 @@
 #include "server/client.h"
 #include "server/multi.h"
 
-enum block_kind { BLOCK_WAIT, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHUTDOWN, BLOCK_KINDS };
+enum block_kind { BLOCK_WAIT, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHUTDOWN, BLOCK_MIGRATE, BLOCK_KINDS };
 
 struct blocked {
     enum block_kind kind;

@@ -899,6 +899,7 @@ bool dispatch_again(struct client *c)
     const struct resp_request *request = d->request;
     ASSERT(d->running == NULL);
     d->request = NULL;
+    d->last_ticks = ticks_now();                 /* it may be long ago that a command ran */
     enum admission admitted = admit(&ctx, slot); /* what was allowed once need not be so now */
     if (admitted == ADMIT_RUN)
         call(&ctx, slot);

@@ -11,6 +11,7 @@
 #include "server/dispatch.h"
 #include "server/expiry.h"
 #include "server/key_waits.h"
+#include "server/migration.h"
 #include "server/latency.h"
 #include "server/multi.h"
 #include "server/net/listener.h"
@@ -255,7 +256,7 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         pubsub_topic_count(s, PUBSUB_SHARD), (ll)persistence_last_fork_us(s), (ull)persistence_fork_count(s));
     bytes_buf_printf(
         out,
-        "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:"
+        "migrate_cached_sockets:%zu\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:"
         "0\r\n"
         "active_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
         "current_active_defrag_time:0\r\ntracking_total_keys:0\r\ntracking_total_items:0\r\ntracking_total_prefixes:"
@@ -263,8 +264,8 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\ndump_payload_sanitizations:0\r\n"
         "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
         "io_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n",
-        expiry_own_count(s), (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed,
-        (ull)st->writes_processed);
+        migrations_cached_links(s), expiry_own_count(s), (ull)st->unexpected_errors, (ull)st->errors,
+        (ull)st->reads_processed, (ull)st->writes_processed);
     eventloop_stats(s, out);
     bytes_buf_printf(out,
                      "acl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\nacl_access_denied_key:%llu\r\n"

@@ -19,6 +19,7 @@
 #include "server/key_waits.h"
 #include "server/latency.h"
 #include "server/master_stream.h"
+#include "server/migration.h"
 #include "server/multi.h"
 #include "server/net/listener.h"
 #include "server/persistence.h"
@@ -76,7 +77,9 @@ static void on_key_changed(void *ctx, struct db *db, struct bytes_view key)
 {
     struct server *s = ctx;
     watches_key_changed(s, db->id, key);
-    if (UNLIKELY(s->waited_keys > 0)) key_waits_changed(s, db, key);
+    if (LIKELY((s->waited_keys | s->migrating_keys) == 0)) return;
+    if (s->waited_keys > 0) key_waits_changed(s, db, key);
+    if (s->migrating_keys > 0) migrations_key_changed(s, db, key);
 }
 
 static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum value_type type)
@@ -92,6 +95,7 @@ static void on_flushed(void *ctx, struct db *db, struct db *replacement)
     struct server *s = ctx;
     watches_flushed(s, db == NULL ? -1 : db->id, replacement);
     if (UNLIKELY(s->waited_keys > 0)) key_waits_flushed(s, db, replacement);
+    if (UNLIKELY(s->migrating_keys > 0)) migrations_flushed(s, db);
 }
 
 /* Set by a client of ours while we follow a master that knows nothing of it. */
@@ -502,6 +506,7 @@ static bool on_turn(void *ctx)
     more = expiry_fast_cycle(s) || more;
     if (UNLIKELY(s->eviction_pending)) more = eviction_run(s) == EVICTION_GOES_ON || more;
     persistence_turn(s);
+    if (UNLIKELY(s->migrations_over)) migrations_serve(s);
     if (UNLIKELY(s->keys_ready)) key_waits_serve(s); /* by what was no command: a load, an expiry, the end of a pause */
     clients_reap(s); /* whoever closed another client and has the answer finds it closed */
     server_send(s);
@@ -569,6 +574,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     clients_limits_changed(s);
     s->blocking = blocking_new(s);
     s->key_waits = key_waits_new(s);
+    s->migrations = migrations_new(s);
     s->pubsub = pubsub_new(s);
     s->watches = watches_new();
     s->dispatcher = dispatcher_new(s);
@@ -686,6 +692,7 @@ void server_free(struct server *s)
     dispatcher_free(s->dispatcher);
     watches_free(s->watches);
     pubsub_free(s->pubsub);
+    migrations_free(s->migrations);
     key_waits_free(s->key_waits);
     blocking_free(s->blocking);
     acl_log_free(s->acl_log);

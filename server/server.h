@@ -27,6 +27,7 @@ struct server {
     struct clients *clients;         /* clients.h: all connections */
     struct blocking *blocking;       /* blocking.h: clients that wait for something */
     struct key_waits *key_waits;     /* key_waits.h: those among them that wait for keys */
+    struct migrations *migrations;   /* migration.h: keys on their way to other servers */
     struct pubsub *pubsub;           /* pubsub.h */
     struct watches *watches;         /* multi.h: who watches which key */
     struct dispatcher *dispatcher;   /* dispatch.h */
@@ -55,6 +56,8 @@ struct server {
     unsigned monitor_count;      /* clients in MONITOR */
     unsigned waited_keys;        /* keys that clients wait for */
     bool keys_ready;             /* and some of them may have what is waited for: key_waits_serve() */
+    unsigned migrating_keys;     /* keys that are on their way */
+    bool migrations_over;        /* some of them have arrived, or will not: migrations_serve() */
     bool loading_serves_reads;   /* while is_loading: into a second data set, the old one is still served */
     bool is_loading;             /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
     bool active_expire;          /* DEBUG SET-ACTIVE-EXPIRE */

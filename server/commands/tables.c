@@ -25,6 +25,7 @@ const struct command *const *command_row_tables(void)
         lcs_commands,
         list_commands,
         memory_commands,
+        migrate_commands,
         object_commands,
         pubsub_commands,
         replication_commands,

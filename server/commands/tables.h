@@ -26,6 +26,7 @@ extern const struct command latency_commands[];
 extern const struct command lcs_commands[];
 extern const struct command list_commands[];
 extern const struct command memory_commands[];
+extern const struct command migrate_commands[];
 extern const struct command object_commands[];
 extern const struct command pubsub_commands[];
 extern const struct command replication_commands[];
