@@ -199,7 +199,8 @@ const struct command migrate_commands[] = {
                 { .flags = KEY_RW | KEY_ACCESS | KEY_DELETE | KEY_INCOMPLETE, .begin = KEY_BEGIN_KEYWORD, .begin_keyword = "KEYS", .begin_at = -2, .last = -1, .step = 1 } },
       .find_keys = find_keys, .hides = hides_credentials, .group = "generic", .since = "2.6.0", .tips = tips_output,
       .complexity = "This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target instance. See the pages of these commands for time complexity. Also an O(N) data transfer between the two instances is performed.",
-      .summary = "Moves keys to another server." },
+      .summary = "Moves keys to another server.",
+      .syntax = "host port key-selector<key:k0 | empty-string!\"\"> destination-db:i timeout:i [COPY]@3.0.0 [REPLACE]@3.0.0 [authentication<AUTH auth@4.0.7 | AUTH2 auth2(username password)@6.0.0>] [KEYS keys:k1...]@3.0.6" },
     { 0 },
 };
 // clang-format on
