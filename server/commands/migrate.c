@@ -200,7 +200,7 @@ const struct command migrate_commands[] = {
       .find_keys = find_keys, .hides = hides_credentials, .group = "generic", .since = "2.6.0", .tips = tips_output,
       .complexity = "This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target instance. See the pages of these commands for time complexity. Also an O(N) data transfer between the two instances is performed.",
       .summary = "Moves keys to another server.",
-      .syntax = "host port key-selector<key:k0 | empty-string!\"\"> destination-db:i timeout:i [COPY]@3.0.0 [REPLACE]@3.0.0 [authentication<AUTH auth@4.0.7 | AUTH2 auth2(username password)@6.0.0>] [KEYS keys:k1...]@3.0.6" },
+      .syntax = "host port:i key-or-empty-string<key:k0 | empty-string!\"\"> destination-db:i timeout:i [COPY]@3.0.0 [REPLACE]@3.0.0 [authentication<AUTH password@4.0.7 | AUTH2 username-password(username password)@6.0.0>] [KEYS key:k1...]@3.0.6" },
     { 0 },
 };
 // clang-format on
