@@ -18,6 +18,7 @@ struct server;
 struct command_slot;
 struct replica;
 struct multi;         /* MULTI's queue and WATCH's keys: server/multi.c */
+struct tracking;      /* client-side caching: server/tracking.c */
 struct subscriptions; /* channels and patterns: server/pubsub.c */
 struct acl_user;      /* server/acl/user.h */
 
@@ -42,10 +43,12 @@ enum client_flag {
     CLIENT_REPLICA = 1 << 17,         /* sent PSYNC or SYNC: `replica` is attached and owns the output */
     CLIENT_READONLY = 1 << 18,
     CLIENT_UNIX = 1 << 19,
-    CLIENT_PUSHING = 1 << 20,    /* a push message is being written: muted replies do not apply */
-    CLIENT_KILLED = 1 << 21,     /* by CLIENT KILL from itself: closed after the reply */
-    CLIENT_RESTRICTED = 1 << 22, /* its user may not do everything: server/acl/session.h */
-    CLIENT_SCRIPT = 1 << 23,     /* fake: the commands of scripts */
+    CLIENT_PUSHING = 1 << 20,          /* a push message is being written: muted replies do not apply */
+    CLIENT_KILLED = 1 << 21,           /* by CLIENT KILL from itself: closed after the reply */
+    CLIENT_RESTRICTED = 1 << 22,       /* its user may not do everything: server/acl/session.h */
+    CLIENT_SCRIPT = 1 << 23,           /* fake: the commands of scripts */
+    CLIENT_TRACKING = 1 << 24,         /* `tracking` is there */
+    CLIENT_TRACKING_CACHING = 1 << 25, /* CLIENT CACHING was said of the next command or transaction */
 };
 
 struct client {
@@ -72,6 +75,7 @@ struct client {
 
     struct multi *multi;                 /* NULL until MULTI or WATCH */
     struct subscriptions *subscriptions; /* NULL until SUBSCRIBE */
+    struct tracking *tracking;           /* NULL until CLIENT TRACKING ON */
     struct replica *replica;             /* NULL until REPLCONF, PSYNC or SYNC */
     struct blocked *blocked;             /* while CLIENT_BLOCKED */
     uint64_t write_offset;               /* stream offset after its last write: what WAIT waits for */

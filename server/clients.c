@@ -13,6 +13,7 @@
 #include "server/multi.h"
 #include "server/pubsub.h"
 #include "server/server.h"
+#include "server/tracking.h"
 #include "storage/base/memory.h"
 
 enum {
@@ -20,12 +21,14 @@ enum {
     BLOCKED_INPUT_MAX = 1024 * 1024,        /* a blocked client's input is left in the socket beyond this */
     READY_INPUT_MAX = 256 * 1024,           /* and one's that has not been run yet beyond this */
     IDLE_TRIM_MS = 2000,
+    CLIENT_FLAGS_MAX = 24, /* letters of CLIENT LIST */
 };
 
 struct clients {
     struct server *server;
     struct client *first;
-    size_t count; /* connected */
+    struct table by_id; /* all of them */
+    size_t count;       /* connected */
     struct client *ready, **ready_last;
     struct client *flush, **flush_last;
     struct client *to_free;
@@ -33,9 +36,20 @@ struct clients {
     struct resp_limits limits, unauthenticated_limits, master_limits;
 };
 
+static uint64_t hash_of_id(uint64_t id)
+{
+    return id * 0x9e3779b97f4a7c15u ^ id >> 32; /* ids are handed out in turn: nobody chooses them */
+}
+static uint64_t client_hash(const void *ctx, const void *entry)
+{
+    (void)ctx;
+    return hash_of_id(((const struct client *)entry)->id);
+}
+
 struct clients *clients_new(struct server *s)
 {
     struct clients *cs = mem_calloc(sizeof(*cs));
+    table_init(&cs->by_id, client_hash, NULL);
     cs->server = s;
     cs->ready_last = &cs->ready;
     cs->flush_last = &cs->flush;
@@ -76,6 +90,7 @@ static void link_client(struct clients *cs, struct client *c)
     c->next = cs->first;
     if (cs->first != NULL) cs->first->prev = c;
     cs->first = c;
+    table_insert(&cs->by_id, hash_of_id(c->id), c);
     if (c->conn != NULL) cs->count++;
 }
 
@@ -86,6 +101,7 @@ static void unlink_client(struct clients *cs, struct client *c)
     else
         cs->first = c->next;
     if (c->next != NULL) c->next->prev = c->prev;
+    ASSERT(table_remove(&cs->by_id, hash_of_id(c->id), c));
     if (c->conn != NULL) cs->count--;
 }
 
@@ -136,6 +152,7 @@ static void client_free(struct client *c)
     monitor_client_free(c);
     if (c->replica != NULL) repl_replica_gone(c->replica);
     if (c->subscriptions != NULL) pubsub_client_free(c);
+    tracking_stop(c);
     if (c->multi != NULL) multi_free(c);
     resp_reader_release(&c->reader);
     outbuf_release(&c->out);
@@ -180,6 +197,7 @@ void client_reset(struct client *c)
     struct server *s = c->server;
     multi_discard(c);
     if (c->subscriptions != NULL) pubsub_unsubscribe_all(c);
+    tracking_stop(c);
     monitor_client_free(c);
     c->flags &= ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH |
                             CLIENT_NO_EVICT | CLIENT_READONLY);
@@ -218,6 +236,7 @@ void clients_free(struct clients *cs)
     if (cs == NULL) return;
     for (struct client *c = cs->first; c != NULL; c = c->next) client_close_later(c);
     clients_reap(cs->server);
+    table_release(&cs->by_id, NULL, NULL);
     mem_free(cs);
 }
 
@@ -270,9 +289,11 @@ size_t clients_count(const struct server *s)
 
 struct client *client_by_id(struct server *s, uint64_t id)
 {
-    for (struct client *c = s->clients->first; c != NULL; c = c->next)
-        if (c->id == id) return c;
-    return NULL;
+    struct table_probe probe;
+    struct client *c;
+    table_probe_start(&probe, &s->clients->by_id, hash_of_id(id));
+    while ((c = table_probe_next(&probe)) != NULL && c->id != id) continue;
+    return c;
 }
 
 bool client_set_name(struct client *c, struct bytes_view name)
@@ -542,7 +563,7 @@ void clients_evict(struct server *s)
 
 /* ---- Describing ---- */
 
-static void describe_flags(const struct client *c, char out[16])
+static void describe_flags(const struct client *c, char out[CLIENT_FLAGS_MAX])
 {
     char *p = out;
     if (client_has(c, CLIENT_REPLICA)) *p++ = client_has(c, CLIENT_MONITOR) ? 'O' : 'S';
@@ -551,6 +572,9 @@ static void describe_flags(const struct client *c, char out[16])
     if (c->subscriptions != NULL && pubsub_client_any(c)) *p++ = 'P';
     if (client_has(c, CLIENT_IN_MULTI)) *p++ = 'x';
     if (client_has(c, CLIENT_BLOCKED)) *p++ = 'b';
+    if (client_has(c, CLIENT_TRACKING)) *p++ = 't';
+    if (tracking_redirect_is_broken(c)) *p++ = 'R';
+    if (tracking_mode_of(c) & TRACKING_BCAST) *p++ = 'B';
     if (client_has(c, CLIENT_WATCH_BROKEN)) *p++ = 'd';
     if (client_has(c, CLIENT_CLOSE_AFTER_REPLY)) *p++ = 'c';
     if (client_has(c, CLIENT_CLOSING)) *p++ = 'A';
@@ -567,7 +591,7 @@ size_t client_memory(const struct client *c)
     struct outbuf_stats st;
     outbuf_get_stats(&c->out, &st);
     return sizeof(*c) + resp_reader_memory(&c->reader) + st.total_memory + multi_memory(c) + pubsub_client_memory(c) +
-           key_waits_memory(c);
+           tracking_client_memory(c) + key_waits_memory(c);
 }
 
 static void describe_command(const struct client *c, struct bytes_buf *out)
@@ -578,7 +602,7 @@ static void describe_command(const struct client *c, struct bytes_buf *out)
 
 void client_describe(const struct client *c, struct bytes_buf *out)
 {
-    char flags[16];
+    char flags[CLIENT_FLAGS_MAX];
     size_t channels = 0, patterns = 0, shard = 0;
     struct outbuf_stats st;
     const struct server *s = c->server;
@@ -598,8 +622,9 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r",
                      c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");
     describe_command(c, out);
-    bytes_buf_printf(out, " user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
-                     c->user == NULL ? "(superuser)" : acl_user_name_text(c->user), c->reply.proto,
+    bytes_buf_printf(out, " user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s",
+                     c->user == NULL ? "(superuser)" : acl_user_name_text(c->user),
+                     client_has(c, CLIENT_TRACKING) ? (long long)tracking_redirect(c) : -1LL, c->reply.proto,
                      c->lib_name == NULL ? "" : c->lib_name, c->lib_ver == NULL ? "" : c->lib_ver);
 }
 

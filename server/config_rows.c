@@ -174,7 +174,7 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_I64, "proto-max-bulk-len", NULL, clients.proto_max_bulk_len, "512mb", MB, INT64_MAX, MEMORY, NO_HOOK),
     NUMBER(CONFIG_I64, "maxmemory-clients", NULL, clients.maxmemory_clients, "0", -100, INT64_MAX, MEMORY | PERCENT,
            HOOK(client_limits_changed)),
-    NUMBER(CONFIG_U64, "tracking-table-max-keys", NULL, clients.tracking_table_max_keys, "1000000", 0, INT64_MAX, NO_EFFECT, NO_HOOK),
+    NUMBER(CONFIG_U64, "tracking-table-max-keys", NULL, clients.tracking_table_max_keys, "1000000", 0, INT64_MAX, 0, HOOK(tracking_limit_changed)),
     NUMBER(CONFIG_INT, "client-default-resp", NULL, clients.client_default_resp, "2", 2, 3, HIDDEN | IMMUTABLE, NO_HOOK),
 
     /* Memory */

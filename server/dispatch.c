@@ -17,6 +17,7 @@
 #include "server/scripting/scripting.h"
 #include "server/server.h"
 #include "server/slowlog.h"
+#include "server/tracking.h"
 #include "storage/base/memory.h"
 #include "storage/base/ticks.h"
 
@@ -412,6 +413,12 @@ static void count_blocked(struct cmd_ctx *ctx, struct command_slot *slot, uint64
     count_call(ctx, slot, b->ticks);
 }
 
+/* For client-side caching. What a script reads, its commands read. */
+static bool reads_keys(const struct command *cmd)
+{
+    return (cmd->flags & CMD_READONLY) && !(cmd->acl & ACL_SCRIPTING);
+}
+
 /* The handler, what it did into the stream, and the counting. */
 static void call(struct cmd_ctx *ctx, struct command_slot *slot)
 {
@@ -437,6 +444,8 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
     /* Commands of the operator are not for everybody who looks on. */
     if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
         monitor_feed(s, c, slot->command, ctx->argc, ctx->argv);
+    if (UNLIKELY(client_has(d->running, CLIENT_TRACKING)) && reads_keys(slot->command))
+        tracking_remember(d->running, ctx);
     replicate(ctx, db, changes);
     if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(&d->exec);
     d->exec.command_start = outer_start;
@@ -448,6 +457,11 @@ static void call(struct cmd_ctx *ctx, struct command_slot *slot)
         count_call(ctx, slot, took);
     d->current = outer;
     if (LIKELY(outer == NULL)) end_running(d, c);
+}
+
+struct client *dispatch_running(const struct server *s)
+{
+    return s->dispatcher->running;
 }
 
 bool dispatch_is_nested(const struct server *s)
@@ -857,10 +871,18 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
     return true;
 }
 
+/* What CLIENT CACHING said is for one command that is not CLIENT's, or one transaction. */
+static void end_caching(struct client *c)
+{
+    bool of_client = strncmp(c->last_slot->full_name, "client|", 7) == 0;
+    if (!of_client && !client_has(c, CLIENT_IN_MULTI)) c->flags &= ~(uint32_t)CLIENT_TRACKING_CACHING;
+}
+
 /* CLIENT REPLY SKIP mutes exactly one command. */
 static void after_reply(struct client *c)
 {
-    if (LIKELY(!(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT)))) return;
+    if (LIKELY(!(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_TRACKING_CACHING)))) return;
+    if (client_has(c, CLIENT_TRACKING_CACHING)) end_caching(c);
     c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
     if (c->flags & CLIENT_REPLY_SKIP_NEXT) c->flags |= CLIENT_REPLY_SKIP;
     c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP_NEXT;

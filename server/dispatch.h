@@ -37,7 +37,8 @@ void dispatch_while_busy(struct server *s);
 bool dispatch_again(struct client *c);
 /* The command of a blocked client has been answered, by itself or by others: it counts, and errors with it. */
 void dispatch_unblocked(struct client *c);
-bool dispatch_is_nested(const struct server *s); /* the running command is one of a transaction or a script */
+struct client *dispatch_running(const struct server *s); /* whose command runs, a script's included; NULL: none does */
+bool dispatch_is_nested(const struct server *s);         /* the running command is one of a transaction or a script */
 /* Parses and runs what the reader of a fake client holds (a master's stream), in batches. False on malformed input.
  * After each whole unit `applied` is called with the reader's offset behind it. */
 bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);

@@ -20,6 +20,7 @@
 #include "server/pubsub.h"
 #include "server/shutdown.h"
 #include "server/scripting/scripting.h"
+#include "server/tracking.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
@@ -81,11 +82,11 @@ static void info_clients(struct server *s, struct bytes_buf *out)
     bytes_buf_printf(
         out,
         "connected_clients:%zu\r\ncluster_connections:0\r\nmaxclients:%u\r\nclient_recent_max_input_buffer:%zu\r\n"
-        "client_recent_max_output_buffer:%zu\r\nblocked_clients:%zu\r\ntracking_clients:0\r\npubsub_clients:%zu\r\n"
+        "client_recent_max_output_buffer:%zu\r\nblocked_clients:%zu\r\ntracking_clients:%u\r\npubsub_clients:%zu\r\n"
         "watching_clients:%zu\r\nclients_in_timeout_table:%zu\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n"
         "total_blocking_keys_on_nokey:%zu\r\n",
-        sum.connected, s->settings->clients.maxclients, sum.max_input, sum.max_output, sum.blocked, sum.pubsub,
-        sum.watching, blocking_deadline_count(s), watches_key_count(s), key_waits_key_count(s),
+        sum.connected, s->settings->clients.maxclients, sum.max_input, sum.max_output, sum.blocked, s->tracking_clients,
+        sum.pubsub, sum.watching, blocking_deadline_count(s), watches_key_count(s), key_waits_key_count(s),
         key_waits_gone_count(s));
 }
 
@@ -230,6 +231,8 @@ static void info_stats(struct server *s, struct bytes_buf *out)
     const struct keyspace_stats *ks = &s->keyspace->stats;
     struct repl_stats repl;
     repl_get_stats(s->repl, &repl);
+    struct tracking_summary tracking;
+    tracking_summarize(s, &tracking);
     bytes_buf_printf(
         out,
         "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\ninstantaneous_ops_per_sec:%llu\r\n"
@@ -259,13 +262,13 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         "migrate_cached_sockets:%zu\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:"
         "0\r\n"
         "active_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
-        "current_active_defrag_time:0\r\ntracking_total_keys:0\r\ntracking_total_items:0\r\ntracking_total_prefixes:"
-        "0\r\n"
+        "current_active_defrag_time:0\r\ntracking_total_keys:%zu\r\ntracking_total_items:%zu\r\ntracking_total_prefixes:"
+        "%zu\r\n"
         "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\ndump_payload_sanitizations:0\r\n"
         "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
         "io_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n",
-        migrations_cached_links(s), expiry_own_count(s), (ull)st->unexpected_errors, (ull)st->errors,
-        (ull)st->reads_processed, (ull)st->writes_processed);
+        migrations_cached_links(s), expiry_own_count(s), tracking.keys, tracking.items, tracking.prefixes,
+        (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed, (ull)st->writes_processed);
     eventloop_stats(s, out);
     bytes_buf_printf(out,
                      "acl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\nacl_access_denied_key:%llu\r\n"

@@ -30,6 +30,7 @@
 #include "server/scripting/scripting.h"
 #include "server/shutdown.h"
 #include "server/slowlog.h"
+#include "server/tracking.h"
 #include "storage/base/allocator.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -54,6 +55,7 @@ static void on_key_expired(void *ctx, struct db *db, struct bytes_view key)
     exec_begin(s);
     exec_add_delete(s, db->id, key, s->settings->memory.lazyfree_lazy_expire);
     notify_keyspace_event(s, NOTIFY_EXPIRED, "expired", key, db->id);
+    if (s->tracking_clients > 0) tracking_key_changed(s, NULL, key); /* whoever came upon it did not do it */
     exec_end(s);
 }
 
@@ -69,6 +71,7 @@ static void on_fields_expired(void *ctx, struct db *db, struct bytes_view key, c
     exec_add_before(s, db->id, (int)count + 2, argv);
     notify_keyspace_event(s, NOTIFY_HASH, "hexpired", key, db->id);
     if (emptied) notify_keyspace_event(s, NOTIFY_GENERIC, "del", key, db->id);
+    if (s->tracking_clients > 0) tracking_key_changed(s, NULL, key);
     exec_end(s);
     mem_free(argv);
 }
@@ -77,9 +80,10 @@ static void on_key_changed(void *ctx, struct db *db, struct bytes_view key)
 {
     struct server *s = ctx;
     watches_key_changed(s, db->id, key);
-    if (LIKELY((s->waited_keys | s->migrating_keys) == 0)) return;
+    if (LIKELY((s->waited_keys | s->migrating_keys | s->tracking_clients) == 0)) return;
     if (s->waited_keys > 0) key_waits_changed(s, db, key);
     if (s->migrating_keys > 0) migrations_key_changed(s, db, key);
+    if (s->tracking_clients > 0) tracking_key_changed(s, dispatch_running(s), key);
 }
 
 static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum value_type type)
@@ -96,6 +100,7 @@ static void on_flushed(void *ctx, struct db *db, struct db *replacement)
     watches_flushed(s, db == NULL ? -1 : db->id, replacement);
     if (UNLIKELY(s->waited_keys > 0)) key_waits_flushed(s, db, replacement);
     if (UNLIKELY(s->migrating_keys > 0)) migrations_flushed(s, db);
+    if (UNLIKELY(s->tracking_clients > 0)) tracking_flushed(s);
 }
 
 /* Set by a client of ours while we follow a master that knows nothing of it. */
@@ -284,6 +289,12 @@ static int hook_client_limits(void *ctx, struct config_error *err)
     clients_limits_changed(ctx);
     return 0;
 }
+static int hook_tracking(void *ctx, struct config_error *err)
+{
+    (void)err;
+    tracking_limit_changed(ctx);
+    return 0;
+}
 static int hook_requirepass(void *ctx, struct config_error *err)
 {
     (void)err;
@@ -396,6 +407,7 @@ static void connect_config(struct server *s)
         .oom_score_changed = hook_oom_score,
         .maxclients_changed = hook_maxclients,
         .client_limits_changed = hook_client_limits,
+        .tracking_limit_changed = hook_tracking,
         .requirepass_changed = hook_requirepass,
         .acl_changed = hook_acl,
         .maxmemory_changed = hook_maxmemory,
@@ -508,6 +520,8 @@ static bool on_turn(void *ctx)
     persistence_turn(s);
     if (UNLIKELY(s->migrations_over)) migrations_serve(s);
     if (UNLIKELY(s->keys_ready)) key_waits_serve(s); /* by what was no command: a load, an expiry, the end of a pause */
+    if (UNLIKELY(s->tracking_over)) more = tracking_make_room(s) || more;
+    if (UNLIKELY(s->tracking_pending)) tracking_broadcast(s);
     clients_reap(s); /* whoever closed another client and has the answer finds it closed */
     server_send(s);
     clients_reap(s);
@@ -577,6 +591,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->migrations = migrations_new(s);
     s->pubsub = pubsub_new(s);
     s->watches = watches_new();
+    s->trackings = trackings_new(s);
     s->dispatcher = dispatcher_new(s);
     s->scripting = scripting_new(s);
     s->persistence = persistence_new(s);
@@ -690,6 +705,7 @@ void server_free(struct server *s)
     slowlog_free(s->slowlog);
     scripting_free(s->scripting);
     dispatcher_free(s->dispatcher);
+    trackings_free(s->trackings);
     watches_free(s->watches);
     pubsub_free(s->pubsub);
     migrations_free(s->migrations);

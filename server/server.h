@@ -29,6 +29,7 @@ struct server {
     struct key_waits *key_waits;     /* key_waits.h: those among them that wait for keys */
     struct migrations *migrations;   /* migration.h: keys on their way to other servers */
     struct pubsub *pubsub;           /* pubsub.h */
+    struct trackings *trackings;     /* tracking.h: who caches which keys */
     struct watches *watches;         /* multi.h: who watches which key */
     struct dispatcher *dispatcher;   /* dispatch.h */
     struct scripting *scripting;     /* scripting/scripting.h */
@@ -56,6 +57,9 @@ struct server {
     unsigned monitor_count;      /* clients in MONITOR */
     unsigned waited_keys;        /* keys that clients wait for */
     bool keys_ready;             /* and some of them may have what is waited for: key_waits_serve() */
+    unsigned tracking_clients;   /* that cache keys */
+    bool tracking_pending;       /* keys changed of which some of them are to be told: tracking_broadcast() */
+    bool tracking_over;          /* their table holds too many keys: tracking_make_room() */
     unsigned migrating_keys;     /* keys that are on their way */
     bool migrations_over;        /* some of them have arrived, or will not: migrations_serve() */
     bool loading_serves_reads;   /* while is_loading: into a second data set, the old one is still served */

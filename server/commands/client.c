@@ -4,6 +4,7 @@
 #include "server/acl/users.h"
 #include "server/blocking.h"
 #include "server/clients.h"
+#include "server/commands/client_tracking.h"
 #include "server/commands/tables.h"
 #include "server/master_stream.h"
 #include "server/pubsub.h"
@@ -355,36 +356,7 @@ static void cmd_client_no_touch(struct cmd_ctx *ctx)
     set_flag(ctx, CLIENT_NO_TOUCH);
 }
 
-/* ---- Tracking: not yet, and it says so ---- */
-
-static void cmd_client_tracking(struct cmd_ctx *ctx)
-{
-    if (ctx->argc == 3 && ctx_arg_is(ctx, 2, "off"))
-        reply_ok(ctx->reply);
-    else
-        reply_error(ctx->reply, "ERR client-side caching is not available in this version");
-}
-static void cmd_client_getredir(struct cmd_ctx *ctx)
-{
-    reply_int(ctx->reply, -1); /* tracking is off */
-}
-static void cmd_client_trackinginfo(struct cmd_ctx *ctx)
-{
-    reply_map(ctx->reply, 3);
-    reply_bulk_cstr(ctx->reply, "flags");
-    reply_set(ctx->reply, 1);
-    reply_bulk_cstr(ctx->reply, "off");
-    reply_bulk_cstr(ctx->reply, "redirect");
-    reply_int(ctx->reply, -1);
-    reply_bulk_cstr(ctx->reply, "prefixes");
-    reply_empty_array(ctx->reply);
-}
-static void cmd_client_caching(struct cmd_ctx *ctx)
-{
-    reply_error(
-        ctx->reply,
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled");
-}
+/* ---- HELP ---- */
 
 static void cmd_client_help(struct cmd_ctx *ctx)
 {
@@ -392,8 +364,10 @@ static void cmd_client_help(struct cmd_ctx *ctx)
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "GETNAME | SETNAME <name>",
         "    Return or set the name of this connection.",
+        "CACHING (YES|NO)",
+        "    Whether the keys of the next command are tracked, with OPTIN and OPTOUT.",
         "GETREDIR | TRACKINGINFO",
-        "    Report on client-side caching, which this version does not offer.",
+        "    Report on client-side caching of this connection.",
         "ID | INFO",
         "    Return the id of this connection, or its line of CLIENT LIST.",
         "KILL <ip:port> | KILL <option> <value> [...]",
@@ -408,6 +382,8 @@ static void cmd_client_help(struct cmd_ctx *ctx)
         "    Whether this connection gets replies.",
         "SETINFO <option> <value>",
         "    Set lib-name or lib-ver of this connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Be told of changes of keys that this connection has read, or of all that begin with a prefix.",
         "UNBLOCK <clientid> [TIMEOUT|ERROR]",
         "    Unblock a client that waits in a blocking command.",
         "HELP",

@@ -1,0 +1,12 @@
+/* client_tracking.h -- CLIENT TRACKING and its kin: rows of client.c. */
+#ifndef LOCKSTEP_SERVER_COMMANDS_CLIENT_TRACKING_H
+#define LOCKSTEP_SERVER_COMMANDS_CLIENT_TRACKING_H
+
+#include "server/command.h"
+
+void cmd_client_tracking(struct cmd_ctx *ctx);
+void cmd_client_caching(struct cmd_ctx *ctx);
+void cmd_client_getredir(struct cmd_ctx *ctx);
+void cmd_client_trackinginfo(struct cmd_ctx *ctx);
+
+#endif
