@@ -345,11 +345,10 @@ int config_row_set(struct config *cfg, struct config_row *row, char **words, siz
 int config_row_set_text(struct config *cfg, struct config_row *row, char *text, struct config_error *err)
 {
     if (!config_row_has(row, CONFIG_FLAG_MULTI_ARG)) return config_row_set(cfg, row, &text, 1, err);
-    struct config_words w;
-    if (config_words_split(bytes_str(text), &w) != 0)
-        return config_fail(err, "Unbalanced quotes in configuration line");
+    struct word_list w;
+    if (words_split(bytes_str(text), &w) != 0) return config_fail(err, "Unbalanced quotes in configuration line");
     int rc = config_row_set(cfg, row, w.words, w.count, err);
-    config_words_release(&w);
+    words_release(&w);
     return rc;
 }
 

@@ -23,156 +23,6 @@ int config_fail(struct config_error *err, const char *fmt, ...)
     return -EINVAL;
 }
 
-/* ---- Words ---- */
-
-struct cursor {
-    const char *at, *end;
-};
-
-static bool at_end(const struct cursor *c)
-{
-    return c->at == c->end;
-}
-
-static void skip_spaces(struct cursor *c)
-{
-    while (!at_end(c) && isspace((unsigned char)*c->at)) c->at++;
-}
-
-static int hex_value(char ch)
-{
-    if (ch >= '0' && ch <= '9') return ch - '0';
-    if (ch >= 'a' && ch <= 'f') return ch - 'a' + 10;
-    if (ch >= 'A' && ch <= 'F') return ch - 'A' + 10;
-    return -1;
-}
-
-static char escaped_char(char ch)
-{
-    switch (ch) {
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    case 'b': return '\b';
-    case 'a': return '\a';
-    default: return ch;
-    }
-}
-
-/* What stands after a backslash inside double quotes. The caller made sure that something does. */
-static char take_escape(struct cursor *c)
-{
-    if (c->end - c->at >= 3 && c->at[0] == 'x' && hex_value(c->at[1]) >= 0 && hex_value(c->at[2]) >= 0) {
-        char byte = (char)(hex_value(c->at[1]) * 16 + hex_value(c->at[2]));
-        c->at += 3;
-        return byte;
-    }
-    return escaped_char(*c->at++);
-}
-
-/* From behind the opening quote to behind the closing one, which must end the word. */
-static int take_quoted(struct cursor *c, char quote, struct bytes_buf *word)
-{
-    while (!at_end(c) && *c->at != quote) {
-        char ch = *c->at++;
-        if (ch == '\\' && !at_end(c)) {
-            if (quote == '"')
-                ch = take_escape(c);
-            else if (*c->at == '\'')
-                ch = *c->at++;
-        }
-        bytes_buf_append(word, &ch, 1);
-    }
-    if (at_end(c)) return -EINVAL;
-    c->at++;
-    return at_end(c) || isspace((unsigned char)*c->at) ? 0 : -EINVAL;
-}
-
-static int take_word(struct cursor *c, struct bytes_buf *word)
-{
-    while (!at_end(c) && !isspace((unsigned char)*c->at)) {
-        char ch = *c->at++;
-        if (ch == '"' || ch == '\'') return take_quoted(c, ch, word);
-        bytes_buf_append(word, &ch, 1);
-    }
-    return 0;
-}
-
-static void words_add(struct config_words *w, struct bytes_view word)
-{
-    w->words = mem_realloc(w->words, (w->count + 1) * sizeof(*w->words));
-    w->words[w->count++] = bytes_to_text(word);
-}
-
-int config_words_split(struct bytes_view line, struct config_words *out)
-{
-    struct config_words w = {NULL, 0};
-    struct bytes_buf word = {NULL, 0, 0};
-    struct cursor c = {line.data, line.data + line.len};
-    int rc = 0;
-    for (skip_spaces(&c); rc == 0 && !at_end(&c); skip_spaces(&c)) {
-        word.len = 0;
-        rc = take_word(&c, &word);
-        if (rc == 0) words_add(&w, bytes_buf_view(&word));
-    }
-    bytes_buf_release(&word);
-    if (rc != 0)
-        config_words_release(&w);
-    else
-        *out = w;
-    return rc;
-}
-
-void config_words_release(struct config_words *w)
-{
-    for (size_t i = 0; i < w->count; i++) mem_free(w->words[i]);
-    mem_free(w->words);
-    *w = (struct config_words){NULL, 0};
-}
-
-static void append_escaped(struct bytes_buf *out, unsigned char ch)
-{
-    static const char plain[] = "\\\"";
-    static const char from[] = "\n\r\t\b\a", to[] = "nrtba";
-    const char *named = ch != '\0' ? strchr(from, ch) : NULL;
-    if (ch != '\0' && strchr(plain, ch) != NULL)
-        bytes_buf_printf(out, "\\%c", ch);
-    else if (named != NULL)
-        bytes_buf_printf(out, "\\%c", to[named - from]);
-    else if (isprint(ch))
-        bytes_buf_append(out, &ch, 1);
-    else
-        bytes_buf_printf(out, "\\x%02x", ch);
-}
-
-void config_word_append_quoted(struct bytes_buf *out, const char *word)
-{
-    bytes_buf_append(out, "\"", 1);
-    for (const char *p = word; *p != '\0'; p++) {
-        bool nul = strncmp(p, BYTES_TEXT_NUL, 2) == 0;
-        append_escaped(out, nul ? '\0' : (unsigned char)*p);
-        p += nul;
-    }
-    bytes_buf_append(out, "\"", 1);
-}
-
-static bool is_safe_bare(const char *word)
-{
-    if (*word == '\0' || *word == '#') return false;
-    for (const char *p = word; *p != '\0'; p++) {
-        if (!isgraph((unsigned char)*p) || *p == '"' || *p == '\'' || *p == '\\') return false;
-    }
-    return true;
-}
-
-void config_word_append(struct bytes_buf *out, const char *word)
-{
-    if (is_safe_bare(word))
-        bytes_buf_append(out, word, strlen(word));
-    else
-        config_word_append_quoted(out, word);
-}
-
 /* ---- Files ---- */
 
 static int read_all(const struct sys *sys, int fd, struct bytes_buf *out)
@@ -292,7 +142,7 @@ static int visit_pattern(struct visit *v, const char *pattern, struct config_err
     return rc;
 }
 
-static int visit_include(struct visit *v, const struct config_words *w, struct config_error *err)
+static int visit_include(struct visit *v, const struct word_list *w, struct config_error *err)
 {
     if (w->count != 2) return config_fail(err, "Bad directive or wrong number of arguments");
     if (v->depth == CONFIG_INCLUDE_DEPTH_MAX) return config_fail(err, "includes are nested too deeply");
@@ -302,7 +152,7 @@ static int visit_include(struct visit *v, const struct config_words *w, struct c
     return rc;
 }
 
-static int visit_words(struct visit *v, const struct config_words *w, struct config_error *err)
+static int visit_words(struct visit *v, const struct word_list *w, struct config_error *err)
 {
     for (char *p = w->words[0]; *p != '\0'; p++) *p = (char)tolower((unsigned char)*p);
     if (v->sys != NULL && strcmp(w->words[0], "include") == 0) return visit_include(v, w, err);
@@ -311,10 +161,10 @@ static int visit_words(struct visit *v, const struct config_words *w, struct con
 
 static int visit_line(struct visit *v, struct bytes_view line, struct config_error *err)
 {
-    struct config_words w;
-    if (config_words_split(line, &w) != 0) return config_fail(err, "Unbalanced quotes in configuration line");
+    struct word_list w;
+    if (words_split(line, &w) != 0) return config_fail(err, "Unbalanced quotes in configuration line");
     int rc = w.count == 0 ? 0 : visit_words(v, &w, err);
-    config_words_release(&w);
+    words_release(&w);
     return rc;
 }
 
@@ -391,10 +241,10 @@ static bool is_option(const char *arg)
 /* True when the argument is a name alone ("--port"), so that the next one is its value even if it starts with "--". */
 static bool is_bare_name(const char *arg)
 {
-    struct config_words w;
-    if (config_words_split(bytes_str(arg), &w) != 0) return false;
+    struct word_list w;
+    if (words_split(bytes_str(arg), &w) != 0) return false;
     bool bare = w.count == 1;
-    config_words_release(&w);
+    words_release(&w);
     return bare;
 }
 
@@ -421,7 +271,7 @@ static void append_options(struct bytes_buf *options, char **args, int count)
             const char *next = i + 1 < count ? args[i + 1] : NULL;
             wants_value = is_bare_name(args[i]) && !complete_valueless(options, args[i], next);
         } else {
-            config_word_append_quoted(options, args[i]);
+            word_append_quoted(options, args[i]);
             bytes_buf_append(options, " ", 1);
             wants_value = false;
         }

@@ -9,6 +9,7 @@
 
 #include "storage/base/bytes.h"
 #include "storage/base/sys.h"
+#include "storage/base/words.h"
 
 /* Why a configuration was refused, in words for its owner. Every setter and hook fills one in when it fails. */
 struct config_error {
@@ -16,17 +17,6 @@ struct config_error {
 };
 /* Fills in *err and returns -EINVAL, so that a check reads `return config_fail(err, "...")`. err may be NULL. */
 int config_fail(struct config_error *err, const char *fmt, ...) PRINTF(2, 3);
-
-struct config_words {
-    char **words; /* NUL-terminated; as bytes_to_text() writes them: any byte, a NUL as C0 80 */
-    size_t count;
-};
-/* Splits one line. 0, or -EINVAL for unbalanced quotes. On success the caller ends it with config_words_release(). */
-NODISCARD int config_words_split(struct bytes_view line, struct config_words *out);
-void config_words_release(struct config_words *w);
-/* Appends the word to `out` in a form that config_words_split() reads back: bare where that is safe, else "quoted". */
-void config_word_append(struct bytes_buf *out, const char *word);
-void config_word_append_quoted(struct bytes_buf *out, const char *word); /* always "quoted" */
 
 /* The text of a file, of standard input ("-"), or -errno. No more than CONFIG_FILE_MAX bytes: -EFBIG. */
 enum { CONFIG_FILE_MAX = 16 * 1024 * 1024, CONFIG_INCLUDE_DEPTH_MAX = 16 };

@@ -45,10 +45,10 @@ static void add_line(struct config_rewriter *rw, struct bytes_view text, int row
 
 static int row_of_line(const struct config *cfg, struct bytes_view text)
 {
-    struct config_words w;
-    if (text.len == 0 || text.data[0] == '#' || config_words_split(text, &w) != 0) return NO_ROW;
+    struct word_list w;
+    if (text.len == 0 || text.data[0] == '#' || words_split(text, &w) != 0) return NO_ROW;
     const struct config_row *row = w.count > 0 ? config_find(cfg, w.words[0]) : NULL;
-    config_words_release(&w);
+    words_release(&w);
     return row != NULL ? (int)(row - cfg->rows) : NO_ROW;
 }
 
@@ -138,7 +138,7 @@ static void append_value(const struct config_row *row, const char *text, struct 
     bool quoted =
         row->dir->kind == CONFIG_STRING || (row->dir->kind == CONFIG_SPECIAL && !(flags & CONFIG_FLAG_MULTI_ARG));
     if (quoted || *text == '\0')
-        config_word_append_quoted(line, text);
+        word_append_quoted(line, text);
     else if ((flags & CONFIG_FLAG_MEMORY) && strchr(text, '%') == NULL)
         append_memory(line, strtoull(text, NULL, 10));
     else
@@ -149,16 +149,16 @@ static void append_value(const struct config_row *row, const char *text, struct 
  * addresses). */
 static void append_words(const struct config_row *row, const char *text, struct bytes_buf *line)
 {
-    struct config_words w;
-    if (config_words_split(bytes_str(text), &w) != 0 || w.count == 0) {
+    struct word_list w;
+    if (words_split(bytes_str(text), &w) != 0 || w.count == 0) {
         append_value(row, text, line);
         return;
     }
     for (size_t i = 0; i < w.count; i++) {
         if (i > 0) bytes_buf_append(line, " ", 1);
-        config_word_append(line, w.words[i]);
+        word_append(line, w.words[i]);
     }
-    config_words_release(&w);
+    words_release(&w);
 }
 
 static void rewrite_plain(struct config_rewriter *rw, const struct config_row *row)

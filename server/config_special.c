@@ -304,7 +304,7 @@ static void replicaof_rewrite(const struct config *cfg, const void *target, cons
     if (repl->master_host == NULL) return;
     struct bytes_buf line = {NULL, 0, 0};
     bytes_buf_printf(&line, "%s ", name);
-    config_word_append(&line, repl->master_host);
+    word_append(&line, repl->master_host);
     bytes_buf_printf(&line, " %d", repl->master_port);
     config_rewrite_line(rw, name, bytes_buf_view(&line), true);
     bytes_buf_release(&line);
@@ -407,7 +407,7 @@ static void user_rewrite(const struct config *cfg, const void *target, const cha
         bytes_buf_printf(&line, "%s", name);
         for (size_t j = 0; j < cfg->users[i].count; j++) {
             bytes_buf_append(&line, " ", 1);
-            config_word_append(&line, cfg->users[i].words[j]);
+            word_append(&line, cfg->users[i].words[j]);
         }
         config_rewrite_line(rw, name, bytes_buf_view(&line), true);
         bytes_buf_release(&line);

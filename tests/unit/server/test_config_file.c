@@ -16,11 +16,11 @@
 
 static void check_split(const char *line, size_t count, const char *const *words)
 {
-    struct config_words w;
-    if (config_words_split(bytes_str(line), &w) != 0) fail_msg("[%s] was refused", line);
+    struct word_list w;
+    if (words_split(bytes_str(line), &w) != 0) fail_msg("[%s] was refused", line);
     assert_int_equal(w.count, count);
     for (size_t i = 0; i < count; i++) assert_string_equal(w.words[i], words[i]);
-    config_words_release(&w);
+    words_release(&w);
 }
 
 #define CHECK_SPLIT(line, ...)                                                                                         \
@@ -50,25 +50,25 @@ static void test_unbalanced_quotes_are_refused(void **state)
     static const char *const lines[] = {"a \"b", "a 'b", "a \"b\"c", "a 'b'c", "a \"b\\\"",
                                         "\"",    "'",    "a \"\\",   "a '\\'"};
     for (size_t i = 0; i < COUNT(lines); i++) {
-        struct config_words w;
-        if (config_words_split(bytes_str(lines[i]), &w) != -EINVAL) fail_msg("[%s] was taken", lines[i]);
+        struct word_list w;
+        if (words_split(bytes_str(lines[i]), &w) != -EINVAL) fail_msg("[%s] was taken", lines[i]);
     }
 }
 
 /* Words are C strings, and nothing is cut off. */
 static void test_a_zero_byte_is_written_in_another_way(void **state)
 {
-    struct config_words w;
+    struct word_list w;
     struct bytes_buf line = {NULL, 0, 0};
-    assert_int_equal(config_words_split(BYTES_LIT("requirepass \"a\\x00b\""), &w), 0);
+    assert_int_equal(words_split(BYTES_LIT("requirepass \"a\\x00b\""), &w), 0);
     assert_string_equal(w.words[1], "a" BYTES_TEXT_NUL "b");
-    config_word_append(&line, w.words[1]);
+    word_append(&line, w.words[1]);
     assert_true(bytes_equal(bytes_buf_view(&line), BYTES_LIT("\"a\\x00b\"")));
     bytes_buf_release(&line);
-    config_words_release(&w);
-    assert_int_equal(config_words_split(BYTES_LIT("dir a\0b"), &w), 0);
+    words_release(&w);
+    assert_int_equal(words_split(BYTES_LIT("dir a\0b"), &w), 0);
     assert_string_equal(w.words[1], "a" BYTES_TEXT_NUL "b");
-    config_words_release(&w);
+    words_release(&w);
 }
 
 /* Whatever a word is, writing it and reading it back gives it again, on one line. */
@@ -86,13 +86,13 @@ static void test_random_words_survive_writing_and_reading(void **state)
         word[len] = '\0';
         struct bytes_buf line = {NULL, 0, 0};
         bytes_buf_append(&line, "name ", 5);
-        (round % 2 ? config_word_append : config_word_append_quoted)(&line, word);
+        (round % 2 ? word_append : word_append_quoted)(&line, word);
         assert_null(memchr(line.data, '\n', line.len));
-        struct config_words w;
-        assert_int_equal(config_words_split(bytes_buf_view(&line), &w), 0);
+        struct word_list w;
+        assert_int_equal(words_split(bytes_buf_view(&line), &w), 0);
         assert_int_equal(w.count, 2);
         assert_string_equal(w.words[1], word);
-        config_words_release(&w);
+        words_release(&w);
         bytes_buf_release(&line);
     }
 }
