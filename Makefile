@@ -91,10 +91,10 @@ else
 SERVER := $(OUT)/lockstep-server
 endif
 
-CHECK_RDB := $(dir $(SERVER))lockstep-check-rdb
+CHECKERS := $(addprefix $(dir $(SERVER)),lockstep-check-rdb lockstep-check-aof)
 
 .PHONY: all dev run test unit unit-binaries integration differential bench fuzz fuzz-binaries lint install packages clean
-all: $(SERVER) $(CHECK_RDB)
+all: $(SERVER) $(CHECKERS)
 dev:
 	@$(MAKE) --no-print-directory DEV=1 all
 
@@ -104,7 +104,7 @@ $(SERVER): $(OBJECTS) $(OUT)/server/main.o
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # One program: the name it is called by tells it what to be.
-$(CHECK_RDB): | $(SERVER)
+$(CHECKERS): | $(SERVER)
 	@ln -sf $(notdir $(SERVER)) $@
 
 $(OUT)/%.o: %.c | $(OUT)/.libraries
@@ -135,6 +135,7 @@ PREFIX ?= /usr/local
 install: all
 	install -D -m 755 $(SERVER) $(DESTDIR)$(PREFIX)/bin/lockstep-server
 	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-check-rdb
+	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-check-aof
 	install -D -m 644 redis.conf.example $(DESTDIR)$(PREFIX)/share/lockstep/redis.conf.example
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep README.md LICENSE docs/ARCHITECTURE.md
 

@@ -99,7 +99,7 @@ static void drop_connection(struct repl *r)
     resp_line_reader_release(&lk->lines);
     bytes_buf_release(&lk->in);
     lk->in_pos = 0;
-    lk->stalled = lk->drop_wanted = lk->ack_wanted = false;
+    lk->stalled = lk->drop_wanted = lk->ack_wanted = lk->ack_owed = false;
 }
 
 static void link_down(struct repl *r, const char *why, int64_t retry_ms)
@@ -146,8 +146,19 @@ static void send_ack(struct repl *r)
     lk->ack_wanted = false;
     if (lk->old_master || outbuf_bytes(&lk->out) > LINK_OUT_MAX) return;
     int n = snprintf(digits, sizeof(digits), "%" PRIu64, repl_stream_end(&r->stream));
-    bytes_buf_printf(&out, "*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$%d\r\n%s\r\n", n, digits);
+    bytes_buf_printf(&out, "*%d\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$%d\r\n%s\r\n", r->log_on ? 5 : 3, n, digits);
+    if (r->log_on) {
+        n = snprintf(digits, sizeof(digits), "%" PRIu64, r->log_synced);
+        bytes_buf_printf(&out, "$4\r\nFACK\r\n$%d\r\n%s\r\n", n, digits);
+    }
+    lk->ack_owed = r->log_wanted && (!r->log_on || r->log_synced < repl_stream_end(&r->stream));
     link_send(r, &out);
+}
+
+void following_log_synced(struct repl *r)
+{
+    const struct link *lk = &r->link;
+    if (lk->state == LINK_STREAM && lk->ack_owed && !lk->applying) send_ack(r);
 }
 
 /* While we cannot listen the master is to know that we live (F10: only once the connection stands). */

@@ -61,14 +61,20 @@ void repl_create_backlog(struct repl *r)
     repl_stream_set_limit(&r->stream, backlog_limit(r));
 }
 
-/* What was in it cannot be had any more, and what is written from now on is not counted: nobody may believe to share
- * this history. */
-void repl_free_backlog(struct repl *r)
+/* What was in it cannot be had any more. */
+static void drop_backlog(struct repl *r)
 {
     r->has_backlog = false;
+    repl_stream_set_limit(&r->stream, 0);
+}
+
+/* And what is written from now on is not counted: nobody may believe to share this history. */
+static void end_history(struct repl *r)
+{
+    drop_backlog(r);
     r->db = -1;
     r->was_restored = false;
-    repl_stream_set_limit(&r->stream, 0);
+    r->host.history_ends(r->host.ctx);
     repl_stream_reset(&r->stream, repl_stream_end(&r->stream));
     identity_renew(&r->identity, r->sys);
 }
@@ -76,7 +82,7 @@ void repl_free_backlog(struct repl *r)
 void repl_abandon_history(struct repl *r, const char *why)
 {
     serving_disconnect_all(r, why);
-    repl_free_backlog(r);
+    end_history(r);
     r->history_broken = true;
 }
 
@@ -88,20 +94,22 @@ void repl_change_id(struct repl *r)
 void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db)
 {
     serving_disconnect_all(r, "the data set was replaced by that of our master");
+    r->host.history_ends(r->host.ctx);
     repl_stream_reset(&r->stream, position);
     identity_adopt(&r->identity, id);
     r->history_broken = false;
     r->was_restored = false;
     r->db = db;
     repl_create_backlog(r);
+    r->host.history_replaced(r->host.ctx);
 }
 
 void repl_position(const struct repl *r, struct repl_position *at)
 {
-    *at = (struct repl_position){.offset = repl_stream_end(&r->stream)};
-    if (!r->has_backlog || r->history_broken) return;
-    memcpy(at->id, r->identity.id, sizeof(at->id));
     int db = r->link.state == LINK_STREAM ? r->host.stream_db(r->host.ctx) : r->db;
+    *at = (struct repl_position){.offset = repl_stream_end(&r->stream)};
+    if (!repl_is_counted(r) || r->history_broken) return;
+    memcpy(at->id, r->identity.id, sizeof(at->id));
     at->db = db < 0 ? 0 : db; /* -1: whoever continues from here is told by the next bytes */
 }
 
@@ -135,7 +143,7 @@ static void resume_restored_name(struct repl *r)
 
 bool repl_stream_wanted(const struct repl *r)
 {
-    return r->role == REPL_MASTER ? r->has_backlog : r->role_turned;
+    return r->role == REPL_MASTER ? repl_is_counted(r) : r->role_turned;
 }
 
 static void feed_select(struct repl *r, int db)
@@ -149,7 +157,7 @@ static void feed_select(struct repl *r, int db)
 
 static void feed_unselected(struct repl *r, struct bytes_view unit)
 {
-    if (r->has_backlog) repl_stream_append(&r->stream, unit);
+    if (repl_is_counted(r)) repl_stream_append(&r->stream, unit);
 }
 
 void repl_feed(struct repl *r, int db, struct bytes_view unit)
@@ -161,7 +169,7 @@ void repl_feed(struct repl *r, int db, struct bytes_view unit)
         r->history_broken = true;
         return;
     }
-    if (UNLIKELY(!r->has_backlog)) return;
+    if (UNLIKELY(!repl_is_counted(r))) return;
     if (UNLIKELY(r->db != db) && db >= 0) feed_select(r, db);
     repl_stream_append(&r->stream, unit);
 }
@@ -212,7 +220,10 @@ static void forget_unused_backlog(struct repl *r)
     int64_t ttl_s = r->settings->repl_backlog_ttl_s;
     if (r->role != REPL_MASTER || !r->has_backlog || r->serving.count > 0 || ttl_s <= 0) return;
     if ((repl_now_ms(r) - r->alone_since_ms) / 1000 <= ttl_s) return;
-    repl_free_backlog(r);
+    if (r->log_wanted)
+        drop_backlog(r); /* the stream goes on, and its name stays true */
+    else
+        end_history(r);
     log_notice(r->log, "Replication backlog freed after %" PRId64 " seconds without connected replicas.", ttl_s);
 }
 
@@ -220,6 +231,46 @@ void repl_cron_master(struct repl *r)
 {
     if (r->role == REPL_MASTER) feed_ping(r);
     forget_unused_backlog(r);
+}
+
+/* ---- The log ---- */
+
+/* What was not counted so far may differ from what others know of this history. */
+void repl_log_want(struct repl *r, bool wanted)
+{
+    bool was_counted = repl_is_counted(r);
+    r->log_wanted = wanted;
+    if (r->role == REPL_MASTER && was_counted != repl_is_counted(r)) identity_renew(&r->identity, r->sys);
+}
+
+void repl_log_start(struct repl *r, struct repl_stream_reader *reader)
+{
+    ASSERT(r->log_wanted);
+    repl_stream_reader_start(&r->stream, reader, repl_stream_end(&r->stream));
+}
+
+void repl_log_stop(struct repl *r, struct repl_stream_reader *reader)
+{
+    (void)r;
+    repl_stream_reader_stop(reader);
+}
+
+int repl_log_select(struct repl *r)
+{
+    struct repl_position at;
+    if (r->role == REPL_MASTER) {
+        r->db = -1;
+        return -1;
+    }
+    repl_position(r, &at); /* what our master selected was before the file (P7) */
+    return at.db;
+}
+
+void repl_log_synced(struct repl *r, bool on, uint64_t position)
+{
+    r->log_on = on;
+    r->log_synced = position;
+    if (on) following_log_synced(r);
 }
 
 /* ---- Roles ---- */
@@ -258,7 +309,7 @@ void repl_promote(struct repl *r)
     following_stop(r);
     r->role = REPL_MASTER;
     r->role_turned = false;
-    if (r->history_broken || !r->has_backlog)
+    if (r->history_broken || !repl_is_counted(r))
         identity_renew(&r->identity, r->sys);
     else
         identity_fork(&r->identity, r->sys, repl_stream_end(&r->stream));

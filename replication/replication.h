@@ -1,6 +1,7 @@
 /* replication.h -- the product of the server: one stream of writes, who reads it, and whom we follow.
  *
  *      dispatcher --repl_feed()--> stream --> backlog (shared blocks) --> replicas (a position in it each)
+ *                                       `--> the append-only file: one more reader, the server's own
  *      master --link--> host.apply_stream() --applied bytes--> the same stream, byte for byte
  *
  * The server calls down into this header; the way back is struct repl_host, filled in at start-up (with fakes in unit
@@ -14,6 +15,7 @@
 #define LOCKSTEP_REPLICATION_REPLICATION_H
 
 #include "replication/repl_settings.h"
+#include "replication/stream.h"
 #include "server/net/conn.h"
 #include "server/net/loop.h"
 #include "storage/base/bytes.h"
@@ -85,6 +87,11 @@ struct repl_host { /* all that replication may ask of the process around it */
     /* Whether a snapshot would now be of a higher RDB version than configured, since fields of hashes expire. */
     bool (*has_field_times)(void *ctx);
     bool (*is_loading)(void *ctx);
+    /* --- the log --- */
+    /* The stream is about to forget all its bytes: repl_log_stop() has to follow from inside this call. */
+    void (*history_ends)(void *ctx);
+    /* The data set is now that of our master, which nothing in the log says: it has to begin anew. */
+    void (*history_replaced)(void *ctx);
 };
 
 struct repl *repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
@@ -92,7 +99,7 @@ struct repl *repl_new(const struct repl_host *host, const struct repl_settings *
 void repl_free(struct repl *r);
 
 /* --- the stream --- */
-/* False while nobody could ever read it (no replica, no backlog): the dispatcher then skips repl_feed(). */
+/* False while nobody could ever read it (no replica, no backlog, no log): the dispatcher then skips repl_feed(). */
 bool repl_stream_wanted(const struct repl *r);
 /* One whole unit of effects, RESP commands, in database `db` (a SELECT is put before them when the stream stands
  * elsewhere; -1: any will do). On a replica it can only be the rest of a unit in which REPLICAOF stood: then the data
@@ -101,6 +108,18 @@ void repl_feed(struct repl *r, int db, struct bytes_view unit);
 uint64_t repl_offset(const struct repl *r);
 /* Called once per loop turn after commands ran: sends what is pending to every replica that is online. */
 void repl_flush(struct repl *r);
+
+/* --- the log: a reader of the stream that belongs to the server --- */
+/* Whether the stream is wanted for its sake: it is counted then, with or without replicas, and keeps its name. */
+void repl_log_want(struct repl *r, bool wanted);
+void repl_log_start(struct repl *r, struct repl_stream_reader *reader); /* from the stream's end on */
+void repl_log_stop(struct repl *r, struct repl_stream_reader *reader);
+/* A file of the log begins here, and is read by those who start with database 0: the database to be selected at its
+ * head, or -1 where the stream itself does so. Also to be asked after repl_log_start(). */
+int repl_log_select(struct repl *r);
+/* Up to here the stream is on disk (FACK of a replica's acknowledgements). `on` false: there is no log that could tell.
+ */
+void repl_log_synced(struct repl *r, bool on, uint64_t position);
 
 /* --- identity over restarts --- */
 void repl_position(const struct repl *r, struct repl_position *at); /* for SAVE/BGSAVE aux fields */
@@ -147,9 +166,10 @@ void repl_snapshot_done(struct repl *r, bool ok,
 void repl_child_ended(struct repl *r);      /* some other child ended: waiting replicas may start now */
 
 size_t repl_replica_count(const struct repl *r);
-size_t repl_good_replica_count(const struct repl *r);           /* online with lag <= min-replicas-max-lag */
-size_t repl_acked_count(const struct repl *r, uint64_t offset); /* replicas that acknowledged at least this */
-void repl_request_acks(struct repl *r);                         /* REPLCONF GETACK * into the stream, at once */
+size_t repl_good_replica_count(const struct repl *r);            /* online with lag <= min-replicas-max-lag */
+size_t repl_acked_count(const struct repl *r, uint64_t offset);  /* replicas that acknowledged at least this */
+size_t repl_synced_count(const struct repl *r, uint64_t offset); /* and those that have it on disk */
+void repl_request_acks(struct repl *r);                          /* REPLCONF GETACK * into the stream, at once */
 void repl_want_acks(struct repl *r); /* the same at the end of this turn, once, and not while writes are paused */
 /* Shutdown: are all online replicas at our offset? Logs laggards if asked. */
 bool repl_replicas_caught_up(const struct repl *r, bool log_laggards);

@@ -53,6 +53,8 @@ struct replica {
 
     struct repl_stream_reader reader; /* its place in the stream */
     uint64_t acked;                   /* position */
+    bool has_log;                     /* it keeps one, and told up to where that is on disk: */
+    uint64_t synced;                  /* position */
     int64_t heard_ms;                 /* last ACK or sign of life */
     int64_t waiting_since_ms;
     int64_t progress_ms; /* when its socket last took bytes of the snapshot */
@@ -156,6 +158,7 @@ struct link {
     bool applying; /* inside apply_stream(): nothing may pull the link away */
     bool drop_wanted;
     bool ack_wanted;
+    bool ack_owed; /* one was sent that told less to be on disk than there is: another one follows the sync */
 };
 
 /* ---- The object ---- */
@@ -169,7 +172,7 @@ struct repl {
 
     enum repl_role role;
     struct repl_stream stream; /* its end is our offset, whether or not bytes are kept */
-    bool has_backlog;          /* bytes are kept; otherwise nothing is fed */
+    bool has_backlog;          /* bytes are kept for those who resume */
     struct repl_identity identity;
     bool history_broken; /* the data set is not what id and offset say: no partial resync for us */
     int db;              /* selected in the stream at its end; -1: the next feed selects one */
@@ -177,6 +180,9 @@ struct repl {
     struct repl_position restored; /* by repl_restore_position(), good as long as nothing was fed since */
     bool role_turned;              /* master to replica, in this turn of the loop */
     bool acks_wanted;              /* GETACK is due at the end of a turn */
+    bool log_wanted;               /* the stream is counted, for the log's sake */
+    bool log_on;                   /* a log says what of it is on disk: */
+    uint64_t log_synced;           /* position */
 
     struct serving serving;
     struct link link;
@@ -195,10 +201,15 @@ static inline int64_t repl_timeout_ms(const struct repl *r)
     return (int64_t)r->settings->repl_timeout_s * 1000;
 }
 
+/* Somebody counts on the stream: it has all that is written, and a name. */
+static inline bool repl_is_counted(const struct repl *r)
+{
+    return r->has_backlog || r->log_wanted;
+}
+
 /* replication.c */
 void repl_cron_master(struct repl *r); /* PINGs, and the end of an unused backlog */
 void repl_create_backlog(struct repl *r);
-void repl_free_backlog(struct repl *r);
 /* Nobody can continue from us any more: the data set is about to be replaced. Replicas are sent away. */
 void repl_abandon_history(struct repl *r, const char *why);
 /* The data set is now that of another history, received as a whole. */
@@ -232,6 +243,7 @@ void following_release(struct repl *r);
 void following_start(struct repl *r, const char *host, int port);
 void following_stop(struct repl *r);
 void following_cron(struct repl *r);
+void following_log_synced(struct repl *r);       /* tells our master, if it was told less */
 void link_fail(struct repl *r, const char *why); /* back to LINK_CONNECT, after a second */
 void link_transition(struct repl *r, enum link_state next, const char *why);
 void link_stream_begins(struct repl *r); /* the data set is that of the master at our offset */

@@ -177,6 +177,17 @@ static void conf_ack(struct replica *rp, struct bytes_view value)
     rp->repl->host.acks_changed(rp->repl->host.ctx);
 }
 
+/* How much of it is on disk there. It comes behind the ACK of the same message, and can be no more than that. */
+static void conf_synced(struct replica *rp, struct bytes_view value)
+{
+    uint64_t offset;
+    if (rp->doomed || rp->state != REPLICA_ONLINE || !num_parse_u64(value, &offset) || offset > rp->reader.pos) return;
+    if (rp->has_log && offset <= rp->synced) return;
+    rp->has_log = true;
+    rp->synced = offset;
+    rp->repl->host.acks_changed(rp->repl->host.ctx);
+}
+
 static int conf_filter(struct bytes_view value, const char **error)
 {
     if (value.len == 0) return 0;
@@ -191,7 +202,10 @@ int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_v
         if (attached) conf_ack(rp, value);
         return 1;
     }
-    if (bytes_equal_nocase(name, "fack")) return 1;
+    if (bytes_equal_nocase(name, "fack")) {
+        if (attached) conf_synced(rp, value);
+        return 1;
+    }
     if (bytes_equal_nocase(name, "getack")) return 1;
     if (bytes_equal_nocase(name, "listening-port")) return conf_port(rp, value, error);
     if (bytes_equal_nocase(name, "ip-address")) return conf_ip(rp, value, error);
@@ -299,7 +313,7 @@ static void begin_full(struct replica *rp)
     attach(rp, REPLICA_WAITING);
     if (!r->has_backlog) {
         /* So far nothing was counted: what was written before cannot be told from what comes. */
-        if (r->role == REPL_MASTER) identity_renew(&r->identity, r->sys);
+        if (r->role == REPL_MASTER && !r->log_wanted) identity_renew(&r->identity, r->sys);
         repl_create_backlog(r);
     }
     full_sync_add(rp);
@@ -498,6 +512,14 @@ size_t repl_acked_count(const struct repl *r, uint64_t offset)
     size_t count = 0;
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
         if (rp->state == REPLICA_ONLINE && !rp->doomed && rp->acked >= offset) count++;
+    return count;
+}
+
+size_t repl_synced_count(const struct repl *r, uint64_t offset)
+{
+    size_t count = 0;
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
+        if (rp->state == REPLICA_ONLINE && !rp->doomed && rp->has_log && rp->synced >= offset) count++;
     return count;
 }
 

@@ -153,9 +153,14 @@ void repl_stream_reader_stop(struct repl_stream_reader *r)
 
 int repl_stream_peek(const struct repl_stream_reader *r, struct iovec *iov, int max)
 {
+    return repl_stream_peek_from(r, r->pos, iov, max);
+}
+
+int repl_stream_peek_from(const struct repl_stream_reader *r, uint64_t pos, struct iovec *iov, int max)
+{
     const struct repl_stream *s = r->stream;
-    uint64_t pos = r->pos;
     int n = 0;
+    ASSERT(pos >= r->pos);
     while (n < max && pos < s->end) {
         uint64_t index = (pos - s->start) / STREAM_BLOCK_BYTES, at = (pos - s->start) % STREAM_BLOCK_BYTES;
         uint64_t len = STREAM_BLOCK_BYTES - at < s->end - pos ? STREAM_BLOCK_BYTES - at : s->end - pos;

@@ -174,6 +174,7 @@ static void refuse_wait(struct client *c, void *ctx)
 void blocking_role_changed(struct server *s)
 {
     blocking_each(s, BLOCK_WAIT, refuse_wait, NULL);
+    blocking_each(s, BLOCK_WAIT_AOF, refuse_wait, NULL);
     blocking_each(s, BLOCK_KEYS, refuse_wait, NULL);
 }
 

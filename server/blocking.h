@@ -1,5 +1,5 @@
-/* blocking.h -- clients that wait: for replicas (WAIT), for keys (key_waits.h), for another server (migration.h), for
- * the end of a pause.
+/* blocking.h -- clients that wait: for replicas or disks (WAIT, WAITAOF), for keys (key_waits.h), for another server
+ * (migration.h), for the end of a pause.
  *
  * While it is blocked no command of a client runs; what it sent stays in its reader. It goes on when somebody calls
  * client_unblock(), when its time is up (`timed_out` then answers it), or when it is closed (nothing is answered).
@@ -11,13 +11,14 @@
 #include "server/client.h"
 #include "server/multi.h"
 
-enum block_kind { BLOCK_WAIT, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHUTDOWN, BLOCK_MIGRATE, BLOCK_KINDS };
+enum block_kind { BLOCK_WAIT, BLOCK_WAIT_AOF, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHUTDOWN, BLOCK_MIGRATE, BLOCK_KINDS };
 
 struct blocked {
     enum block_kind kind;
     int64_t until_ms;                    /* server.now_ms at which timed_out() is called; 0: never */
     uint64_t offset;                     /* WAIT: the stream offset waited for */
     size_t replicas;                     /* WAIT: by how many */
+    bool local;                          /* WAITAOF: here too */
     void (*timed_out)(struct client *c); /* writes the reply */
     void (*ended)(struct client *c);     /* forget it, however it ended. May be NULL */
     void *data;                          /* of the kind */

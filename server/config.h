@@ -125,6 +125,8 @@ struct config_hooks {
     config_hook_fn *expire_changed; /* active-expire-effort */
     config_hook_fn *save_changed;   /* save */
     config_hook_fn *persistence_changed;  /* dbfilename, rdb-*, stop-writes-on-bgsave-error, sanitize-dump-payload */
+    config_hook_fn *appendonly_changed;   /* may fail to begin the rewrite that it takes */
+    config_hook_fn *aof_changed;          /* aof-disable-auto-gc */
     config_hook_fn *backlog_changed;      /* repl-backlog-size, repl-backlog-ttl */
     config_hook_fn *replication_changed;  /* any other repl-*, replica-*, masterauth, masteruser */
     config_hook_fn *min_replicas_changed; /* min-replicas-to-write, min-replicas-max-lag */

@@ -34,7 +34,8 @@ static const struct config_enum diskless_load_names[] = {
     {"disabled", DISKLESS_LOAD_DISABLED}, {"on-empty-db", DISKLESS_LOAD_WHEN_EMPTY}, {"swapdb", DISKLESS_LOAD_SWAPDB}, {0}};
 static const struct config_enum propagation_names[] = {
     {"ignore", PROPAGATION_IGNORE}, {"panic", PROPAGATION_PANIC}, {"panic-on-replicas", PROPAGATION_PANIC_ON_REPLICAS}, {0}};
-static const struct config_enum appendfsync_names[] = {{"everysec", 0}, {"always", 1}, {"no", 2}, {0}};
+static const struct config_enum appendfsync_names[] = {
+    {"everysec", APPENDFSYNC_EVERYSEC}, {"always", APPENDFSYNC_ALWAYS}, {"no", APPENDFSYNC_NO}, {0}};
 static const struct config_enum tls_auth_names[] = {{"no", 0}, {"yes", 1}, {"optional", 2}, {0}};
 static const struct config_enum endpoint_names[] = {{"ip", 0}, {"hostname", 1}, {"unknown-endpoint", 2}, {0}};
 
@@ -131,7 +132,7 @@ const struct config_directive config_builtin_rows[] = {
     YES_NO("jemalloc-bg-thread", NULL, process.jemalloc_bg_thread, "yes", 0, HOOK(allocator_changed)),
     TEXT("server_cpulist", NULL, process.server_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
     TEXT("bio_cpulist", NULL, process.bio_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
-    TEXT("aof_rewrite_cpulist", NULL, process.aof_rewrite_cpulist, "", NULL, OR_NULL | IMMUTABLE | NO_EFFECT, NO_HOOK),
+    TEXT("aof_rewrite_cpulist", NULL, process.aof_rewrite_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
     TEXT("bgsave_cpulist", NULL, process.bgsave_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
     TEXT("ignore-warnings", NULL, process.ignore_warnings, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_INT, "io-threads", NULL, process.io_threads, "1", 1, 128, IMMUTABLE | NO_EFFECT, NO_HOOK),
@@ -237,20 +238,18 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_INT, "key-load-delay", NULL, persistence.key_load_delay_us, "0", INT_MIN, INT_MAX, HIDDEN, NO_HOOK),
     NUMBER(CONFIG_I64, "loading-process-events-interval-bytes", NULL, persistence.loading_process_events_interval_bytes, "2097152",
            1024, INT_MAX, HIDDEN, NO_HOOK),
-    {.name = "appendonly", .kind = CONFIG_BOOL, FIELD(persistence.appendonly), .def = "no",
-     .flags = ONLY_DEFAULT | DENY_LOADING, .refusal = "the append-only file is not available in this version"},
-    TEXT("appendfilename", NULL, persistence.appendfilename, "appendonly.aof", config_check_appendfilename, IMMUTABLE | NO_EFFECT, NO_HOOK),
-    TEXT("appenddirname", NULL, persistence.appenddirname, "appendonlydir", config_check_appenddirname, IMMUTABLE | NO_EFFECT, NO_HOOK),
-    CHOICE("appendfsync", persistence.appendfsync, "everysec", appendfsync_names, NO_EFFECT, NO_HOOK),
-    YES_NO("no-appendfsync-on-rewrite", NULL, persistence.no_appendfsync_on_rewrite, "no", NO_EFFECT, NO_HOOK),
-    NUMBER(CONFIG_INT, "auto-aof-rewrite-percentage", NULL, persistence.auto_aof_rewrite_percentage, "100", 0, INT_MAX, NO_EFFECT, NO_HOOK),
-    NUMBER(CONFIG_I64, "auto-aof-rewrite-min-size", NULL, persistence.auto_aof_rewrite_min_size, "64mb", 0, INT64_MAX,
-           MEMORY | NO_EFFECT, NO_HOOK),
-    YES_NO("aof-load-truncated", NULL, persistence.aof_load_truncated, "yes", NO_EFFECT, NO_HOOK),
-    YES_NO("aof-use-rdb-preamble", NULL, persistence.aof_use_rdb_preamble, "yes", NO_EFFECT, NO_HOOK),
-    YES_NO("aof-timestamp-enabled", NULL, persistence.aof_timestamp_enabled, "no", NO_EFFECT, NO_HOOK),
-    YES_NO("aof-rewrite-incremental-fsync", NULL, persistence.aof_rewrite_incremental_fsync, "yes", NO_EFFECT, NO_HOOK),
-    YES_NO("aof-disable-auto-gc", NULL, persistence.aof_disable_auto_gc, "no", NO_EFFECT, NO_HOOK),
+    YES_NO("appendonly", NULL, persistence.appendonly, "no", DENY_LOADING, HOOK(appendonly_changed)),
+    TEXT("appendfilename", NULL, persistence.appendfilename, "appendonly.aof", config_check_appendfilename, IMMUTABLE | BINARY, NO_HOOK),
+    TEXT("appenddirname", NULL, persistence.appenddirname, "appendonlydir", config_check_appenddirname, IMMUTABLE | BINARY, NO_HOOK),
+    CHOICE("appendfsync", persistence.appendfsync, "everysec", appendfsync_names, 0, NO_HOOK),
+    YES_NO("no-appendfsync-on-rewrite", NULL, persistence.no_appendfsync_on_rewrite, "no", 0, NO_HOOK),
+    NUMBER(CONFIG_INT, "auto-aof-rewrite-percentage", NULL, persistence.auto_aof_rewrite_percentage, "100", 0, INT_MAX, 0, NO_HOOK),
+    NUMBER(CONFIG_I64, "auto-aof-rewrite-min-size", NULL, persistence.auto_aof_rewrite_min_size, "64mb", 0, INT64_MAX, MEMORY, NO_HOOK),
+    YES_NO("aof-load-truncated", NULL, persistence.aof_load_truncated, "yes", 0, NO_HOOK),
+    YES_NO("aof-use-rdb-preamble", NULL, persistence.aof_use_rdb_preamble, "yes", 0, NO_HOOK),
+    YES_NO("aof-timestamp-enabled", NULL, persistence.aof_timestamp_enabled, "no", 0, NO_HOOK),
+    YES_NO("aof-rewrite-incremental-fsync", NULL, persistence.aof_rewrite_incremental_fsync, "yes", 0, NO_HOOK),
+    YES_NO("aof-disable-auto-gc", NULL, persistence.aof_disable_auto_gc, "no", 0, HOOK(aof_changed)),
 
     /* Replication */
     SPECIAL("replicaof", "slaveof", replication, "", &config_special_replicaof, MULTI | IMMUTABLE, NO_HOOK),

@@ -1,5 +1,6 @@
 #include "server/cron.h"
 
+#include "server/aof.h"
 #include "server/clients.h"
 #include "server/dispatch.h"
 #include "server/expiry.h"
@@ -58,6 +59,7 @@ static void cron(void *ctx)
     clients_cron(s);
     clients_evict(s);
     settle_tables(s);
+    aof_cron(s);
     persistence_cron(s);
     if (every(s, 1000)) dispatcher_settings_changed(s); /* the tick counter's rate is known better by now */
     if (shutdown_is_active(s)) shutdown_cron(s);

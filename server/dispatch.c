@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "server/acl/session.h"
+#include "server/aof.h"
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/commands/transactions.h"
@@ -43,6 +44,7 @@ struct exec {
     unsigned depth;
     bool no_wrap;
     bool abandoned; /* exec_abandon() */
+    bool replaying; /* what runs was in the stream before */
     struct bytes_buf bytes;
     struct exec_piece *pieces;
     size_t count, cap;
@@ -130,7 +132,7 @@ void dispatcher_settings_changed(struct server *s)
 
 static bool exec_wanted(const struct server *s)
 {
-    return repl_stream_wanted(s->repl);
+    return repl_stream_wanted(s->repl) && LIKELY(!s->dispatcher->exec.replaying);
 }
 
 static void encode_command(struct bytes_buf *out, int argc, const struct bytes_view *argv)
@@ -533,6 +535,44 @@ void dispatch_script_refused(struct server *s, struct command_slot *slot, const 
     if (slot != NULL) slot->stats.rejected++;
 }
 
+/* ---- Commands of a file ---- */
+
+static bool arity_fits(const struct command *cmd, int argc)
+{
+    return cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
+}
+
+struct command_slot *dispatch_find(struct server *s, int argc, const struct bytes_view *argv)
+{
+    struct command_slot *slot = command_table_find(s->commands, argv[0]);
+    if (slot != NULL && slot->subcommands != NULL && argc >= 2) slot = command_slot_sub(slot, argv[1]);
+    return slot != NULL && slot->command->run != NULL && arity_fits(slot->command, argc) ? slot : NULL;
+}
+
+void dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv)
+{
+    struct server *s = c->server;
+    struct exec *x = &s->dispatcher->exec;
+    struct cmd_ctx ctx = {
+        .server = s,
+        .client = c,
+        .keyspace = s->keyspace,
+        .db = c->db,
+        .reply = &c->reply,
+        .settings = s->settings,
+        .command = slot->command,
+        .argc = argc,
+        .argv = argv,
+    };
+    bool outer = x->replaying;
+    x->replaying = true;
+    exec_begin(s);
+    slot->command->run(&ctx);
+    exec_end(s);
+    x->replaying = outer;
+    c->reply.errors = 0; /* it failed then as it does now */
+}
+
 /* ---- May it run? ---- */
 
 enum admission {
@@ -564,11 +604,6 @@ static void reply_unknown_subcommand(struct cmd_ctx *ctx, const struct command_s
     upper[len] = '\0';
     reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
                  (int)(ctx->argv[1].len < 128 ? ctx->argv[1].len : 128), ctx->argv[1].data, upper);
-}
-
-static bool arity_fits(const struct command *cmd, int argc)
-{
-    return cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
 }
 
 /* Finds the row that is meant, subcommands included. False: the error has been answered, and *slot is the one that
@@ -637,6 +672,8 @@ static bool refused_for_memory(struct cmd_ctx *ctx, unsigned flags)
 /* Also asked for PING, by which others tell that this master is of no use. */
 static const char *refuse_for_disk(const struct server *s)
 {
+    const char *refusal = aof_refuses_writes(s);
+    if (UNLIKELY(refusal != NULL)) return refusal;
     if (LIKELY(!persistence_writes_refused(s))) return NULL;
     return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
            "that may modify the data set are disabled, because this instance is configured to report errors during "

@@ -43,6 +43,12 @@ bool dispatch_is_nested(const struct server *s);         /* the running command 
  * After each whole unit `applied` is called with the reader's offset behind it. */
 bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);
 
+/* The row that these arguments ask for, subcommands included; NULL: there is none, or their number is wrong. */
+struct command_slot *dispatch_find(struct server *s, int argc, const struct bytes_view *argv);
+/* Runs a command of an append-only file through a fake client: no checks, nothing is counted, nothing goes into the
+ * stream. May be called from inside a command. */
+void dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv);
+
 /* A unit of the server's own accord. */
 void exec_begin(struct server *s);
 void exec_end(struct server *s);

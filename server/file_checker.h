@@ -1,5 +1,5 @@
-/* file_checker.h -- the server's program as a checker of files: redis-check-rdb, by its name or by an option.
- * It starts no server and reads no configuration. */
+/* file_checker.h -- the server's program as a checker of files: redis-check-rdb and redis-check-aof, by its name or by
+ * an option. It starts no server and reads no configuration. */
 #ifndef LOCKSTEP_SERVER_FILE_CHECKER_H
 #define LOCKSTEP_SERVER_FILE_CHECKER_H
 

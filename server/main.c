@@ -92,7 +92,8 @@ static int serve(struct program *p)
         log_notice(p->log, "Running mode=standalone, port=%d, PID: %d", p->settings.net.port, (int)getpid());
         log_notice(p->log, "Server initialized");
         code = server_run(s);
-        if (pidfile) process_pidfile_remove(p->settings.process.pidfile, p->log);
+        /* After a failure the last line of the log is to say why. */
+        if (pidfile) process_pidfile_remove(p->settings.process.pidfile, code == 0 ? p->log : NULL);
     }
     server_free(s);
     return code;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "server/aof.h"
 #include "server/dispatch.h"
 #include "server/key_waits.h"
 #include "server/latency.h"
@@ -12,12 +13,18 @@
 #include "storage/rdb_load.h"
 #include "storage/snapshot.h"
 
-enum child_kind { CHILD_NONE = 0, CHILD_SAVE /* BGSAVE or a save point */, CHILD_REPLICAS /* a full sync */ };
+enum child_kind {
+    CHILD_NONE = 0,
+    CHILD_SAVE,     /* BGSAVE or a save point */
+    CHILD_REPLICAS, /* a full sync */
+    CHILD_REWRITE,  /* of the append-only file */
+};
 
 enum { RETRY_AFTER_FAILURE_S = 5 };
 
-struct load { /* one that is under way */
-    struct rdb_load *rdb;
+struct load {             /* one that is under way */
+    struct rdb_load *rdb; /* NULL: append-only files, of which this much was read: */
+    uint64_t loaded_bytes;
     struct keyspace *into; /* the server's own, or a sibling */
     enum expiry_mode mode_before;
     int64_t started_s;
@@ -66,6 +73,17 @@ static void become_child(void *ctx)
         log_warning(s->log, "Unable to write oom_score_adj of the child");
     if (process_pin_to_cpus(st->bgsave_cpulist) != 0)
         log_warning(s->log, "bgsave_cpulist %s cannot be applied", st->bgsave_cpulist);
+}
+
+static void become_rewriter(void *ctx)
+{
+    struct server *s = ctx;
+    const struct settings_process *st = &s->settings->process;
+    if (!s->process_owner) return;
+    if (process_set_oom_score(&s->oom, st, PROCESS_OOM_CHILD) != 0)
+        log_warning(s->log, "Unable to write oom_score_adj of the child");
+    if (process_pin_to_cpus(st->aof_rewrite_cpulist) != 0)
+        log_warning(s->log, "aof_rewrite_cpulist %s cannot be applied", st->aof_rewrite_cpulist);
 }
 
 int persistence_file_version(const struct server *s)
@@ -159,6 +177,21 @@ static void save_ended(struct persistence *p, bool ok, const char *error, bool k
     }
 }
 
+static void child_ended(struct persistence *p, enum child_kind kind, bool ok, bool killed)
+{
+    struct server *s = p->server;
+    switch (kind) {
+    case CHILD_NONE: UNREACHABLE();
+    case CHILD_REPLICAS:
+        if (ok && p->child_to_file) note_saved(p, p->changes_at_fork); /* it is as good as a save */
+        repl_snapshot_done(s->repl, ok, p->error);
+        return;
+    case CHILD_SAVE: save_ended(p, ok, p->error, killed); break;
+    case CHILD_REWRITE: aof_rewrite_ended(s, ok, killed, p->error, p->peak_cow_bytes); break;
+    }
+    repl_child_ended(s->repl); /* replicas may have waited for it (F15) */
+}
+
 static void on_child(void *ctx, unsigned ready)
 {
     struct persistence *p = ctx;
@@ -171,16 +204,10 @@ static void on_child(void *ctx, unsigned ready)
     enum child_kind kind = p->child;
     bool killed = state == SNAPSHOT_FAILED && snapshot_was_killed(p->snapshot);
     if (state == SNAPSHOT_FAILED) snprintf(p->error, sizeof(p->error), "%s", snapshot_error(p->snapshot));
-    p->last_cow_bytes = p->peak_cow_bytes;
+    if (kind != CHILD_REWRITE) p->last_cow_bytes = p->peak_cow_bytes;
     server_update_time(s);
     end_child(p);
-    if (kind == CHILD_REPLICAS) {
-        if (state == SNAPSHOT_DONE && p->child_to_file) note_saved(p, p->changes_at_fork); /* it is as good as a save */
-        repl_snapshot_done(s->repl, state == SNAPSHOT_DONE, p->error);
-    } else {
-        save_ended(p, state == SNAPSHOT_DONE, p->error, killed);
-        repl_child_ended(s->repl);
-    }
+    child_ended(p, kind, state == SNAPSHOT_DONE, killed);
 }
 
 static int start_child(struct persistence *p, enum child_kind kind, const struct snapshot_target *target,
@@ -191,7 +218,8 @@ static int start_child(struct persistence *p, enum child_kind kind, const struct
     int rc = snapshot_begin(s->keyspace, s->sys, target, options, &p->snapshot);
     p->last_fork_us = sys_mono_us(s->sys) - start;
     if (rc != 0) {
-        log_warning(s->log, "Can't save in background: fork: %s", strerror(-rc));
+        log_warning(s->log, "Can't %s in background: fork: %s",
+                    kind == CHILD_REWRITE ? "rewrite append only file" : "save", strerror(-rc));
         return rc;
     }
     latency_note(s, "fork", p->last_fork_us / 1000);
@@ -203,7 +231,10 @@ static int start_child(struct persistence *p, enum child_kind kind, const struct
     loop_io_want(&p->snapshot_io, LOOP_READ);
     p->child_to_file = target->path != NULL;
     p->changes_at_fork = s->keyspace->stats.changes;
-    log_notice(s->log, "Background %s started by pid %d", p->child_to_file ? "saving" : "RDB transfer",
+    log_notice(s->log, "Background %s started by pid %d",
+               kind == CHILD_REWRITE ? "append only file rewriting"
+               : p->child_to_file    ? "saving"
+                                     : "RDB transfer",
                (int)snapshot_pid(p->snapshot));
     return 0;
 }
@@ -226,9 +257,14 @@ int persistence_bgsave(struct server *s, bool *scheduled, const char **error)
     struct persistence *p = s->persistence;
     bool may_wait = *scheduled;
     *scheduled = false;
-    if (p->child == CHILD_REPLICAS && may_wait) {
+    if ((p->child == CHILD_REPLICAS || p->child == CHILD_REWRITE) && may_wait) {
         p->scheduled = *scheduled = true;
         return 0;
+    }
+    if (p->child == CHILD_REWRITE) {
+        *error = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
+                 "schedule a BGSAVE whenever possible.";
+        return -1;
     }
     if (p->child != CHILD_NONE) {
         *error = "ERR Background save already in progress";
@@ -253,11 +289,21 @@ bool persistence_writes_refused(const struct server *s)
 void persistence_kill_child(struct server *s)
 {
     struct persistence *p = s->persistence;
-    if (p->child == CHILD_NONE) return;
+    if (p->child == CHILD_NONE || p->child == CHILD_REWRITE) return;
     log_warning(s->log, "There is a child saving an .rdb. Killing it!");
     enum child_kind kind = p->child;
     end_child(p);
     if (kind == CHILD_REPLICAS) repl_snapshot_done(s->repl, false, "the child was killed");
+}
+
+/* What it stands for goes on in the incremental file, so a rewrite is given up only where its owner says so. */
+void persistence_kill_rewrite(struct server *s)
+{
+    struct persistence *p = s->persistence;
+    if (p->child != CHILD_REWRITE) return;
+    snprintf(p->error, sizeof(p->error), "killed on request");
+    end_child(p);
+    child_ended(p, CHILD_REWRITE, false, true);
 }
 
 void persistence_flushed_all(struct server *s)
@@ -315,6 +361,38 @@ uint64_t persistence_fork_count(const struct server *s)
 int64_t persistence_last_fork_us(const struct server *s)
 {
     return s->persistence->last_fork_us;
+}
+
+/* ---- Bases of the append-only file ---- */
+
+static struct snapshot_options base_options(struct server *s, bool as_commands, const struct repl_position *at)
+{
+    const struct settings_persistence *st = &s->settings->persistence;
+    struct snapshot_options options = snapshot_options(s, at);
+    options.info.aof_base = true;
+    options.incremental_fsync = st->aof_rewrite_incremental_fsync;
+    options.in_child = become_rewriter;
+    options.as_commands = as_commands;
+    options.timestamp_s = st->aof_timestamp_enabled ? s->now_ms / 1000 : -1;
+    return options;
+}
+
+int persistence_start_rewrite(struct server *s, const char *path, bool as_commands, const struct repl_position *at)
+{
+    struct snapshot_target target = {.path = path};
+    struct snapshot_options options = base_options(s, as_commands, at);
+    return start_child(s->persistence, CHILD_REWRITE, &target, &options);
+}
+
+int persistence_write_base(struct server *s, const char *path, bool as_commands, const struct repl_position *at)
+{
+    struct bytes_buf error = {0};
+    struct snapshot_options options = base_options(s, as_commands, at);
+    int rc = snapshot_save_file(s->keyspace, s->sys, path, &options, &error);
+    if (rc != 0)
+        log_warning(s->log, "Error writing the base of the append only file: %.*s", (int)error.len, error.data);
+    bytes_buf_release(&error);
+    return rc;
 }
 
 /* ---- Snapshots for replicas ---- */
@@ -384,6 +462,25 @@ static void replicate_expired(struct persistence *p)
     exec_end(s);
 }
 
+static void loading_begins(struct persistence *p, struct keyspace *into, bool serves_reads)
+{
+    struct server *s = p->server;
+    p->load = (struct load){.into = into, .mode_before = s->keyspace->expiry_mode, .started_s = s->now_ms / 1000};
+    s->is_loading = true;
+    s->loading_serves_reads = serves_reads;
+    if (!serves_reads) s->keyspace->expiry_mode = EXPIRY_IGNORE;
+}
+
+static void loading_ends(struct persistence *p)
+{
+    struct server *s = p->server;
+    p->load = (struct load){0};
+    s->is_loading = s->loading_serves_reads = false;
+    server_update_time(s);
+    server_refresh_modes(s);
+    if (s->waited_keys > 0) key_waits_all_ready(s);
+}
+
 static void load_started(struct persistence *p, struct keyspace *into, const struct load_how *how)
 {
     struct server *s = p->server;
@@ -396,26 +493,35 @@ static void load_started(struct persistence *p, struct keyspace *into, const str
                                        .log = s->log,
                                        .ctx = p,
                                        .expired = note_expired};
-    p->load = (struct load){.into = into, .mode_before = s->keyspace->expiry_mode, .started_s = s->now_ms / 1000};
+    loading_begins(p, into, how->serves_reads);
     p->load.rdb = rdb_load_new(into, &options);
-    s->is_loading = true;
-    s->loading_serves_reads = how->serves_reads;
-    if (!how->serves_reads) s->keyspace->expiry_mode = EXPIRY_IGNORE;
 }
 
 static void load_ended(struct persistence *p)
 {
-    struct server *s = p->server;
     const struct rdb_load_info *info = rdb_load_info(p->load.rdb);
     p->last_load_keys = info->keys_loaded;
     p->last_load_expired = info->keys_expired;
     rdb_load_free(p->load.rdb);
     bytes_buf_release(&p->load.expired);
-    p->load = (struct load){0};
-    s->is_loading = s->loading_serves_reads = false;
-    server_update_time(s);
-    server_refresh_modes(s);
-    if (s->waited_keys > 0) key_waits_all_ready(s);
+    loading_ends(p);
+}
+
+void persistence_load_begins(struct server *s, uint64_t total_bytes)
+{
+    loading_begins(s->persistence, s->keyspace, false);
+    s->persistence->load.total_bytes = total_bytes;
+}
+
+void persistence_load_progress(struct server *s, uint64_t loaded_bytes)
+{
+    s->persistence->load.loaded_bytes = loaded_bytes;
+}
+
+void persistence_load_ends(struct server *s)
+{
+    loading_ends(s->persistence);
+    s->persistence->changes_at_save = s->keyspace->stats.changes;
 }
 
 int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empty_async)
@@ -519,6 +625,7 @@ static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), 
 
 int persistence_load_at_start(struct server *s)
 {
+    if (s->settings->persistence.appendonly) return aof_load_at_start(s);
     int rc = load_file(s, load_turn, true, false);
     if (rc == -EINVAL) log_warning(s->log, "Terminating server after rdb file reading failure.");
     return rc == 0 || rc == -ENOENT ? 0 : -1;
@@ -536,22 +643,22 @@ int persistence_reload(struct server *s, bool save, bool flush, bool merge)
 static void loading_info(const struct persistence *p, struct bytes_buf *out)
 {
     const struct load *l = &p->load;
-    uint64_t loaded = rdb_load_offset(l->rdb);
+    uint64_t loaded = l->rdb != NULL ? rdb_load_offset(l->rdb) : l->loaded_bytes;
+    uint64_t memory = l->rdb != NULL ? rdb_load_info(l->rdb)->used_memory : 0;
     double share = l->total_bytes > 0 ? (double)loaded / (double)l->total_bytes : 0;
     int64_t elapsed = p->server->now_ms / 1000 - l->started_s;
     int64_t left = share > 0 ? (int64_t)((double)elapsed / share) - elapsed : 0;
     bytes_buf_printf(out,
                      "loading_start_time:%lld\r\nloading_total_bytes:%llu\r\nloading_rdb_used_mem:%llu\r\n"
                      "loading_loaded_bytes:%llu\r\nloading_loaded_perc:%.2f\r\nloading_eta_seconds:%lld\r\n",
-                     (long long)l->started_s, (unsigned long long)l->total_bytes,
-                     (unsigned long long)rdb_load_info(l->rdb)->used_memory, (unsigned long long)loaded, share * 100,
-                     (long long)left);
+                     (long long)l->started_s, (unsigned long long)l->total_bytes, (unsigned long long)memory,
+                     (unsigned long long)loaded, share * 100, (long long)left);
 }
 
 void persistence_info(struct server *s, struct bytes_buf *out)
 {
     const struct persistence *p = s->persistence;
-    bool saving = p->child != CHILD_NONE;
+    bool saving = p->child != CHILD_NONE, rewriting = p->child == CHILD_REWRITE;
     struct snapshot_progress progress = {0};
     if (saving) progress = *snapshot_progress(p->snapshot);
     double perc = progress.keys_total > 0 ? 100.0 * (double)progress.keys_done / (double)progress.keys_total : 0;
@@ -569,17 +676,13 @@ void persistence_info(struct server *s, struct bytes_buf *out)
         "rdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n"
         "rdb_saves:%llu\r\nrdb_last_cow_size:%llu\r\nrdb_last_load_keys_expired:%llu\r\nrdb_last_load_keys_loaded:%"
         "llu\r\n",
-        (unsigned long long)persistence_changes_since_save(s), saving, (long long)p->last_save_s,
+        (unsigned long long)persistence_changes_since_save(s), saving && !rewriting, (long long)p->last_save_s,
         p->last_ok ? "ok" : "err", (long long)p->last_duration_s,
-        saving ? (long long)(s->now_ms / 1000 - p->started_s) : -1LL, (unsigned long long)p->saves,
+        saving && !rewriting ? (long long)(s->now_ms / 1000 - p->started_s) : -1LL, (unsigned long long)p->saves,
         (unsigned long long)p->last_cow_bytes, (unsigned long long)p->last_load_expired,
         (unsigned long long)p->last_load_keys);
-    bytes_buf_printf(
-        out, "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_rewrite_time_sec:-1\r\n"
-             "aof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
-             "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\naof_last_cow_size:0\r\n"
-             "module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n");
-    if (s->is_loading && p->load.rdb != NULL) loading_info(p, out);
+    aof_info(s, out);
+    if (s->is_loading) loading_info(p, out);
 }
 
 void persistence_free(struct persistence *p)

@@ -42,6 +42,18 @@ int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empt
 int persistence_load_feed(struct server *s, struct bytes_view in, size_t *consumed, const char **error);
 int persistence_load_end(struct server *s, bool commit, struct repl_position *position);
 
+/* --- for the append-only file --- */
+/* A child that writes its base to this path, of this moment, which is that place in the history: as an RDB, or as
+ * commands. 0, with aof_rewrite_ended() to come; or -errno, logged. */
+int persistence_start_rewrite(struct server *s, const char *path, bool as_commands, const struct repl_position *at);
+/* The same in the foreground. 0 or -errno, logged. */
+int persistence_write_base(struct server *s, const char *path, bool as_commands, const struct repl_position *at);
+void persistence_kill_rewrite(struct server *s);
+/* It is being loaded: clients get -LOADING, INFO shows how far it is. */
+void persistence_load_begins(struct server *s, uint64_t total_bytes);
+void persistence_load_progress(struct server *s, uint64_t loaded_bytes);
+void persistence_load_ends(struct server *s);
+
 /* DEBUG RELOAD: saves (unless nosave), empties (unless noflush), loads. 0 or -1. */
 int persistence_reload(struct server *s, bool save, bool flush, bool merge);
 

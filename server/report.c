@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "server/aof.h"
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/command_table.h"
@@ -173,9 +174,10 @@ static void info_memory(struct server *s, struct bytes_buf *out)
         "mem_fragmentation_bytes:%lld\r\nmem_not_counted_for_evict:%zu\r\nmem_replication_backlog:%zu\r\n"
         "mem_total_replication_buffers:%zu\r\nmem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\nmem_cluster_links:"
         "0\r\n"
-        "mem_aof_buffer:0\r\n",
+        "mem_aof_buffer:%llu\r\n",
         policy_name(s->settings->memory.maxmemory_policy), (double)m.resident / (double)m.used,
-        (ll)m.resident - (ll)m.used, not_counted, m.backlog, m.replication, m.clients_replicas, m.clients_normal);
+        (ll)m.resident - (ll)m.used, not_counted, m.backlog, m.replication, m.clients_replicas, m.clients_normal,
+        (ull)aof_buffered_bytes(s));
     char allocator[64];
     process_allocator(allocator, sizeof(allocator));
     bytes_buf_printf(out,
@@ -219,10 +221,12 @@ static void eventloop_stats(struct server *s, struct bytes_buf *out)
 static void info_debug(struct server *s, struct bytes_buf *out)
 {
     const struct stats *st = &s->stats;
-    bytes_buf_printf(out,
-                     "eventloop_duration_aof_sum:0\r\neventloop_duration_cron_sum:%llu\r\neventloop_duration_max:%llu"
-                     "\r\neventloop_cmd_per_cycle_max:%llu\r\n",
-                     ticks_us(s, st->cron_ticks), ticks_us(s, st->turn_ticks_max), (ull)st->turn_commands_max);
+    bytes_buf_printf(
+        out,
+        "eventloop_duration_aof_sum:%llu\r\neventloop_duration_cron_sum:%llu\r\neventloop_duration_max:%llu"
+        "\r\neventloop_cmd_per_cycle_max:%llu\r\n",
+        ticks_us(s, st->aof_ticks), ticks_us(s, st->cron_ticks), ticks_us(s, st->turn_ticks_max),
+        (ull)st->turn_commands_max);
 }
 
 static void info_stats(struct server *s, struct bytes_buf *out)

@@ -9,9 +9,11 @@
 #include "server/acl/log.h"
 #include "server/acl/source.h"
 #include "server/acl/users.h"
+#include "server/aof.h"
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/command_table.h"
+#include "server/commands/wait.h"
 #include "server/cron.h"
 #include "server/dispatch.h"
 #include "server/eviction.h"
@@ -183,7 +185,10 @@ static void host_role_changed(void *ctx, enum repl_role role)
     server_refresh_modes(s);
     adjust_oom_score(s, role == REPL_MASTER ? PROCESS_OOM_MASTER : PROCESS_OOM_REPLICA);
     expiry_forget_own(s);
-    if (role == REPL_REPLICA) blocking_role_changed(s);
+    if (role == REPL_REPLICA)
+        blocking_role_changed(s);
+    else
+        aof_history_replaced(s); /* if a master's data set was to replace ours and did not */
 }
 static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at,
                                int *pipe_fd)
@@ -202,18 +207,9 @@ static void host_disconnect_replica(void *ctx, void *client, const char *why)
     client_close_later(c);
 }
 
-static void check_wait(struct client *c, void *ctx)
-{
-    struct server *s = ctx;
-    size_t acked = repl_acked_count(s->repl, c->blocked->offset);
-    if (acked < c->blocked->replicas) return;
-    reply_int(&c->reply, (int64_t)acked);
-    client_unblock(c);
-}
 static void host_acks_changed(void *ctx)
 {
-    struct server *s = ctx;
-    blocking_each(s, BLOCK_WAIT, check_wait, s);
+    wait_check_acked(ctx);
 }
 static bool host_writes_paused(void *ctx)
 {
@@ -240,6 +236,15 @@ static bool host_is_loading(void *ctx)
     return s->is_loading;
 }
 
+static void host_history_ends(void *ctx)
+{
+    aof_history_ends(ctx);
+}
+static void host_history_replaced(void *ctx)
+{
+    aof_history_replaced(ctx);
+}
+
 static struct repl *make_repl(struct server *s)
 {
     struct repl_host host = {
@@ -261,6 +266,8 @@ static struct repl *make_repl(struct server *s)
         .rdb_path = host_rdb_path,
         .has_field_times = host_has_field_times,
         .is_loading = host_is_loading,
+        .history_ends = host_history_ends,
+        .history_replaced = host_history_replaced,
     };
     s->settings->replication.replica_output_limit = &s->settings->clients.output_limits[CLIENT_LIMIT_REPLICA];
     return repl_new(&host, &s->settings->replication, s->loop, s->sys, s->log);
@@ -386,6 +393,18 @@ static int hook_crash_log(void *ctx, struct config_error *err)
     if (s->process_owner) process_crash_install(NULL, s->settings->log.crash_log_enabled);
     return 0;
 }
+static int hook_appendonly(void *ctx, struct config_error *err)
+{
+    struct server *s = ctx;
+    if (aof_switch(s, s->settings->persistence.appendonly) == 0) return 0;
+    return config_fail(err, "Unable to turn on AOF. Check server logs.");
+}
+static int hook_aof(void *ctx, struct config_error *err)
+{
+    (void)err;
+    aof_settings_changed(ctx);
+    return 0;
+}
 static int hook_hz(void *ctx, struct config_error *err)
 {
     (void)err;
@@ -418,6 +437,8 @@ static void connect_config(struct server *s)
         .slowlog_changed = hook_slow,
         .latency_changed = hook_slow,
         .hz_changed = hook_hz,
+        .appendonly_changed = hook_appendonly,
+        .aof_changed = hook_aof,
         .change_dir = process_change_dir,
         .users_wanted = hook_users_wanted,
     };
@@ -507,6 +528,7 @@ static void on_wake(void *ctx)
 void server_send(struct server *s)
 {
     repl_flush(s->repl);
+    if (UNLIKELY(!aof_turn(s))) return; /* nothing may be answered (S1) */
     clients_flush(s);
 }
 
@@ -595,6 +617,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->dispatcher = dispatcher_new(s);
     s->scripting = scripting_new(s);
     s->persistence = persistence_new(s);
+    s->aof = aof_new(s);
     s->slowlog = slowlog_new();
     s->latency = latency_new();
     s->shutdown = shutdown_new();
@@ -672,7 +695,8 @@ int server_run(struct server *s)
     if (s->process_owner) watch_signals(s);
     loop_on_wake(s->loop, on_wake, s);
     loop_on_turn(s->loop, on_turn, s);
-    if (persistence_load_at_start(s) != 0) return s->stopping ? s->exit_code : 1;
+    if (aof_find_files(s) != 0 || persistence_load_at_start(s) != 0 || aof_open_at_start(s) != 0)
+        return s->stopping ? s->exit_code : 1;
     start_following(s);
     cron_start(s);
     log_notice(s->log, "Ready to accept connections tcp");
@@ -696,6 +720,7 @@ void server_free(struct server *s)
     cron_stop(s);
     persistence_free(s->persistence);
     clients_free(s->clients);
+    aof_free(s->aof);
     repl_free(s->repl); /* leaves the master, and says so to its stream */
     master_stream_free(s->master_stream);
     eviction_free(s->eviction);

@@ -34,6 +34,7 @@ struct server {
     struct dispatcher *dispatcher;   /* dispatch.h */
     struct scripting *scripting;     /* scripting/scripting.h */
     struct persistence *persistence; /* persistence.h: saving, loading, the child process */
+    struct aof *aof;                 /* aof.h */
     struct slowlog *slowlog;         /* slowlog.h */
     struct latency *latency;         /* latency.h */
     struct repl *repl;
@@ -89,7 +90,7 @@ void server_stop(struct server *s, int exit_code); /* leaves server_run() at the
  * or port. */
 int server_listen(struct server *s);
 void server_accept_now(struct server *s); /* who waits to be, without the loop */
-/* The stream of what has been done goes to the replicas, and then replies to clients. */
+/* The stream of what has been done goes to the replicas and into the append-only file, and then replies to clients. */
 void server_send(struct server *s);
 /* After a change of role, pause or policy: what the keyspace does with expired keys, what it counts. */
 void server_refresh_modes(struct server *s);

@@ -142,6 +142,8 @@ struct save_point {
 };
 enum settings_sanitize { SANITIZE_NO = 0, SANITIZE_YES, SANITIZE_CLIENTS };
 
+enum settings_appendfsync { APPENDFSYNC_EVERYSEC = 0, APPENDFSYNC_ALWAYS, APPENDFSYNC_NO };
+
 struct settings_persistence {
     struct save_point save[SETTINGS_SAVE_POINTS_MAX];
     int save_count; /* 0: never by itself */
@@ -157,10 +159,10 @@ struct settings_persistence {
     int rdb_key_save_delay_us; /* hidden: for tests, as the two below */
     int key_load_delay_us;
     int64_t loading_process_events_interval_bytes;
-    bool appendonly; /* always false in this version; the rest below is kept for CONFIG GET */
+    bool appendonly;
     char *appendfilename;
     char *appenddirname;
-    int appendfsync;
+    int appendfsync; /* enum settings_appendfsync */
     bool no_appendfsync_on_rewrite;
     int auto_aof_rewrite_percentage;
     int64_t auto_aof_rewrite_min_size;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "server/aof.h"
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/persistence.h"
@@ -91,20 +92,24 @@ static bool save_before_exit(struct server *s, int flags)
     return false;
 }
 
+static bool fail(struct server *s)
+{
+    if (s->process_owner) process_systemd_notify("STATUS=Error trying to save the DB, can't exit\nREADY=1\n");
+    log_warning(s->log, "Errors trying to shut down the server. Check the logs for more information.");
+    give_up(s, "ERR Errors trying to SHUTDOWN. Check logs.");
+    return false;
+}
+
 static bool finish(struct server *s)
 {
     struct shutdown *sd = s->shutdown;
-    persistence_kill_child(s);
     if (s->process_owner) process_systemd_notify("STOPPING=1\n");
     (void)repl_replicas_caught_up(s->repl, true); /* it logs who has not */
-    if (!save_before_exit(s, sd->flags)) {
-        if (s->process_owner) process_systemd_notify("STATUS=Error trying to save the DB, can't exit\nREADY=1\n");
-        log_warning(s->log, "Errors trying to shut down the server. Check the logs for more information.");
-        give_up(s, "ERR Errors trying to SHUTDOWN. Check logs.");
-        return false;
-    }
-    repl_flush(s->repl);
-    clients_flush(s);
+    if (!aof_may_shut_down(s, sd->flags & SHUTDOWN_FORCE)) return fail(s);
+    persistence_kill_child(s);
+    aof_shut_down(s);
+    if (!save_before_exit(s, sd->flags)) return fail(s);
+    server_send(s);
     s->stopping = true;
     log_warning(s->log, "Lockstep is now ready to exit, bye bye...");
     server_stop(s, s->exit_code);

@@ -34,7 +34,7 @@ struct stats {
     uint64_t errors; /* error replies */
     uint64_t unexpected_errors;
     uint64_t reads_processed, writes_processed, turns;
-    uint64_t turn_ticks, turn_ticks_max, cron_ticks; /* of ticks.h; what turns spent outside of waiting */
+    uint64_t turn_ticks, turn_ticks_max, cron_ticks, aof_ticks; /* of ticks.h; what turns spent outside of waiting */
     uint64_t turn_commands_max;
     uint64_t acl_denied_auth, acl_denied_cmd, acl_denied_key, acl_denied_channel;
     size_t peak_memory;

@@ -23,7 +23,7 @@ struct rdb_check {
     struct value_env env;
     int64_t now_ms;
     enum rdb_status status;
-    uint64_t trailing; /* bytes after the end */
+    size_t trailing; /* bytes after the end */
     uint64_t keys, expires, expired, functions;
 };
 
@@ -168,6 +168,11 @@ bool rdb_check_feed(struct rdb_check *c, struct bytes_view in)
     return c->status == RDB_MORE;
 }
 
+size_t rdb_check_tail(const struct rdb_check *c)
+{
+    return c->trailing;
+}
+
 static void say_totals(const struct rdb_check *c)
 {
     say(c, "[info] %" PRIu64 " keys read", c->keys);
@@ -187,7 +192,8 @@ static void say_good(const struct rdb_check *c)
     case RDB_CHECKSUM_NONE: /* too old a file */
     case RDB_CHECKSUM_NOT_YET: break;
     }
-    if (c->trailing > 0) say(c, "[offset %" PRIu64 "] Bytes after the end of the data are ignored", offset);
+    if (c->trailing > 0 && !c->out.has_tail)
+        say(c, "[offset %" PRIu64 "] Bytes after the end of the data are ignored", offset);
     say(c, "[offset %" PRIu64 "] \\o/ RDB looks OK! \\o/", offset);
 }
 

@@ -14,6 +14,7 @@ struct rdb_check_output {
     void *ctx;
     void (*line)(void *ctx, const char *text);                        /* without a line end */
     void (*progress)(void *ctx, uint64_t offset, uint64_t keys_read); /* after every chunk; may be NULL */
+    bool has_tail;                                                    /* something else follows the data */
 };
 
 struct rdb_check; /* opaque */
@@ -22,6 +23,7 @@ struct rdb_check *rdb_check_new(const struct sys *sys, const struct rdb_check_ou
 void rdb_check_free(struct rdb_check *c);
 /* False: that was the end, good or bad. */
 bool rdb_check_feed(struct rdb_check *c, struct bytes_view in);
+size_t rdb_check_tail(const struct rdb_check *c); /* bytes of what was fed last that lie behind the end */
 /* There is no more: says how it went. True: the file is good. Once. */
 bool rdb_check_finish(struct rdb_check *c);
 

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "storage/aof_commands.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
@@ -147,11 +148,14 @@ static uint64_t progress_interval(const struct snapshot_options *options)
     return delay > 0 ? 1 : (uint64_t) - (delay + 1) + 1;
 }
 
-static int write_rdb(struct keyspace *ks, struct output *out)
+static int write_data(struct keyspace *ks, struct output *out)
 {
-    struct rdb_progress progress = {.report = on_progress, .ctx = out, .interval = progress_interval(out->options)};
-    struct rdb_writer *w = rdb_writer_new(&out->options->rdb, (struct rdb_sink){.write = write_output, .ctx = out});
-    int rc = rdb_write_keyspace(w, ks, &out->options->info, &progress);
+    const struct snapshot_options *options = out->options;
+    struct rdb_progress progress = {.report = on_progress, .ctx = out, .interval = progress_interval(options)};
+    struct rdb_sink sink = {.write = write_output, .ctx = out};
+    if (options->as_commands) return aof_write_keyspace(ks, sink, &options->info, options->timestamp_s, &progress);
+    struct rdb_writer *w = rdb_writer_new(&options->rdb, sink);
+    int rc = rdb_write_keyspace(w, ks, &options->info, &progress);
     rdb_writer_free(w);
     return rc;
 }
@@ -159,10 +163,10 @@ static int write_rdb(struct keyspace *ks, struct output *out)
 static int write_framed(struct keyspace *ks, struct output *out, const char *mark)
 {
     char header[RDB_EOF_HEADER_LEN];
-    if (mark == NULL) return write_rdb(ks, out);
+    if (mark == NULL) return write_data(ks, out);
     rdb_eof_format_header(header, mark);
     int rc = write_output(out, header, sizeof(header));
-    if (rc == 0) rc = write_rdb(ks, out);
+    if (rc == 0) rc = write_data(ks, out);
     return rc == 0 ? write_output(out, mark, RDB_EOF_MARK_LEN) : rc;
 }
 
@@ -183,7 +187,7 @@ static int write_temp_file(struct keyspace *ks, struct output *out, const char *
     const struct sys *sys = out->sys;
     out->fd = sys->open(sys->ctx, temp, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (out->fd < 0) return describe(out, out->fd, "cannot open %s: %s", temp, strerror(-out->fd));
-    int rc = write_rdb(ks, out);
+    int rc = write_data(ks, out);
     if (rc == 0 && out->options->fsync) rc = sync_file(out);
     int closed = sys->close(sys->ctx, out->fd);
     if (rc == 0 && closed < 0) rc = describe(out, closed, "cannot close the file: %s", strerror(-closed));

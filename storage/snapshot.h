@@ -1,4 +1,5 @@
-/* snapshot.h -- an RDB of the keyspace as it is at one moment, made while commands go on.
+/* snapshot.h -- an RDB of the keyspace as it is at one moment (or the commands that make it), made while commands go
+ * on.
  *
  *     snapshot_begin() --> [ RUNNING ] --fd readable: snapshot_poll()--> DONE | FAILED --> snapshot_end()
  *
@@ -27,6 +28,8 @@ struct snapshot_target {
 struct snapshot_options {
     struct rdb_options rdb;
     struct rdb_info info;
+    bool as_commands;            /* in place of an RDB: what makes the data set anew (storage/aof_commands.h) */
+    int64_t timestamp_s;         /* with as_commands: noted in front; -1: not */
     int nice;                    /* added to the child's niceness */
     bool fsync;                  /* of the file and of the directory that holds it */
     bool incremental_fsync;      /* of the file, as it grows */

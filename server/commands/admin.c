@@ -1,6 +1,7 @@
 /* admin.c -- the commands that look after the server: its state, its files, its end. */
 #include <stdio.h>
 
+#include "server/aof.h"
 #include "server/blocking.h"
 #include "server/commands/tables.h"
 #include "server/dispatch.h"
@@ -68,7 +69,17 @@ static void cmd_bgsave(struct cmd_ctx *ctx)
 
 static void cmd_bgrewriteaof(struct cmd_ctx *ctx)
 {
-    reply_error(ctx->reply, "ERR the append-only file is not available in this version");
+    switch (aof_rewrite(ctx->server, client_has(ctx->client, CLIENT_EXECUTING_MULTI))) {
+    case AOF_REWRITE_STARTED: reply_status(ctx->reply, "Background append only file rewriting started"); return;
+    case AOF_REWRITE_SCHEDULED: reply_status(ctx->reply, "Background append only file rewriting scheduled"); return;
+    case AOF_REWRITE_RUNNING:
+        reply_error(ctx->reply, "ERR Background append only file rewriting already in progress");
+        return;
+    case AOF_REWRITE_FAILED:
+        reply_error(ctx->reply, "ERR Can't execute an AOF background rewriting. Please check the server logs for more "
+                                "information.");
+        return;
+    }
 }
 
 /* ---- The end ---- */

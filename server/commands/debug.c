@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "server/aof.h"
 #include "server/commands/tables.h"
 #include "server/persistence.h"
 #include "server/scripting/scripting.h"
@@ -111,7 +112,10 @@ static void debug_reload(struct cmd_ctx *ctx)
 
 static void debug_loadaof(struct cmd_ctx *ctx)
 {
-    reply_error(ctx->reply, "ERR There is no append only file to load: appendonly is not supported by this version");
+    if (aof_reload(ctx->server) == 0)
+        reply_ok(ctx->reply);
+    else
+        reply_error(ctx->reply, "ERR Error trying to load the AOF files, check server logs");
 }
 
 static void debug_set_disable_deny_scripts(struct cmd_ctx *ctx)
@@ -397,6 +401,14 @@ static void debug_stringmatch(struct cmd_ctx *ctx)
 }
 
 /* What Redis has a switch for and this server nothing that could be switched. */
+static void debug_aof_flush_sleep(struct cmd_ctx *ctx)
+{
+    int64_t us;
+    if (!ctx_arg_i64(ctx, 2, &us)) return;
+    aof_set_flush_sleep(ctx->server, us);
+    reply_ok(ctx->reply);
+}
+
 static void debug_without_effect(struct cmd_ctx *ctx)
 {
     reply_ok(ctx->reply);
@@ -551,7 +563,7 @@ static void debug_help(struct cmd_ctx *ctx)
         "LISTPACK <key>",
         "    Return the entries of a value that is kept as a listpack.",
         "LOADAOF",
-        "    Refused: there is no append only file in this version.",
+        "    Empties the data set, and loads the append-only file.",
         "LOG <message>",
         "    Write a message to the log.",
         "MALLCTL <key> [<val>]",
@@ -595,7 +607,7 @@ static void debug_help(struct cmd_ctx *ctx)
         "    Match a pattern against so many 'a's.",
         "STRUCTSIZE",
         "    Return the sizes of some structures.",
-        "AOF-FLUSH-SLEEP, DICT-RESIZING, JMAP, REPLYBUFFER, SET-DISABLE-DENY-SCRIPTS",
+        "DICT-RESIZING, JMAP, REPLYBUFFER, SET-DISABLE-DENY-SCRIPTS",
         "    Accepted, without effect.",
         "HELP",
         "    Print this help.",
@@ -645,7 +657,7 @@ static const struct debug_row debug_rows[] = {
     { "set-disable-deny-scripts", 3, 3, debug_set_disable_deny_scripts },
     { "dict-resizing", 3, 3, debug_without_effect },
     { "replybuffer", 4, 4, debug_without_effect },
-    { "aof-flush-sleep", 3, 3, debug_without_effect },
+    { "aof-flush-sleep", 3, 3, debug_aof_flush_sleep },
     { "help", 2, 2, debug_help },
 };
 // clang-format on

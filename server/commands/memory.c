@@ -1,4 +1,5 @@
 /* memory.c -- MEMORY: where the bytes are. */
+#include "server/aof.h"
 #include "server/clients.h"
 #include "server/commands/tables.h"
 #include "server/report.h"
@@ -130,7 +131,7 @@ static void cmd_memory_stats(struct cmd_ctx *ctx)
     stat_int(&r, "clients.slaves", (int64_t)m.sums.clients_replicas);
     stat_int(&r, "clients.normal", (int64_t)m.sums.clients_normal);
     stat_int(&r, "cluster.links", 0);
-    stat_int(&r, "aof.buffer", 0);
+    stat_int(&r, "aof.buffer", (int64_t)aof_buffered_bytes(ctx->server));
     stat_int(&r, "lua.caches", 0);
     stat_int(&r, "functions.caches", 0);
     stat_databases(&r, ctx->keyspace);

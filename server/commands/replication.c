@@ -1,9 +1,7 @@
 #include <inttypes.h>
 
-#include "server/blocking.h"
 #include "server/clients.h"
 #include "server/commands/tables.h"
-#include "server/key_waits.h"
 #include "server/server.h"
 
 enum { MASTER_HOST_MAX = 255 };
@@ -141,22 +139,23 @@ static struct replica *make_replica(struct cmd_ctx *ctx)
     return c->replica;
 }
 
-/* True: the pairs after this one are not looked at, and nothing more is answered. */
-static bool replconf_pair(struct cmd_ctx *ctx, struct bytes_view name, struct bytes_view value)
+/* 0: +OK is due when all pairs are good; 1: nothing is to be answered; -1: an error was, or the rest does not matter.
+ */
+static int replconf_pair(struct cmd_ctx *ctx, struct bytes_view name, struct bytes_view value)
 {
     const char *error = NULL;
     if (bytes_equal_nocase(name, "getack")) {
         repl_ack_soon(ctx_repl(ctx));
-        return true;
+        return -1;
     }
-    if (bytes_equal_nocase(name, "ack") && ctx->client->replica == NULL) return true;
+    if (bytes_equal_nocase(name, "ack") && ctx->client->replica == NULL) return -1;
     int rc = repl_replica_conf(make_replica(ctx), name, value, &error);
     if (rc < 0 && error != NULL)
         reply_error(ctx->reply, error);
     else if (rc < 0)
         reply_errorf(ctx->reply, "ERR Unrecognized REPLCONF option: %.*s", (int)(name.len < 128 ? name.len : 128),
                      name.data);
-    return rc != 0;
+    return rc < 0 ? -1 : rc;
 }
 
 static void cmd_replconf(struct cmd_ctx *ctx)
@@ -169,9 +168,13 @@ static void cmd_replconf(struct cmd_ctx *ctx)
         if (ctx->argc > 1 && ctx_arg_is(ctx, 1, "getack")) repl_ack_soon(ctx_repl(ctx));
         return;
     }
-    for (int i = 1; i < ctx->argc; i += 2)
-        if (replconf_pair(ctx, ctx->argv[i], ctx->argv[i + 1])) return;
-    reply_ok(ctx->reply);
+    bool silent = false;
+    for (int i = 1; i < ctx->argc; i += 2) {
+        int rc = replconf_pair(ctx, ctx->argv[i], ctx->argv[i + 1]);
+        if (rc < 0) return;
+        silent |= rc == 1; /* ACK, and what comes with it */
+    }
+    if (!silent) reply_ok(ctx->reply);
 }
 
 /* Replies to what it sent before go first; from now on the connection is written to by replication alone. */
@@ -211,56 +214,6 @@ static void cmd_sync(struct cmd_ctx *ctx)
     psync(ctx, (struct bytes_view){0}, (struct bytes_view){0}, false);
 }
 
-/* ---- WAIT ---- */
-
-static void wait_timed_out(struct client *c)
-{
-    reply_int(&c->reply, (int64_t)repl_acked_count(c->server->repl, c->blocked->offset));
-}
-
-static void cmd_wait(struct cmd_ctx *ctx)
-{
-    struct client *c = ctx->client;
-    int64_t replicas, until_ms;
-    if (repl_role(ctx_repl(ctx)) == REPL_REPLICA) {
-        reply_error(ctx->reply,
-                    "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a "
-                    "replica is configured to be writable (which is not the default) writes to replicas are just "
-                    "local and are not propagated.");
-        return;
-    }
-    if (!ctx_arg_i64(ctx, 1, &replicas) || !ctx_arg_timeout(ctx, 2, TIMEOUT_MS, &until_ms)) return;
-    size_t acked = repl_acked_count(ctx_repl(ctx), c->write_offset);
-    if ((int64_t)acked >= replicas || client_has(c, CLIENT_EXECUTING_MULTI) || c->conn == NULL) {
-        reply_int(ctx->reply, (int64_t)acked);
-        return;
-    }
-    client_block(c, &(struct blocked){.kind = BLOCK_WAIT,
-                                      .until_ms = until_ms,
-                                      .offset = c->write_offset,
-                                      .replicas = (size_t)replicas,
-                                      .timed_out = wait_timed_out});
-    repl_want_acks(ctx_repl(ctx));
-}
-
-static void cmd_waitaof(struct cmd_ctx *ctx)
-{
-    int64_t local, replicas, until_ms;
-    if (!ctx_arg_i64_range(ctx, 1, 0, 1, &local, NULL)) return;
-    if (!ctx_arg_i64(ctx, 2, &replicas) ||
-        !ctx_arg_i64_range(ctx, 2, 0, INT64_MAX, &replicas, "value is out of range, must be positive"))
-        return;
-    if (!ctx_arg_timeout(ctx, 3, TIMEOUT_MS, &until_ms)) return;
-    if (repl_role(ctx_repl(ctx)) == REPL_REPLICA)
-        reply_error(ctx->reply,
-                    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are "
-                    "just local and are not propagated.");
-    else if (local > 0)
-        reply_error(ctx->reply, "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
-    else
-        reply_error(ctx->reply, "ERR WAITAOF is not supported: this version has no append-only file");
-}
-
 /* ---- FAILOVER ---- */
 
 static void cmd_failover(struct cmd_ctx *ctx)
@@ -296,13 +249,6 @@ const struct command replication_commands[] = {
     { .name = "replconf", .run = cmd_replconf, .arity = -1, .flags = ANYTIME | CMD_LOADING | CMD_ALLOW_BUSY | CMD_NO_PAUSE,
       .group = "server", .since = "3.0.0", .complexity = "O(1)", .summary = "Used between servers: what a replica has to say.",
       .syntax = "[option(name value)]..." },
-    { .name = "wait", .run = cmd_wait, .arity = 3, .flags = CMD_BLOCKING, .acl = ACL_CONNECTION, .group = "generic",
-      .since = "3.0.0", .complexity = "O(1)", .summary = "Waits until replicas have acknowledged the writes of this connection.",
-      .syntax = "numreplicas:i timeout:i" },
-    { .name = "waitaof", .run = cmd_waitaof, .arity = 4, .flags = CMD_BLOCKING | CMD_NOSCRIPT, .acl = ACL_CONNECTION,
-      .group = "generic", .since = "7.2.0", .complexity = "O(1)",
-      .summary = "Waits until the writes of this connection are on disk, here and on replicas.",
-      .syntax = "numlocal:i numreplicas:i timeout:i" },
     { .name = "failover", .run = cmd_failover, .arity = -1, .flags = ANYTIME, .group = "server", .since = "6.2.0",
       .complexity = "O(1)", .summary = "Hands the role of master over to a replica.",
       .syntax = "[TO target(host port:i [FORCE])] [ABORT] [TIMEOUT milliseconds:i]" },

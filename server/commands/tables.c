@@ -43,6 +43,7 @@ const struct command *const *command_row_tables(void)
         stream_read_commands,
         string_commands,
         transaction_commands,
+        wait_commands,
         NULL,
     };
     // clang-format on

@@ -44,6 +44,7 @@ extern const struct command stream_info_commands[];
 extern const struct command stream_read_commands[];
 extern const struct command string_commands[];
 extern const struct command transaction_commands[];
+extern const struct command wait_commands[];
 
 /* All of them, ended by NULL. */
 const struct command *const *command_row_tables(void);

@@ -64,6 +64,14 @@ static ssize_t real_write(void *ctx, int fd, const void *buf, size_t len)
 {
     return OR_ERRNO(write(fd, buf, len));
 }
+static ssize_t real_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
+{
+    return OR_ERRNO(pwritev(fd, iov, count, offset));
+}
+static int real_truncate(void *ctx, int fd, int64_t len)
+{
+    return OR_ERRNO(ftruncate(fd, len));
+}
 static int real_start_sync(void *ctx, int fd, int64_t offset, int64_t len)
 {
     return OR_ERRNO(sync_file_range(fd, offset, len, SYNC_FILE_RANGE_WRITE));
@@ -80,6 +88,10 @@ static int real_rename(void *ctx, const char *from, const char *to)
 static int real_unlink(void *ctx, const char *path)
 {
     return OR_ERRNO(unlink(path));
+}
+static int real_mkdir(void *ctx, const char *path, int mode)
+{
+    return OR_ERRNO(mkdir(path, (mode_t)mode));
 }
 
 static int64_t real_file_size(void *ctx, const char *path)
@@ -126,10 +138,13 @@ const struct sys *sys_real(void)
         .close = real_close,
         .read = real_read,
         .write = real_write,
+        .pwritev = real_pwritev,
+        .truncate = real_truncate,
         .fsync = real_fsync,
         .start_sync = real_start_sync,
         .rename = real_rename,
         .unlink = real_unlink,
+        .mkdir = real_mkdir,
         .file_size = real_file_size,
         .fsync_dir = real_fsync_dir,
         .pipe = real_pipe,

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "storage/base/bytes.h"
 
@@ -19,11 +20,14 @@ struct sys {
     int (*close)(void *ctx, int fd);
     ssize_t (*read)(void *ctx, int fd, void *buf, size_t len);
     ssize_t (*write)(void *ctx, int fd, const void *buf, size_t len);
+    ssize_t (*pwritev)(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset);
+    int (*truncate)(void *ctx, int fd, int64_t len);
     int (*fsync)(void *ctx, int fd);
     /* Starts to bring these bytes of the file to disk, so that a later fsync() has less to do. Does not wait. */
     int (*start_sync)(void *ctx, int fd, int64_t offset, int64_t len);
     int (*rename)(void *ctx, const char *from, const char *to);
     int (*unlink)(void *ctx, const char *path);
+    int (*mkdir)(void *ctx, const char *path, int mode);
     int64_t (*file_size)(void *ctx, const char *path);
     int (*fsync_dir)(void *ctx, const char *path_of_file); /* the directory that holds this file */
     int (*pipe)(void *ctx, int fds[2]);                    /* both ends close-on-exec; [0] reads */

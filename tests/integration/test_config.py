@@ -102,7 +102,7 @@ def test_address_that_does_not_exist():
 
 
 @pytest.mark.lockstep_only("what this version refuses")
-@pytest.mark.parametrize("words", [("--appendonly", "yes"), ("--cluster-enabled", "yes"), ("--loadmodule", "/x.so")])
+@pytest.mark.parametrize("words", [("--cluster-enabled", "yes"), ("--loadmodule", "/x.so")])
 def test_what_is_not_there_is_refused_and_not_ignored(words):
     status, text = run_until_exit("--port", free_port(), "--bind", "127.0.0.1", *words)
     assert status == 1 and words[0][2:] in text

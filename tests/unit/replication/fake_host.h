@@ -39,6 +39,8 @@ struct node {
     char rdb_path[128];
     char last_disconnect[128];
     void *disconnected[16];
+    struct repl_stream_reader log; /* what a log would read */
+    int histories_ended, histories_replaced;
 };
 
 static inline struct bytes_buf node_snapshot(const struct node *n)
@@ -180,6 +182,18 @@ static inline bool fake_is_loading(void *ctx)
     return n->is_loading;
 }
 
+static inline void fake_history_ends(void *ctx)
+{
+    struct node *n = ctx;
+    n->histories_ended++;
+    repl_log_stop(n->repl, &n->log);
+}
+static inline void fake_history_replaced(void *ctx)
+{
+    struct node *n = ctx;
+    n->histories_replaced++;
+}
+
 static inline struct node *node_new(struct loop *loop)
 {
     struct node *n = mem_calloc(sizeof(*n));
@@ -202,6 +216,8 @@ static inline struct node *node_new(struct loop *loop)
         .rdb_path = fake_path,
         .has_field_times = fake_has_field_times,
         .is_loading = fake_is_loading,
+        .history_ends = fake_history_ends,
+        .history_replaced = fake_history_replaced,
     };
     n->loop = loop;
     n->pipe_write_end = -1;
@@ -220,6 +236,7 @@ static inline struct node *node_new(struct loop *loop)
 
 static inline void node_free(struct node *n)
 {
+    repl_log_stop(n->repl, &n->log);
     repl_free(n->repl);
     if (n->pipe_write_end != -1) close(n->pipe_write_end);
     (void)unlink(n->rdb_path); /* most tests make none */

@@ -1,0 +1,260 @@
+"""The append-only file: written, loaded, rewritten; what a crash leaves of it; the same files under Redis."""
+
+import shutil
+
+import pytest
+
+import aoffiles
+from aoffiles import command
+from dataset import assert_same, digest, fill_every_encoding, fill_strings, wait_in_sync
+from harness import wait_for
+from wire import ReplyError
+
+ON = "appendonly yes"
+
+
+def rewritten(server):
+    """Asks for a rewrite, and waits for it to have worked."""
+    before = int(server.info("persistence")["aof_rewrites"])
+    assert "rewriting" in str(server.call("BGREWRITEAOF"))
+    wait_for(lambda: int(server.info("persistence")["aof_rewrites"]) > before, 20, "the rewrite to end")
+    assert server.info("persistence")["aof_last_bgrewrite_status"] == "ok"
+
+
+def replica_with_log(farm, master, *lines):
+    """One whose log has begun anew with the master's data."""
+    replica = farm.server("ours", ON, f"replicaof {master.host} {master.port}", *lines)
+    wait_in_sync(master, replica)
+    settled(replica)
+    return replica
+
+
+def settled(server):
+    """Waits until no rewrite runs or is to come."""
+
+    def quiet():
+        info = server.info("persistence")
+        return (info["aof_rewrite_in_progress"], info["aof_rewrite_scheduled"]) == ("0", "0")
+
+    wait_for(quiet, 20, "rewrites to end")
+
+
+def written(server):
+    """Waits until the log has all of the stream: while a sync is under way, it may lag behind."""
+    wait_for(lambda: server.info("persistence")["aof_buffer_length"] == "0", 10, "the log to be written")
+
+
+# Writing and loading
+
+
+@pytest.mark.parametrize("how", ["terminate", "kill"])
+@pytest.mark.parametrize("fsync", ["always", "everysec", "no"])
+def test_what_was_written_is_there_after_a_restart(farm, how, fsync):
+    server = farm.server("ours", ON, f"appendfsync {fsync}")
+    fill_every_encoding(server)
+    before = digest(server)
+    written(server)
+    server.restart(how=how)
+    assert digest(server) == before
+    info = server.info("persistence")
+    assert (info["aof_enabled"], info["aof_last_write_status"]) == ("1", "ok")
+
+
+def test_log_is_the_stream_byte_for_byte(farm):
+    """P12: PINGs, questions of the master and published messages are in it, so its place is never a guess."""
+    master = farm.server("ours", ON, "repl-ping-replica-period 1")
+    replica = replica_with_log(farm, master)
+    begin = int(master.info("replication")["master_repl_offset"])
+    fill_strings(master, 100)
+    master.call("PUBLISH", "c", "m")
+    master.call("WAIT", 1, 0)
+    wait_for(lambda: b"PING" in aoffiles.last_incr(master).read_bytes(), 10, "a PING in the stream")
+    master.call("CLIENT", "PAUSE", 60000, "WRITE")
+    wait_in_sync(master, replica)
+    logs = []
+    for server in (master, replica):
+        written(server)
+        info = server.info("replication")
+        path = aoffiles.last_incr(server)
+        assert aoffiles.place(path) == (info["master_replid"], int(info["master_repl_offset"]), 0)
+        logs.append(aoffiles.stream_bytes(path))
+    end = int(master.info("replication")["master_repl_offset"])
+    assert logs[0][-(end - begin) :] == logs[1][-(end - begin) :]
+    master.call("CLIENT", "UNPAUSE")
+
+
+def test_S8_transaction_without_its_end_is_not_applied(farm):
+    server = farm.server("ours", ON, start=False)
+    good = command("SELECT", 0) + command("SET", "a", 1)
+    aoffiles.write(server, good + command("MULTI") + command("SET", "a", 2) + command("SET", "b", 2))
+    server.start()
+    assert (server.call("GET", "a"), server.call("EXISTS", "b")) == (b"1", 0)
+    server.call("SET", "c", 3)  # and what is appended then is not swallowed by it
+    server.restart(how="kill")
+    assert server.call("MGET", "a", "b", "c") == [b"1", None, b"3"]
+    assert b"MULTI" not in aoffiles.last_incr(server).read_bytes()
+
+
+def test_S8_any_torn_end_is_cut_off_at_the_last_unit(farm):
+    """Every length of the file, with a transaction in it: what is loaded is some whole number of units."""
+    units = [command("SET", "a", 1), command("MULTI") + command("SET", "a", 2) + command("SET", "b", 2) + command("EXEC")]
+    units.append(command("INCR", "a"))
+    states = [(None, None), (b"1", None), (b"2", b"2"), (b"3", b"2")]
+    whole = b"".join(units)
+    ends = [len(b"".join(units[:n])) for n in range(len(units) + 1)]
+    server = farm.server("ours", ON, "save \"\"")
+    path = aoffiles.last_incr(server)
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        assert server.call("DEBUG", "LOADAOF") == "OK"
+        expected = states[max(n for n, end in enumerate(ends) if end <= length)]
+        assert tuple(server.call("MGET", "a", "b")) == expected, length
+        assert path.stat().st_size in ends
+
+
+def test_S8_zeros_of_a_power_cut_are_cut_off_garbage_is_not(farm):
+    server = farm.server("ours", ON, start=False)
+    good = command("SET", "a", 1)
+    aoffiles.write(server, good + command("SET", "a", 2)[:-5] + bytes(5000))
+    server.start()
+    assert server.call("GET", "a") == b"1"
+    assert aoffiles.last_incr(server).read_bytes() == good
+    server.terminate()
+    aoffiles.last_incr(server).write_bytes(good + b"!!!" + good)
+    server.start(ready=False)
+    assert server.wait_exit() == 1
+    assert "Bad file format reading the append only file" in server.log()
+
+
+def test_truncated_file_is_refused_where_that_is_configured(farm):
+    server = farm.server("ours", ON, "aof-load-truncated no", start=False)
+    aoffiles.write(server, command("SET", "a", 1)[:-1])
+    server.start(ready=False)
+    assert server.wait_exit() == 1
+    assert "Unexpected end of file reading the append only file" in server.log()
+
+
+# Rewriting
+
+
+@pytest.mark.parametrize("preamble", ["yes", "no"])
+def test_rewrite_keeps_all_data(farm, preamble):
+    server = farm.server("ours", ON, f"aof-use-rdb-preamble {preamble}")
+    fill_every_encoding(server)
+    before = digest(server)
+    rewritten(server)
+    assert digest(server) == before
+    server.call("SET", "after", 1)
+    before = digest(server)
+    written(server)
+    suffix = ".base.rdb" if preamble == "yes" else ".base.aof"
+    assert [path.name for path in aoffiles.listed(server, "b")] == [f"{aoffiles.NAME}.2{suffix}"]
+    assert [path.name for path in aoffiles.listed(server, "i")] == [f"{aoffiles.NAME}.2.incr.aof"]
+    server.restart(how="kill")
+    assert digest(server) == before
+
+
+def test_P7_new_file_selects_the_database_of_the_stream(farm):
+    server = farm.server("ours", ON)
+    with server.session(database=5) as wire:
+        wire.call("SET", "a", 1)
+        rewritten(server)
+        wire.call("SET", "b", 1)
+    written(server)
+    assert aoffiles.last_incr(server).read_bytes().startswith(command("SELECT", 5))
+
+
+def test_P7_new_file_of_a_replica_selects_the_database_of_the_stream(farm):
+    master = farm.server("ours")
+    replica = replica_with_log(farm, master)
+    with master.session(database=5) as wire:
+        wire.call("SET", "a", 1)
+        wait_in_sync(master, replica)
+        rewritten(replica)
+        wire.call("SET", "b", 1)
+        wait_in_sync(master, replica)
+    written(replica)
+    assert aoffiles.last_incr(replica).read_bytes().startswith(command("SELECT", 5))
+    copy = farm.server("redis", ON, start=False)
+    copy.write_config()
+    shutil.copytree(aoffiles.directory(replica), aoffiles.directory(copy))
+    assert_same(replica, copy.start())
+
+
+# Under Redis
+
+
+@pytest.mark.parametrize("kinds", [("redis", "ours"), ("ours", "redis")], ids="-".join)
+@pytest.mark.parametrize("preamble", ["yes", "no"])
+def test_files_load_under_the_other_server(farm, kinds, preamble):
+    lines = (ON, f"aof-use-rdb-preamble {preamble}", "aof-timestamp-enabled yes")
+    writer = farm.server(kinds[0], *lines)
+    fill_every_encoding(writer)
+    rewritten(writer)
+    fill_strings(writer, 50, prefix="more")
+    with writer.session() as wire:
+        wire.pipeline([("MULTI",), ("SET", "x", 1), ("INCR", "x"), ("EXEC",), ("SET", "gone", 1, "PX", 1)])
+    wait_for(lambda: writer.call("EXISTS", "gone") == 0, 5, "the key to expire")
+    for tool in ("redis", "ours"):
+        done = aoffiles.check(tool, aoffiles.directory(writer) / f"{aoffiles.NAME}.manifest")
+        assert done.returncode == 0 and "All AOF files and manifest are valid" in done.stdout, done.stdout
+    before = digest(writer)
+    writer.terminate()
+    reader = farm.server(kinds[1], *lines, start=False)
+    reader.write_config()
+    shutil.copytree(aoffiles.directory(writer), aoffiles.directory(reader))
+    reader.start()
+    assert digest(reader) == before
+    reader.call("SET", "there", 1)
+    before = digest(reader)
+    reader.terminate()
+    shutil.rmtree(aoffiles.directory(writer))
+    shutil.copytree(aoffiles.directory(reader), aoffiles.directory(writer))
+    writer.start()  # and back again, with what the other one appended
+    assert digest(writer) == before
+
+
+def test_P12_place_is_not_believed_once_another_program_has_appended(farm):
+    master = farm.server("ours")
+    replica = replica_with_log(farm, master)
+    fill_strings(master, 20)
+    wait_in_sync(master, replica)
+    replica.terminate()
+    path = aoffiles.last_incr(replica)
+    assert aoffiles.place(path) is not None
+    path.write_bytes(path.read_bytes() + command("SET", "stranger", 1))
+    replica.start()
+    wait_in_sync(master, replica)
+    assert replica.call("EXISTS", "stranger") == 0
+    assert master.info("stats")["sync_full"] == "2"
+
+
+def test_replica_goes_on_where_its_log_ends(farm):
+    master = farm.server("ours")
+    replica = replica_with_log(farm, master)
+    fill_strings(master, 20)
+    wait_in_sync(master, replica)
+    written(replica)
+    replica.kill()
+    fill_strings(master, 20, prefix="meanwhile")
+    replica.start()
+    wait_in_sync(master, replica)
+    assert_same(master, replica)
+    stats = master.info("stats")
+    assert (stats["sync_full"], stats["sync_partial_ok"]) == ("1", "1")
+
+
+def test_switching_on_and_off_while_running(farm):
+    server = farm.server("ours")
+    fill_strings(server, 50)
+    server.config_set("appendonly", "yes")
+    wait_for(lambda: server.info("persistence")["aof_rewrites"] == "1", 10, "the first rewrite")
+    server.call("SET", "k", 1)
+    before = digest(server)
+    assert server.call("DEBUG", "LOADAOF") == "OK"
+    assert digest(server) == before
+    server.config_set("appendonly", "no")
+    server.call("SET", "k", 2)
+    assert isinstance(server.ask("WAITAOF", 1, 0, 0), ReplyError)
+    assert server.call("DEBUG", "LOADAOF") == "OK"
+    assert server.call("GET", "k") == b"1"
