@@ -4,6 +4,7 @@
 #include "server/dispatch.h"
 #include "server/latency.h"
 #include "server/pubsub.h"
+#include "server/tracking.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
@@ -164,9 +165,11 @@ static int64_t time_limit_us(const struct server *s)
     return (int64_t)us;
 }
 
-static bool over_limit(const struct server *s)
+/* But for what was told to clients that cache keys since `told` was looked at. */
+static bool over_limit(const struct server *s, int64_t told)
 {
-    return server_used_memory(s) > s->settings->memory.maxmemory;
+    int64_t used = (int64_t)server_used_memory(s) - (tracking_memory_of_changes(s) - told);
+    return used > 0 && (uint64_t)used > s->settings->memory.maxmemory;
 }
 
 static bool exempt(const struct server *s)
@@ -178,11 +181,12 @@ static bool exempt(const struct server *s)
 enum eviction_result eviction_run(struct server *s)
 {
     s->eviction_pending = false;
-    if (exempt(s) || !over_limit(s)) return EVICTION_DONE;
+    int64_t told = tracking_memory_of_changes(s);
+    if (exempt(s) || !over_limit(s, told)) return EVICTION_DONE;
     if (pause_current(s) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
     if (s->settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
     int64_t start = sys_mono_us(s->sys), limit = time_limit_us(s);
-    for (unsigned i = 1; over_limit(s); i++) {
+    for (unsigned i = 1; over_limit(s, told); i++) {
         struct db *db;
         const struct entry *e = pick(s, &db);
         if (e == NULL) return lazyfree_pending(s->lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;

@@ -62,6 +62,7 @@ struct trackings {
     struct prefix_length *lengths;
     size_t length_count, length_cap;
     struct prefix *pending;
+    int64_t memory_of_changes; /* what telling of changes has taken in all */
 };
 
 static uint64_t key_hash(const void *ctx, const void *entry)
@@ -199,11 +200,13 @@ static void take_out_key(struct trackings *ts, struct tracked_key *k)
 static void invalidate_key(struct trackings *ts, struct tracked_key *k, const struct client *by)
 {
     take_out_key(ts, k);
+    size_t before = mem_used();
     for (size_t i = 0; i < k->count; i++) {
         struct client *c = client_by_id(ts->server, k->ids[i]);
         if (c == NULL || c->tracking == NULL || (c->tracking->mode & TRACKING_BCAST)) continue;
         if (c != by || !(c->tracking->mode & TRACKING_NOLOOP)) send_key(c, k->name);
     }
+    ts->memory_of_changes += (int64_t)(mem_used() - before);
     free_tracked_key(NULL, k);
 }
 
@@ -462,9 +465,18 @@ void tracking_broadcast(struct server *s)
 void tracking_key_changed(struct server *s, struct client *by, struct bytes_view key)
 {
     struct trackings *ts = s->trackings;
-    if (ts->length_count > 0) note_change_at_prefixes(ts, by, key);
+    if (ts->length_count > 0) {
+        size_t before = mem_used();
+        note_change_at_prefixes(ts, by, key);
+        ts->memory_of_changes += (int64_t)(mem_used() - before);
+    }
     struct tracked_key *k = find_key(ts, key);
     if (k != NULL) invalidate_key(ts, k, by);
+}
+
+int64_t tracking_memory_of_changes(const struct server *s)
+{
+    return s->trackings->memory_of_changes;
 }
 
 void tracking_flushed(struct server *s)

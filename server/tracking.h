@@ -48,6 +48,9 @@ void tracking_remember(struct client *c, const struct cmd_ctx *ctx);
 /* --- from the keyspace's hooks --- */
 void tracking_key_changed(struct server *s, struct client *by, struct bytes_view key); /* by NULL: by nobody */
 void tracking_flushed(struct server *s);
+/* Memory that telling of changes has taken since the start. Eviction does not count what it causes itself: each evicted
+ * key would be the reason to evict the next one. */
+int64_t tracking_memory_of_changes(const struct server *s);
 
 void tracking_broadcast(struct server *s);     /* at the end of the turn, if server.tracking_pending */
 bool tracking_make_room(struct server *s);     /* a slice of it, if server.tracking_over; true: there is more to do */

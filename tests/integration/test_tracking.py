@@ -168,6 +168,25 @@ def test_evicted_keys(server):
     wait_for(lambda: client.told() == [invalidation(b"k")], 10)
 
 
+@pytest.mark.parametrize("options", [(), ("BCAST",)])
+def test_telling_of_evictions_is_no_reason_to_evict_more(server, options):
+    clients = [Tracker(server, *options) for _ in range(20)]
+    names = [f"{i}:" + "x" * 1000 for i in range(300)]
+    for name in names:
+        server.call("SET", name, "x")
+    for client in clients:
+        for name in names:
+            client("GET", name)
+    server.call("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+    for client in clients:  # idle ones have given back their output buffers
+        client.told()
+    used = int(server.info("memory")["used_memory"])
+    server.call("CONFIG", "SET", "maxmemory", used - 40000)
+    wait_for(lambda: server.call("DBSIZE") < 300)
+    assert server.call("DBSIZE") > 150
+    assert clients[0].told()
+
+
 @pytest.mark.parametrize("flush", ["FLUSHALL", "FLUSHDB"])
 def test_a_flush_invalidates_everything(server, flush):
     client, broadcast = Tracker(server), Tracker(server, "BCAST", "PREFIX", "x")
