@@ -97,12 +97,12 @@ def test_S8_transaction_without_its_end_is_not_applied(farm):
 
 def test_S8_any_torn_end_is_cut_off_at_the_last_unit(farm):
     """Every length of the file, with a transaction in it: what is loaded is some whole number of units."""
-    units = [command("SET", "a", 1), command("MULTI") + command("SET", "a", 2) + command("SET", "b", 2) + command("EXEC")]
-    units.append(command("INCR", "a"))
+    both = command("MULTI") + command("SET", "a", 2) + command("SET", "b", 2) + command("EXEC")
+    units = [command("SET", "a", 1), both, command("INCR", "a")]
     states = [(None, None), (b"1", None), (b"2", b"2"), (b"3", b"2")]
     whole = b"".join(units)
     ends = [len(b"".join(units[:n])) for n in range(len(units) + 1)]
-    server = farm.server("ours", ON, "save \"\"")
+    server = farm.server("ours", ON, 'save ""')
     path = aoffiles.last_incr(server)
     for length in range(len(whole) + 1):
         path.write_bytes(whole[:length])

@@ -1,0 +1,300 @@
+"""Faults of append-only files, of this server's family: HAZARDS S1 to S9, F15, X7."""
+
+import os
+import resource
+import signal
+import threading
+
+import pytest
+
+import aoffiles
+from dataset import assert_same, digest, fill_strings, wait_in_sync
+from harness import child_pids, wait_for
+from test_aof import ON, replica_with_log, rewritten, settled, written
+from wire import Closed, ReplyError
+
+
+def in_log(server, text):
+    return text in aoffiles.last_incr(server).read_bytes()
+
+
+# S1: with `always`, whoever is answered finds the write on disk
+
+
+def test_S1_reply_comes_after_the_write(farm):
+    """Each way to be answered: a plain write, a transaction, a script, a client that waited for a key."""
+    server = farm.server("ours", ON, "appendfsync always")
+    waiting = server.session()
+    waiting.send_command("BLPOP", "queue", 0)
+    wait_for(lambda: server.info("clients")["blocked_clients"] == "1", 5, "a client to wait")
+    server.call("DEBUG", "AOF-FLUSH-SLEEP", 200_000)
+    with server.session() as wire:
+        wire.call("SET", "k1", "plain-write")
+        assert in_log(server, b"plain-write")
+        wire.call("MULTI")
+        wire.call("SET", "k2", "in-a-transaction")
+        wire.call("EXEC")
+        assert in_log(server, b"in-a-transaction")
+        wire.call("EVAL", "return redis.call('set', KEYS[1], 'by-a-script')", 1, "k3")
+        assert in_log(server, b"by-a-script")
+        wire.send_command("RPUSH", "queue", "for-the-waiting")
+        assert waiting.read() == [b"queue", b"for-the-waiting"]
+        assert in_log(server, b"LPOP") or in_log(server, b"lpop")
+        wire.read()
+    waiting.close()
+
+
+def test_S1_nothing_acknowledged_is_lost_by_a_crash(farm):
+    server = farm.server("ours", ON, "appendfsync always")
+    acknowledged = [0] * 4
+
+    def load(number):
+        with server.session() as wire:
+            try:
+                while True:
+                    wire.call("INCR", f"counter:{number}")
+                    acknowledged[number] += 1
+            except (Closed, OSError):
+                return
+
+    threads = [threading.Thread(target=load, args=(n,)) for n in range(len(acknowledged))]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: min(acknowledged) >= 20, 20, "some load")
+    server.call("BGREWRITEAOF")
+    reached = [n + 20 for n in acknowledged]
+    wait_for(lambda: all(n >= least for n, least in zip(acknowledged, reached, strict=True)), 20, "more of it")
+    server.kill()
+    for thread in threads:
+        thread.join(20)
+    server.start()
+    for number, count in enumerate(acknowledged):
+        assert count <= int(server.call("GET", f"counter:{number}")) <= count + 1
+
+
+@pytest.mark.parametrize("fsync", ["always", "everysec"])
+def test_S8_transactions_are_whole_after_a_crash(farm, fsync):
+    server = farm.server("ours", ON, f"appendfsync {fsync}")
+    stop = threading.Event()
+    transaction = [("MULTI",), ("INCR", "a"), ("APPEND", "x", "y" * 5000), ("INCR", "b"), ("EXEC",)]
+
+    def load():
+        with server.session() as wire:
+            try:
+                while not stop.is_set():
+                    wire.pipeline(transaction * 5)
+            except (Closed, OSError):
+                return
+
+    for _ in range(3):
+        thread = threading.Thread(target=load)
+        before = int(server.call("GET", "a") or 0)
+        thread.start()
+        wait_for(lambda before=before: int(server.call("GET", "a") or 0) > before + 20, 20, "some load")
+        server.kill()
+        thread.join(20)
+        server.start()
+        a, b, length = server.call("GET", "a"), server.call("GET", "b"), server.call("STRLEN", "x")
+        assert a == b and length == int(a) * 5000
+
+
+# S2, S3: what WAITAOF says
+
+
+def test_S2_last_write_before_silence_is_synced(farm):
+    server = farm.server("ours", ON)
+    with server.session() as wire:
+        for _ in range(3):
+            wire.call("INCR", "k")
+            assert wire.call("WAITAOF", 1, 0, 10_000) == [1, 0]
+
+
+def test_S3_nothing_to_wait_for_is_answered_at_once(farm):
+    server = farm.server("ours", ON, "appendfsync no")
+    with server.session() as wire:
+        assert wire.call("WAITAOF", 1, 0, 0) == [1, 0]
+        wire.call("SET", "k", 1)
+        assert wire.call("WAITAOF", 1, 0, 100) == [0, 0]  # nobody syncs
+
+
+def test_S3_replica_tells_what_is_on_its_disk(farm):
+    master = farm.server("ours", ON, "appendfsync always")
+    replica = replica_with_log(farm, master, "appendfsync no")
+    with master.session() as wire:
+        wire.call("SET", "k", 1)
+        assert wire.call("WAIT", 1, 10_000) == 1
+        assert wire.call("WAITAOF", 1, 1, 200) == [1, 0]
+        replica.config_set("appendfsync", "everysec")
+        assert wire.call("WAITAOF", 1, 1, 10_000) == [1, 1]
+
+
+# S4, S7: disks that do not take it
+
+
+SMALL_FILES = {resource.RLIMIT_FSIZE: (20_000, resource.RLIM_INFINITY)}
+
+
+def set_file_limit(server, size):
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def test_S7_full_disk_stops_writes_until_there_is_room(farm):
+    server = farm.server("ours", ON, limits=SMALL_FILES)
+    with server.session() as wire:
+        while True:
+            reply = wire.ask("APPEND", "k", "x" * 1000)
+            if isinstance(reply, ReplyError):
+                break
+        assert str(reply) == "MISCONF Errors writing to the AOF file: File too large"
+        assert str(wire.ask("PING")).startswith("MISCONF")
+        assert server.info("persistence")["aof_last_write_status"] == "err"
+        path = aoffiles.last_incr(server)
+        aoffiles.stream_bytes(path)  # it ends where a command does
+        set_file_limit(server, resource.RLIM_INFINITY)
+        wait_for(lambda: wire.ask("PING") == "PONG", 10, "the server to write again")
+        wire.call("APPEND", "k", "end")
+    written(server)
+    before = digest(server)
+    server.restart(how="kill")
+    assert digest(server) == before
+    assert b"AOF write error looks solved" in server.log().encode()
+
+
+def test_S4_with_always_nothing_is_answered_that_was_not_written(farm):
+    server = farm.server("ours", ON, "appendfsync always", limits=SMALL_FILES)
+    done = 0
+    with server.session() as wire:
+        try:
+            while True:
+                wire.call("APPEND", "k", "x" * 1000)
+                done += 1
+        except Closed:
+            pass
+    assert server.wait_exit() == 1
+    server.limits = {}
+    server.start()
+    assert server.call("STRLEN", "k") == done * 1000
+
+
+# S6, S9: rewrites that do not come to their end
+
+
+def test_S6_crash_before_the_first_base_leaves_no_list_of_nothing(farm):
+    server = farm.server("ours", "appendonly no", "rdb-key-save-delay 10000000")
+    fill_strings(server, 10)
+    server.config_set("appendonly", "yes")
+    assert server.info("persistence")["aof_rewrite_in_progress"] == "1"
+    server.call("SET", "more", 1)
+    assert not (aoffiles.directory(server) / f"{aoffiles.NAME}.manifest").exists()
+    server.kill()
+    server.lines = []
+    server.write_config()
+    server.start()
+    server.config_set("appendonly", "yes")
+    settled(server)
+    server.call("SET", "k", 1)
+    before = digest(server)
+    assert server.call("DEBUG", "LOADAOF") == "OK"
+    assert digest(server) == before
+
+
+def test_S6_format_is_that_of_the_beginning(farm):
+    server = farm.server("ours", ON, "rdb-key-save-delay 100000")
+    fill_strings(server, 10)
+    server.call("BGREWRITEAOF")
+    server.config_set("aof-use-rdb-preamble", "no")
+    settled(server)
+    [base] = aoffiles.listed(server, "b")
+    assert base.name.endswith(".base.rdb") and base.read_bytes().startswith(b"REDIS")
+
+
+def test_failed_rewrites_leave_all_data(farm):
+    server = farm.server("ours", ON, "rdb-key-save-delay 10000000")
+    for number in range(3):
+        fill_strings(server, 10, prefix=f"round{number}:")
+        server.call("BGREWRITEAOF")
+        server.call("SET", f"during{number}", 1)
+        [child] = child_pids(server.pid)
+        os.kill(child, signal.SIGKILL)
+        settled(server)
+    assert server.info("persistence")["aof_last_bgrewrite_status"] == "err"
+    assert len(aoffiles.listed(server, "i")) == 4
+    written(server)
+    before = digest(server)
+    server.restart(how="kill")
+    assert digest(server) == before
+
+
+def test_S9_log_goes_on_after_a_full_synchronization(farm):
+    master, other = farm.server("ours"), farm.server("ours")
+    fill_strings(master, 100)
+    replica = replica_with_log(farm, master)
+    fill_strings(other, 50, prefix="other:")
+    replica.call("REPLICAOF", other.host, other.port)
+    wait_in_sync(other, replica)
+    settled(replica)
+    other.call("SET", "k", 1)
+    wait_in_sync(other, replica)
+    written(replica)
+    replica.lines = [ON]
+    replica.write_config()
+    replica.restart(how="kill")
+    assert_same(other, replica)
+
+
+def test_S9_log_goes_on_when_a_full_synchronization_fails(farm):
+    """The data set is gone, nobody sends another, and the replica becomes a master: it must not be without a log."""
+    master = farm.server("ours", "rdb-key-save-delay 0")
+    fill_strings(master, 100)
+    replica = replica_with_log(farm, master, "repl-diskless-load swapdb")
+    master.kill()
+    replica.call("REPLICAOF", "NO", "ONE")
+    replica.call("SET", "own", 1)
+    written(replica)
+    before = digest(replica)
+    replica.lines = [ON]
+    replica.write_config()
+    replica.restart(how="kill")
+    assert digest(replica) == before
+
+
+def test_F15_full_synchronization_waits_for_a_rewrite(farm):
+    master = farm.server("ours", ON, "rdb-key-save-delay 50000")
+    fill_strings(master, 40)
+    master.call("BGREWRITEAOF")
+    replica = farm.server("ours", f"replicaof {master.host} {master.port}")
+    wait_for(lambda: "slave0" in master.info("replication"), 10, "the replica to ask")
+    assert master.info("persistence")["aof_rewrite_in_progress"] == "1"
+    master.config_set("rdb-key-save-delay", 0)
+    wait_in_sync(master, replica)
+    assert_same(master, replica)
+    assert master.info("stats")["sync_full"] == "1"
+    assert replica.log().count("Full resync from master") == 1
+
+
+# X7: what a blocking pop leaves in the log
+
+
+def test_X7_blocking_pops_are_logged_as_what_they_did(farm):
+    server = farm.server("ours", ON)
+    clients = [server.session() for _ in range(3)]
+    pops = (("BLMOVE", "s", "d", "LEFT", "RIGHT", 0), ("BZPOPMIN", "z", 0), ("BLPOP", "l", 0))
+    for client, words in zip(clients, pops, strict=True):
+        client.send_command(*words)
+    wait_for(lambda: server.info("clients")["blocked_clients"] == "3", 5, "clients to wait")
+    with server.session() as wire:
+        pushes = [("RPUSH", "s", "a", "b"), ("ZADD", "z", 1, "m", 2, "n"), ("RPUSH", "l", 1, 2)]
+        wire.pipeline([("MULTI",), *pushes, ("EXEC",)])
+        wire.pipeline([("MULTI",), ("BLPOP", "l", 0), ("BZPOPMAX", "z", 0), ("EXEC",)])
+    for client in clients:
+        assert client.read() is not None
+        client.close()
+    before = digest(server)
+    written(server)
+    log = aoffiles.last_incr(server).read_bytes().lower()
+    assert b"blpop" not in log and b"blmove" not in log and b"bzpop" not in log
+    server.restart(how="kill")
+    assert digest(server) == before
+    rewritten(server)
+    assert server.call("DEBUG", "LOADAOF") == "OK"
+    assert digest(server) == before

@@ -1,0 +1,144 @@
+/* A file that is always whole: the note at its end, and disks that fill up in the middle of an append. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "storage/aof_file.h"
+#include "storage/base/memory.h"
+
+struct disk { /* the real one, with a limit of size, and writes that may come up short */
+    struct sys sys;
+    int64_t limit;
+    size_t at_once; /* bytes that one call writes at most */
+    bool truncate_fails;
+    char path[64];
+    struct aof_file *file;
+};
+
+static ssize_t disk_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
+{
+    struct disk *d = ctx;
+    size_t len = iov[0].iov_len < d->at_once ? iov[0].iov_len : d->at_once;
+    assert_true(count > 0 && len > 0);
+    if (offset >= d->limit) return -ENOSPC;
+    if ((int64_t)len > d->limit - offset) len = (size_t)(d->limit - offset);
+    ssize_t n = pwrite(fd, iov[0].iov_base, len, offset);
+    return n == -1 ? -errno : n;
+}
+
+static int disk_truncate(void *ctx, int fd, int64_t len)
+{
+    const struct disk *d = ctx;
+    return d->truncate_fails ? -EIO : sys_real()->truncate(NULL, fd, len);
+}
+
+static int setup(void **state)
+{
+    struct disk *d = mem_calloc(sizeof(*d));
+    d->sys = *sys_real();
+    d->sys.ctx = d;
+    d->sys.pwritev = disk_pwritev;
+    d->sys.truncate = disk_truncate;
+    d->limit = INT64_MAX;
+    d->at_once = 3;
+    snprintf(d->path, sizeof(d->path), "/tmp/lockstep-aof-file-XXXXXX");
+    close(mkstemp(d->path));
+    assert_int_equal(aof_file_open(&d->sys, d->path, 0, &d->file), 0);
+    *state = d;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct disk *d = *state;
+    aof_file_close(d->file);
+    unlink(d->path);
+    mem_free(d);
+    return 0;
+}
+
+static int append(struct disk *d, const char *a, const char *b, const char *note)
+{
+    struct iovec iov[3] = {{(char *)a, strlen(a)}, {(char *)b, strlen(b)}, {(char *)note, strlen(note)}};
+    int rc = aof_file_write(d->file, iov, 3);
+    if (rc == 0) rc = aof_file_commit(d->file, strlen(note));
+    if (rc != 0) aof_file_undo(d->file);
+    return rc;
+}
+
+static void holds(const struct disk *d, const char *expected)
+{
+    char text[256] = "";
+    int fd = open(d->path, O_RDONLY);
+    assert_true(read(fd, text, sizeof(text) - 1) >= 0);
+    close(fd);
+    assert_string_equal(text, expected);
+}
+
+static void test_append_overwrites_the_note(void **state)
+{
+    struct disk *d = *state;
+    assert_int_equal(append(d, "one", "", "(a long note)"), 0);
+    holds(d, "one(a long note)");
+    assert_int_equal(append(d, "two", "three", "(n)"), 0);
+    holds(d, "onetwothree(n)");
+    assert_int_equal(append(d, "", "four", ""), 0);
+    holds(d, "onetwothreefour");
+    assert_int_equal(aof_file_size(d->file), 15);
+}
+
+static void test_opened_again_it_goes_on_before_the_note(void **state)
+{
+    struct disk *d = *state;
+    assert_int_equal(append(d, "one", "", "(note)"), 0);
+    aof_file_close(d->file);
+    assert_int_equal(aof_file_open(&d->sys, d->path, 3, &d->file), 0);
+    assert_int_equal(append(d, "x", "", ""), 0);
+    holds(d, "onex");
+}
+
+static void test_S7_partial_append_is_taken_away(void **state)
+{
+    struct disk *d = *state;
+    assert_int_equal(append(d, "one", "", "(note)"), 0);
+    for (d->limit = 3; d->limit < 3 + 11; d->limit++) {
+        assert_int_equal(append(d, "second", "third", ""), -ENOSPC);
+        holds(d, "one");
+        assert_int_equal(aof_file_size(d->file), 3);
+    }
+    assert_int_equal(append(d, "second", "third", ""), 0); /* space was freed */
+    holds(d, "onesecondthird");
+}
+
+static void test_S7_when_truncating_fails_too_the_next_append_makes_it_good(void **state)
+{
+    struct disk *d = *state;
+    assert_int_equal(append(d, "one", "", ""), 0);
+    d->limit = 10;
+    d->truncate_fails = true;
+    assert_int_equal(append(d, "second", "third", ""), -ENOSPC);
+    holds(d, "onesecondt");
+    assert_int_equal(append(d, "x", "", ""), -EIO); /* leftovers would stay behind it */
+    d->truncate_fails = false;
+    assert_int_equal(append(d, "x", "", ""), 0);
+    holds(d, "onex");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_append_overwrites_the_note, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_opened_again_it_goes_on_before_the_note, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_S7_partial_append_is_taken_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_S7_when_truncating_fails_too_the_next_append_makes_it_good, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
