@@ -258,3 +258,132 @@ def test_switching_on_and_off_while_running(farm):
     assert isinstance(server.ask("WAITAOF", 1, 0, 0), ReplyError)
     assert server.call("DEBUG", "LOADAOF") == "OK"
     assert server.call("GET", "k") == b"1"
+
+
+# What DEBUG DIGEST does not see
+
+
+def everything_of_streams(server):
+    return [server.call("XINFO", "STREAM", key, "FULL", "COUNT", 0) for key in ("s", "empty", "trimmed")]
+
+
+def without_times(reply):
+    """What a consumer did last is not in a log, here as in Redis."""
+    if not isinstance(reply, list):
+        return reply
+    out = [without_times(item) for item in reply]
+    return [
+        None if at > 0 and out[at - 1] in (b"seen-time", b"active-time") else item for at, item in enumerate(out)
+    ]
+
+
+def test_X5_rewrite_as_commands_keeps_groups_and_pending_entries(farm):
+    server = farm.server("ours", ON, "aof-use-rdb-preamble no")
+    with server.session() as wire:
+        wire.pipeline([("XADD", "s", f"{n}-0", "f", n, "g", "x") for n in range(1, 31)])
+        wire.pipeline(
+            [
+                ("XDEL", "s", "7-0"),
+                ("XGROUP", "CREATE", "s", "g", "0"),
+                ("XREADGROUP", "GROUP", "g", "one", "COUNT", 5, "STREAMS", "s", ">"),
+                ("XREADGROUP", "GROUP", "g", "two", "COUNT", 3, "STREAMS", "s", ">"),
+                ("XREADGROUP", "GROUP", "g", "two", "COUNT", 3, "STREAMS", "s", "0"),
+                ("XACK", "s", "g", "2-0"),
+                ("XGROUP", "CREATECONSUMER", "s", "g", "idle"),
+                ("XGROUP", "CREATE", "s", "unknown", "9-0"),
+                ("XADD", "trimmed", "MAXLEN", 0, "5-5", "a", "b"),
+                ("XGROUP", "CREATE", "trimmed", "g", "$", "ENTRIESREAD", 1),
+                ("XGROUP", "CREATE", "empty", "g", "$", "MKSTREAM"),
+            ]
+        )
+    before = without_times(everything_of_streams(server))
+    rewritten(server)
+    assert server.call("DEBUG", "LOADAOF") == "OK"
+    assert without_times(everything_of_streams(server)) == before
+
+
+@pytest.mark.parametrize("preamble", ["yes", "no"])
+def test_times_are_the_same_after_a_rewrite(farm, preamble):
+    server = farm.server("ours", ON, f"aof-use-rdb-preamble {preamble}")
+    with server.session() as wire:
+        wire.pipeline([("HSET", "h", *(f"{kind}{n}" for n in range(200) for kind in "fv"))])
+        wire.call("HPEXPIRE", "h", 100_000, "FIELDS", 2, "f1", "f2")
+        wire.call("SET", "k", "v", "PX", 200_000)
+        wire.call("RPUSH", "l", *range(200))
+        wire.call("PEXPIRE", "l", 300_000)
+        wire.call("ZADD", "z", "inf", "a", "-inf", "b", "0.1", "c", "1e300", "d", "-1.7976931348623157e308", "e")
+
+        def times():
+            asked = [("HPEXPIRETIME", "h", "FIELDS", 3, "f1", "f2", "f3"), ("PEXPIRETIME", "k"), ("PEXPIRETIME", "l")]
+            return wire.pipeline([*asked, ("ZRANGE", "z", 0, -1, "WITHSCORES"), ("LRANGE", "l", 0, -1)])
+
+        before = times()
+        rewritten(server)
+        assert server.call("DEBUG", "LOADAOF") == "OK"
+        assert times() == before
+
+
+# Files of before Redis 7, and of interrupted upgrades
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_old_file_is_moved_into_the_directory(farm, interrupted):
+    server = farm.server("ours", ON, start=False)
+    server.write_config()
+    (server.directory / aoffiles.NAME).write_bytes(command("SET", "a", 1))
+    if interrupted:
+        aoffiles.directory(server).mkdir()
+        (aoffiles.directory(server) / f"{aoffiles.NAME}.manifest").write_text(f"file {aoffiles.NAME} seq 1 type b\n")
+    server.start()
+    assert server.call("GET", "a") == b"1"
+    assert aoffiles.manifest(server) == [
+        f"file {aoffiles.NAME} seq 1 type b",
+        f"file {aoffiles.NAME}.1.incr.aof seq 1 type i",
+    ]
+    assert not (server.directory / aoffiles.NAME).exists()
+    server.call("INCR", "a")
+    server.restart(how="kill")
+    assert server.call("GET", "a") == b"2"
+
+
+def test_rewrites_by_itself_when_it_has_grown(farm):
+    server = farm.server("ours", ON, "auto-aof-rewrite-percentage 100", "auto-aof-rewrite-min-size 100kb")
+    with server.session() as wire:
+        for _ in range(20):
+            wire.call("SET", "k", "x" * 10_000)
+    wait_for(lambda: server.info("persistence")["aof_rewrites"] == "1", 10, "a rewrite")
+    assert "Starting automatic rewriting of AOF" in server.log()
+    info = server.info("persistence")
+    assert int(info["aof_current_size"]) < 50_000 and int(info["aof_base_size"]) > 0
+
+
+# The checker
+
+
+def test_checker_cuts_off_what_is_younger(farm, tmp_path):
+    data = b"".join(b"#TS:%d\r\n" % n + command("SET", "k", n) for n in (10, 20, 30))
+    for tool in ("redis", "ours"):
+        path = tmp_path / f"{tool}.aof"
+        path.write_bytes(data)
+        done = aoffiles.check(tool, path, "--truncate-to-timestamp", "20")
+        assert done.returncode == 0 and "Successfully truncated AOF" in done.stdout
+        assert path.read_bytes() == data[: data.index(b"#TS:30")]
+        assert aoffiles.check(tool, path, "--truncate-to-timestamp", "5").returncode == 1
+
+
+BAD_ENDS = [b"!!!", command("SET", "a", 1)[:-3], command("MULTI") + command("SET", "a", 1), command("EXEC")]
+
+
+@pytest.mark.parametrize("bad", BAD_ENDS)
+def test_checker_mends_as_the_peers_does(tmp_path, bad):
+    good = command("SET", "a", 0)
+    for tool in ("redis", "ours"):
+        path = tmp_path / f"{tool}.aof"
+        path.write_bytes(good + bad)
+        done = aoffiles.check(tool, path)
+        assert done.returncode == 1 and f"ok_up_to={len(good)}" in done.stdout and "is not valid" in done.stdout
+        done = aoffiles.check(tool, path, "--fix", answer="n\n")
+        assert done.returncode == 1 and path.read_bytes() == good + bad
+        done = aoffiles.check(tool, path, "--fix", answer="y\n")
+        assert done.returncode == 0 and path.read_bytes() == good
+        assert "is valid" in aoffiles.check(tool, path).stdout
