@@ -45,10 +45,11 @@ struct rewrite {
 /* What the worker has to tell. */
 struct sync_result {
     pthread_mutex_t lock;
-    unsigned jobs; /* ended since the last look */
+    unsigned syncs; /* ended since the last look */
     uint64_t epoch, position;
     bool any_good;
-    int error; /* of the latest, 0: good */
+    int error;   /* of the latest, 0: good */
+    bool failed; /* one of them */
 };
 
 struct aof {
@@ -64,7 +65,8 @@ struct aof {
     struct worker *worker;
     struct loop_waker waker;
     struct sync_result result;
-    unsigned jobs;   /* at the worker */
+    unsigned syncs;  /* at the worker */
+    bool doubtful;   /* one failed: what it was to bring to disk may be lost, whatever later ones say */
     uint64_t epoch;  /* of the history: positions of another one say nothing */
     uint64_t synced; /* position; with has_synced */
     bool has_synced;
@@ -129,9 +131,10 @@ static void tell_result(struct aof *a, const struct job *job, int rc)
 {
     struct sync_result *r = &a->result;
     pthread_mutex_lock(&r->lock);
-    r->jobs++;
-    if (job->sync) r->error = -rc;
-    if (job->sync && rc == 0) {
+    r->syncs++;
+    r->error = -rc;
+    r->failed |= rc != 0;
+    if (rc == 0) {
         r->epoch = job->epoch;
         r->position = job->position;
         r->any_good = true;
@@ -146,7 +149,7 @@ static void run_job(void *ctx)
     int rc = 0;
     if (job->sync) rc = job->sys->fsync(job->sys->ctx, job->fd);
     if (job->close) (void)job->sys->close(job->sys->ctx, job->fd); /* it is synced, or that failed and was told */
-    tell_result(job->aof, job, rc);
+    if (job->sync) tell_result(job->aof, job, rc);
     mem_free(job);
 }
 
@@ -156,7 +159,7 @@ static void hand_over(struct aof *a, const struct job *how)
     *job = *how;
     job->aof = a;
     job->sys = a->server->sys;
-    a->jobs++;
+    if (job->sync) a->syncs++;
     worker_run(a->worker, run_job, job);
 }
 
@@ -178,8 +181,17 @@ static void sync_later(struct aof *a)
     hand_over(a, &(struct job){.fd = aof_file_fd(a->file), .sync = true, .epoch = a->epoch, .position = a->reader.pos});
 }
 
+/* The system forgets pages that it could not write, and the next sync says that all is well (S4): only a rewrite makes
+ * it so. Until then nothing more counts as synced. */
+static void doubt(struct aof *a)
+{
+    a->doubtful = true;
+    if (a->state != AOF_OFF && !a->interrupted) a->rewrite.scheduled = true;
+}
+
 static void on_synced(struct aof *a, uint64_t position)
 {
+    if (a->doubtful) return;
     a->synced = position;
     a->has_synced = true;
     if (a->state != AOF_ON) return; /* without a base it is of no use yet */
@@ -201,15 +213,17 @@ static void on_wake(void *ctx)
     struct aof *a = ctx;
     struct sync_result *r = &a->result;
     pthread_mutex_lock(&r->lock);
-    unsigned jobs = r->jobs;
+    unsigned syncs = r->syncs;
+    bool failed = r->failed;
     bool good = r->any_good && r->epoch == a->epoch;
     uint64_t position = r->position;
     int error = r->error;
-    r->jobs = 0;
-    r->any_good = false;
+    r->syncs = 0;
+    r->any_good = r->failed = false;
     pthread_mutex_unlock(&r->lock);
-    a->jobs -= jobs;
-    note_sync_error(a, error);
+    a->syncs -= syncs;
+    if (failed) doubt(a);
+    if (syncs > 0) note_sync_error(a, error);
     if (error != 0) a->sync_asked = 0; /* the next one is for all of it */
     if (good && a->state != AOF_OFF && (!a->has_synced || position > a->synced)) on_synced(a, position);
 }
@@ -317,7 +331,7 @@ static int append_pending(struct aof *a, struct bytes_view note)
 /* A write that takes long because of a sync, or of a child that writes too, is worth telling apart. */
 static void note_write_time(struct aof *a, int64_t took_us)
 {
-    const char *why = a->jobs > 0                           ? "aof-write-pending-fsync"
+    const char *why = a->syncs > 0                          ? "aof-write-pending-fsync"
                       : persistence_child_active(a->server) ? "aof-write-active-child"
                                                             : "aof-write-alone";
     latency_note(a->server, why, took_us / 1000);
@@ -400,7 +414,7 @@ static bool turn_always(struct aof *a)
 static bool waits_for_sync(struct aof *a)
 {
     struct server *s = a->server;
-    if (settings_of(a)->appendfsync != APPENDFSYNC_EVERYSEC || a->jobs == 0) {
+    if (settings_of(a)->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs == 0) {
         a->postponed_since_us = 0;
         return false;
     }
@@ -418,7 +432,7 @@ static bool waits_for_sync(struct aof *a)
 static void sync_each_second(struct aof *a)
 {
     const struct settings_persistence *st = settings_of(a);
-    if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->jobs > 0 || !is_unsynced(a) || a->sync_asked == a->reader.pos)
+    if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs > 0 || !is_unsynced(a) || a->sync_asked == a->reader.pos)
         return;
     if (a->server->mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
     if (st->no_appendfsync_on_rewrite && persistence_child_active(a->server)) return;
@@ -870,7 +884,8 @@ static int adopt_base(struct aof *a)
     }
     rc = commit_manifest(a, &copy);
     if (rc != 0) return rc;
-    a->file_is_temp = false;
+    if (a->doubtful) a->sync_asked = 0; /* what came since is synced next, and then all of it is */
+    a->file_is_temp = a->doubtful = false;
     a->other_bytes = bytes_of_parts(a);
     if (a->file != NULL && a->other_bytes >= aof_file_size(a->file)) a->other_bytes -= aof_file_size(a->file);
     a->base_bytes = current_bytes(a);
@@ -1019,7 +1034,7 @@ static void stop_writing(struct aof *a)
     }
     repl_log_stop(a->server->repl, &a->reader);
     a->epoch++;
-    a->has_synced = false;
+    a->has_synced = a->doubtful = false;
     a->write_error = a->sync_error = 0;
     repl_log_synced(a->server->repl, false, 0);
 }
@@ -1126,5 +1141,5 @@ void aof_info(const struct server *s, struct bytes_buf *out)
     bytes_buf_printf(out,
                      "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:0\r\n"
                      "aof_buffer_length:%" PRIu64 "\r\naof_pending_bio_fsync:%u\r\naof_delayed_fsync:%" PRIu64 "\r\n",
-                     current_bytes(a), a->base_bytes, aof_buffered_bytes(s), a->jobs, a->delayed_syncs);
+                     current_bytes(a), a->base_bytes, aof_buffered_bytes(s), a->syncs, a->delayed_syncs);
 }

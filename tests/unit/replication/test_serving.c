@@ -636,6 +636,76 @@ static void test_acks_beyond_what_was_sent_do_not_count(void **state)
     loop_free(loop);
 }
 
+static void test_S3_what_is_on_disk_is_counted_apart(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    peer_open(&p, n);
+    conf(&p, "fack", "5"); /* before PSYNC: nothing */
+    psync_ok(&p, node_id(n), 51);
+    peer_read(&p);
+    conf(&p, "ack", "100");
+    assert_int_equal(repl_synced_count(n->repl, 0), 0); /* it has told of no log */
+    conf(&p, "fack", "101");
+    conf(&p, "fack", "nonsense");
+    assert_int_equal(repl_synced_count(n->repl, 0), 0);
+    conf(&p, "fack", "0");
+    assert_int_equal(repl_synced_count(n->repl, 0), 1);
+    assert_int_equal(repl_synced_count(n->repl, 1), 0);
+    conf(&p, "fack", "100");
+    conf(&p, "fack", "60"); /* it does not go back */
+    assert_int_equal(repl_synced_count(n->repl, 100), 1);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_a_log_has_the_stream_without_replicas(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct iovec iov[4];
+    struct repl_position at;
+    assert_false(repl_stream_wanted(n->repl));
+    repl_log_want(n->repl, true);
+    assert_true(repl_stream_wanted(n->repl));
+    node_write(n, 3, "early;");
+    repl_log_start(n->repl, &n->log);
+    assert_int_equal(repl_log_select(n->repl), -1);
+    node_write(n, 3, "x;"); /* what is read elsewhere knows of no database that was selected before (P7) */
+    assert_int_equal(repl_stream_peek(&n->log, iov, 4), 1);
+    assert_int_equal(iov[0].iov_len, strlen(SELECT("3") "x;"));
+    assert_memory_equal(iov[0].iov_base, SELECT("3") "x;", iov[0].iov_len);
+    repl_position(n->repl, &at);
+    assert_int_equal(strlen(at.id), 40);
+    /* A replica that comes now finds the history that was counted all along. */
+    struct peer p;
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    assert_string_equal(node_id(n), at.id);
+    peer_close(&p);
+    repl_log_stop(n->repl, &n->log);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_P12_without_a_log_or_a_replica_a_history_has_no_name(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    char id[41];
+    repl_log_want(n->repl, true);
+    strcpy(id, node_id(n));
+    repl_log_want(n->repl, false);
+    assert_string_equal(node_id(n), "");
+    node_write(n, 0, "uncounted;");
+    repl_log_want(n->repl, true);
+    assert_string_not_equal(node_id(n), id);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_bad_replconf(void **state)
 {
     struct loop *loop = loop_new();
@@ -761,6 +831,9 @@ int main(void)
         cmocka_unit_test(test_P7_a_new_replica_is_told_the_database),
         cmocka_unit_test(test_P17_a_limit_below_the_backlog_does_not_cut_off),
         cmocka_unit_test(test_acks_beyond_what_was_sent_do_not_count),
+        cmocka_unit_test(test_S3_what_is_on_disk_is_counted_apart),
+        cmocka_unit_test(test_a_log_has_the_stream_without_replicas),
+        cmocka_unit_test(test_P12_without_a_log_or_a_replica_a_history_has_no_name),
         cmocka_unit_test(test_bad_replconf),
         cmocka_unit_test(test_X11_writes_of_the_unit_that_made_us_a_replica),
         cmocka_unit_test(test_promotion_tells_replicas_to_come_back),
