@@ -12,6 +12,7 @@
 #include "server/dispatch.h"
 #include "server/latency.h"
 #include "server/persistence.h"
+#include "server/scripting/functions.h"
 #include "storage/aof_file.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
@@ -1114,6 +1115,7 @@ int aof_reload(struct server *s)
     }
     if (a->file != NULL && flush_now(a) != 0) return -1;
     keyspace_flush(s->keyspace, NULL, false);
+    functions_flush(functions_of(s), s->keyspace, NULL);
     if (aof_load(s, &a->manifest, settings_of(a)->appenddirname, NULL, &loaded) != 0) return -1;
     log_notice(s->log, "Append Only File loaded by DEBUG LOADAOF");
     return 0;

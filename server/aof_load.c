@@ -8,6 +8,7 @@
 #include "server/clients.h"
 #include "server/dispatch.h"
 #include "server/persistence.h"
+#include "server/scripting/functions.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 #include "storage/rdb_load.h"
@@ -210,6 +211,13 @@ static int feed_preamble(struct loader *l, struct rdb_load *rdb)
     }
 }
 
+static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *why)
+{
+    struct server *s = ctx;
+    const char *name;
+    return functions_load(functions_of(s), s->keyspace, source, false, LIBRARY_LOAD_MS_FROM_FILE, &name, why);
+}
+
 /* Keys past their time are loaded too: what follows was written while they were there. */
 static int load_preamble(struct loader *l)
 {
@@ -217,7 +225,9 @@ static int load_preamble(struct loader *l)
     struct rdb_load_options options = {.keep_expired = true,
                                        .ignore_checksum = !s->settings->persistence.rdbchecksum,
                                        .key_delay_us = &s->settings->persistence.key_load_delay_us,
-                                       .log = s->log};
+                                       .log = s->log,
+                                       .ctx = s,
+                                       .library = take_library};
     struct rdb_load *rdb = rdb_load_new(s->keyspace, &options);
     int rc = feed_preamble(l, rdb);
     if (rc == 0) note_place_of_rdb(l, rdb_load_info(rdb));

@@ -7,6 +7,7 @@
 #include "server/dispatch.h"
 #include "server/key_waits.h"
 #include "server/latency.h"
+#include "server/scripting/functions.h"
 #include "server/shutdown.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
@@ -25,7 +26,9 @@ enum { RETRY_AFTER_FAILURE_S = 5 };
 struct load {             /* one that is under way */
     struct rdb_load *rdb; /* NULL: append-only files, of which this much was read: */
     uint64_t loaded_bytes;
-    struct keyspace *into; /* the server's own, or a sibling */
+    struct keyspace *into;       /* the server's own, or a sibling */
+    struct functions *functions; /* its functions: the server's own, or new ones */
+    bool replace;                /* what is there already */
     enum expiry_mode mode_before;
     int64_t started_s;
     uint64_t total_bytes;
@@ -89,8 +92,9 @@ static void become_rewriter(void *ctx)
 int persistence_file_version(const struct server *s)
 {
     int configured = s->settings->persistence.rdb_version;
-    bool needs_more = configured < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->keyspace);
-    return needs_more ? RDB_VERSION_FIELD_TIMES : configured;
+    if (configured < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->keyspace)) return RDB_VERSION_FIELD_TIMES;
+    if (configured < RDB_VERSION_LIBRARIES && libraries_count(s->keyspace->libraries) > 0) return RDB_VERSION_LIBRARIES;
+    return configured;
 }
 
 static struct snapshot_options snapshot_options(struct server *s, const struct repl_position *at)
@@ -481,6 +485,13 @@ static void loading_ends(struct persistence *p)
     if (s->waited_keys > 0) key_waits_all_ready(s);
 }
 
+static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *why)
+{
+    struct load *load = &((struct persistence *)ctx)->load;
+    const char *name;
+    return functions_load(load->functions, load->into, source, load->replace, LIBRARY_LOAD_MS_FROM_FILE, &name, why);
+}
+
 static void load_started(struct persistence *p, struct keyspace *into, const struct load_how *how)
 {
     struct server *s = p->server;
@@ -492,8 +503,11 @@ static void load_started(struct persistence *p, struct keyspace *into, const str
                                        .key_delay_us = &s->settings->persistence.key_load_delay_us,
                                        .log = s->log,
                                        .ctx = p,
-                                       .expired = note_expired};
+                                       .expired = note_expired,
+                                       .library = take_library};
     loading_begins(p, into, how->serves_reads);
+    p->load.functions = into == s->keyspace ? functions_of(s) : functions_new(s->scripting);
+    p->load.replace = how->replace;
     p->load.rdb = rdb_load_new(into, &options);
 }
 
@@ -534,6 +548,7 @@ int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empt
                      &(struct load_how){.serves_reads = kind == REPL_LOAD_SWAP, .keep_expired = true});
     } else {
         keyspace_flush(s->keyspace, NULL, empty_async);
+        functions_flush(functions_of(s), s->keyspace, empty_async ? s->lazyfree : NULL);
         load_started(p, s->keyspace, &(struct load_how){.keep_expired = true});
     }
     return 0;
@@ -562,14 +577,21 @@ int persistence_load_end(struct server *s, bool commit, struct repl_position *po
 {
     struct persistence *p = s->persistence;
     struct keyspace *into = p->load.into;
+    struct functions *functions = p->load.functions;
     if (position != NULL) position->db = rdb_load_info(p->load.rdb)->repl_stream_db;
     load_ended(p);
     if (into != s->keyspace) {
-        if (commit) keyspace_swap_data(s->keyspace, into);
+        if (commit) {
+            keyspace_swap_data(s->keyspace, into);
+            functions_replace(s, functions);
+        } else {
+            functions_free(functions);
+        }
         size_t objects = keyspace_count(into);
         lazyfree_run(s->lazyfree, free_keyspace, into, objects);
     } else if (!commit) {
         keyspace_flush(s->keyspace, NULL, false); /* half a data set is none */
+        functions_flush(functions, s->keyspace, NULL);
     }
     if (commit) p->changes_at_save = s->keyspace->stats.changes;
     return 0;
@@ -634,7 +656,10 @@ int persistence_load_at_start(struct server *s)
 int persistence_reload(struct server *s, bool save, bool flush, bool merge)
 {
     if (save && persistence_save(s) != 0) return -1;
-    if (flush) keyspace_flush(s->keyspace, NULL, false);
+    if (flush) {
+        keyspace_flush(s->keyspace, NULL, false);
+        functions_flush(functions_of(s), s->keyspace, NULL);
+    }
     return load_file(s, NULL, false, merge) == 0 ? 0 : -1;
 }
 

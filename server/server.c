@@ -37,6 +37,7 @@
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
+#include "storage/rdb.h"
 
 /* ---- Time ---- */
 
@@ -161,7 +162,7 @@ static int host_load_end(void *ctx, bool commit, struct repl_position *position)
 static bool host_dataset_is_empty(void *ctx)
 {
     struct server *s = ctx;
-    return keyspace_count(s->keyspace) == 0;
+    return keyspace_count(s->keyspace) == 0 && libraries_count(s->keyspace->libraries) == 0;
 }
 static void adjust_oom_score(struct server *s, enum process_oom_role role)
 {
@@ -228,7 +229,7 @@ static const char *host_rdb_path(void *ctx)
 static bool host_has_field_times(void *ctx)
 {
     struct server *s = ctx;
-    return persistence_file_version(s) > s->settings->persistence.rdb_version;
+    return s->settings->persistence.rdb_version < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->keyspace);
 }
 static bool host_is_loading(void *ctx)
 {

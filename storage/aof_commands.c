@@ -300,12 +300,22 @@ static void put_place(struct writer *w, const struct rdb_info *info)
     aof_place_format(&place, &w->out);
 }
 
+static void put_libraries(struct writer *w, const struct libraries *l)
+{
+    for (size_t i = 0; i < libraries_count(l); i++) {
+        begin(w, 3, "FUNCTION");
+        put_word(w, "LOAD");
+        put_bulk(w, libraries_source(l, i));
+    }
+}
+
 int aof_write_keyspace(struct keyspace *ks, struct rdb_sink sink, const struct rdb_info *info, int64_t timestamp_s,
                        const struct rdb_progress *progress)
 {
     struct writer w = {.sink = sink};
     uint64_t done = 0;
     if (timestamp_s >= 0) bytes_buf_printf(&w.out, "#TS:%" PRId64 "\r\n", timestamp_s);
+    put_libraries(&w, ks->libraries);
     for (int id = 0; w.rc == 0 && id < ks->db_count; id++) {
         struct db *db = keyspace_db(ks, id);
         if (db_count(db) > 0) put_db(&w, db, progress, &done);

@@ -157,6 +157,7 @@ static struct keyspace *keyspace_build(struct keyspace_shared *shared, int db_co
     ks->db_count = db_count;
     ks->lfu_log_factor = 10;
     ks->lfu_decay_minutes = 1;
+    ks->libraries = libraries_new();
     ks->dbs = mem_alloc(sizeof(struct db *) * (size_t)db_count);
     for (int i = 0; i < db_count; i++) {
         ks->dbs[i] = mem_calloc(sizeof(struct db));
@@ -199,6 +200,7 @@ void keyspace_free(struct keyspace *ks)
         mem_free(ks->dbs[i]);
     }
     mem_free(ks->dbs);
+    libraries_free(ks->libraries);
     if (atomic_fetch_sub(&ks->shared->refs, 1) == 1) mem_free(ks->shared);
     mem_free(ks);
 }
@@ -215,6 +217,9 @@ static void db_swap_data(struct db *a, struct db *b)
 void keyspace_swap_data(struct keyspace *ks, struct keyspace *sibling)
 {
     ASSERT(ks->shared == sibling->shared && ks->db_count == sibling->db_count);
+    struct libraries *libraries = ks->libraries;
+    ks->libraries = sibling->libraries;
+    sibling->libraries = libraries;
     for (int i = 0; i < ks->db_count; i++) {
         if (ks->hooks.flushed != NULL) ks->hooks.flushed(ks->hooks.ctx, ks->dbs[i], sibling->dbs[i]);
         db_swap_data(ks->dbs[i], sibling->dbs[i]);

@@ -13,6 +13,7 @@
 #define LOCKSTEP_STORAGE_KEYSPACE_H
 
 #include "storage/entry.h"
+#include "storage/libraries.h"
 #include "storage/hash_expiry.h"
 #include "storage/table.h"
 #include "storage/time_heap.h"
@@ -84,6 +85,7 @@ struct keyspace {
     bool lazy_expire;          /* lazyfree-lazy-expire */
     bool lazy_server_del;      /* lazyfree-lazy-server-del: values that a write replaces */
     unsigned lfu_log_factor, lfu_decay_minutes;
+    struct libraries *libraries; /* functions: swapped with the data, but not flushed with it */
     struct keyspace_shared *shared;
 };
 

@@ -14,6 +14,7 @@ enum {
     RDB_VERSION_DEFAULT = 10, /* that we write: what any Redis >= 7.0 follows */
     RDB_VERSION_WRITE_MIN = 9,
     RDB_VERSION_WRITE_MAX = 12,
+    RDB_VERSION_LIBRARIES = 10,   /* the first with function libraries */
     RDB_VERSION_FIELD_TIMES = 12, /* the first with fields of hashes that expire */
 };
 

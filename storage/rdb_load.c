@@ -76,6 +76,19 @@ static int on_aux(void *ctx, struct bytes_view name, struct bytes_view value)
     return 0;
 }
 
+static int on_library(void *ctx, struct bytes_view source)
+{
+    struct rdb_load *l = ctx;
+    struct bytes_buf why = {0};
+    int rc = l->options.library(l->options.ctx, source, &why);
+    struct bytes_view name = rdb_library_name(source);
+    if (rc != 0)
+        rdb_reader_set_error(l->reader, "function library '%.*s': %.*s", name.len < 64 ? (int)name.len : 64, name.data,
+                             (int)why.len, bytes_buf_view(&why).data);
+    bytes_buf_release(&why);
+    return rc;
+}
+
 static int on_size(void *ctx, int id, uint64_t keys, uint64_t expires)
 {
     struct rdb_load *l = ctx;
@@ -172,6 +185,7 @@ struct rdb_load *rdb_load_new(struct keyspace *ks, const struct rdb_load_options
                                         .ignore_checksum = options->ignore_checksum};
     struct rdb_callbacks callbacks = {
         .ctx = l, .on_aux = on_aux, .on_size = on_size, .on_key = on_key, .on_skipped = on_skipped};
+    if (options->library != NULL) callbacks.on_library = on_library;
     l->reader = rdb_reader_new(&reader, &callbacks);
     return l;
 }

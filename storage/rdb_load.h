@@ -21,6 +21,8 @@ struct rdb_load_options {
     void *ctx;
     /* Tells of a key that was left out as expired, so that sub-replicas that have it can be told. May be NULL. */
     void (*expired)(void *ctx, struct db *db, struct bytes_view key);
+    /* Takes a function library, or says why it cannot and returns nonzero. NULL: they are errors. */
+    int (*library)(void *ctx, struct bytes_view source, struct bytes_buf *why);
 };
 
 struct rdb_load_info { /* what the file said, and what became of it */

@@ -140,6 +140,7 @@ struct rdb_reader {
     struct rdb_stream stream;
 
     bool restoring;
+    bool libraries_only; /* a payload of FUNCTION DUMP */
     enum rdb_checksum checksum;
     char error[ERROR_MAX];
     size_t reason_at; /* in error: what follows the place */
@@ -330,6 +331,10 @@ static bool is_known_type(unsigned type)
 static void on_opcode(struct rdb_reader *r, const struct atom *a)
 {
     unsigned op = (unsigned char)a->bytes.data[0];
+    if (r->libraries_only && op != RDB_OP_FUNCTION2) {
+        fail(r, "given type is not a function");
+        return;
+    }
     switch (op) {
     case RDB_OP_SLOT_INFO: r->step = STEP_SLOT_ID; break;
     case RDB_OP_FUNCTION2: r->step = STEP_FUNCTION; break;
@@ -434,8 +439,7 @@ static void on_freq(struct rdb_reader *r, const struct atom *a)
     r->step = STEP_OPCODE;
 }
 
-/* The name in a library's first line: "#!lua name=mylib". */
-static struct bytes_view library_name(struct bytes_view code)
+struct bytes_view rdb_library_name(struct bytes_view code)
 {
     const char *line_end = memchr(code.data, '\n', code.len);
     size_t line_len = line_end != NULL ? (size_t)(line_end - code.data) : code.len;
@@ -447,7 +451,7 @@ static struct bytes_view library_name(struct bytes_view code)
     return bytes_view(name, len);
 }
 
-static void have_function(struct rdb_reader *r, struct bytes_view library)
+static void have_function(struct rdb_reader *r, struct bytes_view library, const char *why)
 {
     if (r->options.skip_functions) {
         tell_skipped(r, RDB_SKIPPED_FUNCTION, library);
@@ -455,19 +459,22 @@ static void have_function(struct rdb_reader *r, struct bytes_view library)
     }
     char name[QUOTE_MAX * 4 + 4];
     quote(name, library);
-    fail(r, "function library '%s': functions are not supported in this version", name);
+    fail(r, "function library '%s': %s", name, why);
 }
 
 static void on_function(struct rdb_reader *r, const struct atom *a)
 {
     r->step = STEP_OPCODE;
-    have_function(r, library_name(a->bytes));
+    if (r->callbacks.on_library != NULL && !r->options.skip_functions)
+        check_accepted(r, r->callbacks.on_library(r->callbacks.ctx, a->bytes));
+    else
+        have_function(r, rdb_library_name(a->bytes), "there is no place for it here");
 }
 
 static void on_old_function(struct rdb_reader *r, const struct atom *a)
 {
     r->step = STEP_OLD_FUNCTION_ENGINE;
-    have_function(r, a->bytes);
+    have_function(r, a->bytes, "it is in the format of a release candidate of Redis 7");
 }
 static void on_old_function_engine(struct rdb_reader *r, const struct atom *a)
 {
@@ -1225,6 +1232,32 @@ static const char *restore_reason(const struct rdb_reader *r, enum rdb_status st
 {
     if (status == RDB_ERROR) return rdb_reader_reason(r);
     return status == RDB_MORE ? "the payload ends within the value" : "there are bytes behind the value";
+}
+
+static int no_keys(void *ctx, const struct rdb_key *key)
+{
+    (void)ctx, (void)key;
+    return -1;
+}
+
+int rdb_restore_libraries(struct bytes_view payload, int (*on_library)(void *ctx, struct bytes_view source), void *ctx,
+                          struct bytes_buf *why)
+{
+    if (!footer_is_right(payload)) return -EBADMSG;
+    struct bytes_view body = bytes_view(payload.data, payload.len - RDB_DUMP_FOOTER_LEN);
+    struct value_env env = {0}; /* of values, of which there are none */
+    struct rdb_reader_options options = {.env = &env};
+    struct rdb_callbacks callbacks = {.ctx = ctx, .on_key = no_keys, .on_library = on_library};
+    struct rdb_reader *r = rdb_reader_new(&options, &callbacks);
+    r->step = STEP_OPCODE;
+    r->libraries_only = true;
+    size_t consumed;
+    enum rdb_status status = rdb_reader_feed(r, body, &consumed);
+    bool good = status == RDB_MORE && r->step == STEP_OPCODE; /* it has no end of its own */
+    if (!good)
+        bytes_buf_printf(why, "%s", status == RDB_ERROR ? rdb_reader_reason(r) : "the payload ends within a library");
+    rdb_reader_free(r);
+    return good ? 0 : -EINVAL;
 }
 
 int rdb_restore(struct bytes_view payload, const struct value_env *env, enum value_type *type, void **value,

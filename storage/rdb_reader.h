@@ -3,7 +3,7 @@
  * Bytes go in, keys come out through callbacks. Nothing in the file is trusted: allocations grow with the bytes that
  * have arrived, whatever length was announced; listpacks, ziplists, zipmaps and intsets are checked in depth;
  * duplicates, NaN scores, odd counts and broken order are errors (a sorted set that is merely out of order is sorted).
- * The first error stays: later calls return it again. Modules and functions are refused by name.
+ * The first error stays: later calls return it again. Modules are refused by name.
  *
  * Bytes after the end of the file are not consumed: *consumed tells where it ended, what follows belongs to someone
  * else. */
@@ -21,7 +21,7 @@ struct rdb_reader_options {
     const struct value_env *env; /* for the values built; outlives the reader */
     uint64_t max_string;         /* longest string or blob; 0: the default, 4 GiB */
     int max_db;                  /* databases there are; 0: any number up to INT_MAX */
-    bool skip_functions;         /* function libraries are told to on_skipped instead of being an error */
+    bool skip_functions;         /* function libraries are told to on_skipped */
     bool skip_modules;           /* so is what modules saved, where its end can be found without the module */
     bool skip_empty;             /* so are keys with an empty collection, which old versions could write */
     bool ignore_checksum;
@@ -56,6 +56,7 @@ struct rdb_callbacks { /* any may be NULL, except on_key. Nonzero refuses: the r
     int (*on_db)(void *ctx, int id);
     int (*on_size)(void *ctx, int id, uint64_t keys, uint64_t expires); /* hints: not to be trusted */
     int (*on_key)(void *ctx, const struct rdb_key *key);
+    int (*on_library)(void *ctx, struct bytes_view source); /* NULL: function libraries are an error */
     void (*on_skipped)(void *ctx, enum rdb_skipped what, struct bytes_view name); /* see the skip_ options */
 };
 
@@ -84,6 +85,11 @@ uint64_t rdb_reader_offset(const struct rdb_reader *r);  /* bytes consumed so fa
 int rdb_reader_version(const struct rdb_reader *r);      /* 0 before the header was read */
 bool rdb_reader_has_started(const struct rdb_reader *r); /* anything was fed */
 
+/* The name in a library's first line, "#!lua name=mylib", for those who tell somebody; "?" where there is none. */
+struct bytes_view rdb_library_name(struct bytes_view source);
+/* FUNCTION RESTORE: calls on_library with each source. 0; -EBADMSG as below; -EINVAL with the reason. */
+NODISCARD int rdb_restore_libraries(struct bytes_view payload, int (*on_library)(void *ctx, struct bytes_view source),
+                                    void *ctx, struct bytes_buf *why);
 /* RESTORE. 0; -EBADMSG: version or checksum are wrong ("DUMP payload version or checksum are wrong"); -EINVAL: anything
  * else ("Bad data format"). On success a collection is the caller's through *value, a string is in *string (an empty
  * buffer that the caller gives); on -EINVAL the reason is appended to *why, unless that is NULL. */

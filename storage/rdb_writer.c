@@ -543,11 +543,21 @@ static int write_db_entries(struct rdb_writer *w, struct db *db, const struct rd
     return 0;
 }
 
+static int put_libraries(struct rdb_writer *w, const struct libraries *l)
+{
+    for (size_t i = 0; i < libraries_count(l); i++) {
+        put_byte(w, RDB_OP_FUNCTION2);
+        put_string(w, libraries_source(l, i));
+    }
+    return w->rc;
+}
+
 int rdb_write_keyspace(struct rdb_writer *w, struct keyspace *ks, const struct rdb_info *info,
                        const struct rdb_progress *progress)
 {
     uint64_t done = 0;
     int rc = rdb_write_header(w, info);
+    if (rc == 0 && w->options.version >= RDB_VERSION_LIBRARIES) rc = put_libraries(w, ks->libraries);
     for (int id = 0; rc == 0 && id < ks->db_count; id++) {
         struct db *db = keyspace_db(ks, id);
         if (db_count(db) == 0) continue;
@@ -565,19 +575,34 @@ static int append_to_buf(void *ctx, const void *data, size_t len)
     return 0;
 }
 
+/* The footer: version and checksum. */
+static void end_dump(struct rdb_writer *w)
+{
+    uint16_t footer = htole16((uint16_t)w->options.version);
+    put(w, &footer, sizeof(footer));
+    empty_buffer(w);
+    put_le64(w, w->crc);
+    empty_buffer(w);
+    rdb_writer_free(w);
+}
+
+void rdb_dump_libraries(const struct libraries *l, int version, struct bytes_buf *out)
+{
+    if (version < RDB_VERSION_LIBRARIES) version = RDB_VERSION_LIBRARIES;
+    struct rdb_options options = {.version = version, .compress = true, .checksum = true};
+    struct rdb_writer *w = rdb_writer_new(&options, (struct rdb_sink){.write = append_to_buf, .ctx = out});
+    (void)put_libraries(w, l); /* a buffer takes everything */
+    end_dump(w);
+}
+
 void rdb_dump(const struct entry *e, int version, struct bytes_buf *out)
 {
     if (e->type == TYPE_HASH && hash_has_times(entry_pointer(e)) && version < RDB_VERSION_FIELD_TIMES)
         version = RDB_VERSION_FIELD_TIMES;
     struct rdb_options options = {.version = version, .compress = true, .checksum = true};
     struct rdb_writer *w = rdb_writer_new(&options, (struct rdb_sink){.write = append_to_buf, .ctx = out});
-    uint16_t footer = htole16((uint16_t)version);
     enum rdb_type type = entry_rdb_type(w, e);
     put_byte(w, type);
     put_value_as(w, type, e);
-    put(w, &footer, sizeof(footer));
-    empty_buffer(w);
-    put_le64(w, w->crc);
-    empty_buffer(w);
-    rdb_writer_free(w);
+    end_dump(w);
 }

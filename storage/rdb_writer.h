@@ -5,8 +5,9 @@
  * entries, then rdb_write_end(). rdb_write_keyspace() does all of it.
  *
  * Which encodings a version gets: 9 (Redis 5.0 to 6.2) the plain types and intsets; 10 (7.0) listpacks for hashes,
- * sorted sets and the nodes of lists, listpack sets as plain ones; 11 (7.2) listpack sets too; 12 (7.4) the
- * times of fields of hashes, which the others leave out. Streams have a form for each of them. */
+ * sorted sets and the nodes of lists, listpack sets as plain ones, and function libraries, which 9 leaves out; 11 (7.2)
+ * listpack sets too; 12 (7.4) the times of fields of hashes, which the others leave out. Streams have a form for each
+ * of them. */
 #ifndef LOCKSTEP_STORAGE_RDB_WRITER_H
 #define LOCKSTEP_STORAGE_RDB_WRITER_H
 
@@ -68,6 +69,8 @@ struct rdb_progress {
 NODISCARD int rdb_write_keyspace(struct rdb_writer *w, struct keyspace *ks, const struct rdb_info *info,
                                  const struct rdb_progress *progress);
 
+/* Appends the answer of FUNCTION DUMP: as the libraries stand in a file, and the same footer. */
+void rdb_dump_libraries(const struct libraries *l, int version, struct bytes_buf *out);
 /* Appends the answer of DUMP: type, value, version (2 bytes, little-endian), crc64 (8 bytes, little-endian).
  * The version is one that can hold all of the value, if need be higher than what was asked for. */
 void rdb_dump(const struct entry *e, int version, struct bytes_buf *out);

@@ -112,6 +112,7 @@ static void script_flush(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
         return;
     }
+    if (script_forbids_change(ctx)) return;
     script_cache_flush(scripting_cache(ctx->server), async ? close_in_background : NULL, ctx->server->lazyfree);
     reply_ok(ctx->reply);
 }

@@ -15,6 +15,7 @@ const struct command *const *command_row_tables(void)
         debug_commands,
         dump_commands,
         expire_commands,
+        function_commands,
         generic_commands,
         geo_commands,
         geo_search_commands,

@@ -16,6 +16,7 @@ extern const struct command connection_commands[];
 extern const struct command debug_commands[];
 extern const struct command dump_commands[];
 extern const struct command expire_commands[];
+extern const struct command function_commands[];
 extern const struct command generic_commands[];
 extern const struct command geo_commands[];
 extern const struct command geo_search_commands[];

@@ -66,8 +66,7 @@ static int refuse_unknown_name(lua_State *L)
                       name != NULL ? name : luaL_typename(L, 2));
 }
 
-/* The table on top of the stack answers unknown names with an error; so do views of it. */
-static void refuse_unknown_names(lua_State *L)
+void lua_sandbox_refuse_unknown_names(lua_State *L)
 {
     lua_newtable(L);
     lua_pushcfunction(L, refuse_unknown_name);
@@ -77,7 +76,7 @@ static void refuse_unknown_names(lua_State *L)
 
 void lua_sandbox_restrict(lua_State *L)
 {
-    refuse_unknown_names(L);
+    lua_sandbox_refuse_unknown_names(L);
     lua_frozen_retarget(L, LUA_GLOBALSINDEX);
 }
 
@@ -173,7 +172,7 @@ static void become_globals(lua_State *L)
     lua_pushlightuserdata(L, (void *)&GLOBALS_KEY);
     lua_pushvalue(L, -2);
     lua_rawset(L, LUA_REGISTRYINDEX);
-    refuse_unknown_names(L);
+    lua_sandbox_refuse_unknown_names(L);
     lua_pushvalue(L, -1);
     lua_newtable(L); /* what getmetatable(_G) shows */
     lua_pushcfunction(L, refuse_unknown_name);

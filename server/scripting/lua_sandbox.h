@@ -29,6 +29,8 @@ void lua_sandbox_close(lua_State *L);
 void lua_sandbox_add_library(lua_State *L, const char *name);
 /* A global value: the one on top goes. Scripts may not change what the name means. */
 void lua_sandbox_set_global(lua_State *L, const char *name);
+/* The table on top of the stack answers unknown names with an error; so do views of it. */
+void lua_sandbox_refuse_unknown_names(lua_State *L);
 /* Meanwhile there is nothing but what the table on top of the stack holds; it goes. And back. */
 void lua_sandbox_restrict(lua_State *L);
 void lua_sandbox_unrestrict(lua_State *L);

@@ -6,10 +6,14 @@
 #include "server/acl/check.h"
 #include "server/command_table.h"
 #include "server/scripting/lua_convert.h"
+#include "server/scripting/lua_frozen.h"
+#include "server/scripting/lua_sandbox.h"
 #include "server/acl/check.h"
 #include "server/command_table.h"
 #include "server/process.h"
 #include "server/scripting/lua_convert.h"
+#include "server/scripting/lua_frozen.h"
+#include "server/scripting/lua_sandbox.h"
 #include "server/scripting/scripting_internal.h"
 
 static struct bytes_view string_arg(lua_State *L, int arg)
@@ -150,6 +154,25 @@ static void set_number(lua_State *L, const char *name, lua_Number value)
     lua_setfield(L, -2, name);
 }
 
+static void set_function(lua_State *L, const char *name, lua_CFunction function)
+{
+    lua_pushcfunction(L, function);
+    lua_setfield(L, -2, name);
+}
+
+static void set_constants(lua_State *L)
+{
+    unsigned major = 0, minor = 0, patch = 0;
+    set_number(L, "LOG_DEBUG", LOG_LEVEL_DEBUG);
+    set_number(L, "LOG_VERBOSE", LOG_LEVEL_VERBOSE);
+    set_number(L, "LOG_NOTICE", LOG_LEVEL_NOTICE);
+    set_number(L, "LOG_WARNING", LOG_LEVEL_WARNING);
+    lua_pushliteral(L, LOCKSTEP_REDIS_VERSION);
+    lua_setfield(L, -2, "REDIS_VERSION");
+    sscanf(LOCKSTEP_REDIS_VERSION, "%u.%u.%u", &major, &minor, &patch);
+    set_number(L, "REDIS_VERSION_NUM", major << 16 | minor << 8 | patch);
+}
+
 void script_push_api(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -157,23 +180,26 @@ void script_push_api(lua_State *L)
         {"status_reply", api_status_reply}, {"sha1hex", api_sha1hex},    {"log", api_log},
         {"setresp", api_setresp},           {"set_repl", api_set_repl},  {"replicate_commands", api_replicate_commands},
         {"breakpoint", api_breakpoint},     {"debug", api_debug},        {"acl_check_cmd", api_acl_check_cmd}};
-    unsigned major = 0, minor = 0, patch = 0;
     lua_newtable(L);
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-        lua_pushcfunction(L, functions[i].func);
-        lua_setfield(L, -2, functions[i].name);
-    }
-    set_number(L, "LOG_DEBUG", LOG_LEVEL_DEBUG);
-    set_number(L, "LOG_VERBOSE", LOG_LEVEL_VERBOSE);
-    set_number(L, "LOG_NOTICE", LOG_LEVEL_NOTICE);
-    set_number(L, "LOG_WARNING", LOG_LEVEL_WARNING);
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+        set_function(L, functions[i].name, functions[i].func);
+    set_constants(L);
     set_number(L, "REPL_NONE", 0);
     set_number(L, "REPL_AOF", REPLICATE_TO_LOG);
     set_number(L, "REPL_SLAVE", REPLICATE_TO_REPLICAS);
     set_number(L, "REPL_REPLICA", REPLICATE_TO_REPLICAS);
     set_number(L, "REPL_ALL", REPLICATE_TO_ALL);
-    lua_pushliteral(L, LOCKSTEP_REDIS_VERSION);
-    lua_setfield(L, -2, "REDIS_VERSION");
-    sscanf(LOCKSTEP_REDIS_VERSION, "%u.%u.%u", &major, &minor, &patch);
-    set_number(L, "REDIS_VERSION_NUM", major << 16 | minor << 8 | patch);
+}
+
+void script_push_load_api(lua_State *L, lua_CFunction register_function)
+{
+    luaL_checkstack(L, 8, "no room for the API");
+    lua_newtable(L);
+    lua_newtable(L);
+    set_function(L, "register_function", register_function);
+    set_function(L, "log", api_log);
+    set_constants(L);
+    lua_sandbox_refuse_unknown_names(L);
+    lua_frozen_wrap(L);
+    lua_setfield(L, -2, "redis");
 }

@@ -6,6 +6,7 @@
 
 #include "server/clients.h"
 #include "server/dispatch.h"
+#include "server/scripting/functions.h"
 #include "server/scripting/lua_convert.h"
 #include "server/scripting/lua_libs.h"
 #include "server/scripting/lua_sandbox.h"
@@ -32,6 +33,7 @@ struct scripting *scripting_new(struct server *s)
     struct scripting *sc = mem_calloc(sizeof(*sc));
     sc->server = s;
     sc->cache = script_cache_new(new_eval_state, sc);
+    sc->functions = functions_new(sc);
     sc->client = client_new_script(s);
     return sc;
 }
@@ -40,6 +42,7 @@ void scripting_free(struct scripting *sc)
 {
     if (sc == NULL) return;
     ASSERT(sc->run == NULL);
+    functions_free(sc->functions);
     script_cache_free(sc->cache);
     client_free_fake(sc->client);
     mem_free(sc->argv);
@@ -66,6 +69,10 @@ void scripting_get_memory(const struct server *s, struct scripting_memory *out)
         .vm_eval = script_cache_vm_memory(sc->cache),
         .scripts_eval = script_cache_memory(sc->cache),
         .script_count = script_cache_count(sc->cache),
+        .vm_functions = functions_vm_memory(sc->functions),
+        .functions = functions_memory(sc->functions) + libraries_memory(s->keyspace->libraries),
+        .function_count = functions_count(sc->functions),
+        .library_count = functions_library_count(sc->functions),
     };
 }
 
@@ -117,7 +124,10 @@ static void on_instructions(lua_State *L, lua_Debug *ar)
     struct scripting *sc = scripting_of(L);
     (void)ar;
     if (sc->run != NULL && !sc->ended) look_at_time(sc);
-    if (sc->ended) script_raise(L, "ERR Script killed by user with SCRIPT KILL...");
+    if (UNLIKELY(sc->load_deadline_us > 0) && sys_mono_us(sc->server->sys) > sc->load_deadline_us) sc->ended = true;
+    if (LIKELY(!sc->ended)) return;
+    script_raise(L,
+                 sc->loading != NULL ? "ERR FUNCTION LOAD timeout" : "ERR Script killed by user with SCRIPT KILL...");
 }
 
 static int prepare_state(lua_State *L)
@@ -160,8 +170,7 @@ static void add_place(lua_State *L)
     }
 }
 
-/* Any error becomes a table {err=, source=, line=}. */
-static int on_error(lua_State *L)
+int script_on_error(lua_State *L)
 {
     struct bytes_view text;
     bool counted;
@@ -295,7 +304,7 @@ void script_run(struct cmd_ctx *ctx, const struct script *script)
         return;
     }
     begin(sc, &run);
-    lua_pushcfunction(L, on_error);
+    lua_pushcfunction(L, script_on_error);
     lua_pushcfunction(L, start);
     lua_pushlightuserdata(L, &run);
     int status = lua_pcall(L, 1, 1, -3);
@@ -345,6 +354,13 @@ const char *script_busy_text(const struct server *s)
                : "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
 }
 
+bool script_forbids_change(struct cmd_ctx *ctx)
+{
+    if (LIKELY(!script_is_running(ctx->server))) return false;
+    reply_error(ctx->reply, "ERR scripts can not be taken away while one is running");
+    return true;
+}
+
 void script_kill(struct cmd_ctx *ctx, enum script_kind kind)
 {
     struct scripting *sc = ctx->server->scripting;
@@ -363,6 +379,17 @@ void script_kill(struct cmd_ctx *ctx, enum script_kind kind)
         sc->ended = true;
         reply_ok(ctx->reply);
     }
+}
+
+bool script_running_function(const struct server *s, struct script_running *out)
+{
+    const struct script_run_state *run = s->scripting->run;
+    if (run == NULL || run->script->kind != SCRIPT_FUNCTION) return false;
+    *out = (struct script_running){.name = run->script->name,
+                                   .argc = run->outer->argc,
+                                   .argv = run->outer->argv,
+                                   .duration_ms = (sys_mono_us(s->sys) - run->started_us) / 1000};
+    return true;
 }
 
 void script_abandon(struct server *s)

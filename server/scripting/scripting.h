@@ -64,6 +64,9 @@ struct script_running {
 };
 bool script_running_function(const struct server *s, struct script_running *out);
 
+/* For commands that take scripts away: not while one runs, which then may have called them. True: it was answered. */
+bool script_forbids_change(struct cmd_ctx *ctx);
+
 /* DEBUG SET-DISABLE-DENY-SCRIPTS: commands that scripts may not call are called all the same. */
 void scripting_allow_all_commands(struct server *s, bool allow);
 

@@ -23,8 +23,10 @@ struct scripting {
     struct script_run_state *run; /* NULL: none runs */
     bool ended;                   /* the one that runs: see scripting.h */
     bool allow_all_commands;
-    int64_t load_deadline_us; /* of a library that is being loaded; 0: none is */
+    struct library *loading;  /* NULL: none is being loaded */
+    int64_t load_deadline_us; /* of the one that is; 0: it may take as long as it likes */
     struct script_cache *cache;
+    struct functions *functions;
     uint64_t runs;
     /* Of redis.call(): kept, since an error would leave what is on C's stack behind. */
     struct bytes_view *argv;
@@ -38,8 +40,12 @@ struct scripting *scripting_of(lua_State *L);
 /* Raises an error with this text. */
 _Noreturn void script_raise(lua_State *L, const char *text);
 
-/* The table `redis` for scripts: pushed. */
+/* The table `redis` for scripts: pushed. / The globals of a library that is being loaded: what it registers its
+ * functions with, and no more. */
 void script_push_api(lua_State *L);
+void script_push_load_api(lua_State *L, lua_CFunction register_function);
+/* A handler of errors: makes a table {err=, source=, line=} of any. */
+int script_on_error(lua_State *L);
 /* The first arguments of a function of the API as those of a command, in sc->argv. False: one of them is neither string
  * nor number. */
 bool script_take_arguments(lua_State *L, struct scripting *sc, int count);

@@ -204,15 +204,3 @@ def test_what_cannot_be_held_is_refused_by_name(tmp_path, name):
     status, output = run_until_exit("--port", free_port(), "--bind", "127.0.0.1", "--dir", tmp_path)
     assert status == 1 and text in output, output
     assert (tmp_path / "dump.rdb").read_bytes() == data
-
-
-@OURS_ONLY
-def test_a_masters_functions_are_refused_by_name(farm):
-    """A replica that lacks them would answer otherwise than its master once it is promoted."""
-    master = farm.server("redis")
-    master.call("FUNCTION", "LOAD", "#!lua name=mylib\nredis.register_function('f', function() return 1 end)")
-    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
-    wait_for(lambda: replica.log_contains("function library 'mylib'"), 20, "the refusal in the log")
-    assert replica.info("replication")["master_link_status"] == "down"
-    master.call("FUNCTION", "FLUSH")
-    wait_for(lambda: replica.info("replication")["master_link_status"] == "up", 30, "the link after the functions went")

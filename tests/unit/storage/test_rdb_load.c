@@ -173,6 +173,41 @@ static void test_CVE_2026_25243_flipped_bits_in_a_real_file(void **state)
     bytes_buf_release(&file);
 }
 
+/* Takes libraries as data; one that is called `refused` it does not want. */
+struct library_taker {
+    struct keyspace *ks;
+    const char *refused;
+};
+
+static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *why)
+{
+    struct library_taker *t = ctx;
+    struct bytes_view name = rdb_library_name(source);
+    if (t->refused != NULL && bytes_equal(name, bytes_str(t->refused))) {
+        bytes_buf_printf(why, "nobody wants it");
+        return -1;
+    }
+    libraries_set(t->ks->libraries, name, source);
+    return 0;
+}
+
+static void test_functions_are_handed_over(void **state)
+{
+    struct library_taker t = {.ks = new_keyspace()};
+    struct rdb_load_options options = {.ctx = &t, .library = take_library};
+    struct rdb_load *l = rdb_load_new(t.ks, &options);
+    assert_int_equal(rdb_load_file(l, sys_real(), DATA "redis-7.0-function.rdb", NULL, NULL), 0);
+    rdb_load_free(l);
+    assert_int_equal(libraries_count(t.ks->libraries), 1);
+    assert_true(bytes_equal(libraries_name(t.ks->libraries, 0), BYTES_LIT("mylib")));
+    t.refused = "mylib";
+    l = rdb_load_new(t.ks, &options);
+    assert_int_equal(rdb_load_file(l, sys_real(), DATA "redis-7.0-function.rdb", NULL, NULL), -EINVAL);
+    assert_non_null(strstr(rdb_load_error(l), "function library 'mylib': nobody wants it"));
+    rdb_load_free(l);
+    keyspace_free(t.ks);
+}
+
 static void test_functions_are_refused_by_name(void **state)
 {
     struct keyspace *ks = new_keyspace();
@@ -386,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_expiry_and_access_of_a_real_file),
         cmocka_unit_test(test_F7_a_real_file_truncated_at_every_byte),
         cmocka_unit_test(test_CVE_2026_25243_flipped_bits_in_a_real_file),
+        cmocka_unit_test(test_functions_are_handed_over),
         cmocka_unit_test(test_functions_are_refused_by_name),
         cmocka_unit_test(test_P11_expired_keys_are_left_out_and_told),
         cmocka_unit_test(test_X2_expired_keys_of_a_master_are_kept),

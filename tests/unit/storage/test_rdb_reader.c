@@ -784,8 +784,8 @@ static const struct sample good[] = {
 };
 
 static const struct sample bad[] = {
-    {"function", 10, build_function, "!function library 'mylib': functions are not supported in this version"},
-    {"old function", 10, build_old_function, "!function library 'oldlib': functions are not supported"},
+    {"function", 10, build_function, "!function library 'mylib': there is no place for it here"},
+    {"old function", 10, build_old_function, "!function library 'oldlib': it is in the format of a release candidate"},
     {"function without code", 10, build_function_without_code, "!function library '?'"},
     {"module data", 9, build_module_aux,
      "!The RDB file contains AUX module data I can't load: no matching module 'ReJSON-RL'"},
