@@ -1,0 +1,223 @@
+/* The append-only file of a server whose disk fails when the test says so. */
+#include "server/aof.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/dispatch.h"
+#include "server/net/loop.h"
+#include "storage/base/memory.h"
+
+enum { PATIENCE_US = 20 * 1000 * 1000, SECOND_US = 1000 * 1000 };
+
+struct fixture {
+    struct settings settings;
+    struct sys sys;
+    int64_t ahead_us; /* of the real clock */
+    _Atomic bool sync_fails, write_fails;
+    _Atomic int writes, syncs;
+    _Atomic int writes_at_sync; /* how many there were when the last sync came */
+    struct config *cfg;
+    struct server *server;
+    char dir[64], before[256];
+};
+
+static int64_t test_mono(void *ctx)
+{
+    const struct fixture *f = ctx;
+    return sys_mono_us(sys_real()) + f->ahead_us;
+}
+static int test_fsync(void *ctx, int fd)
+{
+    struct fixture *f = ctx;
+    f->syncs++;
+    f->writes_at_sync = f->writes;
+    return f->sync_fails ? -EIO : sys_real()->fsync(NULL, fd);
+}
+static ssize_t test_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
+{
+    struct fixture *f = ctx;
+    f->writes++;
+    return f->write_fails ? -ENOSPC : sys_real()->pwritev(NULL, fd, iov, count, offset);
+}
+
+static void start(struct fixture *f, const char *fsync)
+{
+    char text[256];
+    struct config_failure failure;
+    snprintf(text, sizeof(text), "port 0\nsave \"\"\nappendonly yes\nappendfsync %s\n", fsync);
+    f->cfg = config_new(&f->settings, &f->sys, &(struct config_hooks){0});
+    assert_int_equal(config_load_text(f->cfg, bytes_str(text), &failure), 0);
+    f->server = server_new(f->cfg, &f->settings, &f->sys, NULL);
+    assert_non_null(f->server);
+    assert_int_equal(aof_find_files(f->server), 0);
+    assert_int_equal(aof_open_at_start(f->server), 0);
+    f->writes = f->syncs = f->writes_at_sync = 0;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_calloc(sizeof(*f));
+    f->sys = *sys_real();
+    f->sys.ctx = f;
+    f->sys.mono_us = test_mono;
+    f->sys.fsync = test_fsync;
+    f->sys.pwritev = test_pwritev;
+    assert_non_null(getcwd(f->before, sizeof(f->before)));
+    snprintf(f->dir, sizeof(f->dir), "/tmp/lockstep-unit-aof-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    assert_int_equal(chdir(f->dir), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+    server_free(f->server);
+    config_free(f->cfg);
+    assert_int_equal(chdir(f->before), 0);
+    snprintf(command, sizeof(command), "rm -r %s", f->dir);
+    assert_int_equal(system(command), 0);
+    mem_free(f);
+    return 0;
+}
+
+static void write_something(struct fixture *f)
+{
+    struct bytes_view argv[3] = {BYTES_LIT("SET"), BYTES_LIT("key"), BYTES_LIT("value")};
+    exec_begin(f->server);
+    exec_add(f->server, 0, 3, argv);
+    exec_end(f->server);
+}
+
+/* What a turn does with the log, so long after the one before. */
+static bool turn_after(struct fixture *f, int64_t us)
+{
+    f->ahead_us += us;
+    server_update_time(f->server);
+    return aof_turn(f->server);
+}
+
+/* Turns, a second apart, until it is so. */
+static void await(struct fixture *f, bool (*so)(const struct fixture *f))
+{
+    int64_t until = sys_mono_us(sys_real()) + PATIENCE_US;
+    while (!so(f)) {
+        assert_true(sys_mono_us(sys_real()) < until);
+        loop_poll_turn(f->server->loop);
+        assert_true(turn_after(f, SECOND_US));
+        aof_cron(f->server);
+        usleep(1000); /* the worker and the child are others */
+    }
+}
+static bool is_refused(const struct fixture *f)
+{
+    return aof_refuses_writes(f->server) != NULL;
+}
+static bool is_accepted(const struct fixture *f)
+{
+    return aof_refuses_writes(f->server) == NULL;
+}
+static bool is_synced(const struct fixture *f)
+{
+    return aof_synced(f->server, repl_offset(f->server->repl));
+}
+
+static void test_S1_always_syncs_what_it_wrote_within_the_turn(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    for (int i = 1; i <= 3; i++) {
+        write_something(f);
+        assert_false(is_synced(f));
+        assert_true(turn_after(f, 0));
+        assert_int_equal(f->writes, i);
+        assert_int_equal(f->syncs, i);
+        assert_int_equal(f->writes_at_sync, i);
+        assert_true(is_synced(f));
+    }
+    assert_true(turn_after(f, SECOND_US)); /* nothing new: nothing to sync */
+    assert_int_equal(f->syncs, 3);
+}
+
+static void test_S2_everysec_syncs_the_last_write_when_nothing_follows(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "everysec");
+    write_something(f);
+    assert_true(turn_after(f, 0));
+    assert_int_equal(f->writes, 1);
+    await(f, is_synced);
+    assert_true(f->syncs >= 1);
+}
+
+static void test_S4_always_ends_the_server_when_it_cannot_sync(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    f->sync_fails = true;
+    write_something(f);
+    assert_false(turn_after(f, 0));
+    assert_true(f->server->stopping);
+    assert_int_equal(f->server->exit_code, 1);
+    assert_false(is_synced(f));
+}
+
+static void test_S4_after_a_failed_sync_only_a_rewrite_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf info = {0};
+    start(f, "everysec");
+    f->sync_fails = true;
+    write_something(f);
+    await(f, is_refused);
+    assert_string_equal(aof_refuses_writes(f->server), "MISCONF Errors writing to the AOF file: Input/output error");
+    f->sync_fails = false;
+    await(f, is_synced);
+    assert_true(is_accepted(f));
+    aof_info(f->server, &info);
+    bytes_buf_append(&info, "", 1);
+    assert_non_null(strstr(info.data, "aof_rewrites:1\r\n"));
+    bytes_buf_release(&info);
+}
+
+static void test_S7_full_disk_refuses_writes_and_is_tried_each_second(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "no");
+    f->write_fails = true;
+    write_something(f);
+    assert_true(turn_after(f, 0));
+    assert_true(is_refused(f));
+    int tried = f->writes;
+    for (int i = 0; i < 5; i++) assert_true(turn_after(f, 1000));
+    assert_int_equal(f->writes, tried);
+    assert_true(turn_after(f, SECOND_US));
+    assert_true(f->writes > tried);
+    uint64_t kept = aof_buffered_bytes(f->server);
+    assert_true(kept > 0);
+    f->write_fails = false;
+    await(f, is_accepted);
+    assert_int_equal(aof_buffered_bytes(f->server), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_S1_always_syncs_what_it_wrote_within_the_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_S2_everysec_syncs_the_last_write_when_nothing_follows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_S4_always_ends_the_server_when_it_cannot_sync, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_S4_after_a_failed_sync_only_a_rewrite_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_S7_full_disk_refuses_writes_and_is_tried_each_second, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
