@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 
+#include "server/acl/absent.h"
 #include "server/command_words.h"
 #include "storage/base/assert.h"
 #include "storage/base/checked.h"
@@ -264,48 +265,74 @@ static enum acl_rule_result apply_category(struct acl_selector *sel, const struc
     return ACL_RULE_OK;
 }
 
-/* "+select|0": the command is permitted with this first argument. Once it is permitted altogether that adds nothing,
- * but the word is kept. */
-static void permit_first_arg(struct acl_selector *sel, const struct command_slot *slot, const char *name,
-                             const char *arg)
+/* ---- Rules on a command with its first argument: "+select|0" ---- */
+
+static size_t find_first_arg(const struct acl_selector *sel, unsigned command, const char *arg)
 {
-    for (size_t i = 0; i < sel->first_arg_count; i++)
-        if (sel->first_args[i].command == slot->id && strcmp(sel->first_args[i].arg, arg) == 0) {
-            note_word(sel, true, name);
-            return;
-        }
-    append_first_arg(sel, slot->id, arg);
-    note_word(sel, true, name);
+    size_t at = 0;
+    while (at < sel->first_arg_count &&
+           (sel->first_args[at].command != command || strcmp(sel->first_args[at].arg, arg) != 0))
+        at++;
+    return at;
 }
 
-/* Of "command|word", where the word is no subcommand. */
+/* Once the command is permitted altogether this adds nothing, but the word is kept. */
+static void permit_first_arg(struct acl_selector *sel, unsigned command, const char *arg)
+{
+    if (find_first_arg(sel, command, arg) == sel->first_arg_count) append_first_arg(sel, command, arg);
+}
+
+static void forbid_first_arg(struct acl_selector *sel, unsigned command, const char *arg)
+{
+    size_t at = find_first_arg(sel, command, arg);
+    if (at == sel->first_arg_count) return;
+    mem_free(sel->first_args[at].arg);
+    sel->first_args[at] = sel->first_args[--sel->first_arg_count];
+}
+
+/* Of "command|word", where the word is no subcommand that we have. */
 static enum acl_rule_result apply_first_arg(struct acl_selector *sel, const struct acl_env *env, const char *name,
                                             const char *bar, bool permitted)
 {
-    struct bytes_view container = bytes_view(name, (size_t)(bar - name));
-    const struct command_slot *slot = command_table_find_documented(env->commands, container);
-    const char *second = strchr(bar + 1, '|');
+    bool absent = acl_command_is_absent(name);
+    const struct command_slot *slot =
+        command_table_find_documented(env->commands, bytes_view(name, (size_t)(bar - name)));
     if (slot == NULL) return ACL_RULE_UNKNOWN_COMMAND;
-    if (second != NULL) {
-        struct bytes_view inner = bytes_view(name, (size_t)(second - name));
-        bool subcommand = command_table_find_documented(env->commands, inner) != NULL;
-        return permitted && subcommand ? ACL_RULE_ARG_OF_SUBCOMMAND : ACL_RULE_UNKNOWN_COMMAND;
-    }
     if (permitted && bar[1] == '\0') return ACL_RULE_SYNTAX;
-    if (!permitted || slot->subcommand_count > 0) return ACL_RULE_UNKNOWN_COMMAND;
-    permit_first_arg(sel, slot, name, bar + 1);
+    if (strchr(bar + 1, '|') != NULL || slot->subcommand_count > 0 || (!permitted && !absent))
+        return ACL_RULE_UNKNOWN_COMMAND;
+    if (permitted)
+        permit_first_arg(sel, slot->id, bar + 1);
+    else
+        forbid_first_arg(sel, slot->id, bar + 1);
     return ACL_RULE_OK;
+}
+
+/* "+config|get|x", which Redis tells apart from what is merely unknown. */
+static bool is_arg_of_subcommand(const struct acl_env *env, const char *name)
+{
+    const char *bar = strchr(name, '|'), *second = bar == NULL ? NULL : strchr(bar + 1, '|');
+    if (second == NULL) return false;
+    return command_table_find_documented(env->commands, bytes_view(name, (size_t)(second - name))) != NULL;
 }
 
 static enum acl_rule_result apply_command(struct acl_selector *sel, const struct acl_env *env, const char *name,
                                           bool permitted)
 {
     const char *bar = strchr(name, '|');
+    enum acl_rule_result result = ACL_RULE_OK;
     const struct command_slot *slot = command_table_find_documented(env->commands, bytes_str(name));
-    if (slot == NULL) return bar == NULL ? ACL_RULE_UNKNOWN_COMMAND : apply_first_arg(sel, env, name, bar, permitted);
-    set_slot_and_subcommands(sel, slot, permitted);
-    note_word(sel, permitted, name);
-    return ACL_RULE_OK;
+    if (slot != NULL)
+        set_slot_and_subcommands(sel, slot, permitted);
+    else if (permitted && is_arg_of_subcommand(env, name))
+        result = ACL_RULE_ARG_OF_SUBCOMMAND;
+    else if (bar != NULL)
+        result = apply_first_arg(sel, env, name, bar, permitted);
+    else
+        result = ACL_RULE_UNKNOWN_COMMAND;
+    if (result == ACL_RULE_UNKNOWN_COMMAND && acl_command_is_absent(name)) result = ACL_RULE_OK;
+    if (result == ACL_RULE_OK) note_word(sel, permitted, name);
+    return result;
 }
 
 /* "+name", "-name", "+@name". */

@@ -71,7 +71,8 @@ bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_vi
         return true;
     }
     c->server->stats.acl_denied_auth++;
-    note(c, ACL_TOPLEVEL, &(struct acl_denial){ACL_DENIED_AUTH, object}, name);
+    note(c, client_has(c, CLIENT_IN_MULTI) ? ACL_IN_MULTI : ACL_TOPLEVEL, &(struct acl_denial){ACL_DENIED_AUTH, object},
+         name);
     return false;
 }
 

@@ -126,7 +126,7 @@ const char *acl_user_name_refusal(struct bytes_view name)
 
 static struct digest digest_of(struct bytes_view password)
 {
-    struct digest d;
+    struct digest d = {{0}};
     sha256_hex(password, d.hex);
     return d;
 }

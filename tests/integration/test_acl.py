@@ -163,6 +163,25 @@ def test_passwords(server):
     assert lets_in("new") and not lets_in("anything")
 
 
+# As the documentation of Redis and Sentinel recommends them, and what others like to forbid.
+RECOMMENDED = [
+    "allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info +client|setname +client|kill +script|kill",
+    "+psync +replconf +ping",
+    "+auth +client|getname +client|id +client|setname +command +hello +ping +publish +subscribe +psubscribe +role",
+    "+@all -@admin -@dangerous +info +config|get +client|list +latency|latest +slowlog|get -cluster|slots +cluster|nodes",
+    "~* &* +@all -flushall -flushdb -keys -migrate -debug -module -bgrewriteaof -save -shutdown -fcall -function|load -eval +failover",
+    "+@read +@write +@stream -swapdb -replicaof -cluster +wait -waitaof -lolwut +memory|usage +object|freq -acl|save",
+]
+
+
+@pytest.mark.parametrize("rules", RECOMMENDED)
+def test_recommended_rules_are_taken_and_kept(server, rules):
+    make_user(server, "u", *rules.split())
+    kept = [word for word in rules.split() if word[0] in "+-"]
+    shown = user(server, "u")[b"commands"].decode()
+    assert shown == (" ".join(kept) if kept[0] == "+@all" else "-@all " + " ".join(kept))
+
+
 # Selectors
 
 
@@ -392,7 +411,7 @@ def fill(server):
 def test_touched_keys_are_checked_keys_CVE_2023_41053_R15478_CVE_2023_36824(farm, line):
     """Whatever a command touches is among the keys that its row tells of, options repeated or misleading included. BY
     and GET of SORT are the exception: they are only for those who may read everything."""
-    server = farm.server("ours", "maxmemory-policy allkeys-lfu", "lfu-log-factor 0", "notify-keyspace-events EAmn")
+    server = farm.server("ours", "maxmemory-policy allkeys-lfu", "lfu-log-factor 0", "lfu-decay-time 0", "notify-keyspace-events EAmn")
     with server.wire() as wire:
         for text in line.split("|"):
             command = text.split()
@@ -475,26 +494,28 @@ def test_the_log_merges_what_is_alike(server):
         refused(wire.ask("SET", "own", 1), no_command("u", "set"))
     refused(server.wire().ask("AUTH", "u2", "x"), "WRONGPASS")
     refused(server.wire().ask("HELLO", 3, "AUTH", "u2", "x"), "WRONGPASS")
+    server.wire().pipeline([("MULTI",), ("AUTH", "u2", "x"), ("EXEC",)])
     entries = log_of(server)
     shown = [tuple(e[name] for name in (b"count", b"reason", b"context", b"object", b"username", b"entry-id")) for e in entries]  # fmt: skip
     assert shown == [
+        (1, b"auth", b"multi", b"AUTH", b"u2", 5),
         (1, b"auth", b"toplevel", b"HELLO", b"u2", 4),
         (1, b"auth", b"toplevel", b"AUTH", b"u2", 3),
         (1, b"command", b"toplevel", b"set", b"u", 2),
         (3, b"key", b"toplevel", b"a", b"u", 0),
         (1, b"key", b"toplevel", b"b", b"u", 1),
     ]
-    assert b" user=u " in entries[2][b"client-info"] and b" cmd=set " in entries[2][b"client-info"]
-    assert entries[3][b"timestamp-created"] <= entries[3][b"timestamp-last-updated"]
+    assert b" user=u " in entries[3][b"client-info"] and b" cmd=set " in entries[3][b"client-info"]
+    assert entries[4][b"timestamp-created"] <= entries[4][b"timestamp-last-updated"]
     assert float(entries[0][b"age-seconds"]) < 60
     assert len(log_of(server, 2)) == 2 and log_of(server, -1) == [] and log_of(server, 0) == []
     refused(server.ask("ACL", "LOG", "x"), "ERR value is not an integer or out of range")
     server.config_set("acllog-max-len", 2)
-    assert [e[b"entry-id"] for e in log_of(server)] == [4, 3]
+    assert [e[b"entry-id"] for e in log_of(server)] == [5, 4]
     assert server.call("ACL", "LOG", "RESET") == "OK" and log_of(server) == []
     server.config_set("acllog-max-len", 0)
     refused(server.wire().ask("AUTH", "u2", "x"), "WRONGPASS")
-    assert log_of(server) == [] and server.info("stats")["acl_access_denied_auth"] == "3"
+    assert log_of(server) == [] and server.info("stats")["acl_access_denied_auth"] == "4"
 
 
 @pytest.mark.lockstep_only("Redis keeps all of it")

@@ -142,6 +142,23 @@ static void test_first_arguments(void **state)
     assert_false(permits(f, "select", "0"));
 }
 
+/* A configuration may speak of commands that only Redis has. */
+static void test_absent_commands(void **state)
+{
+    struct fixture *f = *state;
+    apply(f, "+cluster|slots");
+    assert_true(permits(f, "cluster", "slots"));
+    apply(f, "-cluster|slots");
+    assert_false(permits(f, "cluster", "slots"));
+    apply(f, "+CLUSTER|NODES");
+    apply(f, "-cluster|myid");
+    is_described_as(f->sel, "resetchannels -@all -cluster|slots +cluster|nodes -cluster|myid");
+    apply(f, "-cluster");
+    assert_false(permits(f, "cluster", "nodes"));
+    is_described_as(f->sel, "resetchannels -@all -cluster");
+    assert_int_equal(acl_selector_apply(f->sel, &f->env, BYTES_LIT("-cluster|nosuch")), ACL_RULE_UNKNOWN_COMMAND);
+}
+
 static void test_keys(void **state)
 {
     struct fixture *f = *state;
@@ -286,11 +303,12 @@ static void test_what_is_written_is_the_same_read_again(void **state)
 {
     struct fixture *f = *state;
     static const char *const rules[] = {
-        "+@all",   "-@all",       "+@string",    "-@string",  "+@connection", "-@connection",
-        "+@slow",  "-@admin",     "+client",     "-client",   "+client|id",   "-client|id",
-        "+select", "-select",     "+select|x",   "+select|y", "+get",         "-get",
-        "~a",      "%R~a",        "%W~a",        "resetkeys", "&a",           "resetchannels",
-        "+get|x",  "+config|get", "-config|get", "-config",   "+config",      "-@dangerous"};
+        "+@all",   "-@all",         "+@string",      "-@string",  "+@connection", "-@connection",
+        "+@slow",  "-@admin",       "+client",       "-client",   "+client|id",   "-client|id",
+        "+select", "-select",       "+select|x",     "+select|y", "+get",         "-get",
+        "~a",      "%R~a",          "%W~a",          "resetkeys", "&a",           "resetchannels",
+        "+get|x",  "+cluster|info", "-cluster|info", "-cluster",  "+config|get",  "-config|get",
+        "-config", "+config",       "-@dangerous"};
     struct rng rng;
     rng_seed(&rng, 7);
     for (int round = 0; round < 3000; round++) {
@@ -318,6 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_commands_and_subcommands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_categories, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_absent_commands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_access_is_not_added_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_channels, setup, teardown),
