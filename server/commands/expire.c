@@ -51,14 +51,6 @@ static bool conditions_hold(const struct expire_conditions *c, int64_t present_m
     return true;
 }
 
-static void delete_at_once(struct cmd_ctx *ctx, struct keyref key)
-{
-    bool lazy = ctx->settings->memory.lazyfree_lazy_expire;
-    keyspace_delete(ctx->db, key, lazy);
-    ctx_changed(ctx, key, NOTIFY_GENERIC, "del", 1);
-    ctx_replicate(ctx, lazy ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key.name);
-}
-
 /* PEXPIREAT and the conditions that were given: they hold for whoever has the same data. */
 static void replicate_expiry(struct cmd_ctx *ctx, int64_t at_ms)
 {
@@ -94,7 +86,7 @@ static void expire(struct cmd_ctx *ctx, bool seconds, bool absolute)
     reply_int(ctx->reply, applies);
     if (!applies) return;
     if (expiry_is_past(ctx, at_ms))
-        delete_at_once(ctx, key);
+        expire_at_once(ctx, key);
     else
         set_expiry(ctx, key, e, at_ms, absolute && !seconds);
 }

@@ -68,3 +68,11 @@ bool expiry_is_past(const struct cmd_ctx *ctx, int64_t at_ms)
     return at_ms <= ctx_now_ms(ctx) && !ctx_is_replayed(ctx) && !ctx->server->is_loading &&
            repl_role(ctx->server->repl) == REPL_MASTER;
 }
+
+void expire_at_once(struct cmd_ctx *ctx, struct keyref key)
+{
+    bool lazy = ctx->settings->memory.lazyfree_lazy_expire;
+    keyspace_delete(ctx->db, key, lazy);
+    ctx_changed(ctx, key, NOTIFY_GENERIC, "del", 1);
+    ctx_replicate(ctx, lazy ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key.name);
+}

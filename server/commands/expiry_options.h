@@ -19,6 +19,8 @@ bool parse_set_options(struct cmd_ctx *ctx, int arg, enum set_options_of command
 bool set_options_expiry(struct cmd_ctx *ctx, const struct set_options *options, int64_t *at_ms);
 /* A key with this expiry is to be deleted at once. Never when applying a master's stream, or while loading. */
 bool expiry_is_past(const struct cmd_ctx *ctx, int64_t at_ms);
+/* Deletes a key that was to expire at such a time, here and in the stream. */
+void expire_at_once(struct cmd_ctx *ctx, struct keyref key);
 /* value, in seconds or milliseconds, from `base_ms` on, as Unix milliseconds. False: it does not fit; nothing is
  * answered. */
 bool expiry_to_ms(int64_t value, bool seconds, int64_t base_ms, int64_t *at_ms);

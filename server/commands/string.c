@@ -78,13 +78,6 @@ static void cmd_getrange(struct cmd_ctx *ctx)
         reply_bulk(ctx->reply, bytes_view(value.data + start, (size_t)(end - start + 1)));
 }
 
-static void delete_and_notify(struct cmd_ctx *ctx, struct keyref key)
-{
-    keyspace_delete(ctx->db, key, ctx->settings->memory.lazyfree_lazy_server_del);
-    keyspace_changed(ctx->db, key, 1);
-    ctx_notify(ctx, NOTIFY_GENERIC, "del", key);
-}
-
 /* For those that answer with a string and then change its key: to the statistics they read. */
 static enum lookup read_to_change(struct cmd_ctx *ctx, struct entry **e)
 {
@@ -102,8 +95,10 @@ static void cmd_getdel(struct cmd_ctx *ctx)
     case LOOKUP_FOUND: break;
     }
     reply_entry_string(ctx, e);
-    delete_and_notify(ctx, ctx_key(ctx, 1));
-    ctx_replicate(ctx, BYTES_LIT("DEL"), ctx->argv[1]);
+    bool lazy = ctx->settings->memory.lazyfree_lazy_user_del;
+    keyspace_delete(ctx->db, ctx_key(ctx, 1), lazy);
+    ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_GENERIC, "del", 1);
+    ctx_replicate(ctx, lazy ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), ctx->argv[1]);
 }
 
 /* Sets the expiry, or deletes the key where that time is past; the stream gets what was done, with absolute times. */
@@ -111,8 +106,7 @@ static void expire_or_delete(struct cmd_ctx *ctx, struct keyref key, struct entr
 {
     char number[24];
     if (expiry_is_past(ctx, at_ms)) {
-        delete_and_notify(ctx, key);
-        ctx_replicate(ctx, BYTES_LIT("DEL"), key.name);
+        expire_at_once(ctx, key);
         return;
     }
     keyspace_set_expiry(ctx->db, key, e, at_ms);

@@ -70,7 +70,7 @@ TABLES["keys"] = """
     1 ! COMMAND GETKEYSANDFLAGS BITFIELD <bits> {GET u8 0|SET u8 0 1}
     1 ! COMMAND GETKEYSANDFLAGS ZUNIONSTORE <zset> <numkeys zset>
     1 ! COMMAND GETKEYSANDFLAGS SORT <nums> [STORE <list>]
-    1   MEMORY USAGE nokey [SAMPLES <count>]
+    1 ! MEMORY USAGE nokey [SAMPLES <count>]
     1   PUBSUB (CHANNELS|NUMSUB|NUMPAT|SHARDCHANNELS|SHARDNUMSUB|NO) [<word>]
     1   SPUBLISH <word> <val>
     1   CLIENT (NO|KILL|PAUSE|REPLY|UNBLOCK) x [y]
@@ -328,7 +328,7 @@ TABLES["streams"] = """
     3   XREVRANGE <stream> <xto> <xfrom> [COUNT <count>]
     3   XREAD [COUNT <count>] <streams read>
     1 b XREAD [COUNT <count>] BLOCK (0|10|-1|x) <streams read>
-    2   XDEL <stream> {<xat>}
+    2   XDEL <stream> {<xdeleted>}
     2   XTRIM <stream> (MAXLEN|MINID) [=] <count> [LIMIT <count>]
     1   XTRIM <stream> (MAXLEN|MINID) ~ <count> [LIMIT <count>]
     2 ! XSETID <stream> <xtop> [ENTRIESADDED <entries>] [MAXDELETEDID <xat>]

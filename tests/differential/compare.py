@@ -74,7 +74,7 @@ def clock_reading(mine, theirs, args, leaf):
     return alike(mine, theirs, _within(SLACK_SECONDS * (1 if args[0].upper() in SECONDS else 1000)))
 
 
-SECONDS = (b"TTL", b"EXPIRETIME", b"OBJECT")
+SECONDS = (b"TTL", b"EXPIRETIME")
 
 
 def _within(slack):
@@ -179,7 +179,7 @@ RULES = {
     b"PTTL": clock_reading,
     b"EXPIRETIME": clock_reading,
     b"PEXPIRETIME": clock_reading,
-    b"OBJECT IDLETIME": clock_reading,
+    b"OBJECT IDLETIME": same_shape,  # small numbers are shared there, with the time at which any of them was touched
     b"SORT": sorting,
     b"SORT_RO": sorting,
     b"GEOSEARCH": geo_search,

@@ -29,6 +29,7 @@ LIMITS = {
     b"set-max-listpack-value": (b"64", b"64", b"1", b"8"),
     b"lazyfree-lazy-user-del": (b"no", b"yes"),
     b"lazyfree-lazy-server-del": (b"no", b"yes"),
+    b"lazyfree-lazy-expire": (b"no", b"yes"),
     b"notify-keyspace-events": (b"", b"KEA", b"EA", b"KEAmn", b"Kglx"),
 }
 
@@ -252,10 +253,16 @@ class _Maker:
         return Scenario("random_pick", (command.encode(), words.key(kind), tuple(args)))
 
     def _copy_by_dump(self):
-        options = [option for option in (b"REPLACE", b"REPLACE", b"ABSTTL") if self.words.chance(0.4)]
-        if "hyperloglog" in self.tables.groups and self.words.chance(0.1):
-            return Scenario("copy_by_dump", (self.words.word_hll(), self.words.word_hll(), tuple(options)))
-        return Scenario("copy_by_dump", (self.words.key("any"), self.words.key("any"), tuple(options)))
+        words = self.words
+        options = [option for option in (b"REPLACE", b"REPLACE", b"ABSTTL") if words.chance(0.4)]
+        time = b"0"
+        if words.chance(0.4):
+            time = words.word_atms() if b"ABSTTL" in options else words.word_ttl()
+        if words.chance(0.2):
+            options += words.pick(((b"IDLETIME", b"5"), (b"FREQ", b"7"), (b"IDLETIME", b"-1"), (b"FREQ", b"256"), (b"FREQ", b"7", b"IDLETIME", b"5")))
+        kind = "hll" if words.chance(0.1) else "any"
+        source, target = (words.word_hll() if kind == "hll" else words.key(kind) for _ in range(2))
+        return Scenario("copy_by_dump", (source, target, time, tuple(options)))
 
     def _expire(self):
         return Scenario("expire", (tuple(self.words.word_keys("any")),))

@@ -128,16 +128,16 @@ def _check_left(side, key, old, reply):
 
 
 @scenario(cost=6)
-def copy_by_dump(pair, source, target, options):
+def copy_by_dump(pair, source, target, time_to_live, options):
     """Each side takes the other's dump, and its own."""
     dumps = _dumps(pair, source)
     if dumps is None:
         return
     digests = []
     for order in (dumps, dumps[::-1]):
-        replies = [side.ask(b"RESTORE", target, b"0", dump, *options, link=side.links[0]) for side, dump in zip(pair.sides, order)]
+        replies = [side.ask(b"RESTORE", target, time_to_live, dump, *options, link=side.links[0]) for side, dump in zip(pair.sides, order)]
         if replies[0] != replies[1]:
-            raise _difference("RESTORE", f"{source} to {target} {options}: {replies[0]} here, {replies[1]} there; dumps {dumps}")
+            raise _difference("RESTORE", f"{source} to {target} {time_to_live} {options}: {replies[0]} here, {replies[1]} there; dumps {dumps}")
         digests += [side.must(b"DEBUG", b"DIGEST-VALUE", target, link=side.links[0]) for side in pair.sides]
         if is_error(replies[0]):
             pair.compare_events()

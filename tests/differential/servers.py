@@ -12,10 +12,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
 import harness  # noqa: E402 (the tests' own way to start servers)
-from accepted import what_replicas_are_told  # noqa: E402
+from accepted import unlinks_as_deletions, what_replicas_are_told  # noqa: E402
 from compare import command_name  # noqa: E402
 from generator import CONNECTIONS  # noqa: E402
 from resp import encode, parse, show, split  # noqa: E402
+from stream import Stream, difference  # noqa: E402
 
 TIMEOUT = 30 * harness.SCALE
 MAY_BLOCK = {b"BLPOP", b"BRPOP", b"BLMOVE", b"BRPOPLPUSH", b"BLMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP"}
@@ -79,6 +80,7 @@ class Side:
         self.listener = Link(server)
         self.control = Link(server)
         self.replica_link = Link(replica) if replica else None
+        self.stream = Stream(server)
         self.serial = 0
 
     def tail(self):
@@ -92,6 +94,7 @@ class Side:
     def close(self):
         for link in self.all_links():
             link.close()
+        self.stream.close()
 
     def ask(self, *args, link=None):
         """One command, outside what is compared."""
@@ -181,6 +184,7 @@ class Pair:
         """A batch, compared. What would block outside MULTI is left out, and no transaction stays open. `waiting` are
         commands of others, for which events may come too."""
         commands = _closed(commands)
+        self.take_streams()  # of what came before
         self.comparison.seen.update(args[0].upper() for args in commands)
         if self.trace:
             self.trace(connection, commands)
@@ -188,6 +192,7 @@ class Pair:
         if replies is not None:
             self.compare(commands, *replies)
         self.compare_events([*waiting, *commands])
+        self.compare_streams(commands)
 
     def compare(self, commands, mine, theirs):
         queue = None
@@ -216,6 +221,19 @@ class Pair:
         if _without_expired(mine) != _without_expired(theirs) and not self._events_accepted(mine, theirs, commands):
             at = next((at for at, (one, other) in enumerate(zip(mine, theirs)) if one != other), min(len(mine), len(theirs)))
             raise Difference("events", f"events from {at}: {mine[at:at + 4]} here, {theirs[at:at + 4]} there; after {text_of(commands, 40)}")
+
+    def compare_streams(self, commands):
+        mine, theirs = self.take_streams()
+        found = difference(mine, theirs)
+        if found is not None and any(args[0].upper() == b"SPOP" for args in commands):
+            found = difference(*(unlinks_as_deletions(stream) for stream in (mine, theirs)))
+            self.comparison.count("stream: a set that SPOP empties is unlinked at replicas as well")
+        if found is not None:
+            here, there = (text_of(stream, 40) for stream in found)
+            raise Difference("stream", f"of database, command: {here} here, {there} there; after {text_of(commands, 40)}")
+
+    def take_streams(self):
+        return [side.stream.take(side) for side in self.sides]
 
     def _events_accepted(self, mine, theirs, commands):
         if _without_deaths(mine) == _without_deaths(theirs):

@@ -16,6 +16,7 @@ BOUNDARIES = [
 NOT_QUITE_NUMBERS = [b"", b"abc", b" 1", b"1 ", b"+1", b"01", b"-0", b"0x10", b"1.5", b"1e3", b"--1", b"1\x00", b"9" * 25]
 FLOATS = [b"0", b"1", b"-1", b"0.1", b"0.2", b"3.3", b"-2.5", b"1e3", b"1e-5", b"1.0000000000000002", b"3.0e3", b"123456789.123"]
 ODD_FLOATS = [b"inf", b"-inf", b"+inf", b"Infinity", b"nan", b"-nan", b"1e400", b"-1e400", b"1e-400", b"1.7e308", b"0x1p4", b"", b"1.5.2", b" 1", b"1 "]
+BIG_SIZES = [16384, 32767, 32768, 40000]  # about where an argument gets an allocation of its own
 SIZES = [1, 7, 20, 43, 44, 45, 62, 63, 64, 65, 66, 127, 128]
 PATTERNS = [b"*", b"?", b"[a-c]*", b"*1*", b"s*", b"[^a]*", b"\\*", b"[", b"", b"x*y", b"*:*", b"[b-a]", b"a?c", b"**", b"\\"]
 DATABASES = [b"0", b"0", b"0", b"1", b"1", b"2"]
@@ -145,7 +146,7 @@ class Vocabulary:
             return self.pick(NOT_QUITE_NUMBERS)
         if at < 0.95:
             return self.rng.randbytes(self.below(24))
-        return self.filler(self.below(700))
+        return self.filler(self.below(700) if at < 0.997 else self.pick(BIG_SIZES))
 
     def letters(self):
         return bytes(97 + self.below(6) for _ in range(1 + self.below(5)))
@@ -268,6 +269,11 @@ class Vocabulary:
         self.serial += 1
         return b"%d" % (10_000_000_000 + self.serial * 100_000) if self.random() < 0.95 else self.pick((b"-1", b"0", b"x", b"9223372036854775807", b""))
 
+    def word_ttl(self):
+        """Of RESTORE: not so long that the peer's sum with the time overflows, and the key expires at once."""
+        self.serial += 1
+        return b"%d" % (10_000_000_000 + self.serial * 100_000) if self.random() < 0.95 else self.pick((b"-1", b"x", b""))
+
     def word_expiry(self):
         at = self.below(4)
         if at == 0:
@@ -330,6 +336,11 @@ class Vocabulary:
         if at < 0.95:
             return self.pick((b"0", b"0-0", b"0-1"))
         return self.pick((b"x", b"", b"1-x", b"1-18446744073709551616", b"18446744073709551615-0", b"$", b">"))
+
+    def word_xdeleted(self):
+        """Not so high that word_xtop() would come to lie below it."""
+        at = self.word_xat()
+        return b"0-2" if at.startswith(b"18446744073709551615") else at
 
     def word_xtop(self):
         """Not below what was deleted: 7.2 refuses that."""

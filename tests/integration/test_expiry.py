@@ -237,10 +237,18 @@ def test_X3_the_deletion_is_of_the_kind_that_was_asked_for(farm, server, lazy):
     server.call("EXPIRE", "a", -1)
     server.call("SET", "b", "v", "PX", 30)
     kind = b"unlink" if lazy == "yes" else b"del"
+    other = b"del" if lazy == "yes" else b"unlink"
     assert fake.command()[0].lower() == b"set"
     assert lower([fake.command()]) == [[kind, b"a"]]
     assert fake.command()[0].lower() == b"set"
     assert lower([fake.command()]) == [[kind, b"b"]]
+    server.call("MSET", "c", "v", "d", "v")
+    server.call("GETEX", "c", "EXAT", 1)
+    server.config_set("lazyfree-lazy-user-del", "no" if lazy == "yes" else "yes")
+    server.call("GETDEL", "d")
+    assert fake.command()[0].lower() == b"mset"
+    assert lower([fake.command()]) == [[kind, b"c"]]
+    assert lower([fake.command()]) == [[other, b"d"]]
 
 
 def test_a_writable_replica_expires_what_its_own_clients_wrote(farm):
