@@ -547,6 +547,8 @@ static void cmd_xautoclaim(struct cmd_ctx *ctx)
 {
     struct autoclaim a;
     struct claim *c = &a.claim;
+    (void)keyspace_find_for_write(ctx->db,
+                                  ctx_key(ctx, 1)); /* past its time it is deleted, whatever the arguments are */
     if (!parse_autoclaim(ctx, &a) || !group_use_begin(ctx, 1, 2, "", &c->use)) return;
     c->consumer = group_use_consumer(&c->use, ctx->argv[3]);
     autoclaim_walk(&a);

@@ -245,10 +245,17 @@ def test_a_key_that_is_restored_over_another_is_new(twins):
 
 @pytest.mark.parametrize(
     "command",
-    [("SMOVE", "none", "k", "v"), ("SMOVE", "list", "k", "v"), ("HRANDFIELD", "k", "x"), ("HRANDFIELD", "k", "1", "x")],
+    [
+        ("SMOVE", "none", "k", "v"),
+        ("SMOVE", "list", "k", "v"),
+        ("HRANDFIELD", "k", "x"),
+        ("HRANDFIELD", "k", "1", "x"),
+        ("XAUTOCLAIM", "k", "g", "c", "0", "1-x"),
+    ],
     ids=" ".join,
 )
 def test_whether_a_vain_command_meets_a_key_past_its_time(twins, command):
+    twins.ask("CONFIG", "SET", "notify-keyspace-events", "EA")  # which of them tells of a miss is another matter
     twins.compare([("DEBUG", "SET-ACTIVE-EXPIRE", "0"), ("RPUSH", "list", "v"), ("SET", "k", "v", "PX", "1")])
     wait_past_ttl(1)
     twins.compare([command, ("DBSIZE",)])
