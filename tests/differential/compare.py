@@ -125,7 +125,8 @@ def pending(mine, theirs, args, leaf):
 def sorting(mine, theirs, args, leaf):
     """A set that is not sorted has no order, and LIMIT then no meaning; likewise elements with the same weight as text."""
     upper = [arg.upper() for arg in args]
-    if b"ALPHA" in upper and b"STORE" not in upper and b"GET" not in upper:
+    got = [args[at + 1] for at, word in enumerate(upper[:-1]) if word == b"GET"]
+    if b"ALPHA" in upper and b"STORE" not in upper and set(got) <= {b"#"}:
         mine, theirs = _up_to_zero_bytes(mine), _up_to_zero_bytes(theirs)
     by = args[upper.index(b"BY") + 1] if b"BY" in upper[:-1] else None
     if by is not None and (b"*" not in by or b"ALPHA" in upper):

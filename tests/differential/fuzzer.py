@@ -9,6 +9,8 @@ from generator import CONNECTIONS, LIMITS, Commands, Tables, make_epoch
 from servers import Difference, Pair, harness, text_of
 
 EPOCH = 4000  # commands that begin with empty databases
+OF_THE_OTHER_KIND = ("redis", "ours")
+OF_THE_SAME_KIND = ("ours", "redis")
 CHECK_EVERY = 1000  # commands between two digests
 BATCH = 120
 BATCH_BYTES = 60_000
@@ -16,9 +18,10 @@ BASE_LIMITS = {name: values[0] for name, values in LIMITS.items()}
 
 
 class Fuzzer:
-    """Owns the servers; starts new ones when one of them has crashed."""
+    """Owns the servers; starts new ones when one of them has crashed. `replicas` are the kinds of those behind ours and
+    behind the peer."""
 
-    def __init__(self, replicas=False, accepted=ACCEPTED):
+    def __init__(self, replicas=None, accepted=ACCEPTED):
         self.replicas = replicas
         self.comparison = Comparison(accepted)
         self.farm = self.pair = self.directory = None

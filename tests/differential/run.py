@@ -13,14 +13,14 @@ import argparse
 import sys
 import time
 
-from fuzzer import EPOCH, Fuzzer, describe
+from fuzzer import EPOCH, OF_THE_OTHER_KIND, Fuzzer, describe
 from servers import Difference
 from shrink import Shrinker
 
 
 def main():
     options = parse_options()
-    fuzzer = Fuzzer(options.replica)
+    fuzzer = Fuzzer(OF_THE_OTHER_KIND if options.replica else None)
     started = time.monotonic()
     found = []
     numbers = [options.epoch] if options.epoch is not None else range(1 << 30)
@@ -42,7 +42,7 @@ def parse_options():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--commands", type=int, default=20_000)
     parser.add_argument("--epoch", type=int, help=f"run that epoch only; one is {EPOCH} commands")
-    parser.add_argument("--replica", action="store_true", help="with a replica behind each of the two")
+    parser.add_argument("--replica", action="store_true", help="with a replica of the other kind behind each of the two")
     parser.add_argument("--differences", type=int, default=1, help="go on until that many were found")
     parser.add_argument("--no-shrink", action="store_true")
     parser.add_argument("--progress", action="store_true")

@@ -196,7 +196,7 @@ def set_limits(pair, settings):
         is_ours = side is pair.mine
         _configure(side, side.control, settings, is_ours)
         if side.replica_link is not None:
-            _configure(side, side.replica_link, settings, not is_ours)
+            _configure(side, side.replica_link, settings, side.replica_is_ours)
 
 
 def _configure(side, link, settings, is_ours):

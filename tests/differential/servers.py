@@ -72,9 +72,10 @@ class Link:
 class Side:
     """One server with the connections of the fuzzer, and its replica if it has one."""
 
-    def __init__(self, server, replica, waiters):
+    def __init__(self, server, replica, replica_is_ours, waiters):
         self.server = server
         self.replica = replica
+        self.replica_is_ours = replica_is_ours
         self.links = [Link(server) for _ in range(CONNECTIONS)]
         self.waiters = [Link(server) for _ in range(waiters)]
         self.listener = Link(server)
@@ -133,8 +134,9 @@ class Pair:
     def __init__(self, farm, comparison, replicas, waiters):
         self.comparison = comparison
         self.replicas = replicas
-        self.mine = self._side(farm, "ours", "redis", waiters)
-        self.theirs = self._side(farm, "redis", "ours", waiters)
+        behind_mine, behind_theirs = replicas or (None, None)
+        self.mine = self._side(farm, "ours", behind_mine, waiters)
+        self.theirs = self._side(farm, "redis", behind_theirs, waiters)
         self.sides = (self.mine, self.theirs)
         self.waiter_ids = [[int(side.must(b"CLIENT", b"ID", link=link)) for link in side.waiters] for side in self.sides]
         for side in self.sides:
@@ -147,9 +149,9 @@ class Pair:
     def _side(self, farm, kind, replica_kind, waiters):
         server = farm.server(kind, *LINES, env=ENVIRONMENT)
         replica = None
-        if self.replicas:
+        if replica_kind:
             replica = farm.server(replica_kind, *LINES, f"replicaof 127.0.0.1 {server.port}", env=ENVIRONMENT)
-        return Side(server, replica, waiters)
+        return Side(server, replica, replica_kind == "ours", waiters)
 
     def close(self):
         for side in self.sides:
@@ -308,7 +310,7 @@ class Pair:
         side.must(b"SELECT", b"%d" % number, link=links[1])
         for command in [command for key in keys for command in _details(side, key) if command[0] != b"OBJECT"]:
             replies = [side.ask(*command, link=link) for link in links]
-            if side is self.theirs:
+            if side is self.theirs and side.replica_is_ours:
                 replies = [what_replicas_are_told(reply) for reply in replies]
             ours_first = replies if side is self.mine else replies[::-1]
             if not (replies[0] == replies[1] or command[0] == b"XINFO" and self.comparison.same_parsed(command, *ours_first)):

@@ -14,7 +14,7 @@ from peers import Twins
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "differential"))
 
 import unsent  # noqa: E402
-from fuzzer import CHECK_EVERY, EPOCH, Fuzzer, describe  # noqa: E402
+from fuzzer import CHECK_EVERY, EPOCH, OF_THE_OTHER_KIND, OF_THE_SAME_KIND, Fuzzer, describe  # noqa: E402
 from servers import Difference  # noqa: E402
 
 pytestmark = pytest.mark.skipif(is_real_redis(OURS), reason="the peer against itself")
@@ -53,8 +53,9 @@ def test_random_commands_are_answered_alike(fuzzers, seed):
 
 
 @pytest.mark.slow
-def test_random_commands_leave_replicas_of_the_other_kind_equal(fuzzers):
-    run_epochs(fuzzers(replicas=True), 4)
+@pytest.mark.parametrize("kinds", [OF_THE_OTHER_KIND, OF_THE_SAME_KIND], ids="-".join)
+def test_random_commands_leave_replicas_equal(fuzzers, kinds):
+    run_epochs(fuzzers(replicas=kinds), 4)
 
 
 def test_a_seed_is_a_run(fuzzers):
