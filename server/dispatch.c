@@ -287,10 +287,12 @@ void dispatch_reset_stats(struct server *s)
     s->dispatcher->error_count = 0;
 }
 
-/* Better no replica than one that differs, if the configuration says so. */
+/* Better no replica than one that differs, if the configuration says so. One that clients may write to differs by their
+ * wish. */
 static void panic_if_configured(const struct server *s)
 {
-    if (s->settings->replication.propagation_error_behavior == PROPAGATION_IGNORE) return;
+    const struct repl_settings *st = &s->settings->replication;
+    if (st->propagation_error_behavior == PROPAGATION_IGNORE || !st->replica_read_only) return;
     log_warning(s->log, "This replica panicked sending an error to its master after processing a command from its "
                         "replication stream (propagation-error-behavior)");
     if (s->settings->misc.use_exit_on_panic) exit(1);

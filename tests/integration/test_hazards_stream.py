@@ -557,6 +557,21 @@ def test_X13_command_of_the_master_that_fails_is_not_hidden(farm):
     assert ack >= sum(sizes)
 
 
+def test_X13_replica_that_clients_write_to_does_not_panic(farm):
+    """It differs by their wish: that a command of its master fails proves nothing."""
+    lines = "propagation-error-behavior panic", "use-exit-on-panic yes", "replica-read-only no"
+    replica, _, link = attach_to_fake_master(farm, *lines)
+    replica.call("SET", "k", "its own")
+    link.send_command("LPUSH", "k", "x")
+    link.send_command("SET", "end", "1")
+    wait_for(lambda: replica.call("GET", "end") == b"1", 10, "the stream to go on")
+    assert replica.info("stats")["unexpected_error_replies"] == "1"
+    replica.call("CONFIG", "SET", "replica-read-only", "yes")
+    link.send_command("LPUSH", "k", "x")
+    assert replica.wait_exit() != 0
+    assert replica.log_contains("panicked sending an error to its master")
+
+
 def test_X_read_only_replica_refuses_writes(farm):
     replica, _, _ = attach_to_fake_master(farm, databases={0: {"k": "v"}})
     with replica.wire() as client:
