@@ -261,6 +261,7 @@ static void finish_empty(struct rdb_reader *r)
 static void finish_collection(struct rdb_reader *r)
 {
     if (r->type == RDB_TYPE_LIST_QUICKLIST_2) list_finish_load(r->value);
+    if (r->value_type == TYPE_ZSET) zset_compact(r->value);
     if (value_count(r->value_type, r->value) == 0) {
         finish_empty(r);
     } else {
@@ -715,7 +716,7 @@ static void on_count(struct rdb_reader *r, const struct atom *a)
     }
     r->step = first_element_step(r->type);
     if (r->value_type == TYPE_LIST) r->value = list_new(env);
-    if (r->value_type == TYPE_ZSET) r->value = zset_new(env, size_hint(r), 0);
+    if (r->value_type == TYPE_ZSET) r->value = zset_new_table(env, size_hint(r)); /* it may have a -0 */
     if (r->value_type != TYPE_HASH) return; /* a set is made to suit its first member */
     r->value = hash_new(env);
     hash_reserve(r->value, size_hint(r), 0);

@@ -41,11 +41,19 @@ static bool split_id(struct bytes_view text, struct bytes_view *ms, struct bytes
 
 enum { ID_TEXT_MAX = 127 };
 
+/* Redis reads no further, and its replicas are sent such ids as they came. */
+static struct bytes_view up_to_zero_byte(struct bytes_view text)
+{
+    const char *end = text.len == 0 ? NULL : memchr(text.data, '\0', text.len);
+    return end == NULL ? text : bytes_view(text.data, (size_t)(end - text.data));
+}
+
 bool stream_id_parse(struct bytes_view text, uint64_t missing_seq, struct stream_id *out)
 {
     struct bytes_view ms, seq;
     struct stream_id id = {.seq = missing_seq};
     if (text.len > ID_TEXT_MAX) return false;
+    text = up_to_zero_byte(text);
     bool has_seq = split_id(text, &ms, &seq);
     if (!parse_part(ms, &id.ms) || (has_seq && !parse_part(seq, &id.seq))) return false;
     *out = id;
@@ -65,11 +73,12 @@ bool arg_stream_id(struct cmd_ctx *ctx, int arg, struct stream_id *out)
 
 static bool parse_end(struct bytes_view text, uint64_t missing_seq, struct stream_id *out)
 {
-    if (bytes_equal(text, BYTES_LIT("-"))) {
+    struct bytes_view word = up_to_zero_byte(text);
+    if (bytes_equal(word, BYTES_LIT("-"))) {
         *out = STREAM_ID_MIN;
         return true;
     }
-    if (bytes_equal(text, BYTES_LIT("+"))) {
+    if (bytes_equal(word, BYTES_LIT("+"))) {
         *out = STREAM_ID_MAX;
         return true;
     }

@@ -53,8 +53,9 @@ static bool repeat(struct lzf_cursor *c, size_t distance, size_t len)
     const uint8_t *from = c->out - distance;
     if (distance == 1) {
         memset(c->out, *from, len);
-    } else if ((distance >= WORD || distance >= len) && room - len >= WORD) { /* no word reads what it writes */
-        for (size_t done = 0; done < len; done += WORD) memcpy(c->out + done, from + done, WORD);
+    } else if ((distance >= WORD || distance >= len) && room - len >= WORD) { /* none reads what another has written */
+        for (size_t done = 0; done < len; done += WORD)
+            memmove(c->out + done, from + done, WORD); /* past `len` it may overlap */
     } else {
         repeat_short(c->out, distance, len);
     }

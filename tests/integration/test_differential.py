@@ -193,6 +193,21 @@ FOUND = {
         ("PUBSUB", "CHANNELS", "x", "more"),
         ("PUBSUB", "SHARDCHANNELS", "x", "more"),
     ],
+    "ids of entries end with a zero byte": [
+        ("XADD", "s", "1-1\0x", "f", "v"),
+        ("XADD", "s", "2-*", "f", "v"),
+        ("XRANGE", "s", "1\0", "-"),
+        ("XRANGE", "s", "-\0", "+\0x"),
+        ("XRANGE", "s", "(1-1\0", "+"),
+        ("XRANGE", "s", "\0", "+"),
+        ("XREVRANGE", "s", "2\0-0", "1"),
+        ("XREAD", "STREAMS", "s", "1-1\0"),
+        ("XDEL", "s", "1-1\0-2"),
+        ("XGROUP", "CREATE", "s", "g", "0\0"),
+        ("XGROUP", "SETID", "s", "g", "2\0"),
+        ("XTRIM", "s", "MINID", "3\0"),
+        ("XLEN", "s"),
+    ],
     "WAIT for fewer than no replicas does not wait": [("WAIT", "-1", "0"), ("WAIT", "-9223372036854775808", "x")],
 }
 
@@ -232,6 +247,12 @@ def test_who_watches_a_stream_hears_of_its_entries_and_not_of_its_groups(twins, 
             other.ask("MULTI")
             side.went_through = other.ask("EXEC") is not None
     assert twins.ours.went_through == twins.theirs.went_through
+
+
+def test_a_minus_before_a_zero_is_loaded_again(twins):
+    members = [("ZADD", "z", "1", "m" * 65, "0", "a"), ("ZUNIONSTORE", "big", "1", "z", "WEIGHTS", "-1")]
+    twins.compare([*members, ("DEBUG", "RELOAD"), ("ZRANGE", "big", "0", "-1", "WITHSCORES"), ("OBJECT", "ENCODING", "big")])
+    twins.compare_data()
 
 
 def test_a_key_that_is_restored_over_another_is_new(twins):
