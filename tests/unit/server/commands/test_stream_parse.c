@@ -64,9 +64,19 @@ static void test_what_does_not_fit_leaves_the_id_alone(void **state)
     assert_true(stream_id_parse(bytes_view(text, 127), 0, &id));
     id = (struct stream_id){1, 2};
     assert_false(stream_id_parse(bytes_view("5-\0", 3), 0, &id));
-    assert_false(stream_id_parse(bytes_view("5\0-5", 4), 0, &id));
+    assert_false(stream_id_parse(bytes_view("\0005", 2), 0, &id));
     assert_false(stream_id_parse(bytes_view(NULL, 0), 0, &id));
     assert_true(id.ms == 1 && id.seq == 2);
+}
+
+static void test_what_follows_a_zero_byte_is_not_read(void **state)
+{
+    struct stream_id id = {1, 2};
+    (void)state;
+    assert_true(stream_id_parse(bytes_view("5\0-5", 4), 7, &id));
+    assert_true(id.ms == 5 && id.seq == 7);
+    assert_true(stream_id_parse(bytes_view("5-6\0x", 5), 7, &id));
+    assert_true(id.ms == 5 && id.seq == 6);
 }
 
 static void test_text_reads_back(void **state)
@@ -87,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spellings),
         cmocka_unit_test(test_what_does_not_fit_leaves_the_id_alone),
+        cmocka_unit_test(test_what_follows_a_zero_byte_is_not_read),
         cmocka_unit_test(test_text_reads_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
