@@ -56,7 +56,7 @@ static void show_name(char *out, const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
-    for (size_t i = 0; name[i] != '\0' && i < NAME_SHOWN; i++)
+    for (size_t i = 0; i < NAME_SHOWN && name[i] != '\0'; i++)
         out += isprint((unsigned char)name[i]) ? sprintf(out, "%c", name[i])
                                                : sprintf(out, "\\x%02x", (unsigned char)name[i]);
     *out = '\0';

@@ -270,9 +270,8 @@ bool stream_entries_up_to(const struct stream *s, struct stream_id id, int64_t *
     int to_last = stream_id_compare(id, s->last_id), to_first = stream_id_compare(id, s->first_id);
     int64_t added = (int64_t)s->entries_added;
     bool first_to_last = stream_id_is_zero(s->max_deleted_id) || stream_id_compare(s->max_deleted_id, s->first_id) < 0;
-    if (added < 0) { /* more than XGROUP SETID could tell a replica of */
-        return false;
-    } else if (added == 0) {
+    if (added < 0) return false; /* more than XGROUP SETID could tell a replica of */
+    if (added == 0) {
         *entries = 0;
     } else if (to_last == 0 || (s->count == 0 && to_last < 0)) {
         *entries = added;

@@ -79,7 +79,7 @@ static void test_the_default_user(void **state)
 static void test_users_are_in_the_order_of_their_names(void **state)
 {
     struct fixture *f = *state;
-    char name[8];
+    char name[16];
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof(name), "u%d", i * 37 % 100);
         assert_int_equal(set(f, name, NULL, 0, NULL), 0);
