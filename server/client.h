@@ -71,6 +71,7 @@ struct client {
     int64_t created_ms, last_active_ms; /* wall clock */
     struct command_slot *last_slot;     /* of the last command it ran */
     uint64_t commands, net_in, net_out;
+    uint32_t pacing_window;      /* in which it sent something last: server/pacing.h */
     int64_t soft_limit_since_ms; /* output above the soft limit since then; 0: it is not */
 
     struct multi *multi;                 /* NULL until MULTI or WATCH */

@@ -369,6 +369,7 @@ static void on_readable(void *ctx)
     s->stats.net_in += (uint64_t)n;
     c->net_in += (uint64_t)n;
     c->last_active_ms = s->now_ms;
+    pacing_client_sent(&s->pacing, c);
     if (client_has(c, CLIENT_REPLICA)) repl_replica_heard(c->replica); /* an empty line is a sign of life, too */
     if (!client_has(c, CLIENT_BLOCKED)) make_ready_in_front(c);
 }

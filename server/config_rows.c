@@ -141,6 +141,7 @@ const struct config_directive config_builtin_rows[] = {
     CHOICE("shutdown-on-sigint", process.shutdown_on_sigint, "default", shutdown_names, BITS | MULTI, NO_HOOK),
     CHOICE("shutdown-on-sigterm", process.shutdown_on_sigterm, "default", shutdown_names, BITS | MULTI, NO_HOOK),
     {.name = "hz", .kind = CONFIG_INT, FIELD(misc.hz), .def = "10", .max = INT_MAX, .check = config_check_hz, HOOK(hz_changed)},
+    NUMBER(CONFIG_UINT, "turn-interval-us", NULL, misc.turn_interval_us, "100", 0, 10000, 0, NO_HOOK),
     YES_NO("dynamic-hz", NULL, misc.dynamic_hz, "yes", NO_EFFECT, HOOK(hz_changed)),
     YES_NO("activerehashing", NULL, misc.activerehashing, "yes", 0, NO_HOOK),
     YES_NO("use-exit-on-panic", NULL, misc.use_exit_on_panic, "no", HIDDEN | IMMUTABLE, NO_HOOK),

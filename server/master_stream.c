@@ -31,6 +31,11 @@ void master_stream_free(struct master_stream *ms)
     mem_free(ms);
 }
 
+uint64_t master_stream_commands(const struct master_stream *ms)
+{
+    return ms->client->commands;
+}
+
 int master_stream_db(const struct master_stream *ms)
 {
     return ms->client->db->id;

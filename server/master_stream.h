@@ -16,6 +16,7 @@ int master_stream_apply(struct master_stream *ms, struct bytes_view in, size_t *
 void master_stream_reset(struct master_stream *ms, int db);
 /* The fake client, named after the two ends of the link, for CLIENT LIST and KILL; NULL while there is no link. */
 struct client *master_stream_client(struct master_stream *ms);
-int master_stream_db(const struct master_stream *ms); /* the database its next command applies to */
+uint64_t master_stream_commands(const struct master_stream *ms); /* that were run, ever */
+int master_stream_db(const struct master_stream *ms);            /* the database its next command applies to */
 
 #endif

@@ -553,6 +553,7 @@ static bool on_turn(void *ctx)
     clients_reap(s);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
     stats_turn_ends(&s->stats, &s->turn);
+    pacing_turn_ends(s);
     return more || clients_any_ready(s);
 }
 
@@ -606,6 +607,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     make_keyspace(s);
     server_update_time(s);
     s->started_ms = s->now_ms;
+    pacing_init(&s->pacing);
     make_run_id(s);
     s->commands = command_table_new(s->settings);
     s->users = acl_users_new(s->commands, &s->settings->security);

@@ -8,6 +8,7 @@
 
 #include "replication/replication.h"
 #include "server/config.h"
+#include "server/pacing.h"
 #include "server/process.h"
 #include "server/settings.h"
 #include "server/stats.h"
@@ -47,6 +48,7 @@ struct server {
     struct expiry *expiry;     /* expiry.h */
     struct stats stats;
     struct stats_turn turn;
+    struct pacing pacing;
 
     int64_t now_us, now_ms; /* wall clock, read once per turn and after slow commands */
     int64_t mono_us;        /* monotonic, the same */

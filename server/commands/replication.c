@@ -165,7 +165,10 @@ static void cmd_replconf(struct cmd_ctx *ctx)
         return;
     }
     if (ctx->client->conn == NULL) { /* our master: GETACK is all it may want */
-        if (ctx->argc > 1 && ctx_arg_is(ctx, 1, "getack")) repl_ack_soon(ctx_repl(ctx));
+        if (ctx->argc > 1 && ctx_arg_is(ctx, 1, "getack")) {
+            repl_ack_soon(ctx_repl(ctx));
+            ctx->server->pacing.ack_asked = true;
+        }
         return;
     }
     bool silent = false;

@@ -3,6 +3,7 @@
 /* libev's own macros shadow and cast; its types stay inside this file. */
 #include <ev.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
@@ -41,7 +42,9 @@ struct loop {
     struct deferred *deferred;
     size_t deferred_count, deferred_cap;
     struct signal_watch *signals;
-    bool running; /* inside a turn */
+    unsigned interval_us;
+    bool is_punctual; /* the timer slack is off */
+    bool running;     /* inside a turn */
     bool stopped;
     bool more_work; /* the next turn does not wait */
 };
@@ -148,6 +151,15 @@ void loop_poll_turn(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
     loop->stopped = true;
+}
+
+/* Without the slack that the kernel adds to short waits (50 us by default) they would be twice as long. */
+void loop_set_interval(struct loop *loop, unsigned us)
+{
+    if (us == loop->interval_us) return;
+    if (!loop->is_punctual) loop->is_punctual = prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL) == 0;
+    loop->interval_us = us;
+    ev_set_io_collect_interval(loop->ev, (double)us / 1e6);
 }
 
 const char *loop_backend(const struct loop *loop)

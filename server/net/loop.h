@@ -21,10 +21,13 @@ struct loop; /* opaque */
 struct loop *loop_new(void);
 void loop_free(struct loop *loop); /* runs what is still deferred; watchers must be stopped by their owners before */
 
-void loop_run(struct loop *loop);                  /* turns until loop_stop() */
-void loop_run_turn(struct loop *loop);             /* one turn that may wait */
-void loop_poll_turn(struct loop *loop);            /* one turn that does not wait */
-void loop_stop(struct loop *loop);                 /* the running turn is finished first */
+void loop_run(struct loop *loop);       /* turns until loop_stop() */
+void loop_run_turn(struct loop *loop);  /* one turn that may wait */
+void loop_poll_turn(struct loop *loop); /* one turn that does not wait */
+void loop_stop(struct loop *loop);      /* the running turn is finished first */
+/* From one turn to the next at least so many microseconds, if the loop waits at all: what becomes ready meanwhile
+ * shares a turn. Timers that are due earlier than a few milliseconds are not held up. 0, as at the start: none. */
+void loop_set_interval(struct loop *loop, unsigned us);
 const char *loop_backend(const struct loop *loop); /* "epoll": INFO's multiplexing_api */
 
 /* --- descriptors ---------------------------------------------------------------------------------------------------

@@ -56,6 +56,45 @@ static void receive_byte(int fd)
     assert_int_equal(read(fd, &c, 1), 1);
 }
 
+/* --- turns -----------------------------------------------------------------------------------------------------------
+ */
+
+static void on_ready_count(void *ctx, unsigned ready)
+{
+    struct trace *t = ctx;
+    t->countdown++;
+}
+
+static int64_t five_turns_us(struct trace *t)
+{
+    int64_t start = sys_mono_us(sys_real());
+    for (int i = 0; i < 5; i++) loop_run_turn(t->loop);
+    return sys_mono_us(sys_real()) - start;
+}
+
+static void test_turns_keep_their_interval(void **state)
+{
+    struct trace t = trace_new();
+    open_pair(&t);
+    send_byte(t.fds[1]);
+    loop_io_start(t.loop, &t.io[0], t.fds[0], on_ready_count, &t);
+    loop_io_want(&t.io[0], LOOP_READ); /* and the byte stays unread */
+    loop_run_turn(t.loop);
+    loop_set_interval(t.loop, 20000);
+    assert_true(five_turns_us(&t) >= 4 * 20000);
+    loop_set_interval(t.loop, 0);
+    int64_t fastest = INT64_MAX; /* of some: a machine may have bad moments */
+    for (int i = 0; i < 20 && fastest >= 20000; i++) {
+        int64_t us = five_turns_us(&t);
+        if (us < fastest) fastest = us;
+    }
+    assert_true(fastest < 20000);
+    assert_true(t.countdown >= 11);
+    loop_io_stop(&t.io[0]);
+    loop_free(t.loop);
+    close_pair(&t);
+}
+
 /* --- descriptors -----------------------------------------------------------------------------------------------------
  */
 
@@ -183,6 +222,17 @@ static void test_timers_fire_in_order_and_not_early(void **state)
     assert_string_equal(t.text, "ab");
     assert_true(sys_mono_us(sys_real()) - start >= 39000);
     for (int i = 0; i < 2; i++) assert_false(loop_timer_active(&t.timer[i]));
+    loop_free(t.loop);
+}
+
+static void test_an_interval_does_not_hold_up_timers(void **state)
+{
+    struct trace t = trace_new();
+    loop_set_interval(t.loop, 1000 * 1000);
+    loop_timer_start(t.loop, &t.timer[0], 5, 0, on_timer_b, &t);
+    int64_t start = sys_mono_us(sys_real());
+    loop_run(t.loop);
+    assert_in_range(sys_mono_us(sys_real()) - start, 5000, 900 * 1000);
     loop_free(t.loop);
 }
 
@@ -387,10 +437,12 @@ static void test_several_loops_live_side_by_side(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_turns_keep_their_interval),
         cmocka_unit_test(test_io_is_reported_as_wanted),
         cmocka_unit_test(test_stopped_watchers_get_no_event_that_was_due),
         cmocka_unit_test(test_reused_descriptor_numbers_work),
         cmocka_unit_test(test_timers_fire_in_order_and_not_early),
+        cmocka_unit_test(test_an_interval_does_not_hold_up_timers),
         cmocka_unit_test(test_repeating_timers_repeat_until_stopped),
         cmocka_unit_test(test_timers_can_be_restarted_and_stopped),
         cmocka_unit_test(test_order_within_a_turn),

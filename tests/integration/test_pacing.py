@@ -1,0 +1,43 @@
+"""Turns of the loop are kept apart while much comes in: what they cost is shared, and nothing is late that must not be."""
+
+import time
+
+import pytest
+
+from harness import wait_for
+from hazards import attach_to_fake_master
+
+
+def turns(server):
+    return int(server.info("stats")["eventloop_cycles"])
+
+
+def test_stream_is_taken_in_fewer_turns(farm):
+    """3,000 writes, sent one by one: at an interval of 4 * 10 ms they are a few turns, not thousands."""
+    replica, _, link = attach_to_fake_master(farm, "turn-interval-us 10000")
+    before = turns(replica)
+    for number in range(3000):
+        link.send_command("SET", f"key:{number}", "v")
+    link.send_command("SET", "end", "1")
+    wait_for(lambda: replica.call("GET", "end") == b"1", 10, "the stream to be applied", interval=0.2)
+    assert replica.call("DBSIZE") == 3001
+    assert turns(replica) - before < 300
+
+
+@pytest.mark.parametrize("limit", [0, 100, 10000])
+def test_lone_client_never_waits(farm, limit):
+    """Ten thousand pings, each after the answer to the one before: at 10 ms each they would take 100 seconds."""
+    server = farm.server("ours", f"turn-interval-us {limit}")
+    client = server.wire()
+    start = time.monotonic()
+    for _ in range(10_000):
+        client.send_command("PING")
+        assert client.read() == "PONG"
+    assert time.monotonic() - start < 30
+
+
+def test_interval_is_a_directive(farm):
+    server = farm.server("ours")
+    assert server.config_get("turn-interval-us") == "100"
+    server.config_set("turn-interval-us", "0")
+    assert server.config_get("turn-interval-us") == "0"
