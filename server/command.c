@@ -1,6 +1,6 @@
 #include "server/command.h"
 
-#include "server/dispatch.h"
+#include "server/exec.h"
 #include "server/pubsub.h"
 #include "server/server.h"
 

@@ -112,7 +112,6 @@ struct config_hooks {
     config_hook_fn *locale_changed;     /* locale-collate; "Invalid locale" */
     config_hook_fn *allocator_changed;  /* jemalloc-bg-thread */
     config_hook_fn *oom_score_changed;  /* oom-score-adj, oom-score-adj-values */
-    config_hook_fn *watchdog_changed;   /* watchdog-period */
     config_hook_fn *maxclients_changed; /* may refuse for want of descriptors */
     config_hook_fn
         *client_limits_changed; /* client-output-buffer-limit, client-query-buffer-limit, maxmemory-clients */

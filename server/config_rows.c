@@ -154,7 +154,7 @@ const struct config_directive config_builtin_rows[] = {
     CHOICE("syslog-facility", log.syslog_facility, "local0", facility_names, IMMUTABLE, NO_HOOK),
     YES_NO("crash-log-enabled", NULL, log.crash_log_enabled, "yes", 0, HOOK(crash_log_changed)),
     YES_NO("crash-memcheck-enabled", NULL, log.crash_memcheck_enabled, "yes", NO_EFFECT, NO_HOOK),
-    NUMBER(CONFIG_INT, "watchdog-period", NULL, log.watchdog_period_ms, "0", 0, INT_MAX, HIDDEN | NO_EFFECT, HOOK(watchdog_changed)),
+    NUMBER(CONFIG_INT, "watchdog-period", NULL, log.watchdog_period_ms, "0", 0, INT_MAX, HIDDEN | NO_EFFECT, NO_HOOK),
 
     /* Security */
     TEXT("requirepass", NULL, security.requirepass, "", NULL, OR_NULL | SENSITIVE | BINARY, HOOK(requirepass_changed)),

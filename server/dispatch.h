@@ -4,9 +4,9 @@
  *                 -> each in order: look up, check, run -> what it did goes into the stream, once, when the outermost
  * unit ends
  *
- * A unit is one command, one EXEC with all it runs, or a deletion of the server's own accord (expiry, eviction). What a
- * unit wants replicated is collected in struct exec and emitted by exec_end() of the outermost one; more than one piece
- * is wrapped in MULTI and EXEC. */
+ * What a command puts into the stream is collected by exec.h. The rest is in four files: dispatch.c has the batches and
+ * the running, dispatch_admission.c what may run, dispatch_count.c what is counted, dispatch_busy.c what happens while
+ * a script takes too long. */
 #ifndef LOCKSTEP_SERVER_DISPATCH_H
 #define LOCKSTEP_SERVER_DISPATCH_H
 
@@ -48,19 +48,6 @@ struct command_slot *dispatch_find(struct server *s, int argc, const struct byte
 /* Runs a command of an append-only file through a fake client: no checks, nothing is counted, nothing goes into the
  * stream. May be called from inside a command. */
 void dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv);
-
-/* A unit of the server's own accord. */
-void exec_begin(struct server *s);
-void exec_end(struct server *s);
-/* Adds a piece to the running unit. */
-void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv);
-/* The same for what a command came upon before it did anything: it goes before whatever the command has put there. */
-void exec_add_before(struct server *s, int db, int argc, const struct bytes_view *argv);
-void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink); /* so: DEL or UNLINK of one key */
-/* The unit is not to be wrapped in MULTI even if it has many pieces (deletions found by SCAN, eviction). */
-void exec_no_wrap(struct server *s);
-/* Nothing of this unit, or after it, goes into the stream: the server stops in the middle of it. */
-void exec_abandon(struct server *s);
 
 /* Errors answered, by their first word: for INFO errorstats. */
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx);

@@ -1,7 +1,7 @@
 #include "server/eviction.h"
 
 #include "server/blocking.h"
-#include "server/dispatch.h"
+#include "server/exec.h"
 #include "server/latency.h"
 #include "server/pubsub.h"
 #include "server/tracking.h"

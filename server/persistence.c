@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "server/aof.h"
-#include "server/dispatch.h"
+#include "server/exec.h"
 #include "server/key_waits.h"
 #include "server/latency.h"
 #include "server/scripting/functions.h"

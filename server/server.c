@@ -736,6 +736,7 @@ void server_free(struct server *s)
     slowlog_free(s->slowlog);
     scripting_free(s->scripting);
     dispatcher_free(s->dispatcher);
+    exec_release(&s->exec);
     trackings_free(s->trackings);
     watches_free(s->watches);
     pubsub_free(s->pubsub);

@@ -8,6 +8,7 @@
 
 #include "replication/replication.h"
 #include "server/config.h"
+#include "server/exec.h"
 #include "server/pacing.h"
 #include "server/process.h"
 #include "server/settings.h"
@@ -49,6 +50,7 @@ struct server {
     struct stats stats;
     struct stats_turn turn;
     struct pacing pacing;
+    struct exec exec; /* what the running unit puts into the stream */
 
     int64_t now_us, now_ms; /* wall clock, read once per turn and after slow commands */
     int64_t mono_us;        /* monotonic, the same */

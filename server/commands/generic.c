@@ -1,7 +1,7 @@
 /* generic.c -- the commands of keys whatever they hold, and of whole databases. Times of expiry are in expire.c. */
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
-#include "server/dispatch.h"
+#include "server/exec.h"
 #include "server/persistence.h"
 #include "server/pubsub.h"
 #include "server/server.h"

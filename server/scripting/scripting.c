@@ -6,6 +6,7 @@
 
 #include "server/clients.h"
 #include "server/dispatch.h"
+#include "server/exec.h"
 #include "server/scripting/functions.h"
 #include "server/scripting/lua_convert.h"
 #include "server/scripting/lua_libs.h"
