@@ -194,6 +194,7 @@ def test_several_words_for_one_option(farm):
     master = farm.server()
     server = farm.server("ours", args=["--replicaof", "127.0.0.1", master.port, "--bind", "127.0.0.1", "127.0.0.2"])
     assert server.info("replication")["master_port"] == str(master.port)
+    wait_for(lambda: server.info("replication")["master_link_status"] == "up", 10, "the link")
     with Wire(("127.0.0.2", server.port)) as wire:
         assert wire.call("PING") == "PONG"
 

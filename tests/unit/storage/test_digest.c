@@ -13,14 +13,8 @@
 
 static struct keyspace *new_keyspace(void)
 {
-    static const struct encoding_limits limits = {.hash_max_entries = 128,
-                                                  .hash_max_value = 64,
-                                                  .set_max_intset_entries = 512,
-                                                  .set_max_listpack_entries = 128,
-                                                  .set_max_listpack_value = 64,
-                                                  .zset_max_entries = 128,
-                                                  .zset_max_value = 64,
-                                                  .list_max_listpack_size = -2};
+    static struct encoding_limits limits;
+    limits = encoding_limits_default();
     struct keyspace *ks = keyspace_new(16, &limits, sys_real());
     keyspace_set_time(ks, 1000000000000);
     return ks;

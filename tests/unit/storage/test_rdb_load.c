@@ -21,16 +21,8 @@
 
 static struct keyspace *new_keyspace(void)
 {
-    static const struct encoding_limits limits = {.hash_max_entries = 512,
-                                                  .hash_max_value = 64,
-                                                  .set_max_intset_entries = 512,
-                                                  .set_max_listpack_entries = 128,
-                                                  .set_max_listpack_value = 64,
-                                                  .zset_max_entries = 128,
-                                                  .zset_max_value = 64,
-                                                  .stream_max_bytes = 4096,
-                                                  .stream_max_entries = 100,
-                                                  .list_max_listpack_size = -2};
+    static struct encoding_limits limits;
+    limits = encoding_limits_default();
     struct keyspace *ks = keyspace_new(16, &limits, sys_real());
     keyspace_set_time(ks, NOW);
     ks->expiry_mode = EXPIRY_IGNORE;

@@ -8,33 +8,7 @@
 #include <cmocka.h>
 
 #include "server/acl/log.h"
-#include "server/acl/users.h"
-#include "storage/base/memory.h"
-
-struct fixture {
-    struct settings settings;
-    struct command_table *commands;
-    struct acl_users *us;
-    struct acl_user *user;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = mem_calloc(sizeof(*f));
-    f->commands = command_table_new(&f->settings);
-    f->us = acl_users_new(f->commands, &f->settings.security);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    acl_users_free(f->us);
-    command_table_free(f->commands);
-    mem_free(f);
-    return 0;
-}
+#include "tests/unit/server/acl/fixture.h"
 
 static size_t split(char *text, struct bytes_view *words, size_t max)
 {

@@ -8,33 +8,9 @@
 #include <cmocka.h>
 
 #include "server/acl/file.h"
-#include "storage/base/memory.h"
+#include "tests/unit/server/acl/fixture.h"
 
 #define FOO_DIGEST "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
-
-struct fixture {
-    struct settings settings;
-    struct command_table *commands;
-    struct acl_users *us;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = mem_calloc(sizeof(*f));
-    f->commands = command_table_new(&f->settings);
-    f->us = acl_users_new(f->commands, &f->settings.security);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    acl_users_free(f->us);
-    command_table_free(f->commands);
-    mem_free(f);
-    return 0;
-}
 
 static int set(struct fixture *f, const char *name, struct config_error *err, size_t count, const char *const *rules)
 {
