@@ -1,0 +1,431 @@
+/* aof_files.c -- which files the log is made of: at the start, for a rewrite, and after it. */
+#include "server/aof_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "server/aof_load.h"
+#include "server/latency.h"
+#include "server/persistence.h"
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+
+/* ---- Paths; each is the caller's to free ---- */
+
+char *aof_path(const struct aof *a, const char *name)
+{
+    struct bytes_buf path = {0};
+    bytes_buf_printf(&path, "%s/%s", aof_settings(a)->appenddirname, name);
+    char *text = bytes_to_cstr(bytes_buf_view(&path));
+    bytes_buf_release(&path);
+    return text;
+}
+
+static char *path_with(const struct aof *a, const char *prefix, const char *suffix)
+{
+    struct bytes_buf name = {0};
+    bytes_buf_printf(&name, "%s%s%s%c", prefix, aof_settings(a)->appendfilename, suffix, '\0');
+    char *path = aof_path(a, name.data);
+    bytes_buf_release(&name);
+    return path;
+}
+
+static int64_t size_of(const struct aof *a, const char *name)
+{
+    char *path = aof_path(a, name);
+    int64_t size = a->server->sys->file_size(a->server->sys->ctx, path);
+    mem_free(path);
+    return size;
+}
+
+/* 0 for one that is not there. */
+static uint64_t bytes_of_part(const struct aof *a, const char *name)
+{
+    int64_t size = size_of(a, name);
+    return size > 0 ? (uint64_t)size : 0;
+}
+
+static uint64_t bytes_of_parts(const struct aof *a)
+{
+    const struct aof_manifest *m = &a->manifest;
+    uint64_t total = m->base.name != NULL ? bytes_of_part(a, m->base.name) : 0;
+    for (size_t i = 0; i < m->incr.count; i++) total += bytes_of_part(a, m->incr.parts[i].name);
+    return total;
+}
+
+/* ---- The files ---- */
+
+static int store_manifest(struct aof *a, const struct aof_manifest *m)
+{
+    char *path = path_with(a, "", ".manifest"), *temp = path_with(a, "temp-", ".manifest");
+    int rc = aof_manifest_store(a->server->sys, path, temp, m);
+    if (rc != 0) log_warning(a->server->log, "Error writing the AOF manifest file %s: %s", path, strerror(-rc));
+    mem_free(path);
+    mem_free(temp);
+    return rc;
+}
+
+/* Takes the copy over once it is stored. */
+static int commit_manifest(struct aof *a, struct aof_manifest *copy)
+{
+    int rc = store_manifest(a, copy);
+    if (rc != 0) {
+        aof_manifest_release(copy);
+        return rc;
+    }
+    aof_manifest_release(&a->manifest);
+    a->manifest = *copy;
+    return 0;
+}
+
+static int make_directory(struct aof *a)
+{
+    const struct sys *sys = a->server->sys;
+    const char *dir = aof_settings(a)->appenddirname;
+    int rc = sys->mkdir(sys->ctx, dir, 0755);
+    if (rc == -EEXIST) return 0;
+    if (rc == 0) rc = sys->fsync_dir(sys->ctx, dir);
+    if (rc != 0) log_warning(a->server->log, "Can't make the append-only dir %s: %s", dir, strerror(-rc));
+    return rc;
+}
+
+/* From now on the stream goes into this file. */
+static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
+{
+    a->file = file;
+    a->file_is_temp = is_temp;
+    a->timestamp_s = 0;
+    a->write_error = 0;
+}
+
+/* A new file, which others load with database 0 selected. */
+static int write_head(struct aof *a, struct aof_file *file)
+{
+    char digits[16], command[64];
+    int db = repl_log_select(a->server->repl);
+    if (db < 0) return 0;
+    int n = snprintf(digits, sizeof(digits), "%d", db);
+    int len = snprintf(command, sizeof(command), "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
+    int rc = aof_file_write(file, &(struct iovec){.iov_base = command, .iov_len = (size_t)len}, 1);
+    if (rc == 0) rc = aof_file_commit(file, 0);
+    if (rc != 0) log_warning(a->server->log, "Error writing to the new AOF file: %s", strerror(-rc));
+    return rc;
+}
+
+/* Both take the path. */
+static int open_part(struct aof *a, char *path, uint64_t size, struct aof_file **out)
+{
+    int rc = aof_file_open(a->server->sys, path, size, out);
+    if (rc != 0) log_warning(a->server->log, "Can't open the append-only file %s: %s", path, strerror(-rc));
+    mem_free(path);
+    return rc;
+}
+
+static int open_new_part(struct aof *a, char *path, struct aof_file **out)
+{
+    int rc = open_part(a, path, 0, out);
+    if (rc != 0) return rc;
+    rc = write_head(a, *out);
+    if (rc != 0) aof_file_close(*out);
+    return rc;
+}
+
+/* Its name is gone at once, so that another file may have it. What takes long is to give the blocks back, which comes
+ * with the last descriptor. Takes the path. */
+static void delete_file(struct aof *a, char *path)
+{
+    const struct sys *sys = a->server->sys;
+    int fd = sys->open(sys->ctx, path, O_RDONLY, 0);
+    (void)sys->unlink(sys->ctx, path); /* what is left over does no harm */
+    if (fd >= 0) aof_hand_over(a, fd, AOF_JOB_CLOSE);
+    mem_free(path);
+}
+
+/* History was replaced by a base that is on disk, and the manifest says so. */
+static void delete_history(struct aof *a)
+{
+    struct aof_manifest copy;
+    if (a->manifest.history.count == 0 || aof_settings(a)->aof_disable_auto_gc) return;
+    aof_manifest_copy(&a->manifest, &copy);
+    aof_manifest_forget_history(&copy);
+    struct aof_parts gone = {0};
+    aof_parts_copy(&a->manifest.history, &gone);
+    bool stored = commit_manifest(a, &copy) == 0;
+    for (size_t i = 0; i < gone.count && stored; i++) {
+        log_notice(a->server->log, "Removing the history file %s in the background", gone.parts[i].name);
+        delete_file(a, aof_path(a, gone.parts[i].name));
+    }
+    aof_parts_release(&gone);
+}
+
+/* The stream goes on in a new incremental file, the last one of the manifest *copy, which is used up. `when` is for the
+ * log. */
+static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
+{
+    struct aof_file *file;
+    const char *name = aof_manifest_add_incr(copy, aof_settings(a)->appendfilename);
+    log_notice(a->server->log, "Creating AOF incr file %s on %s", name, when);
+    int rc = open_new_part(a, aof_path(a, name), &file);
+    if (rc != 0) {
+        aof_manifest_release(copy);
+        return rc;
+    }
+    rc = commit_manifest(a, copy);
+    if (rc != 0) {
+        aof_file_close(file);
+        return rc;
+    }
+    aof_retire_file(a);
+    use_file(a, file, false);
+    return 0;
+}
+
+/* ---- At the start ---- */
+
+/* A file of before Redis 7 is moved into the directory, and becomes the base. */
+static int upgrade(struct aof *a)
+{
+    struct server *s = a->server;
+    const char *name = aof_settings(a)->appendfilename;
+    struct aof_manifest m = {0};
+    aof_manifest_adopt_old(&m, name);
+    int rc = make_directory(a);
+    if (rc == 0) rc = commit_manifest(a, &m);
+    if (rc != 0) return rc;
+    char *path = aof_path(a, name);
+    rc = s->sys->rename(s->sys->ctx, name, path);
+    if (rc == 0) rc = s->sys->fsync_dir(s->sys->ctx, path);
+    mem_free(path);
+    if (rc == 0) {
+        log_notice(s->log, "Successfully migrated an old-style AOF configuration (%s) into the AOF directory (%s).",
+                   name, aof_settings(a)->appenddirname);
+        return 0;
+    }
+    log_warning(s->log, "Error trying to move the old AOF file %s into dir %s: %s", name,
+                aof_settings(a)->appenddirname, strerror(-rc));
+    return rc;
+}
+
+/* Is there one, and nothing newer? */
+static bool needs_upgrade(const struct aof *a, bool has_manifest)
+{
+    const struct server *s = a->server;
+    const char *name = aof_settings(a)->appendfilename;
+    if (s->sys->file_size(s->sys->ctx, name) < 0) return false;
+    if (!has_manifest) return true;
+    return aof_manifest_is_upgrade(&a->manifest, name) && size_of(a, name) < 0;
+}
+
+static void log_bad_manifest(const struct aof *a, const struct aof_manifest_error *error)
+{
+    log_warning(a->server->log, "*** FATAL AOF MANIFEST FILE ERROR ***");
+    if (error->line > 0)
+        log_warning(a->server->log, "Reading the manifest file, at line %d: '%s'", error->line, error->text);
+    log_warning(a->server->log, "%s", error->why);
+}
+
+/* 0 or a negative code, logged. */
+static int read_manifest(struct aof *a)
+{
+    struct aof_manifest m = {0};
+    struct aof_manifest_error error;
+    char *path = path_with(a, "", ".manifest");
+    int rc = aof_manifest_load(a->server->sys, path, &m, &error);
+    if (rc == -EINVAL) log_bad_manifest(a, &error);
+    if (rc != 0 && rc != -EINVAL && rc != -ENOENT)
+        log_warning(a->server->log, "Can't read the AOF manifest file %s: %s", path, strerror(-rc));
+    mem_free(path);
+    if (rc != 0 && rc != -ENOENT) return rc;
+    aof_manifest_release(&a->manifest);
+    a->manifest = m;
+    return aof_settings(a)->appendonly && needs_upgrade(a, rc == 0) ? upgrade(a) : 0;
+}
+
+static int load_turn(void *ctx)
+{
+    struct server *s = ctx;
+    loop_poll_turn(s->loop);
+    return s->stopping ? -ECANCELED : 0;
+}
+
+static void restore_place(struct aof *a, const struct aof_place *place)
+{
+    struct repl_position at = {.offset = place->offset, .db = place->db};
+    if (place->id[0] == '\0') return;
+    memcpy(at.id, place->id, sizeof(at.id));
+    repl_restore_position(a->server->repl, &at);
+}
+
+int aof_find_files(struct server *s)
+{
+    return read_manifest(s->aof) == 0 ? 0 : -1;
+}
+
+int aof_load_at_start(struct server *s)
+{
+    struct aof *a = s->aof;
+    struct aof_loaded loaded;
+    int64_t start = sys_mono_us(s->sys);
+    if (aof_manifest_is_empty(&a->manifest)) return 0;
+    if (aof_load(s, &a->manifest, aof_settings(a)->appenddirname, load_turn, &loaded) != 0) return -1;
+    log_notice(s->log, "DB loaded from append only file: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
+    restore_place(a, &loaded.place);
+    a->other_bytes = loaded.total_size;
+    if (a->manifest.incr.count == 0) return 0;
+    char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
+    struct aof_file *file;
+    if (open_part(a, path, loaded.last_part_size, &file) != 0) return -1;
+    a->other_bytes -= loaded.last_part_size;
+    use_file(a, file, false);
+    return 0;
+}
+
+static int write_first_base(struct aof *a, struct aof_manifest *copy)
+{
+    struct repl_position at;
+    bool rdb = aof_settings(a)->aof_use_rdb_preamble;
+    repl_position(a->server->repl, &at);
+    char *name = aof_manifest_next_base(copy, aof_settings(a)->appendfilename, rdb), *path = aof_path(a, name);
+    log_notice(a->server->log, "Creating AOF base file %s on server start", name);
+    int rc = persistence_write_base(a->server, path, !rdb, &at);
+    if (rc == 0) {
+        a->other_bytes = bytes_of_part(a, name);
+        aof_manifest_replace_base(copy, aof_settings(a)->appendfilename, rdb, 0);
+    }
+    mem_free(name);
+    mem_free(path);
+    return rc;
+}
+
+/* A first base if there is nothing, and an incremental file. */
+static int make_files(struct aof *a)
+{
+    struct aof_manifest copy;
+    int rc = make_directory(a);
+    if (rc != 0) return rc;
+    aof_manifest_copy(&a->manifest, &copy);
+    if (aof_manifest_is_empty(&copy)) rc = write_first_base(a, &copy);
+    if (rc == 0) return add_incr(a, &copy, "server start");
+    aof_manifest_release(&copy);
+    return rc;
+}
+
+int aof_open_at_start(struct server *s)
+{
+    struct aof *a = s->aof;
+    if (!s->settings->persistence.appendonly) return 0;
+    repl_log_want(s->repl, true);
+    if (a->file == NULL) {
+        if (make_files(a) != 0) return -1;
+    } else {
+        log_notice(s->log, "Opening AOF incr file %s on server start",
+                   a->manifest.incr.parts[a->manifest.incr.count - 1].name);
+    }
+    int rc = s->sys->fsync(s->sys->ctx, aof_file_fd(a->file)); /* what was loaded may not have been on disk */
+    if (rc != 0) {
+        log_warning(s->log, "Syncing the AOF file failed: %s", strerror(-rc));
+        return -1;
+    }
+    a->state = AOF_ON;
+    a->base_bytes = aof_current_bytes(a);
+    aof_start_reading(a);
+    delete_history(a);
+    return 0;
+}
+
+/* ---- For a rewrite, and after it ---- */
+
+/* The stream goes on in a new incremental file; the one before says all up to here. */
+static int begin_incr(struct aof *a)
+{
+    struct aof_manifest copy;
+    int rc = aof_flush(a);
+    if (rc != 0) return rc;
+    aof_manifest_copy(&a->manifest, &copy);
+    return add_incr(a, &copy, "background rewrite");
+}
+
+/* Until there is a base for it, what the stream gets is collected in a file that the manifest does not know. */
+static int begin_temp_incr(struct aof *a)
+{
+    struct aof_file *file;
+    char *path = path_with(a, "temp-", ".incr");
+    log_notice(a->server->log, "Creating AOF temp incr file %s on background rewrite", path);
+    (void)a->server->sys->unlink(a->server->sys->ctx, path); /* of a server that crashed, if it is there */
+    int rc = open_new_part(a, path, &file);
+    if (rc != 0) return rc;
+    use_file(a, file, true);
+    aof_start_reading(a);
+    return 0;
+}
+
+void aof_drop_temp_incr(struct aof *a)
+{
+    if (a->file == NULL) return;
+    char *path = path_with(a, "temp-", ".incr");
+    log_notice(a->server->log, "Removing the temp incr aof file %s in the background", path);
+    repl_log_stop(a->server->repl, &a->reader);
+    aof_hand_over(a, aof_file_take_fd(a->file), AOF_JOB_CLOSE); /* behind its syncs */
+    a->file = NULL;
+    a->has_synced = false;
+    delete_file(a, path);
+}
+
+int aof_prepare_files(struct aof *a)
+{
+    int rc = make_directory(a);
+    if (rc != 0) return rc;
+    switch (a->state) {
+    case AOF_OFF: return 0;
+    case AOF_WAITS: return begin_temp_incr(a);
+    case AOF_ON: return begin_incr(a);
+    }
+    UNREACHABLE();
+}
+
+/* The temporary file becomes one that counts; *copy is to say so. */
+static int name_temp_incr(struct aof *a, struct aof_manifest *copy)
+{
+    const struct sys *sys = a->server->sys;
+    const char *name = aof_manifest_add_incr(copy, aof_settings(a)->appendfilename);
+    char *temp = path_with(a, "temp-", ".incr"), *path = aof_path(a, name);
+    int64_t start = sys_mono_us(sys);
+    int rc = sys->rename(sys->ctx, temp, path);
+    if (rc == 0) rc = sys->fsync_dir(sys->ctx, path);
+    latency_note(a->server, "aof-rename", (sys_mono_us(sys) - start) / 1000);
+    if (rc != 0) log_warning(a->server->log, "Error renaming %s to %s: %s", temp, path, strerror(-rc));
+    mem_free(temp);
+    mem_free(path);
+    return rc;
+}
+
+int aof_adopt_base(struct aof *a)
+{
+    struct aof_manifest copy;
+    aof_manifest_copy(&a->manifest, &copy);
+    int rc = a->state == AOF_WAITS ? name_temp_incr(a, &copy) : 0;
+    aof_manifest_replace_base(&copy, aof_settings(a)->appendfilename, a->rewrite.as_rdb, a->state == AOF_OFF ? 0 : 1);
+    if (rc != 0) {
+        aof_manifest_release(&copy);
+        return rc;
+    }
+    rc = commit_manifest(a, &copy);
+    if (rc != 0) return rc;
+    if (a->doubtful) a->sync_asked = 0; /* what came since is synced next, and then all of it is */
+    a->file_is_temp = a->doubtful = false;
+    a->other_bytes = bytes_of_parts(a);
+    if (a->file != NULL && a->other_bytes >= aof_file_size(a->file)) a->other_bytes -= aof_file_size(a->file);
+    a->base_bytes = aof_current_bytes(a);
+    if (a->state == AOF_WAITS) {
+        a->state = AOF_ON;
+        aof_on_synced(a, a->has_synced ? a->synced : a->rewrite.position);
+    }
+    delete_history(a);
+    return 0;
+}
+
+void aof_settings_changed(struct server *s)
+{
+    delete_history(s->aof); /* it may be allowed now */
+}
