@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset import fill_strings, wait_in_sync
+from dataset import fill_strings, offset, wait_in_sync
 from harness import SCALE, child_pids, wait_for
 from hazards import attach, wait_past_ttl
 from wire import Push, ReplyError, encode_command, pairs_to_dict
@@ -453,6 +453,23 @@ def test_H2_a_pause_is_only_made_longer(server):
         assert writer.at_rest(0.3)
         server.call("CLIENT", "UNPAUSE")
         assert writer.read() == "OK"
+
+
+def test_H4_offset_stands_still_while_writes_are_paused(farm):
+    """Whoever waits for a replica to have everything gets there: no PING moves the end of the stream meanwhile."""
+    master = farm.server("ours", "repl-ping-replica-period 1")
+    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
+    wait_in_sync(master, replica)
+    start = offset(master)
+    wait_for(lambda: offset(master) > start, 10, "a PING in the stream")
+    master.call("CLIENT", "PAUSE", 100_000, "WRITE")
+    wait_in_sync(master, replica)
+    start, end = offset(master), time.monotonic() + 2.5
+    while time.monotonic() < end:
+        assert offset(master) == start
+        time.sleep(0.05)
+    master.call("CLIENT", "UNPAUSE")
+    wait_for(lambda: offset(master) > start, 10, "a PING in the stream")
 
 
 def test_P18_end_of_a_pause_inside_a_pipeline(farm):

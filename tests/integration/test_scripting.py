@@ -47,6 +47,32 @@ def server(farm):
 # What it answers
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        b"",
+        b"\x00",
+        b"\x1bLua\x51\x00\x01\x04\x08\x04\x08\x00" + b"\xff" * 40,
+        b"return (",
+        b"end",
+        b"return '" + b"a" * 100,
+        b"--[==[",
+        b"local " + b",".join(b"v%d" % number for number in range(300)) + b" = 1",
+        b"return " + b"(" * 100_000,
+        b"return " + b"{" * 100_000,
+        b"return " + b"-" * 2 + b"[" + b"=" * 100_000,
+        b"if true then " * 100_000,
+    ],
+    ids=lambda script: repr(script[:12]),
+)
+def test_CVE_2022_24736_scripts_that_cannot_be_loaded(server, script):
+    """An error, or nothing to do: for EVAL, for SCRIPT LOAD, and for a library."""
+    for command in (("EVAL", script, 0), ("SCRIPT", "LOAD", script), ("FUNCTION", "LOAD", b"#!lua name=l\n" + script)):
+        reply = server.ask(*command)
+        assert reply is None or isinstance(reply, (bytes, ReplyError)), reply
+    assert server.call("EVAL", "return 1", 0) == 1
+
+
 def test_arguments_and_results(server):
     assert evaluate(server, "return {KEYS[1], KEYS[2], ARGV[1], #ARGV}", "x", "y", keys=("a", "b")) == [b"a", b"b", b"x", 2]
     assert evaluate(server, "return redis.call('set', KEYS[1], ARGV[1])", "v", keys=("k",)) == "OK"
