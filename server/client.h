@@ -72,6 +72,7 @@ struct client {
     struct command_slot *last_slot;     /* of the last command it ran */
     uint64_t commands, net_in, net_out;
     uint32_t pacing_window;      /* in which it sent something last: server/pacing.h */
+    size_t counted_memory;       /* towards maxmemory-clients */
     int64_t soft_limit_since_ms; /* output above the soft limit since then; 0: it is not */
 
     struct multi *multi;                 /* NULL until MULTI or WATCH */
@@ -105,6 +106,8 @@ void client_make_ready(struct client *c);
 enum client_limit_class client_limit_class(const struct client *c);
 size_t client_memory(const struct client *c);
 size_t client_output_memory(const struct client *c);
+/* Closes it if more waits to be sent than client-output-buffer-limit allows. */
+void client_enforce_output_limit(struct client *c);
 /* One line of CLIENT LIST, without the newline. */
 void client_describe(const struct client *c, struct bytes_buf *out);
 struct client *client_by_id(struct server *s, uint64_t id);

@@ -32,7 +32,9 @@ struct clients {
     struct client *ready, **ready_last;
     struct client *flush, **flush_last;
     struct client *to_free;
-    uint64_t cron_next_id; /* clients_cron() goes on with the first client up to this id */
+    size_t evictable_memory; /* counted while there is a maxmemory-clients */
+    size_t leaving_memory;   /* of those that were evicted and are still to be freed */
+    uint64_t cron_next_id;   /* clients_cron() goes on with the first client up to this id */
     struct resp_limits limits, unauthenticated_limits, master_limits;
 };
 
@@ -66,6 +68,7 @@ void clients_limits_changed(struct server *s)
     cs->unauthenticated_limits.authenticated = false;
     cs->master_limits =
         (struct resp_limits){.max_bulk = SIZE_MAX / 4, .max_pending = SIZE_MAX / 4, .authenticated = true};
+    clients_evict_all(s);
 }
 
 static const struct resp_limits *limits_of(const struct client *c)
@@ -146,8 +149,17 @@ void client_update_muted(struct client *c)
     c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
 }
 
+/* It is not one of those that could be evicted any more. */
+static void forget_memory(struct client *c)
+{
+    if (c->counted_memory == 0) return; /* fake ones outlive the registry */
+    c->server->clients->evictable_memory -= c->counted_memory;
+    c->counted_memory = 0;
+}
+
 static void client_free(struct client *c)
 {
+    forget_memory(c);
     client_cancel_block(c);
     monitor_client_free(c);
     if (c->replica != NULL) repl_replica_gone(c->replica);
@@ -177,6 +189,7 @@ void client_close_later(struct client *c)
 {
     if (client_has(c, CLIENT_CLOSING) || c->conn == NULL) return;
     c->flags |= CLIENT_CLOSING;
+    forget_memory(c);
     conn_want_read(c->conn, false);
     conn_want_write(c->conn, false);
     if (c->replica != NULL) repl_replica_closing(c->replica);
@@ -223,6 +236,7 @@ void clients_reap(struct server *s)
 {
     struct clients *cs = s->clients;
     struct client *c;
+    cs->leaving_memory = 0;
     while ((c = cs->to_free) != NULL) {
         cs->to_free = c->free_next;
         if (client_has(c, CLIENT_READY)) LIST_REMOVE(cs->ready, cs->ready_last, c, ready_next);
@@ -372,6 +386,7 @@ static void on_readable(void *ctx)
     pacing_client_sent(&s->pacing, c);
     if (client_has(c, CLIENT_REPLICA)) repl_replica_heard(c->replica); /* an empty line is a sign of life, too */
     if (!client_has(c, CLIENT_BLOCKED)) make_ready_in_front(c);
+    client_memory_changed(c);
 }
 
 void clients_read_now(struct server *s, const struct client *except)
@@ -427,9 +442,9 @@ static bool over_output_limit(struct client *c)
     return s->now_ms - c->soft_limit_since_ms > limit->soft_seconds * 1000;
 }
 
-static void enforce_output_limit(struct client *c)
+void client_enforce_output_limit(struct client *c)
 {
-    if (!over_output_limit(c)) return;
+    if (LIKELY(!over_output_limit(c)) || client_has(c, CLIENT_CLOSING)) return;
     log_warning(c->server->log, "Client %s closed for overcoming of output buffer limits.", c->peer);
     c->server->stats.output_limit_disconnections++;
     client_close_later(c);
@@ -461,7 +476,9 @@ static void on_writable(void *ctx)
         repl_replica_writable(c->replica);
         return;
     }
-    if (client_flush(c)) enforce_output_limit(c);
+    if (!client_flush(c)) return;
+    client_enforce_output_limit(c);
+    client_memory_changed(c);
 }
 
 void clients_flush(struct server *s)
@@ -479,7 +496,10 @@ void clients_flush(struct server *s)
             if (client_has(c, CLIENT_CLOSE_AFTER_REPLY)) client_close_later(c);
             continue;
         }
-        if (UNLIKELY(conn_wants_write(c->conn)) || client_flush(c)) enforce_output_limit(c);
+        client_memory_changed(c);       /* somebody else may have written to it */
+        client_enforce_output_limit(c); /* what is over the limit is not sent, even if there is room */
+        if (client_has(c, CLIENT_CLOSING) || UNLIKELY(conn_wants_write(c->conn))) continue;
+        if (client_flush(c)) client_memory_changed(c);
     }
 }
 
@@ -498,7 +518,7 @@ static void client_cron(struct client *c)
     }
     if (!client_has(c, CLIENT_READY)) resp_reader_shrink(&c->reader, idle_ms > IDLE_TRIM_MS);
     if (idle_ms > IDLE_TRIM_MS && outbuf_empty(&c->out)) outbuf_trim(&c->out);
-    enforce_output_limit(c);
+    client_enforce_output_limit(c);
 }
 
 /* Every client comes round about once a second. */
@@ -534,32 +554,55 @@ static bool may_be_evicted(const struct client *c)
     return !client_has(c, CLIENT_CLOSING | CLIENT_REPLICA | CLIENT_MASTER | CLIENT_NO_EVICT);
 }
 
-/* The memory of those that may be evicted, and the largest of them. */
-static size_t evictable_memory(const struct server *s, struct client **largest)
+static void count_memory(struct clients *cs, struct client *c)
 {
-    size_t total = 0, most = 0;
-    *largest = NULL;
-    for (struct client *c = s->clients->first; c != NULL; c = c->next) {
-        if (!may_be_evicted(c)) continue;
-        size_t memory = client_memory(c);
-        total += memory;
-        if (memory <= most) continue;
-        most = memory;
-        *largest = c;
-    }
-    return total;
+    size_t now = may_be_evicted(c) ? client_memory(c) : 0;
+    cs->evictable_memory += now - c->counted_memory;
+    c->counted_memory = now;
 }
 
-void clients_evict(struct server *s)
+static struct client *largest(struct clients *cs)
+{
+    struct client *most = NULL;
+    for (struct client *c = cs->first; c != NULL; c = c->next)
+        if (c->counted_memory > 0 && (most == NULL || c->counted_memory > most->counted_memory)) most = c;
+    return most;
+}
+
+static void evict_largest(struct server *s)
+{
+    struct client *c = largest(s->clients);
+    log_notice(s->log, "Evicting client %s, which takes %zu bytes: all clients take more than maxmemory-clients",
+               c->peer, c->counted_memory);
+    s->stats.evicted_clients++;
+    s->clients->leaving_memory += c->counted_memory;
+    client_close_later(c);
+}
+
+static void evict_over_limit(struct server *s)
 {
     size_t limit = clients_memory_limit(s);
-    struct client *largest;
-    while (limit > 0 && evictable_memory(s, &largest) > limit) {
-        log_notice(s->log, "Evicting client %s, which takes %zu bytes: all clients take more than maxmemory-clients",
-                   largest->peer, client_memory(largest));
-        s->stats.evicted_clients++;
-        client_close_later(largest);
-    }
+    while (limit > 0 && s->clients->evictable_memory > limit) evict_largest(s);
+}
+
+void client_check_memory(struct client *c)
+{
+    struct server *s = c->server;
+    if (c->conn == NULL || client_has(c, CLIENT_CLOSING)) return;
+    count_memory(s->clients, c);
+    evict_over_limit(s);
+}
+
+void clients_evict_all(struct server *s)
+{
+    if (clients_memory_limit(s) == 0) return;
+    for (struct client *c = s->clients->first; c != NULL; c = c->next) count_memory(s->clients, c);
+    evict_over_limit(s);
+}
+
+size_t clients_leaving_memory(const struct server *s)
+{
+    return s->clients->leaving_memory;
 }
 
 /* ---- Describing ---- */
@@ -618,7 +661,7 @@ void client_describe(const struct client *c, struct bytes_buf *out)
         (long long)(s->now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
     bytes_buf_printf(
         out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
-        multi_queued(c), resp_reader_pending(&c->reader) + request, resp_reader_room(&c->reader), arguments,
+        multi_queued(c), resp_reader_unparsed(&c->reader) + request, resp_reader_room(&c->reader), arguments,
         multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
     bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r",
                      c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");

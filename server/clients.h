@@ -8,6 +8,7 @@
 #define LOCKSTEP_SERVER_CLIENTS_H
 
 #include "server/client.h"
+#include "server/server.h"
 
 struct clients; /* opaque */
 
@@ -25,9 +26,11 @@ void clients_flush(struct server *s); /* sends what is queued; applies output li
 void client_free_fake(struct client *c);
 void clients_reap(struct server *s); /* frees what was marked */
 void clients_cron(struct server *s); /* idle timeouts, buffers, soft limits: a share of the clients each call */
-/* While all of them take more than maxmemory-clients, the largest goes. */
-void clients_evict(struct server *s);
-void clients_limits_changed(struct server *s); /* proto-max-bulk-len, client-query-buffer-limit */
+/* Counts what all of them take; while it is more than maxmemory-clients, the largest goes. What single ones take is
+ * counted whenever they have read, run or sent something: client_memory_changed(). */
+void clients_evict_all(struct server *s);
+size_t clients_leaving_memory(const struct server *s); /* of those that were evicted in this turn */
+void clients_limits_changed(struct server *s); /* proto-max-bulk-len, client-query-buffer-limit, maxmemory-clients */
 void clients_auth_changed(struct client *c);   /* CLIENT_AUTHENTICATED was set or cleared */
 /* Sums for INFO. */
 struct clients_summary {
@@ -35,5 +38,12 @@ struct clients_summary {
     size_t memory_normal, memory_replicas;
 };
 void clients_summarize(struct server *s, struct clients_summary *out);
+
+/* What it takes has changed: with a maxmemory-clients, the largest client may have to go. */
+void client_check_memory(struct client *c);
+static inline void client_memory_changed(struct client *c)
+{
+    if (UNLIKELY(c->server->settings->clients.maxmemory_clients != 0)) client_check_memory(c);
+}
 
 #endif

@@ -57,7 +57,7 @@ static void cron(void *ctx)
     note_peak(s);
     expiry_slow_cycle(s);
     clients_cron(s);
-    clients_evict(s);
+    clients_evict_all(s);
     settle_tables(s);
     aof_cron(s);
     persistence_cron(s);

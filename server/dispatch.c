@@ -437,6 +437,8 @@ static void run_batch(struct dispatcher *d)
             continue;
         }
         dispatch_after_command(c);
+        if (UNLIKELY(outbuf_is_long(&c->out))) client_enforce_output_limit(c);
+        client_memory_changed(c);
         if (UNLIKELY(d->applied != NULL) && !client_has(c, CLIENT_IN_MULTI))
             d->applied(d->applied_ctx, item->request.end_offset);
         if (!(c->flags & CLIENT_WANTS_FLUSH) && !outbuf_empty(&c->out)) client_wants_flush(c);

@@ -66,11 +66,6 @@ int multi_queued(const struct client *c)
     return c->multi == NULL ? 0 : (int)c->multi->count;
 }
 
-size_t multi_memory(const struct client *c)
-{
-    return c->multi == NULL ? 0 : c->multi->bytes + c->multi->cap * sizeof(*c->multi->queue);
-}
-
 size_t multi_watch_count(const struct client *c)
 {
     return c->multi == NULL ? 0 : c->multi->watched_count;
@@ -92,6 +87,13 @@ struct watched_key { /* one client's watch of one key: on the record's list and 
     struct watched_key *record_next, *client_next;
     bool expired; /* was there, but past its time, when WATCH was sent: its removal is no change */
 };
+
+size_t multi_memory(const struct client *c)
+{
+    const struct multi *m = c->multi;
+    if (m == NULL) return 0;
+    return m->bytes + m->cap * sizeof(*m->queue) + m->watched_count * sizeof(*m->watched);
+}
 
 struct watches {
     struct table records;

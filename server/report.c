@@ -270,9 +270,11 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         "%zu\r\n"
         "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\ndump_payload_sanitizations:0\r\n"
         "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
-        "io_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n",
+        "io_threaded_writes_processed:0\r\nclient_query_buffer_limit_disconnections:%llu\r\n"
+        "client_output_buffer_limit_disconnections:%llu\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n",
         migrations_cached_links(s), expiry_own_count(s), tracking.keys, tracking.items, tracking.prefixes,
-        (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed, (ull)st->writes_processed);
+        (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed, (ull)st->writes_processed,
+        (ull)st->query_limit_disconnections, (ull)st->output_limit_disconnections);
     eventloop_stats(s, out);
     bytes_buf_printf(out,
                      "acl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\nacl_access_denied_key:%llu\r\n"

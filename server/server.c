@@ -546,7 +546,7 @@ static bool on_turn(void *ctx)
     if (UNLIKELY(s->tracking_over)) more = tracking_make_room(s) || more;
     if (UNLIKELY(s->tracking_pending)) {
         tracking_broadcast(s);
-        clients_evict(s); /* some may be told a lot, and not listen */
+        clients_evict_all(s); /* some may be told a lot, and not listen */
     }
     clients_reap(s); /* whoever closed another client and has the answer finds it closed */
     server_send(s);
@@ -715,6 +715,7 @@ size_t server_used_memory(const struct server *s)
 {
     size_t backlog, buffers, used = mem_used();
     (void)repl_memory(s->repl, &backlog, &buffers);
+    buffers += clients_leaving_memory(s);
     return used > buffers ? used - buffers : 0;
 }
 

@@ -99,7 +99,7 @@ static void PRINTF(3, 4) set_problem(struct part *p, uint64_t at, const char *fm
 static int read_more(const struct checker *c, struct part *p)
 {
     ssize_t n;
-    memmove(p->buf.data, p->buf.data + p->unit, p->buf.len - p->unit);
+    if (p->unit > 0) memmove(p->buf.data, p->buf.data + p->unit, p->buf.len - p->unit);
     p->buf.len -= p->unit;
     p->start += p->unit;
     p->taken -= p->unit;

@@ -114,6 +114,11 @@ static inline bool outbuf_empty(const struct outbuf *o)
 {
     return outbuf_bytes(o) == 0;
 }
+/* Only then outbuf_memory() may be more than 0. */
+static inline bool outbuf_is_long(const struct outbuf *o)
+{
+    return o->memory > OUTBUF_BLOCK;
+}
 static inline uint64_t outbuf_sent(const struct outbuf *o)
 {
     return o->sent;

@@ -179,6 +179,13 @@ size_t resp_reader_pending(const struct resp_reader *r)
     return (size_t)(r->received - resp_reader_offset(r));
 }
 
+size_t resp_reader_unparsed(const struct resp_reader *r)
+{
+    const struct resp_partial *p = r->partial;
+    size_t pending = resp_reader_pending(r);
+    return p != NULL && p->filling != NULL ? pending - (p->cursor - p->start) - p->big_bytes : pending;
+}
+
 size_t resp_reader_memory(const struct resp_reader *r)
 {
     size_t sum = (r->data == NULL ? 0 : r->cap + PAD) + partial_memory(r->partial);

@@ -108,6 +108,8 @@ void *resp_arg_take(struct resp_reader *r, const struct resp_request *req, uint3
 
 /* Bytes received and not yet given out as requests, and the memory held. */
 size_t resp_reader_pending(const struct resp_reader *r);
+/* The same without the head of a request whose large argument is being read: what Redis calls its query buffer. */
+size_t resp_reader_unparsed(const struct resp_reader *r);
 size_t resp_reader_memory(const struct resp_reader *r);
 size_t resp_reader_room(const struct resp_reader *r); /* CLIENT LIST: qbuf-free */
 /* Stream position up to which everything was given out or skipped (empty lines and requests). */

@@ -1,6 +1,7 @@
 """What operators and client libraries ask of the server itself: MONITOR, SLOWLOG, LATENCY, COMMAND, ACL, CLIENT, pauses, the
 end of the process, and what a transaction may do in each state."""
 
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from dataset import fill_strings, offset, wait_in_sync
 from harness import SCALE, child_pids, wait_for
 from hazards import attach, wait_past_ttl
-from wire import Push, ReplyError, encode_command, pairs_to_dict
+from wire import Closed, Push, ReplyError, encode_command, pairs_to_dict
 
 
 def refused(reply, start):
@@ -420,6 +421,99 @@ def test_maxmemory_clients(farm):
         shielded.send(b"x" * 1_000_000 + b"\r\n")
         assert len(shielded.read()) == 5_000_000
         assert int(server.info("stats")["evicted_clients"]) >= 1
+
+
+def client_names(server):
+    return {line.split("name=")[1].split(" ")[0] for line in server.call("CLIENT", "LIST").decode().splitlines()}
+
+
+def named(server, name):
+    wire = server.wire()
+    wire.call("CLIENT", "SETNAME", name)
+    return wire
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [("SETRANGE", "big", 500_000, "x"), *[("GET", "big")] * 100],
+        [("MULTI",), *[("SET", "k", "x" * 30_000)] * 100],
+        [("WATCH", f"key:{number}") for number in range(30_000)],
+        [("SUBSCRIBE", f"channel:{number}") for number in range(30_000)],
+    ],
+    ids=["output", "queue", "watches", "channels"],
+)
+def test_client_over_maxmemory_clients_goes_at_once(farm, commands):
+    """Whatever it is that takes the memory; and not when the cron comes by, which is stopped here."""
+    server = farm.server("ours", "maxmemory-clients 1mb", "enable-debug-command yes")
+    server.call("CLIENT", "NO-EVICT", "on")
+    server.call("DEBUG", "PAUSE-CRON", 1)
+    with named(server, "greedy") as greedy:
+        with contextlib.suppress(OSError):
+            for command in commands:
+                greedy.send_command(*command)
+        wait_for(lambda: "greedy" not in client_names(server), 10, "the client to be evicted")
+    server.call("DEBUG", "PAUSE-CRON", 0)
+    assert int(server.info("stats")["evicted_clients"]) == 1
+
+
+def test_lower_maxmemory_clients_holds_at_once(farm):
+    server = farm.server("ours", "maxmemory-clients 4mb", "enable-debug-command yes")
+    server.call("CLIENT", "NO-EVICT", "on")
+    wires = [named(server, f"part:{number}") for number in range(10)]
+    for wire in wires:
+        wire.send(b"*2\r\n$4\r\nECHO\r\n$300000\r\n" + b"x" * 290_000)
+    wait_for(lambda: server.call("CLIENT", "LIST").count(b"qbuf=290000 ") == 10, 10, "the bytes to arrive")
+    server.call("DEBUG", "PAUSE-CRON", 1)
+    server.config_set("maxmemory-clients", "2mb")
+    assert 1 <= len([name for name in client_names(server) if name.startswith("part:")]) <= 7
+    server.call("DEBUG", "PAUSE-CRON", 0)
+    for wire in wires:
+        wire.close()
+
+
+def test_clients_are_evicted_before_keys(farm):
+    """Replies that nobody reads: whoever they are for goes, and no key does."""
+    server = farm.server("ours", "maxmemory 20mb", "maxmemory-policy allkeys-lru", "maxmemory-clients 2mb")
+    server.call("CLIENT", "NO-EVICT", "on")
+    for number in range(50):
+        server.call("SETRANGE", number, 100_000, "x")
+    wires = [server.wire() for _ in range(10)]
+    with contextlib.suppress(OSError):
+        for _ in range(20):
+            for wire in wires:
+                wire.send_command("MGET", *range(50))
+    wait_for(lambda: int(server.info("stats")["evicted_clients"]) > 0, 10, "clients to be evicted")
+    assert server.call("DBSIZE") == 50
+    assert int(server.info("stats")["evicted_keys"]) == 0
+    for wire in wires:
+        wire.close()
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one-reply", "pipeline"])
+def test_reply_over_the_hard_limit_is_not_sent(farm, many):
+    """Not even in part, though the socket has room for it."""
+    server = farm.server("ours", "client-output-buffer-limit normal 100000 0 0", "enable-debug-command yes")
+    server.call("SETRANGE", "big", 10_000 if many else 150_000, "x")
+    with server.wire() as wire:
+        wire.call("PING")
+        wire.send(encode_command("GET", "big") * (15 if many else 1))
+        with pytest.raises(Closed):
+            wire.read()
+    assert int(server.info("stats")["client_output_buffer_limit_disconnections"]) == 1
+
+
+def test_transaction_whose_reply_is_over_the_limit_is_run_whole(farm):
+    server = farm.server("ours", "client-output-buffer-limit normal 100000 0 0")
+    server.call("SETRANGE", "big", 150_000, "x")
+    with server.wire() as wire:
+        wire.call("MULTI")
+        for command in (("SET", "before", "1"), ("GET", "big"), ("SET", "after", "1")):
+            assert wire.call(*command) == "QUEUED"
+        wire.send_command("EXEC")
+        with pytest.raises(Closed):
+            wire.read()
+    assert server.call("EXISTS", "before", "after") == 2
 
 
 # Pauses

@@ -431,6 +431,7 @@ static void test_CVE_2021_32675_declared_lengths_take_no_memory(void **state)
     resp_reader_shrink(&r, true);
     assert_true(resp_reader_memory(&r) < 16 * 1024);
     assert_int_equal(resp_reader_pending(&r), 13 + 12 + 3);
+    assert_int_equal(resp_reader_unparsed(&r), 3);
     resp_reader_release(&r);
     resp_batch_release(&batch);
 }
