@@ -152,14 +152,12 @@ void client_update_muted(struct client *c)
 /* It is not one of those that could be evicted any more. */
 static void forget_memory(struct client *c)
 {
-    if (c->counted_memory == 0) return; /* fake ones outlive the registry */
     c->server->clients->evictable_memory -= c->counted_memory;
     c->counted_memory = 0;
 }
 
 static void client_free(struct client *c)
 {
-    forget_memory(c);
     client_cancel_block(c);
     monitor_client_free(c);
     if (c->replica != NULL) repl_replica_gone(c->replica);
@@ -469,6 +467,14 @@ bool client_flush(struct client *c)
     return true;
 }
 
+/* Soft limits count from what the socket did not take. */
+static void flush_and_check(struct client *c)
+{
+    if (!client_flush(c)) return;
+    client_enforce_output_limit(c);
+    client_memory_changed(c);
+}
+
 static void on_writable(void *ctx)
 {
     struct client *c = ctx;
@@ -476,9 +482,7 @@ static void on_writable(void *ctx)
         repl_replica_writable(c->replica);
         return;
     }
-    if (!client_flush(c)) return;
-    client_enforce_output_limit(c);
-    client_memory_changed(c);
+    flush_and_check(c);
 }
 
 void clients_flush(struct server *s)
@@ -496,10 +500,10 @@ void clients_flush(struct server *s)
             if (client_has(c, CLIENT_CLOSE_AFTER_REPLY)) client_close_later(c);
             continue;
         }
-        client_memory_changed(c);       /* somebody else may have written to it */
         client_enforce_output_limit(c); /* what is over the limit is not sent, even if there is room */
+        client_memory_changed(c);       /* somebody else may have written to it */
         if (client_has(c, CLIENT_CLOSING) || UNLIKELY(conn_wants_write(c->conn))) continue;
-        if (client_flush(c)) client_memory_changed(c);
+        flush_and_check(c);
     }
 }
 

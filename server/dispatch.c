@@ -157,7 +157,7 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
     if (UNLIKELY(client_has(d->running, CLIENT_TRACKING)) && reads_keys(slot->command))
         tracking_remember(d->running, ctx);
     replicate(ctx, db, changes);
-    if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(&s->exec);
+    if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(s);
     s->exec.command_start = outer_start;
     exec_end(s);
     if (ctx->keyspace->stats.changes != changes && s->exec.depth == 0) c->write_offset = repl_offset(s->repl);
@@ -337,6 +337,8 @@ void dispatch_after_command(struct client *c)
 {
     c->commands++;
     if (LIKELY(!client_has(c, CLIENT_BLOCKED))) after_reply(c); /* else it is still to come */
+    if (UNLIKELY(outbuf_is_long(&c->out))) client_enforce_output_limit(c);
+    client_memory_changed(c);
 }
 
 /* ---- Commands of blocked clients ---- */
@@ -437,8 +439,6 @@ static void run_batch(struct dispatcher *d)
             continue;
         }
         dispatch_after_command(c);
-        if (UNLIKELY(outbuf_is_long(&c->out))) client_enforce_output_limit(c);
-        client_memory_changed(c);
         if (UNLIKELY(d->applied != NULL) && !client_has(c, CLIENT_IN_MULTI))
             d->applied(d->applied_ctx, item->request.end_offset);
         if (!(c->flags & CLIENT_WANTS_FLUSH) && !outbuf_empty(&c->out)) client_wants_flush(c);

@@ -81,9 +81,9 @@ void exec_abandon(struct server *s)
     s->exec.abandoned = true;
 }
 
-void exec_drop_own(struct exec *x)
+void exec_drop_own(struct server *s)
 {
-    x->count = x->command_start;
+    s->exec.count = s->exec.command_start;
 }
 
 void exec_begin(struct server *s)

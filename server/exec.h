@@ -51,6 +51,6 @@ void exec_abandon(struct server *s);
 /* From the dispatcher: the running command itself, as it stands in the query buffer if nothing else is in this unit. */
 void exec_add_verbatim(struct cmd_ctx *ctx, int db);
 /* What the running command has put there since it began, but for what it came upon, does not go into the stream. */
-void exec_drop_own(struct exec *x);
+void exec_drop_own(struct server *s);
 
 #endif

@@ -34,22 +34,17 @@ unsigned pacing_interval_us(const struct pacing_window *w, unsigned limit_us)
 
 void pacing_init(struct pacing *p)
 {
-    *p = (struct pacing){.window = 1}; /* new clients have noted none */
+    *p = (struct pacing){.number = 1}; /* new clients have noted none */
 }
 
 static void pacing_decide(struct server *s, uint64_t us)
 {
     struct pacing *p = &s->pacing;
     uint64_t commands = master_stream_commands(s->master_stream);
-    struct pacing_window w = {
-        .us = us,
-        .clients = p->clients,
-        .reads = p->reads,
-        .commands = commands - p->commands,
-        .ack_asked = p->ack_asked,
-    };
-    loop_set_interval(s->loop, pacing_interval_us(&w, s->settings->misc.turn_interval_us));
-    *p = (struct pacing){.start_us = s->mono_us, .window = p->window + 1, .commands = commands};
+    p->window.us = us;
+    p->window.commands = commands - p->commands_before;
+    loop_set_interval(s->loop, pacing_interval_us(&p->window, s->settings->misc.turn_interval_us));
+    *p = (struct pacing){.start_us = s->mono_us, .number = p->number + 1, .commands_before = commands};
 }
 
 void pacing_turn_ends(struct server *s)

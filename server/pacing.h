@@ -22,32 +22,29 @@
 
 #include "server/client.h"
 
-/* What was seen since `start_us`. */
-struct pacing {
-    int64_t start_us;  /* monotonic */
-    uint32_t window;   /* its number: clients note it when they send something */
-    uint32_t clients;  /* different ones that sent something, */
-    uint64_t reads;    /* and how often they did */
-    uint64_t commands; /* of our master's stream, run before */
-    bool ack_asked;    /* by our master */
-};
-
-static inline void pacing_client_sent(struct pacing *p, struct client *c)
-{
-    p->reads++;
-    p->clients += c->pacing_window != p->window;
-    c->pacing_window = p->window;
-}
-
-struct pacing_window {
+struct pacing_window { /* what was seen in a few milliseconds */
     uint64_t us;       /* its length */
     uint64_t clients;  /* different ones that sent something */
     uint64_t reads;    /* how often they did */
     uint64_t commands; /* of our master's stream */
-    bool ack_asked;
+    bool ack_asked;    /* by our master */
 };
 /* Microseconds from one turn to the next, as said above; 0: none. */
 unsigned pacing_interval_us(const struct pacing_window *w, unsigned limit_us);
+
+struct pacing {
+    int64_t start_us;            /* of the window, monotonic */
+    uint32_t number;             /* of the window: clients note it when they send something */
+    uint64_t commands_before;    /* of our master's stream, run before the window */
+    struct pacing_window window; /* so far; `us` and `commands` are filled in at its end */
+};
+
+static inline void pacing_client_sent(struct pacing *p, struct client *c)
+{
+    p->window.reads++;
+    p->window.clients += c->pacing_window != p->number;
+    c->pacing_window = p->number;
+}
 
 void pacing_init(struct pacing *p);
 void pacing_turn_ends(struct server *s);

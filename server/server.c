@@ -544,10 +544,7 @@ static bool on_turn(void *ctx)
     if (UNLIKELY(s->migrations_over)) migrations_serve(s);
     if (UNLIKELY(s->keys_ready)) key_waits_serve(s); /* by what was no command: a load, an expiry, the end of a pause */
     if (UNLIKELY(s->tracking_over)) more = tracking_make_room(s) || more;
-    if (UNLIKELY(s->tracking_pending)) {
-        tracking_broadcast(s);
-        clients_evict_all(s); /* some may be told a lot, and not listen */
-    }
+    if (UNLIKELY(s->tracking_pending)) tracking_broadcast(s);
     clients_reap(s); /* whoever closed another client and has the answer finds it closed */
     server_send(s);
     clients_reap(s);

@@ -114,7 +114,7 @@ static inline bool outbuf_empty(const struct outbuf *o)
 {
     return outbuf_bytes(o) == 0;
 }
-/* Only then outbuf_memory() may be more than 0. */
+/* Takes more than one ordinary block: only then outbuf_memory() can come to much. */
 static inline bool outbuf_is_long(const struct outbuf *o)
 {
     return o->memory > OUTBUF_BLOCK;

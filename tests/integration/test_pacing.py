@@ -2,8 +2,6 @@
 
 import time
 
-import pytest
-
 from harness import wait_for
 from hazards import attach_to_fake_master
 
@@ -24,10 +22,9 @@ def test_stream_is_taken_in_fewer_turns(farm):
     assert turns(replica) - before < 300
 
 
-@pytest.mark.parametrize("limit", [0, 100, 10000])
-def test_lone_client_never_waits(farm, limit):
+def test_lone_client_never_waits(farm):
     """Ten thousand pings, each after the answer to the one before: at 10 ms each they would take 100 seconds."""
-    server = farm.server("ours", f"turn-interval-us {limit}")
+    server = farm.server("ours", "turn-interval-us 10000")
     client = server.wire()
     start = time.monotonic()
     for _ in range(10_000):

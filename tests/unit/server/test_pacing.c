@@ -84,12 +84,12 @@ static void test_clients_are_counted_once_in_each_window(void **state)
     pacing_client_sent(&p, &a);
     pacing_client_sent(&p, &b);
     pacing_client_sent(&p, &a);
-    assert_int_equal(p.clients, 2);
-    assert_int_equal(p.reads, 3);
-    p.window++;
-    p.clients = 0;
+    assert_int_equal(p.window.clients, 2);
+    assert_int_equal(p.window.reads, 3);
+    p.number++;
+    p.window.clients = 0;
     pacing_client_sent(&p, &b);
-    assert_int_equal(p.clients, 1);
+    assert_int_equal(p.window.clients, 1);
 }
 
 int main(void)
