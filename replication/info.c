@@ -87,7 +87,7 @@ static void info_replicas(const struct repl *r, struct bytes_buf *out)
         struct repl_replica_info info;
         if (rp->doomed) continue;
         repl_replica_describe(rp, &info);
-        bytes_buf_printf(out, "slave%d:ip=%s,port=%d,state=%s,offset=%" PRIu64 ",lag=%" PRId64 "\r\n", i++, info.ip,
+        bytes_buf_printf(out, "slave%d:ip=%s,port=%d,state=%s,offset=%" PRIu64 ",lag=%" PRId64 "\r\n", i++, info.host,
                          info.port, info.state, info.acked_offset, info.lag_s);
     }
 }
@@ -118,13 +118,13 @@ void repl_info(const struct repl *r, struct bytes_buf *out)
 void repl_replica_describe(const struct replica *rp, struct repl_replica_info *out)
 {
     *out = (struct repl_replica_info){
+        .host = rp->announced[0] != '\0' ? rp->announced : rp->ip,
         .port = rp->port,
         .state = replica_state_name(rp),
         .acked_offset = rp->acked,
         .lag_s = rp->state == REPLICA_ONLINE ? (repl_now_ms(rp->repl) - rp->heard_ms) / 1000 : 0,
         .pending_bytes = rp->head.len - rp->head_sent,
     };
-    snprintf(out->ip, sizeof(out->ip), "%s", rp->ip);
     if (repl_stream_reader_active(&rp->reader)) out->pending_bytes += (size_t)repl_stream_pending(&rp->reader);
 }
 

@@ -26,7 +26,7 @@ struct repl;    /* opaque: the whole of replication of one server */
 struct replica; /* opaque: one peer that speaks REPLCONF / PSYNC to us */
 
 enum repl_role { REPL_MASTER, REPL_REPLICA };
-enum { REPL_ID_LEN = 40 };
+enum { REPL_ID_LEN = 40, REPL_HOST_MAX = 255 /* of an announced name or address, as Redis limits it */ };
 
 /* Where a snapshot stands in the stream; goes into the RDB's aux fields and into FULLRESYNC. */
 struct repl_position {
@@ -178,7 +178,7 @@ void repl_disconnect_replicas(struct repl *r, const char *why);
 /* --- for people and tools --- */
 void repl_info(const struct repl *r, struct bytes_buf *out); /* the body of "# Replication", as Redis prints it */
 struct repl_replica_info {
-    char ip[64];
+    const char *host; /* as it announced, or the address of its connection; the replica's */
     int port;
     const char *state; /* wait_bgsave, send_bulk, online */
     uint64_t acked_offset;

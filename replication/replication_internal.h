@@ -38,16 +38,18 @@ struct replica {
     enum replica_state state;
     bool doomed; /* its disconnection was asked for; nothing is written any more */
 
-    char ip[64];                    /* as it announced, or of the connection */
-    int port;                       /* it listens on */
-    bool capa_eof;                  /* takes a snapshot without a length */
-    bool capa_psync2;               /* takes a new id with +CONTINUE */
-    bool capa_field_times;          /* reads RDB version 12 */
-    bool rdb_only;                  /* a tool that wants the snapshot and no stream */
-    bool speaks_psync;              /* came with PSYNC, not SYNC */
-    char asked_id[REPL_ID_LEN + 1]; /* by PSYNC; cut short if it is too long to be one */
+    char announced[REPL_HOST_MAX + 1]; /* a name or address, by REPLCONF ip-address; "": that of the connection */
+    char ip[64];                       /* of the connection */
+    int port;                          /* it listens on */
+    bool capa_eof;                     /* takes a snapshot without a length */
+    bool capa_psync2;                  /* takes a new id with +CONTINUE */
+    bool capa_field_times;             /* reads RDB version 12 */
+    bool rdb_only;                     /* a tool that wants the snapshot and no stream */
+    bool speaks_psync;                 /* came with PSYNC, not SYNC */
+    char asked_id[REPL_ID_LEN + 1];    /* by PSYNC; cut short if it is too long to be one */
     size_t asked_len;
     int64_t asked_offset;
+    char error[128];       /* text of an answer to REPLCONF, where it is no constant */
     struct bytes_buf head; /* goes out before anything else */
     size_t head_sent;
 

@@ -11,7 +11,6 @@
 enum {
     SEND_PIECES = 32,            /* of one writev */
     SEND_MAX_PER_TURN = 1 << 20, /* bytes for one replica, so that a fast one does not hold up the turn */
-    ANNOUNCED_IP_MAX = 46,       /* longest text of an address, as Redis limits it */
 };
 
 /* ---- Life ---- */
@@ -135,10 +134,13 @@ static int conf_port(struct replica *rp, struct bytes_view value, const char **e
     return 0;
 }
 
+/* A name is as good as an address, and the empty one takes back what was announced. */
 static int conf_ip(struct replica *rp, struct bytes_view value, const char **error)
 {
-    if (value.len == 0 || value.len > ANNOUNCED_IP_MAX || memchr(value.data, '\0', value.len) != NULL) {
-        *error = "ERR REPLCONF ip-address provided by replica instance is too long or empty";
+    if (value.len > REPL_HOST_MAX) {
+        snprintf(rp->error, sizeof(rp->error),
+                 "ERR REPLCONF ip-address provided by replica instance is too long: %zu bytes", value.len);
+        *error = rp->error;
         return -EINVAL;
     }
     for (size_t i = 0; i < value.len; i++) /* it is printed in INFO: it may not forge lines or fields there */
@@ -146,7 +148,7 @@ static int conf_ip(struct replica *rp, struct bytes_view value, const char **err
             *error = "ERR REPLCONF ip-address holds characters that no address has";
             return -EINVAL;
         }
-    snprintf(rp->ip, sizeof(rp->ip), "%.*s", (int)value.len, value.data);
+    snprintf(rp->announced, sizeof(rp->announced), "%.*s", (int)value.len, value.data);
     return 0;
 }
 

@@ -12,6 +12,7 @@ struct command_table {
     struct command_slot *slots;
     size_t count;
     size_t id_count;
+    size_t name_max;                        /* the longest name: rename-command sets no limit */
     struct command_slot *index[INDEX_SIZE]; /* open addressing by name_hash() */
 };
 
@@ -24,14 +25,15 @@ static size_t name_hash(struct bytes_view name)
 
 static void index_add(struct command_table *t, struct command_slot *slot)
 {
-    size_t at = name_hash(bytes_str(slot->name));
+    size_t at = name_hash(bytes_str(slot->name)), len = strlen(slot->name);
+    if (len > t->name_max) t->name_max = len;
     while (t->index[at] != NULL) at = (at + 1) & (INDEX_SIZE - 1);
     t->index[at] = slot;
 }
 
 struct command_slot *command_table_find(struct command_table *t, struct bytes_view name)
 {
-    if (name.len > COMMAND_NAME_MAX) return NULL;
+    if (name.len > t->name_max) return NULL;
     for (size_t at = name_hash(name); t->index[at] != NULL; at = (at + 1) & (INDEX_SIZE - 1))
         if (bytes_equal_nocase(name, t->index[at]->name)) return t->index[at];
     return NULL;

@@ -5,7 +5,7 @@
 
 #include "server/command.h"
 
-enum { COMMAND_NAME_MAX = 31 /* of a container's name alone */, LATENCY_BUCKETS = 128 };
+enum { LATENCY_BUCKETS = 128 };
 
 /* A command with its counters. Slots live as long as the table. */
 struct command_slot {

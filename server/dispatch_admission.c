@@ -26,9 +26,9 @@ static void reply_unknown_command(struct cmd_ctx *ctx)
 
 static void reply_unknown_subcommand(struct cmd_ctx *ctx, const struct command_slot *container)
 {
-    char upper[COMMAND_NAME_MAX + 1];
+    char upper[128 + 1];
     size_t len = 0;
-    for (; len < COMMAND_NAME_MAX && container->name[len] != '\0'; len++)
+    for (; len < 128 && container->name[len] != '\0'; len++)
         upper[len] = (char)toupper((unsigned char)container->name[len]);
     upper[len] = '\0';
     reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",

@@ -3,8 +3,7 @@
 #include "server/clients.h"
 #include "server/commands/tables.h"
 #include "server/server.h"
-
-enum { MASTER_HOST_MAX = 255 };
+#include "storage/base/memory.h"
 
 static struct repl *ctx_repl(const struct cmd_ctx *ctx)
 {
@@ -24,7 +23,7 @@ static void log_role_change(const struct cmd_ctx *ctx, const char *what)
 /* The name goes into the log, INFO and the rewritten configuration file: it may not look like something else there. */
 static bool host_is_sane(struct bytes_view host)
 {
-    if (host.len == 0 || host.len > MASTER_HOST_MAX) return false;
+    if (host.len == 0) return false;
     for (size_t i = 0; i < host.len; i++)
         if ((unsigned char)host.data[i] <= ' ' || host.data[i] == '"' || host.data[i] == 127) return false;
     return true;
@@ -39,9 +38,25 @@ static void promote(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
+static void follow_host(struct cmd_ctx *ctx, const char *host, int port)
+{
+    struct bytes_buf what = {0};
+    if (repl_is_master_host(ctx_repl(ctx), host, port)) {
+        reply_status(ctx->reply, "OK Already connected to specified master");
+        return;
+    }
+    if (repl_follow(ctx_repl(ctx), host, port) != 0) {
+        reply_error(ctx->reply, "ERR Invalid master port");
+        return;
+    }
+    bytes_buf_printf(&what, "REPLICAOF %s:%d enabled%c", host, port, '\0');
+    log_role_change(ctx, what.data);
+    bytes_buf_release(&what);
+    reply_ok(ctx->reply);
+}
+
 static void follow(struct cmd_ctx *ctx)
 {
-    char host[MASTER_HOST_MAX + 1], what[MASTER_HOST_MAX + 64];
     int64_t port;
     if (!num_parse_i64(ctx->argv[2], &port) || port < 0 || port > 65535) {
         reply_error(ctx->reply, "ERR Invalid master port");
@@ -51,18 +66,9 @@ static void follow(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR Invalid master host");
         return;
     }
-    snprintf(host, sizeof(host), "%.*s", (int)ctx->argv[1].len, ctx->argv[1].data);
-    if (repl_is_master_host(ctx_repl(ctx), host, (int)port)) {
-        reply_status(ctx->reply, "OK Already connected to specified master");
-        return;
-    }
-    if (repl_follow(ctx_repl(ctx), host, (int)port) != 0) {
-        reply_error(ctx->reply, "ERR Invalid master port");
-        return;
-    }
-    snprintf(what, sizeof(what), "REPLICAOF %s:%d enabled", host, (int)port);
-    log_role_change(ctx, what);
-    reply_ok(ctx->reply);
+    char *host = bytes_to_cstr(ctx->argv[1]);
+    follow_host(ctx, host, (int)port);
+    mem_free(host);
 }
 
 /* A snapshot of a master that is being loaded may be dropped for another master's. Not the file of the start, nor, as
@@ -106,7 +112,7 @@ static void role_of_master(struct cmd_ctx *ctx)
         repl_replica_describe(rp, &info);
         if (strcmp(info.state, "online") != 0) continue;
         reply_array(ctx->reply, 3);
-        reply_bulk_cstr(ctx->reply, info.ip);
+        reply_bulk_cstr(ctx->reply, info.host);
         reply_bulkf(ctx->reply, "%d", info.port);
         reply_bulkf(ctx->reply, "%" PRIu64, info.acked_offset);
         count++;

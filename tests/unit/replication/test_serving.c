@@ -715,10 +715,8 @@ static void test_bad_replconf(void **state)
         {"listening-port", "x"},
         {"listening-port", "-1"},
         {"listening-port", "99999999999"},
-        {"ip-address", ""},
         {"ip-address", "1.2.3.4,port=1"},
         {"ip-address", "a\r\nslave1:ip=1"},
-        {"ip-address", "11111111111111111111111111111111111111111111111"},
         {"rdb-only", "2"},
         {"rdb-only", "x"},
         {"rdb-filter-only", "functions"},
@@ -733,6 +731,32 @@ static void test_bad_replconf(void **state)
     }
     conf(&p, "version", "8.0.0");
     conf(&p, "capa", "something-new");
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_fault_13_announced_names_may_have_255_bytes(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p;
+    struct repl_replica_info info;
+    const char *error = NULL;
+    char name[257], own[64];
+    memset(name, 'h', sizeof(name));
+    peer_open(&p, n);
+    repl_replica_describe(p.replica, &info);
+    snprintf(own, sizeof(own), "%s", info.host);
+    assert_int_equal(repl_replica_conf(p.replica, BYTES_LIT("ip-address"), bytes_view(name, REPL_HOST_MAX + 1), &error),
+                     -EINVAL);
+    assert_string_equal(error, "ERR REPLCONF ip-address provided by replica instance is too long: 256 bytes");
+    assert_int_equal(repl_replica_conf(p.replica, BYTES_LIT("ip-address"), bytes_view(name, REPL_HOST_MAX), &error), 0);
+    repl_replica_describe(p.replica, &info);
+    assert_int_equal(strlen(info.host), REPL_HOST_MAX);
+    conf(&p, "ip-address", ""); /* taken back */
+    repl_replica_describe(p.replica, &info);
+    assert_string_equal(info.host, own);
     peer_close(&p);
     node_free(n);
     loop_free(loop);
@@ -835,6 +859,7 @@ int main(void)
         cmocka_unit_test(test_a_log_has_the_stream_without_replicas),
         cmocka_unit_test(test_P12_without_a_log_or_a_replica_a_history_has_no_name),
         cmocka_unit_test(test_bad_replconf),
+        cmocka_unit_test(test_fault_13_announced_names_may_have_255_bytes),
         cmocka_unit_test(test_X11_writes_of_the_unit_that_made_us_a_replica),
         cmocka_unit_test(test_promotion_tells_replicas_to_come_back),
         cmocka_unit_test(test_info_of_a_master),
