@@ -55,14 +55,23 @@ static int mode_like(const char *path)
     return stat(path, &st) == 0 ? (int)(st.st_mode & 0777) : 0644;
 }
 
-static int write_and_sync(const struct sys *sys, const char *path, int mode, struct bytes_view text)
+static int write_and_sync(const struct sys *sys, int fd, struct bytes_view text)
 {
-    int fd = sys->open(sys->ctx, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0) return fd;
     int rc = sys_write_all(sys, fd, text.data, text.len);
     if (rc == 0) rc = sys->fsync(sys->ctx, fd);
     int closed = sys->close(sys->ctx, fd);
     return rc < 0 ? rc : closed < 0 ? closed : 0;
+}
+
+static int replace_by(const struct sys *sys, const char *temp, const char *path, struct bytes_view text)
+{
+    int fd = sys->open(sys->ctx, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_like(path));
+    if (fd < 0) return fd; /* a file of that name is not ours */
+    int rc = write_and_sync(sys, fd, text);
+    if (rc == 0) rc = sys->rename(sys->ctx, temp, path);
+    if (rc == 0) return sys->fsync_dir(sys->ctx, path);
+    (void)sys->unlink(sys->ctx, temp); /* the first error is the one to tell */
+    return rc;
 }
 
 static int replace_resolved(const struct sys *sys, const char *path, struct bytes_view text)
@@ -72,12 +81,7 @@ static int replace_resolved(const struct sys *sys, const char *path, struct byte
     struct bytes_buf temp = {NULL, 0, 0};
     bytes_buf_printf(&temp, "%s.%d.tmp-%08x", path, (int)getpid(), (unsigned)unique);
     bytes_buf_append(&temp, "", 1);
-    int rc = write_and_sync(sys, temp.data, mode_like(path), text);
-    if (rc == 0) rc = sys->rename(sys->ctx, temp.data, path);
-    if (rc == 0)
-        rc = sys->fsync_dir(sys->ctx, path);
-    else if (rc != -EEXIST)
-        sys->unlink(sys->ctx, temp.data);
+    int rc = replace_by(sys, temp.data, path, text);
     bytes_buf_release(&temp);
     return rc < 0 ? rc : 0;
 }

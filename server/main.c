@@ -70,10 +70,12 @@ static void prepare_signals(struct program *p, struct server *s)
 
 static int listen_somewhere(struct server *s)
 {
-    if (server_listen(s) != 0) {
+    int rc = server_listen(s);
+    if (rc == SERVER_LISTEN_UNIX_FAILED)
+        log_warning(s->log, "Failed listening on the Unix socket %s, aborting.", s->settings->net.unixsocket);
+    else if (rc != 0)
         log_warning(s->log, "Failed listening on port %d (tcp), aborting.", s->settings->net.port);
-        return -1;
-    }
+    if (rc != 0) return -1;
     if (s->listener_count > 0) return 0;
     log_warning(s->log, "Configured to not listen anywhere, exiting.");
     return -1;
@@ -87,13 +89,14 @@ static int serve(struct program *p)
     prepare_signals(p, s);
     s->supervisor = p->supervisor;
     if (server_take_process(s, p->title) == 0 && listen_somewhere(s) == 0) {
-        bool pidfile = p->daemonized || p->settings.process.pidfile != NULL;
-        if (pidfile) process_pidfile_write(p->settings.process.pidfile, p->log);
+        struct process_pidfile pidfile = {.fd = -1};
+        if (p->daemonized || p->settings.process.pidfile != NULL)
+            process_pidfile_write(&pidfile, p->settings.process.pidfile, p->log);
         log_notice(p->log, "Running mode=standalone, port=%d, PID: %d", p->settings.net.port, (int)getpid());
         log_notice(p->log, "Server initialized");
         code = server_run(s);
         /* After a failure the last line of the log is to say why. */
-        if (pidfile) process_pidfile_remove(p->settings.process.pidfile, code == 0 ? p->log : NULL);
+        process_pidfile_remove(&pidfile, code == 0 ? p->log : NULL);
     }
     server_free(s);
     return code;

@@ -171,20 +171,64 @@ int process_daemonize(void)
     return 0;
 }
 
-void process_pidfile_write(const char *path, struct log *lg)
+/* Locked for as long as this process lives: fcntl()'s locks are not inherited by children, so a snapshot's child that
+ * outlives a crash does not hold on to it. */
+static int lock_pidfile(int fd, pid_t *holder)
 {
-    if (path == NULL) path = PROCESS_DEFAULT_PIDFILE;
-    FILE *file = fopen(path, "we");
-    if (file != NULL) fprintf(file, "%d\n", (int)getpid());
-    if (file == NULL || fclose(file) != 0) log_warning(lg, "Failed to write PID file: %s", strerror(errno));
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_SETLK, &lock) == 0) return 0;
+    int rc = -errno;
+    if (rc != -EACCES && rc != -EAGAIN) return 0; /* a file system without locks: as if nobody held one */
+    *holder = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+    return -EWOULDBLOCK;
 }
 
-void process_pidfile_remove(const char *path, struct log *lg)
+/* 0, -errno, or -EWOULDBLOCK: a running process holds it. */
+static int fill_pidfile(int fd, pid_t *holder)
 {
+    char text[16];
+    int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    int rc = lock_pidfile(fd, holder);
+    if (rc != 0) return rc;
+    if (ftruncate(fd, 0) == -1) return -errno;
+    ssize_t n = pwrite(fd, text, (size_t)len, 0);
+    return n == len ? 0 : n == -1 ? -errno : -ENOSPC;
+}
+
+/* Where the name is a link, the file behind it is meant, and the link stays. */
+static int open_pidfile(struct process_pidfile *pf, const char *path, pid_t *holder)
+{
+    char *real = realpath(path, NULL);
+    int rc = made_file_begin(&pf->made, real != NULL ? real : path);
+    free(real);
+    if (rc != 0) return rc;
+    pf->fd = openat(pf->made.dir_fd, pf->made.name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    rc = pf->fd == -1 ? -errno : fill_pidfile(pf->fd, holder);
+    if (rc == 0) rc = made_file_note(&pf->made);
+    if (rc == 0) return 0;
+    made_file_forget(&pf->made);
+    if (pf->fd != -1) close(pf->fd);
+    return rc;
+}
+
+void process_pidfile_write(struct process_pidfile *pf, const char *path, struct log *lg)
+{
+    pid_t holder = 0;
     if (path == NULL) path = PROCESS_DEFAULT_PIDFILE;
-    log_notice(lg, "Removing the pid file.");
-    if (unlink(path) == -1 && errno != ENOENT)
-        log_warning(lg, "Can't remove the pid file %s: %s", path, strerror(errno));
+    *pf = (struct process_pidfile){.fd = -1};
+    int rc = open_pidfile(pf, path, &holder);
+    if (rc == -EWOULDBLOCK)
+        log_warning(lg, "The PID file %s belongs to the running process %d: it is left as it is", path, (int)holder);
+    else if (rc != 0)
+        log_warning(lg, "Failed to write PID file: %s", strerror(-rc));
+}
+
+void process_pidfile_remove(struct process_pidfile *pf, struct log *lg)
+{
+    if (pf->made.name == NULL) return;
+    if (made_file_is_ours(&pf->made)) log_notice(lg, "Removing the pid file.");
+    (void)made_file_remove(&pf->made); /* somebody else's by now, or gone: both are their business */
+    close(pf->fd);
 }
 
 int process_change_dir(void *ctx, const char *path, char *absolute, size_t cap)

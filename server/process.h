@@ -9,6 +9,7 @@
 #include "server/settings.h"
 #include "storage/base/bytes.h"
 #include "storage/base/log.h"
+#include "storage/base/made_file.h"
 
 #define LOCKSTEP_VERSION       "0.1.0"
 #define LOCKSTEP_REDIS_VERSION "7.2.4" /* the level of behaviour, reported as redis_version */
@@ -32,9 +33,14 @@ bool process_systemd_notify(const char *state);
 /* Forks and leaves the terminal; the parent exits. 0 in the child, or -errno with nothing changed. */
 NODISCARD int process_daemonize(void);
 /* The pid file: to be written when daemonized or when one is named (NULL: the default one). A failure is logged and
- * does not stop the start, as with Redis. */
-void process_pidfile_write(const char *path, struct log *lg);
-void process_pidfile_remove(const char *path, struct log *lg);
+ * does not stop the start, as with Redis. It is locked while the process lives: the file of a running server is neither
+ * overwritten nor removed. Removing does nothing when nothing was written, or when another file has the name by now. */
+struct process_pidfile {
+    int fd; /* holds the lock */
+    struct made_file made;
+};
+void process_pidfile_write(struct process_pidfile *pf, const char *path, struct log *lg);
+void process_pidfile_remove(struct process_pidfile *pf, struct log *lg);
 #define PROCESS_DEFAULT_PIDFILE "/var/run/redis.pid"
 
 /* ---- Limits and advice of the system ---- */

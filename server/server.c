@@ -465,6 +465,19 @@ static void close_listeners(struct server *s)
     s->listener_count = 0;
 }
 
+/* What CONFIG SET bind and port are about: the Unix socket stays as it is. */
+static void close_tcp_listeners(struct server *s)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->listener_count; i++) {
+        if (listener_is_unix(s->listeners[i]))
+            s->listeners[kept++] = s->listeners[i];
+        else
+            listener_close(s->listeners[i]);
+    }
+    s->listener_count = kept;
+}
+
 /* An address written with a '-' before it may be missing on this machine. */
 static bool may_be_missing(const char *address, int rc)
 {
@@ -495,8 +508,8 @@ static int listen_unix(struct server *s, const struct listener_handler *handler)
     int rc = listener_open_unix(s->loop, s->settings->net.unixsocket, (mode_t)s->settings->net.unixsocketperm,
                                 s->settings->net.tcp_backlog, handler, &l, &err);
     if (rc != 0) {
-        log_warning(s->log, "Failed opening Unix socket: %s", err.text);
-        return -1;
+        log_warning(s->log, "Failed opening the Unix socket %s: %s", s->settings->net.unixsocket, err.text);
+        return SERVER_LISTEN_UNIX_FAILED;
     }
     s->listeners[s->listener_count++] = l;
     return 0;
@@ -506,10 +519,11 @@ int server_listen(struct server *s)
 {
     struct listener_handler handler = {.on_accept = on_accept, .on_error = on_accept_error, .ctx = s};
     const struct settings_net *net = &s->settings->net;
-    close_listeners(s);
+    close_tcp_listeners(s);
+    bool needs_unix = net->unixsocket != NULL && s->listener_count == 0;
     for (int i = 0; net->port != 0 && i < net->bind_count; i++)
-        if (listen_tcp(s, net->bind[i], &handler) != 0) return -1;
-    return net->unixsocket != NULL && listen_unix(s, &handler) != 0 ? -1 : 0;
+        if (listen_tcp(s, net->bind[i], &handler) != 0) return SERVER_LISTEN_TCP_FAILED;
+    return needs_unix ? listen_unix(s, &handler) : 0;
 }
 
 void server_accept_now(struct server *s)
@@ -720,7 +734,6 @@ void server_free(struct server *s)
 {
     if (s == NULL) return;
     close_listeners(s);
-    if (s->process_owner && s->settings->net.unixsocket != NULL) (void)unlink(s->settings->net.unixsocket);
     cron_stop(s);
     persistence_free(s->persistence);
     clients_free(s->clients);

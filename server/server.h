@@ -90,8 +90,9 @@ void server_free(struct server *s);
 int server_take_process(struct server *s, struct process_title *title);
 void server_update_time(struct server *s);         /* reads the clocks again, after something slow */
 void server_stop(struct server *s, int exit_code); /* leaves server_run() at the end of this turn */
-/* Binds what the configuration says, which may be nothing. 0 or -1 with the reason logged. Also after CONFIG SET bind
- * or port. */
+/* Binds what the configuration says, which may be nothing. Also after CONFIG SET bind or port: the Unix socket stays.
+ * 0, or what failed, with the reason logged. */
+enum { SERVER_LISTEN_TCP_FAILED = -1, SERVER_LISTEN_UNIX_FAILED = -2 };
 int server_listen(struct server *s);
 void server_accept_now(struct server *s); /* who waits to be, without the loop */
 /* The stream of what has been done goes to the replicas and into the append-only file, and then replies to clients. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "server/net/conn_internal.h"
+#include "storage/base/made_file.h"
 #include "storage/base/memory.h"
 
 struct listener {
@@ -19,7 +20,8 @@ struct listener {
     struct loop_timer rest;
     int fd;
     int port;
-    const struct conn_ops *ops; /* of the connections */
+    struct made_file socket_file; /* Unix sockets: the name that goes when we do */
+    const struct conn_ops *ops;   /* of the connections */
     struct listener_handler handler;
     bool paused;
     bool exhausted; /* out of descriptors, and that was reported */
@@ -217,11 +219,34 @@ int listener_open_tcp(struct loop *loop, const char *address, int port, int back
     return 0;
 }
 
-/* Only a socket is removed: a wrong path must not cost somebody a file. */
-static void remove_stale_socket(const char *path)
+/* Who is behind a socket file: 0 nobody any more, -EADDRINUSE a process that listens (one whose queue is full, or whose
+ * socket is of another type, too), or -errno: that cannot be told, so the file is not ours to remove. */
+static int probe_socket(const struct sockaddr_un *un)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1) return -errno;
+    int rc = connect(fd, (const struct sockaddr *)un, sizeof(*un)) == -1 ? -errno : 0;
+    close(fd);
+    if (rc == -ECONNREFUSED || rc == -ENOENT) return 0;
+    return rc == 0 || rc == -EAGAIN || rc == -EINPROGRESS || rc == -EPROTOTYPE ? -EADDRINUSE : rc;
+}
+
+/* What a server that crashed left behind is removed. Only a socket is: a wrong path must not cost somebody a file. */
+static int take_over_name(const struct sockaddr_un *un, struct listener_error *err)
 {
     struct stat st;
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) (void)unlink(path); /* bind() reports what is left */
+    if (lstat(un->sun_path, &st) == -1) return 0; /* bind() tells what is wrong, if anything is */
+    if (!S_ISSOCK(st.st_mode)) {
+        if (err != NULL) snprintf(err->text, sizeof(err->text), "%s is there, and is not a socket", un->sun_path);
+        return -EADDRINUSE;
+    }
+    int rc = probe_socket(un);
+    if (rc == -EADDRINUSE) {
+        if (err != NULL) snprintf(err->text, sizeof(err->text), "%s is in use: a process listens on it", un->sun_path);
+        return rc;
+    }
+    if (rc != 0) return fail(err, "looking who listens on it: connect", rc);
+    return unlink(un->sun_path) == -1 && errno != ENOENT ? fail(err, "unlink", -errno) : 0;
 }
 
 /* The file appears with no more than the mode asked for, and nobody can connect before listen(). */
@@ -229,26 +254,50 @@ static int unix_bind(int fd, const struct sockaddr_un *un, mode_t perm, struct l
 {
     if (perm != 0 && fchmod(fd, perm) == -1) return fail(err, "fchmod", -errno);
     if (bind(fd, (const struct sockaddr *)un, sizeof(*un)) == -1) return fail(err, "bind", -errno);
-    if (perm != 0 && chmod(un->sun_path, perm) == -1) return fail(err, "chmod", -errno);
     return 0;
+}
+
+static int unix_listen(int fd, const struct sockaddr_un *un, mode_t perm, int backlog, struct listener_error *err)
+{
+    if (perm != 0 && chmod(un->sun_path, perm) == -1) return fail(err, "chmod", -errno);
+    return listen(fd, backlog) == -1 ? fail(err, "listen", -errno) : 0;
+}
+
+/* The directory stays locked from the probe until we listen: who starts at the same time finds us there. */
+static int unix_listen_on(int fd, const struct sockaddr_un *un, mode_t perm, int backlog, struct made_file *made,
+                          struct listener_error *err)
+{
+    int rc = made_file_begin(made, un->sun_path);
+    if (rc != 0) return fail(err, "opening its directory", rc);
+    rc = take_over_name(un, err);
+    if (rc == 0) rc = unix_bind(fd, un, perm, err);
+    if (rc != 0) {
+        made_file_forget(made);
+        return rc;
+    }
+    rc = unix_listen(fd, un, perm, backlog, err);
+    int noted = made_file_note(made);
+    if (rc == 0 && noted != 0) rc = fail(err, "stat", noted);
+    if (rc != 0) (void)made_file_remove(made); /* the first error is the one to tell */
+    return rc;
 }
 
 int listener_open_unix(struct loop *loop, const char *path, mode_t perm, int backlog,
                        const struct listener_handler *handler, struct listener **out, struct listener_error *err)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct made_file made;
     if (strlen(path) >= sizeof(un.sun_path)) return fail(err, "bind", -ENAMETOOLONG);
     memcpy(un.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1) return fail(err, "socket", -errno);
-    remove_stale_socket(path);
-    int rc = unix_bind(fd, &un, perm, err);
-    if (rc == 0 && listen(fd, backlog) == -1) rc = fail(err, "listen", -errno);
+    int rc = unix_listen_on(fd, &un, perm, backlog, &made, err);
     if (rc != 0) {
         close(fd);
         return rc;
     }
     *out = listener_new(loop, fd, &conn_unix_ops, handler);
+    (*out)->socket_file = made;
     return 0;
 }
 
@@ -257,8 +306,14 @@ void listener_close(struct listener *l)
     if (l == NULL) return;
     loop_timer_stop(&l->rest);
     loop_io_stop(&l->io);
+    (void)made_file_remove(&l->socket_file); /* while the socket is bound: nobody else has its inode */
     close(l->fd);
     mem_free(l);
+}
+
+bool listener_is_unix(const struct listener *l)
+{
+    return l->ops == &conn_unix_ops;
 }
 
 int listener_port(const struct listener *l)

@@ -34,17 +34,18 @@ struct listener_error {
 NODISCARD int listener_open_tcp(struct loop *loop, const char *address, int port, int backlog,
                                 const struct listener_handler *handler, struct listener **out,
                                 struct listener_error *err);
-/* A stale socket file at the path is removed. perm 0 leaves what the umask gives; otherwise nobody can connect before
- * the mode is set (CVE-2023-45145). */
+/* A socket file that nobody listens on any more is removed first; one that answers is left alone: -EADDRINUSE. perm 0
+ * leaves what the umask gives; otherwise nobody can connect before the mode is set (CVE-2023-45145). */
 NODISCARD int listener_open_unix(struct loop *loop, const char *path, mode_t perm, int backlog,
                                  const struct listener_handler *handler, struct listener **out,
                                  struct listener_error *err);
-/* Not from inside on_accept. The socket file stays (the owner removes it on shutdown). NULL is fine. */
+/* Not from inside on_accept. A Unix socket's file goes too, if it is still this listener's. NULL is fine. */
 void listener_close(struct listener *l);
 void listener_accept_now(struct listener *l);         /* as for an event of the loop */
 void listener_pause(struct listener *l, bool paused); /* paused: connections wait in the backlog */
 
 int listener_port(const struct listener *l); /* the real one when 0 was asked for; 0 for Unix */
 int listener_fd(const struct listener *l);
+bool listener_is_unix(const struct listener *l);
 
 #endif

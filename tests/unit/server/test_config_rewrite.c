@@ -337,7 +337,7 @@ static void check_failure(struct fixture *f, enum failing failing, int error, co
 static void test_H8_a_failure_leaves_the_old_file_whole(void **state)
 {
     struct fixture *f = *state;
-    check_failure(f, FAIL_OPEN, -EACCES, "ou");
+    check_failure(f, FAIL_OPEN, -EACCES, "o"); /* fault_17: what was not made is not removed */
     file_is(f, old_text);
     check_failure(f, FAIL_FSYNC, -EIO, "owfu");
     file_is(f, old_text);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -164,14 +165,82 @@ static void test_daemonize(void **state)
 static void test_pidfile(void **state)
 {
     char path[128], text[32], expected[32];
+    struct process_pidfile pf;
     snprintf(path, sizeof(path), "%s/x.pid", (char *)*state);
-    process_pidfile_write(path, NULL);
+    process_pidfile_write(&pf, path, NULL);
     read_text(path, text, sizeof(text));
     snprintf(expected, sizeof(expected), "%d\n", (int)getpid());
     assert_string_equal(text, expected);
-    process_pidfile_remove(path, NULL);
+    process_pidfile_remove(&pf, NULL);
     assert_int_equal(access(path, F_OK), -1);
-    process_pidfile_write("/nonexistent/x.pid", NULL); /* is survived */
+    process_pidfile_remove(&pf, NULL);                      /* does nothing any more */
+    process_pidfile_write(&pf, "/nonexistent/x.pid", NULL); /* is survived */
+    process_pidfile_remove(&pf, NULL);
+}
+
+static void replace_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* What a crashed server left is written over; what another process put there since stays. */
+static void test_fault_17_pidfile_of_somebody_else_stays(void **state)
+{
+    char path[128], text[32];
+    struct process_pidfile pf;
+    snprintf(path, sizeof(path), "%s/x.pid", (char *)*state);
+    replace_text(path, "4000000000 and more text than we write\n");
+    process_pidfile_write(&pf, path, NULL);
+    read_text(path, text, sizeof(text));
+    assert_int_equal(atoi(text), getpid());
+    assert_int_equal(unlink(path), 0);
+    replace_text(path, "77\n");
+    process_pidfile_remove(&pf, NULL);
+    read_text(path, text, sizeof(text));
+    assert_string_equal(text, "77\n");
+    assert_int_equal(unlink(path), 0);
+}
+
+static int leaves_locked_file(void *ctx)
+{
+    struct process_pidfile pf;
+    char before[32], after[32];
+    read_text(ctx, before, sizeof(before));
+    process_pidfile_write(&pf, ctx, NULL);
+    process_pidfile_remove(&pf, NULL);
+    if (access(ctx, F_OK) != 0) return 1;
+    read_text(ctx, after, sizeof(after));
+    return strcmp(before, after) == 0 ? 0 : 2;
+}
+
+static void test_fault_17_pidfile_of_a_running_server_stays(void **state)
+{
+    char path[128];
+    struct process_pidfile pf;
+    snprintf(path, sizeof(path), "%s/x.pid", (char *)*state);
+    process_pidfile_write(&pf, path, NULL);
+    child_agrees(leaves_locked_file, path);
+    process_pidfile_remove(&pf, NULL);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_fault_17_link_to_a_pidfile_stays(void **state)
+{
+    char path[128], link_path[128];
+    struct process_pidfile pf;
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/x.pid", (char *)*state);
+    snprintf(link_path, sizeof(link_path), "%s/link.pid", (char *)*state);
+    replace_text(path, "1\n");
+    assert_int_equal(symlink("x.pid", link_path), 0);
+    process_pidfile_write(&pf, link_path, NULL);
+    process_pidfile_remove(&pf, NULL);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(lstat(link_path, &st), 0);
+    assert_int_equal(unlink(link_path), 0);
 }
 
 /* ---- Limits ---- */
@@ -367,6 +436,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_systemd_in_the_abstract_namespace),
         cmocka_unit_test(test_daemonize),
         cmocka_unit_test_setup_teardown(test_pidfile, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_fault_17_pidfile_of_somebody_else_stays, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_fault_17_pidfile_of_a_running_server_stays, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_fault_17_link_to_a_pidfile_stays, make_dir, remove_dir),
         cmocka_unit_test(test_maxclients_follows_the_open_files),
         cmocka_unit_test(test_processors),
         cmocka_unit_test(test_oom_score),

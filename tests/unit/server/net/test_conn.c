@@ -392,6 +392,104 @@ static void test_addresses_that_cannot_be_bound(void **state)
     fixture_free(f);
 }
 
+static struct listener *open_unix(struct fixture *f, const char *path)
+{
+    struct listener_handler handler = handler_of(f);
+    struct listener *l = NULL;
+    assert_int_equal(listener_open_unix(f->loop, path, 0, 5, &handler, &l, NULL), 0);
+    return l;
+}
+
+static int fails_to_open_unix(struct fixture *f, const char *path)
+{
+    struct listener_handler handler = handler_of(f);
+    struct listener_error err = {{0}};
+    struct listener *l = NULL;
+    int rc = listener_open_unix(f->loop, path, 0, 5, &handler, &l, &err);
+    assert_null(l);
+    assert_true(strlen(err.text) > 0);
+    return rc;
+}
+
+static void test_fault_17_socket_that_answers_is_left_alone(void **state)
+{
+    struct fixture *f = fixture_new();
+    f->listener = open_unix(f, f->path);
+    assert_int_equal(fails_to_open_unix(f, f->path), -EADDRINUSE);
+    assert_int_equal(access(f->path, F_OK), 0);
+    assert_int_equal(conn_connect_unix(f->loop, f->path, on_connected, f, &f->out), 0);
+    turn_until(f, &f->accepted_count, 2); /* the first one was the probe */
+    fixture_free(f);
+}
+
+static void test_fault_17_file_that_is_no_socket_is_left_alone(void **state)
+{
+    struct fixture *f = fixture_new();
+    int fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(fails_to_open_unix(f, f->path), -EADDRINUSE);
+    assert_int_equal(unlink(f->path), 0);
+    fixture_free(f);
+}
+
+/* What a crash leaves behind: a socket file that nobody is bound to any more. */
+static void leave_dead_socket(const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&un, sizeof(un)), 0);
+    close(fd);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static void test_fault_17_dead_socket_is_taken_over(void **state)
+{
+    struct fixture *f = fixture_new();
+    leave_dead_socket(f->path);
+    f->listener = open_unix(f, f->path);
+    assert_int_equal(conn_connect_unix(f->loop, f->path, on_connected, f, &f->out), 0);
+    turn_until(f, &f->accepted_count, 1);
+    listener_close(f->listener);
+    f->listener = NULL;
+    assert_int_equal(access(f->path, F_OK), -1);
+    fixture_free(f);
+}
+
+/* Who unlinks without looking, as redis-server does, has the name; closing ours does not take it away. */
+static void test_fault_17_name_that_another_has_taken_stays(void **state)
+{
+    struct fixture *f = fixture_new();
+    f->listener = open_unix(f, f->path);
+    assert_int_equal(unlink(f->path), 0);
+    leave_dead_socket(f->path);
+    listener_close(f->listener);
+    f->listener = NULL;
+    assert_int_equal(access(f->path, F_OK), 0);
+    assert_int_equal(unlink(f->path), 0);
+    fixture_free(f);
+}
+
+/* A relative path means the directory it was opened in, wherever the process has gone since. */
+static void test_fault_17_socket_goes_from_its_own_directory(void **state)
+{
+    struct fixture *f = fixture_new();
+    char here[1024];
+    assert_non_null(getcwd(here, sizeof(here)));
+    const char *slash = strrchr(f->path, '/');
+    char dir[128];
+    snprintf(dir, sizeof(dir), "%.*s", (int)(slash - f->path), f->path);
+    assert_int_equal(chdir(dir), 0);
+    f->listener = open_unix(f, slash + 1);
+    assert_int_equal(chdir(here), 0);
+    assert_int_equal(access(f->path, F_OK), 0);
+    listener_close(f->listener);
+    f->listener = NULL;
+    assert_int_equal(access(f->path, F_OK), -1);
+    fixture_free(f);
+}
+
 /* IPv6 sockets take no IPv4, so that both wildcards can hold one port. */
 static void test_both_wildcards_share_a_port(void **state)
 {
@@ -521,6 +619,11 @@ int main(void)
         cmocka_unit_test(test_closing_while_connecting),
         cmocka_unit_test(test_socket_options),
         cmocka_unit_test(test_addresses_that_cannot_be_bound),
+        cmocka_unit_test(test_fault_17_socket_that_answers_is_left_alone),
+        cmocka_unit_test(test_fault_17_file_that_is_no_socket_is_left_alone),
+        cmocka_unit_test(test_fault_17_dead_socket_is_taken_over),
+        cmocka_unit_test(test_fault_17_name_that_another_has_taken_stays),
+        cmocka_unit_test(test_fault_17_socket_goes_from_its_own_directory),
         cmocka_unit_test(test_both_wildcards_share_a_port),
         cmocka_unit_test(test_CVE_2023_45145_unix_socket_mode),
         cmocka_unit_test(test_only_a_socket_is_removed_from_the_path),
