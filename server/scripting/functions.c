@@ -99,10 +99,18 @@ static void free_library(struct library *lib)
     mem_free(lib);
 }
 
+static int unregister(lua_State *L)
+{
+    const struct library *lib = lua_touserdata(L, 1);
+    for (size_t i = 0; i < lib->count; i++) luaL_unref(L, LUA_REGISTRYINDEX, lib->functions[i].reference);
+    return 0;
+}
+
 /* One that is not (any more) among those that can be called. */
 static void forget_library(struct functions *fs, struct library *lib)
 {
-    for (size_t i = 0; i < lib->count; i++) luaL_unref(fs->state, LUA_REGISTRYINDEX, lib->functions[i].reference);
+    if (lib->count > 0 && lua_cpcall(fs->state, unregister, lib) != 0)
+        lua_pop(fs->state, 1); /* no memory: the functions stay in the registry, where nobody finds them */
     free_library(lib);
 }
 
@@ -346,9 +354,10 @@ static int lua_register_function(lua_State *L)
 
 struct load_plan {
     struct bytes_view body;
-    const char *error; /* of compiling; on the Lua stack */
+    const char *error; /* what failed */
 };
 
+/* Between restricting the globals and having them back nothing can raise an error but the library. */
 static int compile_and_run(lua_State *L)
 {
     struct load_plan *plan = lua_touserdata(L, 1);
@@ -359,20 +368,11 @@ static int compile_and_run(lua_State *L)
     }
     script_push_load_api(L, lua_register_function);
     lua_sandbox_restrict(L);
-    if (lua_pcall(L, 0, 0, 2) == 0) return 0;
+    int status = lua_pcall(L, 0, 0, 2);
+    lua_sandbox_unrestrict(L);
+    if (status == 0) return 0;
     plan->error = "Error registering functions";
     return lua_error(L);
-}
-
-/* What is on top: {err = text}, or text. */
-static void take_error(lua_State *L, const char *what, struct bytes_buf *error)
-{
-    struct bytes_view text = BYTES_LIT("out of memory");
-    bool counted;
-    if (!lua_is_error(L, -1, &text, &counted) && lua_isstring(L, -1)) text.data = lua_tolstring(L, -1, &text.len);
-    bytes_buf_printf(error, "%s: ", what);
-    bytes_buf_append_view(error, text);
-    lua_pop(L, 1);
 }
 
 static int run_body(struct functions *fs, struct library *lib, struct bytes_view body, int limit_ms,
@@ -383,15 +383,15 @@ static int run_body(struct functions *fs, struct library *lib, struct bytes_view
     struct load_plan plan = {.body = body, .error = "Error loading library"};
     sc->loading = lib;
     sc->load_deadline_us = limit_ms == 0 ? 0 : sys_mono_us(sc->server->sys) + limit_ms * INT64_C(1000);
-    lua_pushcfunction(L, compile_and_run);
-    lua_pushlightuserdata(L, &plan);
-    int status = lua_pcall(L, 1, 0, 0);
-    lua_sandbox_unrestrict(L);
+    script_failure_clear(&sc->failure);
+    int status = lua_cpcall(L, compile_and_run, &plan);
     sc->loading = NULL;
     sc->load_deadline_us = 0;
     sc->ended = false;
     if (status != 0) {
-        take_error(L, plan.error, error);
+        bytes_buf_printf(error, "%s: ", plan.error);
+        bytes_buf_append_view(error, script_failure_text(&sc->failure, L));
+        lua_pop(L, 1);
         return -1;
     }
     if (lib->count > 0) return 0;

@@ -102,25 +102,39 @@ lua_State *script_cache_state(struct script_cache *sc)
     return sc->state;
 }
 
+struct compilation {
+    struct bytes_view body;
+    int reference;
+};
+
+/* In protected mode: what is compiled gets a reference: that may lack memory, too. */
+static int compile(lua_State *L)
+{
+    struct compilation *c = lua_touserdata(L, 1);
+    if (lua_safe_load(L, c->body.data, c->body.len, "@user_script") != 0) return lua_error(L);
+    c->reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
 struct cached_script *script_cache_add(struct script_cache *sc, struct bytes_view source, const char *digest,
                                        struct bytes_buf *error)
 {
     struct cached_script *s = script_cache_find(sc, bytes_view(digest, SCRIPT_DIGEST_LEN));
-    struct bytes_view body;
+    struct compilation c = {0};
     unsigned flags;
     if (s != NULL) return s;
-    if (!script_read_shebang(source, &body, &flags, error)) return NULL;
+    if (!script_read_shebang(source, &c.body, &flags, error)) return NULL;
     lua_State *L = script_cache_state(sc);
-    if (lua_safe_load(L, body.data, body.len, "@user_script") != 0) {
-        const char *text = lua_tostring(L, -1);
-        bytes_buf_printf(error, "Error compiling script (new function): %s", text == NULL ? "" : text);
+    if (lua_cpcall(L, compile, &c) != 0) {
+        const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+        bytes_buf_printf(error, "Error compiling script (new function): %s", text);
         lua_pop(L, 1);
         return NULL;
     }
     s = mem_calloc(sizeof(*s));
     snprintf(s->digest, sizeof(s->digest), "%s", digest);
     s->flags = flags;
-    s->reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    s->reference = c.reference;
     table_insert(&sc->scripts, hash_of(digest), s);
     return s;
 }

@@ -50,6 +50,7 @@ void scripting_free(struct scripting *sc)
     bytes_buf_release(&sc->numbers);
     bytes_buf_release(&sc->reply);
     bytes_buf_release(&sc->refusal);
+    script_failure_clear(&sc->failure);
     mem_free(sc);
 }
 
@@ -156,42 +157,58 @@ lua_State *scripting_new_state(struct scripting *sc)
 
 /* ---- Inside ---- */
 
+void script_failure_clear(struct script_failure *f)
+{
+    f->known = f->counted = false;
+    bytes_buf_release(&f->text);
+    bytes_buf_release(&f->source);
+}
+
+struct bytes_view script_failure_text(const struct script_failure *f, lua_State *L)
+{
+    struct bytes_view text = BYTES_LIT("unknown error");
+    if (f->known) return bytes_buf_view(&f->text);
+    if (lua_type(L, -1) == LUA_TSTRING) text.data = lua_tolstring(L, -1, &text.len);
+    return text;
+}
+
 /* Where in the script the error arose: the innermost function that has lines. */
-static void add_place(lua_State *L)
+static void note_place(lua_State *L, struct script_failure *f)
 {
     lua_Debug ar;
     for (int level = 1; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
         if (ar.currentline < 0) continue;
-        lua_pushstring(L, ar.source);
-        lua_setfield(L, 1, "source");
-        lua_pushinteger(L, ar.currentline);
-        lua_setfield(L, 1, "line");
+        bytes_buf_printf(&f->source, "%s", ar.source);
+        f->line = ar.currentline;
         return;
     }
 }
 
+/* An error without a code of its own: its text, or what it is. */
+static void note_value(lua_State *L, int index, struct script_failure *f)
+{
+    struct bytes_view text = bytes_str(luaL_typename(L, index));
+    if (lua_isboolean(L, index))
+        text = lua_toboolean(L, index) ? BYTES_LIT("true") : BYTES_LIT("false");
+    else if (lua_isstring(L, index))
+        text.data = lua_tolstring(L, index, &text.len);
+    bytes_buf_append_view(&f->text, BYTES_LIT("ERR "));
+    bytes_buf_append_view(&f->text, text);
+}
+
 int script_on_error(lua_State *L)
 {
+    struct script_failure *f = &scripting_of(L)->failure;
     struct bytes_view text;
-    bool counted;
     lua_settop(L, 1);
-    if (!lua_is_error(L, 1, &text, &counted)) {
-        if (lua_isboolean(L, 1))
-            lua_pushstring(L, lua_toboolean(L, 1) ? "true" : "false");
-        else if (lua_isstring(L, 1))
-            lua_pushvalue(L, 1);
-        else
-            lua_pushstring(L, luaL_typename(L, 1));
-        lua_pushliteral(L, "ERR ");
-        lua_insert(L, -2);
-        lua_concat(L, 2);
-        lua_createtable(L, 0, 3);
-        lua_insert(L, -2);
-        lua_setfield(L, -2, "err");
-        lua_replace(L, 1);
-    }
-    add_place(L);
+    script_failure_clear(f);
+    if (lua_is_error(L, 1, &text, &f->counted))
+        bytes_buf_append_view(&f->text, text);
+    else
+        note_value(L, 1, f);
+    note_place(L, f);
+    f->known = true;
     return 1;
 }
 
@@ -204,24 +221,47 @@ static void push_arguments(lua_State *L, const struct bytes_view *argv, int coun
     }
 }
 
-/* In protected mode: KEYS and ARGV, as globals of EVAL and as arguments of functions, and the script. */
-static int start(lua_State *L)
+/* The script, with KEYS and ARGV as globals of EVAL and as arguments of functions. */
+static int push_call(lua_State *L, const struct script_run_state *run)
 {
-    const struct script_run_state *run = lua_touserdata(L, 1);
     const struct script *script = run->script;
     const struct bytes_view *argv = run->outer->argv;
     int rest = script->first_key + script->key_count;
     lua_rawgeti(L, LUA_REGISTRYINDEX, script->reference);
     push_arguments(L, argv + script->first_key, script->key_count);
     push_arguments(L, argv + rest, run->outer->argc - rest);
-    if (script->kind == SCRIPT_EVAL) {
-        lua_sandbox_set_global(L, "ARGV");
-        lua_sandbox_set_global(L, "KEYS");
-        lua_call(L, 0, 1);
-    } else {
-        lua_call(L, 2, 1);
+    if (script->kind == SCRIPT_FUNCTION) return 2;
+    lua_sandbox_set_global(L, "ARGV");
+    lua_sandbox_set_global(L, "KEYS");
+    return 0;
+}
+
+/* A table is written apart, since an error may come in the middle of it, and becomes the reply as a whole. */
+static void answer(lua_State *L, struct scripting *sc, struct reply *r)
+{
+    bool booleans = sc->client->reply.proto == 3;
+    if (!lua_istable(L, -1)) {
+        lua_write_reply(L, r, booleans);
+        return;
     }
-    return 1;
+    struct reply apart = *r;
+    apart.out = &sc->client->out;
+    outbuf_clear(apart.out);
+    lua_write_reply(L, &apart, booleans);
+    outbuf_move(r->out, apart.out);
+    apart.out = r->out;
+    *r = apart;
+}
+
+/* In protected mode: all that is done with a script's values. */
+static int run_and_answer(lua_State *L)
+{
+    const struct script_run_state *run = lua_touserdata(L, 1);
+    struct scripting *sc = scripting_of(L);
+    lua_pushcfunction(L, script_on_error);
+    if (lua_pcall(L, push_call(L, run), 1, 2) != 0) return lua_error(L);
+    answer(L, sc, run->outer->reply);
+    return 0;
 }
 
 /* ---- Around it ---- */
@@ -246,38 +286,34 @@ static void end(struct scripting *sc)
     sc->run = NULL;
     sc->ended = false;
     sc->client->user = NULL;
-    outbuf_clear(&sc->client->out);
-    outbuf_trim(&sc->client->out);
+    outbuf_release(&sc->client->out);
 }
 
-/* A table with an error is on top: what it says, and where. */
+/* The error is on top. */
 static void reply_failure(struct cmd_ctx *ctx, lua_State *L, const struct script *script)
 {
-    struct bytes_view text = BYTES_LIT("ERR unknown error");
+    const struct script_failure *f = &ctx->server->scripting->failure;
     struct bytes_buf line = {0};
-    bool counted = false;
-    if (!lua_is_error(L, -1, &text, &counted) && lua_isstring(L, -1)) { /* no memory even to say where */
-        text.data = lua_tolstring(L, -1, &text.len);
-        bytes_buf_append(&line, "ERR ", 4);
-    }
-    bytes_buf_append_view(&line, text);
+    if (!f->known) bytes_buf_append_view(&line, BYTES_LIT("ERR "));
+    bytes_buf_append_view(&line, script_failure_text(f, L));
     bytes_buf_printf(&line, " script: %s", script->name);
-    if (lua_istable(L, -1)) {
-        lua_getfield(L, -1, "source");
-        lua_getfield(L, -2, "line");
-        if (lua_isstring(L, -2) && lua_isnumber(L, -1))
-            bytes_buf_printf(&line, ", on %s:%lld.", lua_tostring(L, -2), (long long)lua_tonumber(L, -1));
-        lua_pop(L, 2);
-    }
+    if (f->known && f->source.len > 0)
+        bytes_buf_printf(&line, ", on %.*s:%d.", (int)f->source.len, f->source.data, f->line);
     reply_error_view(ctx->reply, bytes_buf_view(&line));
-    if (counted) reply_error_was_counted(ctx->reply);
+    if (f->known && f->counted) reply_error_was_counted(ctx->reply);
     bytes_buf_release(&line);
-    lua_pop(L, 1);
+}
+
+static int collect(lua_State *L)
+{
+    lua_gc(L, LUA_GCSTEP, STEP_SIZE);
+    return 0;
 }
 
 static void collect_some(struct scripting *sc, lua_State *L)
 {
-    if (++sc->runs % RUNS_BETWEEN_STEPS == 0) lua_gc(L, LUA_GCSTEP, STEP_SIZE);
+    if (++sc->runs % RUNS_BETWEEN_STEPS == 0 && lua_cpcall(L, collect, NULL) != 0)
+        lua_pop(L, 1); /* no memory for it now */
 }
 
 bool script_may_run(struct cmd_ctx *ctx, const struct script *script)
@@ -305,18 +341,10 @@ void script_run(struct cmd_ctx *ctx, const struct script *script)
         return;
     }
     begin(sc, &run);
-    lua_pushcfunction(L, script_on_error);
-    lua_pushcfunction(L, start);
-    lua_pushlightuserdata(L, &run);
-    int status = lua_pcall(L, 1, 1, -3);
-    bool booleans = sc->client->reply.proto == 3;
+    script_failure_clear(&sc->failure);
+    if (lua_cpcall(L, run_and_answer, &run) != 0) reply_failure(ctx, L, script);
     end(sc);
-    if (status == 0)
-        lua_write_reply(L, ctx->reply, booleans);
-    else
-        reply_failure(ctx, L, script);
-    lua_pop(L, 1); /* the handler of errors */
-    ASSERT(lua_gettop(L) == 0);
+    lua_settop(L, 0);
     collect_some(sc, L);
 }
 

@@ -7,6 +7,16 @@
 
 enum { REPLICATE_TO_LOG = 1, REPLICATE_TO_REPLICAS = 2, REPLICATE_TO_ALL = 3 }; /* redis.set_repl() */
 
+/* The error that ended a script. The handler of errors reads it off the Lua stack with raw access only, into memory of
+ * its own: what is done with it later can neither run code of the script nor raise another error. */
+struct script_failure {
+    bool known;              /* false: Lua itself had no room to call the handler; its text is on the Lua stack */
+    bool counted;            /* in the server's statistics of errors */
+    struct bytes_buf text;   /* begins with its code */
+    struct bytes_buf source; /* name of the chunk that raised it; empty: none is known */
+    int line;
+};
+
 struct script_run_state { /* of the one script that runs */
     const struct script *script;
     const struct cmd_ctx *outer;
@@ -28,6 +38,7 @@ struct scripting {
     struct script_cache *cache;
     struct functions *functions;
     uint64_t runs;
+    struct script_failure failure; /* of the last protected call that had script_on_error() */
     /* Of redis.call(): kept, since an error would leave what is on C's stack behind. */
     struct bytes_view *argv;
     size_t argv_cap;
@@ -44,8 +55,12 @@ _Noreturn void script_raise(lua_State *L, const char *text);
  * functions with, and no more. */
 void script_push_api(lua_State *L);
 void script_push_load_api(lua_State *L, lua_CFunction register_function);
-/* A handler of errors: makes a table {err=, source=, line=} of any. */
+/* A handler of errors, for lua_pcall(): fills the failure. */
 int script_on_error(lua_State *L);
+void script_failure_clear(struct script_failure *f); /* before each call that may fill it */
+/* After a call that failed, with its error on top of L, which stays there: what it says. The view lives as long as the
+ * failure and the value. */
+struct bytes_view script_failure_text(const struct script_failure *f, lua_State *L);
 /* The first arguments of a function of the API as those of a command, in sc->argv. False: one of them is neither string
  * nor number. */
 bool script_take_arguments(lua_State *L, struct scripting *sc, int count);

@@ -1,0 +1,145 @@
+"""Scripts that mean harm: whatever they raise, return or call, the server lives, answers, and can end them."""
+
+import sys
+
+import pytest
+
+from harness import wait_for
+from wire import ReplyError, encode_command
+
+ENDLESS = "function() while true do end end"
+BOOM = "function() error('boom') end"
+
+# As the error of a script, as what it returns, and as the error of a coroutine of it.
+VALUES = {
+    "index raises": f"setmetatable({{err = 'x'}}, {{__index = {BOOM}, __newindex = {BOOM}}})",
+    "index never ends": f"setmetatable({{err = 'x'}}, {{__index = {ENDLESS}, __newindex = {ENDLESS}}})",
+    "no error, index never ends": f"setmetatable({{}}, {{__index = {ENDLESS}, __newindex = {ENDLESS}}})",
+    "tostring never ends": f"setmetatable({{}}, {{__tostring = {ENDLESS}, __concat = {ENDLESS}, __len = {ENDLESS}}})",
+    "compares never": f"setmetatable({{err = 'x'}}, {{__eq = {ENDLESS}, __lt = {ENDLESS}, __le = {ENDLESS}}})",
+    "frozen": "redis",
+    "err is a table": "{err = setmetatable({}, {__tostring = error})}",
+    "line and source of its own": "{err = 'x', source = {}, line = setmetatable({}, {__index = error})}",
+    "line ends": "{err = 'a\\r\\n$1\\r\\nb', ok = '\\n'}",
+    "nil": "nil",
+    "function": "error",
+    "coroutine": "coroutine.create(error)",
+    "long": "('x'):rep(1000000)",
+    "long err": "{err = ('x'):rep(1000000)}",
+    "nan": "0/0",
+    "protected": f"setmetatable({{err = 'x'}}, {{__metatable = false, __index = {ENDLESS}}})",
+    "cycle": "(function() local t = {} t[1] = t return t end)()",
+    "map of itself": "(function() local t = {} t.map = {[1] = t} return t end)()",
+    "set of itself": "(function() local t = {} t.set = {[t] = true} return t end)()",
+    "deep": "(function() local t = {} for i = 1, 100000 do t = {t} end return t end)()",
+    "deep map": "(function() local t = {} for i = 1, 100000 do t = {map = {k = t}} end return t end)()",
+    "verbatim": "{verbatim_string = setmetatable({format = 'a', string = 'b'}, {__index = error})}",
+    "big number": "{big_number = '12', [1] = error}",
+}
+
+
+@pytest.fixture
+def server(farm):
+    return farm.server("ours", "busy-reply-threshold 10")
+
+
+@pytest.fixture
+def deep_replies():
+    """The client here reads nested replies by recursion."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(30000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+def is_alive(server):
+    with server.wire() as wire:  # a new connection
+        assert wire.call("PING") == "PONG"
+    assert server.call("EVAL", "return 'fine'", 0) == b"fine"
+    assert server.call("EVAL", "return {redis.source == nil, redis.line == nil}", 0) == [1, 1]
+
+
+def kill(server, timeout=10):
+    """Ends the script that runs, or is about to."""
+    wait_for(lambda: server.ask("SCRIPT", "KILL") == "OK", timeout, "the script to be killed")
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+def test_fault_3_values_of_scripts_are_read_without_their_metamethods(server, deep_replies, value, protocol):
+    is_alive(server)
+    uses = [
+        f"error({value})",
+        f"return {value}",
+        f"return {{1, {value}, 2}}",
+        f"error({value}, 2)",
+        f"coroutine.wrap(function() error({value}) end)()",
+        f"return select(2, coroutine.resume(coroutine.create(function() error({value}) end)))",
+        f"return select(2, pcall(error, {value}))",
+        f"local ok, e = xpcall(function() error({value}) end, function(e) return e end) error(e)",
+        f"return redis.pcall('get', {value})",
+    ]
+    with server.wire() as wire:
+        wire.call("HELLO", protocol)
+        for use in uses:
+            wire.send(encode_command("EVAL", use, 0) + encode_command("ECHO", "next"))
+            wire.read()
+            assert wire.read() == b"next", use
+            library = f"#!lua name=l\nredis.register_function('f', function() {use} end)"
+            wire.call("FUNCTION", "LOAD", "REPLACE", library)
+            wire.send(encode_command("FCALL", "f", 0) + encode_command("ECHO", "next"))
+            wire.read()
+            assert wire.read() == b"next", use
+            wire.send(encode_command("FUNCTION", "LOAD", "REPLACE", f"#!lua name=l\n{use}") + encode_command("ECHO", "next"))
+            assert isinstance(wire.read(), ReplyError), use
+            assert wire.read() == b"next", use
+    is_alive(server)
+
+
+def test_fault_3_an_error_keeps_its_text_and_place(server):
+    ask = lambda script: str(server.ask("EVAL", script, 0))
+    sha = server.call("SCRIPT", "LOAD", "\nerror(setmetatable({err = 'CODE text'}, {__index = error, __newindex = error}))").decode()
+    assert str(server.ask("EVALSHA", sha, 0)) == f"CODE text script: {sha}, on @user_script:2."
+    assert ask("error(redis)").startswith("ERR table script: ")
+    assert ask("error({err = 'X', source = 'liar', line = 7})").endswith(", on @user_script:1.")
+    assert "redis.source" in ask("return redis.source == nil and error('redis.source is nil')")
+    assert server.info("errorstats")["errorstat_CODE"] == "count=1"
+
+
+def test_fault_3_errors_where_lua_has_no_room_left(server):
+    for script in (
+        "local function f() return 1 + f() end f()",
+        "local function f() f() f() end f()",
+        "local f f = function() error(setmetatable({err = 'x'}, {__index = f})) end f()",
+        "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end return t.x",
+        "local t = {} setmetatable(t, {__index = t, __call = t}) t()",
+        "local f f = function() coroutine.wrap(f)() end f()",
+        "local f f = function() return pcall(f) end return f()",
+        "return redis.call(unpack({}, 1, 7999))",
+        "return {unpack({}, 1, 7999)}",
+        "return string.gsub('x', 'x', function() return string.gsub('x', 'x', error) end)",
+    ):
+        with server.wire() as wire:
+            wire.send(encode_command("EVAL", script, 0))
+            wire.read()
+        is_alive(server)
+
+
+ENDLESS_SCRIPTS = [
+    "local f f = function() xpcall(f, f) error('x') end f()",
+    f"while true do pcall({ENDLESS}) end",
+    f"while true do xpcall({ENDLESS}, {ENDLESS}) end",
+    f"while true do coroutine.resume(coroutine.create({ENDLESS})) end",
+    f"local t = setmetatable({{}}, {{__index = {ENDLESS}, __eq = {ENDLESS}}}) return t.x",
+    f"return tostring(setmetatable({{}}, {{__tostring = {ENDLESS}}}))",
+    f"return setmetatable({{}}, {{__concat = {ENDLESS}}}) .. 'x'",
+]
+
+
+@pytest.mark.parametrize("script", ENDLESS_SCRIPTS)
+def test_fault_3_scripts_without_an_end_are_killed(server, script):
+    with server.wire() as wire:
+        wire.send(encode_command("EVAL", f"local function forever() {script} end while true do forever() end", 0))
+        kill(server)
+        assert isinstance(wire.read(), ReplyError)
+    is_alive(server)
