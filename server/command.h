@@ -25,6 +25,7 @@
 
 struct server;
 struct cmd_ctx;
+struct command_slot; /* a row with its counters: command_table.h */
 
 enum command_flag {
     CMD_WRITE = 1 << 0, /* may change the data set: goes into the stream when it did; refused on a read-only replica */
@@ -190,11 +191,13 @@ enum replicate_mode {
 struct cmd_ctx {
     struct server *server;
     struct client *client;
+    struct client *caller; /* who asked for it: `client`, or whoever runs the script whose command this is */
     struct keyspace *keyspace;
     struct db *db;
     struct reply *reply;
     const struct settings *settings;
     const struct command *command; /* the subcommand's row, where there is one */
+    struct command_slot *slot;     /* its slot, from dispatch_call() on */
     int argc;
     const struct bytes_view *argv;
     uint64_t first_key_hash;       /* of argv[first_key_arg], computed ahead for the batch */

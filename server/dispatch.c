@@ -19,7 +19,7 @@ struct dispatcher *dispatcher_new(struct server *s)
     d->server = s;
     resp_batch_init(&d->arena);
     resp_batch_init(&d->busy_arena);
-    outbuf_init(&d->pushes);
+    outbuf_init(&d->running.pushes);
     ticks_calibrate(&d->rate, sys_mono_us(s->sys));
     return d;
 }
@@ -29,13 +29,13 @@ void dispatcher_free(struct dispatcher *d)
     if (d == NULL) return;
     resp_batch_release(&d->arena);
     resp_batch_release(&d->busy_arena);
-    outbuf_release(&d->pushes);
+    outbuf_release(&d->running.pushes);
     mem_free(d);
 }
 
 const struct command *dispatch_current(const struct server *s)
 {
-    return s->dispatcher->current;
+    return s->dispatcher->running.command;
 }
 
 uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks)
@@ -102,26 +102,29 @@ static void replicate(struct cmd_ctx *ctx, int db, uint64_t changes_before)
  * from an element; that of SUBSCRIBE and its kin is the reply. */
 struct outbuf *dispatch_push_queue(struct client *c)
 {
-    struct dispatcher *d = c->server->dispatcher;
     const unsigned pushes_its_reply = CMD_PUBSUB | CMD_SUBSCRIBED;
-    if (LIKELY(c != d->running) || (d->current->flags & pushes_its_reply) == pushes_its_reply) return &c->out;
-    return &d->pushes;
+    for (struct running *r = &c->server->dispatcher->running; r != NULL; r = r->outer)
+        if (UNLIKELY(c == r->client))
+            return (r->command->flags & pushes_its_reply) == pushes_its_reply ? &c->out : &r->pushes;
+    return &c->out;
 }
 
 size_t dispatch_request_bytes(const struct client *c, size_t *arguments)
 {
-    const struct dispatcher *d = c->server->dispatcher;
+    const struct running *r = &c->server->dispatcher->running;
     *arguments = 0;
-    if (c != d->running || d->request == NULL) return 0;
-    for (uint32_t i = 0; i < d->request->argc; i++) *arguments += d->request->argv[i].len;
-    return d->request->raw.len;
+    while (r != NULL && r->client != c) r = r->outer;
+    if (r == NULL || r->request == NULL) return 0;
+    for (uint32_t i = 0; i < r->request->argc; i++) *arguments += r->request->argv[i].len;
+    return r->request->raw.len;
 }
 
 /* The outermost command is over. */
-static void end_running(struct dispatcher *d, struct client *c)
+static void end_running(struct running *r)
 {
-    d->running = NULL;
-    if (UNLIKELY(!outbuf_empty(&d->pushes))) outbuf_move(&c->out, &d->pushes);
+    if (UNLIKELY(!outbuf_empty(&r->pushes))) outbuf_move(&r->client->out, &r->pushes);
+    r->client = NULL;
+    r->request = NULL;
 }
 
 /* For client-side caching. What a script reads, its commands read. */
@@ -136,17 +139,19 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
     struct dispatcher *d = s->dispatcher;
     struct client *c = ctx->client;
     uint64_t changes = ctx->keyspace->stats.changes;
-    const struct command *outer = d->current;
+    const struct command *outer = d->running.command;
     int db = c->db->id;
     bool again = client_has(c, CLIENT_BLOCKED);
     exec_begin(s);
     size_t outer_start = s->exec.command_start;
     s->exec.command_start = s->exec.count;
-    d->current = slot->command;
+    d->running.command = slot->command;
     if (LIKELY(outer == NULL)) {
-        d->running = c;
+        d->running.client = c;
+        d->running.request = ctx->request;
         c->last_slot = slot;
     }
+    ctx->slot = slot;
     uint64_t start = d->last_ticks;
     slot->command->run(ctx);
     d->last_ticks = ticks_now();
@@ -154,8 +159,8 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
     /* Commands of the operator are not for everybody who looks on. */
     if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
         monitor_feed(s, c, slot->command, ctx->argc, ctx->argv);
-    if (UNLIKELY(client_has(d->running, CLIENT_TRACKING)) && reads_keys(slot->command))
-        tracking_remember(d->running, ctx);
+    if (UNLIKELY(client_has(ctx->caller, CLIENT_TRACKING)) && reads_keys(slot->command))
+        tracking_remember(ctx->caller, ctx);
     replicate(ctx, db, changes);
     if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(s);
     s->exec.command_start = outer_start;
@@ -165,13 +170,13 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
         dispatch_count_blocked(ctx, slot, took);
     else
         dispatch_count_call(ctx, slot, took);
-    d->current = outer;
-    if (LIKELY(outer == NULL)) end_running(d, c);
+    d->running.command = outer;
+    if (LIKELY(outer == NULL)) end_running(&d->running);
 }
 
 struct client *dispatch_running(const struct server *s)
 {
-    return s->dispatcher->running;
+    return s->dispatcher->running.client;
 }
 
 bool dispatch_is_nested(const struct server *s)
@@ -205,10 +210,11 @@ void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc,
     dispatch_call(&ctx, slot);
 }
 
-void dispatch_for_script(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv,
-                         bool into_stream)
+void dispatch_for_script(struct client *c, struct client *caller, struct command_slot *slot, int argc,
+                         const struct bytes_view *argv, bool into_stream)
 {
     struct cmd_ctx ctx = dispatch_ctx(c, argc, argv);
+    ctx.caller = caller;
     ctx.command = slot->command;
     ctx.not_into_stream = !into_stream;
     c->server->dispatcher->last_ticks = ticks_now(); /* what Lua took is the script's, not this command's */
@@ -239,6 +245,7 @@ void dispatch_replay(struct client *c, struct command_slot *slot, int argc, cons
     struct exec *x = &s->exec;
     struct cmd_ctx ctx = dispatch_ctx(c, argc, argv);
     ctx.command = slot->command;
+    ctx.slot = slot;
     bool outer = x->replaying;
     x->replaying = true;
     exec_begin(s);
@@ -298,7 +305,6 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
         return true;
     }
     ctx.command = slot->command;
-    d->request = &item->request;
     switch (dispatch_admit(&ctx, slot)) {
     case ADMIT_RUN:
         dispatch_call(&ctx, slot);
@@ -356,16 +362,13 @@ bool dispatch_again(struct client *c)
     struct dispatcher *d = c->server->dispatcher;
     struct command_slot *slot = c->blocked->command.slot;
     struct cmd_ctx ctx = ctx_of_blocked(c);
-    const struct resp_request *request = d->request;
-    ASSERT(d->running == NULL);
-    d->request = NULL;
+    ASSERT(d->running.client == NULL);
     d->last_ticks = ticks_now();                          /* it may be long ago that a command ran */
     enum admission admitted = dispatch_admit(&ctx, slot); /* what was allowed once need not be so now */
     if (admitted == ADMIT_RUN)
         dispatch_call(&ctx, slot);
     else
         c->blocked->counted = admitted == ADMIT_REFUSED;
-    d->request = request;
     return admitted == ADMIT_REFUSED || (admitted == ADMIT_RUN && !ctx.waits);
 }
 
@@ -444,7 +447,6 @@ static void run_batch(struct dispatcher *d)
         if (!(c->flags & CLIENT_WANTS_FLUSH) && !outbuf_empty(&c->out)) client_wants_flush(c);
     }
     d->item_count = 0;
-    d->request = NULL;
     resp_batch_reset(&d->arena);
 }
 
@@ -509,7 +511,7 @@ bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offse
 {
     struct dispatcher *d = c->server->dispatcher;
     enum resp_status status;
-    ASSERT(d->running == NULL && d->item_count == 0); /* never from inside a command */
+    ASSERT(d->running.client == NULL && d->item_count == 0); /* never from inside a command */
     d->applied = applied;
     d->applied_ctx = ctx;
     do {

@@ -21,10 +21,10 @@ bool dispatcher_run(struct server *s);
 
 /* Runs a command for EXEC: no checks that queueing has made, but for what its user may do. */
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv);
-/* Runs a command for a script, as this fake client of scripts; whether it may is checked (script_call.c). The reply is
- * in the client's output. */
-void dispatch_for_script(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv,
-                         bool into_stream);
+/* Runs a command for the script of `caller`, as this fake client of scripts; whether it may is checked (script_call.c).
+ * The reply is in the client's output. */
+void dispatch_for_script(struct client *c, struct client *caller, struct command_slot *slot, int argc,
+                         const struct bytes_view *argv, bool into_stream);
 /* A command of a script (NULL: there is none of that name) was refused with this error. */
 void dispatch_script_refused(struct server *s, struct command_slot *slot, const char *error);
 /* Why no command may write now, or NULL. / Memory was over maxmemory when the outermost command came. */
@@ -37,8 +37,10 @@ void dispatch_while_busy(struct server *s);
 bool dispatch_again(struct client *c);
 /* The command of a blocked client has been answered, by itself or by others: it counts, and errors with it. */
 void dispatch_unblocked(struct client *c);
-struct client *dispatch_running(const struct server *s); /* whose command runs, a script's included; NULL: none does */
-bool dispatch_is_nested(const struct server *s);         /* the running command is one of a transaction or a script */
+/* Whose command runs, a script's included. NULL: none does, as in time-outs, expiry, eviction and the cron. What has a
+ * cmd_ctx asks its `caller` instead. */
+struct client *dispatch_running(const struct server *s);
+bool dispatch_is_nested(const struct server *s); /* the running command is one of a transaction or a script */
 /* Parses and runs what the reader of a fake client holds (a master's stream), in batches. False on malformed input.
  * After each whole unit `applied` is called with the reader's offset behind it. */
 bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);
@@ -58,6 +60,6 @@ uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks);
 struct outbuf *dispatch_push_queue(struct client *c);
 /* Of the request whose command this client runs now, 0 if none: its bytes, and those of its arguments alone. */
 size_t dispatch_request_bytes(const struct client *c, size_t *arguments);
-const struct command *dispatch_current(const struct server *s); /* for the crash report */
+const struct command *dispatch_current(const struct server *s); /* for the crash report; NULL: none runs */
 
 #endif

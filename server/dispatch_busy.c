@@ -27,6 +27,18 @@ static void give_back_batch(struct dispatcher *d)
     d->item_count = kept;
 }
 
+/* The script and its caller are no part of this command, nor is the time that the script has taken. */
+static void call_beside_script(struct dispatcher *d, struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct running script = d->running;
+    d->running = (struct running){.outer = &script};
+    d->last_ticks = ticks_now();
+    dispatch_call(ctx, slot);
+    ASSERT(d->running.client == NULL);
+    outbuf_release(&d->running.pushes);
+    d->running = script;
+}
+
 /* Whether it may be run is asked only as far as it matters for what touches no data. */
 static void run_while_busy(struct dispatcher *d, struct client *c, const struct resp_request *request)
 {
@@ -49,7 +61,7 @@ static void run_while_busy(struct dispatcher *d, struct client *c, const struct 
         multi_queue(c, slot, flags, ctx.argc, ctx.argv);
         reply_queued(&c->reply);
     } else {
-        dispatch_call(&ctx, slot);
+        call_beside_script(d, &ctx, slot);
     }
 }
 
@@ -83,7 +95,7 @@ static void answer_ready(struct dispatcher *d, struct client *ready, const struc
 void dispatch_while_busy(struct server *s)
 {
     struct dispatcher *d = s->dispatcher;
-    struct client *rest = d->ready, *caller = d->running;
+    struct client *rest = d->ready, *caller = d->running.client;
     give_back_batch(d);
     d->ready = NULL;
     answer_ready(d, rest, caller);

@@ -82,7 +82,7 @@ static void note_slow(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t t
     struct server *s = ctx->server;
     int64_t us = (int64_t)(ticks_to_ns(&s->dispatcher->rate, ticks) / 1000);
     if (!(slot->command->flags & CMD_SKIP_SLOWLOG))
-        slowlog_note(s, s->dispatcher->running, slot->command, ctx->argc, ctx->argv, us);
+        slowlog_note(s, ctx->caller, slot->command, ctx->argc, ctx->argv, us);
     latency_note(s, (slot->command->flags & CMD_FAST) ? "fast-command" : "command", us / 1000);
     if (s->exec.depth == 0) server_update_time(s);
 }

@@ -27,6 +27,16 @@ struct error_count {
     uint64_t count;
 };
 
+/* The outermost command that runs. All of it is empty while none does: clients time out, links fail and keys expire
+ * then, too, so whoever counts, logs or tells takes the client and the command from its caller and not from here. */
+struct running {
+    struct client *client;              /* whose command it is; NULL: none runs */
+    const struct command *command;      /* the innermost: that of a transaction or a script */
+    const struct resp_request *request; /* NULL: it was not parsed just now (a blocked client's) */
+    struct outbuf pushes;               /* what was pushed to that client meanwhile: it goes out behind the reply */
+    struct running *outer;              /* what runs a script that takes too long, while others are answered */
+};
+
 struct dispatcher {
     struct server *server;
     struct resp_batch arena;
@@ -39,10 +49,7 @@ struct dispatcher {
     uint64_t last_ticks; /* when the last command ended, and so the next one began: reading the counter is not free */
     uint64_t slow_ticks; /* from here on a command is looked at by the slow log and the latency monitor */
     bool out_of_memory;  /* with maxmemory: when the outermost command was admitted */
-    const struct command *current;
-    const struct resp_request *request; /* of the running command */
-    struct client *running;             /* whose command it is; NULL: none is running */
-    struct outbuf pushes;               /* what was pushed to that client meanwhile: it goes out behind the reply */
+    struct running running;
     void (*applied)(void *ctx, uint64_t offset); /* while a master's stream is run */
     void *applied_ctx;
     struct error_count errors[ERROR_CODES_MAX];
@@ -60,6 +67,7 @@ static inline struct cmd_ctx dispatch_ctx(struct client *c, int argc, const stru
     return (struct cmd_ctx){
         .server = s,
         .client = c,
+        .caller = c,
         .keyspace = s->keyspace,
         .db = c->db,
         .reply = &c->reply,

@@ -222,7 +222,7 @@ bool ctx_wait_for_keys(struct cmd_ctx *ctx, const struct key_wait_for *what)
                           .timed_out = wait_timed_out,
                           .ended = wait_ended,
                           .data = new_wait(ctx, what)};
-    queued_command_init(&how.command, c->last_slot, ctx->argc, what->argv != NULL ? what->argv : ctx->argv);
+    queued_command_init(&how.command, ctx->slot, ctx->argc, what->argv != NULL ? what->argv : ctx->argv);
     client_block(c, &how);
     return true;
 }

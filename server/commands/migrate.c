@@ -94,7 +94,7 @@ static void client_gone(struct client *c)
 static void wait_for(struct cmd_ctx *ctx, struct migration *m)
 {
     struct blocked how = {.kind = BLOCK_MIGRATE, .ended = client_gone, .data = m};
-    queued_command_init(&how.command, ctx->client->last_slot, ctx->argc, ctx->argv);
+    queued_command_init(&how.command, ctx->slot, ctx->argc, ctx->argv);
     ctx->waits = true;
     client_block(ctx->client, &how);
 }

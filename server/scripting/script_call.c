@@ -113,7 +113,7 @@ static const char *refuse_user(struct scripting *sc, const struct command_slot *
     bytes_buf_printf(&sc->refusal, "NOPERM ACL failure in script: ");
     acl_denial_text(sc->client->user, &why, false, &sc->refusal);
     bytes_buf_append(&sc->refusal, "", 1);
-    acl_session_denied(sc->run->outer->client, ACL_IN_SCRIPT, &why);
+    acl_session_denied(sc->run->outer->caller, ACL_IN_SCRIPT, &why);
     return sc->refusal.data;
 }
 
@@ -165,7 +165,7 @@ static void run_command(lua_State *L, struct scripting *sc, int argc)
     }
     if (cmd->flags & CMD_WRITE) sc->run->wrote = true;
     outbuf_clear(&sc->client->out);
-    dispatch_for_script(sc->client, slot, argc, sc->argv, sc->run->replicate != 0);
+    dispatch_for_script(sc->client, sc->run->outer->caller, slot, argc, sc->argv, sc->run->replicate != 0);
     struct bytes_view reply = whole_reply(sc);
     lua_settop(L, 0); /* the arguments may have taken all the stack there is */
     if (reply.len == 0)
