@@ -95,13 +95,13 @@ static const char *take_node_id(struct rdb_stream *r, struct bytes_view bytes)
 static const char *take_node(struct rdb_stream *r, struct bytes_view listpack)
 {
     after_node(r);
-    return stream_load_node(r->stream, r->id, listpack);
+    return stream_load_node(r->stream, &r->loading, r->id, listpack);
 }
 
 static const char *take_last_id(struct rdb_stream *r)
 {
     r->part = r->type == RDB_TYPE_STREAM ? PART_GROUPS : PART_FIRST_MS;
-    return stream_load_totals(r->stream, r->count, r->id);
+    return stream_load_totals(r->stream, &r->loading, r->count, r->id);
 }
 
 static const char *take_group_name(struct rdb_stream *r, struct bytes_view name)
@@ -120,12 +120,12 @@ static void take_group_id(struct rdb_stream *r)
     r->part = r->type == RDB_TYPE_STREAM ? PART_PENDING : PART_ENTRIES_READ;
 }
 
-static const char *take_entries_read(struct rdb_stream *r, uint64_t number)
+/* Redis counts on from the greatest number there is (XGROUP SETID can set it) to the least: that is no number. */
+static void take_entries_read(struct rdb_stream *r, uint64_t number)
 {
+    int64_t read = (int64_t)number;
+    stream_group_set_position(r->group, r->id, read < 0 ? STREAM_ENTRIES_READ_UNKNOWN : read);
     r->part = PART_PENDING;
-    if ((int64_t)number < STREAM_ENTRIES_READ_UNKNOWN) return "the number of entries that a group has read is wrong";
-    stream_group_set_position(r->group, r->id, (int64_t)number);
-    return NULL;
 }
 
 static const char *take_deliveries(struct rdb_stream *r, uint64_t count)
@@ -220,7 +220,7 @@ const char *rdb_stream_take(struct rdb_stream *r, uint64_t number, struct bytes_
         r->id.seq = number;
         take_group_id(r);
         break;
-    case PART_ENTRIES_READ: return take_entries_read(r, number);
+    case PART_ENTRIES_READ: take_entries_read(r, number); break;
     case PART_PENDING:
         r->ids_left = number;
         after_pending(r);

@@ -6,9 +6,9 @@
  *                      count { id (16 bytes), time (8), deliveries },
  *                      consumers: count { name, time seen (8), from STREAM_3 on: time active (8), count { id (16) } } }
  *
- * Nothing is trusted: nodes are checked in depth and against each other, counts have to agree, names appear once, and
- * each pending entry has to be that of exactly one consumer. What a file can only tell wrongly (the first id) is found
- * out instead. */
+ * Nothing is trusted: nodes are checked in depth, names appear once, and each pending entry has to be that of exactly
+ * one consumer. What a file can only tell wrongly (the first id, how many entries there are) is found out instead. What
+ * Redis itself makes is taken, even where it looks odd (stream_load.c). */
 #ifndef LOCKSTEP_STORAGE_RDB_STREAM_H
 #define LOCKSTEP_STORAGE_RDB_STREAM_H
 
@@ -31,7 +31,8 @@ struct rdb_stream {
     struct stream_consumer *consumer;
     struct stream_id id; /* half read, or of what comes next */
     int64_t time_ms;
-    uint64_t count;                              /* of entries */
+    struct stream_loading loading;
+    uint64_t count;                              /* of entries, as the file says */
     uint64_t nodes, groups, consumers, ids_left; /* to come */
 };
 

@@ -35,7 +35,7 @@ static void find_tail(struct stream *s)
     s->tail = stream_index_last(&s->nodes).leaf;
 }
 
-static void add_node(struct stream *s, struct stream_id master, unsigned char *lp)
+void stream_add_node(struct stream *s, struct stream_id master, unsigned char *lp)
 {
     stream_index_insert(&s->nodes, stream_key_id(master), lp);
     find_tail(s);
@@ -53,7 +53,8 @@ struct stream *stream_dup(const struct stream *s)
     struct stream_pos pos = stream_nodes_first(s);
     struct stream_id master;
     struct bytes_view lp;
-    while (stream_nodes_next(&pos, &master, &lp)) add_node(copy, master, lp_copy((const unsigned char *)lp.data));
+    while (stream_nodes_next(&pos, &master, &lp))
+        stream_add_node(copy, master, lp_copy((const unsigned char *)lp.data));
     copy->count = s->count;
     copy->entries_added = s->entries_added;
     copy->last_id = s->last_id;
@@ -178,7 +179,7 @@ int stream_append(struct stream *s, struct stream_id id, const struct bytes_view
         stream_pos_set_value(tail, lp);
     } else {
         if (lp != NULL) stream_pos_set_value(tail, lp_shrink(lp));
-        add_node(s, id, stream_node_new(pairs, fields, bound));
+        stream_add_node(s, id, stream_node_new(pairs, fields, bound));
     }
     count_added(s, id);
     return 0;
@@ -309,7 +310,7 @@ bool stream_has(const struct stream *s, struct stream_id id)
 
 /* ---- deleting ---- */
 
-static void find_first(struct stream *s)
+void stream_find_first(struct stream *s)
 {
     if (!edge_entry_id(s, false, &s->first_id)) s->first_id = STREAM_ID_MIN;
 }
@@ -335,7 +336,7 @@ bool stream_delete(struct stream *s, struct stream_id id)
     stream_node_mark(&it.entry);
     settle_node(s, it.node, &it.master, 1);
     if (stream_id_compare(id, s->max_deleted_id) > 0) s->max_deleted_id = id;
-    if (stream_id_compare(id, s->first_id) == 0) find_first(s);
+    if (stream_id_compare(id, s->first_id) == 0) stream_find_first(s);
     return true;
 }
 
@@ -386,7 +387,7 @@ uint64_t stream_trim(struct stream *s, const struct stream_trim *t)
         gone += marked;
         if (marked < m.count) return gone;
     }
-    if (gone > 0) find_first(s);
+    if (gone > 0) stream_find_first(s);
     return gone;
 }
 
@@ -407,39 +408,18 @@ bool stream_nodes_next(struct stream_pos *pos, struct stream_id *master, struct 
     return true;
 }
 
-const char *stream_load_node(struct stream *s, struct stream_id master, struct bytes_view listpack)
-{
-    struct stream_id last;
-    size_t live;
-    bool first = s->tail == NULL;
-    if (!first && stream_id_compare(master, s->last_id) <= 0) return "stream nodes are not in order";
-    const char *why = stream_node_validate(listpack, master, &last, &live);
-    if (why != NULL) return why;
-    add_node(s, master, lp_copy((const unsigned char *)listpack.data));
-    s->count += live;
-    s->last_id = last;
-    return NULL;
-}
-
-const char *stream_load_totals(struct stream *s, uint64_t count, struct stream_id last_id)
-{
-    if (count != s->count) return "the count of a stream's entries is wrong";
-    if (stream_id_compare(last_id, s->last_id) < 0) return "a stream's last id is below that of an entry";
-    s->last_id = last_id;
-    s->entries_added = count;
-    find_first(s);
-    return NULL;
-}
-
 /* ---- checking ---- */
 
 static size_t check_node(struct stream_pos pos, struct stream_id *last)
 {
     const unsigned char *lp = stream_pos_value(pos);
-    struct stream_id master = stream_pos_key(pos).id;
-    size_t live = 0;
-    ASSERT(stream_node_validate(bytes_view(lp, lp_bytes(lp)), master, last, &live) == NULL);
-    return live;
+    struct stream_node_facts facts = {0};
+    ASSERT(stream_node_validate(bytes_view(lp, lp_bytes(lp)), stream_pos_key(pos).id, &facts) == NULL);
+    ASSERT(facts.live > 0);
+    ASSERT(facts.ordered);
+    ASSERT(facts.counted);
+    *last = facts.last;
+    return facts.live;
 }
 
 void stream_check(const struct stream *s)

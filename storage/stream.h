@@ -172,10 +172,17 @@ struct stream_pending *stream_pending_iter_next(struct stream_pending_iter *it, 
 /* The nodes in order: their first id and their bytes. */
 struct stream_pos stream_nodes_first(const struct stream *s);
 bool stream_nodes_next(struct stream_pos *pos, struct stream_id *master, struct bytes_view *listpack);
-/* Appends a node from outside, whose bytes (borrowed) are not trusted. NULL, or what is wrong. */
-NODISCARD const char *stream_load_node(struct stream *s, struct stream_id master, struct bytes_view listpack);
+struct stream_loading {      /* of one stream; zeros at first */
+    struct stream_id master; /* of the last node taken */
+    bool has_nodes;          /* one was taken, perhaps without live entries */
+    bool disordered;         /* entries are to be sorted at the end */
+};
+/* Takes the next node from outside, whose bytes (borrowed) are not trusted. NULL, or what is wrong. */
+NODISCARD const char *stream_load_node(struct stream *s, struct stream_loading *l, struct stream_id master,
+                                       struct bytes_view listpack);
 /* After the last node: what the file says besides. NULL, or what is wrong. */
-NODISCARD const char *stream_load_totals(struct stream *s, uint64_t count, struct stream_id last_id);
+NODISCARD const char *stream_load_totals(struct stream *s, const struct stream_loading *l, uint64_t count,
+                                         struct stream_id last_id);
 /* A file has a group's pending entries before its consumers: stream_pending_add() with a NULL consumer, then
  * stream_load_claim() for each id that a consumer has. False: nobody's, or another's already. */
 NODISCARD bool stream_load_claim(struct stream_group *g, struct stream_consumer *c, struct stream_id id);

@@ -31,6 +31,10 @@ struct stream_consumer {
     char name[];
 };
 
+/* With an id above those of all nodes; the listpack is the stream's then. Entries are counted by the caller. */
+void stream_add_node(struct stream *s, struct stream_id master, unsigned char *lp);
+void stream_find_first(struct stream *s); /* after entries have come or gone */
+
 void stream_groups_release(struct stream *s);
 void stream_groups_copy(struct stream *to, const struct stream *from);
 size_t stream_groups_memory(const struct stream *s);

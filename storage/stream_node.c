@@ -254,9 +254,9 @@ static bool skip(struct elements *in, uint64_t n)
 
 struct validation {
     struct elements in;
-    struct stream_id master, last;
+    struct stream_id master;
     int64_t count, deleted, fields; /* as the master entry says */
-    int64_t live, marked;           /* as there are */
+    struct stream_node_facts facts;
 };
 
 static bool check_master(struct validation *v)
@@ -266,12 +266,15 @@ static bool check_master(struct validation *v)
            skip(&v->in, (uint64_t)v->fields) && next_int(&v->in, &zero) && zero == 0;
 }
 
-static bool check_id(struct validation *v, bool deleted, int64_t ms, int64_t seq)
+/* XADD makes no entry with the id 0-0, or without a field. */
+static bool note_entry(struct stream_node_facts *f, struct stream_id master, struct stream_id id)
 {
-    struct stream_id id = {v->master.ms + (uint64_t)ms, v->master.seq + (uint64_t)seq};
-    if (deleted) return true;
-    if (stream_id_compare(id, v->live > 0 ? v->last : v->master) < (v->live > 0)) return false;
-    v->last = id;
+    bool first = f->live++ == 0;
+    if (stream_id_is_zero(id)) return false;
+    if (first) f->first = id;
+    if (first ? stream_id_compare(id, master) < 0 : stream_id_compare(id, f->last) <= 0) f->ordered = false;
+    if (stream_id_compare(id, f->greatest) > 0) f->greatest = id;
+    f->last = id;
     return true;
 }
 
@@ -281,28 +284,30 @@ static bool check_entry(struct validation *v)
     size_t before = v->in.left;
     bool plain = *v->in.p < 4; /* flags that can be changed in place */
     if (!plain || !next_int(&v->in, &flags) || !next_int(&v->in, &ms) || !next_int(&v->in, &seq)) return false;
-    bool same = flags & STREAM_ENTRY_SAME_FIELDS, deleted = flags & STREAM_ENTRY_DELETED;
+    bool same = flags & STREAM_ENTRY_SAME_FIELDS;
     if (!same && !next_count(&v->in, &fields)) return false;
     if ((uint64_t)fields > v->in.left || !skip(&v->in, (uint64_t)fields * (same ? 1 : 2))) return false;
     size_t elements = before - v->in.left;
-    if (!next_int(&v->in, &size) || (uint64_t)size != elements || !check_id(v, deleted, ms, seq)) return false;
-    v->live += !deleted;
-    v->marked += deleted;
+    if (!next_int(&v->in, &size) || (uint64_t)size != elements) return false;
+    struct stream_id id = {v->master.ms + (uint64_t)ms, v->master.seq + (uint64_t)seq};
+    if (!(flags & STREAM_ENTRY_DELETED)) return fields > 0 && note_entry(&v->facts, v->master, id);
+    v->facts.deleted++;
     return true;
 }
 
-const char *stream_node_validate(struct bytes_view bytes, struct stream_id master, struct stream_id *last, size_t *live)
+const char *stream_node_validate(struct bytes_view bytes, struct stream_id master, struct stream_node_facts *facts)
 {
     const unsigned char *lp = (const unsigned char *)bytes.data;
     if (bytes.len > LP_MAX_BYTES || !lp_validate(lp, bytes.len, true, NULL, NULL))
         return "Stream listpack integrity check failed";
     struct validation v = {.in = {.p = lp + LP_HEADER_SIZE, .left = lp_count(lp)}, .master = master};
+    v.facts.ordered = true;
     if (!check_master(&v)) return BAD_NODE;
     while (v.in.left > 0)
         if (!check_entry(&v)) return BAD_NODE;
-    if (v.live != v.count || v.marked != v.deleted) return "the counts of a stream node are wrong";
-    if (v.live == 0) return "a stream node is empty";
-    *last = v.last;
-    *live = (size_t)v.live;
+    uint64_t entries = v.facts.live + v.facts.deleted;
+    if ((uint64_t)v.count + (uint64_t)v.deleted != entries) return "the counts of a stream node are wrong";
+    v.facts.counted = (uint64_t)v.count == v.facts.live;
+    *facts = v.facts;
     return NULL;
 }

@@ -8,8 +8,9 @@
  * many others share. ms and seq are added to the id that the node has in the index, modulo 2^64. `size` is the number
  * of elements of its entry before it, so that entries can be walked backwards.
  *
- * Ids of entries that are not deleted ascend and are not below the node's. Those of deleted ones need not: after an
- * XSETID to a lower id, new entries come behind tombstones with greater ids. */
+ * In a node of ours at least one entry lives, and ids of live entries ascend and are not below the node's. Those of
+ * deleted ones need not: after an XSETID to a lower id, new entries come behind tombstones with greater ids. Nodes of
+ * real Redis keep less than that: see stream_load.c. */
 #ifndef LOCKSTEP_STORAGE_STREAM_NODE_H
 #define LOCKSTEP_STORAGE_STREAM_NODE_H
 
@@ -62,9 +63,14 @@ const unsigned char *stream_node_leave(const struct stream_entry *e, const unsig
 void stream_node_mark(const struct stream_entry *e);
 unsigned char *stream_node_set_counts(unsigned char *lp, size_t count, size_t deleted);
 
-/* Whether these bytes are a node with at least one live entry, and the ids of live entries ascend from `master` on. The
- * last one, and their number, are answered. NULL, or what is wrong. */
-const char *stream_node_validate(struct bytes_view bytes, struct stream_id master, struct stream_id *last,
-                                 size_t *live);
+struct stream_node_facts {
+    size_t live, deleted;         /* entries, by their flags; the master entry's own counts may be others */
+    struct stream_id first, last; /* ids of live entries in their order in the node; zeros if there are none */
+    struct stream_id greatest;    /* of the live ones */
+    bool ordered;                 /* the live ids ascend from the node's on */
+    bool counted;                 /* the master entry says `live` and `deleted` */
+};
+/* Whether these bytes are entries of a stream behind a master entry, whatever their ids are. NULL, or what is wrong. */
+const char *stream_node_validate(struct bytes_view bytes, struct stream_id master, struct stream_node_facts *facts);
 
 #endif

@@ -41,7 +41,7 @@ struct resp_partial {
     size_t cursor;              /* in the buffer: the next byte to parse */
     bool has_count;
     bool has_length;  /* the length of the argument at the cursor is known: bulk_len */
-    bool canonical;   /* so far */
+    bool broken;      /* other bytes than CR LF stand behind an argument that has its own block */
     bool block_taken; /* by a command: cannot be given out again */
     uint32_t left;    /* arguments to come */
     size_t bulk_len;
@@ -56,8 +56,11 @@ struct resp_partial {
 
 static inline bool is_crlf(const char *p)
 {
-    return p[0] == '\r' && p[1] == '\n';
+    uint16_t both; /* one load and one comparison on the hot path */
+    memcpy(&both, p, sizeof(both));
+    return both == (uint16_t)('\r' | '\n' << 8);
 }
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "is_crlf() compares two bytes as one number");
 
 static inline uint32_t max_args(const struct resp_reader *r)
 {
@@ -100,7 +103,6 @@ static struct resp_partial *partial_new(size_t start)
     struct resp_partial *p = mem_calloc(sizeof(*p));
     p->start = start;
     p->cursor = start;
-    p->canonical = true;
     p->argv = p->small;
     p->argv_cap = SMALL_ARGC;
     return p;
@@ -300,7 +302,7 @@ void resp_reader_space(struct resp_reader *r, char **ptr, size_t *len)
 static void finish_big(struct resp_partial *p)
 {
     struct resp_big *big = p->filling;
-    if (!is_crlf(big_data(big) + p->bulk_len)) p->canonical = false;
+    if (!is_crlf(big_data(big) + p->bulk_len)) p->broken = true;
     partial_push(p, bytes_view(big_data(big), p->bulk_len));
     p->big_bytes += p->filled;
     big->next = p->bigs;
@@ -414,7 +416,7 @@ static void give_partial(struct resp_reader *r, struct resp_batch *batch, struct
     resp_batch_commit(batch, p->argc);
     req->start = p->start;
     req->end = r->pos = p->cursor;
-    if (p->canonical && !req->has_blocks) req->raw = bytes_view(r->data + p->start, p->cursor - p->start);
+    if (!req->has_blocks) req->raw = bytes_view(r->data + p->start, p->cursor - p->start);
     req->end_offset = offset_at(r, p->cursor);
 }
 
@@ -474,17 +476,26 @@ static int find_line(struct resp_reader *r, size_t at, char terminator, struct b
     return 1;
 }
 
-/* A line that ends in CR and one more byte, which real clients make an LF. */
+/* A line that ends in CR and one more byte, which the caller compares after the number: has_line_end(). */
 static int find_length_line(struct resp_reader *r, struct resp_partial *p, struct bytes_view *line)
 {
     int rc = find_line(r, p->cursor, '\r', line);
     if (rc != 1) return rc;
     size_t end = p->cursor + line->len + 2;
     if (end > r->len) return 0;
-    if (r->data[end - 1] != '\n') p->canonical = false;
     r->scanned = 0;
     p->cursor = end;
     return 1;
+}
+
+static bool has_line_end(const struct resp_reader *r, const struct resp_partial *p)
+{
+    return is_crlf(r->data + p->cursor - 2);
+}
+
+static enum resp_status fail_line_end(struct resp_reader *r)
+{
+    return fail(r, "Protocol error: invalid CRLF in request");
 }
 
 /* "*3": RESP_REQUEST when the number of arguments is known now, possibly 0. */
@@ -498,6 +509,7 @@ static enum resp_status take_count(struct resp_reader *r, struct resp_partial *p
     if (!num_parse_i64(bytes_view(line.data + 1, line.len - 1), &count) || count > INT_MAX)
         return fail(r, "Protocol error: invalid multibulk length");
     if (count > (int64_t)max_args(r)) return fail(r, "Protocol error: unauthenticated multibulk length");
+    if (!has_line_end(r, p)) return fail_line_end(r);
     p->left = count > 0 ? (uint32_t)count : 0;
     p->has_count = true;
     return RESP_REQUEST;
@@ -522,6 +534,7 @@ static enum resp_status take_length(struct resp_reader *r, struct resp_partial *
     if (!num_parse_i64(bytes_view(line.data + 1, line.len - 1), &len) || len < 0 || (uint64_t)len > r->limits->max_bulk)
         return fail(r, "Protocol error: invalid bulk length");
     if ((size_t)len > max_bulk(r)) return fail(r, "Protocol error: unauthenticated bulk length");
+    if (!has_line_end(r, p)) return fail_line_end(r);
     p->bulk_len = (size_t)len;
     p->has_length = true;
     return RESP_REQUEST;
@@ -543,39 +556,35 @@ static void start_big(struct resp_reader *r, struct resp_partial *p)
     end_with_zeros(r);
 }
 
-/* The bytes of the argument whose length is known: true when they are all there. */
-static bool take_bytes(struct resp_reader *r, struct resp_partial *p)
+/* The bytes of the argument whose length is known: RESP_REQUEST when they are all there. */
+static enum resp_status take_bytes(struct resp_reader *r, struct resp_partial *p)
 {
     size_t need = p->bulk_len + RESP_BIG_TAILROOM;
-    if (p->filling != NULL) return false;
+    if (p->filling != NULL) return incomplete(r);
     if (r->len - p->cursor < need) {
         if (p->bulk_len >= RESP_BIG_ARG) start_big(r, p);
-        return false;
+        return incomplete(r);
     }
     const char *data = r->data + p->cursor;
-    if (!is_crlf(data + p->bulk_len)) p->canonical = false;
+    if (!is_crlf(data + p->bulk_len)) return fail_line_end(r);
     partial_push(p, bytes_view(data, p->bulk_len));
     p->cursor += need;
-    return true;
+    p->has_length = false;
+    p->left--;
+    return RESP_REQUEST;
 }
 
 /* Goes on with a request: RESP_REQUEST when all its arguments are there. */
 static enum resp_status resume(struct resp_reader *r, struct resp_partial *p)
 {
-    if (!p->has_count) {
-        enum resp_status status = take_count(r, p);
-        if (status != RESP_REQUEST) return status;
+    enum resp_status status = RESP_REQUEST;
+    if (p->broken) return fail_line_end(r);
+    if (!p->has_count) status = take_count(r, p);
+    while (status == RESP_REQUEST && p->left > 0) {
+        if (!p->has_length) status = take_length(r, p);
+        if (status == RESP_REQUEST) status = take_bytes(r, p);
     }
-    while (p->left > 0) {
-        if (!p->has_length) {
-            enum resp_status status = take_length(r, p);
-            if (status != RESP_REQUEST) return status;
-        }
-        if (!take_bytes(r, p)) return incomplete(r);
-        p->has_length = false;
-        p->left--;
-    }
-    return RESP_REQUEST;
+    return status;
 }
 
 /* All of it was given out. Its arguments are in the buffer, or it has to stay as long as they do. */
@@ -639,13 +648,11 @@ static inline const char *read_length(const char *p, uint32_t *out)
 
 /* What the fast parser has of a request goes to the careful one. */
 static enum resp_status stumble(struct resp_reader *r, struct resp_batch *batch, struct resp_request *req,
-                                const struct bytes_view *argv, uint32_t argc, uint32_t count, const char *cursor,
-                                bool canonical)
+                                const struct bytes_view *argv, uint32_t argc, uint32_t count, const char *cursor)
 {
     struct resp_partial *p = partial_new(r->pos);
     p->cursor = (size_t)(cursor - r->data);
     p->has_count = true;
-    p->canonical = canonical;
     p->left = count - argc;
     for (uint32_t i = 0; i < argc; i++) partial_push(p, argv[i]);
     return next_careful(r, batch, req, p);
@@ -660,22 +667,21 @@ static inline enum resp_status next_multibulk(struct resp_reader *r, struct resp
         return next_careful(r, batch, req, partial_new(r->pos));
     size_t most = (size_t)(end - p) / MIN_ARG_SIZE + 1, longest = max_bulk(r);
     struct bytes_view *argv = resp_batch_reserve(batch, count < most ? count : most);
-    bool canonical = true;
     for (; i < count; i++) {
         if (UNLIKELY(*p != '$')) break;
         const char *data = read_length(p + 1, &len);
         if (UNLIKELY(data == NULL || len > longest || (size_t)(end - data) < (size_t)len + 2)) break;
+        if (UNLIKELY(!is_crlf(data + len))) break;
         argv[i] = bytes_view(data, len);
-        canonical &= is_crlf(data + len);
         p = data + len + 2;
     }
-    if (UNLIKELY(i < count)) return stumble(r, batch, req, argv, i, count, p, canonical);
+    if (UNLIKELY(i < count)) return stumble(r, batch, req, argv, i, count, p);
     resp_batch_commit(batch, count);
     req->argv = argv;
     req->argc = count;
     req->is_inline = false;
     req->has_blocks = false;
-    req->raw = canonical ? bytes_view(start, (size_t)(p - start)) : (struct bytes_view){0};
+    req->raw = bytes_view(start, (size_t)(p - start));
     req->start = r->pos;
     req->end = r->pos = (size_t)(p - r->data);
     req->end_offset = offset_at(r, r->pos);

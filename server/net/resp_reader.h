@@ -14,6 +14,9 @@
  *
  * Invariants: no memory is taken on the strength of a length that somebody declared, beyond RESP_BIG_STEP; nothing is
  * scanned twice however the stream is cut; the same bytes give the same requests and errors however they are cut.
+ * Line ends:  behind a length and behind an argument stand CR and LF, compared byte by byte: a reader that skips two
+ *             bytes whatever they are, behind a proxy that looks at them, sees other requests than the proxy does.
+ *             Inline requests may end in a lone LF, as in Redis: telnet and the keep-alives of masters need it.
  * Limits:     what a peer can make grow is bounded by struct resp_limits, see there.
  * Not here:   sockets, commands, who has authenticated. */
 #ifndef LOCKSTEP_SERVER_NET_RESP_READER_H
@@ -52,8 +55,8 @@ struct resp_request {
     uint32_t argc; /* never 0 */
     bool is_inline;
     bool has_blocks; /* some arguments live in blocks of their own */
-    /* The bytes of the request if they are in one piece and spelled the one canonical way (*N CRLF $len CRLF ... CRLF),
-     * so that they can be sent on verbatim; otherwise data is NULL. */
+    /* The bytes of the request (*N CRLF $len CRLF ... CRLF) if they are in one piece, so that they can be sent on
+     * verbatim. data is NULL for an inline request and one with arguments in blocks of their own. */
     struct bytes_view raw;
     uint64_t end_offset; /* bytes of the stream up to the end of this request, since resp_reader_init() */
     size_t start;        /* position in the buffer, for resp_reader_unread() */

@@ -74,9 +74,10 @@ static const char *load(struct stream *s, struct stream_id master, const uint8_t
     memcpy(lp, bytes, size);
     memcpy(lp, &total, sizeof(total));
     lp[size - 1] = 0xFF;
-    const char *why = stream_load_node(s, master, bytes_view(lp, size));
+    struct stream_loading loading = {0};
+    const char *why = stream_load_node(s, &loading, master, bytes_view(lp, size));
     mem_free(lp);
-    if (why == NULL) why = stream_load_totals(s, stream_count(s), stream_last_id(s));
+    if (why == NULL) why = stream_load_totals(s, &loading, stream_count(s), stream_last_id(s));
     return why;
 }
 

@@ -557,6 +557,19 @@ def test_X13_command_of_the_master_that_fails_is_not_hidden(farm):
     assert ack >= sum(sizes)
 
 
+@pytest.mark.parametrize("bad", [b"*1\rX$4\r\nPING\r\n", b"*1\r\n$4\rXPING\r\n", b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nvXX"])
+def test_fault_30_N3_broken_line_ends_end_the_link(farm, bad):
+    """What came before is applied and counted, nothing behind it is, and the replica asks to go on at that place."""
+    replica, master, link = attach_to_fake_master(farm)
+    sent = link.send_command("SET", "before", "1")
+    link.send(bad + encode_command("SET", "behind", "1"))
+    assert link.is_closed()
+    again = master.accept()
+    _, offset = again.answer_until_psync()
+    assert int(offset) == sent + 1
+    assert replica.call("MGET", "before", "k", "behind") == [b"1", None, None]
+
+
 def test_X13_replica_that_clients_write_to_does_not_panic(farm):
     """It differs by their wish: that a command of its master fails proves nothing."""
     lines = "propagation-error-behavior panic", "use-exit-on-panic yes", "replica-read-only no"

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+import rdbfile
 from dataset import (
     WriteLoad,
     assert_same,
@@ -20,6 +21,7 @@ from dataset import (
 )
 from harness import wait_for
 from proxy import Proxy
+from wire import pairs_to_dict
 
 DIRECTIONS = [("redis", "ours"), ("ours", "redis"), ("ours", "ours")]
 PAIRS = pytest.mark.parametrize(
@@ -467,3 +469,91 @@ def test_replica_moves_to_another_master_and_back(farm, kinds):
     replicate(replica, first)
     wait_in_sync(first, replica)
     assert_same(first, replica)
+
+
+# What Redis makes and no command of ours does
+
+
+def _dead_node(wire):
+    """N4, N10: XTRIM leaves a node behind in which nothing lives."""
+    wire.pipeline([("XADD", "s", "1-0", "f", "v"), ("XADD", "s", "2-0", "f", "v"), ("XDEL", "s", "2-0")])
+    assert wire.call("XTRIM", "s", "MINID", "=", "2-0") == 1
+
+
+def _dead_node_first(wire):
+    _dead_node(wire)
+    wire.call("XADD", "s", "3-0", "g", "w")
+    wire.call("XADD", "s", "4-0", "f", "w")
+
+
+def _below_the_node(wire):
+    """The node that is left has an id above those that XSETID lets in then; at last a new node is before it."""
+    wire.pipeline([("XADD", "s", "9-0", "f", "v"), ("XADD", "s", "10-0", "f", "v"), ("XDEL", "s", "10-0")])
+    wire.pipeline([("XTRIM", "s", "MINID", "10-0"), ("XSETID", "s", "3-0", "ENTRIESADDED", "2", "MAXDELETEDID", "0-1")])
+    for at in range(4, 9):
+        wire.call("XADD", "s", f"{at}-0", "f", at)
+
+
+def _entries_read_overflow(wire):
+    wire.call("XADD", "s", "1-0", "f", "v")
+    wire.call("XADD", "s", "2-0", "f", "v")
+    wire.call("XGROUP", "CREATE", "s", "g", "0", "ENTRIESREAD", 2**63 - 1)
+    wire.call("XREADGROUP", "GROUP", "g", "c", "COUNT", 1, "STREAMS", "s", ">")
+
+
+ODD_STREAMS = [_dead_node, _dead_node_first, _below_the_node, _entries_read_overflow]
+
+
+def _facts(server):
+    """What is in the stream, whatever its order there: ids, values, length, what is pending."""
+    with server.session() as wire:
+        entries = sorted((id, tuple(pairs)) for id, pairs in wire.call("XRANGE", "s", "-", "+"))
+        assert len(entries) == wire.call("XLEN", "s")
+        groups = [pairs_to_dict(row) for row in wire.call("XINFO", "GROUPS", "s")]
+        info = pairs_to_dict(wire.call("XINFO", "STREAM", "s"))
+        last, deleted = info[b"last-generated-id"], info[b"max-deleted-entry-id"]
+        return entries, last, deleted, info[b"entries-added"], [(row[b"name"], row[b"pending"]) for row in groups]
+
+
+@pytest.mark.parametrize("fill", ODD_STREAMS)
+@pytest.mark.parametrize("limit", [2, 100])
+def test_fault_12_N4_N10_odd_streams_of_redis_are_taken(farm, fill, limit):
+    """By RESTORE, from a file and in a full synchronization; they can be written to, and Redis takes them back."""
+    redis = farm.server("redis", f"stream-node-max-entries {limit}")
+    with redis.session() as wire:
+        fill(wire)
+        payload = wire.call("DUMP", "s")
+        wire.call("SAVE")
+    wanted = _facts(redis)
+    restored = farm.server("ours")
+    assert restored.call("RESTORE", "s", 0, payload) == "OK"
+    loaded = farm.server("ours", start=False)
+    loaded.write_config()
+    (loaded.directory / "dump.rdb").write_bytes((redis.directory / "dump.rdb").read_bytes())
+    loaded.start()
+    replica = farm.server("ours", replicaof(redis))
+    wait_in_sync(redis, replica)
+    for server in (restored, loaded, replica):
+        assert _facts(server) == wanted
+    back = farm.server("redis")
+    assert back.call("RESTORE", "s", 0, restored.call("DUMP", "s")) == "OK"
+    assert _facts(back) == wanted
+    with restored.session() as wire:
+        first = wire.call("XADD", "s", "100-0", "f", "v")
+        assert wire.call("XTRIM", "s", "MAXLEN", "1") == len(wanted[0])
+        assert wire.call("XRANGE", "s", "-", "+") == [[first, [b"f", b"v"]]]
+        assert wire.call("XDEL", "s", first) == 1
+        assert wire.call("XINFO", "STREAM", "s")[1] == 0
+
+
+def test_fault_12_length_that_is_not_the_number_of_entries(farm):
+    """Of old files, of each type that streams have had."""
+    node = [((1, 0), {b"f": b"v"}, False), ((2, 0), {b"f": b"v"}, True), ((3, 0), {b"g": b"w"}, False)]
+    for kind in (15, 19, 21):
+        value = rdbfile.stream([node], (3, 0), [], kind)
+        at = len(rdbfile.length(1) + rdbfile.stream_node(node))
+        assert value[at] == 2
+        wrong = value[:at] + b"\x07" + value[at + 1 :]
+        server = farm.server("ours")
+        assert server.call("RESTORE", "s", 0, rdbfile.dump_payload(bytes([kind]) + wrong)) == "OK"
+        assert _facts(server)[0] == [(b"1-0", (b"f", b"v")), (b"3-0", (b"g", b"w"))]

@@ -62,6 +62,13 @@ static int model_length_line(struct model *m, struct bytes_view *line)
     return rc;
 }
 
+/* Whether the two bytes before m->pos are CR and LF. */
+static bool model_line_end(struct model *m)
+{
+    bool good = m->in.data[m->pos - 2] == '\r' && m->in.data[m->pos - 1] == '\n';
+    return good || model_error(m, "invalid CRLF in request");
+}
+
 /* false: the stream ends here */
 static bool model_multibulk(struct model *m)
 {
@@ -73,6 +80,7 @@ static bool model_multibulk(struct model *m)
     if (!num_parse_i64(bytes_view(line.data + 1, line.len - 1), &count) || count > INT_MAX)
         return model_error(m, "invalid multibulk length");
     if (!m->authenticated && count > 10) return model_error(m, "unauthenticated multibulk length");
+    if (!model_line_end(m)) return false;
     if (count <= 0) return true;
     size_t room = (size_t)count < m->in.len ? (size_t)count : m->in.len;
     argv = mem_alloc(room * sizeof(*argv));
@@ -95,9 +103,10 @@ static bool model_multibulk(struct model *m)
             model_error(m, "unauthenticated bulk length");
             goto done;
         }
-        if (m->in.len - m->pos < (size_t)len + 2) goto done;
+        if (!model_line_end(m) || m->in.len - m->pos < (size_t)len + 2) goto done;
         argv[i] = bytes_view(m->in.data + m->pos, (size_t)len);
         m->pos += (size_t)len + 2;
+        if (!model_line_end(m)) goto done;
     }
     describe_request(m->out, argv, (uint32_t)count, false, m->pos);
     ok = true;
@@ -301,25 +310,6 @@ static void test_CVE_2026_27623_empty_requests_leave_no_state(void **state)
     check_all_cuts(BYTES_LIT("*-1\r\n$5\r\nhello\r\n*1\r\n$1\r\nx\r\n"), &usual);
 }
 
-/* Redis looks for the CR only and takes whatever follows for the LF; such a request must not be sent on verbatim. */
-static void test_sloppy_line_ends_are_taken_but_not_verbatim(void **state)
-{
-    struct bytes_view in = BYTES_LIT("*2\r\n$3\r\nGET\r\n$1\rXkYZ*1\rX$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n");
-    check_all_cuts(in, &usual);
-    struct resp_reader r;
-    struct resp_batch batch;
-    struct resp_request req[3];
-    resp_reader_init(&r, &usual);
-    resp_batch_init(&batch);
-    resp_reader_feed(&r, in);
-    for (int i = 0; i < 3; i++) assert_int_equal(resp_reader_next(&r, &batch, &req[i]), RESP_REQUEST);
-    assert_null(req[0].raw.data);
-    assert_null(req[1].raw.data);
-    assert_true(bytes_equal(req[2].raw, BYTES_LIT("*1\r\n$4\r\nPING\r\n")));
-    resp_batch_release(&batch);
-    resp_reader_release(&r);
-}
-
 static void check_error(struct bytes_view in, const struct resp_limits *limits, struct bytes_view text)
 {
     struct bytes_buf got = {0};
@@ -359,6 +349,61 @@ static void test_malformed_requests_get_redis_words(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         check_error(bytes_str(cases[i].in), &usual, bytes_str(cases[i].error));
     check_error(BYTES_LIT("*1\r\n\0\r\n"), &usual, BYTES_LIT("error Protocol error: expected '$', got '\0'"));
+}
+
+/* Each request after the first is one that a proxy which compares line ends does not see, or sees elsewhere. */
+static void test_fault_30_N3_line_ends_are_compared(void **state)
+{
+    static const char *const cases[] = {
+        "*1\rX$4\r\nPING\r\n",
+        "*1\r\r$4\r\nPING\r\n",
+        "*0\rX*1\r\n$4\r\nPING\r\n",
+        "*-1\rX*1\r\n$4\r\nPING\r\n",
+        "*2\r\n$3\rXGET\r\n$1\r\nk\r\n",
+        "*2\r\n$3\r\nGET\r\n$1\rXk\r\n",
+        "*2\r\n$3\r\nGETYZ$1\r\nk\r\n",
+        "*2\r\n$3\r\nGET\rZ$1\r\nk\r\n",
+        "*2\r\n$3\r\nGETY\n$1\r\nk\r\n",
+        "*2\r\n$3\r\nGET\n\r$1\r\nk\r\n",
+        "*2\r\n$3\r\nGET\r\n$1\r\nkYZ*1\r\n$4\r\nPING\r\n",
+        "*2\r\n$3\r\nGET\r\n$0\r\nYZ*1\r\n$4\r\nPING\r\n",
+        "*2\r\n$3\r\nGET\r\n$100000000\rXk\r\n",
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bytes_buf in = {0};
+        bytes_buf_printf(&in, "*1\r\n$4\r\nPING\r\nPING\n%s", cases[i]);
+        check_error(bytes_buf_view(&in), &usual, BYTES_LIT("error Protocol error: invalid CRLF in request"));
+        bytes_buf_release(&in);
+    }
+}
+
+/* The same behind an argument that has a block of its own. */
+static void test_fault_30_N3_line_end_of_a_big_argument_is_compared(void **state)
+{
+    static const char *const ends[] = {"\r\n", "\rX", "X\n", "XX", "\n\r"};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct bytes_buf in = {0}, want = {0};
+        bytes_buf_printf(&in, "*2\r\n$4\r\nECHO\r\n$%d\r\n", 2 * RESP_BIG_ARG);
+        for (int n = 0; n < 2 * RESP_BIG_ARG; n++) bytes_buf_append(&in, "b", 1);
+        bytes_buf_printf(&in, "%s*1\r\n$4\r\nPING\r\n", ends[i]);
+        model_parse(bytes_buf_view(&in), true, &want);
+        for (size_t piece = 7; piece <= in.len; piece *= 3) {
+            struct feeding f = {.in = bytes_buf_view(&in), .limits = &usual, .max_piece = piece};
+            rng_seed(&f.rng, piece);
+            check_feeding(&f, &want);
+        }
+        for (size_t back = 1; back < 20; back++) {
+            struct feeding f = {.in = bytes_buf_view(&in), .limits = &usual, .cut = in.len - back};
+            rng_seed(&f.rng, back);
+            check_feeding(&f, &want);
+        }
+        bytes_buf_release(&in), bytes_buf_release(&want);
+    }
+}
+
+static void test_fault_30_inline_requests_may_end_in_a_lone_line_feed(void **state)
+{
+    check_all_cuts(BYTES_LIT("PING\nPING\r\n\n\r\nget a\n*1\r\n$4\r\nPING\r\n"), &usual);
 }
 
 static void check_long_line(const char *prefix, size_t len, const char *error)
@@ -669,7 +714,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_are_the_same_however_they_are_cut),
         cmocka_unit_test(test_CVE_2026_27623_empty_requests_leave_no_state),
-        cmocka_unit_test(test_sloppy_line_ends_are_taken_but_not_verbatim),
+        cmocka_unit_test(test_fault_30_N3_line_ends_are_compared),
+        cmocka_unit_test(test_fault_30_N3_line_end_of_a_big_argument_is_compared),
+        cmocka_unit_test(test_fault_30_inline_requests_may_end_in_a_lone_line_feed),
         cmocka_unit_test(test_malformed_requests_get_redis_words),
         cmocka_unit_test(test_endless_lines_are_refused_at_64k),
         cmocka_unit_test(test_CVE_2021_32675_limits_before_authentication),
