@@ -150,6 +150,7 @@ void aof_free(struct aof *a)
     loop_waker_stop(&a->waker);
     aof_file_close(a->file);
     aof_manifest_release(&a->manifest);
+    aof_part_release(&a->rewrite.base);
     pthread_mutex_destroy(&a->result.lock);
     mem_free(a);
 }

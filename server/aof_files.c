@@ -56,20 +56,44 @@ static uint64_t bytes_of_parts(const struct aof *a)
 
 /* ---- The files ---- */
 
-static int store_manifest(struct aof *a, const struct aof_manifest *m)
+/* A part is never made under the name of another one: nothing that the list holds, history included, has it, and no
+ * file, which a crash may have left. */
+struct aof_part aof_new_part(const struct aof *a, enum aof_part_kind kind)
+{
+    const char *name = aof_settings(a)->appendfilename;
+    struct aof_part part = aof_manifest_next(&a->manifest, name, kind);
+    while (aof_manifest_lists(&a->manifest, part.name) || size_of(a, part.name) >= 0)
+        aof_part_renumber(&part, name, kind);
+    return part;
+}
+
+/* What has the names that `part` was not given, and is in no list, a crash has left: it is history, to be deleted like
+ * the rest of it. Without a list nobody knows what it is, and it stays. */
+static void retire_leftovers(const struct aof *a, struct aof_manifest *copy, enum aof_part_kind kind, int64_t part_seq)
+{
+    const char *name = aof_settings(a)->appendfilename;
+    struct aof_part left = aof_manifest_next(&a->manifest, name, kind);
+    for (; left.seq < part_seq && !aof_manifest_is_empty(&a->manifest); aof_part_renumber(&left, name, kind)) {
+        if (!aof_manifest_lists(copy, left.name)) aof_manifest_add_history(copy, &left);
+    }
+    aof_part_release(&left);
+}
+
+/* *renamed: the files that the new list holds must stay, though this failed. */
+static int store_manifest(struct aof *a, const struct aof_manifest *m, bool *renamed)
 {
     char *path = path_with(a, "", ".manifest"), *temp = path_with(a, "temp-", ".manifest");
-    int rc = aof_manifest_store(a->server->sys, path, temp, m);
+    int rc = aof_manifest_store(a->server->sys, path, temp, m, renamed);
     if (rc != 0) log_warning(a->server->log, "Error writing the AOF manifest file %s: %s", path, strerror(-rc));
     mem_free(path);
     mem_free(temp);
     return rc;
 }
 
-/* Takes the copy over once it is stored. */
-static int commit_manifest(struct aof *a, struct aof_manifest *copy)
+/* Takes the copy over once it is stored. *renamed: see store_manifest(). */
+static int commit_manifest(struct aof *a, struct aof_manifest *copy, bool *renamed)
 {
-    int rc = store_manifest(a, copy);
+    int rc = store_manifest(a, copy, renamed);
     if (rc != 0) {
         aof_manifest_release(copy);
         return rc;
@@ -113,48 +137,62 @@ static int write_head(struct aof *a, struct aof_file *file)
     return rc;
 }
 
-/* Both take the path. */
-static int open_part(struct aof *a, char *path, uint64_t size, struct aof_file **out)
+static int open_part(struct aof *a, const char *path, uint64_t size, struct aof_file **out)
 {
     int rc = aof_file_open(a->server->sys, path, size, out);
     if (rc != 0) log_warning(a->server->log, "Can't open the append-only file %s: %s", path, strerror(-rc));
-    mem_free(path);
-    return rc;
-}
-
-static int open_new_part(struct aof *a, char *path, struct aof_file **out)
-{
-    int rc = open_part(a, path, 0, out);
-    if (rc != 0) return rc;
-    rc = write_head(a, *out);
-    if (rc != 0) aof_file_close(*out);
     return rc;
 }
 
 /* Its name is gone at once, so that another file may have it. What takes long is to give the blocks back, which comes
- * with the last descriptor. Takes the path. */
-static void delete_file(struct aof *a, char *path)
+ * with the last descriptor. */
+static void delete_path(struct aof *a, const char *path)
 {
     const struct sys *sys = a->server->sys;
     int fd = sys->open(sys->ctx, path, O_RDONLY, 0);
     (void)sys->unlink(sys->ctx, path); /* what is left over does no harm */
     if (fd >= 0) aof_hand_over(a, fd, AOF_JOB_CLOSE);
+}
+
+/* The only place that deletes parts. The manifest on disk must not need it. */
+static void delete_part(struct aof *a, const char *name)
+{
+    ASSERT(!aof_manifest_is_live(&a->manifest, name));
+    char *path = aof_path(a, name);
+    delete_path(a, path);
     mem_free(path);
 }
 
-/* History was replaced by a base that is on disk, and the manifest says so. */
+/* With whatever the path held gone. On failure there is no such file. */
+static int open_new(struct aof *a, const char *path, struct aof_file **out)
+{
+    int rc = open_part(a, path, 0, out);
+    if (rc != 0) return rc;
+    rc = aof_file_empty(*out);
+    if (rc != 0) log_warning(a->server->log, "Can't empty the append-only file %s: %s", path, strerror(-rc));
+    if (rc == 0) rc = write_head(a, *out);
+    if (rc == 0) return 0;
+    aof_file_close(*out);
+    delete_path(a, path);
+    return rc;
+}
+
+/* History was replaced by a base that is on disk, and the manifest says so. Where another server has given a name
+ * twice, the file is live all the same. */
 static void delete_history(struct aof *a)
 {
     struct aof_manifest copy;
+    struct aof_parts gone = {0};
+    bool renamed;
     if (a->manifest.history.count == 0 || aof_settings(a)->aof_disable_auto_gc) return;
     aof_manifest_copy(&a->manifest, &copy);
     aof_manifest_forget_history(&copy);
-    struct aof_parts gone = {0};
     aof_parts_copy(&a->manifest.history, &gone);
-    bool stored = commit_manifest(a, &copy) == 0;
+    bool stored = commit_manifest(a, &copy, &renamed) == 0;
     for (size_t i = 0; i < gone.count && stored; i++) {
+        if (aof_manifest_is_live(&a->manifest, gone.parts[i].name)) continue;
         log_notice(a->server->log, "Removing the history file %s in the background", gone.parts[i].name);
-        delete_file(a, aof_path(a, gone.parts[i].name));
+        delete_part(a, gone.parts[i].name);
     }
     aof_parts_release(&gone);
 }
@@ -164,21 +202,29 @@ static void delete_history(struct aof *a)
 static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
 {
     struct aof_file *file;
-    const char *name = aof_manifest_add_incr(copy, aof_settings(a)->appendfilename);
-    log_notice(a->server->log, "Creating AOF incr file %s on %s", name, when);
-    int rc = open_new_part(a, aof_path(a, name), &file);
+    struct aof_part part = aof_new_part(a, AOF_PART_INCR);
+    char *path = aof_path(a, part.name);
+    bool renamed;
+    log_notice(a->server->log, "Creating AOF incr file %s on %s", part.name, when);
+    int rc = open_new(a, path, &file);
     if (rc != 0) {
+        aof_part_release(&part);
         aof_manifest_release(copy);
+        mem_free(path);
         return rc;
     }
-    rc = commit_manifest(a, copy);
+    retire_leftovers(a, copy, AOF_PART_INCR, part.seq);
+    aof_manifest_add_incr(copy, &part);
+    rc = commit_manifest(a, copy, &renamed);
     if (rc != 0) {
         aof_file_close(file);
-        return rc;
+        if (!renamed) delete_path(a, path);
+    } else {
+        aof_retire_file(a);
+        use_file(a, file, false);
     }
-    aof_retire_file(a);
-    use_file(a, file, false);
-    return 0;
+    mem_free(path);
+    return rc;
 }
 
 /* ---- At the start ---- */
@@ -189,9 +235,10 @@ static int upgrade(struct aof *a)
     struct server *s = a->server;
     const char *name = aof_settings(a)->appendfilename;
     struct aof_manifest m = {0};
+    bool renamed;
     aof_manifest_adopt_old(&m, name);
     int rc = make_directory(a);
-    if (rc == 0) rc = commit_manifest(a, &m);
+    if (rc == 0) rc = commit_manifest(a, &m, &renamed);
     if (rc != 0) return rc;
     char *path = aof_path(a, name);
     rc = s->sys->rename(s->sys->ctx, name, path);
@@ -275,7 +322,9 @@ int aof_load_at_start(struct server *s)
     if (a->manifest.incr.count == 0) return 0;
     char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
     struct aof_file *file;
-    if (open_part(a, path, loaded.last_part_size, &file) != 0) return -1;
+    int rc = open_part(a, path, loaded.last_part_size, &file);
+    mem_free(path);
+    if (rc != 0) return -1;
     a->other_bytes -= loaded.last_part_size;
     use_file(a, file, false);
     return 0;
@@ -286,14 +335,15 @@ static int write_first_base(struct aof *a, struct aof_manifest *copy)
     struct repl_position at;
     bool rdb = aof_settings(a)->aof_use_rdb_preamble;
     repl_position(a->server->repl, &at);
-    char *name = aof_manifest_next_base(copy, aof_settings(a)->appendfilename, rdb), *path = aof_path(a, name);
-    log_notice(a->server->log, "Creating AOF base file %s on server start", name);
+    struct aof_part base = aof_new_part(a, rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
+    char *path = aof_path(a, base.name);
+    log_notice(a->server->log, "Creating AOF base file %s on server start", base.name);
     int rc = persistence_write_base(a->server, path, !rdb, &at);
     if (rc == 0) {
-        a->other_bytes = bytes_of_part(a, name);
-        aof_manifest_replace_base(copy, aof_settings(a)->appendfilename, rdb, 0);
+        a->other_bytes = bytes_of_part(a, base.name);
+        aof_manifest_replace_base(copy, &base, 0);
     }
-    mem_free(name);
+    aof_part_release(&base);
     mem_free(path);
     return rc;
 }
@@ -352,8 +402,8 @@ static int begin_temp_incr(struct aof *a)
     struct aof_file *file;
     char *path = path_with(a, "temp-", ".incr");
     log_notice(a->server->log, "Creating AOF temp incr file %s on background rewrite", path);
-    (void)a->server->sys->unlink(a->server->sys->ctx, path); /* of a server that crashed, if it is there */
-    int rc = open_new_part(a, path, &file);
+    int rc = open_new(a, path, &file); /* a server that crashed may have left one */
+    mem_free(path);
     if (rc != 0) return rc;
     use_file(a, file, true);
     aof_start_reading(a);
@@ -369,7 +419,8 @@ void aof_drop_temp_incr(struct aof *a)
     aof_hand_over(a, aof_file_take_fd(a->file), AOF_JOB_CLOSE); /* behind its syncs */
     a->file = NULL;
     a->has_synced = false;
-    delete_file(a, path);
+    delete_path(a, path);
+    mem_free(path);
 }
 
 int aof_prepare_files(struct aof *a)
@@ -384,33 +435,58 @@ int aof_prepare_files(struct aof *a)
     UNREACHABLE();
 }
 
-/* The temporary file becomes one that counts; *copy is to say so. */
+/* The temporary file becomes one that counts, and *copy says so. */
 static int name_temp_incr(struct aof *a, struct aof_manifest *copy)
 {
     const struct sys *sys = a->server->sys;
-    const char *name = aof_manifest_add_incr(copy, aof_settings(a)->appendfilename);
-    char *temp = path_with(a, "temp-", ".incr"), *path = aof_path(a, name);
+    struct aof_part part = aof_new_part(a, AOF_PART_INCR);
+    char *temp = path_with(a, "temp-", ".incr"), *path = aof_path(a, part.name);
     int64_t start = sys_mono_us(sys);
     int rc = sys->rename(sys->ctx, temp, path);
-    if (rc == 0) rc = sys->fsync_dir(sys->ctx, path);
     latency_note(a->server, "aof-rename", (sys_mono_us(sys) - start) / 1000);
-    if (rc != 0) log_warning(a->server->log, "Error renaming %s to %s: %s", temp, path, strerror(-rc));
+    if (rc == 0) {
+        retire_leftovers(a, copy, AOF_PART_INCR, part.seq);
+        aof_manifest_add_incr(copy, &part);
+    } else {
+        log_warning(a->server->log, "Error renaming %s to %s: %s", temp, path, strerror(-rc));
+    }
+    aof_part_release(&part);
     mem_free(temp);
     mem_free(path);
     return rc;
 }
 
+/* What `copy` lists and the manifest does not goes, since the list that says so was not stored. */
+static void delete_unlisted(struct aof *a, const struct aof_manifest *copy)
+{
+    if (!aof_manifest_lists(&a->manifest, copy->base.name)) delete_part(a, copy->base.name);
+    for (size_t i = 0; i < copy->incr.count; i++)
+        if (!aof_manifest_lists(&a->manifest, copy->incr.parts[i].name)) delete_part(a, copy->incr.parts[i].name);
+}
+
+void aof_drop_base(struct aof *a)
+{
+    if (a->rewrite.base.name == NULL) return;
+    delete_part(a, a->rewrite.base.name); /* the child may have got that far */
+    aof_part_release(&a->rewrite.base);
+}
+
 int aof_adopt_base(struct aof *a)
 {
-    struct aof_manifest copy;
+    struct aof_manifest copy, undo;
+    bool renamed;
     aof_manifest_copy(&a->manifest, &copy);
     int rc = a->state == AOF_WAITS ? name_temp_incr(a, &copy) : 0;
-    aof_manifest_replace_base(&copy, aof_settings(a)->appendfilename, a->rewrite.as_rdb, a->state == AOF_OFF ? 0 : 1);
     if (rc != 0) {
         aof_manifest_release(&copy);
         return rc;
     }
-    rc = commit_manifest(a, &copy);
+    retire_leftovers(a, &copy, a->rewrite.as_rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS, a->rewrite.base.seq);
+    aof_manifest_replace_base(&copy, &a->rewrite.base, a->state == AOF_OFF ? 0 : 1);
+    aof_manifest_copy(&copy, &undo);
+    rc = commit_manifest(a, &copy, &renamed);
+    if (rc != 0 && !renamed) delete_unlisted(a, &undo);
+    aof_manifest_release(&undo);
     if (rc != 0) return rc;
     if (a->doubtful) a->sync_asked = 0; /* what came since is synced next, and then all of it is */
     a->file_is_temp = a->doubtful = false;

@@ -19,9 +19,10 @@ struct rewrite {
     int64_t started_s, last_s; /* last_s: how long the last one took, -1: none yet */
     bool last_ok;
     uint64_t done, last_cow_bytes;
-    uint64_t position; /* of the stream, that its base stands for */
-    unsigned failures; /* in a row */
-    int delay_minutes; /* until the next one by itself, 0: none was needed yet */
+    uint64_t position;    /* of the stream, that its base stands for */
+    struct aof_part base; /* that it makes; no list holds it yet. name NULL: none */
+    unsigned failures;    /* in a row */
+    int delay_minutes;    /* until the next one by itself, 0: none was needed yet */
     int64_t next_s;
 };
 
@@ -94,11 +95,14 @@ void aof_stop_writing(struct aof *a);
 void aof_on_synced(struct aof *a, uint64_t position); /* all up to there is on disk */
 
 /* aof_files.c */
+struct aof_part aof_new_part(const struct aof *a,
+                             enum aof_part_kind kind); /* what it is called; the caller releases it */
 char *aof_path(const struct aof *a, const char *name); /* of a file of the log; the caller frees it */
 /* What a rewrite needs: the directory and, unless the log is off, a new file for what the stream gets from now on. 0,
  * or -errno with the stream going where it went before. */
 NODISCARD int aof_prepare_files(struct aof *a);
 void aof_drop_temp_incr(struct aof *a); /* while the log waits for its first rewrite: the new file, if there is one */
+void aof_drop_base(struct aof *a);      /* of a rewrite that failed, if it has got so far */
 /* The new base, and what the stream has got since it was begun, are the log from now on. 0, or -errno, logged, with the
  * manifest as it was. */
 NODISCARD int aof_adopt_base(struct aof *a);

@@ -22,10 +22,9 @@ static int start_child(struct aof *a)
     rw->as_rdb = aof_settings(a)->aof_use_rdb_preamble;
     repl_position(a->server->repl, &at);
     rw->position = at.offset;
-    char *name = aof_manifest_next_base(&a->manifest, aof_settings(a)->appendfilename, rw->as_rdb);
-    char *path = aof_path(a, name);
+    rw->base = aof_new_part(a, rw->as_rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
+    char *path = aof_path(a, rw->base.name);
     int rc = persistence_start_rewrite(a->server, path, !rw->as_rdb, &at);
-    mem_free(name);
     mem_free(path);
     return rc;
 }
@@ -37,6 +36,7 @@ static void rewrite_failed(struct aof *a, bool killed)
         rw->last_ok = false;
         rw->failures++;
     }
+    aof_drop_base(a);
     if (a->state != AOF_WAITS) return;
     aof_drop_temp_incr(a);
     rw->scheduled = true;

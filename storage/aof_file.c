@@ -97,6 +97,12 @@ int aof_file_commit(struct aof_file *f, size_t note)
     return 0;
 }
 
+int aof_file_empty(struct aof_file *f)
+{
+    f->size = f->at = 0;
+    return cut(f, 0);
+}
+
 void aof_file_undo(struct aof_file *f)
 {
     f->at = f->size;

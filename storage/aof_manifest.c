@@ -14,6 +14,7 @@ enum {
     LINE_MAX_LEN = 1024,
     FILE_MAX_LEN = 16 * 1024 * 1024,
 };
+static const int64_t SEQ_MAX = INT64_MAX / 2; /* there is always a next one */
 
 /* ---- Lists of files ---- */
 
@@ -54,7 +55,27 @@ void aof_manifest_copy(const struct aof_manifest *from, struct aof_manifest *to)
     aof_parts_copy(&from->history, &to->history);
 }
 
+static bool parts_have(const struct aof_parts *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->parts[i].name, name) == 0) return true;
+    return false;
+}
+
+bool aof_manifest_is_live(const struct aof_manifest *m, const char *name)
+{
+    return (m->base.name != NULL && strcmp(m->base.name, name) == 0) || parts_have(&m->incr, name);
+}
+
+bool aof_manifest_lists(const struct aof_manifest *m, const char *name)
+{
+    return aof_manifest_is_live(m, name) || parts_have(&m->history, name);
+}
+
 /* ---- Reading ---- */
+
+static const char *const suffixes[] = {
+    [AOF_PART_BASE_RDB] = ".base.rdb", [AOF_PART_BASE_COMMANDS] = ".base.aof", [AOF_PART_INCR] = ".incr.aof"};
 
 static const char invalid_format[] = "Invalid AOF manifest file format";
 
@@ -77,7 +98,7 @@ static const char *read_pairs(const struct word_list *w, struct line *out)
             out->type = w->words[i + 1];
         }
     }
-    if (out->name == NULL || out->type == NULL || out->seq <= 0) return invalid_format;
+    if (out->name == NULL || out->type == NULL || out->seq <= 0 || out->seq > SEQ_MAX) return invalid_format;
     if (out->name[0] == '\0' || strchr(out->name, '/') != NULL) return "File can't be a path, just a filename";
     return NULL;
 }
@@ -87,13 +108,12 @@ static const char *add_part(struct aof_manifest *m, const struct line *line)
     if (strcmp(line->type, "b") == 0) {
         if (m->base.name != NULL) return "Found duplicate base file information";
         m->base = (struct aof_part){mem_strdup(line->name), line->seq};
-        m->base_seq = line->seq;
     } else if (strcmp(line->type, "h") == 0) {
         parts_insert(&m->history, m->history.count, mem_strdup(line->name), line->seq);
     } else if (strcmp(line->type, "i") == 0) {
-        if (line->seq <= m->incr_seq) return "Found a non-monotonic sequence number";
+        if (m->incr.count > 0 && line->seq <= m->incr.parts[m->incr.count - 1].seq)
+            return "Found a non-monotonic sequence number";
         parts_insert(&m->incr, m->incr.count, mem_strdup(line->name), line->seq);
-        m->incr_seq = line->seq;
     } else {
         return "Unknown AOF file type";
     }
@@ -135,10 +155,33 @@ static int read_lines(struct aof_manifest *m, struct bytes_view text, struct aof
     return 0;
 }
 
+static bool has_suffix(const char *name, const char *suffix)
+{
+    size_t len = strlen(name), n = strlen(suffix);
+    return len >= n && strcmp(name + len - n, suffix) == 0;
+}
+
+static void raise_seq(int64_t *seq, int64_t used)
+{
+    if (used > *seq) *seq = used;
+}
+
+/* The list says of history only that it is history: what kind it was is in the names. */
+static void count_seqs(struct aof_manifest *m)
+{
+    if (m->base.name != NULL) raise_seq(&m->base_seq, m->base.seq);
+    for (size_t i = 0; i < m->incr.count; i++) raise_seq(&m->incr_seq, m->incr.parts[i].seq);
+    for (size_t i = 0; i < m->history.count; i++) {
+        const struct aof_part *part = &m->history.parts[i];
+        raise_seq(has_suffix(part->name, suffixes[AOF_PART_INCR]) ? &m->incr_seq : &m->base_seq, part->seq);
+    }
+}
+
 int aof_manifest_parse(struct bytes_view text, struct aof_manifest *out, struct aof_manifest_error *error)
 {
     struct aof_manifest m = {0};
     int rc = read_lines(&m, text, error);
+    count_seqs(&m);
     if (rc == 0)
         *out = m;
     else
@@ -164,18 +207,36 @@ void aof_manifest_format(const struct aof_manifest *m, struct bytes_buf *out)
 
 /* ---- Changing ---- */
 
-static char *part_name(const char *name, int64_t seq, const char *suffix)
+static char *part_name(const char *name, int64_t seq, enum aof_part_kind kind)
 {
     struct bytes_buf text = {0};
-    bytes_buf_printf(&text, "%s.%" PRId64 "%s", name, seq, suffix);
+    bytes_buf_printf(&text, "%s.%" PRId64 "%s", name, seq, suffixes[kind]);
     char *out = bytes_to_cstr(bytes_buf_view(&text));
     bytes_buf_release(&text);
     return out;
 }
 
-char *aof_manifest_next_base(const struct aof_manifest *m, const char *name, bool rdb)
+struct aof_part aof_manifest_next(const struct aof_manifest *m, const char *name, enum aof_part_kind kind)
 {
-    return part_name(name, m->base_seq + 1, rdb ? ".base.rdb" : ".base.aof");
+    int64_t seq = (kind == AOF_PART_INCR ? m->incr_seq : m->base_seq) + 1;
+    return (struct aof_part){part_name(name, seq, kind), seq};
+}
+
+void aof_part_renumber(struct aof_part *part, const char *name, enum aof_part_kind kind)
+{
+    mem_free(part->name);
+    part->name = part_name(name, ++part->seq, kind);
+}
+
+void aof_part_release(struct aof_part *part)
+{
+    mem_free(part->name);
+    *part = (struct aof_part){0};
+}
+
+void aof_manifest_add_history(struct aof_manifest *m, const struct aof_part *part)
+{
+    parts_insert(&m->history, 0, mem_strdup(part->name), part->seq);
 }
 
 static void retire_incr(struct aof_manifest *m, size_t keep)
@@ -186,22 +247,22 @@ static void retire_incr(struct aof_manifest *m, size_t keep)
         parts_insert(&m->history, 0, m->incr.parts[i].name, m->incr.parts[i].seq); /* with its name */
     if (keep > 0) memmove(m->incr.parts, m->incr.parts + retired, keep * sizeof(*m->incr.parts));
     m->incr.count = keep;
-    if (keep == 0) m->incr_seq = 0;
 }
 
-void aof_manifest_replace_base(struct aof_manifest *m, const char *name, bool rdb, size_t keep)
+void aof_manifest_replace_base(struct aof_manifest *m, struct aof_part *part, size_t keep)
 {
-    char *fresh = aof_manifest_next_base(m, name, rdb);
     if (m->base.name != NULL) parts_insert(&m->history, 0, m->base.name, m->base.seq); /* with its name */
-    m->base = (struct aof_part){fresh, ++m->base_seq};
+    m->base = *part;
+    raise_seq(&m->base_seq, part->seq);
+    *part = (struct aof_part){0};
     retire_incr(m, keep);
 }
 
-const char *aof_manifest_add_incr(struct aof_manifest *m, const char *name)
+void aof_manifest_add_incr(struct aof_manifest *m, struct aof_part *part)
 {
-    char *fresh = part_name(name, ++m->incr_seq, ".incr.aof");
-    parts_insert(&m->incr, m->incr.count, fresh, m->incr_seq);
-    return fresh;
+    parts_insert(&m->incr, m->incr.count, part->name, part->seq); /* with its name */
+    raise_seq(&m->incr_seq, part->seq);
+    *part = (struct aof_part){0};
 }
 
 void aof_manifest_adopt_old(struct aof_manifest *m, const char *name)
@@ -219,6 +280,7 @@ bool aof_manifest_is_upgrade(const struct aof_manifest *m, const char *name)
 void aof_manifest_forget_history(struct aof_manifest *m)
 {
     aof_parts_release(&m->history);
+    if (m->incr.count == 0) m->incr_seq = 0;
 }
 
 /* ---- The file ---- */
@@ -258,13 +320,16 @@ static int write_synced(const struct sys *sys, const char *path, struct bytes_vi
     return rc != 0 ? rc : closed;
 }
 
-int aof_manifest_store(const struct sys *sys, const char *path, const char *temp, const struct aof_manifest *m)
+int aof_manifest_store(const struct sys *sys, const char *path, const char *temp, const struct aof_manifest *m,
+                       bool *renamed)
 {
     struct bytes_buf text = {0};
+    *renamed = false;
     aof_manifest_format(m, &text);
     int rc = write_synced(sys, temp, bytes_buf_view(&text));
     bytes_buf_release(&text);
     if (rc == 0) rc = sys->rename(sys->ctx, temp, path);
+    *renamed = rc == 0;
     if (rc == 0) return sys->fsync_dir(sys->ctx, path);
     (void)sys->unlink(sys->ctx, temp); /* the first error is the one to tell */
     return rc;

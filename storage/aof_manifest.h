@@ -8,7 +8,12 @@
  * One line of the list is "file NAME seq NUMBER type b|i|h"; further pairs of words are skipped. What is not in the
  * list is not there. The list is replaced as a whole (written beside, synced, renamed, directory synced), so that a
  * crash leaves the old one or the new one. A value type with functions: whoever changes a copy, stores it, and puts it
- * in the place of the one before has lost nothing if storing fails. */
+ * in the place of the one before has lost nothing if storing fails.
+ *
+ * Names: NUMBER only grows while the list holds a file of the kind, history included. Two things can make the next
+ * name one that a file has already: with the log off a rewrite leaves no incremental file, and once its history is
+ * deleted the numbers begin at 1 again, as Redis's do; and a crash between making a file and storing the list leaves a
+ * file that no list holds. Who makes a part therefore asks the directory too (aof_new_part() in server/aof_files.c). */
 #ifndef LOCKSTEP_STORAGE_AOF_MANIFEST_H
 #define LOCKSTEP_STORAGE_AOF_MANIFEST_H
 
@@ -30,6 +35,8 @@ struct aof_manifest {
     int64_t base_seq, incr_seq; /* the last ones that were given to a file */
 };
 
+enum aof_part_kind { AOF_PART_BASE_RDB, AOF_PART_BASE_COMMANDS, AOF_PART_INCR };
+
 struct aof_manifest_error {
     int line;        /* 0: of no particular line */
     char text[128];  /* of the line, cut short */
@@ -49,12 +56,20 @@ static inline bool aof_manifest_is_empty(const struct aof_manifest *m)
 NODISCARD int aof_manifest_parse(struct bytes_view text, struct aof_manifest *out, struct aof_manifest_error *error);
 void aof_manifest_format(const struct aof_manifest *m, struct bytes_buf *out);
 
-/* ---- changes; `name` is appendfilename; what is returned lives as long as the manifest keeps it ---- */
-/* The name that the next base gets. The caller frees it. */
-char *aof_manifest_next_base(const struct aof_manifest *m, const char *name, bool rdb);
-/* The next base: the one there was is history, and so are all incremental files but the last `keep` ones. */
-void aof_manifest_replace_base(struct aof_manifest *m, const char *name, bool rdb, size_t keep);
-const char *aof_manifest_add_incr(struct aof_manifest *m, const char *name);
+bool aof_manifest_lists(const struct aof_manifest *m, const char *name);   /* history included */
+bool aof_manifest_is_live(const struct aof_manifest *m, const char *name); /* as base or incremental file */
+
+/* ---- new parts: whoever has one owns its name, until it is put into a manifest ---- */
+/* What the next file of this kind is called after the list alone; `name` is appendfilename. */
+struct aof_part aof_manifest_next(const struct aof_manifest *m, const char *name, enum aof_part_kind kind);
+void aof_part_renumber(struct aof_part *part, const char *name, enum aof_part_kind kind); /* the number after that */
+void aof_part_release(struct aof_part *part);
+
+/* ---- changes; *part is used up, but for add_history ---- */
+void aof_manifest_add_history(struct aof_manifest *m, const struct aof_part *part);
+/* The base there was is history, and so are all incremental files but the last `keep` ones. */
+void aof_manifest_replace_base(struct aof_manifest *m, struct aof_part *part, size_t keep);
+void aof_manifest_add_incr(struct aof_manifest *m, struct aof_part *part);
 void aof_manifest_adopt_old(struct aof_manifest *m, const char *name); /* a file of before Redis 7 is the base */
 void aof_manifest_forget_history(struct aof_manifest *m);
 /* Is this the one of an upgrade from before Redis 7 that did not get further? */
@@ -64,8 +79,9 @@ bool aof_manifest_is_upgrade(const struct aof_manifest *m, const char *name);
 /* 0; -ENOENT; -EINVAL with *error; another -errno of reading. */
 NODISCARD int aof_manifest_load(const struct sys *sys, const char *path, struct aof_manifest *out,
                                 struct aof_manifest_error *error);
-/* 0, or -errno with the old file in place. `temp` is a path beside it. */
+/* 0, or -errno: then the old list is in place, or with *renamed the new one, which a power cut may take back. So what
+ * either of them lists must stay. `temp` is a path beside it. */
 NODISCARD int aof_manifest_store(const struct sys *sys, const char *path, const char *temp,
-                                 const struct aof_manifest *m);
+                                 const struct aof_manifest *m, bool *renamed);
 
 #endif

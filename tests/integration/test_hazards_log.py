@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import aoffiles
+from aoffiles import command
 from dataset import assert_same, digest, fill_strings, wait_in_sync
 from harness import child_pids, wait_for
 from test_aof import ON, replica_with_log, rewritten, settled, written
@@ -298,3 +299,61 @@ def test_X7_blocking_pops_are_logged_as_what_they_did(farm):
     rewritten(server)
     assert server.call("DEBUG", "LOADAOF") == "OK"
     assert digest(server) == before
+
+
+# fault 6: a name is never given to a second file
+
+
+def last_value_after_crash(server):
+    written(server)
+    server.lines = [line for line in server.lines if not line.startswith("appendonly")] + [ON]
+    server.write_config()
+    server.restart(how="kill")
+    return server.call("GET", "k")
+
+
+def test_fault_6_live_file_is_not_deleted_with_history(farm):
+    server = farm.server("ours", ON, "appendfsync always", "aof-disable-auto-gc yes")
+    server.call("SET", "k", 1)
+    server.config_set("appendonly", "no")
+    rewritten(server)
+    server.config_set("appendonly", "yes")
+    settled(server)
+    server.call("SET", "k", 2)
+    server.config_set("aof-disable-auto-gc", "no")
+    assert aoffiles.listed(server, "h") == []
+    assert aoffiles.last_incr(server).exists()
+    assert last_value_after_crash(server) == b"2"
+
+
+def test_fault_6_new_part_has_nothing_of_a_file_that_a_crash_left(farm):
+    """As after a kill -9 between the file and the list that names it, in a log without and one with a list."""
+    server = farm.server("ours", "appendonly no", "appendfsync always")
+    stale = command("SET", "stale", 1)
+    aoffiles.directory(server).mkdir()
+    for name in ("1.base.rdb", "1.incr.aof", "2.incr.aof"):
+        (aoffiles.directory(server) / f"{aoffiles.NAME}.{name}").write_bytes(stale)
+    server.call("SET", "k", 1)
+    server.config_set("appendonly", "yes")
+    settled(server)
+    assert [path.name for path in aoffiles.listed(server, "i")] == [f"{aoffiles.NAME}.3.incr.aof"]
+    left = aoffiles.directory(server) / f"{aoffiles.NAME}.4.incr.aof"
+    left.write_bytes(stale)
+    rewritten(server)
+    assert [path.name for path in aoffiles.listed(server, "i")] == [f"{aoffiles.NAME}.5.incr.aof"]
+    assert not left.exists()  # it is behind what the list had, so it was of the log, and is history
+    server.call("SET", "k", 2)
+    assert last_value_after_crash(server) == b"2"
+    assert server.call("EXISTS", "stale") == 0
+
+
+def test_fault_6_name_that_the_other_server_gave_twice_stays(farm):
+    server = farm.server("ours", ON, start=False)
+    aoffiles.write(server, command("SET", "k", 1))
+    lines = [f"file {aoffiles.NAME}.1.incr.aof seq 1 type {kind}\n" for kind in "hi"]
+    (aoffiles.directory(server) / f"{aoffiles.NAME}.manifest").write_text("".join(lines))
+    server.start()
+    assert server.call("GET", "k") == b"1"
+    assert aoffiles.manifest(server) == lines[1].splitlines()
+    server.call("SET", "k", 2)
+    assert last_value_after_crash(server) == b"2"

@@ -38,6 +38,18 @@ static void formats_as(const struct aof_manifest *m, const char *expected)
     bytes_buf_release(&out);
 }
 
+static void replace_base(struct aof_manifest *m, bool rdb, size_t keep)
+{
+    struct aof_part part = aof_manifest_next(m, "a", rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
+    aof_manifest_replace_base(m, &part, keep);
+}
+
+static void add_incr(struct aof_manifest *m)
+{
+    struct aof_part part = aof_manifest_next(m, "a", AOF_PART_INCR);
+    aof_manifest_add_incr(m, &part);
+}
+
 static void test_what_is_written_is_read(void **state)
 {
     static const char text[] = "file a.2.base.rdb seq 2 type b\n"
@@ -73,6 +85,7 @@ static void test_what_is_no_manifest_is_refused(void **state)
     is_refused("file a seq 1 type b odd\n", 1, "Invalid AOF manifest file format");
     is_refused("filx a seq 1 type b\n", 1, "Invalid AOF manifest file format");
     is_refused("file a seq 0 type b\n", 1, "Invalid AOF manifest file format");
+    is_refused("file a seq 9223372036854775807 type b\n", 1, "Invalid AOF manifest file format"); /* nothing follows */
     is_refused("file a seq x type b\n", 1, "Invalid AOF manifest file format");
     is_refused("file \"a seq 1 type b\n", 1, "Invalid AOF manifest file format");
     is_refused("file a seq 1 type x\n", 1, "Unknown AOF file type");
@@ -89,18 +102,47 @@ static void test_what_is_no_manifest_is_refused(void **state)
 static void test_a_rewrite_makes_history(void **state)
 {
     struct aof_manifest m = {0};
-    aof_manifest_replace_base(&m, "a", true, 0);
-    aof_manifest_add_incr(&m, "a");
+    replace_base(&m, true, 0);
+    add_incr(&m);
     formats_as(&m, "file a.1.base.rdb seq 1 type b\nfile a.1.incr.aof seq 1 type i\n");
-    aof_manifest_add_incr(&m, "a"); /* a rewrite that failed */
-    aof_manifest_add_incr(&m, "a");
-    aof_manifest_replace_base(&m, "a", false, 1);
+    add_incr(&m); /* a rewrite that failed */
+    add_incr(&m);
+    replace_base(&m, false, 1);
     formats_as(&m, "file a.2.base.aof seq 2 type b\nfile a.2.incr.aof seq 2 type h\nfile a.1.incr.aof seq 1 type h\n"
                    "file a.1.base.rdb seq 1 type h\nfile a.3.incr.aof seq 3 type i\n");
     aof_manifest_forget_history(&m);
-    aof_manifest_replace_base(&m, "a", true, 0); /* the log is off: no file goes on */
+    replace_base(&m, true, 0); /* the log is off: no file goes on */
     aof_manifest_forget_history(&m);
-    assert_string_equal(aof_manifest_add_incr(&m, "a"), "a.1.incr.aof");
+    add_incr(&m); /* the names are free again */
+    formats_as(&m, "file a.3.base.rdb seq 3 type b\nfile a.1.incr.aof seq 1 type i\n");
+    aof_manifest_release(&m);
+}
+
+static void test_fault_6_numbers_of_history_are_not_given_again(void **state)
+{
+    struct aof_manifest m = {0}, back;
+    struct bytes_buf text = {0};
+    replace_base(&m, true, 0);
+    add_incr(&m);
+    add_incr(&m);
+    replace_base(&m, true, 0); /* the log is off, and history stays */
+    aof_manifest_format(&m, &text);
+    bytes_buf_append(&text, "", 1);
+    parses(&back, text.data); /* after a restart too */
+    add_incr(&m);
+    add_incr(&back);
+    assert_string_equal(m.incr.parts[0].name, "a.3.incr.aof");
+    assert_string_equal(back.incr.parts[0].name, "a.3.incr.aof");
+    aof_manifest_release(&m);
+    aof_manifest_release(&back);
+    bytes_buf_release(&text);
+    /* Where Redis has begun at 1 again: the next is behind all of them. */
+    parses(&m, "file a.2.base.rdb seq 2 type b\nfile a.7.incr.aof seq 7 type h\nfile a.1.incr.aof seq 1 type i\n");
+    assert_true(aof_manifest_is_live(&m, "a.1.incr.aof"));
+    assert_false(aof_manifest_is_live(&m, "a.7.incr.aof"));
+    assert_true(aof_manifest_lists(&m, "a.7.incr.aof"));
+    add_incr(&m);
+    assert_string_equal(m.incr.parts[1].name, "a.8.incr.aof");
     aof_manifest_release(&m);
 }
 
@@ -110,7 +152,7 @@ static void test_a_file_of_old_is_adopted(void **state)
     aof_manifest_adopt_old(&m, "a");
     assert_true(aof_manifest_is_upgrade(&m, "a"));
     assert_false(aof_manifest_is_upgrade(&m, "b"));
-    aof_manifest_add_incr(&m, "a");
+    add_incr(&m);
     assert_false(aof_manifest_is_upgrade(&m, "a"));
     formats_as(&m, "file a seq 1 type b\nfile a.1.incr.aof seq 1 type i\n");
     aof_manifest_release(&m);
@@ -170,10 +212,12 @@ static void test_S5_file_is_synced_before_it_is_named_and_the_directory_after(vo
     struct steps s;
     struct aof_manifest m = {0}, back = {0};
     struct aof_manifest_error error;
+    bool renamed;
     steps_init(&s, 0);
     assert_int_equal(aof_manifest_load(&s.sys, s.path, &back, &error), -ENOENT);
-    aof_manifest_add_incr(&m, "a");
-    assert_int_equal(aof_manifest_store(&s.sys, s.path, s.temp, &m), 0);
+    add_incr(&m);
+    assert_int_equal(aof_manifest_store(&s.sys, s.path, s.temp, &m, &renamed), 0);
+    assert_true(renamed);
     assert_string_equal(s.order, "sync rename sync-dir ");
     assert_int_equal(aof_manifest_load(&s.sys, s.path, &back, &error), 0);
     formats_as(&back, "file a.1.incr.aof seq 1 type i\n");
@@ -188,19 +232,34 @@ static void test_S6_failure_leaves_the_old_list(void **state)
         struct steps s;
         struct aof_manifest m = {0}, back = {0};
         struct aof_manifest_error error;
+        bool renamed;
         steps_init(&s, 0);
-        aof_manifest_add_incr(&m, "a");
-        assert_int_equal(aof_manifest_store(&s.sys, s.path, s.temp, &m), 0);
-        aof_manifest_add_incr(&m, "a");
+        add_incr(&m);
+        assert_int_equal(aof_manifest_store(&s.sys, s.path, s.temp, &m, &renamed), 0);
+        add_incr(&m);
         s.count = 0;
         s.fail_at = fail_at;
-        assert_int_equal(aof_manifest_store(&s.sys, s.path, s.temp, &m), -EIO);
+        assert_int_equal(aof_manifest_store(&s.sys, s.path, s.temp, &m, &renamed), -EIO);
+        assert_false(renamed);
         assert_int_equal(aof_manifest_load(&s.sys, s.path, &back, &error), 0);
         formats_as(&back, "file a.1.incr.aof seq 1 type i\n");
         aof_manifest_release(&m);
         aof_manifest_release(&back);
         steps_release(&s);
     }
+}
+
+static void test_fault_6_store_tells_whether_the_list_has_its_name(void **state)
+{
+    struct steps s;
+    struct aof_manifest m = {0};
+    bool renamed;
+    steps_init(&s, 3); /* the directory cannot be synced */
+    add_incr(&m);
+    assert_int_equal(aof_manifest_store(&s.sys, s.path, s.temp, &m, &renamed), -EIO);
+    assert_true(renamed);
+    aof_manifest_release(&m);
+    steps_release(&s);
 }
 
 int main(void)
@@ -210,6 +269,8 @@ int main(void)
         cmocka_unit_test(test_unknown_pairs_and_comments_are_skipped),
         cmocka_unit_test(test_what_is_no_manifest_is_refused),
         cmocka_unit_test(test_a_rewrite_makes_history),
+        cmocka_unit_test(test_fault_6_numbers_of_history_are_not_given_again),
+        cmocka_unit_test(test_fault_6_store_tells_whether_the_list_has_its_name),
         cmocka_unit_test(test_a_file_of_old_is_adopted),
         cmocka_unit_test(test_S5_file_is_synced_before_it_is_named_and_the_directory_after),
         cmocka_unit_test(test_S6_failure_leaves_the_old_list),
