@@ -132,12 +132,37 @@ static void add_subcommands(struct command_table *t, struct command_slot *slot)
 }
 
 /* What rename-command made of a name: the new one, "" for none, or the name itself. */
-static const char *renamed(const struct settings *settings, const char *name)
+static const char *renamed(const struct renamed_command *renames, size_t count, const char *name)
 {
     const char *now = name;
-    for (size_t i = 0; i < settings->misc.renamed_count; i++)
-        if (bytes_equal_nocase(bytes_str(settings->misc.renamed[i].from), name)) now = settings->misc.renamed[i].to;
+    for (size_t i = 0; i < count; i++)
+        if (bytes_equal_nocase(bytes_str(renames[i].from), name)) now = renames[i].to;
     return now;
+}
+
+/* The built-in name of the command that is called `name` after these lines; NULL: none is. */
+static const char *built_in_name(const struct renamed_command *renames, size_t count, const char *name)
+{
+    const struct command *const *tables = command_row_tables();
+    for (size_t i = 0; tables[i] != NULL; i++)
+        for (const struct command *c = tables[i]; c->name != NULL; c++)
+            if (bytes_equal_nocase(bytes_str(renamed(renames, count, c->name)), name)) return c->name;
+    return NULL;
+}
+
+const char *command_table_rename(void *ctx, const struct renamed_command *before, size_t count, const char *from,
+                                 const char *to, const char **refusal)
+{
+    (void)ctx;
+    const char *command = from[0] == '\0' ? NULL : built_in_name(before, count, from);
+    const char *taken = to[0] == '\0' ? NULL : built_in_name(before, count, to);
+    if (command == NULL)
+        *refusal = "No such command in rename-command";
+    else if (taken != NULL && taken != command)
+        *refusal = "Target command name already exists";
+    else
+        return command;
+    return NULL;
 }
 
 struct command_table *command_table_new(const struct settings *settings)
@@ -154,7 +179,7 @@ struct command_table *command_table_new(const struct settings *settings)
             slot->command = c;
             slot->id = (unsigned)t->id_count++;
             slot->full_name = mem_strdup(c->name);
-            slot->name = mem_strdup(renamed(settings, c->name));
+            slot->name = mem_strdup(renamed(settings->misc.renamed, settings->misc.renamed_count, c->name));
             if (c->subcommands != NULL) add_subcommands(t, slot);
             if (slot->name[0] != '\0') index_add(t, slot);
         }

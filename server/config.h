@@ -136,6 +136,12 @@ struct config_hooks {
     /* Loading too: changes the process's directory and writes its absolute name. 0 or -errno. NULL: `dir` is stored as
      * written (several servers in one process share one working directory). See process_change_dir(). */
     int (*change_dir)(void *ctx, const char *path, char *absolute, size_t cap);
+    /* Loading, for rename-command: the name that the command called `from` was built in with, where it may be called
+     * `to` from now on ("": nothing any more). NULL with *refusal set: there is no such command, or `to` is taken.
+     * `before` are the lines so far, with built-in names. Without this hook all names are taken. See
+     * command_table_rename(). */
+    const char *(*renamed)(void *ctx, const struct renamed_command *before, size_t count, const char *from,
+                           const char *to, const char **refusal);
     /* The file is about to be written anew: config_note_users() is to say which users there are. */
     void (*users_wanted)(void *ctx);
 };

@@ -355,8 +355,12 @@ static int rename_set(struct config *cfg, void *target, char **words, size_t cou
 {
     struct settings_misc *st = target;
     if (count != 2) return config_fail(err, "Bad directive or wrong number of arguments");
+    const char *from = words[0], *refusal = NULL;
+    if (cfg->hooks.renamed != NULL)
+        from = cfg->hooks.renamed(cfg->hooks.ctx, st->renamed, st->renamed_count, words[0], words[1], &refusal);
+    if (from == NULL) return config_fail(err, "%s", refusal);
     st->renamed = mem_realloc(st->renamed, (st->renamed_count + 1) * sizeof(*st->renamed));
-    st->renamed[st->renamed_count++] = (struct renamed_command){mem_strdup(words[0]), mem_strdup(words[1])};
+    st->renamed[st->renamed_count++] = (struct renamed_command){mem_strdup(from), mem_strdup(words[1])};
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/command_table.h"
 #include "server/file_checker.h"
 #include "server/process.h"
 #include "server/process_crash.h"
@@ -107,7 +108,7 @@ int main(int argc, char **argv)
     int code = 0;
     if (file_checker_run(sys_real(), argc, argv, &code)) return code;
     struct program *p = mem_calloc(sizeof(*p));
-    struct config_hooks hooks = {.change_dir = process_change_dir};
+    struct config_hooks hooks = {.change_dir = process_change_dir, .renamed = command_table_rename};
     tzset();
     p->title = process_title_new(argc, argv);
     p->log = log_new();

@@ -182,9 +182,10 @@ struct settings_latency {
     int percentile_count;
 };
 
-/* A command's new name, or "" for a command taken away; applied once, at start-up, by the dispatcher. */
+/* A command's new name, or "" for a command taken away; applied once, at start-up, by the dispatcher. The last line about
+ * a command is the one that holds. */
 struct renamed_command {
-    char *from;
+    char *from; /* the built-in name */
     char *to;
 };
 /* A line "user NAME RULES..." of the file, as words, for the access-control subsystem to apply at start-up. */

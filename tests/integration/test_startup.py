@@ -1,14 +1,12 @@
 """Starting and stopping: what a server takes, what it leaves alone, and what it refuses in clear words."""
 
-import os
-import signal
 import socket
 import subprocess
 
 import pytest
 
-from harness import OURS, SCALE, is_alive, wait_for
-from wire import Closed, Wire
+from harness import OURS, REDIS, SCALE, free_port, wait_for
+from wire import Closed, ReplyError, Wire
 
 
 def start_that_fails(*args, stdin=b""):
@@ -158,3 +156,92 @@ def test_fault_17_pid_file_that_another_wrote_anew_stays(farm):
     pidfile.write_text("12345\n")
     assert server.terminate() == 0
     assert pidfile.read_text() == "12345\n"
+
+
+# rename-command
+
+REFUSED_RENAMES = {
+    'rename-command FLUSHAL ""': "No such command in rename-command",
+    'rename-command "" x': "No such command in rename-command",
+    "rename-command FLUSHALL GET": "Target command name already exists",
+    'rename-command FLUSHALL ""\nrename-command flushall ""': "No such command in rename-command",
+    "rename-command FLUSHALL a\nrename-command FLUSHALL b": "No such command in rename-command",
+    "rename-command FLUSHALL a\nrename-command SET A": "Target command name already exists",
+    "rename-command FLUSHALL a\nrename-command a GET": "Target command name already exists",
+    'rename-command sentinel ""': "No such command in rename-command",
+    "rename-command FLUSHALL": "Bad directive or wrong number of arguments",
+    "rename-command FLUSHALL a b": "Bad directive or wrong number of arguments",
+}
+
+
+def refusal_of(binary, path):
+    done = subprocess.run([binary, str(path)], capture_output=True, text=True, timeout=20 * SCALE, check=False)
+    text = done.stdout + done.stderr
+    return done.returncode, text[text.index("Reading the configuration file") :]
+
+
+@pytest.mark.parametrize("lines", REFUSED_RENAMES)
+def test_fault_18_rename_command_is_refused_as_by_redis(farm, lines):
+    conf = farm.directory / "redis.conf"
+    conf.write_text(f"port 0\n{lines}\n")
+    status, text = refusal_of(OURS, conf)
+    assert status == 1 and REFUSED_RENAMES[lines] in text
+    assert f">>> '{lines.splitlines()[-1]}'" in text
+    theirs, reason = refusal_of(REDIS, conf)
+    assert theirs == 1 and reason.splitlines()[1:3] == text.splitlines()[1:3]
+
+
+@pytest.mark.lockstep_only("Redis 7.0 crashes")
+def test_fault_18_subcommands_cannot_be_renamed():
+    status, text = start_that_fails("--port", 0, "--rename-command", "config|get", "x")
+    assert status == 1 and "No such command in rename-command" in text
+
+
+# What each name answers after the lines. "gone" is an unknown command.
+TAKEN_RENAMES = {
+    "rename-command PING a\nrename-command a b": {"PING": "gone", "a": "gone", "b": "PONG"},
+    "rename-command PING a\nrename-command DBSIZE ping": {"a": "PONG", "ping": 0, "DBSIZE": "gone"},
+    "rename-command PING a\nrename-command DBSIZE ping\nrename-command a dbsize": {"DBSIZE": "PONG", "PING": 0},
+    'rename-command DBSIZE ""\nrename-command PING dbsize': {"dbsize": "PONG", "PING": "gone"},
+    "rename-command PING ping": {"PING": "PONG"},
+    'RENAME-COMMAND ping "a b"': {"a b": "PONG", "ping": "gone"},
+    'rename-command DBSIZE ""\nuser u on nopass -dbsize': {"DBSIZE": "gone", "PING": "PONG"},
+}
+
+
+@pytest.mark.parametrize("kind", ["ours", "redis"])
+@pytest.mark.parametrize("lines", TAKEN_RENAMES)
+def test_fault_18_renames_follow_each_other_as_in_redis(farm, lines, kind):
+    """Each line goes by the names that those before it have left; CONFIG REWRITE keeps them all."""
+    server = farm.server(kind, *lines.splitlines(), start=False)
+
+    def check():
+        with server.wire() as wire:
+            for name, answer in TAKEN_RENAMES[lines].items():
+                reply = wire.ask(name)
+                if answer == "gone":
+                    assert isinstance(reply, ReplyError) and "unknown command" in str(reply), (name, reply)
+                else:
+                    assert reply == answer, (name, reply)
+
+    server.start(ready=False)
+    wait_for(lambda: server.log_contains("eady to accept connections"), 10, "the start")
+    check()
+    with server.wire() as wire:
+        assert wire.call("CONFIG", "SET", "hz", "20") == "OK"
+        assert wire.call("CONFIG", "REWRITE") == "OK"
+    text = (server.directory / "redis.conf").read_text()
+    kept = [line for line in text.splitlines() if line.lower().startswith("rename-command")]
+    assert kept == [line for line in lines.splitlines() if not line.startswith("user")]
+    server.restart(ready=False)
+    wait_for(lambda: server.log().count("eady to accept connections") == 2, 10, "the second start")
+    check()
+
+
+@pytest.mark.parametrize("kind", ["ours", "redis"])
+def test_fault_18_rules_speak_of_built_in_names(farm, kind):
+    conf = farm.directory / "redis.conf"
+    conf.write_text(f"port {free_port()}\nrename-command FLUSHALL xx\nuser u on nopass +@all -xx\n")
+    binary = OURS if kind == "ours" else REDIS
+    done = subprocess.run([binary, str(conf)], capture_output=True, text=True, timeout=20 * SCALE, check=False)
+    assert done.returncode == 1 and "-xx" in done.stdout + done.stderr
