@@ -155,10 +155,16 @@ static void send_ack(struct repl *r)
     link_send(r, &out);
 }
 
-void following_log_synced(struct repl *r)
+/* Behind the log's turn: a master that was told of a write by WAIT may die, and so may we. */
+void following_flush(struct repl *r)
 {
     const struct link *lk = &r->link;
-    if (lk->state == LINK_STREAM && lk->ack_owed && !lk->applying) send_ack(r);
+    if (UNLIKELY(lk->ack_wanted) && lk->state == LINK_STREAM && !lk->applying) send_ack(r);
+}
+
+void following_log_synced(struct repl *r)
+{
+    if (r->link.ack_owed) repl_ack_soon(r);
 }
 
 /* While we cannot listen the master is to know that we live (F10: only once the connection stands). */
@@ -172,9 +178,7 @@ static void send_newline(struct repl *r)
 void repl_ack_soon(struct repl *r)
 {
     struct link *lk = &r->link;
-    if (lk->state != LINK_STREAM) return;
-    lk->ack_wanted = true;
-    if (!lk->applying) send_ack(r);
+    if (lk->state == LINK_STREAM) lk->ack_wanted = true;
 }
 
 /* ---- Connecting ---- */
@@ -358,7 +362,7 @@ void link_stream_begins(struct repl *r)
     lk->down_since_ms = 0;
     link_transition(r, LINK_STREAM, "MASTER <-> REPLICA sync: the stream begins");
     conn_want_read(lk->conn, true);
-    send_ack(r);
+    repl_ack_soon(r);
     repl_apply_again(r);
 }
 
@@ -404,7 +408,6 @@ static int apply(struct repl *r)
         link_down(r, "asked to", 0);
         return -1;
     }
-    if (lk->ack_wanted) send_ack(r);
     return lk->state == LINK_STREAM ? 0 : -1;
 }
 
@@ -581,7 +584,7 @@ void following_cron(struct repl *r)
     if (lk->state == LINK_NONE) return;
     check_timeout(r);
     if (lk->state == LINK_CONNECT && lk->retry_ms <= repl_now_ms(r)) link_connect(r);
-    if (lk->state == LINK_STREAM) send_ack(r);
+    repl_ack_soon(r);
     if (lk->state == LINK_TRANSFER || lk->state == LINK_LOADING) send_newline(r);
 }
 

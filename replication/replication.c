@@ -68,6 +68,12 @@ static void drop_backlog(struct repl *r)
     repl_stream_set_limit(&r->stream, 0);
 }
 
+static void reset_stream(struct repl *r, uint64_t position)
+{
+    repl_stream_reset(&r->stream, position);
+    r->released = position;
+}
+
 /* And what is written from now on is not counted: nobody may believe to share this history. */
 static void end_history(struct repl *r)
 {
@@ -75,7 +81,7 @@ static void end_history(struct repl *r)
     r->db = -1;
     r->was_restored = false;
     r->host.history_ends(r->host.ctx);
-    repl_stream_reset(&r->stream, repl_stream_end(&r->stream));
+    reset_stream(r, repl_stream_end(&r->stream));
     identity_renew(&r->identity, r->sys);
 }
 
@@ -95,7 +101,7 @@ void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int d
 {
     serving_disconnect_all(r, "the data set was replaced by that of our master");
     r->host.history_ends(r->host.ctx);
-    repl_stream_reset(&r->stream, position);
+    reset_stream(r, position);
     identity_adopt(&r->identity, id);
     r->history_broken = false;
     r->was_restored = false;
@@ -113,13 +119,23 @@ void repl_position(const struct repl *r, struct repl_position *at)
     at->db = db < 0 ? 0 : db; /* -1: whoever continues from here is told by the next bytes */
 }
 
-/* A replica, or somebody who becomes one before anything else happens, continues under the old name. A master begins a
+/* The backlog gets the bytes in front of the position, as many as its size allows. */
+static void restore_stream(struct repl *r, uint64_t position, struct bytes_view tail)
+{
+    ASSERT(tail.len <= position);
+    reset_stream(r, position - tail.len);
+    repl_stream_set_limit(&r->stream, backlog_limit(r));
+    repl_stream_append(&r->stream, tail);
+    r->released = position;
+}
+
+/* A replica, or a master that becomes one before anything else happens, continues under the old name. A master begins a
  * history of its own: it may have lost writes made after the file, and what it writes from now on is its own (P6). */
-void repl_restore_position(struct repl *r, const struct repl_position *at)
+void repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail)
 {
     ASSERT(r->serving.count == 0);
     if (!identity_is_id(bytes_str(at->id)) || at->offset >= INT64_MAX) return;
-    repl_stream_reset(&r->stream, at->offset);
+    restore_stream(r, at->offset, tail);
     identity_adopt(&r->identity, at->id);
     r->db = at->db;
     r->history_broken = false;
@@ -186,10 +202,16 @@ static void feed_getack(struct repl *r)
     repl_request_acks(r);
 }
 
-void repl_flush(struct repl *r)
+void repl_end_turn(struct repl *r)
 {
     r->role_turned = false;
     if (UNLIKELY(r->acks_wanted)) feed_getack(r);
+}
+
+void repl_flush(struct repl *r)
+{
+    r->released = repl_stream_end(&r->stream);
+    following_flush(r);
     serving_flush(r);
 }
 

@@ -9,8 +9,9 @@
  *
  * Invariants: the offset counts bytes of the stream and advances only here, and only by whole units (a command, a whole
  * MULTI..EXEC) that have been applied; a replica is a position in that stream; a chained replica hands on the very
- * bytes it received. Ownership:  the connection of a client that becomes a replica stays the server's to close;
- * replication writes to it from then on. */
+ * bytes it received; nothing of the stream, and no acknowledgement, leaves the process before the log has been offered
+ * it: repl_flush() comes behind the log's turn. Ownership:  the connection of a client that becomes a replica stays the
+ * server's to close; replication writes to it from then on. */
 #ifndef LOCKSTEP_REPLICATION_REPLICATION_H
 #define LOCKSTEP_REPLICATION_REPLICATION_H
 
@@ -106,7 +107,10 @@ bool repl_stream_wanted(const struct repl *r);
  * set is no longer what our offset says, and the next synchronization is a full one (X11). */
 void repl_feed(struct repl *r, int db, struct bytes_view unit);
 uint64_t repl_offset(const struct repl *r);
-/* Called once per loop turn after commands ran: sends what is pending to every replica that is online. */
+/* Both are called once per loop turn, after commands ran, with the log's turn between them. The first adds what the
+ * turn still has for the stream. The second sends what is pending: the stream to every replica that is online,
+ * acknowledgements to our master. Nothing of the stream leaves the process before that (fault 9). */
+void repl_end_turn(struct repl *r);
 void repl_flush(struct repl *r);
 
 /* --- the log: a reader of the stream that belongs to the server --- */
@@ -125,8 +129,10 @@ void repl_log_synced(struct repl *r, bool on, uint64_t position);
 void repl_position(const struct repl *r, struct repl_position *at); /* for SAVE/BGSAVE aux fields */
 /* A new name for the history: what others know of it no longer helps them (DEBUG CHANGE-REPL-ID). */
 void repl_change_id(struct repl *r);
-/* The file loaded at start-up carried this identity: a replica tries PSYNC with it; a master serves it as replid2. */
-void repl_restore_position(struct repl *r, const struct repl_position *at);
+/* The file loaded at start-up carried this identity: a replica tries PSYNC with it; a master serves it as replid2.
+ * `tail`: the bytes of the stream that end at this position, as far as they are known and no more than at->offset; the
+ * backlog begins with them, so that a replica that is a little behind continues. */
+void repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail);
 
 /* --- following --- */
 int repl_follow(struct repl *r, const char *host,
@@ -134,7 +140,7 @@ int repl_follow(struct repl *r, const char *host,
 void repl_promote(struct repl *r);                    /* REPLICAOF NO ONE */
 void repl_drop_link(struct repl *r, const char *why); /* CLIENT KILL of the master's link: reconnects at once */
 void repl_apply_again(struct repl *r);                /* what made apply_stream() answer -EAGAIN is over */
-void repl_ack_soon(struct repl *r);                   /* the stream held REPLCONF GETACK */
+void repl_ack_soon(struct repl *r); /* the stream held REPLCONF GETACK: an ACK leaves in repl_flush() */
 enum repl_role repl_role(const struct repl *r);
 bool repl_link_up(const struct repl *r);
 bool repl_is_master_host(const struct repl *r, const char *host, int port);

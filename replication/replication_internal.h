@@ -159,8 +159,8 @@ struct link {
     bool stalled;  /* apply_stream() said -EAGAIN */
     bool applying; /* inside apply_stream(): nothing may pull the link away */
     bool drop_wanted;
-    bool ack_wanted;
-    bool ack_owed; /* one was sent that told less to be on disk than there is: another one follows the sync */
+    bool ack_wanted; /* at the end of this turn */
+    bool ack_owed;   /* one was sent that told less to be on disk than there is: another one follows the sync */
 };
 
 /* ---- The object ---- */
@@ -174,6 +174,7 @@ struct repl {
 
     enum repl_role role;
     struct repl_stream stream; /* its end is our offset, whether or not bytes are kept */
+    uint64_t released;         /* position: what is before it has been offered to the log, and may leave the process */
     bool has_backlog;          /* bytes are kept for those who resume */
     struct repl_identity identity;
     bool history_broken; /* the data set is not what id and offset say: no partial resync for us */
@@ -207,6 +208,13 @@ static inline int64_t repl_timeout_ms(const struct repl *r)
 static inline bool repl_is_counted(const struct repl *r)
 {
     return r->has_backlog || r->log_wanted;
+}
+
+/* Replicas and acknowledgements get no further than this. */
+static inline uint64_t repl_released(const struct repl *r)
+{
+    uint64_t end = repl_stream_end(&r->stream);
+    return r->released < end ? r->released : end;
 }
 
 /* replication.c */
@@ -245,6 +253,7 @@ void following_release(struct repl *r);
 void following_start(struct repl *r, const char *host, int port);
 void following_stop(struct repl *r);
 void following_cron(struct repl *r);
+void following_flush(struct repl *r);            /* the acknowledgement that this turn owes our master */
 void following_log_synced(struct repl *r);       /* tells our master, if it was told less */
 void link_fail(struct repl *r, const char *why); /* back to LINK_CONNECT, after a second */
 void link_transition(struct repl *r, enum link_state next, const char *why);

@@ -386,10 +386,10 @@ static int send_head(struct replica *rp)
 static int send_stream(struct replica *rp)
 {
     struct iovec iov[SEND_PIECES];
-    uint64_t sent = 0;
-    while (repl_stream_pending(&rp->reader) > 0) {
+    uint64_t sent = 0, until = repl_released(rp->repl);
+    while (rp->reader.pos < until) {
         if (sent >= SEND_MAX_PER_TURN) return 0;
-        ssize_t n = conn_writev(rp->conn, iov, repl_stream_peek(&rp->reader, iov, SEND_PIECES));
+        ssize_t n = conn_writev(rp->conn, iov, repl_stream_peek_until(&rp->reader, until, iov, SEND_PIECES));
         if (n == -EAGAIN) return 0;
         if (n < 0) return (int)n;
         repl_stream_advance(&rp->reader, (uint64_t)n);

@@ -151,23 +151,32 @@ void repl_stream_reader_stop(struct repl_stream_reader *r)
     trim(s);
 }
 
-int repl_stream_peek(const struct repl_stream_reader *r, struct iovec *iov, int max)
+static int peek(const struct repl_stream *s, uint64_t pos, uint64_t until, struct iovec *iov, int max)
 {
-    return repl_stream_peek_from(r, r->pos, iov, max);
-}
-
-int repl_stream_peek_from(const struct repl_stream_reader *r, uint64_t pos, struct iovec *iov, int max)
-{
-    const struct repl_stream *s = r->stream;
     int n = 0;
-    ASSERT(pos >= r->pos);
-    while (n < max && pos < s->end) {
+    while (n < max && pos < until) {
         uint64_t index = (pos - s->start) / STREAM_BLOCK_BYTES, at = (pos - s->start) % STREAM_BLOCK_BYTES;
-        uint64_t len = STREAM_BLOCK_BYTES - at < s->end - pos ? STREAM_BLOCK_BYTES - at : s->end - pos;
+        uint64_t len = STREAM_BLOCK_BYTES - at < until - pos ? STREAM_BLOCK_BYTES - at : until - pos;
         iov[n++] = (struct iovec){.iov_base = block_at(s, (size_t)index)->bytes + at, .iov_len = (size_t)len};
         pos += len;
     }
     return n;
+}
+
+int repl_stream_peek(const struct repl_stream_reader *r, struct iovec *iov, int max)
+{
+    return peek(r->stream, r->pos, r->stream->end, iov, max);
+}
+
+int repl_stream_peek_until(const struct repl_stream_reader *r, uint64_t until, struct iovec *iov, int max)
+{
+    return peek(r->stream, r->pos, until < r->stream->end ? until : r->stream->end, iov, max);
+}
+
+int repl_stream_peek_from(const struct repl_stream_reader *r, uint64_t pos, struct iovec *iov, int max)
+{
+    ASSERT(pos >= r->pos);
+    return peek(r->stream, pos, r->stream->end, iov, max);
 }
 
 /* Blocks are let go when the reader leaves one that somebody kept for it alone. */

@@ -84,6 +84,8 @@ static inline uint64_t repl_stream_pending(const struct repl_stream_reader *r)
 }
 /* Up to max pieces from the reader's position on; how many. */
 int repl_stream_peek(const struct repl_stream_reader *r, struct iovec *iov, int max);
+/* The same, but nothing from position `until` on. */
+int repl_stream_peek_until(const struct repl_stream_reader *r, uint64_t until, struct iovec *iov, int max);
 /* The same from a position at or behind the reader's: for those who can only advance when all of it is written. */
 int repl_stream_peek_from(const struct repl_stream_reader *r, uint64_t position, struct iovec *iov, int max);
 void repl_stream_advance(struct repl_stream_reader *r, uint64_t n);

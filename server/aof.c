@@ -421,7 +421,9 @@ int aof_reload(struct server *s)
     if (flush_now(a) != 0) return -1;
     keyspace_flush(s->keyspace, NULL, false);
     functions_flush(functions_of(s), s->keyspace, NULL);
-    if (aof_load(s, &a->manifest, aof_settings(a)->appenddirname, NULL, &loaded) != 0) return -1;
+    int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, NULL, 0, &loaded);
+    bytes_buf_release(&loaded.tail);
+    if (rc != 0) return -1;
     log_notice(s->log, "Append Only File loaded by DEBUG LOADAOF");
     return 0;
 }

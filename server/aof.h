@@ -11,11 +11,14 @@
  *
  * Invariants: between two turns the file ends where a unit does (S8). A reply is sent after what it answers was
  * written, and with `appendfsync always` after it was synced: aof_turn() comes before replies in the turn, on every
- * path (S1). While writing fails, writes are refused, the stream keeps what is to be written, and each second tries
- * again (S7); with `always` there is nothing left to promise, and the server ends. A rewrite begins a new incremental
- * file, so what it stands for is what the files before that say; a base replaces them in the manifest only when it is
- * whole (S6). Waiting for the disk is a thread's (storage/base/worker.h), in order: no descriptor is closed before its
- * sync (S4, S5). Not here: the child process (persistence.h), reading the files (aof_load.h). */
+ * path (S1). It comes before replicas get the stream, too, and before our master gets an acknowledgement: whoever comes
+ * back after a kill -9 knows at least what others had from it (fault 9). A power cut takes from that what was not
+ * synced; a disk that is full does as well, since the stream goes to replicas all the same. While writing fails, writes
+ * are refused, the stream keeps what is to be written, and each second tries again (S7); with `always` there is nothing
+ * left to promise, and the server ends. A rewrite begins a new incremental file, so what it stands for is what the
+ * files before that say; a base replaces them in the manifest only when it is whole (S6). Waiting for the disk is a
+ * thread's (storage/base/worker.h), in order: no descriptor is closed before its sync (S4, S5). Not here: the child
+ * process (persistence.h), reading the files (aof_load.h). */
 #ifndef LOCKSTEP_SERVER_AOF_H
 #define LOCKSTEP_SERVER_AOF_H
 

@@ -296,12 +296,18 @@ static int load_turn(void *ctx)
     return s->stopping ? -ECANCELED : 0;
 }
 
-static void restore_place(struct aof *a, const struct aof_place *place)
+static void restore_place(struct aof *a, const struct aof_place *place, struct bytes_view tail)
 {
     struct repl_position at = {.offset = place->offset, .db = place->db};
     if (place->id[0] == '\0') return;
     memcpy(at.id, place->id, sizeof(at.id));
-    repl_restore_position(a->server->repl, &at);
+    repl_restore_position(a->server->repl, &at, tail);
+}
+
+static uint64_t backlog_bytes(const struct server *s)
+{
+    int64_t size = s->settings->replication.repl_backlog_size;
+    return size > 0 ? (uint64_t)size : 0;
 }
 
 int aof_find_files(struct server *s)
@@ -315,14 +321,16 @@ int aof_load_at_start(struct server *s)
     struct aof_loaded loaded;
     int64_t start = sys_mono_us(s->sys);
     if (aof_manifest_is_empty(&a->manifest)) return 0;
-    if (aof_load(s, &a->manifest, aof_settings(a)->appenddirname, load_turn, &loaded) != 0) return -1;
+    int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, load_turn, backlog_bytes(s), &loaded);
+    if (rc == 0) restore_place(a, &loaded.place, bytes_buf_view(&loaded.tail));
+    bytes_buf_release(&loaded.tail);
+    if (rc != 0) return -1;
     log_notice(s->log, "DB loaded from append only file: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
-    restore_place(a, &loaded.place);
     a->other_bytes = loaded.total_size;
     if (a->manifest.incr.count == 0) return 0;
     char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
     struct aof_file *file;
-    int rc = open_part(a, path, loaded.last_part_size, &file);
+    rc = open_part(a, path, loaded.last_part_size, &file);
     mem_free(path);
     if (rc != 0) return -1;
     a->other_bytes -= loaded.last_part_size;

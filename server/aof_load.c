@@ -30,7 +30,8 @@ struct part {
     uint64_t start;
     size_t unit, taken;
     bool in_multi;
-    uint64_t data_end; /* position behind the last item that is no note on the place */
+    uint64_t data_end;   /* position behind the last item that is no note on the place */
+    uint64_t tail_begin; /* commands from this position on are kept as the tail; UINT64_MAX: none */
 };
 
 struct loader {
@@ -40,6 +41,8 @@ struct loader {
     struct bytes_buf buf;
     struct part part;
     struct aof_place place;
+    struct bytes_buf tail;
+    uint64_t tail_max;
     int (*turn)(void *ctx);
     uint64_t loaded, next_turn; /* bytes */
     int64_t delay_calls;
@@ -89,6 +92,35 @@ static void run_transaction(struct loader *l, struct bytes_view bytes)
     aof_reader_release(&reader);
 }
 
+/* ---- The tail ---- */
+
+/* Only as much of the file is copied as is asked for: it may be large. */
+static void begin_tail(struct loader *l, const char *path)
+{
+    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
+    uint64_t max = l->tail_max;
+    if (size < 0 || max == 0) return;
+    l->part.tail_begin = (uint64_t)size > max ? (uint64_t)size - max : 0;
+}
+
+static void keep_for_tail(struct loader *l, const struct aof_item *item, bool is_select)
+{
+    const struct part *p = &l->part;
+    uint64_t at = p->start + p->taken - item->len;
+    if (LIKELY(at < p->tail_begin) || (at == 0 && is_select)) return;
+    bytes_buf_append(&l->tail, l->buf.data + p->taken - item->len, item->len);
+}
+
+/* It cannot begin before the history does. */
+static void finish_tail(struct loader *l)
+{
+    struct bytes_buf *tail = &l->tail;
+    uint64_t max = l->place.id[0] == '\0' ? 0 : l->place.offset;
+    if (tail->len <= max) return;
+    memmove(tail->data, tail->data + tail->len - max, max);
+    tail->len = max;
+}
+
 /* ---- Taking items ---- */
 
 static int on_command(struct loader *l, const struct aof_item *item)
@@ -99,6 +131,7 @@ static int on_command(struct loader *l, const struct aof_item *item)
     p->taken += item->len;
     p->data_end = p->start + p->taken;
     l->place.id[0] = '\0';
+    keep_for_tail(l, item, bytes_equal_nocase(item->argv[0], "select"));
     if (is_word(item, "multi")) {
         p->in_multi = true;
     } else if (!p->in_multi) {
@@ -334,13 +367,14 @@ static int load_open_part(struct loader *l, const char *path, bool is_last)
     return read_commands(l, path, is_last);
 }
 
-static int load_part(struct loader *l, const char *dir, const char *name, bool is_last, const char *what)
+static int load_part(struct loader *l, const char *dir, const char *name, bool is_last, bool is_incr)
 {
     struct server *s = l->server;
     struct bytes_buf path = {0};
     int64_t start = sys_mono_us(s->sys);
     bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
-    l->part = (struct part){.name = name};
+    l->part = (struct part){.name = name, .tail_begin = UINT64_MAX};
+    if (is_last && is_incr) begin_tail(l, path.data);
     int rc = l->part.fd = s->sys->open(s->sys->ctx, path.data, O_RDONLY, 0);
     if (rc < 0) {
         log_warning(s->log, "Fatal error: can't open the append log file %s for reading: %s", name, strerror(-rc));
@@ -349,7 +383,7 @@ static int load_part(struct loader *l, const char *dir, const char *name, bool i
         (void)s->sys->close(s->sys->ctx, l->part.fd); /* only read from */
     }
     if (rc == 0)
-        log_notice(s->log, "DB loaded from %s file %s: %.3f seconds", what, name,
+        log_notice(s->log, "DB loaded from %s file %s: %.3f seconds", is_incr ? "incr" : "base", name,
                    (double)(sys_mono_us(s->sys) - start) / 1e6);
     bytes_buf_release(&path);
     aof_reader_release(&l->reader);
@@ -362,9 +396,9 @@ static int load_part(struct loader *l, const char *dir, const char *name, bool i
 static int load_parts(struct loader *l, const struct aof_manifest *m, const char *dir)
 {
     int rc = 0;
-    if (m->base.name != NULL) rc = load_part(l, dir, m->base.name, m->incr.count == 0, "base");
+    if (m->base.name != NULL) rc = load_part(l, dir, m->base.name, m->incr.count == 0, false);
     for (size_t i = 0; i < m->incr.count && rc == 0; i++)
-        rc = load_part(l, dir, m->incr.parts[i].name, i + 1 == m->incr.count, "incr");
+        rc = load_part(l, dir, m->incr.parts[i].name, i + 1 == m->incr.count, true);
     return rc;
 }
 
@@ -384,15 +418,16 @@ static uint64_t total_size(const struct server *s, const struct aof_manifest *m,
     return total;
 }
 
-int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx),
+int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx), uint64_t tail_max,
              struct aof_loaded *out)
 {
-    struct loader l = {.server = s, .client = client_new(s, NULL), .turn = turn};
+    struct loader l = {.server = s, .client = client_new(s, NULL), .turn = turn, .tail_max = tail_max};
     persistence_load_begins(s, total_size(s, m, dir));
     int rc = load_parts(&l, m, dir);
     persistence_load_ends(s);
-    *out =
-        (struct aof_loaded){.place = l.place, .last_part_size = l.part.data_end, .total_size = total_size(s, m, dir)};
+    finish_tail(&l);
+    *out = (struct aof_loaded){
+        .place = l.place, .last_part_size = l.part.data_end, .total_size = total_size(s, m, dir), .tail = l.tail};
     client_free_fake(l.client);
     bytes_buf_release(&l.buf);
     return rc;

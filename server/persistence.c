@@ -611,7 +611,7 @@ static void restore_identity(struct server *s, const struct rdb_load_info *info)
     struct repl_position at = {.offset = (uint64_t)info->repl_offset, .db = info->repl_stream_db};
     if (info->repl_id[0] == '\0' || info->repl_offset < 0) return;
     snprintf(at.id, sizeof(at.id), "%s", info->repl_id);
-    repl_restore_position(s->repl, &at);
+    repl_restore_position(s->repl, &at, BYTES_LIT(""));
 }
 
 /* Loads dbfilename into the keyspace. 0, -ENOENT, or another negative code with the reason logged. */

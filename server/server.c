@@ -542,8 +542,9 @@ static void on_wake(void *ctx)
 
 void server_send(struct server *s)
 {
-    repl_flush(s->repl);
+    repl_end_turn(s->repl);
     if (UNLIKELY(!aof_turn(s))) return; /* nothing may be answered (S1) */
+    repl_flush(s->repl);
     clients_flush(s);
 }
 

@@ -267,6 +267,7 @@ static inline void node_write(struct node *n, int db, const char *unit)
 {
     bytes_buf_append(&n->data, unit, strlen(unit));
     if (repl_stream_wanted(n->repl)) repl_feed(n->repl, db, bytes_str(unit));
+    repl_end_turn(n->repl);
     repl_flush(n->repl);
 }
 

@@ -43,6 +43,7 @@ static void master_close(struct master *m)
 static void turn(struct master *m)
 {
     loop_poll_turn(m->loop);
+    repl_end_turn(m->node->repl);
     repl_flush(m->node->repl);
     struct pollfd wait = {.fd = m->fd != -1 ? m->fd : m->listen_fd, .events = POLLIN};
     (void)poll(&wait, 1, 1); /* only to give way */
@@ -173,6 +174,22 @@ static void test_full_sync_then_the_stream(void **state)
     assert_int_equal(at.db, 3);
     repl_ack_soon(m.node->repl);
     hear(&m, "ACK\r\n$4\r\n1008\r\n");
+    master_close(&m);
+}
+
+static void test_fault_9_an_acknowledgement_leaves_at_the_end_of_the_turn(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    (void)has_heard(&m, "ACK"); /* that of the beginning */
+    m.len = 0;
+    assert_int_equal(write(m.fd, "one;", 4), 4);
+    while (repl_offset(m.node->repl) < 1004) loop_poll_turn(m.loop);
+    repl_ack_soon(m.node->repl);
+    repl_end_turn(m.node->repl); /* here the log is written */
+    assert_false(has_heard(&m, "ACK"));
+    repl_flush(m.node->repl);
+    hear(&m, "ACK\r\n$4\r\n1004\r\n");
     master_close(&m);
 }
 
@@ -330,7 +347,7 @@ static void test_P13_an_empty_data_set_is_loaded_into_directly_and_kept_as_a_fil
     struct master m;
     struct repl_position at = {.id = ID, .offset = 5, .db = 0};
     master_open(&m);
-    repl_restore_position(m.node->repl, &at);
+    repl_restore_position(m.node->repl, &at, BYTES_LIT(""));
     follow(&m);
     introduce(&m);
     expect_psync(&m, ID, "6");
@@ -468,7 +485,7 @@ static void test_a_restored_replica_resumes(void **state)
     struct master m;
     struct repl_position at = {.id = ID, .offset = 321, .db = 2};
     master_open(&m);
-    repl_restore_position(m.node->repl, &at);
+    repl_restore_position(m.node->repl, &at, BYTES_LIT(""));
     follow(&m);
     introduce(&m);
     expect_psync(&m, ID, "322");
@@ -501,6 +518,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full_sync_then_the_stream),
+        cmocka_unit_test(test_fault_9_an_acknowledgement_leaves_at_the_end_of_the_turn),
         cmocka_unit_test(test_P4_P19_what_was_not_applied_is_not_counted),
         cmocka_unit_test(test_P18_a_pause_counts_nothing),
         cmocka_unit_test(test_P15_keep_alives_around_the_snapshot_are_no_stream),

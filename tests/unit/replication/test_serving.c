@@ -44,6 +44,7 @@ static void turns(struct node *n)
 {
     for (int i = 0; i < 5; i++) {
         loop_poll_turn(n->loop);
+        repl_end_turn(n->repl);
         repl_flush(n->repl);
     }
 }
@@ -531,7 +532,7 @@ static void test_P6_a_restarted_master_is_somebody_else(void **state)
     struct loop *loop = loop_new();
     struct node *n = node_new(loop);
     struct repl_position at = {.id = "0123456789abcdef0123456789abcdef01234567", .offset = 500, .db = 4};
-    repl_restore_position(n->repl, &at);
+    repl_restore_position(n->repl, &at, BYTES_LIT(""));
     assert_int_equal(repl_offset(n->repl), 500);
     assert_string_not_equal(node_id(n), at.id);
     node_write(n, 4, "x;"); /* selected again: nobody knows what was selected when the file was written */
@@ -548,8 +549,70 @@ static void test_P11_offset_zero_is_history_too(void **state)
     struct loop *loop = loop_new();
     struct node *n = node_new(loop);
     struct repl_position at = {.id = "0123456789abcdef0123456789abcdef01234567", .offset = 0, .db = 0};
-    repl_restore_position(n->repl, &at);
+    repl_restore_position(n->repl, &at, BYTES_LIT(""));
     check_psync(n, at.id, 1, true);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_fault_9_a_restored_backlog_begins_with_the_tail(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p;
+    struct repl_position at = {.id = "0123456789abcdef0123456789abcdef01234567", .offset = 500, .db = 4};
+    repl_restore_position(n->repl, &at, BYTES_LIT("ab;cd;"));
+    assert_int_equal(repl_offset(n->repl), 500);
+    check_psync(n, at.id, 495, true);
+    check_psync(n, at.id, 501, true);
+    check_psync(n, at.id, 494, false);
+    check_psync(n, at.id, 502, false);
+    check_psync(n, node_id(n), 502, false);
+    peer_open(&p, n);
+    psync_ok(&p, at.id, 498);
+    peer_read(&p);
+    assert_memory_equal(p.got + p.len - 3, "cd;", 3);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_fault_9_a_restored_tail_is_no_longer_than_the_backlog(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct repl_position at = {.id = "0123456789abcdef0123456789abcdef01234567", .offset = 1000000, .db = 0};
+    struct bytes_buf tail = {0};
+    n->settings.repl_backlog_size = 100000;
+    while (tail.len < 300000) bytes_buf_append(&tail, "x;", 2);
+    repl_restore_position(n->repl, &at, bytes_buf_view(&tail));
+    check_psync(n, at.id, 1000001 - 100000, true);
+    check_psync(n, at.id, 1000001 - 200000, false);
+    bytes_buf_release(&tail);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_fault_9_nothing_leaves_before_the_end_of_the_turn(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    peer_open(&p, n);
+    psync_ok(&p, node_id(n), 101);
+    peer_read(&p);
+    p.len = 0;
+    repl_feed(n->repl, 0, BYTES_LIT("unlogged;"));
+    repl_replica_writable(p.replica);
+    assert_int_equal(read(p.fd, p.got, sizeof(p.got)), -1);
+    assert_int_equal(errno, EAGAIN);
+    repl_end_turn(n->repl); /* here the log is written */
+    assert_int_equal(read(p.fd, p.got, sizeof(p.got)), -1);
+    repl_flush(n->repl);
+    peer_read(&p);
+    assert_int_equal(p.len, 9);
+    assert_memory_equal(p.got, "unlogged;", 9);
+    peer_close(&p);
     node_free(n);
     loop_free(loop);
 }
@@ -773,6 +836,7 @@ static void test_X11_writes_of_the_unit_that_made_us_a_replica(void **state)
     assert_int_equal(repl_offset(n->repl), 100);
     repl_position(n->repl, &at);
     assert_string_equal(at.id, ""); /* no history of ours can be continued by anybody */
+    repl_end_turn(n->repl);
     repl_flush(n->repl);
     assert_false(repl_stream_wanted(n->repl));
     node_free(n);
@@ -852,6 +916,9 @@ int main(void)
         cmocka_unit_test(test_a_replica_without_its_master_serves_nobody),
         cmocka_unit_test(test_P6_a_restarted_master_is_somebody_else),
         cmocka_unit_test(test_P11_offset_zero_is_history_too),
+        cmocka_unit_test(test_fault_9_a_restored_backlog_begins_with_the_tail),
+        cmocka_unit_test(test_fault_9_a_restored_tail_is_no_longer_than_the_backlog),
+        cmocka_unit_test(test_fault_9_nothing_leaves_before_the_end_of_the_turn),
         cmocka_unit_test(test_P7_a_new_replica_is_told_the_database),
         cmocka_unit_test(test_P17_a_limit_below_the_backlog_does_not_cut_off),
         cmocka_unit_test(test_acks_beyond_what_was_sent_do_not_count),
