@@ -25,7 +25,7 @@ static void put_command(struct bytes_buf *out, int argc, const char *const *argv
 /* Text of the peer goes into the log: nothing in it may look like something else. */
 static void set_error(struct handshake *h, const char *what, struct bytes_view line)
 {
-    int n = snprintf(h->error, sizeof(h->error), "%s: '%.*s'", what, (int)(line.len < 160 ? line.len : 160), line.data);
+    int n = snprintf(h->error, sizeof(h->error), "%s: '%.*s'", what, bytes_shown(line, 160), line.data);
     for (int i = 0; i < n && (size_t)i < sizeof(h->error) - 1; i++)
         if ((unsigned char)h->error[i] < ' ') h->error[i] = '?';
 }

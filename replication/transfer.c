@@ -12,7 +12,7 @@ void transfer_init(struct transfer *t, const struct transfer_sink *sink)
 
 static int bad_header(struct transfer *t, const char *what, struct bytes_view line)
 {
-    int n = snprintf(t->error, sizeof(t->error), "%s: '%.*s'", what, (int)(line.len < 160 ? line.len : 160), line.data);
+    int n = snprintf(t->error, sizeof(t->error), "%s: '%.*s'", what, bytes_shown(line, 160), line.data);
     for (int i = 0; i < n && (size_t)i < sizeof(t->error) - 1; i++)
         if ((unsigned char)t->error[i] < ' ') t->error[i] = '?';
     return -EPROTO;

@@ -55,7 +55,7 @@ static struct command_slot *find_command(struct loader *l, const struct aof_item
     struct command_slot *slot = dispatch_find(l->server, item->argc, item->argv);
     if (slot == NULL)
         log_warning(l->server->log, "Unknown command '%.*s' reading the append only file %s",
-                    item->argv[0].len < 128 ? (int)item->argv[0].len : 128, item->argv[0].data, l->part.name);
+                    bytes_shown(item->argv[0], 128), item->argv[0].data, l->part.name);
     return slot;
 }
 

@@ -27,9 +27,8 @@ void ctx_error_arity(struct cmd_ctx *ctx)
 }
 void ctx_error_subcommand(struct cmd_ctx *ctx, const char *container)
 {
-    int len = (int)(ctx->argv[1].len < 128 ? ctx->argv[1].len : 128);
-    reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.", len,
-                 ctx->argv[1].data, container);
+    reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+                 bytes_shown(ctx->argv[1], 128), ctx->argv[1].data, container);
 }
 
 static enum lookup check_type(struct cmd_ctx *ctx, const struct entry *e, enum value_type type)

@@ -67,7 +67,7 @@ static void check_replica_reply(struct dispatcher *d, struct client *c, const st
     if (LIKELY(outbuf_empty(&c->out))) return;
     outbuf_copy(&c->out, &text);
     outbuf_clear(&c->out);
-    int name_len = (int)(name.len < 128 ? name.len : 128), shown = (int)(text.len < 128 ? text.len : 128);
+    int name_len = bytes_shown(name, 128), shown = bytes_shown(bytes_buf_view(&text), 128);
     while (shown > 0 && (text.data[shown - 1] == '\r' || text.data[shown - 1] == '\n')) shown--;
     for (int i = 0; i < shown; i++)
         if ((unsigned char)text.data[i] < ' ') text.data[i] = ' ';

@@ -19,8 +19,7 @@ static void reply_unknown_command(struct cmd_ctx *ctx)
         bytes_buf_printf(&args, "'%.*s' ", (int)shown, ctx->argv[i].data);
     }
     reply_errorf(ctx->reply, "ERR unknown command '%.*s', with args beginning with: %.*s",
-                 (int)(ctx->argv[0].len < 128 ? ctx->argv[0].len : 128), ctx->argv[0].data, (int)args.len,
-                 args.data ? args.data : "");
+                 bytes_shown(ctx->argv[0], 128), ctx->argv[0].data, (int)args.len, args.data ? args.data : "");
     bytes_buf_release(&args);
 }
 
@@ -31,8 +30,8 @@ static void reply_unknown_subcommand(struct cmd_ctx *ctx, const struct command_s
     for (; len < 128 && container->name[len] != '\0'; len++)
         upper[len] = (char)toupper((unsigned char)container->name[len]);
     upper[len] = '\0';
-    reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-                 (int)(ctx->argv[1].len < 128 ? ctx->argv[1].len : 128), ctx->argv[1].data, upper);
+    reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", bytes_shown(ctx->argv[1], 128),
+                 ctx->argv[1].data, upper);
 }
 
 bool dispatch_resolve(struct cmd_ctx *ctx, struct command_slot **slot)

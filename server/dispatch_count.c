@@ -63,7 +63,7 @@ void dispatch_note_master_error(struct dispatcher *d, struct bytes_view name, co
     log_warning(
         d->server->log,
         "== CRITICAL == This replica is sending an error to its master: %s, after processing the command '%.*s'", code,
-        (int)(name.len < 128 ? name.len : 128), name.data);
+        bytes_shown(name, 128), name.data);
     d->server->stats.unexpected_errors++;
     panic_if_configured(d->server);
 }

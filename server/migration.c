@@ -397,8 +397,7 @@ static void all_answered(struct migration *m)
 static void target_error(struct migration *m, struct bytes_view line)
 {
     char text[512];
-    snprintf(text, sizeof(text), "ERR Target instance replied with error: %.*s", (int)(line.len < 400 ? line.len : 400),
-             line.data);
+    snprintf(text, sizeof(text), "ERR Target instance replied with error: %.*s", bytes_shown(line, 400), line.data);
     set_error(m, text);
 }
 

@@ -73,18 +73,20 @@ size_t multi_watch_count(const struct client *c)
 
 /* ---- Watched keys ----
  * Each watched (database, key) is a record in one table, with the list of the clients that watch it; each client has
- * the list of its own watches. */
+ * the list of its own watches. A second table finds the watch of one client on one record, so that WATCH and UNWATCH of
+ * n keys are O(n), however many clients watch them. */
 
 struct watch_record {
     int db;
     struct bytes_view key; /* bytes behind the struct */
+    uint64_t hash;
     struct watched_key *first;
 };
 
 struct watched_key { /* one client's watch of one key: on the record's list and on the client's */
     struct client *client;
     struct watch_record *record;
-    struct watched_key *record_next, *client_next;
+    struct watched_key *record_prev, *record_next, *client_next;
     bool expired; /* was there, but past its time, when WATCH was sent: its removal is no change */
 };
 
@@ -96,34 +98,48 @@ size_t multi_memory(const struct client *c)
 }
 
 struct watches {
-    struct table records;
+    const struct value_env *env; /* the seed of hashes */
+    struct table records;        /* struct watch_record, by database and key */
+    struct table watched;        /* struct watched_key, by record and client */
     size_t clients;
 };
 
-static uint64_t record_hash_of(int db, struct bytes_view key)
+static uint64_t record_hash_of(const struct watches *w, int db, struct bytes_view key)
 {
-    uint64_t h = 14695981039346656037u ^ (uint64_t)(unsigned)db;
-    for (size_t i = 0; i < key.len; i++) h = (h ^ (uint8_t)key.data[i]) * 1099511628211u;
-    return h ^ (h >> 29) ^ (h << 32);
+    return value_hash(w->env, key) + (uint64_t)(unsigned)db * 0x9e3779b97f4a7c15u;
 }
 static uint64_t record_hash(const void *ctx, const void *entry)
 {
-    const struct watch_record *r = entry;
     (void)ctx;
-    return record_hash_of(r->db, r->key);
+    return ((const struct watch_record *)entry)->hash;
 }
 
-struct watches *watches_new(void)
+static uint64_t watched_hash_of(const struct watches *w, const struct watch_record *r, const struct client *c)
+{
+    const uint64_t pair[2] = {r->hash, c->id};
+    return value_hash(w->env, bytes_view(pair, sizeof(pair)));
+}
+static uint64_t watched_hash(const void *ctx, const void *entry)
+{
+    const struct watched_key *wk = entry;
+    return watched_hash_of(ctx, wk->record, wk->client);
+}
+
+struct watches *watches_new(const struct value_env *env)
 {
     struct watches *w = mem_calloc(sizeof(*w));
+    w->env = env;
     table_init(&w->records, record_hash, NULL);
+    table_init(&w->watched, watched_hash, w);
     return w;
 }
 
 void watches_free(struct watches *w)
 {
     if (w == NULL) return;
-    table_release(&w->records, NULL, NULL); /* its clients are gone, and their records with them */
+    ASSERT(table_count(&w->records) == 0 && table_count(&w->watched) == 0); /* the clients took them along */
+    table_release(&w->records, NULL, NULL);
+    table_release(&w->watched, NULL, NULL);
     mem_free(w);
 }
 
@@ -140,7 +156,7 @@ static struct watch_record *find_record(const struct watches *w, int db, struct 
 {
     struct table_probe probe;
     struct watch_record *r;
-    table_probe_start(&probe, &w->records, record_hash_of(db, key));
+    table_probe_start(&probe, &w->records, record_hash_of(w, db, key));
     while ((r = table_probe_next(&probe)) != NULL)
         if (r->db == db && bytes_equal(r->key, key)) return r;
     return NULL;
@@ -152,35 +168,50 @@ static struct watch_record *new_record(struct watches *w, int db, struct bytes_v
     memcpy(r + 1, key.data, key.len);
     r->db = db;
     r->key = bytes_view(r + 1, key.len);
-    table_insert(&w->records, record_hash_of(db, key), r);
+    r->hash = record_hash_of(w, db, key);
+    table_insert(&w->records, r->hash, r);
     return r;
+}
+
+static bool watches_already(const struct watches *w, const struct watch_record *r, const struct client *c)
+{
+    struct table_probe probe;
+    const struct watched_key *wk;
+    table_probe_start(&probe, &w->watched, watched_hash_of(w, r, c));
+    while ((wk = table_probe_next(&probe)) != NULL)
+        if (wk->record == r && wk->client == c) return true;
+    return false;
 }
 
 void multi_watch(struct client *c, struct bytes_view key)
 {
     struct watches *w = c->server->watches;
     struct multi *m = multi_of(c);
-    for (struct watched_key *own = m->watched; own != NULL; own = own->client_next)
-        if (own->record->db == c->db->id && bytes_equal(own->record->key, key)) return;
     struct watch_record *r = find_record(w, c->db->id, key);
     if (r == NULL) r = new_record(w, c->db->id, key);
+    if (watches_already(w, r, c)) return;
     const struct entry *e = keyspace_peek(c->db, keyref(c->db, key));
     struct watched_key *wk = mem_alloc(sizeof(*wk));
     *wk = (struct watched_key){.client = c, .record = r, .record_next = r->first, .client_next = m->watched};
     wk->expired = e != NULL && entry_is_expired(c->server->keyspace, e);
+    if (r->first != NULL) r->first->record_prev = wk;
     r->first = wk;
     m->watched = wk;
+    table_insert(&w->watched, watched_hash_of(w, r, c), wk);
     if (m->watched_count++ == 0) w->clients++;
 }
 
 static void unlink_from_record(struct watches *w, struct watched_key *wk)
 {
     struct watch_record *r = wk->record;
-    struct watched_key **at = &r->first;
-    while (*at != wk) at = &(*at)->record_next;
-    *at = wk->record_next;
+    ASSERT(table_remove(&w->watched, watched_hash_of(w, r, wk->client), wk));
+    if (wk->record_next != NULL) wk->record_next->record_prev = wk->record_prev;
+    if (wk->record_prev != NULL)
+        wk->record_prev->record_next = wk->record_next;
+    else
+        r->first = wk->record_next;
     if (r->first != NULL) return;
-    ASSERT(table_remove(&w->records, record_hash_of(r->db, r->key), r));
+    ASSERT(table_remove(&w->records, r->hash, r));
     mem_free(r);
 }
 

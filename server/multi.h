@@ -23,7 +23,8 @@ struct multi {
     size_t watched_count;
 };
 
-struct watches *watches_new(void);
+struct value_env;
+struct watches *watches_new(const struct value_env *env); /* borrowed: the seed of hashes */
 void watches_free(struct watches *w);
 /* From the keyspace's hooks: marks clients that watch this key / any key of the database (db -1: of all) that is there,
  * or is in what comes in its place (NULL: nothing). */

@@ -115,7 +115,7 @@ bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view
     return true;
 }
 
-static void drop_subscription(struct server *s, enum pubsub_kind kind, struct subscription *sub)
+static void leave_topic(struct subscription *sub)
 {
     struct topic *t = sub->topic;
     if (sub->prev != NULL)
@@ -127,7 +127,12 @@ static void drop_subscription(struct server *s, enum pubsub_kind kind, struct su
     else
         t->last = sub->prev;
     mem_free(sub);
-    if (--t->count > 0) return;
+    t->count--;
+}
+
+static void drop_topic_if_unused(struct server *s, enum pubsub_kind kind, struct topic *t)
+{
+    if (t->count > 0) return;
     ASSERT(table_remove(&s->pubsub->topics[kind], value_hash(s->keyspace->env, t->name), t));
     mem_free(t);
 }
@@ -137,26 +142,44 @@ bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_vi
     struct subscription *sub = find_subscription(c, kind, name);
     if (sub == NULL) return false;
     ASSERT(table_remove(&c->subscriptions->own[kind], value_hash(c->server->keyspace->env, name), sub));
-    drop_subscription(c->server, kind, sub);
+    struct topic *t = sub->topic;
+    leave_topic(sub);
+    drop_topic_if_unused(c->server, kind, t);
     return true;
 }
 
-struct drop_ctx {
-    struct server *server;
-    enum pubsub_kind kind;
-};
-static void drop_one(void *ctx, void *entry)
+/* In one pass: beginning anew after each removal would pass the buckets that are empty by then again and again. */
+size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
+                               void *ctx)
 {
-    struct drop_ctx *drop = ctx;
-    drop_subscription(drop->server, drop->kind, entry);
+    struct table_iter it;
+    struct subscription *sub;
+    size_t count = 0;
+    if (c->subscriptions == NULL) return 0;
+    struct table *own = &c->subscriptions->own[kind];
+    table_pause_resize(own);
+    table_iter_init(&it, own);
+    while ((sub = table_iter_next(&it)) != NULL) {
+        struct topic *t = sub->topic;
+        table_remove_at(own, value_hash(c->server->keyspace->env, t->name), table_iter_pos(&it));
+        leave_topic(sub);
+        fn(ctx, t->name);
+        drop_topic_if_unused(c->server, kind, t);
+        count++;
+    }
+    table_resume_resize(own);
+    table_release(own, NULL, NULL);
+    return count;
+}
+
+static void tell_nobody(void *ctx, struct bytes_view name)
+{
+    (void)ctx, (void)name;
 }
 
 void pubsub_unsubscribe_all(struct client *c)
 {
-    for (int i = 0; c->subscriptions != NULL && i < PUBSUB_KINDS; i++) {
-        struct drop_ctx drop = {.server = c->server, .kind = (enum pubsub_kind)i};
-        table_release(&c->subscriptions->own[i], drop_one, &drop);
-    }
+    for (int i = 0; i < PUBSUB_KINDS; i++) (void)pubsub_unsubscribe_each(c, (enum pubsub_kind)i, tell_nobody, NULL);
 }
 
 void pubsub_client_free(struct client *c)

@@ -15,8 +15,11 @@ size_t pubsub_publish_shard(struct server *s, struct bytes_view channel, struct 
 
 bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name);   /* false: it was subscribed */
 bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name); /* false: it was not */
-void pubsub_unsubscribe_all(struct client *c);                                            /* silently: RESET */
-void pubsub_client_free(struct client *c);                                                /* silently, and for good */
+/* From all of a kind, telling `fn` of each as it goes; the name lives until fn returns. How many there were. */
+size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
+                               void *ctx);
+void pubsub_unsubscribe_all(struct client *c); /* silently: RESET */
+void pubsub_client_free(struct client *c);     /* silently, and for good */
 size_t pubsub_client_count(const struct client *c, enum pubsub_kind kind);
 void pubsub_client_counts(const struct client *c, size_t *channels, size_t *patterns, size_t *shard);
 bool pubsub_client_any(const struct client *c);

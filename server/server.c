@@ -630,7 +630,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->key_waits = key_waits_new(s);
     s->migrations = migrations_new(s);
     s->pubsub = pubsub_new(s);
-    s->watches = watches_new();
+    s->watches = watches_new(s->keyspace->env);
     s->trackings = trackings_new(s);
     s->dispatcher = dispatcher_new(s);
     s->scripting = scripting_new(s);

@@ -1,5 +1,7 @@
 #include "server/tracking.h"
 
+#include <stdlib.h>
+
 #include "server/clients.h"
 #include "server/dispatch.h"
 #include "server/pubsub.h"
@@ -46,20 +48,17 @@ struct tracking { /* of one client */
     unsigned mode;
     bool broken;
     uint64_t redirect;
-    struct prefix_use **prefixes;
+    struct prefix_use **prefixes; /* in the order of their texts; none begins with another one, but for "" */
     size_t prefix_count, prefix_cap;
-};
-
-/* How many prefixes have this length: a key is looked up once for each length that there is. */
-struct prefix_length {
-    size_t length, count;
 };
 
 struct trackings {
     struct server *server;
     struct table keys, prefixes;
     size_t items;
-    struct prefix_length *lengths;
+    /* The lengths that prefixes have, ascending, and how many have each: a key is looked up once for each length. */
+    size_t *lengths, *length_uses;
+    uint64_t *length_hashes; /* of the key that is looked up */
     size_t length_count, length_cap;
     struct prefix *pending;
     int64_t memory_of_changes; /* what telling of changes has taken in all */
@@ -113,6 +112,8 @@ void trackings_free(struct trackings *ts)
     table_release(&ts->keys, free_tracked_key, NULL);
     table_release(&ts->prefixes, NULL, NULL);
     mem_free(ts->lengths);
+    mem_free(ts->length_uses);
+    mem_free(ts->length_hashes);
     mem_free(ts);
 }
 
@@ -288,35 +289,65 @@ void tracking_remember(struct client *c, const struct cmd_ctx *ctx)
 
 /* ---- Prefixes ---- */
 
-static struct prefix *find_prefix(const struct trackings *ts, struct bytes_view text)
+static struct prefix *find_prefix_hashed(const struct trackings *ts, struct bytes_view text, uint64_t hash)
 {
     struct table_probe probe;
     struct prefix *p;
-    table_probe_start(&probe, &ts->prefixes, hash_of(ts->server, text));
+    table_probe_start(&probe, &ts->prefixes, hash);
     while ((p = table_probe_next(&probe)) != NULL)
         if (bytes_equal(p->text, text)) return p;
     return NULL;
 }
+static struct prefix *find_prefix(const struct trackings *ts, struct bytes_view text)
+{
+    return find_prefix_hashed(ts, text, hash_of(ts->server, text));
+}
+
+/* How many of the lengths are below this one. */
+static size_t lengths_below(const struct trackings *ts, size_t length)
+{
+    size_t low = 0, high = ts->length_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ts->lengths[middle] < length)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void grow_lengths(struct trackings *ts)
+{
+    ts->length_cap = ts->length_cap == 0 ? 4 : checked_size_mul(ts->length_cap, 2);
+    ts->lengths = mem_realloc(ts->lengths, checked_size_mul(ts->length_cap, sizeof(*ts->lengths)));
+    ts->length_uses = mem_realloc(ts->length_uses, checked_size_mul(ts->length_cap, sizeof(*ts->length_uses)));
+    ts->length_hashes = mem_realloc(ts->length_hashes, checked_size_mul(ts->length_cap, sizeof(*ts->length_hashes)));
+}
 
 static void count_length(struct trackings *ts, size_t length)
 {
-    for (size_t i = 0; i < ts->length_count; i++) {
-        if (ts->lengths[i].length != length) continue;
-        ts->lengths[i].count++;
+    size_t at = lengths_below(ts, length);
+    if (at < ts->length_count && ts->lengths[at] == length) {
+        ts->length_uses[at]++;
         return;
     }
-    if (ts->length_count == ts->length_cap) {
-        ts->length_cap = ts->length_cap == 0 ? 4 : ts->length_cap * 2;
-        ts->lengths = mem_realloc(ts->lengths, checked_size_mul(ts->length_cap, sizeof(*ts->lengths)));
-    }
-    ts->lengths[ts->length_count++] = (struct prefix_length){.length = length, .count = 1};
+    if (ts->length_count == ts->length_cap) grow_lengths(ts);
+    size_t behind = ts->length_count - at;
+    memmove(ts->lengths + at + 1, ts->lengths + at, behind * sizeof(*ts->lengths));
+    memmove(ts->length_uses + at + 1, ts->length_uses + at, behind * sizeof(*ts->length_uses));
+    ts->lengths[at] = length;
+    ts->length_uses[at] = 1;
+    ts->length_count++;
 }
 
 static void uncount_length(struct trackings *ts, size_t length)
 {
-    size_t i = 0;
-    while (ts->lengths[i].length != length) i++;
-    if (--ts->lengths[i].count == 0) ts->lengths[i] = ts->lengths[--ts->length_count];
+    size_t at = lengths_below(ts, length);
+    if (--ts->length_uses[at] > 0) return;
+    size_t behind = --ts->length_count - at;
+    memmove(ts->lengths + at, ts->lengths + at + 1, behind * sizeof(*ts->lengths));
+    memmove(ts->length_uses + at, ts->length_uses + at + 1, behind * sizeof(*ts->length_uses));
 }
 
 static struct prefix *new_prefix(struct trackings *ts, struct bytes_view text)
@@ -335,10 +366,8 @@ static void add_prefix(struct client *c, struct bytes_view text)
     struct tracking *t = c->tracking;
     struct prefix *p = find_prefix(ts, text);
     if (p == NULL) p = new_prefix(ts, text);
-    for (size_t i = 0; i < t->prefix_count; i++)
-        if (t->prefixes[i]->prefix == p) return;
     if (t->prefix_count == t->prefix_cap) {
-        t->prefix_cap = t->prefix_cap == 0 ? 4 : t->prefix_cap * 2;
+        t->prefix_cap = t->prefix_cap == 0 ? 4 : checked_size_mul(t->prefix_cap, 2);
         t->prefixes = mem_realloc(t->prefixes, checked_size_mul(t->prefix_cap, sizeof(*t->prefixes)));
     }
     struct prefix_use *use = mem_alloc(sizeof(*use));
@@ -346,6 +375,42 @@ static void add_prefix(struct client *c, struct bytes_view text)
     if (p->first != NULL) p->first->prev = use;
     p->first = use;
     t->prefixes[t->prefix_count++] = use;
+}
+
+static int compare_uses(const void *a, const void *b)
+{
+    const struct prefix_use *const *first = a, *const *second = b;
+    return bytes_compare((*first)->prefix->text, (*second)->prefix->text);
+}
+
+/* How many of the client's first `count` prefixes come before this text. */
+static size_t prefixes_before(const struct tracking *t, size_t count, struct bytes_view text)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (bytes_compare(t->prefixes[middle]->prefix->text, text) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Puts those behind the first `sorted` where they belong; each of the sorted ones moves once. */
+static void sort_prefixes(struct tracking *t, size_t sorted)
+{
+    size_t added = t->prefix_count - sorted, size = added * sizeof(*t->prefixes);
+    if (added == 0) return;
+    struct prefix_use **tail = memcpy(mem_alloc(size), t->prefixes + sorted, size);
+    qsort(tail, added, sizeof(*tail), compare_uses);
+    while (added-- > 0) {
+        size_t at = prefixes_before(t, sorted, tail[added]->prefix->text);
+        memmove(t->prefixes + at + added + 1, t->prefixes + at, (sorted - at) * sizeof(*t->prefixes));
+        t->prefixes[at + added] = tail[added];
+        sorted = at;
+    }
+    mem_free(tail);
 }
 
 static void forget_changes(struct trackings *ts, struct prefix *p)
@@ -428,9 +493,10 @@ static void note_change(struct trackings *ts, struct prefix *p, const struct cli
 
 static void note_change_at_prefixes(struct trackings *ts, const struct client *by, struct bytes_view name)
 {
-    for (size_t i = 0; i < ts->length_count; i++) {
-        if (ts->lengths[i].length > name.len) continue;
-        struct prefix *p = find_prefix(ts, bytes_view(name.data, ts->lengths[i].length));
+    size_t fit = lengths_below(ts, name.len + 1);
+    value_hash_starts(ts->server->keyspace->env, name, ts->lengths, fit, ts->length_hashes);
+    for (size_t i = 0; i < fit; i++) {
+        struct prefix *p = find_prefix_hashed(ts, bytes_view(name.data, ts->lengths[i]), ts->length_hashes[i]);
         if (p != NULL) note_change(ts, p, by, name);
     }
 }
@@ -488,6 +554,12 @@ void tracking_flushed(struct server *s)
 
 /* ---- Clients ---- */
 
+/* The prefix "", which is the first one. */
+static bool has_every_key(const struct tracking *t)
+{
+    return t->prefix_count > 0 && t->prefixes[0]->prefix->text.len == 0;
+}
+
 void tracking_start(struct client *c, unsigned mode, uint64_t redirect, const struct bytes_view *prefixes, size_t count)
 {
     if (c->tracking == NULL) {
@@ -499,8 +571,10 @@ void tracking_start(struct client *c, unsigned mode, uint64_t redirect, const st
     c->tracking->redirect = redirect;
     c->tracking->broken = false;
     if (!(mode & TRACKING_BCAST)) return;
+    size_t sorted = c->tracking->prefix_count;
     for (size_t i = 0; i < count; i++) add_prefix(c, prefixes[i]);
-    if (count == 0) add_prefix(c, BYTES_LIT("")); /* every key */
+    if (count == 0 && !has_every_key(c->tracking)) add_prefix(c, BYTES_LIT(""));
+    sort_prefixes(c->tracking, sorted);
 }
 
 void tracking_stop(struct client *c)
@@ -521,11 +595,18 @@ bool tracking_prefixes_overlap(struct bytes_view a, struct bytes_view b)
     return len == 0 || memcmp(a.data, b.data, len) == 0;
 }
 
+/* No prefix of a client begins with another one, so of those that a text begins with, or that begin with it, one is
+ * its neighbour in the order. But for "", which comes first. */
 const struct bytes_view *tracking_overlap(const struct client *c, struct bytes_view prefix)
 {
-    for (size_t i = 0; c->tracking != NULL && i < c->tracking->prefix_count; i++)
-        if (tracking_prefixes_overlap(c->tracking->prefixes[i]->prefix->text, prefix))
-            return &c->tracking->prefixes[i]->prefix->text;
+    const struct tracking *t = c->tracking;
+    if (t == NULL || t->prefix_count == 0) return NULL;
+    size_t low = prefixes_before(t, t->prefix_count, prefix);
+    size_t near[3] = {0, low > 0 ? low - 1 : 0, low < t->prefix_count ? low : 0};
+    for (int i = 0; i < 3; i++) {
+        const struct bytes_view *text = &t->prefixes[near[i]]->prefix->text;
+        if (tracking_prefixes_overlap(*text, prefix)) return text;
+    }
     return NULL;
 }
 

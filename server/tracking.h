@@ -27,13 +27,14 @@ enum tracking_mode {
 struct trackings *trackings_new(struct server *s);
 void trackings_free(struct trackings *ts);
 
-/* Switches it on, or changes it: prefixes are added to those that there are. `redirect`: an id, or 0. */
+/* Switches it on, or changes it: prefixes are added to those that there are. `redirect`: an id, or 0. No two of
+ * `prefixes` may overlap, nor one with a prefix that the client has. */
 void tracking_start(struct client *c, unsigned mode, uint64_t redirect, const struct bytes_view *prefixes,
                     size_t count);
 void tracking_stop(struct client *c); /* if it is on */
 /* One is the start of the other, or the same. */
 bool tracking_prefixes_overlap(struct bytes_view a, struct bytes_view b);
-/* The first prefix of this client that overlaps with this one, or NULL. */
+/* A prefix of this client that overlaps with this one, or NULL. O(log n). */
 const struct bytes_view *tracking_overlap(const struct client *c, struct bytes_view prefix);
 unsigned tracking_mode_of(const struct client *c); /* enum tracking_mode */
 uint64_t tracking_redirect(const struct client *c);

@@ -135,7 +135,7 @@ static const char *read_line(struct aof_manifest *m, struct bytes_view text)
 static int fail(struct aof_manifest_error *error, int line, struct bytes_view text, const char *why)
 {
     *error = (struct aof_manifest_error){.line = line, .why = why};
-    snprintf(error->text, sizeof(error->text), "%.*s", text.len < 127 ? (int)text.len : 127, text.data);
+    snprintf(error->text, sizeof(error->text), "%.*s", bytes_shown(text, 127), text.data);
     return -EINVAL;
 }
 

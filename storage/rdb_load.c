@@ -83,8 +83,8 @@ static int on_library(void *ctx, struct bytes_view source)
     int rc = l->options.library(l->options.ctx, source, &why);
     struct bytes_view name = rdb_library_name(source);
     if (rc != 0)
-        rdb_reader_set_error(l->reader, "function library '%.*s': %.*s", name.len < 64 ? (int)name.len : 64, name.data,
-                             (int)why.len, bytes_buf_view(&why).data);
+        rdb_reader_set_error(l->reader, "function library '%.*s': %.*s", bytes_shown(name, 64), name.data, (int)why.len,
+                             bytes_buf_view(&why).data);
     bytes_buf_release(&why);
     return rc;
 }
@@ -104,8 +104,7 @@ static void on_skipped(void *ctx, enum rdb_skipped what, struct bytes_view name)
     struct rdb_load *l = ctx;
     ASSERT(what == RDB_SKIPPED_EMPTY_KEY);
     l->info.keys_empty++;
-    log_warning(l->options.log, "Loading RDB: skipping empty key: %.*s", name.len < 256 ? (int)name.len : 256,
-                name.data);
+    log_warning(l->options.log, "Loading RDB: skipping empty key: %.*s", bytes_shown(name, 256), name.data);
 }
 
 /* ---- keys ---- */
@@ -147,8 +146,8 @@ static int insert_pending(struct rdb_load *l)
         struct bytes_view name = entry_key(p->entry);
         if (rc == 0)
             snprintf(l->error, sizeof(l->error),
-                     "key '%.*s': the key appears twice in database %d, before byte %" PRIu64,
-                     name.len < 64 ? (int)name.len : 64, name.data, p->db->id, rdb_load_offset(l));
+                     "key '%.*s': the key appears twice in database %d, before byte %" PRIu64, bytes_shown(name, 64),
+                     name.data, p->db->id, rdb_load_offset(l));
         keyspace_free_built(p->entry);
         rc = -EEXIST;
     }

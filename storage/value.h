@@ -47,6 +47,10 @@ struct number_text {
 };
 
 uint64_t value_hash(const struct value_env *env, struct bytes_view bytes);
+/* The same for the first lengths[i] bytes, for `count` lengths in ascending order, none above bytes.len: reads the
+ * bytes once, not once for each length. */
+void value_hash_starts(const struct value_env *env, struct bytes_view bytes, const size_t *lengths, size_t count,
+                       uint64_t *hashes);
 
 /* For batched dispatch: starts loading what a look-up of this member (or field) touches. Two steps, for many
  * collections the first, then for all the second, which reads what the first has brought. Nothing for types without

@@ -9,3 +9,22 @@ uint64_t value_hash(const struct value_env *env, struct bytes_view bytes)
 {
     return XXH3_64bits_withSeed(bytes.data, bytes.len, env->hash_seed);
 }
+
+/* Up to here hashing each start by itself is cheaper than a state. */
+enum { SHORT_START = 240 };
+
+void value_hash_starts(const struct value_env *env, struct bytes_view bytes, const size_t *lengths, size_t count,
+                       uint64_t *hashes)
+{
+    size_t i = 0, hashed = 0;
+    for (; i < count && lengths[i] <= SHORT_START; i++) hashes[i] = value_hash(env, bytes_view(bytes.data, lengths[i]));
+    if (i == count) return;
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    (void)XXH3_64bits_reset_withSeed(&state, env->hash_seed); /* fails for a null pointer only, as the next call does */
+    for (; i < count; i++) {
+        (void)XXH3_64bits_update(&state, bytes.data + hashed, lengths[i] - hashed);
+        hashed = lengths[i];
+        hashes[i] = XXH3_64bits_digest(&state);
+    }
+}

@@ -122,7 +122,7 @@ bool acl_check_reading_all(const struct acl_user *user, const struct command_slo
 void acl_denial_text(const struct acl_user *user, const struct acl_denial *why, bool verbose, struct bytes_buf *out)
 {
     const char *name = acl_user_name_text(user);
-    int len = (int)why->object.len;
+    int len = bytes_shown(why->object, BYTES_WHOLE);
     switch (why->reason) {
     case ACL_DENIED_COMMAND:
         bytes_buf_printf(out, "User %s has no permissions to run the '%.*s' command", name, len, why->object.data);

@@ -44,8 +44,8 @@ static void read_user(struct reading *rd, struct bytes_view name, const struct b
 {
     struct config_error err = {{0}};
     if (is_duplicate(rd, name)) {
-        bytes_buf_printf(rd->errors, "WARNING: Duplicate user '%.*s' found on line %d. ",
-                         (int)(name.len < 128 ? name.len : 128), name.data, rd->line);
+        bytes_buf_printf(rd->errors, "WARNING: Duplicate user '%.*s' found on line %d. ", bytes_shown(name, 128),
+                         name.data, rd->line);
         return;
     }
     if (acl_users_set_anew(rd->users, name, rules, count, &err) != 0)

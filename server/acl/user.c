@@ -303,7 +303,7 @@ enum { SHOWN_MAX = 128 /* of a rule, in an error */ };
 
 static int shown(struct bytes_view text)
 {
-    return (int)(text.len < SHOWN_MAX ? text.len : SHOWN_MAX);
+    return bytes_shown(text, SHOWN_MAX);
 }
 
 static bool ends_with(struct bytes_view text, char c)

@@ -10,7 +10,7 @@
 static void error_subcommand(struct cmd_ctx *ctx)
 {
     reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL HELP.",
-                 (int)ctx->argv[1].len, ctx->argv[1].data);
+                 bytes_shown(ctx->argv[1], BYTES_WHOLE), ctx->argv[1].data);
 }
 
 /* ---- CAT ---- */
@@ -47,7 +47,8 @@ static void cmd_acl_cat(struct cmd_ctx *ctx)
     }
     unsigned category = acl_category_find(ctx->argv[2]);
     if (category == 0) {
-        reply_errorf(ctx->reply, "ERR Unknown category '%.*s'", (int)ctx->argv[2].len, ctx->argv[2].data);
+        reply_errorf(ctx->reply, "ERR Unknown category '%.*s'", bytes_shown(ctx->argv[2], BYTES_WHOLE),
+                     ctx->argv[2].data);
         return;
     }
     size_t all, count = 0;
@@ -215,13 +216,15 @@ static void cmd_acl_dryrun(struct cmd_ctx *ctx)
 {
     const struct acl_user *user = acl_users_find(ctx->server->users, ctx->argv[2]);
     if (user == NULL) {
-        reply_errorf(ctx->reply, "ERR User '%.*s' not found", (int)ctx->argv[2].len, ctx->argv[2].data);
+        reply_errorf(ctx->reply, "ERR User '%.*s' not found", bytes_shown(ctx->argv[2], BYTES_WHOLE),
+                     ctx->argv[2].data);
         return;
     }
     struct command_slot *slot = command_table_find(ctx->server->commands, ctx->argv[3]);
     if (slot != NULL && slot->subcommands != NULL && ctx->argc > 4) slot = command_slot_sub(slot, ctx->argv[4]);
     if (slot == NULL)
-        reply_errorf(ctx->reply, "ERR Command '%.*s' not found", (int)ctx->argv[3].len, ctx->argv[3].data);
+        reply_errorf(ctx->reply, "ERR Command '%.*s' not found", bytes_shown(ctx->argv[3], BYTES_WHOLE),
+                     ctx->argv[3].data);
     else
         reply_dryrun(ctx, user, slot);
 }

@@ -54,7 +54,8 @@ static void cmd_client_setinfo(struct cmd_ctx *ctx)
         name = "lib-ver";
     }
     if (field == NULL) {
-        reply_errorf(ctx->reply, "ERR Unrecognized option '%.*s'", (int)ctx->argv[2].len, ctx->argv[2].data);
+        reply_errorf(ctx->reply, "ERR Unrecognized option '%.*s'", bytes_shown(ctx->argv[2], BYTES_WHOLE),
+                     ctx->argv[2].data);
         return;
     }
     if (!printable(ctx->argv[3])) {
@@ -113,7 +114,7 @@ static bool matches(const struct client *c, const struct filter *f)
 
 static bool reply_bad_type(struct cmd_ctx *ctx, struct bytes_view word)
 {
-    reply_errorf(ctx->reply, "ERR Unknown client type '%.*s'", (int)word.len, word.data);
+    reply_errorf(ctx->reply, "ERR Unknown client type '%.*s'", bytes_shown(word, BYTES_WHOLE), word.data);
     return false;
 }
 
@@ -134,7 +135,7 @@ static bool parse_filter(struct cmd_ctx *ctx, int arg, struct filter *f)
         f->has_local = true, f->local = value;
     } else if (ctx_arg_is(ctx, arg, "user")) {
         if (acl_users_find(ctx->server->users, value) == NULL) {
-            reply_errorf(ctx->reply, "ERR No such user '%.*s'", (int)value.len, value.data);
+            reply_errorf(ctx->reply, "ERR No such user '%.*s'", bytes_shown(value, BYTES_WHOLE), value.data);
             return false;
         }
         f->has_user = true, f->user = value;

@@ -2,7 +2,9 @@
 
 #include "server/server.h"
 #include "server/tracking.h"
+#include "storage/base/checked.h"
 #include "storage/base/memory.h"
+#include "storage/base/ranking.h"
 
 struct options {
     unsigned mode;
@@ -70,19 +72,46 @@ static bool refuse_overlap(struct cmd_ctx *ctx, struct bytes_view prefix, const 
 {
     reply_errorf(ctx->reply,
                  "ERR Prefix '%.*s' overlaps with %s prefix '%.*s'. Prefixes for a single client must not overlap.",
-                 (int)(prefix.len < 128 ? prefix.len : 128), prefix.data, which,
-                 (int)(other.len < 128 ? other.len : 128), other.data);
+                 bytes_shown(prefix, 128), prefix.data, which, bytes_shown(other, 128), other.data);
     return false;
+}
+
+static int compare_prefixes(const void *ctx, size_t a, size_t b)
+{
+    const struct options *o = ctx;
+    return bytes_compare(o->prefixes[a], o->prefixes[b]);
+}
+
+struct overlap {
+    size_t first, second; /* positions of prefixes, first < second; SIZE_MAX: none overlap */
+};
+
+/* Of two that overlap one is the start of the other, and so is it of all that stand between them in order: neighbours
+ * tell whether there are such. */
+static struct overlap find_overlap(const struct options *o)
+{
+    struct overlap found = {SIZE_MAX, SIZE_MAX};
+    struct ranked *order = mem_alloc(checked_size_mul(o->prefix_count, sizeof(*order)));
+    for (size_t i = 0; i < o->prefix_count; i++)
+        order[i] = (struct ranked){.key = ranking_key_of_bytes(o->prefixes[i]), .index = i};
+    ranking_sort(order, o->prefix_count, compare_prefixes, o);
+    for (size_t i = 1; i < o->prefix_count; i++) {
+        size_t a = order[i - 1].index, b = order[i].index, first = a < b ? a : b;
+        if (first < found.first && tracking_prefixes_overlap(o->prefixes[a], o->prefixes[b]))
+            found = (struct overlap){first, a < b ? b : a};
+    }
+    mem_free(order);
+    return found;
 }
 
 static bool prefixes_fit(struct cmd_ctx *ctx, const struct options *o)
 {
+    struct overlap provided = find_overlap(o);
     for (size_t i = 0; i < o->prefix_count; i++) {
         const struct bytes_view *existing = tracking_overlap(ctx->client, o->prefixes[i]);
         if (existing != NULL) return refuse_overlap(ctx, o->prefixes[i], "an existing", *existing);
-        for (size_t j = i + 1; j < o->prefix_count; j++)
-            if (tracking_prefixes_overlap(o->prefixes[i], o->prefixes[j]))
-                return refuse_overlap(ctx, o->prefixes[i], "another provided", o->prefixes[j]);
+        if (i == provided.first)
+            return refuse_overlap(ctx, o->prefixes[i], "another provided", o->prefixes[provided.second]);
     }
     return true;
 }

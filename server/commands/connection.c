@@ -142,8 +142,8 @@ static bool parse_hello(struct cmd_ctx *ctx, struct hello *h)
         } else if (ctx_arg_is(ctx, arg, "setname") && arg + 1 < ctx->argc) {
             h->name_arg = ++arg;
         } else {
-            reply_errorf(ctx->reply, "ERR Syntax error in HELLO option '%.*s'", (int)ctx->argv[arg].len,
-                         ctx->argv[arg].data);
+            reply_errorf(ctx->reply, "ERR Syntax error in HELLO option '%.*s'",
+                         bytes_shown(ctx->argv[arg], BYTES_WHOLE), ctx->argv[arg].data);
             return false;
         }
     }

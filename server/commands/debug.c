@@ -225,7 +225,7 @@ static void debug_listpack(struct cmd_ctx *ctx)
     for (unsigned char *p = lp_first(lp); p != NULL; p = lp_next(lp, p)) {
         struct bytes_view value = lp_get_view(p, number);
         bytes_buf_printf(&text, "{offset %td, size %zu, %s} %.*s\n", p - lp, lp_entry_size_at(p),
-                         lp_get(p).is_int ? "integer" : "string", value.len < 40 ? (int)value.len : 40, value.data);
+                         lp_get(p).is_int ? "integer" : "string", bytes_shown(value, 40), value.data);
     }
     reply_verbatim(ctx->reply, "txt", bytes_buf_view(&text));
     bytes_buf_release(&text);
@@ -339,8 +339,7 @@ static void debug_oom(struct cmd_ctx *ctx)
 
 static void debug_log(struct cmd_ctx *ctx)
 {
-    int shown = ctx->argv[2].len < 4096 ? (int)ctx->argv[2].len : 4096;
-    log_warning(ctx->server->log, "DEBUG LOG: %.*s", shown, ctx->argv[2].data);
+    log_warning(ctx->server->log, "DEBUG LOG: %.*s", bytes_shown(ctx->argv[2], 4096), ctx->argv[2].data);
     reply_ok(ctx->reply);
 }
 

@@ -33,8 +33,7 @@ static bool parse_conditions(struct cmd_ctx *ctx, struct expire_conditions *c)
         } else if (ctx_arg_is(ctx, i, "lt")) {
             c->lt = true;
         } else {
-            int shown = ctx->argv[i].len < 128 ? (int)ctx->argv[i].len : 128;
-            reply_errorf(ctx->reply, "ERR Unsupported option %.*s", shown, ctx->argv[i].data);
+            reply_errorf(ctx->reply, "ERR Unsupported option %.*s", bytes_shown(ctx->argv[i], 128), ctx->argv[i].data);
             return false;
         }
     }

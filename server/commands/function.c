@@ -70,7 +70,8 @@ static void function_load(struct cmd_ctx *ctx)
     bool replace = false;
     for (int arg = 2; arg < ctx->argc - 1; arg++) {
         if (!ctx_arg_is(ctx, arg, "replace")) {
-            reply_errorf(ctx->reply, "ERR Unknown option given: %.*s", (int)ctx->argv[arg].len, ctx->argv[arg].data);
+            reply_errorf(ctx->reply, "ERR Unknown option given: %.*s", bytes_shown(ctx->argv[arg], BYTES_WHOLE),
+                         ctx->argv[arg].data);
             return;
         }
         replace = true;
@@ -100,7 +101,7 @@ static void function_delete(struct cmd_ctx *ctx)
 static void reply_wrong_arguments(struct cmd_ctx *ctx)
 {
     reply_errorf(ctx->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try FUNCTION HELP.",
-                 (int)ctx->argv[1].len, ctx->argv[1].data);
+                 bytes_shown(ctx->argv[1], BYTES_WHOLE), ctx->argv[1].data);
 }
 
 static void function_flush(struct cmd_ctx *ctx)
@@ -266,7 +267,8 @@ static bool read_list_options(struct cmd_ctx *ctx, bool *with_code, const struct
             }
             *pattern = &ctx->argv[arg];
         } else {
-            reply_errorf(ctx->reply, "ERR Unknown argument %.*s", (int)ctx->argv[arg].len, ctx->argv[arg].data);
+            reply_errorf(ctx->reply, "ERR Unknown argument %.*s", bytes_shown(ctx->argv[arg], BYTES_WHOLE),
+                         ctx->argv[arg].data);
             return false;
         }
     }

@@ -298,7 +298,7 @@ static void cmd_pfdebug(struct cmd_ctx *ctx)
     else if (ctx_arg_is(ctx, 1, "todense"))
         debug_todense(ctx, &w);
     else
-        reply_errorf(ctx->reply, "ERR Unknown PFDEBUG subcommand '%.*s'", (int)(ctx->argv[1].len & 1023),
+        reply_errorf(ctx->reply, "ERR Unknown PFDEBUG subcommand '%.*s'", bytes_shown(ctx->argv[1], 128),
                      ctx->argv[1].data);
 }
 

@@ -139,7 +139,8 @@ static void cmd_latency_graph(struct cmd_ctx *ctx)
 {
     const struct latency_event *e = find_event(ctx, 2);
     if (e == NULL) {
-        reply_errorf(ctx->reply, "ERR No samples available for event '%.*s'", (int)ctx->argv[2].len, ctx->argv[2].data);
+        reply_errorf(ctx->reply, "ERR No samples available for event '%.*s'", bytes_shown(ctx->argv[2], BYTES_WHOLE),
+                     ctx->argv[2].data);
         return;
     }
     int64_t now_s = ctx_now_ms(ctx) / 1000;

@@ -36,20 +36,21 @@ static void subscribe(struct cmd_ctx *ctx, enum pubsub_kind kind, const char *wo
     }
 }
 
+struct confirming {
+    struct client *client;
+    enum pubsub_kind kind;
+    const char *word;
+};
+static void confirm_one(void *ctx, struct bytes_view name)
+{
+    const struct confirming *cf = ctx;
+    confirm(cf->client, cf->word, cf->kind, name);
+}
+
 static void unsubscribe_everything(struct client *c, enum pubsub_kind kind, const char *word)
 {
-    struct bytes_view name;
-    struct table_iter it;
-    bool any = false;
-    while (pubsub_client_each(c, kind, &name, &it, true)) {
-        char *copy = bytes_to_cstr(name); /* the topic may go with its last subscriber */
-        struct bytes_view kept = bytes_view(copy, name.len);
-        pubsub_unsubscribe(c, kind, kept);
-        confirm(c, word, kind, kept);
-        mem_free(copy);
-        any = true;
-    }
-    if (!any) confirm(c, word, kind, (struct bytes_view){0});
+    struct confirming cf = {.client = c, .kind = kind, .word = word};
+    if (pubsub_unsubscribe_each(c, kind, confirm_one, &cf) == 0) confirm(c, word, kind, (struct bytes_view){0});
 }
 
 static void unsubscribe(struct cmd_ctx *ctx, enum pubsub_kind kind, const char *word)

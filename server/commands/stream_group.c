@@ -58,8 +58,8 @@ static bool find_group(struct cmd_ctx *ctx, struct stream **s, struct stream_gro
     if (!find_stream(ctx, false, s)) return false;
     *g = stream_group_find(*s, name);
     if (*g != NULL) return true;
-    reply_errorf(ctx->reply, "NOGROUP No such consumer group '%.*s' for key name '%.*s'", (int)name.len, name.data,
-                 (int)key.len, key.data);
+    reply_errorf(ctx->reply, "NOGROUP No such consumer group '%.*s' for key name '%.*s'",
+                 bytes_shown(name, BYTES_WHOLE), name.data, bytes_shown(key, BYTES_WHOLE), key.data);
     return false;
 }
 
@@ -378,7 +378,7 @@ static bool parse_claim(struct cmd_ctx *ctx, struct claim *c)
     for (int arg = c->ids_end; arg < ctx->argc; arg++) {
         int rc = parse_claim_option(ctx, &arg, c);
         if (rc == 0)
-            reply_errorf(ctx->reply, "ERR Unrecognized XCLAIM option '%.*s'", (int)ctx->argv[arg].len,
+            reply_errorf(ctx->reply, "ERR Unrecognized XCLAIM option '%.*s'", bytes_shown(ctx->argv[arg], BYTES_WHOLE),
                          ctx->argv[arg].data);
         if (rc != 1) return false;
     }

@@ -87,8 +87,8 @@ static void cmd_xinfo_consumers(struct cmd_ctx *ctx)
     if (s == NULL) return;
     const struct stream_group *g = stream_group_find(s, name);
     if (g == NULL) {
-        reply_errorf(ctx->reply, "NOGROUP No such consumer group '%.*s' for key name '%.*s'", (int)name.len, name.data,
-                     (int)key.len, key.data);
+        reply_errorf(ctx->reply, "NOGROUP No such consumer group '%.*s' for key name '%.*s'",
+                     bytes_shown(name, BYTES_WHOLE), name.data, bytes_shown(key, BYTES_WHOLE), key.data);
         return;
     }
     struct stream_pos pos = stream_consumer_first(g);

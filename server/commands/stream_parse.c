@@ -266,6 +266,6 @@ bool parse_xadd_options(struct cmd_ctx *ctx, struct xadd_options *out)
 
 void ctx_error_no_group(struct cmd_ctx *ctx, struct bytes_view key, struct bytes_view group, const char *where)
 {
-    reply_errorf(ctx->reply, "NOGROUP No such key '%.*s' or consumer group '%.*s'%s", (int)key.len, key.data,
-                 (int)group.len, group.data, where);
+    reply_errorf(ctx->reply, "NOGROUP No such key '%.*s' or consumer group '%.*s'%s", bytes_shown(key, BYTES_WHOLE),
+                 key.data, bytes_shown(group, BYTES_WHOLE), group.data, where);
 }

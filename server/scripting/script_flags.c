@@ -46,7 +46,8 @@ static bool read_flags(struct bytes_view list, unsigned *flags, struct bytes_buf
     while (next_word(&list, ",", &name)) {
         unsigned flag = script_flag_by_name(name);
         if (flag == 0) {
-            bytes_buf_printf(error, "Unexpected flag in script shebang: %.*s", (int)name.len, name.data);
+            bytes_buf_printf(error, "Unexpected flag in script shebang: %.*s", bytes_shown(name, BYTES_WHOLE),
+                             name.data);
             return false;
         }
         *flags |= flag;
@@ -59,12 +60,12 @@ static bool read_words(struct bytes_view line, unsigned *flags, struct bytes_buf
     struct bytes_view word;
     const struct bytes_view option = BYTES_LIT("flags=");
     if (!next_word(&line, " \t\r", &word) || !bytes_equal(word, BYTES_LIT("#!lua"))) {
-        bytes_buf_printf(error, "Unexpected engine in script shebang: %.*s", (int)word.len, word.data);
+        bytes_buf_printf(error, "Unexpected engine in script shebang: %.*s", bytes_shown(word, BYTES_WHOLE), word.data);
         return false;
     }
     while (next_word(&line, " \t\r", &word)) {
         if (word.len < option.len || memcmp(word.data, option.data, option.len) != 0) {
-            bytes_buf_printf(error, "Unknown lua shebang option: %.*s", (int)word.len, word.data);
+            bytes_buf_printf(error, "Unknown lua shebang option: %.*s", bytes_shown(word, BYTES_WHOLE), word.data);
             return false;
         }
         if (!read_flags(bytes_view(word.data + option.len, word.len - option.len), flags, error)) return false;

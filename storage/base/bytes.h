@@ -39,6 +39,13 @@ static inline bool bytes_equal(struct bytes_view a, struct bytes_view b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0); /* empty: the data may be NULL */
 }
+/* The precision of a "%.*s", which is an int: the length, but no more than `max`. What printf() writes in one call has
+ * to fit into an int as well: three arguments of BYTES_WHOLE do. */
+#define BYTES_WHOLE ((size_t)1 << 29)
+static inline int bytes_shown(struct bytes_view v, size_t max)
+{
+    return (int)(v.len < max ? v.len : max);
+}
 /* ASCII case-insensitive comparison with a literal, as option words of commands are compared. */
 bool bytes_equal_nocase(struct bytes_view a, const char *cstr);
 /* memcmp order, then length: the order of members in a sorted set. <0, 0, >0. */
