@@ -5,6 +5,8 @@
 #include "server/server.h"
 #include "storage/base/memory.h"
 
+enum { HEAP_KEPT = 1 << 10 }; /* room for so many deadlines is never given back */
+
 struct pause {
     enum pause_mode mode;
     int64_t until_ms;
@@ -93,10 +95,14 @@ static void heap_remove(struct blocking *b, struct client *c)
 {
     size_t at = c->blocked->heap_at;
     struct client *moved = b->heap[b->heap_count--];
-    if (moved == c) return;
-    heap_place(b, at, moved);
-    heap_up(b, at);
-    heap_down(b, moved->blocked->heap_at);
+    if (moved != c) {
+        heap_place(b, at, moved);
+        heap_up(b, at);
+        heap_down(b, moved->blocked->heap_at);
+    }
+    if (b->heap_cap <= HEAP_KEPT || b->heap_count >= b->heap_cap / 4) return;
+    b->heap_cap /= 2;
+    b->heap = mem_realloc(b->heap, b->heap_cap * sizeof(*b->heap));
 }
 
 /* ---- Blocking ---- */

@@ -5,6 +5,7 @@
 #include "server/dispatch.h"
 #include "server/expiry.h"
 #include "server/persistence.h"
+#include "server/scripting/scripting.h"
 #include "server/shutdown.h"
 #include "storage/base/memory.h"
 #include "storage/base/ticks.h"
@@ -59,6 +60,7 @@ static void cron(void *ctx)
     clients_cron(s);
     clients_evict_all(s);
     settle_tables(s);
+    scripting_collect(s);
     aof_cron(s);
     persistence_cron(s);
     if (every(s, 1000)) dispatcher_settings_changed(s); /* the tick counter's rate is known better by now */

@@ -15,7 +15,7 @@ enum { POOL_SIZE = 16, SAMPLES_MAX = 64 };
 struct candidate {
     uint64_t score; /* the higher, the rather it goes */
     int db;
-    struct bytes_buf key;
+    uint64_t hash; /* of the key: no name is copied, since memory is what there is none of */
 };
 
 struct eviction {
@@ -32,8 +32,6 @@ struct eviction *eviction_new(void)
 
 void eviction_free(struct eviction *ev)
 {
-    if (ev == NULL) return;
-    for (size_t i = 0; i < POOL_SIZE; i++) bytes_buf_release(&ev->pool[i].key);
     mem_free(ev);
 }
 
@@ -58,32 +56,23 @@ static uint64_t score_of(const struct keyspace *ks, const struct entry *e, int p
     }
 }
 
-static bool in_pool(const struct eviction *ev, int db, struct bytes_view key)
+static bool in_pool(const struct eviction *ev, int db, uint64_t hash)
 {
     for (size_t i = 0; i < ev->count; i++)
-        if (ev->pool[i].db == db && bytes_equal(bytes_buf_view(&ev->pool[i].key), key)) return true;
+        if (ev->pool[i].db == db && ev->pool[i].hash == hash) return true;
     return false;
 }
 
-static void pool_offer(struct eviction *ev, int db, struct bytes_view key, uint64_t score)
+static void pool_offer(struct eviction *ev, const struct db *db, struct bytes_view key, uint64_t score)
 {
     if (ev->count == POOL_SIZE && score <= ev->pool[0].score) return;
-    if (in_pool(ev, db, key)) return;
-    size_t at = ev->count;
-    struct candidate reused = {0};
-    if (ev->count == POOL_SIZE) { /* the worst one gives way */
-        reused = ev->pool[0];
-        memmove(&ev->pool[0], &ev->pool[1], (POOL_SIZE - 1) * sizeof(reused));
-        at = POOL_SIZE - 1;
-    } else {
-        reused = ev->pool[ev->count++];
-    }
+    uint64_t hash = keyref(db, key).hash;
+    if (in_pool(ev, db->id, hash)) return;
+    if (ev->count == POOL_SIZE) /* the worst one gives way */
+        memmove(&ev->pool[0], &ev->pool[1], --ev->count * sizeof(ev->pool[0]));
+    size_t at = ev->count++;
     for (; at > 0 && ev->pool[at - 1].score > score; at--) ev->pool[at] = ev->pool[at - 1];
-    reused.score = score;
-    reused.db = db;
-    reused.key.len = 0;
-    bytes_buf_append_view(&reused.key, key);
-    ev->pool[at] = reused;
+    ev->pool[at] = (struct candidate){.score = score, .db = db->id, .hash = hash};
 }
 
 static void fill_pool(struct server *s, int policy)
@@ -94,12 +83,23 @@ static void fill_pool(struct server *s, int policy)
     if (wanted > SAMPLES_MAX) wanted = SAMPLES_MAX;
     for (int i = 0; i < ks->db_count; i++) {
         int id = (s->eviction->next_db + i) % ks->db_count;
-        const struct table *t = table_for(keyspace_db(ks, id), policy);
+        const struct db *db = keyspace_db(ks, id);
+        const struct table *t = table_for(db, policy);
         size_t got = table_count(t) == 0 ? 0 : table_sample(t, ks->env->rng, samples, wanted);
         for (size_t j = 0; j < got; j++)
-            pool_offer(s->eviction, id, entry_key(samples[j]), score_of(ks, samples[j], policy));
+            pool_offer(s->eviction, db, entry_key(samples[j]), score_of(ks, samples[j], policy));
     }
     s->eviction->next_db = (s->eviction->next_db + 1) % ks->db_count; /* where scores are equal, the first one counts */
+}
+
+static const struct entry *find_by_hash(const struct db *db, uint64_t hash)
+{
+    struct table_probe probe;
+    const struct entry *e;
+    table_probe_start(&probe, &db->keys, hash);
+    while ((e = table_probe_next(&probe)) != NULL)
+        if (keyref(db, entry_key(e)).hash == hash) return e;
+    return NULL;
 }
 
 /* The best candidate that is still there. */
@@ -107,9 +107,9 @@ static const struct entry *take_best(struct server *s, int policy, struct db **d
 {
     struct eviction *ev = s->eviction;
     while (ev->count > 0) {
-        struct candidate *best = &ev->pool[--ev->count];
+        const struct candidate *best = &ev->pool[--ev->count];
         *db = keyspace_db(s->keyspace, best->db);
-        const struct entry *e = keyspace_peek(*db, keyref(*db, bytes_buf_view(&best->key)));
+        const struct entry *e = find_by_hash(*db, best->hash);
         if (e != NULL && (!policy_is_volatile(policy) || entry_expiry(e) >= 0)) return e;
     }
     return NULL;

@@ -4,6 +4,9 @@
 #include "server/server.h"
 #include "storage/base/memory.h"
 
+/* What an ordinary unit needs is kept from one to the next; more is given back. */
+enum { BYTES_KEPT = 1 << 20, PIECES_KEPT = 1 << 10 };
+
 void exec_release(struct exec *x)
 {
     bytes_buf_release(&x->bytes);
@@ -103,7 +106,12 @@ static void exec_emit(struct server *s, struct exec *x)
     if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
     x->count = 0;
     x->bytes.len = 0;
-    if (x->bytes.cap > (1u << 20)) bytes_buf_release(&x->bytes);
+    if (x->bytes.cap > BYTES_KEPT) bytes_buf_release(&x->bytes);
+    if (x->cap > PIECES_KEPT) {
+        mem_free(x->pieces);
+        x->pieces = NULL;
+        x->cap = 0;
+    }
 }
 
 void exec_end(struct server *s)
@@ -111,7 +119,7 @@ void exec_end(struct server *s)
     struct exec *x = &s->exec;
     ASSERT(x->depth > 0);
     if (--x->depth > 0) return;
-    if (UNLIKELY(x->count > 0)) exec_emit(s, x);
+    if (UNLIKELY(x->bytes.len > 0)) exec_emit(s, x);
     x->no_wrap = false;
 }
 

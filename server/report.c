@@ -166,7 +166,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
     memory_field(out, "total_system_memory", total);
     info_scripts(s, out);
     memory_field(out, "maxmemory", s->settings->memory.maxmemory);
-    size_t not_counted = m.replica_buffers; /* see server_used_memory() */
+    size_t counted = server_used_memory(s), not_counted = m.used > counted ? m.used - counted : 0;
     bytes_buf_printf(
         out,
         "maxmemory_policy:%s\r\nallocator_frag_ratio:1.00\r\nallocator_frag_bytes:0\r\nallocator_rss_ratio:1.00\r\n"

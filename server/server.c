@@ -727,7 +727,7 @@ size_t server_used_memory(const struct server *s)
 {
     size_t backlog, buffers, used = mem_used();
     (void)repl_memory(s->repl, &backlog, &buffers);
-    buffers += clients_leaving_memory(s);
+    buffers += clients_leaving_memory(s) + scripting_vm_memory(s);
     return used > buffers ? used - buffers : 0;
 }
 

@@ -99,7 +99,7 @@ void server_accept_now(struct server *s); /* who waits to be, without the loop *
 void server_send(struct server *s);
 /* After a change of role, pause or policy: what the keyspace does with expired keys, what it counts. */
 void server_refresh_modes(struct server *s);
-size_t server_used_memory(
-    const struct server *s); /* without what maxmemory does not count: replica buffers, evicted clients */
+/* Without what maxmemory does not count: replica buffers, evicted clients, the Lua states. */
+size_t server_used_memory(const struct server *s);
 
 #endif

@@ -13,6 +13,8 @@ _Static_assert(sizeof(ev_timer) <= sizeof(((struct loop_timer *)0)->impl), "watc
 _Static_assert(sizeof(ev_async) <= sizeof(((struct loop_waker *)0)->impl), "watcher must fit");
 _Static_assert((int)LOOP_READ == (int)EV_READ && (int)LOOP_WRITE == (int)EV_WRITE, "masks are passed through");
 
+enum { DEFERRED_KEPT = 1 << 10 }; /* room for so many is kept from turn to turn */
+
 struct turn_hook {
     loop_turn_fn *fn;
     void *ctx;
@@ -81,6 +83,10 @@ static void run_deferred(struct loop *loop)
     }
     loop->deferred_count -= due;
     memmove(loop->deferred, loop->deferred + due, loop->deferred_count * sizeof(*loop->deferred));
+    if (loop->deferred_count > 0 || loop->deferred_cap <= DEFERRED_KEPT) return;
+    mem_free(loop->deferred);
+    loop->deferred = NULL;
+    loop->deferred_cap = 0;
 }
 
 static void free_signals(struct loop *loop)

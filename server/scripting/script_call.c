@@ -144,7 +144,6 @@ static struct bytes_view whole_reply(struct scripting *sc)
     struct iovec pieces[2];
     int count = outbuf_peek(&sc->client->out, pieces, 2);
     if (count == 1) return bytes_view(pieces[0].iov_base, pieces[0].iov_len);
-    if (sc->reply.cap > KEEP_MAX) bytes_buf_release(&sc->reply);
     sc->reply.len = 0;
     outbuf_copy(&sc->client->out, &sc->reply);
     return bytes_buf_view(&sc->reply);
@@ -190,6 +189,12 @@ static int call(lua_State *L, bool raise)
     bool counted;
     if (raise && lua_istable(L, -1) && lua_is_error(L, -1, &text, &counted)) return lua_error(L);
     return 1;
+}
+
+void script_call_end(struct scripting *sc)
+{
+    if (sc->reply.cap > KEEP_MAX) bytes_buf_release(&sc->reply);
+    if (sc->numbers.cap > KEEP_MAX) bytes_buf_release(&sc->numbers);
 }
 
 int script_lua_call(lua_State *L)

@@ -18,6 +18,8 @@ enum {
     INSTRUCTIONS_BETWEEN_LOOKS = 10000, /* at the time: a fraction of a millisecond */
     RUNS_BETWEEN_STEPS = 50,            /* of the collector, whether or not scripts make work for it */
     STEP_SIZE = 50,
+    GARBAGE_KEPT = 1 << 20, /* bytes that may wait for Lua's own pace */
+    SLICE_US = 1000,        /* of collecting, each time */
 };
 
 static const char OWNER_KEY = 0; /* in the registry: the struct scripting of a state */
@@ -287,6 +289,7 @@ static void end(struct scripting *sc)
     sc->ended = false;
     sc->client->user = NULL;
     outbuf_release(&sc->client->out);
+    script_call_end(sc);
 }
 
 /* The error is on top. */
@@ -314,6 +317,39 @@ static void collect_some(struct scripting *sc, lua_State *L)
 {
     if (++sc->runs % RUNS_BETWEEN_STEPS == 0 && lua_cpcall(L, collect, NULL) != 0)
         lua_pop(L, 1); /* no memory for it now */
+}
+
+/* Lua waits until its memory has doubled; what a big script left would be kept until as much is made again. A cycle may
+ * have begun before the garbage was made, so another one follows unless it frees little. */
+static void collect_slice(struct scripting *sc, lua_State *L, struct script_garbage *g)
+{
+    size_t now = lua_sandbox_memory(L);
+    if (g->began == 0) {
+        if (now <= g->live + GARBAGE_KEPT) return;
+        g->began = now;
+    }
+    int64_t deadline = sys_mono_us(sc->server->sys) + SLICE_US;
+    bool whole;
+    do {
+        whole = lua_gc(L, LUA_GCSTEP, STEP_SIZE) != 0;
+    } while (!whole && sys_mono_us(sc->server->sys) < deadline);
+    if (!whole) return;
+    now = lua_sandbox_memory(L);
+    g->live = now + GARBAGE_KEPT > g->began ? now : 0;
+    g->began = 0;
+}
+
+void scripting_collect(struct server *s)
+{
+    struct scripting *sc = s->scripting;
+    if (script_cache_vm_memory(sc->cache) > 0) collect_slice(sc, script_cache_state(sc->cache), &sc->eval_garbage);
+    if (functions_vm_memory(sc->functions) > 0)
+        collect_slice(sc, functions_state(sc->functions), &sc->function_garbage);
+}
+
+size_t scripting_vm_memory(const struct server *s)
+{
+    return script_cache_vm_memory(s->scripting->cache) + functions_vm_memory(s->scripting->functions);
 }
 
 bool script_may_run(struct cmd_ctx *ctx, const struct script *script)

@@ -70,6 +70,11 @@ bool script_forbids_change(struct cmd_ctx *ctx);
 /* DEBUG SET-DISABLE-DENY-SCRIPTS: commands that scripts may not call are called all the same. */
 void scripting_allow_all_commands(struct server *s, bool allow);
 
+/* From the cron: collects a slice of the garbage that scripts left, if there is much. */
+void scripting_collect(struct server *s);
+/* Bytes of the Lua states, garbage included: maxmemory does not count them. */
+size_t scripting_vm_memory(const struct server *s);
+
 struct scripting_memory { /* for INFO */
     size_t vm_eval, vm_functions, scripts_eval, functions;
     size_t script_count, function_count, library_count;

@@ -27,6 +27,11 @@ struct script_run_state { /* of the one script that runs */
     int64_t started_us, next_poll_us;
 };
 
+struct script_garbage { /* of one Lua state */
+    size_t live;        /* bytes after the last whole cycle of the collector that found nothing worth another one */
+    size_t began;       /* bytes when the cycle under way began, 0: none is */
+};
+
 struct scripting {
     struct server *server;
     struct client *client;        /* whose commands those of scripts are */
@@ -38,6 +43,7 @@ struct scripting {
     struct script_cache *cache;
     struct functions *functions;
     uint64_t runs;
+    struct script_garbage eval_garbage, function_garbage;
     struct script_failure failure; /* of the last protected call that had script_on_error() */
     /* Of redis.call(): kept, since an error would leave what is on C's stack behind. */
     struct bytes_view *argv;
@@ -64,6 +70,8 @@ struct bytes_view script_failure_text(const struct script_failure *f, lua_State 
 /* The first arguments of a function of the API as those of a command, in sc->argv. False: one of them is neither string
  * nor number. */
 bool script_take_arguments(lua_State *L, struct scripting *sc, int count);
+/* After a script: gives back what a big reply needed. */
+void script_call_end(struct scripting *sc);
 /* redis.call and redis.pcall. */
 int script_lua_call(lua_State *L);
 int script_lua_pcall(lua_State *L);
