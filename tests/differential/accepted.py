@@ -204,6 +204,11 @@ ACCEPTED = (
         ),
     ),
     Accepted(
+        "7.4 reads the last entry at the id +",
+        (b"XREAD",),
+        reply=lambda mine, theirs, args: b"+" in args and is_error(theirs) and theirs[1].startswith(b"ERR Invalid stream ID") and not is_error(mine),
+    ),
+    Accepted(
         "7.2 refuses a RANK that cannot be negated",
         (b"LPOS",),
         reply=lambda mine, theirs, args: b"-9223372036854775808" in args

@@ -4,6 +4,8 @@
     run.py --seed 1 --commands 100000            as `make differential SEED=1 COMMANDS=100000`
     run.py --seed 1 --epoch 17                   one epoch of that run again
     run.py --seed 1 --commands 50000 --replica   a Redis replica behind Lockstep, a Lockstep replica behind Redis
+    run.py --seed 1 --values 100000              values that Redis makes, through DUMP, RESTORE and files (values.py);
+                                                 as `make differential DIFFERENTIAL="--values 100000"`
 
 LOCKSTEP_SERVER and REDIS_SERVER name the binaries. The exit status is 1 after a difference, and 2 when the servers did
 not start.
@@ -11,8 +13,10 @@ not start.
 
 import argparse
 import sys
+import tempfile
 import time
 
+import values
 from fuzzer import EPOCH, OF_THE_OTHER_KIND, Fuzzer, describe
 from servers import Difference
 from shrink import Shrinker
@@ -20,6 +24,8 @@ from shrink import Shrinker
 
 def main():
     options = parse_options()
+    if options.values:
+        return run_values(options)
     fuzzer = Fuzzer(OF_THE_OTHER_KIND if options.replica else None)
     started = time.monotonic()
     found = []
@@ -43,10 +49,30 @@ def parse_options():
     parser.add_argument("--commands", type=int, default=20_000)
     parser.add_argument("--epoch", type=int, help=f"run that epoch only; one is {EPOCH} commands")
     parser.add_argument("--replica", action="store_true", help="with a replica of the other kind behind each of the two")
+    parser.add_argument("--values", type=int, help="that many values of Redis instead, taken by us and given back")
     parser.add_argument("--differences", type=int, default=1, help="go on until that many were found")
     parser.add_argument("--no-shrink", action="store_true")
     parser.add_argument("--progress", action="store_true")
     return parser.parse_args()
+
+
+def run_values(options):
+    started = time.monotonic()
+
+    def progress(fuzzer):
+        if options.progress:
+            print(f"  {fuzzer.values} values, {time.monotonic() - started:.0f} s", flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="differential-") as directory:
+        try:
+            fuzzer, problems = values.run(directory, options.seed, options.values, progress)
+        except Difference as found:
+            print(f"{found.what}: {found}")
+            return 1
+    for problem in problems:
+        print(problem)
+    print(f"differential: seed {options.seed}: {values.describe(fuzzer)}; {time.monotonic() - started:.0f} s")
+    return 1 if problems else 0
 
 
 def run_epoch(fuzzer, options, number):

@@ -14,6 +14,7 @@ from peers import Twins
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "differential"))
 
 import unsent  # noqa: E402
+import values  # noqa: E402
 from fuzzer import CHECK_EVERY, EPOCH, OF_THE_OTHER_KIND, OF_THE_SAME_KIND, Fuzzer, describe  # noqa: E402
 from servers import Difference  # noqa: E402
 
@@ -56,6 +57,18 @@ def test_random_commands_are_answered_alike(fuzzers, seed):
 @pytest.mark.parametrize("kinds", [OF_THE_OTHER_KIND, OF_THE_SAME_KIND], ids="-".join)
 def test_random_commands_leave_replicas_equal(fuzzers, kinds):
     run_epochs(fuzzers(replicas=kinds), 4)
+
+
+@pytest.mark.slow
+def test_fault_12_values_that_redis_makes_are_taken(tmp_path):
+    """N4, N10. At length: run.py --values 100000."""
+    try:
+        fuzzer, problems = values.run(tmp_path, seed=12, values=1500)
+    except Difference as found:
+        pytest.fail(f"{found.what}: {found}", pytrace=False)
+    assert problems == []
+    assert fuzzer.old > 300 and fuzzer.loaded > 100
+    assert set(fuzzer.kinds) == {b"string", b"list", b"set", b"zset", b"hash", b"stream"}
 
 
 def test_a_seed_is_a_run(fuzzers):
