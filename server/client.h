@@ -49,7 +49,22 @@ enum client_flag {
     CLIENT_SCRIPT = 1 << 23,           /* fake: the commands of scripts */
     CLIENT_TRACKING = 1 << 24,         /* `tracking` is there */
     CLIENT_TRACKING_CACHING = 1 << 25, /* CLIENT CACHING was said of the next command or transaction */
+    CLIENT_FLAGS_END = 1 << 26,
 };
+
+/* Each flag is in exactly one of these two. RESET clears what a request of the client has set: a connection out of a
+ * pool must not read otherwise than a new one. It keeps what the connection is, where it is in its life, and on which
+ * lists of the server it is. acl_session_reset() writes the flags of its user anew. */
+enum {
+    CLIENT_RESET_CLEARS = CLIENT_IN_MULTI | CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN | CLIENT_REPLY_OFF |
+                          CLIENT_REPLY_SKIP_NEXT | CLIENT_REPLY_SKIP | CLIENT_NO_EVICT | CLIENT_NO_TOUCH |
+                          CLIENT_MONITOR | CLIENT_READONLY | CLIENT_TRACKING | CLIENT_TRACKING_CACHING,
+    CLIENT_RESET_KEEPS = CLIENT_MASTER | CLIENT_AUTHENTICATED | CLIENT_CLOSE_AFTER_REPLY | CLIENT_CLOSING |
+                         CLIENT_BLOCKED | CLIENT_READY | CLIENT_WANTS_FLUSH | CLIENT_EXECUTING_MULTI | CLIENT_REPLICA |
+                         CLIENT_UNIX | CLIENT_PUSHING | CLIENT_KILLED | CLIENT_RESTRICTED | CLIENT_SCRIPT,
+};
+_Static_assert((CLIENT_RESET_CLEARS & CLIENT_RESET_KEEPS) == 0, "RESET clears a flag or keeps it");
+_Static_assert((CLIENT_RESET_CLEARS | CLIENT_RESET_KEEPS) == CLIENT_FLAGS_END - 1, "does RESET clear the new flag?");
 
 struct client {
     struct server *server;

@@ -210,8 +210,7 @@ void client_reset(struct client *c)
     if (c->subscriptions != NULL) pubsub_unsubscribe_all(c);
     tracking_stop(c);
     monitor_client_free(c);
-    c->flags &= ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH |
-                            CLIENT_NO_EVICT | CLIENT_READONLY);
+    c->flags &= ~(uint32_t)CLIENT_RESET_CLEARS;
     acl_session_reset(c);
     c->db = keyspace_db(s->keyspace, 0);
     c->reply.proto = 2;
@@ -664,9 +663,10 @@ void client_describe(const struct client *c, struct bytes_buf *out)
         c->name == NULL ? "" : c->name, (long long)(s->now_ms - c->created_ms) / 1000,
         (long long)(s->now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
     bytes_buf_printf(
-        out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
-        multi_queued(c), resp_reader_unparsed(&c->reader) + request, resp_reader_room(&c->reader), arguments,
-        multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
+        out,
+        " multi=%d watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
+        multi_queued(c), multi_watch_count(c), resp_reader_unparsed(&c->reader) + request, resp_reader_room(&c->reader),
+        arguments, multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
     bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r",
                      c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");
     describe_command(c, out);
