@@ -112,15 +112,26 @@ static void end(struct client *c, const struct client *current)
         client_close_later(c);
 }
 
+/* The rules of its user may be others now. */
+static void follow_user(struct client *c, const struct client *current)
+{
+    struct server *s = c->server;
+    bool opened = c->user == acl_users_default(s->users) && acl_session_is_open(s);
+    update_restricted(c);
+    if (opened && !client_has(c, CLIENT_AUTHENTICATED)) become(c, c->user, true);
+    if (client_has(c, CLIENT_RESTRICTED) && !may_hear_all_it_listens_to(c)) end(c, current);
+}
+
 void acl_session_user_changed(struct server *s, struct acl_user *user, struct client *current)
 {
-    bool opened = user == acl_users_default(s->users) && acl_session_is_open(s);
-    for (struct client *c = clients_first(s); c != NULL; c = c->next) {
-        if (c->user != user) continue;
-        update_restricted(c);
-        if (opened && !client_has(c, CLIENT_AUTHENTICATED)) become(c, user, true);
-        if (client_has(c, CLIENT_RESTRICTED) && !may_hear_all_it_listens_to(c)) end(c, current);
-    }
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (c->user == user) follow_user(c, current);
+}
+
+void acl_session_users_changed(struct server *s, struct client *current)
+{
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (c->user != NULL) follow_user(c, current);
 }
 
 void acl_session_user_gone(struct server *s, struct acl_user *user, struct client *current)

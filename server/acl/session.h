@@ -20,6 +20,7 @@ NODISCARD bool acl_session_login(struct client *c, struct bytes_view name, struc
 /* Its rules are others now: clients that listen to what it may no longer hear are closed. `current` (or NULL) still
  * gets its answer, here and below. */
 void acl_session_user_changed(struct server *s, struct acl_user *user, struct client *current);
+void acl_session_users_changed(struct server *s, struct client *current); /* the same for any of them */
 void acl_session_user_gone(struct server *s, struct acl_user *user,
                            struct client *current); /* its clients are closed */
 /* Counts and logs what a client was refused. */

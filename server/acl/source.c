@@ -88,7 +88,7 @@ int acl_source_reload(struct server *s, struct client *current, struct bytes_buf
     struct acl_users *us = read_file(s, error);
     if (us == NULL) return -1;
     acl_users_replace(s->users, us, end_sessions, &going);
-    acl_session_user_changed(s, acl_users_default(s->users), current);
+    acl_session_users_changed(s, current);
     return 0;
 }
 

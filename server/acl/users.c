@@ -163,16 +163,19 @@ void acl_users_set_default_password(struct acl_users *us, const struct bytes_vie
 void acl_users_replace(struct acl_users *us, struct acl_users *from, void (*gone)(void *ctx, struct acl_user *user),
                        void *ctx)
 {
-    struct acl_user *kept = us->the_default;
+    size_t kept = 0;
     for (size_t i = 0; i < us->count; i++) {
-        if (us->users[i] == kept) continue;
-        gone(ctx, us->users[i]);
-        acl_user_unref(us->users[i]);
+        struct acl_user *user = us->users[i], *wanted = acl_users_find(from, acl_user_name(user));
+        if (wanted != NULL) {
+            acl_user_assign(user, acl_user_copy(wanted));
+            us->users[kept++] = user;
+        } else {
+            gone(ctx, user);
+            acl_user_unref(user);
+        }
     }
-    acl_user_assign(kept, acl_user_copy(from->the_default));
-    us->users[0] = kept;
-    us->count = 1;
+    us->count = kept;
     for (size_t i = 0; i < from->count; i++)
-        if (from->users[i] != from->the_default) insert_user(us, acl_user_ref(from->users[i]));
+        if (acl_users_find(us, acl_user_name(from->users[i])) == NULL) insert_user(us, acl_user_ref(from->users[i]));
     acl_users_free(from);
 }

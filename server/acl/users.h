@@ -1,8 +1,9 @@
 /* users.h -- all users of a server, by name. One is always there: "default", whom connections start as.
  *
  * A change is tried on a copy and then takes the user's place at once; so is a whole file, on a table of its own
- * (acl_users_replace()). The default user is never deleted, and keeps its identity when its rules are replaced: those
- * who use it stay connected. What a change means for the connections of a user is for others to see to (session.h). */
+ * (acl_users_replace()). The default user is never deleted. A user keeps its identity when its rules are replaced:
+ * those who use it stay connected. What a change means for the connections of a user is for others to see to
+ * (session.h). */
 #ifndef LOCKSTEP_SERVER_ACL_USERS_H
 #define LOCKSTEP_SERVER_ACL_USERS_H
 
@@ -30,8 +31,9 @@ void acl_users_remove(struct acl_users *us, struct acl_user *user); /* not the d
 /* The password of the default user, and no other; NULL: none is needed. */
 void acl_users_set_default_password(struct acl_users *us, const struct bytes_view *password);
 
-/* The users become those of `from`, which is used up: all but the default one are let go, and calls `gone` with each
- * before. */
+/* The users become those of `from`, which is used up. A user whose name is in both keeps its identity and gets the new
+ * rules, as by ACL SETUSER, so that its clients stay (as in Redis 7.4). The others of `us` are let go, and `gone` is
+ * called with each before. */
 void acl_users_replace(struct acl_users *us, struct acl_users *from, void (*gone)(void *ctx, struct acl_user *user),
                        void *ctx);
 

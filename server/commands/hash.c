@@ -320,7 +320,7 @@ static void scan_field(void *ctx, struct bytes_view field, struct bytes_view val
     struct scan_pass *pass = ctx;
     if (!scan_visit(pass, field)) return;
     scan_page_add(pass->page, field);
-    scan_page_add(pass->page, value);
+    if (!pass->options->no_values) scan_page_add(pass->page, value);
 }
 static uint64_t scan_step(const void *value, uint64_t cursor, struct scan_pass *pass)
 {
@@ -392,7 +392,7 @@ const struct command hash_commands[] = {
     { .name = "hscan", .run = cmd_hscan, .arity = -3, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.8.0", .tips = any_output,
       .complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
       .summary = "Walks over the fields of a hash step by step.",
-      .syntax = "key:k0 cursor:i [MATCH pattern:p] [COUNT count:i]" },
+      .syntax = "key:k0 cursor:i [MATCH pattern:p] [COUNT count:i] [NOVALUES@7.4.0]" },
     { 0 },
 };
 // clang-format on

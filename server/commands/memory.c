@@ -102,6 +102,15 @@ static void stat_databases(struct stats_reply *r, struct keyspace *ks)
     }
 }
 
+/* Of all databases. */
+static size_t hash_tables_memory(struct keyspace *ks)
+{
+    size_t sum = 0;
+    for (int id = 0; id < ks->db_count; id++)
+        sum += table_memory(&keyspace_db(ks, id)->keys) + table_memory(&keyspace_db(ks, id)->expires);
+    return sum;
+}
+
 static void stat_allocator(struct stats_reply *r, const struct memory_report *m)
 {
     const struct allocator_usage *a = &m->allocator;
@@ -135,7 +144,10 @@ static void cmd_memory_stats(struct cmd_ctx *ctx)
     stat_int(&r, "lua.caches", 0);
     stat_int(&r, "functions.caches", 0);
     stat_databases(&r, ctx->keyspace);
+    stat_int(&r, "overhead.db.hashtable.lut", (int64_t)hash_tables_memory(ctx->keyspace));
+    stat_int(&r, "overhead.db.hashtable.rehashing", 0); /* of second tables: a table here grows within itself */
     stat_int(&r, "overhead.total", (int64_t)m.sums.overhead);
+    stat_int(&r, "db.dict.rehashing.count", 0);
     stat_int(&r, "keys.count", (int64_t)m.keys);
     stat_int(&r, "keys.bytes-per-key", (int64_t)m.keys_bytes_each);
     stat_int(&r, "dataset.bytes", (int64_t)m.sums.dataset);

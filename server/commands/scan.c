@@ -42,11 +42,20 @@ static bool parse_option(struct cmd_ctx *ctx, int arg, unsigned allowed, struct 
 bool scan_parse_options(struct cmd_ctx *ctx, int arg, unsigned allowed, struct scan_options *out)
 {
     *out = (struct scan_options){.count = SCAN_DEFAULT_COUNT};
-    for (; arg + 1 < ctx->argc; arg += 2)
+    while (arg < ctx->argc) {
+        if ((allowed & SCAN_OPTION_NOVALUES) && ctx_arg_is(ctx, arg, "NOVALUES")) {
+            out->no_values = true;
+            arg++;
+            continue;
+        }
+        if (arg + 1 == ctx->argc) { /* an option without its value */
+            ctx_error_syntax(ctx);
+            return false;
+        }
         if (!parse_option(ctx, arg, allowed, out)) return false;
-    if (arg == ctx->argc) return true;
-    ctx_error_syntax(ctx); /* an option without its value */
-    return false;
+        arg += 2;
+    }
+    return true;
 }
 
 bool scan_matches(const struct scan_options *options, struct bytes_view element)
@@ -122,7 +131,7 @@ void scan_collection(struct cmd_ctx *ctx, enum value_type type, scan_step_fn *st
     case LOOKUP_MISSING: scan_page_reply(ctx, &page, 0); return;
     case LOOKUP_FOUND: break;
     }
-    if (!scan_parse_options(ctx, 3, 0, &options)) return;
+    if (!scan_parse_options(ctx, 3, type == TYPE_HASH ? SCAN_OPTION_NOVALUES : 0, &options)) return;
     do cursor = step(value, cursor, &pass);
     while (scan_continues(&options, &page, cursor));
     scan_page_reply(ctx, &page, cursor);

@@ -11,7 +11,11 @@
 
 #include "server/command.h"
 
-enum scan_option { SCAN_OPTION_TYPE = 1 << 0 /* the command takes TYPE: SCAN does, the scans of one key do not */ };
+/* What a command takes besides MATCH and COUNT. */
+enum scan_option {
+    SCAN_OPTION_TYPE = 1 << 0,     /* TYPE: SCAN does, the scans of one key do not */
+    SCAN_OPTION_NOVALUES = 1 << 1, /* NOVALUES of Redis 7.4: HSCAN does */
+};
 
 struct scan_options {
     uint64_t count;            /* COUNT, how many elements to visit at least: 1 or more */
@@ -19,8 +23,9 @@ struct scan_options {
     struct bytes_view type;    /* TYPE */
     bool has_pattern;          /* and it is not "*" */
     bool has_type;
+    bool no_values; /* NOVALUES: fields without their values */
 };
-/* MATCH, COUNT and, where allowed, TYPE from `arg` to the end. False: the error has been answered. */
+/* MATCH, COUNT and, where allowed, the others from `arg` to the end. False: the error has been answered. */
 bool scan_parse_options(struct cmd_ctx *ctx, int arg, unsigned allowed, struct scan_options *out);
 /* Whether an element passes MATCH / a key of this type passes TYPE (a name that is no type passes none). */
 bool scan_matches(const struct scan_options *options, struct bytes_view element);

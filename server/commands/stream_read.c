@@ -5,6 +5,7 @@
 #include "server/commands/tables.h"
 #include "server/key_waits.h"
 #include "server/server.h"
+#include "storage/base/assert.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
@@ -16,6 +17,7 @@ struct source {
     struct stream_group *group;
     bool fresh;             /* ">": entries that the group was not given yet are asked for, */
     struct stream_id after; /* else those behind this id */
+    bool newest;            /* "+": the last entry there is, whose id is the next after `after` */
 };
 
 struct read_request {
@@ -125,6 +127,19 @@ static bool find_source(struct cmd_ctx *ctx, const struct read_request *r, int k
     return false;
 }
 
+/* "+" of Redis 7.4. Where there is no entry it means what "$" does. */
+static void find_newest(struct source *out)
+{
+    struct stream_id id;
+    if (out->stream == NULL) return;
+    out->after = stream_last_id(out->stream);
+    if (!stream_last_entry_id(out->stream, &id)) return;
+    bool there = stream_id_decrement(&id); /* 0-0 is no entry's */
+    ASSERT(there);
+    out->after = id;
+    out->newest = true;
+}
+
 static bool parse_position(struct cmd_ctx *ctx, const struct read_request *r, int arg, struct source *out)
 {
     if (bytes_equal(ctx->argv[arg], BYTES_LIT("$"))) {
@@ -135,6 +150,10 @@ static bool parse_position(struct cmd_ctx *ctx, const struct read_request *r, in
                     "consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just "
                     "return an empty result set.");
         return false;
+    }
+    if (!r->grouped && bytes_equal(ctx->argv[arg], BYTES_LIT("+"))) {
+        find_newest(out);
+        return true;
     }
     if (!bytes_equal(ctx->argv[arg], BYTES_LIT(">"))) {
         if (!arg_stream_id(ctx, arg, &out->after)) return false;
@@ -270,7 +289,7 @@ static void end_reply(struct cmd_ctx *ctx, const struct read_reply *out)
 static void read_plain(struct cmd_ctx *ctx, const struct read_request *r, int key_arg, const struct source *src,
                        struct read_reply *out)
 {
-    struct stream_span span = {.start = src->after, .end = STREAM_ID_MAX, .limit = r->limit};
+    struct stream_span span = {.start = src->after, .end = STREAM_ID_MAX, .limit = src->newest ? 1 : r->limit};
     if (!has_answer(r, src)) return;
     (void)stream_id_increment(&span.start); /* there is an entry behind it */
     begin_stream(ctx, out, ctx->argv[key_arg]);
@@ -314,7 +333,7 @@ static bool read_sources(struct cmd_ctx *ctx, const struct read_request *r, cons
 
 /* ---- Waiting ---- */
 
-/* What is to be run later: with the ids in place of "$", which will not mean the same then. */
+/* What is to be run later: with the ids in place of "$" and "+", which will not mean the same then. */
 struct read_again {
     struct bytes_view *argv;
     struct stream_id_text *ids;
@@ -329,7 +348,8 @@ static struct read_again make_read_again(struct cmd_ctx *ctx, const struct read_
     memcpy(again.argv, ctx->argv, argc * sizeof(*again.argv));
     for (size_t i = 0; i < count; i++) {
         struct bytes_view *id = &again.argv[(size_t)r->first_key + count + i];
-        if (bytes_equal(*id, BYTES_LIT("$"))) *id = stream_id_view(sources[i].after, &again.ids[i]);
+        if (bytes_equal(*id, BYTES_LIT("$")) || bytes_equal(*id, BYTES_LIT("+")))
+            *id = stream_id_view(sources[i].after, &again.ids[i]);
     }
     return again;
 }
@@ -384,7 +404,7 @@ static void cmd_xreadgroup(struct cmd_ctx *ctx)
 const struct command stream_read_commands[] = {
     { .name = "xread", .run = cmd_xread, .arity = -4, .flags = CMD_READONLY | CMD_BLOCKING | CMD_MOVABLE_KEYS, STREAM_ROW, KEYS_BEHIND_STREAMS(1),
       .complexity = "For each stream mentioned: O(N) with N being the number of entries being returned, it means that XREAD-ing with a fixed COUNT is O(1). With BLOCK, an XADD takes O(M) time to serve M clients that wait for the stream.",
-      .summary = "Returns entries of streams with ids above those given. Waits for some, if asked to.",
+      .summary = "Returns entries of streams with ids above those given, or the last ones. Waits for some, if asked to.",
       .syntax = "[COUNT count:i] [BLOCK milliseconds:i] STREAMS streams(key:k0... id...)" },
     { .name = "xreadgroup", .run = cmd_xreadgroup, .arity = -7, .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS, STREAM_ROW, KEYS_BEHIND_STREAMS(4),
       .complexity = "For each stream mentioned: O(M) with M being the number of entries returned. With BLOCK, an XADD takes O(N) time to serve N clients that wait for the stream.",

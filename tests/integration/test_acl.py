@@ -659,9 +659,12 @@ def test_the_file_is_loaded_and_saved(farm, tmp_path):
         server.call("ACL", "SETUSER", "bob", "-@all")
         assert server.call("ACL", "LOAD") == "OK"
         assert server.call("ACL", "LIST") == saved
-        assert bob.is_closed() and nobody.call("PING") == "PONG"
+        assert bob.call("PING") == "PONG" and nobody.call("PING") == "PONG"
     with login(server, "bob") as bob:
+        path.write_text(LINES[0] + "\n")
         assert bob.call("ACL", "LOAD") == "OK" and bob.is_closed()
+        path.write_text("\n".join(words(saved)) + "\n")
+        assert server.call("ACL", "LOAD") == "OK"
     path.write_text("user alice on nopass ~* +@all\nuser alice off\nuser default\nuser default\n")
     error = str(server.ask("ACL", "LOAD"))
     assert "Duplicate user 'alice' found on line 2" in error and "Duplicate user 'default' found on line 4" in error
