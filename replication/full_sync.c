@@ -179,14 +179,21 @@ static int count_waiting(const struct repl *r)
 static bool wants_untimed(const struct replica *rp)
 {
     const struct repl_host *host = &rp->repl->host;
-    return rp->capa_eof && !rp->capa_field_times && !rp->rdb_only && host->has_field_times(host->ctx);
+    return rp->capa_eof && !rp->capa_field_times && !rp->rdb_only && !(rp->filter & REPL_OMIT_KEYS) &&
+           host->has_field_times(host->ctx);
+}
+
+/* What the snapshot for this replica leaves out. The file leaves out nothing: it is the server's own. */
+static unsigned omissions(const struct replica *rp)
+{
+    return rp->filter | (wants_untimed(rp) ? REPL_OMIT_FIELD_TIMES : 0);
 }
 
 /* Who has waited longest decides how: it may not understand a snapshot without a length. */
 static enum repl_snapshot_target choose_target(const struct repl *r, const struct replica *oldest)
 {
-    if (wants_untimed(oldest)) return REPL_SNAPSHOT_PIPE_UNTIMED;
-    return r->settings->repl_diskless_sync && oldest->capa_eof ? REPL_SNAPSHOT_PIPE : REPL_SNAPSHOT_FILE;
+    bool pipe = omissions(oldest) != 0 || (r->settings->repl_diskless_sync && oldest->capa_eof);
+    return pipe ? REPL_SNAPSHOT_PIPE : REPL_SNAPSHOT_FILE;
 }
 
 /* One pipe cannot be joined later, so a start through it may be worth some patience. */
@@ -253,7 +260,7 @@ static void start_failed(struct repl *r, int rc)
 
 static bool may_share(const struct replica *rp, const struct full_sync *fs)
 {
-    if (wants_untimed(rp) != (fs->target == REPL_SNAPSHOT_PIPE_UNTIMED)) return false;
+    if (omissions(rp) != fs->omit) return false;
     return fs->target == REPL_SNAPSHOT_FILE || (rp->capa_eof && fs->pipe != NULL);
 }
 
@@ -273,7 +280,7 @@ static void join_waiting(struct repl *r)
         next = rp->next;
         if (rp->state != REPLICA_WAITING || rp->doomed) continue;
         if (!may_share(rp, fs)) continue;
-        if (fs->target == REPL_SNAPSHOT_PIPE_UNTIMED) warn_untimed(rp);
+        if (fs->omit & REPL_OMIT_FIELD_TIMES) warn_untimed(rp);
         if (fs->target == REPL_SNAPSHOT_FILE)
             join_file(rp);
         else
@@ -281,7 +288,7 @@ static void join_waiting(struct repl *r)
     }
 }
 
-static void start(struct repl *r, enum repl_snapshot_target target)
+static void start(struct repl *r, enum repl_snapshot_target target, unsigned omit)
 {
     struct full_sync *fs = &r->serving.sync;
     struct repl_position at;
@@ -289,7 +296,7 @@ static void start(struct repl *r, enum repl_snapshot_target target)
     ASSERT(r->has_backlog);
     if (r->role == REPL_MASTER) r->db = -1; /* the new ones have nothing selected (P7) */
     repl_position(r, &at);
-    int rc = r->host.snapshot_start(r->host.ctx, target, &at, &fd);
+    int rc = r->host.snapshot_start(r->host.ctx, target, omit, &at, &fd);
     if (rc == -EBUSY) {
         fs->child_in_the_way = true;
         log_notice(r->log, "Another child is running. Waiting for it to end before the snapshot for replicas.");
@@ -304,6 +311,7 @@ static void start(struct repl *r, enum repl_snapshot_target target)
     fs->running = true;
     fs->cancelled = false;
     fs->target = target;
+    fs->omit = omit;
     fs->position = at.offset;
     if (target == REPL_SNAPSHOT_FILE)
         repl_stream_reader_start(&r->stream, &fs->hold, at.offset);
@@ -318,7 +326,7 @@ static void on_start_timer(void *ctx)
     struct full_sync *fs = &r->serving.sync;
     const struct replica *oldest = first_waiting(r);
     if (oldest == NULL || fs->running || fs->child_in_the_way || r->link.loading) return;
-    start(r, choose_target(r, oldest));
+    start(r, choose_target(r, oldest), omissions(oldest));
 }
 
 static bool may_join_file(const struct full_sync *fs)
@@ -329,7 +337,7 @@ static bool may_join_file(const struct full_sync *fs)
 void full_sync_add(struct replica *rp)
 {
     struct repl *r = rp->repl;
-    if (may_join_file(&r->serving.sync) && !wants_untimed(rp)) {
+    if (may_join_file(&r->serving.sync) && omissions(rp) == 0) {
         join_file(rp);
         log_notice(r->log, "Replica %s joins the snapshot that is being written to a file", replica_name(rp));
         return;

@@ -18,6 +18,8 @@ struct output_limit {
 enum repl_diskless_load { DISKLESS_LOAD_DISABLED = 0, DISKLESS_LOAD_WHEN_EMPTY, DISKLESS_LOAD_SWAPDB };
 enum repl_propagation_error { PROPAGATION_IGNORE = 0, PROPAGATION_PANIC, PROPAGATION_PANIC_ON_REPLICAS };
 
+enum { REPL_BACKLOG_MIN = 16 * 1024 }; /* kept however small repl_backlog_size is */
+
 struct repl_settings {
     char *master_host; /* or NULL: a master. Kept current by config_note_master() when a command changes it */
     int master_port;

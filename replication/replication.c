@@ -49,16 +49,11 @@ void repl_free(struct repl *r)
 
 /* ---- History: the backlog and the names it goes by ---- */
 
-static uint64_t backlog_limit(const struct repl *r)
-{
-    return r->settings->repl_backlog_size > 0 ? (uint64_t)r->settings->repl_backlog_size : 0;
-}
-
 void repl_create_backlog(struct repl *r)
 {
     if (r->has_backlog) return;
     r->has_backlog = true;
-    repl_stream_set_limit(&r->stream, backlog_limit(r));
+    repl_stream_set_limit(&r->stream, repl_backlog_limit(r));
 }
 
 /* What was in it cannot be had any more. */
@@ -124,7 +119,7 @@ static void restore_stream(struct repl *r, uint64_t position, struct bytes_view 
 {
     ASSERT(tail.len <= position);
     reset_stream(r, position - tail.len);
-    repl_stream_set_limit(&r->stream, backlog_limit(r));
+    repl_stream_set_limit(&r->stream, repl_backlog_limit(r));
     repl_stream_append(&r->stream, tail);
     r->released = position;
 }
@@ -349,6 +344,7 @@ void repl_promote(struct repl *r)
 
 void repl_settings_changed(struct repl *r)
 {
-    if (r->has_backlog && r->stream.limit != backlog_limit(r)) repl_stream_set_limit(&r->stream, backlog_limit(r));
+    if (r->has_backlog && r->stream.limit != repl_backlog_limit(r))
+        repl_stream_set_limit(&r->stream, repl_backlog_limit(r));
     full_sync_consider(r);
 }

@@ -43,9 +43,14 @@ enum repl_load_kind {
 };
 
 enum repl_snapshot_target {
-    REPL_SNAPSHOT_FILE,
+    REPL_SNAPSHOT_FILE, /* dbfilename: the whole data set */
     REPL_SNAPSHOT_PIPE,
-    REPL_SNAPSHOT_PIPE_UNTIMED, /* fields of hashes without the times at which they expire */
+};
+/* What a snapshot through a pipe leaves out: flags. */
+enum repl_omission {
+    REPL_OMIT_FIELD_TIMES = 1 << 0, /* fields of hashes have no times at which they expire */
+    REPL_OMIT_KEYS = 1 << 1,
+    REPL_OMIT_FUNCTIONS = 1 << 2,
 };
 
 struct repl_host { /* all that replication may ask of the process around it */
@@ -71,11 +76,13 @@ struct repl_host { /* all that replication may ask of the process around it */
      * view of replicaof. */
     void (*role_changed)(void *ctx, enum repl_role role);
     /* --- serving replicas --- */
-    /* Starts a child that writes an RDB of this very moment to dbfilename or to a pipe. *pipe_fd (for PIPE) is the read
-     * end, then owned by replication. -EBUSY when another child runs: host calls repl_child_ended() when there is room.
-     * The result of ours comes through repl_snapshot_done(), never from inside this call. The framing ("$EOF:" and its
-     * mark) is written by replication, not by the child. */
-    int (*snapshot_start)(void *ctx, enum repl_snapshot_target target, const struct repl_position *at, int *pipe_fd);
+    /* Starts a child that writes an RDB of this very moment to dbfilename or to a pipe, without what `omit` (enum
+     * repl_omission; 0 for FILE) leaves out. *pipe_fd (for PIPE) is the read end, then owned by replication. -EBUSY
+     * when another child runs: host calls repl_child_ended() when there is room. The result of ours comes through
+     * repl_snapshot_done(), never from inside this call. The framing ("$EOF:" and its mark) is written by replication,
+     * not by the child. */
+    int (*snapshot_start)(void *ctx, enum repl_snapshot_target target, unsigned omit, const struct repl_position *at,
+                          int *pipe_fd);
     /* Nobody waits for it any more. The host may let a FILE go on where save points are set. repl_snapshot_done()
      * follows either way. */
     void (*snapshot_cancel)(void *ctx);
@@ -158,8 +165,8 @@ void repl_replica_gone(struct replica *rp);     /* the client is being freed; al
 void repl_replica_writable(struct replica *rp); /* the connection can take more, once repl_replica_is_attached() */
 bool repl_replica_is_attached(
     const struct replica *rp); /* after PSYNC/SYNC: only replication writes to the connection */
-/* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer, NULL for an
- * option that is not known. */
+/* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer (static, or
+ * the replica's until its next pair), NULL for an option that is not known. */
 int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_view value, const char **error);
 /* PSYNC id offset, or SYNC (id without data). First the question whether it may be asked at all: 0, or a negative code
  * with *error set. With `failover` this server may have become the master by it. Then the rest: everything that is to

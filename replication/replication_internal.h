@@ -45,8 +45,9 @@ struct replica {
     bool capa_psync2;                  /* takes a new id with +CONTINUE */
     bool capa_field_times;             /* reads RDB version 12 */
     bool rdb_only;                     /* a tool that wants the snapshot and no stream */
-    bool speaks_psync;                 /* came with PSYNC, not SYNC */
-    char asked_id[REPL_ID_LEN + 1];    /* by PSYNC; cut short if it is too long to be one */
+    unsigned filter;                /* enum repl_omission: what REPLCONF rdb-filter-only leaves out of its snapshot */
+    bool speaks_psync;              /* came with PSYNC, not SYNC */
+    char asked_id[REPL_ID_LEN + 1]; /* by PSYNC; cut short if it is too long to be one */
     size_t asked_len;
     int64_t asked_offset;
     char error[128];       /* text of an answer to REPLCONF, where it is no constant */
@@ -88,6 +89,7 @@ struct full_sync {
     bool running; /* the host's child lives, or was told to end and has not yet */
     bool cancelled;
     enum repl_snapshot_target target;
+    unsigned omit;                  /* PIPE: enum repl_omission */
     uint64_t position;              /* of the stream, that it stands for */
     struct repl_stream_reader hold; /* FILE: keeps the stream from there on, so that more replicas may join */
     struct snapshot_pipe *pipe;     /* PIPE: of this child */
@@ -198,6 +200,11 @@ struct repl {
 static inline int64_t repl_now_ms(const struct repl *r)
 {
     return sys_mono_us(r->sys) / 1000;
+}
+static inline uint64_t repl_backlog_limit(const struct repl *r)
+{
+    int64_t size = r->settings->repl_backlog_size;
+    return (uint64_t)(size > REPL_BACKLOG_MIN ? size : REPL_BACKLOG_MIN);
 }
 static inline int64_t repl_timeout_ms(const struct repl *r)
 {

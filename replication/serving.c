@@ -2,11 +2,13 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "replication/replication_internal.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
+#include "storage/base/words.h"
 
 enum {
     SEND_PIECES = 32,            /* of one writev */
@@ -190,11 +192,32 @@ static void conf_synced(struct replica *rp, struct bytes_view value)
     rp->repl->host.acks_changed(rp->repl->host.ctx);
 }
 
-static int conf_filter(struct bytes_view value, const char **error)
+static int refuse_filter(struct replica *rp, const char *word, const char **error)
 {
-    if (value.len == 0) return 0;
-    *error = "ERR rdb-filter-only is not supported by this server";
+    snprintf(rp->error, sizeof(rp->error), "ERR Unsupported rdb-filter-only option: %s", word);
+    *error = rp->error;
     return -EINVAL;
+}
+
+/* The words name the parts of a snapshot that this replica wants; the rest is left out. No words: all of it is. */
+static int conf_filter(struct replica *rp, struct bytes_view value, const char **error)
+{
+    struct word_list wanted;
+    int rc = 0;
+    unsigned omit = REPL_OMIT_KEYS | REPL_OMIT_FUNCTIONS;
+    if (words_split(value, &wanted) != 0) {
+        *error = "ERR Missing rdb-filter-only values";
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < wanted.count && rc == 0; i++) {
+        if (strcasecmp(wanted.words[i], "functions") == 0)
+            omit &= ~(unsigned)REPL_OMIT_FUNCTIONS;
+        else
+            rc = refuse_filter(rp, wanted.words[i], error);
+    }
+    words_release(&wanted);
+    if (rc == 0) rp->filter = omit;
+    return rc;
 }
 
 int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_view value, const char **error)
@@ -212,7 +235,7 @@ int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_v
     if (bytes_equal_nocase(name, "listening-port")) return conf_port(rp, value, error);
     if (bytes_equal_nocase(name, "ip-address")) return conf_ip(rp, value, error);
     if (bytes_equal_nocase(name, "rdb-only")) return conf_rdb_only(rp, value, error);
-    if (bytes_equal_nocase(name, "rdb-filter-only")) return conf_filter(value, error);
+    if (bytes_equal_nocase(name, "rdb-filter-only")) return conf_filter(rp, value, error);
     if (bytes_equal_nocase(name, "version")) return 0;
     if (bytes_equal_nocase(name, "capa")) {
         if (bytes_equal_nocase(value, "eof")) rp->capa_eof = true;
@@ -334,6 +357,10 @@ int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct by
         *error = "NOMASTERLINK Can't SYNC while not connected with my master";
         return -EINVAL;
     }
+    if (rp->filter != 0 && !rp->capa_eof) { /* it would need the file, which leaves out nothing */
+        *error = "ERR Filtered replica requires EOF capability";
+        return -EINVAL;
+    }
     log_notice(r->log, "Replica %s asks for synchronization", replica_name(rp));
     rp->speaks_psync = id.data != NULL;
     if (!rp->speaks_psync) return 0;
@@ -429,7 +456,7 @@ void repl_replica_writable(struct replica *rp)
  * (P17). */
 static uint64_t effective(const struct repl *r, uint64_t limit)
 {
-    uint64_t backlog = r->settings->repl_backlog_size > 0 ? (uint64_t)r->settings->repl_backlog_size : 0;
+    uint64_t backlog = repl_backlog_limit(r);
     return limit > 0 && limit < backlog ? backlog : limit;
 }
 

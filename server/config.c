@@ -542,7 +542,10 @@ static int store_changes(struct config *cfg, struct change *changes, size_t coun
         struct change *c = &changes[i];
         struct config_error reason = {""};
         c->old_text = text_of(cfg, c->row);
-        if (config_row_set_text(cfg, c->row, c->value, &reason) != 0) return fail_change(c, reason.text, err);
+        cfg->by_command = true;
+        int rc = config_row_set_text(cfg, c->row, c->value, &reason);
+        cfg->by_command = false;
+        if (rc != 0) return fail_change(c, reason.text, err);
         c->stored = true;
         char *now = text_of(cfg, c->row);
         c->differs = strcmp(now, c->old_text) != 0;

@@ -19,9 +19,10 @@ struct config {
     struct config_hooks hooks;
     struct config_row *rows;
     size_t row_count;
-    char *path;     /* or NULL */
-    bool appending; /* a special set() adds to the value instead of replacing it */
-    bool force_all; /* for the next rewrite */
+    char *path;      /* or NULL */
+    bool appending;  /* a special set() adds to the value instead of replacing it */
+    bool by_command; /* CONFIG SET, not a line of a file */
+    bool force_all;  /* for the next rewrite */
     bool users_noted;
     struct user_line *users; /* what CONFIG REWRITE writes as users */
     size_t user_count;

@@ -465,8 +465,9 @@ int config_check_hz(const struct config *cfg, const char *text, int64_t *number,
     return 0;
 }
 
+/* A line of the file stays as it was written, and CONFIG GET shows it so. Replication keeps the minimum either way. */
 int config_check_backlog(const struct config *cfg, const char *text, int64_t *number, struct config_error *err)
 {
-    if (*number < CONFIG_BACKLOG_MIN) *number = CONFIG_BACKLOG_MIN;
+    if (cfg->by_command && *number < REPL_BACKLOG_MIN) *number = REPL_BACKLOG_MIN;
     return 0;
 }

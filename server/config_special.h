@@ -4,7 +4,7 @@
 
 #include "server/config.h"
 
-enum { CONFIG_HZ_MIN = 1, CONFIG_HZ_MAX = 500, CONFIG_BACKLOG_MIN = 16 * 1024 };
+enum { CONFIG_HZ_MIN = 1, CONFIG_HZ_MAX = 500 };
 
 /* The field of each is the area (struct settings_net and so on) unless it says otherwise. */
 extern const struct config_special config_special_bind;

@@ -154,17 +154,19 @@ static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
     return NULL;
 }
 
-/* The rules of a RESP2 connection that has subscriptions. */
-static bool refused_while_subscribed(struct cmd_ctx *ctx, const struct command_slot *slot)
+/* The rules of a RESP2 connection that has subscriptions. True: it was refused. */
+static bool refused_while_subscribed(struct cmd_ctx *ctx, struct command_slot *slot)
 {
     struct client *c = ctx->client;
     if (c->subscriptions == NULL || c->reply.proto != 2 || (slot->command->flags & CMD_SUBSCRIBED) ||
         !pubsub_client_any(c))
         return false;
-    reply_errorf(ctx->reply,
-                 "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
-                 "this context",
-                 slot->full_name);
+    char text[256];
+    snprintf(text, sizeof(text),
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+             "context",
+             slot->full_name);
+    dispatch_refuse(ctx, slot, text);
     return true;
 }
 
@@ -234,10 +236,7 @@ static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slo
     }
     if (UNLIKELY(client_has(c, CLIENT_RESTRICTED)) && !dispatch_permitted(ctx, slot)) return ADMIT_REFUSED;
     const char *refusal = refuse_effect(ctx, cmd, flags);
-    if (UNLIKELY(refusal == NULL && refused_while_subscribed(ctx, slot))) {
-        dispatch_refuse(ctx, slot, NULL);
-        return ADMIT_REFUSED;
-    }
+    if (UNLIKELY(refusal == NULL && refused_while_subscribed(ctx, slot))) return ADMIT_REFUSED;
     if (LIKELY(refusal == NULL)) refusal = refuse_state(ctx, flags);
     if (UNLIKELY(refusal != NULL)) {
         dispatch_refuse(ctx, slot, refusal);

@@ -9,6 +9,7 @@
 #include "server/latency.h"
 #include "server/scripting/functions.h"
 #include "server/shutdown.h"
+#include "server/tracking.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 #include "storage/rdb_load.h"
@@ -401,8 +402,18 @@ int persistence_write_base(struct server *s, const char *path, bool as_commands,
 
 /* ---- Snapshots for replicas ---- */
 
-int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_target kind, const struct repl_position *at,
-                                      int *pipe_fd)
+/* `omit`: enum repl_omission. */
+static void apply_omissions(const struct server *s, unsigned omit, struct rdb_options *rdb)
+{
+    if (omit & (REPL_OMIT_FIELD_TIMES | REPL_OMIT_KEYS)) rdb->version = s->settings->persistence.rdb_version;
+    rdb->omit_keys = omit & REPL_OMIT_KEYS;
+    rdb->omit_functions = omit & REPL_OMIT_FUNCTIONS;
+    bool functions_alone = rdb->omit_keys && !rdb->omit_functions;
+    if (functions_alone && rdb->version < RDB_VERSION_LIBRARIES) rdb->version = RDB_VERSION_LIBRARIES;
+}
+
+int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_target kind, unsigned omit,
+                                      const struct repl_position *at, int *pipe_fd)
 {
     struct persistence *p = s->persistence;
     struct snapshot_target target = {0};
@@ -416,7 +427,7 @@ int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_targe
         target.pipe_fd = fds[1];
     }
     struct snapshot_options options = snapshot_options(s, at);
-    if (kind == REPL_SNAPSHOT_PIPE_UNTIMED) options.rdb.version = s->settings->persistence.rdb_version;
+    apply_omissions(s, omit, &options.rdb);
     int rc = start_child(p, CHILD_REPLICAS, &target, &options);
     if (fds[1] != -1) s->sys->close(s->sys->ctx, fds[1]);
     if (rc != 0 && fds[0] != -1) s->sys->close(s->sys->ctx, fds[0]);
@@ -583,6 +594,7 @@ int persistence_load_end(struct server *s, bool commit, struct repl_position *po
     if (into != s->keyspace) {
         if (commit) {
             keyspace_swap_data(s->keyspace, into);
+            if (s->tracking_clients > 0) tracking_flushed(s);
             functions_replace(s, functions);
         } else {
             functions_free(functions);

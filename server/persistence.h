@@ -35,7 +35,7 @@ int64_t persistence_last_fork_us(const struct server *s);
 int64_t persistence_last_save_s(const struct server *s); /* Unix time */
 
 /* --- for replication: see struct repl_host --- */
-int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_target target,
+int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_target target, unsigned omit,
                                       const struct repl_position *at, int *pipe_fd);
 void persistence_snapshot_cancel(struct server *s);
 int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empty_async);

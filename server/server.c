@@ -103,7 +103,7 @@ static void on_flushed(void *ctx, struct db *db, struct db *replacement)
     watches_flushed(s, db == NULL ? -1 : db->id, replacement);
     if (UNLIKELY(s->waited_keys > 0)) key_waits_flushed(s, db, replacement);
     if (UNLIKELY(s->migrating_keys > 0)) migrations_flushed(s, db);
-    if (UNLIKELY(s->tracking_clients > 0)) tracking_flushed(s);
+    if (UNLIKELY(s->tracking_clients > 0) && replacement == NULL) tracking_flushed(s);
 }
 
 /* Set by a client of ours while we follow a master that knows nothing of it. */
@@ -191,10 +191,10 @@ static void host_role_changed(void *ctx, enum repl_role role)
     else
         aof_history_replaced(s); /* if a master's data set was to replace ours and did not */
 }
-static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at,
-                               int *pipe_fd)
+static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, unsigned omit,
+                               const struct repl_position *at, int *pipe_fd)
 {
-    return persistence_snapshot_for_replicas(ctx, target, at, pipe_fd);
+    return persistence_snapshot_for_replicas(ctx, target, omit, at, pipe_fd);
 }
 static void host_snapshot_cancel(void *ctx)
 {

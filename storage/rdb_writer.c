@@ -557,8 +557,10 @@ int rdb_write_keyspace(struct rdb_writer *w, struct keyspace *ks, const struct r
 {
     uint64_t done = 0;
     int rc = rdb_write_header(w, info);
-    if (rc == 0 && w->options.version >= RDB_VERSION_LIBRARIES) rc = put_libraries(w, ks->libraries);
-    for (int id = 0; rc == 0 && id < ks->db_count; id++) {
+    bool libraries = w->options.version >= RDB_VERSION_LIBRARIES && !w->options.omit_functions;
+    int databases = w->options.omit_keys ? 0 : ks->db_count;
+    if (rc == 0 && libraries) rc = put_libraries(w, ks->libraries);
+    for (int id = 0; rc == 0 && id < databases; id++) {
         struct db *db = keyspace_db(ks, id);
         if (db_count(db) == 0) continue;
         rc = rdb_write_db(w, id, db_count(db), table_count(&db->expires));

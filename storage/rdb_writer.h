@@ -26,6 +26,8 @@ struct rdb_options {
     bool compress;          /* LZF for strings longer than 20 bytes (rdbcompression) */
     bool checksum;          /* else the file ends in eight zero bytes (rdbchecksum) */
     enum rdb_access access; /* what maxmemory-policy needs kept */
+    bool omit_keys;         /* rdb_write_keyspace(): no databases */
+    bool omit_functions;    /* rdb_write_keyspace(): no function libraries */
 };
 
 static inline struct rdb_options rdb_options_default(void)

@@ -273,7 +273,7 @@ static struct snapshot *snapshot_alloc(struct keyspace *ks, const struct sys *sy
         char *mark = mem_alloc(RDB_EOF_MARK_LEN);
         s->target.eof_mark = memcpy(mark, target->eof_mark, RDB_EOF_MARK_LEN);
     }
-    s->progress.keys_total = keyspace_count(ks);
+    s->progress.keys_total = options->rdb.omit_keys ? 0 : keyspace_count(ks);
     s->messages_fd = s->go_fd = -1;
     return s;
 }

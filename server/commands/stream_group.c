@@ -596,7 +596,7 @@ const struct command stream_group_commands[] = {
     { .name = "xclaim", .run = cmd_xclaim, .arity = -6, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) }, .since = "5.0.0", .tips = tips_output,
       .complexity = "O(log N) with N being the number of messages in the PEL of the consumer group.", .summary = "Gives pending entries to another consumer of the group.",
       .syntax = "key:k0 group consumer min-idle-time id... [IDLE ms:i] [TIME unix-time-milliseconds:t] [RETRYCOUNT count:i] [FORCE] [JUSTID] [LASTID id]" },
-    { .name = "xautoclaim", .run = cmd_xautoclaim, .arity = -6, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) }, .since = "6.2.0", .tips = tips_output,
+    { .name = "xautoclaim", .run = cmd_xautoclaim, .arity = -6, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = "6.2.0", .tips = tips_output,
       .complexity = "O(1) if COUNT is small.", .summary = "Gives entries that have been pending for long to another consumer of the group.",
       .syntax = "key:k0 group consumer min-idle-time start [COUNT count:i] [JUSTID]" },
     { 0 },

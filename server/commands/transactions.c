@@ -27,6 +27,8 @@ static void cmd_discard(struct cmd_ctx *ctx)
 
 void multi_abort(struct cmd_ctx *ctx, const char *text)
 {
+    static const char plain[] = "ERR ";
+    if (strncmp(text, plain, sizeof(plain) - 1) == 0) text += sizeof(plain) - 1;
     multi_discard(ctx->client);
     reply_errorf(ctx->reply, "EXECABORT Transaction discarded because of: %s", text);
 }

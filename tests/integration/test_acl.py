@@ -312,6 +312,24 @@ def test_a_blocked_client_is_asked_again(server):
     assert server.info("commandstats")["cmdstat_blpop"].endswith("rejected_calls=1,failed_calls=0")
 
 
+def test_fault_15_waiting_for_replicas_is_not_blocking_for_rules(server):
+    make_user(server, "u", "allkeys", "+@all", "-@blocking")
+    assert not {"wait", "waitaof"} & set(words(server.call("ACL", "CAT", "blocking")))
+    with login(server, "u") as wire:
+        assert wire.call("WAIT", 0, 0) == 0
+        assert str(wire.ask("BLPOP", "k", 0.01)).startswith("NOPERM")
+
+
+def test_fault_15_xautoclaim_only_writes(server):
+    make_user(server, "writer", "%W~k", "+@all")
+    make_user(server, "reader", "%R~k", "+@all")
+    server.call("XGROUP", "CREATE", "k", "g", "$", "MKSTREAM")
+    command = ("XAUTOCLAIM", "k", "g", "c", 0, "0-0")
+    with login(server, "writer") as writer, login(server, "reader") as reader:
+        assert writer.call(*command)[0] == b"0-0"
+        assert str(reader.ask(*command)).startswith("NOPERM")
+
+
 def test_sort_reads_other_keys_for_those_who_may_read_all(server):
     server.call("RPUSH", "l", 2, 1)
     server.call("MSET", "w1", 1, "w2", 2)

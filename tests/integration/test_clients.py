@@ -117,6 +117,70 @@ def test_cli_slave_mode(server):
         process.wait(10)
 
 
+LIBRARY = "#!lua name=tool\nredis.register_function('seven', function() return 7 end)"
+
+
+def test_fault_15_cli_functions_rdb(farm, server):
+    """redis-cli --functions-rdb gets a file that holds the libraries and no key."""
+    server.call("FUNCTION", "LOAD", LIBRARY)
+    fill_strings(server, 1000)
+    path = farm.directory / "functions.rdb"
+    cli(server, "--functions-rdb", path)
+    copy = farm.server("redis", start=False)
+    copy.write_config()
+    os.rename(path, copy.directory / "dump.rdb")
+    copy.start()
+    assert copy.call("FCALL", "seven", 0) == 7
+    assert copy.call("DBSIZE") == 0
+    assert server.call("DBSIZE") == 1000
+
+
+def test_fault_15_cli_replica_mode_is_sent_no_data(server):
+    """redis-cli --replica throws the snapshot away, so it asks for an empty one. Who wants all gets all meanwhile."""
+    server.call("FUNCTION", "LOAD", LIBRARY)
+    server.config_set("rdbcompression", "no")
+    server.call("SET", "big", "x" * 1_000_000)
+    process = subprocess.Popen(
+        ["redis-cli", "-p", str(server.port), "--replica"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        line = next(line for line in process.stderr if line.startswith("SYNC done after"))
+        assert int(line.split()[3]) < 1000
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_fault_15_rdb_filter_only_is_read_as_redis_reads_it(server):
+    def answer(value):
+        return str(server.ask("REPLCONF", "rdb-filter-only", value))
+
+    for words in ("", "functions", "FUNCTIONS", " functions  functions "):
+        assert answer(words) == "OK"
+    assert answer("keys") == "ERR Unsupported rdb-filter-only option: keys"
+    assert answer("functions keys") == "ERR Unsupported rdb-filter-only option: keys"
+    assert answer('"functions') == "ERR Missing rdb-filter-only values"
+    with server.wire() as wire:
+        wire.call("REPLCONF", "rdb-filter-only", "functions")
+        for command in (("SYNC",), ("PSYNC", "?", -1)):
+            assert str(wire.ask(*command)) == "ERR Filtered replica requires EOF capability"
+
+
+SUBSCRIBED = (
+    "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"  # the end of a refusal
+)
+
+
+def test_fault_15_exec_while_subscribed_ends_the_transaction(server):
+    with server.wire() as wire:
+        assert wire.call("SUBSCRIBE", "c") == [b"subscribe", b"c", 1]
+        text = f"EXECABORT Transaction discarded because of: Can't execute 'exec': {SUBSCRIBED}"
+        assert str(wire.ask("EXEC")) == text
+        assert str(wire.ask("GET", "k")) == f"ERR Can't execute 'get': {SUBSCRIBED}"
+        assert wire.call("UNSUBSCRIBE") == [b"unsubscribe", b"c", 0]
+        assert str(wire.ask("EXEC")) == "ERR EXEC without MULTI"
+
+
 def run_for(seconds, *words):
     """A program that never ends by itself, with its output in lines."""
     words = ["timeout", str(seconds), "stdbuf", "-oL", *map(str, words)]

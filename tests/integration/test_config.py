@@ -152,6 +152,17 @@ def test_file_syntax(farm):
     assert "slave 1048576 524288 10" in server.config_get("client-output-buffer-limit")
 
 
+def test_fault_15_a_tiny_backlog_of_the_file_is_shown_as_it_is_written(farm):
+    """CONFIG SET raises it to what is kept at least; a line of the file is not changed."""
+    server = farm.server("ours", "repl-backlog-size 1")
+    assert server.config_get("repl-backlog-size") == "1"
+    assert server.info("replication")["repl_backlog_size"] == "1"
+    server.call("CONFIG", "REWRITE")
+    assert "repl-backlog-size 1\n" in server.conf_path.read_text()
+    server.config_set("repl-backlog-size", 5)
+    assert server.config_get("repl-backlog-size") == "16384"
+
+
 def test_save_lines_replace_the_default(farm):
     server = farm.server("ours", base=("bind 127.0.0.1",))
     assert server.config_get("save") == "3600 1 300 100 60 10000"

@@ -29,6 +29,16 @@ from proxy import Proxy
 from wire import ReplyError, encode_command
 
 
+def test_fault_15_a_tiny_backlog_still_serves(farm):
+    """However small its size in the file is, what a replica missed for a moment is there."""
+    master = farm.server("ours", "repl-backlog-size 1")
+    attach(farm, master)
+    end = offset(master)
+    for _ in range(50):
+        master.call("SET", "k", "x" * 100)
+    assert psync_answer(farm, master, replication(master)["master_replid"], end + 1)[0] == "CONTINUE"
+
+
 @pytest.mark.parametrize("size", ["16kb", "1mb"])
 def test_P1_P16_every_boundary_of_the_backlog(farm, size):
     """The byte after the last one, the oldest byte, and the two just outside."""

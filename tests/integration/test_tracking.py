@@ -201,6 +201,29 @@ def test_a_flush_invalidates_everything(server, flush):
     assert client.told() == [invalidation()]
 
 
+@pytest.mark.parametrize("options", [(), ("BCAST",), ("BCAST", "PREFIX", "k")])
+def test_fault_15_swapdb_invalidates_nothing(server, options):
+    """Keys are tracked by name, whatever database they are in, and none of them is changed."""
+    client = Tracker(server, *options)
+    server.call("SET", "k", "v")
+    client("GET", "k")
+    client.told()
+    for databases in ((0, 1), (3, 4), (1, 0)):
+        server.call("SWAPDB", *databases)
+    assert client.told() == []
+    server.call("SET", "k", "w")
+    assert client.told() == [invalidation(b"k")]
+
+
+def test_fault_15_a_data_set_that_is_swapped_in_is_told_of_once(farm):
+    master, replica = farm.server(), farm.server("ours", "repl-diskless-load swapdb")
+    client = Tracker(replica)
+    client("GET", "k")
+    replicate(replica, master)
+    wait_link_up(replica)
+    assert client.told() == [invalidation()]
+
+
 def test_writes_of_a_master_invalidate_what_a_replica_was_asked(farm):
     master, replica = farm.server(), farm.server()
     replicate(replica, master)

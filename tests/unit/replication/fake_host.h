@@ -33,6 +33,7 @@ struct node {
     size_t zeros;
     int snapshots, cancels, disconnects, role_changes, loads_begun, loads_dropped;
     enum repl_snapshot_target target;
+    unsigned omit; /* enum repl_omission */
     struct repl_position snapshot_at;
     int pipe_write_end;
     int db;
@@ -125,14 +126,15 @@ static inline void fake_role_changed(void *ctx, enum repl_role role)
     (void)role;
     n->role_changes++;
 }
-static inline int fake_snapshot_start(void *ctx, enum repl_snapshot_target target, const struct repl_position *at,
-                                      int *pipe_fd)
+static inline int fake_snapshot_start(void *ctx, enum repl_snapshot_target target, unsigned omit,
+                                      const struct repl_position *at, int *pipe_fd)
 {
     struct node *n = ctx;
     int fds[2];
     if (n->child_busy) return -EBUSY;
     n->snapshots++;
     n->target = target;
+    n->omit = omit;
     n->snapshot_at = *at;
     if (target == REPL_SNAPSHOT_FILE) return 0;
     assert_int_equal(pipe(fds), 0);

@@ -242,11 +242,13 @@ static void test_times_of_fields_go_to_those_that_can_read_them(void **state)
         psync_ok(&p, "?", -1), psync_ok(&ours, "?", -1), psync_ok(&redis_8, "?", -1);
         turns(n);
         assert_int_equal(n->snapshots, 1);
-        assert_int_equal(n->target, REPL_SNAPSHOT_PIPE_UNTIMED);
+        assert_int_equal(n->target, REPL_SNAPSHOT_PIPE);
+        assert_int_equal(n->omit, REPL_OMIT_FIELD_TIMES);
         node_finish_snapshot(n, true);
         turns(n);
         assert_int_equal(n->snapshots, 2);
         assert_int_equal(n->target, diskless ? REPL_SNAPSHOT_PIPE : REPL_SNAPSHOT_FILE);
+        assert_int_equal(n->omit, 0);
         assert_true(begins_with(&p, "+FULLRESYNC"));
         node_finish_snapshot(n, true);
         turns(n);
@@ -299,10 +301,60 @@ static void test_a_file_with_times_is_not_joined_by_those_that_cannot_read_them(
     node_finish_snapshot(n, true);
     turns(n);
     assert_int_equal(n->snapshots, 2);
-    assert_int_equal(n->target, REPL_SNAPSHOT_PIPE_UNTIMED);
+    assert_int_equal(n->target, REPL_SNAPSHOT_PIPE);
+    assert_int_equal(n->omit, REPL_OMIT_FIELD_TIMES);
     peer_close(&p);
     peer_close(&late);
     repl_snapshot_done(n->repl, false, NULL);
+    node_free(n);
+    loop_free(loop);
+}
+
+/* A snapshot that leaves something out is not for those who want all there is, whoever comes first, and never a file.
+ */
+static void test_fault_15_filtered_snapshots_are_not_shared_with_whole_ones(void **state)
+{
+    struct loop *loop = loop_new();
+    for (int diskless = 0; diskless < 2; diskless++) {
+        struct node *n = node_new(loop);
+        struct peer functions, nothing, whole;
+        n->settings.repl_diskless_sync = diskless;
+        n->has_field_times = true; /* there are none in a snapshot without keys */
+        peer_open(&functions, n), peer_open(&nothing, n), peer_open(&whole, n);
+        conf(&functions, "rdb-only", "1"), conf(&functions, "rdb-filter-only", "functions");
+        conf(&nothing, "rdb-filter-only", "");
+        conf(&whole, "capa", "field-times");
+        psync_ok(&functions, "?", -1), psync_ok(&nothing, "?", -1), psync_ok(&whole, "?", -1);
+        static const unsigned omits[] = {REPL_OMIT_KEYS, REPL_OMIT_KEYS | REPL_OMIT_FUNCTIONS, 0};
+        for (int i = 0; i < 3; i++) {
+            turns(n);
+            assert_int_equal(n->snapshots, i + 1);
+            assert_int_equal(n->omit, omits[i]);
+            assert_int_equal(n->target, omits[i] == 0 && !diskless ? REPL_SNAPSHOT_FILE : REPL_SNAPSHOT_PIPE);
+            node_finish_snapshot(n, true);
+        }
+        turns(n);
+        assert_true(begins_with(&functions, "+FULLRESYNC") && begins_with(&nothing, "+FULLRESYNC"));
+        assert_true(begins_with(&whole, "+FULLRESYNC"));
+        peer_close(&functions), peer_close(&nothing), peer_close(&whole);
+        node_free(n);
+    }
+    loop_free(loop);
+}
+
+static void test_fault_15_a_filter_needs_a_snapshot_through_a_pipe(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p;
+    const char *error = NULL;
+    peer_open(&p, n);
+    conf(&p, "rdb-filter-only", "functions");
+    assert_int_equal(psync(&p, "?", "-1", &error), -EINVAL);
+    assert_string_equal(error, "ERR Filtered replica requires EOF capability");
+    conf(&p, "capa", "eof");
+    assert_int_equal(psync(&p, "?", "-1", &error), 0);
+    peer_close(&p);
     node_free(n);
     loop_free(loop);
 }
@@ -782,7 +834,9 @@ static void test_bad_replconf(void **state)
         {"ip-address", "a\r\nslave1:ip=1"},
         {"rdb-only", "2"},
         {"rdb-only", "x"},
-        {"rdb-filter-only", "functions"},
+        {"rdb-filter-only", "keys"},
+        {"rdb-filter-only", "functions keys"},
+        {"rdb-filter-only", "\"functions"},
         {"whatever", "1"},
         {"", ""},
     };
@@ -906,6 +960,8 @@ int main(void)
         cmocka_unit_test(test_times_of_fields_go_to_those_that_can_read_them),
         cmocka_unit_test(test_times_of_fields_go_to_tools),
         cmocka_unit_test(test_a_file_with_times_is_not_joined_by_those_that_cannot_read_them),
+        cmocka_unit_test(test_fault_15_filtered_snapshots_are_not_shared_with_whole_ones),
+        cmocka_unit_test(test_fault_15_a_filter_needs_a_snapshot_through_a_pipe),
         cmocka_unit_test(test_the_last_one_gone_ends_the_snapshot),
         cmocka_unit_test(test_F1_a_dead_child_ends_its_batch_and_the_next_may_start),
         cmocka_unit_test(test_F15_another_child_is_waited_for),

@@ -1,0 +1,223 @@
+"""What a server says of its commands (COMMAND, COMMAND DOCS), and what Redis's public JSON descriptions of them say, in
+one form: {command: {fact: text}}. Summaries and the sentences of histories are left out: each server has its own words.
+"""
+
+import json
+
+from wire import pairs_to_dict
+
+ARGUMENT_FLAGS = ("optional", "multiple", "multiple_token")
+
+
+# From a server, over RESP2
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def words(values):
+    return " ".join(sorted(text(value) for value in values))
+
+
+def fields(flat):
+    return {text(name): value for name, value in pairs_to_dict(flat).items()}
+
+
+def key_spec(flags, begin, find):
+    """begin, find: (type, {name: number or word})."""
+    steps = [f"{kind} " + " ".join(f"{name}={value}" for name, value in sorted(spec.items())) for kind, spec in (begin, find)]
+    return f"{words(text(flag).lower() for flag in flags)}: {'; '.join(step.strip() for step in steps)}"
+
+
+def key_spec_of_server(flat):
+    spec = fields(flat)
+
+    def step(name):
+        parts = fields(spec[name])
+        return text(parts["type"]), {key: text(value) for key, value in fields(parts["spec"]).items()}
+
+    return key_spec(spec["flags"], step("begin_search"), step("find_keys"))
+
+
+def argument(name, kind, display, key_index, token, since, deprecated, flags, parts):
+    """One argument in a form that can be read: name:type, and what else is said of it."""
+    shown = f"{name}:{kind}"
+    if display is not None and display != name:
+        shown += f" shown={display}"
+    if key_index is not None:
+        shown += f" spec={key_index}"
+    if token is not None:
+        shown += f" token={token!r}"
+    for word, version in (("since", since), ("deprecated", deprecated)):
+        if version is not None:
+            shown += f" {word}={version}"
+    shown += "".join(f" {flag}" for flag in ARGUMENT_FLAGS if flag in flags)
+    return shown if parts is None else f"{shown} ({', '.join(parts)})"
+
+
+def arguments_of_server(listed):
+    shown = []
+    for flat in listed:
+        arg = {name: value for name, value in fields(flat).items()}
+        get = lambda name, arg=arg: text(arg[name]) if name in arg else None
+        flags = {text(flag) for flag in arg.get("flags", [])}
+        parts = arguments_of_server(arg["arguments"]) if "arguments" in arg else None
+        if get("display_text") is None and get("type") not in ("oneof", "block"):
+            flags.add("undisplayed")
+        shown.append(
+            argument(
+                get("name"), get("type"), get("display_text"), get("key_spec_index"), get("token"), get("since"),
+                get("deprecated_since"), flags, parts,
+            )
+        )  # fmt: skip
+    return shown
+
+
+def add_row(facts, row):
+    name, arity, flags, first, last, step, categories, tips, specs, subcommands = row
+    facts[text(name)] = {
+        "arity": str(arity),
+        "flags": words(flags),
+        "range": f"{first} {last} {step}",
+        "categories": words(categories),
+        "tips": " ".join(text(tip) for tip in tips),
+        "keys": " | ".join(key_spec_of_server(spec) for spec in specs),
+    }
+    for sub in subcommands:
+        add_row(facts, sub)
+
+
+def add_docs(facts, name, flat):
+    docs = fields(flat)
+    own = facts[name]
+    for field in ("group", "since", "complexity", "deprecated_since", "replaced_by"):
+        own[field] = text(docs.get(field, ""))
+    own["doc_flags"] = words(docs.get("doc_flags", []))
+    own["history"] = " ".join(text(version) for version, _ in docs.get("history", []))
+    own["arguments"] = ", ".join(arguments_of_server(docs.get("arguments", [])))
+    for sub, sub_docs in fields(docs.get("subcommands", [])).items():
+        add_docs(facts, sub, sub_docs)
+
+
+def of_server(server):
+    facts = {}
+    for row in server.call("COMMAND"):
+        add_row(facts, row)
+    for name, docs in fields(server.call("COMMAND", "DOCS")).items():
+        add_docs(facts, name, docs)
+    return facts
+
+
+# From the JSON descriptions: a folder of files, each of one command or subcommand
+
+# Flags of the descriptions that COMMAND does not report.
+INTERNAL_FLAGS = {"SENTINEL", "ONLY_SENTINEL", "PROTECTED", "MAY_REPLICATE", "TOUCHES_ARBITRARY_KEYS"}
+IMPLIED_CATEGORIES = {
+    "WRITE": ("write",),
+    "ADMIN": ("admin", "dangerous"),
+    "PUBSUB": ("pubsub",),
+    "FAST": ("fast",),
+    "BLOCKING": ("blocking",),
+}
+
+
+def categories_of_description(row):
+    flags, categories = set(row.get("command_flags", [])), {name.lower() for name in row.get("acl_categories", [])}
+    for flag in flags:
+        categories.update(IMPLIED_CATEGORIES.get(flag, ()))
+    if "READONLY" in flags and "scripting" not in categories:
+        categories.add("read")
+    if "FAST" not in flags:
+        categories.add("slow")
+    return words(f"@{name}" for name in categories)
+
+
+def key_spec_of_description(spec):
+    def step(name, renamed):
+        ((kind, parts),) = spec[name].items()
+        return kind, {renamed.get(key, key): text(value) for key, value in (parts or {}).items()}
+
+    begin = step("begin_search", {"pos": "index"})
+    return key_spec(spec["flags"], begin, step("find_keys", {"step": "keystep"}))
+
+
+def range_of_description(specs):
+    """The first, last and step that old clients ask for, of all key specs that are a plain range."""
+    first = last = step = 0
+    for spec in specs:
+        at, found = spec["begin_search"].get("index"), spec["find_keys"].get("range")
+        if at is None or found is None or found["limit"] > 1:
+            continue
+        end = at["pos"] + found["lastkey"] if found["lastkey"] >= 0 else found["lastkey"]
+        if first == 0:
+            first, last, step = at["pos"], end, found["step"]
+        else:
+            first, step = min(first, at["pos"]), 1
+            last = end if end < 0 or (last >= 0 and end > last) else last
+    return f"{first} {last} {step}"
+
+
+def flags_of_description(row):
+    flags = {flag.lower() for flag in set(row.get("command_flags", [])) - INTERNAL_FLAGS}
+    varies = any("VARIABLE_FLAGS" in spec["flags"] for spec in row.get("key_specs", []))
+    if "get_keys_function" in row and not varies:
+        flags.add("movablekeys")
+    return words(flags)
+
+
+def token_of_description(arg):
+    """A server reports them in capitals, and those that are written as quotes as the empty text."""
+    token = arg.get("token")
+    return None if token is None else token.upper().replace('""', "")
+
+
+def arguments_of_description(listed):
+    return [
+        argument(
+            arg["name"], arg["type"], arg.get("display"), arg.get("key_spec_index"), token_of_description(arg),
+            arg.get("since"), arg.get("deprecated_since"), {flag for flag in ARGUMENT_FLAGS if arg.get(flag)},
+            arguments_of_description(arg["arguments"]) if "arguments" in arg else None,
+        )
+        for arg in listed
+    ]  # fmt: skip
+
+
+def of_descriptions(folder):
+    facts = {}
+    for path in sorted(folder.glob("*.json")):
+        for name, row in json.loads(path.read_text()).items():
+            if row["group"] == "sentinel":
+                continue
+            specs = row.get("key_specs", [])
+            name = f"{row['container']}|{name}" if "container" in row else name
+            facts[name.lower()] = {
+                "arity": str(row["arity"]),
+                "flags": flags_of_description(row),
+                "range": range_of_description(specs),
+                "categories": categories_of_description(row),
+                "tips": " ".join(tip.lower() for tip in row.get("command_tips", [])),
+                "keys": " | ".join(key_spec_of_description(spec) for spec in specs),
+                "group": row["group"].replace("_", "-"),
+                "since": row["since"],
+                "complexity": row.get("complexity", ""),
+                "deprecated_since": row.get("deprecated_since", ""),
+                "replaced_by": row.get("replaced_by", ""),
+                "doc_flags": words(flag.lower() for flag in row.get("doc_flags", [])),
+                "history": " ".join(version for version, _ in row.get("history", [])),
+                "arguments": ", ".join(arguments_of_description(row.get("arguments", []))),
+            }
+    return facts
+
+
+def differences(one, other):
+    """{(command, fact): (value in one, value in other)}; a command that only one has is the fact "exists"."""
+    found = {}
+    for name in sorted(set(one) | set(other)):
+        if name not in one or name not in other:
+            found[name, "exists"] = ("yes" if name in one else "no", "yes" if name in other else "no")
+            continue
+        for fact in one[name]:
+            if one[name][fact] != other[name][fact]:
+                found[name, fact] = (one[name][fact], other[name][fact])
+    return found
