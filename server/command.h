@@ -53,7 +53,11 @@ enum command_flag {
     CMD_PROBE = 1 << 24,            /* PING: not answered by one that must refuse writes since it cannot save */
     CMD_NO_ASYNC_LOADING = 1 << 23, /* refused while a second data set is loaded, though reads are served */
     CMD_RUNS_SCRIPT = 1 << 25,      /* EVAL, FCALL: the script says what its other flags are */
-    CMD_SUBSCRIBED = 1 << 19,       /* allowed for a RESP2 client that has subscriptions */
+    CMD_ASKING = 1 << 26,           /* for a cluster's nodes: reported, and nothing else */
+    CMD_SYSTEM = 1 << 27,           /* COMMAND DOCS: not for people */
+    /* CMD_LOADING without being reported so: REPLICAOF ends the load of a snapshot, which Redis refuses. */
+    CMD_UNPROMISED_LOADING = 1 << 28,
+    CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */
 };
 
 enum acl_category { /* as COMMAND INFO and ACL name them */
@@ -126,6 +130,12 @@ struct key_spec {
         .first_key = 1, .step = 1                                                                                      \
     }
 
+/* One key, of whose flags there is something to say. */
+#define KEY_NOTED(at, fl, why)                                                                                         \
+    {                                                                                                                  \
+        .flags = (fl), .begin = KEY_BEGIN_INDEX, .begin_at = (at), .step = 1, .notes = (why)                           \
+    }
+
 /* A key that only the data tells, or only the options, read as the command itself reads them. */
 #define KEY_UNKNOWN(fl, why)                                                                                           \
     {                                                                                                                  \
@@ -168,7 +178,8 @@ struct command {
     const char *complexity;
     const char *summary;                        /* our own words */
     const char *syntax;                         /* of its arguments, as command_syntax.h reads it; NULL: it has none */
-    const char *const *tips;                    /* COMMAND INFO's tips, NULL-ended, or NULL */
+    const char *history;                        /* lines: a version, a blank, what changed then; NULL: nothing */
+    const char *tips;                           /* words: COMMAND INFO's tips; NULL: none */
     const char *deprecated_since, *replaced_by; /* or NULL */
     /* Whether this argument holds a secret, which the slow log and MONITOR must not show; NULL: none does. */
     bool (*hides)(const struct server *s, int argc, const struct bytes_view *argv, int arg);

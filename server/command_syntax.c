@@ -79,18 +79,21 @@ static void take_type(struct bytes_view *text, struct command_argument *out)
     case 'd': out->type = ARGUMENT_DOUBLE; break;
     case 't': out->type = ARGUMENT_UNIX_TIME; break;
     case 'p': out->type = ARGUMENT_PATTERN; break;
-    default:
-        ASSERT(letter == 'k');
-        out->type = ARGUMENT_KEY;
-        if (isdigit((unsigned char)first(*text))) out->key_spec = take(text, 1).data[0] - '0';
+    default: ASSERT(letter == 'k'); out->type = ARGUMENT_KEY;
     }
+    bool may_be_key = out->type == ARGUMENT_KEY || out->type == ARGUMENT_PATTERN;
+    if (may_be_key && isdigit((unsigned char)first(*text))) out->key_spec = take(text, 1).data[0] - '0';
 }
 
-/* name, name:type, name!TOKEN, name<...> or name(...) */
+/* name, name"text", name:type, name!TOKEN, name<...> or name(...) */
 static void take_named(struct bytes_view *text, struct command_argument *out)
 {
-    out->name = take_until(text, " |@.]>)+:!<(");
+    out->name = take_until(text, " |@.]>)+:!<(\"");
     out->type = ARGUMENT_STRING;
+    if (take_char(text, '"')) {
+        out->shown = take_until(text, "\"");
+        take(text, 1);
+    }
     if (take_char(text, ':')) {
         take_type(text, out);
     } else if (take_char(text, '!')) {
@@ -121,7 +124,10 @@ static void take_suffixes(struct bytes_view *text, struct command_argument *out)
 {
     if (take_words(text, "+...")) out->flags |= ARGUMENT_MULTIPLE | ARGUMENT_MULTIPLE_TOKEN;
     if (take_words(text, "...")) out->flags |= ARGUMENT_MULTIPLE;
-    if (take_char(text, '@')) out->since = take_until(text, " |]>)");
+    while (take_char(text, '@')) {
+        struct bytes_view *version = take_char(text, '-') ? &out->deprecated_since : &out->since;
+        *version = take_until(text, " |]>)@");
+    }
 }
 
 bool command_syntax_next(struct bytes_view *text, struct command_argument *out)

@@ -14,6 +14,7 @@ const struct flag_word *command_flag_words(void)
         {CMD_STALE, "stale"},
         {CMD_SKIP_MONITOR, "skip_monitor"},
         {CMD_SKIP_SLOWLOG, "skip_slowlog"},
+        {CMD_ASKING, "asking"},
         {CMD_FAST, "fast"},
         {CMD_NO_AUTH, "no_auth"},
         {CMD_NO_MANDATORY_KEYS, "no_mandatory_keys"},
@@ -107,6 +108,7 @@ unsigned command_reported_flags(const struct command *cmd)
     unsigned flags = cmd->flags;
     for (size_t i = 0; i < COMMAND_KEY_SPECS_MAX && cmd->keys[i].begin != KEY_BEGIN_NONE; i++)
         if (!is_plain_range(&cmd->keys[i])) flags |= CMD_MOVABLE_KEYS;
+    if (flags & CMD_UNPROMISED_LOADING) flags &= ~(unsigned)CMD_LOADING;
     return flags;
 }
 

@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 
-#include "server/acl/absent.h"
 #include "server/command_words.h"
 #include "storage/base/assert.h"
 #include "storage/base/checked.h"
@@ -282,29 +281,16 @@ static void permit_first_arg(struct acl_selector *sel, unsigned command, const c
     if (find_first_arg(sel, command, arg) == sel->first_arg_count) append_first_arg(sel, command, arg);
 }
 
-static void forbid_first_arg(struct acl_selector *sel, unsigned command, const char *arg)
-{
-    size_t at = find_first_arg(sel, command, arg);
-    if (at == sel->first_arg_count) return;
-    mem_free(sel->first_args[at].arg);
-    sel->first_args[at] = sel->first_args[--sel->first_arg_count];
-}
-
-/* Of "command|word", where the word is no subcommand that we have. */
+/* Of "+command|word", where the word is no subcommand. */
 static enum acl_rule_result apply_first_arg(struct acl_selector *sel, const struct acl_env *env, const char *name,
-                                            const char *bar, bool permitted)
+                                            const char *bar)
 {
-    bool absent = acl_command_is_absent(name);
     const struct command_slot *slot =
         command_table_find_documented(env->commands, bytes_view(name, (size_t)(bar - name)));
     if (slot == NULL) return ACL_RULE_UNKNOWN_COMMAND;
-    if (permitted && bar[1] == '\0') return ACL_RULE_SYNTAX;
-    if (strchr(bar + 1, '|') != NULL || slot->subcommand_count > 0 || (!permitted && !absent))
-        return ACL_RULE_UNKNOWN_COMMAND;
-    if (permitted)
-        permit_first_arg(sel, slot->id, bar + 1);
-    else
-        forbid_first_arg(sel, slot->id, bar + 1);
+    if (bar[1] == '\0') return ACL_RULE_SYNTAX;
+    if (strchr(bar + 1, '|') != NULL || slot->subcommand_count > 0) return ACL_RULE_UNKNOWN_COMMAND;
+    permit_first_arg(sel, slot->id, bar + 1);
     return ACL_RULE_OK;
 }
 
@@ -326,11 +312,10 @@ static enum acl_rule_result apply_command(struct acl_selector *sel, const struct
         set_slot_and_subcommands(sel, slot, permitted);
     else if (permitted && is_arg_of_subcommand(env, name))
         result = ACL_RULE_ARG_OF_SUBCOMMAND;
-    else if (bar != NULL)
-        result = apply_first_arg(sel, env, name, bar, permitted);
+    else if (permitted && bar != NULL)
+        result = apply_first_arg(sel, env, name, bar);
     else
         result = ACL_RULE_UNKNOWN_COMMAND;
-    if (result == ACL_RULE_UNKNOWN_COMMAND && acl_command_is_absent(name)) result = ACL_RULE_OK;
     if (result == ACL_RULE_OK) note_word(sel, permitted, name);
     return result;
 }

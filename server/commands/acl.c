@@ -356,12 +356,13 @@ static void cmd_acl_help(struct cmd_ctx *ctx)
 enum { ASK = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, MANAGE = ASK | CMD_ADMIN };
 
 // clang-format off
+#define EVERYWHERE "request_policy:all_nodes response_policy:all_succeeded"
 #define ACL_ROW .group = "server", .since = "6.0.0"
 static const struct command acl_subcommands[] = {
     { .name = "cat", .run = cmd_acl_cat, .arity = -2, .flags = ASK, ACL_ROW, .complexity = "O(1) since the categories and commands are a fixed set.",
       .summary = "Lists the categories of commands, or the commands of one.",
-      .syntax = "[categoryname]" },
-    { .name = "deluser", .run = cmd_acl_deluser, .arity = -3, .flags = MANAGE, ACL_ROW, .complexity = "O(1) amortized time considering the typical user.",
+      .syntax = "[category]" },
+    { .name = "deluser", .run = cmd_acl_deluser, .tips = EVERYWHERE, .arity = -3, .flags = MANAGE, ACL_ROW, .complexity = "O(1) amortized time considering the typical user.",
       .summary = "Deletes users.",
       .syntax = "username..." },
     { .name = "dryrun", .run = cmd_acl_dryrun, .arity = -4, .flags = MANAGE, .group = "server", .since = "7.0.0", .complexity = "O(1).",
@@ -372,6 +373,7 @@ static const struct command acl_subcommands[] = {
       .syntax = "[bits:i]" },
     { .name = "getuser", .run = cmd_acl_getuser, .arity = 3, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of password, command and pattern rules that the user has.",
       .summary = "Tells what a user may do.",
+      .history = "6.2.0 Patterns of channels are shown.\n7.0.0 Selectors are shown, and patterns as the rules that they come from.",
       .syntax = "username" },
     { .name = "list", .run = cmd_acl_list, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
       .summary = "Lists the users and their rules." },
@@ -379,11 +381,13 @@ static const struct command acl_subcommands[] = {
       .summary = "Reads the users from their file." },
     { .name = "log", .run = cmd_acl_log, .arity = -2, .flags = MANAGE, ACL_ROW, .complexity = "O(N) with N being the number of entries shown.",
       .summary = "Shows what users were refused.",
+      .history = "7.2.0 Entries have an id, and the times when they were made and last changed.",
       .syntax = "[operation<count:i | RESET>]" },
-    { .name = "save", .run = cmd_acl_save, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
+    { .name = "save", .run = cmd_acl_save, .tips = EVERYWHERE, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
       .summary = "Writes the users to their file." },
-    { .name = "setuser", .run = cmd_acl_setuser, .arity = -3, .flags = MANAGE, .hides = hides_rules, ACL_ROW,
+    { .name = "setuser", .run = cmd_acl_setuser, .tips = EVERYWHERE, .arity = -3, .flags = MANAGE, .hides = hides_rules, ACL_ROW,
       .complexity = "O(N). Where N is the number of rules provided.", .summary = "Creates or changes a user.",
+      .history = "6.2.0 Rules may be about channels.\n7.0.0 Selectors and rules about reading or writing keys were added.",
       .syntax = "username [rule]..." },
     { .name = "users", .run = cmd_acl_users, .arity = 2, .flags = MANAGE, ACL_ROW, .complexity = "O(N). Where N is the number of configured users.",
       .summary = "Lists the names of users." },

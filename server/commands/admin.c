@@ -194,31 +194,32 @@ static void cmd_lolwut(struct cmd_ctx *ctx)
 enum { ALWAYS = CMD_LOADING | CMD_STALE, OPERATOR = CMD_ADMIN | CMD_NOSCRIPT };
 
 // clang-format off
-static const char *const info_tips[] = {"nondeterministic_output", "request_policy:all_shards", "response_policy:special", NULL};
-static const char *const changing_tips[] = {"nondeterministic_output", NULL};
 const struct command admin_commands[] = {
-    { .name = "info", .run = cmd_info, .arity = -1, .flags = ALWAYS, .acl = ACL_DANGEROUS, .group = "server", .tips = info_tips,
+    { .name = "info", .run = cmd_info, .arity = -1, .flags = ALWAYS, .acl = ACL_DANGEROUS, .group = "server", .tips = "nondeterministic_output request_policy:all_shards response_policy:special",
       .since = "1.0.0", .complexity = "O(1)", .summary = "Tells about the server, by sections.",
+      .history = "7.0.0 Several sections may be given.",
       .syntax = "[section]..." },
-    { .name = "time", .run = cmd_time, .arity = 1, .flags = ALWAYS | CMD_FAST, .group = "server", .tips = changing_tips,
+    { .name = "time", .run = cmd_time, .arity = 1, .flags = ALWAYS | CMD_FAST, .group = "server", .tips = "nondeterministic_output",
       .since = "2.6.0", .complexity = "O(1)", .summary = "Returns the server's time." },
     { .name = "lastsave", .run = cmd_lastsave, .arity = 1, .flags = ALWAYS | CMD_FAST, .acl = ACL_ADMIN | ACL_DANGEROUS, .group = "server",
-      .tips = changing_tips, .since = "1.0.0", .complexity = "O(1)", .summary = "Returns the Unix time of the last successful save." },
+      .tips = "nondeterministic_output", .since = "1.0.0", .complexity = "O(1)", .summary = "Returns the Unix time of the last successful save." },
     { .name = "save", .run = cmd_save, .arity = 1, .flags = OPERATOR | CMD_NO_MULTI | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",
       .complexity = "O(N) where N is the total number of keys in all databases", .summary = "Saves the data set, and blocks until that is done." },
     { .name = "bgsave", .run = cmd_bgsave, .arity = -1, .flags = OPERATOR | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",
       .complexity = "O(1)", .summary = "Saves the data set in the background.",
+      .history = "3.2.2 SCHEDULE was added.",
       .syntax = "[SCHEDULE]@3.2.2" },
     { .name = "bgrewriteaof", .run = cmd_bgrewriteaof, .arity = 1, .flags = OPERATOR | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",
       .complexity = "O(1)", .summary = "Rewrites the append-only file in the background." },
     { .name = "shutdown", .run = cmd_shutdown, .arity = -1, .flags = OPERATOR | ALWAYS | CMD_NO_MULTI | CMD_ALLOW_BUSY | CMD_NO_PAUSE, .group = "server",
-      .since = "1.0.0", .complexity = "O(N) when saving, where N is the total number of keys in all databases, otherwise O(1)",
+      .since = "1.0.0", .complexity = "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
       .summary = "Saves the data set where that is configured, and stops the server.",
-      .syntax = "[nosave-save<NOSAVE | SAVE>] [NOW]@7.0.0 [FORCE]@7.0.0 [ABORT]@7.0.0" },
+      .history = "7.0.0 NOW, FORCE and ABORT were added.",
+      .syntax = "[save-selector<NOSAVE | SAVE>] [NOW]@7.0.0 [FORCE]@7.0.0 [ABORT]@7.0.0" },
     { .name = "monitor", .run = cmd_monitor, .arity = 1, .flags = OPERATOR | ALWAYS, .group = "server", .since = "1.0.0",
-      .complexity = "O(1)", .summary = "Shows all commands the server runs, as it runs them." },
+      .summary = "Shows all commands the server runs, as it runs them." },
     { .name = "lolwut", .run = cmd_lolwut, .arity = -1, .flags = CMD_READONLY | CMD_FAST, .group = "server", .since = "5.0.0",
-      .complexity = "O(1)", .summary = "Draws something, and tells the version.",
+      .summary = "Draws something, and tells the version.",
       .syntax = "[VERSION version:i]" },
     { 0 },
 };

@@ -45,12 +45,24 @@ static void reply_words(struct reply *r, const struct flag_word *words, unsigned
     reply_deferred_set(r, mark, count);
 }
 
+/* Takes what stands before the next separator, or all of the rest, and the separator. */
+static struct bytes_view take_field(struct bytes_view *text, char separator)
+{
+    const char *end = memchr(text->data, separator, text->len);
+    size_t len = end == NULL ? text->len : (size_t)(end - text->data);
+    struct bytes_view field = bytes_view(text->data, len);
+    size_t taken = end == NULL ? len : len + 1;
+    *text = bytes_view(text->data + taken, text->len - taken);
+    return field;
+}
+
 static void reply_tips(struct reply *r, const struct command *cmd)
 {
+    struct bytes_view rest = bytes_str(cmd->tips != NULL ? cmd->tips : "");
+    struct outbuf_mark mark = reply_deferred(r);
     size_t count = 0;
-    while (cmd->tips != NULL && cmd->tips[count] != NULL) count++;
-    reply_set(r, count);
-    for (size_t i = 0; i < count; i++) reply_bulk_cstr(r, cmd->tips[i]);
+    for (; rest.len > 0; count++) reply_bulk(r, take_field(&rest, ' '));
+    reply_deferred_set(r, mark, count);
 }
 
 static void reply_number(struct reply *r, const char *name, int value)
@@ -144,7 +156,7 @@ static void reply_command(struct reply *r, const struct command_slot *slot)
     reply_words(r, acl_category_words(), command_categories(cmd), "@");
     reply_tips(r, cmd);
     reply_key_specs(r, cmd);
-    reply_set(r, slot->subcommand_count);
+    reply_array(r, slot->subcommand_count);
     for (size_t i = 0; i < slot->subcommand_count; i++) reply_command(r, &slot->subcommands[i]);
 }
 
@@ -217,13 +229,22 @@ static size_t reply_argument_flags(struct reply *r, unsigned flags)
     return 1;
 }
 
-static size_t reply_argument_name(struct reply *r, const struct command_argument *arg)
+enum { ARGUMENT_NAME_MAX = 32 };
+
+/* A token that has no name is named like itself, in small letters, which `lower` is the room for. */
+static struct bytes_view argument_name(const struct command_argument *arg, char lower[ARGUMENT_NAME_MAX])
 {
-    char lower[32];
-    if (arg->name.len > 0) return reply_view(r, "name", arg->name);
-    ASSERT(arg->token.len <= sizeof(lower));
+    if (arg->name.len > 0) return arg->name;
+    ASSERT(arg->token.len <= ARGUMENT_NAME_MAX);
     for (size_t i = 0; i < arg->token.len; i++) lower[i] = (char)tolower((unsigned char)arg->token.data[i]);
-    return reply_view(r, "name", bytes_view(lower, arg->token.len));
+    return bytes_view(lower, arg->token.len);
+}
+
+/* What is made of others is not shown itself. */
+static size_t reply_argument_shown(struct reply *r, const struct command_argument *arg, struct bytes_view name)
+{
+    if (arg->type == ARGUMENT_ONEOF || arg->type == ARGUMENT_BLOCK) return 0;
+    return reply_view(r, "display_text", arg->shown.data != NULL ? arg->shown : name);
 }
 
 static size_t reply_arguments(struct reply *r, struct bytes_view syntax);
@@ -231,14 +252,18 @@ static size_t reply_arguments(struct reply *r, struct bytes_view syntax);
 static void reply_argument(struct reply *r, const struct command_argument *arg)
 {
     struct outbuf_mark mark = reply_deferred(r);
-    size_t count = reply_argument_name(r, arg) + reply_text(r, "type", argument_type_name(arg->type));
+    char lower[ARGUMENT_NAME_MAX];
+    struct bytes_view name = argument_name(arg, lower);
+    size_t count = reply_view(r, "name", name) + reply_text(r, "type", argument_type_name(arg->type)) +
+                   reply_argument_shown(r, arg, name);
     if (arg->key_spec >= 0) {
         reply_bulk_cstr(r, "key_spec_index");
         reply_int(r, arg->key_spec);
         count++;
     }
     count += reply_view(r, "token", arg->token) + reply_view(r, "since", arg->since) +
-             reply_argument_flags(r, arg->flags) + reply_arguments(r, arg->parts);
+             reply_view(r, "deprecated_since", arg->deprecated_since) + reply_argument_flags(r, arg->flags) +
+             reply_arguments(r, arg->parts);
     reply_deferred_map(r, mark, count);
 }
 
@@ -257,6 +282,34 @@ static size_t reply_arguments(struct reply *r, struct bytes_view syntax)
     return 1;
 }
 
+static size_t reply_doc_flags(struct reply *r, const struct command *cmd)
+{
+    bool deprecated = cmd->deprecated_since != NULL, system = cmd->flags & CMD_SYSTEM;
+    if (!deprecated && !system) return 0;
+    reply_bulk_cstr(r, "doc_flags");
+    reply_set(r, (size_t)deprecated + system);
+    if (deprecated) reply_status(r, "deprecated");
+    if (system) reply_status(r, "syscmd");
+    return 1;
+}
+
+/* Lines of a version and what changed then. */
+static size_t reply_history(struct reply *r, const char *history)
+{
+    if (history == NULL) return 0;
+    reply_bulk_cstr(r, "history");
+    struct outbuf_mark mark = reply_deferred(r);
+    size_t count = 0;
+    for (struct bytes_view rest = bytes_str(history); rest.len > 0; count++) {
+        struct bytes_view line = take_field(&rest, '\n'), version = take_field(&line, ' ');
+        reply_array(r, 2);
+        reply_bulk(r, version);
+        reply_bulk(r, line);
+    }
+    reply_deferred_set(r, mark, count);
+    return 1;
+}
+
 static void reply_docs(struct reply *r, const struct command_slot *slot)
 {
     const struct command *cmd = slot->command;
@@ -264,13 +317,8 @@ static void reply_docs(struct reply *r, const struct command_slot *slot)
     struct outbuf_mark mark = reply_deferred(r);
     size_t count = reply_text(r, "summary", cmd->summary) + reply_text(r, "since", cmd->since) +
                    reply_text(r, "group", cmd->group) + reply_text(r, "complexity", cmd->complexity);
-    if (cmd->deprecated_since != NULL) {
-        reply_bulk_cstr(r, "doc_flags");
-        reply_set(r, 1);
-        reply_status(r, "deprecated");
-        count++;
-    }
-    count += reply_text(r, "deprecated_since", cmd->deprecated_since) + reply_text(r, "replaced_by", cmd->replaced_by);
+    count += reply_doc_flags(r, cmd) + reply_text(r, "deprecated_since", cmd->deprecated_since) +
+             reply_text(r, "replaced_by", cmd->replaced_by) + reply_history(r, cmd->history);
     if (cmd->syntax != NULL) count += reply_arguments(r, bytes_str(cmd->syntax));
     if (slot->subcommand_count > 0) {
         reply_bulk_cstr(r, "subcommands");
@@ -433,12 +481,11 @@ static void cmd_command_help(struct cmd_ctx *ctx)
 enum { ASK = CMD_LOADING | CMD_STALE };
 
 // clang-format off
-static const char *const order_tips[] = {"nondeterministic_output_order", NULL};
 #define COMMAND_ROW .flags = ASK, .acl = ACL_CONNECTION, .group = "server"
 static const struct command command_subcommands[] = {
     { .name = "count", .run = cmd_command_count, .arity = 2, COMMAND_ROW, .since = "2.8.13", .complexity = "O(1)",
       .summary = "Returns the number of commands." },
-    { .name = "docs", .run = cmd_command_docs, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "7.0.0",
+    { .name = "docs", .run = cmd_command_docs, .arity = -2, COMMAND_ROW, .tips = "nondeterministic_output_order", .since = "7.0.0",
       .complexity = "O(N) where N is the number of commands to look up", .summary = "Returns what commands do.",
       .syntax = "[command-name]..." },
     { .name = "getkeys", .run = cmd_command_getkeys, .arity = -3, COMMAND_ROW, .since = "2.8.13",
@@ -447,19 +494,20 @@ static const struct command command_subcommands[] = {
     { .name = "getkeysandflags", .run = cmd_command_getkeysandflags, .arity = -3, COMMAND_ROW, .since = "7.0.0",
       .complexity = "O(N) where N is the number of arguments to the command", .summary = "Extracts the keys of a command, and how it uses them.",
       .syntax = "command [arg]..." },
-    { .name = "info", .run = cmd_command_info, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "2.8.13",
+    { .name = "info", .run = cmd_command_info, .arity = -2, COMMAND_ROW, .tips = "nondeterministic_output_order", .since = "2.8.13",
       .complexity = "O(N) where N is the number of commands to look up", .summary = "Returns details about commands.",
+      .history = "7.0.0 Without names it tells about all commands.",
       .syntax = "[command-name]..." },
-    { .name = "list", .run = cmd_command_list, .arity = -2, COMMAND_ROW, .tips = order_tips, .since = "7.0.0",
-      .complexity = "O(N) where N is the total number of commands", .summary = "Returns the names of commands.",
+    { .name = "list", .run = cmd_command_list, .arity = -2, COMMAND_ROW, .tips = "nondeterministic_output_order", .since = "7.0.0",
+      .complexity = "O(N) where N is the total number of Redis commands", .summary = "Returns the names of commands.",
       .syntax = "[FILTERBY filterby<MODULE module-name | ACLCAT category | PATTERN pattern:p>]" },
     { .name = "help", .run = cmd_command_help, .arity = 2, COMMAND_ROW, .since = "5.0.0", .complexity = "O(1)",
       .summary = "Tells about the subcommands." },
     { 0 },
 };
 const struct command command_commands[] = {
-    { .name = "command", .run = cmd_command, .arity = -1, .subcommands = command_subcommands, COMMAND_ROW, .tips = order_tips,
-      .since = "2.8.13", .complexity = "O(N) where N is the total number of commands", .summary = "Returns details about all commands." },
+    { .name = "command", .run = cmd_command, .arity = -1, .subcommands = command_subcommands, COMMAND_ROW, .tips = "nondeterministic_output_order",
+      .since = "2.8.13", .complexity = "O(N) where N is the total number of Redis commands", .summary = "Returns details about all commands." },
     { 0 },
 };
 // clang-format on

@@ -104,17 +104,18 @@ static void cmd_config_help(struct cmd_ctx *ctx)
 enum { ADMIN_FLAGS = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE };
 
 // clang-format off
-static const char *const everywhere_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded", NULL};
 static const struct command config_subcommands[] = {
     { .name = "get", .run = cmd_config_get, .arity = -3, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0",
       .complexity = "O(N) when N is the number of configuration parameters provided", .summary = "Returns directives and their values.",
+      .history = "7.0.0 Several patterns may be given.",
       .syntax = "parameter..." },
-    { .name = "set", .run = cmd_config_set, .hides = hides_passwords, .tips = everywhere_tips, .arity = -4, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0",
+    { .name = "set", .run = cmd_config_set, .hides = hides_passwords, .tips = "request_policy:all_nodes response_policy:all_succeeded", .arity = -4, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0",
       .complexity = "O(N) when N is the number of configuration parameters provided", .summary = "Sets directives, all or none.",
+      .history = "7.0.0 Several directives can be set at once.",
       .syntax = "data(parameter value)..." },
-    { .name = "rewrite", .run = cmd_config_rewrite, .arity = 2, .flags = ADMIN_FLAGS, .group = "server", .since = "2.8.0", .complexity = "O(1)",
+    { .name = "rewrite", .run = cmd_config_rewrite, .tips = "request_policy:all_nodes response_policy:all_succeeded", .arity = 2, .flags = ADMIN_FLAGS, .group = "server", .since = "2.8.0", .complexity = "O(1)",
       .summary = "Writes the present configuration to its file." },
-    { .name = "resetstat", .run = cmd_config_resetstat, .arity = 2, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0", .complexity = "O(1)",
+    { .name = "resetstat", .run = cmd_config_resetstat, .tips = "request_policy:all_nodes response_policy:all_succeeded", .arity = 2, .flags = ADMIN_FLAGS, .group = "server", .since = "2.0.0", .complexity = "O(1)",
       .summary = "Resets the server's statistics." },
     { .name = "help", .run = cmd_config_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .group = "server", .since = "5.0.0", .complexity = "O(1)",
       .summary = "Tells about the subcommands." },

@@ -187,27 +187,28 @@ static void cmd_cross_protocol(struct cmd_ctx *ctx)
 enum { ANY_TIME = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST };
 
 // clang-format off
-#define CONNECTION_ROW .acl = ACL_CONNECTION, .group = "connection", .complexity = "O(1)"
-static const char *const ping_tips[] = {"request_policy:all_shards", "response_policy:all_succeeded", NULL};
+#define CONNECTION_ROW .acl = ACL_CONNECTION, .group = "connection"
 const struct command connection_commands[] = {
-    { .name = "ping", .run = cmd_ping, .arity = -1, .tips = ping_tips, .flags = CMD_FAST | CMD_SUBSCRIBED | CMD_PROBE, CONNECTION_ROW, .since = "1.0.0",
+    { .name = "ping", .run = cmd_ping, .arity = -1, .tips = "request_policy:all_shards response_policy:all_succeeded", .flags = CMD_FAST | CMD_SUBSCRIBED | CMD_PROBE, CONNECTION_ROW, .complexity = "O(1)", .since = "1.0.0",
       .summary = "Answers, so that the client knows the server does.",
       .syntax = "[message]" },
-    { .name = "echo", .run = cmd_echo, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_FAST, CONNECTION_ROW, .since = "1.0.0",
+    { .name = "echo", .run = cmd_echo, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_FAST, CONNECTION_ROW, .complexity = "O(1)", .since = "1.0.0",
       .summary = "Returns the given string.",
       .syntax = "message" },
-    { .name = "select", .run = cmd_select, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_FAST, CONNECTION_ROW, .since = "1.0.0",
+    { .name = "select", .run = cmd_select, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_FAST, CONNECTION_ROW, .complexity = "O(1)", .since = "1.0.0",
       .summary = "Changes the selected database.",
       .syntax = "index:i" },
-    { .name = "auth", .run = cmd_auth, .arity = -2, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY, .hides = hides_credentials, CONNECTION_ROW,
+    { .name = "auth", .run = cmd_auth, .arity = -2, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY, .hides = hides_credentials, CONNECTION_ROW, .complexity = "O(N) where N is the number of passwords defined for the user",
       .since = "1.0.0", .summary = "Authenticates the connection.",
+      .history = "6.0.0 A user's name may be given.",
       .syntax = "[username]@6.0.0 password" },
-    { .name = "hello", .run = cmd_hello, .arity = -1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY, .hides = hides_hello_credentials, CONNECTION_ROW,
+    { .name = "hello", .run = cmd_hello, .arity = -1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY, .hides = hides_hello_credentials, CONNECTION_ROW, .complexity = "O(1)",
       .since = "6.0.0", .summary = "Negotiates the protocol version, and authenticates.",
-      .syntax = "[arguments(protover:i [AUTH username-password(username password)] [SETNAME clientname])]" },
-    { .name = "quit", .run = cmd_quit, .arity = -1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY | CMD_NO_QUEUE | CMD_SUBSCRIBED, CONNECTION_ROW,
+      .history = "6.2.0 Without a version it tells about the connection as it is.",
+      .syntax = "[arguments(protover:i [AUTH auth(username password)] [SETNAME clientname])]" },
+    { .name = "quit", .run = cmd_quit, .arity = -1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY | CMD_NO_QUEUE | CMD_SUBSCRIBED, CONNECTION_ROW, .complexity = "O(1)",
       .since = "1.0.0", .summary = "Closes the connection.", .deprecated_since = "7.2.0", .replaced_by = "just closing the connection" },
-    { .name = "reset", .run = cmd_reset, .arity = 1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY | CMD_NO_QUEUE | CMD_SUBSCRIBED, CONNECTION_ROW,
+    { .name = "reset", .run = cmd_reset, .arity = 1, .flags = ANY_TIME | CMD_NO_AUTH | CMD_ALLOW_BUSY | CMD_NO_QUEUE | CMD_SUBSCRIBED, CONNECTION_ROW, .complexity = "O(1)",
       .since = "6.2.0", .summary = "Makes the connection as if it were new." },
     { .name = "post", .run = cmd_cross_protocol, .arity = -1, .flags = CMD_LOADING | CMD_STALE | CMD_NO_AUTH | CMD_NO_QUEUE | CMD_HIDDEN, .group = "server" },
     { .name = "host:", .run = cmd_cross_protocol, .arity = -1, .flags = CMD_LOADING | CMD_STALE | CMD_NO_AUTH | CMD_NO_QUEUE | CMD_HIDDEN, .group = "server" },

@@ -675,9 +675,8 @@ static void cmd_debug(struct cmd_ctx *ctx)
 
 // clang-format off
 const struct command debug_commands[] = {
-    { .name = "debug", .run = cmd_debug, .arity = -2, .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED, .group = "server",
-      .since = "1.0.0", .complexity = "Depends on subcommand.", .summary = "A look inside the server, for its developers.",
-      .syntax = "subcommand [arg]..." },
+    { .name = "debug", .run = cmd_debug, .arity = -2, .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED | CMD_SYSTEM, .group = "server",
+      .since = "1.0.0", .complexity = "Depends on subcommand.", .summary = "A look inside the server, for its developers." },
     { 0 },
 };
 // clang-format on

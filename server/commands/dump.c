@@ -162,19 +162,19 @@ static void cmd_restore(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
-static const char *const tips_output[] = {"nondeterministic_output", NULL};
-
 // clang-format off
-#define RESTORE_ROW .run = cmd_restore, .arity = -4, .flags = CMD_WRITE | CMD_DENYOOM, .keys = { KEY_AT(1, KEY_OW | KEY_UPDATE) }, \
-      .complexity = "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N))."
+#define RESTORE_ROW .run = cmd_restore, .arity = -4, .keys = { KEY_AT(1, KEY_OW | KEY_UPDATE) }, \
+      .complexity = "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N))."
 const struct command dump_commands[] = {
     { .name = "dump", .run = cmd_dump, .arity = 2, .flags = CMD_READONLY, .acl = ACL_KEYSPACE, .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }, .group = "generic", .since = "2.6.0",
-      .complexity = "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
-      .summary = "Returns a value as bytes for RESTORE.", .tips = tips_output,
+      .complexity = "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
+      .summary = "Returns a value as bytes for RESTORE.", .tips = "nondeterministic_output",
       .syntax = "key:k0" },
-    { .name = "restore", RESTORE_ROW, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "generic", .since = "2.6.0", .summary = "Makes a key from the bytes that DUMP returned.",
+    { .name = "restore", RESTORE_ROW, .flags = CMD_WRITE | CMD_DENYOOM, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "generic", .since = "2.6.0", .summary = "Makes a key from the bytes that DUMP returned.",
+      .history = "3.0.0 REPLACE was added.\n5.0.0 ABSTTL was added.\n5.0.0 IDLETIME and FREQ were added.",
       .syntax = "key:k0 ttl:i serialized-value [REPLACE]@3.0.0 [ABSTTL]@5.0.0 [IDLETIME seconds:i]@5.0.0 [FREQ frequency:i]@5.0.0" },
-    { .name = "restore-asking", RESTORE_ROW, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "server", .since = "3.0.0", .summary = "RESTORE, as nodes of a cluster send it.",
+    { .name = "restore-asking", RESTORE_ROW, .flags = CMD_WRITE | CMD_DENYOOM | CMD_ASKING | CMD_SYSTEM, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "server", .since = "3.0.0", .summary = "RESTORE, as nodes of a cluster send it.",
+      .history = "3.0.0 REPLACE was added.\n5.0.0 ABSTTL was added.\n5.0.0 IDLETIME and FREQ were added.",
       .syntax = "key:k0 ttl:i serialized-value [REPLACE]@3.0.0 [ABSTTL]@5.0.0 [IDLETIME seconds:i]@5.0.0 [FREQ frequency:i]@5.0.0" },
     { 0 },
 };

@@ -158,27 +158,31 @@ static void cmd_pexpiretime(struct cmd_ctx *ctx)
     answer_expiry(ctx, false, true);
 }
 
-static const char *const tips_changes_by_itself[] = {"nondeterministic_output", NULL};
-
 // clang-format off
 #define EXPIRE_ROW .acl = ACL_KEYSPACE, .group = "generic", .complexity = "O(1)"
 #define SETS_EXPIRY .arity = -3, .flags = CMD_WRITE | CMD_FAST, EXPIRE_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) }
 #define TELLS_EXPIRY .arity = 2, .flags = CMD_READONLY | CMD_FAST, EXPIRE_ROW, .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }
 const struct command expire_commands[] = {
     { .name = "expire", .run = cmd_expire, SETS_EXPIRY, .since = "1.0.0", .summary = "Has a key deleted after some seconds.",
+      .history = "7.0.0 NX, XX, GT and LT were added.",
       .syntax = "key:k0 seconds:i [condition<NX | XX | GT | LT>]@7.0.0" },
     { .name = "pexpire", .run = cmd_pexpire, SETS_EXPIRY, .since = "2.6.0", .summary = "Has a key deleted after some milliseconds.",
+      .history = "7.0.0 NX, XX, GT and LT were added.",
       .syntax = "key:k0 milliseconds:i [condition<NX | XX | GT | LT>]@7.0.0" },
     { .name = "expireat", .run = cmd_expireat, SETS_EXPIRY, .since = "1.2.0", .summary = "Has a key deleted at a Unix time in seconds.",
+      .history = "7.0.0 NX, XX, GT and LT were added.",
       .syntax = "key:k0 unix-time-seconds:t [condition<NX | XX | GT | LT>]@7.0.0" },
     { .name = "pexpireat", .run = cmd_pexpireat, SETS_EXPIRY, .since = "2.6.0", .summary = "Has a key deleted at a Unix time in milliseconds.",
+      .history = "7.0.0 NX, XX, GT and LT were added.",
       .syntax = "key:k0 unix-time-milliseconds:t [condition<NX | XX | GT | LT>]@7.0.0" },
     { .name = "persist", .run = cmd_persist, .arity = 2, .flags = CMD_WRITE | CMD_FAST, EXPIRE_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) }, .since = "2.2.0",
       .summary = "Removes the expiry of a key.",
       .syntax = "key:k0" },
-    { .name = "ttl", .run = cmd_ttl, TELLS_EXPIRY, .since = "1.0.0", .summary = "Tells in how many seconds a key expires.", .tips = tips_changes_by_itself,
+    { .name = "ttl", .run = cmd_ttl, TELLS_EXPIRY, .since = "1.0.0", .summary = "Tells in how many seconds a key expires.", .tips = "nondeterministic_output",
+      .history = "2.8.0 A key that does not exist is told by -2.",
       .syntax = "key:k0" },
-    { .name = "pttl", .run = cmd_pttl, TELLS_EXPIRY, .since = "2.6.0", .summary = "Tells in how many milliseconds a key expires.", .tips = tips_changes_by_itself,
+    { .name = "pttl", .run = cmd_pttl, TELLS_EXPIRY, .since = "2.6.0", .summary = "Tells in how many milliseconds a key expires.", .tips = "nondeterministic_output",
+      .history = "2.8.0 A key that does not exist is told by -2.",
       .syntax = "key:k0" },
     { .name = "expiretime", .run = cmd_expiretime, TELLS_EXPIRY, .since = "7.0.0", .summary = "Tells the Unix time in seconds at which a key expires.",
       .syntax = "key:k0" },

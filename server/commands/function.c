@@ -369,33 +369,29 @@ enum {
 };
 
 // clang-format off
-static const char *const all_shards_all[] = {"request_policy:all_shards", "response_policy:all_succeeded", NULL};
-static const char *const all_shards_one[] = {"request_policy:all_shards", "response_policy:one_succeeded", NULL};
-static const char *const any_order[] = {"nondeterministic_output_order", NULL};
-static const char *const special[] = {"nondeterministic_output", "request_policy:all_shards", "response_policy:special", NULL};
 
 #define FUNCTION_ROW .acl = ACL_SCRIPTING, .group = "scripting", .since = "7.0.0"
 #define FUNCTION_KEYS(fl, why) { .flags = (fl), .begin = KEY_BEGIN_INDEX, .begin_at = 2, .find = KEY_FIND_KEYNUM, .keynum_at = 0, .first_key = 1, .step = 1, .notes = (why) }
 static const struct command function_subcommands[] = {
-    { .name = "delete", .run = function_delete, .arity = 3, .flags = CHANGES, FUNCTION_ROW, .tips = all_shards_all, .complexity = "O(1)",
+    { .name = "delete", .run = function_delete, .arity = 3, .flags = CHANGES, FUNCTION_ROW, .tips = "request_policy:all_shards response_policy:all_succeeded", .complexity = "O(1)",
       .summary = "Takes away a library.", .syntax = "library-name" },
     { .name = "dump", .run = function_dump, .arity = 2, .flags = CMD_NOSCRIPT, FUNCTION_ROW,
       .complexity = "O(N) where N is the number of functions", .summary = "Returns all libraries in a form for FUNCTION RESTORE." },
-    { .name = "flush", .run = function_flush, .arity = -2, .flags = CHANGES, FUNCTION_ROW, .tips = all_shards_all,
-      .complexity = "O(N) where N is the number of functions deleted", .summary = "Takes away all libraries.", .syntax = "[async<ASYNC | SYNC>]" },
+    { .name = "flush", .run = function_flush, .arity = -2, .flags = CHANGES, FUNCTION_ROW, .tips = "request_policy:all_shards response_policy:all_succeeded",
+      .complexity = "O(N) where N is the number of functions deleted", .summary = "Takes away all libraries.", .syntax = "[flush-type<ASYNC | SYNC>]" },
     { .name = "help", .run = function_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, FUNCTION_ROW, .complexity = "O(1)",
       .summary = "Explains the subcommands." },
-    { .name = "kill", .run = function_kill, .arity = 2, .flags = CMD_NOSCRIPT | CMD_ALLOW_BUSY, FUNCTION_ROW, .tips = all_shards_one,
+    { .name = "kill", .run = function_kill, .arity = 2, .flags = CMD_NOSCRIPT | CMD_ALLOW_BUSY, FUNCTION_ROW, .tips = "request_policy:all_shards response_policy:one_succeeded",
       .complexity = "O(1)", .summary = "Ends the function that is running." },
-    { .name = "list", .run = function_list, .arity = -2, .flags = CMD_NOSCRIPT, FUNCTION_ROW, .tips = any_order,
+    { .name = "list", .run = function_list, .arity = -2, .flags = CMD_NOSCRIPT, FUNCTION_ROW, .tips = "nondeterministic_output_order",
       .complexity = "O(N) where N is the number of functions", .summary = "Tells of the libraries.",
       .syntax = "[LIBRARYNAME library-name-pattern] [WITHCODE]" },
-    { .name = "load", .run = function_load, .arity = -3, .flags = CHANGES | CMD_DENYOOM, FUNCTION_ROW, .tips = all_shards_all,
+    { .name = "load", .run = function_load, .arity = -3, .flags = CHANGES | CMD_DENYOOM, FUNCTION_ROW, .tips = "request_policy:all_shards response_policy:all_succeeded",
       .complexity = "O(1) (considering compilation time is redundant)", .summary = "Makes a library of code.", .syntax = "[REPLACE] function-code" },
-    { .name = "restore", .run = function_restore, .arity = -3, .flags = CHANGES | CMD_DENYOOM, FUNCTION_ROW, .tips = all_shards_all,
+    { .name = "restore", .run = function_restore, .arity = -3, .flags = CHANGES | CMD_DENYOOM, FUNCTION_ROW, .tips = "request_policy:all_shards response_policy:all_succeeded",
       .complexity = "O(N) where N is the number of functions on the payload", .summary = "Makes libraries of what FUNCTION DUMP returned.",
       .syntax = "serialized-value [policy<FLUSH | APPEND | REPLACE>]" },
-    { .name = "stats", .run = function_stats, .arity = 2, .flags = CMD_NOSCRIPT | CMD_ALLOW_BUSY, FUNCTION_ROW, .tips = special,
+    { .name = "stats", .run = function_stats, .arity = 2, .flags = CMD_NOSCRIPT | CMD_ALLOW_BUSY, FUNCTION_ROW, .tips = "nondeterministic_output request_policy:all_shards response_policy:special",
       .complexity = "O(1)", .summary = "Tells of the function that is running, and how many there are." },
     { 0 },
 };

@@ -298,47 +298,40 @@ static void cmd_swapdb(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
-static const char *const tips_add_up[] = {"request_policy:multi_shard", "response_policy:agg_sum", NULL};
-static const char *const tips_add_up_all[] = {"request_policy:all_shards", "response_policy:agg_sum", NULL};
-static const char *const tips_all_succeed[] = {"request_policy:all_shards", "response_policy:all_succeeded", NULL};
-static const char *const tips_keys[] = {"request_policy:all_shards", "nondeterministic_output_order", NULL};
-static const char *const tips_scan[] = {"nondeterministic_output", "request_policy:special", "response_policy:special",
-                                        NULL};
-static const char *const tips_random[] = {"request_policy:all_shards", "response_policy:special",
-                                          "nondeterministic_output", NULL};
-
 // clang-format off
 #define GENERIC_ROW .acl = ACL_KEYSPACE, .group = "generic"
 #define DANGEROUS_ROW .acl = ACL_KEYSPACE | ACL_DANGEROUS
 const struct command generic_commands[] = {
     { .name = "del", .run = cmd_del, .arity = -2, .flags = CMD_WRITE, GENERIC_ROW, .keys = { KEY_RANGE(1, -1, 1, KEY_RM | KEY_DELETE) }, .since = "1.0.0",
       .complexity = "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
-      .summary = "Deletes keys.", .tips = tips_add_up,
+      .summary = "Deletes keys.", .tips = "request_policy:multi_shard response_policy:agg_sum",
       .syntax = "key:k0..." },
     { .name = "unlink", .run = cmd_unlink, .arity = -2, .flags = CMD_WRITE | CMD_FAST, GENERIC_ROW, .keys = { KEY_RANGE(1, -1, 1, KEY_RM | KEY_DELETE) }, .since = "4.0.0",
       .complexity = "O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim memory, where N is the number of allocations the deleted objects where composed of.",
-      .summary = "Deletes keys, and frees big values in the background.", .tips = tips_add_up,
+      .summary = "Deletes keys, and frees big values in the background.", .tips = "request_policy:multi_shard response_policy:agg_sum",
       .syntax = "key:k0..." },
     { .name = "exists", .run = cmd_exists, .arity = -2, .flags = CMD_READONLY | CMD_FAST, GENERIC_ROW, .keys = { KEY_RANGE(1, -1, 1, KEY_RO) }, .since = "1.0.0",
-      .complexity = "O(N) where N is the number of keys to check.", .summary = "Counts those of the given keys that exist.", .tips = tips_add_up,
+      .complexity = "O(N) where N is the number of keys to check.", .summary = "Counts those of the given keys that exist.", .tips = "request_policy:multi_shard response_policy:agg_sum",
+      .history = "3.0.3 Several keys may be given.",
       .syntax = "key:k0..." },
     { .name = "touch", .run = cmd_touch, .arity = -2, .flags = CMD_READONLY | CMD_FAST, GENERIC_ROW, .keys = { KEY_RANGE(1, -1, 1, KEY_RO) }, .since = "3.2.1",
       .complexity = "O(N) where N is the number of keys that will be touched.", .summary = "Counts those of the given keys that exist, and makes now their last access.",
-      .tips = tips_add_up,
+      .tips = "request_policy:multi_shard response_policy:agg_sum",
       .syntax = "key:k0..." },
     { .name = "type", .run = cmd_type, .arity = 2, .flags = CMD_READONLY | CMD_FAST, GENERIC_ROW, .keys = { KEY_AT(1, KEY_RO) }, .since = "1.0.0", .complexity = "O(1)",
       .summary = "Tells the type of a key's value.",
       .syntax = "key:k0" },
     { .name = "keys", .run = cmd_keys, .arity = 2, .flags = CMD_READONLY, DANGEROUS_ROW, .group = "generic", .since = "1.0.0",
       .complexity = "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
-      .summary = "Returns all keys that match a pattern.", .tips = tips_keys,
+      .summary = "Returns all keys that match a pattern.", .tips = "request_policy:all_shards nondeterministic_output_order",
       .syntax = "pattern:p" },
     { .name = "scan", .run = cmd_scan, .arity = -2, .flags = CMD_READONLY, GENERIC_ROW, .since = "2.8.0",
       .complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
-      .summary = "Walks the keys of the database, some at a time.", .tips = tips_scan,
+      .summary = "Walks the keys of the database, some at a time.", .tips = "nondeterministic_output request_policy:special response_policy:special",
+      .history = "6.0.0 TYPE was added.",
       .syntax = "cursor:i [MATCH pattern:p] [COUNT count:i] [TYPE type]@6.0.0" },
     { .name = "randomkey", .run = cmd_randomkey, .arity = 1, .flags = CMD_READONLY, GENERIC_ROW, .since = "1.0.0", .complexity = "O(1)",
-      .summary = "Returns one of the keys, chosen at random.", .tips = tips_random },
+      .summary = "Returns one of the keys, chosen at random.", .tips = "request_policy:all_shards response_policy:special nondeterministic_output" },
     { .name = "rename", .run = cmd_rename, .arity = 3, .flags = CMD_WRITE, GENERIC_ROW,
       .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE), KEY_AT(2, KEY_OW | KEY_UPDATE) }, .since = "1.0.0", .complexity = "O(1)",
       .summary = "Gives a key another name; what had that name is deleted.",
@@ -346,8 +339,9 @@ const struct command generic_commands[] = {
     { .name = "renamenx", .run = cmd_renamenx, .arity = 3, .flags = CMD_WRITE | CMD_FAST, GENERIC_ROW,
       .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE), KEY_AT(2, KEY_OW | KEY_INSERT) }, .since = "1.0.0", .complexity = "O(1)",
       .summary = "Gives a key another name if no key has that name.",
+      .history = "3.2.0 A key may be given the name that it has.",
       .syntax = "key:k0 newkey:k1" },
-    { .name = "move", .run = cmd_move, .arity = 3, .flags = CMD_WRITE | CMD_FAST, GENERIC_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE) }, .since = "1.0.0",
+    { .name = "move", .run = cmd_move, .arity = 3, .flags = CMD_WRITE | CMD_FAST, GENERIC_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE) }, .since = "1.0.0",
       .complexity = "O(1)", .summary = "Moves a key to another database, if it is not there.",
       .syntax = "key:k0 db:i" },
     { .name = "copy", .run = cmd_copy, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, GENERIC_ROW,
@@ -356,13 +350,15 @@ const struct command generic_commands[] = {
       .summary = "Copies a value to another key, with its expiry.",
       .syntax = "source:k0 destination:k1 [DB destination-db:i] [REPLACE]" },
     { .name = "dbsize", .run = cmd_dbsize, .arity = 1, .flags = CMD_READONLY | CMD_FAST, .acl = ACL_KEYSPACE, .group = "server", .since = "1.0.0", .complexity = "O(1)",
-      .summary = "Tells the number of keys.", .tips = tips_add_up_all },
+      .summary = "Tells the number of keys.", .tips = "request_policy:all_shards response_policy:agg_sum" },
     { .name = "flushdb", .run = cmd_flushdb, .arity = -1, .flags = CMD_WRITE, DANGEROUS_ROW, .group = "server", .since = "1.0.0",
-      .complexity = "O(N) where N is the number of keys in the selected database", .summary = "Deletes all keys of the database.", .tips = tips_all_succeed,
-      .syntax = "[async<ASYNC@4.0.0 | SYNC@6.2.0>]" },
+      .complexity = "O(N) where N is the number of keys in the selected database", .summary = "Deletes all keys of the database.", .tips = "request_policy:all_shards response_policy:all_succeeded",
+      .history = "4.0.0 ASYNC was added.\n6.2.0 SYNC was added.",
+      .syntax = "[flush-type<ASYNC@4.0.0 | SYNC@6.2.0>]" },
     { .name = "flushall", .run = cmd_flushall, .arity = -1, .flags = CMD_WRITE, DANGEROUS_ROW, .group = "server", .since = "1.0.0",
-      .complexity = "O(N) where N is the total number of keys in all databases", .summary = "Deletes all keys of all databases.", .tips = tips_all_succeed,
-      .syntax = "[async<ASYNC@4.0.0 | SYNC@6.2.0>]" },
+      .complexity = "O(N) where N is the total number of keys in all databases", .summary = "Deletes all keys of all databases.", .tips = "request_policy:all_shards response_policy:all_succeeded",
+      .history = "4.0.0 ASYNC was added.\n6.2.0 SYNC was added.",
+      .syntax = "[flush-type<ASYNC@4.0.0 | SYNC@6.2.0>]" },
     { .name = "swapdb", .run = cmd_swapdb, .arity = 3, .flags = CMD_WRITE | CMD_FAST, DANGEROUS_ROW, .group = "server", .since = "4.0.0",
       .complexity = "O(N) where N is the count of clients watching or blocking on keys from both databases.", .summary = "Exchanges two databases.",
       .syntax = "index1:i index2:i" },

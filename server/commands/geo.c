@@ -174,7 +174,8 @@ static void cmd_geodist(struct cmd_ctx *ctx)
 const struct command geo_commands[] = {
     { .name = "geoadd", .run = cmd_geoadd, .arity = -5, .flags = CMD_WRITE | CMD_DENYOOM, GEO_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) },
       .complexity = "O(log(N)) for each item added, where N is the number of elements in the sorted set.", .summary = "Adds places to a sorted set, creating it if need be.",
-      .syntax = "key:k0 [condition<NX | XX>]@6.2.0 [change!CH]@6.2.0 longitude-latitude-member(longitude:d latitude:d member)..." },
+      .history = "6.2.0 CH, NX and XX were added.",
+      .syntax = "key:k0 [condition<NX | XX>]@6.2.0 [change!CH]@6.2.0 data(longitude:d latitude:d member)..." },
     { .name = "geopos", .run = cmd_geopos, .arity = -2, GEO_ROW, READS,
       .complexity = "O(1) for each member requested.", .summary = "Returns the longitude and latitude of members.",
       .syntax = "key:k0 [member]..." },

@@ -331,9 +331,6 @@ static void cmd_hscan(struct cmd_ctx *ctx)
     scan_collection(ctx, TYPE_HASH, scan_step);
 }
 
-static const char *const any_output[] = {"nondeterministic_output", NULL};
-static const char *const any_order[] = {"nondeterministic_output_order", NULL};
-
 // clang-format off
 #define HASH_ROW .acl = ACL_HASH, .group = "hash"
 #define READS   .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }
@@ -345,11 +342,12 @@ const struct command hash_commands[] = {
     { .name = "hset", .run = cmd_hset, .arity = -4, .member_arg = 2, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, HASH_ROW, UPDATES, .since = "2.0.0",
       .complexity = "O(1) for each field/value pair added, so O(N) to add N field/value pairs when the command is called with multiple field/value pairs.",
       .summary = "Sets fields of a hash, creating it if need be.",
-      .syntax = "key:k0 field-value(field value)..." },
+      .history = "4.0.0 Several fields may be set at once.",
+      .syntax = "key:k0 data(field value)..." },
     { .name = "hmset", .run = cmd_hmset, .arity = -4, .member_arg = 2, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, HASH_ROW, UPDATES, .since = "2.0.0",
       .complexity = "O(N) where N is the number of fields being set.", .summary = "Sets fields of a hash.",
       .deprecated_since = "4.0.0", .replaced_by = "`HSET` with multiple field-value pairs",
-      .syntax = "key:k0 field-value(field value)..." },
+      .syntax = "key:k0 data(field value)..." },
     { .name = "hsetnx", .run = cmd_hsetnx, .arity = 4, .member_arg = 2, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, HASH_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_INSERT) },
       .since = "2.0.0", .complexity = "O(1)", .summary = "Sets a field of a hash if it does not exist.",
       .syntax = "key:k0 field value" },
@@ -359,17 +357,18 @@ const struct command hash_commands[] = {
     { .name = "hmget", .run = cmd_hmget, .arity = -3, .member_arg = 2, .flags = CMD_READONLY | CMD_FAST, HASH_ROW, READS, .since = "2.0.0",
       .complexity = "O(N) where N is the number of fields being requested.", .summary = "Returns the values of several fields.",
       .syntax = "key:k0 field..." },
-    { .name = "hgetall", .run = cmd_hgetall, .arity = 2, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.0.0", .tips = any_order,
+    { .name = "hgetall", .run = cmd_hgetall, .arity = 2, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.0.0", .tips = "nondeterministic_output_order",
       .complexity = "O(N) where N is the size of the hash.", .summary = "Returns all fields of a hash with their values.",
       .syntax = "key:k0" },
-    { .name = "hkeys", .run = cmd_hkeys, .arity = 2, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.0.0", .tips = any_order,
+    { .name = "hkeys", .run = cmd_hkeys, .arity = 2, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.0.0", .tips = "nondeterministic_output_order",
       .complexity = "O(N) where N is the size of the hash.", .summary = "Returns all fields of a hash.",
       .syntax = "key:k0" },
-    { .name = "hvals", .run = cmd_hvals, .arity = 2, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.0.0", .tips = any_order,
+    { .name = "hvals", .run = cmd_hvals, .arity = 2, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.0.0", .tips = "nondeterministic_output_order",
       .complexity = "O(N) where N is the size of the hash.", .summary = "Returns all values of a hash.",
       .syntax = "key:k0" },
     { .name = "hdel", .run = cmd_hdel, .arity = -3, .member_arg = 2, .flags = CMD_WRITE | CMD_FAST, HASH_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = "2.0.0",
       .complexity = "O(N) where N is the number of fields to be removed.", .summary = "Removes fields of a hash, and the hash with the last one.",
+      .history = "2.4.0 Several fields may be given.",
       .syntax = "key:k0 field..." },
     { .name = "hlen", .run = cmd_hlen, .arity = 2, .flags = CMD_READONLY | CMD_FAST, HASH_ROW, LOOKS, .since = "2.0.0",
       .complexity = "O(1)", .summary = "Returns how many fields a hash has.",
@@ -386,10 +385,10 @@ const struct command hash_commands[] = {
     { .name = "hincrbyfloat", .run = cmd_hincrbyfloat, .arity = 4, .member_arg = 2, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, HASH_ROW, ADDS, .since = "2.6.0",
       .complexity = "O(1)", .summary = "Adds a floating point number to the number of a field.",
       .syntax = "key:k0 field increment:d" },
-    { .name = "hrandfield", .run = cmd_hrandfield, .arity = -2, .flags = CMD_READONLY, HASH_ROW, READS, .since = "6.2.0", .tips = any_output,
+    { .name = "hrandfield", .run = cmd_hrandfield, .arity = -2, .flags = CMD_READONLY, HASH_ROW, READS, .since = "6.2.0", .tips = "nondeterministic_output",
       .complexity = "O(N) where N is the number of fields returned", .summary = "Returns fields of a hash chosen at random.",
       .syntax = "key:k0 [options(count:i [WITHVALUES])]" },
-    { .name = "hscan", .run = cmd_hscan, .arity = -3, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.8.0", .tips = any_output,
+    { .name = "hscan", .run = cmd_hscan, .arity = -3, .flags = CMD_READONLY, HASH_ROW, READS, .since = "2.8.0", .tips = "nondeterministic_output",
       .complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
       .summary = "Walks over the fields of a hash step by step.",
       .syntax = "key:k0 cursor:i [MATCH pattern:p] [COUNT count:i] [NOVALUES@7.4.0]" },

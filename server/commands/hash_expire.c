@@ -242,8 +242,6 @@ static void cmd_hpexpiretime(struct cmd_ctx *ctx)
     answer_expiry(ctx, false, true);
 }
 
-static const char *const tips_changes_by_itself[] = {"nondeterministic_output", NULL};
-
 // clang-format off
 #define FIELDS_ROW .acl = ACL_HASH, .group = "hash", .since = "7.4.0", .complexity = "O(N) where N is the number of specified fields"
 #define SETS_TIME .arity = -6, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, FIELDS_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) }
@@ -260,9 +258,9 @@ const struct command hash_expire_commands[] = {
     { .name = "hpersist", .run = cmd_hpersist, .arity = -5, .flags = CMD_WRITE | CMD_FAST, FIELDS_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) },
       .summary = "Removes the expiry of fields of a hash.",
       .syntax = "key:k0 FIELDS fields(numfields:i field...)" },
-    { .name = "httl", .run = cmd_httl, TELLS_TIME, .summary = "Tells in how many seconds fields of a hash expire.", .tips = tips_changes_by_itself,
+    { .name = "httl", .run = cmd_httl, TELLS_TIME, .summary = "Tells in how many seconds fields of a hash expire.", .tips = "nondeterministic_output",
       .syntax = "key:k0 FIELDS fields(numfields:i field...)" },
-    { .name = "hpttl", .run = cmd_hpttl, TELLS_TIME, .summary = "Tells in how many milliseconds fields of a hash expire.", .tips = tips_changes_by_itself,
+    { .name = "hpttl", .run = cmd_hpttl, TELLS_TIME, .summary = "Tells in how many milliseconds fields of a hash expire.", .tips = "nondeterministic_output",
       .syntax = "key:k0 FIELDS fields(numfields:i field...)" },
     { .name = "hexpiretime", .run = cmd_hexpiretime, TELLS_TIME, .summary = "Tells the Unix time in seconds at which fields of a hash expire.",
       .syntax = "key:k0 FIELDS fields(numfields:i field...)" },

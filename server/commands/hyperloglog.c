@@ -376,10 +376,10 @@ const struct command hyperloglog_commands[] = {
       .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_INSERT), KEY_RANGE(2, -1, 1, KEY_RO | KEY_ACCESS) },
       .complexity = "O(N) to merge N HyperLogLogs, but with high constant times.", .summary = "Merges HyperLogLogs into one.",
       .syntax = "destkey:k0 [sourcekey:k1]..." },
-    { .name = "pfdebug", .run = cmd_pfdebug, .arity = 3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_ADMIN, HLL_ROW,
+    { .name = "pfdebug", .run = cmd_pfdebug, .arity = 3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_ADMIN | CMD_SYSTEM, HLL_ROW,
       .keys = { KEY_AT(2, KEY_RW | KEY_ACCESS) }, .complexity = "N/A", .summary = "Shows the inside of a HyperLogLog.",
       .syntax = "subcommand key:k0" },
-    { .name = "pfselftest", .run = cmd_pfselftest, .arity = 1, .flags = CMD_ADMIN, HLL_ROW, .complexity = "N/A",
+    { .name = "pfselftest", .run = cmd_pfselftest, .arity = 1, .flags = CMD_ADMIN | CMD_SYSTEM, HLL_ROW, .complexity = "N/A",
       .summary = "Tests the HyperLogLogs of this server." },
     { 0 },
 };

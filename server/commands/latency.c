@@ -298,25 +298,23 @@ static void cmd_latency_help(struct cmd_ctx *ctx)
 enum { ASK = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE };
 
 // clang-format off
-static const char *const node_tips[] = {"nondeterministic_output", "request_policy:all_nodes", "response_policy:special", NULL};
-static const char *const reset_tips[] = {"request_policy:all_nodes", "response_policy:agg_sum", NULL};
 #define LATENCY_ROW .group = "server", .since = "2.8.13"
 static const struct command latency_subcommands[] = {
-    { .name = "doctor", .run = cmd_latency_doctor, .arity = 2, .flags = ASK, .tips = node_tips, LATENCY_ROW, .complexity = "O(1)",
+    { .name = "doctor", .run = cmd_latency_doctor, .arity = 2, .flags = ASK, .tips = "nondeterministic_output request_policy:all_nodes response_policy:special", LATENCY_ROW, .complexity = "O(1)",
       .summary = "Explains what was slow." },
-    { .name = "graph", .run = cmd_latency_graph, .arity = 3, .flags = ASK, .tips = node_tips, LATENCY_ROW, .complexity = "O(1)",
+    { .name = "graph", .run = cmd_latency_graph, .arity = 3, .flags = ASK, .tips = "nondeterministic_output request_policy:all_nodes response_policy:special", LATENCY_ROW, .complexity = "O(1)",
       .summary = "Draws the history of an event.",
       .syntax = "event" },
-    { .name = "history", .run = cmd_latency_history, .arity = 3, .flags = ASK, .tips = node_tips, LATENCY_ROW, .complexity = "O(1)",
+    { .name = "history", .run = cmd_latency_history, .arity = 3, .flags = ASK, .tips = "nondeterministic_output request_policy:all_nodes response_policy:special", LATENCY_ROW, .complexity = "O(1)",
       .summary = "Returns the samples of an event.",
       .syntax = "event" },
-    { .name = "histogram", .run = cmd_latency_histogram, .arity = -2, .flags = ASK, .tips = node_tips, .group = "server", .since = "7.0.0",
+    { .name = "histogram", .run = cmd_latency_histogram, .arity = -2, .flags = ASK, .tips = "nondeterministic_output request_policy:all_nodes response_policy:special", .group = "server", .since = "7.0.0",
       .complexity = "O(N) where N is the number of commands with latency information being retrieved.",
       .summary = "Returns how long commands take, as a distribution.",
       .syntax = "[command]..." },
-    { .name = "latest", .run = cmd_latency_latest, .arity = 2, .flags = ASK, .tips = node_tips, LATENCY_ROW, .complexity = "O(1)",
+    { .name = "latest", .run = cmd_latency_latest, .arity = 2, .flags = ASK, .tips = "nondeterministic_output request_policy:all_nodes response_policy:special", LATENCY_ROW, .complexity = "O(1)",
       .summary = "Returns the latest samples of all events." },
-    { .name = "reset", .run = cmd_latency_reset, .arity = -2, .flags = ASK, .tips = reset_tips, LATENCY_ROW, .complexity = "O(1)",
+    { .name = "reset", .run = cmd_latency_reset, .arity = -2, .flags = ASK, .tips = "request_policy:all_nodes response_policy:agg_sum", LATENCY_ROW, .complexity = "O(1)",
       .summary = "Forgets the samples of events.",
       .syntax = "[event]..." },
     { .name = "help", .run = cmd_latency_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, LATENCY_ROW, .complexity = "O(1)",

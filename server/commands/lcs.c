@@ -172,7 +172,7 @@ static void cmd_lcs(struct cmd_ctx *ctx)
 const struct command lcs_commands[] = {
     { .name = "lcs", .run = cmd_lcs, .arity = -3, .flags = CMD_READONLY, .acl = ACL_STRING, .keys = { KEY_RANGE(1, 1, 1, KEY_RO | KEY_ACCESS) }, .group = "string",
       .since = "7.0.0", .complexity = "O(N*M) where N and M are the lengths of s1 and s2, respectively", .summary = "Finds the longest common subsequence of two strings.",
-      .syntax = "key1:k0 key2:k0 [LEN] [IDX] [MINMATCHLEN len:i] [WITHMATCHLEN]" },
+      .syntax = "key1:k0 key2:k0 [LEN] [IDX] [MINMATCHLEN min-match-len:i] [WITHMATCHLEN]" },
     { 0 },
 };
 // clang-format on

@@ -236,19 +236,15 @@ static void cmd_memory_help(struct cmd_ctx *ctx)
     ctx_reply_help(ctx, lines);
 }
 
-static const char *const tips_special[] = {"nondeterministic_output", "request_policy:all_shards",
-                                           "response_policy:special", NULL};
-static const char *const tips_purge[] = {"request_policy:all_shards", "response_policy:all_succeeded", NULL};
-
 // clang-format off
 #define MEMORY_ROW .group = "server", .since = "4.0.0"
 static const struct command memory_subcommands[] = {
-    { .name = "doctor", .run = cmd_memory_doctor, .arity = 2, MEMORY_ROW, .complexity = "O(1)", .summary = "Tells what looks wrong with the use of memory.", .tips = tips_special },
+    { .name = "doctor", .run = cmd_memory_doctor, .arity = 2, MEMORY_ROW, .complexity = "O(1)", .summary = "Tells what looks wrong with the use of memory.", .tips = "nondeterministic_output request_policy:all_shards response_policy:special" },
     { .name = "malloc-stats", .run = cmd_memory_malloc_stats, .arity = 2, MEMORY_ROW, .complexity = "Depends on how much memory is allocated, could be slow",
-      .summary = "Returns the allocator's report.", .tips = tips_special },
+      .summary = "Returns the allocator's report.", .tips = "nondeterministic_output request_policy:all_shards response_policy:special" },
     { .name = "purge", .run = cmd_memory_purge, .arity = 2, MEMORY_ROW, .complexity = "Depends on how much memory is allocated, could be slow",
-      .summary = "Has the allocator give back unused memory.", .tips = tips_purge },
-    { .name = "stats", .run = cmd_memory_stats, .arity = 2, MEMORY_ROW, .complexity = "O(1)", .summary = "Tells where the memory is.", .tips = tips_special },
+      .summary = "Has the allocator give back unused memory.", .tips = "request_policy:all_shards response_policy:all_succeeded" },
+    { .name = "stats", .run = cmd_memory_stats, .arity = 2, MEMORY_ROW, .complexity = "O(1)", .summary = "Tells where the memory is.", .tips = "nondeterministic_output request_policy:all_shards response_policy:special" },
     { .name = "usage", .run = cmd_memory_usage, .arity = -3, .flags = CMD_READONLY, .keys = { KEY_AT(2, KEY_RO) }, MEMORY_ROW,
       .complexity = "O(N) where N is the number of samples.", .summary = "Tells the memory that a key takes.",
       .syntax = "key:k0 [SAMPLES count:i]" },

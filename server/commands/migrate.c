@@ -190,17 +190,16 @@ static bool hides_credentials(const struct server *s, int argc, const struct byt
     return false;
 }
 
-static const char *const tips_output[] = {"nondeterministic_output", NULL};
-
 // clang-format off
 const struct command migrate_commands[] = {
     { .name = "migrate", .run = cmd_migrate, .arity = -6, .flags = CMD_WRITE | CMD_MOVABLE_KEYS | CMD_NO_MULTI | CMD_NOSCRIPT, .acl = ACL_KEYSPACE | ACL_DANGEROUS,
       .keys = { KEY_AT(3, KEY_RW | KEY_ACCESS | KEY_DELETE),
                 { .flags = KEY_RW | KEY_ACCESS | KEY_DELETE | KEY_INCOMPLETE, .begin = KEY_BEGIN_KEYWORD, .begin_keyword = "KEYS", .begin_at = -2, .last = -1, .step = 1 } },
-      .find_keys = find_keys, .hides = hides_credentials, .group = "generic", .since = "2.6.0", .tips = tips_output,
+      .find_keys = find_keys, .hides = hides_credentials, .group = "generic", .since = "2.6.0", .tips = "nondeterministic_output",
       .complexity = "This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target instance. See the pages of these commands for time complexity. Also an O(N) data transfer between the two instances is performed.",
       .summary = "Moves keys to another server.",
-      .syntax = "host port:i key-or-empty-string<key:k0 | empty-string!\"\"> destination-db:i timeout:i [COPY]@3.0.0 [REPLACE]@3.0.0 [authentication<AUTH password@4.0.7 | AUTH2 username-password(username password)@6.0.0>] [KEYS key:k1...]@3.0.6" },
+      .history = "3.0.0 COPY and REPLACE were added.\n3.0.6 KEYS was added.\n4.0.7 AUTH was added.\n6.0.0 AUTH2 was added.",
+      .syntax = "host port:i key-selector<key:k0 | empty-string!\"\"> destination-db:i timeout:i [COPY]@3.0.0 [REPLACE]@3.0.0 [authentication<AUTH auth\"password\"@4.0.7 | AUTH2 auth2(username password)@6.0.0>] [KEYS keys\"key\":k1...]@3.0.6" },
     { 0 },
 };
 // clang-format on

@@ -77,10 +77,8 @@ static void cmd_object_help(struct cmd_ctx *ctx)
     ctx_reply_help(ctx, lines);
 }
 
-static const char *const tips_output[] = {"nondeterministic_output", NULL};
-
 // clang-format off
-#define OBJECT_ROW .arity = 3, .flags = CMD_READONLY, .acl = ACL_KEYSPACE, .keys = { KEY_AT(2, KEY_RO) }, .group = "generic", .since = "2.2.3", .complexity = "O(1)", .tips = tips_output
+#define OBJECT_ROW .arity = 3, .flags = CMD_READONLY, .acl = ACL_KEYSPACE, .keys = { KEY_AT(2, KEY_RO) }, .group = "generic", .since = "2.2.3", .complexity = "O(1)", .tips = "nondeterministic_output"
 static const struct command object_subcommands[] = {
     { .name = "encoding", .run = cmd_object_encoding, OBJECT_ROW, .summary = "Tells how a value is kept.",
       .syntax = "key:k0" },
@@ -89,7 +87,7 @@ static const struct command object_subcommands[] = {
     { .name = "idletime", .run = cmd_object_idletime, OBJECT_ROW, .summary = "Tells the time since the last access to a key.",
       .syntax = "key:k0" },
     { .name = "freq", .run = cmd_object_freq, .arity = 3, .flags = CMD_READONLY, .acl = ACL_KEYSPACE, .keys = { KEY_AT(2, KEY_RO) }, .group = "generic", .since = "4.0.0",
-      .complexity = "O(1)", .tips = tips_output, .summary = "Tells the logarithmic access frequency of a key.",
+      .complexity = "O(1)", .tips = "nondeterministic_output", .summary = "Tells the logarithmic access frequency of a key.",
       .syntax = "key:k0" },
     { .name = "help", .run = cmd_object_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .acl = ACL_KEYSPACE, .group = "generic", .since = "6.2.0", .complexity = "O(1)",
       .summary = "Tells about the subcommands." },

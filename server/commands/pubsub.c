@@ -181,17 +181,17 @@ enum { ASK = CMD_PUBSUB | CMD_LOADING | CMD_STALE };
 // clang-format off
 #define PUBSUB_ROW .acl = ACL_PUBSUB, .group = "pubsub"
 static const struct command pubsub_subcommands[] = {
-    { .name = "channels", .run = cmd_pubsub_channels, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "2.8.0", .complexity = "O(N) where N is the number of active channels",
+    { .name = "channels", .run = cmd_pubsub_channels, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "2.8.0", .complexity = "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively short channels and patterns)",
       .summary = "Returns the active channels.",
       .syntax = "[pattern:p]" },
     { .name = "numpat", .run = cmd_pubsub_numpat, .arity = 2, .flags = ASK, PUBSUB_ROW, .since = "2.8.0", .complexity = "O(1)", .summary = "Returns the number of patterns." },
-    { .name = "numsub", .run = cmd_pubsub_numsub, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "2.8.0", .complexity = "O(N) for the number of requested channels",
+    { .name = "numsub", .run = cmd_pubsub_numsub, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "2.8.0", .complexity = "O(N) for the NUMSUB subcommand, where N is the number of requested channels",
       .summary = "Returns the number of subscribers of channels.",
       .syntax = "[channel]..." },
-    { .name = "shardchannels", .run = cmd_pubsub_shardchannels, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "7.0.0", .complexity = "O(N) where N is the number of active shard channels",
+    { .name = "shardchannels", .run = cmd_pubsub_shardchannels, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "7.0.0", .complexity = "O(N) where N is the number of active shard channels, and assuming constant time pattern matching (relatively short shard channels).",
       .summary = "Returns the active shard channels.",
       .syntax = "[pattern:p]" },
-    { .name = "shardnumsub", .run = cmd_pubsub_shardnumsub, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "7.0.0", .complexity = "O(N) for the number of requested shard channels",
+    { .name = "shardnumsub", .run = cmd_pubsub_shardnumsub, .arity = -2, .flags = ASK, PUBSUB_ROW, .since = "7.0.0", .complexity = "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels",
       .summary = "Returns the number of subscribers of shard channels.",
       .syntax = "[shardchannel]..." },
     { .name = "help", .run = cmd_pubsub_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .group = "pubsub", .since = "6.2.0", .complexity = "O(1)", .summary = "Tells about the subcommands." },

@@ -169,30 +169,28 @@ enum {
     }
 
 // clang-format off
-static const char *const all_shards_exists[] = {"request_policy:all_shards", "response_policy:agg_logical_and", NULL};
-static const char *const all_shards_one[] = {"request_policy:all_shards", "response_policy:one_succeeded", NULL};
-static const char *const all_nodes_all[] = {"request_policy:all_nodes", "response_policy:all_succeeded", NULL};
 
 static const struct command script_subcommands[] = {
     { .name = "debug", .run = script_debug, .arity = 3, .flags = CMD_NOSCRIPT, .acl = ACL_SCRIPTING, .group = "scripting",
       .since = "3.2.0", .complexity = "O(1)", .syntax = "mode<YES | SYNC | NO>",
       .summary = "Would choose a debugger for scripts: there is none." },
     { .name = "exists", .run = script_exists, .arity = -3, .flags = CMD_NOSCRIPT, .acl = ACL_SCRIPTING, .group = "scripting",
-      .tips = all_shards_exists, .since = "2.6.0",
+      .tips = "request_policy:all_shards response_policy:agg_logical_and", .since = "2.6.0",
       .complexity = "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).",
       .syntax = "sha1...",
       .summary = "Tells whether scripts are in the cache." },
     { .name = "flush", .run = script_flush, .arity = -2, .flags = CMD_NOSCRIPT, .acl = ACL_SCRIPTING, .group = "scripting",
-      .tips = all_nodes_all, .since = "2.6.0", .complexity = "O(N) with N being the number of scripts in cache",
-      .syntax = "[async<ASYNC | SYNC>]@6.2.0",
+      .tips = "request_policy:all_nodes response_policy:all_succeeded", .since = "2.6.0", .complexity = "O(N) with N being the number of scripts in cache",
+      .history = "6.2.0 ASYNC and SYNC were added.",
+      .syntax = "[flush-type<ASYNC | SYNC>]@6.2.0",
       .summary = "Empties the cache of scripts." },
     { .name = "help", .run = script_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .acl = ACL_SCRIPTING, .group = "scripting",
       .since = "5.0.0", .complexity = "O(1)", .summary = "Explains the subcommands." },
     { .name = "kill", .run = script_kill_running, .arity = 2, .flags = CMD_NOSCRIPT | CMD_ALLOW_BUSY, .acl = ACL_SCRIPTING,
-      .group = "scripting", .tips = all_shards_one, .since = "2.6.0", .complexity = "O(1)",
+      .group = "scripting", .tips = "request_policy:all_shards response_policy:one_succeeded", .since = "2.6.0", .complexity = "O(1)",
       .summary = "Ends the script that is running." },
     { .name = "load", .run = script_load, .arity = 3, .flags = CMD_NOSCRIPT | CMD_STALE, .acl = ACL_SCRIPTING, .group = "scripting",
-      .tips = all_nodes_all, .since = "2.6.0", .complexity = "O(N) with N being the length in bytes of the script body.",
+      .tips = "request_policy:all_nodes response_policy:all_succeeded", .since = "2.6.0", .complexity = "O(N) with N being the length in bytes of the script body.",
       .syntax = "script",
       .summary = "Puts a script into the cache." },
     { 0 },

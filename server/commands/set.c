@@ -260,9 +260,6 @@ static void cmd_sscan(struct cmd_ctx *ctx)
     scan_collection(ctx, TYPE_SET, scan_step);
 }
 
-static const char *const any_output[] = {"nondeterministic_output", NULL};
-static const char *const any_order[] = {"nondeterministic_output_order", NULL};
-
 // clang-format off
 #define SET_ROW .acl = ACL_SET, .group = "set"
 #define READS   .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }
@@ -273,9 +270,11 @@ const struct command set_commands[] = {
     { .name = "sadd", .run = cmd_sadd, .arity = -3, .member_arg = 2, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, SET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_INSERT) },
       .since = "1.0.0", .complexity = "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
       .summary = "Adds members to a set, creating it if need be.",
+      .history = "2.4.0 Several members may be given.",
       .syntax = "key:k0 member..." },
     { .name = "srem", .run = cmd_srem, .arity = -3, .member_arg = 2, .flags = CMD_WRITE | CMD_FAST, SET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = "1.0.0",
       .complexity = "O(N) where N is the number of members to be removed.", .summary = "Removes members of a set, and the set with the last one.",
+      .history = "2.4.0 Several members may be given.",
       .syntax = "key:k0 member..." },
     { .name = "sismember", .run = cmd_sismember, .arity = 3, .member_arg = 2, .flags = CMD_READONLY | CMD_FAST, SET_ROW, LOOKS, .since = "1.0.0",
       .complexity = "O(1)", .summary = "Tells whether a value is a member of a set.",
@@ -286,21 +285,23 @@ const struct command set_commands[] = {
     { .name = "scard", .run = cmd_scard, .arity = 2, .flags = CMD_READONLY | CMD_FAST, SET_ROW, LOOKS, .since = "1.0.0",
       .complexity = "O(1)", .summary = "Returns how many members a set has.",
       .syntax = "key:k0" },
-    { .name = "spop", .run = cmd_spop, .arity = -2, .flags = CMD_WRITE | CMD_FAST, SET_ROW, POPS, .since = "1.0.0", .tips = any_output,
+    { .name = "spop", .run = cmd_spop, .arity = -2, .flags = CMD_WRITE | CMD_FAST, SET_ROW, POPS, .since = "1.0.0", .tips = "nondeterministic_output",
       .complexity = "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.", .summary = "Takes members chosen at random out of a set.",
+      .history = "3.2.0 The count was added.",
       .syntax = "key:k0 [count:i]@3.2.0" },
-    { .name = "srandmember", .run = cmd_srandmember, .arity = -2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = any_output,
+    { .name = "srandmember", .run = cmd_srandmember, .arity = -2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = "nondeterministic_output",
       .complexity = "Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.",
       .summary = "Returns members of a set chosen at random.",
+      .history = "2.6.0 The count was added.",
       .syntax = "key:k0 [count:i]@2.6.0" },
-    { .name = "smembers", .run = cmd_smembers, .arity = 2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = any_order,
+    { .name = "smembers", .run = cmd_smembers, .arity = 2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = "nondeterministic_output_order",
       .complexity = "O(N) where N is the set cardinality.", .summary = "Returns all members of a set.",
       .syntax = "key:k0" },
     { .name = "smove", .run = cmd_smove, .arity = 4, .flags = CMD_WRITE | CMD_FAST, SET_ROW,
       .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_DELETE), KEY_AT(2, KEY_RW | KEY_INSERT) }, .since = "1.0.0",
       .complexity = "O(1)", .summary = "Moves a member from one set to another.",
       .syntax = "source:k0 destination:k1 member" },
-    { .name = "sscan", .run = cmd_sscan, .arity = -3, .flags = CMD_READONLY, SET_ROW, READS, .since = "2.8.0", .tips = any_output,
+    { .name = "sscan", .run = cmd_sscan, .arity = -3, .flags = CMD_READONLY, SET_ROW, READS, .since = "2.8.0", .tips = "nondeterministic_output",
       .complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
       .summary = "Walks over the members of a set step by step.",
       .syntax = "key:k0 cursor:i [MATCH pattern:p] [COUNT count:i]" },

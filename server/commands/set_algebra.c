@@ -299,8 +299,6 @@ static void cmd_sdiffstore(struct cmd_ctx *ctx)
     store_result(ctx, 1, TYPE_SET, result, "sdiffstore");
 }
 
-static const char *const any_order[] = {"nondeterministic_output_order", NULL};
-
 // clang-format off
 #define SET_ROW .acl = ACL_SET, .group = "set"
 #define READS  .keys = { KEY_RANGE(1, -1, 1, KEY_RO | KEY_ACCESS) }
@@ -309,23 +307,23 @@ static const char *const any_order[] = {"nondeterministic_output_order", NULL};
 #define TOTAL "O(N) where N is the total number of elements in all given sets."
 
 const struct command set_algebra_commands[] = {
-    { .name = "sinter", .run = cmd_sinter, .arity = -2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = any_order,
+    { .name = "sinter", .run = cmd_sinter, .arity = -2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = "nondeterministic_output_order",
       .complexity = WORST, .summary = "Returns the members that several sets have in common.",
       .syntax = "key:k0..." },
-    { .name = "sinterstore", .run = cmd_sinterstore, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, SET_ROW, STORES, .since = "1.0.0",
+    { .name = "sinterstore", .run = cmd_sinterstore, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, SET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE), KEY_RANGE(2, -1, 1, KEY_RO | KEY_ACCESS) }, .since = "1.0.0",
       .complexity = WORST, .summary = "Stores the members that several sets have in common.",
       .syntax = "destination:k0 key:k1..." },
     { .name = "sintercard", .run = cmd_sintercard, .arity = -3, .flags = CMD_READONLY | CMD_MOVABLE_KEYS, SET_ROW,
       .keys = { KEY_NUM(1, KEY_RO | KEY_ACCESS) }, .since = "7.0.0",
       .complexity = WORST, .summary = "Counts the members that several sets have in common.",
       .syntax = "numkeys:i key:k0... [LIMIT limit:i]" },
-    { .name = "sunion", .run = cmd_sunion, .arity = -2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = any_order,
+    { .name = "sunion", .run = cmd_sunion, .arity = -2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = "nondeterministic_output_order",
       .complexity = TOTAL, .summary = "Returns the members of all of several sets.",
       .syntax = "key:k0..." },
     { .name = "sunionstore", .run = cmd_sunionstore, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, SET_ROW, STORES, .since = "1.0.0",
       .complexity = TOTAL, .summary = "Stores the members of all of several sets.",
       .syntax = "destination:k0 key:k1..." },
-    { .name = "sdiff", .run = cmd_sdiff, .arity = -2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = any_order,
+    { .name = "sdiff", .run = cmd_sdiff, .arity = -2, .flags = CMD_READONLY, SET_ROW, READS, .since = "1.0.0", .tips = "nondeterministic_output_order",
       .complexity = TOTAL, .summary = "Returns the members of a set that other sets do not have.",
       .syntax = "key:k0..." },
     { .name = "sdiffstore", .run = cmd_sdiffstore, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM, SET_ROW, STORES, .since = "1.0.0",

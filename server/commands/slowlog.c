@@ -66,16 +66,14 @@ static void cmd_slowlog_help(struct cmd_ctx *ctx)
 enum { ASK = CMD_ADMIN | CMD_LOADING | CMD_STALE };
 
 // clang-format off
-static const char *const log_tips[] = {"request_policy:all_nodes", "nondeterministic_output", NULL};
-static const char *const len_tips[] = {"request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output", NULL};
-static const char *const reset_tips[] = {"request_policy:all_nodes", "response_policy:all_succeeded", NULL};
 static const struct command slowlog_subcommands[] = {
-    { .name = "get", .run = cmd_slowlog_get, .arity = -2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = log_tips,
+    { .name = "get", .run = cmd_slowlog_get, .arity = -2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = "request_policy:all_nodes nondeterministic_output",
       .complexity = "O(N) where N is the number of entries returned", .summary = "Returns the slow log's entries.",
+      .history = "4.0.0 Entries tell the address and the name of the client.",
       .syntax = "[count:i]" },
-    { .name = "len", .run = cmd_slowlog_len, .arity = 2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = len_tips,
+    { .name = "len", .run = cmd_slowlog_len, .arity = 2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = "request_policy:all_nodes response_policy:agg_sum nondeterministic_output",
       .complexity = "O(1)", .summary = "Returns the number of entries in the slow log." },
-    { .name = "reset", .run = cmd_slowlog_reset, .arity = 2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = reset_tips,
+    { .name = "reset", .run = cmd_slowlog_reset, .arity = 2, .flags = ASK, .group = "server", .since = "2.2.12", .tips = "request_policy:all_nodes response_policy:all_succeeded",
       .complexity = "O(N) where N is the number of entries in the slowlog", .summary = "Clears all entries from the slow log." },
     { .name = "help", .run = cmd_slowlog_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .group = "server", .since = "6.2.0",
       .complexity = "O(1)", .summary = "Tells about the subcommands." },

@@ -617,11 +617,11 @@ const struct command sort_commands[] = {
     { .name = "sort", .run = cmd_sort, .arity = -2, .flags = CMD_WRITE | CMD_DENYOOM, SORT_ROW, .find_keys = find_sort_keys,
       .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS), OTHER_KEYS, KEY_UNKNOWN(KEY_OW | KEY_UPDATE, "The key of STORE, which may stand anywhere among the options.") },
       .since = "1.0.0", .summary = "Sorts the elements of a list, a set or a sorted set, and answers or stores them.",
-      .syntax = "key:k0 [BY pattern:p] [LIMIT offset-count(offset:i count:i)] [GET pattern:p]+... [order<ASC | DESC>] [sorting!ALPHA] [STORE destination:k2]" },
+      .syntax = "key:k0 [BY by-pattern\"pattern\":p1] [LIMIT limit(offset:i count:i)] [GET get-pattern\"pattern\":p1]+... [order<ASC | DESC>] [sorting!ALPHA] [STORE destination:k2]" },
     { .name = "sort_ro", .run = cmd_sort_ro, .arity = -2, .flags = CMD_READONLY, SORT_ROW,
       .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS), OTHER_KEYS },
       .since = "7.0.0", .summary = "Sorts the elements of a list, a set or a sorted set, and answers them.",
-      .syntax = "key:k0 [BY pattern:p] [LIMIT offset-count(offset:i count:i)] [GET pattern:p]+... [order<ASC | DESC>] [sorting!ALPHA]" },
+      .syntax = "key:k0 [BY by-pattern\"pattern\":p1] [LIMIT limit(offset:i count:i)] [GET get-pattern\"pattern\":p1]+... [order<ASC | DESC>] [sorting!ALPHA]" },
     { 0 },
 };
 // clang-format on

@@ -452,8 +452,6 @@ static void cmd_zscan(struct cmd_ctx *ctx)
     scan_collection(ctx, TYPE_ZSET, scan_step);
 }
 
-static const char *const any_output[] = {"nondeterministic_output", NULL};
-
 // clang-format off
 #define ZSET_ROW .acl = ACL_SORTEDSET, .group = "sorted-set"
 #define READS   .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }
@@ -465,7 +463,8 @@ const struct command sorted_set_commands[] = {
     { .name = "zadd", .run = zset_add_command, .arity = -4, .member_arg = 3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, ZSET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) },
       .since = "1.2.0", .complexity = "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
       .summary = "Adds members to a sorted set, or changes their scores.",
-      .syntax = "key:k0 [condition<NX | XX>]@3.0.2 [comparison<GT | LT>]@6.2.0 [change!CH]@3.0.2 [increment!INCR]@3.0.2 score-member(score:d member)..." },
+      .history = "2.4.0 Several members may be given.\n3.0.2 XX, NX, CH and INCR were added.\n6.2.0 GT and LT were added.",
+      .syntax = "key:k0 [condition<NX | XX>]@3.0.2 [comparison<GT | LT>]@6.2.0 [change!CH]@3.0.2 [increment!INCR]@3.0.2 data(score:d member)..." },
     { .name = "zincrby", .run = cmd_zincrby, .arity = 4, .member_arg = 3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, ZSET_ROW,
       .keys = { KEY_AT(1, KEY_RW | KEY_ACCESS | KEY_UPDATE) }, .since = "1.2.0",
       .complexity = "O(log(N)) where N is the number of elements in the sorted set.", .summary = "Adds a number to the score of a member.",
@@ -473,6 +472,7 @@ const struct command sorted_set_commands[] = {
     { .name = "zrem", .run = cmd_zrem, .arity = -3, .member_arg = 2, .flags = CMD_WRITE | CMD_FAST, ZSET_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = "1.2.0",
       .complexity = "O(M*log(N)) with N being the number of elements in the sorted set and M the number of elements to be removed.",
       .summary = "Removes members of a sorted set, and the sorted set with the last one.",
+      .history = "2.4.0 Several members may be given.",
       .syntax = "key:k0 member..." },
     { .name = "zpopmin", .run = cmd_zpopmin, .arity = -2, .flags = CMD_WRITE | CMD_FAST, ZSET_ROW, POPS, .since = "5.0.0",
       .complexity = POP_COST, .summary = "Takes the members with the lowest scores out of a sorted set.",
@@ -488,10 +488,12 @@ const struct command sorted_set_commands[] = {
     { .name = "bzpopmin", .run = cmd_bzpopmin, .arity = -3, .flags = CMD_WRITE | CMD_FAST | CMD_BLOCKING, ZSET_ROW, POPS_BUT_LAST, .since = "5.0.0",
       .complexity = "O(log(N)) with N being the number of elements in the sorted set.",
       .summary = "Takes the member with the lowest score out of the first sorted set that is not empty, or waits for one.",
+      .history = "6.0.0 The timeout may have a fraction.",
       .syntax = "key:k0... timeout:d" },
     { .name = "bzpopmax", .run = cmd_bzpopmax, .arity = -3, .flags = CMD_WRITE | CMD_FAST | CMD_BLOCKING, ZSET_ROW, POPS_BUT_LAST, .since = "5.0.0",
       .complexity = "O(log(N)) with N being the number of elements in the sorted set.",
       .summary = "Takes the member with the highest score out of the first sorted set that is not empty, or waits for one.",
+      .history = "6.0.0 The timeout may have a fraction.",
       .syntax = "key:k0... timeout:d" },
     { .name = "bzmpop", .run = cmd_bzmpop, .arity = -5, .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS, ZSET_ROW,
       .keys = { KEY_NUM(2, KEY_RW | KEY_ACCESS | KEY_DELETE) }, .since = "7.0.0",
@@ -509,14 +511,16 @@ const struct command sorted_set_commands[] = {
       .syntax = "key:k0" },
     { .name = "zrank", .run = cmd_zrank, .arity = -3, .member_arg = 2, .flags = CMD_READONLY | CMD_FAST, ZSET_ROW, READS, .since = "2.0.0",
       .complexity = "O(log(N))", .summary = "Returns the rank of a member, counted from the lowest score.",
-      .syntax = "key:k0 member [WITHSCORE]@7.2.0" },
+      .history = "7.2.0 WITHSCORE was added.",
+      .syntax = "key:k0 member [WITHSCORE]" },
     { .name = "zrevrank", .run = cmd_zrevrank, .arity = -3, .member_arg = 2, .flags = CMD_READONLY | CMD_FAST, ZSET_ROW, READS, .since = "2.0.0",
       .complexity = "O(log(N))", .summary = "Returns the rank of a member, counted from the highest score.",
-      .syntax = "key:k0 member [WITHSCORE]@7.2.0" },
-    { .name = "zrandmember", .run = cmd_zrandmember, .arity = -2, .flags = CMD_READONLY, ZSET_ROW, READS, .since = "6.2.0", .tips = any_output,
+      .history = "7.2.0 WITHSCORE was added.",
+      .syntax = "key:k0 member [WITHSCORE]" },
+    { .name = "zrandmember", .run = cmd_zrandmember, .arity = -2, .flags = CMD_READONLY, ZSET_ROW, READS, .since = "6.2.0", .tips = "nondeterministic_output",
       .complexity = "O(N) where N is the number of members returned", .summary = "Returns members of a sorted set chosen at random.",
       .syntax = "key:k0 [options(count:i [WITHSCORES])]" },
-    { .name = "zscan", .run = cmd_zscan, .arity = -3, .flags = CMD_READONLY, ZSET_ROW, READS, .since = "2.8.0", .tips = any_output,
+    { .name = "zscan", .run = cmd_zscan, .arity = -3, .flags = CMD_READONLY, ZSET_ROW, READS, .since = "2.8.0", .tips = "nondeterministic_output",
       .complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
       .summary = "Walks over the members of a sorted set step by step.",
       .syntax = "key:k0 cursor:i [MATCH pattern:p] [COUNT count:i]" },

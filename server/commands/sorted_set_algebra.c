@@ -397,15 +397,16 @@ static void cmd_zintercard(struct cmd_ctx *ctx)
 #define READ_ROW .arity = -3, .flags = CMD_READONLY | CMD_MOVABLE_KEYS, ZSET_ROW, .keys = { KEY_NUM(1, KEY_RO | KEY_ACCESS) }
 #define STORE_ROW .arity = -4, .flags = CMD_WRITE | CMD_DENYOOM | CMD_MOVABLE_KEYS, ZSET_ROW, \
                   .keys = { KEY_AT(1, KEY_OW | KEY_UPDATE), KEY_NUM(2, KEY_RO | KEY_ACCESS) }
-#define UNION_COST "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set."
 #define INTER_COST "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being the number of elements in the resulting sorted set."
 #define DIFF_COST "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N is the size of the first set, and K is the size of the result set."
 
 const struct command sorted_set_algebra_commands[] = {
-    { .name = "zunion", .run = cmd_zunion, READ_ROW, .since = "6.2.0", .complexity = UNION_COST,
+    { .name = "zunion", .run = cmd_zunion, READ_ROW, .since = "6.2.0",
+      .complexity = "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
       .summary = "Returns the members of all of several sorted sets, with their scores combined.",
       .syntax = "numkeys:i key:k0... [WEIGHTS weight:i]... [AGGREGATE aggregate<SUM | MIN | MAX>] [WITHSCORES]" },
-    { .name = "zunionstore", .run = cmd_zunionstore, STORE_ROW, .since = "2.0.0", .complexity = UNION_COST,
+    { .name = "zunionstore", .run = cmd_zunionstore, STORE_ROW, .since = "2.0.0",
+      .complexity = "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
       .summary = "Stores the members of all of several sorted sets, with their scores combined.",
       .syntax = "destination:k0 numkeys:i key:k1... [WEIGHTS weight:i]... [AGGREGATE aggregate<SUM | MIN | MAX>]" },
     { .name = "zinter", .run = cmd_zinter, READ_ROW, .since = "6.2.0", .complexity = INTER_COST,

@@ -286,20 +286,20 @@ static void cmd_xsetid(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
-static const char *const tips_output[] = {"nondeterministic_output", NULL};
-
 // clang-format off
 #define STREAM_ROW .acl = ACL_STREAM, .group = "stream", .since = "5.0.0"
 #define READS .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }
-#define RANGE_TIME "O(N) with N being the number of entries returned. If N is constant (e.g. always asking for the first 10 entries with COUNT), you can consider it O(1)."
 const struct command stream_commands[] = {
-    { .name = "xadd", .run = cmd_xadd, .arity = -5, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) },
-      .complexity = "O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.", .tips = tips_output,
+    { .name = "xadd", .run = cmd_xadd, .arity = -5, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, STREAM_ROW,
+      .keys = { KEY_NOTED(1, KEY_RW | KEY_UPDATE, "It may also trim the stream.") },
+      .complexity = "O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.", .tips = "nondeterministic_output",
       .summary = "Adds an entry to a stream, and creates it where there is none.",
-      .syntax = "key:k0 [NOMKSTREAM]@6.2.0 [trim(strategy<MAXLEN | MINID@6.2.0> [operator<equal!= | approximately!~>] threshold [LIMIT count:i]@6.2.0)] id-or-auto<auto-id!* | id> field-value(field value)..." },
+      .history = "6.2.0 NOMKSTREAM, MINID and LIMIT were added.\n7.0.0 An id may be a time alone, as <ms>-*.",
+      .syntax = "key:k0 [NOMKSTREAM]@6.2.0 [trim(strategy<MAXLEN | MINID@6.2.0> [operator<equal!= | approximately!~>] threshold [LIMIT count:i]@6.2.0)] id-selector<auto-id!* | id> data(field value)..." },
     { .name = "xtrim", .run = cmd_xtrim, .arity = -4, .flags = CMD_WRITE, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) },
-      .complexity = "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in nodes of many entries that are released at once.", .tips = tips_output,
+      .complexity = "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in nodes of many entries that are released at once.", .tips = "nondeterministic_output",
       .summary = "Removes the oldest entries of a stream.",
+      .history = "6.2.0 MINID and LIMIT were added.",
       .syntax = "key:k0 trim(strategy<MAXLEN | MINID@6.2.0> [operator<equal!= | approximately!~>] threshold [LIMIT count:i]@6.2.0)" },
     { .name = "xdel", .run = cmd_xdel, .arity = -3, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) },
       .complexity = "O(1) for each single item to delete in the stream, regardless of the stream size.", .summary = "Removes entries of a stream by their ids.",
@@ -307,15 +307,20 @@ const struct command stream_commands[] = {
     { .name = "xlen", .run = cmd_xlen, .arity = 2, .flags = CMD_READONLY | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RO) },
       .complexity = "O(1)", .summary = "Returns the number of entries of a stream.",
       .syntax = "key:k0" },
-    { .name = "xrange", .run = cmd_xrange, .arity = -4, .flags = CMD_READONLY, STREAM_ROW, READS, .complexity = RANGE_TIME,
+    { .name = "xrange", .run = cmd_xrange, .arity = -4, .flags = CMD_READONLY, STREAM_ROW, READS,
+      .complexity = "O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
       .summary = "Returns the entries of a stream within a range of ids.",
+      .history = "6.2.0 A range may leave out its ends.",
       .syntax = "key:k0 start end [COUNT count:i]" },
-    { .name = "xrevrange", .run = cmd_xrevrange, .arity = -4, .flags = CMD_READONLY, STREAM_ROW, READS, .complexity = RANGE_TIME,
+    { .name = "xrevrange", .run = cmd_xrevrange, .arity = -4, .flags = CMD_READONLY, STREAM_ROW, READS,
+      .complexity = "O(N) with N being the number of elements returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
       .summary = "Returns the entries of a stream within a range of ids, the newest first.",
+      .history = "6.2.0 A range may leave out its ends.",
       .syntax = "key:k0 end start [COUNT count:i]" },
     { .name = "xsetid", .run = cmd_xsetid, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) },
       .complexity = "O(1)", .summary = "Sets the last id of a stream, for replication.",
-      .syntax = "key:k0 last-id [ENTRIESADDED entries-added:i]@7.0.0 [MAXDELETEDID max-deleted-entry-id]@7.0.0" },
+      .history = "7.0.0 ENTRIESADDED and MAXDELETEDID were added.",
+      .syntax = "key:k0 last-id [ENTRIESADDED entries-added:i]@7.0.0 [MAXDELETEDID max-deleted-id]@7.0.0" },
     { 0 },
 };
 // clang-format on

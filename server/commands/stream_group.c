@@ -558,29 +558,29 @@ static void cmd_xautoclaim(struct cmd_ctx *ctx)
     mem_free(a.dropped.ids);
 }
 
-static const char *const tips_output[] = {"nondeterministic_output", NULL};
-
 // clang-format off
 #define STREAM_ROW .acl = ACL_STREAM, .group = "stream"
 #define SUBCOMMAND(fl) .acl = ACL_STREAM, .group = "stream", .keys = { KEY_AT(2, KEY_RW | (fl)) }
 static const struct command xgroup_subcommands[] = {
     { .name = "create", .run = cmd_xgroup_create, .arity = -5, .flags = CMD_WRITE | CMD_DENYOOM, SUBCOMMAND(KEY_INSERT), .since = "5.0.0", .complexity = "O(1)",
       .summary = "Creates a consumer group.",
-      .syntax = "key:k0 groupname id<id | new-id!$> [MKSTREAM] [ENTRIESREAD entries-read:i]" },
+      .history = "7.0.0 ENTRIESREAD was added.",
+      .syntax = "key:k0 group id-selector<id | new-id!$> [MKSTREAM] [ENTRIESREAD entries-read:i]" },
     { .name = "createconsumer", .run = cmd_xgroup_createconsumer, .arity = 5, .flags = CMD_WRITE | CMD_DENYOOM, SUBCOMMAND(KEY_INSERT), .since = "6.2.0", .complexity = "O(1)",
       .summary = "Creates a consumer in a consumer group.",
-      .syntax = "key:k0 groupname consumername" },
+      .syntax = "key:k0 group consumer" },
     { .name = "delconsumer", .run = cmd_xgroup_delconsumer, .arity = 5, .flags = CMD_WRITE, SUBCOMMAND(KEY_DELETE), .since = "5.0.0", .complexity = "O(1)",
       .summary = "Deletes a consumer from a consumer group.",
-      .syntax = "key:k0 groupname consumername" },
+      .syntax = "key:k0 group consumer" },
     { .name = "destroy", .run = cmd_xgroup_destroy, .arity = 4, .flags = CMD_WRITE, SUBCOMMAND(KEY_DELETE), .since = "5.0.0",
       .complexity = "O(N) where N is the number of entries in the group's pending entries list (PEL).", .summary = "Destroys a consumer group.",
-      .syntax = "key:k0 groupname" },
+      .syntax = "key:k0 group" },
     { .name = "help", .run = cmd_xgroup_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .acl = ACL_STREAM, .group = "stream", .since = "5.0.0", .complexity = "O(1)",
       .summary = "Tells about the subcommands." },
     { .name = "setid", .run = cmd_xgroup_setid, .arity = -5, .flags = CMD_WRITE, SUBCOMMAND(KEY_UPDATE), .since = "5.0.0", .complexity = "O(1)",
       .summary = "Sets the id that a consumer group was given last.",
-      .syntax = "key:k0 groupname id<id | new-id!$> [ENTRIESREAD entries-read:i]" },
+      .history = "7.0.0 ENTRIESREAD was added.",
+      .syntax = "key:k0 group id-selector<id | new-id!$> [ENTRIESREAD entriesread\"entries-read\":i]" },
     { 0 },
 };
 const struct command stream_group_commands[] = {
@@ -589,15 +589,17 @@ const struct command stream_group_commands[] = {
     { .name = "xack", .run = cmd_xack, .arity = -4, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) }, .since = "5.0.0",
       .complexity = "O(1) for each message ID processed.", .summary = "Acknowledges entries that are pending in a consumer group.",
       .syntax = "key:k0 group id..." },
-    { .name = "xpending", .run = cmd_xpending, .arity = -3, .flags = CMD_READONLY, STREAM_ROW, .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }, .since = "5.0.0", .tips = tips_output,
-      .complexity = "O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M is the total number of entries scanned when used with the IDLE filter. The summary takes O(N) in the number of consumers.",
+    { .name = "xpending", .run = cmd_xpending, .arity = -3, .flags = CMD_READONLY, STREAM_ROW, .keys = { KEY_AT(1, KEY_RO | KEY_ACCESS) }, .since = "5.0.0", .tips = "nondeterministic_output",
+      .complexity = "O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
       .summary = "Tells what is pending in a consumer group.",
+      .history = "6.2.0 IDLE was added, and ranges may leave out their ends.",
       .syntax = "key:k0 group [filters([IDLE min-idle-time:i]@6.2.0 start end count:i [consumer])]" },
-    { .name = "xclaim", .run = cmd_xclaim, .arity = -6, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) }, .since = "5.0.0", .tips = tips_output,
+    { .name = "xclaim", .run = cmd_xclaim, .arity = -6, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_UPDATE) }, .since = "5.0.0", .tips = "nondeterministic_output",
       .complexity = "O(log N) with N being the number of messages in the PEL of the consumer group.", .summary = "Gives pending entries to another consumer of the group.",
-      .syntax = "key:k0 group consumer min-idle-time id... [IDLE ms:i] [TIME unix-time-milliseconds:t] [RETRYCOUNT count:i] [FORCE] [JUSTID] [LASTID id]" },
-    { .name = "xautoclaim", .run = cmd_xautoclaim, .arity = -6, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = "6.2.0", .tips = tips_output,
+      .syntax = "key:k0 group consumer min-idle-time id... [IDLE ms:i] [TIME unix-time-milliseconds:t] [RETRYCOUNT count:i] [FORCE] [JUSTID] [LASTID lastid]" },
+    { .name = "xautoclaim", .run = cmd_xautoclaim, .arity = -6, .flags = CMD_WRITE | CMD_FAST, STREAM_ROW, .keys = { KEY_AT(1, KEY_RW | KEY_DELETE) }, .since = "6.2.0", .tips = "nondeterministic_output",
       .complexity = "O(1) if COUNT is small.", .summary = "Gives entries that have been pending for long to another consumer of the group.",
+      .history = "7.0.0 The answer names the deleted entries that were pending.",
       .syntax = "key:k0 group consumer min-idle-time start [COUNT count:i] [JUSTID]" },
     { 0 },
 };

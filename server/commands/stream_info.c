@@ -239,18 +239,19 @@ static void cmd_xinfo_help(struct cmd_ctx *ctx)
     ctx_reply_help(ctx, lines);
 }
 
-static const char *const tips_output[] = {"nondeterministic_output", NULL};
-
 // clang-format off
 #define XINFO_ROW .flags = CMD_READONLY, .acl = ACL_STREAM, .keys = { KEY_AT(2, KEY_RO | KEY_ACCESS) }, .group = "stream", .since = "5.0.0", .complexity = "O(1)"
 static const struct command xinfo_subcommands[] = {
-    { .name = "consumers", .run = cmd_xinfo_consumers, .arity = 4, XINFO_ROW, .tips = tips_output, .summary = "Returns the consumers of a consumer group.",
-      .syntax = "key:k0 groupname" },
+    { .name = "consumers", .run = cmd_xinfo_consumers, .arity = 4, XINFO_ROW, .tips = "nondeterministic_output", .summary = "Returns the consumers of a consumer group.",
+      .history = "7.2.0 The field inactive was added.",
+      .syntax = "key:k0 group" },
     { .name = "groups", .run = cmd_xinfo_groups, .arity = 3, XINFO_ROW, .summary = "Returns the consumer groups of a stream.",
+      .history = "7.0.0 The fields entries-read and lag were added.",
       .syntax = "key:k0" },
     { .name = "help", .run = cmd_xinfo_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, .acl = ACL_STREAM, .group = "stream", .since = "5.0.0", .complexity = "O(1)",
       .summary = "Tells about the subcommands." },
     { .name = "stream", .run = cmd_xinfo_stream, .arity = -3, XINFO_ROW, .summary = "Returns what there is to know of a stream.",
+      .history = "6.0.0 FULL was added.\n7.0.0 The fields max-deleted-entry-id, entries-added, recorded-first-entry-id, entries-read and lag were added.\n7.2.0 The field active-time was added, and seen-time is the last attempt.",
       .syntax = "key:k0 [full-block(FULL [COUNT count:i])]" },
     { 0 },
 };

@@ -407,9 +407,9 @@ const struct command stream_read_commands[] = {
       .summary = "Returns entries of streams with ids above those given, or the last ones. Waits for some, if asked to.",
       .syntax = "[COUNT count:i] [BLOCK milliseconds:i] STREAMS streams(key:k0... id...)" },
     { .name = "xreadgroup", .run = cmd_xreadgroup, .arity = -7, .flags = CMD_WRITE | CMD_BLOCKING | CMD_MOVABLE_KEYS, STREAM_ROW, KEYS_BEHIND_STREAMS(4),
-      .complexity = "For each stream mentioned: O(M) with M being the number of entries returned. With BLOCK, an XADD takes O(N) time to serve N clients that wait for the stream.",
+      .complexity = "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
       .summary = "Returns entries of streams that a consumer group was not given yet, or those that are pending for a consumer. Waits for some, if asked to.",
-      .syntax = "GROUP group-consumer(group consumer) [COUNT count:i] [BLOCK milliseconds:i] [NOACK] STREAMS streams(key:k0... id...)" },
+      .syntax = "GROUP group-block(group consumer) [COUNT count:i] [BLOCK milliseconds:i] [NOACK] STREAMS streams(key:k0... id...)" },
     { 0 },
 };
 // clang-format on

@@ -157,10 +157,10 @@ void wait_log_is_off(struct server *s)
 
 // clang-format off
 const struct command wait_commands[] = {
-    { .name = "wait", .run = cmd_wait, .arity = 3, .acl = ACL_CONNECTION, .group = "generic",
+    { .name = "wait", .run = cmd_wait, .tips = "request_policy:all_shards response_policy:agg_min", .arity = 3, .acl = ACL_CONNECTION, .group = "generic",
       .since = "3.0.0", .complexity = "O(1)", .summary = "Waits until replicas have acknowledged the writes of this connection.",
       .syntax = "numreplicas:i timeout:i" },
-    { .name = "waitaof", .run = cmd_waitaof, .arity = 4, .flags = CMD_NOSCRIPT, .acl = ACL_CONNECTION,
+    { .name = "waitaof", .run = cmd_waitaof, .tips = "request_policy:all_shards response_policy:agg_min", .arity = 4, .flags = CMD_NOSCRIPT, .acl = ACL_CONNECTION,
       .group = "generic", .since = "7.2.0", .complexity = "O(1)",
       .summary = "Waits until the writes of this connection are on disk, here and on replicas.",
       .syntax = "numlocal:i numreplicas:i timeout:i" },

@@ -7,9 +7,10 @@ import json
 from wire import pairs_to_dict
 
 ARGUMENT_FLAGS = ("optional", "multiple", "multiple_token")
+VERSIONS = (("since", "since"), ("deprecated", "deprecated_since"))
 
 
-# From a server, over RESP2
+# From a server
 
 
 def text(value):
@@ -20,14 +21,16 @@ def words(values):
     return " ".join(sorted(text(value) for value in values))
 
 
-def fields(flat):
-    return {text(name): value for name, value in pairs_to_dict(flat).items()}
+def fields(map_reply):
+    pairs = map_reply if isinstance(map_reply, dict) else pairs_to_dict(map_reply)
+    return {text(name): value for name, value in pairs.items()}
 
 
-def key_spec(flags, begin, find):
-    """begin, find: (type, {name: number or word})."""
+def key_spec(flags, begin, find, noted):
+    """begin, find: (type, {name: number or word}). noted: whether there are notes, which each server has its own of."""
     steps = [f"{kind} " + " ".join(f"{name}={value}" for name, value in sorted(spec.items())) for kind, spec in (begin, find)]
-    return f"{words(text(flag).lower() for flag in flags)}: {'; '.join(step.strip() for step in steps)}"
+    shown = f"{words(text(flag).lower() for flag in flags)}: {'; '.join(step.strip() for step in steps)}"
+    return f"{shown}; notes" if noted else shown
 
 
 def key_spec_of_server(flat):
@@ -37,41 +40,47 @@ def key_spec_of_server(flat):
         parts = fields(spec[name])
         return text(parts["type"]), {key: text(value) for key, value in fields(parts["spec"]).items()}
 
-    return key_spec(spec["flags"], step("begin_search"), step("find_keys"))
+    return key_spec(spec["flags"], step("begin_search"), step("find_keys"), "notes" in spec)
 
 
-def argument(name, kind, display, key_index, token, since, deprecated, flags, parts):
-    """One argument in a form that can be read: name:type, and what else is said of it."""
-    shown = f"{name}:{kind}"
-    if display is not None and display != name:
-        shown += f" shown={display}"
-    if key_index is not None:
-        shown += f" spec={key_index}"
-    if token is not None:
-        shown += f" token={token!r}"
-    for word, version in (("since", since), ("deprecated", deprecated)):
-        if version is not None:
-            shown += f" {word}={version}"
-    shown += "".join(f" {flag}" for flag in ARGUMENT_FLAGS if flag in flags)
-    return shown if parts is None else f"{shown} ({', '.join(parts)})"
+def described(arg):
+    """An argument without its name, in a form that can be read. `arg` has the fields of COMMAND DOCS."""
+    shown = arg["type"]
+    if "key_spec_index" in arg:
+        shown += f" spec={arg['key_spec_index']}"
+    if "token" in arg:
+        shown += f" {arg['token']!r}"
+    shown += "".join(f" {word}={arg[field]}" for word, field in VERSIONS if field in arg)
+    shown += "".join(f" {flag}" for flag in ARGUMENT_FLAGS if flag in arg["flags"])
+    return f"{shown} ({arguments(arg['arguments'])})" if "arguments" in arg else shown
+
+
+def arguments(args):
+    return ", ".join(described(arg) for arg in args)
+
+
+def names(args):
+    """Of all arguments, and what people see in place of those that are not made of others."""
+    found = []
+    for arg in args:
+        shown, parts = arg.get("display_text"), arg.get("arguments")
+        usual = arg["name"] if parts is None else None
+        found.append(arg["name"] if shown == usual else f"{arg['name']}={shown}")
+        found += [names(parts)] if parts is not None else []
+    return " ".join(found)
 
 
 def arguments_of_server(listed):
-    shown = []
+    args = []
     for flat in listed:
-        arg = {name: value for name, value in fields(flat).items()}
-        get = lambda name, arg=arg: text(arg[name]) if name in arg else None
-        flags = {text(flag) for flag in arg.get("flags", [])}
-        parts = arguments_of_server(arg["arguments"]) if "arguments" in arg else None
-        if get("display_text") is None and get("type") not in ("oneof", "block"):
-            flags.add("undisplayed")
-        shown.append(
-            argument(
-                get("name"), get("type"), get("display_text"), get("key_spec_index"), get("token"), get("since"),
-                get("deprecated_since"), flags, parts,
-            )
-        )  # fmt: skip
-    return shown
+        arg = fields(flat)
+        parts, flags = arg.pop("arguments", None), arg.pop("flags", [])
+        arg = {name: text(value) for name, value in arg.items()}
+        arg["flags"] = {text(flag) for flag in flags}
+        if parts is not None:
+            arg["arguments"] = arguments_of_server(parts)
+        args.append(arg)
+    return args
 
 
 def add_row(facts, row):
@@ -95,7 +104,8 @@ def add_docs(facts, name, flat):
         own[field] = text(docs.get(field, ""))
     own["doc_flags"] = words(docs.get("doc_flags", []))
     own["history"] = " ".join(text(version) for version, _ in docs.get("history", []))
-    own["arguments"] = ", ".join(arguments_of_server(docs.get("arguments", [])))
+    args = arguments_of_server(docs.get("arguments", []))
+    own["arguments"], own["names"] = arguments(args), names(args)
     for sub, sub_docs in fields(docs.get("subcommands", [])).items():
         add_docs(facts, sub, sub_docs)
 
@@ -139,7 +149,7 @@ def key_spec_of_description(spec):
         return kind, {renamed.get(key, key): text(value) for key, value in (parts or {}).items()}
 
     begin = step("begin_search", {"pos": "index"})
-    return key_spec(spec["flags"], begin, step("find_keys", {"step": "keystep"}))
+    return key_spec(spec["flags"], begin, step("find_keys", {"step": "keystep"}), "notes" in spec)
 
 
 def range_of_description(specs):
@@ -166,21 +176,18 @@ def flags_of_description(row):
     return words(flags)
 
 
-def token_of_description(arg):
-    """A server reports them in capitals, and those that are written as quotes as the empty text."""
-    token = arg.get("token")
-    return None if token is None else token.upper().replace('""', "")
-
-
-def arguments_of_description(listed):
-    return [
-        argument(
-            arg["name"], arg["type"], arg.get("display"), arg.get("key_spec_index"), token_of_description(arg),
-            arg.get("since"), arg.get("deprecated_since"), {flag for flag in ARGUMENT_FLAGS if arg.get(flag)},
-            arguments_of_description(arg["arguments"]) if "arguments" in arg else None,
-        )
-        for arg in listed
-    ]  # fmt: skip
+def argument_of_description(arg):
+    """A server reports names in small letters, tokens in capitals, and a token that is written as quotes as empty."""
+    fields_of = {name: value for name, value in arg.items() if name in ("type", "key_spec_index", "since", "deprecated_since")}
+    fields_of["name"] = arg["name"].lower()
+    fields_of["flags"] = {flag for flag in ARGUMENT_FLAGS if arg.get(flag)}
+    if "token" in arg:
+        fields_of["token"] = arg["token"].upper().replace('""', "")
+    if arg["type"] not in ("oneof", "block"):
+        fields_of["display_text"] = arg.get("display", fields_of["name"])
+    if "arguments" in arg:
+        fields_of["arguments"] = [argument_of_description(part) for part in arg["arguments"]]
+    return fields_of
 
 
 def of_descriptions(folder):
@@ -189,7 +196,7 @@ def of_descriptions(folder):
         for name, row in json.loads(path.read_text()).items():
             if row["group"] == "sentinel":
                 continue
-            specs = row.get("key_specs", [])
+            specs, args = row.get("key_specs", []), [argument_of_description(arg) for arg in row.get("arguments", [])]
             name = f"{row['container']}|{name}" if "container" in row else name
             facts[name.lower()] = {
                 "arity": str(row["arity"]),
@@ -205,7 +212,8 @@ def of_descriptions(folder):
                 "replaced_by": row.get("replaced_by", ""),
                 "doc_flags": words(flag.lower() for flag in row.get("doc_flags", [])),
                 "history": " ".join(version for version, _ in row.get("history", [])),
-                "arguments": ", ".join(arguments_of_description(row.get("arguments", []))),
+                "arguments": arguments(args),
+                "names": names(args),
             }
     return facts
 

@@ -142,19 +142,19 @@ static void test_first_arguments(void **state)
     assert_false(permits(f, "select", "0"));
 }
 
-/* A configuration may speak of commands that only Redis has. */
-static void test_absent_commands(void **state)
+/* A configuration may speak of commands that are refused whoever sends them. */
+static void test_commands_of_a_cluster(void **state)
 {
     struct fixture *f = *state;
     apply(f, "+cluster|slots");
-    assert_true(permits(f, "cluster", "slots"));
+    assert_true(permits(f, "cluster|slots", NULL));
     apply(f, "-cluster|slots");
-    assert_false(permits(f, "cluster", "slots"));
+    assert_false(permits(f, "cluster|slots", NULL));
     apply(f, "+CLUSTER|NODES");
     apply(f, "-cluster|myid");
     is_described_as(f->sel, "resetchannels -@all -cluster|slots +cluster|nodes -cluster|myid");
     apply(f, "-cluster");
-    assert_false(permits(f, "cluster", "nodes"));
+    assert_false(permits(f, "cluster|nodes", NULL));
     is_described_as(f->sel, "resetchannels -@all -cluster");
     assert_int_equal(acl_selector_apply(f->sel, &f->env, BYTES_LIT("-cluster|nosuch")), ACL_RULE_UNKNOWN_COMMAND);
 }
@@ -336,7 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_commands_and_subcommands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_categories, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_arguments, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_absent_commands, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_commands_of_a_cluster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_access_is_not_added_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_channels, setup, teardown),
