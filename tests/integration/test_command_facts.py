@@ -38,7 +38,8 @@ def test_fault_16_fault_25_commands_are_those_of_redis_7_0_but_for_what_7_2_chan
     """Arguments are compared without their names: 7.2 has new ones for most that are made of others."""
     ours, theirs = commandfacts.of_server(farm.server("ours")), commandfacts.of_server(farm.server("redis"))
     assert len(theirs) > 350
-    assert said_otherwise(theirs, ours, ["names"]) == listed("commands-7.2.txt") | listed("commands-ours.txt")
+    meant = listed("commands-7.2.txt") | listed("commands-ours.txt")
+    assert said_otherwise(theirs, ours, ["names"]) == {at: said for at, said in meant.items() if at[1] != "names"}
 
 
 @pytest.mark.skipif(DESCRIPTIONS is None, reason="REDIS_COMMAND_DESCRIPTIONS names no folder of JSON files of 7.2")
