@@ -663,10 +663,9 @@ void client_describe(const struct client *c, struct bytes_buf *out)
         c->name == NULL ? "" : c->name, (long long)(s->now_ms - c->created_ms) / 1000,
         (long long)(s->now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
     bytes_buf_printf(
-        out,
-        " multi=%d watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
-        multi_queued(c), multi_watch_count(c), resp_reader_unparsed(&c->reader) + request, resp_reader_room(&c->reader),
-        arguments, multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
+        out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
+        multi_queued(c), resp_reader_unparsed(&c->reader) + request, resp_reader_room(&c->reader), arguments,
+        multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
     bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r",
                      c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");
     describe_command(c, out);
@@ -674,6 +673,7 @@ void client_describe(const struct client *c, struct bytes_buf *out)
                      c->user == NULL ? "(superuser)" : acl_user_name_text(c->user),
                      client_has(c, CLIENT_TRACKING) ? (long long)tracking_redirect(c) : -1LL, c->reply.proto,
                      c->lib_name == NULL ? "" : c->lib_name, c->lib_ver == NULL ? "" : c->lib_ver);
+    bytes_buf_printf(out, " watch=%zu", multi_watch_count(c)); /* of 7.4; last, so that the rest is the line of 7.2 */
 }
 
 void clients_summarize(struct server *s, struct clients_summary *out)

@@ -39,6 +39,7 @@ struct packed {
     const unsigned char *lp;
     size_t count;   /* entries */
     size_t longest; /* bytes of the longest one */
+    bool oversized; /* larger than a listpack may be here: its entries are taken one by one */
 };
 
 static bool measure_entry(void *ctx, const struct lp_value *v)
@@ -53,9 +54,8 @@ static bool measure_entry(void *ctx, const struct lp_value *v)
 
 static const char *open_listpack(struct bytes_view blob, struct packed *p)
 {
-    *p = (struct packed){.lp = (const unsigned char *)blob.data};
-    bool good = blob.len <= LP_MAX_BYTES && lp_validate(p->lp, blob.len, true, measure_entry, p);
-    return good ? NULL : BAD;
+    *p = (struct packed){.lp = (const unsigned char *)blob.data, .oversized = blob.len > LP_MAX_BYTES};
+    return lp_validate(p->lp, blob.len, true, measure_entry, p) ? NULL : BAD;
 }
 
 static bool appears_before(const struct packed *p, const unsigned char *end, size_t stride, struct bytes_view value)
@@ -120,7 +120,7 @@ static const char *unpack_hash_listpack(struct bytes_view blob, const struct val
     if (why != NULL) return why;
     if (p.count % 2 != 0) return ODD_COUNT;
     if (p.count == 0) return RDB_EMPTY;
-    if (p.count / 2 > env->limits->hash_max_entries) return hash_by_inserting(&p, 2, env, value);
+    if (p.oversized || p.count / 2 > env->limits->hash_max_entries) return hash_by_inserting(&p, 2, env, value);
     if (has_duplicates(&p, 2, env)) return DUPLICATE;
     *value = hash_from_listpack(env, copy_blob(blob));
     return NULL;
@@ -150,7 +150,7 @@ static const char *unpack_timed_hash_listpack(struct bytes_view blob, const stru
     if (p.count == 0) return RDB_EMPTY;
     why = check_field_times(&p);
     if (why != NULL) return why;
-    if (p.count / 3 > env->limits->hash_max_entries) return hash_by_inserting(&p, 3, env, value);
+    if (p.oversized || p.count / 3 > env->limits->hash_max_entries) return hash_by_inserting(&p, 3, env, value);
     if (has_duplicates(&p, 3, env)) return DUPLICATE;
     *value = hash_from_timed_listpack(env, copy_blob(blob));
     return NULL;
@@ -264,7 +264,7 @@ static const char *unpack_zset_listpack(struct bytes_view blob, const struct val
     if (p.count == 0) return RDB_EMPTY;
     enum order order = zset_order(&p);
     if (order == ORDER_BAD_SCORE) return BAD_SCORE;
-    bool large = p.count / 2 > env->limits->zset_max_entries;
+    bool large = p.oversized || p.count / 2 > env->limits->zset_max_entries;
     if (large || order == ORDER_REBUILD) return zset_by_inserting(&p, env, value);
     if (has_duplicates(&p, 2, env)) return DUPLICATE;
     *value = zset_from_listpack(env, copy_blob(blob));
@@ -322,7 +322,7 @@ static const char *unpack_set_listpack(struct bytes_view blob, const struct valu
     const char *why = open_listpack(blob, &p);
     if (why != NULL) return why;
     if (p.count == 0) return RDB_EMPTY;
-    if (p.count > env->limits->set_max_listpack_entries) return set_by_inserting(&p, env, value);
+    if (p.oversized || p.count > env->limits->set_max_listpack_entries) return set_by_inserting(&p, env, value);
     if (has_duplicates(&p, 1, env)) return DUPLICATE;
     *value = set_from_blob(env, ENCODING_LISTPACK, copy_blob(blob), blob.len);
     return NULL;
@@ -363,12 +363,23 @@ static const char *unpack_list_ziplist(struct bytes_view blob, const struct valu
     return NULL;
 }
 
+/* Redis 7.0 puts an element of a little less than 2^30 bytes into a listpack, which then has a little more. */
+static void push_entries(struct list *l, const struct packed *p)
+{
+    char buf[LP_INT_CHARS];
+    for (const unsigned char *at = lp_first(p->lp); at != NULL; at = lp_next(p->lp, at))
+        list_push(l, LIST_TAIL, lp_get_view(at, buf));
+}
+
 const char *rdb_unpack_listpack_node(struct list *l, struct bytes_view blob)
 {
     struct packed p;
     const char *why = open_listpack(blob, &p);
     if (why != NULL || p.count == 0) return why;
-    list_append_node(l, copy_blob(blob), blob.len, false);
+    if (p.oversized)
+        push_entries(l, &p);
+    else
+        list_append_node(l, copy_blob(blob), blob.len, false);
     return NULL;
 }
 

@@ -175,7 +175,7 @@ bool stream_nodes_next(struct stream_pos *pos, struct stream_id *master, struct 
 struct stream_loading {      /* of one stream; zeros at first */
     struct stream_id master; /* of the last node taken */
     bool has_nodes;          /* one was taken, perhaps without live entries */
-    bool disordered;         /* entries are to be sorted at the end */
+    bool disordered;         /* entries are to be sorted, and put into new nodes, at the end */
 };
 /* Takes the next node from outside, whose bytes (borrowed) are not trusted. NULL, or what is wrong. */
 NODISCARD const char *stream_load_node(struct stream *s, struct stream_loading *l, struct stream_id master,

@@ -7,8 +7,10 @@
  *      of two with the same id the first one stays.
  *   3. a last id below that of an entry, by another XSETID after 2. The greatest id is taken instead.
  *   4. a number of entries that is not theirs, in the totals or in a node (files of older versions). They are counted.
- * Damage is still refused: listpacks and entries that are not well formed, nodes whose entries are more or fewer than
- * the node says in all, nodes twice or not in the order of their ids, entries counted where there is no node. */
+ *   5. a node larger than LP_MAX_BYTES, by what the listpack adds to an entry of nearly 2^30 bytes. Its entries are
+ * added one by one as well; one that is too large for any node here is refused. Damage is still refused: listpacks and
+ * entries that are not well formed, nodes whose entries are more or fewer than the node says in all, nodes twice or not
+ * in the order of their ids, entries counted where there is no node. */
 #include <stdlib.h>
 
 #include "storage/base/assert.h"
@@ -31,9 +33,10 @@ const char *stream_load_node(struct stream *s, struct stream_loading *l, struct 
     const char *why = check_master(l, master);
     if (why == NULL) why = stream_node_validate(listpack, master, &facts);
     if (why != NULL || facts.live == 0) return why;
-    if (!facts.ordered || (s->tail != NULL && stream_id_compare(master, s->last_id) <= 0)) l->disordered = true;
+    bool overlaps = s->tail != NULL && stream_id_compare(master, s->last_id) <= 0;
+    if (!facts.ordered || facts.oversized || overlaps) l->disordered = true;
     unsigned char *lp = lp_copy((const unsigned char *)listpack.data);
-    if (!facts.counted) lp = stream_node_set_counts(lp, facts.live, facts.deleted);
+    if (!facts.counted && !facts.oversized) lp = stream_node_set_counts(lp, facts.live, facts.deleted);
     stream_add_node(s, master, lp);
     s->count += facts.live;
     if (stream_id_compare(facts.greatest, s->last_id) > 0) s->last_id = facts.greatest;

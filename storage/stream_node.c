@@ -7,6 +7,7 @@
 enum {
     ENTRY_OVERHEAD = 10, /* an element's head and back, at most */
     FIXED_ELEMENTS = 12, /* of a master and an entry, without fields and values */
+    COUNTS_GROWTH = 32,  /* what the two counts of a master entry may come to need more, at most */
 };
 
 /* ---- writing ---- */
@@ -298,10 +299,10 @@ static bool check_entry(struct validation *v)
 const char *stream_node_validate(struct bytes_view bytes, struct stream_id master, struct stream_node_facts *facts)
 {
     const unsigned char *lp = (const unsigned char *)bytes.data;
-    if (bytes.len > LP_MAX_BYTES || !lp_validate(lp, bytes.len, true, NULL, NULL))
-        return "Stream listpack integrity check failed";
+    if (!lp_validate(lp, bytes.len, true, NULL, NULL)) return BAD_NODE;
     struct validation v = {.in = {.p = lp + LP_HEADER_SIZE, .left = lp_count(lp)}, .master = master};
     v.facts.ordered = true;
+    v.facts.oversized = bytes.len > LP_MAX_BYTES - COUNTS_GROWTH;
     if (!check_master(&v)) return BAD_NODE;
     while (v.in.left > 0)
         if (!check_entry(&v)) return BAD_NODE;

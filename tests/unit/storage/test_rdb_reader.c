@@ -12,6 +12,8 @@
 #include "storage/base/memory.h"
 #include "storage/entry.h"
 #include "storage/hash_expiry.h"
+#include "storage/list.h"
+#include "storage/rdb_unpack.h"
 #include "tests/unit/storage/rdb_bytes.h"
 #include "tests/unit/storage/rdb_render.h"
 
@@ -1064,6 +1066,32 @@ static int on_timed_hash(void *ctx, const struct rdb_key *key)
     return 0;
 }
 
+/* Redis 7.0 makes them: the element has less than 2^30 bytes, the listpack around it a little more. */
+static void test_fault_12_a_list_node_above_the_limit_of_listpacks(void **state)
+{
+    struct fixture *f = *state;
+    struct lp_encoded e;
+    struct number_text text;
+    struct bytes_view got;
+    size_t len = LP_MAX_BYTES - 1;
+    unsigned char *blob = mem_calloc(len + 64), *p = blob + LP_HEADER_SIZE; /* pages of zeros that nobody writes to */
+    lp_encode(&e, bytes_view(blob, len));
+    memcpy(p, e.head, e.head_len);
+    memcpy(p + e.head_len + len, e.back, e.back_len);
+    size_t total = LP_EMPTY_SIZE + e.head_len + len + e.back_len;
+    lp_frame(blob, total, 1);
+    assert_true(total > LP_MAX_BYTES);
+    struct list *l = list_new(&f->env);
+    assert_null(rdb_unpack_listpack_node(l, bytes_view(blob, total)));
+    assert_int_equal(list_count(l), 1);
+    assert_true(list_peek(l, LIST_HEAD, &text, &got));
+    assert_int_equal(got.len, len);
+    blob[total - 2] ^= 1; /* damage is found there as well */
+    assert_non_null(rdb_unpack_listpack_node(l, bytes_view(blob, total)));
+    list_free(l);
+    mem_free(blob);
+}
+
 static void test_timed_listpacks_over_the_limits_are_converted(void **state)
 {
     struct fixture *f = *state;
@@ -1303,6 +1331,7 @@ int main(void)
         cmocka_unit_test(test_what_follows_the_end_is_left),
         cmocka_unit_test(test_functions_modules_and_empty_keys_are_skipped_only_on_request),
         cmocka_unit_test(test_listpacks_over_the_limits_are_converted),
+        cmocka_unit_test(test_fault_12_a_list_node_above_the_limit_of_listpacks),
         cmocka_unit_test(test_timed_listpacks_over_the_limits_are_converted),
         cmocka_unit_test(test_long_strings_in_pieces),
         cmocka_unit_test(test_announced_sizes_are_not_believed),
