@@ -4,7 +4,7 @@ Random commands go to redis-server alone, with encodings that change early. Each
     DUMP there -> RESTORE here -> compared -> DUMP here -> RESTORE there -> compared,
 and every few rounds the whole data set through SAVE there -> loaded here -> compared. A second source builds payloads as
 older versions wrote them (ziplists, zipmaps, plain collections, strings in all forms): what redis-server takes of them
-with sanitize-dump-payload, we take, and both hold the same.
+with sanitize-dump-payload, we take, and both hold the same. The files of tests/data come first.
 
 Values are compared by DEBUG DIGEST-VALUE, sorted sets by what is in them, streams by their entries and XINFO STREAM FULL.
 """
@@ -12,6 +12,7 @@ Values are compared by DEBUG DIGEST-VALUE, sorted sets by what is in them, strea
 import hashlib
 import random
 import struct
+from pathlib import Path
 
 from generator import LIMITS, Tables
 from grammar import read_table
@@ -102,6 +103,16 @@ class ValueFuzzer:
         for talker in self.talkers:
             talker.close()
         return self.farm.close()
+
+    def take_data_files(self):
+        """What real servers wrote: tests/data."""
+        for path in sorted((Path(__file__).resolve().parent.parent / "data").glob("*.rdb")):
+            (self.redis.server.directory / "dump.rdb").write_bytes(path.read_bytes())
+            self.redis.must(b"DEBUG", b"RELOAD", b"NOSAVE")
+            self._take_all(self.redis.must(b"KEYS", b"*"))
+            self._take_file()
+        for talker in (self.redis, self.ours):
+            talker.must(b"FLUSHALL")
 
     def round(self, number):
         rng = random.Random(f"{self.seed}:{number}")
@@ -465,6 +476,7 @@ def run(directory, seed, values, progress=None):
     fuzzer = ValueFuzzer(directory, seed)
     number = 0
     try:
+        fuzzer.take_data_files()
         while fuzzer.values < values:
             try:
                 fuzzer.round(number)

@@ -75,7 +75,9 @@ static const char *load(struct stream *s, struct stream_id master, const uint8_t
     memcpy(lp, &total, sizeof(total));
     lp[size - 1] = 0xFF;
     struct stream_loading loading = {0};
+    struct stream_id next = {master.ms + (size & 3), master.seq + 1}; /* often within the first one's ids */
     const char *why = stream_load_node(s, &loading, master, bytes_view(lp, size));
+    if (why == NULL && size % 3 != 0) why = stream_load_node(s, &loading, next, bytes_view(lp, size));
     mem_free(lp);
     if (why == NULL) why = stream_load_totals(s, &loading, stream_count(s), stream_last_id(s));
     return why;
