@@ -210,15 +210,17 @@ void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc,
     dispatch_call(&ctx, slot);
 }
 
-void dispatch_for_script(struct client *c, struct client *caller, struct command_slot *slot, int argc,
-                         const struct bytes_view *argv, bool into_stream)
+uint64_t dispatch_for_script(struct client *c, struct client *caller, struct command_slot *slot, int argc,
+                             const struct bytes_view *argv, bool into_stream)
 {
     struct cmd_ctx ctx = dispatch_ctx(c, argc, argv);
     ctx.caller = caller;
     ctx.command = slot->command;
     ctx.not_into_stream = !into_stream;
-    c->server->dispatcher->last_ticks = ticks_now(); /* what Lua took is the script's, not this command's */
+    uint64_t start = ticks_now();
+    c->server->dispatcher->last_ticks = start; /* what Lua took is the script's, not this command's */
     dispatch_call(&ctx, slot);
+    return c->server->dispatcher->last_ticks - start;
 }
 
 void dispatch_script_refused(struct server *s, struct command_slot *slot, const char *error)

@@ -22,9 +22,9 @@ bool dispatcher_run(struct server *s);
 /* Runs a command for EXEC: no checks that queueing has made, but for what its user may do. */
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv);
 /* Runs a command for the script of `caller`, as this fake client of scripts; whether it may is checked (script_call.c).
- * The reply is in the client's output. */
-void dispatch_for_script(struct client *c, struct client *caller, struct command_slot *slot, int argc,
-                         const struct bytes_view *argv, bool into_stream);
+ * The reply is in the client's output. The ticks that it took. */
+uint64_t dispatch_for_script(struct client *c, struct client *caller, struct command_slot *slot, int argc,
+                             const struct bytes_view *argv, bool into_stream);
 /* A command of a script (NULL: there is none of that name) was refused with this error. */
 void dispatch_script_refused(struct server *s, struct command_slot *slot, const char *error);
 /* Why no command may write now, or NULL. / Memory was over maxmemory when the outermost command came. */

@@ -382,12 +382,13 @@ static int run_body(struct functions *fs, struct library *lib, struct bytes_view
     lua_State *L = functions_state(fs);
     struct load_plan plan = {.body = body, .error = "Error loading library"};
     sc->loading = lib;
-    sc->load_deadline_us = limit_ms == 0 ? 0 : sys_mono_us(sc->server->sys) + limit_ms * INT64_C(1000);
+    int64_t now_us = sys_mono_us(sc->server->sys);
+    sc->guard.deadline_us = limit_ms == 0 ? 0 : now_us + limit_ms * INT64_C(1000);
+    lua_guard_start(&sc->guard, L, now_us);
     script_failure_clear(&sc->failure);
     int status = lua_cpcall(L, compile_and_run, &plan);
     sc->loading = NULL;
-    sc->load_deadline_us = 0;
-    sc->ended = false;
+    lua_guard_stop(&sc->guard);
     if (status != 0) {
         bytes_buf_printf(error, "%s: ", plan.error);
         bytes_buf_append_view(error, script_failure_text(&sc->failure, L));

@@ -4,6 +4,7 @@
 
 #include <lua5.1/lauxlib.h>
 
+#include "server/scripting/lua_guard.h"
 #include "storage/base/assert.h"
 
 /* ---- Replies as Lua values ---- */
@@ -179,11 +180,27 @@ void lua_push_reply(lua_State *L, struct bytes_view resp)
 
 /* ---- Lua values as replies ---- */
 
+/* One table may be in a reply many times over, and so may one string: no memory of the script bounds what it answers.
+ */
+enum { REPLY_VALUES_MAX = 16 * 1024 * 1024 };
+#define REPLY_BYTES_MAX ((size_t)4 << 30)
+
 struct writer {
     lua_State *L;
     struct reply *reply;
+    size_t values, bytes; /* written so far */
     bool booleans;
 };
+
+/* The value on top is about to be written. */
+static void count_value(struct writer *w)
+{
+    size_t bytes = lua_type(w->L, -1) == LUA_TSTRING ? lua_objlen(w->L, -1) : 0;
+    w->values++;
+    w->bytes += bytes;
+    if (w->values > REPLY_VALUES_MAX || w->bytes > REPLY_BYTES_MAX) luaL_error(w->L, "reply is too large");
+    lua_guard_work(w->L, LUA_GUARD_CALL + bytes);
+}
 
 static struct bytes_view view_at(lua_State *L, int index)
 {
@@ -357,6 +374,7 @@ static void write_value(struct writer *w)
         lua_pop(L, 1);
         return;
     }
+    count_value(w);
     switch (lua_type(L, -1)) {
     case LUA_TSTRING: reply_bulk(w->reply, view_at(L, -1)); break;
     case LUA_TNUMBER: reply_int(w->reply, whole_number(lua_tonumber(L, -1))); break;

@@ -22,7 +22,8 @@ void lua_push_error(lua_State *L, struct bytes_view text, bool counted);
  * table. */
 bool lua_is_error(lua_State *L, int index, struct bytes_view *text, bool *counted);
 
-/* Writes the value on top of the stack, and pops it. booleans: as RESP3 has them, where the client knows RESP3. */
+/* Writes the value on top of the stack, and pops it. booleans: as RESP3 has them, where the client knows RESP3. May
+ * raise an error in the middle of a table (no memory, a reply without an end, a script that was killed). */
 void lua_write_reply(lua_State *L, struct reply *r, bool booleans);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "server/scripting/lua_bytes.h"
+#include "server/scripting/lua_guard.h"
 #include "server/scripting/lua_libs.h"
 #include "storage/base/checked.h"
 
@@ -123,6 +124,7 @@ static struct table_shape shape_of(lua_State *L, int table)
 {
     struct table_shape shape = {.is_integer = true};
     for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        lua_guard_work(L, LUA_GUARD_CALL);
         double key = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
         if (!(key >= 1 && key <= INT_MAX && key == floor(key))) {
             shape.is_integer = false;
@@ -208,6 +210,7 @@ static void encode_table(struct encoder *e, int table, int depth)
 
 static void encode_value(struct encoder *e, int index, int depth)
 {
+    lua_guard_work(e->L, LUA_GUARD_CALL);
     switch (lua_type(e->L, index)) {
     case LUA_TSTRING: encode_string(e, index); return;
     case LUA_TNUMBER: encode_number(e, index); return;
@@ -318,6 +321,7 @@ static int json_decode(lua_State *L)
     size_t len;
     luaL_checklstring(L, 1, &len);
     if (len > DECODE_MAX_BYTES) return luaL_error(L, "JSON text of more than %d bytes", (int)DECODE_MAX_BYTES);
+    lua_guard_work(L, 8 * len);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     if (lua_pcall(L, 1, 1, 0) == 0) return 1;

@@ -11,6 +11,7 @@
 #include <msgpack/pack.h>
 
 #include "server/scripting/lua_bytes.h"
+#include "server/scripting/lua_guard.h"
 #include "server/scripting/lua_libs.h"
 
 #define PACK_MAX_DEPTH 16
@@ -59,6 +60,7 @@ static struct table_shape shape_of(lua_State *L, int table)
     struct table_shape shape = {.is_array = true};
     double highest = 0;
     for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        lua_guard_work(L, LUA_GUARD_CALL);
         shape.items++;
         double key = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
         if (!(key >= 1 && key <= INT_MAX && key == floor(key))) shape.is_array = false;
@@ -92,6 +94,7 @@ static void pack_table(lua_State *L, int table, msgpack_packer *pk, int depth)
 
 static void pack_value(lua_State *L, int index, msgpack_packer *pk, int depth)
 {
+    lua_guard_work(L, LUA_GUARD_CALL);
     luaL_checkstack(L, 3, "nested too deep"); /* a key, a value, and the buffer while it grows */
     switch (lua_type(L, index)) {
     case LUA_TNUMBER: pack_number(pk, lua_tonumber(L, index)); return;

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "server/scripting/lua_bytes.h"
+#include "server/scripting/lua_guard.h"
 #include "server/scripting/lua_libs.h"
 #include "storage/base/checked.h"
 
@@ -103,6 +104,7 @@ static bool next_item(struct format *f, size_t offset, struct item *item)
         char option = *f->next;
         if (option == '\0') return false;
         f->next++;
+        lua_guard_work(f->L, LUA_GUARD_CALL);
         switch (option) {
         case ' ': continue;
         case '>': f->big_endian = true; continue;

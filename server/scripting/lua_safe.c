@@ -6,9 +6,16 @@
 
 #include <lua5.1/lauxlib.h>
 
+#include "server/scripting/lua_bytes.h"
+#include "server/scripting/lua_guard.h"
+#include "server/scripting/lua_pattern.h"
+#include "storage/base/checked.h"
+
 enum {
-    PATTERN_DEPTH_MAX = 10000,      /* items of a pattern that take the matcher one call deeper each */
-    LOADED_MAX = 256 * 1024 * 1024, /* text given to load() piece by piece (CVE-2025-46819: it counts in int) */
+    PIECE = 64 * 1024,            /* of text, between looks of the guard */
+    PARSE_WORK = 64,              /* a byte */
+    RESUME_WORK = 2048,           /* the guard's hook counts the instructions of each coroutine from zero */
+    REP_MAX = 1024 * 1024 * 1024, /* bytes: twice what any value may have */
 };
 
 /* ---- Loading ---- */
@@ -24,31 +31,48 @@ static const char *read_text(lua_State *L, void *ctx, size_t *len)
 {
     struct text_reader *r = ctx;
     const char *text = r->text;
-    (void)L;
     if (!r->begun && r->len > 0 && r->text[0] == LUA_SIGNATURE[0]) {
         r->begun = true;
         *len = 1;
         return " ";
     }
     r->begun = true;
-    *len = r->len;
-    r->len = 0;
-    return *len == 0 ? NULL : text;
+    *len = r->len < PIECE ? r->len : PIECE;
+    r->text += *len;
+    r->len -= *len;
+    if (*len == 0) return NULL;
+    lua_guard_work(L, *len * PARSE_WORK); /* the last piece has been parsed */
+    return text;
+}
+
+static int refuse_length(lua_State *L)
+{
+    lua_pushliteral(L, "chunk is too long");
+    return LUA_ERRSYNTAX;
 }
 
 int lua_safe_load(lua_State *L, const char *text, size_t len, const char *chunk_name)
 {
     struct text_reader reader = {.text = text, .len = len};
     luaL_checkstack(L, 2, "no room to load a script");
+    if (len > LUA_SAFE_CHUNK_MAX) return refuse_length(L);
     lua_pushstring(L, chunk_name); /* the parser uses this very string, and does not itself keep it alive */
     int status = lua_load(L, read_text, &reader, lua_tostring(L, -1));
     lua_remove(L, -2);
     return status;
 }
 
+/* After a protected call that failed, with its error on top. */
+static void caught(lua_State *L)
+{
+    lua_guard_back_in(L);
+    if (lua_guard_ended(L)) lua_error(L);
+}
+
 static int answer_loaded(lua_State *L, int status)
 {
     if (status == 0) return 1;
+    caught(L);
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
@@ -62,18 +86,13 @@ static int safe_loadstring(lua_State *L)
     return answer_loaded(L, lua_safe_load(L, text, len, name));
 }
 
-static bool has_ended(lua_State *L)
-{
-    const bool *ended = lua_touserdata(L, lua_upvalueindex(1));
-    return *ended;
-}
-
 /* The next piece of text is on top, or nil at the end. Otherwise the error is. */
 static int read_piece(lua_State *L)
 {
+    lua_guard_work(L, LUA_GUARD_CALL);
     lua_pushvalue(L, 1);
     int status = lua_pcall(L, 0, 1, 0);
-    if (status != 0 && has_ended(L)) lua_error(L);
+    if (status != 0) caught(L);
     if (status != 0 || lua_isnil(L, -1) || lua_isstring(L, -1)) return status;
     lua_pop(L, 1);
     lua_pushliteral(L, "reader function must return a string");
@@ -93,7 +112,7 @@ static int safe_load(lua_State *L)
         if (status != 0) return answer_loaded(L, status);
         if (lua_isnil(L, -1) || (lua_tolstring(L, -1, &len), len == 0)) break;
         total += len;
-        if (total > LOADED_MAX) return luaL_error(L, "chunk is too long");
+        if (total > LUA_SAFE_CHUNK_MAX) return answer_loaded(L, refuse_length(L));
         lua_rawseti(L, 3, pieces);
     }
     lua_pop(L, 1);
@@ -114,8 +133,9 @@ static int safe_load(lua_State *L)
 static int safe_pcall(lua_State *L)
 {
     luaL_checkany(L, 1);
+    lua_guard_work(L, LUA_GUARD_CALL);
     int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-    if (status != 0 && has_ended(L)) lua_error(L);
+    if (status != 0) caught(L);
     luaL_checkstack(L, 1, "no room for the results");
     lua_pushboolean(L, status == 0);
     lua_insert(L, 1);
@@ -126,26 +146,85 @@ static int safe_pcall(lua_State *L)
 static int safe_xpcall(lua_State *L)
 {
     luaL_checkany(L, 2);
+    lua_guard_work(L, LUA_GUARD_CALL);
     lua_settop(L, 2);
     lua_insert(L, 1);
     int status = lua_pcall(L, 0, LUA_MULTRET, 0);
     if (status != 0) {
-        if (has_ended(L)) lua_error(L);
+        caught(L);
         lua_pushvalue(L, 1);
         lua_insert(L, -2);
-        if (lua_pcall(L, 1, 1, 0) != 0 && has_ended(L)) lua_error(L);
+        if (lua_pcall(L, 1, 1, 0) != 0) caught(L);
     }
     lua_pushboolean(L, status == 0);
     lua_replace(L, 1);
     return lua_gettop(L);
 }
 
-/* Upvalues: the flag; Lua's own function, whose first result tells whether the coroutine failed. */
-static int safe_resume(lua_State *L)
+/* The coroutine at index 1, with what is above it: as Lua's own resume(), which is upvalue 1, so that the first of its
+ * results tells whether the coroutine failed. */
+static int resume(lua_State *L)
 {
-    int results = lua_tocfunction(L, lua_upvalueindex(2))(L);
-    if (!lua_toboolean(L, -results) && has_ended(L)) lua_error(L);
+    struct lua_guard *g = lua_guard_of(L);
+    lua_State *co = lua_tothread(L, 1);
+    if (co != NULL && g != NULL && g->running != NULL) {
+        lua_guard_work(L, RESUME_WORK);
+        g->running = co;
+    }
+    int results = lua_tocfunction(L, lua_upvalueindex(1))(L);
+    lua_guard_back_in(L);
+    if (!lua_toboolean(L, -results) && lua_guard_ended(L)) lua_error(L);
     return results;
+}
+
+/* Upvalues: Lua's resume(), the coroutine. */
+static int resume_wrapped(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_insert(L, 1);
+    int results = resume(L);
+    if (lua_toboolean(L, -results)) return results - 1;
+    if (lua_isstring(L, -1)) { /* says where it was called */
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+/* Upvalues: Lua's resume() and create(). */
+static int wrap(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_tocfunction(L, lua_upvalueindex(2))(L);
+    lua_pushcclosure(L, resume_wrapped, 2);
+    return 1;
+}
+
+/* ---- Memory ---- */
+
+/* The pace of the collector is the same for all scripts: what would set it answers, and does nothing. */
+static int safe_collectgarbage(lua_State *L)
+{
+    static const char *const options[] = {"collect", "count",    "step",       "stop",
+                                          "restart", "setpause", "setstepmul", NULL};
+    int option = luaL_checkoption(L, 1, "collect", options), kilobytes = lua_gc(L, LUA_GCCOUNT, 0);
+    int argument = luaL_optint(L, 2, 0);
+    switch (option) {
+    case 0:
+        lua_guard_work(L, (size_t)kilobytes * 1024);
+        lua_pushinteger(L, lua_gc(L, LUA_GCCOLLECT, 0));
+        break;
+    case 1: lua_pushnumber(L, kilobytes + lua_gc(L, LUA_GCCOUNTB, 0) / 1024.0); break;
+    case 2:
+        lua_guard_work(L, (size_t)kilobytes * 1024);
+        lua_pushboolean(L, lua_gc(L, LUA_GCSTEP, argument));
+        break;
+    case 3:
+    case 4: lua_pushinteger(L, 0); break;
+    default: lua_pushinteger(L, 200); /* percent, to begin with */
+    }
+    return 1;
 }
 
 /* ---- Results ---- */
@@ -165,18 +244,26 @@ static int safe_unpack(lua_State *L)
     return (int)count;
 }
 
-/* ---- Patterns ---- */
+/* ---- Strings ---- */
 
-/* Upvalue: the function itself. */
-static int safe_match(lua_State *L)
+static int safe_rep(lua_State *L)
 {
-    size_t len, depth = 0;
-    const char *pattern = lua_tolstring(L, 2, &len);
-    if (pattern != NULL && len > PATTERN_DEPTH_MAX) {
-        for (size_t i = 0; i < len; i++) depth += memchr("?*+-(", pattern[i], 5) != NULL;
-        if (depth > PATTERN_DEPTH_MAX) return luaL_error(L, "pattern too complex");
+    size_t len, total;
+    struct lua_bytes out;
+    const char *text = luaL_checklstring(L, 1, &len);
+    int count = luaL_checkint(L, 2);
+    if (count <= 0 || len == 0) {
+        lua_pushliteral(L, "");
+        return 1;
     }
-    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+    if (mul_overflow(len, (size_t)count, &total) || total > REP_MAX)
+        return luaL_error(L, "resulting string is too long");
+    lua_guard_work(L, total);
+    lua_bytes_init(&out, L);
+    lua_bytes_room(&out, total);
+    for (int i = 0; i < count; i++) lua_bytes_append(&out, text, len);
+    lua_bytes_push(&out);
+    return 1;
 }
 
 /* ---- Random numbers ----
@@ -219,40 +306,35 @@ static int safe_randomseed(lua_State *L)
 
 /* ---- Replacing ---- */
 
-static void set_with_flag(lua_State *L, const char *name, lua_CFunction fn, const bool *ended)
+void lua_safe_replace_basics(lua_State *L)
 {
-    lua_pushlightuserdata(L, (void *)ended);
-    lua_pushcclosure(L, fn, 1);
-    lua_setfield(L, -2, name);
+    static const luaL_Reg functions[] = {{"pcall", safe_pcall},
+                                         {"xpcall", safe_xpcall},
+                                         {"load", safe_load},
+                                         {"loadstring", safe_loadstring},
+                                         {"unpack", safe_unpack},
+                                         {"collectgarbage", safe_collectgarbage},
+                                         {NULL, NULL}};
+    luaL_register(L, NULL, functions);
 }
 
-void lua_safe_replace_basics(lua_State *L, const bool *ended)
+void lua_safe_replace_coroutine_functions(lua_State *L)
 {
-    set_with_flag(L, "pcall", safe_pcall, ended);
-    set_with_flag(L, "xpcall", safe_xpcall, ended);
-    set_with_flag(L, "load", safe_load, ended);
-    lua_pushcfunction(L, safe_loadstring);
-    lua_setfield(L, -2, "loadstring");
-    lua_pushcfunction(L, safe_unpack);
-    lua_setfield(L, -2, "unpack");
-}
-
-void lua_safe_replace_coroutine_functions(lua_State *L, const bool *ended)
-{
-    lua_pushlightuserdata(L, (void *)ended);
-    lua_getfield(L, -2, "resume");
-    lua_pushcclosure(L, safe_resume, 2);
+    lua_getfield(L, -1, "resume");
+    lua_getfield(L, -2, "create");
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_pushcclosure(L, wrap, 2);
+    lua_setfield(L, -3, "wrap");
+    lua_pushcclosure(L, resume, 1);
     lua_setfield(L, -2, "resume");
 }
 
 void lua_safe_replace_string_functions(lua_State *L)
 {
-    static const char *const matching[] = {"find", "match", "gmatch", "gfind", "gsub"};
-    for (size_t i = 0; i < sizeof(matching) / sizeof(matching[0]); i++) {
-        lua_getfield(L, -1, matching[i]);
-        lua_pushcclosure(L, safe_match, 1);
-        lua_setfield(L, -2, matching[i]);
-    }
+    lua_pushcfunction(L, safe_rep);
+    lua_setfield(L, -2, "rep");
+    lua_pattern_set_functions(L);
 }
 
 void lua_safe_replace_math_functions(lua_State *L)

@@ -7,20 +7,12 @@
 
 #include "server/scripting/lua_frozen.h"
 #include "server/scripting/lua_safe.h"
+#include "server/scripting/lua_table.h"
 #include "storage/base/assert.h"
-#include "storage/base/memory.h"
 
 static const char GLOBALS_KEY = 0; /* in the registry: the real table of globals */
 
 /* ---- Memory ---- */
-
-static void *allocate(void *ctx, void *ptr, size_t old_size, size_t size)
-{
-    (void)ctx, (void)old_size;
-    if (size > 0) return mem_try_realloc(ptr, size);
-    mem_free(ptr);
-    return NULL;
-}
 
 /* Everything that can fail runs in protected calls; what comes here is a bug, or no memory for a few bytes. */
 static int on_panic(lua_State *L)
@@ -124,18 +116,19 @@ static void take_harmless(lua_State *L)
     }
 }
 
-static void replace_functions(lua_State *L, const bool *ended)
+static void replace_functions(lua_State *L)
 {
     lua_frozen_replace_basics(L);
-    lua_safe_replace_basics(L, ended);
+    lua_safe_replace_basics(L);
     lua_getfield(L, -1, "table");
+    lua_table_replace_functions(L);
     lua_frozen_replace_table_functions(L);
     lua_getfield(L, -2, "string");
     lua_safe_replace_string_functions(L);
     lua_getfield(L, -3, "math");
     lua_safe_replace_math_functions(L);
     lua_getfield(L, -4, "coroutine");
-    lua_safe_replace_coroutine_functions(L, ended);
+    lua_safe_replace_coroutine_functions(L);
     lua_pop(L, 4);
 }
 
@@ -185,11 +178,6 @@ static void become_globals(lua_State *L)
     lua_pop(L, 1);
 }
 
-struct plan {
-    const bool *ended;
-    const struct lua_sandbox_library *libraries;
-};
-
 /* Into the table on top of the stack. */
 static void add_libraries(lua_State *L, const struct lua_sandbox_library *libraries)
 {
@@ -202,7 +190,6 @@ static void add_libraries(lua_State *L, const struct lua_sandbox_library *librar
 
 static int build(lua_State *L)
 {
-    const struct plan *plan = lua_touserdata(L, 1);
     luaL_checkstack(L, 16, "no room for the libraries");
     open_library(L, "", luaopen_base);
     open_library(L, LUA_TABLIBNAME, luaopen_table);
@@ -210,25 +197,25 @@ static int build(lua_State *L)
     open_library(L, LUA_MATHLIBNAME, luaopen_math);
     lua_newtable(L);
     take_harmless(L);
-    add_libraries(L, plan->libraries);
-    replace_functions(L, plan->ended);
+    add_libraries(L, lua_touserdata(L, 1));
+    replace_functions(L);
     freeze_libraries(L);
     become_globals(L);
     return 0;
 }
 
-lua_State *lua_sandbox_new(const bool *ended, const struct lua_sandbox_library *libraries)
+lua_State *lua_sandbox_new(struct lua_guard *guard, const struct lua_sandbox_library *libraries)
 {
-    struct plan plan = {.ended = ended, .libraries = libraries};
-    lua_State *L = lua_newstate(allocate, NULL);
+    lua_State *L = lua_newstate(lua_guard_allocate, guard);
     ASSERT(L != NULL);
     lua_atpanic(L, on_panic);
-    if (lua_cpcall(L, build, &plan) != 0) on_panic(L);
+    if (lua_cpcall(L, build, (void *)libraries) != 0) on_panic(L);
     return L;
 }
 
 void lua_sandbox_close(lua_State *L)
 {
+    lua_guard_let_go(L);
     lua_gc(L, LUA_GCCOLLECT, 0);
     lua_close(L);
 }

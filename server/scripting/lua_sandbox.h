@@ -16,14 +16,15 @@
 
 #include <lua5.1/lua.h>
 
+#include "server/scripting/lua_guard.h"
+
 struct lua_sandbox_library {
     const char *name;          /* NULL ends the list */
     int (*open)(lua_State *L); /* pushes its table */
 };
-/* With these libraries beside Lua's own: they are opened while globals can still be written to, since some do that.
- * *ended: see lua_safe.h; it outlives the state. */
-lua_State *lua_sandbox_new(const bool *ended, const struct lua_sandbox_library *libraries);
-void lua_sandbox_close(lua_State *L);
+/* With these libraries beside Lua's own: they are opened while globals can still be written to, since some do that. */
+lua_State *lua_sandbox_new(struct lua_guard *guard, const struct lua_sandbox_library *libraries);
+void lua_sandbox_close(lua_State *L); /* also in another thread */
 
 /* A library: the table on top of the stack goes, and is from now on what `name` means, read-only. */
 void lua_sandbox_add_library(lua_State *L, const char *name);

@@ -66,6 +66,7 @@ static int api_sha1hex(lua_State *L)
     if (lua_gettop(L) != 1) script_raise(L, "ERR wrong number of arguments");
     size_t len;
     const char *text = lua_tolstring(L, 1, &len);
+    lua_guard_work(L, 4 * (text == NULL ? 0 : len));
     script_digest(bytes_view(text == NULL ? "" : text, text == NULL ? 0 : len), digest);
     lua_pushstring(L, digest);
     return 1;

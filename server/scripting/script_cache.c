@@ -16,6 +16,7 @@ struct script_cache {
     lua_State *state; /* NULL: none yet */
     lua_State *(*new_state)(void *ctx);
     void *ctx;
+    struct lua_guard *guard;
 };
 
 /* A digest is as good as a hash. */
@@ -31,12 +32,13 @@ static uint64_t script_hash(const void *ctx, const void *entry)
     return hash_of(((const struct cached_script *)entry)->digest);
 }
 
-struct script_cache *script_cache_new(lua_State *(*new_state)(void *ctx), void *ctx)
+struct script_cache *script_cache_new(lua_State *(*new_state)(void *ctx), void *ctx, struct lua_guard *guard)
 {
     struct script_cache *sc = mem_calloc(sizeof(*sc));
     table_init(&sc->scripts, script_hash, NULL);
     sc->new_state = new_state;
     sc->ctx = ctx;
+    sc->guard = guard;
     return sc;
 }
 
@@ -116,6 +118,17 @@ static int compile(lua_State *L)
     return 0;
 }
 
+static int compile_in_time(struct lua_guard *guard, lua_State *L, struct compilation *c)
+{
+    if (guard->running != NULL) return lua_cpcall(L, compile, c); /* by a script, whose time it is */
+    int64_t now_us = sys_mono_us(guard->sys);
+    lua_guard_start(guard, L, now_us);
+    guard->deadline_us = now_us + SCRIPT_COMPILE_MS * INT64_C(1000);
+    int status = lua_cpcall(L, compile, c);
+    lua_guard_stop(guard);
+    return status;
+}
+
 struct cached_script *script_cache_add(struct script_cache *sc, struct bytes_view source, const char *digest,
                                        struct bytes_buf *error)
 {
@@ -125,7 +138,8 @@ struct cached_script *script_cache_add(struct script_cache *sc, struct bytes_vie
     if (s != NULL) return s;
     if (!script_read_shebang(source, &c.body, &flags, error)) return NULL;
     lua_State *L = script_cache_state(sc);
-    if (lua_cpcall(L, compile, &c) != 0) {
+    int status = compile_in_time(sc->guard, L, &c);
+    if (status != 0) {
         const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
         bytes_buf_printf(error, "Error compiling script (new function): %s", text);
         lua_pop(L, 1);

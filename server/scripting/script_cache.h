@@ -7,10 +7,11 @@
 
 #include <lua5.1/lua.h>
 
+#include "server/scripting/lua_guard.h"
 #include "storage/table.h"
 #include "storage/base/bytes.h"
 
-enum { SCRIPT_DIGEST_LEN = 40 };
+enum { SCRIPT_DIGEST_LEN = 40, SCRIPT_COMPILE_MS = 5000 /* more is an error */ };
 
 struct cached_script {
     char digest[SCRIPT_DIGEST_LEN + 1]; /* lower-case hexadecimal */
@@ -20,7 +21,8 @@ struct cached_script {
 
 struct script_cache; /* opaque */
 
-struct script_cache *script_cache_new(lua_State *(*new_state)(void *ctx), void *ctx);
+/* The states that new_state() makes have this guard. */
+struct script_cache *script_cache_new(lua_State *(*new_state)(void *ctx), void *ctx, struct lua_guard *guard);
 void script_cache_free(struct script_cache *sc);
 
 void script_digest(struct bytes_view source, char digest[SCRIPT_DIGEST_LEN + 1]);

@@ -164,9 +164,11 @@ static void run_command(lua_State *L, struct scripting *sc, int argc)
     }
     if (cmd->flags & CMD_WRITE) sc->run->wrote = true;
     outbuf_clear(&sc->client->out);
-    dispatch_for_script(sc->client, sc->run->outer->caller, slot, argc, sc->argv, sc->run->replicate != 0);
+    uint64_t ticks =
+        dispatch_for_script(sc->client, sc->run->outer->caller, slot, argc, sc->argv, sc->run->replicate != 0);
     struct bytes_view reply = whole_reply(sc);
-    lua_settop(L, 0); /* the arguments may have taken all the stack there is */
+    lua_settop(L, 0);         /* the arguments may have taken all the stack there is */
+    lua_guard_work(L, ticks); /* roughly: others are served soon after a slow one */
     if (reply.len == 0)
         lua_pushnil(L);
     else

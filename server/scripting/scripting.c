@@ -15,16 +15,15 @@
 #include "storage/base/memory.h"
 
 enum {
-    INSTRUCTIONS_BETWEEN_LOOKS = 10000, /* at the time: a fraction of a millisecond */
-    RUNS_BETWEEN_STEPS = 50,            /* of the collector, whether or not scripts make work for it */
+    RUNS_BETWEEN_STEPS = 50, /* of the collector, whether or not scripts make work for it */
     STEP_SIZE = 50,
     GARBAGE_KEPT = 1 << 20, /* bytes that may wait for Lua's own pace */
     SLICE_US = 1000,        /* of collecting, each time */
 };
 
-static const char OWNER_KEY = 0; /* in the registry: the struct scripting of a state */
-
 /* ---- Life ---- */
+
+static void look_at_time(struct lua_guard *g, lua_State *L);
 
 static lua_State *new_eval_state(void *ctx)
 {
@@ -35,7 +34,8 @@ struct scripting *scripting_new(struct server *s)
 {
     struct scripting *sc = mem_calloc(sizeof(*sc));
     sc->server = s;
-    sc->cache = script_cache_new(new_eval_state, sc);
+    sc->guard = (struct lua_guard){.sys = s->sys, .look = look_at_time};
+    sc->cache = script_cache_new(new_eval_state, sc, &sc->guard);
     sc->functions = functions_new(sc);
     sc->client = client_new_script(s);
     return sc;
@@ -84,11 +84,7 @@ void scripting_get_memory(const struct server *s, struct scripting_memory *out)
 
 struct scripting *scripting_of(lua_State *L)
 {
-    lua_pushlightuserdata(L, (void *)&OWNER_KEY);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-    struct scripting *sc = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return sc;
+    return (struct scripting *)((char *)lua_guard_of(L) - offsetof(struct scripting, guard));
 }
 
 _Noreturn void script_raise(lua_State *L, const char *text)
@@ -108,11 +104,11 @@ static void warn_of_slow_script(const struct scripting *sc, int64_t elapsed_us)
 }
 
 /* Others get an answer now and then; how often depends on how long that takes. */
-static void look_at_time(struct scripting *sc)
+static void serve_others(struct scripting *sc, int64_t now_us)
 {
     struct server *s = sc->server;
     struct script_run_state *run = sc->run;
-    int64_t limit_ms = s->settings->misc.busy_reply_threshold_ms, now_us = sys_mono_us(s->sys);
+    int64_t limit_ms = s->settings->misc.busy_reply_threshold_ms;
     if (limit_ms <= 0 || (now_us - run->started_us) / 1000 < limit_ms || now_us < run->next_poll_us) return;
     if (!run->busy) {
         run->busy = true;
@@ -123,25 +119,22 @@ static void look_at_time(struct scripting *sc)
     run->next_poll_us = after_us + 1000 + 8 * (after_us - now_us);
 }
 
-static void on_instructions(lua_State *L, lua_Debug *ar)
+static void look_at_time(struct lua_guard *g, lua_State *L)
 {
     struct scripting *sc = scripting_of(L);
-    (void)ar;
-    if (sc->run != NULL && !sc->ended) look_at_time(sc);
-    if (UNLIKELY(sc->load_deadline_us > 0) && sys_mono_us(sc->server->sys) > sc->load_deadline_us) sc->ended = true;
-    if (LIKELY(!sc->ended)) return;
-    script_raise(L,
-                 sc->loading != NULL ? "ERR FUNCTION LOAD timeout" : "ERR Script killed by user with SCRIPT KILL...");
+    int64_t now_us = sys_mono_us(g->sys);
+    if (sc->run != NULL && !g->ended) serve_others(sc, now_us);
+    if (UNLIKELY(g->deadline_us > 0) && now_us > g->deadline_us) g->ended = true;
+    if (LIKELY(!g->ended)) return;
+    if (sc->run != NULL) script_raise(L, "ERR Script killed by user with SCRIPT KILL...");
+    lua_pushstring(L, sc->loading != NULL ? "FUNCTION LOAD timeout" : "compiling takes too long");
+    lua_error(L);
 }
 
 static int prepare_state(lua_State *L)
 {
-    lua_pushlightuserdata(L, (void *)&OWNER_KEY);
-    lua_pushvalue(L, 1);
-    lua_rawset(L, LUA_REGISTRYINDEX);
     script_push_api(L);
     lua_sandbox_add_library(L, "redis");
-    lua_sethook(L, on_instructions, LUA_MASKCOUNT, INSTRUCTIONS_BETWEEN_LOOKS);
     return 0;
 }
 
@@ -152,8 +145,8 @@ lua_State *scripting_new_state(struct scripting *sc)
                                                            {"struct", lua_open_struct},
                                                            {"bit", lua_open_bit},
                                                            {NULL, NULL}};
-    lua_State *L = lua_sandbox_new(&sc->ended, libraries);
-    ASSERT(lua_cpcall(L, prepare_state, sc) == 0);
+    lua_State *L = lua_sandbox_new(&sc->guard, libraries);
+    ASSERT(lua_cpcall(L, prepare_state, NULL) == 0);
     return L;
 }
 
@@ -274,7 +267,7 @@ static void begin(struct scripting *sc, struct script_run_state *run)
     const struct client *caller = run->outer->client;
     ASSERT(sc->run == NULL);
     sc->run = run;
-    sc->ended = false;
+    lua_guard_start(&sc->guard, run->script->L, run->started_us);
     c->db = caller->db;
     c->flags =
         CLIENT_SCRIPT | CLIENT_AUTHENTICATED | (caller->flags & (CLIENT_MASTER | CLIENT_NO_TOUCH | CLIENT_RESTRICTED));
@@ -286,7 +279,7 @@ static void begin(struct scripting *sc, struct script_run_state *run)
 static void end(struct scripting *sc)
 {
     sc->run = NULL;
-    sc->ended = false;
+    lua_guard_stop(&sc->guard);
     sc->client->user = NULL;
     outbuf_release(&sc->client->out);
     script_call_end(sc);
@@ -441,7 +434,7 @@ void script_kill(struct cmd_ctx *ctx, enum script_kind kind)
                     "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either "
                     "wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.");
     } else {
-        sc->ended = true;
+        sc->guard.ended = true;
         reply_ok(ctx->reply);
     }
 }
@@ -460,6 +453,6 @@ bool script_running_function(const struct server *s, struct script_running *out)
 void script_abandon(struct server *s)
 {
     ASSERT(s->scripting->run != NULL);
-    s->scripting->ended = true;
+    s->scripting->guard.ended = true;
     exec_abandon(s);
 }

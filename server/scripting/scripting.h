@@ -9,9 +9,12 @@
  * meanwhile. A script is never entered from inside another one.
  *
  * A script that takes too long (busy-reply-threshold) does not bring the loop back: from time to time, between two
- * instructions of its own, it has the dispatcher answer -BUSY to whoever asks for something (dispatch_while_busy()).
- * That may bring its end: `ended` is set, and from then on every instruction raises an error that nothing in the
- * script can catch. A script that has written something can be ended only together with the server.
+ * instructions or in the loops of the C functions that it calls (lua_guard.h), it has the dispatcher answer -BUSY to
+ * whoever asks for something (dispatch_while_busy()). SCRIPT KILL may come that way: the guard's `ended` is set, and an
+ * error is raised that nothing in the script can catch. A script that has written something can be ended only together
+ * with the server.
+ * All that is done with values of a script, reading its error and writing its reply included, happens inside one
+ * protected call and with raw access: metamethods of a result or of an error are never called.
  * Not here: which commands a script may call (script_call.h), what else it finds (script_api.h). */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_H
 #define LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_H

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_INTERNAL_H
 #define LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_INTERNAL_H
 
+#include "server/scripting/lua_guard.h"
 #include "server/scripting/scripting.h"
 #include "server/server.h"
 
@@ -36,10 +37,9 @@ struct scripting {
     struct server *server;
     struct client *client;        /* whose commands those of scripts are */
     struct script_run_state *run; /* NULL: none runs */
-    bool ended;                   /* the one that runs: see scripting.h */
+    struct lua_guard guard;       /* of all states */
     bool allow_all_commands;
-    struct library *loading;  /* NULL: none is being loaded */
-    int64_t load_deadline_us; /* of the one that is; 0: it may take as long as it likes */
+    struct library *loading; /* NULL: none is being loaded */
     struct script_cache *cache;
     struct functions *functions;
     uint64_t runs;

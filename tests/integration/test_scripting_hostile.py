@@ -143,3 +143,60 @@ def test_fault_3_scripts_without_an_end_are_killed(server, script):
         kill(server)
         assert isinstance(wire.read(), ReplyError)
     is_alive(server)
+
+
+# Loops in C, which no instruction of Lua interrupts.
+ENDLESS_IN_C = [
+    "table.insert({}, -2147483648, 1)",
+    "return ('a'):rep(100000):find(('.-'):rep(20) .. 'b')",
+    "return ('a'):rep(100000):gsub(('a*'):rep(20) .. 'b', '')",
+    "for _ in ('a'):rep(100000):gmatch(('(a-)'):rep(20) .. 'b') do end",
+    "local t = {} for i = 1, 900 do t = {t, t} end return cjson.encode(t)",
+    "local t = {} t.a = t t.b = t t.c = t t.d = t t.e = t return cmsgpack.pack(t, t, t)",
+    "local t = {} for i = 1, 1e5 do t[i] = i end while true do table.foreachi(t, type) end",
+    "local t = {} for i = 1, 1e5 do t[i] = i % 7 end while true do table.sort(t) end",
+    "local s = ('x'):rep(1e8) while true do local t = s .. 'y' end",
+    "local s = ('x'):rep(1e8) while true do redis.sha1hex(s) end",
+    "local s = ('x'):rep(1e8) while true do s:reverse() end",
+    "local t = {} for i = 1, 1e6 do t[i] = i end while true do collectgarbage() end",
+    "local function f(n) for i = 1, 100 do if n > 0 then coroutine.wrap(f)(n - 1) end end end f(50)",
+    "local s = ('if x then break end '):rep(1e6) return loadstring('while true do ' .. s .. ' end')",
+    "while true do redis.call('ping') end",
+    "local s = ('x'):rep(1e8) local t = {} for i = 1, 1e6 do t[i] = s end return t",
+]
+
+
+@pytest.mark.parametrize("script", ENDLESS_IN_C)
+def test_fault_4_loops_in_c_are_killed(server, script):
+    with server.wire() as wire:
+        wire.send(encode_command("EVAL", f"local function forever() {script} end local answer repeat answer = forever() until answer return answer", 0))
+        kill(server, 20)
+        assert isinstance(wire.read(), ReplyError)
+    is_alive(server)
+
+
+def test_fault_4_a_reply_without_an_end_is_an_error(farm):
+    """A few tables, each twice in the next one."""
+    server = farm.server("ours", "busy-reply-threshold 0")
+    with server.wire(timeout=120) as wire:
+        reply = wire.ask("EVAL", "local t = {} for i = 1, 40 do t = {t, t} end return t", 0)
+        assert "reply is too large" in str(reply)
+        assert wire.call("ECHO", "next") == b"next"
+    is_alive(server)
+
+
+def test_fault_4_CVE_2025_46819_a_long_chunk_is_refused_wherever_it_comes_from(server):
+    long = b"return [" + b"=" * (64 * 1024 * 1024)
+    assert "chunk is too long" in str(server.ask("EVAL", long, 0))
+    assert "chunk is too long" in str(server.ask("FUNCTION", "LOAD", b"#!lua name=l\n" + long))
+    assert server.call("EVAL", "return select(2, loadstring('return [' .. ('='):rep(67108864)))", 0) == b"chunk is too long"
+    assert server.call("FUNCTION", "LIST") == []
+    is_alive(server)
+
+
+def test_fault_4_a_chunk_that_takes_too_long_to_compile_is_refused(server):
+    slow = "while true do " + "if x then break end " * 1_000_000 + "end"
+    with server.wire(timeout=60) as wire:
+        assert "takes too long" in str(wire.ask("EVAL", slow, 0))
+        assert "timeout" in str(wire.ask("FUNCTION", "LOAD", "#!lua name=l\n" + slow))
+    is_alive(server)
