@@ -23,11 +23,14 @@ void *lua_guard_allocate(void *guard, void *ptr, size_t old_size, size_t size)
 {
     struct lua_guard *g = guard;
     if (size > old_size) {
+        if (UNLIKELY(g->memory_max > 0) && g->memory + (size - old_size) > g->memory_max) return NULL;
         g->work += size - old_size;
         if (UNLIKELY(g->work >= LUA_GUARD_WORK) && g->running != NULL)
             lua_sethook(g->running, on_instructions, LUA_MASKCOUNT, 1);
     }
-    return allocate(ptr, size);
+    void *block = allocate(ptr, size);
+    if (LIKELY(block != NULL || size == 0)) g->memory += size - old_size;
+    return block;
 }
 
 static void *allocate_unguarded(void *ctx, void *ptr, size_t old_size, size_t size)
@@ -38,6 +41,7 @@ static void *allocate_unguarded(void *ctx, void *ptr, size_t old_size, size_t si
 
 void lua_guard_let_go(lua_State *L)
 {
+    lua_guard_of(L)->memory -= (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
     lua_setallocf(L, allocate_unguarded, NULL);
 }
 

@@ -38,6 +38,8 @@ struct lua_guard {
     void (*look)(struct lua_guard *g, lua_State *L); /* may raise an error; must, if `ended` */
     bool ended;                                      /* what runs is to end */
     int64_t deadline_us;                             /* monotonic; for look(). 0: none */
+    size_t memory;                                   /* of all its states */
+    size_t memory_max;                               /* more is not there: for tests. 0: no limit */
     lua_State *running;                              /* NULL: nothing. To be read only */
     /* Private: */
     size_t work;
@@ -47,7 +49,7 @@ struct lua_guard {
 
 /* The allocator of states that are guarded: its context is the guard. NULL where there is no memory. */
 void *lua_guard_allocate(void *guard, void *ptr, size_t old_size, size_t size);
-/* From now on the state's memory is nobody's work: it may be closed in another thread. */
+/* From now on the state's memory is nobody's: it may be closed in another thread. */
 void lua_guard_let_go(lua_State *L);
 /* Of a state; NULL if it has none. */
 struct lua_guard *lua_guard_of(lua_State *L);

@@ -145,8 +145,11 @@ lua_State *scripting_new_state(struct scripting *sc)
                                                            {"struct", lua_open_struct},
                                                            {"bit", lua_open_bit},
                                                            {NULL, NULL}};
+    size_t memory_max = sc->guard.memory_max;
+    sc->guard.memory_max = 0; /* a state has to be there, with all that is in it */
     lua_State *L = lua_sandbox_new(&sc->guard, libraries);
     ASSERT(lua_cpcall(L, prepare_state, NULL) == 0);
+    sc->guard.memory_max = memory_max;
     return L;
 }
 
