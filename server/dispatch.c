@@ -226,9 +226,8 @@ uint64_t dispatch_for_script(struct client *c, struct client *caller, struct com
 void dispatch_script_refused(struct server *s, struct command_slot *slot, const char *error)
 {
     char code[REPLY_ERROR_CODE_MAX + 1];
-    size_t len = strcspn(error, " ");
-    snprintf(code, sizeof(code), "%.*s", (int)len, error);
-    dispatch_count_error(s->dispatcher, code);
+    reply_error_code(bytes_str(error), code);
+    dispatch_count_error(s->dispatcher, code, false);
     if (slot != NULL) slot->stats.rejected++;
 }
 
@@ -383,7 +382,7 @@ void dispatch_unblocked(struct client *c)
         dispatch_count_call(&ctx, b->command.slot, b->ticks);
     }
     if (c->reply.errors > 0) {
-        dispatch_count_error(c->server->dispatcher, c->reply.error_code);
+        dispatch_count_error(c->server->dispatcher, c->reply.error_code, c->reply.error_invented);
         if (c->last_slot != NULL) c->last_slot->stats.failed++;
         c->reply.errors = 0;
     }
@@ -463,7 +462,7 @@ void dispatch_protocol_error(struct server *s, struct client *c, enum resp_statu
     struct bytes_view text = resp_reader_error(&c->reader);
     log_verbose(s->log, "Protocol error from client %s: %.*s", c->peer, (int)text.len, text.data);
     reply_errorf(&c->reply, "ERR %.*s", (int)text.len, text.data);
-    dispatch_count_error(s->dispatcher, "ERR");
+    dispatch_count_error(s->dispatcher, "ERR", false);
     c->reply.errors = 0;
     client_close_after_reply(c);
 }

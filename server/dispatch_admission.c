@@ -11,6 +11,8 @@
 #include "server/persistence.h"
 #include "server/pubsub.h"
 
+const char dispatch_loading_text[] = "LOADING Redis is loading the dataset in memory";
+
 static void reply_unknown_command(struct cmd_ctx *ctx)
 {
     struct bytes_buf args = {0};
@@ -147,7 +149,7 @@ static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
         !s->settings->replication.replica_serve_stale_data && !(flags & CMD_STALE))
         return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     if (UNLIKELY(s->is_loading) && (s->loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
-        return "LOADING Redis is loading the dataset in memory";
+        return dispatch_loading_text;
     if (UNLIKELY(client_has(ctx->client, CLIENT_REPLICA | CLIENT_MONITOR)) &&
         (flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)))
         return "ERR Replica can't interact with the keyspace";
@@ -193,7 +195,7 @@ void dispatch_refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char 
     if (slot != NULL) slot->stats.rejected++;
     if (client_has(c, CLIENT_IN_MULTI)) c->flags |= CLIENT_MULTI_FAILED;
     if (c->reply.errors == 0) return;
-    dispatch_count_error(ctx->server->dispatcher, c->reply.error_code);
+    dispatch_count_error(ctx->server->dispatcher, c->reply.error_code, false);
     c->reply.errors = 0;
     if (client_has(c, CLIENT_MASTER))
         dispatch_note_master_error(ctx->server->dispatcher, slot != NULL ? bytes_str(slot->full_name) : ctx->argv[0],

@@ -39,6 +39,15 @@ static void call_beside_script(struct dispatcher *d, struct cmd_ctx *ctx, struct
     d->running = script;
 }
 
+/* Why a command that may run now is not this one; NULL: it is. A script of a log that is being loaded is nothing that
+ * clients can end. */
+static const char *refusal_while_busy(const struct server *s, unsigned flags)
+{
+    if (s->is_loading && !s->loading_serves_reads)
+        return (flags & CMD_ALLOW_BUSY) && (flags & CMD_LOADING) ? NULL : dispatch_loading_text;
+    return (flags & CMD_ALLOW_BUSY) ? NULL : script_busy_text(s);
+}
+
 /* Whether it may be run is asked only as far as it matters for what touches no data. */
 static void run_while_busy(struct dispatcher *d, struct client *c, const struct resp_request *request)
 {
@@ -51,10 +60,11 @@ static void run_while_busy(struct dispatcher *d, struct client *c, const struct 
     }
     ctx.command = slot->command;
     unsigned flags = slot->command->flags;
+    const char *refusal = refusal_while_busy(s, flags);
     if (!client_has(c, CLIENT_AUTHENTICATED) && !(flags & CMD_NO_AUTH))
         dispatch_refuse(&ctx, slot, "NOAUTH Authentication required.");
-    else if (!(flags & CMD_ALLOW_BUSY))
-        dispatch_refuse(&ctx, slot, script_busy_text(s));
+    else if (refusal != NULL)
+        dispatch_refuse(&ctx, slot, refusal);
     else if (client_has(c, CLIENT_RESTRICTED) && !dispatch_permitted(&ctx, slot))
         return;
     else if (client_has(c, CLIENT_IN_MULTI) && !(flags & CMD_NO_QUEUE)) {

@@ -9,7 +9,7 @@
 #include "server/slowlog.h"
 #include "storage/base/memory.h"
 
-void dispatch_count_error(struct dispatcher *d, const char *code)
+void dispatch_count_error(struct dispatcher *d, const char *code, bool invented)
 {
     d->server->stats.errors++;
     for (size_t i = 0; i < d->error_count; i++) {
@@ -18,7 +18,16 @@ void dispatch_count_error(struct dispatcher *d, const char *code)
             return;
         }
     }
-    if (d->error_count == ERROR_CODES_MAX) return; /* enough to tell that something is very wrong */
+    invented = invented && strcmp(code, "ERR") != 0;
+    if (d->error_count == ERROR_CODES_MAX || (invented && d->invented_count == INVENTED_CODES_MAX)) {
+        if (d->errors_overflow++ == 0)
+            log_warning(d->server->log,
+                        "Errorstats: no more codes of scripts are counted one by one, since there are %d of them; see "
+                        "errorstat_ERRORSTATS_OVERFLOW. The first word of an error is its code.",
+                        INVENTED_CODES_MAX);
+        return;
+    }
+    if (invented) d->invented_count++;
     struct error_count *fresh = &d->errors[d->error_count++];
     snprintf(fresh->code, sizeof(fresh->code), "%s", code);
     fresh->count = 1;
@@ -28,6 +37,7 @@ void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *co
 {
     for (size_t i = 0; i < s->dispatcher->error_count; i++)
         fn(ctx, s->dispatcher->errors[i].code, s->dispatcher->errors[i].count);
+    if (s->dispatcher->errors_overflow > 0) fn(ctx, "ERRORSTATS_OVERFLOW", s->dispatcher->errors_overflow);
 }
 
 static void reset_slot(struct command_slot *slot)
@@ -43,7 +53,8 @@ void dispatch_reset_stats(struct server *s)
     size_t count;
     struct command_slot *slots = command_table_slots(s->commands, &count);
     for (size_t i = 0; i < count; i++) reset_slot(&slots[i]);
-    s->dispatcher->error_count = 0;
+    s->dispatcher->error_count = s->dispatcher->invented_count = 0;
+    s->dispatcher->errors_overflow = 0;
 }
 
 /* Better no replica than one that differs, if the configuration says so. One that clients may write to differs by their
@@ -71,7 +82,7 @@ void dispatch_note_master_error(struct dispatcher *d, struct bytes_view name, co
 static void after_error(struct dispatcher *d, struct client *c, struct command_slot *slot)
 {
     slot->stats.failed++;
-    if (!c->reply.error_counted) dispatch_count_error(d, c->reply.error_code);
+    if (!c->reply.error_counted) dispatch_count_error(d, c->reply.error_code, c->reply.error_invented);
     c->reply.errors = 0;
     if (client_has(c, CLIENT_MASTER) && !client_has(c, CLIENT_SCRIPT))
         dispatch_note_master_error(d, bytes_str(slot->full_name), c->reply.error_code);

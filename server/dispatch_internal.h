@@ -8,7 +8,8 @@
 
 enum {
     BATCH_MAX = 64, /* requests parsed, hashed and prefetched together */
-    ERROR_CODES_MAX = 128,
+    ERROR_CODES_MAX = 256,
+    INVENTED_CODES_MAX = 128, /* by scripts: those of the server's own always have room */
     CLIENT_TAKES_NO_COMMANDS = CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY | CLIENT_BLOCKED,
 };
 
@@ -53,7 +54,8 @@ struct dispatcher {
     void (*applied)(void *ctx, uint64_t offset); /* while a master's stream is run */
     void *applied_ctx;
     struct error_count errors[ERROR_CODES_MAX];
-    size_t error_count;
+    size_t error_count, invented_count;
+    uint64_t errors_overflow; /* had codes for which there was no room */
     /* The last name looked up, as it was spelled: a pipeline mostly repeats itself. */
     char memo_name[16];
     size_t memo_len;
@@ -90,6 +92,7 @@ void dispatch_after_command(struct client *c);
 void dispatch_protocol_error(struct server *s, struct client *c, enum resp_status status);
 
 /* --- whether it may run (dispatch_admission.c) --- */
+extern const char dispatch_loading_text[];
 enum admission {
     ADMIT_RUN,
     ADMIT_QUEUE,   /* inside MULTI */
@@ -112,7 +115,7 @@ void dispatch_count_call(struct cmd_ctx *ctx, struct command_slot *slot, uint64_
 /* The command of a blocked client was run. It counts as one call, when it is done, with all that it took but the
  * waiting. */
 void dispatch_count_blocked(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t took);
-void dispatch_count_error(struct dispatcher *d, const char *code);
+void dispatch_count_error(struct dispatcher *d, const char *code, bool invented);
 /* What our master's stream says and we cannot do: the data sets may differ from now on. */
 void dispatch_note_master_error(struct dispatcher *d, struct bytes_view name, const char *code);
 

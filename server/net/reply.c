@@ -43,13 +43,23 @@ void reply_status(struct reply *r, const char *text)
     reply_line(r, "+", bytes_str(text));
 }
 
+void reply_error_code(struct bytes_view text, char code[REPLY_ERROR_CODE_MAX + 1])
+{
+    size_t at_most = text.len < REPLY_ERROR_CODE_MAX + 1 ? text.len : REPLY_ERROR_CODE_MAX + 1;
+    const char *blank = text.len == 0 ? NULL : memchr(text.data, ' ', at_most);
+    if (blank == NULL || blank == text.data) text = BYTES_LIT("ERR ");
+    size_t n = 0;
+    for (; text.data[n] != ' '; n++) {
+        unsigned char c = (unsigned char)text.data[n];
+        code[n] = c < ' ' || c == 0x7f || c == ':' || c == '#' ? '_' : (char)c;
+    }
+    code[n] = '\0';
+}
+
 static void note_error(struct reply *r, struct bytes_view text)
 {
-    size_t n = 0;
-    while (n < text.len && n < REPLY_ERROR_CODE_MAX && (unsigned char)text.data[n] > ' ') n++;
-    memcpy(r->error_code, text.data, n);
-    r->error_code[n] = '\0';
-    r->error_counted = false;
+    reply_error_code(text, r->error_code);
+    r->error_counted = r->error_invented = false;
     r->errors++;
 }
 

@@ -14,7 +14,7 @@
 #include "storage/base/bytes.h"
 #include "storage/base/num.h"
 
-enum { REPLY_ERROR_CODE_MAX = 32 };
+enum { REPLY_ERROR_CODE_MAX = 30 }; /* as Redis: a longer first word is no code */
 
 struct reply {
     struct outbuf *out;
@@ -22,8 +22,9 @@ struct reply {
     bool muted;    /* nothing is written: CLIENT REPLY OFF and SKIP, the link to a master */
     /* What was answered since the owner last looked. Counted when muted too. */
     uint32_t errors;
-    char error_code[REPLY_ERROR_CODE_MAX + 1]; /* first word of the last error, "ERR", for errorstats */
+    char error_code[REPLY_ERROR_CODE_MAX + 1]; /* of the last error: see reply_error_code() */
     bool error_counted;                        /* that one is in errorstats already: a script hands it on */
+    bool error_invented;                       /* a script made it */
 };
 
 void reply_init(struct reply *r, struct outbuf *out);
@@ -142,6 +143,13 @@ static inline void reply_error_was_counted(struct reply *r) /* the one just writ
 {
     r->error_counted = true;
 }
+static inline void reply_error_was_invented(struct reply *r) /* the same */
+{
+    r->error_invented = true;
+}
+/* What an error is counted as: its first word, with '_' for what would break the lines of INFO; "ERR" if it has no word
+ * with a blank behind it. */
+void reply_error_code(struct bytes_view text, char code[REPLY_ERROR_CODE_MAX + 1]);
 
 /* --- the rest -------------------------------------------------------------------------------------------------------
  */

@@ -242,7 +242,10 @@ static bool write_error(struct writer *w)
     bool counted;
     if (!lua_is_error(w->L, -1, &text, &counted)) return false;
     reply_error_view(w->reply, text);
-    if (counted) reply_error_was_counted(w->reply);
+    if (counted)
+        reply_error_was_counted(w->reply);
+    else
+        reply_error_was_invented(w->reply);
     return true;
 }
 

@@ -299,7 +299,10 @@ static void reply_failure(struct cmd_ctx *ctx, lua_State *L, const struct script
     if (f->known && f->source.len > 0)
         bytes_buf_printf(&line, ", on %.*s:%d.", (int)f->source.len, f->source.data, f->line);
     reply_error_view(ctx->reply, bytes_buf_view(&line));
-    if (f->known && f->counted) reply_error_was_counted(ctx->reply);
+    if (f->known && f->counted)
+        reply_error_was_counted(ctx->reply);
+    else
+        reply_error_was_invented(ctx->reply);
     bytes_buf_release(&line);
 }
 

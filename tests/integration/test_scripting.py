@@ -2,6 +2,8 @@
 
 import pytest
 
+import aoffiles
+
 from dataset import assert_same, wait_in_sync, wait_link_up
 from harness import wait_for
 from hazards import attach, stream_of, wait_past_ttl
@@ -454,3 +456,57 @@ def test_log(server):
     evaluate(server, "redis.log(redis.LOG_WARNING, 'from', 'a script')")
     wait_for(lambda: server.log_contains("from a script"), 5, "the line in the log")
     assert fails(server, "redis.log(9, 'x')") == "ERR Invalid debug level."
+
+
+def test_fault_27_a_slow_script_in_a_log_that_is_loaded(farm):
+    """Nobody can end it, and nobody is told to."""
+    server = farm.server("ours", "appendonly yes", "busy-reply-threshold 10", start=False)
+    slow = "local n = 0 for i = 1, 3e8 do n = n + 1 end return redis.call('set', 'after', n)"
+    aoffiles.write(server, aoffiles.command("SELECT", 0) + aoffiles.command("EVAL", slow, 0))
+    server.start(ready=False)
+    wait_for(lambda: server.log_contains("Slow script detected"), 60, "the script to be slow")
+    loading = "LOADING Redis is loading the dataset in memory"
+    with server.wire(timeout=60) as wire:
+        for command in (("PING",), ("GET", "k"), ("SCRIPT", "KILL"), ("FUNCTION", "KILL"), ("INFO",), ("EVAL", "return 1", 0)):
+            answer = wire.ask(*command)
+            assert str(answer) == loading, (command, answer)
+            assert not server.log_contains("DB loaded"), "it was over too soon for this test"
+        assert wire.call("HELLO", 3)[b"server"] == b"redis"
+    wait_for(lambda: str(server.ask("GET", "after")) == str(b"300000000"), 120, "the log to be loaded")
+
+
+def test_fault_27_cluster_reset_is_not_for_scripts(server):
+    assert fails(server, "return redis.call('cluster', 'reset')") == "ERR This Redis command is not allowed from script"
+    assert fails(server, "return redis.call('cluster', 'info')") == "ERR This instance has cluster support disabled"
+
+
+def test_fault_21_errorstats_names_break_no_line(server):
+    server.call("CONFIG", "RESETSTAT")
+    for text in ("a:b#c x", "", " x", "NOSPACE", "L" * 31 + " x", "L" * 30 + " x", "l\r\nine x", "tab\there x"):
+        evaluate(server, "return {err = ARGV[1]}", text)
+        evaluate(server, "return redis.error_reply(ARGV[1])", text)
+    lines = server.call("INFO", "errorstats").decode().split("\r\n")
+    assert lines[0] == "# Errorstats" and lines[-1] == ""
+    stats = dict(line.removeprefix("errorstat_").split(":") for line in lines[1:-1])
+    assert all(line.startswith("errorstat_") for line in lines[1:-1])
+    assert set(stats) == {"ERR", "a_b_c", "L" * 30, "l__ine", "tab_here"}
+    assert stats["a_b_c"] == "count=2"
+
+
+def test_fault_21_codes_of_scripts_leave_room_for_those_of_the_server(server):
+    server.call("CONFIG", "RESETSTAT")
+    evaluate(server, "for i = 1, 1 do redis.call('set', 'k', 'v') end")
+    for number in range(300):
+        evaluate(server, "return {err = ARGV[1]}", f"CODE{number} text")
+    server.ask("LPUSH", "k", 1)
+    server.ask("EVALSHA", "0" * 40, 0)
+    evaluate(server, "return redis.call('lpush', 'k', 1)")
+    evaluate(server, "return {err = 'WRONGTYPE of a script'}")
+    stats = server.info("errorstats")
+    assert stats["errorstat_WRONGTYPE"] == "count=3" and stats["errorstat_NOSCRIPT"] == "count=1"
+    assert len([name for name in stats if name.startswith("errorstat_CODE")]) == 128
+    assert stats["errorstat_ERRORSTATS_OVERFLOW"] == "count=172"
+    assert server.info("stats")["total_error_replies"] == "304"
+    assert server.log_contains("ERRORSTATS_OVERFLOW")
+    server.call("CONFIG", "RESETSTAT")
+    assert server.info("errorstats") == {}

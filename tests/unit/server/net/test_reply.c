@@ -128,9 +128,11 @@ static void test_errors_are_noted(void **state)
     reply_error(&e.reply, "WRONGTYPE Operation against a key holding the wrong kind of value");
     assert_string_equal(e.reply.error_code, "WRONGTYPE");
     e.reply.muted = true;
-    reply_errorf(&e.reply, "%040d", 0);
-    assert_string_equal(e.reply.error_code, "00000000000000000000000000000000");
-    assert_int_equal(e.reply.errors, 2);
+    reply_errorf(&e.reply, "%040d x", 0); /* no code is as long */
+    assert_string_equal(e.reply.error_code, "ERR");
+    reply_error(&e.reply, "a:b#c\td\r\ne text");
+    assert_string_equal(e.reply.error_code, "a_b_c_d__e");
+    assert_int_equal(e.reply.errors, 3);
     encoder_release(&e);
 }
 
