@@ -13,6 +13,8 @@ BOOM = "function() error('boom') end"
 # As the error of a script, as what it returns, and as the error of a coroutine of it.
 VALUES = {
     "index raises": f"setmetatable({{err = 'x'}}, {{__index = {BOOM}, __newindex = {BOOM}}})",
+    "assigning does nothing, index raises": f"setmetatable({{err = 'x'}}, {{__index = {BOOM}, __newindex = function() end}})",
+    "assigning does nothing, index never ends": f"setmetatable({{err = 'x'}}, {{__index = {ENDLESS}, __newindex = function() end}})",
     "index never ends": f"setmetatable({{err = 'x'}}, {{__index = {ENDLESS}, __newindex = {ENDLESS}}})",
     "no error, index never ends": f"setmetatable({{}}, {{__index = {ENDLESS}, __newindex = {ENDLESS}}})",
     "tostring never ends": f"setmetatable({{}}, {{__tostring = {ENDLESS}, __concat = {ENDLESS}, __len = {ENDLESS}}})",
