@@ -129,6 +129,7 @@ static void clear(struct functions *fs, struct lazyfree *background)
     lua_State *state = fs->state;
     fs->state = NULL;
     if (state == NULL) return;
+    lua_guard_let_go(state);
     if (background != NULL)
         lazyfree_run(background, close_state, state, 1);
     else

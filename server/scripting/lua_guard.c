@@ -41,7 +41,9 @@ static void *allocate_unguarded(void *ctx, void *ptr, size_t old_size, size_t si
 
 void lua_guard_let_go(lua_State *L)
 {
-    lua_guard_of(L)->memory -= (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+    struct lua_guard *g = lua_guard_of(L);
+    if (g == NULL) return;
+    g->memory -= (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
     lua_setallocf(L, allocate_unguarded, NULL);
 }
 

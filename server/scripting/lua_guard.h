@@ -49,7 +49,7 @@ struct lua_guard {
 
 /* The allocator of states that are guarded: its context is the guard. NULL where there is no memory. */
 void *lua_guard_allocate(void *guard, void *ptr, size_t old_size, size_t size);
-/* From now on the state's memory is nobody's: it may be closed in another thread. */
+/* From now on the state's memory is nobody's: it may be closed in another thread. In the thread of the guard. */
 void lua_guard_let_go(lua_State *L);
 /* Of a state; NULL if it has none. */
 struct lua_guard *lua_guard_of(lua_State *L);

@@ -24,7 +24,7 @@ struct lua_sandbox_library {
 };
 /* With these libraries beside Lua's own: they are opened while globals can still be written to, since some do that. */
 lua_State *lua_sandbox_new(struct lua_guard *guard, const struct lua_sandbox_library *libraries);
-void lua_sandbox_close(lua_State *L); /* also in another thread */
+void lua_sandbox_close(lua_State *L); /* in another thread: after lua_guard_let_go() */
 
 /* A library: the table on top of the stack goes, and is from now on what `name` means, read-only. */
 void lua_sandbox_add_library(lua_State *L, const char *name);

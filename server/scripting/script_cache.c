@@ -60,6 +60,7 @@ void script_cache_flush(struct script_cache *sc, void (*later)(void *ctx, void (
     lua_State *state = sc->state;
     sc->state = NULL;
     if (state == NULL) return;
+    lua_guard_let_go(state);
     if (later != NULL)
         later(ctx, close_state, state);
     else
