@@ -28,8 +28,11 @@ def fields(map_reply):
 
 def key_spec(flags, begin, find, noted):
     """begin, find: (type, {name: number or word}). noted: whether there are notes, which each server has its own of."""
-    steps = [f"{kind} " + " ".join(f"{name}={value}" for name, value in sorted(spec.items())) for kind, spec in (begin, find)]
-    shown = f"{words(text(flag).lower() for flag in flags)}: {'; '.join(step.strip() for step in steps)}"
+    def step(kind, spec):
+        return " ".join([kind, *(f"{name}={value}" for name, value in sorted(spec.items()))])
+
+    steps = [step(*begin), step(*find)]
+    shown = f"{words(text(flag).lower() for flag in flags)}: {'; '.join(steps)}"
     return f"{shown}; notes" if noted else shown
 
 
@@ -178,8 +181,8 @@ def flags_of_description(row):
 
 def argument_of_description(arg):
     """A server reports names in small letters, tokens in capitals, and a token that is written as quotes as empty."""
-    fields_of = {name: value for name, value in arg.items() if name in ("type", "key_spec_index", "since", "deprecated_since")}
-    fields_of["name"] = arg["name"].lower()
+    fields_of = {"name": arg["name"].lower(), "type": arg["type"]}
+    fields_of.update((name, arg[name]) for name in ("key_spec_index", "since", "deprecated_since") if name in arg)
     fields_of["flags"] = {flag for flag in ARGUMENT_FLAGS if arg.get(flag)}
     if "token" in arg:
         fields_of["token"] = arg["token"].upper().replace('""', "")
