@@ -69,6 +69,10 @@ struct config_enum {
 /* Where lines of CONFIG REWRITE go: one call a line, in the directive's syntax. */
 struct config_rewriter;
 void config_rewrite_line(struct config_rewriter *rw, const char *name, struct bytes_view line, bool force);
+/* An included file has a line of this directive too. */
+bool config_rewrite_is_included(const struct config_rewriter *rw);
+/* The lines to come stand behind all others, includes among them. */
+void config_rewrite_at_end(struct config_rewriter *rw);
 
 /* How a special row reads and writes itself. `target` is the registration's target plus the row's offset. */
 struct config_special {
@@ -197,7 +201,8 @@ struct config_set_context {
  * e.g. "ERR CONFIG SET failed (possibly related to argument 'hz') - ...". */
 NODISCARD int config_set_many(struct config *cfg, const struct bytes_view *pairs, size_t pair_count,
                               const struct config_set_context *how, struct config_error *err);
-/* Writes the file anew: comments and order stay, values differing from their default are added at the end. Atomic: a
+/* Writes the file anew: comments and order stay, values differing from their default are added at the end, and so are
+ * those that a line of an included file would change at the next start (included files are never written to). Atomic: a
  * temporary file, fsync, rename, fsync of the directory. 0 or -errno; -ENOENT when there is no file (config_path()
  * NULL); -EINVAL when a value cannot be written on one line. */
 NODISCARD int config_rewrite(struct config *cfg, struct config_error *err);

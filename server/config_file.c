@@ -146,13 +146,18 @@ static int visit_pattern(struct visit *v, const char *pattern, struct config_err
     return rc;
 }
 
+static void tell_included(const struct visit *v, int depth)
+{
+    if (v->visitor->included != NULL) v->visitor->included(v->visitor->ctx, depth > 0);
+}
+
 static int visit_include(struct visit *v, const struct word_list *w, struct config_error *err)
 {
     if (w->count != 2) return config_fail(err, "Bad directive or wrong number of arguments");
     if (v->depth == CONFIG_INCLUDE_DEPTH_MAX) return config_fail(err, "includes are nested too deeply");
-    v->depth++;
+    tell_included(v, ++v->depth);
     int rc = visit_pattern(v, w->words[1], err);
-    v->depth--;
+    tell_included(v, --v->depth);
     return rc;
 }
 

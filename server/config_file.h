@@ -32,6 +32,8 @@ NODISCARD int config_file_replace(const struct sys *sys, const char *path, struc
 struct config_visitor {
     void *ctx;
     int (*each)(void *ctx, char **words, size_t count, struct config_error *err);
+    void (*included)(void *ctx, bool included); /* the words from here on are those of an included file, or not; may be
+                                                   NULL */
 };
 struct config_failure {
     char file[1024]; /* "" for the main text */

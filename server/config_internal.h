@@ -11,6 +11,7 @@ struct config_row {
     const void *hooks;  /* of the registration; NULL: none */
     char *default_text; /* what get gives at the default */
     bool seen;          /* set in the load under way: a VARIADIC row appends from the second time on */
+    bool included;      /* a file that the configuration includes has a line of it: so a rewrite must write its own */
 };
 
 struct config {
@@ -20,6 +21,7 @@ struct config {
     struct config_row *rows;
     size_t row_count;
     char *path;      /* or NULL */
+    bool including;  /* the line being loaded is one of an included file */
     bool appending;  /* a special set() adds to the value instead of replacing it */
     bool by_command; /* CONFIG SET, not a line of a file */
     bool force_all;  /* for the next rewrite */

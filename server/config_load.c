@@ -7,19 +7,34 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "server/config_foreign.h"
 #include "server/process.h"
 #include "storage/base/memory.h"
+
+static int refuse_unknown(const char *name, struct config_error *err)
+{
+    const char *owner = config_foreign_owner(name);
+    if (owner == NULL) return config_fail(err, "Bad directive or wrong number of arguments");
+    return config_fail(err, "Bad directive: %s is of %s, and this server has nothing that it could mean", name, owner);
+}
 
 static int load_directive(void *ctx, char **words, size_t count, struct config_error *err)
 {
     struct config *cfg = ctx;
     struct config_row *row = config_find(cfg, words[0]);
-    if (row == NULL) return config_fail(err, "Bad directive or wrong number of arguments");
+    if (row == NULL) return refuse_unknown(words[0], err);
     bool one_text = count == 2 && config_row_has(row, CONFIG_FLAG_MULTI_ARG); /* slaveof "host port" */
     int rc =
         one_text ? config_row_set_text(cfg, row, words[1], err) : config_row_set(cfg, row, words + 1, count - 1, err);
     if (rc == 0) row->seen = true;
+    if (rc == 0 && cfg->including) row->included = true;
     return rc;
+}
+
+static void note_including(void *ctx, bool included)
+{
+    struct config *cfg = ctx;
+    cfg->including = included;
 }
 
 static void forget_seen(struct config *cfg)
@@ -29,8 +44,9 @@ static void forget_seen(struct config *cfg)
 
 int config_load_text(struct config *cfg, struct bytes_view text, struct config_failure *failure)
 {
-    struct config_visitor visitor = {.ctx = cfg, .each = load_directive};
+    struct config_visitor visitor = {.ctx = cfg, .each = load_directive, .included = note_including};
     forget_seen(cfg);
+    cfg->including = false;
     int rc = config_text_visit(cfg->sys, text, &visitor, failure);
     forget_seen(cfg);
     return rc;

@@ -101,6 +101,11 @@ static bool fits_one_line(struct bytes_view line)
     return true;
 }
 
+bool config_rewrite_is_included(const struct config_rewriter *rw)
+{
+    return rw->cfg->rows[rw->row].included;
+}
+
 void config_rewrite_line(struct config_rewriter *rw, const char *name, struct bytes_view line, bool force)
 {
     if (!fits_one_line(line)) {
@@ -112,7 +117,7 @@ void config_rewrite_line(struct config_rewriter *rw, const char *name, struct by
         bytes_buf_release(&old->text);
         bytes_buf_append_view(&old->text, line);
         old->written = true;
-    } else if (force || rw->force_all) {
+    } else if (force || rw->force_all || config_rewrite_is_included(rw)) {
         if (!rw->has_marker) add_line(rw, bytes_str(marker), NO_ROW, false);
         rw->has_marker = true;
         add_line(rw, line, rw->row, true);
@@ -186,6 +191,11 @@ static void drop_old_lines(struct config_rewriter *rw)
         bytes_buf_release(&old->text);
         old->written = old->dropped = true;
     }
+}
+
+void config_rewrite_at_end(struct config_rewriter *rw)
+{
+    drop_old_lines(rw);
 }
 
 /* Lines that only a file can have stay as they are, except users once somebody keeps them. */

@@ -80,17 +80,20 @@ static void save_get(const struct config *cfg, const void *target, struct bytes_
     }
 }
 
-/* One line a point. Always written: a file without any `save` means the built-in points. */
+/* One line a point. Always written: a file without any `save` means the built-in points. Lines add up, so those of an
+ * included file are first taken back. */
 static void save_rewrite(const struct config *cfg, const void *target, const char *name, struct config_rewriter *rw)
 {
     const struct settings_persistence *st = target;
+    bool included = config_rewrite_is_included(rw);
+    if (included) config_rewrite_at_end(rw);
+    if (included || st->save_count == 0) config_rewrite_line(rw, name, BYTES_LIT("save \"\""), true);
     for (int i = 0; i < st->save_count; i++) {
         struct bytes_buf line = {NULL, 0, 0};
         bytes_buf_printf(&line, "%s %lld %lld", name, (long long)st->save[i].seconds, (long long)st->save[i].changes);
         config_rewrite_line(rw, name, bytes_buf_view(&line), true);
         bytes_buf_release(&line);
     }
-    if (st->save_count == 0) config_rewrite_line(rw, name, BYTES_LIT("save \"\""), true);
 }
 
 const struct config_special config_special_save = {.set = save_set, .get = save_get, .rewrite = save_rewrite};
@@ -296,16 +299,18 @@ static void replicaof_get(const struct config *cfg, const void *target, struct b
     if (repl->master_host != NULL) bytes_buf_printf(out, "%s %d", repl->master_host, repl->master_port);
 }
 
-/* Without a master the line goes away. */
+/* Without a master the line goes away, or says so where an included file names one. */
 static void replicaof_rewrite(const struct config *cfg, const void *target, const char *name,
                               struct config_rewriter *rw)
 {
     const struct repl_settings *repl = target;
-    if (repl->master_host == NULL) return;
+    if (repl->master_host == NULL && !config_rewrite_is_included(rw)) return;
     struct bytes_buf line = {NULL, 0, 0};
-    bytes_buf_printf(&line, "%s ", name);
-    word_append(&line, repl->master_host);
-    bytes_buf_printf(&line, " %d", repl->master_port);
+    bytes_buf_printf(&line, repl->master_host == NULL ? "%s no one" : "%s ", name);
+    if (repl->master_host != NULL) {
+        word_append(&line, repl->master_host);
+        bytes_buf_printf(&line, " %d", repl->master_port);
+    }
     config_rewrite_line(rw, name, bytes_buf_view(&line), true);
     bytes_buf_release(&line);
 }
@@ -383,12 +388,12 @@ static int user_set(struct config *cfg, void *target, char **words, size_t count
     struct settings_misc *st = target;
     if (count == 0) return config_fail(err, "Bad directive or wrong number of arguments");
     for (size_t i = 0; i < st->user_count; i++)
-        if (strcmp(st->users[i].words[0], words[0]) == 0)
+        if (strcmp(st->users[i].words[0], words[0]) == 0 && st->users[i].included == cfg->including)
             return config_fail(err,
                                "Error in user declaration '%.128s': Duplicate user found. A user can only be defined "
                                "once in config files",
                                words[0]);
-    struct user_line user = {.words = mem_alloc(count * sizeof(char *)), .count = count};
+    struct user_line user = {.words = mem_alloc(count * sizeof(char *)), .count = count, .included = cfg->including};
     for (size_t i = 0; i < count; i++) user.words[i] = mem_strdup(words[i]);
     st->users = mem_realloc(st->users, (st->user_count + 1) * sizeof(*st->users));
     st->users[st->user_count++] = user;

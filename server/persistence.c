@@ -146,7 +146,8 @@ int persistence_save(struct server *s)
         note_saved(p, s->keyspace->stats.changes);
         log_notice(s->log, "DB saved on disk");
     } else {
-        log_warning(s->log, "Error saving DB on disk: %.*s", (int)error.len, error.data == NULL ? "" : error.data);
+        log_warning(s->log, "Error saving DB on disk: %.*s (in server root dir %s)", (int)error.len,
+                    error.data == NULL ? "" : error.data, s->settings->persistence.dir);
     }
     bytes_buf_release(&error);
     return rc == 0 ? 0 : -1;
@@ -177,7 +178,7 @@ static void save_ended(struct persistence *p, bool ok, const char *error, bool k
     } else if (killed) {
         log_warning(s->log, "Background saving terminated by signal");
     } else {
-        log_warning(s->log, "Background saving error: %s", error);
+        log_warning(s->log, "Background saving error: %s (in server root dir %s)", error, s->settings->persistence.dir);
         p->last_ok = false;
     }
 }
@@ -395,7 +396,8 @@ int persistence_write_base(struct server *s, const char *path, bool as_commands,
     struct snapshot_options options = base_options(s, as_commands, at);
     int rc = snapshot_save_file(s->keyspace, s->sys, path, &options, &error);
     if (rc != 0)
-        log_warning(s->log, "Error writing the base of the append only file: %.*s", (int)error.len, error.data);
+        log_warning(s->log, "Error writing the base of the append only file: %.*s (in server root dir %s)",
+                    (int)error.len, error.data, s->settings->persistence.dir);
     bytes_buf_release(&error);
     return rc;
 }

@@ -63,8 +63,8 @@ void process_print_version(struct bytes_buf *out)
     char build[PROCESS_BUILD_ID_CHARS + 1], allocator[64];
     process_build_id(build);
     process_allocator(allocator, sizeof(allocator));
-    bytes_buf_printf(out, "Lockstep server v=%s sha=00000000:0 malloc=%s bits=%d build=%s\n", LOCKSTEP_REDIS_VERSION,
-                     allocator, (int)sizeof(long) * CHAR_BIT, build);
+    bytes_buf_printf(out, "Lockstep server v=%s sha=00000000:0 malloc=%s bits=%d build=%s lockstep=%s\n",
+                     LOCKSTEP_REDIS_VERSION, allocator, (int)sizeof(long) * CHAR_BIT, build, LOCKSTEP_VERSION);
 }
 
 void process_print_help(struct bytes_buf *out)
@@ -76,6 +76,9 @@ void process_print_help(struct bytes_buf *out)
         "       lockstep-server -h | --help\n"
         "       lockstep-server --check-system    look for settings of this machine that would hurt\n"
         "       lockstep-server --check-rdb FILE  check an RDB file, as redis-check-rdb does\n"
+        "       lockstep-server --check-aof [--fix] [--truncate-to-timestamp SECONDS] FILE\n"
+        "                                         check and mend an append-only file or its manifest, as redis-check-aof\n"
+        "                                         does; both go by the names lockstep-check-rdb and lockstep-check-aof too\n"
         "\n"
         "Any directive of redis.conf can be given as an option, and wins over the file:\n"
         "       lockstep-server --port 7777 --replicaof 127.0.0.1 6379\n"

@@ -15,7 +15,8 @@
 #define LOCKSTEP_REDIS_VERSION "7.2.4" /* the level of behaviour, reported as redis_version */
 
 /* ---- Version ---- */
-void process_print_version(struct bytes_buf *out); /* "Lockstep server v=7.2.4 sha=... malloc=... bits=64 build=..." */
+void process_print_version(struct bytes_buf *out); /* "Lockstep server v=7.2.4 sha=... malloc=... bits=64 build=...
+                                                      lockstep=0.1.0": tools look for the third word */
 void process_print_help(struct bytes_buf *out);
 enum { PROCESS_BUILD_ID_CHARS = 16 };
 void process_build_id(char out[PROCESS_BUILD_ID_CHARS + 1]); /* hexadecimal digits that differ between builds */

@@ -53,7 +53,7 @@ static void info_server(struct server *s, struct bytes_buf *out)
     const char *config = config_path(s->config);
     bytes_buf_printf(
         out,
-        "redis_version:%s\r\nlockstep_version:%s\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_build_id:%"
+        "redis_version:%s\r\nserver_name:lockstep\r\nlockstep_version:%s\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_build_id:%"
         "s\r\n"
         "redis_mode:standalone\r\nos:%s %s %s\r\narch_bits:64\r\nmonotonic_clock:POSIX clock_gettime\r\n"
         "multiplexing_api:%s\r\natomicvar_api:c11-builtin\r\ngcc_version:%d.%d.%d\r\nprocess_id:%d\r\n"

@@ -182,16 +182,19 @@ struct settings_latency {
     int percentile_count;
 };
 
-/* A command's new name, or "" for a command taken away; applied once, at start-up, by the dispatcher. The last line about
- * a command is the one that holds. */
+/* A command's new name, or "" for a command taken away; applied once, at start-up, by the dispatcher. The last line
+ * about a command is the one that holds. */
 struct renamed_command {
     char *from; /* the built-in name */
     char *to;
 };
-/* A line "user NAME RULES..." of the file, as words, for the access-control subsystem to apply at start-up. */
+/* A line "user NAME RULES..." of the file, as words, for the access-control subsystem to apply at start-up. A line of
+ * the main file counts where an included file has one for the same user: CONFIG REWRITE writes there who has changed.
+ */
 struct user_line {
     char **words;
     size_t count;
+    bool included;
 };
 
 struct settings_misc {

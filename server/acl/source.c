@@ -24,7 +24,7 @@ void acl_source_password_changed(struct server *s)
 
 /* ---- Lines of the configuration ---- */
 
-static int apply_line(struct server *s, const struct user_line *line)
+static int apply_line(const struct server *s, struct acl_users *us, const struct user_line *line)
 {
     struct config_error err = {{0}};
     struct bytes_buf *words = mem_calloc(checked_size_mul(line->count, sizeof(*words)));
@@ -33,7 +33,7 @@ static int apply_line(struct server *s, const struct user_line *line)
         bytes_from_text(line->words[i], &words[i]);
         views[i] = bytes_buf_view(&words[i]);
     }
-    int rc = acl_users_set_anew(s->users, views[0], views + 1, line->count - 1, &err);
+    int rc = acl_users_set_anew(us, views[0], views + 1, line->count - 1, &err);
     if (rc != 0) log_warning(s->log, "Error in user declaration '%s': %s", line->words[0], err.text);
     for (size_t i = 0; i < line->count; i++) bytes_buf_release(&words[i]);
     mem_free(words);
@@ -41,13 +41,19 @@ static int apply_line(struct server *s, const struct user_line *line)
     return rc;
 }
 
-static int load_lines(struct server *s)
+static int apply_lines(const struct server *s, struct acl_users *us, bool included)
 {
     const struct settings_misc *st = &s->settings->misc;
-    apply_requirepass(s->users, s->settings->security.requirepass);
     for (size_t i = 0; i < st->user_count; i++)
-        if (apply_line(s, &st->users[i]) != 0) return -1;
+        if (st->users[i].included == included && apply_line(s, us, &st->users[i]) != 0) return -1;
     return 0;
+}
+
+/* What is said in the main file comes last, and counts. */
+static int load_lines(struct server *s)
+{
+    apply_requirepass(s->users, s->settings->security.requirepass);
+    return apply_lines(s, s->users, true) == 0 && apply_lines(s, s->users, false) == 0 ? 0 : -1;
 }
 
 /* ---- The file ---- */
@@ -150,30 +156,83 @@ static bool is_listed(const struct settings_misc *st, const char *name)
     return false;
 }
 
+/* Whether the lines of included files name the user; `us` is what they make of it. */
+static const struct acl_user *included_user(const struct settings_misc *st, const struct acl_users *us,
+                                            struct bytes_view name)
+{
+    for (size_t i = 0; i < st->user_count; i++)
+        if (st->users[i].included && bytes_equal(name, bytes_str(st->users[i].words[0])))
+            return acl_users_find(us, name);
+    return NULL;
+}
+
+static bool same_rules(const struct acl_user *a, const struct acl_user *b)
+{
+    struct bytes_buf text_a = {0}, text_b = {0};
+    acl_user_describe(a, &text_a);
+    acl_user_describe(b, &text_b);
+    bool same = bytes_equal(bytes_buf_view(&text_a), bytes_buf_view(&text_b));
+    bytes_buf_release(&text_a);
+    bytes_buf_release(&text_b);
+    return same;
+}
+
 /* The default user is as requirepass alone would make it, and the file said no more than that. */
 static bool goes_without_saying(const struct server *s, const struct acl_user *user)
 {
-    struct bytes_buf is = {0}, would_be = {0};
     if (user != acl_users_default(s->users) || is_listed(&s->settings->misc, "default")) return false;
     struct acl_users *us = acl_users_new(s->commands, &s->settings->security);
     apply_requirepass(us, s->settings->security.requirepass);
-    acl_user_describe(user, &is);
-    acl_user_describe(acl_users_default(us), &would_be);
-    bool same = bytes_equal(bytes_buf_view(&is), bytes_buf_view(&would_be));
+    bool same = same_rules(user, acl_users_default(us));
     acl_users_free(us);
-    bytes_buf_release(&is);
-    bytes_buf_release(&would_be);
     return same;
+}
+
+/* A user of an included file that is gone: the file is not ours to change, so the main one leaves it nothing. */
+static struct user_line line_without_rights(const char *name)
+{
+    struct user_line line = {0};
+    line_append_word(&line, bytes_str(name));
+    line_append_word(&line, BYTES_LIT("reset"));
+    return line;
+}
+
+struct noted_lines {
+    struct user_line *lines;
+    size_t count;
+};
+
+static void note_line(struct noted_lines *noted, struct user_line line)
+{
+    noted->lines = mem_realloc(noted->lines, checked_size_mul(noted->count + 1, sizeof(*noted->lines)));
+    noted->lines[noted->count++] = line;
+}
+
+/* Users as included files have them stay there alone, so that who changes such a file is heard. */
+static void note_users(const struct server *s, const struct acl_users *included, struct noted_lines *noted)
+{
+    const struct settings_misc *st = &s->settings->misc;
+    for (size_t i = 0; i < acl_users_count(s->users); i++) {
+        const struct acl_user *user = acl_users_at(s->users, i);
+        const struct acl_user *as_included = included_user(st, included, acl_user_name(user));
+        bool said = as_included != NULL ? same_rules(user, as_included) : goes_without_saying(s, user);
+        if (!said) note_line(noted, make_line(user));
+    }
+    for (size_t i = 0; i < st->user_count; i++) {
+        const char *name = st->users[i].words[0];
+        if (st->users[i].included && acl_users_find(s->users, bytes_str(name)) == NULL)
+            note_line(noted, line_without_rights(name));
+    }
 }
 
 void acl_source_note_lines(struct server *s)
 {
-    size_t count = s->settings->security.aclfile == NULL ? acl_users_count(s->users) : 0, noted = 0;
-    struct user_line *lines = mem_calloc(checked_size_mul(count + 1, sizeof(*lines)));
-    for (size_t i = 0; i < count; i++) {
-        const struct acl_user *user = acl_users_at(s->users, i);
-        if (!goes_without_saying(s, user)) lines[noted++] = make_line(user);
-    }
-    config_note_users(s->config, lines, noted);
-    config_users_release(lines, noted);
+    struct noted_lines noted = {0};
+    struct acl_users *included = acl_users_new(s->commands, &s->settings->security);
+    apply_requirepass(included, s->settings->security.requirepass);
+    (void)apply_lines(s, included, true); /* as at the start; a line that fails now counts as one that is not there */
+    if (s->settings->security.aclfile == NULL) note_users(s, included, &noted);
+    acl_users_free(included);
+    config_note_users(s->config, noted.lines, noted.count);
+    config_users_release(noted.lines, noted.count);
 }

@@ -245,3 +245,261 @@ def test_fault_18_rules_speak_of_built_in_names(farm, kind):
     binary = OURS if kind == "ours" else REDIS
     done = subprocess.run([binary, str(conf)], capture_output=True, text=True, timeout=20 * SCALE, check=False)
     assert done.returncode == 1 and "-xx" in done.stdout + done.stderr
+
+
+# What this program is
+
+
+def test_fault_22_version_says_what_the_program_is(server):
+    status, text = start_that_fails("--version")
+    assert status == 0
+    words = text.split()
+    assert words[0] == "Lockstep" and words[2] == "v=7.2.4", "tools read the third word"
+    info = server.info("server")
+    assert words[-1] == f"lockstep={info['lockstep_version']}"
+    assert info["server_name"] == "lockstep" and info["redis_version"] == "7.2.4"
+
+
+@pytest.mark.lockstep_only("options of this program")
+def test_fault_22_help_names_every_option():
+    _, text = start_that_fails("--help")
+    for option in ("--version", "--help", "--check-system", "--check-rdb", "--check-aof", "--fix"):
+        assert option in text
+
+
+# A save that fails
+
+
+def test_fault_22_failed_save_names_the_directory(farm):
+    server = farm.server()
+    server.call("SET", "k", "v")
+    (server.directory / "dump.rdb").mkdir()
+    place = f"(in server root dir {server.directory})"
+    with server.wire() as wire:
+        assert isinstance(wire.ask("SAVE"), ReplyError)
+        wait_for(lambda: place in server.log(), 10, "the failed SAVE in the log")
+        before = server.log().count(place)
+        wire.ask("BGSAVE")
+        wait_for(lambda: server.log().count(place) > before, 10, "the failed BGSAVE in the log")
+
+
+# Directives of other versions and forks
+
+# What the default file of Valkey 8 sets, but for the places of files and sockets. That of Redis 8 sets a part of it.
+DEFAULTS_OF_8 = """
+acllog-max-len 128
+activerehashing yes
+always-show-logo no
+aof-load-truncated yes
+aof-rewrite-incremental-fsync yes
+aof-timestamp-enabled no
+aof-use-rdb-preamble yes
+appenddirname "appendonlydir"
+appendfilename "appendonly.aof"
+appendfsync everysec
+appendonly no
+auto-aof-rewrite-min-size 64mb
+auto-aof-rewrite-percentage 100
+client-output-buffer-limit normal 0 0 0
+client-output-buffer-limit pubsub 32mb 8mb 60
+client-output-buffer-limit replica 256mb 64mb 60
+databases 16
+dbfilename dump.rdb
+disable-thp yes
+dual-channel-replication-enabled no
+dynamic-hz yes
+hash-max-listpack-entries 512
+hash-max-listpack-value 64
+hide-user-data-from-log yes
+hll-sparse-max-bytes 3000
+hz 10
+jemalloc-bg-thread yes
+latency-monitor-threshold 0
+lazyfree-lazy-eviction yes
+lazyfree-lazy-expire yes
+lazyfree-lazy-server-del yes
+lazyfree-lazy-user-del yes
+lazyfree-lazy-user-flush yes
+list-compress-depth 0
+list-max-listpack-size -2
+locale-collate ""
+logfile ""
+loglevel notice
+no-appendfsync-on-rewrite no
+notify-keyspace-events ""
+oom-score-adj no
+oom-score-adj-values 0 200 800
+proc-title-template "{title} {listen-addr} {server-mode}"
+protected-mode yes
+rdb-del-sync-files no
+rdb-save-incremental-fsync yes
+rdbchecksum yes
+rdbcompression yes
+repl-disable-tcp-nodelay no
+repl-diskless-load disabled
+repl-diskless-sync yes
+repl-diskless-sync-delay 5
+repl-diskless-sync-max-replicas 0
+replica-lazy-flush yes
+replica-priority 100
+replica-read-only yes
+replica-serve-stale-data yes
+set-max-intset-entries 512
+set-max-listpack-entries 128
+set-max-listpack-value 64
+set-proc-title yes
+slowlog-log-slower-than 10000
+slowlog-max-len 128
+stop-writes-on-bgsave-error yes
+stream-node-max-bytes 4096
+stream-node-max-entries 100
+tcp-backlog 511
+tcp-keepalive 300
+timeout 0
+zset-max-listpack-entries 128
+zset-max-listpack-value 64
+"""
+
+
+@pytest.mark.lockstep_only("directives of later versions")
+def test_fault_22_default_files_of_valkey_8_and_redis_8_start(farm):
+    server = farm.server("ours", *DEFAULTS_OF_8.strip().splitlines())
+    assert server.call("PING") == "PONG"
+    assert server.config_get("lazyfree-lazy-expire") == "yes"
+    assert server.call("CONFIG", "GET", "hide-user-data-from-log") == []
+    server.call("CONFIG", "SET", "hz", "20")
+    assert server.call("CONFIG", "REWRITE") == "OK"
+    assert "hide-user-data-from-log yes" in (server.directory / "redis.conf").read_text()
+    server.restart()
+    assert server.config_get("hz") == "20"
+
+
+@pytest.mark.lockstep_only("directives of later versions")
+def test_fault_22_names_of_cpu_lists_of_later_versions(farm):
+    server = farm.server("ours", "server-cpulist 0", "bio-cpulist 0")
+    assert server.config_get("server_cpulist") == "0" and server.config_get("bio-cpulist") == "0"
+
+
+FOREIGN = {
+    "vm-enabled no": "Redis 2.0 to 2.4",
+    "hash-max-zipmap-entries 512": "hash-max-listpack-entries",
+    "gopher-enabled yes": "Redis 6.0 and 6.2",
+    "availability-zone x": "Valkey 8",
+    "primaryauth secret": "masterauth",
+    "cluster-compatibility-sample-ratio 10": "Redis 8",
+    "search-timeout 500": "the modules of Redis 8",
+    "server-threads 4": "KeyDB",
+}
+
+
+@pytest.mark.lockstep_only("Redis does not know whose they are")
+@pytest.mark.parametrize("line", FOREIGN)
+def test_fault_22_directives_of_others_are_refused_by_owner(tmp_path, line):
+    conf = tmp_path / "redis.conf"
+    conf.write_text(f"port 0\n{line}\n")
+    status, text = start_that_fails(conf)
+    assert status == 1 and f">>> '{line}'" in text
+    reason = text[text.index("Bad directive: ") :]
+    assert line.split()[0] in reason and FOREIGN[line] in reason
+
+
+# Included files and CONFIG REWRITE
+
+
+def including(farm, included, *lines, where="first"):
+    """A server whose file includes another one; where: before or behind its other lines."""
+    fragment = farm.directory / "included.conf"
+    fragment.write_text(included)
+    line = f"include {fragment}"
+    lines = (line, *lines) if where == "first" else (*lines, line)
+    return farm.server("ours", *lines), fragment
+
+
+def rewritten(server):
+    assert server.call("CONFIG", "REWRITE") == "OK"
+    return (server.directory / "redis.conf").read_text()
+
+
+def users_of(server):
+    return {line.split()[1]: line for line in map(bytes.decode, server.call("ACL", "LIST"))}
+
+
+@pytest.mark.lockstep_only("Redis does not start again: duplicate user")
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_fault_22_included_users_survive_a_rewrite(farm, where):
+    users = "user alice on >one ~* +@all\nuser bob on >two ~b* +get\nuser carol on nopass +@read\n"
+    server, fragment = including(farm, users, "user dave on nopass +@all", where=where)
+    before = users_of(server)
+    text = rewritten(server)
+    assert "user alice" not in text and "user dave" in text, "what is as in the included file stays there alone"
+    server.restart()
+    assert users_of(server) == before
+    server.call("ACL", "SETUSER", "alice", "-flushall")
+    server.call("ACL", "SETUSER", "erin", "on", "nopass", "+ping")
+    server.call("ACL", "DELUSER", "carol")
+    after = users_of(server)
+    assert "user alice" in rewritten(server)
+    for _ in range(2):
+        server.restart()
+        users_now = users_of(server)
+        carol = users_now.pop("carol")
+        assert users_now == after
+        assert " off " in carol and carol.endswith(" -@all"), "who was deleted can do nothing"
+        rewritten(server)
+    assert fragment.read_text() == users, "an included file is never written to"
+    server.call("ACL", "SETUSER", "alice", "reset", "on", ">one", "~*", "+@all")
+    assert "user alice" not in rewritten(server)
+    fragment.write_text(users.replace(">two", ">three"))
+    server.restart()
+    with server.wire() as wire:
+        assert wire.call("AUTH", "bob", "three") == "OK"
+
+
+def test_fault_22_a_user_twice_in_one_file_is_refused(farm):
+    conf, fragment = farm.directory / "redis.conf", farm.directory / "included.conf"
+    for main, included in (("user x on\nuser x off\n", ""), ("", "user x on\nuser x off\n")):
+        conf.write_text(f"port {free_port()}\ninclude {fragment}\n{main}")
+        fragment.write_text(included)
+        status, text = start_that_fails(conf)
+        assert status == 1 and "Duplicate user found" in text
+
+
+@pytest.mark.lockstep_only("Redis adds the save points up")
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_fault_22_included_save_points_do_not_add_up(farm, where):
+    fragment = farm.directory / "included.conf"
+    fragment.write_text("save 100 5\n")
+    lines = ["save 900 1", f"include {fragment}"]
+    server = farm.server("ours", *(lines if where == "last" else lines[::-1]), base=("bind 127.0.0.1",))
+    points = server.config_get("save")
+    assert sorted(points.split()) == sorted("900 1 100 5".split())
+    for _ in range(3):
+        rewritten(server)
+        server.restart()
+        assert server.config_get("save") == points
+    server.config_set("save", "")
+    rewritten(server)
+    server.restart()
+    assert server.config_get("save") == ""
+
+
+@pytest.mark.lockstep_only("Redis leaves the value to the included file")
+def test_fault_22_default_values_survive_an_included_line(farm):
+    """A promoted replica does not become one again because the line that made it one is in an included file."""
+    server, _ = including(
+        farm, f"replicaof 127.0.0.1 {free_port()}\nmaxmemory 1gb\nclient-output-buffer-limit pubsub 1mb 0 0\n"
+    )
+    assert server.info("replication")["role"] == "slave"
+    server.call("REPLICAOF", "NO", "ONE")
+    server.config_set("maxmemory", "0")
+    limits = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
+    server.config_set("client-output-buffer-limit", limits)
+    text = rewritten(server)
+    assert "replicaof no one" in text
+    server.restart()
+    assert server.info("replication")["role"] == "master"
+    assert server.config_get("maxmemory") == "0" and server.config_get("client-output-buffer-limit") == limits
+    server.call("REPLICAOF", "127.0.0.1", free_port())
+    rewritten(server)
+    server.restart()
+    assert server.info("replication")["role"] == "slave"

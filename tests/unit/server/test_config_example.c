@@ -128,6 +128,9 @@ static void test_every_line_names_a_directive(void **state)
 static void check_documented(void *ctx, const struct config_directive *row)
 {
     const struct fixture *f = ctx;
+    bool of_other_versions = row->special == NULL && row->kind == CONFIG_SPECIAL && row->refusal == NULL;
+    if (of_other_versions && memmem(f->text.data, f->text.len, row->name, strlen(row->name)) == NULL)
+        fail_msg("%s is not listed", row->name);
     if (row->flags & CONFIG_FLAG_HIDDEN) return;
     const struct documented *doc = documented_as(f, row->name);
     if (doc == NULL) fail_msg("%s is not explained", row->name);
