@@ -1,12 +1,17 @@
 """What README.md tells a reader to paste, pasted."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
 
 from harness import HAPROXY, OURS, ROOT, SCALE, SENTINEL, free_port, is_alive, wait_for
+from wire import Closed, ReplyError, Wire
+
+UNREACHED = (OSError, Closed, ReplyError)
 
 pytestmark = pytest.mark.lockstep_only("the README is of this server")
 
@@ -30,6 +35,7 @@ class Reader:
 
     def __init__(self, directory):
         self.directory = directory
+        self.seen = set()
         self.ports = {name: str(free_port()) for name in ("7000", "7001", "7100")}
         self.ports["2700"] = ten_free_ports()
 
@@ -40,7 +46,7 @@ class Reader:
         return text.replace("/tmp/ha", str(self.directory)).replace("$PWD/build/lockstep-server", OURS)
 
     def paste(self, text):
-        return subprocess.run(
+        done = subprocess.run(
             ["bash", "-e"],
             input=f"SERVER={OURS}\ncd {self.directory}\n{self.adapt(text)}",
             capture_output=True,
@@ -48,9 +54,13 @@ class Reader:
             timeout=60 * SCALE,
             check=False,
         )
+        self.pids()
+        return done
 
     def pids(self):
-        return [int(path.read_text()) for path in self.directory.glob("**/*.pid") if path.read_text().strip()]
+        found = [int(path.read_text()) for path in self.directory.glob("**/*.pid") if path.read_text().strip()]
+        self.seen.update(found)
+        return found
 
     def says(self, command, *expected):
         """Until the output of a command of redis-cli holds all of these."""
@@ -71,16 +81,14 @@ def reader(tmp_path):
     made = Reader(tmp_path / "ha")
     made.directory.mkdir()
     yield made
-    pids = made.pids()
-    kill = re.search(r"`(kill .*?); rm -r /tmp/ha`", (ROOT / "README.md").read_text()).group(1)
-    made.paste(kill)
-    wait_for(lambda: not any(map(is_alive, pids)), 20, "everything to end")
+    for pid in filter(is_alive, made.seen):  # of a test that failed
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240 * SCALE)
-def test_the_five_minute_setup_works_as_pasted(reader):
-    setup, disaster = blocks()
+def test_fault_23_the_five_minute_setup_works_as_pasted(reader):
+    setup, disaster, cleanup = blocks()
     done = reader.paste(setup)
     assert done.returncode == 0, done.stdout + done.stderr
     reader.says("redis-cli -p 7000 info replication", "role:master", "connected_slaves:1", "state=online")
@@ -95,3 +103,49 @@ def test_the_five_minute_setup_works_as_pasted(reader):
     reader.says(get, "hello")
     assert reader.paste(restart).returncode == 0
     reader.says(later, "role:slave", "master_port:" + reader.ports["7001"], "master_link_status:up")
+    cleaned_up_with_what_is_to_be_saved(reader, cleanup)
+
+
+def cleaned_up_with_what_is_to_be_saved(reader, cleanup):
+    """The very lines: the servers' last save takes a while, and its directory must be there until it is done."""
+    for name in ("7000", "7001"):
+        with Wire(("127.0.0.1", int(reader.ports[name]))) as wire:
+            wire.call("CONFIG", "SET", "rdb-key-save-delay", "1000000", "save", "3600 1")
+    assert reader.paste("redis-cli -p 7100 set last word").stdout == "OK\n"
+    done = reader.paste(cleanup)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [pid for pid in reader.seen if is_alive(pid)] == []
+    assert not reader.directory.exists()
+
+
+@pytest.mark.slow
+def test_fault_23_clients_are_cut_off_from_a_master_that_is_none_any_more(farm, reader):
+    """What on-marked-down shutdown-sessions is there for: the old master lives, and would go on taking their writes."""
+    setup = blocks()[0]
+    ports = {name: int(port) for name, port in reader.ports.items()}
+    old, new = (farm.server("ours", port=ports[name]) for name in ("7000", "7001"))
+    new.call("REPLICAOF", old.host, old.port)
+    (config,) = re.findall(r"^cat >haproxy.cfg <<'END'\n.*?^END\n", setup, re.M | re.S)
+    (start,) = re.findall(r"^haproxy .*\n", setup, re.M)
+    assert reader.paste(config + start).returncode == 0
+    front = ("127.0.0.1", ports["7100"])
+
+    def always_leads_to(server):
+        """It takes both servers for good until its checks have said otherwise, and asks them in turn."""
+        for _ in range(6):
+            with Wire(front) as wire:
+                if f"process_id:{server.pid}\r".encode() not in wire.call("INFO", "server"):
+                    return False
+        return True
+
+    wait_for(lambda: always_leads_to(old), 20, "the master behind haproxy", retry_on=UNREACHED)
+    with Wire(front) as client:
+        assert client.call("SET", "k", "v") == "OK"
+        new.call("REPLICAOF", "NO", "ONE")
+        assert client.call("SET", "k", "lost") == "OK", "nobody has told the old master yet"
+        old.call("REPLICAOF", new.host, new.port)
+        assert client.is_closed(within=20 * SCALE)
+    wait_for(lambda: always_leads_to(new), 20, "the new master behind haproxy", retry_on=UNREACHED)
+    (pid,) = reader.pids()
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not is_alive(pid), 20, "haproxy to end")
