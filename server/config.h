@@ -121,7 +121,6 @@ struct config_hooks {
         *client_limits_changed; /* client-output-buffer-limit, client-query-buffer-limit, maxmemory-clients */
     config_hook_fn *tracking_limit_changed; /* tracking-table-max-keys */
     config_hook_fn *requirepass_changed;    /* the default user's password */
-    config_hook_fn *acl_changed;            /* acllog-max-len */
     config_hook_fn *maxmemory_changed;      /* maxmemory, maxmemory-policy, maxmemory-samples, -tenacity */
     config_hook_fn *modes_changed;  /* lfu-*, lazyfree-lazy-expire and -server-del: what the keyspace does by itself */
     config_hook_fn *limits_changed; /* any encoding threshold */

@@ -159,7 +159,7 @@ const struct config_directive config_builtin_rows[] = {
     /* Security */
     TEXT("requirepass", NULL, security.requirepass, "", NULL, OR_NULL | SENSITIVE | BINARY, HOOK(requirepass_changed)),
     TEXT("aclfile", NULL, security.aclfile, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
-    NUMBER(CONFIG_U64, "acllog-max-len", NULL, security.acllog_max_len, "128", 0, INT64_MAX, 0, HOOK(acl_changed)),
+    NUMBER(CONFIG_U64, "acllog-max-len", NULL, security.acllog_max_len, "128", 0, INT64_MAX, 0, NO_HOOK),
     CHOICE("acl-pubsub-default", security.acl_pubsub_default, "resetchannels", acl_pubsub_names, 0, NO_HOOK),
     CHOICE("enable-protected-configs", security.enable_protected_configs, "no", protected_names, IMMUTABLE, NO_HOOK),
     CHOICE("enable-debug-command", security.enable_debug_command, "no", protected_names, IMMUTABLE, NO_HOOK),

@@ -309,13 +309,6 @@ static int hook_requirepass(void *ctx, struct config_error *err)
     acl_source_password_changed(ctx);
     return 0;
 }
-static int hook_acl(void *ctx, struct config_error *err)
-{
-    struct server *s = ctx;
-    (void)err;
-    acl_log_trim(s->acl_log, (size_t)s->settings->security.acllog_max_len);
-    return 0;
-}
 static void hook_users_wanted(void *ctx)
 {
     acl_source_note_lines(ctx);
@@ -429,7 +422,6 @@ static void connect_config(struct server *s)
         .client_limits_changed = hook_client_limits,
         .tracking_limit_changed = hook_tracking,
         .requirepass_changed = hook_requirepass,
-        .acl_changed = hook_acl,
         .maxmemory_changed = hook_maxmemory,
         .modes_changed = hook_modes,
         .backlog_changed = hook_replication,

@@ -67,7 +67,12 @@ void slowlog_note(struct server *s, const struct client *c, const struct command
 {
     struct slowlog *sl = s->slowlog;
     const struct settings_latency *st = &s->settings->latency;
-    if (st->slowlog_log_slower_than_us < 0 || us < st->slowlog_log_slower_than_us || st->slowlog_max_len <= 0) return;
+    if (st->slowlog_log_slower_than_us < 0 || us < st->slowlog_log_slower_than_us) return;
+    if (st->slowlog_max_len <= 0) { /* as with Redis, what there was goes now, and not when the length was set */
+        sl->next_id++;
+        slowlog_trim(sl, 0);
+        return;
+    }
     struct slowlog_entry *e = mem_calloc(sizeof(*e));
     e->id = sl->next_id++;
     e->time_s = s->now_ms / 1000;

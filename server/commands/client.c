@@ -11,6 +11,7 @@
 #include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
+#include "storage/base/num.h"
 
 /* ---- Names and ids ---- */
 
@@ -140,7 +141,12 @@ static bool parse_filter(struct cmd_ctx *ctx, int arg, struct filter *f)
         }
         f->has_user = true, f->user = value;
     } else if (ctx_arg_is(ctx, arg, "maxage")) {
-        if (!ctx_arg_i64_range(ctx, arg + 1, 1, INT64_MAX, &number, "maxage should be greater than 0")) return false;
+        bool number_given = num_parse_i64(value, &number);
+        if (!number_given || number <= 0) {
+            reply_error(ctx->reply, number_given ? "ERR maxage should be greater than 0"
+                                                 : "ERR maxage is not an integer or out of range");
+            return false;
+        }
         f->has_age = true, f->age_s = number;
     } else if (ctx_arg_is(ctx, arg, "skipme") &&
                (bytes_equal_nocase(value, "yes") || bytes_equal_nocase(value, "no"))) {

@@ -413,11 +413,6 @@ static void debug_without_effect(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
-static void debug_jmap(struct cmd_ctx *ctx)
-{
-    reply_status(ctx->reply, "Without effect: there is no JVM in this server");
-}
-
 /* ---- Replication and protocol ---- */
 
 static void debug_change_repl_id(struct cmd_ctx *ctx)
@@ -606,7 +601,7 @@ static void debug_help(struct cmd_ctx *ctx)
         "    Match a pattern against so many 'a's.",
         "STRUCTSIZE",
         "    Return the sizes of some structures.",
-        "DICT-RESIZING, JMAP, REPLYBUFFER, SET-DISABLE-DENY-SCRIPTS",
+        "DICT-RESIZING, REPLYBUFFER, SET-DISABLE-DENY-SCRIPTS",
         "    Accepted, without effect.",
         "HELP",
         "    Print this help.",
@@ -652,7 +647,6 @@ static const struct debug_row debug_rows[] = {
     { "replicate", 3, 0, debug_replicate },
     { "error", 3, 3, debug_error },
     { "protocol", 3, 3, debug_protocol },
-    { "jmap", 2, 0, debug_jmap },
     { "set-disable-deny-scripts", 3, 3, debug_set_disable_deny_scripts },
     { "dict-resizing", 3, 3, debug_without_effect },
     { "replybuffer", 4, 4, debug_without_effect },
