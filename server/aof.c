@@ -448,7 +448,8 @@ void aof_info(const struct server *s, struct bytes_buf *out)
                      rw->failures, a->write_error == 0 && a->sync_error == 0 ? "ok" : "err", rw->last_cow_bytes);
     if (a->state == AOF_OFF) return;
     bytes_buf_printf(out,
-                     "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:0\r\n"
+                     "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"
                      "aof_buffer_length:%" PRIu64 "\r\naof_pending_bio_fsync:%u\r\naof_delayed_fsync:%" PRIu64 "\r\n",
-                     aof_current_bytes(a), a->base_bytes, aof_buffered_bytes(s), a->syncs, a->delayed_syncs);
+                     aof_current_bytes(a), a->base_bytes, rw->scheduled, aof_buffered_bytes(s), a->syncs,
+                     a->delayed_syncs);
 }

@@ -178,12 +178,20 @@ static bool exempt(const struct server *s)
            (repl_role(s->repl) == REPL_REPLICA && s->settings->memory.replica_ignore_maxmemory);
 }
 
-enum eviction_result eviction_run(struct server *s)
+/* For INFO: the time begins when a run leaves too much, and ends with the next one that does not. */
+static void note_time_over_limit(struct server *s, bool over)
 {
-    s->eviction_pending = false;
+    struct stats *st = &s->stats;
+    if (over == (st->over_memory_since_us != 0)) return;
+    int64_t now = sys_mono_us(s->sys);
+    if (!over) st->over_memory_us += (uint64_t)(now - st->over_memory_since_us);
+    st->over_memory_since_us = over ? now : 0;
+}
+
+static enum eviction_result free_memory(struct server *s)
+{
     int64_t told = tracking_memory_of_changes(s);
     if (exempt(s) || !over_limit(s, told)) return EVICTION_DONE;
-    if (pause_current(s) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
     if (s->settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
     int64_t start = sys_mono_us(s->sys), limit = time_limit_us(s);
     for (unsigned i = 1; over_limit(s, told); i++) {
@@ -198,4 +206,13 @@ enum eviction_result eviction_run(struct server *s)
         }
     }
     return EVICTION_DONE;
+}
+
+enum eviction_result eviction_run(struct server *s)
+{
+    s->eviction_pending = false;
+    if (pause_current(s) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
+    enum eviction_result result = free_memory(s);
+    note_time_over_limit(s, result != EVICTION_DONE);
+    return result;
 }

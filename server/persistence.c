@@ -529,6 +529,7 @@ static void load_ended(struct persistence *p)
     const struct rdb_load_info *info = rdb_load_info(p->load.rdb);
     p->last_load_keys = info->keys_loaded;
     p->last_load_expired = info->keys_expired;
+    p->server->stats.payloads_checked += info->keys_loaded;
     rdb_load_free(p->load.rdb);
     bytes_buf_release(&p->load.expired);
     loading_ends(p);
@@ -705,9 +706,10 @@ void persistence_info(struct server *s, struct bytes_buf *out)
                      s->loading_serves_reads);
     bytes_buf_printf(
         out,
-        "current_cow_peak:%llu\r\ncurrent_cow_size:%llu\r\ncurrent_cow_size_age:0\r\ncurrent_fork_perc:%.2f\r\n"
+        "current_cow_peak:%llu\r\ncurrent_cow_size:%llu\r\ncurrent_cow_size_age:%lld\r\ncurrent_fork_perc:%.2f\r\n"
         "current_save_keys_processed:%llu\r\ncurrent_save_keys_total:%llu\r\n",
-        (unsigned long long)(saving ? p->peak_cow_bytes : 0), (unsigned long long)progress.cow_bytes, perc,
+        (unsigned long long)(saving ? p->peak_cow_bytes : 0), (unsigned long long)progress.cow_bytes,
+        progress.cow_us > 0 ? (long long)(sys_mono_us(s->sys) - progress.cow_us) / 1000000 : 0, perc,
         (unsigned long long)progress.keys_done, (unsigned long long)progress.keys_total);
     bytes_buf_printf(
         out,

@@ -40,6 +40,19 @@ static const char *supervisor_name(const struct server *s)
     return "unknown";
 }
 
+/* One line for each kind, as Redis has it: all addresses, then the port. */
+static void info_listeners(const struct server *s, struct bytes_buf *out)
+{
+    const struct settings_net *net = &s->settings->net;
+    int kinds = 0;
+    if (net->port != 0 && net->bind_count > 0) {
+        bytes_buf_printf(out, "listener%d:name=tcp", kinds++);
+        for (int i = 0; i < net->bind_count; i++) bytes_buf_printf(out, ",bind=%s", net->bind[i]);
+        bytes_buf_printf(out, ",port=%d\r\n", net->port);
+    }
+    if (net->unixsocket != NULL) bytes_buf_printf(out, "listener%d:name=unix,bind=%s\r\n", kinds, net->unixsocket);
+}
+
 static void info_server(struct server *s, struct bytes_buf *out)
 {
     struct utsname os;
@@ -64,13 +77,7 @@ static void info_server(struct server *s, struct bytes_buf *out)
         __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), supervisor_name(s), s->run_id,
         s->settings->net.port, (ll)sys_wall_us(s->sys), (ll)uptime_s, (ll)uptime_s / 86400, s->settings->misc.hz,
         s->settings->misc.hz, (ull)(s->now_ms / 1000) & 0xffffff, path, config == NULL ? "" : config);
-    for (size_t i = 0; i < s->listener_count; i++) {
-        int port = listener_port(s->listeners[i]);
-        if (port > 0)
-            bytes_buf_printf(out, "listener%zu:name=tcp,bind=%s,port=%d\r\n", i, s->settings->net.bind[i], port);
-        else
-            bytes_buf_printf(out, "listener%zu:name=unix,bind=%s\r\n", i, s->settings->net.unixsocket);
-    }
+    info_listeners(s, out);
     if (shutdown_left_ms(s) >= 0) bytes_buf_printf(out, "shutdown_in_milliseconds:%lld\r\n", (ll)shutdown_left_ms(s));
 }
 
@@ -129,6 +136,8 @@ void memory_breakdown(struct server *s, struct memory_breakdown *m)
     m->overhead = m->startup + m->backlog + m->tables + m->clients_normal + m->clients_replicas;
     m->dataset = m->used > m->overhead ? m->used - m->overhead : 0;
     size_t net = m->used > m->startup ? m->used - m->startup : 1;
+    if (s->crashing || !allocator_get_usage(&m->allocator))
+        m->allocator = (struct allocator_usage){.allocated = m->used, .active = m->used, .resident = m->resident};
     m->dataset_percent = 100.0 * (double)m->dataset / (double)net;
 }
 
@@ -147,6 +156,28 @@ static void info_scripts(const struct server *s, struct bytes_buf *out)
     memory_field(out, "used_memory_scripts", m.scripts_eval + m.functions);
 }
 
+static double ratio(size_t of, size_t to)
+{
+    return to == 0 ? 0 : (double)of / (double)to;
+}
+
+static ll excess(size_t of, size_t over)
+{
+    return (ll)of - (ll)over;
+}
+
+static void info_allocator(const struct memory_breakdown *m, struct bytes_buf *out)
+{
+    const struct allocator_usage *a = &m->allocator;
+    bytes_buf_printf(out,
+                     "allocator_frag_ratio:%.2f\r\nallocator_frag_bytes:%lld\r\nallocator_rss_ratio:%.2f\r\n"
+                     "allocator_rss_bytes:%lld\r\nrss_overhead_ratio:%.2f\r\nrss_overhead_bytes:%lld\r\n"
+                     "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n",
+                     ratio(a->active, a->allocated), excess(a->active, a->allocated), ratio(a->resident, a->active),
+                     excess(a->resident, a->active), ratio(m->resident, a->resident), excess(m->resident, a->resident),
+                     ratio(m->resident, m->used), excess(m->resident, m->used));
+}
+
 static void info_memory(struct server *s, struct bytes_buf *out)
 {
     struct memory_breakdown m;
@@ -162,27 +193,24 @@ static void info_memory(struct server *s, struct bytes_buf *out)
                      "used_memory_dataset_perc:%.2f%%\r\nallocator_allocated:%zu\r\nallocator_active:%zu\r\nallocator_"
                      "resident:%zu\r\n",
                      100.0 * (double)m.used / (double)s->stats.peak_memory, m.overhead, m.startup, m.dataset,
-                     m.dataset_percent, m.used, m.resident, m.resident);
+                     m.dataset_percent, m.allocator.allocated, m.allocator.active, m.allocator.resident);
     memory_field(out, "total_system_memory", total);
     info_scripts(s, out);
     memory_field(out, "maxmemory", s->settings->memory.maxmemory);
+    bytes_buf_printf(out, "maxmemory_policy:%s\r\n", policy_name(s->settings->memory.maxmemory_policy));
+    info_allocator(&m, out);
     size_t counted = server_used_memory(s), not_counted = m.used > counted ? m.used - counted : 0;
-    bytes_buf_printf(
-        out,
-        "maxmemory_policy:%s\r\nallocator_frag_ratio:1.00\r\nallocator_frag_bytes:0\r\nallocator_rss_ratio:1.00\r\n"
-        "allocator_rss_bytes:0\r\nrss_overhead_ratio:1.00\r\nrss_overhead_bytes:0\r\nmem_fragmentation_ratio:%.2f\r\n"
-        "mem_fragmentation_bytes:%lld\r\nmem_not_counted_for_evict:%zu\r\nmem_replication_backlog:%zu\r\n"
-        "mem_total_replication_buffers:%zu\r\nmem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\nmem_cluster_links:"
-        "0\r\n"
-        "mem_aof_buffer:%llu\r\n",
-        policy_name(s->settings->memory.maxmemory_policy), (double)m.resident / (double)m.used,
-        (ll)m.resident - (ll)m.used, not_counted, m.backlog, m.replication, m.clients_replicas, m.clients_normal,
-        (ull)aof_buffered_bytes(s));
+    bytes_buf_printf(out,
+                     "mem_not_counted_for_evict:%zu\r\nmem_replication_backlog:%zu\r\n"
+                     "mem_total_replication_buffers:%zu\r\nmem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\n"
+                     "mem_cluster_links:0\r\nmem_aof_buffer:%llu\r\n",
+                     not_counted, m.backlog, m.replication, m.clients_replicas, m.clients_normal,
+                     (ull)aof_buffered_bytes(s));
     char allocator[64];
     process_allocator(allocator, sizeof(allocator));
     bytes_buf_printf(out,
-                     "mem_allocator:%s\r\nmem_overhead_db_hashtable_rehashing:0\r\nactive_defrag_running:0\r\n"
-                     "lazyfree_pending_objects:%zu\r\nlazyfreed_objects:%zu\r\n",
+                     "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%zu\r\n"
+                     "lazyfreed_objects:%zu\r\n",
                      allocator, lazyfree_pending(s->lazyfree), lazyfree_freed(s->lazyfree));
 }
 
@@ -236,6 +264,7 @@ static void info_stats(struct server *s, struct bytes_buf *out)
     struct repl_stats repl;
     repl_get_stats(s->repl, &repl);
     struct tracking_summary tracking;
+    uint64_t over_us = st->over_memory_since_us == 0 ? 0 : (uint64_t)(sys_mono_us(s->sys) - st->over_memory_since_us);
     tracking_summarize(s, &tracking);
     bytes_buf_printf(
         out,
@@ -253,13 +282,14 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         "sync_full:%llu\r\nsync_partial_ok:%llu\r\nsync_partial_err:%llu\r\nexpired_keys:%llu\r\n"
         "expired_subkeys:%llu\r\n"
         "expired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%llu\r\nexpire_cycle_cpu_milliseconds:%llu\r\n"
-        "evicted_keys:%llu\r\nevicted_clients:%llu\r\ntotal_eviction_exceeded_time:0\r\n"
-        "current_eviction_exceeded_time:0\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:%zu\r\n"
+        "evicted_keys:%llu\r\nevicted_clients:%llu\r\ntotal_eviction_exceeded_time:%llu\r\n"
+        "current_eviction_exceeded_time:%llu\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:%zu\r\n"
         "pubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\nlatest_fork_usec:%lld\r\ntotal_forks:%llu\r\n",
         (ull)repl.sync_full, (ull)repl.sync_partial_ok, (ull)repl.sync_partial_err, (ull)ks->expired_keys,
         (ull)ks->expired_fields, (double)st->expired_stale_perc_x100 / 100, (ull)st->expired_time_cap_reached,
-        (ull)st->active_expire_us / 1000, (ull)st->evicted_keys, (ull)st->evicted_clients, (ull)ks->hits,
-        (ull)ks->misses, pubsub_topic_count(s, PUBSUB_CHANNEL), pubsub_topic_count(s, PUBSUB_PATTERN),
+        (ull)st->active_expire_us / 1000, (ull)st->evicted_keys, (ull)st->evicted_clients,
+        (ull)(st->over_memory_us + over_us) / 1000, (ull)over_us / 1000, (ull)ks->hits, (ull)ks->misses,
+        pubsub_topic_count(s, PUBSUB_CHANNEL), pubsub_topic_count(s, PUBSUB_PATTERN),
         pubsub_topic_count(s, PUBSUB_SHARD), (ll)persistence_last_fork_us(s), (ull)persistence_fork_count(s));
     bytes_buf_printf(
         out,
@@ -268,13 +298,13 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         "active_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
         "current_active_defrag_time:0\r\ntracking_total_keys:%zu\r\ntracking_total_items:%zu\r\ntracking_total_prefixes:"
         "%zu\r\n"
-        "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\ndump_payload_sanitizations:0\r\n"
+        "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\ndump_payload_sanitizations:%llu\r\n"
         "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
         "io_threaded_writes_processed:0\r\nclient_query_buffer_limit_disconnections:%llu\r\n"
-        "client_output_buffer_limit_disconnections:%llu\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n",
+        "client_output_buffer_limit_disconnections:%llu\r\n",
         migrations_cached_links(s), expiry_own_count(s), tracking.keys, tracking.items, tracking.prefixes,
-        (ull)st->unexpected_errors, (ull)st->errors, (ull)st->reads_processed, (ull)st->writes_processed,
-        (ull)st->query_limit_disconnections, (ull)st->output_limit_disconnections);
+        (ull)st->unexpected_errors, (ull)st->errors, (ull)st->payloads_checked, (ull)st->reads_processed,
+        (ull)st->writes_processed, (ull)st->query_limit_disconnections, (ull)st->output_limit_disconnections);
     eventloop_stats(s, out);
     bytes_buf_printf(out,
                      "acl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\nacl_access_denied_key:%llu\r\n"
@@ -457,6 +487,7 @@ void server_crash_report(void *ctx, int fd)
 {
     struct server *s = ctx;
     struct bytes_buf out = {0};
+    s->crashing = true;
     const struct command *current = dispatch_current(s);
     bytes_buf_printf(&out, "\n------ CURRENT COMMAND ------\n%s\n", current == NULL ? "none" : current->name);
     write_text(fd, bytes_buf_view(&out));

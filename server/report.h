@@ -4,12 +4,14 @@
 
 #include "server/process_title.h"
 #include "server/server.h"
+#include "storage/base/allocator.h"
 
 /* INFO: sections by name ("server", "replication", ...; "default", "all", "everything"); count 0: the default ones. */
 void server_info(struct server *s, const struct bytes_view *sections, size_t count, struct bytes_buf *out);
 /* What INFO memory and MEMORY STATS say, in bytes. */
 struct memory_breakdown {
     size_t used, resident, startup;
+    struct allocator_usage allocator;
     size_t backlog, replica_buffers, replication; /* the last: both together, shared bytes counted once */
     size_t tables, clients_normal, clients_replicas;
     size_t overhead, dataset;

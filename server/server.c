@@ -352,7 +352,7 @@ static int hook_modes(void *ctx, struct config_error *err)
     server_refresh_modes(ctx);
     return 0;
 }
-/* Eviction starts with the next turn, whether or not a command comes. */
+/* Eviction starts, or sees that there is nothing to do any more, with the next turn, whether or not a command comes. */
 static int hook_maxmemory(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
@@ -364,7 +364,7 @@ static int hook_maxmemory(void *ctx, struct config_error *err)
                     "usage (%zu). This will result in key eviction and/or the inability to accept new write commands "
                     "depending on the maxmemory-policy.",
                     (unsigned long long)limit, used);
-    s->eviction_pending = limit > 0;
+    s->eviction_pending = true;
     return hook_modes(ctx, err);
 }
 static int hook_replication(void *ctx, struct config_error *err)

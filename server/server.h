@@ -73,6 +73,7 @@ struct server {
     bool cron_paused;            /* DEBUG PAUSE-CRON */
     bool skip_restore_checksum;  /* DEBUG SET-SKIP-CHECKSUM-VALIDATION */
     bool eviction_pending;       /* over maxmemory: goes on each turn */
+    bool crashing;               /* report.c: the allocator's own figures cannot be asked for any more */
     bool process_owner;          /* this server owns the process: signals, title, pid file */
     struct process_title *title; /* of the process; NULL without process_owner */
     struct process_oom oom;

@@ -30,6 +30,9 @@ struct stats {
     uint64_t net_in, net_out; /* bytes of clients */
     uint64_t evicted_keys, evicted_clients, expired_stale_perc_x100, expired_time_cap_reached;
     uint64_t active_expire_us;
+    uint64_t over_memory_us;      /* how long memory was above maxmemory, without */
+    int64_t over_memory_since_us; /* what goes on since then, by mono_us; 0: it is not above */
+    uint64_t payloads_checked;    /* values from RESTORE and RDB files */
     uint64_t output_limit_disconnections, query_limit_disconnections;
     uint64_t errors; /* error replies */
     uint64_t unexpected_errors;

@@ -35,6 +35,7 @@ enum message_kind { MESSAGE_PROGRESS = 1, MESSAGE_WRITTEN, MESSAGE_DONE, MESSAGE
 struct message {
     uint32_t kind;
     uint64_t keys, bytes, cow_bytes;
+    int64_t cow_us; /* when that was measured: the clock goes on in a child */
     char error[ERROR_MAX];
 };
 _Static_assert(sizeof(struct message) <= PIPE_BUF, "a message is written whole or not at all");
@@ -124,6 +125,7 @@ static void report_progress(struct output *out)
     if (out->messages_fd == -1 || now - out->last_report_us < REPORT_INTERVAL_US) return;
     if (now - out->last_cow_us >= COW_INTERVAL_US) {
         out->message.cow_bytes = private_dirty_bytes();
+        out->message.cow_us = sys_mono_us(out->sys);
         out->last_cow_us = sys_mono_us(out->sys);
     }
     tell_parent(out, MESSAGE_PROGRESS);
@@ -386,6 +388,7 @@ static void on_message(struct snapshot *s, const struct message *m)
     s->progress.keys_done = m->keys;
     s->progress.bytes = m->bytes;
     if (m->cow_bytes > s->progress.cow_bytes) s->progress.cow_bytes = m->cow_bytes;
+    if (m->cow_us != 0) s->progress.cow_us = m->cow_us;
     switch ((enum message_kind)m->kind) {
     case MESSAGE_PROGRESS: break;
     case MESSAGE_WRITTEN: name_file(s); break;

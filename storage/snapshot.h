@@ -44,6 +44,7 @@ struct snapshot_progress {
     uint64_t keys_done, keys_total;
     uint64_t bytes;     /* written so far */
     uint64_t cow_bytes; /* private dirty memory of the child */
+    int64_t cow_us;     /* by the clock mono_us, when that was measured; 0: not yet */
 };
 
 /* 0 and *out, or -errno (fork or pipe failed) with nothing left behind. ks and sys outlive the snapshot. */

@@ -90,6 +90,7 @@ static bool read_payload(struct cmd_ctx *ctx, struct restored *r)
 {
     struct bytes_buf why = {0};
     *r = (struct restored){0};
+    ctx->server->stats.payloads_checked++;
     int rc = ctx->server->skip_restore_checksum
                  ? restore_unchecked(ctx, ctx->argv[3], r, &why)
                  : rdb_restore(ctx->argv[3], ctx->keyspace->env, &r->type, &r->value, &r->string, &why);

@@ -3,6 +3,7 @@
 #include "server/clients.h"
 #include "server/commands/tables.h"
 #include "server/report.h"
+#include "server/scripting/scripting.h"
 #include "server/server.h"
 #include "storage/base/allocator.h"
 
@@ -45,7 +46,6 @@ static void cmd_memory_usage(struct cmd_ctx *ctx)
 
 struct memory_report { /* what STATS answers and DOCTOR judges */
     struct memory_breakdown sums;
-    struct allocator_usage allocator;
     size_t peak, keys, keys_bytes_each;
 };
 
@@ -62,8 +62,6 @@ static void measure(struct server *s, struct memory_report *m)
 {
     memory_breakdown(s, &m->sums);
     if (m->sums.used > s->stats.peak_memory) s->stats.peak_memory = m->sums.used;
-    if (!allocator_get_usage(&m->allocator))
-        m->allocator = (struct allocator_usage){m->sums.used, m->sums.used, m->sums.resident};
     m->peak = s->stats.peak_memory;
     m->keys = keyspace_count(s->keyspace);
     size_t net = m->sums.used > m->sums.startup ? m->sums.used - m->sums.startup : 0;
@@ -113,7 +111,7 @@ static size_t hash_tables_memory(struct keyspace *ks)
 
 static void stat_allocator(struct stats_reply *r, const struct memory_report *m)
 {
-    const struct allocator_usage *a = &m->allocator;
+    const struct allocator_usage *a = &m->sums.allocator;
     stat_int(r, "allocator.allocated", (int64_t)a->allocated);
     stat_int(r, "allocator.active", (int64_t)a->active);
     stat_int(r, "allocator.resident", (int64_t)a->resident);
@@ -141,8 +139,10 @@ static void cmd_memory_stats(struct cmd_ctx *ctx)
     stat_int(&r, "clients.normal", (int64_t)m.sums.clients_normal);
     stat_int(&r, "cluster.links", 0);
     stat_int(&r, "aof.buffer", (int64_t)aof_buffered_bytes(ctx->server));
-    stat_int(&r, "lua.caches", 0);
-    stat_int(&r, "functions.caches", 0);
+    struct scripting_memory scripts;
+    scripting_get_memory(ctx->server, &scripts);
+    stat_int(&r, "lua.caches", (int64_t)scripts.scripts_eval);
+    stat_int(&r, "functions.caches", (int64_t)scripts.functions);
     stat_databases(&r, ctx->keyspace);
     stat_int(&r, "overhead.db.hashtable.lut", (int64_t)hash_tables_memory(ctx->keyspace));
     stat_int(&r, "overhead.db.hashtable.rehashing", 0); /* of second tables: a table here grows within itself */
@@ -193,13 +193,13 @@ static void cmd_memory_doctor(struct cmd_ctx *ctx)
         bytes_buf_printf(&text,
                          " * Fragmentation: the process holds %.2f times the memory that data and buffers take.\n",
                          ratio(m.sums.resident, m.sums.used));
-    if (ratio(m.allocator.active, m.allocator.allocated) > 1.1 &&
-        excess(m.allocator.active, m.allocator.allocated) > TENTH)
+    if (ratio(m.sums.allocator.active, m.sums.allocator.allocated) > 1.1 &&
+        excess(m.sums.allocator.active, m.sums.allocator.allocated) > TENTH)
         bytes_buf_printf(
             &text,
             " * Allocator fragmentation: its pages are used by %.0f%% only. A restart, or a promoted replica, starts "
             "afresh.\n",
-            100 * ratio(m.allocator.allocated, m.allocator.active));
+            100 * ratio(m.sums.allocator.allocated, m.sums.allocator.active));
     size_t clients = clients_count(ctx->server);
     if (clients > 0 && m.sums.clients_normal / clients > 200 * 1024)
         bytes_buf_printf(
