@@ -186,7 +186,7 @@ void repl_ack_soon(struct repl *r)
 static void link_connect(struct repl *r)
 {
     struct link *lk = &r->link;
-    if (r->host.is_loading(r->host.ctx)) return; /* our own file may yet tell where we can continue */
+    if (lk->held) return;
     log_notice(r->log, "Connecting to MASTER %s:%d", lk->host, lk->port);
     lk->retry_ms = repl_now_ms(r) + LINK_RETRY_MS;
     int rc = conn_connect(r->loop, lk->host, lk->port, r->settings->bind_source_addr, on_connected, r, &lk->conn);
@@ -220,7 +220,7 @@ static void on_connected(void *ctx, int rc)
 
 static void ask_psync(struct repl *r, struct bytes_buf *out)
 {
-    bool by_id = !r->history_broken;
+    bool by_id = repl_has_history(r);
     if (by_id)
         log_notice(r->log, "Trying a partial resynchronization (request %s:%" PRIu64 ").", r->identity.id,
                    repl_stream_end(&r->stream) + 1);
@@ -255,6 +255,7 @@ static void continue_stream(struct repl *r)
     log_notice(r->log, "Successful partial resynchronization with master.");
     repl_create_backlog(r);
     r->was_restored = false;
+    r->data = DATA_COMPLETE;
     if (h->has_id && memcmp(h->id, r->identity.id, REPL_ID_LEN) != 0) {
         identity_fork_to(&r->identity, h->id, repl_stream_end(&r->stream));
         log_warning(r->log, "Master replication ID changed to %s", h->id);
@@ -524,6 +525,12 @@ void following_start(struct repl *r, const char *host, int port)
     link_transition(r, LINK_CONNECT, "REPLICAOF");
     r->host.role_changed(r->host.ctx, REPL_REPLICA);
     link_connect(r);
+}
+
+void repl_start(struct repl *r)
+{
+    r->link.held = false;
+    if (r->link.state == LINK_CONNECT) link_connect(r);
 }
 
 void following_stop(struct repl *r)

@@ -46,6 +46,8 @@ static uint64_t offset_in_masters_history(const struct repl *r)
     return repl_stream_end(&r->stream);
 }
 
+/* Sentinel promotes nobody of priority 0. That is what a replica has which holds no complete data set: promoted, it
+ * would be given to all others in place of theirs. */
 static void info_link(const struct repl *r, struct bytes_buf *out)
 {
     const struct link *lk = &r->link;
@@ -71,7 +73,7 @@ static void info_link(const struct repl *r, struct bytes_buf *out)
                      "slave_priority:%d\r\n"
                      "slave_read_only:%d\r\n"
                      "replica_announced:%d\r\n",
-                     st->replica_priority, st->replica_read_only, st->replica_announced);
+                     repl_lacks_data(r) ? 0 : st->replica_priority, st->replica_read_only, st->replica_announced);
 }
 
 static void info_replicas(const struct repl *r, struct bytes_buf *out)

@@ -7,7 +7,8 @@
  * Which one is configured, and with it what may happen to the old data set: it is given up for a file only when that is
  * here and its checksum is right; "swapdb" keeps it until the new one is complete and its end mark was seen (F5, F8).
  * An empty data set is always loaded into directly: a second one beside it costs nothing, and half of the time is
- * saved. Whatever goes wrong before the end leaves data, id and offset as they were. */
+ * saved. With "disabled" that is done aside: clients are answered as during the transfer to a file that it replaces.
+ * Whatever goes wrong before the end leaves data, id and offset as they were. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -43,8 +44,10 @@ static void choose_way(struct repl *r)
 static enum repl_load_kind load_kind(const struct repl *r)
 {
     if (!r->link.direct) return REPL_LOAD_REPLACE;
+    int mode = r->settings->repl_diskless_load;
+    if (mode == DISKLESS_LOAD_DISABLED) return REPL_LOAD_ASIDE; /* until it is complete, a transfer goes on */
     bool same = !r->history_broken && memcmp(r->link.new_id, r->identity.id, REPL_ID_LEN) == 0;
-    bool serves = r->settings->repl_diskless_load == DISKLESS_LOAD_SWAPDB && same;
+    bool serves = mode == DISKLESS_LOAD_SWAPDB && same;
     return serves ? REPL_LOAD_SWAP : REPL_LOAD_SWAP_QUIET;
 }
 

@@ -85,6 +85,7 @@ void repl_abandon_history(struct repl *r, const char *why)
     serving_disconnect_all(r, why);
     end_history(r);
     r->history_broken = true;
+    r->data = DATA_GIVEN_UP;
 }
 
 void repl_change_id(struct repl *r)
@@ -100,6 +101,7 @@ void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int d
     identity_adopt(&r->identity, id);
     r->history_broken = false;
     r->was_restored = false;
+    r->data = DATA_COMPLETE;
     r->db = db;
     repl_create_backlog(r);
     r->host.history_replaced(r->host.ctx);
@@ -137,6 +139,7 @@ void repl_restore_position(struct repl *r, const struct repl_position *at, struc
     r->was_restored = true;
     r->restored = *at;
     repl_create_backlog(r);
+    r->data = DATA_COMPLETE;
     if (r->role == REPL_REPLICA) return;
     identity_fork(&r->identity, r->sys, at->offset);
     r->db = -1;
@@ -292,6 +295,23 @@ void repl_log_synced(struct repl *r, bool on, uint64_t position)
 
 /* ---- Roles ---- */
 
+/* Some other server may have a part of this history: it was served or received, or a log kept it. */
+bool repl_has_history(const struct repl *r)
+{
+    return !r->history_broken && (r->has_backlog || (r->log_wanted && repl_stream_end(&r->stream) > 0));
+}
+
+/* An empty data set that no master ever had is none, and neither is a part of one. */
+bool repl_lacks_data(const struct repl *r)
+{
+    switch (r->data) {
+    case DATA_COMPLETE: return false;
+    case DATA_GIVEN_UP: return r->role == REPL_REPLICA;
+    case DATA_UNPROVEN: return r->role == REPL_REPLICA && (r->link.held || r->host.dataset_is_empty(r->host.ctx));
+    }
+    UNREACHABLE();
+}
+
 enum repl_role repl_role(const struct repl *r)
 {
     return r->role;
@@ -308,14 +328,25 @@ int repl_follow(struct repl *r, const char *host, int port)
         resume_restored_name(r);
         r->role = REPL_REPLICA;
         r->role_turned = true;
-        log_notice(r->log,
-                   "Becoming a replica: the own history, up to offset %" PRIu64
-                   ", may allow a partial resynchronization.",
-                   repl_stream_end(&r->stream));
+        r->data = DATA_UNPROVEN;
+        r->link.down_since_ms = 0;
+        if (repl_has_history(r))
+            log_notice(r->log,
+                       "Becoming a replica: the own history, up to offset %" PRIu64
+                       ", may allow a partial resynchronization.",
+                       repl_stream_end(&r->stream));
     }
     following_start(r, new_host, port);
     mem_free(new_host);
     return 0;
+}
+
+int repl_follow_at_start(struct repl *r, const char *host, int port)
+{
+    r->link.held = true;
+    int rc = repl_follow(r, host, port);
+    r->role_turned = false; /* no unit of a master is under way */
+    return rc;
 }
 
 /* Siblings and the old master may go on from here: what is kept is kept, under both names. */

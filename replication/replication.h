@@ -40,6 +40,7 @@ enum repl_load_kind {
     REPL_LOAD_REPLACE,    /* empty the data set, then load into it (commands get -LOADING meanwhile) */
     REPL_LOAD_SWAP,       /* load into a second one, serve the old until the new is complete */
     REPL_LOAD_SWAP_QUIET, /* the same, but the old one is of another history: commands get -LOADING meanwhile */
+    REPL_LOAD_ASIDE,      /* into a second one, and nobody is told of a load before the new one is complete */
 };
 
 enum repl_snapshot_target {
@@ -66,8 +67,8 @@ struct repl_host { /* all that replication may ask of the process around it */
     int (*stream_db)(void *ctx); /* the database selected behind the last applied unit */
     /* Loading a data set from the master: begin, feed any split of bytes, end. `feed` answers 1 when the file is
      * complete, 0 for more, or a negative code with *error set (static or owned by the host until the next call).
-     * end(commit=false) drops what was loaded; for REPL_LOAD_SWAP the old data set is then still there. position->db is
-     * what the file says of the selected database. */
+     * end(commit=false) drops what was loaded; but for REPL_LOAD_REPLACE the old data set is then still there.
+     * position->db is what the file says of the selected database. */
     int (*load_begin)(void *ctx, enum repl_load_kind kind, bool empty_async);
     int (*load_feed)(void *ctx, struct bytes_view in, size_t *consumed, const char **error);
     int (*load_end)(void *ctx, bool commit, struct repl_position *position);
@@ -143,7 +144,11 @@ void repl_restore_position(struct repl *r, const struct repl_position *at, struc
 
 /* --- following --- */
 int repl_follow(struct repl *r, const char *host,
-                int port);                            /* REPLICAOF host port: drops the present link, keeps history */
+                int port); /* REPLICAOF host port: drops the present link, keeps history */
+/* The same before the own file is loaded, which is a replica's then; repl_start() follows when what is here is known.
+ */
+int repl_follow_at_start(struct repl *r, const char *host, int port);
+void repl_start(struct repl *r);                      /* in any role: the own file was loaded, or there is none */
 void repl_promote(struct repl *r);                    /* REPLICAOF NO ONE */
 void repl_drop_link(struct repl *r, const char *why); /* CLIENT KILL of the master's link: reconnects at once */
 void repl_apply_again(struct repl *r);                /* what made apply_stream() answer -EAGAIN is over */

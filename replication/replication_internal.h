@@ -132,8 +132,8 @@ struct link {
     struct conn *conn;
     struct outbuf out;
     int64_t retry_ms, last_io_ms;
-    int64_t down_since_ms; /* 0: never was up */
-    bool was_up;           /* since this master was set */
+    int64_t down_since_ms; /* 0: never was up since we are a replica */
+    bool held;             /* until the own file is loaded: it may tell where we can continue */
 
     struct handshake handshake;
     struct resp_line_reader lines;
@@ -167,6 +167,13 @@ struct link {
 
 /* ---- The object ---- */
 
+/* What a replica has in memory, for the one question whether it may be promoted. */
+enum data_state {
+    DATA_UNPROVEN = 0, /* whatever was there when it began to follow: a data set, unless that is empty */
+    DATA_COMPLETE,     /* one that some master had; it may be empty */
+    DATA_GIVEN_UP,     /* for another one that has not come: a part of it at most */
+};
+
 struct repl {
     struct repl_host host;
     const struct repl_settings *settings;
@@ -178,6 +185,7 @@ struct repl {
     struct repl_stream stream; /* its end is our offset, whether or not bytes are kept */
     uint64_t released;         /* position: what is before it has been offered to the log, and may leave the process */
     bool has_backlog;          /* bytes are kept for those who resume */
+    enum data_state data;
     struct repl_identity identity;
     bool history_broken; /* the data set is not what id and offset say: no partial resync for us */
     int db;              /* selected in the stream at its end; -1: the next feed selects one */
@@ -225,6 +233,8 @@ static inline uint64_t repl_released(const struct repl *r)
 }
 
 /* replication.c */
+bool repl_has_history(const struct repl *r);
+bool repl_lacks_data(const struct repl *r);
 void repl_cron_master(struct repl *r); /* PINGs, and the end of an unused backlog */
 void repl_create_backlog(struct repl *r);
 /* Nobody can continue from us any more: the data set is about to be replaced. Replicas are sent away. */

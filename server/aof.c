@@ -414,8 +414,10 @@ int aof_reload(struct server *s)
 {
     struct aof *a = s->aof;
     struct aof_loaded loaded;
-    if (aof_manifest_is_empty(&a->manifest)) {
-        log_warning(s->log, "There is no append only file to load");
+    if (aof_manifest_is_empty(&a->manifest) || persistence_is_receiving(s)) {
+        log_warning(s->log, aof_manifest_is_empty(&a->manifest)
+                                ? "There is no append only file to load"
+                                : "A data set of the master is being loaded: nothing else can be before that is over");
         return -1;
     }
     if (flush_now(a) != 0) return -1;

@@ -30,7 +30,6 @@ struct load {             /* one that is under way */
     struct keyspace *into;       /* the server's own, or a sibling */
     struct functions *functions; /* its functions: the server's own, or new ones */
     bool replace;                /* what is there already */
-    enum expiry_mode mode_before;
     int64_t started_s;
     uint64_t total_bytes;
     struct bytes_buf expired; /* database, length and name of each key that was left out */
@@ -449,6 +448,7 @@ void persistence_snapshot_cancel(struct server *s)
 
 struct load_how {
     bool serves_reads; /* the data set there is, meanwhile */
+    bool aside;        /* to all others nothing is loading */
     bool keep_expired; /* a master will send their DEL */
     bool replace;      /* keys that are there already */
 };
@@ -482,7 +482,7 @@ static void replicate_expired(struct persistence *p)
 static void loading_begins(struct persistence *p, struct keyspace *into, bool serves_reads)
 {
     struct server *s = p->server;
-    p->load = (struct load){.into = into, .mode_before = s->keyspace->expiry_mode, .started_s = s->now_ms / 1000};
+    p->load = (struct load){.into = into, .started_s = s->now_ms / 1000};
     s->is_loading = true;
     s->loading_serves_reads = serves_reads;
     if (!serves_reads) s->keyspace->expiry_mode = EXPIRY_IGNORE;
@@ -518,7 +518,10 @@ static void load_started(struct persistence *p, struct keyspace *into, const str
                                        .ctx = p,
                                        .expired = note_expired,
                                        .library = take_library};
-    loading_begins(p, into, how->serves_reads);
+    if (how->aside)
+        p->load = (struct load){.into = into};
+    else
+        loading_begins(p, into, how->serves_reads);
     p->load.functions = into == s->keyspace ? functions_of(s) : functions_new(s->scripting);
     p->load.replace = how->replace;
     p->load.rdb = rdb_load_new(into, &options);
@@ -559,7 +562,9 @@ int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empt
     if (p->child == CHILD_SAVE || kind == REPL_LOAD_REPLACE) persistence_kill_child(s);
     if (kind != REPL_LOAD_REPLACE) {
         load_started(p, keyspace_new_sibling(s->keyspace),
-                     &(struct load_how){.serves_reads = kind == REPL_LOAD_SWAP, .keep_expired = true});
+                     &(struct load_how){.serves_reads = kind == REPL_LOAD_SWAP,
+                                        .aside = kind == REPL_LOAD_ASIDE,
+                                        .keep_expired = true});
     } else {
         keyspace_flush(s->keyspace, NULL, empty_async);
         functions_flush(functions_of(s), s->keyspace, empty_async ? s->lazyfree : NULL);
@@ -596,6 +601,7 @@ int persistence_load_end(struct server *s, bool commit, struct repl_position *po
     load_ended(p);
     if (into != s->keyspace) {
         if (commit) {
+            if (p->child == CHILD_SAVE) persistence_kill_child(s); /* begun meanwhile, of what is now replaced */
             keyspace_swap_data(s->keyspace, into);
             if (s->tracking_clients > 0) tracking_flushed(s);
             functions_replace(s, functions);
@@ -668,8 +674,17 @@ int persistence_load_at_start(struct server *s)
     return rc == 0 || rc == -ENOENT ? 0 : -1;
 }
 
+bool persistence_is_receiving(const struct server *s)
+{
+    return s->persistence->load.rdb != NULL;
+}
+
 int persistence_reload(struct server *s, bool save, bool flush, bool merge)
 {
+    if (persistence_is_receiving(s)) {
+        log_warning(s->log, "A data set of the master is being loaded: nothing else can be before that is over");
+        return -1;
+    }
     if (save && persistence_save(s) != 0) return -1;
     if (flush) {
         keyspace_flush(s->keyspace, NULL, false);

@@ -54,6 +54,8 @@ void persistence_load_begins(struct server *s, uint64_t total_bytes);
 void persistence_load_progress(struct server *s, uint64_t loaded_bytes);
 void persistence_load_ends(struct server *s);
 
+/* A data set of our master is being loaded, perhaps aside (REPL_LOAD_ASIDE). */
+bool persistence_is_receiving(const struct server *s);
 /* DEBUG RELOAD: saves (unless nosave), empties (unless noflush), loads. 0 or -1. */
 int persistence_reload(struct server *s, bool save, bool flush, bool merge);
 

@@ -689,13 +689,13 @@ static void watch_signals(struct server *s)
     loop_signal(s->loop, SIGINT, on_signal, s);
 }
 
-/* A configured master is followed once the local file is loaded: its identity may allow a partial resync. */
+/* A configured master is connected to once the own file is loaded, which may allow a partial resync. */
 static void start_following(struct server *s)
 {
     if (s->settings->replication.master_host == NULL) return;
     char *host =
         mem_strdup(s->settings->replication.master_host); /* repl_follow() leads to the setting being rewritten */
-    if (repl_follow(s->repl, host, s->settings->replication.master_port) != 0)
+    if (repl_follow_at_start(s->repl, host, s->settings->replication.master_port) != 0)
         log_warning(s->log, "Cannot follow %s:%d", host, s->settings->replication.master_port);
     mem_free(host);
 }
@@ -705,9 +705,10 @@ int server_run(struct server *s)
     if (s->process_owner) watch_signals(s);
     loop_on_wake(s->loop, on_wake, s);
     loop_on_turn(s->loop, on_turn, s);
+    start_following(s);
     if (aof_find_files(s) != 0 || persistence_load_at_start(s) != 0 || aof_open_at_start(s) != 0)
         return s->stopping ? s->exit_code : 1;
-    start_following(s);
+    repl_start(s->repl);
     cron_start(s);
     log_notice(s->log, "Ready to accept connections tcp");
     if (s->process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");

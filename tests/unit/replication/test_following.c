@@ -353,7 +353,7 @@ static void test_P13_an_empty_data_set_is_loaded_into_directly_and_kept_as_a_fil
     expect_psync(&m, ID, "6");
     SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\nREDIS0010ab");
     assert_true(m.node->is_loading);
-    assert_int_equal(m.node->load_kind, REPL_LOAD_SWAP_QUIET);
+    assert_int_equal(m.node->load_kind, REPL_LOAD_ASIDE);
     assert_int_equal(shutdown(m.fd, SHUT_WR), 0);
     assert_true(link_is_closed(&m));
     introduce(&m);
@@ -368,6 +368,115 @@ static void test_P13_an_empty_data_set_is_loaded_into_directly_and_kept_as_a_fil
     assert_int_equal(read(fd, file, sizeof(file)), sizeof(RDB("abc")) - 1);
     assert_memory_equal(file, RDB("abc"), sizeof(RDB("abc")) - 1);
     close(fd);
+    master_close(&m);
+}
+
+static void expect_priority(const struct master *m, int priority)
+{
+    struct bytes_buf out = {0};
+    char line[64];
+    snprintf(line, sizeof(line), "\r\nslave_priority:%d\r\n", priority);
+    repl_info(m->node->repl, &out);
+    bytes_buf_append(&out, "", 1);
+    assert_non_null(strstr(out.data, line));
+    bytes_buf_release(&out);
+}
+
+static void test_fault_14_nobody_of_priority_has_no_data_set(void **state)
+{
+    struct master m;
+    master_open(&m);
+    m.node->settings.replica_priority = 100;
+    follow(&m);
+    expect_priority(&m, 0);
+    introduce(&m);
+    expect_psync(&m, "?", "-1"); /* there is no history that the master could know */
+    SAY(&m, "+FULLRESYNC " ID " 7\r\n$EOF:" MARK "\r\nREDIS0010ab");
+    expect_priority(&m, 0);
+    repl_drop_link(m.node->repl, "test");
+    expect_priority(&m, 0);
+    introduce(&m);
+    expect_psync(&m, "?", "-1");
+    SAY(&m, "+FULLRESYNC " ID " 7\r\n$EOF:" MARK "\r\n" RDB("") MARK);
+    wait_state(&m, "connected");
+    expect_priority(&m, 100); /* its master has no key either: that is a data set */
+    repl_drop_link(m.node->repl, "test");
+    expect_priority(&m, 100);
+    introduce(&m);
+    expect_psync(&m, ID, "8");
+    SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\nREDIS0010ab");
+    expect_priority(&m, 100); /* the old one is still here */
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    SAY(&m, "+CONTINUE\r\nx;");
+    wait_state(&m, "connected");
+    expect_priority(&m, 100);
+    repl_promote(m.node->repl);
+    m.node->data.len = 0;
+    follow(&m);
+    expect_priority(&m, 0); /* a master that became empty: nothing to give to others, before its history is known */
+    master_close(&m);
+}
+
+static void test_fault_14_a_data_set_that_was_given_up_is_none(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    m.node->settings.replica_priority = 100;
+    expect_priority(&m, 100);
+    m.node->settings.repl_diskless_load = DISKLESS_LOAD_DISABLED;
+    repl_drop_link(m.node->repl, "test");
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\nREDIS0010ab");
+    expect_priority(&m, 100); /* it goes into a file */
+    SAY(&m, "?c" ZEROS MARK); /* loading that fails */
+    for (int i = 0; i < 5000 && m.node->loads_dropped == 0; i++) turn(&m);
+    assert_int_equal(m.node->load_kind, REPL_LOAD_REPLACE);
+    expect_priority(&m, 0);
+    m.node->data.len = 0;
+    introduce(&m);
+    expect_psync(&m, "?", "-1");
+    SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\n" RDB("abc") MARK);
+    wait_state(&m, "connected");
+    expect_priority(&m, 100);
+    master_close(&m);
+}
+
+static void test_fault_14_a_replica_is_one_while_it_loads_its_file(void **state)
+{
+    struct master m;
+    struct repl_position at = {.id = ID, .offset = 5, .db = 2};
+    master_open(&m);
+    m.node->settings.replica_priority = 100;
+    assert_int_equal(repl_follow_at_start(m.node->repl, "127.0.0.1", m.port), 0);
+    assert_int_equal(repl_role(m.node->repl), REPL_REPLICA);
+    expect_priority(&m, 0);
+    bytes_buf_append(&m.node->data, "half", 4);
+    for (int i = 0; i < 20; i++) turn(&m);
+    assert_string_equal(link_state(&m), "connect"); /* nobody is asked yet */
+    expect_priority(&m, 0);
+    repl_restore_position(m.node->repl, &at, BYTES_LIT(""));
+    repl_start(m.node->repl);
+    expect_priority(&m, 100);
+    introduce(&m);
+    expect_psync(&m, ID, "6");
+    SAY(&m, "+CONTINUE\r\nx;");
+    wait_state(&m, "connected");
+    assert_int_equal(m.node->db, 2);
+    master_close(&m);
+}
+
+static void test_fault_14_a_link_never_was_up_since_the_promotion(void **state)
+{
+    struct master m;
+    struct bytes_buf out = {0};
+    synchronized(&m);
+    repl_promote(m.node->repl);
+    follow(&m);
+    repl_info(m.node->repl, &out);
+    bytes_buf_append(&out, "", 1);
+    assert_non_null(strstr(out.data, "\r\nmaster_link_down_since_seconds:-1\r\n"));
+    bytes_buf_release(&out);
     master_close(&m);
 }
 
@@ -527,6 +636,10 @@ int main(void)
         cmocka_unit_test(test_F8_a_bad_snapshot_costs_nothing),
         cmocka_unit_test(test_F8_an_empty_replica_loads_directly),
         cmocka_unit_test(test_P13_an_empty_data_set_is_loaded_into_directly_and_kept_as_a_file),
+        cmocka_unit_test(test_fault_14_nobody_of_priority_has_no_data_set),
+        cmocka_unit_test(test_fault_14_a_data_set_that_was_given_up_is_none),
+        cmocka_unit_test(test_fault_14_a_replica_is_one_while_it_loads_its_file),
+        cmocka_unit_test(test_fault_14_a_link_never_was_up_since_the_promotion),
         cmocka_unit_test(test_swapdb_serves_old_data_only_of_the_same_history),
         cmocka_unit_test(test_an_old_master),
         cmocka_unit_test(test_P14_nonsense_instead_of_answers),
