@@ -380,6 +380,7 @@ static void note_applied(struct repl *r, size_t n)
     struct link *lk = &r->link;
     ASSERT(n <= lk->in.len - lk->in_pos);
     repl_stream_append(&r->stream, bytes_view(lk->in.data + lk->in_pos, n));
+    r->data_end = repl_stream_end(&r->stream); /* what they are is the master's to know */
     lk->in_pos += n;
     if (lk->in_pos < lk->in.len) return;
     lk->in.len = lk->in_pos = 0;

@@ -66,7 +66,7 @@ static void drop_backlog(struct repl *r)
 static void reset_stream(struct repl *r, uint64_t position)
 {
     repl_stream_reset(&r->stream, position);
-    r->released = position;
+    r->released = r->data_end = position;
 }
 
 /* And what is written from now on is not counted: nobody may believe to share this history. */
@@ -123,7 +123,7 @@ static void restore_stream(struct repl *r, uint64_t position, struct bytes_view 
     reset_stream(r, position - tail.len);
     repl_stream_set_limit(&r->stream, repl_backlog_limit(r));
     repl_stream_append(&r->stream, tail);
-    r->released = position;
+    r->released = r->data_end = position;
 }
 
 /* A replica, or a master that becomes one before anything else happens, continues under the old name. A master begins a
@@ -133,6 +133,7 @@ void repl_restore_position(struct repl *r, const struct repl_position *at, struc
     ASSERT(r->serving.count == 0);
     if (!identity_is_id(bytes_str(at->id)) || at->offset >= INT64_MAX) return;
     restore_stream(r, at->offset, tail);
+    if (at->moment <= at->offset) r->data_end = at->offset - at->moment;
     identity_adopt(&r->identity, at->id);
     r->db = at->db;
     r->history_broken = false;
@@ -146,9 +147,14 @@ void repl_restore_position(struct repl *r, const struct repl_position *at, struc
     r->alone_since_ms = repl_now_ms(r);
 }
 
+bool repl_may_resume(const struct repl *r)
+{
+    return r->role == REPL_MASTER && r->was_restored && repl_stream_end(&r->stream) == r->restored.offset;
+}
+
 static void resume_restored_name(struct repl *r)
 {
-    if (!r->was_restored || repl_stream_end(&r->stream) != r->restored.offset) return;
+    if (!repl_may_resume(r)) return;
     identity_adopt(&r->identity, r->restored.id);
     r->db = r->restored.db;
 }
@@ -169,9 +175,19 @@ static void feed_select(struct repl *r, int db)
     r->db = db;
 }
 
-static void feed_unselected(struct repl *r, struct bytes_view unit)
+bool repl_moment_wanted(const struct repl *r)
 {
-    if (repl_is_counted(r)) repl_stream_append(&r->stream, unit);
+    return r->role == REPL_MASTER && r->serving.count > 0 && repl_is_counted(r);
+}
+
+void repl_feed_moment(struct repl *r, int db, struct bytes_view unit)
+{
+    if (!repl_moment_wanted(r)) return;
+    if (r->db < 0 && db >= 0) {
+        feed_select(r, db);
+        r->data_end = repl_stream_end(&r->stream);
+    }
+    repl_stream_append(&r->stream, unit);
 }
 
 void repl_feed(struct repl *r, int db, struct bytes_view unit)
@@ -186,6 +202,7 @@ void repl_feed(struct repl *r, int db, struct bytes_view unit)
     if (UNLIKELY(!repl_is_counted(r))) return;
     if (UNLIKELY(r->db != db) && db >= 0) feed_select(r, db);
     repl_stream_append(&r->stream, unit);
+    r->data_end = repl_stream_end(&r->stream);
 }
 
 uint64_t repl_offset(const struct repl *r)
@@ -220,13 +237,12 @@ static void feed_ping(struct repl *r)
     int period = r->settings->repl_ping_replica_period_s;
     if (r->serving.count == 0 || period <= 0 || r->cron_loops % (unsigned)period != 0) return;
     if (r->host.writes_paused(r->host.ctx)) return;
-    feed_unselected(r, BYTES_LIT("*1\r\n$4\r\nPING\r\n"));
+    repl_feed_moment(r, -1, BYTES_LIT("*1\r\n$4\r\nPING\r\n"));
 }
 
 void repl_request_acks(struct repl *r)
 {
-    if (r->role != REPL_MASTER || r->serving.count == 0) return;
-    feed_unselected(r, BYTES_LIT("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n"));
+    repl_feed_moment(r, -1, BYTES_LIT("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n"));
 }
 
 void repl_want_acks(struct repl *r)
@@ -317,6 +333,42 @@ enum repl_role repl_role(const struct repl *r)
     return r->role;
 }
 
+/* ---- Taking back what is of the moment: see replication.h ---- */
+
+enum { REPLICA_ALIVE_MS = 2500 /* it acknowledges each second */ };
+
+/* Up to here the stream is not ours alone. A replica that is alive gets all that was sent to it; of one that is silent,
+ * its link may be dead, it is known what it acknowledged. */
+static uint64_t kept_by_replicas(const struct repl *r)
+{
+    uint64_t most = 0;
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
+        if (rp->doomed || rp->state != REPLICA_ONLINE) continue;
+        bool alive = repl_now_ms(r) - rp->heard_ms < REPLICA_ALIVE_MS;
+        uint64_t kept = alive ? rp->reader.pos : rp->acked;
+        if (kept > most) most = kept;
+    }
+    return most;
+}
+
+static void cut_back(struct repl *r)
+{
+    uint64_t kept = kept_by_replicas(r), end = repl_stream_end(&r->stream);
+    struct repl_position at;
+    repl_position(r, &at);
+    at.offset = kept > r->data_end ? kept : r->data_end;
+    if (at.offset >= end || !repl_has_history(r) || !r->host.cut_log(r->host.ctx, &at)) return;
+    log_notice(r->log,
+               "Taking back %" PRIu64 " bytes of the stream that changed no data: the history is continued from offset "
+               "%" PRIu64 ".",
+               end - at.offset, at.offset);
+    serving_disconnect_all(r, "the end of the stream is taken back");
+    repl_stream_cut(&r->stream, at.offset);
+    if (r->released > at.offset) r->released = at.offset;
+    if (r->log_synced > at.offset) r->log_synced = at.offset;
+    if (r->identity.second_position > at.offset) r->identity.second_position = at.offset;
+}
+
 int repl_follow(struct repl *r, const char *host, int port)
 {
     if (port < 0 || port > 65535) return -EINVAL;
@@ -326,6 +378,7 @@ int repl_follow(struct repl *r, const char *host, int port)
     following_stop(r);
     if (was_master) {
         resume_restored_name(r);
+        cut_back(r);
         r->role = REPL_REPLICA;
         r->role_turned = true;
         r->data = DATA_UNPROVEN;

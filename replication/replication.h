@@ -11,7 +11,33 @@
  * MULTI..EXEC) that have been applied; a replica is a position in that stream; a chained replica hands on the very
  * bytes it received; nothing of the stream, and no acknowledgement, leaves the process before the log has been offered
  * it: repl_flush() comes behind the log's turn. Ownership:  the connection of a client that becomes a replica stays the
- * server's to close; replication writes to it from then on. */
+ * server's to close; replication writes to it from then on.
+ *
+ * How an old master comes back without a full synchronization (fault 10). Content of the moment changes no data: PINGs,
+ * questions for acknowledgements, messages to subscribers. (A unit of several commands, a SELECT and a deletion of the
+ * server's own accord never are.) It enters the stream of a master only while a replica is attached; the log does not
+ * need it. But a link that died half-open counts as attached, and what nobody got then puts the old master's offset
+ * beyond the history of the new one. So a master remembers where its last content that is not of the moment ends, also
+ * over a restart, which finds that place in the log:
+ *
+ *       ... data | PING PUBLISH GETACK |      data_end: the data set is the same at each position from here to the end
+ *                ^ data_end   ^ acked  ^ end
+ *
+ * When it becomes a replica it takes back what is behind data_end and what nobody else has: neither was it acknowledged,
+ * nor sent to a replica that is alive. Replicas are sent away, the stream is cut, the log goes on in a new file whose
+ * note says the new place, and that position is what PSYNC asks for. Why this keeps data sets equal (P9, P12, P6, P8):
+ *   1. The data set at the cut is ours: only content of the moment was behind it, and a SELECT is not, so that the
+ *      database selected there is the one that was selected at the end.
+ *   2. The new master accepts only what its history covers, up to the fork if it knows ours as its second id. What it
+ *      sends from the cut up to the fork are our own bytes, which change nothing; behind the fork its own begin, with
+ *      a SELECT. If a write of ours is behind the fork, then so is data_end, and the synchronization is a full one.
+ *   3. Nothing is counted or inferred: bytes come in from the cut on as they are, and the offset is theirs. (Servers
+ *      that left out trailing PINGs of a replica, or counted bytes of a log which has none, were wrong by some bytes.)
+ *   4. No position beyond the cut is ours any more: a promotion makes the cut the fork, so that whoever has more of the
+ *      old bytes is refused, even one whose data are the same.
+ *   5. The log is never rewritten in place. Before the manifest lists the new file the old ones say the old place, and
+ *      the restart finds data_end again; after that the new one says the cut. Each of them tells the truth.
+ * What it does not do: replicas that got such content from a dead master are no masters and keep it. */
 #ifndef LOCKSTEP_REPLICATION_REPLICATION_H
 #define LOCKSTEP_REPLICATION_REPLICATION_H
 
@@ -33,7 +59,8 @@ enum { REPL_ID_LEN = 40, REPL_HOST_MAX = 255 /* of an announced name or address,
 struct repl_position {
     char id[REPL_ID_LEN + 1]; /* "": no history that anybody could continue; the aux fields are left out */
     uint64_t offset;
-    int db; /* the database selected in the stream at this offset, or -1: the next bytes will select one */
+    int db;          /* the database selected in the stream at this offset, or -1: the next bytes will select one */
+    uint64_t moment; /* how many of the bytes before it are known to be of the moment, up to its very end */
 };
 
 enum repl_load_kind {
@@ -99,6 +126,9 @@ struct repl_host { /* all that replication may ask of the process around it */
     /* --- the log --- */
     /* The stream is about to forget all its bytes: repl_log_stop() has to follow from inside this call. */
     void (*history_ends)(void *ctx);
+    /* What the stream has behind this position is about to be taken back: whoever loads the log is to find this place.
+     * False: it cannot be made so, and the stream stays as it is. */
+    bool (*cut_log)(void *ctx, const struct repl_position *at);
     /* The data set is now that of our master, which nothing in the log says: it has to begin anew. */
     void (*history_replaced)(void *ctx);
 };
@@ -114,6 +144,10 @@ bool repl_stream_wanted(const struct repl *r);
  * elsewhere; -1: any will do). On a replica it can only be the rest of a unit in which REPLICAOF stood: then the data
  * set is no longer what our offset says, and the next synchronization is a full one (X11). */
 void repl_feed(struct repl *r, int db, struct bytes_view unit);
+/* A unit of one command that changes no data: for replicas that are attached, and not worth to be kept for others. It
+ * is the same in every database; `db` is selected where the stream stands in none. */
+void repl_feed_moment(struct repl *r, int db, struct bytes_view unit);
+bool repl_moment_wanted(const struct repl *r);
 uint64_t repl_offset(const struct repl *r);
 /* Both are called once per loop turn, after commands ran, with the log's turn between them. The first adds what the
  * turn still has for the stream. The second sends what is pending: the stream to every replica that is online,
@@ -148,8 +182,9 @@ int repl_follow(struct repl *r, const char *host,
 /* The same before the own file is loaded, which is a replica's then; repl_start() follows when what is here is known.
  */
 int repl_follow_at_start(struct repl *r, const char *host, int port);
-void repl_start(struct repl *r);                      /* in any role: the own file was loaded, or there is none */
-void repl_promote(struct repl *r);                    /* REPLICAOF NO ONE */
+void repl_start(struct repl *r);            /* in any role: the own file was loaded, or there is none */
+void repl_promote(struct repl *r);          /* REPLICAOF NO ONE */
+bool repl_may_resume(const struct repl *r); /* a master that could go on as a replica under the name in its file */
 void repl_drop_link(struct repl *r, const char *why); /* CLIENT KILL of the master's link: reconnects at once */
 void repl_apply_again(struct repl *r);                /* what made apply_stream() answer -EAGAIN is over */
 void repl_ack_soon(struct repl *r); /* the stream held REPLCONF GETACK: an ACK leaves in repl_flush() */

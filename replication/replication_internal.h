@@ -183,6 +183,7 @@ struct repl {
 
     enum repl_role role;
     struct repl_stream stream; /* its end is our offset, whether or not bytes are kept */
+    uint64_t data_end;         /* position: what is behind it is of the moment */
     uint64_t released;         /* position: what is before it has been offered to the log, and may leave the process */
     bool has_backlog;          /* bytes are kept for those who resume */
     enum data_state data;

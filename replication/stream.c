@@ -68,6 +68,17 @@ static void trim(struct repl_stream *s)
     }
 }
 
+void repl_stream_cut(struct repl_stream *s, uint64_t position)
+{
+    ASSERT(position <= s->end);
+    for (struct repl_stream_reader *r = s->readers; r != NULL; r = r->next)
+        if (r->pos > position) r->pos = position;
+    if (position < s->start) s->start = position; /* none of its bytes is left */
+    while (s->count > 0 && s->start + (uint64_t)(s->count - 1) * STREAM_BLOCK_BYTES >= position)
+        mem_free(block_at(s, --s->count));
+    s->end = position;
+}
+
 void repl_stream_set_limit(struct repl_stream *s, uint64_t limit)
 {
     s->limit = limit;

@@ -12,7 +12,7 @@
  * byte, counted from one, which is its position plus one; repl_stream_position_of_psync() is the only place that
  * converts.
  *
- * Invariants: start <= every reader's position <= end; start and end never decrease until repl_stream_reset(); all
+ * Invariants: start <= every reader's position <= end; start and end never decrease but by reset() and cut(); all
  * blocks but the last are full; start is max(end - limit, what was trimmed before), or the position of the slowest
  * reader if that is older. Ownership:  a reader is the struct of its owner, registered here until
  * repl_stream_reader_stop(). Views from repl_stream_peek() live until the reader advances or anything is appended.
@@ -51,6 +51,8 @@ void repl_stream_init(struct repl_stream *s, uint64_t limit, uint64_t position);
 void repl_stream_release(struct repl_stream *s); /* no reader may be left */
 /* Another history begins: forgets all bytes. No reader may be left. */
 void repl_stream_reset(struct repl_stream *s, uint64_t position);
+/* The bytes from this position on never were: it is the end now, and a reader that was further on stands there. */
+void repl_stream_cut(struct repl_stream *s, uint64_t position);
 void repl_stream_set_limit(struct repl_stream *s, uint64_t limit);
 
 void repl_stream_append(struct repl_stream *s, struct bytes_view bytes);

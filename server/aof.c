@@ -191,14 +191,19 @@ static size_t format_timestamp(struct aof *a, char *out, size_t cap)
     return (size_t)snprintf(out, cap, "#TS:%" PRId64 "\r\n", now_s);
 }
 
+void aof_format_place(const struct repl_position *at, struct bytes_buf *out)
+{
+    struct aof_place place = {.offset = at->offset, .db = at->db};
+    if (at->id[0] == '\0') return;
+    memcpy(place.id, at->id, sizeof(place.id));
+    aof_place_format(&place, out);
+}
+
 static void format_place(const struct aof *a, struct bytes_buf *out)
 {
     struct repl_position at;
     repl_position(a->server->repl, &at);
-    if (at.id[0] == '\0') return;
-    struct aof_place place = {.offset = at.offset, .db = at.db};
-    memcpy(place.id, at.id, sizeof(place.id));
-    aof_place_format(&place, out);
+    aof_format_place(&at, out);
 }
 
 /* All that the stream has. 0, or -errno with the file as it was before. */

@@ -51,6 +51,9 @@ void aof_settings_changed(struct server *s); /* aof-disable-auto-gc, appendfsync
 /* From replication: the stream forgets what it had; the data set is another one. */
 void aof_history_ends(struct server *s);
 void aof_history_replaced(struct server *s);
+/* The stream behind this position is taken back; it changed no data. The log goes on in a new file from there: its note
+ * says this place, which is true of what the files before it make. False: it stays as it was. */
+bool aof_cut(struct server *s, const struct repl_position *at);
 
 /* --- rewriting --- */
 enum aof_rewrite_answer { AOF_REWRITE_STARTED, AOF_REWRITE_SCHEDULED, AOF_REWRITE_RUNNING, AOF_REWRITE_FAILED };

@@ -123,16 +123,31 @@ static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
     a->write_error = 0;
 }
 
-/* A new file, which others load with database 0 selected. */
-static int write_head(struct aof *a, struct aof_file *file)
+/* What a new file begins with. */
+struct head {
+    int db;                            /* others load it with database 0 selected; -1: the stream selects one */
+    const struct repl_position *place; /* NULL: of what was before it and follows without a gap */
+};
+
+static void put_head(const struct head *head, struct bytes_buf *out, size_t *note)
 {
-    char digits[16], command[64];
-    int db = repl_log_select(a->server->repl);
-    if (db < 0) return 0;
-    int n = snprintf(digits, sizeof(digits), "%d", db);
-    int len = snprintf(command, sizeof(command), "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
-    int rc = aof_file_write(file, &(struct iovec){.iov_base = command, .iov_len = (size_t)len}, 1);
-    if (rc == 0) rc = aof_file_commit(file, 0);
+    char digits[16];
+    int n = snprintf(digits, sizeof(digits), "%d", head->db);
+    if (head->db >= 0) bytes_buf_printf(out, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
+    *note = out->len;
+    if (head->place != NULL) aof_format_place(head->place, out);
+    *note = out->len - *note;
+}
+
+static int write_head(struct aof *a, struct aof_file *file, const struct head *head)
+{
+    struct bytes_buf out = {0};
+    size_t note;
+    int rc = 0;
+    put_head(head, &out, &note);
+    if (out.len > 0) rc = aof_file_write(file, &(struct iovec){.iov_base = out.data, .iov_len = out.len}, 1);
+    if (rc == 0 && out.len > 0) rc = aof_file_commit(file, note);
+    bytes_buf_release(&out);
     if (rc != 0) log_warning(a->server->log, "Error writing to the new AOF file: %s", strerror(-rc));
     return rc;
 }
@@ -164,13 +179,13 @@ static void delete_part(struct aof *a, const char *name)
 }
 
 /* With whatever the path held gone. On failure there is no such file. */
-static int open_new(struct aof *a, const char *path, struct aof_file **out)
+static int open_new(struct aof *a, const char *path, const struct head *head, struct aof_file **out)
 {
     int rc = open_part(a, path, 0, out);
     if (rc != 0) return rc;
     rc = aof_file_empty(*out);
     if (rc != 0) log_warning(a->server->log, "Can't empty the append-only file %s: %s", path, strerror(-rc));
-    if (rc == 0) rc = write_head(a, *out);
+    if (rc == 0) rc = write_head(a, *out, head);
     if (rc == 0) return 0;
     aof_file_close(*out);
     delete_path(a, path);
@@ -198,15 +213,16 @@ static void delete_history(struct aof *a)
 }
 
 /* The stream goes on in a new incremental file, the last one of the manifest *copy, which is used up. `when` is for the
- * log. */
-static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
+ * log. On failure *listed tells whether the manifest on disk may have it all the same. */
+static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *when, const struct head *head,
+                         bool *listed)
 {
     struct aof_file *file;
     struct aof_part part = aof_new_part(a, AOF_PART_INCR);
     char *path = aof_path(a, part.name);
-    bool renamed;
+    *listed = false;
     log_notice(a->server->log, "Creating AOF incr file %s on %s", part.name, when);
-    int rc = open_new(a, path, &file);
+    int rc = open_new(a, path, head, &file);
     if (rc != 0) {
         aof_part_release(&part);
         aof_manifest_release(copy);
@@ -215,16 +231,23 @@ static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
     }
     retire_leftovers(a, copy, AOF_PART_INCR, part.seq);
     aof_manifest_add_incr(copy, &part);
-    rc = commit_manifest(a, copy, &renamed);
+    rc = commit_manifest(a, copy, listed);
     if (rc != 0) {
         aof_file_close(file);
-        if (!renamed) delete_path(a, path);
+        if (!*listed) delete_path(a, path);
     } else {
         aof_retire_file(a);
         use_file(a, file, false);
     }
     mem_free(path);
     return rc;
+}
+
+static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
+{
+    bool listed;
+    struct head head = {.db = repl_log_select(a->server->repl)};
+    return add_incr_with(a, copy, when, &head, &listed);
 }
 
 /* ---- At the start ---- */
@@ -296,12 +319,13 @@ static int load_turn(void *ctx)
     return s->stopping ? -ECANCELED : 0;
 }
 
-static void restore_place(struct aof *a, const struct aof_place *place, struct bytes_view tail)
+static void restore_place(struct aof *a, const struct aof_loaded *loaded)
 {
-    struct repl_position at = {.offset = place->offset, .db = place->db};
+    const struct aof_place *place = &loaded->place;
+    struct repl_position at = {.offset = place->offset, .db = place->db, .moment = loaded->moment};
     if (place->id[0] == '\0') return;
     memcpy(at.id, place->id, sizeof(at.id));
-    repl_restore_position(a->server->repl, &at, tail);
+    repl_restore_position(a->server->repl, &at, bytes_buf_view(&loaded->tail));
 }
 
 static uint64_t backlog_bytes(const struct server *s)
@@ -322,7 +346,7 @@ int aof_load_at_start(struct server *s)
     int64_t start = sys_mono_us(s->sys);
     if (aof_manifest_is_empty(&a->manifest)) return 0;
     int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, load_turn, backlog_bytes(s), &loaded);
-    if (rc == 0) restore_place(a, &loaded.place, bytes_buf_view(&loaded.tail));
+    if (rc == 0) restore_place(a, &loaded);
     bytes_buf_release(&loaded.tail);
     if (rc != 0) return -1;
     log_notice(s->log, "DB loaded from append only file: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
@@ -404,13 +428,49 @@ static int begin_incr(struct aof *a)
     return add_incr(a, &copy, "background rewrite");
 }
 
+/* The log cannot go on from there: it begins anew. What its files say stays true, since nothing is added to them. */
+static bool cut_by_rewrite(struct server *s)
+{
+    aof_history_ends(s);
+    aof_history_replaced(s);
+    return true;
+}
+
+/* A rewrite would adopt the last file alone, and lose the one before it. */
+static void stop_rewrite(struct aof *a)
+{
+    if (!a->rewrite.running) return;
+    persistence_kill_rewrite(a->server);
+    a->rewrite.scheduled = true;
+}
+
+bool aof_cut(struct server *s, const struct repl_position *at)
+{
+    struct aof *a = s->aof;
+    struct aof_manifest copy;
+    struct head head = {.db = at->db, .place = at};
+    bool listed;
+    if (a->state == AOF_OFF || a->interrupted) return true;
+    if (a->state == AOF_WAITS || at->id[0] == '\0') return cut_by_rewrite(s);
+    if (aof_flush(a) != 0) return false;
+    stop_rewrite(a);
+    aof_manifest_copy(&a->manifest, &copy);
+    if (add_incr_with(a, &copy, "the end of the history being taken back", &head, &listed) != 0)
+        return listed && cut_by_rewrite(s);
+    a->epoch++; /* positions that a sync under way will tell are of what is taken back */
+    if (a->synced > at->offset) a->synced = at->offset;
+    a->sync_asked = 0;
+    return true;
+}
+
 /* Until there is a base for it, what the stream gets is collected in a file that the manifest does not know. */
 static int begin_temp_incr(struct aof *a)
 {
     struct aof_file *file;
     char *path = path_with(a, "temp-", ".incr");
     log_notice(a->server->log, "Creating AOF temp incr file %s on background rewrite", path);
-    int rc = open_new(a, path, &file); /* a server that crashed may have left one */
+    struct head head = {.db = repl_log_select(a->server->repl)};
+    int rc = open_new(a, path, &head, &file); /* a server that crashed may have left one */
     mem_free(path);
     if (rc != 0) return rc;
     use_file(a, file, true);

@@ -92,7 +92,8 @@ NODISCARD int aof_flush(struct aof *a);
 void aof_start_reading(struct aof *a);
 /* Nothing of this history is written any more. What was, stays. No rewrite may be running. */
 void aof_stop_writing(struct aof *a);
-void aof_on_synced(struct aof *a, uint64_t position); /* all up to there is on disk */
+void aof_format_place(const struct repl_position *at, struct bytes_buf *out); /* the note of a file that ends there */
+void aof_on_synced(struct aof *a, uint64_t position);                         /* all up to there is on disk */
 
 /* aof_files.c */
 struct aof_part aof_new_part(const struct aof *a,

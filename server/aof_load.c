@@ -30,6 +30,7 @@ struct part {
     uint64_t start;
     size_t unit, taken;
     bool in_multi;
+    uint64_t moment;     /* bytes of the commands at its end, so far, that are of the moment */
     uint64_t data_end;   /* position behind the last item that is no note on the place */
     uint64_t tail_begin; /* commands from this position on are kept as the tail; UINT64_MAX: none */
 };
@@ -59,8 +60,7 @@ static struct command_slot *find_command(struct loader *l, const struct aof_item
     return slot;
 }
 
-/* What was said to subscribers was said then; and PINGs, like questions of a master, are in the stream for replicas. */
-static bool is_of_the_moment(const struct command *cmd)
+bool aof_is_of_the_moment(const struct command *cmd)
 {
     return (cmd->flags & CMD_PUBSUB) || strcmp(cmd->name, "ping") == 0 || strcmp(cmd->name, "replconf") == 0;
 }
@@ -68,7 +68,7 @@ static bool is_of_the_moment(const struct command *cmd)
 static void run(struct loader *l, struct command_slot *slot, const struct aof_item *item)
 {
     sys_test_delay(l->server->settings->persistence.key_load_delay_us, &l->delay_calls);
-    if (!is_of_the_moment(slot->command)) dispatch_replay(l->client, slot, item->argc, item->argv);
+    if (!aof_is_of_the_moment(slot->command)) dispatch_replay(l->client, slot, item->argc, item->argv);
 }
 
 static bool is_word(const struct aof_item *item, const char *word)
@@ -131,6 +131,7 @@ static int on_command(struct loader *l, const struct aof_item *item)
     p->taken += item->len;
     p->data_end = p->start + p->taken;
     l->place.id[0] = '\0';
+    p->moment = !p->in_multi && aof_is_of_the_moment(slot->command) ? p->moment + item->len : 0;
     keep_for_tail(l, item, bytes_equal_nocase(item->argv[0], "select"));
     if (is_word(item, "multi")) {
         p->in_multi = true;
@@ -426,8 +427,11 @@ int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, in
     int rc = load_parts(&l, m, dir);
     persistence_load_ends(s);
     finish_tail(&l);
-    *out = (struct aof_loaded){
-        .place = l.place, .last_part_size = l.part.data_end, .total_size = total_size(s, m, dir), .tail = l.tail};
+    *out = (struct aof_loaded){.place = l.place,
+                               .moment = l.part.moment,
+                               .last_part_size = l.part.data_end,
+                               .total_size = total_size(s, m, dir),
+                               .tail = l.tail};
     client_free_fake(l.client);
     bytes_buf_release(&l.buf);
     return rc;

@@ -12,12 +12,18 @@
 #ifndef LOCKSTEP_SERVER_AOF_LOAD_H
 #define LOCKSTEP_SERVER_AOF_LOAD_H
 
+#include "server/command.h"
 #include "server/server.h"
 #include "storage/aof_manifest.h"
 #include "storage/aof_reader.h"
 
+/* Does it change no data? What was said to subscribers was said then; and PINGs, like questions of a master, are in the
+ * stream for replicas. */
+bool aof_is_of_the_moment(const struct command *cmd);
+
 struct aof_loaded {
     struct aof_place place;  /* in the history, if the files say so */
+    uint64_t moment;         /* the bytes in front of it that changed no data, as far as the last file has them */
     uint64_t last_part_size; /* bytes of the last file, without the note at its end */
     uint64_t total_size;     /* of all */
     struct bytes_buf tail;   /* the bytes of the stream in front of the place; the caller releases them */

@@ -136,6 +136,10 @@ void ctx_replicate_force(struct cmd_ctx *ctx)
 {
     ctx->replicate = REPLICATE_FORCED;
 }
+void ctx_replicate_moment(struct cmd_ctx *ctx)
+{
+    ctx->replicate = REPLICATE_MOMENT;
+}
 
 /* ---- Arguments ---- */
 

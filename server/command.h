@@ -195,6 +195,7 @@ struct command_stats {
 enum replicate_mode {
     REPLICATE_IF_CHANGED = 0, /* verbatim, if it is a write and changed something */
     REPLICATE_FORCED,         /* verbatim */
+    REPLICATE_MOMENT,         /* verbatim, for replicas that are attached: it changes no data */
     REPLICATE_REPLACED,       /* other commands were given instead */
     REPLICATE_NOT,
 };
@@ -258,8 +259,9 @@ void ctx_replicate_in(struct cmd_ctx *ctx, int db, int argc, const struct bytes_
 #define ctx_replicate(ctx, ...)                                                                                        \
     ctx_replicate_as(ctx, (int)(sizeof((struct bytes_view[]){__VA_ARGS__}) / sizeof(struct bytes_view)),               \
                      (struct bytes_view[]){__VA_ARGS__})
-void ctx_replicate_none(struct cmd_ctx *ctx);  /* nothing, though something changed */
-void ctx_replicate_force(struct cmd_ctx *ctx); /* the command itself, though nothing changed (PUBLISH) */
+void ctx_replicate_none(struct cmd_ctx *ctx);   /* nothing, though something changed */
+void ctx_replicate_force(struct cmd_ctx *ctx);  /* the command itself, though nothing changed */
+void ctx_replicate_moment(struct cmd_ctx *ctx); /* the command itself, which changes no data (PUBLISH) */
 
 /* --- arguments; each answers the error and returns false if the argument does not fit --- */
 bool ctx_arg_i64(struct cmd_ctx *ctx, int arg, int64_t *out); /* "value is not an integer or out of range" */

@@ -93,6 +93,7 @@ static void replicate(struct cmd_ctx *ctx, int db, uint64_t changes_before)
             exec_add_verbatim(ctx, db);
         break;
     case REPLICATE_FORCED: exec_add_verbatim(ctx, db); break;
+    case REPLICATE_MOMENT: exec_add_moment(ctx, db); break;
     case REPLICATE_REPLACED:
     case REPLICATE_NOT: break;
     }

@@ -7,6 +7,7 @@
 #include "server/commands/transactions.h"
 #include "server/dispatch_internal.h"
 #include "server/eviction.h"
+#include "server/expiry.h"
 #include "server/multi.h"
 #include "server/persistence.h"
 #include "server/pubsub.h"
@@ -183,6 +184,12 @@ static bool held_by_pause(const struct cmd_ctx *ctx, const struct command *cmd, 
     return mode == PAUSE_ALL || (flags & (CMD_WRITE | CMD_MAY_REPLICATE));
 }
 
+/* Messages change no data: sentinels say hello to a master that they will demote. */
+static void release_expiry(struct server *s, const struct command *cmd, unsigned flags)
+{
+    if ((flags & (CMD_WRITE | CMD_MAY_REPLICATE)) && !(cmd->flags & CMD_PUBSUB)) expiry_release_hold(s);
+}
+
 void dispatch_refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char *text)
 {
     struct client *c = ctx->client;
@@ -245,6 +252,7 @@ static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slo
         return ADMIT_REFUSED;
     }
     if (UNLIKELY(held_by_pause(ctx, cmd, flags))) return ADMIT_LATER;
+    if (UNLIKELY(ctx->server->expiry_held)) release_expiry(ctx->server, cmd, flags);
     if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && !(cmd->flags & CMD_NO_QUEUE)) return ADMIT_QUEUE;
     return ADMIT_RUN;
 }

@@ -100,6 +100,10 @@ static void exec_emit(struct server *s, struct exec *x)
 {
     bool wrap = x->count > 1 && !x->no_wrap;
     if (UNLIKELY(x->abandoned)) x->count = 0, wrap = false;
+    if (x->count == 1 && x->pieces[0].of_the_moment) {
+        repl_feed_moment(s->repl, x->pieces[0].db, bytes_view(x->bytes.data, x->pieces[0].len));
+        x->count = 0;
+    }
     if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
     for (size_t i = 0; i < x->count; i++)
         repl_feed(s->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
@@ -121,6 +125,16 @@ void exec_end(struct server *s)
     if (--x->depth > 0) return;
     if (UNLIKELY(x->bytes.len > 0)) exec_emit(s, x);
     x->no_wrap = false;
+}
+
+void exec_add_moment(struct cmd_ctx *ctx, int db)
+{
+    struct server *s = ctx->server;
+    struct exec *x = &s->exec;
+    if (!exec_wanted(s) || !repl_moment_wanted(s->repl)) return;
+    size_t before = x->count;
+    exec_add(s, db, ctx->argc, ctx->argv);
+    if (x->count > before) x->pieces[before].of_the_moment = true;
 }
 
 void exec_add_verbatim(struct cmd_ctx *ctx, int db)

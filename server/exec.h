@@ -19,6 +19,7 @@ struct cmd_ctx;
 /* One piece of what a unit puts into the stream: a slice of exec.bytes. */
 struct exec_piece {
     int db;
+    bool of_the_moment; /* it changes no data: repl_feed_moment(), if it is alone */
     size_t offset, len;
 };
 
@@ -50,6 +51,8 @@ void exec_abandon(struct server *s);
 
 /* From the dispatcher: the running command itself, as it stands in the query buffer if nothing else is in this unit. */
 void exec_add_verbatim(struct cmd_ctx *ctx, int db);
+/* The same for one that changes no data: left out where no replica is attached. */
+void exec_add_moment(struct cmd_ctx *ctx, int db);
 /* What the running command has put there since it began, but for what it came upon, does not go into the stream. */
 void exec_drop_own(struct server *s);
 

@@ -10,7 +10,8 @@ enum {
     SCAN_POSITIONS = 4,   /* of the table, between two looks at the clock: about 30 keys */
     WINDOW = 128,         /* keys to look at before judging how many of them are past their time */
     FOUND_MAX = 256,
-    FIELDS_PORTION = 32,      /* between two looks at the clock */
+    FIELDS_PORTION = 32, /* between two looks at the clock */
+    HOLD_US = 60 * 1000 * 1000,
     SLOW_ACCEPTS_PERCENT = 1, /* of expired keys among those looked at; the fast cycle accepts what effort says */
 };
 
@@ -20,6 +21,7 @@ struct expiry {
     bool had_turn;    /* the slow cycle ran in this turn of the loop: the fast one waits for the next */
     struct table own; /* struct own_key: expiries that a replica's clients set */
     uint64_t own_cursor;
+    int64_t held_until_us; /* while server.expiry_held */
 };
 
 struct own_key {
@@ -242,8 +244,24 @@ static bool may_expire(const struct server *s)
     return s->active_expire && !s->is_loading && s->keyspace->expiry_mode == EXPIRY_DELETE;
 }
 
+void expiry_hold(struct server *s)
+{
+    if (!repl_may_resume(s->repl)) return;
+    s->expiry_held = true;
+    s->expiry->held_until_us = s->mono_us + HOLD_US;
+    server_refresh_modes(s);
+}
+
+void expiry_release_hold(struct server *s)
+{
+    s->expiry_held = false;
+    server_refresh_modes(s);
+}
+
 void expiry_slow_cycle(struct server *s)
 {
+    if (UNLIKELY(s->expiry_held) && (!repl_may_resume(s->repl) || s->mono_us >= s->expiry->held_until_us))
+        expiry_release_hold(s);
     if (may_expire(s)) {
         s->expiry->behind = run_cycle(s, SLOW_BUDGET_US, SLOW_ACCEPTS_PERCENT);
         s->expiry->had_turn = s->expiry->behind;

@@ -17,6 +17,13 @@ void expiry_free(struct expiry *x);
 void expiry_slow_cycle(struct server *s);
 bool expiry_fast_cycle(struct server *s); /* true: there is more to do at once */
 
+/* A master that comes back with a history of before leaves deletions alone for a while: after a failover it is made a
+ * replica within seconds, and what it had deleted by itself would be a change that its new master does not have (fault
+ * 10). Keys past their time are hidden meanwhile, as on a replica. It ends before the first write of a client, with a
+ * replica or another role, and after a minute; nothing depends on how long it takes. */
+void expiry_hold(struct server *s);
+void expiry_release_hold(struct server *s);
+
 /* A replica's client gave this key an expiry. */
 void expiry_note_own(struct server *s, const struct db *db, struct bytes_view key);
 void expiry_forget_own(struct server *s); /* the role or the data set is another now */

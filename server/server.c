@@ -115,7 +115,7 @@ static void on_hidden_expiry(void *ctx, struct db *db, struct bytes_view key)
 void server_refresh_modes(struct server *s)
 {
     struct keyspace *ks = s->keyspace;
-    bool hidden = repl_role(s->repl) == REPL_REPLICA || pause_current(s) != PAUSE_NONE;
+    bool hidden = repl_role(s->repl) == REPL_REPLICA || pause_current(s) != PAUSE_NONE || s->expiry_held;
     ks->expiry_mode = hidden ? EXPIRY_HIDE : EXPIRY_DELETE;
     if (s->is_loading && !s->loading_serves_reads) ks->expiry_mode = EXPIRY_IGNORE; /* it is not all there yet */
     int policy = s->settings->memory.maxmemory_policy;
@@ -183,6 +183,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     log_set_role(s->log, role == REPL_MASTER ? 'M' : 'S');
     repl_link_describe(s->repl, &link);
     config_note_master(s->config, role == REPL_REPLICA ? link.host : NULL, link.port);
+    s->expiry_held = false;
     server_refresh_modes(s);
     adjust_oom_score(s, role == REPL_MASTER ? PROCESS_OOM_MASTER : PROCESS_OOM_REPLICA);
     expiry_forget_own(s);
@@ -231,6 +232,10 @@ static bool host_has_field_times(void *ctx)
     struct server *s = ctx;
     return s->settings->persistence.rdb_version < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->keyspace);
 }
+static bool host_cut_log(void *ctx, const struct repl_position *at)
+{
+    return aof_cut(ctx, at);
+}
 static bool host_is_loading(void *ctx)
 {
     struct server *s = ctx;
@@ -267,6 +272,7 @@ static struct repl *make_repl(struct server *s)
         .rdb_path = host_rdb_path,
         .has_field_times = host_has_field_times,
         .is_loading = host_is_loading,
+        .cut_log = host_cut_log,
         .history_ends = host_history_ends,
         .history_replaced = host_history_replaced,
     };
@@ -709,6 +715,7 @@ int server_run(struct server *s)
     if (aof_find_files(s) != 0 || persistence_load_at_start(s) != 0 || aof_open_at_start(s) != 0)
         return s->stopping ? s->exit_code : 1;
     repl_start(s->repl);
+    expiry_hold(s);
     cron_start(s);
     log_notice(s->log, "Ready to accept connections tcp");
     if (s->process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");

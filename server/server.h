@@ -70,6 +70,7 @@ struct server {
     bool loading_serves_reads;   /* while is_loading: into a second data set, the old one is still served */
     bool is_loading;             /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
     bool active_expire;          /* DEBUG SET-ACTIVE-EXPIRE */
+    bool expiry_held;            /* a master that may be about to follow another one deletes nothing: expiry_hold() */
     bool cron_paused;            /* DEBUG PAUSE-CRON */
     bool skip_restore_checksum;  /* DEBUG SET-SKIP-CHECKSUM-VALIDATION */
     bool eviction_pending;       /* over maxmemory: goes on each turn */

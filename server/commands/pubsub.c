@@ -92,12 +92,12 @@ static void cmd_sunsubscribe(struct cmd_ctx *ctx)
 static void cmd_publish(struct cmd_ctx *ctx)
 {
     reply_int(ctx->reply, (int64_t)pubsub_publish(ctx->server, ctx->argv[1], ctx->argv[2]));
-    ctx_replicate_force(ctx);
+    ctx_replicate_moment(ctx);
 }
 static void cmd_spublish(struct cmd_ctx *ctx)
 {
     reply_int(ctx->reply, (int64_t)pubsub_publish_shard(ctx->server, ctx->argv[1], ctx->argv[2]));
-    ctx_replicate_force(ctx);
+    ctx_replicate_moment(ctx);
 }
 
 /* ---- PUBSUB ---- */

@@ -1,11 +1,13 @@
 """Failovers by three sentinels: who may be promoted, and how the old master comes back."""
 
+import failover_rounds
 import pytest
 
-from dataset import assert_same, fill_strings, wait_in_sync, wait_link_up
+from dataset import WriteLoad, assert_same, fill_strings, offset, replicate, stat, wait_in_sync, wait_link_up
 from ha import Sentinel
 from harness import SCALE, wait_for
-from hazards import replication
+from hazards import attach, psync_answer, replication
+from proxy import Proxy
 from wire import Closed, ReplyError
 
 
@@ -35,7 +37,7 @@ class Watch:
     def wait_priorities(self, *wanted):
         """Sentinels ask each replica for INFO every ten seconds."""
         expected = {b"%d" % priority for priority in wanted}
-        wait_for(lambda: self.priorities() == expected, 30, lambda: f"sentinels to see {wanted}: {self.priorities()}", 0.1)
+        wait_for(lambda: self.priorities() == expected, 30, lambda: f"{wanted} to be seen: {self.priorities()}", 0.1)
 
     def wait_given_up(self):
         """A failover was tried, and there was nobody to promote."""
@@ -231,3 +233,319 @@ def test_fault_14_a_replica_says_so_while_it_loads_its_own_file(farm):
     if "lockstep_version" in info:
         assert replica.info("stats")["sync_full"] == "0"
         assert int(master.info("stats")["sync_partial_ok"]) == 1
+
+
+# How the old master comes back
+
+
+def partials(server):
+    return stat(server, "sync_partial_ok")
+
+
+def demote(server, master):
+    """What Sentinel does with the old master."""
+    replicate(server, master)
+    wait_in_sync(master, server)
+
+
+def promote(server):
+    assert server.call("REPLICAOF", "NO", "ONE") == "OK"
+
+
+def half_open(farm, *lines):
+    """A master, a replica behind a proxy that can stall, and the proxy. PINGs come each second."""
+    lines = ("appendonly yes", "appendfsync always", "repl-ping-replica-period 1", *lines)
+    master = farm.server("ours", *lines)
+    proxy = farm.helper(Proxy(master.address))
+    replica = farm.server("ours", *lines)
+    replicate(replica, proxy)
+    wait_in_sync(master, replica)
+    with master.session(database=5) as wire:
+        for number in range(50):
+            wire.call("SET", f"key:{number}", number)
+    wait_in_sync(master, replica)
+    return master, replica, proxy
+
+
+def wait_silent(master):
+    """Until the master has reason to think that its replica is dead."""
+    wait_for(
+        lambda: int(master.info("replication").get("slave0", ",lag=3").split(",lag=")[1]) >= 3,
+        what="the replica to be silent",
+    )
+
+
+def stall_until_ahead(master, replica, proxy):
+    """The link is dead, and nobody has noticed: the master's offset goes on with what is of the moment."""
+    proxy.stall()
+    with master.session() as wire:
+        wire.call("PUBLISH", "channel", "message")
+    ahead = offset(master) + 30
+    wait_for(lambda: offset(master) > ahead, what="PINGs into the stream")
+    wait_silent(master)
+    assert offset(master) > offset(replica)
+
+
+@pytest.mark.lockstep_only("Redis synchronizes fully")
+@pytest.mark.parametrize("restart", [False, True])
+def test_fault_10_a_half_open_link(farm, restart):
+    master, replica, proxy = half_open(farm)
+    stall_until_ahead(master, replica, proxy)
+    if restart:
+        master.kill()
+    promote(replica)
+    with replica.session(database=7) as wire:
+        wire.call("SET", "after", "failover")
+    if restart:
+        master.start()
+    demote(master, replica)
+    assert (stat(replica, "sync_full"), partials(replica)) == (0, 1)
+    assert_same(replica, master)
+    master.restart(how="kill")  # its log says the same
+    assert replication(master)["role"] == "master"
+    demote(master, replica)
+    assert (stat(replica, "sync_full"), partials(replica)) == (0, 2)
+    assert_same(replica, master)
+
+
+@pytest.mark.lockstep_only("Redis synchronizes fully")
+def test_fault_10_killed_behind_the_cut(farm):
+    """The new master is not there yet when the old one has cut its history and is killed."""
+    master, replica, proxy = half_open(farm)
+    stall_until_ahead(master, replica, proxy)
+    before = offset(master)
+    replicate(master, farm.helper(Proxy(("127.0.0.1", 1))))
+    assert offset(master) < before
+    cut = offset(master)
+    master.restart(how="kill")
+    assert offset(master) == cut
+    promote(replica)
+    replica.call("SET", "after", "failover")
+    demote(master, replica)
+    assert (stat(replica, "sync_full"), partials(replica)) == (0, 1)
+    assert_same(replica, master)
+
+
+@pytest.mark.lockstep_only("promoted behind the cut")
+def test_fault_10_a_promotion_behind_the_cut_forks_there(farm):
+    """P8, P9: nobody who has more of the old bytes may go on with ours."""
+    master, replica, proxy = half_open(farm)
+    stall_until_ahead(master, replica, proxy)
+    replid, long_end = replication(master)["master_replid"], offset(master)
+    replicate(master, farm.helper(Proxy(("127.0.0.1", 1))))
+    cut = offset(master)
+    assert cut < long_end
+    promote(master)
+    assert replication(master)["master_replid2"] == replid
+    assert int(replication(master)["second_repl_offset"]) == cut + 1
+    master.call("SET", "another", "future")
+    answer, _ = psync_answer(farm, master, replid, cut + 2)
+    assert answer.startswith("FULLRESYNC")
+    answer, _ = psync_answer(farm, master, replid, cut + 1)
+    assert answer.startswith("CONTINUE")
+    proxy.cut()
+    demote(replica, master)
+    assert_same(master, replica)
+
+
+@pytest.mark.parametrize("unit", ["SET", "expiry", "SELECT", "MULTI", "function"])
+def test_fault_10_data_behind_the_fork_is_no_partial_resync(farm, unit):
+    """P9: what the new master never had is taken back by a full synchronization."""
+    master, replica, proxy = half_open(farm)
+    if unit == "expiry":
+        master.call("SET", "short", "lived", "PX", 700)
+        wait_in_sync(master, replica)
+    proxy.stall()
+    with master.session() as wire:
+        if unit == "SET":
+            wire.call("SET", "lost", "write")
+        if unit == "SELECT":
+            wire.call("SELECT", 9)
+            wire.call("SET", "lost", "write")
+        if unit == "MULTI":
+            wire.pipeline([("MULTI",), ("PUBLISH", "a", "b"), ("SET", "lost", "write"), ("EXEC",)])
+        if unit == "function":
+            wire.call("FUNCTION", "LOAD", "#!lua name=lost\nredis.register_function('lost', function() return 1 end)")
+    if unit == "expiry":
+        wait_for(lambda: stat(master, "expired_keys") == 1, what="the key to expire")
+    ahead = offset(master)
+    wait_for(lambda: offset(master) > ahead, what="a PING")
+    promote(replica)
+    demote(master, replica)
+    assert stat(replica, "sync_full") == 1
+    assert_same(replica, master)
+    assert replica.call("FUNCTION", "LIST") == master.call("FUNCTION", "LIST")
+    assert master.call("GET", "lost") is None
+
+
+@pytest.mark.lockstep_only("Redis keeps messages for replicas to come")
+def test_fault_10_what_is_of_the_moment_moves_no_offset_alone(farm):
+    """Hello messages of sentinels, above all; with the log, too."""
+    server = farm.server("ours", "appendonly yes", "appendfsync always", "repl-ping-replica-period 1")
+    fake = attach(farm, server)
+    server.call("SET", "a", "1")
+    fake.close()
+    wait_for(lambda: replication(server)["connected_slaves"] == "0", what="the replica to be gone")
+    before = offset(server)
+    with server.session() as wire:
+        wire.call("PUBLISH", "__sentinel__:hello", "127.0.0.1,1,abc,0,mymaster,127.0.0.1,2,0")
+        wire.call("SPUBLISH", "shard", "message")
+        wire.pipeline([("MULTI",), ("PUBLISH", "a", "b"), ("PUBLISH", "a", "b"), ("EXEC",)])
+        wire.call("EVAL", "return redis.call('publish', 'a', 'b')", 0)
+        wire.call("WAIT", 0, 10)
+        assert offset(server) == before
+        wire.pipeline([("MULTI",), ("PUBLISH", "a", "b"), ("SET", "a", "2"), ("EXEC",)])
+    assert offset(server) > before
+    server.restart(how="kill")
+    assert server.call("GET", "a") == b"2"
+
+
+def test_fault_10_messages_reach_replicas(farm):
+    server = farm.server()
+    fake = attach(farm, server)
+    with server.session(database=3) as wire:
+        wire.call("PUBLISH", "a", "1")
+        wire.call("SET", "k", "v")
+        wire.call("PUBLISH", "a", "2")
+        wire.pipeline([("MULTI",), ("PUBLISH", "a", "3"), ("SET", "k", "w"), ("EXEC",)])
+        wire.pipeline([("MULTI",), ("PUBLISH", "a", "4"), ("PUBLISH", "a", "5"), ("EXEC",)])
+        wire.call("EVAL", "return redis.call('publish', 'a', '6')", 0)
+        wire.call("SET", "end", "1")
+    seen = []
+    while not seen or seen[-1][1:2] != [b"end"]:
+        command = fake.command()
+        if command[0].lower() not in (b"select", b"ping", b"replconf"):
+            seen.append(command)
+    assert [bytes(word).lower() for command in seen for word in command[:1]] == [
+        *(b"publish", b"set", b"publish", b"multi", b"publish", b"set", b"exec"),
+        *(b"multi", b"publish", b"publish", b"exec", b"publish", b"set"),
+    ]
+
+
+@pytest.mark.lockstep_only("Redis deletes at once")
+def test_fault_10_a_returned_master_deletes_nothing_before_its_first_write(farm):
+    """What it had deleted by itself would be a change that its new master does not have."""
+    master, replica, _ = half_open(farm)
+    with master.session(database=2) as wire:
+        for number in range(20):
+            wire.call("SET", f"short:{number}", number, "PX", 900)
+        wire.call("HSET", "hash", "a", 1, "b", 2)
+        wire.call("HPEXPIRE", "hash", 900, "FIELDS", 1, "a")
+        wire.call("SET", "lives", 1, "EX", 1000)
+    wait_in_sync(master, replica)
+    master.restart(how="kill")
+    replica.call("REPLICAOF", "127.0.0.1", 1)
+    before = offset(master)
+    with master.session(database=2) as wire:
+        wait_for(lambda: wire.call("GET", "short:7") is None, what="a key to be past its time")
+        wait_for(lambda: wire.call("HGET", "hash", "a") is None, what="a field to be past its time")
+        assert wire.call("EXISTS", "lives", "short:1", "short:2") == 1
+    with master.session() as wire:
+        wire.call("PUBLISH", "__sentinel__:hello", "hello")
+        for _ in range(20):
+            wire.call("DEBUG", "SLEEP", "0.01")  # turns of the loop, and of the cron
+    assert offset(master) == before
+    promote(replica)
+    wait_for(lambda: stat(replica, "expired_keys") == 20, what="the new master to delete them")
+    demote(master, replica)
+    assert (stat(replica, "sync_full"), partials(replica)) == (0, 1)
+    assert_same(replica, master)
+
+
+@pytest.mark.lockstep_only("Redis deletes at once")
+@pytest.mark.parametrize("write", ["SET", "EXEC", "EVAL", "replica"])
+def test_fault_10_the_first_write_ends_that(farm, write):
+    server = farm.server("ours", "appendonly yes", "appendfsync always")
+    fake = attach(farm, server)
+    server.call("SET", "short", "lived", "PX", 300)
+    server.call("SET", "shorter", "lived", "PX", 300)
+    fake.close()
+    server.restart(how="kill")
+    with server.session() as wire:
+        wait_for(lambda: wire.call("GET", "shorter") is None, what="keys to be past their time")
+        assert wire.call("DBSIZE") == 2
+        if write == "SET":
+            wire.call("APPEND", "short", "x")
+        elif write == "EXEC":
+            wire.pipeline([("MULTI",), ("APPEND", "short", "x"), ("EXEC",)])
+        elif write == "EVAL":
+            wire.call("EVAL", "return redis.call('append', 'short', 'x')", 0)
+        else:
+            attach(farm, server)
+        wait_for(lambda: stat(server, "expired_keys") == 2, what="both to be deleted")
+        assert wire.call("GET", "short") == (None if write == "replica" else b"x")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.lockstep_only("Redis synchronizes fully")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_fault_10_random_failovers_keep_all_data_equal(farm, seed):
+    done = failover_rounds.run(farm, 10, seed)
+    assert done.partial > 0
+
+
+# With sentinels
+
+
+class Pair:
+    def __init__(self, farm, *lines):
+        lines = ("appendonly yes", "appendfsync always", "repl-ping-replica-period 1", *lines)
+        self.master = farm.server("ours", *lines)
+        self.replica = farm.server("ours", *lines, f"replicaof 127.0.0.1 {self.master.port}")
+        fill_strings(self.master, 200)
+        wait_in_sync(self.master, self.replica)
+        self.watch = Watch(farm, self.master, replicas=1)
+
+    def swap(self):
+        self.master, self.replica = self.replica, self.master
+
+    def wait_demoted(self, server):
+        wait_for(lambda: replication(server)["role"] == "slave", 60, f"{server.name} to be made a replica", 0.1)
+        wait_in_sync(self.master, self.replica)
+        assert_same(self.master, self.replica)
+
+
+def last_place(server):
+    """The offset that the log's last note tells."""
+    parts = sorted((server.directory / "appendonlydir").glob("*.incr.aof"), key=lambda p: int(p.name.split(".")[-3]))
+    notes = [line for line in parts[-1].read_bytes().splitlines() if line.startswith(b"#REPL:")]
+    return int(notes[-1].split(b":")[2])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.lockstep_only("Redis synchronizes fully")
+def test_fault_10_killed_under_load_and_failed_over(farm):
+    pair = Pair(farm)
+    for number in range(2):
+        load = farm.helper(WriteLoad(pair.master.address, seed=number, reconnect=True).start())
+        load.wait_done(1000)
+        pair.master.kill()
+        load.stop(check=False)
+        place, full = last_place(pair.master), stat(pair.replica, "sync_full")
+        pair.swap()
+        pair.watch.wait_promoted(pair.master)
+        with WriteLoad(pair.master.address, seed=10 + number) as load:
+            load.wait_done(300)
+        fork = int(replication(pair.master)["second_repl_offset"]) - 1
+        pair.replica.start()
+        pair.wait_demoted(pair.replica)
+        if place <= fork:  # else the log has what no replica got before the kill
+            assert stat(pair.master, "sync_full") == full
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.lockstep_only("Redis synchronizes fully")
+def test_fault_10_stopped_and_failed_over(farm):
+    pair = Pair(farm)
+    for _ in range(2):
+        full = stat(pair.replica, "sync_full")
+        pair.master.pause()
+        pair.swap()
+        pair.watch.wait_promoted(pair.master)
+        fill_strings(pair.master, 50, prefix="after:")
+        pair.replica.resume()
+        pair.wait_demoted(pair.replica)
+        assert stat(pair.master, "sync_full") == full

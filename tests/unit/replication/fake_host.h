@@ -41,7 +41,9 @@ struct node {
     char last_disconnect[128];
     void *disconnected[16];
     struct repl_stream_reader log; /* what a log would read */
-    int histories_ended, histories_replaced;
+    int histories_ended, histories_replaced, log_cuts;
+    bool log_stays;
+    struct repl_position log_cut_at;
 };
 
 static inline struct bytes_buf node_snapshot(const struct node *n)
@@ -178,6 +180,13 @@ static inline bool fake_has_field_times(void *ctx)
     struct node *n = ctx;
     return n->has_field_times;
 }
+static inline bool fake_cut_log(void *ctx, const struct repl_position *at)
+{
+    struct node *n = ctx;
+    n->log_cut_at = *at;
+    n->log_cuts++;
+    return !n->log_stays;
+}
 static inline bool fake_is_loading(void *ctx)
 {
     struct node *n = ctx;
@@ -218,6 +227,7 @@ static inline struct node *node_new(struct loop *loop)
         .rdb_path = fake_path,
         .has_field_times = fake_has_field_times,
         .is_loading = fake_is_loading,
+        .cut_log = fake_cut_log,
         .history_ends = fake_history_ends,
         .history_replaced = fake_history_replaced,
     };

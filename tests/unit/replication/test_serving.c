@@ -1,3 +1,6 @@
+#include <inttypes.h>
+
+#include "replication/replication_internal.h"
 #include "tests/unit/replication/fake_host.h"
 
 #include <stdint.h>
@@ -879,6 +882,114 @@ static void test_fault_13_announced_names_may_have_255_bytes(void **state)
     loop_free(loop);
 }
 
+/* The state behind a link that is dead, and nobody has noticed. */
+static void half_open(struct node *n, struct peer *p, const char *acked)
+{
+    peer_open(p, n);
+    psync_ok(p, node_id(n), 101);
+    node_write(n, 0, "data;");
+    repl_feed_moment(n->repl, -1, BYTES_LIT("ping;"));
+    repl_feed_moment(n->repl, 7, BYTES_LIT("message;"));
+    turns(n);
+    conf(p, "ack", acked);
+    p->replica->heard_ms -= 3000;
+}
+
+static void test_fault_10_what_is_of_the_moment_is_taken_back(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct repl_position at;
+    struct peer p;
+    char id[REPL_ID_LEN + 1];
+    half_open(n, &p, "100");
+    uint64_t end = repl_offset(n->repl);
+    snprintf(id, sizeof(id), "%s", node_id(n));
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    assert_int_equal(n->log_cuts, 1);
+    assert_int_equal(repl_offset(n->repl), end - strlen("ping;message;"));
+    assert_int_equal(n->log_cut_at.offset, repl_offset(n->repl));
+    assert_string_equal(n->log_cut_at.id, id);
+    assert_int_equal(n->disconnects, 1);
+    repl_position(n->repl, &at);
+    assert_string_equal(at.id, id);
+    assert_int_equal(at.offset, n->log_cut_at.offset);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_fault_10_what_a_replica_has_is_not_taken_back(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    char acked[24];
+    half_open(n, &p, "100");
+    uint64_t end = repl_offset(n->repl);
+    snprintf(acked, sizeof(acked), "%" PRIu64, end);
+    conf(&p, "ack", acked);
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    assert_int_equal(repl_offset(n->repl), end);
+    assert_int_equal(n->log_cuts, 0);
+    assert_int_equal(n->disconnects, 0);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_fault_10_what_was_sent_to_one_that_is_alive_is_not_taken_back(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    half_open(n, &p, "100");
+    repl_replica_heard(p.replica);
+    uint64_t end = repl_offset(n->repl);
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    assert_int_equal(repl_offset(n->repl), end);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_fault_10_nothing_is_taken_back_that_the_log_keeps(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    half_open(n, &p, "100");
+    uint64_t end = repl_offset(n->repl);
+    n->log_stays = true;
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    assert_int_equal(n->log_cuts, 1);
+    assert_int_equal(repl_offset(n->repl), end);
+    assert_int_equal(n->disconnects, 0);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
+static void test_fault_10_nothing_of_the_moment_without_a_replica(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    peer_open(&p, n);
+    psync_ok(&p, node_id(n), 101);
+    peer_close(&p);
+    turns(n);
+    uint64_t before = repl_offset(n->repl);
+    assert_false(repl_moment_wanted(n->repl));
+    repl_feed_moment(n->repl, 0, BYTES_LIT("message;"));
+    repl_request_acks(n->repl);
+    assert_int_equal(repl_offset(n->repl), before);
+    node_write(n, 0, "data;");
+    assert_true(repl_offset(n->repl) > before);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_X11_writes_of_the_unit_that_made_us_a_replica(void **state)
 {
     struct loop *loop = loop_new();
@@ -983,6 +1094,11 @@ int main(void)
         cmocka_unit_test(test_P12_without_a_log_or_a_replica_a_history_has_no_name),
         cmocka_unit_test(test_bad_replconf),
         cmocka_unit_test(test_fault_13_announced_names_may_have_255_bytes),
+        cmocka_unit_test(test_fault_10_what_is_of_the_moment_is_taken_back),
+        cmocka_unit_test(test_fault_10_what_a_replica_has_is_not_taken_back),
+        cmocka_unit_test(test_fault_10_what_was_sent_to_one_that_is_alive_is_not_taken_back),
+        cmocka_unit_test(test_fault_10_nothing_is_taken_back_that_the_log_keeps),
+        cmocka_unit_test(test_fault_10_nothing_of_the_moment_without_a_replica),
         cmocka_unit_test(test_X11_writes_of_the_unit_that_made_us_a_replica),
         cmocka_unit_test(test_promotion_tells_replicas_to_come_back),
         cmocka_unit_test(test_info_of_a_master),

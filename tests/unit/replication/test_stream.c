@@ -241,6 +241,40 @@ static void test_P16_random_operations(void **state)
     repl_stream_release(&s);
 }
 
+/* What is kept in front of the cut stays readable, what is appended behind it follows. */
+static void test_fault_10_the_end_can_be_cut_off(void **state)
+{
+    struct rng rng;
+    struct repl_stream s;
+    struct repl_stream_reader r = {0};
+    rng_seed(&rng, 7);
+    repl_stream_init(&s, 100000, MODEL_FIRST);
+    for (int i = 0; i < 5000; i++) {
+        append_pattern(&s, (size_t)rng_below(&rng, 30000));
+        uint64_t start = repl_stream_start(&s), back = rng_below(&rng, 4) == 0 ? STREAM_BLOCK_BYTES : 0;
+        uint64_t from = start + rng_below(&rng, repl_stream_length(&s) + 1);
+        repl_stream_reader_start(&s, &r, from);
+        uint64_t cut = start + (back + rng_below(&rng, repl_stream_length(&s) + 1)) / (back + 1) * (back + 1);
+        if (cut > repl_stream_end(&s)) cut = repl_stream_end(&s);
+        repl_stream_cut(&s, cut);
+        repl_stream_check(&s);
+        assert_int_equal(repl_stream_end(&s), cut);
+        assert_int_equal(repl_stream_start(&s), start);
+        assert_int_equal(r.pos, from < cut ? from : cut);
+        read_pattern(&r, repl_stream_pending(&r));
+        append_pattern(&s, (size_t)rng_below(&rng, 20000));
+        read_pattern(&r, repl_stream_pending(&r));
+        repl_stream_reader_stop(&r);
+        repl_stream_check(&s);
+    }
+    repl_stream_cut(&s, repl_stream_start(&s) - 10); /* older than all that is kept */
+    repl_stream_check(&s);
+    assert_int_equal(repl_stream_length(&s), 0);
+    append_pattern(&s, 10);
+    repl_stream_check(&s);
+    repl_stream_release(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_a_larger_limit_does_not_bring_bytes_back),
         cmocka_unit_test(test_reset_starts_anew_anywhere),
         cmocka_unit_test(test_P16_random_operations),
+        cmocka_unit_test(test_fault_10_the_end_can_be_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
