@@ -143,14 +143,12 @@ void repl_link_describe(const struct repl *r, struct repl_link_info *out)
     };
 }
 
-size_t repl_memory(const struct repl *r, size_t *backlog, size_t *replica_buffers)
+void repl_memory(const struct repl *r, struct repl_memory *out)
 {
-    size_t total = repl_stream_memory(&r->stream);
-    size_t beyond = r->serving.count > 0 ? repl_stream_memory_beyond_limit(&r->stream) : 0;
-    if (r->serving.sync.pipe != NULL) beyond += repl_stream_memory(&r->serving.sync.pipe->bytes);
-    *replica_buffers = beyond;
-    *backlog = total > beyond ? total - beyond : 0;
-    return *backlog + *replica_buffers;
+    size_t total = repl_stream_memory(&r->stream), beyond = repl_stream_memory_beyond_limit(&r->stream);
+    *out = (struct repl_memory){.backlog = total - beyond};
+    *(r->serving.count > 0 ? &out->replica_buffers : &out->log_buffer) = beyond;
+    if (r->serving.sync.pipe != NULL) out->replica_buffers += repl_stream_memory(&r->serving.sync.pipe->bytes);
 }
 
 void repl_get_stats(const struct repl *r, struct repl_stats *out)

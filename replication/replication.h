@@ -249,7 +249,14 @@ struct repl_link_info {
     const char *peer, *local; /* names of the connection's ends, for CLIENT LIST and KILL; NULL without one */
 };
 void repl_link_describe(const struct repl *r, struct repl_link_info *out);
-size_t repl_memory(const struct repl *r, size_t *backlog, size_t *replica_buffers);
+/* What the stream takes. Only the backlog is an expense that somebody has configured: the rest comes and goes with
+ * those who read it, and deleting keys would not give it back (fault 7). */
+struct repl_memory {
+    size_t backlog;
+    size_t replica_buffers; /* kept for replicas beyond that, snapshots on their way included */
+    size_t log_buffer;      /* kept for the log alone */
+};
+void repl_memory(const struct repl *r, struct repl_memory *out);
 struct repl_stats {
     uint64_t sync_full, sync_partial_ok, sync_partial_err;
     uint64_t net_output_bytes, net_input_bytes;

@@ -16,8 +16,10 @@
  * blocks but the last are full; start is max(end - limit, what was trimmed before), or the position of the slowest
  * reader if that is older. Ownership:  a reader is the struct of its owner, registered here until
  * repl_stream_reader_stop(). Views from repl_stream_peek() live until the reader advances or anything is appended.
- * Limits:     `limit` bounds what is kept for nobody in particular; what readers hold is for their owners to bound. Not
- * here:   who the readers are, what the bytes mean, any I/O. */
+ * Limits:     `limit` bounds what is kept for nobody in particular; what readers hold is for their owners to bound:
+ * replicas, with or without a snapshot on its way, by client-output-buffer-limit (serving.c); the snapshot in a file
+ * holds it for replicas that wait, and no longer than these (full_sync.c); the log by letting go (server/aof_disk.c).
+ * Not here:   who the readers are, what the bytes mean, any I/O. */
 #ifndef LOCKSTEP_REPLICATION_STREAM_H
 #define LOCKSTEP_REPLICATION_STREAM_H
 

@@ -174,7 +174,7 @@ uint64_t aof_buffered_bytes(const struct server *s)
 const char *aof_refuses_writes(const struct server *s)
 {
     struct aof *a = s->aof;
-    int error = a->write_error != 0 ? a->write_error : a->sync_error;
+    int error = a->let_go ? a->let_go_error : a->write_error != 0 ? a->write_error : a->sync_error;
     if (LIKELY(error == 0) || a->state == AOF_OFF) return NULL;
     snprintf(a->refusal, sizeof(a->refusal), "MISCONF Errors writing to the AOF file: %s", strerror(error));
     return a->refusal;
@@ -289,8 +289,7 @@ static bool is_unsynced(const struct aof *a)
     return !a->has_synced || a->synced < a->reader.pos;
 }
 
-/* Nothing may be answered any more: what was promised cannot be kept. */
-static bool end_server(struct aof *a, const char *what, int rc)
+bool aof_end_server(struct aof *a, const char *what, int rc)
 {
     log_warning(a->server->log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...", what,
                 strerror(-rc));
@@ -299,13 +298,25 @@ static bool end_server(struct aof *a, const char *what, int rc)
     return false;
 }
 
+static bool retries_later(const struct aof *a)
+{
+    return UNLIKELY(a->write_error != 0) && a->server->mono_us < a->retry_us;
+}
+
+/* Messages of the moment can wait for the disk, and the bound. */
 static bool turn_always(struct aof *a)
 {
+    if (retries_later(a) && !aof_pins_too_much(a) && !aof_owes(a)) return true;
+    if (UNLIKELY(a->let_go) && aof_owes(a)) a->let_go_owes = true;
     int rc = write_pending(a);
-    if (rc != 0) return end_server(a, "write to", rc);
+    if (rc != 0) {
+        if (aof_owes(a)) return aof_end_server(a, "write to", rc);
+        if (aof_pins_too_much(a)) aof_let_go(a);
+        return true;
+    }
     if (!is_unsynced(a)) return true;
     rc = sync_now(a);
-    return rc == 0 || end_server(a, "sync", rc);
+    return rc == 0 || aof_end_server(a, "sync", rc);
 }
 
 /* Writing to a file that is being synced may take as long as the sync. */
@@ -339,9 +350,14 @@ static void sync_each_second(struct aof *a)
 
 static bool turn_relaxed(struct aof *a)
 {
-    bool retries_later = a->write_error != 0 && a->server->mono_us < a->retry_us;
-    if (repl_stream_pending(&a->reader) > 0 && !retries_later && !waits_for_sync(a))
-        (void)write_pending(a); /* it is tried again, and writes are refused until then */
+    bool over = aof_pins_too_much(a);
+    if (over || (repl_stream_pending(&a->reader) > 0 && !retries_later(a) && !waits_for_sync(a))) {
+        int rc = write_pending(a); /* it is tried again, and writes are refused until then */
+        if (rc != 0 && aof_pins_too_much(a)) {
+            aof_let_go(a);
+            return true;
+        }
+    }
     sync_each_second(a);
     return true;
 }
@@ -349,7 +365,10 @@ static bool turn_relaxed(struct aof *a)
 bool aof_turn(struct server *s)
 {
     struct aof *a = s->aof;
-    if (LIKELY(a->file == NULL)) return true;
+    if (LIKELY(a->file == NULL)) {
+        if (LIKELY(!a->let_go) || aof_pass_by(a)) return true;
+        return aof_end_server(a, "write to", -a->let_go_error);
+    }
     uint64_t start = ticks_now();
     bool good = aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS ? turn_always(a) : turn_relaxed(a);
     s->stats.aof_ticks += ticks_now() - start;
@@ -385,11 +404,20 @@ void aof_retire_file(struct aof *a)
 
 void aof_start_reading(struct aof *a)
 {
+    repl_log_stop(a->server->repl, &a->reader);
     repl_log_start(a->server->repl, &a->reader);
+    a->of_the_moment_to = 0;
     a->epoch++;
     a->synced = a->sync_asked = a->reader.pos;
     a->has_synced = a->state == AOF_ON;
     if (a->state == AOF_ON) repl_log_synced(a->server->repl, true, a->synced);
+}
+
+void aof_forget_synced(struct aof *a)
+{
+    a->epoch++;
+    a->has_synced = a->doubtful = false;
+    repl_log_synced(a->server->repl, false, 0);
 }
 
 void aof_stop_writing(struct aof *a)
@@ -397,10 +425,8 @@ void aof_stop_writing(struct aof *a)
     (void)flush_now(a); /* an error was logged, and there is no later */
     aof_retire_file(a);
     repl_log_stop(a->server->repl, &a->reader);
-    a->epoch++;
-    a->has_synced = a->doubtful = false;
     a->write_error = a->sync_error = 0;
-    repl_log_synced(a->server->repl, false, 0);
+    aof_forget_synced(a);
 }
 
 /* ---- The end, and tools ---- */
@@ -408,6 +434,8 @@ void aof_stop_writing(struct aof *a)
 void aof_shut_down(struct server *s)
 {
     struct aof *a = s->aof;
+    if (a->let_go)
+        log_warning(s->log, "The AOF was let go, and lacks what has changed since: it could not be written in time.");
     if (a->file == NULL) return;
     log_notice(s->log, "Calling fsync() on the AOF file.");
     (void)flush_now(a); /* an error was logged, and there is no later */
@@ -425,7 +453,7 @@ int aof_reload(struct server *s)
                                 : "A data set of the master is being loaded: nothing else can be before that is over");
         return -1;
     }
-    if (flush_now(a) != 0) return -1;
+    if (a->let_go || flush_now(a) != 0) return -1;
     keyspace_flush(s->keyspace, NULL, false);
     functions_flush(functions_of(s), s->keyspace, NULL);
     int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, NULL, 0, &loaded);
@@ -452,7 +480,8 @@ void aof_info(const struct server *s, struct bytes_buf *out)
                      "\r\nmodule_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
                      a->state != AOF_OFF, rw->running, rw->scheduled, rw->last_s,
                      rw->running ? s->now_ms / 1000 - rw->started_s : (int64_t)-1, rw->last_ok ? "ok" : "err", rw->done,
-                     rw->failures, a->write_error == 0 && a->sync_error == 0 ? "ok" : "err", rw->last_cow_bytes);
+                     rw->failures, !a->let_go && a->write_error == 0 && a->sync_error == 0 ? "ok" : "err",
+                     rw->last_cow_bytes);
     if (a->state == AOF_OFF) return;
     bytes_buf_printf(out,
                      "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"

@@ -5,6 +5,7 @@
  *                     | | at the start: load, open    | |
  *                     | v                             v |
  *                     on  <---- the rewrite is there, waiting for a first rewrite (a failed one is tried again)
+ *                      `------- let go, by a full disk ------^
  *
  * The file is the stream, byte for byte, PINGs and all, from the moment on for which its base stands. At its end it
  * says which place in the history that is (storage/aof_reader.h), so that a server which comes back knows where it is.
@@ -13,12 +14,28 @@
  * written, and with `appendfsync always` after it was synced: aof_turn() comes before replies in the turn, on every
  * path (S1). It comes before replicas get the stream, too, and before our master gets an acknowledgement: whoever comes
  * back after a kill -9 knows at least what others had from it (fault 9). A power cut takes from that what was not
- * synced; a disk that is full does as well, since the stream goes to replicas all the same. While writing fails, writes
- * are refused, the stream keeps what is to be written, and each second tries again (S7); with `always` there is nothing
- * left to promise, and the server ends. A rewrite begins a new incremental file, so what it stands for is what the
- * files before that say; a base replaces them in the manifest only when it is whole (S6). Waiting for the disk is a
- * thread's (storage/base/worker.h), in order: no descriptor is closed before its sync (S4, S5). Not here: the child
- * process (persistence.h), reading the files (aof_load.h). */
+ * synced; a disk that is full does as well, since the stream goes to replicas all the same. A rewrite begins a new
+ * incremental file, so what it stands for is what the files before that say; a base replaces them in the manifest only
+ * when it is whole (S6). Waiting for the disk is a thread's (storage/base/worker.h), in order: no descriptor is closed
+ * before its sync (S4, S5).
+ *
+ * While writing fails (S7), writes of clients are refused, the stream keeps what is to be written, and each second
+ * tries again. With `always` the server ends over data that it cannot write; what changes no data (messages, PINGs,
+ * questions of a master) is not owed, and waits.
+ *
+ * What waits is bounded (fault 7): no more of the stream is kept for the log than the backlog, or 16 MB if that is
+ * more, whether the disk is full or slow. Beyond it the log is let go (aof_disk.c). What that promises:
+ *   1. The files stay as they are, whole up to the last unit that was written, until a new base, a new incremental
+ *      file and the manifest that lists both are on disk. A server that is killed meanwhile starts with the old ones:
+ *      all that was ever said to be synced is in them.
+ *   2. Until then writes of clients are refused, nothing counts as synced (WAITAOF, FACK), and with `always` the
+ *      server ends as soon as it owes data.
+ *   3. The rewrite is tried when the file system has more room, each minute, and for BGREWRITEAOF.
+ * What breaks it: what was accepted before the first write failed (all of it in one turn), what the server deleted of
+ * its own accord, and on a replica what its master sent, are in memory and with replicas alone until the rewrite is
+ * there; killed before, this server has lost it, and a replica that has it is resynchronized fully.
+ *
+ * Not here: the child process (persistence.h), reading the files (aof_load.h). */
 #ifndef LOCKSTEP_SERVER_AOF_H
 #define LOCKSTEP_SERVER_AOF_H
 

@@ -483,7 +483,7 @@ void aof_drop_temp_incr(struct aof *a)
     if (a->file == NULL) return;
     char *path = path_with(a, "temp-", ".incr");
     log_notice(a->server->log, "Removing the temp incr aof file %s in the background", path);
-    repl_log_stop(a->server->repl, &a->reader);
+    if (!a->let_go) repl_log_stop(a->server->repl, &a->reader); /* else the reader goes on: see aof_pass_by() */
     aof_hand_over(a, aof_file_take_fd(a->file), AOF_JOB_CLOSE); /* behind its syncs */
     a->file = NULL;
     a->has_synced = false;
@@ -497,7 +497,7 @@ int aof_prepare_files(struct aof *a)
     if (rc != 0) return rc;
     switch (a->state) {
     case AOF_OFF: return 0;
-    case AOF_WAITS: return begin_temp_incr(a);
+    case AOF_WAITS: return a->let_go && !aof_pass_by(a) ? -a->let_go_error : begin_temp_incr(a);
     case AOF_ON: return begin_incr(a);
     }
     UNREACHABLE();
@@ -563,6 +563,7 @@ int aof_adopt_base(struct aof *a)
     a->base_bytes = aof_current_bytes(a);
     if (a->state == AOF_WAITS) {
         a->state = AOF_ON;
+        a->let_go = false;
         aof_on_synced(a, a->has_synced ? a->synced : a->rewrite.position);
     }
     delete_history(a);

@@ -2,7 +2,8 @@
  *
  *     aof.c           the object: writing what the stream says, syncing, the worker, the end, INFO
  *     aof_files.c     which files the log is made of: at the start, for a rewrite, and after it
- *     aof_rewrite.c   when it is rewritten; switching it on and off */
+ *     aof_rewrite.c   when it is rewritten; switching it on and off
+ *     aof_disk.c      while the disk does not take it: letting go, looking for room */
 #ifndef LOCKSTEP_SERVER_AOF_INTERNAL_H
 #define LOCKSTEP_SERVER_AOF_INTERNAL_H
 
@@ -24,6 +25,12 @@ struct rewrite {
     unsigned failures;    /* in a row */
     int delay_minutes;    /* until the next one by itself, 0: none was needed yet */
     int64_t next_s;
+};
+
+/* For a rewrite, as far as the file system tells. */
+struct room {
+    uint64_t bytes; /* free when the last try began, or at any time since it failed */
+    int64_t failed_us, retry_us;
 };
 
 /* What the worker has to tell. */
@@ -57,6 +64,12 @@ struct aof {
     uint64_t sync_asked; /* position up to which a sync is under way or done */
     int64_t last_sync_us, postponed_since_us;
     uint64_t delayed_syncs;
+
+    bool let_go; /* what the stream gets is in no file that counts, until a rewrite is there: AOF_WAITS */
+    int let_go_error;
+    bool let_go_owes;          /* the temporary file has data in it */
+    uint64_t of_the_moment_to; /* position: what the reader has up to there changes no data */
+    struct room room;
 
     int write_error, sync_error; /* errno, 0: none */
     int64_t retry_us, error_logged_us;
@@ -94,6 +107,23 @@ void aof_start_reading(struct aof *a);
 void aof_stop_writing(struct aof *a);
 void aof_format_place(const struct repl_position *at, struct bytes_buf *out); /* the note of a file that ends there */
 void aof_on_synced(struct aof *a, uint64_t position);                         /* all up to there is on disk */
+
+void aof_forget_synced(struct aof *a); /* what a sync that is under way will tell is of no use any more */
+/* `always` cannot be kept: nothing may be answered any more, and the server ends. false. */
+bool aof_end_server(struct aof *a, const char *what, int rc);
+
+/* aof_disk.c */
+/* Has the stream, from the log's reader on, anything that changes data? Only that is owed. */
+bool aof_owes(struct aof *a);
+/* Is more of the stream kept for the log than may be, while it cannot be written? */
+bool aof_pins_too_much(const struct aof *a);
+/* Gives up what waits. The files stay, and a rewrite is to begin the log anew. */
+void aof_let_go(struct aof *a);
+/* Without a file, what the stream has got is passed over. False: with `always`, and it is owed. */
+NODISCARD bool aof_pass_by(struct aof *a);
+void aof_measure_room(struct aof *a);  /* a rewrite begins */
+void aof_found_no_room(struct aof *a); /* it failed */
+bool aof_has_room(struct aof *a);      /* is it worth another try? */
 
 /* aof_files.c */
 struct aof_part aof_new_part(const struct aof *a,

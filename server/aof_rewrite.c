@@ -35,6 +35,7 @@ static void rewrite_failed(struct aof *a, bool killed)
     if (!killed) {
         rw->last_ok = false;
         rw->failures++;
+        aof_found_no_room(a);
     }
     aof_drop_base(a);
     if (a->state != AOF_WAITS) return;
@@ -46,6 +47,7 @@ static int begin_rewrite(struct aof *a)
 {
     struct rewrite *rw = &a->rewrite;
     rw->scheduled = false;
+    aof_measure_room(a);
     int rc = aof_prepare_files(a);
     if (rc == 0) rc = start_child(a);
     if (rc != 0) {
@@ -82,6 +84,7 @@ enum aof_rewrite_answer aof_rewrite(struct server *s, bool later)
     if (later || a->interrupted || persistence_child_active(s)) {
         a->rewrite.scheduled = true;
         a->rewrite.failures = 0; /* somebody asks for it: no more delays */
+        a->room.retry_us = 0;
         return AOF_REWRITE_SCHEDULED;
     }
     return begin_rewrite(a) == 0 ? AOF_REWRITE_STARTED : AOF_REWRITE_FAILED;
@@ -89,11 +92,13 @@ enum aof_rewrite_answer aof_rewrite(struct server *s, bool later)
 
 /* ---- By itself ---- */
 
-/* What failed again and again is tried less and less often. */
+/* What failed again and again is tried less and less often. Where the log is missing meanwhile, it is also tried as
+ * soon as there is more room. */
 static bool is_limited(struct aof *a)
 {
     struct rewrite *rw = &a->rewrite;
     int64_t now_s = a->server->now_ms / 1000;
+    if (a->state == AOF_WAITS && (a->let_go || rw->failures >= FAILURES_FREE)) return !aof_has_room(a);
     if (rw->failures < FAILURES_FREE) {
         rw->delay_minutes = 0;
         rw->next_s = 0;
@@ -184,7 +189,7 @@ static void switch_off(struct aof *a)
     if (a->state == AOF_OFF) return;
     break_off(a);
     a->state = AOF_OFF;
-    a->interrupted = a->rewrite.scheduled = false;
+    a->interrupted = a->rewrite.scheduled = a->let_go = false;
     repl_log_want(a->server->repl, false);
     wait_log_is_off(a->server);
 }
@@ -212,6 +217,9 @@ void aof_history_replaced(struct server *s)
     a->interrupted = false;
     a->state = AOF_WAITS;
     a->rewrite.scheduled = true;
+    a->room.retry_us = 0;
+    a->of_the_moment_to = 0;
+    if (a->let_go) repl_log_start(s->repl, &a->reader);
 }
 
 bool aof_may_shut_down(struct server *s, bool force)

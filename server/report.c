@@ -129,11 +129,12 @@ void memory_breakdown(struct server *s, struct memory_breakdown *m)
     struct clients_summary sum;
     clients_summarize(s, &sum);
     *m = (struct memory_breakdown){.used = mem_used(), .resident = resident_bytes(), .startup = s->startup_memory};
-    m->replication = repl_memory(s->repl, &m->backlog, &m->replica_buffers);
+    repl_memory(s->repl, &m->stream);
     m->tables = keyspace_overhead(s->keyspace);
     m->clients_normal = sum.memory_normal;
-    m->clients_replicas = sum.memory_replicas + m->replica_buffers;
-    m->overhead = m->startup + m->backlog + m->tables + m->clients_normal + m->clients_replicas;
+    m->clients_replicas = sum.memory_replicas + m->stream.replica_buffers;
+    m->overhead =
+        m->startup + m->stream.backlog + m->stream.log_buffer + m->tables + m->clients_normal + m->clients_replicas;
     m->dataset = m->used > m->overhead ? m->used - m->overhead : 0;
     size_t net = m->used > m->startup ? m->used - m->startup : 1;
     if (s->crashing || !allocator_get_usage(&m->allocator))
@@ -204,8 +205,8 @@ static void info_memory(struct server *s, struct bytes_buf *out)
                      "mem_not_counted_for_evict:%zu\r\nmem_replication_backlog:%zu\r\n"
                      "mem_total_replication_buffers:%zu\r\nmem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\n"
                      "mem_cluster_links:0\r\nmem_aof_buffer:%llu\r\n",
-                     not_counted, m.backlog, m.replication, m.clients_replicas, m.clients_normal,
-                     (ull)aof_buffered_bytes(s));
+                     not_counted, m.stream.backlog, m.stream.backlog + m.stream.replica_buffers, m.clients_replicas,
+                     m.clients_normal, (ull)aof_buffered_bytes(s));
     char allocator[64];
     process_allocator(allocator, sizeof(allocator));
     bytes_buf_printf(out,

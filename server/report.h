@@ -12,7 +12,7 @@ void server_info(struct server *s, const struct bytes_view *sections, size_t cou
 struct memory_breakdown {
     size_t used, resident, startup;
     struct allocator_usage allocator;
-    size_t backlog, replica_buffers, replication; /* the last: both together, shared bytes counted once */
+    struct repl_memory stream;
     size_t tables, clients_normal, clients_replicas;
     size_t overhead, dataset;
     double dataset_percent;

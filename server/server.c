@@ -725,9 +725,10 @@ int server_run(struct server *s)
 
 size_t server_used_memory(const struct server *s)
 {
-    size_t backlog, buffers, used = mem_used();
-    (void)repl_memory(s->repl, &backlog, &buffers);
-    buffers += clients_leaving_memory(s) + scripting_vm_memory(s);
+    struct repl_memory stream;
+    size_t used = mem_used();
+    repl_memory(s->repl, &stream);
+    size_t buffers = stream.replica_buffers + stream.log_buffer + clients_leaving_memory(s) + scripting_vm_memory(s);
     return used > buffers ? used - buffers : 0;
 }
 

@@ -134,7 +134,7 @@ static void cmd_memory_stats(struct cmd_ctx *ctx)
     stat_int(&r, "peak.allocated", (int64_t)m.peak);
     stat_int(&r, "total.allocated", (int64_t)m.sums.used);
     stat_int(&r, "startup.allocated", (int64_t)m.sums.startup);
-    stat_int(&r, "replication.backlog", (int64_t)m.sums.backlog);
+    stat_int(&r, "replication.backlog", (int64_t)m.sums.stream.backlog);
     stat_int(&r, "clients.slaves", (int64_t)m.sums.clients_replicas);
     stat_int(&r, "clients.normal", (int64_t)m.sums.clients_normal);
     stat_int(&r, "cluster.links", 0);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -100,6 +101,12 @@ static int64_t real_file_size(void *ctx, const char *path)
     return stat(path, &st) == -1 ? -errno : (int64_t)st.st_size;
 }
 
+static int64_t real_free_bytes(void *ctx, const char *path)
+{
+    struct statvfs st;
+    return statvfs(path, &st) == -1 ? -errno : (int64_t)(st.f_bavail * st.f_frsize);
+}
+
 static int real_fsync_dir(void *ctx, const char *path_of_file)
 {
     char copy[PATH_MAX];
@@ -146,6 +153,7 @@ const struct sys *sys_real(void)
         .unlink = real_unlink,
         .mkdir = real_mkdir,
         .file_size = real_file_size,
+        .free_bytes = real_free_bytes,
         .fsync_dir = real_fsync_dir,
         .pipe = real_pipe,
         .fork = real_fork,

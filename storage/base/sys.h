@@ -29,6 +29,7 @@ struct sys {
     int (*unlink)(void *ctx, const char *path);
     int (*mkdir)(void *ctx, const char *path, int mode);
     int64_t (*file_size)(void *ctx, const char *path);
+    int64_t (*free_bytes)(void *ctx, const char *path);    /* of its file system, for this user */
     int (*fsync_dir)(void *ctx, const char *path_of_file); /* the directory that holds this file */
     int (*pipe)(void *ctx, int fds[2]);                    /* both ends close-on-exec; [0] reads */
     pid_t (*fork)(void *ctx);

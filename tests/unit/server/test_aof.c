@@ -2,6 +2,7 @@
 #include "server/aof.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,8 +22,9 @@ struct fixture {
     struct settings settings;
     struct sys sys;
     int64_t ahead_us; /* of the real clock */
-    _Atomic bool sync_fails, write_fails;
-    _Atomic int writes, syncs;
+    _Atomic bool sync_fails, sync_hangs, write_fails, open_fails;
+    int64_t room; /* that the file system tells of */
+    _Atomic int writes, syncs, opens;
     _Atomic int writes_at_sync; /* how many there were when the last sync came */
     struct config *cfg;
     struct server *server;
@@ -39,6 +41,7 @@ static int test_fsync(void *ctx, int fd)
     struct fixture *f = ctx;
     f->syncs++;
     f->writes_at_sync = f->writes;
+    while (f->sync_hangs) usleep(1000);
     return f->sync_fails ? -EIO : sys_real()->fsync(NULL, fd);
 }
 static ssize_t test_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
@@ -46,6 +49,19 @@ static ssize_t test_pwritev(void *ctx, int fd, const struct iovec *iov, int coun
     struct fixture *f = ctx;
     f->writes++;
     return f->write_fails ? -ENOSPC : sys_real()->pwritev(NULL, fd, iov, count, offset);
+}
+
+static int test_open(void *ctx, const char *path, int flags, int mode)
+{
+    struct fixture *f = ctx;
+    f->opens += (flags & O_CREAT) != 0;
+    return f->open_fails && (flags & O_CREAT) ? -ENOSPC : sys_real()->open(NULL, path, flags, mode);
+}
+static int64_t test_free_bytes(void *ctx, const char *path)
+{
+    const struct fixture *f = ctx;
+    (void)path;
+    return f->room;
 }
 
 static void start(struct fixture *f, const char *fsync)
@@ -70,6 +86,8 @@ static int setup(void **state)
     f->sys.mono_us = test_mono;
     f->sys.fsync = test_fsync;
     f->sys.pwritev = test_pwritev;
+    f->sys.open = test_open;
+    f->sys.free_bytes = test_free_bytes;
     assert_non_null(getcwd(f->before, sizeof(f->before)));
     snprintf(f->dir, sizeof(f->dir), "/tmp/lockstep-unit-aof-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
@@ -91,12 +109,19 @@ static int teardown(void **state)
     return 0;
 }
 
-static void write_something(struct fixture *f)
+static void write_unit(struct fixture *f, const char *name, size_t bytes)
 {
-    struct bytes_view argv[3] = {BYTES_LIT("SET"), BYTES_LIT("key"), BYTES_LIT("value")};
+    char *text = mem_calloc(bytes);
+    struct bytes_view argv[3] = {bytes_str(name), BYTES_LIT("key"), bytes_view(text, bytes)};
     exec_begin(f->server);
     exec_add(f->server, 0, 3, argv);
     exec_end(f->server);
+    mem_free(text);
+}
+
+static void write_something(struct fixture *f)
+{
+    write_unit(f, "SET", 5);
 }
 
 /* What a turn does with the log, so long after the one before. */
@@ -210,6 +235,145 @@ static void test_S7_full_disk_refuses_writes_and_is_tried_each_second(void **sta
     assert_int_equal(aof_buffered_bytes(f->server), 0);
 }
 
+enum { TOO_MUCH = 17 * 1024 * 1024 }; /* to be kept for a disk that fails */
+
+static bool info_has(const struct fixture *f, const char *line)
+{
+    struct bytes_buf info = {0};
+    aof_info(f->server, &info);
+    bytes_buf_append(&info, "", 1);
+    bool has = strstr(info.data, line) != NULL;
+    bytes_buf_release(&info);
+    return has;
+}
+
+/* The disk is full, and more waits for it than may be kept. */
+static void fill_disk_and_memory(struct fixture *f, const char *command)
+{
+    f->write_fails = true;
+    write_unit(f, command, TOO_MUCH);
+    assert_true(turn_after(f, 0));
+    assert_true(turn_after(f, 0));
+    assert_int_equal(aof_buffered_bytes(f->server), 0);
+    assert_true(is_refused(f));
+    assert_false(is_synced(f));
+}
+
+static bool is_rewriting(const struct fixture *f)
+{
+    return info_has(f, "aof_rewrite_in_progress:1\r\n");
+}
+
+static void test_fault_7_what_a_full_disk_does_not_take_is_let_go(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "everysec");
+    fill_disk_and_memory(f, "SET");
+    assert_string_equal(aof_refuses_writes(f->server),
+                        "MISCONF Errors writing to the AOF file: No space left on device");
+    write_unit(f, "SET", TOO_MUCH); /* from now on nothing is kept */
+    assert_true(turn_after(f, 0));
+    assert_int_equal(aof_buffered_bytes(f->server), 0);
+    f->write_fails = false;
+    f->room = 1 << 30;
+    await(f, is_synced);
+    assert_true(is_accepted(f));
+    assert_true(info_has(f, "aof_rewrites:1\r\n"));
+    write_something(f);
+    await(f, is_synced);
+}
+
+static void test_fault_7_a_rewrite_is_tried_when_there_is_more_room(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "no");
+    f->room = 80 << 20;
+    fill_disk_and_memory(f, "SET");
+    f->write_fails = false;
+    for (int i = 0; i < 50; i++) {
+        assert_true(turn_after(f, SECOND_US));
+        aof_cron(f->server);
+        assert_false(is_rewriting(f));
+    }
+    f->room += 9 << 20; /* not much beside what was there and did not suffice */
+    assert_true(turn_after(f, SECOND_US));
+    aof_cron(f->server);
+    assert_false(is_rewriting(f));
+    f->room += 9 << 20;
+    assert_true(turn_after(f, SECOND_US));
+    aof_cron(f->server);
+    assert_true(is_rewriting(f));
+    await(f, is_accepted);
+}
+
+static void test_fault_7_a_rewrite_is_tried_each_minute_whatever_the_disk_tells(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "no");
+    fill_disk_and_memory(f, "SET");
+    f->write_fails = false;
+    f->open_fails = true;
+    f->opens = 0;
+    for (int i = 0; i < 300; i++) {
+        assert_true(turn_after(f, SECOND_US));
+        aof_cron(f->server);
+    }
+    assert_in_range(f->opens, 4, 6);
+    assert_true(is_refused(f));
+    f->open_fails = false;
+    assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED); /* at once, for BGREWRITEAOF */
+    await(f, is_accepted);
+}
+
+static void test_fault_7_a_sync_that_hangs_keeps_no_more_than_the_bound(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "everysec");
+    f->sync_hangs = true;
+    write_something(f);
+    assert_true(turn_after(f, 2 * SECOND_US)); /* the sync begins */
+    for (int i = 0; i < 3; i++) {
+        write_unit(f, "SET", TOO_MUCH);
+        assert_true(turn_after(f, 1000));
+        assert_true(aof_buffered_bytes(f->server) < TOO_MUCH);
+    }
+    assert_true(is_accepted(f));
+    assert_false(is_synced(f));
+    f->sync_hangs = false;
+    await(f, is_synced);
+}
+
+static void test_fault_7_always_lets_go_of_messages_only(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    f->write_fails = true;
+    write_unit(f, "PUBLISH", 100);
+    assert_true(turn_after(f, 0));
+    assert_true(is_refused(f));
+    assert_true(aof_buffered_bytes(f->server) > 100);
+    fill_disk_and_memory(f, "PUBLISH");
+    write_unit(f, "PUBLISH", 100);
+    assert_true(turn_after(f, 0));
+    write_something(f);
+    assert_false(turn_after(f, 0));
+    assert_int_equal(f->server->exit_code, 1);
+}
+
+static void test_fault_7_always_owes_what_a_failed_rewrite_had_collected(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "always");
+    fill_disk_and_memory(f, "PUBLISH");
+    f->write_fails = false;
+    assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED);
+    write_something(f); /* into the temporary file, by a master or by what expires */
+    assert_true(turn_after(f, 0));
+    aof_may_shut_down(f->server, true); /* it stops the rewrite */
+    assert_false(turn_after(f, 0));
+    assert_int_equal(f->server->exit_code, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +382,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_S4_always_ends_the_server_when_it_cannot_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_S4_after_a_failed_sync_only_a_rewrite_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_S7_full_disk_refuses_writes_and_is_tried_each_second, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_7_what_a_full_disk_does_not_take_is_let_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_7_a_rewrite_is_tried_when_there_is_more_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_7_a_rewrite_is_tried_each_minute_whatever_the_disk_tells, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_fault_7_a_sync_that_hangs_keeps_no_more_than_the_bound, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_7_always_lets_go_of_messages_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_7_always_owes_what_a_failed_rewrite_had_collected, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
