@@ -267,6 +267,7 @@ static int write_pending(struct aof *a)
     if (a->write_error != 0) log_warning(s->log, "AOF write error looks solved. The server can write again.");
     a->write_error = 0;
     repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
+    a->of_the_moment_to = 0; /* the stream may be cut, and other bytes have these positions then */
     return 0;
 }
 
