@@ -3,6 +3,8 @@
 #include "server/exec.h"
 #include "server/pubsub.h"
 #include "server/server.h"
+#include "storage/base/checked.h"
+#include "storage/base/memory.h"
 
 unsigned ctx_find_flags(const struct cmd_ctx *ctx)
 {
@@ -105,6 +107,24 @@ void ctx_delete_emptied(struct cmd_ctx *ctx, struct keyref key)
     ctx_notify(ctx, NOTIFY_GENERIC, "del", key);
 }
 
+struct taken_blobs {
+    size_t count, cap;
+    struct blob *blobs[];
+};
+
+static void note_taken(struct cmd_ctx *ctx, struct blob *b)
+{
+    struct taken_blobs *t = ctx->taken;
+    if (t == NULL || t->count == t->cap) {
+        size_t count = t == NULL ? 0 : t->count, cap = count == 0 ? 4 : checked_size_mul(count, 2);
+        t = mem_realloc(t, checked_size_add(sizeof(*t), checked_size_mul(cap, sizeof(struct blob *))));
+        t->count = count;
+        t->cap = cap;
+        ctx->taken = t;
+    }
+    t->blobs[t->count++] = b;
+}
+
 struct blob *ctx_take_blob(struct cmd_ctx *ctx, int arg)
 {
     _Static_assert(sizeof(struct blob) == RESP_BIG_HEADROOM, "a big argument becomes a blob in place");
@@ -112,9 +132,18 @@ struct blob *ctx_take_blob(struct cmd_ctx *ctx, int arg)
     if (ctx->request == NULL || ctx->argv[arg].len < RESP_BIG_ARG) return NULL;
     struct blob *b = resp_arg_take(&ctx->client->reader, ctx->request, (uint32_t)arg, &capacity);
     if (b == NULL) return NULL;
-    b->len = ctx->argv[arg].len;
-    b->cap = capacity - sizeof(*b);
+    blob_init(b, ctx->argv[arg].len, capacity - sizeof(*b));
+    keyspace_hold_blob(ctx->keyspace, b);
+    note_taken(ctx, b);
     return b;
+}
+
+void ctx_let_go(struct cmd_ctx *ctx)
+{
+    struct taken_blobs *t = ctx->taken;
+    for (size_t i = 0; i < t->count; i++) keyspace_let_go_of_blob(ctx->keyspace, t->blobs[i]);
+    mem_free(t);
+    ctx->taken = NULL;
 }
 
 /* ---- The stream ---- */

@@ -217,6 +217,7 @@ struct cmd_ctx {
     struct resp_request *request;  /* for ctx_take_blob(); NULL inside EXEC */
     enum replicate_mode replicate; /* what the handler said about the stream */
     bool not_into_stream;          /* whatever the handler says: redis.set_repl() */
+    struct taken_blobs *taken;     /* by ctx_take_blob(); NULL: none */
     bool waits;                    /* it found nothing, and its client is blocked: ctx_wait_for_keys() */
 };
 
@@ -248,9 +249,11 @@ void ctx_changed_beside(struct cmd_ctx *ctx, struct keyref key, unsigned event_c
 void ctx_notify(struct cmd_ctx *ctx, unsigned event_class, const char *event, struct keyref key);
 /* A collection that became empty is deleted, with the event "del". */
 void ctx_delete_emptied(struct cmd_ctx *ctx, struct keyref key);
-/* The argument as a blob that becomes a value: taken without a copy if it arrived in an allocation of its own, else
- * NULL. */
+/* The argument as a blob for keyspace_put_blob(), taken without a copy if it arrived in an allocation of its own; else
+ * NULL. Whatever becomes of the value then, ctx->argv[arg] stays as it is until the command is in the stream, in the
+ * slow log and with those who MONITOR: it is held until ctx_let_go(). */
 struct blob *ctx_take_blob(struct cmd_ctx *ctx, int arg);
+void ctx_let_go(struct cmd_ctx *ctx); /* of what it took, for the dispatcher: nobody needs the arguments any more */
 
 /* --- what goes into the stream --- */
 /* Instead of the command itself; may be called several times, in order. Numbers are for the caller to format. */

@@ -173,6 +173,7 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
         dispatch_count_call(ctx, slot, took);
     d->running.command = outer;
     if (LIKELY(outer == NULL)) end_running(&d->running);
+    if (UNLIKELY(ctx->taken != NULL)) ctx_let_go(ctx);
 }
 
 struct client *dispatch_running(const struct server *s)

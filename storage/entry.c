@@ -19,7 +19,7 @@ size_t entry_memory(const struct entry *e, size_t samples)
 struct blob *blob_new(struct bytes_view bytes)
 {
     struct blob *b = mem_alloc(sizeof(*b) + bytes.len);
-    b->len = b->cap = bytes.len;
+    blob_init(b, bytes.len, bytes.len);
     memcpy(b->data, bytes.data, bytes.len);
     return b;
 }

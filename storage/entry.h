@@ -40,10 +40,19 @@ _Static_assert(sizeof(struct entry) == 8, "the header is eight bytes");
  * argument's own allocation becomes the value. */
 struct blob {
     size_t len;
-    size_t cap; /* bytes of room behind the header */
+    size_t cap : 63; /* bytes of room behind the header */
+    size_t held : 1; /* somebody else looks at its bytes: keyspace_hold_blob() */
     char data[];
 };
 _Static_assert(sizeof(struct blob) == 16, "see RESP_BIG_HEADROOM");
+
+/* Fills the header of a fresh one; its bytes are still to be written. */
+static inline void blob_init(struct blob *b, size_t len, size_t cap)
+{
+    b->len = len;
+    b->cap = cap;
+    b->held = false;
+}
 
 static inline size_t entry_word_offset(const struct entry *e)
 {

@@ -98,11 +98,21 @@ static struct content entry_content(const struct entry *e)
     return c;
 }
 
-static void content_free(const struct content *c, struct lazyfree *lazyfree)
+/* One that is held stays, and is then freed by whoever lets it go. Its header is looked at only while any is held; `ks`
+ * is NULL where none can be. */
+static void blob_free(const struct keyspace *ks, struct blob *b)
+{
+    if (ks != NULL && UNLIKELY(ks->held_blobs > 0) && b->held)
+        b->held = false;
+    else
+        mem_free(b);
+}
+
+static void content_free(const struct keyspace *ks, const struct content *c, struct lazyfree *lazyfree)
 {
     if (c->inlined || c->encoding == ENCODING_INT) return;
     if (c->type == TYPE_STRING) {
-        mem_free(c->pointer);
+        blob_free(ks, c->pointer);
     } else if (lazyfree != NULL && value_free_effort(c->type, c->pointer) > LAZYFREE_THRESHOLD) {
         lazyfree_value(lazyfree, c->type, c->pointer);
     } else {
@@ -115,16 +125,17 @@ static void entry_free_alone(struct entry *e)
     mem_free_sized(e, entry_size_of(e));
 }
 
-static void entry_free(struct entry *e, struct lazyfree *lazyfree)
+static void entry_free(const struct keyspace *ks, struct entry *e, struct lazyfree *lazyfree)
 {
     struct content c = entry_content(e);
-    content_free(&c, lazyfree);
+    content_free(ks, &c, lazyfree);
     entry_free_alone(e);
 }
 
 static void entry_free_fn(void *ctx, void *entry)
 {
-    entry_free(entry, NULL);
+    (void)ctx;
+    entry_free(NULL, entry, NULL);
 }
 
 /* ---- Making and ending a keyspace ---- */
@@ -217,6 +228,7 @@ static void db_swap_data(struct db *a, struct db *b)
 void keyspace_swap_data(struct keyspace *ks, struct keyspace *sibling)
 {
     ASSERT(ks->shared == sibling->shared && ks->db_count == sibling->db_count);
+    ASSERT(ks->held_blobs == 0 && sibling->held_blobs == 0);
     struct libraries *libraries = ks->libraries;
     ks->libraries = sibling->libraries;
     sibling->libraries = libraries;
@@ -490,7 +502,7 @@ static struct entry *put(struct db *db, struct keyref key, const struct content 
     e = set_content(db, key.hash, e, c, (flags & PUT_KEEP_EXPIRY) ? entry_expiry(e) : -1);
     watch_fields(db, e);
     entry_touch(ks, e);
-    content_free(&old, ks->lazy_server_del ? ks->lazyfree : NULL);
+    content_free(ks, &old, ks->lazy_server_del ? ks->lazyfree : NULL);
     return e;
 }
 
@@ -524,6 +536,23 @@ struct entry *keyspace_put_blob(struct db *db, struct keyref key, struct blob *t
 {
     struct content c = {.type = TYPE_STRING, .encoding = ENCODING_RAW, .pointer = taken};
     return put(db, key, &c, flags);
+}
+
+void keyspace_hold_blob(struct keyspace *ks, struct blob *b)
+{
+    ASSERT(!b->held);
+    b->held = true;
+    ks->held_blobs++;
+}
+
+void keyspace_let_go_of_blob(struct keyspace *ks, struct blob *b)
+{
+    ASSERT(ks->held_blobs > 0);
+    ks->held_blobs--;
+    if (b->held)
+        b->held = false;
+    else
+        mem_free(b); /* the keyspace has given it up meanwhile */
 }
 
 struct entry *keyspace_put_int(struct db *db, struct keyref key, int64_t value, unsigned flags)
@@ -567,7 +596,7 @@ struct entry *keyspace_build_value(struct db *db, struct bytes_view key, enum va
 
 void keyspace_free_built(struct entry *built)
 {
-    entry_free(built, NULL);
+    entry_free(NULL, built, NULL);
 }
 
 bool keyspace_insert_built(struct db *db, uint64_t hash, struct entry *built, bool replace)
@@ -591,7 +620,7 @@ static struct entry *update(struct db *db, struct keyref key, struct entry *e, c
     ASSERT(e->type == TYPE_STRING);
     struct content old = entry_content(e);
     e = set_content(db, key.hash, e, c, entry_expiry(e));
-    content_free(&old, NULL);
+    content_free(db->keyspace, &old, NULL);
     return e;
 }
 
@@ -618,8 +647,23 @@ static size_t blob_capacity(size_t len)
     return checked_size_add(len, len < (1u << 20) ? len : (1u << 20));
 }
 
-static struct blob *blob_grow(struct blob *b, size_t len)
+static struct blob *blob_new_with_room(struct bytes_view bytes, size_t cap)
 {
+    struct blob *b = mem_alloc(checked_size_add(sizeof(*b), cap));
+    blob_init(b, bytes.len, cap);
+    memcpy(b->data, bytes.data, bytes.len);
+    return b;
+}
+
+/* The blob, or the one that takes its place, with room for so many bytes, and nobody else's to look at. */
+static struct blob *blob_for_change(const struct keyspace *ks, struct blob *b, size_t len)
+{
+    if (UNLIKELY(b->held)) {
+        size_t kept = b->len < len ? b->len : len;
+        struct blob *own = blob_new_with_room(bytes_view(b->data, kept), blob_capacity(len));
+        blob_free(ks, b);
+        return own;
+    }
     if (len <= b->cap) return b;
     size_t cap = blob_capacity(len);
     b = mem_realloc(b, checked_size_add(sizeof(*b), cap));
@@ -634,7 +678,7 @@ struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct en
     struct content c = {.type = TYPE_STRING, .encoding = ENCODING_RAW};
     if (!(e->flags & ENTRY_INLINE) && e->encoding != ENCODING_INT) {
         size_t old_len = old.len;
-        struct blob *b = blob_grow(entry_pointer(e), len);
+        struct blob *b = blob_for_change(db->keyspace, entry_pointer(e), len);
         if (len > old_len) memset(b->data + old_len, 0, len - old_len);
         b->len = len;
         c.pointer = b;
@@ -643,12 +687,10 @@ struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct en
         return e;
     }
     size_t cap = old.len == 0 ? len : blob_capacity(len); /* a new string need not be one that grows */
-    struct blob *b = mem_alloc(checked_size_add(sizeof(*b), cap));
-    b->cap = cap;
-    b->len = len;
     size_t kept = old.len < len ? old.len : len;
-    memcpy(b->data, old.data, kept);
+    struct blob *b = blob_new_with_room(bytes_view(old.data, kept), cap);
     memset(b->data + kept, 0, len - kept);
+    b->len = len;
     c.pointer = b;
     e = set_content(db, key.hash, e, &c, entry_expiry(e));
     *data = b->data;
@@ -671,7 +713,7 @@ static void remove_entry(struct db *db, uint64_t hash, struct entry *e, bool laz
     struct keyspace *ks = db->keyspace;
     detach(db, hash, e);
     if (ks->hooks.changed != NULL) ks->hooks.changed(ks->hooks.ctx, db, entry_key(e));
-    entry_free(e, lazy ? ks->lazyfree : NULL);
+    entry_free(ks, e, lazy ? ks->lazyfree : NULL);
 }
 
 bool keyspace_delete(struct db *db, struct keyref key, bool lazy)
@@ -906,6 +948,7 @@ static void db_empty(struct db *db, struct lazyfree *lazyfree)
 size_t keyspace_flush(struct keyspace *ks, struct db *db, bool lazy)
 {
     size_t removed = db != NULL ? db_count(db) : keyspace_count(ks);
+    ASSERT(ks->held_blobs == 0);
     if (ks->hooks.flushed != NULL) ks->hooks.flushed(ks->hooks.ctx, db, NULL);
     for (int i = 0; i < ks->db_count; i++) {
         if ((db == NULL || db == ks->dbs[i]) && db_count(ks->dbs[i]) > 0)

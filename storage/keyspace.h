@@ -85,6 +85,7 @@ struct keyspace {
     bool lazy_expire;          /* lazyfree-lazy-expire */
     bool lazy_server_del;      /* lazyfree-lazy-server-del: values that a write replaces */
     unsigned lfu_log_factor, lfu_decay_minutes;
+    unsigned held_blobs;         /* keyspace_hold_blob() */
     struct libraries *libraries; /* functions: swapped with the data, but not flushed with it */
     struct keyspace_shared *shared;
 };
@@ -156,6 +157,11 @@ enum put_flags { PUT_KEEP_EXPIRY = 1 << 0, PUT_NO_INT = 1 << 1 /* keep it as tex
 /* Create or replace, whatever was there. Without PUT_KEEP_EXPIRY the key has none afterwards. */
 struct entry *keyspace_put_string(struct db *db, struct keyref key, struct bytes_view value, unsigned flags);
 struct entry *keyspace_put_blob(struct db *db, struct keyref key, struct blob *taken, unsigned flags);
+/* Between the two the bytes of a blob stay where and as they are, though it belongs to the keyspace and its key may be
+ * overwritten, changed or deleted. Keyspaces are neither flushed nor exchanged meanwhile
+ * (asserted). */
+void keyspace_hold_blob(struct keyspace *ks, struct blob *b);
+void keyspace_let_go_of_blob(struct keyspace *ks, struct blob *b);
 struct entry *keyspace_put_int(struct db *db, struct keyref key, int64_t value, unsigned flags);
 struct entry *keyspace_put_value(struct db *db, struct keyref key, enum value_type type, void *taken, unsigned flags);
 

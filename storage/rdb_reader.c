@@ -1064,8 +1064,7 @@ static void grow_blob(struct rdb_reader *r, size_t len)
     size_t have = r->blob != NULL ? r->blob->len : 0, cap = checked_size_add(have, have > len ? have : len);
     if (cap > r->blob_len) cap = r->blob_len;
     r->blob = mem_realloc(r->blob, checked_size_add(sizeof(*r->blob), cap));
-    r->blob->len = have;
-    r->blob->cap = cap;
+    blob_init(r->blob, have, cap);
 }
 
 /* The same for a long string value, whose length has been read. */

@@ -245,7 +245,7 @@ enum { PART = 8192 /* of the result stays in the nearest cache while the sources
 static struct blob *bit_op_result(enum bit_op op, const struct bytes_view *sources, size_t count, size_t len)
 {
     struct blob *b = mem_alloc(checked_size_add(sizeof(*b), len));
-    b->len = b->cap = len;
+    blob_init(b, len, len);
     for (size_t at = 0; at < len; at += PART)
         combine_part(op, sources, count, at, b->data + at, len - at < PART ? len - at : PART);
     return b;

@@ -68,7 +68,7 @@ static enum hll_encoding writer_encoding(const struct hll_writer *w)
 static void writer_put_dense(struct hll_writer *w, const struct hll_registers *r)
 {
     struct blob *b = mem_alloc(sizeof(*b) + HLL_DENSE_SIZE);
-    b->len = b->cap = HLL_DENSE_SIZE;
+    blob_init(b, HLL_DENSE_SIZE, HLL_DENSE_SIZE);
     hll_write_dense(r, w->hll.data, b->data);
     w->entry = keyspace_put_blob(w->ctx->db, w->key, b, PUT_KEEP_EXPIRY);
     w->hll = (struct hll_sparse){.data = b->data, .len = HLL_DENSE_SIZE};

@@ -158,7 +158,7 @@ static void set_with_expiry(struct cmd_ctx *ctx, struct keyref key, int value_ar
 {
     /* A key past its time leaves first, so that the DEL for it comes before this SET in the stream. */
     (void)keyspace_find_for_write(ctx->db, key);
-    replicate_set_with_expiry(ctx, value_arg, at_ms); /* before the argument is taken */
+    replicate_set_with_expiry(ctx, value_arg, at_ms);
     struct entry *e = store_argument(ctx, key, value_arg, 0);
     keyspace_set_expiry(ctx->db, key, e, at_ms);
     ctx_changed(ctx, key, NOTIFY_STRING, "set", 1);
@@ -202,7 +202,7 @@ static void set_general(struct cmd_ctx *ctx)
     if (options.has_expiry) {
         set_with_expiry(ctx, key, 2, at_ms);
     } else {
-        if (options.get) replicate_without_get(ctx); /* before the argument is taken */
+        if (options.get) replicate_without_get(ctx);
         store_argument(ctx, key, 2, options.keep_ttl ? PUT_KEEP_EXPIRY : 0);
         ctx_changed(ctx, key, NOTIFY_STRING, "set", 1);
     }

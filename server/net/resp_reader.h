@@ -105,7 +105,8 @@ struct bytes_view resp_reader_error(const struct resp_reader *r); /* "Protocol e
 void resp_reader_unread(struct resp_reader *r, const struct resp_request *req);
 
 /* If argument i of the request lives in its own block: that block (mem_free()), now the caller's; its bytes are at
- * block + RESP_BIG_HEADROOM, and *capacity tells its size. argv[i] stays readable as long as the caller lets it.
+ * block + RESP_BIG_HEADROOM, and *capacity tells its size. argv[i] stays readable as long as the caller lets it
+ * (ctx_take_blob() does until the request is over).
  * NULL otherwise, or when it was taken before. */
 void *resp_arg_take(struct resp_reader *r, const struct resp_request *req, uint32_t i, size_t *capacity);
 

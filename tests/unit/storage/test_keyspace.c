@@ -777,6 +777,57 @@ static void test_CVE_2023_41056_a_string_of_every_length(void **state)
 
 /* ---- Freeing in the background ---- */
 
+static void change_somehow(struct world *w, struct db *db, struct keyref key, struct keyref other, size_t most)
+{
+    char *data;
+    struct entry *e = keyspace_find_for_write(db, key);
+    switch (below(w, 6)) {
+    case 0: keyspace_put_string(db, key, BYTES_LIT("small"), 0); return;
+    case 1: keyspace_put_blob(db, key, blob_new(BYTES_LIT("a blob")), 0); return;
+    case 2: keyspace_delete(db, key, below(w, 2)); return;
+    }
+    if (e == NULL) return;
+    switch (below(w, 3)) {
+    case 0:
+        keyspace_resize_string(db, key, e, below(w, (unsigned)most) + 1, &data);
+        data[0] = '#';
+        return;
+    case 1: keyspace_update_int(db, key, e, 7); return;
+    case 2: keyspace_delete(db, other, false); keyspace_rename(db, key, db, other);
+    }
+}
+
+/* What a request hands over and still looks at. That it is freed in the end, and not twice, the sanitizers see. */
+static void test_fault_2_a_held_blob_stays_as_it_is(void **state)
+{
+    (void)state;
+    enum { LEN = 3000, ROUNDS = 3000 };
+    char text[LEN], *data;
+    struct world *w = plain_world();
+    struct db *db = keyspace_db(w->ks, 0);
+    struct keyref key = keyref(db, name_of(w, 0)), other = keyref(db, name_of(w, 1));
+    for (int i = 0; i < ROUNDS; i++) {
+        memset(text, 'a' + i % 26, LEN);
+        struct blob *first = blob_new(bytes_view(text, LEN)), *second = blob_new(bytes_view(text, LEN));
+        keyspace_hold_blob(w->ks, first);
+        keyspace_hold_blob(w->ks, second);
+        keyspace_put_blob(db, key, first, 0);
+        keyspace_put_blob(db, other, second, 0);
+        for (unsigned steps = below(w, 4); steps > 0; steps--) {
+            change_somehow(w, db, key, other, 2 * LEN);
+            assert_memory_equal(first->data, text, LEN);
+            assert_memory_equal(second->data, text, LEN);
+        }
+        keyspace_let_go_of_blob(w->ks, first);
+        keyspace_let_go_of_blob(w->ks, second);
+        struct entry *e = keyspace_find_for_write(db, other);
+        if (e == NULL) continue;
+        keyspace_resize_string(db, other, e, LEN, &data); /* it is nobody else's now */
+        data[0] = '!';
+    }
+    world_release(w);
+}
+
 static void test_big_values_are_freed_in_the_background(void **state)
 {
     static struct world w;
@@ -850,6 +901,7 @@ int main(void)
         cmocka_unit_test(test_frequency_rises_slowly_and_decays),
         cmocka_unit_test(test_a_new_string_takes_no_more_than_it_needs),
         cmocka_unit_test(test_CVE_2023_41056_a_string_of_every_length),
+        cmocka_unit_test(test_fault_2_a_held_blob_stays_as_it_is),
         cmocka_unit_test(test_big_values_are_freed_in_the_background),
         cmocka_unit_test(test_lazyfree_does_all_jobs_in_order_before_it_ends),
     };
