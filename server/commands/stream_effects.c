@@ -103,7 +103,6 @@ static bool same_effect(const struct stream_effect *a, const struct stream_effec
 static void add_effect(struct group_use *use, struct stream_id id, const struct stream_effect *like)
 {
     struct stream_effect *e = &use->effect;
-    use->changes++;
     if (!repl_stream_wanted(use->ctx->server->repl)) return;
     if (!same_effect(e, like) || e->count == IDS_PER_COMMAND) say_effect(use);
     if (e->count == e->cap) {
@@ -162,7 +161,9 @@ void group_use_pending(struct group_use *use, struct stream_id id, const struct 
 
 void group_use_drop(struct group_use *use, struct stream_id id)
 {
-    if (stream_pending_remove(use->group, id)) add_effect(use, id, &(struct stream_effect){0});
+    if (!stream_pending_remove(use->group, id)) return;
+    use->changes++;
+    add_effect(use, id, &(struct stream_effect){0});
 }
 
 void group_use_end(struct group_use *use)

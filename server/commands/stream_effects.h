@@ -29,7 +29,7 @@ struct group_use {
     struct stream_effect effect;          /* not in the stream yet */
     const struct stream_consumer *unsaid; /* was created, and nothing in the stream mentions it yet */
     bool moved;                           /* the group's position */
-    uint64_t changes;
+    uint64_t changes; /* for `save`, counted as Redis does: not one for each entry that is told of */
 };
 
 /* The group that the arguments name, for changing it. False: -WRONGTYPE or -NOGROUP is answered, the latter with
@@ -37,15 +37,14 @@ struct group_use {
 bool group_use_begin(struct cmd_ctx *ctx, int key_arg, int group_arg, const char *where, struct group_use *out);
 /* Found or created, and seen now. */
 struct stream_consumer *group_use_consumer(struct group_use *use, struct bytes_view name);
-/* Tells of an entry that is pending as *p says. */
+/* Tells of an entry that is pending as *p says. What it counts for is the caller's to say. */
 void group_use_pending(struct group_use *use, struct stream_id id, const struct stream_pending *p);
-/* Drops what is pending with this id and exists no more, and tells of it. */
+/* Drops what is pending with this id and exists no more, tells of it, and counts it. */
 void group_use_drop(struct group_use *use, struct stream_id id);
-/* Tells of the group's position, as it is at the end. */
+/* Tells of the group's position, as it is at the end. Counted by the caller. */
 static inline void group_use_moved(struct group_use *use)
 {
     use->moved = true;
-    use->changes++;
 }
 /* All that was told goes into the stream, and the key counts as changed if it was. */
 void group_use_end(struct group_use *use);

@@ -402,6 +402,7 @@ static void take_over(struct claim *c, struct stream_id id, struct stream_pendin
     deliver(c, p);
     stream_consumer_set_active(c->consumer, ctx_now_ms(c->use.ctx));
     group_use_pending(&c->use, id, p);
+    c->use.changes++;
 }
 
 static void reply_claimed(const struct claim *c, struct stream_id id)
@@ -432,7 +433,8 @@ static bool claim_one(struct claim *c, struct stream_id id)
     return true;
 }
 
-static void claim_all(struct cmd_ctx *ctx, struct claim *c)
+/* How many were. */
+static size_t claim_all(struct cmd_ctx *ctx, struct claim *c)
 {
     struct stream_id id;
     size_t claimed = 0;
@@ -440,6 +442,7 @@ static void claim_all(struct cmd_ctx *ctx, struct claim *c)
     for (int arg = 5; arg < c->ids_end; arg++)
         if (stream_id_parse(ctx->argv[arg], 0, &id) && claim_one(c, id)) claimed++;
     reply_deferred_array(ctx->reply, mark, claimed);
+    return claimed;
 }
 
 static void cmd_xclaim(struct cmd_ctx *ctx)
@@ -452,7 +455,8 @@ static void cmd_xclaim(struct cmd_ctx *ctx)
         group_use_moved(&c.use);
     }
     c.consumer = group_use_consumer(&c.use, ctx->argv[3]);
-    claim_all(ctx, &c);
+    bool none = claim_all(ctx, &c) == 0;
+    if (c.use.moved && none) c.use.changes++; /* else LASTID is a part of what was claimed */
     group_use_end(&c.use);
 }
 

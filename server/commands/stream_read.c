@@ -237,6 +237,7 @@ static void deliver_fresh(struct delivery *d, struct stream_id after)
     }
     reply_deferred_array(d->ctx->reply, mark, count);
     if (count > 0) group_use_moved(&d->use);
+    d->use.changes += count > 0;
 }
 
 /* Entries that are pending for this consumer, once more. Of those that were deleted meanwhile the id is told. */
@@ -261,6 +262,7 @@ static void deliver_again(struct delivery *d, struct stream_id after)
         group_use_pending(&d->use, id, p);
     }
     reply_deferred_array(d->ctx->reply, mark, count);
+    d->use.changes++; /* whatever was pending */
 }
 
 /* ---- The reply ---- */

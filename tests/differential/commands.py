@@ -354,6 +354,35 @@ TABLES["streams"] = """
     1   OBJECT ENCODING <stream>
 """
 
+TABLES["heavy"] = """
+    6   MSET {<heavy> <bulk>}
+    3   MSETNX {<heavy> <bulk>}
+    4 ~ SET <heavy> <bulk> [NX|XX] [GET] [KEEPTTL|<expiry>]
+    1   SETNX <heavy> <bulk>
+    1 ~ SETEX <heavy> <relsec> <bulk>
+    3   GETSET <heavy> <bulk>
+    2   GETDEL <heavy>
+    3   APPEND <heavy> <bulk>
+    1 ! SETRANGE <heavy> 30000 <bulk>
+    1   SETBIT <heavy> (0|300000) 1
+    2   GET <heavy>
+    1   GETRANGE <heavy> <idx> <idx>
+    1   STRLEN <heavy>
+    1   OBJECT ENCODING <heavy>
+    4   DEL <heavy> <heavy>
+    1   RENAME <heavy> <heavy>
+    1   COPY <heavy> <heavy> REPLACE
+    1   RPUSH heavy:list {<bulk>}
+    1   LPOP heavy:list <count>
+    1   SADD heavy:set {<bulk>}
+    1   SREM heavy:set <bulk> <bulk>
+    1   HSET heavy:hash {<field> <bulk>}
+    1   HSET heavy:hash {<bulk> <bulk>}
+    1   DEL heavy:list heavy:set heavy:hash
+    1   PUBLISH <word> <bulk>
+    1   ECHO <bulk>
+"""
+
 # Between MULTI and EXEC, and before it.
 TABLES["transactions"] = """
     2   WATCH <keys any>

@@ -4,7 +4,7 @@ Most are the same bytes. A rule tells which freedom the command itself has: the 
 between the versions of Redis is not here but in accepted.py, with a reason for each.
 """
 
-from accepted import ACCEPTED
+from accepted import ACCEPTED, CHANGES
 from resp import AGGREGATES, is_aggregate, is_error, parse
 
 SLACK_SECONDS = 30  # more than the two servers' clocks, or a busy machine, can differ
@@ -228,6 +228,14 @@ class Comparison:
         for entry in self.by_name.get(name, []) + self.general:
             if entry.explains(mine, theirs, args, rule, self.seen):
                 self.count(entry.reason)
+                return True
+        return False
+
+    def same_changes(self, commands, mine, theirs):
+        """Whether rdb_changes_since_last_save may have risen by these numbers."""
+        for reason, explains in CHANGES:
+            if explains(commands, mine, theirs):
+                self.count(reason)
                 return True
         return False
 

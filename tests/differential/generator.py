@@ -122,7 +122,7 @@ class _Maker:
             names = [name for name in names if name != "sort"]
         lines, weights = [], []
         for name in names:
-            factor = (1.0 if name in favoured else 0.1) * (0.5 if name == "keys" else 1.0)
+            factor = (1.0 if name in favoured else 0.1) * {"keys": 0.5, "heavy": 0.3}.get(name, 1.0)
             for line in groups[name]:
                 lines.append(line)
                 weights.append(line.weight * factor)

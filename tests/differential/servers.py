@@ -4,6 +4,7 @@ A batch ends with an ECHO of a text of its own, so that the end of its replies i
 sides' bytes are equal nothing has to be parsed.
 """
 
+import re
 import select
 import socket
 import sys
@@ -69,6 +70,26 @@ class Link:
         return self.sock.recv(1 << 18, socket.MSG_PEEK)
 
 
+MONITORED = re.compile(rb"\+\d+\.\d+ \[(\d+) ([^\]]*)\] ([^\r]*)\r\n")
+
+
+class Monitor(Link):
+    """MONITOR's output, of the connections of the fuzzer alone."""
+
+    def __init__(self, server, links):
+        super().__init__(server)
+        self.send(encode((b"MONITOR",)))
+        self.read_until(b"+OK\r\n")
+        self.names = {b"%s:%d" % (host.encode(), port): at for at, (host, port) in enumerate(link.sock.getsockname() for link in links)}
+
+    def take(self, side):
+        """What has come since the last time: (connection, database, command as it is shown)"""
+        side.must(b"PING")  # behind which ask() sends an ECHO of its own
+        data = self.read_until(b'"ECHO" "end of batch %d"\r\n' % side.serial)
+        lines = [(self.names.get(peer), int(number), shown) for number, peer, shown in MONITORED.findall(data)]
+        return [line for line in lines if line[0] is not None and not line[2].startswith(b'"ECHO" "end of batch')]
+
+
 class Side:
     """One server with the connections of the fuzzer, and its replica if it has one."""
 
@@ -83,6 +104,7 @@ class Side:
         self.replica_link = Link(replica) if replica else None
         self.stream = Stream(server)
         self.serial = 0
+        self.monitor = Monitor(server, self.links)
 
     def tail(self):
         self.serial += 1
@@ -90,7 +112,7 @@ class Side:
         return text, b"$%d\r\n%s\r\n" % (len(text), text)
 
     def all_links(self):
-        return [*self.links, *self.waiters, self.listener, self.control, *([self.replica_link] if self.replica_link else [])]
+        return [*self.links, *self.waiters, self.listener, self.control, self.monitor, *([self.replica_link] if self.replica_link else [])]
 
     def close(self):
         for link in self.all_links():
@@ -110,12 +132,16 @@ class Side:
             raise AssertionError(f"{self.server.name}: {args}: {reply}")
         return reply[1]
 
-    def info(self, field, link=None):
-        text = self.must(b"INFO", b"replication", link=link)
+    def info(self, field, link=None, section=b"replication"):
+        text = self.must(b"INFO", section, link=link)
         for line in text.split(b"\r\n"):
             if line.startswith(field + b":"):
                 return line.split(b":", 1)[1]
         return None
+
+    def changes(self):
+        """As `save` counts them."""
+        return int(self.info(b"rdb_changes_since_last_save", section=b"persistence"))
 
     def keys_of(self, number, link):
         """The keys of a database, sorted."""
@@ -187,6 +213,8 @@ class Pair:
         commands of others, for which events may come too."""
         commands = _closed(commands)
         self.take_streams()  # of what came before
+        self.take_monitored()
+        before = [side.changes() for side in self.sides]
         self.comparison.seen.update(args[0].upper() for args in commands)
         if self.trace:
             self.trace(connection, commands)
@@ -195,6 +223,9 @@ class Pair:
             self.compare(commands, *replies)
         self.compare_events([*waiting, *commands])
         self.compare_streams(commands)
+        if not waiting:
+            self.compare_monitored(commands)
+            self.compare_changes(commands, before)
 
     def compare(self, commands, mine, theirs):
         queue = None
@@ -236,6 +267,23 @@ class Pair:
 
     def take_streams(self):
         return [side.stream.take(side) for side in self.sides]
+
+    def take_monitored(self):
+        return [side.monitor.take(side) for side in self.sides]
+
+    def compare_monitored(self, commands):
+        """Where nobody waits: what the two then show of them is another matter."""
+        mine, theirs = self.take_monitored()
+        if mine == theirs:
+            return
+        at = next((at for at, (one, other) in enumerate(zip(mine, theirs)) if one != other), min(len(mine), len(theirs)))
+        here, there = ([(number, name[:200]) for _, number, name in lines[at : at + 3]] for lines in (mine, theirs))
+        raise Difference("monitor", f"MONITOR from {at}: {here} here, {there} there; after {text_of(commands, 40)}")
+
+    def compare_changes(self, commands, before):
+        mine, theirs = (side.changes() - count for side, count in zip(self.sides, before))
+        if mine != theirs and not self.comparison.same_changes(commands, mine, theirs):
+            raise Difference("changes", f"{mine} changes here, {theirs} there; after {text_of(commands, 40)}")
 
     def _events_accepted(self, mine, theirs, commands):
         if _without_deaths(mine) == _without_deaths(theirs):

@@ -17,6 +17,7 @@ NOT_QUITE_NUMBERS = [b"", b"abc", b" 1", b"1 ", b"+1", b"01", b"-0", b"0x10", b"
 FLOATS = [b"0", b"1", b"-1", b"0.1", b"0.2", b"3.3", b"-2.5", b"1e3", b"1e-5", b"1.0000000000000002", b"3.0e3", b"123456789.123"]
 ODD_FLOATS = [b"inf", b"-inf", b"+inf", b"Infinity", b"nan", b"-nan", b"1e400", b"-1e400", b"1e-400", b"1.7e308", b"0x1p4", b"", b"1.5.2", b" 1", b"1 "]
 BIG_SIZES = [16384, 32767, 32768, 40000]  # about where an argument gets an allocation of its own
+BULK_SIZES = [16000, 32760, 32767, 32768, 32769, 36000, 65536, 70000, 140000]
 SIZES = [1, 7, 20, 43, 44, 45, 62, 63, 64, 65, 66, 127, 128]
 PATTERNS = [b"*", b"?", b"[a-c]*", b"*1*", b"s*", b"[^a]*", b"\\*", b"[", b"", b"x*y", b"*:*", b"[b-a]", b"a?c", b"**", b"\\"]
 DATABASES = [b"0", b"0", b"0", b"1", b"1", b"2"]
@@ -147,6 +148,19 @@ class Vocabulary:
         if at < 0.95:
             return self.rng.randbytes(self.below(24))
         return self.filler(self.below(700) if at < 0.997 else self.pick(BIG_SIZES))
+
+    def word_heavy(self):
+        """A string that may be long. Nobody else names these: some commands take the square of a length."""
+        self.last_key = b"heavy:%d" % self.below(3)
+        return self.last_key
+
+    def word_bulk(self):
+        """A value that mostly comes in an allocation of its own, and otherwise takes the place of one that did."""
+        at = self.random()
+        if at < 0.35:
+            return self.word_val()
+        size = self.pick(BULK_SIZES) if at < 0.97 else 500_000 + self.below(550_000)
+        return self.pick((b"A", b"B", b"C", b"\r\n")) * size
 
     def letters(self):
         return bytes(97 + self.below(6) for _ in range(1 + self.below(5)))

@@ -262,6 +262,33 @@ def test_who_watches_a_stream_hears_of_its_entries_and_not_of_its_groups(twins, 
     assert twins.ours.went_through == twins.theirs.went_through
 
 
+COUNTED = [
+    "XADD s 9-1 f v", "XADD s MAXLEN 1 9-1 f v", "XDEL s 1-1 2-1 7-7", "XTRIM s MAXLEN 1", "XSETID s 100-1", "XGROUP CREATE s more 0",
+    "XGROUP CREATE new g 0 MKSTREAM", "XGROUP SETID s g 0", "XGROUP DESTROY s g", "XGROUP CREATECONSUMER s g new",
+    "XGROUP DELCONSUMER s g c", "XGROUP DELCONSUMER s g none", "XACK s g 1-1 2-1",
+    "XREADGROUP GROUP g c STREAMS s >", "XREADGROUP GROUP g c COUNT 1 STREAMS s >", "XREADGROUP GROUP g c NOACK STREAMS s >",
+    "XREADGROUP GROUP g new STREAMS s >", "XREADGROUP GROUP g new NOACK STREAMS s >", "XREADGROUP GROUP g c STREAMS s 0",
+    "XREADGROUP GROUP g c STREAMS s 9", "XREADGROUP GROUP g new STREAMS s 0", "XREADGROUP GROUP g c STREAMS s t > >",
+    "XREADGROUP GROUP g c STREAMS s t 0 >",
+    "XCLAIM s g other 0 1-1", "XCLAIM s g new 0 1-1 2-1 FORCE", "XCLAIM s g c 0 5-5 LASTID 50-0", "XCLAIM s g c 0 1-1 LASTID 50-0",
+    "XCLAIM s g c 0 1-1 JUSTID", "XCLAIM s g c 0 5-5", "XAUTOCLAIM s g other 0 0", "XAUTOCLAIM s g new 0 0", "XAUTOCLAIM s g c 0 9",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COUNTED)
+def test_fault_26_changes_are_counted_as_by_the_peer(twins, command):
+    twins.compare([*STREAM, ("XADD", "t", "1-1", "f", "v"), ("XGROUP", "CREATE", "t", "g", "0")])
+    before = [changes_of(side) for side in (twins.ours, twins.theirs)]
+    for side in (twins.ours, twins.theirs):
+        side.wire.call(*command.split())
+    ours, theirs = (changes_of(side) - count for side, count in zip((twins.ours, twins.theirs), before))
+    assert ours == theirs
+
+
+def changes_of(side):
+    return int(side.server.info("persistence")["rdb_changes_since_last_save"])
+
+
 def test_a_minus_before_a_zero_is_loaded_again(twins):
     members = [("ZADD", "z", "1", "m" * 65, "0", "a"), ("ZUNIONSTORE", "big", "1", "z", "WEIGHTS", "-1")]
     twins.compare([*members, ("DEBUG", "RELOAD"), ("ZRANGE", "big", "0", "-1", "WITHSCORES"), ("OBJECT", "ENCODING", "big")])
