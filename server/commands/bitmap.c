@@ -387,8 +387,8 @@ static bool fit_field(const struct field_op *op, __int128 wanted, uint64_t *bits
     return true;
 }
 
-/* True if something changed. */
-static bool run_write(struct cmd_ctx *ctx, const struct field_op *op, char *data, size_t len)
+/* True if it counts as a change: something is another value now, or the string had to grow for it. */
+static bool run_write(struct cmd_ctx *ctx, const struct field_op *op, char *data, size_t len, bool grown)
 {
     uint64_t bits, old_bits = bits_get(bytes_view(data, len), op->at, op->width);
     int64_t old = field_value(op, old_bits);
@@ -400,7 +400,7 @@ static bool run_write(struct cmd_ctx *ctx, const struct field_op *op, char *data
     }
     bits_set(data, op->at, op->width, bits);
     reply_int(ctx->reply, op->verb == FIELD_SET ? old : field_value(op, bits));
-    return bits != old_bits;
+    return grown || bits != old_bits;
 }
 
 static void run_reads(struct cmd_ctx *ctx, const struct field_ops *ops)
@@ -430,7 +430,7 @@ static void run_fields(struct cmd_ctx *ctx, const struct field_ops *ops)
         if (op->verb == FIELD_GET)
             reply_int(ctx->reply, field_value(op, bits_get(bytes_view(data, len), op->at, op->width)));
         else
-            changes += run_write(ctx, op, data, len);
+            changes += run_write(ctx, op, data, len, grows);
     }
     if (changes == 0) changes = grows;
     if (changes > 0) ctx_changed(ctx, key, NOTIFY_STRING, "setbit", changes);

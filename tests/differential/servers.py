@@ -87,7 +87,13 @@ class Monitor(Link):
         side.must(b"PING")  # behind which ask() sends an ECHO of its own
         data = self.read_until(b'"ECHO" "end of batch %d"\r\n' % side.serial)
         lines = [(self.names.get(peer), int(number), shown) for number, peer, shown in MONITORED.findall(data)]
-        return [line for line in lines if line[0] is not None and not line[2].startswith(b'"ECHO" "end of batch')]
+        return [_without_secrets(line) for line in lines if line[0] is not None and not line[2].startswith(b'"ECHO" "end of batch')]
+
+
+def _without_secrets(line):
+    """Which words are hidden of a login that is refused is everybody's own affair."""
+    name = line[2].partition(b" ")[0]
+    return (*line[:2], name) if name.upper() in (b'"AUTH"', b'"HELLO"') else line
 
 
 class Side:
