@@ -121,6 +121,8 @@ void client_make_ready(struct client *c);
 enum client_limit_class client_limit_class(const struct client *c);
 size_t client_memory(const struct client *c);
 size_t client_output_memory(const struct client *c);
+/* What client-output-buffer-limit is compared with. */
+size_t client_output_waiting(const struct client *c);
 /* Closes it if more waits to be sent than client-output-buffer-limit allows. */
 void client_enforce_output_limit(struct client *c);
 /* One line of CLIENT LIST, without the newline. */

@@ -419,11 +419,18 @@ size_t client_output_memory(const struct client *c)
     return outbuf_memory(&c->out) + info.pending_bytes;
 }
 
+/* Bytes of replies, whatever the blocks take that hold them. What fits into the first block counts for nothing, as in
+ * Redis: every busy connection has one. */
+size_t client_output_waiting(const struct client *c)
+{
+    return outbuf_memory(&c->out) == 0 ? 0 : outbuf_bytes(&c->out);
+}
+
 /* A replica's limit is replication's own to watch: it knows what is in the backlog anyway. */
 static bool over_output_limit(struct client *c)
 {
     struct server *s = c->server;
-    size_t used = outbuf_memory(&c->out);
+    size_t used = client_output_waiting(c);
     if (LIKELY(used == 0) || client_has(c, CLIENT_REPLICA)) {
         c->soft_limit_since_ms = 0;
         return false;

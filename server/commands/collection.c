@@ -110,7 +110,7 @@ bool close_if_over_limit(struct cmd_ctx *ctx)
 {
     struct client *c = ctx->client;
     size_t limit = ctx->settings->clients.output_limits[client_limit_class(c)].hard_bytes;
-    if (limit == 0 || client_output_memory(c) < limit) return false;
-    client_close_later(c);
+    if (limit == 0 || client_output_waiting(c) < limit) return false;
+    client_enforce_output_limit(c);
     return true;
 }

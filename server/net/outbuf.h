@@ -7,7 +7,7 @@
  * Writers append into the tail's room without a call (outbuf_reserve/_commit). Large payloads get a block of their
  * exact size. The first block comes with the first byte, is kept while the connection is busy and freed by
  * outbuf_trim(). Invariants: start, pos and end are those of the tail; all NULL when there is none or it is not ours to
- * write to. Limits:     none here; the owner compares outbuf_memory() with client-output-buffer-limit. Not here:   what
+ * write to. Limits:     none here; the owner compares outbuf_bytes() with client-output-buffer-limit. Not here:   what
  * the bytes mean (reply.h). */
 #ifndef LOCKSTEP_SERVER_NET_OUTBUF_H
 #define LOCKSTEP_SERVER_NET_OUTBUF_H
@@ -123,7 +123,7 @@ static inline uint64_t outbuf_sent(const struct outbuf *o)
 {
     return o->sent;
 }
-/* Memory beyond the first ordinary block, which every busy connection has: what client-output-buffer-limit counts. */
+/* Memory beyond the first ordinary block, which every busy connection has: CLIENT LIST's omem. */
 size_t outbuf_memory(const struct outbuf *o);
 /* As CLIENT LIST shows them. */
 struct outbuf_stats {
