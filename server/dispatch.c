@@ -481,7 +481,10 @@ static bool gather(struct dispatcher *d, struct client *c)
             if (UNLIKELY(!client_has(c, CLIENT_AUTHENTICATED))) return true; /* AUTH changes what may come next */
             continue;
         }
-        if (status == RESP_INCOMPLETE) return false;
+        if (status == RESP_INCOMPLETE) {
+            client_memory_changed(c); /* a large argument has been given its block: before anybody else is answered */
+            return false;
+        }
         run_batch(d); /* what came before the error is answered first */
         if (!(c->flags & CLIENT_TAKES_NO_COMMANDS)) dispatch_protocol_error(d->server, c, status);
         return false;
