@@ -15,8 +15,8 @@
 enum {
     WRITE_PIECES = 64,
     SYNC_INTERVAL_US = 1000 * 1000,
-    POSTPONE_MAX_US = 2000 * 1000, /* a write waits no longer for a sync that is under way */
-    RETRY_US = 1000 * 1000,        /* after an error */
+    SLOW_SYNC_US = 2000 * 1000, /* one that takes longer is told */
+    RETRY_US = 1000 * 1000,     /* after an error */
     ERROR_LOG_US = 30 * 1000 * 1000,
 };
 
@@ -320,22 +320,15 @@ static bool turn_always(struct aof *a)
     return rc == 0 || aof_end_server(a, "sync", rc);
 }
 
-/* Writing to a file that is being synced may take as long as the sync. */
-static bool waits_for_sync(struct aof *a)
+/* Nothing waits for it, but meanwhile nothing more gets safe. */
+static void note_slow_sync(struct aof *a)
 {
-    struct server *s = a->server;
-    if (aof_settings(a)->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs == 0) {
-        a->postponed_since_us = 0;
-        return false;
-    }
-    if (a->postponed_since_us == 0) a->postponed_since_us = s->mono_us;
-    if (s->mono_us - a->postponed_since_us < POSTPONE_MAX_US) return true;
-    a->postponed_since_us = 0;
+    if (LIKELY(a->syncs == 0) || a->server->mono_us - a->last_sync_us < SLOW_SYNC_US) return;
+    if (a->slow_sync_us == a->last_sync_us) return;
+    a->slow_sync_us = a->last_sync_us;
     a->delayed_syncs++;
-    log_notice(s->log,
-               "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting "
-               "for fsync to complete, this may slow down the server.");
-    return false;
+    log_notice(a->server->log, "Asynchronous AOF fsync is taking too long (disk is busy?). The AOF buffer is written "
+                               "without waiting for fsync to complete, this may slow down the server.");
 }
 
 /* S2: also when nothing was written in this turn. */
@@ -352,7 +345,7 @@ static void sync_each_second(struct aof *a)
 static bool turn_relaxed(struct aof *a)
 {
     bool over = aof_pins_too_much(a);
-    if (over || (repl_stream_pending(&a->reader) > 0 && !retries_later(a) && !waits_for_sync(a))) {
+    if (over || (repl_stream_pending(&a->reader) > 0 && !retries_later(a))) {
         int rc = write_pending(a); /* it is tried again, and writes are refused until then */
         if (rc != 0 && aof_pins_too_much(a)) {
             aof_let_go(a);
@@ -360,6 +353,7 @@ static bool turn_relaxed(struct aof *a)
         }
     }
     sync_each_second(a);
+    note_slow_sync(a);
     return true;
 }
 
@@ -380,7 +374,6 @@ bool aof_turn(struct server *s)
 static int flush_now(struct aof *a)
 {
     if (a->file == NULL) return 0;
-    a->postponed_since_us = 0;
     return write_pending(a);
 }
 
@@ -388,6 +381,16 @@ int aof_flush(struct aof *a)
 {
     int rc = flush_now(a);
     if (rc == 0 && aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS && is_unsynced(a)) rc = sync_now(a);
+    return rc;
+}
+
+int aof_sync(struct aof *a)
+{
+    if (a->file == NULL || !is_unsynced(a)) return 0;
+    int rc = sync_now(a);
+    if (rc == 0) return 0;
+    note_sync_error(a, -rc);
+    doubt(a);
     return rc;
 }
 

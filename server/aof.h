@@ -13,11 +13,16 @@
  * Invariants: between two turns the file ends where a unit does (S8). A reply is sent after what it answers was
  * written, and with `appendfsync always` after it was synced: aof_turn() comes before replies in the turn, on every
  * path (S1). It comes before replicas get the stream, too, and before our master gets an acknowledgement: whoever comes
- * back after a kill -9 knows at least what others had from it (fault 9). A power cut takes from that what was not
- * synced; a disk that is full does as well, since the stream goes to replicas all the same. A rewrite begins a new
- * incremental file, so what it stands for is what the files before that say; a base replaces them in the manifest only
- * when it is whole (S6). Waiting for the disk is a thread's (storage/base/worker.h), in order: no descriptor is closed
- * before its sync (S4, S5).
+ * back after a kill -9 knows at least what others had from it (fault 9), and all that was answered, whatever the
+ * policy, but for the writes between an error of writing and its end. A power cut takes from that what was not synced;
+ * a disk that is full does as well, since the stream goes to replicas all the same. A write does not wait for a sync
+ * that is under way, as Redis's does for up to 2 s: what that saves is tens of milliseconds (ext4, virtual disk: while
+ * 100 MB are synced in 0.2 s, appends take 10 to 20 us, the slowest 19 to 44 ms), and what it costs is what WAIT has
+ * acknowledged. A rewrite begins a new incremental file, so what it stands for is what the files before that say; a
+ * base replaces them in the manifest only when it is whole (S6). Waiting for the disk is a thread's
+ * (storage/base/worker.h), in order: no descriptor is closed before its sync (S4, S5). The list of files is synced
+ * after the files it names, the last part before a new one included: these syncs, at the beginning of a rewrite, are
+ * the only ones besides those of `always` that the main thread waits for.
  *
  * While writing fails (S7), writes of clients are refused, the stream keeps what is to be written, and each second
  * tries again. With `always` the server ends over data that it cannot write; what changes no data (messages, PINGs,

@@ -178,7 +178,7 @@ static void delete_part(struct aof *a, const char *name)
     mem_free(path);
 }
 
-/* With whatever the path held gone. On failure there is no such file. */
+/* With whatever the path held gone, and synced. On failure there is no such file. */
 static int open_new(struct aof *a, const char *path, const struct head *head, struct aof_file **out)
 {
     int rc = open_part(a, path, 0, out);
@@ -186,6 +186,7 @@ static int open_new(struct aof *a, const char *path, const struct head *head, st
     rc = aof_file_empty(*out);
     if (rc != 0) log_warning(a->server->log, "Can't empty the append-only file %s: %s", path, strerror(-rc));
     if (rc == 0) rc = write_head(a, *out, head);
+    if (rc == 0) rc = a->server->sys->fsync(a->server->sys->ctx, aof_file_fd(*out));
     if (rc == 0) return 0;
     aof_file_close(*out);
     delete_path(a, path);
@@ -213,7 +214,8 @@ static void delete_history(struct aof *a)
 }
 
 /* The stream goes on in a new incremental file, the last one of the manifest *copy, which is used up. `when` is for the
- * log. On failure *listed tells whether the manifest on disk may have it all the same. */
+ * log. What was written to the file before is synced: once the list names another one behind it, a power cut must not
+ * leave it short. On failure *listed tells whether the manifest on disk may have it all the same. */
 static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *when, const struct head *head,
                          bool *listed)
 {
@@ -222,7 +224,8 @@ static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *w
     char *path = aof_path(a, part.name);
     *listed = false;
     log_notice(a->server->log, "Creating AOF incr file %s on %s", part.name, when);
-    int rc = open_new(a, path, head, &file);
+    int rc = aof_sync(a);
+    if (rc == 0) rc = open_new(a, path, head, &file);
     if (rc != 0) {
         aof_part_release(&part);
         aof_manifest_release(copy);
@@ -510,7 +513,9 @@ static int name_temp_incr(struct aof *a, struct aof_manifest *copy)
     struct aof_part part = aof_new_part(a, AOF_PART_INCR);
     char *temp = path_with(a, "temp-", ".incr"), *path = aof_path(a, part.name);
     int64_t start = sys_mono_us(sys);
-    int rc = sys->rename(sys->ctx, temp, path);
+    int rc = aof_sync(a); /* the list is synced after the files that it names */
+    if (rc == 0) rc = sys->rename(sys->ctx, temp, path);
+    if (rc == 0) rc = sys->fsync_dir(sys->ctx, path);
     latency_note(a->server, "aof-rename", (sys_mono_us(sys) - start) / 1000);
     if (rc == 0) {
         retire_leftovers(a, copy, AOF_PART_INCR, part.seq);

@@ -61,8 +61,8 @@ struct aof {
     uint64_t epoch;  /* of the history: positions of another one say nothing */
     uint64_t synced; /* position; with has_synced */
     bool has_synced;
-    uint64_t sync_asked; /* position up to which a sync is under way or done */
-    int64_t last_sync_us, postponed_since_us;
+    uint64_t sync_asked;                /* position up to which a sync is under way or done */
+    int64_t last_sync_us, slow_sync_us; /* slow_sync_us: when the sync was begun that was told to be slow */
     uint64_t delayed_syncs;
 
     bool let_go; /* what the stream gets is in no file that counts, until a rewrite is there: AOF_WAITS */
@@ -101,6 +101,8 @@ void aof_hand_over(struct aof *a, int fd, unsigned what);
 void aof_retire_file(struct aof *a);
 /* Writes all that the stream has, and syncs it where that is promised. 0, or -errno. */
 NODISCARD int aof_flush(struct aof *a);
+/* All that was written is on disk, whatever the policy. 0, or -errno with the log in doubt. */
+NODISCARD int aof_sync(struct aof *a);
 /* The stream is read from here on. All that came before is in the files. */
 void aof_start_reading(struct aof *a);
 /* Nothing of this history is written any more. What was, stays. No rewrite may be running. */

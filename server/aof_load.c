@@ -16,6 +16,7 @@
 enum {
     READ_CHUNK = 256 * 1024,
     ZEROS_MAX = 16 * 1024 * 1024, /* at the end of a file that are taken for a torn write */
+    FAILURES_LOGGED = 20,         /* one by one */
 };
 
 /* The bytes of a file that were read:
@@ -47,6 +48,7 @@ struct loader {
     int (*turn)(void *ctx);
     uint64_t loaded, next_turn; /* bytes */
     int64_t delay_calls;
+    uint64_t failures; /* commands that were answered with an error */
 };
 
 /* ---- Running ---- */
@@ -65,10 +67,20 @@ bool aof_is_of_the_moment(const struct command *cmd)
     return (cmd->flags & CMD_PUBSUB) || strcmp(cmd->name, "ping") == 0 || strcmp(cmd->name, "replconf") == 0;
 }
 
+/* The log has only what once worked: from here on the data set may be another one than it was. */
+static void note_failure(struct loader *l, const struct command_slot *slot)
+{
+    if (l->failures++ >= FAILURES_LOGGED) return;
+    log_warning(l->server->log,
+                "== CRITICAL == A command of the append only file %s fails while it is loaded: '%s': %s", l->part.name,
+                slot->full_name, l->client->reply.error_code);
+}
+
 static void run(struct loader *l, struct command_slot *slot, const struct aof_item *item)
 {
     sys_test_delay(l->server->settings->persistence.key_load_delay_us, &l->delay_calls);
-    if (!aof_is_of_the_moment(slot->command)) dispatch_replay(l->client, slot, item->argc, item->argv);
+    if (aof_is_of_the_moment(slot->command)) return;
+    if (!dispatch_replay(l->client, slot, item->argc, item->argv)) note_failure(l, slot);
 }
 
 static bool is_word(const struct aof_item *item, const char *word)
@@ -432,6 +444,8 @@ int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, in
                                .last_part_size = l.part.data_end,
                                .total_size = total_size(s, m, dir),
                                .tail = l.tail};
+    if (l.failures > 0)
+        log_warning(s->log, "%" PRIu64 " commands of the append only file failed while it was loaded", l.failures);
     client_free_fake(l.client);
     bytes_buf_release(&l.buf);
     return rc;

@@ -242,7 +242,7 @@ struct command_slot *dispatch_find(struct server *s, int argc, const struct byte
     return slot != NULL && slot->command->run != NULL && dispatch_arity_fits(slot->command, argc) ? slot : NULL;
 }
 
-void dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv)
+bool dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv)
 {
     struct server *s = c->server;
     struct exec *x = &s->exec;
@@ -255,7 +255,10 @@ void dispatch_replay(struct client *c, struct command_slot *slot, int argc, cons
     slot->command->run(&ctx);
     exec_end(s);
     x->replaying = outer;
-    c->reply.errors = 0; /* it failed then as it does now */
+    if (LIKELY(c->reply.errors == 0)) return true;
+    c->reply.errors = 0;
+    dispatch_note_replay_error(s->dispatcher, c, slot);
+    return false;
 }
 
 /* ---- Batches ---- */

@@ -47,9 +47,9 @@ bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offse
 
 /* The row that these arguments ask for, subcommands included; NULL: there is none, or their number is wrong. */
 struct command_slot *dispatch_find(struct server *s, int argc, const struct bytes_view *argv);
-/* Runs a command of an append-only file through a fake client: no checks, nothing is counted, nothing goes into the
- * stream. May be called from inside a command. */
-void dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv);
+/* Runs a command of an append-only file through a fake client: no checks, nothing is counted but errors, nothing goes
+ * into the stream. May be called from inside a command. False: it was answered with an error, c->reply.error_code. */
+bool dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv);
 
 /* Errors answered, by their first word: for INFO errorstats. */
 void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx);

@@ -79,6 +79,13 @@ void dispatch_note_master_error(struct dispatcher *d, struct bytes_view name, co
     panic_if_configured(d->server);
 }
 
+void dispatch_note_replay_error(struct dispatcher *d, const struct client *c, struct command_slot *slot)
+{
+    slot->stats.failed++;
+    if (!c->reply.error_counted) dispatch_count_error(d, c->reply.error_code, c->reply.error_invented);
+    d->server->stats.unexpected_errors++;
+}
+
 static void after_error(struct dispatcher *d, struct client *c, struct command_slot *slot)
 {
     slot->stats.failed++;

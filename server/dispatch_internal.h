@@ -118,5 +118,7 @@ void dispatch_count_blocked(struct cmd_ctx *ctx, struct command_slot *slot, uint
 void dispatch_count_error(struct dispatcher *d, const char *code, bool invented);
 /* What our master's stream says and we cannot do: the data sets may differ from now on. */
 void dispatch_note_master_error(struct dispatcher *d, struct bytes_view name, const char *code);
+/* A command of the log failed that once did not. */
+void dispatch_note_replay_error(struct dispatcher *d, const struct client *c, struct command_slot *slot);
 
 #endif

@@ -40,7 +40,7 @@ def settled(server):
 
 
 def written(server):
-    """Waits until the log has all of the stream: while a sync is under way, it may lag behind."""
+    """Waits until the log has all of the stream: it lags behind while writing fails."""
     wait_for(lambda: server.info("persistence")["aof_buffer_length"] == "0", 10, "the log to be written")
 
 
@@ -132,6 +132,20 @@ def test_truncated_file_is_refused_where_that_is_configured(farm):
     server.start(ready=False)
     assert server.wait_exit() == 1
     assert "Unexpected end of file reading the append only file" in server.log()
+
+
+def test_fault_11_command_that_fails_while_loading_is_logged_and_counted(farm):
+    server = farm.server("ours", ON, start=False)
+    both = command("MULTI") + command("LPUSH", "k", "x") + command("INCR", "n") + command("EXEC")
+    aoffiles.write(server, command("SET", "k", "v") + both + command("SELECT", 1_000_000) + command("SET", "l", 1))
+    server.start()
+    stats = server.info("stats")
+    assert (stats["unexpected_error_replies"], stats["total_error_replies"]) == ("2", "2")
+    assert server.info("errorstats")["errorstat_WRONGTYPE"] == "count=1"
+    assert "fails while it is loaded: 'lpush': WRONGTYPE" in server.log()
+    assert "fails while it is loaded: 'select': ERR" in server.log()
+    assert "2 commands of the append only file failed while it was loaded" in server.log()
+    assert server.call("MGET", "n", "l") == [b"1", b"1"]
 
 
 # Rewriting

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,14 +17,23 @@
 #include "server/net/loop.h"
 #include "storage/base/memory.h"
 
-enum { PATIENCE_US = 20 * 1000 * 1000, SECOND_US = 1000 * 1000 };
+enum { PATIENCE_US = 20 * 1000 * 1000, SECOND_US = 1000 * 1000, FILES_MAX = 32 };
+
+struct written { /* a file, and whether all of it was synced */
+    char path[256];
+    bool dirty, listed;
+};
 
 struct fixture {
     struct settings settings;
     struct sys sys;
     int64_t ahead_us; /* of the real clock */
-    _Atomic bool sync_fails, sync_hangs, write_fails, open_fails;
-    int64_t room; /* that the file system tells of */
+    _Atomic bool sync_fails, write_fails, open_fails;
+    _Atomic bool sync_hangs; /* the next one, until this is false again */
+    int64_t room;            /* that the file system tells of */
+    pthread_mutex_t lock;
+    struct written files[FILES_MAX]; /* with `lock` */
+    int file_count, lists_stored;
     _Atomic int writes, syncs, opens;
     _Atomic int writes_at_sync; /* how many there were when the last sync came */
     struct config *cfg;
@@ -36,18 +46,76 @@ static int64_t test_mono(void *ctx)
     const struct fixture *f = ctx;
     return sys_mono_us(sys_real()) + f->ahead_us;
 }
+
+static struct written *file_at(struct fixture *f, const char *path)
+{
+    for (int i = 0; i < f->file_count; i++)
+        if (strcmp(f->files[i].path, path) == 0) return &f->files[i];
+    assert_true(f->file_count < FILES_MAX);
+    struct written *w = &f->files[f->file_count++];
+    snprintf(w->path, sizeof(w->path), "%s", path);
+    return w;
+}
+
+static void note_file(struct fixture *f, int fd, bool dirty)
+{
+    char link[64], path[256] = "";
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    if (readlink(link, path, sizeof(path) - 1) == -1) return;
+    pthread_mutex_lock(&f->lock);
+    file_at(f, path)->dirty = dirty;
+    pthread_mutex_unlock(&f->lock);
+}
+
 static int test_fsync(void *ctx, int fd)
 {
     struct fixture *f = ctx;
     f->syncs++;
     f->writes_at_sync = f->writes;
     while (f->sync_hangs) usleep(1000);
+    if (!f->sync_fails) note_file(f, fd, false);
     return f->sync_fails ? -EIO : sys_real()->fsync(NULL, fd);
 }
+
+/* What a list names is synced before the list has its name: a new file with what it begins with, and all of one that
+ * another one follows. */
+static void check_list(struct fixture *f, const char *path)
+{
+    struct aof_manifest m = {0};
+    struct aof_manifest_error error;
+    assert_int_equal(aof_manifest_load(sys_real(), path, &m, &error), 0);
+    f->lists_stored++;
+    for (size_t i = 0; i < m.incr.count; i++) {
+        char at[512];
+        snprintf(at, sizeof(at), "%s/appendonlydir/%s", f->dir, m.incr.parts[i].name);
+        pthread_mutex_lock(&f->lock);
+        struct written *w = file_at(f, at);
+        if (w->dirty && !(w->listed && i + 1 == m.incr.count))
+            fail_msg("%s is listed before it was synced", m.incr.parts[i].name);
+        w->listed = true;
+        pthread_mutex_unlock(&f->lock);
+    }
+    aof_manifest_release(&m);
+}
+
+static int test_rename(void *ctx, const char *from, const char *to)
+{
+    struct fixture *f = ctx;
+    char before[512], after[512];
+    if (strstr(to, ".manifest") != NULL) check_list(f, from);
+    snprintf(before, sizeof(before), "%s/%s", f->dir, from);
+    snprintf(after, sizeof(after), "%s/%s", f->dir, to);
+    pthread_mutex_lock(&f->lock);
+    file_at(f, after)->dirty = file_at(f, before)->dirty;
+    pthread_mutex_unlock(&f->lock);
+    return sys_real()->rename(NULL, from, to);
+}
+
 static ssize_t test_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
 {
     struct fixture *f = ctx;
     f->writes++;
+    note_file(f, fd, true);
     return f->write_fails ? -ENOSPC : sys_real()->pwritev(NULL, fd, iov, count, offset);
 }
 
@@ -81,10 +149,12 @@ static void start(struct fixture *f, const char *fsync)
 static int setup(void **state)
 {
     struct fixture *f = mem_calloc(sizeof(*f));
+    pthread_mutex_init(&f->lock, NULL);
     f->sys = *sys_real();
     f->sys.ctx = f;
     f->sys.mono_us = test_mono;
     f->sys.fsync = test_fsync;
+    f->sys.rename = test_rename;
     f->sys.pwritev = test_pwritev;
     f->sys.open = test_open;
     f->sys.free_bytes = test_free_bytes;
@@ -105,6 +175,7 @@ static int teardown(void **state)
     assert_int_equal(chdir(f->before), 0);
     snprintf(command, sizeof(command), "rm -r %s", f->dir);
     assert_int_equal(system(command), 0);
+    pthread_mutex_destroy(&f->lock);
     mem_free(f);
     return 0;
 }
@@ -183,6 +254,73 @@ static void test_S2_everysec_syncs_the_last_write_when_nothing_follows(void **st
     assert_int_equal(f->writes, 1);
     await(f, is_synced);
     assert_true(f->syncs >= 1);
+}
+
+static uint64_t info_number(const struct fixture *f, const char *field)
+{
+    struct bytes_buf info = {0};
+    aof_info(f->server, &info);
+    bytes_buf_append(&info, "", 1);
+    const char *at = strstr(info.data, field);
+    assert_non_null(at);
+    uint64_t value = strtoull(at + strlen(field), NULL, 10);
+    bytes_buf_release(&info);
+    return value;
+}
+
+static bool sync_has_begun(const struct fixture *f)
+{
+    return f->syncs > 0;
+}
+
+static void test_fault_11_a_write_does_not_wait_for_a_sync(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "everysec");
+    f->sync_hangs = true;
+    write_something(f);
+    await(f, sync_has_begun);
+    for (int i = 2; i <= 5; i++) {
+        write_something(f);
+        assert_true(turn_after(f, SECOND_US));
+        assert_int_equal(f->writes, i);
+        assert_int_equal(aof_buffered_bytes(f->server), 0);
+    }
+    assert_int_equal(f->syncs, 1);
+    assert_false(is_synced(f)); /* that is what waits */
+    assert_int_equal(info_number(f, "aof_delayed_fsync:"), 1);
+    f->sync_hangs = false;
+    await(f, is_synced);
+}
+
+static bool is_rewritten(const struct fixture *f)
+{
+    return info_number(f, "aof_rewrites:") > 0 && info_number(f, "aof_rewrite_in_progress:") == 0;
+}
+
+static void test_fault_11_list_is_stored_after_the_files_it_names(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const policies[] = {"everysec", "no", "always"};
+    for (int i = 0; i < 3; i++) {
+        if (i > 0) {
+            teardown(state);
+            setup(state);
+            f = *state;
+        }
+        start(f, policies[i]);
+        write_something(f);
+        assert_true(turn_after(f, 0));
+        assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED); /* the file before is short of nothing */
+        write_something(f);
+        await(f, is_rewritten);
+        assert_int_equal(aof_switch(f->server, false), 0);
+        assert_int_equal(aof_switch(f->server, true), 0); /* the first rewrite gives the new file its name */
+        write_something(f);
+        assert_true(turn_after(f, 0));
+        await(f, is_synced);
+        assert_true(f->lists_stored >= 4);
+    }
 }
 
 static void test_S4_always_ends_the_server_when_it_cannot_sync(void **state)
@@ -379,6 +517,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_S1_always_syncs_what_it_wrote_within_the_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_S2_everysec_syncs_the_last_write_when_nothing_follows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_11_a_write_does_not_wait_for_a_sync, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_11_list_is_stored_after_the_files_it_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_S4_always_ends_the_server_when_it_cannot_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_S4_after_a_failed_sync_only_a_rewrite_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_S7_full_disk_refuses_writes_and_is_tried_each_second, setup, teardown),
