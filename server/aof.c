@@ -17,6 +17,7 @@ enum {
     SYNC_INTERVAL_US = 1000 * 1000,
     SLOW_SYNC_US = 2000 * 1000, /* one that takes longer is told */
     RETRY_US = 1000 * 1000,     /* after an error */
+    NOTES_MAX_LEN = 300,        /* of an append */
     ERROR_LOG_US = 30 * 1000 * 1000,
 };
 
@@ -28,6 +29,8 @@ struct job {
     int fd;
     unsigned what;            /* of enum aof_job */
     uint64_t epoch, position; /* of what is synced */
+    unsigned file_number;
+    uint64_t file_size;
 };
 
 static void tell_result(struct aof *a, const struct job *job, int rc)
@@ -40,6 +43,8 @@ static void tell_result(struct aof *a, const struct job *job, int rc)
     if (rc == 0) {
         r->epoch = job->epoch;
         r->position = job->position;
+        r->file_number = job->file_number;
+        r->file_size = job->file_size;
         r->any_good = true;
     }
     pthread_mutex_unlock(&r->lock);
@@ -60,8 +65,14 @@ static void run_job(void *ctx)
 void aof_hand_over(struct aof *a, int fd, unsigned what)
 {
     struct job *job = mem_alloc(sizeof(*job));
-    *job = (struct job){
-        .aof = a, .sys = a->server->sys, .fd = fd, .what = what, .epoch = a->epoch, .position = a->reader.pos};
+    *job = (struct job){.aof = a,
+                        .sys = a->server->sys,
+                        .fd = fd,
+                        .what = what,
+                        .epoch = a->epoch,
+                        .position = a->reader.pos,
+                        .file_number = a->file_number,
+                        .file_size = a->file != NULL ? aof_file_size(a->file) : 0};
     if (what & AOF_JOB_SYNC) a->syncs++;
     worker_run(a->worker, run_job, job);
 }
@@ -70,6 +81,7 @@ static void sync_later(struct aof *a)
 {
     a->last_sync_us = a->server->mono_us;
     a->sync_asked = a->reader.pos;
+    a->sum_due = true;
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC);
 }
 
@@ -108,7 +120,8 @@ static void on_wake(void *ctx)
     unsigned syncs = r->syncs;
     bool failed = r->failed;
     bool good = r->any_good && r->epoch == a->epoch;
-    uint64_t position = r->position;
+    uint64_t position = r->position, file_size = r->file_size;
+    bool same_file = r->any_good && r->file_number == a->file_number;
     int error = r->error;
     r->syncs = 0;
     r->any_good = r->failed = false;
@@ -116,6 +129,7 @@ static void on_wake(void *ctx)
     a->syncs -= syncs;
     if (failed) doubt(a);
     if (syncs > 0) note_sync_error(a, error);
+    if (same_file && !a->doubtful && file_size > a->file_synced) a->file_synced = file_size;
     if (error != 0) a->sync_asked = 0; /* the next one is for all of it */
     if (good && a->state != AOF_OFF && (!a->has_synced || position > a->synced)) aof_on_synced(a, position);
 }
@@ -133,6 +147,7 @@ struct aof *aof_new(struct server *s)
 {
     struct aof *a = mem_calloc(sizeof(*a));
     a->server = s;
+    a->boot = aof_boot(s->sys);
     a->rewrite.last_s = -1;
     a->rewrite.last_ok = true;
     pthread_mutex_init(&a->result.lock, NULL);
@@ -183,47 +198,72 @@ const char *aof_refuses_writes(const struct server *s)
 /* ---- Writing ---- */
 
 /* What goes in front of this turn's commands. */
-static size_t format_timestamp(struct aof *a, char *out, size_t cap)
+static void format_timestamp(struct aof *a, struct bytes_buf *out)
 {
     int64_t now_s = a->server->now_ms / 1000;
-    if (!aof_settings(a)->aof_timestamp_enabled || now_s == a->timestamp_s) return 0;
+    if (!aof_settings(a)->aof_timestamp_enabled || now_s == a->timestamp_s) return;
     a->timestamp_s = now_s;
-    return (size_t)snprintf(out, cap, "#TS:%" PRId64 "\r\n", now_s);
+    size_t at = out->len;
+    bytes_buf_printf(out, "#TS:%" PRId64 "\r\n", now_s);
+    aof_sum_add(aof_file_sum(a->file), bytes_view(out->data + at, out->len - at));
 }
 
-void aof_format_place(const struct repl_position *at, struct bytes_buf *out)
+/* In front of this turn's commands too: what the file ends with is vouched for when they are torn. */
+static void format_sum(struct aof *a, uint64_t pending, struct bytes_buf *out)
+{
+    struct aof_sum *sum = aof_file_sum(a->file);
+    if (aof_file_size(a->file) + pending + NOTES_MAX_LEN <= AOF_SUM_FIRST) return;
+    if (!a->sum_due && aof_sum_bytes(sum) < AOF_SUM_EVERY) return;
+    aof_sum_write_note(sum, a->file_synced, a->boot, out);
+}
+
+void aof_format_place(const struct aof *a, struct aof_file *file, const struct repl_position *at, struct bytes_buf *out)
 {
     struct aof_place place = {.offset = at->offset, .db = at->db};
     if (at->id[0] == '\0') return;
     memcpy(place.id, at->id, sizeof(place.id));
-    aof_place_format(&place, out);
+    aof_sum_write_place(aof_file_sum(file), &place, a->boot, out);
 }
 
 static void format_place(const struct aof *a, struct bytes_buf *out)
 {
     struct repl_position at;
     repl_position(a->server->repl, &at);
-    aof_format_place(&at, out);
+    aof_format_place(a, a->file, &at, out);
 }
 
-/* All that the stream has. 0, or -errno with the file as it was before. */
-static int append_pending(struct aof *a, struct bytes_view note)
+static void sum_pieces(struct aof *a, const struct iovec *iov, int count)
 {
-    char timestamp[32];
+    for (int i = 0; i < count; i++) aof_sum_add(aof_file_sum(a->file), bytes_view(iov[i].iov_base, iov[i].iov_len));
+}
+
+/* All that the stream has, between *head and *tail, which are formatted on the way. 0, or -errno with the file as it
+ * was before. */
+static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_buf *tail)
+{
     struct iovec iov[WRITE_PIECES];
-    uint64_t position = a->reader.pos, end = repl_offset(a->server->repl);
+    uint64_t position = a->reader.pos, end = repl_offset(a->server->repl), pending = end - position;
+    size_t filler = 0;
     int n = 1;
-    iov[0] = (struct iovec){.iov_base = timestamp, .iov_len = format_timestamp(a, timestamp, sizeof(timestamp))};
+    format_sum(a, pending, head);
+    format_timestamp(a, head);
+    iov[0] = (struct iovec){.iov_base = head->data, .iov_len = head->len};
     while (position < end) {
         int pieces = repl_stream_peek_from(&a->reader, position, iov + n, WRITE_PIECES - n - 1);
         for (int i = n; i < n + pieces; i++) position += iov[i].iov_len;
+        sum_pieces(a, iov + n, pieces);
         n += pieces;
-        if (position == end) iov[n++] = (struct iovec){.iov_base = (char *)note.data, .iov_len = note.len};
+        if (position == end) {
+            aof_sum_write_filler(aof_file_sum(a->file), aof_file_size(a->file) + head->len + pending, tail);
+            filler = tail->len;
+            format_place(a, tail);
+            iov[n++] = (struct iovec){.iov_base = tail->data, .iov_len = tail->len};
+        }
         int rc = aof_file_write(a->file, iov, n);
         if (rc != 0) return rc;
         n = 0;
     }
-    return aof_file_commit(a->file, note.len);
+    return aof_file_commit(a->file, tail->len - filler);
 }
 
 /* A write that takes long because of a sync, or of a child that writes too, is worth telling apart. */
@@ -250,13 +290,14 @@ static void write_failed(struct aof *a, int rc)
 static int write_pending(struct aof *a)
 {
     struct server *s = a->server;
-    struct bytes_buf note = {0};
+    struct bytes_buf head = {0}, tail = {0};
     if (repl_stream_pending(&a->reader) == 0) return 0;
     if (UNLIKELY(a->flush_sleep_us > 0)) sys_test_delay(a->flush_sleep_us, NULL);
     int64_t start = sys_mono_us(s->sys);
-    format_place(a, &note);
-    int rc = append_pending(a, bytes_buf_view(&note));
-    bytes_buf_release(&note);
+    int rc = append_pending(a, &head, &tail);
+    bool summed = head.len > 0 && head.data[1] == 'S';
+    bytes_buf_release(&head);
+    bytes_buf_release(&tail);
     note_write_time(a, sys_mono_us(s->sys) - start);
     if (rc != 0) {
         aof_file_undo(a->file);
@@ -264,6 +305,7 @@ static int write_pending(struct aof *a)
         write_failed(a, rc);
         return rc;
     }
+    if (summed) a->sum_due = false;
     if (a->write_error != 0) log_warning(s->log, "AOF write error looks solved. The server can write again.");
     a->write_error = 0;
     repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
@@ -281,6 +323,8 @@ static int sync_now(struct aof *a)
     if (rc != 0) return rc;
     note_sync_error(a, 0);
     a->sync_asked = a->reader.pos;
+    a->sum_due = true;
+    if (!a->doubtful) a->file_synced = aof_file_size(a->file);
     aof_on_synced(a, a->reader.pos);
     return 0;
 }
@@ -461,7 +505,7 @@ int aof_reload(struct server *s)
     keyspace_flush(s->keyspace, NULL, false);
     functions_flush(functions_of(s), s->keyspace, NULL);
     int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, NULL, 0, &loaded);
-    bytes_buf_release(&loaded.tail);
+    aof_loaded_release(&loaded);
     if (rc != 0) return -1;
     log_notice(s->log, "Append Only File loaded by DEBUG LOADAOF");
     return 0;

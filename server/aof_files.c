@@ -118,6 +118,9 @@ static int make_directory(struct aof *a)
 static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
 {
     a->file = file;
+    a->file_number++;
+    a->file_synced = 0;
+    a->sum_due = true; /* behind what was written on another boot */
     a->file_is_temp = is_temp;
     a->timestamp_s = 0;
     a->write_error = 0;
@@ -129,22 +132,27 @@ struct head {
     const struct repl_position *place; /* NULL: of what was before it and follows without a gap */
 };
 
-static void put_head(const struct head *head, struct bytes_buf *out, size_t *note)
+/* A checksum note, which is on disk before anything else is; the very first file of a log does without, as there is
+ * none while a file has one page (aof_sum.h). Returns the length of the note on the place, which is the last thing. */
+static size_t put_head(const struct aof *a, struct aof_file *file, const struct head *head, struct bytes_buf *out)
 {
     char digits[16];
+    struct aof_sum *sum = aof_file_sum(file);
+    if (!aof_manifest_is_empty(&a->manifest) || a->state == AOF_WAITS) aof_sum_write_note(sum, 0, a->boot, out);
+    size_t begin = out->len;
     int n = snprintf(digits, sizeof(digits), "%d", head->db);
     if (head->db >= 0) bytes_buf_printf(out, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
-    *note = out->len;
-    if (head->place != NULL) aof_format_place(head->place, out);
-    *note = out->len - *note;
+    size_t end = out->len;
+    if (end > begin) aof_sum_add(sum, bytes_view(out->data + begin, end - begin));
+    if (head->place != NULL) aof_format_place(a, file, head->place, out);
+    return out->len - end;
 }
 
 static int write_head(struct aof *a, struct aof_file *file, const struct head *head)
 {
     struct bytes_buf out = {0};
-    size_t note;
     int rc = 0;
-    put_head(head, &out, &note);
+    size_t note = put_head(a, file, head, &out);
     if (out.len > 0) rc = aof_file_write(file, &(struct iovec){.iov_base = out.data, .iov_len = out.len}, 1);
     if (rc == 0 && out.len > 0) rc = aof_file_commit(file, note);
     bytes_buf_release(&out);
@@ -152,9 +160,9 @@ static int write_head(struct aof *a, struct aof_file *file, const struct head *h
     return rc;
 }
 
-static int open_part(struct aof *a, const char *path, uint64_t size, struct aof_file **out)
+static int open_part(struct aof *a, const char *path, uint64_t size, const struct aof_sum *sum, struct aof_file **out)
 {
-    int rc = aof_file_open(a->server->sys, path, size, out);
+    int rc = aof_file_open(a->server->sys, path, size, sum, out);
     if (rc != 0) log_warning(a->server->log, "Can't open the append-only file %s: %s", path, strerror(-rc));
     return rc;
 }
@@ -181,7 +189,9 @@ static void delete_part(struct aof *a, const char *name)
 /* With whatever the path held gone, and synced. On failure there is no such file. */
 static int open_new(struct aof *a, const char *path, const struct head *head, struct aof_file **out)
 {
-    int rc = open_part(a, path, 0, out);
+    struct aof_sum *sum = aof_sum_new();
+    int rc = open_part(a, path, 0, sum, out);
+    aof_sum_free(sum);
     if (rc != 0) return rc;
     rc = aof_file_empty(*out);
     if (rc != 0) log_warning(a->server->log, "Can't empty the append-only file %s: %s", path, strerror(-rc));
@@ -342,6 +352,18 @@ int aof_find_files(struct server *s)
     return read_manifest(s->aof) == 0 ? 0 : -1;
 }
 
+static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
+{
+    struct aof_file *file;
+    char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
+    int rc = open_part(a, path, loaded->last_part_size, loaded->sum, &file);
+    mem_free(path);
+    if (rc != 0) return rc;
+    a->other_bytes -= loaded->last_part_size;
+    use_file(a, file, false);
+    return 0;
+}
+
 int aof_load_at_start(struct server *s)
 {
     struct aof *a = s->aof;
@@ -349,20 +371,15 @@ int aof_load_at_start(struct server *s)
     int64_t start = sys_mono_us(s->sys);
     if (aof_manifest_is_empty(&a->manifest)) return 0;
     int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, load_turn, backlog_bytes(s), &loaded);
-    if (rc == 0) restore_place(a, &loaded);
-    bytes_buf_release(&loaded.tail);
-    if (rc != 0) return -1;
-    log_notice(s->log, "DB loaded from append only file: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
-    a->other_bytes = loaded.total_size;
-    if (a->manifest.incr.count == 0) return 0;
-    char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
-    struct aof_file *file;
-    rc = open_part(a, path, loaded.last_part_size, &file);
-    mem_free(path);
-    if (rc != 0) return -1;
-    a->other_bytes -= loaded.last_part_size;
-    use_file(a, file, false);
-    return 0;
+    if (rc == 0) {
+        log_notice(s->log, "DB loaded from append only file: %.3f seconds",
+                   (double)(sys_mono_us(s->sys) - start) / 1e6);
+        restore_place(a, &loaded);
+        a->other_bytes = loaded.total_size;
+        if (a->manifest.incr.count > 0) rc = open_last_part(a, &loaded);
+    }
+    aof_loaded_release(&loaded);
+    return rc == 0 ? 0 : -1;
 }
 
 static int write_first_base(struct aof *a, struct aof_manifest *copy)
@@ -413,6 +430,7 @@ int aof_open_at_start(struct server *s)
         return -1;
     }
     a->state = AOF_ON;
+    a->file_synced = aof_file_size(a->file);
     a->base_bytes = aof_current_bytes(a);
     aof_start_reading(a);
     delete_history(a);

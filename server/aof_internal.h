@@ -38,6 +38,8 @@ struct sync_result {
     pthread_mutex_t lock;
     unsigned syncs; /* ended since the last look */
     uint64_t epoch, position;
+    unsigned file_number;
+    uint64_t file_size;
     bool any_good;
     int error;   /* of the latest, 0: good */
     bool failed; /* one of them */
@@ -50,6 +52,10 @@ struct aof {
     struct aof_manifest manifest;
     struct aof_file *file; /* being written to, or NULL */
     bool file_is_temp;     /* until the first rewrite is there */
+    unsigned file_number;  /* counts the files that were written to */
+    bool sum_due;          /* a checksum note goes in front of the next append */
+    uint64_t file_synced;  /* the file is on disk up to there, for sure */
+    uint32_t boot;
     struct repl_stream_reader reader;
     int64_t timestamp_s; /* the last one noted in the file */
 
@@ -107,8 +113,9 @@ NODISCARD int aof_sync(struct aof *a);
 void aof_start_reading(struct aof *a);
 /* Nothing of this history is written any more. What was, stays. No rewrite may be running. */
 void aof_stop_writing(struct aof *a);
-void aof_format_place(const struct repl_position *at, struct bytes_buf *out); /* the note of a file that ends there */
-void aof_on_synced(struct aof *a, uint64_t position);                         /* all up to there is on disk */
+void aof_format_place(const struct aof *a, struct aof_file *file, const struct repl_position *at,
+                      struct bytes_buf *out);         /* the note of a file that ends there */
+void aof_on_synced(struct aof *a, uint64_t position); /* all up to there is on disk */
 
 void aof_forget_synced(struct aof *a); /* what a sync that is under way will tell is of no use any more */
 /* `always` cannot be kept: nothing may be answered any more, and the server ends. false. */

@@ -17,6 +17,7 @@ enum {
     READ_CHUNK = 256 * 1024,
     ZEROS_MAX = 16 * 1024 * 1024, /* at the end of a file that are taken for a torn write */
     FAILURES_LOGGED = 20,         /* one by one */
+    LOAD_AGAIN = 1,               /* for the file was cut off before what was run already */
 };
 
 /* The bytes of a file that were read:
@@ -30,10 +31,19 @@ struct part {
     int fd;
     uint64_t start;
     size_t unit, taken;
-    bool in_multi;
-    uint64_t moment;     /* bytes of the commands at its end, so far, that are of the moment */
-    uint64_t data_end;   /* position behind the last item that is no note on the place */
-    uint64_t tail_begin; /* commands from this position on are kept as the tail; UINT64_MAX: none */
+    bool in_multi, has_commands;
+    uint64_t moment; /* bytes of the commands at its end, so far, that are of the moment */
+    /* Checksums: aof_sum.h. */
+    struct aof_sum *sum;    /* of the bytes since the last #SUM, in buf up to `summed` */
+    struct aof_sum *at_end; /* the same up to data_end, where a note on the place follows */
+    size_t summed;
+    bool has_sums, has_place; /* has_place: the last thing was a right note on the place */
+    bool is_foreign;          /* behind such a note something else has been written */
+    uint64_t good;            /* position behind the last right note */
+    uint64_t last_unit;       /* of the beginning of the last whole unit */
+    uint32_t boot;            /* of that note */
+    uint64_t data_end;        /* position behind the last item that is no note on the place */
+    uint64_t tail_begin;      /* commands from this position on are kept as the tail; UINT64_MAX: none */
 };
 
 struct loader {
@@ -45,6 +55,7 @@ struct loader {
     struct aof_place place;
     struct bytes_buf tail;
     uint64_t tail_max;
+    uint32_t boot; /* of the system that runs */
     int (*turn)(void *ctx);
     uint64_t loaded, next_turn; /* bytes */
     int64_t delay_calls;
@@ -119,7 +130,7 @@ static void keep_for_tail(struct loader *l, const struct aof_item *item, bool is
 {
     const struct part *p = &l->part;
     uint64_t at = p->start + p->taken - item->len;
-    if (LIKELY(at < p->tail_begin) || (at == 0 && is_select)) return;
+    if (LIKELY(at < p->tail_begin) || (!p->has_commands && is_select)) return;
     bytes_buf_append(&l->tail, l->buf.data + p->taken - item->len, item->len);
 }
 
@@ -133,6 +144,33 @@ static void finish_tail(struct loader *l)
     tail->len = max;
 }
 
+/* ---- Checksums ---- */
+
+static void sum_up_to(struct loader *l, size_t at)
+{
+    struct part *p = &l->part;
+    if (at <= p->summed) return;
+    aof_sum_add(p->sum, bytes_view(l->buf.data + p->summed, at - p->summed));
+    p->summed = at;
+}
+
+static void on_right_note(struct loader *l, const struct aof_note *note, size_t end)
+{
+    struct part *p = &l->part;
+    p->has_sums = true;
+    p->good = p->start + end;
+    p->is_foreign = false;
+    p->boot = note->boot;
+    p->has_place = note->kind == AOF_NOTE_PLACE;
+    if (p->has_place) {
+        aof_sum_copy(p->at_end, p->sum);
+        l->place = note->place;
+        return;
+    }
+    aof_sum_reset(p->sum, note->sum.sum);
+    p->summed = end;
+}
+
 /* ---- Taking items ---- */
 
 static int on_command(struct loader *l, const struct aof_item *item)
@@ -144,7 +182,10 @@ static int on_command(struct loader *l, const struct aof_item *item)
     p->data_end = p->start + p->taken;
     l->place.id[0] = '\0';
     p->moment = !p->in_multi && aof_is_of_the_moment(slot->command) ? p->moment + item->len : 0;
+    p->is_foreign |= p->has_place;
+    p->has_place = false;
     keep_for_tail(l, item, bytes_equal_nocase(item->argv[0], "select"));
+    p->has_commands = true;
     if (is_word(item, "multi")) {
         p->in_multi = true;
     } else if (!p->in_multi) {
@@ -153,42 +194,56 @@ static int on_command(struct loader *l, const struct aof_item *item)
         p->in_multi = false;
         run_transaction(l, bytes_view(l->buf.data + p->unit, p->taken - p->unit));
     }
-    if (!p->in_multi) p->unit = p->taken;
+    if (p->in_multi) return 0;
+    p->last_unit = p->start + p->unit;
+    p->unit = p->taken;
     return 0;
 }
 
-static void on_annotation(struct loader *l, const struct aof_item *item)
+/* 0, or -EILSEQ: a note says that something before it is not what was written. */
+static int on_annotation(struct loader *l, const struct aof_item *item)
 {
     struct part *p = &l->part;
+    struct aof_note note;
+    l->place.id[0] = '\0';
+    p->has_place = false;
+    sum_up_to(l, p->taken);
+    aof_sum_judge(p->sum, item->line, &note);
+    if (note.kind != AOF_NOTE_OTHER && !note.right) return -EILSEQ;
+    if (note.kind != AOF_NOTE_OTHER) on_right_note(l, &note, p->taken + item->len);
+    bool plain_place = note.kind == AOF_NOTE_OTHER && !p->has_sums && aof_annotation_place(item->line, &l->place);
+    if (plain_place) aof_sum_copy(p->at_end, p->sum);
     p->taken += item->len;
     if (!p->in_multi) p->unit = p->taken;
-    if (aof_annotation_place(item->line, &l->place)) return;
-    l->place.id[0] = '\0';
+    if (plain_place || p->has_place) return 0;
     p->data_end = p->start + p->taken;
+    return 0;
 }
 
-/* 0; -EBADMSG: what follows is no command; -EINVAL: it is one that cannot be run, and that was logged. */
+/* 0; -EBADMSG: what follows is no command; -EILSEQ: on_annotation(); -EINVAL: it is one that cannot be run, and that
+ * was logged. */
 static int take_items(struct loader *l)
 {
     struct part *p = &l->part;
     struct aof_item item;
-    for (;;) {
+    int rc = 0;
+    while (rc == 0) {
         struct bytes_view rest = bytes_view(l->buf.data + p->taken, l->buf.len - p->taken);
         switch (aof_reader_next(&l->reader, rest, &item)) {
         case AOF_MORE: return 0;
         case AOF_ERROR: return -EBADMSG;
-        case AOF_ANNOTATION: on_annotation(l, &item); break;
-        case AOF_COMMAND: {
-            int rc = on_command(l, &item);
-            if (rc != 0) return rc;
-        }
+        case AOF_ANNOTATION: rc = on_annotation(l, &item); break;
+        case AOF_COMMAND: rc = on_command(l, &item); break;
         }
     }
+    return rc;
 }
 
 static void drop_run_bytes(struct loader *l)
 {
     struct part *p = &l->part;
+    sum_up_to(l, p->unit);
+    p->summed -= p->unit;
     memmove(l->buf.data, l->buf.data + p->unit, l->buf.len - p->unit);
     l->buf.len -= p->unit;
     p->start += p->unit;
@@ -239,6 +294,7 @@ static int feed_preamble(struct loader *l, struct rdb_load *rdb)
     size_t used = 0;
     for (;;) {
         enum rdb_status status = rdb_load_feed(rdb, bytes_buf_view(&l->buf), &used);
+        aof_sum_add(l->part.sum, bytes_view(l->buf.data, used));
         l->part.start += used;
         memmove(l->buf.data, l->buf.data + used, l->buf.len - used);
         l->buf.len -= used;
@@ -311,6 +367,24 @@ static void refuse_short(const struct loader *l, bool is_last)
         log_warning(log, "Fatal error: the truncated file is not the last file: %s", l->part.name);
 }
 
+/* 0 or a negative code, logged. */
+static int truncate_at(const struct loader *l, const char *path, uint64_t at)
+{
+    struct server *s = l->server;
+    int fd = s->sys->open(s->sys->ctx, path, O_WRONLY, 0), rc = fd;
+    if (fd >= 0) {
+        rc = s->sys->truncate(s->sys->ctx, fd, (int64_t)at);
+        if (rc == 0) rc = s->sys->fsync(s->sys->ctx, fd);
+        (void)s->sys->close(s->sys->ctx, fd); /* it is synced */
+    }
+    if (rc < 0) {
+        log_warning(s->log, "Error truncating the AOF file %s: %s", l->part.name, strerror(-rc));
+        return rc;
+    }
+    log_warning(s->log, "Truncating the AOF %s at offset %" PRIu64, l->part.name, at);
+    return 0;
+}
+
 /* The file ends, or turns into zeros, inside of a unit: that unit is cut off where this is allowed. */
 static int cut_off(struct loader *l, const char *path, bool is_last)
 {
@@ -323,20 +397,91 @@ static int cut_off(struct loader *l, const char *path, bool is_last)
     }
     log_warning(s->log, "!!! Warning: short read while loading the AOF file %s!!!", p->name);
     log_warning(s->log, "AOF loaded anyway because aof-load-truncated is enabled");
-    int fd = s->sys->open(s->sys->ctx, path, O_WRONLY, 0), rc = fd;
-    if (fd >= 0) {
-        rc = s->sys->truncate(s->sys->ctx, fd, (int64_t)good);
-        if (rc == 0) rc = s->sys->fsync(s->sys->ctx, fd);
-        (void)s->sys->close(s->sys->ctx, fd); /* it is synced */
-    }
-    if (rc < 0) {
-        log_warning(s->log, "Error truncating the AOF file %s: %s", p->name, strerror(-rc));
-        return rc;
-    }
-    log_warning(s->log, "Truncating the AOF %s at offset %" PRIu64, p->name, good);
-    if (p->data_end > good) p->data_end = good;
+    int rc = truncate_at(l, path, good);
+    if (rc != 0) return rc;
+    if (p->summed > p->unit) return LOAD_AGAIN; /* the sum is of more than is left */
+    sum_up_to(l, p->unit);
+    p->taken = p->unit;
+    p->has_place = false;
+    p->data_end = good;
     l->place.id[0] = '\0';
     return 0;
+}
+
+static void refuse_damage(const struct loader *l, const char *why)
+{
+    const struct part *p = &l->part;
+    log_warning(
+        l->server->log,
+        "The append only file %s is damaged behind offset %" PRIu64 " (found at %" PRIu64
+        "): it does not hold what was written, and %s. Make a backup of the file. You can then cut it off there "
+        "by lockstep-check-aof --fix <filename.manifest>, or, if it was edited on purpose, take all lines out "
+        "of it that begin with #SUM: or #REPL:.",
+        p->name, p->good, p->start + p->taken, why);
+}
+
+/* What stands behind the last right note is not what was written. Where a power cut can have done that, and no sync had
+ * ended for it, the file is cut off at that note. LOAD_AGAIN, or a negative code, logged. */
+static int cut_damage(struct loader *l, const char *path, bool is_last)
+{
+    struct server *s = l->server;
+    const struct part *p = &l->part;
+    const char *why = NULL;
+    uint32_t boot = p->boot;
+    int vouched = aof_sum_vouched(s->sys, path, p->good, &boot);
+    if (vouched < 0) {
+        log_warning(s->log, "Error reading the append only file %s: %s", p->name, strerror(-vouched));
+        return vouched;
+    }
+    if (vouched == 1)
+        why = "that had been synced to disk";
+    else if (!is_last)
+        why = "it is not the last file";
+    else if (boot == l->boot && boot != 0)
+        why = "the system was not restarted since";
+    else if (!s->settings->persistence.aof_load_truncated)
+        why = "aof-load-truncated is off";
+    if (why != NULL) {
+        refuse_damage(l, why);
+        return -EINVAL;
+    }
+    log_warning(s->log,
+                "!!! Warning: a power cut left the AOF file %s damaged behind offset %" PRIu64 ". It is cut off "
+                "there because aof-load-truncated is enabled: %" PRIu64 " bytes that had not been synced are lost",
+                p->name, p->good, (uint64_t)s->sys->file_size(s->sys->ctx, path) - p->good);
+    int rc = truncate_at(l, path, p->good);
+    return rc != 0 ? rc : LOAD_AGAIN;
+}
+
+/* Is what follows the last right note ours, with its own note lost by a power cut? */
+static bool is_suspect(const struct loader *l)
+{
+    const struct part *p = &l->part;
+    if (!p->has_sums || p->is_foreign) return false;
+    if (p->boot == l->boot && p->boot != 0) return false;
+    return p->last_unit <= p->good || p->last_unit - p->good <= AOF_TAIL_MAX;
+}
+
+/* A file whose first page was lost before it was ever synced: no note is right, but there are some, of a system that
+ * was restarted since. */
+static bool was_never_synced(const struct loader *l, const char *path)
+{
+    const struct part *p = &l->part;
+    uint32_t boot = l->boot;
+    if (p->has_sums || p->start + p->taken > 0) return false;
+    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
+    return size >= 0 && size <= AOF_TAIL_MAX && aof_sum_vouched(l->server->sys, path, 0, &boot) == 0 && boot != l->boot;
+}
+
+/* The file ends where a unit does. */
+static int accept_end(struct loader *l, const char *path, bool is_last)
+{
+    struct part *p = &l->part;
+    sum_up_to(l, p->taken);
+    if (!is_suspect(l) || p->start + p->taken == p->good) return 0;
+    int hole = aof_sum_has_hole(l->server->sys, path, p->good);
+    if (hole < 0) log_warning(l->server->log, "Error reading the append only file %s: %s", p->name, strerror(-hole));
+    return hole <= 0 ? hole : cut_damage(l, path, is_last);
 }
 
 static void refuse_format(const struct loader *l)
@@ -357,13 +502,17 @@ static int read_commands(struct loader *l, const char *path, bool is_last)
         int rc = take_items(l);
         drop_run_bytes(l);
         if (rc == -EINVAL) return rc;
+        if (rc == -EILSEQ) return cut_damage(l, path, is_last);
+        if (rc == -EBADMSG && (is_suspect(l) || was_never_synced(l, path))) return cut_damage(l, path, is_last);
         if (rc == -EBADMSG && !is_torn_by_zeros(l)) {
             refuse_format(l);
             return -EINVAL;
         }
         ssize_t n = read_chunk(l);
         if (n < 0) return (int)n;
-        if (n == 0) return l->buf.len > 0 || p->in_multi ? cut_off(l, path, is_last) : 0;
+        if (n > 0) continue;
+        if (l->buf.len == 0 && !p->in_multi) return accept_end(l, path, is_last);
+        return is_suspect(l) ? cut_damage(l, path, is_last) : cut_off(l, path, is_last);
     }
 }
 
@@ -380,13 +529,21 @@ static int load_open_part(struct loader *l, const char *path, bool is_last)
     return read_commands(l, path, is_last);
 }
 
+static void begin_part(struct loader *l, const char *name)
+{
+    struct aof_sum *sum = l->part.sum, *at_end = l->part.at_end;
+    l->part = (struct part){.name = name, .tail_begin = UINT64_MAX, .sum = sum, .at_end = at_end};
+    aof_sum_reset(sum, 0);
+    aof_sum_reset(at_end, 0);
+}
+
 static int load_part(struct loader *l, const char *dir, const char *name, bool is_last, bool is_incr)
 {
     struct server *s = l->server;
     struct bytes_buf path = {0};
     int64_t start = sys_mono_us(s->sys);
     bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
-    l->part = (struct part){.name = name, .tail_begin = UINT64_MAX};
+    begin_part(l, name);
     if (is_last && is_incr) begin_tail(l, path.data);
     int rc = l->part.fd = s->sys->open(s->sys->ctx, path.data, O_RDONLY, 0);
     if (rc < 0) {
@@ -431,22 +588,50 @@ static uint64_t total_size(const struct server *s, const struct aof_manifest *m,
     return total;
 }
 
+/* What was run was cut off. */
+static void forget_load(struct loader *l)
+{
+    struct server *s = l->server;
+    log_notice(s->log, "Loading the append only file again, without what was cut off");
+    keyspace_flush(s->keyspace, NULL, false);
+    functions_flush(functions_of(s), s->keyspace, NULL);
+    l->client->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
+    l->client->db = s->keyspace->dbs[0];
+    l->place.id[0] = '\0';
+    l->tail.len = 0;
+    l->loaded = l->next_turn = l->failures = 0;
+}
+
 int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx), uint64_t tail_max,
              struct aof_loaded *out)
 {
-    struct loader l = {.server = s, .client = client_new(s, NULL), .turn = turn, .tail_max = tail_max};
+    struct loader l = {
+        .server = s, .client = client_new(s, NULL), .turn = turn, .tail_max = tail_max, .boot = aof_boot(s->sys)};
+    l.part.sum = aof_sum_new();
+    l.part.at_end = aof_sum_new();
     persistence_load_begins(s, total_size(s, m, dir));
-    int rc = load_parts(&l, m, dir);
+    int rc;
+    while ((rc = load_parts(&l, m, dir)) == LOAD_AGAIN) forget_load(&l);
     persistence_load_ends(s);
     finish_tail(&l);
+    if (l.part.start + l.part.taken > l.part.data_end) aof_sum_copy(l.part.sum, l.part.at_end);
     *out = (struct aof_loaded){.place = l.place,
                                .moment = l.part.moment,
                                .last_part_size = l.part.data_end,
                                .total_size = total_size(s, m, dir),
+                               .sum = l.part.sum,
                                .tail = l.tail};
     if (l.failures > 0)
         log_warning(s->log, "%" PRIu64 " commands of the append only file failed while it was loaded", l.failures);
+    aof_sum_free(l.part.at_end);
     client_free_fake(l.client);
     bytes_buf_release(&l.buf);
     return rc;
+}
+
+void aof_loaded_release(struct aof_loaded *loaded)
+{
+    aof_sum_free(loaded->sum);
+    bytes_buf_release(&loaded->tail);
+    *loaded = (struct aof_loaded){0};
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "storage/aof_manifest.h"
-#include "storage/aof_reader.h"
+#include "storage/aof_sum.h"
 #include "storage/base/memory.h"
 #include "storage/rdb_check.h"
 
@@ -37,6 +37,10 @@ struct part {
     bool in_multi, format_error;
     struct bytes_buf buf;
     struct aof_reader reader;
+    struct aof_sum *sum; /* of the bytes since the last #SUM, in buf up to `summed` */
+    size_t summed;
+    uint64_t noted; /* position behind the last right note */
+    bool bad_sum;
     char problem[256]; /* "": none */
 };
 
@@ -74,7 +78,7 @@ static const char *kind_prefix(enum part_kind kind)
 
 static uint64_t good_end(const struct part *p)
 {
-    return p->start + p->unit;
+    return p->bad_sum ? p->noted : p->start + p->unit;
 }
 
 static void say_analyzed(const struct checker *c, const struct part *p)
@@ -95,10 +99,19 @@ static void PRINTF(3, 4) set_problem(struct part *p, uint64_t at, const char *fm
 
 /* ---- Reading ---- */
 
+static void sum_up_to(struct part *p, size_t at)
+{
+    if (at <= p->summed) return;
+    aof_sum_add(p->sum, bytes_view(p->buf.data + p->summed, at - p->summed));
+    p->summed = at;
+}
+
 /* 1, 0 at the end, or -errno. */
 static int read_more(const struct checker *c, struct part *p)
 {
     ssize_t n;
+    sum_up_to(p, p->unit);
+    p->summed -= p->unit;
     if (p->unit > 0) memmove(p->buf.data, p->buf.data + p->unit, p->buf.len - p->unit);
     p->buf.len -= p->unit;
     p->start += p->unit;
@@ -129,6 +142,24 @@ static bool take_command(struct part *p, const struct aof_item *item)
     if (exec) p->in_multi = false;
     p->taken += item->len;
     if (!p->in_multi) p->unit = p->taken;
+    return true;
+}
+
+/* False: it says that something before it is not what was written. */
+static bool take_note(struct part *p, const struct aof_item *item)
+{
+    struct aof_note note;
+    size_t end = p->taken + item->len;
+    sum_up_to(p, p->taken);
+    aof_sum_judge(p->sum, item->line, &note);
+    p->bad_sum = note.kind != AOF_NOTE_OTHER && !note.right;
+    if (p->bad_sum)
+        set_problem(p, p->start + p->taken, "Checksum does not match the bytes from 0x%" PRIx64 " on", p->noted);
+    if (note.kind == AOF_NOTE_OTHER || p->bad_sum) return !p->bad_sum;
+    p->noted = p->start + end;
+    if (note.kind == AOF_NOTE_PLACE) return true;
+    aof_sum_reset(p->sum, note.sum.sum);
+    p->summed = end;
     return true;
 }
 
@@ -209,6 +240,7 @@ static bool take_items(const struct checker *c, struct part *p, enum verdict *ve
                 *verdict = cut_at_time(c, p);
                 return false;
             }
+            if (!take_note(p, &item)) return false;
             p->taken += item.len;
             if (!p->in_multi) p->unit = p->taken;
             break;
@@ -315,7 +347,9 @@ static enum verdict check_part(struct checker *c, enum part_kind kind, const cha
         say(c, "Cannot open file %s: %s", path, strerror(-p.fd));
         return VERDICT_BAD;
     }
+    p.sum = aof_sum_new();
     enum verdict verdict = check_open(c, &p);
+    aof_sum_free(p.sum);
     (void)c->sys->close(c->sys->ctx, p.fd); /* only read from */
     bytes_buf_release(&p.buf);
     aof_reader_release(&p.reader);

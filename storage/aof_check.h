@@ -1,8 +1,8 @@
 /* aof_check.h -- redis-check-aof: reads an append-only file, or all files that a manifest lists, says whether they are
  * good in that program's words, and cuts off what is not, or what is younger than some time.
  *
- * It is the reader of the server that judges. Only the last file is ever cut: in front of another one a hole would be
- * left. Text from files is escaped before it gets to a terminal. */
+ * It is the reader of the server that judges, with its checksums (aof_sum.h). Only the last file is ever cut: in front
+ * of another one a hole would be left. Text from files is escaped before it gets to a terminal. */
 #ifndef LOCKSTEP_STORAGE_AOF_CHECK_H
 #define LOCKSTEP_STORAGE_AOF_CHECK_H
 

@@ -9,12 +9,14 @@
 struct aof_file {
     const struct sys *sys;
     int fd;
-    uint64_t size;   /* committed */
-    uint64_t at;     /* the next byte goes here */
-    uint64_t length; /* of the file: it may be longer than what counts, by a note or by leftovers */
+    uint64_t size;                 /* committed */
+    uint64_t at;                   /* the next byte goes here */
+    struct aof_sum *sum, *sum_now; /* of what is committed; and of what was written */
+    uint64_t length;               /* of the file: it may be longer than what counts, by a note or by leftovers */
 };
 
-int aof_file_open(const struct sys *sys, const char *path, uint64_t size, struct aof_file **out)
+int aof_file_open(const struct sys *sys, const char *path, uint64_t size, const struct aof_sum *sum,
+                  struct aof_file **out)
 {
     int fd = sys->open(sys->ctx, path, O_WRONLY | O_CREAT, 0644);
     if (fd < 0) return fd;
@@ -25,14 +27,25 @@ int aof_file_open(const struct sys *sys, const char *path, uint64_t size, struct
     }
     struct aof_file *f = mem_alloc(sizeof(*f));
     *f = (struct aof_file){.sys = sys, .fd = fd, .size = size, .at = size, .length = (uint64_t)length};
+    f->sum = aof_sum_new();
+    f->sum_now = aof_sum_new();
+    aof_sum_copy(f->sum, sum);
+    aof_sum_copy(f->sum_now, sum);
     *out = f;
     return 0;
+}
+
+static void forget(struct aof_file *f)
+{
+    aof_sum_free(f->sum);
+    aof_sum_free(f->sum_now);
+    mem_free(f);
 }
 
 int aof_file_take_fd(struct aof_file *f)
 {
     int fd = f->fd;
-    mem_free(f);
+    forget(f);
     return fd;
 }
 
@@ -40,12 +53,16 @@ void aof_file_close(struct aof_file *f)
 {
     if (f == NULL) return;
     (void)f->sys->close(f->sys->ctx, f->fd); /* what has to be on disk was synced before */
-    mem_free(f);
+    forget(f);
 }
 
 int aof_file_fd(const struct aof_file *f)
 {
     return f->fd;
+}
+struct aof_sum *aof_file_sum(struct aof_file *f)
+{
+    return f->sum_now;
 }
 uint64_t aof_file_size(const struct aof_file *f)
 {
@@ -94,17 +111,21 @@ int aof_file_commit(struct aof_file *f, size_t note)
     int rc = cut(f, f->at);
     if (rc != 0) return rc;
     f->size = f->at = f->at - note;
+    aof_sum_copy(f->sum, f->sum_now);
     return 0;
 }
 
 int aof_file_empty(struct aof_file *f)
 {
     f->size = f->at = 0;
+    aof_sum_reset(f->sum, 0);
+    aof_sum_reset(f->sum_now, 0);
     return cut(f, 0);
 }
 
 void aof_file_undo(struct aof_file *f)
 {
     f->at = f->size;
+    aof_sum_copy(f->sum_now, f->sum);
     (void)cut(f, f->size); /* leftovers are cut off by the next commit */
 }

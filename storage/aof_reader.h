@@ -1,10 +1,11 @@
 /* aof_reader.h -- takes the commands out of the bytes of an append-only file.
  *
  * The file is a stream as replicas get it, nothing but arrays of bulk strings, with lines that begin with '#' between
- * commands: annotations. Two kinds of them are written: "#TS:<Unix time>", and, as the very last line of a file,
- * "#REPL:<id>:<offset>:<database>", the place in the history of replication that the file ends at. The next append
- * overwrites that one, so it only ever says something about the whole file: once another program has appended, it is
- * not the last line any more, and nothing is to be believed about the place (P12).
+ * commands: annotations. Three kinds of them are written: "#TS:<Unix time>", checksums (aof_sum.h), and, as the very
+ * last line of a file, "#REPL:<id>:<offset>:<database>" with a checksum, the place in the history of replication that
+ * the file ends at; older files have it without the sum. The next append overwrites that one, so it only ever says
+ * something about the whole file: once another program has appended, it is not the last line any more, and nothing is
+ * to be believed about the place (P12).
  *
  * Bytes are fed from the first one not yet taken on, in any split; how far they have been looked at is remembered, so
  * that none is parsed twice. Memory grows with what has arrived, not with what was announced. */

@@ -64,7 +64,7 @@ def place(path):
     lines = Path(path).read_bytes().split(b"\r\n")
     if len(lines) < 2 or not lines[-2].startswith(b"#REPL:"):
         return None
-    _, replid, offset, database = lines[-2].decode().split(":")
+    _, replid, offset, database, _, _ = lines[-2].decode().split(":")
     return replid, int(offset), int(database)
 
 

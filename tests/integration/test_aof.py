@@ -175,7 +175,7 @@ def test_P7_new_file_selects_the_database_of_the_stream(farm):
         rewritten(server)
         wire.call("SET", "b", 1)
     written(server)
-    assert aoffiles.last_incr(server).read_bytes().startswith(command("SELECT", 5))
+    assert aoffiles.stream_bytes(aoffiles.last_incr(server)).startswith(command("SELECT", 5))
 
 
 def test_P7_new_file_of_a_replica_selects_the_database_of_the_stream(farm):
@@ -188,7 +188,7 @@ def test_P7_new_file_of_a_replica_selects_the_database_of_the_stream(farm):
         wire.call("SET", "b", 1)
         wait_in_sync(master, replica)
     written(replica)
-    assert aoffiles.last_incr(replica).read_bytes().startswith(command("SELECT", 5))
+    assert aoffiles.stream_bytes(aoffiles.last_incr(replica)).startswith(command("SELECT", 5))
     copy = farm.server("redis", ON, start=False)
     copy.write_config()
     shutil.copytree(aoffiles.directory(replica), aoffiles.directory(copy))

@@ -1,8 +1,11 @@
 """Faults of append-only files, of this server's family: HAZARDS S1 to S9, F15, X7."""
 
 import os
+import re
 import resource
+import shutil
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -357,3 +360,127 @@ def test_fault_6_name_that_the_other_server_gave_twice_stays(farm):
     assert aoffiles.manifest(server) == lines[1].splitlines()
     server.call("SET", "k", 2)
     assert last_value_after_crash(server) == b"2"
+
+
+# fault 8: what a power cut leaves. All mixtures of pages are in tests/unit/server/test_aof_power.c.
+
+
+def on_another_boot(server):
+    """The system has been restarted, as far as the server can see."""
+    boot = server.directory / "boot_id"
+    boot.write_text("another\n")
+    mount = f"mount --bind {boot} /proc/sys/kernel/random/boot_id"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
+        pytest.skip("mount namespaces are not allowed here")
+    server.argv = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *server.argv]
+
+
+def lose_page(path, at):
+    data = bytearray(path.read_bytes())
+    begin = at // 4096 * 4096
+    data[begin : begin + 4096] = bytes(4096)
+    path.write_bytes(data)
+
+
+DAMAGES = ["page in a value", "page before others", "note"]
+
+
+def damage(path, what):
+    data = path.read_bytes()
+    middle = data.index(b"yyyyyyyyyyyyyyyyyyyy", len(data) // 2)
+    if what == "page in a value":
+        lose_page(path, middle + 8192)
+    elif what == "page before others":
+        lose_page(path, data.index(b"yyyyyyyyyyyyyyyyyyyy") + 5000)
+    else:
+        path.write_bytes(data[:-25] + bytes(25))
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_fault_8_replica_behind_a_damaged_log_becomes_a_copy_again(farm, what):
+    master = farm.server("ours")
+    fill_strings(master, 10)
+    replica = replica_with_log(farm, master, "appendfsync no")
+    for number in range(8):
+        master.call("SET", f"big{number}", "y" * 30_000)
+    wait_in_sync(master, replica)
+    written(replica)
+    replica.kill()
+    damage(aoffiles.last_incr(replica), what)
+    for number in range(8):
+        master.call("SETRANGE", f"big{number}", 0, "x")
+    on_another_boot(replica)
+    replica.start()
+    wait_in_sync(master, replica)
+    assert_same(master, replica)
+    settled(replica)
+    master.call("SET", "after", 1)
+    wait_in_sync(master, replica)
+    replica.restart(how="kill")
+    wait_in_sync(master, replica)
+    assert_same(master, replica)
+
+
+@pytest.mark.parametrize("what", DAMAGES[:2])
+def test_fault_8_start_is_refused_where_no_power_cut_can_be_the_reason(farm, what):
+    server = farm.server("ours", ON, "appendfsync always")
+    for number in range(8):
+        server.call("SET", f"big{number}", "y" * 30_000)
+    server.kill()
+    path = aoffiles.last_incr(server)
+    good = path.read_bytes()
+    damage(path, what)
+    server.start(ready=False)
+    assert server.wait_exit() == 1
+    found = re.search(rf"{path.name} is damaged behind offset (\d+) \(found at (\d+)\)", server.log())
+    begin, end = int(found[1]), int(found[2])
+    bad = path.read_bytes()
+    assert good[:begin] == bad[:begin] and good[begin:end] != bad[begin:end]
+    assert "that had been synced to disk" in server.log()
+    for options in ((), ("--fix",)):
+        done = aoffiles.check("ours", path, *options, answer="y\n")
+        assert f"ok_up_to={begin}" in done.stdout and "Checksum does not match" in done.stdout, done.stdout
+    assert "is valid" in aoffiles.check("ours", path).stdout
+    server.start()
+    assert server.call("DBSIZE") < 8
+    server.kill()
+    path.write_bytes(re.sub(rb"#(SUM|REPL):[^\r]*\r\n", b"", bad))  # as the message says
+    server.start()
+    assert server.call("DBSIZE") == 8
+
+
+def test_fault_8_redis_loads_and_checks_files_with_notes(farm):
+    """Notes stand between commands, in a handmade file inside a transaction too; and what Redis appends is kept."""
+    server = farm.server("ours", ON, "appendfsync always")
+    for number in range(20):
+        with server.session() as wire:
+            wire.pipeline([("MULTI",), ("SET", f"k{number}", "v" * 1000), ("INCR", "n"), ("EXEC",)])
+    before = digest(server)
+    server.terminate()
+    path = aoffiles.last_incr(server)
+    data = path.read_bytes()
+    assert data.count(b"#SUM:") > 5 and data.count(b"#REPL:") == 1
+    note = re.search(rb"#SUM:[^\r]*\r\n", data)[0]
+    peer = farm.server("redis", ON, start=False)
+    aoffiles.write(peer, command("MULTI") + note + command("SET", "a", 1) + note + command("EXEC"))
+    for tool in ("redis", "ours"):
+        checked = aoffiles.check(tool, aoffiles.directory(server) / f"{aoffiles.NAME}.manifest")
+        assert checked.returncode == 0, checked.stdout
+    assert "is valid" in aoffiles.check("redis", aoffiles.last_incr(peer)).stdout
+    peer.start()
+    assert peer.call("GET", "a") == b"1"
+    peer.terminate()
+    shutil.rmtree(aoffiles.directory(peer))
+    shutil.copytree(aoffiles.directory(server), aoffiles.directory(peer))
+    peer.start()
+    assert digest(peer) == before
+    peer.call("SET", "by", "redis")
+    before = digest(peer)
+    peer.kill()
+    shutil.rmtree(aoffiles.directory(server))
+    shutil.copytree(aoffiles.directory(peer), aoffiles.directory(server))
+    server.start()
+    assert digest(server) == before
+    server.call("SET", "by", "both")
+    server.restart(how="kill")
+    assert server.call("GET", "by") == b"both"

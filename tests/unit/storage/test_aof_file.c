@@ -39,6 +39,14 @@ static int disk_truncate(void *ctx, int fd, int64_t len)
     return d->truncate_fails ? -EIO : sys_real()->truncate(NULL, fd, len);
 }
 
+static int open_at(struct disk *d, uint64_t size)
+{
+    struct aof_sum *sum = aof_sum_new();
+    int rc = aof_file_open(&d->sys, d->path, size, sum, &d->file);
+    aof_sum_free(sum);
+    return rc;
+}
+
 static int setup(void **state)
 {
     struct disk *d = mem_calloc(sizeof(*d));
@@ -50,7 +58,7 @@ static int setup(void **state)
     d->at_once = 3;
     snprintf(d->path, sizeof(d->path), "/tmp/lockstep-aof-file-XXXXXX");
     close(mkstemp(d->path));
-    assert_int_equal(aof_file_open(&d->sys, d->path, 0, &d->file), 0);
+    assert_int_equal(open_at(d, 0), 0);
     *state = d;
     return 0;
 }
@@ -99,7 +107,7 @@ static void test_opened_again_it_goes_on_before_the_note(void **state)
     struct disk *d = *state;
     assert_int_equal(append(d, "one", "", "(note)"), 0);
     aof_file_close(d->file);
-    assert_int_equal(aof_file_open(&d->sys, d->path, 3, &d->file), 0);
+    assert_int_equal(open_at(d, 3), 0);
     assert_int_equal(append(d, "x", "", ""), 0);
     holds(d, "onex");
 }

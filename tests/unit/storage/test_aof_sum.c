@@ -1,0 +1,163 @@
+/* Notes with checksums: what they vouch for, where they stand in a page, and what is found behind a damage. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "storage/aof_sum.h"
+
+#define ID "0123456789abcdef0123456789abcdef01234567"
+
+static struct bytes_view line_at(const struct bytes_buf *file, size_t at)
+{
+    const char *end = memchr(file->data + at, '\r', file->len - at);
+    assert_non_null(end);
+    return bytes_view(file->data + at, (size_t)(end - file->data) - at);
+}
+
+static void add(struct aof_sum *sum, struct bytes_buf *file, const char *text)
+{
+    aof_sum_add(sum, bytes_str(text));
+    bytes_buf_append_view(file, bytes_str(text));
+}
+
+static bool is_right(const char *bytes, size_t len, uint64_t seed, struct bytes_view line, enum aof_note_kind kind)
+{
+    struct aof_sum *sum = aof_sum_new();
+    struct aof_note note;
+    aof_sum_reset(sum, seed);
+    aof_sum_add(sum, bytes_view(bytes, len));
+    aof_sum_judge(sum, line, &note);
+    aof_sum_free(sum);
+    return note.kind == kind && note.right;
+}
+
+static void test_fault_8_note_vouches_for_all_before_and_for_itself(void **state)
+{
+    struct aof_sum *sum = aof_sum_new();
+    struct bytes_buf file = {0};
+    struct aof_place place = {.id = ID, .offset = 77, .db = 3};
+    struct aof_note note;
+    add(sum, &file, "some bytes");
+    size_t first = file.len;
+    aof_sum_write_note(sum, 5, 0xabc, &file);
+    assert_int_equal(aof_sum_bytes(sum), 0);
+    size_t behind = file.len;
+    add(sum, &file, "more");
+    size_t second = file.len;
+    aof_sum_write_place(sum, &place, 0xabc, &file);
+    assert_true(is_right(file.data, first, 0, line_at(&file, first), AOF_NOTE_SUM));
+    aof_sum_judge(sum, line_at(&file, second), &note);
+    assert_true(note.kind == AOF_NOTE_PLACE && note.right);
+    assert_int_equal(note.place.offset, 77);
+    assert_int_equal(note.boot, 0xabc);
+    for (size_t i = 0; i < second; i++) { /* no byte may be another one */
+        file.data[i] ^= 1;
+        struct aof_sum *other = aof_sum_new();
+        aof_sum_add(other, bytes_view(file.data, first));
+        aof_sum_judge(other, line_at(&file, first), &note);
+        bool good = note.kind == AOF_NOTE_SUM && note.right;
+        uint64_t seed = note.sum.sum;
+        aof_sum_free(other);
+        if (i < behind - 2) assert_false(good);
+        if (i >= behind)
+            assert_false(is_right(file.data + behind, second - behind, seed, line_at(&file, second), AOF_NOTE_PLACE));
+        file.data[i] ^= 1;
+    }
+    for (size_t i = second; i < file.len - 2; i++) {
+        file.data[i] ^= 1;
+        aof_sum_judge(sum, line_at(&file, second), &note);
+        assert_false(note.kind == AOF_NOTE_PLACE && note.right);
+        file.data[i] ^= 1;
+    }
+    aof_sum_free(sum);
+    bytes_buf_release(&file);
+}
+
+static void test_fault_8_place_without_a_sum_is_nothing_to_judge(void **state)
+{
+    struct aof_sum *sum = aof_sum_new();
+    static const char *const others[] = {"#TS:1",
+                                         "#SUM:",
+                                         "#SUM:1:0000000g:0000000000000000",
+                                         "#SUM:1:00000000:00",
+                                         "#REPL:" ID ":1:2",
+                                         "#REPL:" ID ":1:2:0000000000000000",
+                                         ""};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct aof_note note;
+        aof_sum_judge(sum, bytes_str(others[i]), &note);
+        assert_int_equal(note.kind, AOF_NOTE_OTHER);
+    }
+    aof_sum_free(sum);
+}
+
+static void test_fault_8_note_at_the_end_lies_in_one_page(void **state)
+{
+    struct aof_place place = {.id = ID, .offset = UINT64_MAX, .db = INT32_MAX};
+    for (uint64_t size = 1; size < 3 * 4096; size++) {
+        struct aof_sum *sum = aof_sum_new();
+        struct bytes_buf tail = {0};
+        aof_sum_write_filler(sum, size, &tail);
+        assert_true(tail.len == 0 || (tail.len >= 3 && tail.data[0] == '#' && tail.data[tail.len - 1] == '\n'));
+        uint64_t begin = size + tail.len;
+        aof_sum_write_place(sum, &place, UINT32_MAX, &tail);
+        assert_int_equal(begin / 4096, (size + tail.len - 1) / 4096);
+        size_t longest = tail.len - (size_t)(begin - size);
+        tail.len = 0;
+        aof_sum_write_note(sum, UINT64_MAX, UINT32_MAX, &tail);
+        assert_true(tail.len < longest);
+        aof_sum_free(sum);
+        bytes_buf_release(&tail);
+    }
+}
+
+static int vouched(const struct bytes_buf *file, uint64_t from, uint32_t *boot)
+{
+    char path[] = "/tmp/lockstep-aof-sum-XXXXXX";
+    int fd = mkstemp(path);
+    assert_int_equal(sys_write_all(sys_real(), fd, file->data, file->len), 0);
+    close(fd);
+    int rc = aof_sum_vouched(sys_real(), path, from, boot);
+    unlink(path);
+    return rc;
+}
+
+static void test_fault_8_what_was_synced_is_told_by_a_note_behind_the_damage(void **state)
+{
+    struct aof_sum *sum = aof_sum_new();
+    struct bytes_buf file = {0};
+    uint64_t begin[4];
+    for (int i = 0; i < 4; i++) {
+        begin[i] = file.len;
+        for (int j = 0; j < 1000; j++) add(sum, &file, "#SUM is what a value may say\r\n#SUM:1:1:x\r\n");
+        aof_sum_write_note(sum, i < 3 ? 0 : begin[2], 9, &file);
+    }
+    uint32_t boot = 0;
+    file.data[begin[1] + 40] ^= 1; /* the last note says that this was synced */
+    assert_int_equal(vouched(&file, begin[1], &boot), 1);
+    assert_int_equal(boot, 9);
+    assert_int_equal(vouched(&file, begin[2], &boot), 0); /* and of this it says nothing */
+    file.data[begin[3] + 40] ^= 1;                        /* the note is not right */
+    assert_int_equal(vouched(&file, begin[1], &boot), 0);
+    assert_int_equal(vouched(&file, 0, &boot), 1); /* with nothing to go by it is believed */
+    aof_sum_free(sum);
+    bytes_buf_release(&file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fault_8_note_vouches_for_all_before_and_for_itself),
+        cmocka_unit_test(test_fault_8_place_without_a_sum_is_nothing_to_judge),
+        cmocka_unit_test(test_fault_8_note_at_the_end_lies_in_one_page),
+        cmocka_unit_test(test_fault_8_what_was_synced_is_told_by_a_note_behind_the_damage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
