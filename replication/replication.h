@@ -23,9 +23,10 @@
  *       ... data | PING PUBLISH GETACK |      data_end: the data set is the same at each position from here to the end
  *                ^ data_end   ^ acked  ^ end
  *
- * When it becomes a replica it takes back what is behind data_end and what nobody else has: neither was it acknowledged,
- * nor sent to a replica that is alive. Replicas are sent away, the stream is cut, the log goes on in a new file whose
- * note says the new place, and that position is what PSYNC asks for. Why this keeps data sets equal (P9, P12, P6, P8):
+ * When it becomes a replica it takes back what is behind data_end and what nobody else has: neither was it
+ * acknowledged, nor sent to a replica that is alive. Replicas are sent away, the stream is cut, the log goes on in a
+ * new file whose note says the new place, and that position is what PSYNC asks for. Why this keeps data sets equal (P9,
+ * P12, P6, P8):
  *   1. The data set at the cut is ours: only content of the moment was behind it, and a SELECT is not, so that the
  *      database selected there is the one that was selected at the end.
  *   2. The new master accepts only what its history covers, up to the fork if it knows ours as its second id. What it

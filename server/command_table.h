@@ -31,8 +31,8 @@ struct command_slot *command_slot_sub(struct command_slot *container, struct byt
 struct command_slot *command_table_find_documented(struct command_table *t, struct bytes_view full_name);
 const struct command_slot *command_table_slot_of(struct command_table *t, const struct command *cmd); /* it has one */
 size_t command_table_id_count(const struct command_table *t); /* how many slots there are, subcommands included */
-/* The hook `renamed` of config.h: whether a line of rename-command may follow those before it, as with Redis, where each
- * line goes by the names that the lines before it have left. Needs no table. */
+/* The hook `renamed` of config.h: whether a line of rename-command may follow those before it, as with Redis, where
+ * each line goes by the names that the lines before it have left. Needs no table. */
 const char *command_table_rename(void *ctx, const struct renamed_command *before, size_t count, const char *from,
                                  const char *to, const char **refusal);
 /* All top-level slots in the order of the tables. */
