@@ -201,6 +201,8 @@ static bool still_permitted(struct cmd_ctx *outer, struct command_slot *slot, in
                  "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This "
                  "command is no longer allowed for the following reason: %s",
                  reasons[why.reason]);
+    dispatch_count_error(outer->server->dispatcher, outer->reply->error_code, false);
+    reply_error_was_counted(outer->reply);
     return false;
 }
 
@@ -209,6 +211,7 @@ void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc,
     if (UNLIKELY(client_has(outer->client, CLIENT_RESTRICTED)) && !still_permitted(outer, slot, argc, argv)) return;
     struct cmd_ctx ctx = dispatch_ctx(outer->client, argc, argv);
     ctx.command = slot->command;
+    outer->reply->errors = 0; /* of a command that was refused: this one has not failed */
     dispatch_call(&ctx, slot);
 }
 

@@ -53,7 +53,7 @@ bool dispatch_resolve(struct cmd_ctx *ctx, struct command_slot **slot)
     }
     if ((*slot)->command->run != NULL && dispatch_arity_fits((*slot)->command, ctx->argc)) return true;
     if ((*slot)->command->run == cmd_exec)
-        multi_abort(ctx, "wrong number of arguments for 'exec' command");
+        multi_abort(ctx, (*slot)->command, "wrong number of arguments for 'exec' command");
     else
         reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", (*slot)->full_name);
     return false;
@@ -195,7 +195,7 @@ void dispatch_refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char 
     struct client *c = ctx->client;
     if (text != NULL) {
         if (slot != NULL && slot->command->run == cmd_exec)
-            multi_abort(ctx, text);
+            multi_abort(ctx, slot->command, text);
         else
             reply_error(ctx->reply, text);
     }

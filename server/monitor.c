@@ -48,6 +48,11 @@ void monitor_feed(struct server *s, const struct client *from, const struct comm
     bytes_buf_release(&line);
 }
 
+void monitor_feed_early(const struct cmd_ctx *ctx, const struct command *cmd)
+{
+    if (UNLIKELY(ctx->server->monitor_count > 0)) monitor_feed(ctx->server, ctx->client, cmd, ctx->argc, ctx->argv);
+}
+
 void monitor_client_free(struct client *c)
 {
     if (!client_has(c, CLIENT_MONITOR)) return;

@@ -18,8 +18,7 @@ static void cmd_fcall(struct cmd_ctx *ctx)
     struct functions *fs = functions_of(ctx->server);
     const struct function *f = functions_find(fs, ctx->argv[1]);
     int key_count;
-    if (UNLIKELY(ctx->server->monitor_count > 0))
-        monitor_feed(ctx->server, ctx->client, ctx->command, ctx->argc, ctx->argv);
+    monitor_feed_early(ctx, ctx->command);
     if (f == NULL) {
         reply_error(ctx->reply, "ERR Function not found");
         return;

@@ -19,9 +19,6 @@ static void run_script(struct cmd_ctx *ctx, const struct cached_script *s, int k
         .first_key = 3,
         .key_count = key_count,
     };
-    /* What it calls comes after it. */
-    if (UNLIKELY(ctx->server->monitor_count > 0))
-        monitor_feed(ctx->server, ctx->client, ctx->command, ctx->argc, ctx->argv);
     if (!script_may_run(ctx, &script)) return;
     script_run(ctx, &script);
 }
@@ -47,6 +44,7 @@ static const struct cached_script *cache_source(struct cmd_ctx *ctx, struct byte
 static void cmd_eval(struct cmd_ctx *ctx)
 {
     int key_count;
+    monitor_feed_early(ctx, ctx->command); /* what the script calls is shown behind it */
     if (!script_arg_key_count(ctx, 2, not_a_count, &key_count)) return;
     const struct cached_script *s = cache_source(ctx, ctx->argv[1]);
     if (s != NULL) run_script(ctx, s, key_count);
@@ -54,11 +52,14 @@ static void cmd_eval(struct cmd_ctx *ctx)
 
 static void cmd_evalsha(struct cmd_ctx *ctx)
 {
-    int key_count;
+    int key_count = 0;
+    monitor_feed_early(ctx, ctx->command);
+    bool is_digest = ctx->argv[1].len == SCRIPT_DIGEST_LEN;
+    if (is_digest && !script_arg_key_count(ctx, 2, not_a_count, &key_count)) return;
     const struct cached_script *s = script_cache_find(scripting_cache(ctx->server), ctx->argv[1]);
     if (s == NULL)
         reply_error(ctx->reply, "NOSCRIPT No matching script. Please use EVAL.");
-    else if (script_arg_key_count(ctx, 2, not_a_count, &key_count))
+    else
         run_script(ctx, s, key_count);
 }
 

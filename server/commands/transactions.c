@@ -2,6 +2,7 @@
 
 #include "server/commands/tables.h"
 #include "server/dispatch.h"
+#include "server/monitor.h"
 #include "server/multi.h"
 #include "server/server.h"
 
@@ -25,12 +26,13 @@ static void cmd_discard(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
-void multi_abort(struct cmd_ctx *ctx, const char *text)
+void multi_abort(struct cmd_ctx *ctx, const struct command *exec, const char *text)
 {
     static const char plain[] = "ERR ";
     if (strncmp(text, plain, sizeof(plain) - 1) == 0) text += sizeof(plain) - 1;
     multi_discard(ctx->client);
     reply_errorf(ctx->reply, "EXECABORT Transaction discarded because of: %s", text);
+    monitor_feed_early(ctx, exec);
 }
 
 /* What changed between queueing and now: a command that is a write may have become one that must not run. */

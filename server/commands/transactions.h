@@ -5,7 +5,8 @@
 #include "server/command.h"
 
 void cmd_exec(struct cmd_ctx *ctx);
-/* EXEC itself was refused: "-EXECABORT Transaction discarded because of: <text>", and the transaction is gone. */
-void multi_abort(struct cmd_ctx *ctx, const char *text);
+/* EXEC itself was refused: "-EXECABORT Transaction discarded because of: <text>", and the transaction is gone.
+ * MONITOR shows it: whoever saw the MULTI learns that it has ended. */
+void multi_abort(struct cmd_ctx *ctx, const struct command *exec, const char *text);
 
 #endif
