@@ -528,12 +528,14 @@ def test_the_log_merges_what_is_alike(server):
     assert float(entries[0][b"age-seconds"]) < 60
     assert len(log_of(server, 2)) == 2 and log_of(server, -1) == [] and log_of(server, 0) == []
     refused(server.ask("ACL", "LOG", "x"), "ERR value is not an integer or out of range")
-    server.config_set("acllog-max-len", 2)
-    assert [e[b"entry-id"] for e in log_of(server)] == [5, 4]
+    server.config_set("acllog-max-len", 2)  # which the next entry brings about
+    assert [e[b"entry-id"] for e in log_of(server)] == [5, 4, 3, 2, 0, 1]
+    refused(server.wire().ask("AUTH", "u3", "x"), "WRONGPASS")
+    assert [e[b"entry-id"] for e in log_of(server)] == [6, 5]
     assert server.call("ACL", "LOG", "RESET") == "OK" and log_of(server) == []
     server.config_set("acllog-max-len", 0)
     refused(server.wire().ask("AUTH", "u2", "x"), "WRONGPASS")
-    assert log_of(server) == [] and server.info("stats")["acl_access_denied_auth"] == "4"
+    assert log_of(server) == [] and server.info("stats")["acl_access_denied_auth"] == "5"
 
 
 @pytest.mark.lockstep_only("Redis keeps all of it")
