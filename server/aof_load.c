@@ -42,6 +42,7 @@ struct part {
     uint64_t good;            /* position behind the last right note */
     uint64_t last_unit;       /* of the beginning of the last whole unit */
     uint32_t boot;            /* of that note */
+    struct aof_place noted;   /* what that note says, if it is one on the place */
     uint64_t data_end;        /* position behind the last item that is no note on the place */
     uint64_t tail_begin;      /* commands from this position on are kept as the tail; UINT64_MAX: none */
 };
@@ -162,9 +163,10 @@ static void on_right_note(struct loader *l, const struct aof_note *note, size_t 
     p->is_foreign = false;
     p->boot = note->boot;
     p->has_place = note->kind == AOF_NOTE_PLACE;
+    p->noted.id[0] = '\0';
     if (p->has_place) {
         aof_sum_copy(p->at_end, p->sum);
-        l->place = note->place;
+        l->place = p->noted = note->place;
         return;
     }
     aof_sum_reset(p->sum, note->sum.sum);
@@ -420,8 +422,16 @@ static void refuse_damage(const struct loader *l, const char *why)
         p->name, p->good, p->start + p->taken, why);
 }
 
-/* What stands behind the last right note is not what was written. Where a power cut can have done that, and no sync had
- * ended for it, the file is cut off at that note. LOAD_AGAIN, or a negative code, logged. */
+/* Was the file copied while it was written to? Then a note on the place was still there which the next bytes had
+ * overwritten when they were read. */
+static bool was_copied(const struct loader *l, const char *path)
+{
+    const struct part *p = &l->part;
+    return p->noted.id[0] != '\0' && aof_sum_goes_on(l->server->sys, path, p->good, &p->noted) == 1;
+}
+
+/* What stands behind the last right note is not what was written. Where a power cut or a copy can have done that, and
+ * no sync had ended for it, the file is cut off at that note. LOAD_AGAIN, or a negative code, logged. */
 static int cut_damage(struct loader *l, const char *path, bool is_last)
 {
     struct server *s = l->server;
@@ -433,11 +443,12 @@ static int cut_damage(struct loader *l, const char *path, bool is_last)
         log_warning(s->log, "Error reading the append only file %s: %s", p->name, strerror(-vouched));
         return vouched;
     }
+    bool same_boot = boot == l->boot && boot != 0;
     if (vouched == 1)
         why = "that had been synced to disk";
     else if (!is_last)
         why = "it is not the last file";
-    else if (boot == l->boot && boot != 0)
+    else if (same_boot && !was_copied(l, path))
         why = "the system was not restarted since";
     else if (!s->settings->persistence.aof_load_truncated)
         why = "aof-load-truncated is off";
@@ -446,8 +457,10 @@ static int cut_damage(struct loader *l, const char *path, bool is_last)
         return -EINVAL;
     }
     log_warning(s->log,
-                "!!! Warning: a power cut left the AOF file %s damaged behind offset %" PRIu64 ". It is cut off "
-                "there because aof-load-truncated is enabled: %" PRIu64 " bytes that had not been synced are lost",
+                "!!! Warning: %s left the AOF file %s damaged behind offset %" PRIu64 ". It is cut off there because "
+                "aof-load-truncated is enabled: %" PRIu64 " bytes that had not been synced are lost",
+                same_boot ? "copying it while it was written to"
+                          : "a power cut, or copying it while it was written to,",
                 p->name, p->good, (uint64_t)s->sys->file_size(s->sys->ctx, path) - p->good);
     int rc = truncate_at(l, path, p->good);
     return rc != 0 ? rc : LOAD_AGAIN;
@@ -503,7 +516,8 @@ static int read_commands(struct loader *l, const char *path, bool is_last)
         drop_run_bytes(l);
         if (rc == -EINVAL) return rc;
         if (rc == -EILSEQ) return cut_damage(l, path, is_last);
-        if (rc == -EBADMSG && (is_suspect(l) || was_never_synced(l, path))) return cut_damage(l, path, is_last);
+        if (rc == -EBADMSG && (is_suspect(l) || was_never_synced(l, path) || was_copied(l, path)))
+            return cut_damage(l, path, is_last);
         if (rc == -EBADMSG && !is_torn_by_zeros(l)) {
             refuse_format(l);
             return -EINVAL;
@@ -512,7 +526,7 @@ static int read_commands(struct loader *l, const char *path, bool is_last)
         if (n < 0) return (int)n;
         if (n > 0) continue;
         if (l->buf.len == 0 && !p->in_multi) return accept_end(l, path, is_last);
-        return is_suspect(l) ? cut_damage(l, path, is_last) : cut_off(l, path, is_last);
+        return is_suspect(l) || was_copied(l, path) ? cut_damage(l, path, is_last) : cut_off(l, path, is_last);
     }
 }
 

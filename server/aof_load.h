@@ -3,9 +3,9 @@
  * Commands run as they did once, without the checks for clients, and nothing of it goes into the stream. A transaction
  * is run when its EXEC is there: a file that ends inside one has none of it (S8). What is wrong with the end of the
  * last file is cut off, where aof-load-truncated allows it: a command that is not all there, or zeros that a power cut
- * left. What a power cut has destroyed is told by checksums (storage/aof_sum.h): the file is cut off there and loaded
- * again, or the start is refused. A command that fails is logged and counted (unexpected_error_replies), and what
- * follows is run all the same, as on the link to a master.
+ * left. What a power cut, or a copy that was made of a file in use, has destroyed is told by checksums
+ * (storage/aof_sum.h): the file is cut off there and loaded again, or the start is refused. A command that fails is
+ * logged and counted (unexpected_error_replies), and what follows is run all the same, as on the link to a master.
  *
  * The commands of the last file are the bytes of the stream that end at the place, if there is one: as long as one
  * history is counted, one file gets its bytes without a gap. (With another program's commands at its end a file has no

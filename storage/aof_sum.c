@@ -199,13 +199,13 @@ static void scan_close(struct scan *s)
     bytes_buf_release(&s->buf);
 }
 
-/* The next line that looks like a #SUM, with the bytes before it added to *sum, and left at the beginning of the
+/* The next line that begins with `mark`, with the bytes before it added to *sum, and left at the beginning of the
  * buffer. 1, 0 at the end, or -errno. */
-static int next_candidate(struct scan *s, struct aof_sum *sum, struct bytes_view *line)
+static int next_candidate(struct scan *s, struct aof_sum *sum, struct bytes_view mark, struct bytes_view *line)
 {
     for (;;) {
-        const char *at = s->buf.len == 0 ? NULL : memmem(s->buf.data, s->buf.len, "#SUM:", 5);
-        size_t before = at == NULL ? (s->buf.len > 5 ? s->buf.len - 5 : 0) : (size_t)(at - s->buf.data);
+        const char *at = s->buf.len == 0 ? NULL : memmem(s->buf.data, s->buf.len, mark.data, mark.len);
+        size_t before = at != NULL ? (size_t)(at - s->buf.data) : s->buf.len > mark.len ? s->buf.len - mark.len : 0;
         aof_sum_add(sum, bytes_view(s->buf.data, before));
         scan_drop(s, before);
         const char *end = at == NULL ? NULL : memchr(s->buf.data, '\r', s->buf.len);
@@ -231,7 +231,7 @@ int aof_sum_vouched(const struct sys *sys, const char *path, uint64_t from, uint
     struct aof_sum *sum = aof_sum_new();
     bool found = false;
     int rc = scan_open(&s, sys, path, from);
-    while (rc == 0 && !found && (rc = next_candidate(&s, sum, &line)) == 1) {
+    while (rc == 0 && !found && (rc = next_candidate(&s, sum, BYTES_LIT("#SUM:"), &line)) == 1) {
         struct aof_sum_note candidate;
         rc = 0;
         if (!read_sum_note(line, &candidate)) {
@@ -247,6 +247,26 @@ int aof_sum_vouched(const struct sys *sys, const char *path, uint64_t from, uint
         while (s.buf.len < 2 && (rc = scan_more(&s)) == 1) continue;
         if (rc == 1) rc = 0;
         scan_drop(&s, s.buf.len < 2 ? s.buf.len : 2);
+    }
+    scan_close(&s);
+    aof_sum_free(sum);
+    return rc < 0 ? rc : found;
+}
+
+int aof_sum_goes_on(const struct sys *sys, const char *path, uint64_t from, const struct aof_place *place)
+{
+    struct scan s;
+    struct bytes_view line;
+    struct aof_note note;
+    struct aof_sum *sum = aof_sum_new(); /* of nothing that counts */
+    bool found = false;
+    int rc = scan_open(&s, sys, path, from);
+    while (rc == 0 && !found && (rc = next_candidate(&s, sum, BYTES_LIT("#REPL:"), &line)) == 1) {
+        rc = 0;
+        aof_sum_judge(sum, line, &note);
+        found =
+            note.kind == AOF_NOTE_PLACE && strcmp(note.place.id, place->id) == 0 && note.place.offset > place->offset;
+        scan_drop(&s, 1);
     }
     scan_close(&s);
     aof_sum_free(sum);

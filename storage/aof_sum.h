@@ -26,6 +26,11 @@
  * vouches for are taken as they are where the same system still runs, or where another program has written them
  * (behind a #REPL that nobody overwrote, or more than AOF_TAIL_MAX); else a broken end or a page of zeros among them
  * cuts them off.
+ *
+ * A file can be copied while it is written to. A reader that has come to its end, and goes on when more is there, gets
+ * a #REPL and behind it what stands behind the bytes that have overwritten it. No kill and no sync leaves that: the
+ * copy is cut off behind this #REPL, where a later one of the same history proves that the file went on, and unless (2)
+ * forbids it.
  * What breaks it: somebody who may write values and computes sums can forge a note inside a value, which is only looked
  * at when a file is damaged, and can make such a start be refused; a disk that says that it has synced and has not; a
  * page of other bytes than zeros, lost behind the last note, in a file that ends exactly where a command does.
@@ -78,6 +83,8 @@ void aof_sum_judge(const struct aof_sum *sum, struct bytes_view line, struct aof
  * `from` may be followed by anything. With `from` 0 no sum can be trusted, and any #SUM is believed. 1, 0, or -errno.
  * *boot: of the last #SUM, unchanged if there is none. */
 int aof_sum_vouched(const struct sys *sys, const char *path, uint64_t from, uint32_t *boot);
+/* Is there a note behind `from` on a later place in the same history? Its sum is not judged. 1, 0, or -errno. */
+int aof_sum_goes_on(const struct sys *sys, const char *path, uint64_t from, const struct aof_place *place);
 /* Is there a page of zeros behind `from`? 1, 0, or -errno. */
 int aof_sum_has_hole(const struct sys *sys, const char *path, uint64_t from);
 

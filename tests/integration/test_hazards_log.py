@@ -449,6 +449,36 @@ def test_fault_8_start_is_refused_where_no_power_cut_can_be_the_reason(farm, wha
     assert server.call("DBSIZE") == 8
 
 
+@pytest.mark.parametrize("next_is_command", [False, True])
+def test_fault_8_copy_of_a_file_in_use_is_cut_off_where_the_copy_went_wrong(farm, next_is_command):
+    server = farm.server("ours", ON, "appendfsync no")
+    fill_strings(server, 20)
+    path = aoffiles.last_incr(server)
+    first = path.read_bytes()
+    before = digest(server)
+    overwritten = len(first) - first.rindex(b"#REPL:")
+    key = "k" * (overwritten - len(command("SET", "k" * 10, "v")) + 10) if next_is_command else "k" * 500
+    assert (len(command("SET", key, "v")) == overwritten) == next_is_command
+    with server.session() as wire:
+        wire.pipeline([("SET", key, "v"), ("SET", "after", "v")])
+    server.kill()
+    good = path.read_bytes()
+    copy = first + good[len(first) :]
+    path.write_bytes(copy)
+    server.start()
+    assert digest(server) == before
+    assert f"copying it while it was written to left the AOF file {path.name} damaged" in server.log()
+    server.call("SET", "after", 2)
+    server.restart(how="kill")
+    assert server.call("GET", "after") == b"2" and server.call("EXISTS", key) == 0
+    server.kill()
+    if not next_is_command:
+        path.write_bytes(copy[: copy.rindex(b"#REPL:")])  # nothing proves that it is a copy
+        server.start(ready=False)
+        assert server.wait_exit() == 1
+        assert "Bad file format" in server.log()
+
+
 def test_fault_8_redis_loads_and_checks_files_with_notes(farm):
     """Notes stand between commands, in a handmade file inside a transaction too; and what Redis appends is kept."""
     server = farm.server("ours", ON, "appendfsync always")
