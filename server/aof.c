@@ -446,7 +446,8 @@ void aof_retire_file(struct aof *a)
     if (a->file == NULL) return;
     a->other_bytes += aof_file_size(a->file);
     a->last_sync_us = a->server->mono_us;
-    aof_hand_over(a, aof_file_take_fd(a->file), AOF_JOB_SYNC | AOF_JOB_CLOSE);
+    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC | AOF_JOB_CLOSE);
+    aof_file_forget(a->file);
     a->file = NULL;
 }
 

@@ -505,7 +505,8 @@ void aof_drop_temp_incr(struct aof *a)
     char *path = path_with(a, "temp-", ".incr");
     log_notice(a->server->log, "Removing the temp incr aof file %s in the background", path);
     if (!a->let_go) repl_log_stop(a->server->repl, &a->reader); /* else the reader goes on: see aof_pass_by() */
-    aof_hand_over(a, aof_file_take_fd(a->file), AOF_JOB_CLOSE); /* behind its syncs */
+    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_CLOSE);      /* behind its syncs */
+    aof_file_forget(a->file);
     a->file = NULL;
     a->has_synced = false;
     delete_path(a, path);

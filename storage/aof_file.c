@@ -35,25 +35,18 @@ int aof_file_open(const struct sys *sys, const char *path, uint64_t size, const 
     return 0;
 }
 
-static void forget(struct aof_file *f)
+void aof_file_forget(struct aof_file *f)
 {
     aof_sum_free(f->sum);
     aof_sum_free(f->sum_now);
     mem_free(f);
 }
 
-int aof_file_take_fd(struct aof_file *f)
-{
-    int fd = f->fd;
-    forget(f);
-    return fd;
-}
-
 void aof_file_close(struct aof_file *f)
 {
     if (f == NULL) return;
     (void)f->sys->close(f->sys->ctx, f->fd); /* what has to be on disk was synced before */
-    forget(f);
+    aof_file_forget(f);
 }
 
 int aof_file_fd(const struct aof_file *f)

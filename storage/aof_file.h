@@ -21,7 +21,7 @@ NODISCARD int aof_file_open(const struct sys *sys, const char *path, uint64_t si
                             struct aof_file **out);
 NODISCARD int aof_file_empty(struct aof_file *f); /* of all that it holds: 0 or -errno */
 void aof_file_close(struct aof_file *f);          /* unsynced */
-int aof_file_take_fd(struct aof_file *f);         /* ends it, but the descriptor is the caller's to sync and close */
+void aof_file_forget(struct aof_file *f);         /* ends it, but its descriptor is the caller's to sync and close */
 int aof_file_fd(const struct aof_file *f);
 uint64_t aof_file_size(const struct aof_file *f); /* committed, without the note */
 
