@@ -152,6 +152,11 @@ def _last_item(reply):
     return last if reply[0] == "%" else last[1][-1]
 
 
+def reads_newest(args):
+    """Whether XREAD has the id + of 7.4."""
+    return args[0].upper() == b"XREAD" and b"+" in args
+
+
 ACCEPTED = (
     Accepted("7.2 prints a score in as few digits as tell it, 7.0 in seventeen", SCORES, leaf=score_text),
     Accepted(
@@ -206,7 +211,10 @@ ACCEPTED = (
     Accepted(
         "7.4 reads the last entry at the id +",
         (b"XREAD",),
-        reply=lambda mine, theirs, args: b"+" in args and is_error(theirs) and theirs[1].startswith(b"ERR Invalid stream ID") and not is_error(mine),
+        reply=lambda mine, theirs, args: reads_newest(args)
+        and is_error(theirs)
+        and theirs[1].startswith(b"ERR Invalid stream ID")
+        and (not is_error(mine) or mine[1].startswith(b"WRONGTYPE")),
     ),
     Accepted(
         "7.2 refuses a RANK that cannot be negated",

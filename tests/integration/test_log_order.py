@@ -29,7 +29,7 @@ def assert_continued(master, replicas):
     assert (stat(master, "sync_full"), stat(master, "sync_partial_ok")) == (0, len(replicas))
 
 
-@pytest.mark.parametrize("fsync", ["always", "no"])
+@pytest.mark.parametrize("fsync", ["always", "everysec", "no"])
 def test_fault_9_replica_gets_nothing_that_the_log_has_not(farm, fsync):
     master = farm.server("ours", ON, f"appendfsync {fsync}")
     replica = farm.server("ours", f"replicaof {master.host} {master.port}")
@@ -54,7 +54,7 @@ def test_fault_9_replica_with_a_log_acknowledges_what_is_in_it(farm):
             assert in_log(replica, f"key{number}".encode())
 
 
-@pytest.mark.parametrize("fsync", ["always", "no"])
+@pytest.mark.parametrize("fsync", ["always", "everysec", "no"])
 def test_fault_9_crashes_under_load_cost_no_full_synchronization(farm, fsync):
     lines = [f"appendfsync {fsync}", "auto-aof-rewrite-percentage 0", "repl-backlog-size 16mb"]
     master = farm.server("ours", ON, *lines)

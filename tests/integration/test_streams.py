@@ -303,6 +303,23 @@ def comparable(command, reply):
     return reply
 
 
+def reads_newest(command, mine, theirs):
+    """The id + is of 7.4: the last entry. 7.0 refuses it; what it would have read is then of the wrong type, or nothing, or
+    that one entry."""
+    words = [str(word) for word in command]
+    if words[0] != "XREAD" or "STREAMS" not in words or not str(theirs).startswith("ERR Invalid stream ID"):
+        return False
+    named = words[words.index("STREAMS") + 1 :]
+    keys, ids = named[: len(named) // 2], named[len(named) // 2 :]
+    if "+" not in ids:
+        return False
+    if isinstance(mine, ReplyError):
+        return str(mine).startswith("WRONGTYPE")
+    newest = {key.encode() for key, at in zip(keys, ids) if at == "+" and keys.count(key) == 1}
+    found = mine.items() if isinstance(mine, dict) else mine or []
+    return all(len(entries) == 1 for key, entries in found if key in newest)
+
+
 @pytest.mark.parametrize("proto", [2, 3])
 @pytest.mark.parametrize("lines", [(), SMALL_NODES, MANY_NODES], ids=["default", "few-entries", "few-bytes"])
 @pytest.mark.parametrize("seed", SEEDS)
@@ -313,7 +330,7 @@ def test_random_commands_answer_as_redis_does(farm, seed, lines, proto):
     generator = Generator(f"{seed}-{proto}-{lines}")
     replies = []
     for _ in range(BATCHES):
-        replies += twins.compare([c for _ in range(BATCH) for c in generator.commands()], comparable)
+        replies += twins.compare([c for _ in range(BATCH) for c in generator.commands()], comparable, reads_newest)
     twins.compare_data()
     assert errors_among(replies) < len(replies) * 2 / 3
 
