@@ -475,6 +475,13 @@ static bool is_suspect(const struct loader *l)
     return p->last_unit <= p->good || p->last_unit - p->good <= AOF_TAIL_MAX;
 }
 
+/* Where nobody knows whether the system was restarted: a kill leaves the end short, and no zeros before it. */
+static bool is_merely_short(const struct loader *l, const char *path)
+{
+    const struct part *p = &l->part;
+    return (p->boot == 0 || l->boot == 0) && aof_sum_has_hole(l->server->sys, path, p->good) == 0;
+}
+
 /* A file whose first page was lost before it was ever synced: no note is right, but there are some, of a system that
  * was restarted since. */
 static bool was_never_synced(const struct loader *l, const char *path)
@@ -526,7 +533,8 @@ static int read_commands(struct loader *l, const char *path, bool is_last)
         if (n < 0) return (int)n;
         if (n > 0) continue;
         if (l->buf.len == 0 && !p->in_multi) return accept_end(l, path, is_last);
-        return is_suspect(l) || was_copied(l, path) ? cut_damage(l, path, is_last) : cut_off(l, path, is_last);
+        bool damaged = was_copied(l, path) || (is_suspect(l) && !is_merely_short(l, path));
+        return damaged ? cut_damage(l, path, is_last) : cut_off(l, path, is_last);
     }
 }
 

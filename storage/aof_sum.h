@@ -25,7 +25,8 @@
  * place in the history is taken only from a right note at the very end. Bytes behind the last right note that no note
  * vouches for are taken as they are where the same system still runs, or where another program has written them
  * (behind a #REPL that nobody overwrote, or more than AOF_TAIL_MAX); else a broken end or a page of zeros among them
- * cuts them off.
+ * cuts them off. Where a system cannot be told from another (<boot> is 0: no /proc/sys), a broken end alone costs no
+ * more than itself, since a kill -9 leaves that.
  *
  * A file can be copied while it is written to. A reader that has come to its end, and goes on when more is there, gets
  * a #REPL and behind it what stands behind the bytes that have overwritten it. No kill and no sync leaves that: the

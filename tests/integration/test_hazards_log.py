@@ -365,10 +365,10 @@ def test_fault_6_name_that_the_other_server_gave_twice_stays(farm):
 # fault 8: what a power cut leaves. All mixtures of pages are in tests/unit/server/test_aof_power.c.
 
 
-def on_another_boot(server):
-    """The system has been restarted, as far as the server can see."""
+def on_another_boot(server, name="another\n"):
+    """The system has been restarted, as far as the server can see. With an empty name it sees no system."""
     boot = server.directory / "boot_id"
-    boot.write_text("another\n")
+    boot.write_text(name)
     mount = f"mount --bind {boot} /proc/sys/kernel/random/boot_id"
     if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
         pytest.skip("mount namespaces are not allowed here")
@@ -447,6 +447,30 @@ def test_fault_8_start_is_refused_where_no_power_cut_can_be_the_reason(farm, wha
     path.write_bytes(re.sub(rb"#(SUM|REPL):[^\r]*\r\n", b"", bad))  # as the message says
     server.start()
     assert server.call("DBSIZE") == 8
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_fault_8_end_that_a_kill_tore_off_costs_nothing_else_on_a_system_without_a_name(farm, zeros):
+    server = farm.server("ours", ON, "appendfsync no", start=False)
+    server.directory.mkdir(parents=True, exist_ok=True)
+    on_another_boot(server, "")
+    server.start()
+    for number in range(9):
+        server.call("SET", f"k{number}", "v" * 20_000)
+    server.kill()
+    path = aoffiles.last_incr(server)
+    data = path.read_bytes()
+    assert data.index(b"#SUM:") < data.index(b"k2") and data.count(b"#SUM:") == 1
+    path.write_bytes(data[:-10_000])
+    if zeros:
+        lose_page(path, data.index(b"k5") + 8192)
+    server.start()
+    before_note = data[: data.index(b"#SUM:")].count(b"SET\r\n")
+    assert server.call("DBSIZE") == (before_note if zeros else 8)
+    server.call("SET", "after", 1)
+    before = digest(server)
+    server.restart(how="kill")
+    assert digest(server) == before
 
 
 @pytest.mark.parametrize("next_is_command", [False, True])
