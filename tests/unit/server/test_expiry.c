@@ -1,5 +1,9 @@
 /* What the active expiry cycle costs a turn of the loop, measured by the time that the server's thread was on a
- * processor: the wall clock would count what other programs do. */
+ * processor: the wall clock would count what other programs do.
+ * A busy host makes this time longer, too, for turns that hardly do anything and now in one place, now in another. So
+ * the same work is done several times, and cut into stretches of so many expired keys: of each stretch the best time
+ * counts, so that only a turn is too long that is so at the same place of the work every time. Turns that are too long
+ * at places of their own (with the cron) must be few in the best of the tries. */
 #include "server/expiry.h"
 
 #include <setjmp.h>
@@ -23,7 +27,10 @@ enum {
 #else
     LIMIT_US = 1000,
 #endif
-    TRIES = 5, /* a machine may have bad moments; a cycle that takes too long has them always */
+    TRIES = 8,
+    STRETCH = KEYS / 100, /* of keys or fields that expire */
+    STRETCHES = KEYS / STRETCH + 1,
+    FEW = 3, /* turns over the limit that one try may have, out of hundreds */
 };
 
 static int64_t processor_us(void *ctx)
@@ -39,7 +46,10 @@ struct fixture {
     struct sys sys; /* its monotonic clock is the thread's time on a processor */
     struct config *cfg;
     struct server *server;
-    int64_t turn_started_us, longest_us, due_ms, done_ms;
+    int64_t turn_started_us, due_ms, done_ms;
+    uint64_t turn_expired; /* before this turn */
+    int64_t longest_us[STRETCHES];
+    int over_limit;
 };
 
 static int setup(void **state)
@@ -93,12 +103,23 @@ static void fill_hashes(struct fixture *f, int count, int fields_each, int64_t f
     }
 }
 
+/* A turn belongs to every stretch that it has worked on. */
+static void note_turn(struct fixture *f, int64_t took_us, uint64_t expired)
+{
+    for (uint64_t i = f->turn_expired / STRETCH; i <= expired / STRETCH; i++)
+        if (took_us > f->longest_us[i]) f->longest_us[i] = took_us;
+    f->over_limit += took_us > LIMIT_US;
+}
+
 /* Right after waiting, which takes no time on the processor: what has passed since is the turn before. */
 static void on_wake(void *ctx)
 {
     struct fixture *f = ctx;
+    const struct keyspace_stats *stats = &f->server->keyspace->stats;
+    uint64_t expired = stats->expired_keys + stats->expired_fields;
     int64_t now = processor_us(NULL);
-    if (f->turn_started_us != 0 && now - f->turn_started_us > f->longest_us) f->longest_us = now - f->turn_started_us;
+    if (f->turn_started_us != 0) note_turn(f, now - f->turn_started_us, expired);
+    f->turn_expired = expired;
     f->turn_started_us = now;
     if (keyspace_count(f->server->keyspace) == KEPT)
         f->done_ms = sys_wall_ms(&f->sys);
@@ -107,9 +128,8 @@ static void on_wake(void *ctx)
     server_stop(f->server, 0);
 }
 
-/* The longest turn while keys, or fields (so many to a hash), reach their time within so many milliseconds, in
- * microseconds. */
-static int64_t longest_turn(struct fixture *f, int64_t within_ms, int fields_each)
+/* Keys, or fields (so many to a hash), reach their time within so many milliseconds, and expire. */
+static void expire_all(struct fixture *f, int64_t within_ms, int fields_each)
 {
     f->due_ms = sys_wall_ms(&f->sys) + 300;
     fill(f, "kept", KEPT, f->due_ms + INT64_C(3600000), 1000);
@@ -122,21 +142,42 @@ static int64_t longest_turn(struct fixture *f, int64_t within_ms, int fields_eac
     assert_true(f->done_ms > 0); /* else they are still there */
     const struct keyspace_stats *stats = &f->server->keyspace->stats;
     assert_int_equal(fields_each == 0 ? stats->expired_keys : stats->expired_fields, KEYS);
-    return f->longest_us;
+}
+
+struct best {
+    int64_t longest_us[STRETCHES];
+    int over_limit;
+};
+
+/* -> the longest turn of any stretch, each in its best try. */
+static int64_t take_best(struct best *best, const struct fixture *f)
+{
+    int64_t longest = 0;
+    if (f->over_limit < best->over_limit) best->over_limit = f->over_limit;
+    for (int i = 0; i < STRETCHES; i++) {
+        if (f->longest_us[i] < best->longest_us[i]) best->longest_us[i] = f->longest_us[i];
+        if (best->longest_us[i] > longest) longest = best->longest_us[i];
+    }
+    return longest;
 }
 
 static void stays_within_the_limit(int64_t within_ms, int fields_each)
 {
-    int64_t best = INT64_MAX;
-    for (int i = 0; i < TRIES && best > LIMIT_US; i++) {
+    struct best best = {.over_limit = INT32_MAX};
+    int64_t longest = INT64_MAX;
+    for (int i = 0; i < STRETCHES; i++) best.longest_us[i] = INT64_MAX;
+    for (int i = 0; i < TRIES && (longest > LIMIT_US || best.over_limit > FEW); i++) {
         void *state;
         assert_int_equal(setup(&state), 0);
-        int64_t took = longest_turn(state, within_ms, fields_each);
-        printf("%d within %d ms: longest turn %d us\n", KEYS, (int)within_ms, (int)took);
-        if (took < best) best = took;
+        struct fixture *f = state;
+        expire_all(f, within_ms, fields_each);
+        longest = take_best(&best, f);
+        printf("%d within %d ms: longest turn %d us, %d over the limit\n", KEYS, (int)within_ms, (int)longest,
+               f->over_limit);
         teardown(&state);
     }
-    assert_in_range(best, 0, LIMIT_US);
+    assert_in_range(longest, 0, LIMIT_US);
+    assert_in_range(best.over_limit, 0, FEW);
 }
 
 static void test_many_keys_in_one_second(void **state)
