@@ -427,7 +427,10 @@ static void refuse_damage(const struct loader *l, const char *why)
 static bool was_copied(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;
-    return p->noted.id[0] != '\0' && aof_sum_goes_on(l->server->sys, path, p->good, &p->noted) == 1;
+    if (p->noted.id[0] == '\0') return false;
+    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
+    return size >= 0 && (uint64_t)size - p->good <= AOF_TAIL_MAX &&
+           aof_sum_goes_on(l->server->sys, path, p->good, &p->noted) == 1;
 }
 
 /* What stands behind the last right note is not what was written. Where a power cut or a copy can have done that, and
@@ -458,10 +461,11 @@ static int cut_damage(struct loader *l, const char *path, bool is_last)
     }
     log_warning(s->log,
                 "!!! Warning: %s left the AOF file %s damaged behind offset %" PRIu64 ". It is cut off there because "
-                "aof-load-truncated is enabled: %" PRIu64 " bytes that had not been synced are lost",
+                "aof-load-truncated is enabled: %" PRIu64 " bytes%s are lost",
                 same_boot ? "copying it while it was written to"
                           : "a power cut, or copying it while it was written to,",
-                p->name, p->good, (uint64_t)s->sys->file_size(s->sys->ctx, path) - p->good);
+                p->name, p->good, (uint64_t)s->sys->file_size(s->sys->ctx, path) - p->good,
+                same_boot ? "" : " that had not been synced");
     int rc = truncate_at(l, path, p->good);
     return rc != 0 ? rc : LOAD_AGAIN;
 }

@@ -30,8 +30,9 @@
  *
  * A file can be copied while it is written to. A reader that has come to its end, and goes on when more is there, gets
  * a #REPL and behind it what stands behind the bytes that have overwritten it. No kill and no sync leaves that: the
- * copy is cut off behind this #REPL, where a later one of the same history proves that the file went on, and unless (2)
- * forbids it.
+ * copy is cut off behind this #REPL, where a later one of the same history proves that the file went on, unless (2)
+ * forbids it or more than AOF_TAIL_MAX would be lost. (Who only ever copies what is new behind the size of the copy
+ * gets that at each pass: such a copy ends with the first one, or is refused.)
  * What breaks it: somebody who may write values and computes sums can forge a note inside a value, which is only looked
  * at when a file is damaged, and can make such a start be refused; a disk that says that it has synced and has not; a
  * page of other bytes than zeros, lost behind the last note, in a file that ends exactly where a command does.
