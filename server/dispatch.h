@@ -30,6 +30,8 @@ void dispatch_script_refused(struct server *s, struct command_slot *slot, const 
 /* Why no command may write now, or NULL. / Memory was over maxmemory when the outermost command came. */
 const char *dispatch_write_refusal(struct server *s);
 bool dispatch_out_of_memory(const struct server *s);
+/* Why a replica without its master shows nothing of its data, or NULL. */
+const char *dispatch_stale_refusal(const struct server *s);
 /* From inside a script that takes too long: new requests are read, and answered with -BUSY. What runs of them touches
  * no data: the commands that end a script, and what connections say about themselves (CMD_ALLOW_BUSY). */
 void dispatch_while_busy(struct server *s);

@@ -142,13 +142,22 @@ static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd,
     return refusal;
 }
 
+const char *dispatch_stale_refusal(const struct server *s)
+{
+    if (repl_role(s->repl) != REPL_REPLICA || repl_link_up(s->repl) ||
+        s->settings->replication.replica_serve_stale_data)
+        return NULL;
+    return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+}
+
 /* What the state of the server and of the client forbids, or NULL. */
 static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
 {
     struct server *s = ctx->server;
-    if (repl_role(s->repl) == REPL_REPLICA && !repl_link_up(s->repl) &&
-        !s->settings->replication.replica_serve_stale_data && !(flags & CMD_STALE))
-        return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    if (!(flags & CMD_STALE)) {
+        const char *refusal = dispatch_stale_refusal(s);
+        if (UNLIKELY(refusal != NULL)) return refusal;
+    }
     if (UNLIKELY(s->is_loading) && (s->loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
         return dispatch_loading_text;
     if (UNLIKELY(client_has(ctx->client, CLIENT_REPLICA | CLIENT_MONITOR)) &&

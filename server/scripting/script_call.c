@@ -98,12 +98,6 @@ static bool refused_for_memory(const struct scripting *sc, const struct command 
            !(run->script->flags & SCRIPT_ALLOW_OOM) && !client_has(sc->client, CLIENT_MASTER);
 }
 
-static bool is_stale(const struct server *s)
-{
-    return repl_role(s->repl) == REPL_REPLICA && !repl_link_up(s->repl) &&
-           !s->settings->replication.replica_serve_stale_data;
-}
-
 /* What the user may not do, a script of the user may not do. */
 static const char *refuse_user(struct scripting *sc, const struct command_slot *slot, int argc)
 {
@@ -132,7 +126,9 @@ static const char *refuse(struct scripting *sc, const struct command_slot *slot,
     if (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) refusal = refuse_write(sc, cmd);
     if (refusal != NULL) return refusal;
     if (UNLIKELY(refused_for_memory(sc, cmd))) return "OOM command not allowed when used memory > 'maxmemory'.";
-    if (UNLIKELY(!(cmd->flags & CMD_STALE) && is_stale(s))) return "ERR Can not execute the command on a stale replica";
+    if (!(cmd->flags & CMD_STALE) && !client_has(sc->client, CLIENT_MASTER) &&
+        UNLIKELY(dispatch_stale_refusal(s) != NULL))
+        return "ERR Can not execute the command on a stale replica";
     return NULL;
 }
 

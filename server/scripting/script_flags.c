@@ -91,7 +91,7 @@ bool script_read_shebang(struct bytes_view source, struct bytes_view *body, unsi
 
 unsigned script_command_flags(unsigned command_flags, unsigned script_flags)
 {
-    if (script_flags & SCRIPT_SAYS_NOTHING) return command_flags & ~(unsigned)CMD_STALE;
+    if (script_flags & SCRIPT_SAYS_NOTHING) return command_flags;
     command_flags &= ~(unsigned)(CMD_STALE | CMD_MAY_REPLICATE | CMD_WRITE | CMD_DENYOOM);
     if (script_flags & SCRIPT_ALLOW_STALE) command_flags |= CMD_STALE;
     if (script_flags & SCRIPT_NO_WRITES) return command_flags;

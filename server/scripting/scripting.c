@@ -354,6 +354,12 @@ size_t scripting_vm_memory(const struct server *s)
 bool script_may_run(struct cmd_ctx *ctx, const struct script *script)
 {
     unsigned flags = script->flags;
+    bool asks_for_data = (flags & SCRIPT_SAYS_NOTHING) && !ctx_is_replayed(ctx);
+    const char *stale = asks_for_data ? dispatch_stale_refusal(ctx->server) : NULL;
+    if (UNLIKELY(stale != NULL)) {
+        reply_error(ctx->reply, stale);
+        return false;
+    }
     if (!script->read_only || (flags & (SCRIPT_SAYS_NOTHING | SCRIPT_NO_WRITES))) return true;
     reply_error(ctx->reply, "ERR Can not execute a script with write flag using *_ro command.");
     return false;

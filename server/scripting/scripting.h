@@ -43,7 +43,8 @@ struct script {
     int first_key;    /* in ctx->argv, which the other arguments follow */
     int key_count;
 };
-/* Whether it fits the command that runs it. False: the error has been answered. */
+/* Whether it fits the command that runs it. A script that says nothing of itself is let through as far as here on a
+ * replica without its master, since only now it is known to be one. False: the error has been answered. */
 bool script_may_run(struct cmd_ctx *ctx, const struct script *script);
 /* Runs it and answers. */
 void script_run(struct cmd_ctx *ctx, const struct script *script);

@@ -238,6 +238,17 @@ def test_on_a_replica(farm):
     assert "Can not execute the command on a stale replica" in fails(replica, "#!lua flags=allow-stale,no-writes\nreturn redis.call('get', 'k')")
 
 
+def test_scripts_of_a_log_run_where_clients_get_no_stale_data(farm):
+    server = farm.server("ours", "appendonly yes", "replicaof 127.0.0.1 1", "replica-serve-stale-data no")
+    server.terminate()
+    path = aoffiles.last_incr(server)
+    script = "redis.call('set', KEYS[1], redis.call('incr', 'n'))"
+    path.write_bytes(path.read_bytes() + aoffiles.command("SELECT", 0) + aoffiles.command("EVAL", script, 1, "k"))
+    server.start()
+    server.config_set("replica-serve-stale-data", "yes")
+    assert server.call("GET", "k") == b"1"
+
+
 def test_min_replicas(server):
     server.config_set("min-replicas-to-write", "1")
     assert fails(server, "redis.call('set', 'k', 'v')").startswith("NOREPLICAS")

@@ -8,7 +8,7 @@ from wire import ReplyError
 LIBRARY = """#!lua name=lib
 redis.register_function('writes', function() return redis.call('set', 'k', 1) end)
 redis.register_function{function_name='reads', callback=function() return 1 end, flags={'no-writes'}}"""
-DIGEST = "0" * 40
+DIGEST, RETURN_1 = "0" * 40, "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
 SET = "return redis.call('set', 'k', 1)"
 
 
@@ -67,6 +67,12 @@ CASES = {
     ],
     "on a replica": [AS_REPLICA, *REFUSABLE, ("MULTI",), ("SET", "a", "b"), ("EXEC",), AS_MASTER],
     "without memory": [FULL, *REFUSABLE, ("MULTI",), ("EVALSHA", DIGEST, 0), ("EXEC",), ROOMY],
+    "without the master": [
+        *[beside("CONFIG", "SET", "replica-serve-stale-data", "no"), AS_REPLICA, *REFUSABLE, ("EVAL", "return (", 0)],
+        *[("SCRIPT", "LOAD", "return 1"), ("EVALSHA", RETURN_1, 0), ("EVAL_RO", "return 1", 0), ("GET", "k")],
+        *[("MULTI",), ("EVAL", "return 1", 0), ("EVALSHA", DIGEST, 0), ("ECHO", "x"), ("EXEC",)],
+        *[AS_MASTER, beside("CONFIG", "SET", "replica-serve-stale-data", "yes")],
+    ],
     "without replies": [("CLIENT", "REPLY", "OFF"), ("LPUSH", "text", 1), ("NOSUCH",), ("EVALSHA", DIGEST, 0), ("CLIENT", "REPLY", "ON")],
     "administration": [("CONFIG", "SET", "nosuch", 1), ("SLOWLOG", "GET", "x"), ("ACL", "SETUSER", "x", "bogus"), ("SHUTDOWN", "BAD"), ("DEBUG", "X")],
     "connections": [("AUTH", "u", "p"), ("AUTH", "p"), ("HELLO", 9), ("HELLO", 3, "AUTH", "u", "p"), ("HELLO", 2, "BAD"), ("SELECT", 99)],
