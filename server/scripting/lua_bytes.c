@@ -2,6 +2,7 @@
 
 #include <lua5.1/lauxlib.h>
 
+#include "server/scripting/lua_guard.h"
 #include "storage/base/checked.h"
 
 #define INITIAL_BYTES 256
@@ -36,6 +37,7 @@ char *lua_bytes_room(struct lua_bytes *b, size_t extra)
 void lua_bytes_append(struct lua_bytes *b, const void *data, size_t len)
 {
     if (len == 0) return;
+    if (len >= LUA_GUARD_CALL) lua_guard_work(b->L, len);
     memcpy(lua_bytes_room(b, len), data, len);
     b->len += len;
 }

@@ -19,6 +19,8 @@ struct lua_bytes {
 
 void lua_bytes_init(struct lua_bytes *b, lua_State *L);  /* pushes the userdata: that is the slot */
 char *lua_bytes_room(struct lua_bytes *b, size_t extra); /* room for so many more bytes, at data + len */
+/* Counts as work (lua_guard.h), so that what is made of a few long strings can be ended. Who appends many pieces of
+ * less than LUA_GUARD_CALL bytes counts them. */
 void lua_bytes_append(struct lua_bytes *b, const void *data, size_t len);
 void lua_bytes_append_char(struct lua_bytes *b, char c);
 void lua_bytes_push(const struct lua_bytes *b); /* pushes a string of what is there */

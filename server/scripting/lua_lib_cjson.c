@@ -73,6 +73,7 @@ static void encode_string(struct encoder *e, int index)
 {
     size_t len;
     const char *data = lua_tolstring(e->L, index, &len);
+    lua_guard_work(e->L, len);
     lua_bytes_room(&e->out, checked_size_add(len, 2)); /* enough, if nothing needs to be escaped */
     lua_bytes_append_char(&e->out, '"');
     size_t written = 0;

@@ -361,6 +361,24 @@ static void test_fault_4_loops_in_c_can_be_ended(void **state)
     for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) check_ends(*state, loops[i]);
 }
 
+/* Few pieces that are long: they end before they have taken much memory. */
+static void test_fault_4_joining_long_strings_can_be_ended(void **state)
+{
+    static const char *const loops[] = {
+        "return ('x'):rep(1000):gsub('x', ('y'):rep(1000000))",
+        "return ('x'):rep(1000):gsub('x', {x = ('y'):rep(1000000)})",
+        "return ('x'):rep(1000000):gsub('.*', ('%0'):rep(1000))",
+        "local s, t = ('x'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return cjson.encode(t)",
+        "local s, t = ('\\1'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return cjson.encode(t)",
+        "local s, t = ('x'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return cmsgpack.pack(t)",
+        "local s, t = ('x'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return struct.pack(('s'):rep(1000), "
+        "unpack(t))",
+    };
+    struct fixture *f = *state;
+    f->guard.memory_max = (size_t)100 << 20;
+    for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) check_ends(f, loops[i]);
+}
+
 /* What would take as long without an answer. */
 static void test_fault_4_what_has_a_simple_answer_gets_it(void **state)
 {
@@ -433,6 +451,7 @@ int main(void)
         both(test_pcall_and_its_kin),
         cmocka_unit_test_setup_teardown(test_an_ended_script_cannot_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_4_loops_in_c_can_be_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_4_joining_long_strings_can_be_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_4_what_has_a_simple_answer_gets_it, setup, teardown),
         both(test_restricted_globals),
         both(test_CVE_2024_46981_states_close_with_garbage_in_them),
