@@ -436,7 +436,9 @@ void config_each_row(const struct config *cfg, void *ctx, void (*each)(void *ctx
 static bool pattern_shows(const struct config_row *row, const char *name, struct bytes_view pattern)
 {
     if (glob_is_literal(pattern)) return bytes_equal_nocase(pattern, name);
-    return !config_row_has(row, CONFIG_FLAG_HIDDEN) && glob_match(pattern, bytes_str(name), true);
+    if (config_row_has(row, CONFIG_FLAG_HIDDEN)) return false;
+    if (name == row->dir->alias && config_row_has(row, CONFIG_FLAG_ALIAS_HIDDEN)) return false;
+    return glob_match(pattern, bytes_str(name), true);
 }
 
 static bool any_pattern_shows(const struct config_row *row, const char *name, const struct bytes_view *patterns,

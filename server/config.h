@@ -58,7 +58,8 @@ enum config_flag {
     CONFIG_FLAG_ONLY_DEFAULT = 1 << 14,   /* any value but the default is refused, with `refusal` as the reason */
     CONFIG_FLAG_ALWAYS_REWRITE = 1 << 15, /* CONFIG REWRITE writes it even at its default */
     CONFIG_FLAG_NO_REWRITE = 1 << 16,
-    CONFIG_FLAG_BINARY = 1 << 17, /* strings: any bytes; the field holds them as bytes_to_text() writes them */
+    CONFIG_FLAG_BINARY = 1 << 17,       /* strings: any bytes; the field holds them as bytes_to_text() writes them */
+    CONFIG_FLAG_ALIAS_HIDDEN = 1 << 18, /* CONFIG GET shows the alias only under its full name: Redis 7.2 has none */
 };
 
 struct config_enum {

@@ -57,6 +57,7 @@ static const struct config_enum endpoint_names[] = {{"ip", 0}, {"hostname", 1}, 
 #define IGNORED_LINE(n) {.name = n, .kind = CONFIG_SPECIAL, .flags = FILE_ONLY | MULTI | NO_EFFECT | HIDDEN}
 
 #define IMMUTABLE CONFIG_FLAG_IMMUTABLE
+#define ALIAS_HIDDEN CONFIG_FLAG_ALIAS_HIDDEN
 #define PROTECTED CONFIG_FLAG_PROTECTED
 #define SENSITIVE CONFIG_FLAG_SENSITIVE
 #define BINARY CONFIG_FLAG_BINARY
@@ -130,10 +131,10 @@ const struct config_directive config_builtin_rows[] = {
     SPECIAL("oom-score-adj-values", NULL, process, "0 200 800", &config_special_oom_values, MULTI, HOOK(oom_score_changed)),
     YES_NO("disable-thp", NULL, process.disable_thp, "no", IMMUTABLE, NO_HOOK),
     YES_NO("jemalloc-bg-thread", NULL, process.jemalloc_bg_thread, "yes", 0, HOOK(allocator_changed)),
-    TEXT("server_cpulist", "server-cpulist", process.server_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
-    TEXT("bio_cpulist", "bio-cpulist", process.bio_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
-    TEXT("aof_rewrite_cpulist", "aof-rewrite-cpulist", process.aof_rewrite_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
-    TEXT("bgsave_cpulist", "bgsave-cpulist", process.bgsave_cpulist, "", NULL, OR_NULL | IMMUTABLE, NO_HOOK),
+    TEXT("server_cpulist", "server-cpulist", process.server_cpulist, "", NULL, OR_NULL | IMMUTABLE | ALIAS_HIDDEN, NO_HOOK),
+    TEXT("bio_cpulist", "bio-cpulist", process.bio_cpulist, "", NULL, OR_NULL | IMMUTABLE | ALIAS_HIDDEN, NO_HOOK),
+    TEXT("aof_rewrite_cpulist", "aof-rewrite-cpulist", process.aof_rewrite_cpulist, "", NULL, OR_NULL | IMMUTABLE | ALIAS_HIDDEN, NO_HOOK),
+    TEXT("bgsave_cpulist", "bgsave-cpulist", process.bgsave_cpulist, "", NULL, OR_NULL | IMMUTABLE | ALIAS_HIDDEN, NO_HOOK),
     TEXT("ignore-warnings", NULL, process.ignore_warnings, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_INT, "io-threads", NULL, process.io_threads, "1", 1, 128, IMMUTABLE | NO_EFFECT, NO_HOOK),
     YES_NO("io-threads-do-reads", NULL, process.io_threads_do_reads, "no", IMMUTABLE | NO_EFFECT, NO_HOOK),

@@ -378,6 +378,8 @@ def test_fault_22_default_files_of_valkey_8_and_redis_8_start(farm):
 def test_fault_22_names_of_cpu_lists_of_later_versions(farm):
     server = farm.server("ours", "server-cpulist 0", "bio-cpulist 0")
     assert server.config_get("server_cpulist") == "0" and server.config_get("bio-cpulist") == "0"
+    shown = server.call("CONFIG", "GET", "*cpulist")[::2]
+    assert sorted(shown) == [b"aof_rewrite_cpulist", b"bgsave_cpulist", b"bio_cpulist", b"server_cpulist"]
 
 
 FOREIGN = {
