@@ -29,7 +29,7 @@ static const char *check_master(struct stream_loading *l, struct stream_id maste
 const char *stream_load_node(struct stream *s, struct stream_loading *l, struct stream_id master,
                              struct bytes_view listpack)
 {
-    struct stream_node_facts facts;
+    struct stream_node_facts facts = {0};
     const char *why = check_master(l, master);
     if (why == NULL) why = stream_node_validate(listpack, master, &facts);
     if (why != NULL || facts.live == 0) return why;
