@@ -129,22 +129,31 @@ static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
 /* What a new file begins with. */
 struct head {
     int db;                            /* others load it with database 0 selected; -1: the stream selects one */
-    const struct repl_position *place; /* NULL: of what was before it and follows without a gap */
+    const struct repl_position *place; /* NULL: unknown */
 };
 
+/* The note is needed although the files before end at this place: what begins a file looks like the stream. */
+static struct head head_of_now(const struct aof *a, struct repl_position *at)
+{
+    repl_position(a->server->repl, at);
+    return (struct head){.db = repl_log_select(a->server->repl), .place = at->db >= 0 ? at : NULL};
+}
+
 /* A checksum note, which is on disk before anything else is; the very first file of a log does without, as there is
- * none while a file has one page (aof_sum.h). Returns the length of the note on the place, which is the last thing. */
+ * none while a file has one page (aof_sum.h), and without a note on the place, which its base tells. Returns the length
+ * of the note on the place, which is the last thing. */
 static size_t put_head(const struct aof *a, struct aof_file *file, const struct head *head, struct bytes_buf *out)
 {
     char digits[16];
     struct aof_sum *sum = aof_file_sum(file);
-    if (!aof_manifest_is_empty(&a->manifest) || a->state == AOF_WAITS) aof_sum_write_note(sum, 0, a->boot, out);
+    bool is_first = aof_manifest_is_empty(&a->manifest) && a->state != AOF_WAITS;
+    if (!is_first) aof_sum_write_note(sum, 0, a->boot, out);
     size_t begin = out->len;
     int n = snprintf(digits, sizeof(digits), "%d", head->db);
     if (head->db >= 0) bytes_buf_printf(out, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
     size_t end = out->len;
     if (end > begin) aof_sum_add(sum, bytes_view(out->data + begin, end - begin));
-    if (head->place != NULL) aof_format_place(a, file, head->place, out);
+    if (head->place != NULL && !is_first) aof_format_place(a, file, head->place, out);
     return out->len - end;
 }
 
@@ -259,7 +268,8 @@ static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *w
 static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
 {
     bool listed;
-    struct head head = {.db = repl_log_select(a->server->repl)};
+    struct repl_position at;
+    struct head head = head_of_now(a, &at);
     return add_incr_with(a, copy, when, &head, &listed);
 }
 
@@ -490,7 +500,8 @@ static int begin_temp_incr(struct aof *a)
     struct aof_file *file;
     char *path = path_with(a, "temp-", ".incr");
     log_notice(a->server->log, "Creating AOF temp incr file %s on background rewrite", path);
-    struct head head = {.db = repl_log_select(a->server->repl)};
+    struct repl_position at;
+    struct head head = head_of_now(a, &at);
     int rc = open_new(a, path, &head, &file); /* a server that crashed may have left one */
     mem_free(path);
     if (rc != 0) return rc;

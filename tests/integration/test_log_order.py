@@ -76,6 +76,22 @@ def test_fault_9_crashes_under_load_cost_no_full_synchronization(farm, fsync):
         assert_continued(master, replicas)
 
 
+def test_fault_9_restart_before_the_first_write_behind_a_rewrite_keeps_the_place(farm):
+    master = farm.server("ours", "appendonly yes", "repl-ping-replica-period 3600")
+    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
+    master.call("SET", "k", 1)
+    wait_in_sync(master, replica)
+    before = master.info("replication")
+    master.call("BGREWRITEAOF")
+    wait_for(lambda: master.info("persistence")["aof_rewrite_in_progress"] == "0")
+    master.restart(how="kill")
+    wait_in_sync(master, replica)
+    after = master.info("replication")
+    assert after["master_replid2"] == before["master_replid"]
+    assert after["master_repl_offset"] >= before["master_repl_offset"]
+    assert master.info("stats")["sync_full"] == "0"
+
+
 def test_fault_9_backlog_comes_back_as_long_as_its_size(farm):
     """And not longer than what the log has of this history; a chain continues as well."""
     master = farm.server("ours", ON, "repl-backlog-size 200kb", "aof-timestamp-enabled yes")
