@@ -15,6 +15,7 @@ enum {
     PIECE = 64 * 1024,            /* of text, between looks of the guard */
     PARSE_WORK = 64,              /* a byte */
     RESUME_WORK = 2048,           /* the guard's hook counts the instructions of each coroutine from zero */
+    FORMAT_MAX = 64 * 1024,       /* bytes of arguments that Lua's own string.format() gets */
     REP_MAX = 1024 * 1024 * 1024, /* bytes: twice what any value may have */
 };
 
@@ -266,6 +267,88 @@ static int safe_rep(lua_State *L)
     return 1;
 }
 
+/* The directive that begins behind the '%' at *at, which is moved behind it. Its conversion, or 0 at the end. */
+static char take_directive(const char *format, size_t len, size_t *at)
+{
+    while (*at < len && strchr("-+ #0123456789.", format[*at]) != NULL && format[*at] != '\0') ++*at;
+    return *at < len ? format[(*at)++] : '\0';
+}
+
+/* Calls Lua's own function, the upvalue, with the arguments on top. An error of its says where the script is, and to
+ * what it called. */
+static void call_format(lua_State *L, int count)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, -count - 1);
+    if (lua_pcall(L, count, 1, 0) == 0) return;
+    const char *text = lua_tostring(L, -1);
+    if (text == NULL || strstr(text, " to '?'") == NULL) luaL_error(L, "%s", text == NULL ? "?" : text);
+    luaL_error(L, "%s", luaL_gsub(L, text, " to '?'", " to 'format'"));
+}
+
+/* One directive with its argument. The arguments lie below the buffer. */
+static void format_one(lua_State *L, struct lua_bytes *out, const char *directive, size_t len, int arg)
+{
+    size_t size;
+    bool has_arg = arg < out->slot;
+    luaL_checkstack(L, 4, "no room for the arguments");
+    lua_pushlstring(L, directive, len);
+    if (has_arg) lua_pushvalue(L, arg);
+    call_format(L, has_arg ? 2 : 1);
+    const char *text = lua_tolstring(L, -1, &size);
+    lua_bytes_append(out, text, size);
+    lua_pop(L, 1);
+}
+
+static void format_pieces(lua_State *L, struct lua_bytes *out, const char *format, size_t len)
+{
+    int arg = 1;
+    for (size_t at = 0, from; at < len;) {
+        for (from = at; at < len && format[at] != '%'; at++) {
+        }
+        lua_bytes_append(out, format + from, at - from);
+        if (at == len) return;
+        from = at++;
+        char conversion = take_directive(format, len, &at);
+        bool is_plain = at - from == 2; /* "%s", "%%" */
+        lua_guard_work(L, LUA_GUARD_CALL);
+        if (conversion == '%' && is_plain) {
+            lua_bytes_append_char(out, '%');
+            continue;
+        }
+        arg++;
+        size_t size;
+        if (conversion == 's' && is_plain && arg < out->slot && lua_type(L, arg) == LUA_TSTRING) {
+            const char *text = lua_tolstring(L, arg, &size);
+            lua_bytes_append(out, text, size);
+        } else {
+            format_one(L, out, format + from, at - from, arg);
+        }
+    }
+}
+
+/* Lua joins long pieces again and again, and nothing ends that: what may become long is put together here. */
+static int safe_format(lua_State *L)
+{
+    int count = lua_gettop(L);
+    size_t len, total = 0;
+    struct lua_bytes out;
+    for (int i = 1; i <= count; i++)
+        if (lua_type(L, i) == LUA_TSTRING) total += lua_objlen(L, i);
+    luaL_checkstack(L, 2, "no room for the result");
+    if (total <= FORMAT_MAX) {
+        call_format(L, count);
+        return 1;
+    }
+    const char *format = luaL_checklstring(L, 1, &len);
+    if (total > REP_MAX) return luaL_error(L, "resulting string is too long");
+    lua_bytes_init(&out, L);
+    lua_bytes_room(&out, total);
+    format_pieces(L, &out, format, len);
+    lua_bytes_push(&out);
+    return 1;
+}
+
 /* ---- Random numbers ----
  * POSIX's lrand48() with its initial state: the same numbers everywhere, as scripts have come to expect. */
 
@@ -334,6 +417,9 @@ void lua_safe_replace_string_functions(lua_State *L)
 {
     lua_pushcfunction(L, safe_rep);
     lua_setfield(L, -2, "rep");
+    lua_getfield(L, -1, "format");
+    lua_pushcclosure(L, safe_format, 1);
+    lua_setfield(L, -2, "format");
     lua_pattern_set_functions(L);
 }
 

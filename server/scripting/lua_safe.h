@@ -5,6 +5,7 @@
  *   pcall, xpcall, coroutine.resume and wrap   do not catch the end of a script that was killed
  *   collectgarbage      collects and counts; what else it does would be for all scripts to come
  *   string.rep          of limited length, and not in a loop for the empty string
+ *   string.format       long results can be ended, and are put together once
  *   find, match, gmatch, gsub (lua_pattern.h), table's (lua_table.h)   can be ended
  *   math.random, math.randomseed   one sequence on every machine, and of this state alone */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_LUA_SAFE_H

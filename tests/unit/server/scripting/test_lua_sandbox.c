@@ -371,12 +371,34 @@ static void test_fault_4_joining_long_strings_can_be_ended(void **state)
         "local s, t = ('x'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return cjson.encode(t)",
         "local s, t = ('\\1'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return cjson.encode(t)",
         "local s, t = ('x'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return cmsgpack.pack(t)",
+        "local s, t = ('x'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return ('%s'):rep(1000):format(unpack(t))",
         "local s, t = ('x'):rep(1000000), {} for i = 1, 1000 do t[i] = s end return struct.pack(('s'):rep(1000), "
         "unpack(t))",
     };
     struct fixture *f = *state;
     f->guard.memory_max = (size_t)100 << 20;
     for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) check_ends(f, loops[i]);
+}
+
+/* Long results are put together by us, piece by piece; the pieces are Lua's. */
+static void test_fault_4_long_formats_are_as_lua_has_them(void **state)
+{
+    struct fixture *f = *state;
+    assert_runs(
+        "local long = ('x'):rep(100000) return string.format('<%s|%5.2f|%%|%-4d|%q|%c|%5s|%.3s>', long, 1.5, 7, "
+        "'a\\n', 65, 'b', long) == '<' .. long .. '| 1.50|%|7   |' .. string.format('%q', 'a\\n') .. "
+        "'|A|    b|xxx>'",
+        "true");
+    assert_runs("local long = ('x\\0y'):rep(100000) return string.format('%s%s', long, 12) == long .. '12'", "true");
+    assert_runs("local long = ('%%'):rep(100000) return string.format(long .. '%d', 3) == ('%'):rep(100000) .. '3'",
+                "true");
+    assert_fails("string.format('%s %s', ('x'):rep(100000))", "bad argument #2 to 'format' (no value)");
+    assert_fails("string.format('%d', ('x'):rep(100000))", "bad argument #2 to 'format' (number expected, got string)");
+    assert_fails("string.format('%y', ('x'):rep(100000))", "invalid option '%y' to 'format'");
+    assert_fails("string.format(('x'):rep(100000) .. '%')", "bad argument #2 to 'format'");
+    assert_fails("string.format('%d', 'x')", "script:1: bad argument #2 to 'format' (number expected, got string)");
+    assert_fails("string.format('%y', 1)", "script:1: invalid option '%y' to 'format'");
+    assert_fails("string.format()", "script:1: bad argument #1 to 'format' (string expected, got no value)");
 }
 
 /* What would take as long without an answer. */
@@ -452,6 +474,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_ended_script_cannot_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_4_loops_in_c_can_be_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_4_joining_long_strings_can_be_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_4_long_formats_are_as_lua_has_them, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_4_what_has_a_simple_answer_gets_it, setup, teardown),
         both(test_restricted_globals),
         both(test_CVE_2024_46981_states_close_with_garbage_in_them),
