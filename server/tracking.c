@@ -231,16 +231,23 @@ void tracking_limit_changed(struct server *s)
     (void)tracking_make_room(s); /* the turn of the loop goes on with it */
 }
 
-static void add_id(struct trackings *ts, struct tracked_key *k, uint64_t id)
+/* How many of these ascending numbers are below this one. */
+static size_t numbers_below(const uint64_t *numbers, size_t count, uint64_t number)
 {
-    size_t low = 0, high = k->count;
+    size_t low = 0, high = count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (k->ids[middle] < id)
+        if (numbers[middle] < number)
             low = middle + 1;
         else
             high = middle;
     }
+    return low;
+}
+
+static void add_id(struct trackings *ts, struct tracked_key *k, uint64_t id)
+{
+    size_t low = numbers_below(k->ids, k->count, id);
     if (low < k->count && k->ids[low] == id) return;
     if (k->count == k->cap) {
         k->cap = k->cap == 0 ? 1 : checked_size_mul(k->cap, 2);
@@ -303,20 +310,6 @@ static struct prefix *find_prefix(const struct trackings *ts, struct bytes_view 
     return find_prefix_hashed(ts, text, hash_of(ts->server, text));
 }
 
-/* How many of the lengths are below this one. */
-static size_t lengths_below(const struct trackings *ts, size_t length)
-{
-    size_t low = 0, high = ts->length_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (ts->lengths[middle] < length)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static void grow_lengths(struct trackings *ts)
 {
     ts->length_cap = ts->length_cap == 0 ? 4 : checked_size_mul(ts->length_cap, 2);
@@ -327,7 +320,7 @@ static void grow_lengths(struct trackings *ts)
 
 static void count_length(struct trackings *ts, size_t length)
 {
-    size_t at = lengths_below(ts, length);
+    size_t at = numbers_below(ts->lengths, ts->length_count, length);
     if (at < ts->length_count && ts->lengths[at] == length) {
         ts->length_uses[at]++;
         return;
@@ -343,7 +336,7 @@ static void count_length(struct trackings *ts, size_t length)
 
 static void uncount_length(struct trackings *ts, size_t length)
 {
-    size_t at = lengths_below(ts, length);
+    size_t at = numbers_below(ts->lengths, ts->length_count, length);
     if (--ts->length_uses[at] > 0) return;
     size_t behind = --ts->length_count - at;
     memmove(ts->lengths + at, ts->lengths + at + 1, behind * sizeof(*ts->lengths));
@@ -493,7 +486,7 @@ static void note_change(struct trackings *ts, struct prefix *p, const struct cli
 
 static void note_change_at_prefixes(struct trackings *ts, const struct client *by, struct bytes_view name)
 {
-    size_t fit = lengths_below(ts, name.len + 1);
+    size_t fit = numbers_below(ts->lengths, ts->length_count, name.len + 1);
     value_hash_starts(ts->server->keyspace->env, name, ts->lengths, fit, ts->length_hashes);
     for (size_t i = 0; i < fit; i++) {
         struct prefix *p = find_prefix_hashed(ts, bytes_view(name.data, ts->lengths[i]), ts->length_hashes[i]);
