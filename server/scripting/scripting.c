@@ -308,14 +308,23 @@ static void reply_failure(struct cmd_ctx *ctx, lua_State *L, const struct script
 
 static int collect(lua_State *L)
 {
-    lua_gc(L, LUA_GCSTEP, STEP_SIZE);
+    bool *whole = lua_touserdata(L, 1);
+    *whole = lua_gc(L, LUA_GCSTEP, STEP_SIZE) != 0;
     return 0;
+}
+
+/* One step, protected: it may need memory. False: there is none for it now. *whole: a cycle has ended. */
+static bool collect_step(lua_State *L, bool *whole)
+{
+    if (lua_cpcall(L, collect, whole) == 0) return true;
+    lua_pop(L, 1);
+    return false;
 }
 
 static void collect_some(struct scripting *sc, lua_State *L)
 {
-    if (++sc->runs % RUNS_BETWEEN_STEPS == 0 && lua_cpcall(L, collect, NULL) != 0)
-        lua_pop(L, 1); /* no memory for it now */
+    bool whole;
+    if (++sc->runs % RUNS_BETWEEN_STEPS == 0) (void)collect_step(L, &whole); /* the next one may have more luck */
 }
 
 /* Lua waits until its memory has doubled; what a big script left would be kept until as much is made again. A cycle may
@@ -328,10 +337,9 @@ static void collect_slice(struct scripting *sc, lua_State *L, struct script_garb
         g->began = now;
     }
     int64_t deadline = sys_mono_us(sc->server->sys) + SLICE_US;
-    bool whole;
-    do {
-        whole = lua_gc(L, LUA_GCSTEP, STEP_SIZE) != 0;
-    } while (!whole && sys_mono_us(sc->server->sys) < deadline);
+    bool whole = false;
+    while (!whole && sys_mono_us(sc->server->sys) < deadline)
+        if (!collect_step(L, &whole)) return;
     if (!whole) return;
     now = lua_sandbox_memory(L);
     g->live = now + GARBAGE_KEPT > g->began ? now : 0;
