@@ -24,6 +24,7 @@ NAMED_BY_USE = re.compile(r"(cmdstat|errorstat|latency_percentiles_usec)_|slave\
 # field -> why it may or may not change in this test
 MOMENTARY = {
     "lazyfree_pending_objects": "a thread frees them within milliseconds",
+    "aof_pending_bio_fsync": "a thread has synced within milliseconds, unless the disk is busy",
     "aof_delayed_fsync": "takes a disk that is slow for seconds",
     "loading_total_bytes": "not known of a transfer; see the test of a start",
     "loading_loaded_perc": "not known of a transfer; see the test of a start",
