@@ -146,12 +146,12 @@ static void send_ack(struct repl *r)
     lk->ack_wanted = false;
     if (lk->old_master || outbuf_bytes(&lk->out) > LINK_OUT_MAX) return;
     int n = snprintf(digits, sizeof(digits), "%" PRIu64, repl_stream_end(&r->stream));
-    bytes_buf_printf(&out, "*%d\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$%d\r\n%s\r\n", r->log_on ? 5 : 3, n, digits);
-    if (r->log_on) {
-        n = snprintf(digits, sizeof(digits), "%" PRIu64, r->log_synced);
+    bytes_buf_printf(&out, "*%d\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$%d\r\n%s\r\n", r->aof_on ? 5 : 3, n, digits);
+    if (r->aof_on) {
+        n = snprintf(digits, sizeof(digits), "%" PRIu64, r->aof_synced);
         bytes_buf_printf(&out, "$4\r\nFACK\r\n$%d\r\n%s\r\n", n, digits);
     }
-    lk->ack_owed = r->log_wanted && (!r->log_on || r->log_synced < repl_stream_end(&r->stream));
+    lk->ack_owed = r->aof_wanted && (!r->aof_on || r->aof_synced < repl_stream_end(&r->stream));
     link_send(r, &out);
 }
 
@@ -162,7 +162,7 @@ void following_flush(struct repl *r)
     if (UNLIKELY(lk->ack_wanted) && lk->state == LINK_STREAM && !lk->applying) send_ack(r);
 }
 
-void following_log_synced(struct repl *r)
+void following_aof_synced(struct repl *r)
 {
     if (r->link.ack_owed) repl_ack_soon(r);
 }

@@ -147,7 +147,7 @@ void repl_memory(const struct repl *r, struct repl_memory *out)
 {
     size_t total = repl_stream_memory(&r->stream), beyond = repl_stream_memory_beyond_limit(&r->stream);
     *out = (struct repl_memory){.backlog = total - beyond};
-    *(r->serving.count > 0 ? &out->replica_buffers : &out->log_buffer) = beyond;
+    *(r->serving.count > 0 ? &out->replica_buffers : &out->aof_buffer) = beyond;
     if (r->serving.sync.pipe != NULL) out->replica_buffers += repl_stream_memory(&r->serving.sync.pipe->bytes);
 }
 

@@ -256,7 +256,7 @@ static void forget_unused_backlog(struct repl *r)
     int64_t ttl_s = r->settings->repl_backlog_ttl_s;
     if (r->role != REPL_MASTER || !r->has_backlog || r->serving.count > 0 || ttl_s <= 0) return;
     if ((repl_now_ms(r) - r->alone_since_ms) / 1000 <= ttl_s) return;
-    if (r->log_wanted)
+    if (r->aof_wanted)
         drop_backlog(r); /* the stream goes on, and its name stays true */
     else
         end_history(r);
@@ -272,26 +272,26 @@ void repl_cron_master(struct repl *r)
 /* ---- The log ---- */
 
 /* What was not counted so far may differ from what others know of this history. */
-void repl_log_want(struct repl *r, bool wanted)
+void repl_aof_want(struct repl *r, bool wanted)
 {
     bool was_counted = repl_is_counted(r);
-    r->log_wanted = wanted;
+    r->aof_wanted = wanted;
     if (r->role == REPL_MASTER && was_counted != repl_is_counted(r)) identity_renew(&r->identity, r->sys);
 }
 
-void repl_log_start(struct repl *r, struct repl_stream_reader *reader)
+void repl_aof_start(struct repl *r, struct repl_stream_reader *reader)
 {
-    ASSERT(r->log_wanted);
+    ASSERT(r->aof_wanted);
     repl_stream_reader_start(&r->stream, reader, repl_stream_end(&r->stream));
 }
 
-void repl_log_stop(struct repl *r, struct repl_stream_reader *reader)
+void repl_aof_stop(struct repl *r, struct repl_stream_reader *reader)
 {
     (void)r;
     repl_stream_reader_stop(reader);
 }
 
-int repl_log_select(struct repl *r)
+int repl_aof_select(struct repl *r)
 {
     struct repl_position at;
     if (r->role == REPL_MASTER) {
@@ -302,11 +302,11 @@ int repl_log_select(struct repl *r)
     return at.db;
 }
 
-void repl_log_synced(struct repl *r, bool on, uint64_t position)
+void repl_aof_synced(struct repl *r, bool on, uint64_t position)
 {
-    r->log_on = on;
-    r->log_synced = position;
-    if (on) following_log_synced(r);
+    r->aof_on = on;
+    r->aof_synced = position;
+    if (on) following_aof_synced(r);
 }
 
 /* ---- Roles ---- */
@@ -314,7 +314,7 @@ void repl_log_synced(struct repl *r, bool on, uint64_t position)
 /* Some other server may have a part of this history: it was served or received, or a log kept it. */
 bool repl_has_history(const struct repl *r)
 {
-    return !r->history_broken && (r->has_backlog || (r->log_wanted && repl_stream_end(&r->stream) > 0));
+    return !r->history_broken && (r->has_backlog || (r->aof_wanted && repl_stream_end(&r->stream) > 0));
 }
 
 /* An empty data set that no master ever had is none, and neither is a part of one. */
@@ -357,7 +357,7 @@ static void cut_back(struct repl *r)
     struct repl_position at;
     repl_position(r, &at);
     at.offset = kept > r->data_end ? kept : r->data_end;
-    if (at.offset >= end || !repl_has_history(r) || !r->host.cut_log(r->host.ctx, &at)) return;
+    if (at.offset >= end || !repl_has_history(r) || !r->host.cut_aof(r->host.ctx, &at)) return;
     log_notice(r->log,
                "Taking back %" PRIu64 " bytes of the stream that changed no data: the history is continued from offset "
                "%" PRIu64 ".",
@@ -365,7 +365,7 @@ static void cut_back(struct repl *r)
     serving_disconnect_all(r, "the end of the stream is taken back");
     repl_stream_cut(&r->stream, at.offset);
     if (r->released > at.offset) r->released = at.offset;
-    if (r->log_synced > at.offset) r->log_synced = at.offset;
+    if (r->aof_synced > at.offset) r->aof_synced = at.offset;
     if (r->identity.second_position > at.offset) r->identity.second_position = at.offset;
 }
 

@@ -125,11 +125,11 @@ struct repl_host { /* all that replication may ask of the process around it */
     bool (*has_field_times)(void *ctx);
     bool (*is_loading)(void *ctx);
     /* --- the log --- */
-    /* The stream is about to forget all its bytes: repl_log_stop() has to follow from inside this call. */
+    /* The stream is about to forget all its bytes: repl_aof_stop() has to follow from inside this call. */
     void (*history_ends)(void *ctx);
     /* What the stream has behind this position is about to be taken back: whoever loads the log is to find this place.
      * False: it cannot be made so, and the stream stays as it is. */
-    bool (*cut_log)(void *ctx, const struct repl_position *at);
+    bool (*cut_aof)(void *ctx, const struct repl_position *at);
     /* The data set is now that of our master, which nothing in the log says: it has to begin anew. */
     void (*history_replaced)(void *ctx);
 };
@@ -158,15 +158,15 @@ void repl_flush(struct repl *r);
 
 /* --- the log: a reader of the stream that belongs to the server --- */
 /* Whether the stream is wanted for its sake: it is counted then, with or without replicas, and keeps its name. */
-void repl_log_want(struct repl *r, bool wanted);
-void repl_log_start(struct repl *r, struct repl_stream_reader *reader); /* from the stream's end on */
-void repl_log_stop(struct repl *r, struct repl_stream_reader *reader);
+void repl_aof_want(struct repl *r, bool wanted);
+void repl_aof_start(struct repl *r, struct repl_stream_reader *reader); /* from the stream's end on */
+void repl_aof_stop(struct repl *r, struct repl_stream_reader *reader);
 /* A file of the log begins here, and is read by those who start with database 0: the database to be selected at its
- * head, or -1 where the stream itself does so. Also to be asked after repl_log_start(). */
-int repl_log_select(struct repl *r);
+ * head, or -1 where the stream itself does so. Also to be asked after repl_aof_start(). */
+int repl_aof_select(struct repl *r);
 /* Up to here the stream is on disk (FACK of a replica's acknowledgements). `on` false: there is no log that could tell.
  */
-void repl_log_synced(struct repl *r, bool on, uint64_t position);
+void repl_aof_synced(struct repl *r, bool on, uint64_t position);
 
 /* --- identity over restarts --- */
 void repl_position(const struct repl *r, struct repl_position *at); /* for SAVE/BGSAVE aux fields */
@@ -255,7 +255,7 @@ void repl_link_describe(const struct repl *r, struct repl_link_info *out);
 struct repl_memory {
     size_t backlog;
     size_t replica_buffers; /* kept for replicas beyond that, snapshots on their way included */
-    size_t log_buffer;      /* kept for the log alone */
+    size_t aof_buffer;      /* kept for the log alone */
 };
 void repl_memory(const struct repl *r, struct repl_memory *out);
 struct repl_stats {

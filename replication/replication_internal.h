@@ -56,7 +56,7 @@ struct replica {
 
     struct repl_stream_reader reader; /* its place in the stream */
     uint64_t acked;                   /* position */
-    bool has_log;                     /* it keeps one, and told up to where that is on disk: */
+    bool has_aof;                     /* it keeps one, and told up to where that is on disk: */
     uint64_t synced;                  /* position */
     int64_t heard_ms;                 /* last ACK or sign of life */
     int64_t waiting_since_ms;
@@ -194,9 +194,9 @@ struct repl {
     struct repl_position restored; /* by repl_restore_position(), good as long as nothing was fed since */
     bool role_turned;              /* master to replica, in this turn of the loop */
     bool acks_wanted;              /* GETACK is due at the end of a turn */
-    bool log_wanted;               /* the stream is counted, for the log's sake */
-    bool log_on;                   /* a log says what of it is on disk: */
-    uint64_t log_synced;           /* position */
+    bool aof_wanted;               /* the stream is counted, for the log's sake */
+    bool aof_on;                   /* a log says what of it is on disk: */
+    uint64_t aof_synced;           /* position */
 
     struct serving serving;
     struct link link;
@@ -223,7 +223,7 @@ static inline int64_t repl_timeout_ms(const struct repl *r)
 /* Somebody counts on the stream: it has all that is written, and a name. */
 static inline bool repl_is_counted(const struct repl *r)
 {
-    return r->has_backlog || r->log_wanted;
+    return r->has_backlog || r->aof_wanted;
 }
 
 /* Replicas and acknowledgements get no further than this. */
@@ -272,7 +272,7 @@ void following_start(struct repl *r, const char *host, int port);
 void following_stop(struct repl *r);
 void following_cron(struct repl *r);
 void following_flush(struct repl *r);            /* the acknowledgement that this turn owes our master */
-void following_log_synced(struct repl *r);       /* tells our master, if it was told less */
+void following_aof_synced(struct repl *r);       /* tells our master, if it was told less */
 void link_fail(struct repl *r, const char *why); /* back to LINK_CONNECT, after a second */
 void link_transition(struct repl *r, enum link_state next, const char *why);
 void link_stream_begins(struct repl *r); /* the data set is that of the master at our offset */

@@ -186,8 +186,8 @@ static void conf_synced(struct replica *rp, struct bytes_view value)
 {
     uint64_t offset;
     if (rp->doomed || rp->state != REPLICA_ONLINE || !num_parse_u64(value, &offset) || offset > rp->reader.pos) return;
-    if (rp->has_log && offset <= rp->synced) return;
-    rp->has_log = true;
+    if (rp->has_aof && offset <= rp->synced) return;
+    rp->has_aof = true;
     rp->synced = offset;
     rp->repl->host.acks_changed(rp->repl->host.ctx);
 }
@@ -338,7 +338,7 @@ static void begin_full(struct replica *rp)
     attach(rp, REPLICA_WAITING);
     if (!r->has_backlog) {
         /* So far nothing was counted: what was written before cannot be told from what comes. */
-        if (r->role == REPL_MASTER && !r->log_wanted) identity_renew(&r->identity, r->sys);
+        if (r->role == REPL_MASTER && !r->aof_wanted) identity_renew(&r->identity, r->sys);
         repl_create_backlog(r);
     }
     full_sync_add(rp);
@@ -548,7 +548,7 @@ size_t repl_synced_count(const struct repl *r, uint64_t offset)
 {
     size_t count = 0;
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
-        if (rp->state == REPLICA_ONLINE && !rp->doomed && rp->has_log && rp->synced >= offset) count++;
+        if (rp->state == REPLICA_ONLINE && !rp->doomed && rp->has_aof && rp->synced >= offset) count++;
     return count;
 }
 

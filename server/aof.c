@@ -99,7 +99,7 @@ void aof_on_synced(struct aof *a, uint64_t position)
     a->synced = position;
     a->has_synced = true;
     if (a->state != AOF_ON) return; /* without a base it is of no use yet */
-    repl_log_synced(a->server->repl, true, position);
+    repl_aof_synced(a->server->repl, true, position);
     wait_check_synced(a->server);
 }
 
@@ -160,7 +160,7 @@ struct aof *aof_new(struct server *s)
 void aof_free(struct aof *a)
 {
     if (a == NULL) return;
-    repl_log_stop(a->server->repl, &a->reader);
+    repl_aof_stop(a->server->repl, &a->reader);
     worker_free(a->worker);
     loop_waker_stop(&a->waker);
     aof_file_close(a->file);
@@ -453,27 +453,27 @@ void aof_retire_file(struct aof *a)
 
 void aof_start_reading(struct aof *a)
 {
-    repl_log_stop(a->server->repl, &a->reader);
-    repl_log_start(a->server->repl, &a->reader);
+    repl_aof_stop(a->server->repl, &a->reader);
+    repl_aof_start(a->server->repl, &a->reader);
     a->of_the_moment_to = 0;
     a->epoch++;
     a->synced = a->sync_asked = a->reader.pos;
     a->has_synced = a->state == AOF_ON;
-    if (a->state == AOF_ON) repl_log_synced(a->server->repl, true, a->synced);
+    if (a->state == AOF_ON) repl_aof_synced(a->server->repl, true, a->synced);
 }
 
 void aof_forget_synced(struct aof *a)
 {
     a->epoch++;
     a->has_synced = a->doubtful = false;
-    repl_log_synced(a->server->repl, false, 0);
+    repl_aof_synced(a->server->repl, false, 0);
 }
 
 void aof_stop_writing(struct aof *a)
 {
     (void)flush_now(a); /* an error was logged, and there is no later */
     aof_retire_file(a);
-    repl_log_stop(a->server->repl, &a->reader);
+    repl_aof_stop(a->server->repl, &a->reader);
     a->write_error = a->sync_error = 0;
     aof_forget_synced(a);
 }

@@ -136,7 +136,7 @@ struct head {
 static struct head head_of_now(const struct aof *a, struct repl_position *at)
 {
     repl_position(a->server->repl, at);
-    return (struct head){.db = repl_log_select(a->server->repl), .place = at->db >= 0 ? at : NULL};
+    return (struct head){.db = repl_aof_select(a->server->repl), .place = at->db >= 0 ? at : NULL};
 }
 
 /* A checksum note, which is on disk before anything else is; the very first file of a log does without, as there is
@@ -427,7 +427,7 @@ int aof_open_at_start(struct server *s)
 {
     struct aof *a = s->aof;
     if (!s->settings->persistence.appendonly) return 0;
-    repl_log_want(s->repl, true);
+    repl_aof_want(s->repl, true);
     if (a->file == NULL) {
         if (make_files(a) != 0) return -1;
     } else {
@@ -515,7 +515,7 @@ void aof_drop_temp_incr(struct aof *a)
     if (a->file == NULL) return;
     char *path = path_with(a, "temp-", ".incr");
     log_notice(a->server->log, "Removing the temp incr aof file %s in the background", path);
-    if (!a->let_go) repl_log_stop(a->server->repl, &a->reader); /* else the reader goes on: see aof_pass_by() */
+    if (!a->let_go) repl_aof_stop(a->server->repl, &a->reader); /* else the reader goes on: see aof_pass_by() */
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_CLOSE);      /* behind its syncs */
     aof_file_forget(a->file);
     a->file = NULL;

@@ -148,7 +148,7 @@ static int switch_on(struct aof *a)
 {
     struct server *s = a->server;
     if (a->state != AOF_OFF) return 0;
-    repl_log_want(s->repl, true);
+    repl_aof_want(s->repl, true);
     a->state = AOF_WAITS;
     if (a->rewrite.running) {
         log_notice(s->log,
@@ -170,7 +170,7 @@ static int switch_on(struct aof *a)
                 strerror(-rc));
     a->state = AOF_OFF;
     a->rewrite.scheduled = false;
-    repl_log_want(s->repl, false);
+    repl_aof_want(s->repl, false);
     return rc;
 }
 
@@ -190,7 +190,7 @@ static void switch_off(struct aof *a)
     break_off(a);
     a->state = AOF_OFF;
     a->interrupted = a->rewrite.scheduled = a->let_go = false;
-    repl_log_want(a->server->repl, false);
+    repl_aof_want(a->server->repl, false);
     wait_log_is_off(a->server);
 }
 
@@ -219,7 +219,7 @@ void aof_history_replaced(struct server *s)
     a->rewrite.scheduled = true;
     a->room.retry_us = 0;
     a->of_the_moment_to = 0;
-    if (a->let_go) repl_log_start(s->repl, &a->reader);
+    if (a->let_go) repl_aof_start(s->repl, &a->reader);
 }
 
 bool aof_may_shut_down(struct server *s, bool force)

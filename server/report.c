@@ -134,7 +134,7 @@ void memory_breakdown(struct server *s, struct memory_breakdown *m)
     m->clients_normal = sum.memory_normal;
     m->clients_replicas = sum.memory_replicas + m->stream.replica_buffers;
     m->overhead =
-        m->startup + m->stream.backlog + m->stream.log_buffer + m->tables + m->clients_normal + m->clients_replicas;
+        m->startup + m->stream.backlog + m->stream.aof_buffer + m->tables + m->clients_normal + m->clients_replicas;
     m->dataset = m->used > m->overhead ? m->used - m->overhead : 0;
     size_t net = m->used > m->startup ? m->used - m->startup : 1;
     if (s->crashing || !allocator_get_usage(&m->allocator))

@@ -232,7 +232,7 @@ static bool host_has_field_times(void *ctx)
     struct server *s = ctx;
     return s->settings->persistence.rdb_version < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->keyspace);
 }
-static bool host_cut_log(void *ctx, const struct repl_position *at)
+static bool host_cut_aof(void *ctx, const struct repl_position *at)
 {
     return aof_cut(ctx, at);
 }
@@ -272,7 +272,7 @@ static struct repl *make_repl(struct server *s)
         .rdb_path = host_rdb_path,
         .has_field_times = host_has_field_times,
         .is_loading = host_is_loading,
-        .cut_log = host_cut_log,
+        .cut_aof = host_cut_aof,
         .history_ends = host_history_ends,
         .history_replaced = host_history_replaced,
     };
@@ -728,7 +728,7 @@ size_t server_used_memory(const struct server *s)
     struct repl_memory stream;
     size_t used = mem_used();
     repl_memory(s->repl, &stream);
-    size_t buffers = stream.replica_buffers + stream.log_buffer + clients_leaving_memory(s) + scripting_vm_memory(s);
+    size_t buffers = stream.replica_buffers + stream.aof_buffer + clients_leaving_memory(s) + scripting_vm_memory(s);
     return used > buffers ? used - buffers : 0;
 }
 

@@ -40,10 +40,10 @@ struct node {
     char rdb_path[128];
     char last_disconnect[128];
     void *disconnected[16];
-    struct repl_stream_reader log; /* what a log would read */
-    int histories_ended, histories_replaced, log_cuts;
-    bool log_stays;
-    struct repl_position log_cut_at;
+    struct repl_stream_reader aof; /* what a log would read */
+    int histories_ended, histories_replaced, aof_cuts;
+    bool aof_stays;
+    struct repl_position aof_cut_at;
 };
 
 static inline struct bytes_buf node_snapshot(const struct node *n)
@@ -180,12 +180,12 @@ static inline bool fake_has_field_times(void *ctx)
     struct node *n = ctx;
     return n->has_field_times;
 }
-static inline bool fake_cut_log(void *ctx, const struct repl_position *at)
+static inline bool fake_cut_aof(void *ctx, const struct repl_position *at)
 {
     struct node *n = ctx;
-    n->log_cut_at = *at;
-    n->log_cuts++;
-    return !n->log_stays;
+    n->aof_cut_at = *at;
+    n->aof_cuts++;
+    return !n->aof_stays;
 }
 static inline bool fake_is_loading(void *ctx)
 {
@@ -197,7 +197,7 @@ static inline void fake_history_ends(void *ctx)
 {
     struct node *n = ctx;
     n->histories_ended++;
-    repl_log_stop(n->repl, &n->log);
+    repl_aof_stop(n->repl, &n->aof);
 }
 static inline void fake_history_replaced(void *ctx)
 {
@@ -227,7 +227,7 @@ static inline struct node *node_new(struct loop *loop)
         .rdb_path = fake_path,
         .has_field_times = fake_has_field_times,
         .is_loading = fake_is_loading,
-        .cut_log = fake_cut_log,
+        .cut_aof = fake_cut_aof,
         .history_ends = fake_history_ends,
         .history_replaced = fake_history_replaced,
     };
@@ -248,7 +248,7 @@ static inline struct node *node_new(struct loop *loop)
 
 static inline void node_free(struct node *n)
 {
-    repl_log_stop(n->repl, &n->log);
+    repl_aof_stop(n->repl, &n->aof);
     repl_free(n->repl);
     if (n->pipe_write_end != -1) close(n->pipe_write_end);
     (void)unlink(n->rdb_path); /* most tests make none */

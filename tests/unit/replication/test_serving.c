@@ -786,13 +786,13 @@ static void test_a_log_has_the_stream_without_replicas(void **state)
     struct iovec iov[4];
     struct repl_position at;
     assert_false(repl_stream_wanted(n->repl));
-    repl_log_want(n->repl, true);
+    repl_aof_want(n->repl, true);
     assert_true(repl_stream_wanted(n->repl));
     node_write(n, 3, "early;");
-    repl_log_start(n->repl, &n->log);
-    assert_int_equal(repl_log_select(n->repl), -1);
+    repl_aof_start(n->repl, &n->aof);
+    assert_int_equal(repl_aof_select(n->repl), -1);
     node_write(n, 3, "x;"); /* what is read elsewhere knows of no database that was selected before (P7) */
-    assert_int_equal(repl_stream_peek(&n->log, iov, 4), 1);
+    assert_int_equal(repl_stream_peek(&n->aof, iov, 4), 1);
     assert_int_equal(iov[0].iov_len, strlen(SELECT("3") "x;"));
     assert_memory_equal(iov[0].iov_base, SELECT("3") "x;", iov[0].iov_len);
     repl_position(n->repl, &at);
@@ -803,7 +803,7 @@ static void test_a_log_has_the_stream_without_replicas(void **state)
     psync_ok(&p, "?", -1);
     assert_string_equal(node_id(n), at.id);
     peer_close(&p);
-    repl_log_stop(n->repl, &n->log);
+    repl_aof_stop(n->repl, &n->aof);
     node_free(n);
     loop_free(loop);
 }
@@ -813,12 +813,12 @@ static void test_P12_without_a_log_or_a_replica_a_history_has_no_name(void **sta
     struct loop *loop = loop_new();
     struct node *n = node_new(loop);
     char id[41];
-    repl_log_want(n->repl, true);
+    repl_aof_want(n->repl, true);
     strcpy(id, node_id(n));
-    repl_log_want(n->repl, false);
+    repl_aof_want(n->repl, false);
     assert_string_equal(node_id(n), "");
     node_write(n, 0, "uncounted;");
-    repl_log_want(n->repl, true);
+    repl_aof_want(n->repl, true);
     assert_string_not_equal(node_id(n), id);
     node_free(n);
     loop_free(loop);
@@ -906,14 +906,14 @@ static void test_fault_10_what_is_of_the_moment_is_taken_back(void **state)
     uint64_t end = repl_offset(n->repl);
     snprintf(id, sizeof(id), "%s", node_id(n));
     assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
-    assert_int_equal(n->log_cuts, 1);
+    assert_int_equal(n->aof_cuts, 1);
     assert_int_equal(repl_offset(n->repl), end - strlen("ping;message;"));
-    assert_int_equal(n->log_cut_at.offset, repl_offset(n->repl));
-    assert_string_equal(n->log_cut_at.id, id);
+    assert_int_equal(n->aof_cut_at.offset, repl_offset(n->repl));
+    assert_string_equal(n->aof_cut_at.id, id);
     assert_int_equal(n->disconnects, 1);
     repl_position(n->repl, &at);
     assert_string_equal(at.id, id);
-    assert_int_equal(at.offset, n->log_cut_at.offset);
+    assert_int_equal(at.offset, n->aof_cut_at.offset);
     peer_close(&p);
     node_free(n);
     loop_free(loop);
@@ -931,7 +931,7 @@ static void test_fault_10_what_a_replica_has_is_not_taken_back(void **state)
     conf(&p, "ack", acked);
     assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
     assert_int_equal(repl_offset(n->repl), end);
-    assert_int_equal(n->log_cuts, 0);
+    assert_int_equal(n->aof_cuts, 0);
     assert_int_equal(n->disconnects, 0);
     peer_close(&p);
     node_free(n);
@@ -960,9 +960,9 @@ static void test_fault_10_nothing_is_taken_back_that_the_log_keeps(void **state)
     struct peer p;
     half_open(n, &p, "100");
     uint64_t end = repl_offset(n->repl);
-    n->log_stays = true;
+    n->aof_stays = true;
     assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
-    assert_int_equal(n->log_cuts, 1);
+    assert_int_equal(n->aof_cuts, 1);
     assert_int_equal(repl_offset(n->repl), end);
     assert_int_equal(n->disconnects, 0);
     peer_close(&p);
