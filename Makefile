@@ -1,19 +1,6 @@
-# Lockstep's build.
-#   make            build/lockstep-server: -O3, link-time optimisation, and lockstep-check-rdb, the same program
-#                   under the name that makes it check RDB files. Installs nothing.
-#   make run        installs the libraries that are missing, builds, and starts the server on redis.conf.example
-#   make test       installs what the tests need, builds, and runs all of them
-#   make unit       the unit tests (cmocka);            TEST=test_table runs one binary
-#   make integration  the integration tests (pytest);   TEST='test_config.py -k rewrite' is handed to pytest
-#   make differential  random commands to it and to redis-server, all answers and data compared, for as long as wanted;
-#                   SEED=1 COMMANDS=100000, and DIFFERENTIAL=--replica for a replica of the other kind behind each
-#   make bench      side by side with Debian's redis-server;   BENCH="--quick --only get" is handed on
-#   make fuzz       the fuzz targets;                   FUZZ=rdb picks one, FUZZ_SECONDS=600 is the time of each
-#   make lint       formatting, static analysis, the layers
-#   make install    PREFIX=/usr/local, DESTDIR=
-#   make packages   installs what the build needs, and no more
-#   make dev        a quick build to work with: build/dev/lockstep-server
-# SANITIZE=address,undefined with any of them builds with the sanitizers, in build/san.
+# Lockstep's build. `make help` lists the targets: it prints the lines below that begin with two hash signs.
+# Five builds live side by side in build/: release, dev, san (sanitizers), cov (coverage) and fuzz.
+# SANITIZE=address,undefined with any target uses the build with the sanitizers.
 
 MODE := release
 ifdef DEV
@@ -24,6 +11,9 @@ MODE := san
 endif
 ifdef FUZZER
 MODE := fuzz
+endif
+ifdef INSTRUMENT
+MODE := cov
 endif
 OUT := build/$(MODE)
 ifeq ($(MODE),san)
@@ -44,7 +34,7 @@ COMPILE := ccache $(CC)
 else
 COMPILE := $(CC)
 endif
-# As many jobs as there are processors, unless the caller says otherwise with -j.
+# One job per processor, unless the caller passes -j.
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
@@ -55,7 +45,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
         -Wno-missing-field-initializers
 CFLAGS_COMMON := -std=gnu11 -g -fno-omit-frame-pointer -fno-strict-aliasing $(WARN)
 LIBS := -lev -lxxhash -llzf
-# Lua and its libraries go into the program: what scripts run in is then always what it was tested with.
+# Lua and its libraries are linked statically, so that scripts always run in the version that was tested.
 LIBS += -l:liblua5.1-cjson.a -l:liblua5.1-bitop.a -l:liblua5.1.a
 JEMALLOC := -l:libjemalloc_pic.a
 ifeq ($(MODE),release)
@@ -69,6 +59,10 @@ LIBS += $(JEMALLOC)
 else ifeq ($(MODE),fuzz)
 CFLAGS := $(CFLAGS_COMMON) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DLOCKSTEP_SANITIZE
 LDFLAGS := -fsanitize=fuzzer,address,undefined
+else ifeq ($(MODE),cov)
+CFLAGS := $(CFLAGS_COMMON) -O0 -Wno-maybe-uninitialized --coverage -fprofile-update=atomic
+LDFLAGS := -rdynamic --coverage
+LIBS += $(JEMALLOC)
 else
 CFLAGS := $(CFLAGS_COMMON) -O1 -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DLOCKSTEP_SANITIZE
 LDFLAGS := -rdynamic -fsanitize=$(SANITIZE)
@@ -76,8 +70,7 @@ endif
 LIBS += -lm -lpthread
 
 MAIN := server/main.c
-SOURCES := $(filter-out $(MAIN),$(wildcard storage/base/*.c storage/*.c replication/*.c server/net/*.c server/*.c \
-           server/acl/*.c server/commands/*.c server/scripting/*.c))
+SOURCES := $(filter-out $(MAIN),$(sort $(shell find storage replication server -name '*.c')))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o)
 UNIT_SOURCES := $(shell find tests/unit -name 'test_*.c' 2>/dev/null)
 UNIT_BINARIES := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/unit/%)
@@ -93,8 +86,11 @@ endif
 
 CHECKERS := $(addprefix $(dir $(SERVER)),lockstep-check-rdb lockstep-check-aof)
 
-.PHONY: all dev run test unit unit-binaries integration differential bench fuzz fuzz-binaries lint install packages clean
+.PHONY: all dev help run test unit unit-binaries integration differential coverage bench fuzz fuzz-binaries lint install \
+        packages clean compile_commands.json
+## all: build/lockstep-server (-O3, link-time optimisation) and its links lockstep-check-rdb, lockstep-check-aof
 all: $(SERVER) $(CHECKERS)
+## dev: a quick build for development, build/dev/lockstep-server
 dev:
 	@$(MAKE) --no-print-directory DEV=1 all
 
@@ -103,7 +99,7 @@ $(SERVER): $(OBJECTS) $(OUT)/server/main.o
 	@echo "  LD  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# One program: the name it is called by tells it what to be.
+# The checkers are links to the server. The program checks files when it is started under one of these names.
 $(CHECKERS): | $(SERVER)
 	@ln -sf $(notdir $(SERVER)) $@
 
@@ -115,16 +111,22 @@ $(OUT)/%.o: %.c | $(OUT)/.libraries
 $(OUT)/liblockstep.a: $(OBJECTS)
 	@rm -f $@ && $(AR) rcs $@ $^
 
-# Says what is missing, and how to get it, before the compiler does so in its own words.
+# Checks the libraries once for each build, so that a missing one gets a clear message instead of a compiler error.
 $(OUT)/.libraries: tools/packages
 	@tools/packages check-build "$(CC)"
 	@mkdir -p $(@D) && touch $@
 
+## help: this list
+help:
+	@sed -nE 's/^## ([a-z_.]+): (.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 28
+
 # ---- Running ----
 
+## packages: installs the Debian packages that the build needs
 packages:
 	@tools/packages install build
 
+## run: installs missing packages, builds, and starts the server on redis.conf.example
 run:
 	@tools/packages install build
 	@$(MAKE) --no-print-directory all
@@ -132,6 +134,7 @@ run:
 	@exec $(SERVER) redis.conf.example
 
 PREFIX ?= /usr/local
+## install: copies program, example configuration and documents; PREFIX=/usr/local, DESTDIR=
 install: all
 	install -D -m 755 $(SERVER) $(DESTDIR)$(PREFIX)/bin/lockstep-server
 	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-check-rdb
@@ -141,20 +144,24 @@ install: all
 
 # ---- Tests ----
 
+## test: installs what the tests need, builds, and runs the unit and integration tests
 test:
 	@tools/packages install build test
 	@$(MAKE) --no-print-directory all unit-binaries
 	@tools/run-tests "$(MAKE)" $(SERVER)
 
+## integration: the integration tests (pytest); TEST='test_config.py -k rewrite' is passed to pytest
 integration: all
 	@tools/run-integration-tests $(SERVER) $(TEST)
 
 SEED ?= 1
 COMMANDS ?= 100000
+## differential: random commands to this server and to redis-server, answers and data compared; SEED=1 COMMANDS=100000 DIFFERENTIAL=--replica
 differential: all
 	@LOCKSTEP_SERVER=$(SERVER) tests/differential/run.py --progress --seed $(SEED) --commands $(COMMANDS) $(DIFFERENTIAL)
 
-# Unit tests are built without link-time optimisation: `make unit` always uses the dev or sanitizer objects.
+## unit: the unit tests (cmocka); TEST=test_table runs one binary
+# Unit tests are built without link-time optimisation: a release build of them uses the dev objects.
 ifeq ($(MODE),release)
 unit unit-binaries:
 	@$(MAKE) --no-print-directory DEV=1 TEST=$(TEST) $@
@@ -169,9 +176,17 @@ $(OUT)/unit/%: tests/unit/%.c $(OUT)/liblockstep.a
 	@$(CC) $(LDFLAGS) -o $@ $@.o $(OUT)/liblockstep.a -lcmocka $(LIBS)
 endif
 
+# Lines of code that tests run, from gcov. The counts of an earlier run are deleted first.
+## coverage: lines that the unit tests run, in per cent per folder; COVERAGE=all adds the integration tests
+coverage:
+	@tools/packages install build test
+	@$(MAKE) --no-print-directory INSTRUMENT=1 all unit-binaries
+	@tools/coverage build/cov "$(MAKE) --no-print-directory INSTRUMENT=1" $(if $(filter all,$(COVERAGE)),all,unit)
+
 # ---- Fuzzing: clang's libFuzzer, with corpora and findings in build/fuzz ----
 
 FUZZ_SECONDS ?= 600
+## fuzz: the fuzz targets; FUZZ=rdb runs one, FUZZ_SECONDS=600 is the time of each
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_$(or $(FUZZ),*).c)
 FUZZ_NAMES := $(FUZZ_SOURCES:tests/fuzz/fuzz_%.c=%)
 ifeq ($(MODE),fuzz)
@@ -191,12 +206,13 @@ endif
 
 # ---- Speed ----
 
+## bench: speed and memory side by side with Debian's redis-server; BENCH="--quick --only get" is passed on
 bench:
 	@tools/packages install build bench
 	@$(MAKE) --no-print-directory all
 	@tools/bench $(BENCH)
 
-# Micro-benchmarks, one by one: make build/release/bench/bench_table. They link storage/ alone.
+# Micro-benchmarks link storage/ alone and are built one by one: make build/release/bench/bench_table.
 STORAGE_OBJECTS := $(filter $(OUT)/storage/%,$(OBJECTS))
 $(OUT)/bench/%: tests/bench/%.c $(STORAGE_OBJECTS)
 	@mkdir -p $(@D)
@@ -206,11 +222,26 @@ $(OUT)/bench/%: tests/bench/%.c $(STORAGE_OBJECTS)
 # ---- Reading ----
 
 LINT_SOURCES := $(sort $(shell find storage replication server tests -name '*.[ch]'))
+## lint: formatting, static analysis, layers, rooms, documents
 lint:
 	@tools/packages install build test lint
 	@$(MAKE) --no-print-directory DEV=1 all
 	@tools/lint "$(CPPFLAGS) -std=gnu11" build/dev $(LINT_SOURCES)
 
+# For clangd and other tools: how the dev build compiles each file.
+## compile_commands.json: the compilation database of the dev build
+ifeq ($(MODE),dev)
+compile_commands.json:
+	@{ separator='['; for file in $(MAIN) $(SOURCES) $(UNIT_SOURCES); do \
+	    printf '%s\n{"directory": "%s", "file": "%s", "command": "%s -c %s"}' \
+	        "$$separator" '$(CURDIR)' "$$file" '$(CC) $(CPPFLAGS) $(CFLAGS)' "$$file"; separator=,; done; \
+	  printf '\n]\n'; } >$@
+else
+compile_commands.json:
+	@$(MAKE) --no-print-directory DEV=1 $@
+endif
+
+## clean: removes build/
 clean:
 	rm -rf build
 
