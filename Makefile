@@ -86,7 +86,7 @@ endif
 
 CHECKERS := $(addprefix $(dir $(SERVER)),lockstep-check-rdb lockstep-check-aof)
 
-.PHONY: all dev help run test unit unit-binaries integration differential coverage bench fuzz fuzz-binaries lint install \
+.PHONY: all dev help run test unit unit-binaries integration differential coverage bench fuzz fuzz-binaries lint circles install \
         packages clean compile_commands.json
 ## all: build/lockstep-server (-O3, link-time optimisation) and its links lockstep-check-rdb, lockstep-check-aof
 all: $(SERVER) $(CHECKERS)
@@ -227,6 +227,11 @@ lint:
 	@tools/packages install build test lint
 	@$(MAKE) --no-print-directory DEV=1 all
 	@tools/lint "$(CPPFLAGS) -std=gnu11" build/dev $(LINT_SOURCES)
+
+## circles: uses between rooms that point upwards, and modules that need each other
+circles:
+	@$(MAKE) --no-print-directory DEV=1 all
+	@tools/circles build/dev
 
 # For clangd and other tools: how the dev build compiles each file.
 ## compile_commands.json: the compilation database of the dev build
