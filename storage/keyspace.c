@@ -7,9 +7,9 @@
 #include "storage/hash.h"
 #include "storage/lazyfree.h"
 
-/* What siblings share: values and tables point at it, and may outlive the keyspace they were made in. */
+/* Shared by siblings. Values and tables point to it and may outlive the keyspace in which they were made. */
 struct keyspace_shared {
-    atomic_uint refs; /* a keyspace may be freed by the lazy-free thread */
+    atomic_uint refs; /* atomic because the lazy-free thread may free a keyspace */
     struct value_env env;
     struct rng rng;
 };
@@ -20,8 +20,7 @@ static void remove_entry(struct db *db, uint64_t hash, struct entry *e, bool laz
 
 /* ---- Building entries ---- */
 
-/* Sizes are rounded to the allocator's quantum, so that a new value of about the same length can be written in place.
- */
+/* Sizes are rounded up to the allocator's quantum, so that a new value of similar length can be written in place. */
 static size_t entry_size(size_t key_len, unsigned flags, size_t value_len)
 {
     size_t size = sizeof(struct entry) + key_len;
@@ -50,7 +49,7 @@ static char *entry_inline_value(struct entry *e)
     return (char *)key.data + key.len;
 }
 
-/* What an entry is made of; `word` is the number's or pointer's eight bytes, `value` the inline bytes. */
+/* The content of an entry: `word` holds the eight bytes of the number or pointer, `value` the inline bytes. */
 struct content {
     enum value_type type;
     enum value_encoding encoding;
@@ -98,8 +97,8 @@ static struct content entry_content(const struct entry *e)
     return c;
 }
 
-/* One that is held stays, and is then freed by whoever lets it go. Its header is looked at only while any is held; `ks`
- * is NULL where none can be. */
+/* Frees a blob. A held blob stays and is freed by keyspace_let_go_of_blob(). The header of the blob is read only
+ * while some blob is held. `ks` is NULL where no blob can be held. */
 static void blob_free(const struct keyspace *ks, struct blob *b)
 {
     if (ks != NULL && UNLIKELY(ks->held_blobs > 0) && b->held)
@@ -203,7 +202,7 @@ struct keyspace *keyspace_new_sibling(const struct keyspace *ks)
 void keyspace_free(struct keyspace *ks)
 {
     if (ks == NULL) return;
-    if (ks->lazyfree != NULL) lazyfree_drain(ks->lazyfree); /* what waits there points at `shared` */
+    if (ks->lazyfree != NULL) lazyfree_drain(ks->lazyfree); /* jobs in the queue point to `shared` */
     for (int i = 0; i < ks->db_count; i++) {
         table_release(&ks->dbs[i]->expires, NULL, NULL);
         table_release(&ks->dbs[i]->keys, entry_free_fn, NULL);
@@ -286,7 +285,7 @@ uint64_t entry_idle_seconds(const struct keyspace *ks, const struct entry *e)
     return (seconds_now(ks) - e->access) & ACCESS_MASK;
 }
 
-/* A counter of eight bits for frequencies of millions: the higher it is, the less likely a hit raises it. */
+/* Eight bits count frequencies of millions: the higher the counter is, the less likely a hit raises it. */
 static uint32_t lfu_touched(struct keyspace *ks, const struct entry *e)
 {
     unsigned counter = entry_lfu_counter(ks, e);
@@ -347,7 +346,7 @@ bool entry_is_expired(const struct keyspace *ks, const struct entry *e)
     return (e->flags & ENTRY_EXPIRES) && ks->now_ms > entry_expiry(e);
 }
 
-/* The entry as this mode shows it: NULL when its time has come (and then, on a master, it is deleted). */
+/* The entry as the mode shows it. An expired entry yields NULL, and EXPIRY_DELETE deletes it. */
 static inline struct entry *live(struct db *db, struct entry *e)
 {
     struct keyspace *ks = db->keyspace;
@@ -376,10 +375,10 @@ const struct entry *keyspace_random(struct db *db)
     struct keyspace *ks = db->keyspace;
     struct entry *e = table_random(&db->keys, ks->env->rng);
     for (int i = 0; i < TRIES && e != NULL && live(db, e) == NULL; i++) {
-        if (ks->expiry_mode == EXPIRY_DELETE) i = 0; /* each try takes one away */
+        if (ks->expiry_mode == EXPIRY_DELETE) i = 0; /* each try removes one key, so the loop ends */
         e = table_random(&db->keys, ks->env->rng);
     }
-    return e; /* after so many tries among expired keys that stay (a replica's) one of them, rather than searching on */
+    return e; /* a replica keeps expired keys: after 100 tries it returns one of them rather than search on */
 }
 
 struct scan_ctx {
@@ -397,7 +396,7 @@ uint64_t keyspace_scan(struct db *db, uint64_t cursor, void (*fn)(void *ctx, con
     return table_scan(&db->keys, cursor, scan_one, &scan);
 }
 
-/* ---- The door ---- */
+/* ---- Writing ---- */
 
 static inline void before_change(struct db *db, struct entry *e)
 {
@@ -421,7 +420,7 @@ void keyspace_changed(struct db *db, struct keyref key, uint64_t changes)
     if (ks->hooks.changed != NULL) ks->hooks.changed(ks->hooks.ctx, db, key.name);
 }
 
-/* A hash with fields that expire stands among the others of its database, under the entry it belongs to. */
+/* A hash with fields that expire is in the heap of its database, under the entry that it belongs to. */
 static void watch_fields(struct db *db, const struct entry *e)
 {
     if (e->type == TYPE_HASH) hash_watch(entry_pointer(e), db->timed_hashes, e);
@@ -431,8 +430,7 @@ static void unwatch_fields(const struct entry *e)
     if (e->type == TYPE_HASH) hash_unwatch(entry_pointer(e));
 }
 
-/* Puts `to` in the place of `from` in both tables and frees `from` without its value. It is the same key still, for a
- * snapshot too. */
+/* Puts `to` in the place of `from` in both tables and frees `from` without its value. The key keeps its epoch. */
 static struct entry *exchange(struct db *db, uint64_t hash, struct entry *from, struct entry *to)
 {
     struct table_pos pos;
@@ -453,8 +451,8 @@ static struct entry *exchange(struct db *db, uint64_t hash, struct entry *from, 
     return to;
 }
 
-/* Gives an entry another content of which it takes ownership; the old one stays the caller's. In place where it fits.
- */
+/* Gives an entry new content and takes ownership of that; the caller owns the old content. Writes in place where the
+ * new content fits. */
 static struct entry *set_content(struct db *db, uint64_t hash, struct entry *e, const struct content *c,
                                  int64_t expiry_ms)
 {
@@ -475,7 +473,8 @@ static struct entry *set_content(struct db *db, uint64_t hash, struct entry *e, 
     return e;
 }
 
-/* The entry that a new value is to replace. One past its time is none, and in mode EXPIRY_HIDE has to go first. */
+/* The entry that a new value replaces, or NULL. An expired entry is not replaced: in mode EXPIRY_HIDE it is removed
+ * first. */
 static struct entry *replaceable(struct db *db, struct keyref key)
 {
     struct entry *e = lookup(db, key, NULL);
@@ -511,7 +510,7 @@ static struct content content_of_int(int64_t value)
     return (struct content){.type = TYPE_STRING, .encoding = ENCODING_INT, .number = value};
 }
 
-/* A string as it is kept when nobody has changed it in place: number, inline, or a blob of its own. */
+/* A string in its default encoding: a number, inline, or a blob of its own. */
 static struct content content_of_string(struct bytes_view value, bool as_int)
 {
     int64_t number;
@@ -552,7 +551,7 @@ void keyspace_let_go_of_blob(struct keyspace *ks, struct blob *b)
     if (b->held)
         b->held = false;
     else
-        mem_free(b); /* the keyspace has given it up meanwhile */
+        mem_free(b); /* the keyspace gave it up while it was held */
 }
 
 struct entry *keyspace_put_int(struct db *db, struct keyref key, int64_t value, unsigned flags)
@@ -641,7 +640,7 @@ struct entry *keyspace_update_string(struct db *db, struct keyref key, struct en
     return update(db, key, e, &c);
 }
 
-/* Room for growth as strings that are appended to want it: double, but no more than a megabyte ahead. */
+/* Capacity for a string that is appended to: twice the length, but at most 1 MB more than the length. */
 static size_t blob_capacity(size_t len)
 {
     return checked_size_add(len, len < (1u << 20) ? len : (1u << 20));
@@ -655,7 +654,8 @@ static struct blob *blob_new_with_room(struct bytes_view bytes, size_t cap)
     return b;
 }
 
-/* The blob, or the one that takes its place, with room for so many bytes, and nobody else's to look at. */
+/* The blob itself, or the one that replaces it, with room for `len` bytes. A held blob is copied, so that its bytes
+ * stay. */
 static struct blob *blob_for_change(const struct keyspace *ks, struct blob *b, size_t len)
 {
     if (UNLIKELY(b->held)) {
@@ -699,7 +699,7 @@ struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct en
 
 /* ---- Deleting ---- */
 
-/* Takes the entry out of both tables; it is then the caller's. */
+/* Takes the entry out of both tables. The caller then owns it. */
 static void detach(struct db *db, uint64_t hash, struct entry *e)
 {
     before_change(db, e);
@@ -738,7 +738,7 @@ void keyspace_delete_expired(struct db *db, const struct entry *e)
     struct keyref key = keyref(db, entry_key(e));
     if (ks->hooks.expired != NULL) ks->hooks.expired(ks->hooks.ctx, db, key.name);
     ks->stats.expired_keys++;
-    struct entry *writable = lookup(db, key, NULL); /* the door hands out the writable one */
+    struct entry *writable = lookup(db, key, NULL); /* `e` is const: look up the writable entry */
     remove_entry(db, key.hash, writable, ks->lazy_expire);
 }
 
@@ -763,7 +763,7 @@ static void note_hidden_expiry(struct db *db, struct bytes_view key)
 
 struct entry *keyspace_set_expiry(struct db *db, struct keyref key, struct entry *e, int64_t at_ms)
 {
-    if (at_ms < 0) at_ms = 0; /* -1 would mean none; both are long past */
+    if (at_ms < 0) at_ms = 0; /* -1 would mean "no expiry"; both are in the past */
     note_hidden_expiry(db, key.name);
     before_change(db, e);
     struct content c = entry_content(e);
@@ -793,12 +793,12 @@ bool keyspace_has_field_times(const struct keyspace *ks)
     return false;
 }
 
-/* Moves those that were removed to the front. How many. */
+/* Removes those of the given fields that have expired and moves their names to the front. Returns how many. */
 static size_t remove_past_fields(struct hash *h, int64_t now_ms, struct bytes_view *fields, size_t count)
 {
     size_t removed = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!hash_field_is_past(h, fields[i], now_ms)) continue; /* of one that is named twice, the second time */
+        if (!hash_field_is_past(h, fields[i], now_ms)) continue; /* also true for a field that is named twice */
         ASSERT(hash_remove(h, fields[i]));
         fields[removed++] = fields[i];
     }
@@ -827,7 +827,7 @@ bool keyspace_expire_fields(struct db *db, struct keyref key, struct bytes_view 
     return emptied;
 }
 
-/* Names of fields, which go with them, so these are copies. */
+/* Copies of field names: the originals are freed with the fields. */
 struct field_names {
     struct bytes_view views[FIELDS_AT_ONCE];
     struct bytes_buf bytes;
@@ -870,7 +870,7 @@ bool keyspace_expire_next_fields(struct db *db, size_t max)
     if (first == NULL || first->at >= db->keyspace->now_ms) return false;
     struct bytes_view name = entry_key(hash_watch_owner(first->item));
     struct keyref key = keyref(db, name);
-    (void)keyspace_expire_some_fields(db, key, max); /* whether it is gone now or not, something was due */
+    (void)keyspace_expire_some_fields(db, key, max); /* whether the key is gone or not, something was due */
     return true;
 }
 
@@ -967,7 +967,7 @@ void keyspace_swap_dbs(struct keyspace *ks, int first, int second)
     db_swap_data(ks->dbs[first], ks->dbs[second]);
 }
 
-/* As it has to be if fields of it expire. */
+/* True for a hash with fields that expire. Asserts that its heap node belongs to this entry. */
 static bool is_watched(const struct entry *e)
 {
     if (e->type != TYPE_HASH || !hash_has_times(entry_pointer(e))) return false;

@@ -11,16 +11,16 @@
 #define SMALL_BYTES   (LINE / 2)
 #define SMALL_SLOTS   3u
 #define SEGMENT_BYTES (TABLE_SEGMENT_BUCKETS * LINE)
-#define PAGE          4096 /* where whole segments start: elsewhere they would lie across one page more */
+#define PAGE          4096 /* alignment of whole segments, so that a segment does not touch one page more */
 
-/* The load: entries for each bucket. Higher means less memory and more chains. At 7.25 one table of a million entries
- * takes 10.3 bytes for each, and 1.1 lines are read for one that is found. */
+/* The target load, in entries per bucket, is 29/4. A higher one saves memory and makes more chains. At 7.25 a table
+ * of a million entries takes 10.3 bytes per entry and reads 1.1 cache lines per hit. */
 #define TARGET_NUM 29
 #define TARGET_DEN 4
 #define LOW_NUM    9
 #define LOW_DEN    2
 
-#define STEPS_PER_CHANGE 2 /* splits or merges in one insert or removal */
+#define STEPS_PER_CHANGE 2 /* splits or merges per insert or removal */
 
 const struct table_bucket table_no_bucket = {.meta = 0};
 
@@ -62,7 +62,7 @@ static void bucket_set_next(struct table_bucket *b, const struct table_bucket *n
 static struct table_bucket *chained_new(struct table *t, bool small)
 {
     size_t size = small ? SMALL_BYTES : LINE;
-    struct table_bucket *b = mem_alloc(size); /* these sizes are aligned to themselves by the allocator */
+    struct table_bucket *b = mem_alloc(size); /* the allocator aligns blocks of these sizes to their size */
     b->meta = small ? TABLE_META_SMALL : 0;
     t->chained_bytes += size;
     return b;
@@ -96,7 +96,7 @@ static void note_longest(struct table *t, size_t length)
     if (length > t->longest) t->longest = length < UINT32_MAX ? (uint32_t)length : UINT32_MAX;
 }
 
-/* The head has nine entries and no chain: the ninth leaves its slot to the address of a second bucket. */
+/* The head has nine entries and no chain. Moves the ninth to a new second bucket, whose address takes its slot. */
 static struct table_bucket *chain_begin(struct table *t, struct table_bucket *head)
 {
     struct table_bucket *second = chained_new(t, true);
@@ -107,8 +107,8 @@ static struct table_bucket *chain_begin(struct table *t, struct table_bucket *he
     return second;
 }
 
-/* A bucket with room in the chain of this full head. A further one goes in as the second, so that room is only ever
- * there and the length of the chain does not matter. */
+/* Returns a bucket with room in the chain of this full head. A further bucket becomes the new second one, so that
+ * only the second has room and an insert never walks the chain. */
 static struct table_bucket *chain_make_room(struct table *t, struct table_bucket *head)
 {
     struct table_bucket *second = table_bucket_next(head);
@@ -132,8 +132,8 @@ static void chain_add(struct table *t, struct table_bucket *head, uint8_t tag, c
     bucket_push(UNLIKELY(bucket_full(head)) ? chain_make_room(t, head) : head, tag, entry);
 }
 
-/* The second bucket has just lost an entry. One that could go into the head does so; not while paused, since an
- * iterator could then miss it or see it twice. */
+/* Called after the second bucket has lost an entry. Frees it when it is empty, or when its last entry fits into the
+ * head. That entry does not move while resizing is paused: an iterator could miss it or return it twice. */
 static void chain_tidy(struct table *t, struct table_bucket *head, struct table_bucket *second)
 {
     struct table_bucket *third = table_bucket_next(second);
@@ -148,7 +148,7 @@ static void chain_tidy(struct table *t, struct table_bucket *head, struct table_
     chained_free(t, second);
 }
 
-/* The last entry of the bucket that may have room fills the hole. */
+/* Fills the hole with the last entry of the only bucket that may have room. */
 static void chain_remove(struct table *t, struct table_bucket *head, struct table_pos pos)
 {
     struct table_bucket *second = table_bucket_next(head);
@@ -207,7 +207,7 @@ static void first_segment_resize(struct table *t, size_t buckets)
     if (capacity > TABLE_SEGMENT_BUCKETS) capacity = TABLE_SEGMENT_BUCKETS;
     if (capacity == t->first_capacity) return;
     struct table_bucket *resized = segment_new(capacity);
-    memcpy(resized, t->first, t->buckets * LINE); /* at least the one of table_no_bucket */
+    memcpy(resized, t->first, t->buckets * LINE); /* at least the bucket of table_no_bucket */
     if (t->first_capacity > 0) mem_free(t->first);
     t->first = resized;
     t->first_capacity = (uint32_t)capacity;
@@ -221,7 +221,7 @@ static void segments_reserve(struct table *t, size_t count)
     t->segment_capacity = (uint32_t)capacity;
 }
 
-/* An empty bucket at index t->buckets. */
+/* Appends an empty bucket at index t->buckets. */
 static void buckets_append(struct table *t)
 {
     size_t index = t->buckets;
@@ -244,7 +244,7 @@ static void directory_free(struct table *t)
     t->segment_capacity = 0;
 }
 
-/* Takes the last bucket away; its chain is already elsewhere. */
+/* Removes the last bucket. The caller has moved its chain. */
 static void buckets_drop_last(struct table *t)
 {
     size_t index = t->buckets - 1;
@@ -269,7 +269,7 @@ static void buckets_clear(struct table *t)
 
 /* ---- Splits and merges --------------------------------------------------------------------------------------- */
 
-/* The bucket that will be split next. */
+/* The bucket to split next. */
 static size_t split_index(const struct table *t)
 {
     return t->buckets - ((t->mask >> 1) + 1);
@@ -295,7 +295,7 @@ static void split_one(struct table *t)
         for (unsigned i = 0; i < table_bucket_count(b); i++) {
             void *entry = table_slot_get(b, i);
             size_t index = table_index(t, t->hash(t->hash_ctx, entry));
-            ASSERT(index == from || index == to); /* else its hash is not that of its insert */
+            ASSERT(index == from || index == to); /* else the hash differs from the one at its insert */
             chain_add(t, index == from ? head : high, b->tags[i], entry);
         }
         next = table_bucket_next(b);
@@ -303,7 +303,7 @@ static void split_one(struct table *t)
     }
 }
 
-/* Starts loading, a few inserts ahead, what the next split will read: the bucket, its chain, the entries. */
+/* Prefetches, up to three inserts ahead, what the next split reads: the bucket, its chain, the entries. */
 static void prefetch_split(const struct table *t)
 {
     size_t inserts_left = (t->buckets * TARGET_NUM - t->count * TARGET_DEN) / TARGET_DEN;
@@ -362,7 +362,7 @@ void table_init(struct table *t, table_hash_fn *hash, const void *ctx)
                         .longest = TABLE_BUCKET_SLOTS};
 }
 
-/* Hands all entries of the chain to fn and leaves an empty bucket. */
+/* Passes all entries of the chain to fn and leaves an empty bucket. */
 static void chain_release(struct table *t, struct table_bucket *head, table_entry_fn *fn, void *ctx)
 {
     if (fn != NULL) {
@@ -389,7 +389,7 @@ size_t table_release_some(struct table *t, size_t max_buckets, table_entry_fn *f
 
 void table_release(struct table *t, table_entry_fn *free_entry, void *ctx)
 {
-    (void)table_release_some(t, SIZE_MAX, free_entry, ctx); /* nothing is left */
+    (void)table_release_some(t, SIZE_MAX, free_entry, ctx); /* releases everything */
 }
 
 size_t table_memory(const struct table *t)
@@ -471,9 +471,9 @@ static uint64_t reverse_bits(uint64_t v)
     return __builtin_bswap64(v);
 }
 
-/* A position is a value of the low L bits of the hash: bucket i, and bucket i + 2^L where i has been split already. The
- * bits above L are set before the increment, so that it carries into the highest of the L bits, then the next lower one
- * ...: what has been passed at one L has been passed at any other. */
+/* A cursor position is a value of the low L bits of the hash. It covers bucket i, and bucket i + 2^L if i has been
+ * split. The bits above L are set before the reversed increment, so that the carry enters at the highest of the L
+ * bits. Then what has been passed at one L counts as passed at every other L. */
 uint64_t table_scan(const struct table *t, uint64_t cursor, table_entry_fn *fn, void *ctx)
 {
     size_t low = t->mask >> 1, index = cursor & low;
@@ -482,8 +482,8 @@ uint64_t table_scan(const struct table *t, uint64_t cursor, table_entry_fn *fn, 
     return reverse_bits(reverse_bits(cursor | ~(uint64_t)low) + 1);
 }
 
-/* The chained buckets come first and the head last, each from its last entry to its first: the entry that fills the
- * hole after a removal is then always one that has been returned already. */
+/* Chained buckets come first and the head last, each from its last entry to its first. So the entry that fills the
+ * hole after a removal has always been returned already. */
 static void iter_enter(struct table_iter *it, struct table_bucket *b, struct table_bucket *head)
 {
     it->bucket = b;
@@ -527,8 +527,8 @@ void table_walk(const struct table *t, size_t index, table_entry_fn *fn, void *c
     chain_visit(table_bucket_at(t, index), fn, ctx);
 }
 
-/* Every chain is treated as if it had `longest` places, of which most are vacant; a try that hits a vacant one is void.
- * The tries of one round wait for memory together. */
+/* Treats every chain as if it had `longest` places, most of them vacant, and retries when it hits a vacant one: so
+ * each entry has the same probability. The loads of one round of tries overlap. */
 void *table_random(const struct table *t, struct rng *rng)
 {
     enum { TRIES = 4 };
@@ -546,7 +546,7 @@ void *table_random(const struct table *t, struct rng *rng)
     }
 }
 
-/* Entries of the chain from number `from` up to, not including, number `to`. */
+/* Copies the entries of the chain with numbers from `from` up to, but not including, `to`. */
 static size_t sample_chain(const struct table_bucket *b, size_t from, size_t to, void *out[], size_t room)
 {
     size_t taken = 0, number = 0;
@@ -556,7 +556,7 @@ static size_t sample_chain(const struct table_bucket *b, size_t from, size_t to,
     return taken;
 }
 
-/* Starts inside the chain of a random bucket, since the first entries of each would otherwise be preferred. */
+/* Starts inside the chain of a random bucket; otherwise the first entries of each chain would be preferred. */
 size_t table_sample(const struct table *t, struct rng *rng, void *out[], size_t n)
 {
     if (t->count == 0 || n == 0) return 0;
@@ -573,7 +573,7 @@ size_t table_sample(const struct table *t, struct rng *rng, void *out[], size_t 
     return taken;
 }
 
-/* ---- For people and tests ------------------------------------------------------------------------------------ */
+/* ---- Statistics and checks ------------------------------------------------------------------------------------ */
 
 static void stats_add_chain(struct table_stats *stats, const struct table_bucket *head)
 {
@@ -624,7 +624,7 @@ static void check_entries(const struct table *t, const struct table_bucket *b, s
     }
 }
 
-/* Adds up the bytes of the chained buckets. */
+/* Adds the bytes of the chained buckets to *chained_bytes. */
 static size_t check_chain(const struct table *t, size_t index, size_t *chained_bytes)
 {
     const struct table_bucket *head = table_bucket_at(t, index);

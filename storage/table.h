@@ -1,30 +1,35 @@
-/* table.h -- the hash table under the keyspace, sets, hashes and sorted sets: linear hashing over cache-line buckets.
+/* table.h -- the hash table under the keyspace, sets, hashes and sorted sets: linear hashing over cache-line
+ * buckets.
  *
- * The table holds pointers to entries and nothing else of them: the caller computes 64-bit hashes, compares keys and
- * owns the entries. A bucket is one cache line:
+ * The table stores pointers to entries. The caller computes 64-bit hashes, compares keys and owns the entries. A
+ * bucket is one cache line:
  *
- *      0        9    10                                                 64
- *     [ 9 tags | meta | 9 slots of 48-bit pointers                        ]
+ *       0        9    10                                                 64
+ *      [ 9 tags | meta | 9 slots of 48-bit pointers                        ]
  *
- * A tag is the top byte of the hash, so a look-up compares all nine tags with one instruction and then follows, nearly
- * always, one pointer. A bucket that overflows gives its last slot to the address of a further bucket, so that it holds
- * eight entries and a chain:
+ * A tag is the top byte of the hash. A look-up compares all nine tags with one instruction and then, nearly always,
+ * follows one pointer. When a bucket overflows, its last slot takes the address of a further bucket, so that it
+ * holds eight entries and a chain:
  *
- *     head (8) -> second (1..9) -> full -> full ...        only the head of a chain of one, or the second, has room
+ *      head (8) -> second (1..9) -> full -> full ...        only the head of a chain of one, or the second, has room
  *
- * A chained bucket starts with half a line (3 slots) and is exchanged for a whole one when these are used up.
+ * A chained bucket starts with half a line (3 slots) and is replaced by a whole line when these are full.
  *
- * Growth is linear: with 2^L <= buckets < 2^(L+1), bucket i of the first (buckets - 2^L) has already been split into i
- * and i + 2^L. An insert that takes the load over the target splits the next one, a removal that takes it below the
- * low-water mark merges the last one back. So there is never a second table, a long pause, or work left for a timer.
- * Buckets live in segments of 64 KB that never move; only the first segment, while it is the only one, is reallocated
- * as it grows. An empty table owns no memory, and one of up to nine entries owns one bucket.
+ * Growth is linear. With 2^L <= buckets < 2^(L+1), each bucket i < buckets - 2^L has already been split into i and i
+ * + 2^L. An insert that takes the load over the target splits the next bucket; a removal that takes it below the
+ * low-water mark merges the last bucket back. So there is never a second table, a long pause or work for a timer.
+ * Buckets lie in segments of 64 KB that never move; only the first segment is reallocated as it grows, while it is
+ * the only one. An empty table owns no memory; a table of up to nine entries owns one bucket.
  *
- * Invariants (table_check()): every entry is in the chain of the bucket its hash selects, with its tag; head and middle
- * buckets of a chain are full; no bucket of a chain is empty.
- * Ownership:  entries are the caller's. A struct table may be moved in memory (it holds no pointer to itself).
- * Validity:   a position (table_pos) dies with the next insert or removal; look-ups and table_replace_at() keep it.
- * Not here:   keys, hashing, expiry, who may change an entry. */
+ * Invariants (table_check()):
+ * 1. Each entry is in the chain of the bucket that its hash selects, with its tag.
+ * 2. In a chain of two or more buckets all but the second are full.
+ * 3. No bucket of a chain is empty.
+ *
+ * Ownership: entries are the caller's. A struct table may be moved in memory, since it holds no pointer to itself.
+ * Validity: a position (table_pos) is valid until the next insert or removal. Look-ups and table_replace_at() keep
+ * it.
+ * Not here: keys, hashing, expiry, who may change an entry. */
 #ifndef LOCKSTEP_STORAGE_TABLE_H
 #define LOCKSTEP_STORAGE_TABLE_H
 
@@ -56,19 +61,19 @@ _Static_assert(sizeof(struct table_bucket) == 64, "a bucket is a cache line");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "slots are read with little-endian loads");
 
 enum {
-    TABLE_META_COUNT = 0x0f,   /* entries in this bucket */
-    TABLE_META_SMALL = 0x40,   /* a chained bucket of half a line: slots 0 to 2 exist */
-    TABLE_META_CHAINED = 0x80, /* slot 8 is the next bucket of the chain */
+    TABLE_META_COUNT = 0x0f,   /* number of entries in this bucket */
+    TABLE_META_SMALL = 0x40,   /* a chained bucket of half a line: it has slots 0 to 2 */
+    TABLE_META_CHAINED = 0x80, /* slot 8 holds the address of the next bucket of the chain */
 };
 
-/* The hash of an entry that is in the table: the value the caller passed to table_insert() for it. */
+/* Returns the hash of an entry in the table: the value that was passed to table_insert(). */
 typedef uint64_t table_hash_fn(const void *ctx, const void *entry);
 typedef void table_entry_fn(void *ctx, void *entry);
 
 struct table {
-    struct table_bucket *first;     /* the first segment; table_no_bucket while the table is empty */
-    struct table_bucket **segments; /* all of them, once there are more than one */
-    size_t buckets;                 /* without the chained ones; at least 1 */
+    struct table_bucket *first;     /* first segment; table_no_bucket while the table is empty */
+    struct table_bucket **segments; /* all segments, once there is more than one */
+    size_t buckets;                 /* without chained buckets; at least 1 */
     size_t mask;                    /* 2^(L+1) - 1 */
     size_t count;
     size_t chained_bytes;
@@ -81,13 +86,13 @@ struct table {
     uint16_t shrink_paused;
 };
 
-extern const struct table_bucket table_no_bucket; /* what an empty table is looked up in; never written to */
+extern const struct table_bucket table_no_bucket; /* the bucket of every empty table; never written to */
 
 void table_init(struct table *t, table_hash_fn *hash, const void *ctx);
-/* Frees all buckets, after calling free_entry (NULL: nothing) for each entry; the table is then empty and usable. */
+/* Calls free_entry (NULL: none) for each entry and frees all buckets. The table is then empty and usable. */
 void table_release(struct table *t, table_entry_fn *free_entry, void *ctx);
-/* The same in bounded steps: takes up to max_buckets buckets from the end. Returns the number of entries left; 0 means
- * that the table is empty and usable. In between nothing but this and table_release() may be called. */
+/* The same in bounded steps: removes up to max_buckets buckets from the end. Returns the number of entries left; at
+ * 0 the table is empty and usable. Until then only this function and table_release() may be called. */
 size_t table_release_some(struct table *t, size_t max_buckets, table_entry_fn *free_entry, void *ctx);
 
 static inline size_t table_count(const struct table *t)
@@ -98,10 +103,10 @@ static inline size_t table_buckets(const struct table *t)
 {
     return t->buckets;
 }
-/* Bytes of buckets and directory, without struct table itself and without the entries. */
+/* Bytes of buckets and directory, without struct table and without the entries. */
 size_t table_memory(const struct table *t);
-/* Bytes that the allocations of all entries take, for entries that are one allocation each; estimated from the first
- * `samples` of them, or counted when that is 0. */
+/* Bytes allocated for all entries, where each entry is one allocation. `samples` > 0: estimated from that many
+ * entries; 0: counted. */
 size_t table_entry_memory(const struct table *t, size_t samples, size_t (*size)(const void *entry));
 
 /* ---- Looking up ---------------------------------------------------------------------------------------------- */
@@ -109,14 +114,14 @@ size_t table_entry_memory(const struct table *t, size_t samples, size_t (*size)(
 /*     struct table_probe p;
  *     table_probe_start(&p, t, hash);
  *     while ((e = table_probe_next(&p)) != NULL)
- *         if (key_equal(e, key)) break;     p.pos is where e is */
+ *         if (key_equal(e, key)) break;     p.pos is the position of e */
 struct table_pos {
     struct table_bucket *bucket;
     unsigned slot;
 };
 
 struct table_probe {
-    struct table_pos pos; /* of the entry returned last */
+    struct table_pos pos; /* of the entry that was returned last */
     unsigned matches;     /* slots of pos.bucket still to return, one bit each */
     uint8_t tag;
 };
@@ -143,7 +148,7 @@ static inline unsigned table_bucket_count(const struct table_bucket *b)
     return b->meta & TABLE_META_COUNT;
 }
 
-/* Loads the two bytes before the slot as well and shifts them out, so that no load leaves the line. */
+/* Loads the two bytes before the slot as well and shifts them out, so that the load stays within the cache line. */
 static inline void *table_slot_get(const struct table_bucket *b, unsigned slot)
 {
     uint64_t word;
@@ -156,7 +161,7 @@ static inline struct table_bucket *table_bucket_next(const struct table_bucket *
     return b->meta & TABLE_META_CHAINED ? table_slot_get(b, TABLE_BUCKET_SLOTS - 1) : NULL;
 }
 
-/* One bit for each used slot with this tag. */
+/* Returns one bit for each used slot with this tag. */
 static inline unsigned table_bucket_match(const struct table_bucket *b, uint8_t tag)
 {
     unsigned used = (1u << table_bucket_count(b)) - 1;
@@ -191,14 +196,14 @@ static inline void *table_probe_next(struct table_probe *p)
     return table_slot_get(p->pos.bucket, p->pos.slot);
 }
 
-/* For many look-ups at once: for all keys the first, for all keys the second, then the probes. Each call only starts
- * loads, and the second works on lines that the first has brought. */
+/* For many look-ups at once: call the first function for all keys, then the second for all keys, then probe. Both
+ * only start loads; the second reads lines that the first has loaded. */
 static inline void table_prefetch_bucket(const struct table *t, uint64_t hash)
 {
     prefetch(table_bucket_at(t, table_index(t, hash)));
 }
 
-/* Entries that matter are small: their head and what lies 40 bytes further is one line or two. */
+/* Most entries are small: the line at their start and the line 40 bytes further cover them. */
 static inline void table_prefetch_entries(const struct table *t, uint64_t hash)
 {
     const struct table_bucket *b = table_bucket_at(t, table_index(t, hash));
@@ -212,19 +217,19 @@ static inline void table_prefetch_entries(const struct table *t, uint64_t hash)
 
 /* ---- Changing ------------------------------------------------------------------------------------------------ */
 
-/* The caller has made sure that no equal entry is there. Ends all positions. */
+/* The caller makes sure that no equal entry is in the table. Invalidates all positions. */
 void table_insert(struct table *t, uint64_t hash, void *entry);
-/* Another entry with the same hash takes the place. Positions stay. Returns the old entry. */
+/* Replaces the entry by another one with the same hash and returns the old one. Positions stay valid. */
 void *table_replace_at(struct table_pos pos, void *entry);
-/* `hash` is that of the entry at pos. Ends all positions. Returns the entry. */
+/* `hash` is the hash of the entry at pos. Returns the entry. Invalidates all positions. */
 void *table_remove_at(struct table *t, uint64_t hash, struct table_pos pos);
-/* Removes this very entry (by address). False when it is not there. */
+/* Removes this entry, compared by address. False: it is not in the table. */
 bool table_remove(struct table *t, uint64_t hash, const void *entry);
-/* Where this very entry (by address) is; false when it is not there. */
+/* Finds this entry, compared by address. False: it is not in the table. */
 bool table_locate(const struct table *t, uint64_t hash, const void *entry, struct table_pos *pos);
 
-/* While paused, inserts do not split and removals do not merge, so no entry changes its bucket index; nests. What was
- * put off is made up for by later inserts and removals (two steps each), or by table_settle(). */
+/* While resizing is paused, inserts do not split and removals do not merge, so no entry changes its bucket index.
+ * Pauses nest. Later inserts and removals catch up (two steps each), or table_settle() does. */
 static inline void table_pause_resize(struct table *t)
 {
     ASSERT(t->paused < UINT16_MAX);
@@ -246,26 +251,27 @@ static inline void table_resume_shrink(struct table *t)
     ASSERT(t->shrink_paused > 0);
     t->shrink_paused--;
 }
-/* Up to max_steps splits or merges towards the load the table should have. True when it is there. */
+/* Does up to max_steps splits or merges towards the target load. True when no more are needed. */
 bool table_settle(struct table *t, size_t max_steps);
-/* Splits now what `count` entries will need, while that is cheap: for a loader that knows how many come. */
+/* Splits in advance for `count` entries, which is cheap while the table is empty: for a loader that knows the
+ * number. */
 void table_reserve(struct table *t, size_t count);
 
 /* ---- Visiting ------------------------------------------------------------------------------------------------ */
 
-/* One step of SCAN: calls fn for all entries of one cursor position and returns the next cursor, 0 at the end. Start
- * with 0. The cursor counts with its bits reversed, so that an entry present during the whole scan is visited at least
- * once, however the table grows and shrinks between the steps; some may be visited again. fn must not insert or remove.
- */
+/* One step of SCAN: calls fn for all entries at one cursor position and returns the next cursor, 0 at the end.
+ * Starts with 0. The cursor counts with its bits reversed, so an entry that is present during the whole scan is
+ * visited at least once, however the table grows and shrinks between the steps. An entry may be visited twice. fn
+ * must not insert or remove. */
 uint64_t table_scan(const struct table *t, uint64_t cursor, table_entry_fn *fn, void *ctx);
 
-/* All entries of a table that does not change, in no particular order. Between two calls the caller may remove the
- * entry just returned (and replace any) if it has paused resizing; nothing else may be inserted or removed. */
+/* Iterates over a table that does not change, in no particular order. Between two calls the caller may replace any
+ * entry, and may remove the entry just returned if resizing is paused. Nothing else may be inserted or removed. */
 struct table_iter {
     const struct table *table;
-    struct table_bucket *bucket; /* slots below `slot` of it are still to come */
-    struct table_bucket *next;   /* of the chain, to visit after it */
-    size_t index;                /* of the chain */
+    struct table_bucket *bucket; /* its slots below `slot` are still to be returned */
+    struct table_bucket *next;   /* the bucket of the chain to visit next */
+    size_t index;                /* index of the chain */
     unsigned slot;
 };
 void table_iter_init(struct table_iter *it, const struct table *t);
@@ -277,36 +283,38 @@ static inline struct table_pos table_iter_pos(const struct table_iter *it)
 }
 
 /* Calls fn for all entries in the chain of the bucket with this index (< table_buckets()). fn must not insert or
- * remove. For a walk in ascending order while the table is written to in between:
- * - a split moves entries from a lower index to the index that was table_buckets(), so behind the walker: an entry may
- * be seen twice (which the caller recognizes by a mark on the entry), but none is missed;
- * - a merge moves entries from the end to a lower index, where they would be missed: hold table_pause_shrink()
- * meanwhile;
- * - entries inserted meanwhile may or may not be seen. */
+ * remove. A caller may walk the indexes in ascending order while the table changes in between:
+ * - A split moves entries from a lower index to a new last index, ahead of the walk. So no entry is missed, but one
+ *   may be seen twice; the caller recognizes it by a mark on the entry.
+ * - A merge moves entries from the last index to a lower one, where they would be missed. The caller prevents it
+ *   with table_pause_shrink().
+ * - Entries inserted meanwhile may or may not be seen. */
 void table_walk(const struct table *t, size_t index, table_entry_fn *fn, void *ctx);
 
-/* An entry, each with the same probability; NULL when empty. */
+/* A random entry, each with the same probability; NULL if the table is empty. */
 void *table_random(const struct table *t, struct rng *rng);
-/* Up to n different entries in out[], from consecutive buckets after a random one: cheap, but correlated. Returns how
- * many: n, or all there are, unless more than 4n + 16 buckets would have had to be looked at. */
+/* Stores up to n different entries in out[] and returns how many. They come from consecutive buckets after a random
+ * one, which is cheap but makes them correlated. Fewer than n are found only if the table has fewer, or if 4n + 16
+ * buckets did not hold n. */
 size_t table_sample(const struct table *t, struct rng *rng, void *out[], size_t n);
 
-/* ---- For people and tests ------------------------------------------------------------------------------------ */
+/* ---- Statistics and checks ------------------------------------------------------------------------------------ */
 
 #define TABLE_STATS_LENGTHS 33
 struct table_stats {
     size_t entries;
     size_t buckets;
-    size_t chains;                       /* buckets with at least one chained bucket */
-    size_t chained_buckets;              /* these, counted */
-    size_t chained_entries;              /* entries that need a second line */
+    size_t chains;                       /* chains with at least one chained bucket */
+    size_t chained_buckets;              /* number of chained buckets */
+    size_t chained_entries;              /* entries in chained buckets: a look-up needs a second line */
     size_t longest;                      /* entries in the longest chain */
-    size_t lengths[TABLE_STATS_LENGTHS]; /* buckets by the entries of their chain; the last one: so many or more */
+    size_t lengths[TABLE_STATS_LENGTHS]; /* buckets by the length of their chain; the last one counts longer chains
+                                          * too */
 };
 void table_get_stats(const struct table *t, struct table_stats *stats);
 /* The same as text, for DEBUG HTSTATS. */
 void table_stats_print(const struct table_stats *stats, struct bytes_buf *out);
-/* Asserts every invariant. Calls the hash function for every entry. */
+/* Asserts all invariants. Calls the hash function for every entry. */
 void table_check(const struct table *t);
 
 #endif
