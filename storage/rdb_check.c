@@ -11,7 +11,7 @@
 
 enum {
     READ_CHUNK = 256 * 1024,
-    TEXT_MAX = 256, /* bytes of a key or of an aux field that are shown */
+    TEXT_MAX = 256, /* bytes of a key or an AUX field that are shown */
     LINE_MAX_LEN = 2048,
 };
 
@@ -27,7 +27,7 @@ struct rdb_check {
     uint64_t keys, expires, expired, functions;
 };
 
-/* ---- saying ---- */
+/* ---- output ---- */
 
 static void PRINTF(2, 3) say(const struct rdb_check *c, const char *fmt, ...)
 {
@@ -39,7 +39,7 @@ static void PRINTF(2, 3) say(const struct rdb_check *c, const char *fmt, ...)
     c->out.line(c->out.ctx, line);
 }
 
-/* As in the file, but for bytes that a terminal would act on. */
+/* Escapes the bytes that a terminal would interpret. */
 static const char *shown(char out[TEXT_MAX * 4 + 4], struct bytes_view text)
 {
     char *p = out;
@@ -88,7 +88,7 @@ static const char *type_name(enum rdb_type type)
     return "unknown";
 }
 
-/* ---- what the reader finds ---- */
+/* ---- callbacks of the reader ---- */
 
 static int on_aux(void *ctx, struct bytes_view name, struct bytes_view value)
 {
@@ -129,7 +129,7 @@ static void on_skipped(void *ctx, enum rdb_skipped what, struct bytes_view name)
         say(c, "[offset %" PRIu64 "] MODULE AUX for: %s", place_end(c), shown(text, name));
         break;
     case RDB_SKIPPED_MODULE_VALUE: count_key(c, rdb_reader_place(c->reader).expiry_ms); break;
-    case RDB_SKIPPED_EMPTY_KEY: break; /* here they are errors */
+    case RDB_SKIPPED_EMPTY_KEY: break; /* rdb_check does not set skip_empty: an empty key is an error */
     }
 }
 
@@ -189,7 +189,7 @@ static void say_good(const struct rdb_check *c)
     case RDB_CHECKSUM_NOT_CHECKED:
         say(c, "[offset %" PRIu64 "] RDB file was saved with checksum disabled: no check performed.", offset);
         break;
-    case RDB_CHECKSUM_NONE: /* too old a file */
+    case RDB_CHECKSUM_NONE: /* file too old to have one */
     case RDB_CHECKSUM_NOT_YET: break;
     }
     if (c->trailing > 0 && !c->out.has_tail)
@@ -246,6 +246,6 @@ int rdb_check_file(const struct sys *sys, const char *path, const struct rdb_che
     if (rc == 0 && !rdb_check_finish(c)) rc = -EINVAL;
     mem_free(buf);
     rdb_check_free(c);
-    (void)sys->close(sys->ctx, fd); /* only read from */
+    (void)sys->close(sys->ctx, fd); /* opened for reading only */
     return rc;
 }

@@ -1,7 +1,7 @@
 #include "storage/rdb_eof.h"
 
-/* Knuth-Morris-Pratt: after i matching bytes and a mismatch, fallback[i] of them still are a beginning of the mark. The
- * bytes held back are always mark[0..matched), so nothing has to be stored besides their number. */
+/* Knuth-Morris-Pratt: after i matching bytes and a mismatch, fallback[i] of them still are a prefix of the mark. The
+ * bytes held back always equal mark[0..matched), so only their number is stored. */
 void rdb_eof_init(struct rdb_eof *e, const char mark[RDB_EOF_MARK_LEN])
 {
     *e = (struct rdb_eof){0};
@@ -14,7 +14,7 @@ void rdb_eof_init(struct rdb_eof *e, const char mark[RDB_EOF_MARK_LEN])
     }
 }
 
-/* Takes one byte into the match; answers how many bytes held back turned out to be payload. */
+/* Matches one more byte. Returns how many bytes held back turned out to be payload. */
 static unsigned step(struct rdb_eof *e, char byte, bool *matches)
 {
     unsigned before = e->matched;
@@ -25,7 +25,7 @@ static unsigned step(struct rdb_eof *e, char byte, bool *matches)
     return released;
 }
 
-/* While a beginning of the mark is held back. 0, or the payload callback's error. */
+/* Runs while a prefix of the mark is held back. 0, or the error of the payload callback. */
 static int feed_held(struct rdb_eof *e, struct bytes_view in, size_t *pos,
                      int (*payload)(void *ctx, struct bytes_view bytes), void *ctx)
 {
@@ -34,19 +34,19 @@ static int feed_held(struct rdb_eof *e, struct bytes_view in, size_t *pos,
         unsigned released = step(e, in.data[*pos], &matches);
         int rc = released > 0 ? payload(ctx, bytes_view(e->mark, released)) : 0;
         if (rc != 0) return rc;
-        if (!matches) break; /* nothing is held back, and this byte is looked at by the caller */
+        if (!matches) break; /* nothing is held back now; the caller looks at this byte */
         (*pos)++;
     }
     return 0;
 }
 
-/* How many bytes at the end of `in` begin the mark: they are held back. */
+/* Returns how many bytes at the end of `in` are a prefix of the mark. They are held back. */
 static unsigned match_tail(struct rdb_eof *e, struct bytes_view in)
 {
     size_t start = in.len < RDB_EOF_MARK_LEN ? 0 : in.len - (RDB_EOF_MARK_LEN - 1);
     for (size_t i = start; i < in.len; i++) {
         bool matches;
-        (void)step(e, in.data[i], &matches); /* released bytes stay in `in` */
+        (void)step(e, in.data[i], &matches); /* released bytes are still in `in` */
     }
     return e->matched;
 }

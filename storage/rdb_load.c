@@ -10,9 +10,9 @@
 
 enum {
     READ_CHUNK = 256 * 1024,
-    RESERVE_MAX = 1 << 20, /* announced keys are believed up to here */
+    RESERVE_MAX = 1 << 20, /* upper bound of announced keys for which room is reserved */
     REPL_ID_LEN = 40,
-    PENDING_MAX = 32, /* keys whose places in the table are fetched together */
+    PENDING_MAX = 32, /* keys whose table buckets are prefetched together */
 };
 
 struct pending { /* built, not yet inserted */
@@ -26,13 +26,13 @@ struct rdb_load {
     struct rdb_load_options options;
     struct rdb_load_info info;
     struct rdb_reader *reader;
-    char error[192]; /* of the file or the data set, not of the file's contents */
+    char error[192]; /* errors of the file or the data set; those of the contents are in the reader */
     struct pending pending[PENDING_MAX];
     int64_t delay_calls;
     size_t pending_count;
 };
 
-/* ---- what the header says ---- */
+/* ---- header fields ---- */
 
 static void set_text(char *out, size_t cap, struct bytes_view value)
 {
@@ -50,7 +50,7 @@ static bool is_repl_id(struct bytes_view value)
     return true;
 }
 
-/* Fields that are unknown, or not what they should be, are left out: they are remarks, not data. */
+/* Unknown and malformed fields are ignored: they are information, not data. */
 static int on_aux(void *ctx, struct bytes_view name, struct bytes_view value)
 {
     struct rdb_load_info *info = &((struct rdb_load *)ctx)->info;
@@ -98,7 +98,7 @@ static int on_size(void *ctx, int id, uint64_t keys, uint64_t expires)
     return 0;
 }
 
-/* Nothing else is: what cannot be loaded is an error. */
+/* The reader is set to skip only empty keys; everything else that cannot be loaded is an error. */
 static void on_skipped(void *ctx, enum rdb_skipped what, struct bytes_view name)
 {
     struct rdb_load *l = ctx;
@@ -133,7 +133,7 @@ static struct entry *build_entry(struct db *db, const struct rdb_key *key)
     return keyspace_build_blob(db, key->name, taken, expiry);
 }
 
-/* 0, or -EEXIST after the first key that is there already; all the others are in. */
+/* Inserts all pending keys. 0, or -EEXIST if some key exists already; the others are inserted all the same. */
 static int insert_pending(struct rdb_load *l)
 {
     int rc = 0;
@@ -192,7 +192,7 @@ struct rdb_load *rdb_load_new(struct keyspace *ks, const struct rdb_load_options
 void rdb_load_free(struct rdb_load *l)
 {
     if (l == NULL) return;
-    ASSERT(l->pending_count == 0); /* every feed leaves none */
+    ASSERT(l->pending_count == 0); /* every feed inserts them all */
     rdb_reader_free(l->reader);
     mem_free(l);
 }
@@ -203,7 +203,7 @@ enum rdb_status rdb_load_feed(struct rdb_load *l, struct bytes_view in, size_t *
     if (insert_pending(l) != 0) status = RDB_ERROR;
     l->info.version = rdb_reader_version(l->reader);
     if (status == RDB_DONE && l->info.repl_offset == -1)
-        l->info.repl_id[0] = '\0'; /* one is no use without the other */
+        l->info.repl_id[0] = '\0'; /* the id is useless without the offset */
     return status;
 }
 
@@ -262,6 +262,6 @@ int rdb_load_file(struct rdb_load *l, const struct sys *sys, const char *path, i
     int rc = feed_descriptor(l, sys, fd, buf, turn, ctx);
     if (rc == -EINVAL) log_warning(l->options.log, "Internal error in RDB reading %s -> %s", path, rdb_load_error(l));
     mem_free(buf);
-    (void)sys->close(sys->ctx, fd); /* only read from */
+    (void)sys->close(sys->ctx, fd); /* opened for reading only */
     return rc;
 }

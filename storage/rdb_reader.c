@@ -1,8 +1,8 @@
-/* How it works: the file is a sequence of atoms (a byte, a length, a string, a score...). The reader's step says which
- * atom is next and what it is for; steps[] below has a row for each. An atom that lies wholly in the fed bytes is read
- * in place. One that does not is collected in `carry`, which grows with what arrives and never to a length that was
- * merely announced. So every handler sees a whole atom, and what a feed costs does not depend on where the bytes were
- * cut. */
+/* Design: the file is a sequence of atoms (a byte, a length, a string, a score...). The reader's step says which
+ * atom is next and what it is for; steps[] has a row for each step. An atom that lies wholly in the fed bytes is
+ * read in place. Otherwise it is collected in `carry`, which grows with the bytes that arrive and never to a length
+ * that was merely announced. So every handler gets a whole atom, and the cost of a feed does not depend on where the
+ * bytes were split. */
 #include "storage/rdb_reader.h"
 
 #include <ctype.h>
@@ -32,10 +32,10 @@
 #define DEFAULT_MAX_STRING ((uint64_t)1 << 32)
 
 enum {
-    LZF_MAX_RATIO = 88,    /* three bytes make 264 at most */
-    HINT_MAX = 1 << 16,    /* announced sizes are believed up to here */
-    LONG_STRING = 1 << 15, /* values from here on are collected in what becomes the value */
-    KEEP_BUFFER = 1 << 16, /* scratch buffers larger than this are given back */
+    LZF_MAX_RATIO = 88,    /* LZF turns three bytes into 264 at most */
+    HINT_MAX = 1 << 16,    /* upper bound of announced sizes for which room is reserved */
+    LONG_STRING = 1 << 15, /* from this length on a string is collected in the blob that becomes the value */
+    KEEP_BUFFER = 1 << 16, /* larger scratch buffers are freed after use */
     ERROR_MAX = 512,
     QUOTE_MAX = 64,
 };
@@ -53,7 +53,7 @@ enum step {
     STEP_IDLE,
     STEP_FREQ,
     STEP_FUNCTION,
-    STEP_OLD_FUNCTION, /* of a release candidate: name, engine, whether there is a description, it, code */
+    STEP_OLD_FUNCTION, /* of a release candidate of Redis 7: name, engine, has description, description, code */
     STEP_OLD_FUNCTION_ENGINE,
     STEP_OLD_FUNCTION_DESCRIBED,
     STEP_OLD_FUNCTION_DESCRIPTION,
@@ -69,7 +69,7 @@ enum step {
     STEP_BLOB,
     STEP_COUNT,
     STEP_ELEMENT,
-    STEP_FIRST_TIME, /* of the fields of a hash */
+    STEP_FIRST_TIME, /* expiries of hash fields */
     STEP_FIELD_TIME,
     STEP_FIELD,
     STEP_FIELD_VALUE,
@@ -79,18 +79,18 @@ enum step {
     STEP_ZIPLIST_NODE,
     STEP_NODE_KIND,
     STEP_NODE,
-    STEP_STREAM_LENGTH, /* pieces of a stream, by what they are */
+    STEP_STREAM_LENGTH, /* pieces of a stream, by their form */
     STEP_STREAM_STRING,
     STEP_STREAM_BYTES8,
     STEP_STREAM_BYTES16,
     STEP_MODULE_ID,
-    STEP_MODULE_WHEN, /* what a module saved, to be skipped: items, each behind a number that tells its kind */
+    STEP_MODULE_WHEN, /* data of a module, to be skipped: items, each with a number in front that tells its kind */
     STEP_MODULE_ITEM,
     STEP_MODULE_NUMBER,
     STEP_MODULE_FLOAT,
     STEP_MODULE_DOUBLE,
     STEP_MODULE_STRING,
-    STEP_END, /* nothing is expected any more */
+    STEP_END, /* nothing more is expected */
 };
 
 enum atom_kind { ATOM_BYTES, ATOM_LENGTH, ATOM_STRING, ATOM_SCORE };
@@ -107,43 +107,43 @@ struct rdb_reader {
     enum step step;
     int version;
     uint64_t offset;     /* bytes consumed */
-    uint64_t atom_start; /* where the atom in work begins */
-    uint64_t atom_end;   /* and ends, once it is being handled */
+    uint64_t atom_start; /* offset of the first byte of the current atom */
+    uint64_t atom_end;   /* offset behind its last byte, once it is being handled */
     uint64_t crc;
     size_t crc_done; /* bytes of the current feed that are in crc */
 
     struct bytes_buf carry; /* an atom that has arrived in part, or the one being handled */
-    size_t carry_need;      /* bytes it must have before it is worth another look */
-    bool carry_used;        /* it was complete: empty it before the next atom */
+    size_t carry_need;      /* length at which it is parsed again */
+    bool carry_used;        /* the atom in carry was complete: empty carry before the next one */
     struct bytes_buf unpacked;
     struct number_text number;
-    struct blob *blob;  /* a long string value that arrives, or is being handled */
-    size_t blob_len;    /* that it will have; 0: none is due */
-    size_t blob_header; /* bytes of the length before it */
+    struct blob *blob;  /* a long string value that is arriving or being handled */
+    size_t blob_len;    /* its full length; 0: no such value */
+    size_t blob_header; /* bytes of the encoded length in front of it */
 
     int db;
     uint64_t resize_keys;
-    struct bytes_buf name; /* of the key (or aux field) in work */
+    struct bytes_buf name; /* of the current key or AUX field */
     int64_t expiry_ms, idle_seconds;
     int freq;
 
-    bool in_value; /* errors name the key */
+    bool in_value; /* error messages name the key */
     enum rdb_type type;
     enum value_type value_type;
     void *value;           /* the collection being filled, of value_type */
-    uint64_t remaining;    /* elements or nodes to come */
-    uint64_t announced;    /* of them in all */
-    uint64_t node_kind;    /* of the node to come */
-    struct bytes_buf part; /* a field or member that waits for its other half */
-    int64_t first_ms;      /* the earliest time of a field, which the others are counted from; or 0 */
-    int64_t field_ms;      /* of the field in work */
+    uint64_t remaining;    /* elements or nodes still to come */
+    uint64_t announced;    /* their total number */
+    uint64_t node_kind;    /* kind of the next node */
+    struct bytes_buf part; /* a field or member that waits for its value or score */
+    int64_t first_ms;      /* the earliest expiry of a field, to which the others are relative; or 0 */
+    int64_t field_ms;      /* of the current field */
     struct rdb_stream stream;
 
     bool restoring;
-    bool libraries_only; /* a payload of FUNCTION DUMP */
+    bool libraries_only; /* the payload is from FUNCTION DUMP */
     enum rdb_checksum checksum;
     char error[ERROR_MAX];
-    size_t reason_at; /* in error: what follows the place */
+    size_t reason_at; /* position in `error` of the text behind the byte offset and key */
 };
 
 /* ---- errors ---- */
@@ -160,7 +160,7 @@ static void quote(char out[QUOTE_MAX * 4 + 4], struct bytes_view text)
 
 static void set_error(struct rdb_reader *r, const char *fmt, va_list ap)
 {
-    if (r->status == RDB_ERROR) return; /* the first one tells most */
+    if (r->status == RDB_ERROR) return; /* keep the first error */
     r->status = RDB_ERROR;
     int len = snprintf(r->error, ERROR_MAX, "at byte %" PRIu64 ": ", r->atom_start);
     if (r->in_value && !r->restoring) {
@@ -193,13 +193,13 @@ static void tell_skipped(struct rdb_reader *r, enum rdb_skipped what, struct byt
     if (r->callbacks.on_skipped != NULL) r->callbacks.on_skipped(r->callbacks.ctx, what, name);
 }
 
-/* What a callback answered. */
+/* Turns the result of a callback into an error. */
 static void check_accepted(struct rdb_reader *r, int rc)
 {
-    if (rc != 0) fail(r, "refused (error %d)", rc); /* unless it has said why */
+    if (rc != 0) fail(r, "refused (error %d)", rc); /* has no effect if the callback has set a reason */
 }
 
-/* ---- the value in work ---- */
+/* ---- the current value ---- */
 
 static void drop_value(struct rdb_reader *r)
 {
@@ -241,7 +241,7 @@ static void deliver(struct rdb_reader *r, enum value_type type, struct bytes_vie
                           .value = r->value,
                           .string = string,
                           .blob = r->blob != NULL ? &r->blob : NULL};
-    r->value = NULL; /* the callback's now */
+    r->value = NULL; /* the callback owns it now */
     check_accepted(r, r->callbacks.on_key(r->callbacks.ctx, &key));
     drop_blob(r);
     if (r->status == RDB_MORE) forget_key(r);
@@ -402,7 +402,7 @@ static void on_resize_expires(struct rdb_reader *r, const struct atom *a)
         check_accepted(r, r->callbacks.on_size(r->callbacks.ctx, r->db, r->resize_keys, a->number));
 }
 
-/* -1 means "none" here, and a time before 1970 is as much in the past as 1970 is. */
+/* -1 means "none" here. A time before 1970 becomes 1970: both are in the past. */
 static void set_expiry(struct rdb_reader *r, int64_t at_ms)
 {
     r->expiry_ms = at_ms < 0 ? 0 : at_ms;
@@ -494,7 +494,7 @@ static void on_old_function_code(struct rdb_reader *r, const struct atom *a)
     r->step = STEP_OPCODE;
 }
 
-/* Nine characters of six bits, then ten bits of version. */
+/* An id is nine characters of six bits and ten bits of version. */
 static void module_name(uint64_t id, char name[10])
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -519,7 +519,7 @@ static void on_module(struct rdb_reader *r, const struct atom *a)
     }
 }
 
-/* Before or after the keys: a number, as all items that a module saves. */
+/* The number says whether the data belongs before or after the keys. It is an item as all others. */
 static void on_module_when(struct rdb_reader *r, const struct atom *a)
 {
     r->step = STEP_MODULE_NUMBER;
@@ -560,7 +560,7 @@ static void on_slot_id(struct rdb_reader *r, const struct atom *a)
 static void on_slot_keys(struct rdb_reader *r, const struct atom *a)
 {
     r->step = STEP_SLOT_EXPIRES;
-} /* a hint */
+} /* a hint that is ignored */
 static void on_slot_expires(struct rdb_reader *r, const struct atom *a)
 {
     r->step = STEP_OPCODE;
@@ -593,7 +593,7 @@ static void await_stream_piece(struct rdb_reader *r)
     case RDB_PIECE_STRING: r->step = STEP_STREAM_STRING; break;
     case RDB_PIECE_BYTES8: r->step = STEP_STREAM_BYTES8; break;
     case RDB_PIECE_BYTES16: r->step = STEP_STREAM_BYTES16; break;
-    case RDB_PIECE_NONE: deliver(r, TYPE_STREAM, (struct bytes_view){0}); break; /* may have no entries */
+    case RDB_PIECE_NONE: deliver(r, TYPE_STREAM, (struct bytes_view){0}); break; /* a stream may have no entries */
     }
 }
 
@@ -614,7 +614,7 @@ static void on_stream_piece(struct rdb_reader *r, const struct atom *a)
         await_stream_piece(r);
 }
 
-/* After the type and the key: what comes next. */
+/* Chooses the next step after the type and the key. */
 static void begin_value(struct rdb_reader *r)
 {
     r->in_value = true;
@@ -716,8 +716,10 @@ static void on_count(struct rdb_reader *r, const struct atom *a)
     }
     r->step = first_element_step(r->type);
     if (r->value_type == TYPE_LIST) r->value = list_new(env);
-    if (r->value_type == TYPE_ZSET) r->value = zset_new_table(env, size_hint(r)); /* it may have a -0 */
-    if (r->value_type != TYPE_HASH) return; /* a set is made to suit its first member */
+    if (r->value_type == TYPE_ZSET)
+        r->value = zset_new_table(env, size_hint(r)); /* a score may be -0, which only a
+                                                                                   * table keeps */
+    if (r->value_type != TYPE_HASH) return; /* a set is created with its first member, which decides its encoding */
     r->value = hash_new(env);
     hash_reserve(r->value, size_hint(r), 0);
 }
@@ -733,7 +735,7 @@ static void on_element(struct rdb_reader *r, const struct atom *a)
     element_done(r, STEP_ELEMENT);
 }
 
-/* One more than the last time there can be is what is written where no field has one. */
+/* A hash without expiring fields has HASH_TIME_MAX + 1 here. */
 static void on_first_time(struct rdb_reader *r, const struct atom *a)
 {
     uint64_t first = read_le64(a->bytes.data);
@@ -746,7 +748,8 @@ static void on_first_time(struct rdb_reader *r, const struct atom *a)
 
 static void on_field_time(struct rdb_reader *r, const struct atom *a)
 {
-    uint64_t base = r->type == RDB_TYPE_HASH_FIELD_TTL ? (uint64_t)r->first_ms - 1 : 0; /* may wrap, and back */
+    uint64_t base = r->type == RDB_TYPE_HASH_FIELD_TTL ? (uint64_t)r->first_ms - 1 : 0; /* may wrap around, which the
+                                                                                         * addition undoes */
     r->step = STEP_FIELD;
     r->field_ms = HASH_FIELD_STAYS;
     if (a->number == 0) return;
@@ -833,13 +836,13 @@ static void on_node(struct rdb_reader *r, const struct atom *a)
 static void on_end(struct rdb_reader *r, const struct atom *a)
 {
     UNREACHABLE();
-} /* the status is DONE */
+} /* unreachable: the status is DONE */
 
 /* ---- the table of steps ---- */
 
 struct step_row {
     enum atom_kind kind;
-    unsigned size; /* ATOM_BYTES */
+    unsigned size; /* of an ATOM_BYTES */
     void (*handle)(struct rdb_reader *r, const struct atom *a);
     const char *doing; /* NULL: reading a value */
 };
@@ -899,8 +902,8 @@ static const struct step_row steps[] = {
 
 /* ---- atoms ---- */
 
-/* The parse_*() below look at bytes that begin with an atom. They answer its size when it is all there; otherwise 0
- * with *need set to the bytes it takes to get further, or with an error set. */
+/* The parse_*() functions look at bytes that begin with an atom. They return its size if it is complete. Otherwise
+ * they return 0, with *need set to the number of bytes to wait for, or with an error set. */
 
 static size_t parse_bytes(struct bytes_view in, size_t size, struct atom *a, size_t *need)
 {
@@ -910,7 +913,7 @@ static size_t parse_bytes(struct bytes_view in, size_t size, struct atom *a, siz
     return size;
 }
 
-/* Bytes that a length takes, by the first of them; 0 for a form that does not exist. */
+/* Size of an encoded length by its first byte; 0 for an unknown form. */
 static size_t length_size(unsigned char first)
 {
     if (first == RDB_LEN_32BIT_BYTE) return 5;
@@ -920,7 +923,7 @@ static size_t length_size(unsigned char first)
     return sizes[first >> 6];
 }
 
-/* A length, or the kind of an encoded string in *encoding (else -1). */
+/* Parses a length, or the kind of an encoded string into *encoding (else -1). */
 static size_t parse_length(struct rdb_reader *r, struct bytes_view in, uint64_t *len, int *encoding, size_t *need)
 {
     *need = 1;
@@ -1044,9 +1047,8 @@ static size_t parse_atom(struct rdb_reader *r, struct bytes_view in, struct atom
     UNREACHABLE();
 }
 
-/* Takes from the input what the atom in carry still lacks, as far as it has come. Room for the rest is made by
- * doubling: a long string does not cost many copies, and nothing near its announced length before half of it is there.
- */
+/* Appends to carry the bytes that its atom still lacks, as far as they are in the input. Capacity doubles: so a long
+ * string is copied few times, and carry has at most twice the bytes that have arrived. */
 static void fill_carry(struct rdb_reader *r, struct bytes_view in, size_t *pos)
 {
     size_t lacks = r->carry_need - r->carry.len, there = in.len - *pos;
@@ -1067,7 +1069,7 @@ static void grow_blob(struct rdb_reader *r, size_t len)
     blob_init(r->blob, have, cap);
 }
 
-/* The same for a long string value, whose length has been read. */
+/* The same for a long string value whose length is known. */
 static bool fill_blob(struct rdb_reader *r, struct bytes_view in, size_t *pos, struct atom *a)
 {
     size_t have = r->blob != NULL ? r->blob->len : 0, there = in.len - *pos;
@@ -1087,7 +1089,7 @@ static void clean_up_after_atom(struct rdb_reader *r)
     if (r->unpacked.cap > KEEP_BUFFER) trim(&r->unpacked);
 }
 
-/* The atom in place, or else in carry. False also when the length of a long string has been read. */
+/* Reads an atom in place, or else in carry. Returns false also when only the length of a long string has been read. */
 static bool next_short_atom(struct rdb_reader *r, struct bytes_view in, size_t *pos, struct atom *a)
 {
     if (r->carry.len == 0) {
@@ -1105,14 +1107,14 @@ static bool next_short_atom(struct rdb_reader *r, struct bytes_view in, size_t *
     return false;
 }
 
-/* The next whole atom in *a; false when it needs more input (all of which is then taken) or on an error. */
+/* Sets *a to the next whole atom. False: more input is needed (all of it has been consumed), or an error is set. */
 static bool next_atom(struct rdb_reader *r, struct bytes_view in, size_t *pos, struct atom *a)
 {
     if (r->carry_used) clean_up_after_atom(r);
     if (*pos == in.len) return false;
     if (r->blob_len == 0 && next_short_atom(r, in, pos, a)) return true;
     if (r->blob_len == 0 || *pos == in.len) return false;
-    r->carry.len = 0; /* it had no more than the length */
+    r->carry.len = 0; /* carry held only the length */
     return fill_blob(r, in, pos, a);
 }
 
@@ -1132,8 +1134,8 @@ enum rdb_status rdb_reader_feed(struct rdb_reader *r, struct bytes_view in, size
         r->atom_end = r->offset + pos;
         enum step step = r->step;
         steps[step].handle(r, &a);
-        if (r->status == RDB_ERROR) r->step = step;           /* the place of the error */
-        if (r->step == STEP_CHECKSUM) add_to_crc(r, in, pos); /* it covers all before it */
+        if (r->status == RDB_ERROR) r->step = step;           /* keeps the step for rdb_reader_place() */
+        if (r->step == STEP_CHECKSUM) add_to_crc(r, in, pos); /* the checksum covers all bytes before it */
     }
     if (r->step != STEP_CHECKSUM && r->step != STEP_END) add_to_crc(r, in, pos);
     r->offset += pos;
@@ -1141,7 +1143,7 @@ enum rdb_status rdb_reader_feed(struct rdb_reader *r, struct bytes_view in, size
     return r->status;
 }
 
-/* ---- making and asking ---- */
+/* ---- life cycle and accessors ---- */
 
 struct rdb_reader *rdb_reader_new(const struct rdb_reader_options *options, const struct rdb_callbacks *callbacks)
 {
@@ -1245,7 +1247,7 @@ int rdb_restore_libraries(struct bytes_view payload, int (*on_library)(void *ctx
 {
     if (!footer_is_right(payload)) return -EBADMSG;
     struct bytes_view body = bytes_view(payload.data, payload.len - RDB_DUMP_FOOTER_LEN);
-    struct value_env env = {0}; /* of values, of which there are none */
+    struct value_env env = {0}; /* for values; the payload has none */
     struct rdb_reader_options options = {.env = &env};
     struct rdb_callbacks callbacks = {.ctx = ctx, .on_key = no_keys, .on_library = on_library};
     struct rdb_reader *r = rdb_reader_new(&options, &callbacks);
@@ -1253,7 +1255,7 @@ int rdb_restore_libraries(struct bytes_view payload, int (*on_library)(void *ctx
     r->libraries_only = true;
     size_t consumed;
     enum rdb_status status = rdb_reader_feed(r, body, &consumed);
-    bool good = status == RDB_MORE && r->step == STEP_OPCODE; /* it has no end of its own */
+    bool good = status == RDB_MORE && r->step == STEP_OPCODE; /* such a payload has no end mark */
     if (!good)
         bytes_buf_printf(why, "%s", status == RDB_ERROR ? rdb_reader_reason(r) : "the payload ends within a library");
     rdb_reader_free(r);

@@ -32,7 +32,7 @@ enum part {
     PART_END,
 };
 
-/* ---- where one part leads to the next ---- */
+/* ---- transitions from part to part ---- */
 
 static void after_node(struct rdb_stream *r)
 {
@@ -75,7 +75,7 @@ static struct stream_id read_id(struct bytes_view bytes)
     return (struct stream_id){be64toh(raw[0]), be64toh(raw[1])};
 }
 
-/* Times before 1970 are nobody's: whoever subtracts them need not fear them. */
+/* A time before 1970 becomes 1970, so that callers can subtract times without an overflow. */
 static int64_t read_time(struct bytes_view bytes)
 {
     uint64_t raw;
@@ -111,7 +111,7 @@ static const char *take_group_name(struct rdb_stream *r, struct bytes_view name)
     return r->group != NULL ? NULL : "Duplicate stream consumer group detected";
 }
 
-/* Files of the first form do not say how many entries a group has read. */
+/* Files of type RDB_TYPE_STREAM do not say how many entries a group has read, so it is computed. */
 static void take_group_id(struct rdb_stream *r)
 {
     int64_t read;
@@ -120,7 +120,7 @@ static void take_group_id(struct rdb_stream *r)
     r->part = r->type == RDB_TYPE_STREAM ? PART_PENDING : PART_ENTRIES_READ;
 }
 
-/* Redis counts on from the greatest number there is (XGROUP SETID can set it) to the least: that is no number. */
+/* Redis increments past INT64_MAX (which XGROUP SETID can set) to a negative number: treat that as unknown. */
 static void take_entries_read(struct rdb_stream *r, uint64_t number)
 {
     int64_t read = (int64_t)number;
@@ -142,7 +142,7 @@ static const char *take_consumer_name(struct rdb_stream *r, struct bytes_view na
     return r->consumer != NULL ? NULL : "Duplicate stream consumer detected";
 }
 
-/* Before there was a time of activity, the other one meant it. */
+/* Versions without an active time use the seen time for both. */
 static void take_seen(struct rdb_stream *r, int64_t ms)
 {
     stream_consumer_set_seen(r->consumer, ms);
@@ -191,7 +191,7 @@ enum rdb_piece rdb_stream_next(const struct rdb_stream *r)
 const char *rdb_stream_take(struct rdb_stream *r, uint64_t number, struct bytes_view bytes)
 {
     enum part part = (enum part)r->part;
-    r->part = part + 1; /* unless it says otherwise */
+    r->part = part + 1; /* the default; some cases below set another part */
     switch (part) {
     case PART_NODES:
         r->nodes = number;

@@ -1,14 +1,15 @@
-/* rdb_stream.h -- reads a stream out of an RDB file, for rdb_reader.c: which piece comes next, and what is in it.
+/* rdb_stream.h -- the part of the RDB reader that parses a stream value.
  *
- *     nodes    count { first id (a string of 16 bytes), listpack }
- *     totals   count, last id; from STREAM_2 on: first id, greatest deleted id, entries added
- *     groups   count { name, last id, from STREAM_2 on: entries read,
- *                      count { id (16 bytes), time (8), deliveries },
- *                      consumers: count { name, time seen (8), from STREAM_3 on: time active (8), count { id (16) } } }
+ *      nodes    count { first id (a string of 16 bytes), listpack }
+ *      totals   count, last id; from STREAM_2 on: first id, greatest deleted id, entries added
+ *      groups   count { name, last id, from STREAM_2 on: entries read,
+ *                       count { id (16 bytes), time (8), deliveries },
+ *                       consumers: count { name, time seen (8), from STREAM_3 on: time active (8), count { id (16) } } }
  *
- * Nothing is trusted: nodes are checked in depth, names appear once, and each pending entry has to be that of exactly
- * one consumer. What a file can only tell wrongly (the first id, how many entries there are) is found out instead. What
- * Redis itself makes is taken, even where it looks odd (stream_load.c). */
+ * It tells rdb_reader.c the form of the next piece and takes the piece. Nothing is trusted: nodes are validated
+ * entry by entry, names must be unique, and each pending entry must belong to exactly one consumer. Facts that
+ * follow from the data (the first id, the number of entries) are computed rather than read. Odd streams that Redis
+ * itself writes are accepted (stream_load.h). */
 #ifndef LOCKSTEP_STORAGE_RDB_STREAM_H
 #define LOCKSTEP_STORAGE_RDB_STREAM_H
 
@@ -20,26 +21,26 @@ enum rdb_piece {
     RDB_PIECE_STRING,
     RDB_PIECE_BYTES8,
     RDB_PIECE_BYTES16,
-    RDB_PIECE_NONE /* it is whole */
+    RDB_PIECE_NONE /* the stream is complete */
 };
 
 struct rdb_stream {
     struct stream *stream; /* the caller's */
     enum rdb_type type;
-    int part; /* that comes next */
+    int part; /* the part that comes next */
     struct stream_group *group;
     struct stream_consumer *consumer;
-    struct stream_id id; /* half read, or of what comes next */
+    struct stream_id id; /* an id read in part, or the one that the next piece belongs to */
     int64_t time_ms;
     struct stream_loading loading;
-    uint64_t count;                              /* of entries, as the file says */
-    uint64_t nodes, groups, consumers, ids_left; /* to come */
+    uint64_t count;                              /* number of entries according to the file */
+    uint64_t nodes, groups, consumers, ids_left; /* still to come */
 };
 
-/* Which of them: the type of the value says. The stream is empty. */
+/* `type` is the type of the value. The stream must be empty. */
 void rdb_stream_init(struct rdb_stream *r, enum rdb_type type, struct stream *stream);
 enum rdb_piece rdb_stream_next(const struct rdb_stream *r);
-/* The next piece: a number if it is a length, else bytes. NULL, or what is wrong. */
+/* Takes the next piece: `number` if it is a length, else `bytes`. NULL, or what is wrong. */
 NODISCARD const char *rdb_stream_take(struct rdb_stream *r, uint64_t number, struct bytes_view bytes);
 
 #endif

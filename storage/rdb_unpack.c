@@ -19,7 +19,7 @@
 const char RDB_EMPTY[] = "empty collection";
 const char RDB_BAD_TIME[] = "with a time that is out of range";
 
-/* What follows the name of the packed form. */
+/* Reasons, worded to follow the name of the packed form. */
 static const char BAD[] = "integrity check failed";
 static const char ODD_COUNT[] = "integrity check failed: a field or score is missing at the end";
 static const char DUPLICATE[] = "with dup elements";
@@ -38,8 +38,8 @@ static unsigned char *copy_blob(struct bytes_view blob)
 struct packed {
     const unsigned char *lp;
     size_t count;   /* entries */
-    size_t longest; /* bytes of the longest one */
-    bool oversized; /* larger than a listpack may be here: its entries are taken one by one */
+    size_t longest; /* bytes of the longest entry */
+    bool oversized; /* larger than our listpacks may be: insert its entries one by one */
 };
 
 static bool measure_entry(void *ctx, const struct lp_value *v)
@@ -69,7 +69,8 @@ static bool appears_before(const struct packed *p, const unsigned char *end, siz
     return false;
 }
 
-/* Whether one of every `stride` entries appears twice: a small set of hashes, and a look back when two are equal. */
+/* True if two of every stride-th entries are equal. Uses a small hash set of hashes, and compares entries when two
+ * hashes are equal. */
 static bool has_duplicates(const struct packed *p, size_t stride, const struct value_env *env)
 {
     char buf[LP_INT_CHARS];
@@ -79,7 +80,7 @@ static bool has_duplicates(const struct packed *p, size_t stride, const struct v
     uint64_t *seen = mem_calloc(checked_size_mul(room, sizeof(*seen)));
     for (const unsigned char *at = lp_first(p->lp); at != NULL && !found;) {
         struct bytes_view value = lp_get_view(at, buf);
-        uint64_t hash = value_hash(env, value) | 1; /* 0 marks a free place */
+        uint64_t hash = value_hash(env, value) | 1; /* 0 marks a free slot */
         size_t i = hash >> 1 & (room - 1);
         for (; seen[i] != 0 && !found; i = (i + 1) & (room - 1)) {
             if (seen[i] == hash) found = appears_before(p, at, stride, value);
@@ -93,7 +94,7 @@ static bool has_duplicates(const struct packed *p, size_t stride, const struct v
 
 /* ---- hashes ---- */
 
-/* With a stride of 3 a time, 0 for none, follows each value. */
+/* With a stride of 3 each value is followed by its expiry, or 0. */
 static const char *hash_by_inserting(const struct packed *p, size_t stride, const struct value_env *env, void **value)
 {
     char bufs[2][LP_INT_CHARS];
@@ -193,7 +194,9 @@ static const char *unpack_hash_zipmap(struct bytes_view blob, const struct value
     while (why == NULL && (rc = zipmap_next(&it, &field, &text)) == 1) {
         if (!hash_set(h, field, text)) why = DUPLICATE;
     }
-    if (why == NULL && (rc < 0 || hash_count(h) == 0)) why = BAD; /* empty: as Redis has it, and it never wrote one */
+    if (why == NULL && (rc < 0 || hash_count(h) == 0))
+        why = BAD; /* an empty zipmap is an error, as in Redis, which
+                                                                   * never wrote one */
     if (why != NULL) {
         hash_free(h);
         return why;
@@ -207,7 +210,7 @@ static const char *unpack_hash_zipmap(struct bytes_view blob, const struct value
 static bool read_score(const struct lp_value *v, double *score)
 {
     if (v->is_int) *score = (double)v->num;
-    return v->is_int || num_parse_double(v->str, score); /* which refuses NaN */
+    return v->is_int || num_parse_double(v->str, score); /* num_parse_double() refuses NaN */
 }
 
 enum order { ORDER_SORTED, ORDER_REBUILD, ORDER_BAD_SCORE };
@@ -218,7 +221,7 @@ static enum order zset_order(const struct packed *p)
     struct bytes_view previous = {0};
     double previous_score = 0, score = 0;
     bool sorted = true;
-    unsigned side = 0; /* the previous member may lie in the other buffer */
+    unsigned side = 0; /* two buffers in turn, since the previous member may lie in the other one */
     for (const unsigned char *at = lp_first(p->lp); at != NULL; side ^= 1) {
         struct bytes_view member = lp_get_view(at, bufs[side]);
         bool first = at == lp_first(p->lp);
@@ -227,7 +230,7 @@ static enum order zset_order(const struct packed *p)
         if (!first && (score < previous_score || (score == previous_score && bytes_compare(previous, member) >= 0)))
             sorted = false;
         if (score == 0 && signbit(score))
-            sorted = false; /* zset_set() keeps a packed -0 as 0: be the same everywhere */
+            sorted = false; /* zset_set() turns a -0 in a listpack into 0: do the same here */
         previous = member;
         previous_score = score;
         at = lp_next(p->lp, at);
@@ -244,7 +247,7 @@ static const char *zset_by_inserting(const struct packed *p, const struct value_
         struct bytes_view member = lp_get_view(at, buf);
         struct lp_value v = lp_get(at = lp_next(p->lp, at));
         bool good = read_score(&v, &score);
-        ASSERT(good); /* zset_order() has read them all */
+        ASSERT(good); /* zset_order() has parsed all scores */
         if (zset_set(z, member, score) != ZSET_ADDED) {
             zset_free(z);
             return DUPLICATE;
@@ -363,7 +366,7 @@ static const char *unpack_list_ziplist(struct bytes_view blob, const struct valu
     return NULL;
 }
 
-/* Redis 7.0 puts an element of a little less than 2^30 bytes into a listpack, which then has a little more. */
+/* Redis 7.0 stores an element of a little less than 2^30 bytes in a listpack, which then exceeds our limit. */
 static void push_entries(struct list *l, const struct packed *p)
 {
     char buf[LP_INT_CHARS];
@@ -385,7 +388,7 @@ const char *rdb_unpack_listpack_node(struct list *l, struct bytes_view blob)
 
 const char *rdb_unpack_plain_node(struct list *l, struct bytes_view element)
 {
-    if (element.len == 0) return "with an empty plain node"; /* which nobody writes, and Redis does not read */
+    if (element.len == 0) return "with an empty plain node"; /* no version writes one, and Redis refuses it */
     list_push(l, LIST_TAIL, element);
     return NULL;
 }
@@ -422,6 +425,6 @@ const char *rdb_unpack(enum rdb_type type, struct bytes_view blob, const struct 
     case RDB_TYPE_HASH_LISTPACK_TTL: return unpack_timed_hash_listpack(blob, env, value);
     case RDB_TYPE_ZSET_LISTPACK: return unpack_zset_listpack(blob, env, value);
     case RDB_TYPE_SET_LISTPACK: return unpack_set_listpack(blob, env, value);
-    default: UNREACHABLE(); /* the reader asks for no other */
+    default: UNREACHABLE(); /* the reader passes no other type */
     }
 }

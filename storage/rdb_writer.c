@@ -15,20 +15,20 @@
 
 enum {
     BUFFER_SIZE = 64 * 1024,
-    COMPRESS_MIN = 20, /* shorter strings stay as they are */
-    COMPRESS_GAIN = 4, /* bytes that compression must save at least */
+    COMPRESS_MIN = 20, /* shorter strings are not compressed */
+    COMPRESS_GAIN = 4, /* bytes that compression must save */
     INT_TEXT_MAX = 11, /* "-2147483648" */
-    WALK_BATCH = 32,   /* entries fetched ahead */
+    WALK_BATCH = 32,   /* entries prefetched together */
 };
 
 struct rdb_writer {
     struct rdb_options options;
     struct rdb_sink sink;
     int rc;           /* first error of the sink */
-    uint64_t crc;     /* of what left the buffer */
-    uint64_t flushed; /* bytes that left it */
+    uint64_t crc;     /* of the bytes that have left the buffer */
+    uint64_t flushed; /* number of these bytes */
     size_t used;
-    struct bytes_buf packed; /* scratch for compression */
+    struct bytes_buf packed; /* scratch buffer for compression */
     char buffer[BUFFER_SIZE];
 };
 
@@ -189,7 +189,7 @@ static enum rdb_type zset_rdb_type(const struct rdb_writer *w, const struct zset
     return packed ? RDB_TYPE_ZSET_LISTPACK : RDB_TYPE_ZSET_2;
 }
 
-/* A version that has no times for fields gets the fields without them. */
+/* Versions below 12 get the fields without their expiries. */
 static enum rdb_type hash_rdb_type(const struct rdb_writer *w, const struct hash *h)
 {
     if (hash_has_times(h) && w->options.version >= RDB_VERSION_FIELD_TIMES)
@@ -262,7 +262,7 @@ static void put_set_members(struct rdb_writer *w, const struct set *s)
     while (set_iter_next(&it, &member)) put_string(w, member);
 }
 
-/* From the highest down, so that Redis, which keeps a linked structure, inserts each at its head. */
+/* From the highest score down, so that Redis inserts each at the head of its skip list. */
 static void put_zset_members(struct rdb_writer *w, const struct zset *z)
 {
     struct zset_iter it;
@@ -370,7 +370,7 @@ static void put_stream(struct rdb_writer *w, enum rdb_type type, const struct st
     while ((g = stream_group_next(&pos)) != NULL) put_stream_group(w, type, g);
 }
 
-/* The earliest time, then each as its distance from that, counted from one: 0 is a field that stays. */
+/* The earliest expiry, then for each field the distance from it plus one; 0 is a field that does not expire. */
 static void put_timed_hash_pairs(struct rdb_writer *w, const struct hash *h)
 {
     struct hash_iter it;
@@ -411,7 +411,7 @@ static void put_value_as(struct rdb_writer *w, enum rdb_type type, const struct 
     case RDB_TYPE_STREAM:
     case RDB_TYPE_STREAM_2:
     case RDB_TYPE_STREAM_3: put_stream(w, type, entry_pointer(e)); break;
-    default: UNREACHABLE(); /* entry_rdb_type() answers no other */
+    default: UNREACHABLE(); /* entry_rdb_type() returns no other type */
     }
 }
 
@@ -509,12 +509,12 @@ int rdb_write_entry(struct rdb_writer *w, const struct keyspace *ks, const struc
 int rdb_write_end(struct rdb_writer *w)
 {
     put_byte(w, RDB_OP_EOF);
-    if (rdb_writer_flush(w) != 0) return w->rc; /* the checksum covers all before it */
+    if (rdb_writer_flush(w) != 0) return w->rc; /* the checksum covers all bytes before it */
     put_le64(w, w->options.checksum ? w->crc : 0);
     return rdb_writer_flush(w);
 }
 
-/* Entries lie all over memory: fetching a batch of them ahead hides most of the waiting. */
+/* Entries are scattered in memory. Prefetching a batch of them hides most of the cache misses. */
 static size_t fetch_batch(struct table_iter *it, const struct entry *batch[WALK_BATCH])
 {
     size_t n = 0;
@@ -577,7 +577,7 @@ static int append_to_buf(void *ctx, const void *data, size_t len)
     return 0;
 }
 
-/* The footer: version and checksum. */
+/* Appends the footer (version and checksum) and frees the writer. */
 static void end_dump(struct rdb_writer *w)
 {
     uint16_t footer = htole16((uint16_t)w->options.version);
@@ -593,7 +593,7 @@ void rdb_dump_libraries(const struct libraries *l, int version, struct bytes_buf
     if (version < RDB_VERSION_LIBRARIES) version = RDB_VERSION_LIBRARIES;
     struct rdb_options options = {.version = version, .compress = true, .checksum = true};
     struct rdb_writer *w = rdb_writer_new(&options, (struct rdb_sink){.write = append_to_buf, .ctx = out});
-    (void)put_libraries(w, l); /* a buffer takes everything */
+    (void)put_libraries(w, l); /* append_to_buf() cannot fail */
     end_dump(w);
 }
 

@@ -20,22 +20,22 @@
 
 enum {
     ERROR_MAX = 200,
-    REPORT_KEYS = 1024,              /* how often the child looks at the clock */
-    REPORT_INTERVAL_US = 100 * 1000, /* between two messages to the parent */
-    COW_INTERVAL_US = 1000 * 1000,   /* asking the kernel for it is not cheap */
-    SYNC_BYTES = 4 * 1024 * 1024,    /* between two incremental fsyncs */
+    REPORT_KEYS = 1024,              /* keys between two looks at the clock */
+    REPORT_INTERVAL_US = 100 * 1000, /* minimum time between two progress messages */
+    COW_INTERVAL_US = 1000 * 1000,   /* minimum time between two measurements of copy-on-write memory, which are slow */
+    SYNC_BYTES = 4 * 1024 * 1024,    /* bytes between two incremental fsyncs */
     FIRST_INHERITED_FD = STDERR_FILENO + 1,
 };
 
-/* The child tells, in pieces small enough to be written at once:
- *     PROGRESS* (FAILED | DONE)               a pipe
- *     PROGRESS* (FAILED | WRITTEN DONE)       a file: between the two the parent renames it and says so */
+/* What the child sends to the parent. Each message is small enough for one atomic write.
+ *      PROGRESS* (FAILED | DONE)               target is a pipe
+ *      PROGRESS* (FAILED | WRITTEN DONE)       target is a file: after WRITTEN the parent renames it and answers */
 enum message_kind { MESSAGE_PROGRESS = 1, MESSAGE_WRITTEN, MESSAGE_DONE, MESSAGE_FAILED };
 
 struct message {
     uint32_t kind;
     uint64_t keys, bytes, cow_bytes;
-    int64_t cow_us; /* when that was measured: the clock goes on in a child */
+    int64_t cow_us; /* time of the measurement; parent and child share the clock */
     char error[ERROR_MAX];
 };
 _Static_assert(sizeof(struct message) <= PIPE_BUF, "a message is written whole or not at all");
@@ -44,26 +44,26 @@ struct snapshot {
     struct keyspace *keyspace;
     const struct sys *sys;
     struct snapshot_options options;
-    struct snapshot_target target; /* path and eof_mark are our copies */
+    struct snapshot_target target; /* path and eof_mark are copies of our own */
     enum snapshot_state state;
     pid_t pid;
-    int messages_fd; /* from the child */
-    int go_fd;       /* to the child: a byte once the file has its name */
+    int messages_fd; /* read end; the child writes */
+    int go_fd;       /* write end; one byte tells the child that the file has its final name */
     bool killed, child_done;
     struct snapshot_progress progress;
-    struct bytes_buf inbox; /* a message that has arrived in part */
-    char *temp_path;        /* NULL once it is gone or renamed */
+    struct bytes_buf inbox; /* a partly received message */
+    char *temp_path;        /* NULL once the file is removed or renamed */
     char error[ERROR_MAX];
 };
 
-/* ---- writing, in the child or in the foreground ---- */
+/* ---- writing: in the child or in the foreground ---- */
 
 struct output {
     const struct sys *sys;
     const struct snapshot_options *options;
     int fd;
     uint64_t bytes, synced;
-    char *error;     /* ERROR_MAX */
+    char *error;     /* ERROR_MAX bytes */
     int messages_fd; /* -1 in the foreground */
     int64_t last_report_us, last_cow_us;
     struct message message;
@@ -107,7 +107,7 @@ static uint64_t private_dirty_bytes(void)
     return kb * 1024;
 }
 
-/* Progress may get lost when the parent does not read; what must arrive waits for room in the pipe. */
+/* A progress message is dropped when the pipe is full. All other messages wait for room. */
 static void tell_parent(struct output *out, enum message_kind kind)
 {
     const struct sys *sys = out->sys;
@@ -172,7 +172,7 @@ static int write_framed(struct keyspace *ks, struct output *out, const char *mar
     return rc == 0 ? write_output(out, mark, RDB_EOF_MARK_LEN) : rc;
 }
 
-/* Beside the target, so that renaming stays on one file system. */
+/* In the directory of the target, so that the rename stays on one file system. */
 static char *temp_path_for(const char *path, pid_t pid)
 {
     struct bytes_buf temp = {0};
@@ -202,13 +202,15 @@ static void close_inherited(int keep_a, int keep_b, int keep_c)
 {
     int keep[3] = {keep_a, keep_b, keep_c};
     unsigned from = FIRST_INHERITED_FD;
-    for (int round = 0; round < 3; round++) { /* the gaps between the ones to keep, in ascending order */
+    for (int round = 0; round < 3; round++) { /* closes the gaps between the descriptors to keep, in ascending order */
         int next = -1;
         for (int i = 0; i < 3; i++) {
             if (keep[i] >= (int)from && (next == -1 || keep[i] < next)) next = keep[i];
         }
         if (next == -1) break;
-        if ((unsigned)next > from) (void)close_range(from, (unsigned)next - 1, 0); /* they would only linger */
+        if ((unsigned)next > from)
+            (void)close_range(from, (unsigned)next - 1, 0); /* on failure they merely stay
+                                                                                    * open */
         from = (unsigned)next + 1;
     }
     (void)close_range(from, ~0u, 0);
@@ -218,12 +220,12 @@ static void settle_as_child(const struct snapshot *s, pid_t parent)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)prctl(PR_SET_NAME, "rdb-snapshot");
-    if (getppid() != parent) _exit(1); /* it died before the line above */
+    if (getppid() != parent) _exit(1); /* the parent died before prctl() */
     signal(SIGPIPE, SIG_IGN);
     if (s->options.in_child != NULL) s->options.in_child(s->options.in_child_ctx);
     if (s->options.nice != 0) {
         errno = 0;
-        int ignored = nice(s->options.nice); /* a wish, not a condition */
+        int ignored = nice(s->options.nice); /* best effort */
         (void)ignored;
     }
 }
@@ -291,11 +293,11 @@ static void snapshot_dispose(struct snapshot *s)
 
 static void close_if_open(const struct sys *sys, int *fd)
 {
-    if (*fd != -1) (void)sys->close(sys->ctx, *fd); /* a pipe's end: nothing to lose */
+    if (*fd != -1) (void)sys->close(sys->ctx, *fd); /* closing a pipe's end loses nothing */
     *fd = -1;
 }
 
-/* The four ends: ours in *s, the child's in messages_out and go_in. */
+/* Makes both pipes. Our ends go into *s, the child's ends into *messages_out and *go_in. */
 static int make_pipes(struct snapshot *s, int *messages_out, int *go_in)
 {
     int messages[2], go[2];
@@ -342,17 +344,17 @@ int snapshot_begin(struct keyspace *ks, const struct sys *sys, const struct snap
     return 0;
 }
 
-/* ---- following the child ---- */
+/* ---- watching the child ---- */
 
 static void remove_temp_file(struct snapshot *s)
 {
     if (s->temp_path == NULL) return;
-    (void)s->sys->unlink(s->sys->ctx, s->temp_path); /* it may not have been made yet */
+    (void)s->sys->unlink(s->sys->ctx, s->temp_path); /* the child may not have created it yet */
     mem_free(s->temp_path);
     s->temp_path = NULL;
 }
 
-/* The only place where a snapshot stops running. */
+/* The only function that ends the state RUNNING. */
 static void conclude(struct snapshot *s, enum snapshot_state state)
 {
     ASSERT(s->state == SNAPSHOT_RUNNING);
@@ -366,7 +368,7 @@ static void set_error(struct snapshot *s, const char *text)
     if (s->error[0] == '\0') snprintf(s->error, sizeof(s->error), "%s", text);
 }
 
-/* The file is whole and synced: it gets its name, and the child may go on. */
+/* The file is complete and synced: renames it and lets the child go on. */
 static void name_file(struct snapshot *s)
 {
     const struct sys *sys = s->sys;
@@ -378,7 +380,7 @@ static void name_file(struct snapshot *s)
     } else {
         mem_free(s->temp_path);
         s->temp_path = NULL;
-        (void)sys->write(sys->ctx, s->go_fd, "", 1); /* if the child is gone, its end is noticed anyway */
+        (void)sys->write(sys->ctx, s->go_fd, "", 1); /* if the child is gone, read_messages() sees that */
     }
     close_if_open(sys, &s->go_fd);
 }
@@ -397,7 +399,7 @@ static void on_message(struct snapshot *s, const struct message *m)
     }
 }
 
-/* True once the child has closed its end, which is when it ends. */
+/* True once the child has closed its end of the pipe, which it does by exiting. */
 static bool read_messages(struct snapshot *s)
 {
     for (;;) {
@@ -433,14 +435,14 @@ static void judge(struct snapshot *s, int status, bool status_known)
     conclude(s, SNAPSHOT_FAILED);
 }
 
-/* flags: WNOHANG, or 0 to wait. */
+/* `flags` is WNOHANG, or 0 to wait. */
 static void reap(struct snapshot *s, int flags)
 {
     int status = 0;
     pid_t rc;
     do rc = s->sys->waitpid(s->sys->ctx, s->pid, &status, flags);
     while (rc == -EINTR);
-    if (rc != 0) judge(s, status, rc == s->pid); /* else it is not quite gone yet; someone else may have reaped it */
+    if (rc != 0) judge(s, status, rc == s->pid); /* 0: still exiting; -1: reaped elsewhere, status unknown */
 }
 
 enum snapshot_state snapshot_poll(struct snapshot *s)
@@ -453,7 +455,7 @@ void snapshot_kill(struct snapshot *s)
 {
     if (s->state != SNAPSHOT_RUNNING) return;
     s->killed = true;
-    (void)s->sys->kill(s->sys->ctx, s->pid, SIGKILL); /* it may have ended by itself */
+    (void)s->sys->kill(s->sys->ctx, s->pid, SIGKILL); /* the child may have exited already */
 }
 
 void snapshot_end(struct snapshot *s)
@@ -502,7 +504,7 @@ int snapshot_save_file(struct keyspace *ks, const struct sys *sys, const char *p
         rc = sys->rename(sys->ctx, temp, path);
         if (rc < 0) (void)describe(&out, rc, "cannot rename the file to its final name: %s", strerror(-rc));
     }
-    if (rc != 0) (void)sys->unlink(sys->ctx, temp); /* the first error is the one to tell */
+    if (rc != 0) (void)sys->unlink(sys->ctx, temp); /* report the first error */
     if (rc == 0 && options->fsync) {
         rc = sys->fsync_dir(sys->ctx, path);
         if (rc < 0) (void)describe(&out, rc, "cannot sync the directory: %s", strerror(-rc));
