@@ -34,7 +34,7 @@ static bool table_get(const struct hash *h, struct bytes_view field, struct byte
     return true;
 }
 
-/* Another value, and the field stays from now on. */
+/* Sets a new value and removes the expiry of the field. */
 static void table_overwrite_timed(struct hash *h, struct table_pos pos, char *item, struct bytes_view value)
 {
     table_replace_at(pos, item_new(item_view(item).field, value, false));
@@ -116,7 +116,7 @@ void hash_free(struct hash *h)
     mem_free_sized(h, sizeof(*h));
 }
 
-/* A table with copies of all pairs, and their times. */
+/* Fills a table with copies of all pairs and their expiries. */
 static void fill_table(struct hash *to, const struct hash *from, size_t expected)
 {
     struct hash_iter it;
@@ -233,7 +233,7 @@ static bool listpack_put(struct hash *h, struct bytes_view field, struct bytes_v
         return false;
     }
     h->lp = lp_append(lp_append(h->lp, field), value);
-    if (h->encoding == ENCODING_LISTPACK_EX) h->lp = lp_append_int(h->lp, 0); /* it belongs to the end */
+    if (h->encoding == ENCODING_LISTPACK_EX) h->lp = lp_append_int(h->lp, 0); /* fields without an expiry come last */
     size_t count = hash_count(h);
     if (count > h->env->limits->hash_max_entries) hash_convert_to_table(h, count);
     return true;
@@ -332,7 +332,7 @@ int64_t hash_iter_time(const struct hash_iter *it)
     return hash_is_table(h) ? hash_item_time(h, it->at) : hash_lp_time(h, it->at);
 }
 
-/* HASH_FIELD_STAYS is before any time, and stays. */
+/* HASH_FIELD_STAYS is less than any time, but is never hidden. */
 static bool is_hidden(int64_t at_ms, int64_t hide_ms)
 {
     return at_ms < hide_ms && at_ms != HASH_FIELD_STAYS;
@@ -432,7 +432,8 @@ static void check_table(const struct hash *h)
     table_iter_init(&it, h->table);
     for (char *item; (item = table_iter_next(&it)) != NULL;) {
         struct bytes_view field = item_view(item).field;
-        ASSERT(hash_item_find(h, value_hash(h->env, field), field, &pos) == item); /* else it is there twice */
+        ASSERT(hash_item_find(h, value_hash(h->env, field), field, &pos) == item); /* fails if the field is there
+                                                                                    * twice */
     }
 }
 

@@ -5,9 +5,9 @@
 #include "storage/hash_internal.h"
 #include "storage/listpack.h"
 
-enum { LP_STAYS = 0 /* in a listpack, the time of a field that stays */ };
+enum { LP_STAYS = 0 /* the time, in a listpack, of a field without an expiry */ };
 
-/* ---- What both representations keep of it ---- */
+/* ---- Shared by both encodings ---- */
 
 static void item_placed(void *item, size_t slot)
 {
@@ -59,7 +59,7 @@ size_t hash_timing_memory(const struct hash *h)
     return h->timing == NULL ? 0 : mem_usable_size(h->timing) + time_heap_memory(&h->timing->fields);
 }
 
-/* ---- In a table ---- */
+/* ---- Table ---- */
 
 int64_t hash_item_time(const struct hash *h, const void *item)
 {
@@ -76,7 +76,7 @@ void hash_item_untimed(struct hash *h, const void *item)
     time_heap_remove(&h->timing->fields, item_slot(item));
 }
 
-/* The same field and value, with or without room for a slot. */
+/* Replaces the item by a copy with or without room for a heap slot. */
 static char *exchange_item(struct table_pos pos, const char *item, bool expires)
 {
     struct item_view v = item_view(item);
@@ -104,7 +104,7 @@ static bool table_set_time(struct hash *h, struct bytes_view field, int64_t at_m
     return true;
 }
 
-/* ---- In a listpack ---- */
+/* ---- Listpack ---- */
 
 static unsigned char *time_entry(const struct hash *h, const unsigned char *at)
 {
@@ -119,7 +119,7 @@ int64_t hash_lp_time(const struct hash *h, const unsigned char *at)
     return time == LP_STAYS ? HASH_FIELD_STAYS : time;
 }
 
-/* The first field that goes later than this, or stays; NULL: there is none. */
+/* The first field that expires later than at_ms or never; NULL: none. */
 static unsigned char *place_for(const struct hash *h, int64_t at_ms)
 {
     unsigned char *at = at_ms == HASH_FIELD_STAYS ? NULL : lp_first(h->lp);
@@ -143,7 +143,7 @@ static void insert_timed(struct hash *h, struct bytes_view field, struct bytes_v
     h->lp = lp_insert_int(h->lp, at, LP_AFTER, time, NULL);
 }
 
-/* Copies of a field and its value, which do not move with the listpack. */
+/* A copy of a field and its value, which stays in place when the listpack moves. */
 static struct bytes_buf copy_pair(const struct hash *h, const unsigned char *at, size_t *field_len)
 {
     struct number_text buf;
@@ -166,7 +166,7 @@ void hash_lp_set_time(struct hash *h, unsigned char *at, int64_t at_ms)
     bytes_buf_release(&copy);
 }
 
-/* A listpack of pairs becomes one with times, none so far. */
+/* Converts a listpack of pairs to one with times, all of them LP_STAYS. */
 static void add_times(struct hash *h)
 {
     unsigned char *lp = lp_new(lp_bytes(h->lp) + 2 * hash_count(h));
@@ -199,7 +199,7 @@ static bool listpack_set_time(struct hash *h, struct bytes_view field, int64_t a
     return true;
 }
 
-/* ---- For both ---- */
+/* ---- Either encoding ---- */
 
 bool hash_has_times(const struct hash *h)
 {
@@ -248,7 +248,7 @@ bool hash_set_time(struct hash *h, struct bytes_view field, int64_t at_ms)
     return found;
 }
 
-/* How many at the beginning of a listpack are past their time. */
+/* Counts the expired fields, which are at the start of the listpack. */
 static size_t listpack_count_past(const struct hash *h, int64_t now_ms)
 {
     size_t count = 0;
@@ -293,7 +293,7 @@ void hash_each_past(const struct hash *h, int64_t now_ms, bool (*fn)(void *ctx, 
         if (!fn(ctx, lp_get_view(at, buf.text))) return;
 }
 
-/* ---- Chance ---- */
+/* ---- Random fields ---- */
 
 static void item_pair(const void *item, struct bytes_view *field, struct bytes_view *value)
 {
@@ -302,7 +302,7 @@ static void item_pair(const void *item, struct bytes_view *field, struct bytes_v
     if (value != NULL) *value = v.value;
 }
 
-/* Tries, and where most are past their time, a walk. */
+/* Tries random items; where most have expired, walks instead. */
 static void table_random_at(const struct hash *h, int64_t now_ms, size_t living, struct bytes_view *field,
                             struct bytes_view *value)
 {
@@ -329,7 +329,7 @@ bool hash_random_at(const struct hash *h, int64_t now_ms, struct number_text buf
         hash_random(h, buf, field, value);
     } else if (hash_is_table(h)) {
         table_random_at(h, now_ms, living, field, value);
-    } else { /* those that are past their time come first */
+    } else { /* expired fields come first */
         unsigned char *at = lp_seek(h->lp, (int64_t)((past + rng_below(h->env->rng, living)) * hash_stride(h)));
         *field = lp_get_view(at, buf[0].text);
         if (value != NULL) *value = lp_get_view(lp_next(h->lp, at), buf[1].text);

@@ -4,7 +4,7 @@
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
-enum { SLOT_SIZE = 6, PREFIX_SIZE = 7 /* odd, while allocations begin at even addresses */ };
+enum { SLOT_SIZE = 6, PREFIX_SIZE = 7 /* odd, while allocations have even addresses */ };
 
 static size_t prefix_size(const void *item)
 {

@@ -1,10 +1,10 @@
-/* hash_item.h -- a field of a hash's table with its value, in one allocation.
+/* hash_item.h -- the item of a hash's table: a field and its value in one allocation.
  *
- *     [ slot, 6 bytes ][ unused ]   [ length of field ][ length of value ][ field ][ value ]
- *      if the field expires         ^ the item: what the table points at
+ *      [ slot, 6 bytes ][ unused ]   [ length of field ][ length of value ][ field ][ value ]
+ *       if the field expires         ^ the item: what the table points at
  *
- * The seven bytes in front of a field that expires make its address odd, and so the address tells which of the two it
- * is: a field that stays pays nothing for it, neither in memory nor in a look at the item. */
+ * The seven bytes in front of an expiring field make its address odd, so the address tells whether the field
+ * expires. A field without an expiry costs no memory for this and no extra load. */
 #ifndef LOCKSTEP_STORAGE_HASH_ITEM_H
 #define LOCKSTEP_STORAGE_HASH_ITEM_H
 
@@ -31,11 +31,11 @@ static inline bool item_expires(const void *item)
 
 char *item_new(struct bytes_view field, struct bytes_view value, bool expires);
 void item_free(void *ctx, void *item);
-/* The item with another value, in place where its allocation allows it; the slot stays. */
+/* Returns the item with a new value, in place where the allocation allows it. Keeps the slot. */
 char *item_set_value(char *item, struct bytes_view value);
 size_t item_memory(const void *item); /* bytes of its allocation */
 
-/* Where it stands among those that expire; for items that do. */
+/* The slot in the heap of expiring items. Only for items that expire. */
 size_t item_slot(const void *item);
 void item_set_slot(void *item, size_t slot);
 

@@ -1,6 +1,7 @@
-/* limits.h -- when a collection changes from its compact encoding to the one for many elements.
- * Plain numbers that the configuration writes and the value types read on every write. Sizes are counted in elements or
- * bytes as the directive of the same name says. The types keep hard ceilings of their own besides these. */
+/* limits.h -- the thresholds at which a collection leaves its compact encoding.
+ *
+ * Plain numbers: the configuration writes them, and the value types read them on every write. They count elements or
+ * bytes, as the directive of the same name does. The types have hard ceilings besides. */
 #ifndef LOCKSTEP_STORAGE_LIMITS_H
 #define LOCKSTEP_STORAGE_LIMITS_H
 
@@ -19,7 +20,8 @@ struct encoding_limits {
     size_t hll_sparse_max_bytes;
     int list_max_listpack_size; /* > 0: elements per node; -1..-5: 4, 8, 16, 32, 64 KiB per node */
     int list_compress_depth;    /* nodes at each end left uncompressed; 0: no compression */
-    size_t list_plain_min;      /* elements of so many bytes get a node of their own; 0: as they need one. For tests */
+    size_t list_plain_min;      /* for tests: elements of at least this size get a node of their own; 0: when they
+                                 * need one */
 };
 
 static inline struct encoding_limits encoding_limits_default(void)

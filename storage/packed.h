@@ -1,5 +1,6 @@
-/* packed.h -- lengths in front of the bytes of set members and hash fields: one byte, or 255 and eight more.
- * These items are one allocation each and not aligned to anything. */
+/* packed.h -- the length prefix of set members and hash fields: one byte, or 255 and eight more bytes.
+ *
+ * Members and items are single allocations in which nothing is aligned. */
 #ifndef LOCKSTEP_STORAGE_PACKED_H
 #define LOCKSTEP_STORAGE_PACKED_H
 
@@ -14,7 +15,7 @@ static inline size_t packed_length_size(size_t len)
     return len < PACKED_LONG ? 1 : 1 + sizeof(uint64_t);
 }
 
-/* Both return the place after the length. */
+/* Both return the position after the length. */
 static inline char *packed_put_length(char *p, size_t len)
 {
     if (len < PACKED_LONG) {

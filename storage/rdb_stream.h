@@ -4,12 +4,12 @@
  *      totals   count, last id; from STREAM_2 on: first id, greatest deleted id, entries added
  *      groups   count { name, last id, from STREAM_2 on: entries read,
  *                       count { id (16 bytes), time (8), deliveries },
- *                       consumers: count { name, time seen (8), from STREAM_3 on: time active (8), count { id (16) } } }
+ *                       consumers: count { name, seen time (8), STREAM_3: active time (8), count { id (16) } } }
  *
  * It tells rdb_reader.c the form of the next piece and takes the piece. Nothing is trusted: nodes are validated
  * entry by entry, names must be unique, and each pending entry must belong to exactly one consumer. Facts that
  * follow from the data (the first id, the number of entries) are computed rather than read. Odd streams that Redis
- * itself writes are accepted (stream_load.h). */
+ * itself writes are accepted (stream_load.c). */
 #ifndef LOCKSTEP_STORAGE_RDB_STREAM_H
 #define LOCKSTEP_STORAGE_RDB_STREAM_H
 

@@ -29,7 +29,7 @@ void stream_free(struct stream *s)
     mem_free_sized(s, sizeof(*s));
 }
 
-/* After the index has changed. */
+/* Call after every change of the index. */
 static void find_tail(struct stream *s)
 {
     s->tail = stream_index_last(&s->nodes).leaf;
@@ -64,14 +64,14 @@ struct stream *stream_dup(const struct stream *s)
     return copy;
 }
 
-/* ---- what is known of all of it ---- */
+/* ---- properties of the whole stream ---- */
 
 size_t stream_count(const struct stream *s)
 {
     return s->count;
 }
 
-/* As many nodes as were asked for, and for the rest their average. */
+/* Measures `samples` nodes (0: all) and counts the rest at their average. */
 static size_t nodes_memory(const struct stream *s, size_t samples)
 {
     size_t sum = 0, seen = 0;
@@ -151,7 +151,7 @@ static size_t pairs_bytes(const struct bytes_view *pairs, size_t fields)
     return sum;
 }
 
-/* Room that a growing node takes at once, at most: it will come near to it. */
+/* Upper limit of the room that a growing node gets in advance. */
 static size_t node_room(const struct stream *s)
 {
     enum { ROOM_MAX = 4096 };
@@ -185,7 +185,7 @@ int stream_append(struct stream *s, struct stream_id id, const struct bytes_view
     return 0;
 }
 
-/* ---- walking ---- */
+/* ---- iterating ---- */
 
 static void enter_node(struct stream_iter *it)
 {
@@ -216,7 +216,7 @@ void stream_iter_init(struct stream_iter *it, const struct stream *s, struct str
     enter_node(it);
 }
 
-/* The next entry of this node in the direction, deleted or not. What was read of the one before is not read again. */
+/* Reads the next entry of this node, deleted or not. Starts where the reading of the previous entry stopped. */
 static bool step(struct stream_iter *it)
 {
     struct stream_entry *e = &it->entry;
@@ -315,7 +315,7 @@ void stream_find_first(struct stream *s)
     if (!edge_entry_id(s, false, &s->first_id)) s->first_id = STREAM_ID_MIN;
 }
 
-/* `marked` more entries of the node at pos are deleted. */
+/* Updates the counts after `marked` more entries of the node at pos were marked as deleted. Frees an empty node. */
 static void settle_node(struct stream *s, struct stream_pos pos, const struct stream_master *m, size_t marked)
 {
     s->count -= marked;
@@ -340,7 +340,7 @@ bool stream_delete(struct stream *s, struct stream_id id)
     return true;
 }
 
-/* Whether the first node may go as a whole; its last entry counts even if it is deleted. */
+/* True if the whole first node may go. For MINID its last entry counts even if it is deleted. */
 static bool may_drop_node(const struct stream *s, const struct stream_trim *t, const unsigned char *lp,
                           const struct stream_master *m)
 {
@@ -349,7 +349,7 @@ static bool may_drop_node(const struct stream *s, const struct stream_trim *t, c
     return !stream_node_prev(lp, m, stream_node_end(lp), &last) || stream_id_compare(last.id, t->min_id) < 0;
 }
 
-/* The first node cannot go as a whole: marks those entries of it that have to. The next of it, if any, is the first. */
+/* Part of the first node stays: marks the entries that go, and sets first_id to the next one. */
 static size_t trim_in_node(struct stream *s, const struct stream_trim *t, const struct stream_master *m)
 {
     struct stream_entry e;
@@ -432,7 +432,7 @@ void stream_check(const struct stream *s)
         ASSERT(count == 0 || stream_id_compare(stream_pos_key(pos).id, last) > 0);
         count += check_node(pos, &last);
     }
-    (void)edge_entry_id(s, false, &first); /* an empty stream has none, and zeros */
+    (void)edge_entry_id(s, false, &first); /* an empty stream has first_id 0-0 */
     ASSERT(count == s->count && stream_id_compare(first, s->first_id) == 0);
     ASSERT(stream_id_compare(last, s->last_id) <= 0);
     stream_groups_check(s);

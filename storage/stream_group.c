@@ -1,4 +1,4 @@
-/* stream_group.c -- groups, their consumers, and what is pending for them. */
+/* stream_group.c -- consumer groups of a stream, their consumers and pending entries. */
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 #include "storage/stream_internal.h"
@@ -70,7 +70,7 @@ void stream_pending_iter_init_of(struct stream_pending_iter *it, const struct st
     init_iter(it, &c->pending, from);
 }
 
-/* The list has changed: the place is looked for again, by the id. */
+/* The index has changed: finds the position again by the id. */
 static void find_place(struct stream_pending_iter *it)
 {
     struct stream_id from = it->id;
@@ -138,7 +138,7 @@ struct stream_pos stream_consumer_first(const struct stream_group *g)
     return stream_index_first(&g->consumers);
 }
 
-/* The value at the position, which goes on to the next. */
+/* Returns the value at *pos and moves *pos to the next one. */
 static void *next_value(struct stream_pos *pos)
 {
     if (pos->leaf == NULL) return NULL;
@@ -256,8 +256,8 @@ void stream_group_set_position(struct stream_group *g, struct stream_id last_id,
 
 /* ---- entries read ---- */
 
-/* Whether the greatest deleted id is not below this one, so that entries behind it cannot be counted by ids. One below
- * the first entry does not matter, says Redis 7.2 (later ones differ). */
+/* True if an entry at or behind this id was deleted, so that entries cannot be counted by ids. As in Redis 7.2, a
+ * deleted id below the first entry does not count (later versions differ). */
 static bool has_deleted_from(const struct stream *s, struct stream_id id)
 {
     if (s->count == 0 || stream_id_is_zero(s->max_deleted_id)) return false;
@@ -270,7 +270,7 @@ bool stream_entries_up_to(const struct stream *s, struct stream_id id, int64_t *
     int to_last = stream_id_compare(id, s->last_id), to_first = stream_id_compare(id, s->first_id);
     int64_t added = (int64_t)s->entries_added;
     bool first_to_last = stream_id_is_zero(s->max_deleted_id) || stream_id_compare(s->max_deleted_id, s->first_id) < 0;
-    if (added < 0) return false; /* more than XGROUP SETID could tell a replica of */
+    if (added < 0) return false; /* more than XGROUP SETID can tell a replica */
     if (added == 0) {
         *entries = 0;
     } else if (to_last == 0 || (s->count == 0 && to_last < 0)) {
@@ -307,7 +307,7 @@ bool stream_group_lag(const struct stream *s, const struct stream_group *g, int6
     return true;
 }
 
-/* ---- all of them ---- */
+/* ---- all groups of a stream ---- */
 
 void stream_groups_release(struct stream *s)
 {
@@ -384,7 +384,7 @@ static size_t claimed(const struct stream_group *g)
 
 bool stream_load_group_is_whole(const struct stream_group *g)
 {
-    return claimed(g) == g->pending.count; /* none is claimed twice */
+    return claimed(g) == g->pending.count; /* stream_load_claim() prevents claiming an entry twice */
 }
 
 /* ---- checking ---- */

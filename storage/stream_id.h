@@ -1,4 +1,4 @@
-/* stream_id.h -- the id of a stream's entry: milliseconds and a sequence number, ordered by both. */
+/* stream_id.h -- the id of a stream entry: milliseconds and sequence number, ordered by both. */
 #ifndef LOCKSTEP_STORAGE_STREAM_ID_H
 #define LOCKSTEP_STORAGE_STREAM_ID_H
 
@@ -22,7 +22,7 @@ static inline bool stream_id_is_zero(struct stream_id id)
     return id.ms == 0 && id.seq == 0;
 }
 
-/* The neighbour of an id; false, with *id untouched, where there is none. */
+/* Move to the next or previous id. False, with *id unchanged: there is none. */
 static inline bool stream_id_increment(struct stream_id *id)
 {
     if (id->seq == UINT64_MAX && id->ms == UINT64_MAX) return false;

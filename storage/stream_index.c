@@ -4,9 +4,9 @@
 #include "storage/base/memory.h"
 
 enum {
-    NODE_CAP = 31,                /* a node is 768 bytes then, a size class of its own */
-    MERGE_BELOW = NODE_CAP / 4,   /* a child with fewer slots looks for a neighbour */
-    MERGE_INTO = NODE_CAP * 3 / 4 /* and joins it if both have no more than this */
+    NODE_CAP = 31,                /* makes a node 768 bytes, which is a size class */
+    MERGE_BELOW = NODE_CAP / 4,   /* a child with fewer slots may merge with a neighbour */
+    MERGE_INTO = NODE_CAP * 3 / 4 /* if together they have no more than this */
 };
 
 struct slot {
@@ -14,7 +14,7 @@ struct slot {
     void *to; /* the value, or a child whose least key is `key` */
 };
 
-/* Inner nodes are made alike: neighbours are linked on every level. */
+/* Inner nodes use the same struct; neighbours are linked on every level. */
 struct stream_leaf {
     struct stream_leaf *prev, *next;
     uint16_t count, cap;
@@ -72,7 +72,7 @@ static int compare(const struct stream_index *x, const struct stream_key *a, con
     return x->by_name ? bytes_compare(a->name, b->name) : stream_id_compare(a->id, b->id);
 }
 
-/* How many slots have a key that is not above this one. */
+/* Returns the number of slots with a key not above this one. */
 static unsigned slots_up_to(const struct stream_index *x, const struct stream_leaf *n, const struct stream_key *key)
 {
     unsigned low = 0, high = n->count;
@@ -88,7 +88,7 @@ static unsigned slots_up_to(const struct stream_index *x, const struct stream_le
 
 /* ---- inserting ---- */
 
-/* Splits a full node; the new one, to its right, is returned. One that overflows at its end stays as it is. */
+/* Splits a full node and returns the new one, to its right. If the insert is at the end, the old node stays full. */
 static struct stream_leaf *split(struct stream_index *x, struct stream_leaf *n, unsigned at)
 {
     struct stream_leaf *right = node_new(x, NODE_CAP);
@@ -100,7 +100,7 @@ static struct stream_leaf *split(struct stream_index *x, struct stream_leaf *n, 
     return right;
 }
 
-/* *pos becomes the slot's place; the answer is the node that had to be added to the right of n, or NULL. */
+/* Inserts a slot and sets *pos to its position. Returns the node that was added to the right of n, or NULL. */
 static struct stream_leaf *place(struct stream_index *x, struct stream_leaf *n, unsigned at, const struct slot *s,
                                  struct stream_pos *pos)
 {
@@ -141,7 +141,7 @@ static void add_level(struct stream_index *x, struct stream_leaf *right)
     x->height++;
 }
 
-/* The only leaf grows by doubling. */
+/* Doubles the capacity of a full root that is the only leaf. */
 static void make_room(struct stream_index *x)
 {
     struct stream_leaf *root = x->root;
@@ -166,7 +166,7 @@ struct stream_pos stream_index_insert(struct stream_index *x, struct stream_key 
 
 /* ---- removing ---- */
 
-/* Child i and the one after it become one if they are small enough. */
+/* Merges child i and the next one if they are small enough. */
 static void merge_with_next(struct stream_index *x, struct stream_leaf *n, unsigned i)
 {
     struct stream_leaf *left = n->slots[i].to, *right = n->slots[i + 1].to;
@@ -177,7 +177,7 @@ static void merge_with_next(struct stream_index *x, struct stream_leaf *n, unsig
     take_slot(n, i + 1);
 }
 
-/* After a removal below child i. */
+/* Call after a removal below child i. */
 static void tidy_child(struct stream_index *x, struct stream_leaf *n, unsigned i)
 {
     struct stream_leaf *child = n->slots[i].to;
@@ -349,7 +349,7 @@ void stream_pos_set_value(struct stream_pos pos, void *value)
 struct check {
     const struct stream_index *x;
     const struct stream_key *last;
-    const struct stream_leaf *neighbour[128]; /* the node left of the next one, by height */
+    const struct stream_leaf *neighbour[128]; /* the previous node of each level */
     size_t values, nodes;
 };
 

@@ -1,4 +1,4 @@
-/* stream_internal.h -- what the files of the stream type share. */
+/* stream_internal.h -- the structs and functions shared by stream.c, stream_group.c and stream_load.c. */
 #ifndef LOCKSTEP_STORAGE_STREAM_INTERNAL_H
 #define LOCKSTEP_STORAGE_STREAM_INTERNAL_H
 
@@ -7,7 +7,7 @@
 struct stream {
     const struct value_env *env;
     struct stream_index nodes; /* by first id: listpacks */
-    struct stream_leaf *tail;  /* of the index: its last slot is the last node; NULL while empty */
+    struct stream_leaf *tail;  /* leaf whose last slot is the last node; NULL while empty */
     uint64_t count;
     uint64_t entries_added;
     struct stream_id last_id, first_id, max_deleted_id;
@@ -18,7 +18,7 @@ _Static_assert(sizeof(struct stream) == 128, "a size class");
 struct stream_group {
     struct stream_id last_id;
     int64_t entries_read;
-    struct stream_index pending;   /* by id: owned */
+    struct stream_index pending;   /* by id; owned */
     struct stream_index consumers; /* by name */
     size_t name_len;
     char name[];
@@ -26,14 +26,14 @@ struct stream_group {
 
 struct stream_consumer {
     int64_t seen_ms, active_ms;
-    struct stream_index pending; /* by id: the group's */
+    struct stream_index pending; /* by id; owned by the group */
     size_t name_len;
     char name[];
 };
 
-/* With an id above those of all nodes; the listpack is the stream's then. Entries are counted by the caller. */
+/* Adds a node with an id above all others and takes ownership of the listpack. The caller updates the counts. */
 void stream_add_node(struct stream *s, struct stream_id master, unsigned char *lp);
-void stream_find_first(struct stream *s); /* after entries have come or gone */
+void stream_find_first(struct stream *s); /* call after entries were added or removed */
 
 void stream_groups_release(struct stream *s);
 void stream_groups_copy(struct stream *to, const struct stream *from);

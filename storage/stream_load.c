@@ -1,16 +1,17 @@
-/* stream_load.c -- entries of a stream out of a file: checked, and brought into the order that streams here keep.
+/* stream_load.c -- stream entries read from a file: validated and brought into our order.
  *
- * Redis writes streams that break the invariants of stream_node.h. They come from commands that any client may send:
- *   1. a node without a live entry (XADD k 1-0, XADD k 2-0, XDEL k 2-0, XTRIM k MINID = 2-0). It is left out.
- *   2. live ids that do not ascend, or are below their node's: where 1. left a node with a great id behind, XSETID to a
- *      lower id is allowed, and what is added then goes into that node, or into one before it. The entries are sorted;
- *      of two with the same id the first one stays.
- *   3. a last id below that of an entry, by another XSETID after 2. The greatest id is taken instead.
- *   4. a number of entries that is not theirs, in the totals or in a node (files of older versions). They are counted.
- *   5. a node larger than LP_MAX_BYTES, by what the listpack adds to an entry of nearly 2^30 bytes. Its entries are
- * added one by one as well; one that is too large for any node here is refused. Damage is still refused: listpacks and
- * entries that are not well formed, nodes whose entries are more or fewer than the node says in all, nodes twice or not
- * in the order of their ids, entries counted where there is no node. */
+ * Redis can write streams that break the invariants of stream_node.h, after commands that any client may send:
+ * 1. A node without a live entry (XADD k 1-0, XADD k 2-0, XDEL k 2-0, XTRIM k MINID = 2-0). It is skipped.
+ * 2. Live ids that do not ascend, or are below the id of their node. After case 1 left a node with a great id
+ *    behind, XSETID may set a lower id, and new entries then go into that node or one before it. The entries are
+ *    sorted; of two with the same id the first stays.
+ * 3. A last id below the id of an entry, by another XSETID after case 2. The greatest id is used instead.
+ * 4. A wrong number of entries in the totals or in a node (files of older versions). They are counted.
+ * 5. A node larger than LP_MAX_BYTES, by the overhead of an entry of nearly 2^30 bytes. Its entries are added one by
+ *    one as well; an entry that is too large for any node of ours is an error.
+ *
+ * Damage is an error: malformed listpacks and entries, nodes with a wrong total of live and deleted entries, nodes
+ * that are repeated or out of order, a nonzero count without nodes. */
 #include <stdlib.h>
 
 #include "storage/base/assert.h"
@@ -45,9 +46,9 @@ const char *stream_load_node(struct stream *s, struct stream_loading *l, struct 
 
 /* ---- sorting ---- */
 
-struct place { /* of a live entry */
+struct place { /* a live entry */
     struct stream_id id;
-    size_t nth; /* in the order of the file */
+    size_t nth; /* number in file order */
     struct stream_id master;
     const unsigned char *lp, *at;
 };
@@ -145,7 +146,7 @@ static const char *sort_entries(struct stream *s)
     return rc == 0 ? NULL : "an entry of a stream is too large to be put into its order";
 }
 
-/* ---- the end of the nodes ---- */
+/* ---- totals ---- */
 
 const char *stream_load_totals(struct stream *s, const struct stream_loading *l, uint64_t count,
                                struct stream_id last_id)

@@ -5,9 +5,9 @@
 #include "storage/base/memory.h"
 
 enum {
-    ENTRY_OVERHEAD = 10, /* an element's head and back, at most */
-    FIXED_ELEMENTS = 12, /* of a master and an entry, without fields and values */
-    COUNTS_GROWTH = 32,  /* what the two counts of a master entry may come to need more, at most */
+    ENTRY_OVERHEAD = 10, /* most bytes of an element's header and backlen */
+    FIXED_ELEMENTS = 12, /* elements of a master entry and an entry besides fields and values */
+    COUNTS_GROWTH = 32,  /* most bytes by which the two counts of a master entry can grow */
 };
 
 /* ---- writing ---- */
@@ -25,7 +25,7 @@ bool stream_node_bound(const struct bytes_view *pairs, size_t fields, size_t *bo
     return true;
 }
 
-/* Where the next element goes, in a listpack that has room. */
+/* The position of the next element, in a listpack that has room. */
 struct writer {
     unsigned char *at;
     size_t elements;
@@ -92,7 +92,7 @@ static bool has_fields(const struct stream_master *m, const struct bytes_view *p
     return true;
 }
 
-/* Room for the entry: twice what the node has, up to what it may come to; beyond that, an eighth more. */
+/* Reserves room for the entry: twice the present size, up to `room`; above that an eighth more. */
 static unsigned char *make_room(unsigned char *lp, size_t bound, size_t room)
 {
     size_t total = lp_bytes(lp), need = checked_size_add(total, bound);
@@ -105,7 +105,7 @@ unsigned char *stream_node_append(unsigned char *lp, struct stream_id master, st
                                   const struct bytes_view *pairs, size_t fields, size_t bound, size_t room)
 {
     struct stream_master m;
-    size_t elements = lp_header_count(lp); /* where that is unknown it stays so */
+    size_t elements = lp_header_count(lp); /* an unknown count stays unknown */
     lp = make_room(lp, bound, room);
     stream_node_master(lp, master, &m);
     struct writer w = {.at = lp + lp_bytes(lp) - 1, .elements = elements};
@@ -120,7 +120,7 @@ unsigned char *stream_node_append(unsigned char *lp, struct stream_id master, st
 static uint64_t take_int(const unsigned char **p)
 {
     int64_t value = 0;
-    (void)lp_get_int(*p, &value); /* the layout says it is one; a file's has been validated */
+    (void)lp_get_int(*p, &value); /* the format has an integer here; nodes from files are validated */
     *p += lp_entry_size_at(*p);
     return (uint64_t)value;
 }
@@ -204,7 +204,7 @@ const unsigned char *stream_node_leave(const struct stream_entry *e, const unsig
 
 void stream_node_mark(const struct stream_entry *e)
 {
-    *(unsigned char *)e->at |= STREAM_ENTRY_DELETED; /* such a small integer is its own first byte */
+    *(unsigned char *)e->at |= STREAM_ENTRY_DELETED; /* a small integer is stored in its first byte */
 }
 
 static unsigned char *set_count(unsigned char *lp, unsigned char **p, size_t count)
@@ -222,11 +222,11 @@ unsigned char *stream_node_set_counts(unsigned char *lp, size_t count, size_t de
     return set_count(lp, &p, deleted);
 }
 
-/* ---- bytes from outside ---- */
+/* ---- validating bytes from files ---- */
 
 static const char BAD_NODE[] = "Stream listpack integrity check failed";
 
-/* Elements of a listpack that is well formed; what they are is not known yet. */
+/* A position in a valid listpack whose elements are not known yet. */
 struct elements {
     const unsigned char *p;
     size_t left;
@@ -256,7 +256,7 @@ static bool skip(struct elements *in, uint64_t n)
 struct validation {
     struct elements in;
     struct stream_id master;
-    int64_t count, deleted, fields; /* as the master entry says */
+    int64_t count, deleted, fields; /* according to the master entry */
     struct stream_node_facts facts;
 };
 
@@ -267,7 +267,7 @@ static bool check_master(struct validation *v)
            skip(&v->in, (uint64_t)v->fields) && next_int(&v->in, &zero) && zero == 0;
 }
 
-/* XADD makes no entry with the id 0-0, or without a field. */
+/* An id 0-0 is invalid: XADD never creates it. */
 static bool note_entry(struct stream_node_facts *f, struct stream_id master, struct stream_id id)
 {
     bool first = f->live++ == 0;
@@ -283,7 +283,7 @@ static bool check_entry(struct validation *v)
 {
     int64_t flags, ms, seq, fields = v->fields, size;
     size_t before = v->in.left;
-    bool plain = *v->in.p < 4; /* flags that can be changed in place */
+    bool plain = *v->in.p < 4; /* small flags, which can be changed in place */
     if (!plain || !next_int(&v->in, &flags) || !next_int(&v->in, &ms) || !next_int(&v->in, &seq)) return false;
     bool same = flags & STREAM_ENTRY_SAME_FIELDS;
     if (!same && !next_count(&v->in, &fields)) return false;

@@ -29,7 +29,7 @@ static void put(struct time_heap *h, size_t slot, struct time_node node)
     h->placed(node.item, slot);
 }
 
-/* Finds the place of a node at or above a free slot / at or below it, moving those in its way. */
+/* Move a node up or down from a free slot to its position, shifting the nodes in its way. */
 static void sift_up(struct time_heap *h, size_t slot, struct time_node node)
 {
     while (slot > 0) {
@@ -47,7 +47,7 @@ static size_t earliest_child(const struct time_heap *h, size_t slot)
     size_t end = first + CHILDREN < h->count ? first + CHILDREN : h->count;
     for (size_t i = first + 1; i < end; i++)
         if (h->nodes[i].at < h->nodes[best].at) best = i;
-    return best; /* count or more: there is no child */
+    return best; /* h->count or greater: there is no child */
 }
 
 static void sift_down(struct time_heap *h, size_t slot, struct time_node node)
@@ -92,17 +92,17 @@ void time_heap_change(struct time_heap *h, size_t slot, int64_t at)
     settle(h, slot, (struct time_node){.at = at, .item = h->nodes[slot].item});
 }
 
-/* ---- Those that are due ---- */
+/* ---- Due items ---- */
 
-/* Where a walk of the heap goes after `slot`, whose children are left out: to the next sibling, or that of the nearest
- * ancestor that has one. 0: nowhere. */
+/* The next slot of a pre-order walk that skips the children of `slot`: the next sibling, or that of the nearest
+ * ancestor that has one. 0: the end. */
 static size_t after_subtree(size_t slot)
 {
     while (slot > 0 && slot % CHILDREN == 0) slot = (slot - 1) / CHILDREN;
     return slot == 0 ? 0 : slot + 1;
 }
 
-/* The next due node from `slot` on, in the order of the walk: parents first. count: there is none. */
+/* The next due node from `slot` on, in pre-order. h->count: there is none. */
 static size_t next_due(const struct time_heap *h, size_t slot, int64_t time)
 {
     while (slot >= h->count || h->nodes[slot].at >= time) {

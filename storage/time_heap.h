@@ -1,10 +1,14 @@
-/* time_heap.h -- things in the order of the times at which they are due: a heap, four children to a node.
+/* time_heap.h -- a priority queue of items by time: a heap with four children per node.
  *
- * Each thing is told where in the heap it stands whenever that changes, and keeps it, so that it can be moved and taken
- * out in O(log n) without a search. The earliest is at hand; those that are due by some time are found by visiting just
- * them and their children.
- * Invariants: no node is due before its parent; `placed` was told of every thing's present slot (time_heap_check()).
- * Ownership:  the things are the caller's. The heap must not be moved in memory while somebody keeps its address. */
+ * The heap reports to each item its slot, through the callback `placed`, whenever it changes. So an item can be
+ * moved or removed in O(log n) without a search. The earliest item is at slot 0. Items due by a given time are found
+ * by visiting only them and their children.
+ *
+ * Invariants:
+ * 1. No node is due before its parent (time_heap_check()).
+ * 2. `placed` was called with the present slot of each item.
+ *
+ * Ownership: items are the caller's. The heap must not move in memory while somebody holds its address. */
 #ifndef LOCKSTEP_STORAGE_TIME_HEAP_H
 #define LOCKSTEP_STORAGE_TIME_HEAP_H
 
@@ -24,9 +28,9 @@ struct time_heap {
 };
 
 void time_heap_init(struct time_heap *h, void (*placed)(void *item, size_t slot));
-void time_heap_release(struct time_heap *h); /* empty and usable afterwards */
+void time_heap_release(struct time_heap *h); /* the heap is empty and usable afterwards */
 
-static inline const struct time_node *time_heap_first(const struct time_heap *h) /* NULL: there is none */
+static inline const struct time_node *time_heap_first(const struct time_heap *h) /* NULL: the heap is empty */
 {
     return h->count == 0 ? NULL : &h->nodes[0];
 }
@@ -38,14 +42,14 @@ static inline int64_t time_heap_at(const struct time_heap *h, size_t slot)
 void time_heap_insert(struct time_heap *h, int64_t at, void *item);
 void time_heap_remove(struct time_heap *h, size_t slot);
 void time_heap_change(struct time_heap *h, size_t slot, int64_t at);
-/* The thing lies elsewhere in memory now, and knows its slot. */
+/* The item has a new address and knows its slot. */
 static inline void time_heap_moved(struct time_heap *h, size_t slot, void *item)
 {
     h->nodes[slot].item = item;
 }
 
-/* Calls fn for things that are due before `time`, in no particular order, until it answers false. fn must not change
- * the heap. Takes time in proportion to how many were visited. */
+/* Calls fn for the items due before `time`, in no particular order, until it returns false. fn must not change the
+ * heap. The cost is proportional to the number of items visited. */
 void time_heap_due(const struct time_heap *h, int64_t time, bool (*fn)(void *ctx, void *item), void *ctx);
 size_t time_heap_count_due(const struct time_heap *h, int64_t time);
 

@@ -1,7 +1,8 @@
-/* value.h -- what every value type shares: the type and encoding a client sees, and what a value needs from around it.
+/* value.h -- the interface common to all value types: types, encodings, their environment and operations by type.
  *
- * A value is `void *` to a struct set, hash, list, zset or stream, or the string forms that storage/entry.h keeps. Each
- * type has its own header and hides its encodings: callers ask set_add(), never which representation is there. */
+ * A value is a `void *` to a struct set, hash, list, zset or stream; strings have the forms of storage/entry.h. Each
+ * type has its own header and hides its encodings: callers use set_add(), never the representation.
+ * Ownership: collections belong to the entry that points to them. */
 #ifndef LOCKSTEP_STORAGE_VALUE_H
 #define LOCKSTEP_STORAGE_VALUE_H
 
@@ -9,7 +10,7 @@
 #include "storage/base/sys.h"
 #include "storage/limits.h"
 
-enum value_type { /* the numbers fit in four bits; the order is Redis's */
+enum value_type { /* fit in four bits; numbered as in Redis */
                   TYPE_STRING = 0,
                   TYPE_LIST = 1,
                   TYPE_SET = 2,
@@ -18,7 +19,7 @@ enum value_type { /* the numbers fit in four bits; the order is Redis's */
                   TYPE_STREAM = 6,
 };
 
-enum value_encoding { /* what OBJECT ENCODING says; four bits */
+enum value_encoding { /* as OBJECT ENCODING reports it; fits in four bits */
                       ENCODING_RAW = 0,
                       ENCODING_INT,
                       ENCODING_EMBSTR,
@@ -28,43 +29,42 @@ enum value_encoding { /* what OBJECT ENCODING says; four bits */
                       ENCODING_HASHTABLE,
                       ENCODING_SKIPLIST,
                       ENCODING_STREAM,
-                      ENCODING_LISTPACK_EX, /* a hash with fields that may expire */
+                      ENCODING_LISTPACK_EX, /* a hash whose fields may expire */
 };
 
-const char *value_type_name(enum value_type type);             /* "string", "list", ... as TYPE says */
-const char *value_encoding_name(enum value_encoding encoding); /* as OBJECT ENCODING says */
+const char *value_type_name(enum value_type type);             /* the reply of TYPE: "string", "list", ... */
+const char *value_encoding_name(enum value_encoding encoding); /* the reply of OBJECT ENCODING */
 
-/* What values need from the process around them. One per keyspace; it outlives every value made with it. */
+/* What values need from the process. One per keyspace; it outlives all values made with it. */
 struct value_env {
-    uint64_t hash_seed;                   /* secret of this process: XXH3_64bits_withSeed() */
-    const struct encoding_limits *limits; /* live configuration */
+    uint64_t hash_seed;                   /* secret seed of this process for XXH3_64bits_withSeed() */
+    const struct encoding_limits *limits; /* the current configuration */
     struct rng *rng;
 };
 
-/* Where a getter writes a number it has to turn into text; the returned view points into it or into the value. */
+/* Room for a number that a getter formats as text. The returned view points into it or into the value. */
 struct number_text {
     char text[24];
 };
 
 uint64_t value_hash(const struct value_env *env, struct bytes_view bytes);
-/* The same for the first lengths[i] bytes, for `count` lengths in ascending order, none above bytes.len: reads the
- * bytes once, not once for each length. */
+/* The hashes of the first lengths[i] bytes, for `count` lengths in ascending order, none above bytes.len. Reads the
+ * bytes once, not once per length. */
 void value_hash_starts(const struct value_env *env, struct bytes_view bytes, const size_t *lengths, size_t count,
                        uint64_t *hashes);
 
-/* For batched dispatch: starts loading what a look-up of this member (or field) touches. Two steps, for many
- * collections the first, then for all the second, which reads what the first has brought. Nothing for types without
- * members to look up. */
+/* For batched dispatch: prefetches what a look-up of this member or field reads. Call it with step 0 for many
+ * collections, then with step 1 for all of them. Does nothing for types without members. */
 void value_prefetch(enum value_type type, const void *value, struct bytes_view member, int step);
 
-/* Operations on a collection of any type, by its type; strings are the entry's. */
+/* Operations on a collection by its type. Strings are handled by the entry. */
 void value_free(enum value_type type, void *value);
 void *value_dup(enum value_type type, const void *value); /* deep copy */
 size_t value_count(enum value_type type, const void *value);
 enum value_encoding value_encoding_of(enum value_type type, const void *value);
-/* Bytes taken; samples > 0 estimates from so many elements as MEMORY USAGE does, 0 counts all. */
+/* Bytes in use; samples > 0: estimated from that many elements, as MEMORY USAGE does; 0: all are counted. */
 size_t value_memory(enum value_type type, const void *value, size_t samples);
-/* How much work freeing takes (number of allocations): what decides between here and the lazy-free thread. */
+/* Number of allocations to free, by which callers choose between freeing in place and the lazy-free thread. */
 size_t value_free_effort(enum value_type type, const void *value);
 
 #endif

@@ -1,4 +1,5 @@
-/* The library's header compiled into this one file: keys are short, and a call into a shared library costs as much as
+/* value_hash.c -- the hash function of keys, members and fields: XXH3 with the secret seed.
+ * The library's header is compiled into this file: keys are short, and a call into a shared library costs as much as
  * the hash. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -10,7 +11,7 @@ uint64_t value_hash(const struct value_env *env, struct bytes_view bytes)
     return XXH3_64bits_withSeed(bytes.data, bytes.len, env->hash_seed);
 }
 
-/* Up to here hashing each start by itself is cheaper than a state. */
+/* Up to this length, hashing each start on its own is cheaper than a streaming state. */
 enum { SHORT_START = 240 };
 
 void value_hash_starts(const struct value_env *env, struct bytes_view bytes, const size_t *lengths, size_t count,
@@ -21,7 +22,8 @@ void value_hash_starts(const struct value_env *env, struct bytes_view bytes, con
     if (i == count) return;
     XXH3_state_t state;
     XXH3_INITSTATE(&state);
-    (void)XXH3_64bits_reset_withSeed(&state, env->hash_seed); /* fails for a null pointer only, as the next call does */
+    (void)XXH3_64bits_reset_withSeed(&state, env->hash_seed); /* fails for a null pointer only; so do the updates
+                                                               * below */
     for (; i < count; i++) {
         (void)XXH3_64bits_update(&state, bytes.data + hashed, lengths[i] - hashed);
         hashed = lengths[i];
