@@ -17,7 +17,6 @@
 
 #include "replication/replication_internal.h"
 #include "storage/base/assert.h"
-#include "storage/base/checked.h"
 #include "storage/base/crc64.h"
 #include "storage/base/memory.h"
 #include "storage/rdb.h"

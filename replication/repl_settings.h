@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "storage/base/bytes.h"
-
 /* What a connection may have waiting to be sent before it is closed. */
 struct output_limit {
     uint64_t hard_bytes; /* 0: none */

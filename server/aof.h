@@ -45,7 +45,6 @@
 #define LOCKSTEP_SERVER_AOF_H
 
 #include "server/server.h"
-#include "storage/aof_manifest.h"
 
 struct aof *aof_new(struct server *s);
 void aof_free(struct aof *a);

@@ -11,6 +11,7 @@
 
 #include "server/aof.h"
 #include "storage/aof_file.h"
+#include "storage/aof_manifest.h"
 
 enum aof_state { AOF_OFF = 0, AOF_WAITS /* for its first rewrite */, AOF_ON };
 

@@ -10,7 +10,6 @@
 #include "server/persistence.h"
 #include "server/scripting/functions.h"
 #include "storage/base/assert.h"
-#include "storage/base/memory.h"
 #include "storage/rdb_load.h"
 
 enum {

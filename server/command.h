@@ -19,7 +19,6 @@
 #include "server/settings.h"
 #include "storage/hash.h"
 #include "storage/keyspace.h"
-#include "storage/list.h"
 #include "storage/set.h"
 #include "storage/zset.h"
 

@@ -10,6 +10,7 @@
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
+#include "storage/base/words.h"
 
 /* ---- Small things ---- */
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "storage/base/memory.h"
+#include "storage/base/words.h"
 
 int config_fail(struct config_error *err, const char *fmt, ...)
 {

@@ -9,7 +9,6 @@
 
 #include "storage/base/bytes.h"
 #include "storage/base/sys.h"
-#include "storage/base/words.h"
 
 /* Why a configuration was refused, in words for its owner. Every setter and hook fills one in when it fails. */
 struct config_error {

@@ -11,6 +11,7 @@
 #include "server/process_title.h"
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
+#include "storage/base/words.h"
 
 static void append_word(struct bytes_buf *out, const char *word)
 {

@@ -7,7 +7,6 @@
 #include "server/clients.h"
 #include "server/dispatch_internal.h"
 #include "server/key_waits.h"
-#include "server/latency.h"
 #include "server/monitor.h"
 #include "server/multi.h"
 #include "server/tracking.h"

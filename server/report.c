@@ -15,7 +15,6 @@
 #include "server/migration.h"
 #include "server/latency.h"
 #include "server/multi.h"
-#include "server/net/listener.h"
 #include "server/persistence.h"
 #include "server/process.h"
 #include "server/pubsub.h"

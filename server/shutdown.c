@@ -5,7 +5,6 @@
 
 #include "server/aof.h"
 #include "server/blocking.h"
-#include "server/clients.h"
 #include "server/persistence.h"
 #include "server/process.h"
 #include "server/scripting/scripting.h"

@@ -9,7 +9,6 @@
 
 #include "storage/aof_manifest.h"
 #include "storage/aof_sum.h"
-#include "storage/base/memory.h"
 #include "storage/rdb_check.h"
 
 enum { READ_CHUNK = 256 * 1024, LINE_MAX_LEN = 2048, NAME_SHOWN = 256 };

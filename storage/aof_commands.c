@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "storage/aof_reader.h"
-#include "storage/base/memory.h"
 #include "storage/hash.h"
 #include "storage/hash_expiry.h"
 #include "storage/list.h"

@@ -7,7 +7,9 @@
 #ifndef LOCKSTEP_STORAGE_GEO_H
 #define LOCKSTEP_STORAGE_GEO_H
 
-#include "storage/base/bytes.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct geo_point {
     double lon, lat; /* in degrees */

@@ -5,6 +5,7 @@
 #include "storage/base/memory.h"
 #include "storage/hash_internal.h"
 #include "storage/listpack.h"
+#include "storage/hash_item.h"
 
 /* ---- Items of the table --------------------------------------------------------------------------------------- */
 

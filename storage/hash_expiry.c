@@ -4,6 +4,7 @@
 #include "storage/base/memory.h"
 #include "storage/hash_internal.h"
 #include "storage/listpack.h"
+#include "storage/hash_item.h"
 
 enum { LP_STAYS = 0 /* the time, in a listpack, of a field without an expiry */ };
 

@@ -4,7 +4,6 @@
 
 #include "storage/hash.h"
 #include "storage/hash_expiry.h"
-#include "storage/hash_item.h"
 #include "storage/time_heap.h"
 
 struct hash {

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <math.h>
 
-#include "storage/base/assert.h"
-
 enum {
     INDEX_BITS = 14,
     RANK_BITS = 64 - INDEX_BITS, /* of the hash, whose first one tells the value */

@@ -7,7 +7,6 @@
 #ifndef LOCKSTEP_STORAGE_INTSET_H
 #define LOCKSTEP_STORAGE_INTSET_H
 
-#include "storage/base/bytes.h"
 #include "storage/base/sys.h"
 
 enum { INTSET_HEADER_SIZE = 8 };

@@ -1,6 +1,5 @@
 #include "storage/stream_node.h"
 
-#include "storage/base/assert.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 

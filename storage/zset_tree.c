@@ -2,7 +2,6 @@
 
 #include "storage/base/prefetch.h"
 #include "storage/base/assert.h"
-#include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
 enum {

@@ -2,7 +2,6 @@
 #include "server/acl/session.h"
 #include "server/acl/users.h"
 #include "server/blocking.h"
-#include "server/clients.h"
 #include "server/commands/tables.h"
 #include "server/multi.h"
 #include "server/process.h"

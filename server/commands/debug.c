@@ -15,6 +15,7 @@
 #include "storage/digest.h"
 #include "storage/listpack.h"
 #include "storage/rdb_writer.h"
+#include "storage/list.h"
 
 /* The key, whether its time has come or not, and nothing happens to it. "no such key" has been answered if it is not
  * there. */

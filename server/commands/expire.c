@@ -1,7 +1,6 @@
 /* expire.c -- when a key is to go. Into the stream goes the absolute time, or the deletion if that time is past. */
 #include "server/commands/expiry_options.h"
 #include "server/commands/tables.h"
-#include "server/server.h"
 
 struct expire_conditions {
     bool nx, xx, gt, lt;

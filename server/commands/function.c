@@ -3,8 +3,8 @@
 
 #include "server/commands/tables.h"
 #include "server/monitor.h"
-#include "server/persistence.h"
 #include "server/scripting/functions.h"
+#include "server/scripting/script_flags.h"
 #include "server/server.h"
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"

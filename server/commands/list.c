@@ -2,7 +2,7 @@
 #include "server/commands/collection.h"
 #include "server/commands/tables.h"
 #include "server/key_waits.h"
-#include "storage/base/memory.h"
+#include "storage/list.h"
 
 static const char *push_event(enum list_end end)
 {

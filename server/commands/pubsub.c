@@ -4,7 +4,6 @@
 #include "server/commands/tables.h"
 #include "server/server.h"
 #include "storage/base/glob.h"
-#include "storage/base/memory.h"
 
 /* ---- Subscribing ---- */
 

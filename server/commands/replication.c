@@ -1,6 +1,5 @@
 #include <inttypes.h>
 
-#include "server/clients.h"
 #include "server/commands/tables.h"
 #include "server/server.h"
 #include "storage/base/memory.h"

@@ -2,6 +2,7 @@
 #include "server/commands/tables.h"
 #include "server/monitor.h"
 #include "server/scripting/scripting.h"
+#include "server/scripting/script_flags.h"
 #include "server/server.h"
 #include "storage/lazyfree.h"
 

@@ -3,7 +3,6 @@
 #include "server/commands/random_pick.h"
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
-#include "storage/base/memory.h"
 
 /* ---- Adding and removing ---- */
 

@@ -23,6 +23,7 @@
 #include "storage/base/memory.h"
 #include "storage/base/prefetch.h"
 #include "storage/base/ranking.h"
+#include "storage/list.h"
 
 /* ---- Arguments ---- */
 

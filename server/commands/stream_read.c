@@ -4,7 +4,6 @@
 #include "server/commands/stream_reply.h"
 #include "server/commands/tables.h"
 #include "server/key_waits.h"
-#include "server/server.h"
 #include "storage/base/assert.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"

@@ -5,7 +5,6 @@
 #include "server/commands/tables.h"
 #include "server/server.h"
 #include "storage/base/checked.h"
-#include "storage/base/memory.h"
 
 static bool length_allowed(struct cmd_ctx *ctx, uint64_t len)
 {

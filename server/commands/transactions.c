@@ -4,7 +4,6 @@
 #include "server/dispatch.h"
 #include "server/monitor.h"
 #include "server/multi.h"
-#include "server/server.h"
 
 static void cmd_multi(struct cmd_ctx *ctx)
 {

@@ -12,9 +12,8 @@
 #define LOCKSTEP_SERVER_NET_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-
-#include "storage/base/bytes.h"
 
 struct loop; /* opaque */
 

@@ -5,11 +5,10 @@
 
 #include <lua5.1/lauxlib.h>
 
-#include "server/scripting/lua_convert.h"
-#include "server/scripting/lua_frozen.h"
 #include "server/scripting/lua_safe.h"
 #include "server/scripting/lua_sandbox.h"
 #include "server/scripting/scripting_internal.h"
+#include "server/scripting/script_flags.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/base/words.h"

@@ -7,8 +7,6 @@
 
 #include <lua5.1/lua.h>
 
-#include "storage/base/bytes.h"
-
 struct lua_bytes {
     lua_State *L;
     int slot;

@@ -9,9 +9,9 @@
 
 #include "server/acl/session.h"
 #include "server/dispatch.h"
-#include "server/persistence.h"
 #include "server/scripting/lua_convert.h"
 #include "server/scripting/scripting_internal.h"
+#include "server/scripting/script_flags.h"
 #include "storage/base/memory.h"
 
 enum { NUMBER_CHARS = 32, KEEP_MAX = 64 * 1024 /* of buffers, between calls */ };

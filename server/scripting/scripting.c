@@ -12,6 +12,7 @@
 #include "server/scripting/lua_libs.h"
 #include "server/scripting/lua_sandbox.h"
 #include "server/scripting/scripting_internal.h"
+#include "server/scripting/script_flags.h"
 #include "storage/base/memory.h"
 
 enum {

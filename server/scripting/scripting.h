@@ -23,7 +23,6 @@
 
 #include "server/command.h"
 #include "server/scripting/script_cache.h"
-#include "server/scripting/script_flags.h"
 
 struct scripting; /* opaque: scripting_internal.h */
 

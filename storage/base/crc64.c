@@ -1,5 +1,7 @@
 #include "storage/base/crc64.h"
 
+#include <string.h>
+
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif

@@ -3,7 +3,8 @@
 #ifndef LOCKSTEP_STORAGE_BASE_CRC64_H
 #define LOCKSTEP_STORAGE_BASE_CRC64_H
 
-#include "storage/base/bytes.h"
+#include <stddef.h>
+#include <stdint.h>
 
 /* Continues `crc` over these bytes; begin with 0. */
 uint64_t crc64(uint64_t crc, const void *data, size_t len);

@@ -1,5 +1,7 @@
 #include "storage/base/sha1.h"
 
+#include <string.h>
+
 static uint32_t rotate(uint32_t x, unsigned bits)
 {
     return x << bits | x >> (32 - bits);

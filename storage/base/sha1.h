@@ -2,7 +2,8 @@
 #ifndef LOCKSTEP_STORAGE_BASE_SHA1_H
 #define LOCKSTEP_STORAGE_BASE_SHA1_H
 
-#include "storage/base/bytes.h"
+#include <stddef.h>
+#include <stdint.h>
 
 enum { SHA1_SIZE = 20, SHA1_BLOCK = 64 };
 

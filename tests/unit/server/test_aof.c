@@ -16,6 +16,7 @@
 #include "server/dispatch.h"
 #include "server/net/loop.h"
 #include "storage/base/memory.h"
+#include "storage/aof_manifest.h"
 
 enum { PATIENCE_US = 20 * 1000 * 1000, SECOND_US = 1000 * 1000, FILES_MAX = 32 };
 

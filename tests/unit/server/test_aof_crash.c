@@ -33,6 +33,7 @@
 #include "server/exec.h"
 #include "server/net/loop.h"
 #include "storage/base/memory.h"
+#include "storage/aof_manifest.h"
 
 enum {
     KEYS = 3,

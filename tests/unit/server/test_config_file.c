@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "storage/base/memory.h"
+#include "storage/base/words.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
