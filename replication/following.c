@@ -1,11 +1,11 @@
-/* following.c -- the link to our master: one state machine, one function per event.
+/* following.c -- the link to our master, as a state machine with one function per event.
  *
  *     NONE <-> CONNECT -> CONNECTING -> HANDSHAKE -> PSYNC -+-> TRANSFER -> LOADING -> STREAM
  *                 ^            |             |          |    `---------------------------^
  *                 `------------+-------------+----------+------------- any failure ------'
  *
- * What happened to the data set so far decides what is asked for next time: id and offset of the stream stay what they
- * are until a new data set is complete (P13), so that a half-received snapshot costs nothing but time. */
+ * Id and offset stay as they are until a new data set is complete (P13). So a transfer that breaks off costs time only:
+ * the next PSYNC asks for the same position. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,13 +16,13 @@
 
 enum {
     LINK_RETRY_MS = 1000,
-    LINK_READ = 64 * 1024,   /* room offered to one read */
+    LINK_READ = 64 * 1024,   /* buffer space of one read */
     LINK_READ_MAX = 1 << 20, /* the same while big values arrive */
     LINK_READS_PER_EVENT = 16,
-    LINK_STALLED_MAX = 1 << 20, /* bytes read ahead while nothing can be applied */
-    LINK_OUT_MAX = 64 * 1024,   /* ACKs a master does not take are left out beyond this */
+    LINK_STALLED_MAX = 1 << 20, /* bytes that are read ahead while nothing can be applied */
+    LINK_OUT_MAX = 64 * 1024,   /* no ACK is added while more unsent bytes wait for the master */
 };
-static const uint64_t LINK_UNAPPLIED_MAX = UINT64_C(16) << 30; /* of one unit: no master of ours makes such */
+static const uint64_t LINK_UNAPPLIED_MAX = UINT64_C(16) << 30; /* limit of one unit; a master stays far below it */
 
 #define REPL_VERSION "7.2.4"
 
@@ -81,7 +81,7 @@ void link_transition(struct repl *r, enum link_state next, const char *why)
 
 /* ---- Taking it down ---- */
 
-/* Nothing of this connection survives, except how far the data set got. */
+/* Drops all state of the connection. The offset stays: it says how much was applied. */
 static void drop_connection(struct repl *r)
 {
     struct link *lk = &r->link;
@@ -89,7 +89,7 @@ static void drop_connection(struct repl *r)
     receiving_abort(r);
     if (lk->state == LINK_STREAM) {
         r->db = r->host.stream_db(r->host.ctx);
-        r->host.reset_stream(r->host.ctx, r->db); /* P5: a half-received unit is not continued by another connection */
+        r->host.reset_stream(r->host.ctx, r->db); /* another connection must not continue a partly received unit (P5) */
         lk->down_since_ms = repl_now_ms(r);
     }
     conn_close(lk->conn);
@@ -155,7 +155,7 @@ static void send_ack(struct repl *r)
     link_send(r, &out);
 }
 
-/* Behind the log's turn: a master that was told of a write by WAIT may die, and so may we. */
+/* Runs after the AOF was written: WAIT on the master trusts the ACK, and both servers may die right after it. */
 void following_flush(struct repl *r)
 {
     const struct link *lk = &r->link;
@@ -167,7 +167,8 @@ void following_aof_synced(struct repl *r)
     if (r->link.ack_owed) repl_ack_soon(r);
 }
 
-/* While we cannot listen the master is to know that we live (F10: only once the connection stands). */
+/* A sign of life for the master while we receive or load its snapshot. The caller makes sure that there is a connection
+ * (F10). */
 static void send_newline(struct repl *r)
 {
     if (outbuf_bytes(&r->link.out) > LINK_OUT_MAX) return;
@@ -239,7 +240,7 @@ static void begin_transfer(struct repl *r, bool old_master)
         struct repl_identity fresh;
         identity_init(&fresh, r->sys);
         memcpy(lk->new_id, fresh.id, sizeof(lk->new_id));
-        lk->new_position = repl_stream_end(&r->stream); /* it tells none: ours goes on */
+        lk->new_position = repl_stream_end(&r->stream); /* SYNC tells no position: we continue our own count */
     } else {
         log_notice(r->log, "Full resync from master: %s:%" PRIu64, lk->handshake.id, lk->handshake.position);
         memcpy(lk->new_id, lk->handshake.id, sizeof(lk->new_id));
@@ -259,13 +260,15 @@ static void continue_stream(struct repl *r)
     if (h->has_id && memcmp(h->id, r->identity.id, REPL_ID_LEN) != 0) {
         identity_fork_to(&r->identity, h->id, repl_stream_end(&r->stream));
         log_warning(r->log, "Master replication ID changed to %s", h->id);
-        serving_disconnect_all(r, "the history has a new id"); /* they come back at once and are told */
+        serving_disconnect_all(r,
+                               "the history has a new id"); /* they reconnect at once and get the id with +CONTINUE */
     }
     r->link.old_master = false;
     r->host.reset_stream(r->host.ctx, r->db);
 }
 
-/* 1: the handshake is over and what follows belongs to the next state; 0: more lines are due; -1: the link is down. */
+/* 1: the handshake is over, the next bytes belong to the next state; 0: more lines are expected; -1: the link is
+ * down. */
 static int act_on(struct repl *r, enum handshake_verdict verdict, struct bytes_buf *out)
 {
     switch (verdict) {
@@ -291,7 +294,7 @@ static void handshake_options(const struct repl *r, struct handshake_options *o)
     };
 }
 
-/* As act_on(), and -EMSGSIZE. */
+/* Handles one line. 2: there may be another line; 0: no whole line has arrived; 1 and -1 as act_on(). */
 static int next_line(struct repl *r)
 {
     struct link *lk = &r->link;
@@ -312,10 +315,10 @@ static int next_line(struct repl *r)
     } else {
         bytes_buf_release(&out);
     }
-    return rc == 0 ? 2 : rc; /* 2: look for another line */
+    return rc == 0 ? 2 : rc;
 }
 
-/* What came behind the last line belongs to the snapshot or to the stream. */
+/* Passes on the bytes after the last line: they belong to the snapshot or to the stream. */
 static void after_handshake(struct repl *r)
 {
     struct link *lk = &r->link;
@@ -326,7 +329,7 @@ static void after_handshake(struct repl *r)
         bytes_buf_append_view(&lk->in, bytes_buf_view(&rest));
         link_stream_begins(r);
     } else if (rest.len > 0) {
-        (void)receiving_feed(r, bytes_buf_view(&rest)); /* the state tells what became of it */
+        (void)receiving_feed(r, bytes_buf_view(&rest)); /* the link's state tells the result */
     }
     bytes_buf_release(&rest);
 }
@@ -353,7 +356,7 @@ static void read_handshake(struct repl *r)
 
 /* ---- The stream ---- */
 
-/* Bytes of the stream that came with the end of the handshake or of the snapshot are in lk->in. */
+/* lk->in holds the bytes of the stream that arrived with the end of the handshake or of the snapshot. */
 void link_stream_begins(struct repl *r)
 {
     struct link *lk = &r->link;
@@ -367,20 +370,20 @@ void link_stream_begins(struct repl *r)
     repl_apply_again(r);
 }
 
-/* A keep-alive that crossed the end of the snapshot is no part of the stream (P15). */
+/* Newlines before the first byte of the stream are keep-alives: they do not count in the offset (P15). */
 static void skip_keep_alives(struct link *lk)
 {
     while (lk->in_pos < lk->in.len && lk->in.data[lk->in_pos] == '\n') lk->in_pos++;
     if (lk->in_pos < lk->in.len) lk->at_start = false;
 }
 
-/* The bytes that were applied are now part of our own stream, the very same ones. */
+/* Appends the applied bytes, unchanged, to our own stream. */
 static void note_applied(struct repl *r, size_t n)
 {
     struct link *lk = &r->link;
     ASSERT(n <= lk->in.len - lk->in_pos);
     repl_stream_append(&r->stream, bytes_view(lk->in.data + lk->in_pos, n));
-    r->data_end = repl_stream_end(&r->stream); /* what they are is the master's to know */
+    r->data_end = repl_stream_end(&r->stream); /* we do not look at them: all count as data */
     lk->in_pos += n;
     if (lk->in_pos < lk->in.len) return;
     lk->in.len = lk->in_pos = 0;
@@ -464,7 +467,7 @@ static void read_stream(struct repl *r)
 {
     for (int i = 0; i < LINK_READS_PER_EVENT; i++)
         if (read_stream_once(r) <= 0) break;
-    if (r->link.state == LINK_CONNECT && r->link.retry_ms <= repl_now_ms(r)) link_connect(r); /* a clean cut */
+    if (r->link.state == LINK_CONNECT && r->link.retry_ms <= repl_now_ms(r)) link_connect(r); /* retry at once */
 }
 
 /* ---- Events ---- */
@@ -492,11 +495,11 @@ static void on_readable(void *ctx)
     switch (r->link.state) {
     case LINK_NONE:
     case LINK_CONNECT:
-    case LINK_CONNECTING: UNREACHABLE(); /* there is no connection yet */
+    case LINK_CONNECTING: UNREACHABLE(); /* the handler is set when the connection is made */
     case LINK_HANDSHAKE:
     case LINK_PSYNC: read_handshake(r); return;
     case LINK_TRANSFER: read_transfer(r); return;
-    case LINK_LOADING: conn_want_read(r->link.conn, false); return; /* what comes is of the stream and can wait */
+    case LINK_LOADING: conn_want_read(r->link.conn, false); return; /* the stream is read after the load */
     case LINK_STREAM: read_stream(r); return;
     }
 }
@@ -572,7 +575,7 @@ static void check_timeout(struct repl *r)
     switch (lk->state) {
     case LINK_NONE:
     case LINK_CONNECT:
-    case LINK_LOADING: return; /* it is we who do not listen */
+    case LINK_LOADING: return; /* we do not read meanwhile */
     case LINK_CONNECTING:
     case LINK_HANDSHAKE:
     case LINK_PSYNC: link_fail(r, "Timeout connecting to the MASTER..."); return;

@@ -1,11 +1,12 @@
-/* full_sync.c -- one snapshot for all replicas that need one.
+/* full_sync.c -- full synchronization of replicas: one snapshot for all replicas that wait for one.
  *
  *     REPLICA_WAITING --start()--> PIPE: RECEIVING, all from one pipe, each at its own pace within a window
  *                              `-> FILE: WAITING_FILE --repl_snapshot_done()--> RECEIVING, each with its own descriptor
  *
- * Whoever joins gets the stream from the snapshot's position on. A replica that fails leaves its batch, which goes on
- * (F3); one that takes nothing while the others starve is cut off (F2). When the last one is gone the child is stopped.
- */
+ * A replica that joins a snapshot becomes a reader of the stream at the snapshot's position.
+ *   1. A replica that fails leaves its batch; the others continue (F3).
+ *   2. A replica that takes no bytes while the others wait for room in the window is disconnected (F2).
+ *   3. When the last replica of a snapshot is gone, the child is stopped. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,7 +18,7 @@
 enum {
     PIPE_READ = 64 * 1024,
     PIPE_READS_PER_EVENT = 8,
-    PIPE_WINDOW = 16 * 1024 * 1024, /* how far the fastest replica may be ahead of the slowest */
+    PIPE_WINDOW = 16 * 1024 * 1024, /* bytes that the fastest replica may be ahead of the slowest */
     PIPE_STALL_MIN_MS = 2000,
     SEND_PIECES = 32,
     SEND_MAX_PER_TURN = 1 << 20,
@@ -26,17 +27,17 @@ enum {
 
 static void on_start_timer(void *ctx);
 
-/* ---- A pipe and those who share it ---- */
+/* ---- A pipe and the replicas that share it ---- */
 
 static void pipe_close(struct snapshot_pipe *p)
 {
     if (p->fd == -1) return;
     loop_io_stop(&p->io);
-    (void)p->repl->sys->close(p->repl->sys->ctx, p->fd); /* nothing was written to it that could be lost */
+    (void)p->repl->sys->close(p->repl->sys->ctx, p->fd); /* a read end: no data can be lost */
     p->fd = -1;
 }
 
-/* Frees it once neither the running child nor a replica needs it. */
+/* Frees the pipe once neither the running child nor a replica nor a caller (pins) uses it. */
 static void pipe_release(struct snapshot_pipe *p)
 {
     if (p->replicas > 0 || p->pins > 0 || p->repl->serving.sync.pipe == p) return;
@@ -75,7 +76,7 @@ static void pipe_check_complete(struct snapshot_pipe *p)
     p->complete = true;
 }
 
-/* 1: the end was reached; 0: nothing more for now; -errno. */
+/* 1: end of file; 0: no more bytes for now, or `reads` reads were done; -errno. */
 static int pipe_read(struct snapshot_pipe *p, int reads)
 {
     const struct sys *sys = p->repl->sys;
@@ -172,10 +173,11 @@ static int count_waiting(const struct repl *r)
     return n;
 }
 
-/* Where fields of hashes expire, a snapshot is of a version that Redis before 7.4 stops at, and a replica does not say
- * which one it is. Ours does; tools that only want the snapshot keep it as it is; and those that are too old for a pipe
- * share the file, which must hold all there is. The others get the fields without their times: they go when the stream
- * brings their HDEL. */
+/* True if the snapshot for this replica must leave out the expiry times of hash fields. With them a snapshot is of RDB
+ * version 12, which Redis before 7.4 refuses, and a replica does not tell its version. Times are kept for replicas that
+ * say they can read them, for tools that only want the snapshot, and for replicas that are too old for a pipe: these
+ * share the file, which must hold the whole data set. All others get fields without times, and delete these fields when
+ * the stream brings HDEL. */
 static bool wants_untimed(const struct replica *rp)
 {
     const struct repl_host *host = &rp->repl->host;
@@ -183,20 +185,20 @@ static bool wants_untimed(const struct replica *rp)
            host->has_field_times(host->ctx);
 }
 
-/* What the snapshot for this replica leaves out. The file leaves out nothing: it is the server's own. */
+/* What the snapshot for this replica leaves out. If that is anything, it cannot be the file. */
 static unsigned omissions(const struct replica *rp)
 {
     return rp->filter | (wants_untimed(rp) ? REPL_OMIT_FIELD_TIMES : 0);
 }
 
-/* Who has waited longest decides how: it may not understand a snapshot without a length. */
+/* The replica that has waited longest decides: it may be unable to receive a snapshot without a length. */
 static enum repl_snapshot_target choose_target(const struct repl *r, const struct replica *oldest)
 {
     bool pipe = omissions(oldest) != 0 || (r->settings->repl_diskless_sync && oldest->capa_eof);
     return pipe ? REPL_SNAPSHOT_PIPE : REPL_SNAPSHOT_FILE;
 }
 
-/* One pipe cannot be joined later, so a start through it may be worth some patience. */
+/* No replica can join a pipe after its start, so repl-diskless-sync-delay waits for more replicas before it. */
 static int64_t wait_ms(const struct repl *r, const struct replica *oldest)
 {
     const struct repl_settings *st = r->settings;
@@ -206,8 +208,8 @@ static int64_t wait_ms(const struct repl *r, const struct replica *oldest)
     return due > repl_now_ms(r) ? due - repl_now_ms(r) : 0;
 }
 
-/* Never starts from inside a command: the snapshot belongs between two units. Those who come in the same turn share it.
- */
+/* Starts the snapshot from a timer, never from inside a command: it has to be taken between two units. Replicas that
+ * come in the same turn share it. */
 void full_sync_consider(struct repl *r)
 {
     struct full_sync *fs = &r->serving.sync;
@@ -294,7 +296,7 @@ static void start(struct repl *r, enum repl_snapshot_target target, unsigned omi
     struct repl_position at;
     int fd = -1;
     ASSERT(r->has_backlog);
-    if (r->role == REPL_MASTER) r->db = -1; /* the new ones have nothing selected (P7) */
+    if (r->role == REPL_MASTER) r->db = -1; /* new replicas have no database selected: the next unit selects one (P7) */
     repl_position(r, &at);
     int rc = r->host.snapshot_start(r->host.ctx, target, omit, &at, &fd);
     if (rc == -EBUSY) {
@@ -445,7 +447,7 @@ static void file_done(struct repl *r, bool ok)
     repl_stream_reader_stop(&r->serving.sync.hold);
 }
 
-/* What the child left in the pipe is read now: it is little, and nobody need ask again whether there is more. */
+/* Reads the rest of the pipe at once, without looking at the window: it is at most one pipe buffer. */
 static void pipe_done(struct repl *r, bool ok)
 {
     struct snapshot_pipe *p = r->serving.sync.pipe;
@@ -502,8 +504,8 @@ static int finish(struct replica *rp)
         repl_stream_reader_stop(&rp->reader);
         log_notice(r->log, "Replica %s has the snapshot it wanted, and may leave", replica_name(rp));
     } else if (by_pipe) {
-        /* Followers of Redis look for the end mark in the last bytes they got: nothing may come behind it before they
-         * have seen it, which their first ACK tells. */
+        /* Redis replicas look for the end mark in the last bytes that they read. So nothing may follow the mark before
+         * they have seen it, which their first ACK tells. */
         log_notice(r->log, "Streamed replication with replica %s starts with its first ACK", replica_name(rp));
     } else {
         rp->state = REPLICA_ONLINE;
@@ -538,7 +540,7 @@ static int read_chunk(struct replica *rp)
     bytes_buf_reserve(chunk, FILE_CHUNK);
     size_t want = rp->file_left < FILE_CHUNK ? (size_t)rp->file_left : FILE_CHUNK;
     ssize_t n = sys->read(sys->ctx, rp->file_fd, chunk->data, want);
-    if (n == 0) return -EIO; /* shorter than it was */
+    if (n == 0) return -EIO; /* the file became shorter */
     if (n < 0) return n == -EINTR ? 0 : (int)n;
     chunk->len = (size_t)n;
     rp->file_left -= (uint64_t)n;
@@ -588,7 +590,7 @@ static void keep_alive(struct replica *rp)
     replica_push(rp);
 }
 
-/* With others waiting for room in the window, patience is shorter. */
+/* The limit is shorter while other replicas wait for room in the window (F2). */
 static int64_t stall_limit_ms(const struct replica *rp)
 {
     int64_t timeout = repl_timeout_ms(rp->repl);

@@ -12,7 +12,7 @@ static void put_command(struct bytes_buf *out, int argc, const char *const *argv
     bytes_buf_printf(out, "*%d\r\n", argc);
     for (int i = 0; i < argc; i++) {
         struct bytes_buf arg = {0};
-        bytes_from_text(argv[i], &arg); /* a password may hold any byte */
+        bytes_from_text(argv[i], &arg); /* a password may hold any byte, so settings store it encoded */
         bytes_buf_printf(out, "$%zu\r\n", arg.len);
         bytes_buf_append_view(out, bytes_buf_view(&arg));
         bytes_buf_append(out, "\r\n", 2);
@@ -22,7 +22,7 @@ static void put_command(struct bytes_buf *out, int argc, const char *const *argv
 #define PUT(out, ...)                                                                                                  \
     put_command(out, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), (const char *const[]){__VA_ARGS__})
 
-/* Text of the peer goes into the log: nothing in it may look like something else. */
+/* The text of the peer goes into the log, so control bytes are replaced. */
 static void set_error(struct handshake *h, const char *what, struct bytes_view line)
 {
     int n = snprintf(h->error, sizeof(h->error), "%s: '%.*s'", what, bytes_shown(line, 160), line.data);
@@ -79,7 +79,7 @@ static enum handshake_verdict fail(struct handshake *h, const char *what, struct
 
 /* ---- PING, AUTH, REPLCONF ---- */
 
-/* A master that wants a password, or hides PING from us, says so here: AUTH comes next. */
+/* A master that requires a password, or does not allow us PING, still answers: AUTH comes next. */
 static bool pong_is_good(struct bytes_view line)
 {
     return starts_with(line, "+") || starts_with(line, "-NOAUTH") || starts_with(line, "-NOPERM") ||
@@ -103,7 +103,7 @@ static enum handshake_verdict on_pong(struct handshake *h, struct bytes_view lin
 static enum handshake_verdict on_introduced(struct handshake *h, struct bytes_view line)
 {
     if (h->step == HANDSHAKE_AUTH && !starts_with(line, "+")) return fail(h, "Unable to AUTH to MASTER", line);
-    /* An option that the master does not know is none of its loss, nor of ours. */
+    /* An error reply to REPLCONF is fine: the master does not know the option and does without it. */
     if (!starts_with(line, "+") && !starts_with(line, "-")) return fail(h, "Unexpected reply to REPLCONF", line);
     h->due &= ~(1u << h->step);
     return next_step(h);
@@ -188,7 +188,7 @@ enum handshake_verdict handshake_line(struct handshake *h, struct bytes_view lin
     case HANDSHAKE_VERSION: return on_introduced(h, line);
     case HANDSHAKE_PSYNC:
         if ((h->due & 1u << HANDSHAKE_PSYNC) == 0) return fail(h, "Master speaks before it was asked", line);
-        if (line.len == 0) return HANDSHAKE_WAIT; /* it keeps the connection alive until it can answer */
+        if (line.len == 0) return HANDSHAKE_WAIT; /* a keep-alive, while the master cannot answer yet */
         return on_psync_reply(h, line, out);
     case HANDSHAKE_OVER: return fail(h, "Master speaks after the handshake", line);
     }

@@ -1,25 +1,25 @@
-/* handshake.h -- what a replica says to its master before the data flows, and what it makes of the answers.
+/* handshake.h -- the replica's side of the replication handshake, as a state machine without I/O.
  *
  *     PING -> [AUTH] REPLCONF listening-port [ip-address] capa version (sent together) -> PSYNC | SYNC -> the verdict
  *
- * Pure: a line comes in, bytes to send and a verdict come out. Connections, timeouts and what follows are the caller's.
- * Invariants: nothing the master says is trusted: a line that fits nowhere ends the handshake (P14), and only a
- *             well-formed answer to a PSYNC that was sent leads to a synchronization. */
+ * A line of the master comes in; bytes to send and a verdict come out.
+ * Invariants: 1. The master is not trusted: a line that does not fit the step ends the handshake (P14).
+ *             2. Only a well-formed answer to a PSYNC that was sent leads to a synchronization.
+ * Not here:   connections, timeouts, and the synchronization that follows: following.c. */
 #ifndef LOCKSTEP_REPLICATION_HANDSHAKE_H
 #define LOCKSTEP_REPLICATION_HANDSHAKE_H
 
 #include "storage/base/bytes.h"
 
-/* The capability of reading RDB version 12. Redis does not know the word and ignores it. */
+/* The capability to read RDB version 12. Redis does not know this word and ignores it. */
 #define REPL_CAPA_FIELD_TIMES "field-times"
 
 enum { HANDSHAKE_LINE_MAX = 1024, HANDSHAKE_ID_LEN = 40 };
 
-struct handshake_options {   /* borrowed until handshake_begin() returns or the verdict HANDSHAKE_ASK_PSYNC was acted on
-                              */
+struct handshake_options {   /* read only during handshake_line() */
     const char *user;        /* or NULL */
     const char *password;    /* or NULL: no AUTH */
-    int port;                /* we listen on, or announce */
+    int port;                /* the port that we announce */
     const char *announce_ip; /* or NULL */
     const char *version;
 };
@@ -37,16 +37,16 @@ enum handshake_step {
 
 enum handshake_verdict {
     HANDSHAKE_WAIT = 0,  /* send what was appended to `out`, then wait for the next line */
-    HANDSHAKE_ASK_PSYNC, /* call handshake_psync() with where we are */
-    HANDSHAKE_FULL,      /* a snapshot of id and position follows */
-    HANDSHAKE_CONTINUE,  /* the stream goes on; `id` is its id if has_id */
-    HANDSHAKE_OLD,       /* knows no PSYNC: SYNC was put into `out`, a snapshot without a position follows */
-    HANDSHAKE_LATER,     /* not now, see `error`: try again with a new connection */
+    HANDSHAKE_ASK_PSYNC, /* call handshake_psync() with our id and position */
+    HANDSHAKE_FULL,      /* a snapshot follows, of `id` at `position` */
+    HANDSHAKE_CONTINUE,  /* the stream continues; `id` is its id if has_id */
+    HANDSHAKE_OLD,       /* the master has no PSYNC: SYNC was put into `out`, a snapshot without a position follows */
+    HANDSHAKE_LATER,     /* the handshake failed, see `error`: try again with a new connection */
 };
 
 struct handshake {
     enum handshake_step step;
-    unsigned due; /* steps whose replies are still to come, as bits */
+    unsigned due; /* the steps whose replies are outstanding, as bits */
     bool asked_by_id;
     bool has_id;
     char id[HANDSHAKE_ID_LEN + 1];
@@ -55,10 +55,11 @@ struct handshake {
 };
 
 void handshake_begin(struct handshake *h, struct bytes_buf *out);
-/* One line without its end. `options` are looked at when the PING was answered. */
+/* Takes one line, without its line end. `options` are read when the line answers the PING. */
 enum handshake_verdict handshake_line(struct handshake *h, struct bytes_view line,
                                       const struct handshake_options *options, struct bytes_buf *out);
-/* id NULL: a full synchronization is asked for. position: how much of that history we have. */
+/* Asks for the history `id` from `position` on, which is how much of it we have. id NULL asks for a full
+ * synchronization. */
 void handshake_psync(struct handshake *h, const char *id, uint64_t position, struct bytes_buf *out);
 
 #endif

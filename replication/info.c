@@ -1,11 +1,13 @@
-/* info.c -- what people and tools are told: INFO replication as Redis 7.2 prints it (Sentinel and HAProxy parse it). */
+/* info.c -- reports about replication: INFO as Redis 7.2 prints it, ROLE, memory and statistics.
+ *
+ * Sentinel and HAProxy parse INFO, so names and order of its fields are fixed. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "replication/replication_internal.h"
 #include "storage/base/assert.h"
 
-/* As INFO spells them. A replica that receives through a pipe is still part of a running background save. */
+/* The names of INFO. As in Redis, a replica that receives through a pipe still waits for the background save. */
 const char *replica_state_name(const struct replica *rp)
 {
     switch (rp->state) {
@@ -37,8 +39,8 @@ static void info_transfer(const struct repl *r, struct bytes_buf *out)
                      (repl_now_ms(r) - lk->last_io_ms) / 1000);
 }
 
-/* How far we have come in the history of our master. With a data set of another history, or with what is left of one,
- * that is nowhere: Sentinel promotes the replica that has the most, and must not take us for it (P21). */
+/* Our offset in the history of our master. It is 0 if our data set is of another history or incomplete: Sentinel
+ * promotes the replica with the highest offset, which must not be us then (P21). */
 static uint64_t offset_in_masters_history(const struct repl *r)
 {
     const char *masters = r->link.new_id;
@@ -46,8 +48,8 @@ static uint64_t offset_in_masters_history(const struct repl *r)
     return repl_stream_end(&r->stream);
 }
 
-/* Sentinel promotes nobody of priority 0. That is what a replica has which holds no complete data set: promoted, it
- * would be given to all others in place of theirs. */
+/* A replica without a complete data set reports priority 0, so that Sentinel does not promote it: all other replicas
+ * would then replace their data with its own (fault 14). */
 static void info_link(const struct repl *r, struct bytes_buf *out)
 {
     const struct link *lk = &r->link;
@@ -80,7 +82,7 @@ static void info_replicas(const struct repl *r, struct bytes_buf *out)
 {
     const struct repl_settings *st = r->settings;
     int i = 0;
-    size_t connected = 0; /* without those whose connection has ended in this turn */
+    size_t connected = 0; /* without those that are being disconnected */
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) connected += !rp->doomed;
     bytes_buf_printf(out, "connected_slaves:%zu\r\n", connected);
     if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0)
@@ -115,7 +117,7 @@ void repl_info(const struct repl *r, struct bytes_buf *out)
                      r->has_backlog ? repl_stream_start(&r->stream) + 1 : 0, history);
 }
 
-/* ---- The rest ---- */
+/* ---- ROLE, CLIENT LIST, memory, statistics ---- */
 
 void repl_replica_describe(const struct replica *rp, struct repl_replica_info *out)
 {

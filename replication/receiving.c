@@ -1,14 +1,20 @@
-/* receiving.c -- a snapshot from our master becomes our data set.
+/* receiving.c -- the receiving side of a full synchronization: the master's snapshot becomes our data set.
  *
- *     to a file:  socket -> temp-<time>.<pid>.rdb -> checked, synced, named dbfilename -> loaded (LINK_LOADING)
- *     directly:   socket -> loaded as it comes, into a second data set (LINK_TRANSFER)
- *     both:       the file is written while the bytes are loaded, and named once they are
+ *     to a file:  socket -> temp-<time>.<pid>.rdb -> checksum verified -> loaded (LINK_LOADING) -> fsync, renamed to
+ *                 dbfilename
+ *     directly:   socket -> loaded while it arrives, into a second data set (LINK_TRANSFER)
+ *     both:       the file is written while the bytes are loaded, and renamed after the load
  *
- * Which one is configured, and with it what may happen to the old data set: it is given up for a file only when that is
- * here and its checksum is right; "swapdb" keeps it until the new one is complete and its end mark was seen (F5, F8).
- * An empty data set is always loaded into directly: a second one beside it costs nothing, and half of the time is
- * saved. With "disabled" that is done aside: clients are answered as during the transfer to a file that it replaces.
- * Whatever goes wrong before the end leaves data, id and offset as they were. */
+ * repl-diskless-load chooses the way:
+ *     disabled     to a file; both if our data set is empty
+ *     on-empty-db  directly if our data set is empty, else to a file
+ *     swapdb       directly
+ *   1. To a file: the old data set is given up only when the file is complete and its checksum is right (F8).
+ *   2. Directly: the old data set stays until the new one is complete and its end mark was seen (F5, F8).
+ *   3. An empty data set is always loaded into directly: it needs no extra memory and takes half of the time. With
+ *      "disabled" the load is not reported (REPL_LOAD_ASIDE), so that clients are answered as during a transfer to a
+ *      file.
+ *   4. A failure before the old data set is given up leaves data, id and offset as they were. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,14 +28,14 @@
 #include "storage/rdb.h"
 
 enum {
-    FILE_SYNC_BYTES = 8 * 1024 * 1024, /* sent to disk at a time, so that the last fsync is not the whole file */
+    FILE_SYNC_BYTES = 8 * 1024 * 1024, /* write-back starts after so many bytes, so that the last fsync is short */
     LOAD_CHUNK = 256 * 1024,
-    LOAD_TURN_US = 10 * 1000, /* loading a file gives way to others this often */
+    LOAD_TURN_US = 10 * 1000, /* loading a file yields to the loop this often */
 };
 
 static void load_step(void *ctx);
 
-/* ---- How it will be done ---- */
+/* ---- Choosing the way ---- */
 
 static void choose_way(struct repl *r)
 {
@@ -44,7 +50,7 @@ static enum repl_load_kind load_kind(const struct repl *r)
 {
     if (!r->link.direct) return REPL_LOAD_REPLACE;
     int mode = r->settings->repl_diskless_load;
-    if (mode == DISKLESS_LOAD_DISABLED) return REPL_LOAD_ASIDE; /* until it is complete, a transfer goes on */
+    if (mode == DISKLESS_LOAD_DISABLED) return REPL_LOAD_ASIDE; /* to clients it looks like a transfer to a file */
     bool same = !r->history_broken && memcmp(r->link.new_id, r->identity.id, REPL_ID_LEN) == 0;
     bool serves = mode == DISKLESS_LOAD_SWAPDB && same;
     return serves ? REPL_LOAD_SWAP : REPL_LOAD_SWAP_QUIET;
@@ -93,9 +99,9 @@ static int feed_load(struct repl *r, struct bytes_view bytes)
     return 0;
 }
 
-/* ---- The file that stays ---- */
+/* ---- Keeping the file ---- */
 
-struct received_file { /* taken from the link, which may go down before it has its name */
+struct received_file { /* taken from the link, which may go down before the file is renamed */
     int fd;
     char *path;
 };
@@ -108,8 +114,8 @@ static struct received_file take_file(struct link *lk)
     return file;
 }
 
-/* Synced, then named. What is in the file is our data set anyway, so a file that cannot be kept is no reason to stop.
- * The host has ended any child of its own by now, which would put an older file in this place (F4). */
+/* Syncs the file, then renames it to dbfilename. A failure is only logged: the data set itself is in memory. The host
+ * has ended its own child by now, which would replace this file with an older one (F4). */
 static void keep_file(struct repl *r, struct received_file *file)
 {
     const struct sys *sys = r->sys;
@@ -148,7 +154,7 @@ static int commit_load(struct repl *r)
     r->host.reset_stream(r->host.ctx, at.db);
     log_notice(r->log, "MASTER <-> REPLICA sync: Finished with success");
     link_stream_begins(r);
-    keep_file(r, &file); /* its fsync may take a while: the master knows by now that we are here */
+    keep_file(r, &file); /* comes last because its fsync may take long */
     return 0;
 }
 
@@ -157,14 +163,14 @@ static int commit_load(struct repl *r)
 static void forget_file(struct repl *r)
 {
     struct link *lk = &r->link;
-    if (lk->file_fd != -1) (void)r->sys->close(r->sys->ctx, lk->file_fd); /* synced before, or worthless */
+    if (lk->file_fd != -1) (void)r->sys->close(r->sys->ctx, lk->file_fd); /* the file is dropped */
     lk->file_fd = -1;
     if (lk->file_path != NULL) (void)r->sys->unlink(r->sys->ctx, lk->file_path); /* a leftover does no harm */
     mem_free(lk->file_path);
     lk->file_path = NULL;
 }
 
-/* In the directory of the file it will become. */
+/* A name in the directory of dbfilename. */
 static char *temp_path(const struct repl *r)
 {
     const char *target = r->host.rdb_path(r->host.ctx), *slash = strrchr(target, '/');
@@ -202,14 +208,14 @@ static int write_file(struct repl *r, struct bytes_view bytes)
     }
     lk->file_written += bytes.len;
     if (lk->file_written - lk->file_started < FILE_SYNC_BYTES) return 0;
-    /* A failure shows again in fsync(), where it counts. */
+    /* A failure is ignored here: fsync() reports it again. */
     (void)r->sys->start_sync(r->sys->ctx, lk->file_fd, (int64_t)lk->file_started,
                              (int64_t)(lk->file_written - lk->file_started));
     lk->file_started = lk->file_written;
     return 0;
 }
 
-/* --- Is it whole? Its checksum is computed as it comes. --- */
+/* --- Verifying: the checksum is computed while the bytes arrive --- */
 
 static void check_bytes(struct rdb_check *c, struct bytes_view bytes)
 {
@@ -219,7 +225,7 @@ static void check_bytes(struct rdb_check *c, struct bytes_view bytes)
         bytes = bytes_view(bytes.data + 1, bytes.len - 1);
     }
     if (bytes.len == 0) return;
-    /* The last eight bytes so far may be the checksum: they are held back. */
+    /* The last eight bytes so far may be the checksum, so they are kept out of the sum. */
     char joined[2 * RDB_CHECKSUM_LEN + RDB_MAGIC_LEN];
     size_t from_new = bytes.len < RDB_CHECKSUM_LEN ? bytes.len : RDB_CHECKSUM_LEN;
     size_t keep_old = RDB_CHECKSUM_LEN - from_new;
@@ -247,7 +253,7 @@ static const char *check_file(const struct rdb_check *c)
     return expected == 0 || expected == c->crc ? NULL : "its checksum is wrong";
 }
 
-/* --- Whole: it becomes our file, and then our data set. --- */
+/* --- Loading the complete file --- */
 
 static int reopen_file(struct repl *r)
 {
@@ -288,7 +294,7 @@ static void load_failed(struct repl *r, const char *why)
     link_fail(r, "the snapshot could not be loaded");
 }
 
-/* 1: the file is used up; 0: more; -1: the link is down. */
+/* 1: end of file; 0: there is more; -1: the link is down. */
 static int load_chunk(struct repl *r, char *buf)
 {
     ssize_t n = r->sys->read(r->sys->ctx, r->link.file_fd, buf, LOAD_CHUNK);
@@ -313,7 +319,7 @@ static void load_step(void *ctx)
     } while (rc == 0 && sys_mono_us(r->sys) < until);
     mem_free(buf);
     if (rc == 0) loop_timer_start(r->loop, &r->link.load_timer, 0, 0, load_step, r);
-    if (rc == 1) (void)commit_load(r); /* it takes the link down itself */
+    if (rc == 1) (void)commit_load(r); /* on failure it takes the link down itself */
 }
 
 /* ---- From the socket ---- */
@@ -339,7 +345,7 @@ static int on_payload(void *ctx, struct bytes_view bytes)
     struct link *lk = &r->link;
     if (lk->to_file && write_file(r, bytes) != 0) return -ECANCELED;
     if (lk->direct) return feed_load(r, bytes) == 0 ? 0 : -ECANCELED;
-    check_bytes(&lk->check, bytes); /* a load checks by itself */
+    check_bytes(&lk->check, bytes); /* a direct load verifies the checksum itself */
     return 0;
 }
 
@@ -374,8 +380,8 @@ int receiving_feed(struct repl *r, struct bytes_view in)
         return 1;
     }
     ASSERT(lk->in.len == 0);
-    bytes_buf_append(&lk->in, in.data + consumed, in.len - consumed); /* of the stream already */
-    (void)(lk->direct ? commit_load(r) : finish_file(r));             /* they take the link down themselves */
+    bytes_buf_append(&lk->in, in.data + consumed, in.len - consumed); /* bytes of the stream */
+    (void)(lk->direct ? commit_load(r) : finish_file(r)); /* on failure they take the link down themselves */
     return 1;
 }
 

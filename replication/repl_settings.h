@@ -1,12 +1,13 @@
-/* repl_settings.h -- the directives that replication reads, as plain fields named after them. The configuration writes
- * them. */
+/* repl_settings.h -- the directives that replication reads, as plain fields named after them.
+ *
+ * The configuration owns the struct and writes it; replication only reads it. */
 #ifndef LOCKSTEP_REPLICATION_REPL_SETTINGS_H
 #define LOCKSTEP_REPLICATION_REPL_SETTINGS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a connection may have waiting to be sent before it is closed. */
+/* How much unsent output a connection may have before the server closes it. */
 struct output_limit {
     uint64_t hard_bytes; /* 0: none */
     uint64_t soft_bytes; /* 0: none */
@@ -16,20 +17,20 @@ struct output_limit {
 enum repl_diskless_load { DISKLESS_LOAD_DISABLED = 0, DISKLESS_LOAD_WHEN_EMPTY, DISKLESS_LOAD_SWAPDB };
 enum repl_propagation_error { PROPAGATION_IGNORE = 0, PROPAGATION_PANIC, PROPAGATION_PANIC_ON_REPLICAS };
 
-enum { REPL_BACKLOG_MIN = 16 * 1024 }; /* kept however small repl_backlog_size is */
+enum { REPL_BACKLOG_MIN = 16 * 1024 }; /* the lower bound of repl_backlog_size */
 
 struct repl_settings {
-    char *master_host; /* or NULL: a master. Kept current by config_note_master() when a command changes it */
+    char *master_host; /* NULL: we are a master. config_note_master() updates it when a command changes the master */
     int master_port;
     char *masteruser; /* or NULL */
-    char *masterauth; /* or NULL; as bytes_to_text() writes it */
+    char *masterauth; /* or NULL; encoded by bytes_to_text() */
     bool replica_serve_stale_data;
     bool replica_read_only;
     bool replica_lazy_flush;
     bool replica_ignore_disk_write_errors;
     bool replica_announced;
     char *replica_announce_ip; /* or NULL */
-    int replica_announce_port; /* 0: the port */
+    int replica_announce_port; /* 0: announce the listening port */
     int replica_priority;
     bool repl_diskless_sync;
     int repl_diskless_sync_delay_s;

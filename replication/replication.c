@@ -56,7 +56,7 @@ void repl_create_backlog(struct repl *r)
     repl_stream_set_limit(&r->stream, repl_backlog_limit(r));
 }
 
-/* What was in it cannot be had any more. */
+/* Frees the kept bytes: no replica can resume from them any more. */
 static void drop_backlog(struct repl *r)
 {
     r->has_backlog = false;
@@ -69,7 +69,8 @@ static void reset_stream(struct repl *r, uint64_t position)
     r->released = r->data_end = position;
 }
 
-/* And what is written from now on is not counted: nobody may believe to share this history. */
+/* From now on writes may be left out of the stream, so the id has to change: no server may claim to share this
+ * history. */
 static void end_history(struct repl *r)
 {
     drop_backlog(r);
@@ -113,10 +114,10 @@ void repl_position(const struct repl *r, struct repl_position *at)
     *at = (struct repl_position){.offset = repl_stream_end(&r->stream)};
     if (!repl_is_counted(r) || r->history_broken) return;
     memcpy(at->id, r->identity.id, sizeof(at->id));
-    at->db = db < 0 ? 0 : db; /* -1: whoever continues from here is told by the next bytes */
+    at->db = db < 0 ? 0 : db; /* -1: any database will do, since the next bytes select one */
 }
 
-/* The backlog gets the bytes in front of the position, as many as its size allows. */
+/* Fills the backlog with the bytes before the position, as many as its size allows. */
 static void restore_stream(struct repl *r, uint64_t position, struct bytes_view tail)
 {
     ASSERT(tail.len <= position);
@@ -126,8 +127,8 @@ static void restore_stream(struct repl *r, uint64_t position, struct bytes_view 
     r->released = r->data_end = position;
 }
 
-/* A replica, or a master that becomes one before anything else happens, continues under the old name. A master begins a
- * history of its own: it may have lost writes made after the file, and what it writes from now on is its own (P6). */
+/* A replica continues under the old id; so does a master that becomes a replica before its first write. A master
+ * begins a new history, with the old one as its second id: the file may lack writes that a replica has (P6). */
 void repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail)
 {
     ASSERT(r->serving.count == 0);
@@ -212,7 +213,7 @@ uint64_t repl_offset(const struct repl *r)
 
 static void feed_getack(struct repl *r)
 {
-    if (r->host.writes_paused(r->host.ctx)) return; /* the offset stands still meanwhile */
+    if (r->host.writes_paused(r->host.ctx)) return; /* the offset must not move during a hand-over */
     r->acks_wanted = false;
     repl_request_acks(r);
 }
@@ -230,8 +231,7 @@ void repl_flush(struct repl *r)
     serving_flush(r);
 }
 
-/* Not part of any unit, and the same in every database. While writes are paused for a hand-over the offset stands still
- * (H4). */
+/* While writes are paused for a hand-over the offset must not move (H4). */
 static void feed_ping(struct repl *r)
 {
     int period = r->settings->repl_ping_replica_period_s;
@@ -250,14 +250,14 @@ void repl_want_acks(struct repl *r)
     r->acks_wanted = true;
 }
 
-/* Only a master forgets: a replica may be promoted, and its siblings then need what it kept (P10). */
+/* Only a master frees its backlog: a replica may be promoted, and its siblings then need the backlog (P10). */
 static void forget_unused_backlog(struct repl *r)
 {
     int64_t ttl_s = r->settings->repl_backlog_ttl_s;
     if (r->role != REPL_MASTER || !r->has_backlog || r->serving.count > 0 || ttl_s <= 0) return;
     if ((repl_now_ms(r) - r->alone_since_ms) / 1000 <= ttl_s) return;
     if (r->aof_wanted)
-        drop_backlog(r); /* the stream goes on, and its name stays true */
+        drop_backlog(r); /* the AOF still gets all writes, so the id stays valid */
     else
         end_history(r);
     log_notice(r->log, "Replication backlog freed after %" PRId64 " seconds without connected replicas.", ttl_s);
@@ -269,9 +269,10 @@ void repl_cron_master(struct repl *r)
     forget_unused_backlog(r);
 }
 
-/* ---- The log ---- */
+/* ---- The append-only file ---- */
 
-/* What was not counted so far may differ from what others know of this history. */
+/* Writes that were left out of the stream make our history differ from what others know by this id: so the id changes
+ * whenever counting begins or ends. */
 void repl_aof_want(struct repl *r, bool wanted)
 {
     bool was_counted = repl_is_counted(r);
@@ -298,7 +299,7 @@ int repl_aof_select(struct repl *r)
         r->db = -1;
         return -1;
     }
-    repl_position(r, &at); /* what our master selected was before the file (P7) */
+    repl_position(r, &at); /* our master's SELECT came before the beginning of this file (P7) */
     return at.db;
 }
 
@@ -311,13 +312,13 @@ void repl_aof_synced(struct repl *r, bool on, uint64_t position)
 
 /* ---- Roles ---- */
 
-/* Some other server may have a part of this history: it was served or received, or a log kept it. */
+/* True if another server may share this history: it was sent to replicas, received from a master, or kept in an AOF. */
 bool repl_has_history(const struct repl *r)
 {
     return !r->history_broken && (r->has_backlog || (r->aof_wanted && repl_stream_end(&r->stream) > 0));
 }
 
-/* An empty data set that no master ever had is none, and neither is a part of one. */
+/* An empty data set that came from no master counts as none, and so does a partly loaded one (fault 14). */
 bool repl_lacks_data(const struct repl *r)
 {
     switch (r->data) {
@@ -333,12 +334,12 @@ enum repl_role repl_role(const struct repl *r)
     return r->role;
 }
 
-/* ---- Taking back what is of the moment: see replication.h ---- */
+/* ---- Taking back content of the moment: see replication.h ---- */
 
-enum { REPLICA_ALIVE_MS = 2500 /* it acknowledges each second */ };
+enum { REPLICA_ALIVE_MS = 2500 /* a live replica sends an ACK each second */ };
 
-/* Up to here the stream is not ours alone. A replica that is alive gets all that was sent to it; of one that is silent,
- * its link may be dead, it is known what it acknowledged. */
+/* The position up to which a replica may have the stream. A live replica counts with everything sent to it; a silent
+ * one, whose link may be dead, counts only with what it acknowledged. */
 static uint64_t kept_by_replicas(const struct repl *r)
 {
     uint64_t most = 0;
@@ -374,7 +375,7 @@ int repl_follow(struct repl *r, const char *host, int port)
     if (port < 0 || port > 65535) return -EINVAL;
     ASSERT(!r->link.applying);
     bool was_master = r->role == REPL_MASTER;
-    char *new_host = mem_strdup(host); /* it may be the text of the link that is about to end */
+    char *new_host = mem_strdup(host); /* `host` may belong to the link that following_stop() frees */
     following_stop(r);
     if (was_master) {
         resume_restored_name(r);
@@ -398,11 +399,11 @@ int repl_follow_at_start(struct repl *r, const char *host, int port)
 {
     r->link.held = true;
     int rc = repl_follow(r, host, port);
-    r->role_turned = false; /* no unit of a master is under way */
+    r->role_turned = false; /* no transaction is running */
     return rc;
 }
 
-/* Siblings and the old master may go on from here: what is kept is kept, under both names. */
+/* The backlog stays, under both ids: siblings and the old master may continue from it. */
 void repl_promote(struct repl *r)
 {
     if (r->role == REPL_MASTER) return;
@@ -422,7 +423,7 @@ void repl_promote(struct repl *r)
                 "Promoted at offset %" PRIu64 ". Secondary replication ID is %s, valid up to offset: %" PRId64
                 ". New replication ID is %s",
                 repl_stream_end(&r->stream), r->identity.id2, identity_second_offset(&r->identity), r->identity.id);
-    serving_disconnect_all(r, "the history has a new id"); /* they come back at once and are told */
+    serving_disconnect_all(r, "the history has a new id"); /* they reconnect at once and get the id with +CONTINUE */
     r->host.role_changed(r->host.ctx, REPL_MASTER);
 }
 

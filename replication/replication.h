@@ -1,44 +1,50 @@
-/* replication.h -- the product of the server: one stream of writes, who reads it, and whom we follow.
+/* replication.h -- the replication stream of a server, the replicas that read it and the master it follows.
  *
- *      dispatcher --repl_feed()--> stream --> backlog (shared blocks) --> replicas (a position in it each)
- *                                       `--> the append-only file: one more reader, the server's own
- *      master --link--> host.apply_stream() --applied bytes--> the same stream, byte for byte
+ *     as a master:   dispatcher --repl_feed()--> stream -+-> backlog (shared blocks) --> replicas (a position each)
+ *                                                        `-> append-only file (one more reader, owned by the server)
+ *     as a replica:  master --link--> host.apply_stream() --applied bytes--> the same stream, byte for byte
  *
- * The server calls down into this header; the way back is struct repl_host, filled in at start-up (with fakes in unit
- * tests).
+ * The server calls the functions of this header. Replication calls the server through struct repl_host, which the
+ * server fills in at start-up and unit tests fill with fakes. replication/README.md describes the whole flow.
  *
- * Invariants: the offset counts bytes of the stream and advances only here, and only by whole units (a command, a whole
- * MULTI..EXEC) that have been applied; a replica is a position in that stream; a chained replica hands on the very
- * bytes it received; nothing of the stream, and no acknowledgement, leaves the process before the log has been offered
- * it: repl_flush() comes behind the log's turn. Ownership:  the connection of a client that becomes a replica stays the
- * server's to close; replication writes to it from then on.
+ * Invariants:
+ *   1. The offset counts bytes of the stream. Only replication advances it, and only by whole units (a command, a
+ *      whole MULTI..EXEC) that have been applied to the data set.
+ *   2. A replica is a position in that stream. A replica of a replica gets the very bytes that its master received.
+ *   3. No byte of the stream and no acknowledgement leaves the process before the append-only file (AOF) was offered
+ *      the bytes: in each turn the AOF is written first, then repl_flush() sends (fault 9).
+ * Ownership:  the server keeps the connection of a client that becomes a replica, and closes it. After PSYNC only
+ *             replication writes to it.
+ * Not here:   what commands mean, the files, the child processes: the host does these.
  *
- * How an old master comes back without a full synchronization (fault 10). Content of the moment changes no data: PINGs,
- * questions for acknowledgements, messages to subscribers. (A unit of several commands, a SELECT and a deletion of the
- * server's own accord never are.) It enters the stream of a master only while a replica is attached; the log does not
- * need it. But a link that died half-open counts as attached, and what nobody got then puts the old master's offset
- * beyond the history of the new one. So a master remembers where its last content that is not of the moment ends, also
- * over a restart, which finds that place in the log:
+ * How an old master rejoins without a full synchronization (fault 10). Some content of the stream is "of the moment":
+ * it changes no data (PING, REPLCONF GETACK, PUBLISH). A unit of several commands, a SELECT and a DEL that the server
+ * generates for expiry or eviction never count as such. A master puts content of the moment into the stream only while
+ * a replica is attached; the AOF does not need it. But a replica whose link died half-open still counts as attached.
+ * Then content that no replica received moves the old master's offset past the end of the new master's history, and a
+ * partial resynchronization would be refused. Therefore a master remembers where the last data in its stream ends
+ * (data_end). A restarted master finds that position in the AOF.
  *
  *       ... data | PING PUBLISH GETACK |      data_end: the data set is the same at each position from here to the end
  *                ^ data_end   ^ acked  ^ end
  *
- * When it becomes a replica it takes back what is behind data_end and what nobody else has: neither was it
- * acknowledged, nor sent to a replica that is alive. Replicas are sent away, the stream is cut, the log goes on in a
- * new file whose note says the new place, and that position is what PSYNC asks for. Why this keeps data sets equal (P9,
- * P12, P6, P8):
- *   1. The data set at the cut is ours: only content of the moment was behind it, and a SELECT is not, so that the
- *      database selected there is the one that was selected at the end.
- *   2. The new master accepts only what its history covers, up to the fork if it knows ours as its second id. What it
- *      sends from the cut up to the fork are our own bytes, which change nothing; behind the fork its own begin, with
- *      a SELECT. If a write of ours is behind the fork, then so is data_end, and the synchronization is a full one.
- *   3. Nothing is counted or inferred: bytes come in from the cut on as they are, and the offset is theirs. (Servers
- *      that left out trailing PINGs of a replica, or counted bytes of a log which has none, were wrong by some bytes.)
- *   4. No position beyond the cut is ours any more: a promotion makes the cut the fork, so that whoever has more of the
- *      old bytes is refused, even one whose data are the same.
- *   5. The log is never rewritten in place. Before the manifest lists the new file the old ones say the old place, and
- *      the restart finds data_end again; after that the new one says the cut. Each of them tells the truth.
- * What it does not do: replicas that got such content from a dead master are no masters and keep it. */
+ * When the master becomes a replica, it takes back the bytes after data_end that no other server has: no replica
+ * acknowledged them, and no live replica was sent them. It disconnects its replicas, cuts the stream, continues the AOF
+ * in a new file whose note holds the new position, and asks for that position in PSYNC. The data sets stay equal (P9,
+ * P12, P6, P8) because:
+ *   1. The data set at the cut equals ours. Only content of the moment followed the cut. SELECT is not of the moment,
+ *      so the database selected at the cut is the one selected at the end.
+ *   2. The new master accepts only positions that its history covers, up to the fork if our id is its second id. The
+ *      bytes from the cut to the fork are our own, and change nothing. After the fork come the bytes of the new master,
+ *      which begin with a SELECT. If the fork precedes a write of ours, it precedes data_end too, and the new master
+ *      answers with a full synchronization.
+ *   3. No offset is computed or guessed: the replica applies the bytes from the cut on, and counts these. (Servers that
+ *      skipped a replica's trailing PINGs, or counted bytes of an AOF without PINGs, were off by some bytes.)
+ *   4. No position after the cut belongs to our history any more. If we are promoted again, the fork is the cut, and a
+ *      replica that has more of the old bytes is refused, even if its data are the same.
+ *   5. The AOF is never changed in place. Until the manifest lists the new file, the old files say the old position and
+ *      a restart finds data_end again. Afterwards the new file says the cut. Both are true.
+ * Replicas that received such content from a master that died were no masters, and keep it. */
 #ifndef LOCKSTEP_REPLICATION_REPLICATION_H
 #define LOCKSTEP_REPLICATION_REPLICATION_H
 
@@ -50,87 +56,89 @@
 #include "storage/base/log.h"
 #include "storage/base/sys.h"
 
-struct repl;    /* opaque: the whole of replication of one server */
-struct replica; /* opaque: one peer that speaks REPLCONF / PSYNC to us */
+struct repl;    /* opaque: all replication state of one server */
+struct replica; /* opaque: one peer that sends us REPLCONF or PSYNC */
 
 enum repl_role { REPL_MASTER, REPL_REPLICA };
-enum { REPL_ID_LEN = 40, REPL_HOST_MAX = 255 /* of an announced name or address, as Redis limits it */ };
+enum { REPL_ID_LEN = 40, REPL_HOST_MAX = 255 /* bytes of an announced name or address, the limit of Redis */ };
 
-/* Where a snapshot stands in the stream; goes into the RDB's aux fields and into FULLRESYNC. */
+/* A position in a history. The position of a snapshot goes into the RDB's aux fields and into +FULLRESYNC. */
 struct repl_position {
-    char id[REPL_ID_LEN + 1]; /* "": no history that anybody could continue; the aux fields are left out */
+    char id[REPL_ID_LEN + 1]; /* "": no history that a server could continue; the aux fields are left out */
     uint64_t offset;
     int db;          /* the database selected in the stream at this offset, or -1: the next bytes will select one */
-    uint64_t moment; /* how many of the bytes before it are known to be of the moment, up to its very end */
+    uint64_t moment; /* how many of the last bytes before the offset are known to be of the moment (see above) */
 };
 
 enum repl_load_kind {
-    REPL_LOAD_REPLACE,    /* empty the data set, then load into it (commands get -LOADING meanwhile) */
-    REPL_LOAD_SWAP,       /* load into a second one, serve the old until the new is complete */
-    REPL_LOAD_SWAP_QUIET, /* the same, but the old one is of another history: commands get -LOADING meanwhile */
-    REPL_LOAD_ASIDE,      /* into a second one, and nobody is told of a load before the new one is complete */
+    REPL_LOAD_REPLACE,    /* empty the data set, then load into it; commands get -LOADING meanwhile */
+    REPL_LOAD_SWAP,       /* load into a second data set, serve the old one until the new one is complete */
+    REPL_LOAD_SWAP_QUIET, /* as SWAP, but the old data set is of another history: commands get -LOADING meanwhile */
+    REPL_LOAD_ASIDE,      /* load into a second data set; the server does not report a load until it is complete */
 };
 
 enum repl_snapshot_target {
     REPL_SNAPSHOT_FILE, /* dbfilename: the whole data set */
     REPL_SNAPSHOT_PIPE,
 };
-/* What a snapshot through a pipe leaves out: flags. */
+/* What a snapshot through a pipe leaves out (flags). */
 enum repl_omission {
-    REPL_OMIT_FIELD_TIMES = 1 << 0, /* fields of hashes have no times at which they expire */
+    REPL_OMIT_FIELD_TIMES = 1 << 0, /* the expiry times of hash fields */
     REPL_OMIT_KEYS = 1 << 1,
     REPL_OMIT_FUNCTIONS = 1 << 2,
 };
 
-struct repl_host { /* all that replication may ask of the process around it */
+struct repl_host { /* everything that replication asks of the server around it */
     void *ctx;
+
     /* --- following a master --- */
-    /* `in` starts at the first byte not yet applied; bytes seen in an earlier call are there again (the host remembers
-     * how far it has parsed). *consumed = bytes that are now wholly applied: whole commands, whole transactions. 0;
-     * -EAGAIN: nothing can be applied for now (a pause, a busy script), repl_apply_again() tells when; -EPROTO. */
+    /* Runs commands of the master. `in` starts at the first byte that is not applied yet, so bytes of an earlier call
+     * may come again: the host remembers how far it has parsed. *consumed gets the number of bytes that are now wholly
+     * applied (whole commands, whole transactions). 0; -EPROTO; -EAGAIN: nothing can be applied now (a pause, a busy
+     * script), and the host calls repl_apply_again() when that is over. */
     int (*apply_stream)(void *ctx, struct bytes_view in, size_t *consumed);
-    /* Forget everything about the current stream (parser, queued MULTI) and select this database for the next (-1: 0).
-     */
+    /* Drops the state of the current stream (parser, queued MULTI) and selects `db` for the next one (-1: 0). */
     void (*reset_stream)(void *ctx, int db);
-    int (*stream_db)(void *ctx); /* the database selected behind the last applied unit */
-    /* Loading a data set from the master: begin, feed any split of bytes, end. `feed` answers 1 when the file is
-     * complete, 0 for more, or a negative code with *error set (static or owned by the host until the next call).
-     * end(commit=false) drops what was loaded; but for REPL_LOAD_REPLACE the old data set is then still there.
-     * position->db is what the file says of the selected database. */
+    int (*stream_db)(void *ctx); /* the database selected after the last applied unit */
+    /* Loads a data set from the master: load_begin, load_feed with bytes in any split, load_end. load_feed returns 1
+     * when the RDB is complete, 0 if it needs more, or a negative code with *error set (a constant, or owned by the
+     * host until the next call). load_end with commit false drops what was loaded; the old data set is then still in
+     * place, except with REPL_LOAD_REPLACE. load_end sets position->db to the selected database that the file names. */
     int (*load_begin)(void *ctx, enum repl_load_kind kind, bool empty_async);
     int (*load_feed)(void *ctx, struct bytes_view in, size_t *consumed, const char **error);
     int (*load_end)(void *ctx, bool commit, struct repl_position *position);
     bool (*dataset_is_empty)(void *ctx);
-    /* Connected/disconnected/changed role: INFO, log role letter, expiry mode, clients blocked for writes, CONFIG's
-     * view of replicaof. */
+    /* A master became a replica, a replica got another master, or a replica was promoted. */
     void (*role_changed)(void *ctx, enum repl_role role);
+
     /* --- serving replicas --- */
-    /* Starts a child that writes an RDB of this very moment to dbfilename or to a pipe, without what `omit` (enum
-     * repl_omission; 0 for FILE) leaves out. *pipe_fd (for PIPE) is the read end, then owned by replication. -EBUSY
-     * when another child runs: host calls repl_child_ended() when there is room. The result of ours comes through
-     * repl_snapshot_done(), never from inside this call. The framing ("$EOF:" and its mark) is written by replication,
-     * not by the child. */
+    /* Starts a child that writes an RDB of the data set as it is now, to dbfilename or to a pipe, without the parts in
+     * `omit` (enum repl_omission; 0 for FILE). For PIPE, *pipe_fd gets the read end, which replication then owns.
+     * Replication writes the framing ("$EOF:" and its mark), not the child. 0; -errno; -EBUSY: another child runs, and
+     * the host calls repl_child_ended() when it has ended. The result of a child that was started comes through
+     * repl_snapshot_done(), never from inside this call. */
     int (*snapshot_start)(void *ctx, enum repl_snapshot_target target, unsigned omit, const struct repl_position *at,
                           int *pipe_fd);
-    /* Nobody waits for it any more. The host may let a FILE go on where save points are set. repl_snapshot_done()
-     * follows either way. */
+    /* No replica waits for the snapshot any more. The host may let a FILE be finished if save points are configured.
+     * repl_snapshot_done() follows in either case. */
     void (*snapshot_cancel)(void *ctx);
     void (*disconnect_replica)(void *ctx, void *client,
                                const char *why); /* schedules the close; repl_replica_gone() follows */
-    void (*acks_changed)(void *ctx);             /* some replica acknowledged more: WAIT */
-    bool (*writes_paused)(void *ctx);            /* CLIENT PAUSE or hand-over: no PINGs into the stream */
+    void (*acks_changed)(void *ctx);             /* a replica acknowledged more: WAIT and WAITAOF may be satisfied */
+    bool (*writes_paused)(void *ctx);            /* CLIENT PAUSE or hand-over: no PING goes into the stream */
     int (*listening_port)(void *ctx);
     const char *(*rdb_path)(void *ctx); /* dbfilename in dir */
-    /* Whether a snapshot would now be of a higher RDB version than configured, since fields of hashes expire. */
+    /* True if hash fields with expiry times make a snapshot of a higher RDB version than configured. */
     bool (*has_field_times)(void *ctx);
     bool (*is_loading)(void *ctx);
-    /* --- the log --- */
-    /* The stream is about to forget all its bytes: repl_aof_stop() has to follow from inside this call. */
+
+    /* --- the append-only file --- */
+    /* The stream is about to drop all its bytes. The host calls repl_aof_stop() from inside this call. */
     void (*history_ends)(void *ctx);
-    /* What the stream has behind this position is about to be taken back: whoever loads the log is to find this place.
-     * False: it cannot be made so, and the stream stays as it is. */
+    /* The stream is about to be cut at this position. The host makes the AOF say this position to its next reader.
+     * False: it cannot, and the stream is not cut. */
     bool (*cut_aof)(void *ctx, const struct repl_position *at);
-    /* The data set is now that of our master, which nothing in the log says: it has to begin anew. */
+    /* The data set was replaced by that of our master. The AOF does not contain it, so it has to be rewritten. */
     void (*history_replaced)(void *ctx);
 };
 
@@ -139,123 +147,122 @@ struct repl *repl_new(const struct repl_host *host, const struct repl_settings *
 void repl_free(struct repl *r);
 
 /* --- the stream --- */
-/* False while nobody could ever read it (no replica, no backlog, no log): the dispatcher then skips repl_feed(). */
+/* False while nothing can read the stream (no backlog, no AOF): the dispatcher then skips repl_feed(). */
 bool repl_stream_wanted(const struct repl *r);
-/* One whole unit of effects, RESP commands, in database `db` (a SELECT is put before them when the stream stands
- * elsewhere; -1: any will do). On a replica it can only be the rest of a unit in which REPLICAOF stood: then the data
- * set is no longer what our offset says, and the next synchronization is a full one (X11). */
+/* Appends one whole unit of effects: RESP commands that run in database `db`. A SELECT is put in front if another
+ * database is selected in the stream (db -1: any database will do). On a replica the unit can only be the rest of the
+ * transaction that ran REPLICAOF: then the data set no longer matches our offset, and the next synchronization is a
+ * full one (X11). */
 void repl_feed(struct repl *r, int db, struct bytes_view unit);
-/* A unit of one command that changes no data: for replicas that are attached, and not worth to be kept for others. It
- * is the same in every database; `db` is selected where the stream stands in none. */
+/* Appends a command that changes no data, if repl_moment_wanted(). It means the same in every database. `db` is
+ * selected only if no database is selected in the stream yet (-1: never). */
 void repl_feed_moment(struct repl *r, int db, struct bytes_view unit);
-bool repl_moment_wanted(const struct repl *r);
+bool repl_moment_wanted(const struct repl *r); /* we are a master with a replica attached */
 uint64_t repl_offset(const struct repl *r);
-/* Both are called once per loop turn, after commands ran, with the log's turn between them. The first adds what the
- * turn still has for the stream. The second sends what is pending: the stream to every replica that is online,
- * acknowledgements to our master. Nothing of the stream leaves the process before that (fault 9). */
+/* The server calls both once per loop turn, after commands ran, and writes the AOF between the two calls.
+ * repl_end_turn() appends what the turn still owes the stream (GETACK). repl_flush() sends the stream to every replica
+ * that is online, and acknowledgements to our master (fault 9). */
 void repl_end_turn(struct repl *r);
 void repl_flush(struct repl *r);
 
-/* --- the log: a reader of the stream that belongs to the server --- */
-/* Whether the stream is wanted for its sake: it is counted then, with or without replicas, and keeps its name. */
+/* --- the append-only file: a reader of the stream that belongs to the server --- */
+/* While `wanted`, every write goes into the stream, with or without replicas, and the history keeps its id. */
 void repl_aof_want(struct repl *r, bool wanted);
-void repl_aof_start(struct repl *r, struct repl_stream_reader *reader); /* from the stream's end on */
+void repl_aof_start(struct repl *r, struct repl_stream_reader *reader); /* reads from the end of the stream on */
 void repl_aof_stop(struct repl *r, struct repl_stream_reader *reader);
-/* A file of the log begins here, and is read by those who start with database 0: the database to be selected at its
- * head, or -1 where the stream itself does so. Also to be asked after repl_aof_start(). */
+/* The database that a new AOF file must select at its head, or -1 if the stream itself selects one next. A program that
+ * reads the file begins in database 0. Call it after repl_aof_start() too. */
 int repl_aof_select(struct repl *r);
-/* Up to here the stream is on disk (FACK of a replica's acknowledgements). `on` false: there is no log that could tell.
- */
+/* The stream is on disk up to this position (FACK in our acknowledgements). `on` false: there is no AOF to tell. */
 void repl_aof_synced(struct repl *r, bool on, uint64_t position);
 
 /* --- identity over restarts --- */
-void repl_position(const struct repl *r, struct repl_position *at); /* for SAVE/BGSAVE aux fields */
-/* A new name for the history: what others know of it no longer helps them (DEBUG CHANGE-REPL-ID). */
+void repl_position(const struct repl *r, struct repl_position *at); /* for the aux fields of SAVE and BGSAVE */
+/* Renames the history, so that no server can continue what it knows of it (DEBUG CHANGE-REPL-ID). */
 void repl_change_id(struct repl *r);
-/* The file loaded at start-up carried this identity: a replica tries PSYNC with it; a master serves it as replid2.
- * `tail`: the bytes of the stream that end at this position, as far as they are known and no more than at->offset; the
- * backlog begins with them, so that a replica that is a little behind continues. */
+/* The file loaded at start-up carried this position. A replica tries PSYNC with it; a master serves it as its second
+ * id. `tail` holds the known bytes of the stream that end at this position, at most at->offset of them. The backlog
+ * begins with them, so that a replica that is a little behind can continue. */
 void repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail);
 
 /* --- following --- */
-int repl_follow(struct repl *r, const char *host,
-                int port); /* REPLICAOF host port: drops the present link, keeps history */
-/* The same before the own file is loaded, which is a replica's then; repl_start() follows when what is here is known.
- */
+/* REPLICAOF host port: drops the present link and keeps the history. 0, or -EINVAL for a bad port. */
+int repl_follow(struct repl *r, const char *host, int port);
+/* The same before the server has loaded its own file. The link stays down until repl_start(). */
 int repl_follow_at_start(struct repl *r, const char *host, int port);
-void repl_start(struct repl *r);            /* in any role: the own file was loaded, or there is none */
+void repl_start(struct repl *r);            /* in either role: the own file was loaded, or there is none */
 void repl_promote(struct repl *r);          /* REPLICAOF NO ONE */
-bool repl_may_resume(const struct repl *r); /* a master that could go on as a replica under the name in its file */
+bool repl_may_resume(const struct repl *r); /* a master that, as a replica, could continue the history in its file */
 void repl_drop_link(struct repl *r, const char *why); /* CLIENT KILL of the master's link: reconnects at once */
-void repl_apply_again(struct repl *r);                /* what made apply_stream() answer -EAGAIN is over */
-void repl_ack_soon(struct repl *r); /* the stream held REPLCONF GETACK: an ACK leaves in repl_flush() */
+void repl_apply_again(struct repl *r);                /* the reason of apply_stream()'s -EAGAIN is over */
+void repl_ack_soon(struct repl *r); /* the stream held REPLCONF GETACK: repl_flush() will send an ACK */
 enum repl_role repl_role(const struct repl *r);
 bool repl_link_up(const struct repl *r);
 bool repl_is_master_host(const struct repl *r, const char *host, int port);
-void repl_settings_changed(struct repl *r); /* backlog size, ttl, timeouts... were changed by CONFIG SET */
+void repl_settings_changed(struct repl *r); /* CONFIG SET changed a field of repl_settings */
 
-/* --- serving: called by the REPLCONF, PSYNC, SYNC, WAIT and ROLE commands and by the client's life --- */
+/* --- serving: called by REPLCONF, PSYNC, SYNC, WAIT and ROLE, and by the code that closes and frees clients --- */
 struct replica *repl_replica_new(struct repl *r, struct conn *conn, void *client, const char *peer_ip);
-/* Bytes that are to be sent before anything of replication's own: replies still pending when PSYNC came. Before
+/* Queues bytes to be sent before anything else: the replies that were pending when PSYNC came. Call it before
  * repl_replica_psync(). */
 void repl_replica_queue(struct replica *rp, struct bytes_view bytes);
-void repl_replica_heard(struct replica *rp); /* it sent something: an empty line counts as a sign of life */
-/* Its client is going to be closed, by whomever: nothing is written to it and nobody waits for it from now on. */
+void repl_replica_heard(struct replica *rp); /* the peer sent something; an empty line is a sign of life too */
+/* The server will close this client. Nothing is written to the replica and nothing waits for it from now on. */
 void repl_replica_closing(struct replica *rp);
-void repl_replica_gone(struct replica *rp);     /* the client is being freed; also for one that never sent PSYNC */
-void repl_replica_writable(struct replica *rp); /* the connection can take more, once repl_replica_is_attached() */
+void repl_replica_gone(struct replica *rp);     /* the client is being freed; also if it never sent PSYNC */
+void repl_replica_writable(struct replica *rp); /* the connection of an attached replica can take more */
 bool repl_replica_is_attached(
     const struct replica *rp); /* after PSYNC/SYNC: only replication writes to the connection */
-/* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer (static, or
- * the replica's until its next pair), NULL for an option that is not known. */
+/* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer (a constant,
+ * or owned by the replica until its next pair), or NULL for an unknown option. */
 int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_view value, const char **error);
-/* PSYNC id offset, or SYNC (id without data). First the question whether it may be asked at all: 0, or a negative code
- * with *error set. With `failover` this server may have become the master by it. Then the rest: everything that is to
- * be answered is written by replication. */
+/* PSYNC id offset, or SYNC (id.data NULL). The first call checks and remembers the request: 0, or a negative code with
+ * *error set. With `failover` a good request promotes this server first. The second call carries the request out, and
+ * replication writes the whole answer. */
 NODISCARD int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset,
                                        bool failover, const char **error);
 void repl_replica_psync(struct replica *rp);
 void repl_snapshot_done(struct repl *r, bool ok,
                         const char *error); /* the child that snapshot_start() began has ended */
-void repl_child_ended(struct repl *r);      /* some other child ended: waiting replicas may start now */
+void repl_child_ended(struct repl *r);      /* another child ended: a snapshot for replicas may start now */
 
 size_t repl_replica_count(const struct repl *r);
 size_t repl_good_replica_count(const struct repl *r);            /* online with lag <= min-replicas-max-lag */
-size_t repl_acked_count(const struct repl *r, uint64_t offset);  /* replicas that acknowledged at least this */
-size_t repl_synced_count(const struct repl *r, uint64_t offset); /* and those that have it on disk */
-void repl_request_acks(struct repl *r);                          /* REPLCONF GETACK * into the stream, at once */
-void repl_want_acks(struct repl *r); /* the same at the end of this turn, once, and not while writes are paused */
-/* Shutdown: are all online replicas at our offset? Logs laggards if asked. */
+size_t repl_acked_count(const struct repl *r, uint64_t offset);  /* replicas that acknowledged at least `offset` */
+size_t repl_synced_count(const struct repl *r, uint64_t offset); /* replicas that have it on disk */
+void repl_request_acks(struct repl *r);                          /* appends REPLCONF GETACK * at once */
+void repl_want_acks(struct repl *r); /* appends it at the end of this turn, once, and not while writes are paused */
+/* For SHUTDOWN: true if all online replicas acknowledged our offset. Logs those that did not, if asked to. */
 bool repl_replicas_caught_up(const struct repl *r, bool log_laggards);
 void repl_disconnect_replicas(struct repl *r, const char *why);
 
-/* --- for people and tools --- */
+/* --- INFO, ROLE, CLIENT LIST and statistics --- */
 void repl_info(const struct repl *r, struct bytes_buf *out); /* the body of "# Replication", as Redis prints it */
 struct repl_replica_info {
-    const char *host; /* as it announced, or the address of its connection; the replica's */
+    const char *host; /* announced by the replica, or its address; owned by the replica */
     int port;
-    const char *state; /* wait_bgsave, send_bulk, online */
+    const char *state; /* handshake, wait_bgsave, send_bulk, online, rdb_transmitted */
     uint64_t acked_offset;
     int64_t lag_s;
-    size_t pending_bytes; /* not yet sent: counts as output memory of this client */
+    size_t pending_bytes; /* not sent yet: counts as output memory of this client */
 };
 void repl_replica_describe(const struct replica *rp, struct repl_replica_info *out);
-/* Walks the attached replicas: NULL starts; for ROLE and CLIENT LIST. */
+/* Walks the attached replicas, for ROLE and CLIENT LIST. NULL returns the first. */
 struct replica *repl_replica_next(const struct repl *r, const struct replica *after);
 struct repl_link_info {
     const char *host;
     int port;
-    const char *state;        /* as ROLE: connect, connecting, handshake, sync, connected */
+    const char *state;        /* in ROLE's words: none, connect, connecting, handshake, sync, connected */
     int64_t offset;           /* -1 unless connected */
-    const char *peer, *local; /* names of the connection's ends, for CLIENT LIST and KILL; NULL without one */
+    const char *peer, *local; /* addresses of the connection, for CLIENT LIST and KILL; NULL without a connection */
 };
 void repl_link_describe(const struct repl *r, struct repl_link_info *out);
-/* What the stream takes. Only the backlog is an expense that somebody has configured: the rest comes and goes with
- * those who read it, and deleting keys would not give it back (fault 7). */
+/* The memory of the stream. Only the backlog is bounded by a directive. The rest grows and shrinks with slow readers,
+ * and evicting keys would not free it (fault 7). */
 struct repl_memory {
     size_t backlog;
-    size_t replica_buffers; /* kept for replicas beyond that, snapshots on their way included */
-    size_t aof_buffer;      /* kept for the log alone */
+    size_t replica_buffers; /* beyond the backlog, kept for replicas; includes snapshots being sent */
+    size_t aof_buffer;      /* beyond the backlog, kept for the AOF alone */
 };
 void repl_memory(const struct repl *r, struct repl_memory *out);
 struct repl_stats {

@@ -1,12 +1,19 @@
-/* replication_internal.h -- what the files of replication share. For replication/ alone.
+/* replication_internal.h -- the structs and functions that the files of replication/ share.
  *
- *     replication.c   the object: roles, feeding the stream, backlog, identity, the cron
+ *     replication.c   struct repl: roles, feeding the stream, backlog, identity, the cron
  *     serving.c       replicas: REPLCONF, PSYNC, acknowledgements, sending, limits
- *     full_sync.c     snapshots for replicas: when one starts, who shares it, its way to them
- *     following.c     the link to our master: states, timeouts, applying
- *     receiving.c     a snapshot from our master: to a file and then, or directly, into the data set
+ *     full_sync.c     snapshots for replicas: when one starts, which replicas share it, sending it
+ *     following.c     the link to our master: states, timeouts, applying the stream
+ *     receiving.c     the snapshot from our master: into a file and then, or directly, into the data set
  *     info.c          INFO, ROLE, memory
- * Pure helpers without I/O: stream.h, identity.h, handshake.h, transfer.h. */
+ * Helpers without I/O have headers of their own: stream.h, identity.h, handshake.h, transfer.h.
+ *
+ * The states of a replica (of a link to our master: following.c):
+ *
+ *     HANDSHAKE -+-> WAITING -+-> WAITING_FILE -> RECEIVING -+-> ONLINE               after a file
+ *                |            `-> RECEIVING -----------------+-> LOADING -> ONLINE    after a pipe
+ *                |                                           `-> RDB_DONE             if it wants no stream
+ *                `-> ONLINE                                                           partial resynchronization */
 #ifndef LOCKSTEP_REPLICATION_REPLICATION_INTERNAL_H
 #define LOCKSTEP_REPLICATION_REPLICATION_INTERNAL_H
 
@@ -21,79 +28,79 @@
 /* ---- Serving ---- */
 
 enum replica_state {
-    REPLICA_HANDSHAKE = 0, /* no PSYNC yet: an ordinary client so far */
-    REPLICA_WAITING,       /* for a snapshot to start */
+    REPLICA_HANDSHAKE = 0, /* no PSYNC yet: still an ordinary client */
+    REPLICA_WAITING,       /* needs a snapshot that has not been started */
     REPLICA_WAITING_FILE,  /* its snapshot is being written to a file */
     REPLICA_RECEIVING,     /* the snapshot is being sent to it */
-    REPLICA_LOADING,       /* has got a snapshot without a length; its first ACK opens the stream */
-    REPLICA_ONLINE,        /* gets the stream */
-    REPLICA_RDB_DONE,      /* wanted the snapshot only, and has it */
+    REPLICA_LOADING,       /* received a snapshot without a length; the stream starts with its first ACK */
+    REPLICA_ONLINE,        /* receives the stream */
+    REPLICA_RDB_DONE,      /* wanted only the snapshot, and has received it */
 };
 
 struct replica {
     struct repl *repl;
     struct conn *conn;
     void *client;
-    struct replica *prev, *next; /* attached ones, in the order of their PSYNC */
+    struct replica *prev, *next; /* the list of attached replicas, in the order of their PSYNC */
     enum replica_state state;
-    bool doomed; /* its disconnection was asked for; nothing is written any more */
+    bool doomed; /* the host was asked to disconnect it; nothing is written to it any more */
 
-    char announced[REPL_HOST_MAX + 1]; /* a name or address, by REPLCONF ip-address; "": that of the connection */
-    char ip[64];                       /* of the connection */
-    int port;                          /* it listens on */
-    bool capa_eof;                     /* takes a snapshot without a length */
-    bool capa_psync2;                  /* takes a new id with +CONTINUE */
-    bool capa_field_times;             /* reads RDB version 12 */
+    char announced[REPL_HOST_MAX + 1]; /* host of REPLCONF ip-address; "": use the address of the connection */
+    char ip[64];                       /* address of the connection */
+    int port;                          /* the port it listens on, by REPLCONF listening-port */
+    bool capa_eof;                     /* can receive a snapshot without a length */
+    bool capa_psync2;                  /* can receive a new id with +CONTINUE */
+    bool capa_field_times;             /* can read RDB version 12 */
     bool rdb_only;                     /* a tool that wants the snapshot and no stream */
     unsigned filter;                /* enum repl_omission: what REPLCONF rdb-filter-only leaves out of its snapshot */
-    bool speaks_psync;              /* came with PSYNC, not SYNC */
-    char asked_id[REPL_ID_LEN + 1]; /* by PSYNC; cut short if it is too long to be one */
+    bool speaks_psync;              /* it sent PSYNC, not SYNC */
+    char asked_id[REPL_ID_LEN + 1]; /* PSYNC's id, truncated if it is longer than an id */
     size_t asked_len;
     int64_t asked_offset;
-    char error[128];       /* text of an answer to REPLCONF, where it is no constant */
-    struct bytes_buf head; /* goes out before anything else */
+    char error[128];       /* the text of an error reply to REPLCONF, if it is not a constant */
+    struct bytes_buf head; /* bytes to send before the snapshot and the stream */
     size_t head_sent;
 
-    struct repl_stream_reader reader; /* its place in the stream */
+    struct repl_stream_reader reader; /* its position in the stream */
     uint64_t acked;                   /* position */
-    bool has_aof;                     /* it keeps one, and told up to where that is on disk: */
-    uint64_t synced;                  /* position */
-    int64_t heard_ms;                 /* last ACK or sign of life */
+    bool has_aof;                     /* it keeps an AOF and has reported `synced` */
+    uint64_t synced;                  /* position up to which its AOF is on disk */
+    int64_t heard_ms;                 /* when it last sent an ACK or a sign of life */
     int64_t waiting_since_ms;
     int64_t progress_ms; /* when its socket last took bytes of the snapshot */
     int64_t soft_limit_since_ms;
 
     struct snapshot_pipe *pipe;         /* RECEIVING through a pipe, else NULL */
-    struct repl_stream_reader snapshot; /* its place in what comes out of it */
+    struct repl_stream_reader snapshot; /* its position in the bytes of that pipe */
     int file_fd;                        /* RECEIVING a file, else -1 */
     uint64_t file_left;
     struct bytes_buf file_chunk;
     size_t file_chunk_sent;
 };
 
-/* A snapshot on its way from a child's pipe to the replicas that share it. */
+/* A snapshot that a child writes into a pipe, and the replicas that share it. */
 struct snapshot_pipe {
     struct repl *repl;
-    unsigned replicas; /* that still get it */
-    unsigned pins;     /* callers that go on with it after something that may free it */
-    int fd;            /* -1: everything was read, or nothing more is wanted */
+    unsigned replicas; /* that still receive it */
+    unsigned pins;     /* callers that use it across a call that may release it */
+    int fd;            /* -1: read to the end, or closed because no more is wanted */
     struct loop_io io;
-    struct repl_stream bytes; /* what some replica has not got yet */
-    bool child_ok;            /* the child ended well */
-    bool complete;            /* the end mark is in: those who reach the end are done */
+    struct repl_stream bytes; /* bytes that some replica has not been sent yet */
+    bool child_ok;            /* the child ended without error */
+    bool complete;            /* the end mark was appended: a replica that reaches the end is done */
     char mark[40];
 };
 
-/* The snapshot that is being made, and when the next one may be. */
+/* The snapshot that is being made, and the start of the next one. */
 struct full_sync {
-    bool running; /* the host's child lives, or was told to end and has not yet */
+    bool running; /* the host's child lives, or was told to end and has not ended yet */
     bool cancelled;
     enum repl_snapshot_target target;
     unsigned omit;                  /* PIPE: enum repl_omission */
-    uint64_t position;              /* of the stream, that it stands for */
-    struct repl_stream_reader hold; /* FILE: keeps the stream from there on, so that more replicas may join */
-    struct snapshot_pipe *pipe;     /* PIPE: of this child */
-    struct loop_timer start;        /* the next one may start then */
+    uint64_t position;              /* position of the snapshot in the stream */
+    struct repl_stream_reader hold; /* FILE: keeps the stream from `position` on, so that more replicas can join */
+    struct snapshot_pipe *pipe;     /* PIPE: the pipe of the running child */
+    struct loop_timer start;        /* starts the next snapshot */
     bool child_in_the_way;          /* the host runs another child */
 };
 
@@ -105,73 +112,73 @@ struct serving {
 
 /* ---- Following ---- */
 
-/* What is needed to tell whether a received RDB is whole. */
+/* Verifies the header and checksum of an RDB while its bytes arrive. */
 struct rdb_check {
-    uint64_t crc; /* of all but the tail */
+    uint64_t crc; /* of all bytes but the tail */
     char head[9];
     size_t head_len;
-    char tail[16]; /* its last bytes: the checksum, at the end */
+    char tail[16]; /* the last bytes: at the end of the file these are its checksum */
     size_t tail_len;
 };
 
 enum link_state {
-    LINK_NONE = 0,   /* a master follows nobody */
-    LINK_CONNECT,    /* the next try is due at retry_ms */
-    LINK_CONNECTING, /* TCP */
-    LINK_HANDSHAKE,  /* PING, AUTH and REPLCONF are out, replies are due */
-    LINK_PSYNC,      /* PSYNC is out: the answer may take as long as a snapshot needs to start */
+    LINK_NONE = 0,   /* we are a master */
+    LINK_CONNECT,    /* the next attempt to connect is due at retry_ms */
+    LINK_CONNECTING, /* waiting for the TCP connection */
+    LINK_HANDSHAKE,  /* PING, AUTH and REPLCONF were sent, replies are outstanding */
+    LINK_PSYNC,      /* PSYNC was sent; the master may not answer before its snapshot starts */
     LINK_TRANSFER,   /* receiving the snapshot, into a file or directly into the data set */
-    LINK_LOADING,    /* loading the file */
-    LINK_STREAM,     /* applying commands */
+    LINK_LOADING,    /* loading the received file */
+    LINK_STREAM,     /* applying the master's commands */
 };
 
 struct link {
     enum link_state state;
-    char *host; /* NULL: none */
+    char *host; /* NULL in LINK_NONE */
     int port;
     struct conn *conn;
     struct outbuf out;
     int64_t retry_ms, last_io_ms;
-    int64_t down_since_ms; /* 0: never was up since we are a replica */
-    bool held;             /* until the own file is loaded: it may tell where we can continue */
+    int64_t down_since_ms; /* 0: the link has not been up since we became a replica */
+    bool held;             /* stay down until the own file is loaded: it may hold the position to continue from */
 
     struct handshake handshake;
     struct resp_line_reader lines;
 
     struct transfer transfer;
-    char new_id[REPL_ID_LEN + 1]; /* of the snapshot that is coming, or was to come; "": none since this master was set,
-                                     or since the stream flows */
+    char new_id[REPL_ID_LEN + 1]; /* id of the snapshot that the master last promised; "": it promised none since
+                                     REPLICAOF, or the stream has begun since */
     uint64_t new_position;
-    bool old_master; /* speaks SYNC only: no ids, no ACKs */
-    bool direct;     /* the snapshot is loaded as it comes */
-    bool to_file;    /* it is written to a file */
+    bool old_master; /* knows only SYNC: no ids, no ACKs */
+    bool direct;     /* the snapshot is loaded while it arrives */
+    bool to_file;    /* the snapshot is written to a file */
     bool loading;    /* between load_begin and load_end */
     bool load_complete;
     enum repl_load_kind load_kind;
     char load_error[256];
     int file_fd; /* -1: none */
     char *file_path;
-    uint64_t file_written, file_started; /* bytes; of these, on their way to disk */
+    uint64_t file_written, file_started; /* bytes written; bytes whose write-back to disk was started */
     struct rdb_check check;
     struct loop_timer load_timer;
 
-    struct bytes_buf in; /* the stream from in_pos on is not applied yet */
+    struct bytes_buf in; /* bytes of the stream; those from in_pos on are not applied yet */
     size_t in_pos;
-    bool at_start; /* no byte of the stream yet: keep-alives may still come */
-    bool stalled;  /* apply_stream() said -EAGAIN */
-    bool applying; /* inside apply_stream(): nothing may pull the link away */
-    bool drop_wanted;
-    bool ack_wanted; /* at the end of this turn */
-    bool ack_owed;   /* one was sent that told less to be on disk than there is: another one follows the sync */
+    bool at_start;    /* no byte of the stream has arrived: keep-alives may still come */
+    bool stalled;     /* apply_stream() returned -EAGAIN */
+    bool applying;    /* inside apply_stream(): the link must not be taken down */
+    bool drop_wanted; /* take the link down when apply_stream() returns */
+    bool ack_wanted;  /* send an ACK at the end of this turn */
+    bool ack_owed;    /* the last ACK reported less than our offset as on disk: send another after the fsync */
 };
 
 /* ---- The object ---- */
 
-/* What a replica has in memory, for the one question whether it may be promoted. */
+/* Whether a replica holds a complete data set, and so may be promoted: repl_lacks_data(). */
 enum data_state {
-    DATA_UNPROVEN = 0, /* whatever was there when it began to follow: a data set, unless that is empty */
-    DATA_COMPLETE,     /* one that some master had; it may be empty */
-    DATA_GIVEN_UP,     /* for another one that has not come: a part of it at most */
+    DATA_UNPROVEN = 0, /* the data set we had when we became a replica: complete unless it is empty */
+    DATA_COMPLETE,     /* a data set that a master had; it may be empty */
+    DATA_GIVEN_UP,     /* the old data set was dropped for a snapshot that has not been loaded to its end */
 };
 
 struct repl {
@@ -182,27 +189,27 @@ struct repl {
     struct log *log;
 
     enum repl_role role;
-    struct repl_stream stream; /* its end is our offset, whether or not bytes are kept */
-    uint64_t data_end;         /* position: what is behind it is of the moment */
-    uint64_t released;         /* position: what is before it has been offered to the log, and may leave the process */
-    bool has_backlog;          /* bytes are kept for those who resume */
+    struct repl_stream stream; /* its end is our offset, even while no bytes are kept */
+    uint64_t data_end;         /* position: the bytes after it are of the moment (replication.h) */
+    uint64_t released;         /* position: the bytes before it were offered to the AOF and may leave the process */
+    bool has_backlog;          /* bytes are kept for replicas that resume */
     enum data_state data;
     struct repl_identity identity;
-    bool history_broken; /* the data set is not what id and offset say: no partial resync for us */
-    int db;              /* selected in the stream at its end; -1: the next feed selects one */
-    bool was_restored;
-    struct repl_position restored; /* by repl_restore_position(), good as long as nothing was fed since */
-    bool role_turned;              /* master to replica, in this turn of the loop */
-    bool acks_wanted;              /* GETACK is due at the end of a turn */
-    bool aof_wanted;               /* the stream is counted, for the log's sake */
-    bool aof_on;                   /* a log says what of it is on disk: */
-    uint64_t aof_synced;           /* position */
+    bool history_broken; /* the data set does not match id and offset: we cannot ask for a partial resynchronization */
+    int db;              /* the database selected at the end of the stream; -1: the next unit selects one */
+    bool was_restored;   /* `restored` is valid */
+    struct repl_position restored; /* from repl_restore_position(), usable while the offset is still the same */
+    bool role_turned;              /* we went from master to replica in this turn of the loop */
+    bool acks_wanted;              /* append GETACK at the end of the turn */
+    bool aof_wanted;               /* the AOF needs the stream: all writes are appended */
+    bool aof_on;                   /* the AOF is written and aof_synced is valid */
+    uint64_t aof_synced;           /* position up to which the AOF is on disk */
 
     struct serving serving;
     struct link link;
     struct loop_timer cron;
     unsigned cron_loops;
-    int64_t alone_since_ms; /* no replica since then */
+    int64_t alone_since_ms; /* when the last replica left */
     struct repl_stats stats;
 };
 
@@ -220,13 +227,13 @@ static inline int64_t repl_timeout_ms(const struct repl *r)
     return (int64_t)r->settings->repl_timeout_s * 1000;
 }
 
-/* Somebody counts on the stream: it has all that is written, and a name. */
+/* True if all writes go into the stream, so that offset and id have a meaning to others. */
 static inline bool repl_is_counted(const struct repl *r)
 {
     return r->has_backlog || r->aof_wanted;
 }
 
-/* Replicas and acknowledgements get no further than this. */
+/* Replicas are sent nothing after this position (invariant 3 of replication.h). */
 static inline uint64_t repl_released(const struct repl *r)
 {
     uint64_t end = repl_stream_end(&r->stream);
@@ -236,11 +243,11 @@ static inline uint64_t repl_released(const struct repl *r)
 /* replication.c */
 bool repl_has_history(const struct repl *r);
 bool repl_lacks_data(const struct repl *r);
-void repl_cron_master(struct repl *r); /* PINGs, and the end of an unused backlog */
+void repl_cron_master(struct repl *r); /* feeds PINGs and frees an unused backlog */
 void repl_create_backlog(struct repl *r);
-/* Nobody can continue from us any more: the data set is about to be replaced. Replicas are sent away. */
+/* The data set is about to be replaced: disconnects all replicas, and no server can continue our history any more. */
 void repl_abandon_history(struct repl *r, const char *why);
-/* The data set is now that of another history, received as a whole. */
+/* The data set was replaced by that of another history, received as a whole. */
 void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db);
 
 /* serving.c */
@@ -249,19 +256,20 @@ void serving_cron(struct repl *r);
 void serving_flush(struct repl *r);
 void serving_disconnect_all(struct repl *r, const char *why);
 void replica_doom(struct replica *rp, const char *why);
-void replica_push(struct replica *rp);       /* sends what there is to send, as far as its socket takes it */
-void replica_set_online(struct replica *rp); /* the stream may flow */
+void replica_push(struct replica *rp);       /* sends pending bytes, as many as the socket takes */
+void replica_set_online(struct replica *rp); /* starts to send it the stream */
 const char *replica_name(const struct replica *rp);
 const char *replica_state_name(const struct replica *rp);
 
 /* full_sync.c */
 void full_sync_init(struct repl *r);
 void full_sync_release(struct repl *r);
-/* Starts a snapshot if somebody waits and nothing forbids it, or sees to it that it will. */
+/* Schedules a snapshot if a replica waits for one and no child runs. */
 void full_sync_consider(struct repl *r);
-void full_sync_add(struct replica *rp);    /* it needs a snapshot */
-void full_sync_remove(struct replica *rp); /* it is going away */
-/* Sends to a RECEIVING replica. 1: all it can for now; 0: the socket is full; -errno. */
+void full_sync_add(struct replica *rp);    /* the replica needs a snapshot */
+void full_sync_remove(struct replica *rp); /* the replica is going away */
+/* Sends to a RECEIVING replica. 1: everything available was sent; 0: the socket is full, or the replica had its share
+ * of this turn; -errno. */
 NODISCARD int full_sync_send(struct replica *rp);
 void full_sync_cron(struct repl *r);
 
@@ -271,16 +279,16 @@ void following_release(struct repl *r);
 void following_start(struct repl *r, const char *host, int port);
 void following_stop(struct repl *r);
 void following_cron(struct repl *r);
-void following_flush(struct repl *r);            /* the acknowledgement that this turn owes our master */
-void following_aof_synced(struct repl *r);       /* tells our master, if it was told less */
-void link_fail(struct repl *r, const char *why); /* back to LINK_CONNECT, after a second */
+void following_flush(struct repl *r);            /* sends the ACK that this turn owes our master */
+void following_aof_synced(struct repl *r);       /* requests another ACK if the last one reported less on disk */
+void link_fail(struct repl *r, const char *why); /* logs, and goes back to LINK_CONNECT for a second */
 void link_transition(struct repl *r, enum link_state next, const char *why);
-void link_stream_begins(struct repl *r); /* the data set is that of the master at our offset */
+void link_stream_begins(struct repl *r); /* the data set equals the master's at our offset */
 const char *link_state_name(enum link_state state);
 
 /* receiving.c */
 void receiving_begin(struct repl *r);
-/* 0: more is to come; 1: the link is in another state now. */
+/* 0: more bytes are needed; 1: the link is in another state now. */
 int receiving_feed(struct repl *r, struct bytes_view in);
 void receiving_abort(struct repl *r);
 

@@ -11,8 +11,8 @@
 #include "storage/base/words.h"
 
 enum {
-    SEND_PIECES = 32,            /* of one writev */
-    SEND_MAX_PER_TURN = 1 << 20, /* bytes for one replica, so that a fast one does not hold up the turn */
+    SEND_PIECES = 32,            /* pieces of one writev() */
+    SEND_MAX_PER_TURN = 1 << 20, /* bytes for one replica, so that a fast one does not delay the turn */
 };
 
 /* ---- Life ---- */
@@ -51,7 +51,7 @@ static void attach(struct replica *rp, enum replica_state state)
     sv->last = rp;
     sv->count++;
     rp->heard_ms = rp->waiting_since_ms = rp->progress_ms = repl_now_ms(rp->repl);
-    rp->repl->was_restored = false; /* somebody knows this history by its new name now */
+    rp->repl->was_restored = false; /* a replica knows our history by its new id now */
     int rc = conn_set_nodelay(rp->conn, !rp->repl->settings->repl_disable_tcp_nodelay);
     if (rc != 0) log_verbose(rp->repl->log, "TCP_NODELAY of replica %s: %s", replica_name(rp), strerror(-rc));
 }
@@ -70,7 +70,7 @@ static void detach(struct replica *rp)
     if (--sv->count == 0) rp->repl->alone_since_ms = repl_now_ms(rp->repl);
 }
 
-/* Lets go of everything that others would have to keep or wait for. */
+/* Ends its claims on the stream and on the snapshot, so that nothing is kept for it. */
 static void release_positions(struct replica *rp)
 {
     repl_stream_reader_stop(&rp->reader);
@@ -90,7 +90,7 @@ void repl_replica_gone(struct replica *rp)
     mem_free(rp);
 }
 
-/* It stays in the list until its client is freed. */
+/* The replica stays in the list until its client is freed. */
 void repl_replica_closing(struct replica *rp)
 {
     if (rp->doomed || !repl_replica_is_attached(rp)) return;
@@ -116,7 +116,7 @@ void repl_disconnect_replicas(struct repl *r, const char *why)
     serving_disconnect_all(r, why);
 }
 
-/* The server closes its clients before this; what is left here were never attached. */
+/* The server frees its clients before this, so no replica is attached any more. */
 void serving_release(struct repl *r)
 {
     ASSERT(r->serving.count == 0);
@@ -136,7 +136,7 @@ static int conf_port(struct replica *rp, struct bytes_view value, const char **e
     return 0;
 }
 
-/* A name is as good as an address, and the empty one takes back what was announced. */
+/* Accepts a name as well as an address. An empty value withdraws the announcement. */
 static int conf_ip(struct replica *rp, struct bytes_view value, const char **error)
 {
     if (value.len > REPL_HOST_MAX) {
@@ -145,7 +145,7 @@ static int conf_ip(struct replica *rp, struct bytes_view value, const char **err
         *error = rp->error;
         return -EINVAL;
     }
-    for (size_t i = 0; i < value.len; i++) /* it is printed in INFO: it may not forge lines or fields there */
+    for (size_t i = 0; i < value.len; i++) /* INFO prints it: it must not forge lines or fields there */
         if ((unsigned char)value.data[i] <= ' ' || value.data[i] == ',' || value.data[i] == '=') {
             *error = "ERR REPLCONF ip-address holds characters that no address has";
             return -EINVAL;
@@ -169,7 +169,7 @@ static int conf_rdb_only(struct replica *rp, struct bytes_view value, const char
     return 0;
 }
 
-/* Acknowledging what was never sent is ignored: WAIT trusts these numbers. */
+/* Ignores an acknowledgement of bytes that were never sent, since WAIT trusts these numbers. */
 static void conf_ack(struct replica *rp, struct bytes_view value)
 {
     uint64_t offset;
@@ -181,7 +181,7 @@ static void conf_ack(struct replica *rp, struct bytes_view value)
     rp->repl->host.acks_changed(rp->repl->host.ctx);
 }
 
-/* How much of it is on disk there. It comes behind the ACK of the same message, and can be no more than that. */
+/* FACK: the position up to which the AOF of the replica is on disk. The message has the ACK first. */
 static void conf_synced(struct replica *rp, struct bytes_view value)
 {
     uint64_t offset;
@@ -199,7 +199,8 @@ static int refuse_filter(struct replica *rp, const char *word, const char **erro
     return -EINVAL;
 }
 
-/* The words name the parts of a snapshot that this replica wants; the rest is left out. No words: all of it is. */
+/* The words name the parts of a snapshot that the replica wants. Everything else is left out, without words all of
+ * it. */
 static int conf_filter(struct replica *rp, struct bytes_view value, const char **error)
 {
     struct word_list wanted;
@@ -242,7 +243,7 @@ int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_v
         if (bytes_equal_nocase(value, "psync2")) rp->capa_psync2 = true;
         if (bytes_equal_nocase(value, REPL_CAPA_FIELD_TIMES)) rp->capa_field_times = true;
         if (bytes_equal_nocase(value, "rdb-channel-repl")) rp->capa_field_times = true; /* as of Redis 8 */
-        return 0; /* others are of later versions, and theirs to do without */
+        return 0; /* unknown capabilities belong to later versions and are not used */
     }
     *error = NULL;
     return -EINVAL;
@@ -260,7 +261,7 @@ void repl_replica_queue(struct replica *rp, struct bytes_view bytes)
 
 /* ---- PSYNC ---- */
 
-/* A sub-replica must not take over a history that may be about to end. */
+/* A replica whose own link is down serves no replicas: a full synchronization may be about to end its history. */
 static bool may_serve(const struct repl *r)
 {
     return r->role == REPL_MASTER || r->link.state == LINK_STREAM;
@@ -294,7 +295,7 @@ static void continue_from(struct replica *rp, uint64_t position)
     struct repl *r = rp->repl;
     attach(rp, REPLICA_ONLINE);
     repl_stream_reader_start(&r->stream, &rp->reader, position);
-    rp->acked = position; /* that it asks for the next byte says as much */
+    rp->acked = position; /* by asking for the next byte the replica says that it has all before */
     if (rp->capa_psync2)
         bytes_buf_printf(&rp->head, "+CONTINUE %s\r\n", r->identity.id);
     else
@@ -315,7 +316,7 @@ static int parse_psync(const struct replica *rp, struct bytes_view offset, int64
     return -EINVAL;
 }
 
-/* Our master hands over to us: it has stopped its writes, and we have what it had. */
+/* PSYNC ... FAILOVER: our master has stopped its writes, we have all of them, and it hands over to us. */
 static int take_over(struct repl *r, struct bytes_view id, const char **error)
 {
     if (r->role == REPL_MASTER) {
@@ -337,7 +338,7 @@ static void begin_full(struct replica *rp)
     r->stats.sync_full++;
     attach(rp, REPLICA_WAITING);
     if (!r->has_backlog) {
-        /* So far nothing was counted: what was written before cannot be told from what comes. */
+        /* Writes before this were not counted in the offset, so the old id cannot name the history from here on. */
         if (r->role == REPL_MASTER && !r->aof_wanted) identity_renew(&r->identity, r->sys);
         repl_create_backlog(r);
     }
@@ -357,7 +358,7 @@ int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct by
         *error = "NOMASTERLINK Can't SYNC while not connected with my master";
         return -EINVAL;
     }
-    if (rp->filter != 0 && !rp->capa_eof) { /* it would need the file, which leaves out nothing */
+    if (rp->filter != 0 && !rp->capa_eof) { /* it would get the file, which always holds the whole data set */
         *error = "ERR Filtered replica requires EOF capability";
         return -EINVAL;
     }
@@ -394,7 +395,7 @@ void replica_set_online(struct replica *rp)
     replica_push(rp);
 }
 
-/* All three: 1 all sent, 0 the socket is full or it had its share of this turn, -errno. */
+/* All three return 1: everything was sent; 0: the socket is full, or the replica had its share of this turn; -errno. */
 
 static int send_head(struct replica *rp)
 {
@@ -452,8 +453,8 @@ void repl_replica_writable(struct replica *rp)
 
 /* ---- Limits ---- */
 
-/* A limit below the size of the backlog would cut off a replica, let it resume from the backlog, and cut it off again
- * (P17). */
+/* The limit is at least the size of the backlog. A lower one would disconnect a replica, which resumes from the
+ * backlog and is disconnected again (P17). */
 static uint64_t effective(const struct repl *r, uint64_t limit)
 {
     uint64_t backlog = repl_backlog_limit(r);
@@ -500,7 +501,7 @@ static void check_timeout(struct replica *rp)
     case REPLICA_HANDSHAKE:
     case REPLICA_WAITING:
     case REPLICA_WAITING_FILE:
-    case REPLICA_RECEIVING: /* full_sync_cron() looks after these */ return;
+    case REPLICA_RECEIVING: return; /* checked by full_sync_cron() */
     case REPLICA_LOADING:
     case REPLICA_ONLINE:
     case REPLICA_RDB_DONE: break;
@@ -520,7 +521,7 @@ void serving_cron(struct repl *r)
     full_sync_cron(r);
 }
 
-/* ---- What others want to know ---- */
+/* ---- Questions of the server ---- */
 
 size_t repl_replica_count(const struct repl *r)
 {

@@ -48,7 +48,7 @@ static uint64_t slowest_reader(const struct repl_stream *s)
     return pos;
 }
 
-/* How far the oldest byte may move up. */
+/* The position of the oldest byte that must be kept. The readers are searched only if a block could be freed. */
 static uint64_t needed_from(const struct repl_stream *s)
 {
     uint64_t kept = s->end > s->limit ? s->end - s->limit : 0;
@@ -73,7 +73,7 @@ void repl_stream_cut(struct repl_stream *s, uint64_t position)
     ASSERT(position <= s->end);
     for (struct repl_stream_reader *r = s->readers; r != NULL; r = r->next)
         if (r->pos > position) r->pos = position;
-    if (position < s->start) s->start = position; /* none of its bytes is left */
+    if (position < s->start) s->start = position; /* no byte is left: the loop frees all blocks */
     while (s->count > 0 && s->start + (uint64_t)(s->count - 1) * STREAM_BLOCK_BYTES >= position)
         mem_free(block_at(s, --s->count));
     s->end = position;
@@ -117,7 +117,7 @@ static void add_block(struct repl_stream *s)
     s->count++;
 }
 
-/* The rest of the last block, or a new one. */
+/* Fills the last block, or a new one if it is full. Returns the number of bytes taken. */
 static size_t append_some(struct repl_stream *s, struct bytes_view bytes)
 {
     uint64_t used = s->end - s->start;
@@ -126,7 +126,7 @@ static size_t append_some(struct repl_stream *s, struct bytes_view bytes)
     size_t n = STREAM_BLOCK_BYTES - at < bytes.len ? STREAM_BLOCK_BYTES - at : bytes.len;
     memcpy(block_at(s, s->count - 1)->bytes + at, bytes.data, n);
     s->end += n;
-    trim(s); /* while a large append goes on, too: it may be larger than the limit */
+    trim(s); /* inside the loop, since one append may be larger than the limit */
     return n;
 }
 
@@ -190,7 +190,7 @@ int repl_stream_peek_from(const struct repl_stream_reader *r, uint64_t pos, stru
     return peek(r->stream, pos, r->stream->end, iov, max);
 }
 
-/* Blocks are let go when the reader leaves one that somebody kept for it alone. */
+/* Trims only when the reader has left the oldest block, which may have been kept for it alone. */
 void repl_stream_advance(struct repl_stream_reader *r, uint64_t n)
 {
     struct repl_stream *s = r->stream;

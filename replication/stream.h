@@ -1,24 +1,26 @@
-/* stream.h -- the bytes of the replication stream that somebody may still read, with 64-bit positions.
+/* stream.h -- the bytes of the replication stream that are still needed, in blocks that all readers share.
  *
- * Blocks of one size in order of position. The oldest bytes are there so that a replica can resume (the backlog) or
- * because a slow reader has not sent them yet; both share the same blocks, and appending costs one copy whatever the
- * number of readers.
+ * Blocks of one size, in order of position. Old bytes are kept so that a replica can resume (the backlog), or because a
+ * slow reader has not sent them yet. Both use the same blocks, so an append costs one copy however many readers there
+ * are.
  *
  *     start                   reader               end = position of the next byte
  *      v                        v                    v
- *     [# # # # # # # #]->[# # # # # # # #]->[# # # # . . . .]      # readable, . room
+ *     [# # # # # # # #]->[# # # # # # # #]->[# # # # . . . .]      # readable, . free
  *
- * A position is the number of bytes before it. The wire counts differently: PSYNC's offset is the number of the next
- * byte, counted from one, which is its position plus one; repl_stream_position_of_psync() is the only place that
- * converts.
+ * A position is the number of bytes before it. PSYNC's offset on the wire is the number of the next byte, counted from
+ * one, which is the position plus one. repl_stream_position_of_psync() is the only place that converts.
  *
- * Invariants: start <= every reader's position <= end; start and end never decrease but by reset() and cut(); all
- * blocks but the last are full; start is max(end - limit, what was trimmed before), or the position of the slowest
- * reader if that is older. Ownership:  a reader is the struct of its owner, registered here until
- * repl_stream_reader_stop(). Views from repl_stream_peek() live until the reader advances or anything is appended.
- * Limits:     `limit` bounds what is kept for nobody in particular; what readers hold is for their owners to bound:
- * replicas, with or without a snapshot on its way, by client-output-buffer-limit (serving.c); the snapshot in a file
- * holds it for replicas that wait, and no longer than these (full_sync.c); the log by letting go (server/aof_disk.c).
+ * Invariants: 1. start <= the position of every reader <= end.
+ *             2. start and end never decrease, except by reset() and cut().
+ *             3. All blocks but the last are full.
+ *             4. The bytes from end - limit on are kept, as far as they were appended or kept before; so are all bytes
+ *                from the position of the slowest reader on. Whole blocks before both are freed.
+ * Ownership:  a reader is a struct of its owner, registered here until repl_stream_reader_stop(). A view from
+ *             repl_stream_peek() lives until a reader advances or bytes are appended.
+ * Limits:     `limit` bounds the backlog. The owners of readers bound what these hold: client-output-buffer-limit
+ *             does so for replicas, also during their snapshot (serving.c); a snapshot in a file holds the stream only
+ *             as long as a replica waits for it (full_sync.c); the AOF is given up at its bound (server/aof_disk.c).
  * Not here:   who the readers are, what the bytes mean, any I/O. */
 #ifndef LOCKSTEP_REPLICATION_STREAM_H
 #define LOCKSTEP_REPLICATION_STREAM_H
@@ -51,9 +53,9 @@ struct repl_stream {
 
 void repl_stream_init(struct repl_stream *s, uint64_t limit, uint64_t position);
 void repl_stream_release(struct repl_stream *s); /* no reader may be left */
-/* Another history begins: forgets all bytes. No reader may be left. */
+/* Drops all bytes and continues at `position`, in another history. No reader may be left. */
 void repl_stream_reset(struct repl_stream *s, uint64_t position);
-/* The bytes from this position on never were: it is the end now, and a reader that was further on stands there. */
+/* Takes back the bytes from `position` on, which becomes the end. Readers beyond it are moved back to it. */
 void repl_stream_cut(struct repl_stream *s, uint64_t position);
 void repl_stream_set_limit(struct repl_stream *s, uint64_t limit);
 
@@ -70,14 +72,14 @@ static inline uint64_t repl_stream_length(const struct repl_stream *s)
 {
     return s->end - s->start;
 }
-/* Can somebody go on from this position? `end` itself is covered: nothing is missing (P1). */
+/* True if a reader can start at this position. `end` itself is covered: no byte is missing (P1). */
 bool repl_stream_covers(const struct repl_stream *s, uint64_t position);
-/* PSYNC asks for byte number `offset`, counted from one. False if there is no such position (0, or negative). */
+/* Converts PSYNC's offset, the number of a byte counted from one. False if there is no such byte (0, negative). */
 bool repl_stream_position_of_psync(int64_t offset, uint64_t *position);
 
 /* The position must be covered. */
 void repl_stream_reader_start(struct repl_stream *s, struct repl_stream_reader *r, uint64_t position);
-void repl_stream_reader_stop(struct repl_stream_reader *r); /* one that is not reading is fine */
+void repl_stream_reader_stop(struct repl_stream_reader *r); /* does nothing if the reader is not active */
 static inline bool repl_stream_reader_active(const struct repl_stream_reader *r)
 {
     return r->stream != NULL;
@@ -86,16 +88,17 @@ static inline uint64_t repl_stream_pending(const struct repl_stream_reader *r)
 {
     return r->stream->end - r->pos;
 }
-/* Up to max pieces from the reader's position on; how many. */
+/* Fills iov with at most `max` pieces from the reader's position on. Returns their number. */
 int repl_stream_peek(const struct repl_stream_reader *r, struct iovec *iov, int max);
-/* The same, but nothing from position `until` on. */
+/* The same, up to position `until`. */
 int repl_stream_peek_until(const struct repl_stream_reader *r, uint64_t until, struct iovec *iov, int max);
-/* The same from a position at or behind the reader's: for those who can only advance when all of it is written. */
+/* The same from `position`, which must not precede the reader's: for a reader that advances only when everything is
+ * written. */
 int repl_stream_peek_from(const struct repl_stream_reader *r, uint64_t position, struct iovec *iov, int max);
 void repl_stream_advance(struct repl_stream_reader *r, uint64_t n);
 
 size_t repl_stream_memory(const struct repl_stream *s);
-/* What of it is there only because readers are slower than the limit. */
+/* The part of it that is kept only for readers that are more than `limit` behind. */
 size_t repl_stream_memory_beyond_limit(const struct repl_stream *s);
 void repl_stream_check(const struct repl_stream *s); /* asserts the invariants */
 
