@@ -234,7 +234,6 @@ void repl_request_acks(struct repl *r);                          /* appends REPL
 void repl_want_acks(struct repl *r); /* appends it at the end of this turn, once, and not while writes are paused */
 /* For SHUTDOWN: true if all online replicas acknowledged our offset. Logs those that did not, if asked to. */
 bool repl_replicas_caught_up(const struct repl *r, bool log_laggards);
-void repl_disconnect_replicas(struct repl *r, const char *why);
 
 /* --- INFO, ROLE, CLIENT LIST and statistics --- */
 void repl_info(const struct repl *r, struct bytes_buf *out); /* the body of "# Replication", as Redis prints it */

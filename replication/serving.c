@@ -111,11 +111,6 @@ void serving_disconnect_all(struct repl *r, const char *why)
     for (struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) replica_doom(rp, why);
 }
 
-void repl_disconnect_replicas(struct repl *r, const char *why)
-{
-    serving_disconnect_all(r, why);
-}
-
 /* The server frees its clients before this, so no replica is attached any more. */
 void serving_release(struct repl *r)
 {

@@ -40,11 +40,6 @@ void blocking_free(struct blocking *b)
     mem_free(b);
 }
 
-size_t blocking_count(const struct server *s, enum block_kind kind)
-{
-    return s->blocking->counts[kind];
-}
-
 size_t blocking_deadline_count(const struct server *s)
 {
     return s->blocking->heap_count;
@@ -228,28 +223,7 @@ enum pause_mode pause_current(const struct server *s)
     return s->blocking->mode;
 }
 
-int64_t pause_until(const struct server *s)
-{
-    int64_t until = 0;
-    for (int i = 0; i < PAUSE_PURPOSES; i++)
-        if (s->blocking->pauses[i].until_ms > until) until = s->blocking->pauses[i].until_ms;
-    return until;
-}
-
-enum pause_purpose pause_purpose_in_force(const struct server *s)
-{
-    enum pause_purpose strictest = PAUSE_BY_CLIENT;
-    for (int i = 0; i < PAUSE_PURPOSES; i++)
-        if (s->blocking->pauses[i].mode > s->blocking->pauses[strictest].mode) strictest = (enum pause_purpose)i;
-    return strictest;
-}
-
 /* ---- The turn ---- */
-
-int64_t blocking_next_deadline_ms(const struct server *s)
-{
-    return s->blocking->timer_at_ms;
-}
 
 static void time_out(struct client *c)
 {

@@ -38,9 +38,7 @@ void client_cancel_block(struct client *c);
 
 struct blocking *blocking_new(struct server *s);
 void blocking_free(struct blocking *b);
-void blocking_check_timeouts(struct server *s);            /* each turn; cheap while nobody is due */
-int64_t blocking_next_deadline_ms(const struct server *s); /* for the loop's timer; INT64_MAX if none */
-size_t blocking_count(const struct server *s, enum block_kind kind);
+void blocking_check_timeouts(struct server *s);         /* each turn; cheap while nobody is due */
 size_t blocking_deadline_count(const struct server *s); /* clients that wait until some time */
 /* Calls fn for each client blocked so; fn may unblock it. */
 void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx);
@@ -53,7 +51,5 @@ enum pause_mode { PAUSE_NONE = 0, PAUSE_WRITES, PAUSE_ALL };
 void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms);
 void pause_end(struct server *s, enum pause_purpose purpose);
 enum pause_mode pause_current(const struct server *s);
-enum pause_purpose pause_purpose_in_force(const struct server *s); /* of the strictest */
-int64_t pause_until(const struct server *s);                       /* latest end among those in force; 0 if none */
 
 #endif

@@ -296,8 +296,6 @@ struct bytes_view command_shown_arg(const struct server *s, const struct command
 
 /* --- the table of all commands: command_table.c --- */
 struct command_table; /* opaque: rows by name, with rename-command applied */
-const struct command *command_find(const struct command_table *t, struct bytes_view name);
-const struct command *command_find_sub(const struct command *container, struct bytes_view name);
 /* Fills keys[]; how many there are, or -1: wrong arguments. Never reads past argc (CVE-2023-36824). */
 int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, struct command_key *keys, int max);
 /* Adds the subcommand "help": lines as Redis answers them to X HELP. */

@@ -94,19 +94,6 @@ struct command_slot *command_table_slots(struct command_table *t, size_t *count)
     return t->slots;
 }
 
-const struct command *command_find(const struct command_table *t, struct bytes_view name)
-{
-    const struct command_slot *slot = command_table_find((struct command_table *)t, name);
-    return slot == NULL ? NULL : slot->command;
-}
-
-const struct command *command_find_sub(const struct command *container, struct bytes_view name)
-{
-    for (const struct command *sub = container->subcommands; sub != NULL && sub->name != NULL; sub++)
-        if (bytes_equal_nocase(name, sub->name)) return sub;
-    return NULL;
-}
-
 static char *join_name(const char *container, const char *name)
 {
     size_t size = strlen(container) + strlen(name) + 2;

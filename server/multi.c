@@ -1,6 +1,5 @@
 #include "server/multi.h"
 
-#include "server/clients.h"
 #include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -101,7 +100,6 @@ struct watches {
     const struct value_env *env; /* the seed of hashes */
     struct table records;        /* struct watch_record, by database and key */
     struct table watched;        /* struct watched_key, by record and client */
-    size_t clients;
 };
 
 static uint64_t record_hash_of(const struct watches *w, int db, struct bytes_view key)
@@ -147,11 +145,6 @@ size_t watches_key_count(const struct server *s)
 {
     return table_count(&s->watches->records);
 }
-size_t watches_client_count(const struct server *s)
-{
-    return s->watches->clients;
-}
-
 static struct watch_record *find_record(const struct watches *w, int db, struct bytes_view key)
 {
     struct table_probe probe;
@@ -198,7 +191,7 @@ void multi_watch(struct client *c, struct bytes_view key)
     r->first = wk;
     m->watched = wk;
     table_insert(&w->watched, watched_hash_of(w, r, c), wk);
-    if (m->watched_count++ == 0) w->clients++;
+    m->watched_count++;
 }
 
 static void unlink_from_record(struct watches *w, struct watched_key *wk)
@@ -227,7 +220,6 @@ void multi_unwatch(struct client *c)
     }
     m->watched = NULL;
     m->watched_count = 0;
-    w->clients--;
 }
 
 /* Keys that expired after WATCH count as changed, those that were expired already do not. */

@@ -31,7 +31,6 @@ void watches_free(struct watches *w);
 void watches_key_changed(struct server *s, int db, struct bytes_view key);
 void watches_flushed(struct server *s, int db, struct db *replacement);
 size_t watches_key_count(const struct server *s);
-size_t watches_client_count(const struct server *s);
 
 /* The dispatcher queues (-EXECABORT bookkeeping is the dispatcher's: CLIENT_MULTI_FAILED). */
 /* `flags`: the command's, as they are with these arguments. */

@@ -295,14 +295,6 @@ unsigned process_adjust_open_files(unsigned maxclients, struct log *lg)
     return maxclients;
 }
 
-void process_allow_core_dumps(bool allow)
-{
-    struct rlimit core;
-    if (getrlimit(RLIMIT_CORE, &core) == -1) return;
-    core.rlim_cur = allow ? core.rlim_max : 0;
-    (void)setrlimit(RLIMIT_CORE, &core); /* within the hard limit: cannot fail */
-}
-
 /* ---- Advice ---- */
 
 static bool read_line(const char *path, char *buf, size_t cap)

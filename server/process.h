@@ -55,7 +55,6 @@ enum { PROCESS_RESERVED_FDS = 32 };
 bool process_check_system(int tcp_backlog, struct log *lg);
 /* Huge pages are kept from this process if so asked, or if the kernel is too old to share them well with a child. */
 void process_choose_page_size(bool disable_thp, struct log *lg);
-void process_allow_core_dumps(bool allow);
 int process_change_dir(void *ctx, const char *path, char *absolute, size_t cap); /* for config_hooks.change_dir */
 /* `server_cpulist` and its like, "0-3,8,10-20:2": pins the calling thread. 0 or -errno; NULL or "" does nothing. */
 NODISCARD int process_pin_to_cpus(const char *cpulist);

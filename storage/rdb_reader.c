@@ -1199,11 +1199,6 @@ int rdb_reader_version(const struct rdb_reader *r)
 {
     return r->version;
 }
-bool rdb_reader_has_started(const struct rdb_reader *r)
-{
-    return r->offset > 0;
-}
-
 /* ---- RESTORE ---- */
 
 struct restored {

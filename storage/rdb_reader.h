@@ -87,9 +87,8 @@ const char *rdb_reader_error(const struct rdb_reader *r);  /* with the byte offs
 const char *rdb_reader_reason(const struct rdb_reader *r); /* the same without the position */
 struct rdb_place rdb_reader_place(const struct rdb_reader *r);
 enum rdb_checksum rdb_reader_checksum(const struct rdb_reader *r);
-uint64_t rdb_reader_offset(const struct rdb_reader *r);  /* bytes consumed so far */
-int rdb_reader_version(const struct rdb_reader *r);      /* 0 until the header has been read */
-bool rdb_reader_has_started(const struct rdb_reader *r); /* true once some bytes have been consumed */
+uint64_t rdb_reader_offset(const struct rdb_reader *r); /* bytes consumed so far */
+int rdb_reader_version(const struct rdb_reader *r);     /* 0 until the header has been read */
 
 /* The name in a library's first line, "#!lua name=mylib", for messages; "?" if there is none. */
 struct bytes_view rdb_library_name(struct bytes_view source);

@@ -415,14 +415,6 @@ static void put_value_as(struct rdb_writer *w, enum rdb_type type, const struct 
     }
 }
 
-int rdb_write_value(struct rdb_writer *w, const struct entry *e)
-{
-    enum rdb_type type = entry_rdb_type(w, e);
-    put_byte(w, type);
-    put_value_as(w, type, e);
-    return w->rc;
-}
-
 /* ---- the file ---- */
 
 static void put_aux(struct rdb_writer *w, const char *name, struct bytes_view value)
@@ -430,12 +422,6 @@ static void put_aux(struct rdb_writer *w, const char *name, struct bytes_view va
     put_byte(w, RDB_OP_AUX);
     put_string(w, bytes_str(name));
     put_string(w, value);
-}
-
-int rdb_write_aux(struct rdb_writer *w, const char *name, struct bytes_view value)
-{
-    put_aux(w, name, value);
-    return w->rc;
 }
 
 static void put_aux_number(struct rdb_writer *w, const char *name, int64_t value)

@@ -58,11 +58,9 @@ uint64_t rdb_writer_bytes(const struct rdb_writer *w); /* written so far, includ
 
 /* All return 0 or the error of the sink. */
 NODISCARD int rdb_write_header(struct rdb_writer *w, const struct rdb_info *info);
-NODISCARD int rdb_write_aux(struct rdb_writer *w, const char *name, struct bytes_view value);
 NODISCARD int rdb_write_db(struct rdb_writer *w, int id, size_t keys, size_t expires);
 NODISCARD int rdb_write_entry(struct rdb_writer *w, const struct keyspace *ks, const struct entry *e);
-NODISCARD int rdb_write_value(struct rdb_writer *w, const struct entry *e); /* type byte and value */
-NODISCARD int rdb_write_end(struct rdb_writer *w);                          /* EOF, checksum, flush */
+NODISCARD int rdb_write_end(struct rdb_writer *w); /* EOF, checksum, flush */
 NODISCARD int rdb_writer_flush(struct rdb_writer *w);
 
 /* Called after every `interval` entries. Nonzero stops the writing and is returned. */

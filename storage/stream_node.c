@@ -151,12 +151,6 @@ void stream_node_master(const unsigned char *lp, struct stream_id id, struct str
     m->end = stream_node_skip(p, m->fields + 1);
 }
 
-size_t stream_node_live(const unsigned char *lp)
-{
-    const unsigned char *p = lp + LP_HEADER_SIZE;
-    return take_int(&p);
-}
-
 size_t stream_node_total(const unsigned char *lp)
 {
     const unsigned char *p = lp + LP_HEADER_SIZE;

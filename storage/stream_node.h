@@ -49,7 +49,6 @@ unsigned char *stream_node_append(unsigned char *lp, struct stream_id master, st
                                   const struct bytes_view *pairs, size_t fields, size_t bound, size_t room);
 
 void stream_node_master(const unsigned char *lp, struct stream_id id, struct stream_master *m);
-size_t stream_node_live(const unsigned char *lp);  /* live entries */
 size_t stream_node_total(const unsigned char *lp); /* live and deleted entries */
 /* Read the entry at p, or the one that ends before p. p is m->end, the end of an entry, or stream_node_end(). False:
  * there is none. */

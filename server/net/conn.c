@@ -417,10 +417,6 @@ int conn_peer_port(const struct conn *c)
 {
     return c->peer.port;
 }
-const char *conn_local_ip(const struct conn *c)
-{
-    return c->local.ip;
-}
 int conn_local_port(const struct conn *c)
 {
     return c->local.port;
@@ -432,10 +428,6 @@ bool conn_is_unix(const struct conn *c)
 int conn_fd(const struct conn *c)
 {
     return c->fd;
-}
-struct loop *conn_loop(const struct conn *c)
-{
-    return c->loop;
 }
 const char *conn_transport(const struct conn *c)
 {

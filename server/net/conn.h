@@ -57,12 +57,10 @@ const char *conn_peer_name(const struct conn *c);
 const char *conn_local_name(const struct conn *c);
 const char *conn_peer_ip(const struct conn *c); /* without port and brackets; the socket's path for Unix */
 int conn_peer_port(const struct conn *c);       /* 0 for Unix */
-const char *conn_local_ip(const struct conn *c);
 int conn_local_port(const struct conn *c);
 bool conn_is_unix(const struct conn *c);
 bool conn_is_local(const struct conn *c); /* Unix, 127.0.0.1 or ::1: what protected mode lets in */
 int conn_fd(const struct conn *c);
-struct loop *conn_loop(const struct conn *c);
 const char *conn_transport(const struct conn *c); /* "tcp", "unix" */
 /* Process at the other end of a Unix socket, 0 where unknown. */
 pid_t conn_peer_pid(const struct conn *c);

@@ -320,8 +320,3 @@ int listener_port(const struct listener *l)
 {
     return l->port;
 }
-
-int listener_fd(const struct listener *l)
-{
-    return l->fd;
-}

@@ -45,7 +45,6 @@ void listener_accept_now(struct listener *l);         /* as for an event of the 
 void listener_pause(struct listener *l, bool paused); /* paused: connections wait in the backlog */
 
 int listener_port(const struct listener *l); /* the real one when 0 was asked for; 0 for Unix */
-int listener_fd(const struct listener *l);
 bool listener_is_unix(const struct listener *l);
 
 #endif
