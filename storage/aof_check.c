@@ -13,9 +13,9 @@
 
 enum { READ_CHUNK = 256 * 1024, LINE_MAX_LEN = 2048, NAME_SHOWN = 256 };
 
-enum part_kind { PART_OLD /* a file by itself */, PART_BASE, PART_INCR };
+enum part_kind { PART_OLD /* a single file without a manifest */, PART_BASE, PART_INCR };
 
-/* What became of a file. */
+/* The result for one file. */
 enum verdict { VERDICT_GOOD, VERDICT_EMPTY, VERDICT_TRUNCATED, VERDICT_BAD };
 
 struct checker {
@@ -24,26 +24,26 @@ struct checker {
     struct aof_check_output out;
 };
 
-/* One file while it is read:  buf: [ a transaction so far | not looked at ], buf's first byte is that at `start` */
+/* A file being read. buf: [ an unfinished transaction | not yet parsed ]; its first byte is at position `start`. */
 struct part {
     enum part_kind kind;
     const char *path;
-    char name[NAME_SHOWN * 4 + 1]; /* as it may be shown */
+    char name[NAME_SHOWN * 4 + 1]; /* escaped for output */
     bool is_last;
     int fd;
     uint64_t size, start;
-    size_t unit, taken; /* in buf */
+    size_t unit, taken; /* offsets in buf: end of the last whole unit, end of the last item */
     bool in_multi, format_error;
     struct bytes_buf buf;
     struct aof_reader reader;
-    struct aof_sum *sum; /* of the bytes since the last #SUM, in buf up to `summed` */
+    struct aof_sum *sum; /* of the bytes since the last #SUM; in buf up to `summed` */
     size_t summed;
     uint64_t noted; /* position behind the last right note */
     bool bad_sum;
     char problem[256]; /* "": none */
 };
 
-/* ---- Saying ---- */
+/* ---- Output ---- */
 
 static void PRINTF(2, 3) say(const struct checker *c, const char *fmt, ...)
 {
@@ -105,7 +105,7 @@ static void sum_up_to(struct part *p, size_t at)
     p->summed = at;
 }
 
-/* 1, 0 at the end, or -errno. */
+/* 1; 0 at the end; -errno. */
 static int read_more(const struct checker *c, struct part *p)
 {
     ssize_t n;
@@ -129,7 +129,7 @@ static bool is_word(const struct aof_item *item, const char *word)
     return item->argc == 1 && bytes_equal_nocase(item->argv[0], word);
 }
 
-/* False: it does not belong there. */
+/* False: MULTI or EXEC is out of place. */
 static bool take_command(struct part *p, const struct aof_item *item)
 {
     bool multi = is_word(item, "multi"), exec = is_word(item, "exec");
@@ -144,7 +144,7 @@ static bool take_command(struct part *p, const struct aof_item *item)
     return true;
 }
 
-/* False: it says that something before it is not what was written. */
+/* False: the note proves that bytes before it differ from what was written. */
 static bool take_note(struct part *p, const struct aof_item *item)
 {
     struct aof_note note;
@@ -162,7 +162,7 @@ static bool take_note(struct part *p, const struct aof_item *item)
     return true;
 }
 
-/* ---- Cutting ---- */
+/* ---- Truncating ---- */
 
 static int cut(const struct checker *c, const struct part *p, uint64_t size)
 {
@@ -170,13 +170,13 @@ static int cut(const struct checker *c, const struct part *p, uint64_t size)
     if (fd >= 0) {
         rc = c->sys->truncate(c->sys->ctx, fd, (int64_t)size);
         if (rc == 0) rc = c->sys->fsync(c->sys->ctx, fd);
-        (void)c->sys->close(c->sys->ctx, fd); /* synced, or that failed */
+        (void)c->sys->close(c->sys->ctx, fd); /* synced, or the sync failed */
     }
     if (rc < 0) say(c, "Failed to truncate AOF %s: %s", p->name, strerror(-rc));
     return rc < 0 ? rc : 0;
 }
 
-/* What was written after the time in question begins here. */
+/* Everything behind the current unit is younger than the given time. */
 static enum verdict cut_at_time(const struct checker *c, const struct part *p)
 {
     uint64_t at = p->start + p->unit;
@@ -222,7 +222,8 @@ static enum verdict fix(const struct checker *c, const struct part *p)
 
 /* ---- One file ---- */
 
-/* *verdict is only set when the file was cut at a time, which is the end of all. True: go on reading. */
+/* Returns true if more bytes are needed. Sets *verdict only if the file was truncated at a time, which ends the
+ * check. */
 static bool take_items(const struct checker *c, struct part *p, enum verdict *verdict)
 {
     struct aof_item item;
@@ -293,7 +294,7 @@ static void say_rdb_line(void *ctx, const char *text)
     c->out.line(c->out.ctx, text);
 }
 
-/* The RDB at the beginning. Leaves in buf what is behind it. 0, or a negative code, told. */
+/* Checks the RDB at the beginning of the file and leaves the bytes behind it in buf. 0, or negative after a message. */
 static int check_preamble(struct checker *c, struct part *p)
 {
     struct rdb_check_output out = {.ctx = c, .line = say_rdb_line, .has_tail = true};
@@ -349,7 +350,7 @@ static enum verdict check_part(struct checker *c, enum part_kind kind, const cha
     p.sum = aof_sum_new();
     enum verdict verdict = check_open(c, &p);
     aof_sum_free(p.sum);
-    (void)c->sys->close(c->sys->ctx, p.fd); /* only read from */
+    (void)c->sys->close(c->sys->ctx, p.fd); /* opened for reading only */
     bytes_buf_release(&p.buf);
     aof_reader_release(&p.reader);
     return verdict;
@@ -404,7 +405,7 @@ static int is_manifest(const struct checker *c, const char *path)
     int fd = c->sys->open(c->sys->ctx, path, O_RDONLY, 0);
     if (fd < 0) return fd;
     ssize_t n = c->sys->read(c->sys->ctx, fd, head, sizeof(head));
-    (void)c->sys->close(c->sys->ctx, fd); /* only read from */
+    (void)c->sys->close(c->sys->ctx, fd); /* opened for reading only */
     if (n < 0) return (int)n;
     return n == sizeof(head) && memcmp(head, "file ", 5) == 0;
 }

@@ -62,7 +62,7 @@ static void begin(struct writer *w, size_t argc, const char *name)
     put_word(w, name);
 }
 
-/* Of a value of so many elements: the next command, `per_item` arguments for each of the elements that go into it. */
+/* Begins the next command for a value with `left` remaining elements, with `per_item` arguments per element. */
 static void begin_items(struct writer *w, const char *name, struct bytes_view key, size_t left, size_t per_item)
 {
     size_t items = left < AOF_ITEMS_MAX ? left : AOF_ITEMS_MAX;
@@ -171,7 +171,7 @@ static void put_entries(struct writer *w, struct bytes_view key, const struct st
     }
 }
 
-/* There is no command that makes an empty one: an entry comes and goes. */
+/* No command creates an empty stream, so XADD with MAXLEN 0 adds an entry and removes it. */
 static void put_empty_stream(struct writer *w, struct bytes_view key, const struct stream *s)
 {
     struct stream_id id = stream_last_id(s);

@@ -9,10 +9,10 @@
 struct aof_file {
     const struct sys *sys;
     int fd;
-    uint64_t size;                 /* committed */
-    uint64_t at;                   /* the next byte goes here */
-    struct aof_sum *sum, *sum_now; /* of what is committed; and of what was written */
-    uint64_t length;               /* of the file: it may be longer than what counts, by a note or by leftovers */
+    uint64_t size;                 /* committed bytes */
+    uint64_t at;                   /* position of the next write */
+    struct aof_sum *sum, *sum_now; /* of the committed bytes; of all written bytes */
+    uint64_t length;               /* of the file on disk: a note or leftovers may follow `at` */
 };
 
 int aof_file_open(const struct sys *sys, const char *path, uint64_t size, const struct aof_sum *sum,
@@ -45,7 +45,7 @@ void aof_file_forget(struct aof_file *f)
 void aof_file_close(struct aof_file *f)
 {
     if (f == NULL) return;
-    (void)f->sys->close(f->sys->ctx, f->fd); /* what has to be on disk was synced before */
+    (void)f->sys->close(f->sys->ctx, f->fd); /* the caller has synced what must be on disk */
     aof_file_forget(f);
 }
 
@@ -62,7 +62,7 @@ uint64_t aof_file_size(const struct aof_file *f)
     return f->size;
 }
 
-/* Takes n bytes off the front. */
+/* Removes n bytes from the front. */
 static void iov_skip(struct iovec **iov, int *count, size_t n)
 {
     while (*count > 0 && n >= (*iov)->iov_len) {
@@ -120,5 +120,5 @@ void aof_file_undo(struct aof_file *f)
 {
     f->at = f->size;
     aof_sum_copy(f->sum_now, f->sum);
-    (void)cut(f, f->size); /* leftovers are cut off by the next commit */
+    (void)cut(f, f->size); /* on failure the next commit truncates the leftovers */
 }

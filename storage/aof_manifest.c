@@ -14,7 +14,7 @@ enum {
     LINE_MAX_LEN = 1024,
     FILE_MAX_LEN = 16 * 1024 * 1024,
 };
-static const int64_t SEQ_MAX = INT64_MAX / 2; /* there is always a next one */
+static const int64_t SEQ_MAX = INT64_MAX / 2; /* so that there is always a next number */
 
 /* ---- Lists of files ---- */
 
@@ -84,7 +84,7 @@ struct line {
     int64_t seq;
 };
 
-/* NULL, or what is wrong with it. */
+/* NULL, or what is wrong. */
 static const char *read_pairs(const struct word_list *w, struct line *out)
 {
     if (w->count < 6 || w->count % 2 != 0) return invalid_format;
@@ -166,7 +166,7 @@ static void raise_seq(int64_t *seq, int64_t used)
     if (used > *seq) *seq = used;
 }
 
-/* The list says of history only that it is history: what kind it was is in the names. */
+/* The list does not say of which kind a history file was; its name does. */
 static void count_seqs(struct aof_manifest *m)
 {
     if (m->base.name != NULL) raise_seq(&m->base_seq, m->base.seq);
@@ -244,14 +244,16 @@ static void retire_incr(struct aof_manifest *m, size_t keep)
     ASSERT(keep <= m->incr.count);
     size_t retired = m->incr.count - keep;
     for (size_t i = 0; i < retired; i++)
-        parts_insert(&m->history, 0, m->incr.parts[i].name, m->incr.parts[i].seq); /* with its name */
+        parts_insert(&m->history, 0, m->incr.parts[i].name, m->incr.parts[i].seq); /* ownership of the name passes */
     if (keep > 0) memmove(m->incr.parts, m->incr.parts + retired, keep * sizeof(*m->incr.parts));
     m->incr.count = keep;
 }
 
 void aof_manifest_replace_base(struct aof_manifest *m, struct aof_part *part, size_t keep)
 {
-    if (m->base.name != NULL) parts_insert(&m->history, 0, m->base.name, m->base.seq); /* with its name */
+    if (m->base.name != NULL)
+        parts_insert(&m->history, 0, m->base.name, m->base.seq); /* ownership of the name
+                                                                                        * passes */
     m->base = *part;
     raise_seq(&m->base_seq, part->seq);
     *part = (struct aof_part){0};
@@ -260,7 +262,7 @@ void aof_manifest_replace_base(struct aof_manifest *m, struct aof_part *part, si
 
 void aof_manifest_add_incr(struct aof_manifest *m, struct aof_part *part)
 {
-    parts_insert(&m->incr, m->incr.count, part->name, part->seq); /* with its name */
+    parts_insert(&m->incr, m->incr.count, part->name, part->seq); /* ownership of the name passes */
     raise_seq(&m->incr_seq, part->seq);
     *part = (struct aof_part){0};
 }
@@ -304,7 +306,7 @@ int aof_manifest_load(const struct sys *sys, const char *path, struct aof_manife
     int fd = sys->open(sys->ctx, path, O_RDONLY, 0);
     if (fd < 0) return fd;
     int rc = read_all(sys, fd, &text);
-    (void)sys->close(sys->ctx, fd); /* only read from */
+    (void)sys->close(sys->ctx, fd); /* opened for reading only */
     if (rc == 0) rc = aof_manifest_parse(bytes_buf_view(&text), out, error);
     bytes_buf_release(&text);
     return rc;
@@ -331,6 +333,6 @@ int aof_manifest_store(const struct sys *sys, const char *path, const char *temp
     if (rc == 0) rc = sys->rename(sys->ctx, temp, path);
     *renamed = rc == 0;
     if (rc == 0) return sys->fsync_dir(sys->ctx, path);
-    (void)sys->unlink(sys->ctx, temp); /* the first error is the one to tell */
+    (void)sys->unlink(sys->ctx, temp); /* report the first error */
     return rc;
 }

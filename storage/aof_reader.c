@@ -35,11 +35,11 @@ static enum aof_status PRINTF(2, 3) fail(struct aof_reader *r, const char *fmt, 
     return AOF_ERROR;
 }
 
-/* ---- Pieces: each takes what it can from r->scanned on ---- */
+/* ---- Pieces: each parses from r->scanned on ---- */
 
 enum piece { PIECE_MORE, PIECE_DONE, PIECE_BAD };
 
-/* "<prefix><number>\r\n" */
+/* Parses "<prefix><number>\r\n". */
 static enum piece take_number(struct aof_reader *r, struct bytes_view in, char prefix, int64_t *out)
 {
     const char *at = in.data + r->scanned;

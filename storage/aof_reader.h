@@ -1,46 +1,50 @@
-/* aof_reader.h -- takes the commands out of the bytes of an append-only file.
+/* aof_reader.h -- a parser that takes commands out of the bytes of an append-only file.
  *
- * The file is a stream as replicas get it, nothing but arrays of bulk strings, with lines that begin with '#' between
- * commands: annotations. Three kinds of them are written: "#TS:<Unix time>", checksums (aof_sum.h), and, as the very
- * last line of a file, "#REPL:<id>:<offset>:<database>" with a checksum, the place in the history of replication that
- * the file ends at; older files have it without the sum. The next append overwrites that one, so it only ever says
- * something about the whole file: once another program has appended, it is not the last line any more, and nothing is
- * to be believed about the place (P12).
+ * The file is the stream that replicas get: arrays of bulk strings. Between commands there may be lines that begin
+ * with '#': annotations. Three kinds of them are written:
  *
- * Bytes are fed from the first one not yet taken on, in any split; how far they have been looked at is remembered, so
- * that none is parsed twice. Memory grows with what has arrived, not with what was announced. */
+ *      #TS:<Unix time>                      time of the commands that follow
+ *      #SUM:...                             a checksum (aof_sum.h)
+ *      #REPL:<id>:<offset>:<database>...    the place in the replication history at which the file ends
+ *
+ * #REPL is the last line of a file, with a checksum (older files have it without). The next append overwrites it, so
+ * it always describes the whole file. If another program has appended to the file, #REPL is not the last line any
+ * more, and the place is unknown (P12).
+ *
+ * The caller feeds the bytes from the first one not yet consumed, in any split. The reader remembers how far it has
+ * parsed, so no byte is parsed twice. Memory grows with the bytes that have arrived, not with announced lengths. */
 #ifndef LOCKSTEP_STORAGE_AOF_READER_H
 #define LOCKSTEP_STORAGE_AOF_READER_H
 
 #include "storage/base/bytes.h"
 
 enum aof_status {
-    AOF_MORE,       /* what is there is no whole item */
-    AOF_COMMAND,    /* item.argv */
-    AOF_ANNOTATION, /* item.line */
-    AOF_ERROR,      /* aof_reader_error(): no append-only file goes on like this */
+    AOF_MORE,       /* the item is not complete yet */
+    AOF_COMMAND,    /* item.argv is set */
+    AOF_ANNOTATION, /* item.line is set */
+    AOF_ERROR,      /* not an append-only file: see aof_reader_error() */
 };
 
 struct aof_item {
     int argc;
-    const struct bytes_view *argv; /* slices of what was fed */
-    struct bytes_view line;        /* without its end */
-    size_t len;                    /* bytes that the item takes */
+    const struct bytes_view *argv; /* views into the bytes that were fed */
+    struct bytes_view line;        /* without the line end */
+    size_t len;                    /* bytes of the item */
 };
 
-struct aof_arg { /* positions, since the bytes may move while more arrive */
+struct aof_arg { /* offsets, since the bytes may move while more arrive */
     size_t at, len;
 };
 
-struct aof_reader { /* all zero: at the beginning of an item */
-    size_t scanned; /* bytes of the present item that were looked at */
+struct aof_reader { /* all zero: at the start of an item */
+    size_t scanned; /* bytes of the current item already parsed */
     int64_t args_due;
     size_t bulk_len;
     bool in_command, in_bulk;
     struct aof_arg *args;
     struct bytes_view *argv;
     size_t argc, cap;
-    uint64_t lines; /* that were passed, for those who look at the file with an editor */
+    uint64_t lines; /* lines passed so far, for error messages */
     char error[96];
 };
 
@@ -48,16 +52,16 @@ void aof_reader_release(struct aof_reader *r);
 enum aof_status aof_reader_next(struct aof_reader *r, struct bytes_view in, struct aof_item *item);
 const char *aof_reader_error(const struct aof_reader *r);
 
-/* "#TS:1700000000": the time, or -1 for any other line. */
+/* The time of a line such as "#TS:1700000000"; -1 for any other line. */
 int64_t aof_annotation_time(struct bytes_view line);
 
-/* The place that a file ends at, as its last line says. */
+/* The place in the replication history at which a file ends. */
 struct aof_place {
     char id[41]; /* "": unknown */
     uint64_t offset;
     int db;
 };
 bool aof_annotation_place(struct bytes_view line, struct aof_place *out);
-void aof_place_format(const struct aof_place *place, struct bytes_buf *out); /* with the end of the line */
+void aof_place_format(const struct aof_place *place, struct bytes_buf *out); /* including the line end */
 
 #endif

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#define XXH_STATIC_LINKING_ONLY /* the state as a type */
+#define XXH_STATIC_LINKING_ONLY /* for the state as a complete type */
 #include <xxhash.h>
 
 #include "storage/base/memory.h"
@@ -20,7 +20,7 @@ enum {
 };
 
 struct aof_sum {
-    XXH3_state_t state; /* wants an alignment of its own */
+    XXH3_state_t state; /* needs 64-byte alignment */
     uint64_t bytes;
 };
 
@@ -60,7 +60,7 @@ uint64_t aof_sum_bytes(const struct aof_sum *sum)
     return sum->bytes;
 }
 
-/* With the words of a note behind it. */
+/* The checksum continued by the words of a note. */
 static uint64_t sum_with(const struct aof_sum *sum, struct bytes_view words)
 {
     struct aof_sum copy;
@@ -84,7 +84,7 @@ void aof_sum_write_place(const struct aof_sum *sum, const struct aof_place *plac
 {
     size_t at = out->len;
     aof_place_format(place, out);
-    out->len -= 2; /* the line goes on */
+    out->len -= 2; /* removes the line end, since more follows */
     bytes_buf_printf(out, ":%08" PRIx32 ":", boot);
     bytes_buf_printf(out, "%016" PRIx64 "\r\n", sum_with(sum, bytes_view(out->data + at, out->len - at)));
 }
@@ -93,7 +93,7 @@ void aof_sum_write_filler(struct aof_sum *sum, uint64_t size, struct bytes_buf *
 {
     size_t at = out->len, left = PAGE - (size_t)(size % PAGE);
     if (left >= PLACE_MAX_LEN) return;
-    if (left < 3) left += 3; /* no line is shorter */
+    if (left < 3) left += 3; /* the shortest line has 3 bytes */
     bytes_buf_append_view(out, BYTES_LIT("#"));
     bytes_buf_printf(out, "%*s\r\n", (int)left - 3, "");
     aof_sum_add(sum, bytes_view(out->data + at, out->len - at));
@@ -113,7 +113,7 @@ static bool take_hex(struct bytes_view digits, uint64_t *out)
     return true;
 }
 
-/* Splits ":<digits in hex>" off the end of the line. */
+/* Removes ":<digits in hex>" from the end of the line. */
 static bool split_hex(struct bytes_view *line, size_t digits, uint64_t *out)
 {
     if (line->len < digits + 1 || line->data[line->len - digits - 1] != ':') return false;
@@ -150,16 +150,16 @@ void aof_sum_judge(const struct aof_sum *sum, struct bytes_view line, struct aof
     out->right = sum_with(sum, bytes_view(line.data, line.len - SUM_DIGITS)) == value;
 }
 
-/* ---- A file that is damaged ---- */
+/* ---- Damaged files ---- */
 
 struct scan {
     const struct sys *sys;
     int fd;
-    uint64_t start; /* position of buf's first byte */
+    uint64_t start; /* position of the first byte in buf */
     struct bytes_buf buf;
 };
 
-/* 1, 0 at the end, or -errno. */
+/* 1; 0 at the end; -errno. */
 static int scan_more(struct scan *s)
 {
     ssize_t n;
@@ -195,12 +195,12 @@ static int scan_open(struct scan *s, const struct sys *sys, const char *path, ui
 
 static void scan_close(struct scan *s)
 {
-    if (s->fd >= 0) (void)s->sys->close(s->sys->ctx, s->fd); /* only read from */
+    if (s->fd >= 0) (void)s->sys->close(s->sys->ctx, s->fd); /* opened for reading only */
     bytes_buf_release(&s->buf);
 }
 
-/* The next line that begins with `mark`, with the bytes before it added to *sum, and left at the beginning of the
- * buffer. 1, 0 at the end, or -errno. */
+/* Finds the next line that begins with `mark`. Adds the bytes before it to *sum, and leaves the line at the
+ * beginning of the buffer. 1; 0 at the end; -errno. */
 static int next_candidate(struct scan *s, struct aof_sum *sum, struct bytes_view mark, struct bytes_view *line)
 {
     for (;;) {
@@ -214,7 +214,7 @@ static int next_candidate(struct scan *s, struct aof_sum *sum, struct bytes_view
             return 1;
         }
         if (at != NULL && (end != NULL || s->buf.len > LINE_MAX_LEN)) {
-            aof_sum_add(sum, bytes_view(s->buf.data, 1)); /* it is none */
+            aof_sum_add(sum, bytes_view(s->buf.data, 1)); /* not a note */
             scan_drop(s, 1);
             continue;
         }
@@ -242,7 +242,8 @@ int aof_sum_vouched(const struct sys *sys, const char *path, uint64_t from, uint
         aof_sum_judge(sum, line, &note);
         found = (note.right || from == 0) && note.sum.synced > from;
         *boot = candidate.boot;
-        aof_sum_reset(sum, candidate.sum); /* it may be the first whole one behind the damage */
+        aof_sum_reset(sum, candidate.sum); /* the next #SUM is verified against this one, which may be the first
+                                            * whole one behind the damage */
         scan_drop(&s, line.len);
         while (s.buf.len < 2 && (rc = scan_more(&s)) == 1) continue;
         if (rc == 1) rc = 0;
@@ -258,7 +259,7 @@ int aof_sum_goes_on(const struct sys *sys, const char *path, uint64_t from, cons
     struct scan s;
     struct bytes_view line;
     struct aof_note note;
-    struct aof_sum *sum = aof_sum_new(); /* of nothing that counts */
+    struct aof_sum *sum = aof_sum_new(); /* its value is not used */
     bool found = false;
     int rc = scan_open(&s, sys, path, from);
     while (rc == 0 && !found && (rc = next_candidate(&s, sum, BYTES_LIT("#REPL:"), &line)) == 1) {
@@ -299,6 +300,6 @@ uint32_t aof_boot(const struct sys *sys)
     int fd = sys->open(sys->ctx, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
     if (fd < 0) return 0;
     ssize_t n = sys->read(sys->ctx, fd, text, sizeof(text));
-    (void)sys->close(sys->ctx, fd); /* only read from */
+    (void)sys->close(sys->ctx, fd); /* opened for reading only */
     return n <= 0 ? 0 : (uint32_t)XXH3_64bits(text, (size_t)n);
 }

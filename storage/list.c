@@ -1,12 +1,13 @@
-/* A listpack is one packed node in struct list itself; a quicklist has a chain besides, in which that node may be one
- * of many. So a small list has two small allocations, and both encodings share the code: what works on nodes does not
- * ask whether there are others.
+/* Design: a listpack is one packed node within struct list. A quicklist also has a chain, of which that node may be
+ * one. So a small list has two small allocations, and both encodings share the code that works on nodes.
  *
- * Nodes further than list_compress_depth from both ends are compressed. What is edited gets unpacked, and packed again
- * by settle_compression() afterwards; what is only read is unpacked to a copy.
+ * Nodes further than list_compress_depth from both ends are compressed. A node that is edited is unpacked first and
+ * packed again by settle_compression(). A node that is only read is unpacked into a copy.
  *
- * Invariants (list_check()): no node is empty; the first and the last are never compressed; counts add up; without a
- * chain there is at most the list's own node, a packed one. */
+ * Invariants (list_check()):
+ * 1. No node is empty; counts add up.
+ * 2. The first and the last node are not compressed.
+ * 3. Without a chain there is at most the list's own node, a packed one. */
 #include "storage/list.h"
 
 #include "storage/base/assert.h"
@@ -17,9 +18,9 @@
 struct list_chain {
     struct list_node *head, *tail;
     size_t count;               /* elements */
-    uint32_t nodes, compressed; /* and how many of them are compressed */
-    /* The compressed node that was read last, unpacked: a loop of reads in one node unpacks it once. A cache: reading
-     * does not change the list. */
+    uint32_t nodes, compressed; /* nodes, and compressed ones among them */
+    /* Cache: the compressed node that was read last, unpacked, so that repeated reads of one node unpack it once. It
+     * may change while the list is const. */
     const struct list_node *copy_of;
     unsigned char *copy;
 };
@@ -27,7 +28,7 @@ struct list_chain {
 struct list {
     const struct value_env *env;
     struct list_chain *chain; /* NULL: a listpack, all in `own` */
-    struct list_node own;     /* without a buffer: not in use */
+    struct list_node own;     /* unused while it has no buffer */
 };
 _Static_assert(sizeof(struct list) == 64, "one cache line");
 
@@ -37,7 +38,7 @@ struct node_limit {
     size_t bytes, count;
 };
 
-/* What list-max-listpack-size says; with a count there is still a limit of bytes. */
+/* The limits by list-max-listpack-size. A limit of elements has a limit of bytes besides. */
 static struct node_limit node_limit(const struct list *l)
 {
     int size = l->env->limits->list_max_listpack_size;
@@ -51,7 +52,7 @@ static bool within(struct node_limit limit, size_t bytes, size_t count)
     return bytes <= limit.bytes && count <= limit.count;
 }
 
-/* An element that does not fit a node even alone. */
+/* True for an element that does not fit a node even alone. */
 static bool needs_plain(const struct list *l, const struct lp_encoded *e)
 {
     size_t wanted = l->env->limits->list_plain_min;
@@ -82,7 +83,7 @@ static struct list_node *first_node(const struct list *l)
     return end_node(l, LIST_HEAD);
 }
 
-/* After the count of a node has changed. */
+/* Call these when the count of a node has changed. */
 static void count_added(struct list *l, size_t n)
 {
     if (l->chain != NULL) l->chain->count += n;
@@ -103,7 +104,8 @@ static void make_chain(struct list *l)
     l->chain = c;
 }
 
-/* Whoever calls has seen that the chain has one node at most, which is packed and, being the first, not compressed. */
+/* The caller has made sure that the chain has at most one node, which is packed; as the first node it is not
+ * compressed. */
 static void drop_chain(struct list *l)
 {
     struct list_node *only = l->chain->head;
@@ -137,7 +139,7 @@ static void node_dealloc(struct list *l, struct list_node *n)
         mem_free_sized(n, sizeof(*n));
 }
 
-/* Links a node before `next`; NULL: at the tail. */
+/* Links a node before `next` (NULL: at the tail). */
 static void link_before(struct list *l, struct list_node *n, struct list_node *next)
 {
     struct list_chain *c = l->chain;
@@ -151,7 +153,7 @@ static void link_before(struct list *l, struct list_node *n, struct list_node *n
     c->compressed += n->lzf_len > 0;
 }
 
-/* Takes a node out with what it has, and frees it. */
+/* Unlinks a node with its elements and frees it. */
 static void drop_node(struct list *l, struct list_node *n)
 {
     struct list_chain *c = l->chain;
@@ -200,8 +202,8 @@ static void unpack_node(struct list *l, struct list_node *n)
     l->chain->compressed--;
 }
 
-/* After nodes came, went or were edited: the ends are unpacked, what lies right behind them is packed, and so is the
- * edited node if it lies further inside. Depth 0 packs nothing, but the ends are readable in any case. */
+/* Call after nodes were added, removed or edited. Unpacks the nodes at the ends, packs those just inside, and packs
+ * the edited node if it is further inside. Depth 0 packs nothing, but unpacks the two end nodes. */
 static void settle_compression(struct list *l, struct list_node *edited)
 {
     int depth = l->env->limits->list_compress_depth;
@@ -222,7 +224,7 @@ static void settle_compression(struct list *l, struct list_node *edited)
     if (edited != NULL) compress_node(l, edited);
 }
 
-/* The listpack of a packed node, or the bytes of a plain one, for reading. */
+/* The bytes of a node for reading: its listpack or its plain element. */
 static const unsigned char *node_bytes(const struct list *l, const struct list_node *n)
 {
     struct list_chain *c = l->chain;
@@ -237,8 +239,8 @@ static const unsigned char *node_bytes(const struct list *l, const struct list_n
 
 /* ---- encoding ---- */
 
-/* Before an element is added (or set, which Redis counts in the same way): turns into a quicklist when the listpack
- * would pass the limit. */
+/* Call before an element is added or set (Redis counts both alike). Converts to a quicklist if the listpack would
+ * exceed the limit. */
 static void grow_encoding(struct list *l, size_t extra)
 {
     size_t sum;
@@ -247,7 +249,8 @@ static void grow_encoding(struct list *l, size_t extra)
     if (add_overflow(bytes, extra, &sum) || !within(node_limit(l), sum, l->own.count + (size_t)1)) make_chain(l);
 }
 
-/* After removals: back to a listpack at half of the limit, so that it does not turn to and fro. */
+/* Call after removals. Converts back to a listpack at half the limit, so that the encoding does not flip back and
+ * forth. */
 static void shrink_encoding(struct list *l)
 {
     if (l->chain == NULL || l->chain->nodes > 1) return;
@@ -318,7 +321,7 @@ size_t list_free_effort(const struct list *l)
 
 /* ---- the ends ---- */
 
-/* The node that took pushes at this end until now lies inside from here on. */
+/* The previous end node will be an inner node, so its spare room is released. */
 static struct list_node *new_end_node(struct list *l, enum list_end end)
 {
     struct list_node *old = end_node(l, end);
@@ -374,15 +377,15 @@ void list_drop(struct list *l, enum list_end end)
     shrink_encoding(l);
 }
 
-/* ---- places in the middle ---- */
+/* ---- positions in the middle ---- */
 
-/* A place: the element that begins at `offset` of the node. In a plain node the offset is 0. */
+/* The position of the element that begins at `offset` of the node; 0 in a plain node. */
 struct place {
     struct list_node *node;
     size_t offset;
 };
 
-/* The node with this index and the index within it; NULL if it is out of range. */
+/* Returns the node with this index and sets *within_node to the index within it. NULL: out of range. */
 static struct list_node *find_node(const struct list *l, int64_t index, size_t *within_node)
 {
     size_t count = list_count(l);
@@ -394,7 +397,7 @@ static struct list_node *find_node(const struct list *l, int64_t index, size_t *
         for (; at >= n->count; n = n->next) at -= n->count;
         *within_node = at;
     } else {
-        size_t from_end = count - at; /* 1 for the last */
+        size_t from_end = count - at; /* 1 for the last element */
         for (n = end_node(l, LIST_TAIL); from_end > n->count; n = n->prev) from_end -= n->count;
         *within_node = n->count - from_end;
     }
@@ -426,7 +429,7 @@ static size_t entries_from(const struct list_node *n, size_t offset)
     return count;
 }
 
-/* Cuts a packed node in two at an offset inside it. Returns the right part. */
+/* Splits a packed node at an inner offset. Returns the right part. */
 static struct list_node *split_node(struct list *l, struct list_node *n, size_t offset)
 {
     struct list_node *right = node_alloc(l);
@@ -441,7 +444,7 @@ static void splice_in(struct list *l, struct list_node *n, size_t offset, const 
     count_added(l, 1);
 }
 
-/* Between two nodes (either may be missing): into one of them, or a node of its own. Returns the node that has it. */
+/* Inserts between two nodes, either of which may be NULL: into one of them, or as a new node. Returns that node. */
 static struct list_node *insert_between(struct list *l, struct list_node *left, struct list_node *right,
                                         struct bytes_view value, const struct lp_encoded *e)
 {
@@ -454,7 +457,7 @@ static struct list_node *insert_between(struct list *l, struct list_node *left, 
     return into;
 }
 
-/* Before what is at the place. The node is unpacked, and may be one that an element was just taken from. */
+/* Inserts before the element at the position. The node must be unpacked; it may be empty after a removal. */
 static void insert_at(struct list *l, struct place at, struct bytes_view value)
 {
     struct list_node *n = at.node, *edited = n;
@@ -475,9 +478,9 @@ static void insert_at(struct list *l, struct place at, struct bytes_view value)
     settle_compression(l, n);
 }
 
-/* ---- joining ---- */
+/* ---- merging ---- */
 
-/* Two neighbours become one, `a`, where that leaves some room. */
+/* Merges two neighbours into `a` if that leaves a quarter of the limit free. */
 static bool join(struct list *l, struct list_node *a, struct list_node *b)
 {
     if (a == NULL || b == NULL || a->plain || b->plain) return false;
@@ -487,12 +490,12 @@ static bool join(struct list *l, struct list_node *a, struct list_node *b)
     unpack_node(l, a);
     unpack_node(l, b);
     list_node_append_all(a, b);
-    count_added(l, b->count); /* drop_node() takes them off again */
+    count_added(l, b->count); /* drop_node() subtracts them again */
     drop_node(l, b);
     return true;
 }
 
-/* After removals in a node, or between it and the next. Returns the node that its elements are in then. */
+/* Call after removals in a node, or between it and the next one. Returns the node that then has its elements. */
 static struct list_node *tidy(struct list *l, struct list_node *n, bool join_prev, bool join_next)
 {
     if (join_next) join(l, n, n->next);
@@ -549,7 +552,7 @@ bool list_set(struct list *l, int64_t index, struct bytes_view value)
     return true;
 }
 
-/* The first element equal to the value in a node, from an offset on. */
+/* Finds the first element of a node, from *offset on, that equals the value. */
 static bool find_in_node(const struct list *l, const struct list_node *n, struct bytes_view value, size_t *offset)
 {
     const unsigned char *bytes = node_bytes(l, n);
@@ -584,7 +587,7 @@ static void remove_entry(struct list *l, struct list_node *n, size_t offset)
     count_removed(l, 1);
 }
 
-/* Both return how many went, at most `max`. The node may be empty then. */
+/* Both remove up to `max` elements and return how many. The node may be empty afterwards. */
 static size_t remove_forward(struct list *l, struct list_node *n, struct bytes_view value, size_t max)
 {
     size_t gone = 0, offset = LP_HEADER_SIZE;
@@ -611,7 +614,7 @@ static size_t remove_backward(struct list *l, struct list_node *n, struct bytes_
     return gone;
 }
 
-/* An element or some of them; *n becomes NULL if the node went with them. */
+/* Removes matching elements of one node. Sets *n to NULL if the node was freed. */
 static size_t remove_in_node(struct list *l, struct list_node **n, struct bytes_view value, bool reverse, size_t max)
 {
     size_t gone, unused;
@@ -636,7 +639,7 @@ size_t list_remove(struct list *l, int64_t count, struct bytes_view value)
         after = reverse ? n->prev : n->next;
         size_t here = remove_in_node(l, &n, value, reverse, max - gone);
         gone += here;
-        if (here > 0 && n != NULL) touched = tidy(l, n, !reverse, reverse); /* with what was searched already */
+        if (here > 0 && n != NULL) touched = tidy(l, n, !reverse, reverse); /* merge with the side already searched */
     }
     if (touched != NULL) tidy(l, touched, true, true);
     if (gone > 0) settle_compression(l, NULL);
@@ -644,7 +647,7 @@ size_t list_remove(struct list *l, int64_t count, struct bytes_view value)
     return gone;
 }
 
-/* Up to `count` elements of a node from an index on. Returns how many went. */
+/* Removes up to `count` elements of a node from an index on. Returns how many. */
 static size_t remove_run(struct list *l, struct list_node *n, size_t from, size_t count)
 {
     size_t last = n->count - from;
@@ -665,7 +668,7 @@ void list_remove_range(struct list *l, size_t start, size_t count)
     size_t at;
     struct list_node *n = start < list_count(l) ? find_node(l, (int64_t)start, &at) : NULL;
     if (n == NULL || count == 0) return;
-    struct list_node *left = at > 0 ? n : n->prev; /* what stays before the gap */
+    struct list_node *left = at > 0 ? n : n->prev; /* the node before the gap */
     while (n != NULL && count > 0) {
         struct list_node *next = n->next;
         count -= remove_run(l, n, at, count);
@@ -684,7 +687,7 @@ static const unsigned char *step(const struct list_iter *it, const unsigned char
     return it->reverse ? lp_prev(it->lp, p) : lp_next(it->lp, p);
 }
 
-/* Goes to a node; an index of -1 is its last element. */
+/* Enters a node; index -1 is its last element. */
 static void iter_enter(struct list_iter *it, struct list_node *n, int64_t index)
 {
     mem_free(it->unpacked);
@@ -729,7 +732,7 @@ void list_iter_release(struct list_iter *it)
     it->node = NULL;
 }
 
-/* ---- the file codec ---- */
+/* ---- RDB ---- */
 
 void list_walk_init(struct list_walk *w, const struct list *l)
 {

@@ -6,9 +6,9 @@
 #include "storage/base/memory.h"
 
 enum {
-    COMPRESS_MIN_LEN = 48, /* as Redis: less is not tried, and less gain is not kept */
+    COMPRESS_MIN_LEN = 48, /* as Redis: shorter nodes are not compressed; less gain is not kept */
     COMPRESS_MIN_GAIN = 8,
-    STEP_MIN_LEN = 512, /* from here on a node grows by half, not just by a size class */
+    STEP_MIN_LEN = 512, /* from this length on a node grows by half, below it by a size class */
     SHRINK_MIN_CAP = 64,
 };
 
@@ -68,7 +68,7 @@ void list_node_release(struct list_node *n)
 
 /* ---- room ---- */
 
-/* Moves the listpack to `front` in a buffer of another size. */
+/* Moves the listpack to `front` in a buffer of size `cap`. */
 static void rehouse(struct list_node *n, size_t cap, size_t front)
 {
     ASSERT(front + n->len <= cap && cap <= UINT32_MAX);
@@ -86,8 +86,8 @@ static void rehouse(struct list_node *n, size_t cap, size_t front)
     n->front = (uint32_t)front;
 }
 
-/* Small nodes grow by the allocator's steps and big ones by half; but not past a power of two, which is where the
- * limits of nodes are. */
+/* Small nodes grow by size classes, big ones by half, but not past the next power of two: the limits of nodes are
+ * powers of two. */
 static size_t grown_cap(size_t len)
 {
     if (len < STEP_MIN_LEN) return mem_good_size(len);
@@ -95,8 +95,8 @@ static size_t grown_cap(size_t len)
     return mem_good_size(len + len / 2 < power ? len + len / 2 : power);
 }
 
-/* Room for `need` more bytes before or behind the listpack. What the other side has is kept up to a quarter, so that
- * pushes at both ends in turn do not take it from each other every time. */
+/* Makes room for `need` more bytes before or behind the listpack. The other side keeps up to a quarter of the spare
+ * room, so that alternating pushes at both ends do not reallocate each time. */
 static void make_room(struct list_node *n, size_t need, bool in_front)
 {
     size_t back = n->cap - n->front - n->len;
@@ -108,7 +108,7 @@ static void make_room(struct list_node *n, size_t need, bool in_front)
     rehouse(n, cap, in_front ? cap - n->len - other : other);
 }
 
-/* After removals. Half of what is left stays free: a node that shrinks may grow again. */
+/* Call after removals. Keeps spare room of half the length, since a node that shrinks may grow again. */
 static void give_back_room(struct list_node *n)
 {
     if (n->cap <= SHRINK_MIN_CAP || n->len > n->cap / 4) return;
@@ -130,7 +130,7 @@ void list_node_splice(struct list_node *n, size_t offset, size_t removed, size_t
     size_t added = e != NULL ? lp_encoded_size(e) : 0;
     size_t before = offset - LP_HEADER_SIZE, after = n->len - offset - removed;
     ASSERT(!n->plain && n->lzf_len == 0 && after > 0);
-    bool low = before + 1 < after; /* fewer bytes to move on that side */
+    bool low = before + 1 < after; /* move the side with fewer bytes */
     if (added > removed) make_room(n, added - removed, low);
     unsigned char *lp = list_node_lp(n);
     if (low) {

@@ -1,13 +1,14 @@
-/* list_node.h -- one node of a list, for list.c alone: a listpack with free room at both ends, or one big element.
+/* list_node.h -- a node of a list: a listpack with spare room at both ends, or one big element; for list.c only.
  *
- *     buf                                        buf + cap
- *      [ room ][header][entry][entry]...[end][ room ]
- *              ^ front
+ *      buf                                        buf + cap
+ *       [ room ][header][entry][entry]...[end][ room ]
+ *               ^ front
  *
- * A push or pop at the head moves the six bytes of header and nothing else, and what lies from the header to the end
- * mark is at all times a listpack as Redis stores it. Any node may be LZF-compressed instead; it has to be unpacked
- * before anything but its length, count and links is used. Offsets are from the header on: those of entries before a
- * change stay right when it moves the listpack. */
+ * A push or pop at the head moves only the six bytes of the header. From the header to the end mark the bytes are
+ * always a listpack as Redis stores it. A node may be LZF-compressed instead. It must then be unpacked before
+ * anything but its length, count and links is used.
+ * Offsets count from the header, so offsets of entries before a change stay valid when the change moves the
+ * listpack. */
 #ifndef LOCKSTEP_STORAGE_LIST_NODE_H
 #define LOCKSTEP_STORAGE_LIST_NODE_H
 
@@ -17,10 +18,10 @@
 struct list_node {
     struct list_node *prev, *next;
     unsigned char *buf;
-    size_t len;          /* of the listpack or the plain element, unpacked */
-    uint32_t front;      /* room before the listpack */
-    uint32_t cap;        /* of buf, of a listpack that is not compressed */
-    uint32_t lzf_len;    /* not 0: buf holds so many bytes of LZF */
+    size_t len;          /* of the listpack or the plain element, uncompressed */
+    uint32_t front;      /* spare bytes before the listpack */
+    uint32_t cap;        /* size of buf, of a listpack that is not compressed */
+    uint32_t lzf_len;    /* nonzero: buf holds that many bytes of LZF */
     uint32_t count : 31; /* entries */
     uint32_t plain : 1;  /* buf is one element */
 };
@@ -36,24 +37,25 @@ static inline size_t list_node_end(const struct list_node *n)
 } /* offset of the end mark */
 size_t list_node_memory(const struct list_node *n);
 
-/* These fill a node that holds nothing; links are left alone. */
+/* Fill a node that holds nothing. They leave the links alone. */
 void list_node_init_packed(struct list_node *n);
 void list_node_init_plain(struct list_node *n, struct bytes_view value);
-void list_node_init_taking(struct list_node *n, unsigned char *bytes, size_t len, bool plain); /* mem_alloc'ed */
+void list_node_init_taking(struct list_node *n, unsigned char *bytes, size_t len, bool plain); /* takes ownership;
+                                                                                                * from mem_alloc() */
 void list_node_init_copy(struct list_node *n, const struct list_node *from);
-void list_node_release(struct list_node *n); /* its bytes */
+void list_node_release(struct list_node *n); /* frees its bytes */
 
-/* The `removed` bytes at an offset, `entries` of them, make place for a new entry (NULL: for none). */
+/* Replaces `removed` bytes (`entries` entries) at an offset by a new entry (NULL: by nothing). */
 void list_node_splice(struct list_node *n, size_t offset, size_t removed, size_t entries, const struct lp_encoded *e);
-/* Moves the entries from an offset on, `entries` of them, to the empty node `right`. */
+/* Moves the entries from an offset on (`entries` of them) to the empty node `right`. */
 void list_node_split(struct list_node *n, size_t offset, size_t entries, struct list_node *right);
 void list_node_append_all(struct list_node *n, const struct list_node *from); /* both packed and not compressed */
-void list_node_trim(struct list_node *n);                                     /* gives back the room */
+void list_node_trim(struct list_node *n);                                     /* releases the spare room */
 
-/* Leaves the node as it is if it is small, or gains little. */
+/* Leaves the node uncompressed if it is small or compression saves little. */
 void list_node_compress(struct list_node *n);
 void list_node_unpack(struct list_node *n);
-unsigned char *list_node_unpacked_copy(const struct list_node *n); /* of a compressed node; mem_free() it */
+unsigned char *list_node_unpacked_copy(const struct list_node *n); /* of a compressed node; free it with mem_free() */
 
 void list_node_check(const struct list_node *n);
 

@@ -6,13 +6,13 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian and read with plain loads");
 
-/* The first byte of an entry. A value not listed is not valid there.
- *     0vvvvvvv                 unsigned integer of 7 bits
- *     10llllll                 string of l < 64 bytes
- *     110vvvvv vvvvvvvv        signed integer of 13 bits
- *     1110llll llllllll        string of l < 4096 bytes
- *     F0 l(4)                  string
- *     F1 v(2), F2 v(3), F3 v(4), F4 v(8)  signed integers */
+/* The first byte of an entry. Values not listed are invalid.
+ *      0vvvvvvv                 unsigned integer of 7 bits
+ *      10llllll                 string of l < 64 bytes
+ *      110vvvvv vvvvvvvv        signed integer of 13 bits
+ *      1110llll llllllll        string of l < 4096 bytes
+ *      F0 l(4)                  string
+ *      F1 v(2), F2 v(3), F3 v(4), F4 v(8)  signed integers */
 enum { ENC_STR32 = 0xF0, ENC_INT16 = 0xF1, ENC_INT24 = 0xF2, ENC_INT32 = 0xF3, ENC_INT64 = 0xF4, ENC_END = 0xFF };
 
 static bool is_int7(unsigned char b)
@@ -48,7 +48,7 @@ void lp_frame(unsigned char *lp, size_t total, size_t count)
     lp[total - 1] = ENC_END;
 }
 
-/* --- reading an entry ------------------------------------------------------------------------------------------- */
+/* --- decoding an entry ------------------------------------------------------------------------------------------ */
 
 static uint32_t load_u32(const unsigned char *p)
 {
@@ -57,7 +57,7 @@ static uint32_t load_u32(const unsigned char *p)
     return v;
 }
 
-/* Bytes before a string's data, or all of an integer; 0 where no entry can begin. */
+/* Bytes before the data of a string, or all bytes of an integer; 0: no entry can begin so. */
 static size_t head_size(unsigned char b)
 {
     static const uint8_t wide[16] = {5, 3, 4, 5, 9}; /* F0 ... F4 */
@@ -66,7 +66,7 @@ static size_t head_size(unsigned char b)
     return wide[b & 0x0F];
 }
 
-/* Bytes of a string's data, 0 for an integer. */
+/* Bytes of a string's data; 0 for an integer. */
 static size_t body_size(const unsigned char *p)
 {
     if (is_str6(*p)) return *p & 0x3F;
@@ -79,7 +79,7 @@ static size_t data_size(const unsigned char *p)
     return head_size(*p) + body_size(p);
 }
 
-/* Redis goes to the next width one before it has to; a file must have the same bytes. */
+/* Redis switches to the next width one value early; files must have the same bytes. */
 static size_t back_size(size_t data)
 {
     if (data <= 127) return 1;
@@ -96,7 +96,7 @@ size_t lp_entry_size_at(const unsigned char *p)
     return data + back_size(data);
 }
 
-/* The length ends at p[0] and is read backwards: 7 bits a byte, the high bit says that more follow. */
+/* Reads the length that ends at p[0] backwards: 7 bits per byte, the high bit means that more follow. */
 static size_t load_back(const unsigned char *p)
 {
     size_t value = *p & 127;
@@ -152,7 +152,7 @@ struct bytes_view lp_get_view(const unsigned char *p, char buf[LP_INT_CHARS])
     return lp_value_view(&v, buf);
 }
 
-/* --- making an entry -------------------------------------------------------------------------------------------- */
+/* --- encoding an entry ------------------------------------------------------------------------------------------ */
 
 static uint8_t store_back(unsigned char *out, size_t data)
 {
@@ -164,7 +164,7 @@ static uint8_t store_back(unsigned char *out, size_t data)
 static void finish(struct lp_encoded *e, size_t head_len, struct bytes_view body)
 {
     e->head_len = (uint8_t)head_len;
-    e->body = body.len > 0 ? body : bytes_view("", 0); /* memcpy() may not get NULL, not even for nothing */
+    e->body = body.len > 0 ? body : bytes_view("", 0); /* memcpy() must not get NULL, even for 0 bytes */
     e->back_len = store_back(e->back, head_len + body.len);
 }
 
@@ -279,13 +279,13 @@ size_t lp_count(const unsigned char *lp)
 
 bool lp_safe_to_add(const unsigned char *lp, size_t extra)
 {
-    enum { ENCODING_SLACK = 1024 }; /* ten bytes at most for each of the values that one command adds at a time */
+    enum { ENCODING_SLACK = 1024 }; /* up to ten bytes for each of the values that one command adds at a time */
     size_t total = lp_bytes(lp);
     return extra < LP_MAX_BYTES && total + extra <= LP_MAX_BYTES - ENCODING_SLACK;
 }
 
-/* The allocation follows the size in the allocator's own steps upwards, and downwards once half of it is unused, so
- * that a run of pops does not pay for a reallocation each. */
+/* The allocation grows by the allocator's size classes. It shrinks once half of it is unused, so that a run of pops
+ * does not reallocate each time. */
 static unsigned char *resize_up(unsigned char *lp, size_t total)
 {
     return mem_usable_size(lp) < total ? mem_realloc(lp, total) : lp;
@@ -296,8 +296,8 @@ static unsigned char *resize_down(unsigned char *lp, size_t total)
     return mem_usable_size(lp) / 2 > total ? mem_realloc(lp, total) : lp;
 }
 
-/* Makes the `removed` bytes at `offset` (`removed_entries` entries) room for `added` bytes, to be filled with
- * `added_entries`. The one place that moves bytes and keeps the header. */
+/* Replaces `removed` bytes at `offset` (`removed_entries` entries) by room for `added` bytes, which the caller fills
+ * with `added_entries`. The only function that moves bytes and updates the header. */
 static unsigned char *splice(unsigned char *lp, size_t offset, size_t removed, size_t removed_entries, size_t added,
                              size_t added_entries)
 {
@@ -318,7 +318,7 @@ static unsigned char *put_at(unsigned char *lp, size_t offset, size_t removed, c
     return lp;
 }
 
-/* --- walking ---------------------------------------------------------------------------------------------------- */
+/* --- iterating -------------------------------------------------------------------------------------------------- */
 
 static unsigned char *entry_or_null(const unsigned char *p)
 {
@@ -497,8 +497,8 @@ unsigned char *lp_merge(unsigned char *lp, const unsigned char *tail)
 
 /* --- searching -------------------------------------------------------------------------------------------------- */
 
-/* What is searched for, read as a number once. An entry that holds digits as a string (no Redis writes one, but a file
- * may) still equals the same digits. */
+/* The value searched for, parsed as a number once. An entry with digits stored as a string (Redis writes none, a
+ * file may have one) equals the same digits. */
 struct needle {
     struct bytes_view text;
     bool is_int;
@@ -515,7 +515,7 @@ static struct needle needle(struct bytes_view text)
 static bool entry_equals(const unsigned char *p, const struct needle *n)
 {
     int64_t num;
-    if (is_str6(*p)) /* most entries: decided without a call when the lengths differ */
+    if (is_str6(*p)) /* most entries: unequal lengths decide without a call */
         return (*p & 0x3Fu) == n->text.len && memcmp(p + 1, n->text.data, n->text.len) == 0;
     if (lp_get_int(p, &num)) return n->is_int && num == n->num;
     return body_size(p) == n->text.len && memcmp(p + head_size(*p), n->text.data, n->text.len) == 0;
@@ -542,9 +542,9 @@ unsigned char *lp_find(const unsigned char *lp, const unsigned char *p, struct b
     return NULL;
 }
 
-/* --- bytes from outside ----------------------------------------------------------------------------------------- */
+/* --- validating bytes from outside ------------------------------------------------------------------------------ */
 
-/* The entry's size when it lies within `room` bytes and its length at the end is the true one, otherwise 0. */
+/* The size of the entry if it lies within `room` bytes and its length at the end is right; otherwise 0. */
 static size_t checked_entry_size(const unsigned char *p, size_t room)
 {
     size_t head = head_size(*p);

@@ -8,7 +8,7 @@
 #include "storage/listpack.h"
 #include "storage/packed.h"
 
-#define MAX_INTSET_ENTRIES ((size_t)1 << 26) /* whatever is configured: beyond, each insert would move megabytes */
+#define MAX_INTSET_ENTRIES ((size_t)1 << 26) /* whatever is configured: beyond this an insert would move megabytes */
 
 struct set {
     const struct value_env *env;
@@ -146,7 +146,7 @@ void set_free(struct set *s)
     mem_free_sized(s, sizeof(*s));
 }
 
-/* A table with copies of all members. */
+/* Returns a table with copies of all members. */
 static struct table *members_of(const struct set *s, size_t expected)
 {
     struct table *t = members_new(s->env, expected);
@@ -221,7 +221,7 @@ size_t set_free_effort(const struct set *s)
 
 /* ---- Members ------------------------------------------------------------------------------------------------- */
 
-/* Whether an intset with a text member added may go on as a listpack. */
+/* True if an intset that gets a text member may become a listpack. */
 static bool fits_listpack(const struct set *s, size_t longest)
 {
     const struct encoding_limits *limits = s->env->limits;
@@ -452,7 +452,7 @@ void set_check(const struct set *s)
         ASSERT(lp_validate(s->lp, lp_bytes(s->lp), true, NULL, NULL));
         for (unsigned char *p = lp_first(s->lp); p != NULL; p = lp_next(s->lp, p)) {
             struct number_text buf;
-            ASSERT(listpack_find(s, lp_get_view(p, buf.text)) == p); /* else it is there twice */
+            ASSERT(listpack_find(s, lp_get_view(p, buf.text)) == p); /* fails if the member is there twice */
         }
     } else {
         ASSERT(s->encoding == ENCODING_INTSET);

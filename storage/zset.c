@@ -7,19 +7,19 @@
 #include "storage/listpack.h"
 #include "storage/zset_tree.h"
 
-/* The encoding for many members. Every member is in both. */
+/* The encoding for many members. Each member is in both structures. */
 struct zset_index {
-    struct table members; /* by bytes */
+    struct table members; /* by member bytes; owns the members */
     struct zset_tree order;
 };
 
 struct zset {
     const struct value_env *env;
-    unsigned char *lp;        /* member, score, member, score ... in order; or NULL and */
-    struct zset_index *index; /* this */
+    unsigned char *lp;        /* member, score, member, score ... in order; NULL: see `index` */
+    struct zset_index *index; /* used when lp is NULL */
 };
 
-/* A member with its score, from either encoding. */
+/* A member and its score, in either encoding. */
 struct element {
     struct bytes_view member;
     double score;
@@ -38,7 +38,7 @@ static int compare_elements(const struct element *a, const struct element *b)
 
 /* ---- listpack ---- */
 
-/* Integers are kept as such, as Redis does (and -0 with them, as 0). */
+/* Stores integral scores as integers, as Redis does; so -0 becomes 0. */
 static unsigned char *lp_insert_score(unsigned char *lp, unsigned char *member, double score)
 {
     const double limit = (double)((int64_t)1 << 62);
@@ -53,7 +53,7 @@ static double lp_score(const unsigned char *p)
     struct lp_value v = lp_get(p);
     double score = 0;
     if (v.is_int) return (double)v.num;
-    if (!num_parse_double(v.str, &score)) return 0; /* whoever loads listpacks has refused it */
+    if (!num_parse_double(v.str, &score)) return 0; /* validated when the listpack was loaded */
     return score;
 }
 
@@ -78,7 +78,7 @@ static unsigned char *lp_find_member(const unsigned char *lp, struct bytes_view 
     return lp_find(lp, lp_first(lp), member, 1);
 }
 
-/* How many members are below `bound`, or up to it with `inclusive`, in the order that `compare` says. */
+/* Counts the members below `bound` (with `inclusive`: up to it) in the order of `compare`. */
 static size_t lp_rank(const unsigned char *lp, const struct element *bound, bool inclusive,
                       int (*compare)(const struct element *, const struct element *))
 {
@@ -137,7 +137,7 @@ static void index_free(struct zset_index *x)
     mem_free_sized(x, sizeof(*x));
 }
 
-/* The member must not be there. */
+/* The member must not exist. */
 static void index_add(struct zset_index *x, uint64_t hash, const struct element *e)
 {
     struct zset_member *m = zset_member_new(e->member, e->score);
@@ -223,7 +223,7 @@ struct zset *zset_dup(const struct zset *z)
     return zset_alloc(z->env, NULL, x);
 }
 
-/* NULL if some limit forbids it. */
+/* Returns the members as a listpack, or NULL if a limit forbids it. */
 static unsigned char *listpack_of(const struct zset *z)
 {
     unsigned char *lp = lp_new(0);
@@ -296,7 +296,7 @@ bool zset_score(const struct zset *z, struct bytes_view member, double *score)
     return true;
 }
 
-/* The listpack may turn out to be too small for one more; then nothing is done and the answer is false. */
+/* False, with nothing changed: one more member would exceed the limits of a listpack. */
 static bool set_in_listpack(struct zset *z, const struct element *e, enum zset_outcome *outcome)
 {
     unsigned char *p = lp_find_member(z->lp, e->member);
@@ -404,7 +404,8 @@ size_t zset_rank_of_score(const struct zset *z, double bound, bool inclusive)
 {
     struct element e = {.score = bound};
     if (z->lp != NULL) return lp_rank(z->lp, &e, inclusive, compare_scores);
-    /* The empty member is the least of its score. The code of the next score up is one more, also after infinity. */
+    /* The empty member is the least of its score. Adding 1 to the score's bits gives the next score up, also for
+     * infinity. */
     struct zset_key key = {.bits = zset_score_bits(bound) + inclusive, .member = BYTES_LIT("")};
     return zset_tree_rank(&z->index->order, &key, false);
 }
@@ -525,7 +526,7 @@ uint64_t zset_scan(const struct zset *z, uint64_t cursor, void (*fn)(void *ctx, 
     return 0;
 }
 
-/* ---- the file codec ---- */
+/* ---- RDB ---- */
 
 struct bytes_view zset_blob(const struct zset *z)
 {

@@ -1,10 +1,14 @@
-/* zset.h -- members ordered by score, then by bytes. listpack (member, score, member, score...) while at most
- * zset_max_entries members of at most zset_max_value bytes, else ("skiplist" to clients) a table from member to its one
- * allocation {score, member} and a counted B+tree over these allocations: ranks and ranges in O(log n).
+/* zset.h -- the sorted set type: members ordered by score, then by bytes.
  *
- * Every range, by score or by bytes, is first turned into a range of ranks; what walks, counts, pops or deletes takes
- * ranks. Scores are never NaN; callers check before. Views of members live until the next change, or as long as the
- * iterator. */
+ *      few, short members   listpack   [ member | score | member | score ... ]   in order
+ *      otherwise            index      table: member -> {score, member}, and a counted B+tree over these
+ *
+ * A sorted set is a listpack while it has at most zset_max_entries members of at most zset_max_value bytes. The
+ * index is reported as "skiplist"; ranks and ranges take O(log n) in it.
+ *
+ * A range by score or by bytes is first turned into a range of ranks; the functions that iterate, count, pop or
+ * delete take ranks. Scores are never NaN: callers check that.
+ * Validity: views of members are valid until the set changes, and no longer than their iterator. */
 #ifndef LOCKSTEP_STORAGE_ZSET_H
 #define LOCKSTEP_STORAGE_ZSET_H
 
@@ -14,9 +18,9 @@
 struct zset; /* opaque */
 
 struct zset *zset_new(const struct value_env *env, size_t size_hint, size_t longest_member_hint);
-/* For a result in the making, however small: a listpack has no -0 and takes it for 0. */
+/* For a result under construction: an index of any size, since a listpack stores -0 as 0. */
 struct zset *zset_new_table(const struct value_env *env, size_t size_hint);
-/* The listpack, if the limits allow it for what is there now. */
+/* Converts to a listpack if the limits allow it for the present members. */
 void zset_compact(struct zset *z);
 void zset_free(struct zset *z);
 struct zset *zset_dup(const struct zset *z);
@@ -31,17 +35,17 @@ enum zset_outcome zset_set(struct zset *z, struct bytes_view member, double scor
 bool zset_remove(struct zset *z, struct bytes_view member);
 void zset_prefetch(const struct zset *z, struct bytes_view member);
 void zset_prefetch_member(const struct zset *z, struct bytes_view member);
-/* false if it is no member. Rank 0 is the lowest score. */
+/* False: not a member. Rank 0 is the lowest score. */
 bool zset_rank(const struct zset *z, struct bytes_view member, size_t *rank, double *score);
 
-/* How many elements have a score < bound (or <= bound with `inclusive`): the rank where that range ends or the next
- * starts. */
+/* The number of members with a score < bound (with `inclusive`: <= bound). It is the rank where that range ends or
+ * the next one starts. */
 size_t zset_rank_of_score(const struct zset *z, double bound, bool inclusive);
 /* The same by member bytes, for sets whose scores are all equal (ZRANGEBYLEX). */
 size_t zset_rank_of_lex(const struct zset *z, struct bytes_view bound, bool inclusive);
-size_t zset_remove_range(struct zset *z, size_t first_rank, size_t count); /* how many went */
+size_t zset_remove_range(struct zset *z, size_t first_rank, size_t count); /* returns how many members were removed */
 
-struct zset_iter { /* no change of the set meanwhile */
+struct zset_iter { /* the set must not change meanwhile */
     const struct zset *zset;
     void *leaf;        /* position in the B+tree */
     unsigned char *lp; /* or in the listpack */
@@ -49,20 +53,20 @@ struct zset_iter { /* no change of the set meanwhile */
     bool reverse;
     struct number_text buf;
 };
-/* Starts at a rank (counted from the low end even when walking in reverse) and walks up or down. */
+/* Starts at a rank, counted from the lowest score in both directions, and goes up or, with `reverse`, down. */
 void zset_iter_init(struct zset_iter *it, const struct zset *z, size_t rank, bool reverse);
 bool zset_iter_next(struct zset_iter *it, struct bytes_view *member, double *score);
 
-/* A member chosen uniformly; the set must not be empty. */
+/* A random member, each with the same probability. The set must not be empty. */
 void zset_random(const struct zset *z, struct number_text *buf, struct bytes_view *member, double *score);
 uint64_t zset_scan(const struct zset *z, uint64_t cursor, void (*fn)(void *ctx, struct bytes_view member, double score),
                    void *ctx);
 
-struct bytes_view zset_blob(const struct zset *z); /* the listpack, or an empty view */
-/* Takes a validated listpack (mem_alloc'ed; even count, sorted, no duplicates, no NaN); converts if the limits ask for
- * it. */
+struct bytes_view zset_blob(const struct zset *z); /* the listpack; an empty view for an index */
+/* Takes ownership of a validated listpack (from mem_alloc(); even count, sorted, no duplicates, no NaN). Converts it
+ * if the limits require that. */
 struct zset *zset_from_listpack(const struct value_env *env, unsigned char *lp);
-/* The table from member to score unless it is a listpack, else NULL: DEBUG HTSTATS-KEY. */
+/* The table of members, or NULL for a listpack: for DEBUG HTSTATS-KEY. */
 const struct table *zset_table(const struct zset *z);
 void zset_check(const struct zset *z);
 

@@ -7,13 +7,13 @@
 enum {
     LEAF_CAP = 100,
     LEAF_MIN = LEAF_CAP / 4,
-    LEAF_JOIN = LEAF_CAP * 3 / 4,  /* two leaves of no more become one */
-    LEAF_SHARE = LEAF_CAP * 7 / 8, /* a full leaf gives to a neighbour of no more */
+    LEAF_JOIN = LEAF_CAP * 3 / 4,  /* two leaves with no more members together are merged */
+    LEAF_SHARE = LEAF_CAP * 7 / 8, /* a full leaf gives members to a neighbour that has no more than this */
     INNER_CAP = 68,
     INNER_MIN = INNER_CAP / 4,
     INNER_JOIN = INNER_CAP * 3 / 4,
     LEVELS_MAX = 16,
-    SKIP_MAX = UINT16_MAX, /* a skip smaller than it could be is always right */
+    SKIP_MAX = UINT16_MAX, /* a skip below the possible maximum is valid */
     PREFETCH_AHEAD = 8,
 };
 
@@ -28,22 +28,22 @@ struct zset_leaf {
 };
 _Static_assert(sizeof(struct zset_leaf) <= 1024 && sizeof(struct zset_leaf) > 1024 - 10, "fills its size class");
 
-/* One separator less than children: seps[i] and heads[i] stand between children[i] and children[i + 1]. */
+/* One separator less than children: seps[i] and heads[i] are between children[i] and children[i + 1]. */
 struct zset_inner {
     uint16_t count; /* of children */
     uint16_t skip;
     uint64_t heads[INNER_CAP - 1];
     packed_pointer seps[INNER_CAP - 1];
     void *children[INNER_CAP];
-    uint64_t counts[INNER_CAP]; /* members below each child */
+    uint64_t counts[INNER_CAP]; /* number of members below each child */
 };
 _Static_assert(sizeof(struct zset_inner) <= 2048, "within its size class");
 
-/* The way from the root to a leaf; steps[0] is the leaf's parent. */
+/* The path from the root to a leaf; steps[0] is the parent of the leaf. */
 struct zset_path {
     struct {
         struct zset_inner *node;
-        unsigned at; /* index of the child taken */
+        unsigned at; /* index of the child on the path */
     } steps[LEVELS_MAX];
     struct zset_leaf *leaf;
 };
@@ -101,7 +101,7 @@ static int key_compare(const struct zset_key *key, const struct zset_member *m)
     return bytes_compare(key->member, zset_member_bytes(m));
 }
 
-/* Eight bytes of the member from an offset on as a number, zeros behind its end. */
+/* Eight bytes of the member, from offset `at`, as a number; zeros behind its end. */
 static uint64_t member_head(struct bytes_view member, size_t at)
 {
     uint64_t head = 0;
@@ -114,14 +114,14 @@ static uint64_t member_head(struct bytes_view member, size_t at)
     return head;
 }
 
-/* The same of the whole key: eight bytes of score, then the member. */
+/* Eight bytes of the whole key (score, then member), from offset `skip`. */
 static uint64_t key_head(const struct zset_key *key, unsigned skip)
 {
     if (skip >= 8) return member_head(key->member, skip - 8);
     return skip == 0 ? key->bits : key->bits << (8 * skip) | member_head(key->member, 0) >> (64 - 8 * skip);
 }
 
-/* What a leaf keeps of it; an inner node keeps all eight bytes. */
+/* The head in a leaf, four bytes; an inner node has all eight. */
 static uint32_t key_leaf_head(const struct zset_key *key, unsigned skip)
 {
     return (uint32_t)(key_head(key, skip) >> 32);
@@ -139,7 +139,7 @@ static uint64_t inner_head_of(const struct zset_member *m, unsigned skip)
     return key_head(&key, skip);
 }
 
-/* How many leading bytes two keys have in common. */
+/* The number of leading bytes that two keys have in common. */
 static unsigned common_prefix(const struct zset_member *a, const struct zset_member *b)
 {
     uint64_t differ = zset_score_bits(a->score) ^ zset_score_bits(b->score);
@@ -151,7 +151,7 @@ static unsigned common_prefix(const struct zset_member *a, const struct zset_mem
     return 8 + (unsigned)n;
 }
 
-/* Orders a key against the first `skip` bytes of a member's; 0 if it begins with them. */
+/* Compares a key with the first `skip` bytes of a member's key; 0 if it begins with them. */
 static int prefix_compare(const struct zset_key *key, const struct zset_member *m, unsigned skip)
 {
     unsigned shift = skip < 8 ? 64 - 8 * skip : 0;
@@ -165,7 +165,7 @@ static int prefix_compare(const struct zset_key *key, const struct zset_member *
 
 /* ---- searching in a node ---- */
 
-/* The number of heads below `head`, without a branch to mispredict. */
+/* The number of heads below `head`, without unpredictable branches. */
 static unsigned leaf_heads_below(const uint32_t *heads, unsigned n, uint32_t head)
 {
     const uint32_t *base = heads;
@@ -190,8 +190,8 @@ static unsigned inner_heads_below(const uint64_t *heads, unsigned n, uint64_t he
     return (unsigned)(base - heads) + (*base < head);
 }
 
-/* Among members from `low` to `high`, whose heads are equal to the key's: the first that is not below the key, or, with
- * `after_equal`, that is above it. */
+/* Searches the members from `low` to `high`, whose heads equal the key's, for the first one not below the key (with
+ * `after_equal`: above it). */
 static unsigned search_ties(const packed_pointer *members, unsigned low, unsigned high, const struct zset_key *key,
                             bool after_equal)
 {
@@ -210,7 +210,7 @@ static struct zset_member *leaf_get(const struct zset_leaf *l, unsigned slot)
     return pointer_get(l->members[slot]);
 }
 
-/* Sets that grow at one end are common: look there first. */
+/* Sets that grow at one end are common, so the ends are compared first. */
 static unsigned leaf_find(const struct zset_leaf *l, const struct zset_key *key, bool after_equal)
 {
     if (l->next == NULL && key_compare(key, leaf_get(l, l->count - 1u)) > 0) return l->count;
@@ -260,7 +260,7 @@ static void path_add(const struct zset_tree *t, const struct zset_path *path, ui
 
 /* ---- leaves ---- */
 
-/* What all keys that can come to this leaf begin with. */
+/* The length of the prefix common to all keys that can reach this leaf. */
 static unsigned leaf_fence(const struct zset_leaf *l)
 {
     if (l->prev == NULL || l->next == NULL) return 0;
@@ -276,9 +276,8 @@ static void leaf_make_heads(struct zset_leaf *l, unsigned from, unsigned to)
     }
 }
 
-/* Brings the skip down to the fence, where some neighbour's change asks for it. The heads from `from` to `to` were made
- * with the old one: the bytes that come in front are the same for all of them, so no member needs to be read but one.
- */
+/* Lowers the skip to the fence after a neighbour's change. Only the heads from `from` to `to` were made with the old
+ * skip. They shift, and the bytes that enter in front are the same for all of them, so only one member is read. */
 static void leaf_lower_skip(struct zset_leaf *l, unsigned from, unsigned to)
 {
     unsigned fence = leaf_fence(l);
@@ -291,7 +290,7 @@ static void leaf_lower_skip(struct zset_leaf *l, unsigned from, unsigned to)
     for (unsigned i = from; i < to; i++) l->heads[i] = bytes < 4 ? front | l->heads[i] >> (8 * bytes) : front;
 }
 
-/* The best skip; worth while after a split. */
+/* Raises the skip to the maximum; worth the work after a split. */
 static void leaf_raise_skip(struct zset_leaf *l)
 {
     unsigned fence = leaf_fence(l);
@@ -323,7 +322,7 @@ static void leaf_put(struct zset_leaf *l, unsigned slot, const struct zset_membe
     l->heads[slot] = leaf_head_of(m, l->skip);
 }
 
-/* `n` entries from one leaf to another, heads as they are. */
+/* Copies n slots from one leaf to another, with unchanged heads. */
 static void leaf_copy(struct zset_leaf *to, unsigned to_slot, const struct zset_leaf *from, unsigned from_slot,
                       unsigned n)
 {
@@ -352,7 +351,7 @@ static void leaf_free(struct zset_tree *t, struct zset_leaf *l)
     mem_free_sized(l, sizeof(*l));
 }
 
-/* The last n of `a` go to the front of `b`, its right neighbour. */
+/* Moves the last n members of `a` to the front of `b`, its right neighbour. */
 static void leaf_move_up(struct zset_leaf *a, struct zset_leaf *b, unsigned n)
 {
     unsigned old_count = b->count, from_skip = a->skip;
@@ -366,7 +365,7 @@ static void leaf_move_up(struct zset_leaf *a, struct zset_leaf *b, unsigned n)
     if (b->skip != from_skip) leaf_make_heads(b, 0, n);
 }
 
-/* The first n of `b` go to the end of `a`, its left neighbour. All of them: b is freed. */
+/* Moves the first n members of `b` to the end of `a`, its left neighbour. Frees b when it is empty. */
 static void leaf_move_down(struct zset_tree *t, struct zset_leaf *a, struct zset_leaf *b, unsigned n)
 {
     unsigned old_count = a->count, from_skip = b->skip;
@@ -390,7 +389,7 @@ static void inner_make_heads(struct zset_inner *n)
     for (unsigned i = 0; i + 1 < n->count; i++) n->heads[i] = inner_head_of(pointer_get(n->seps[i]), n->skip);
 }
 
-/* After a separator was written; a new first or last one may have less in common with the rest. */
+/* Call after a separator was written. A new first or last separator may shorten the common prefix. */
 static void inner_fit_sep(struct zset_inner *n, unsigned i)
 {
     struct zset_member *first = pointer_get(n->seps[0]), *last = pointer_get(n->seps[n->count - 2]);
@@ -421,7 +420,7 @@ static void inner_free(struct zset_tree *t, struct zset_inner *n)
     mem_free_sized(n, sizeof(*n));
 }
 
-/* Copies `n` children with their counts. */
+/* Copies n children with their counts. */
 static void inner_copy_children(struct zset_inner *to, unsigned to_at, const struct zset_inner *from, unsigned from_at,
                                 unsigned n)
 {
@@ -436,7 +435,7 @@ static void inner_copy_seps(struct zset_inner *to, unsigned to_at, const struct 
     memmove(to->seps + to_at, from->seps + from_at, n * sizeof(to->seps[0]));
 }
 
-/* A child with the separator before it; at > 0. */
+/* Inserts a child and the separator before it; at > 0. */
 static void inner_put(struct zset_inner *n, unsigned at, void *child, const struct zset_member *sep, uint64_t count)
 {
     inner_copy_children(n, at + 1, n, at, n->count - at);
@@ -447,7 +446,7 @@ static void inner_put(struct zset_inner *n, unsigned at, void *child, const stru
     inner_set_sep(n, at - 1, sep);
 }
 
-/* Takes out a child and the separator before it. */
+/* Removes a child and the separator before it. */
 static void inner_cut(struct zset_inner *n, unsigned at)
 {
     ASSERT(at > 0);
@@ -463,7 +462,7 @@ static uint64_t inner_total(const struct zset_inner *n)
     return total;
 }
 
-/* Moves n children between two neighbours; seps[i] of the parent stands between them. */
+/* Move n children between two neighbours; seps[i] of the parent is between them. */
 static void inner_move_up(struct zset_inner *a, struct zset_inner *b, struct zset_inner *parent, unsigned i, unsigned n)
 {
     unsigned keep = a->count - n;
@@ -508,14 +507,14 @@ static void grow_root(struct zset_tree *t, void *right, const struct zset_member
     ASSERT(t->height < LEVELS_MAX);
 }
 
-/* How many children stay when a child is added behind `at` of a full node. */
+/* How many children stay in a full node when a child is added behind `at`. */
 static unsigned inner_split_point(unsigned at)
 {
     if (at + 1 == INNER_CAP) return INNER_CAP - INNER_MIN;
     return at == 0 ? INNER_MIN : INNER_CAP / 2;
 }
 
-/* Links a node that was split off to the right of the one that the path took on the level below. */
+/* Links `right`, which was split off to the right of the path's node on the level below. */
 static void insert_up(struct zset_tree *t, struct zset_path *path, void *right, struct zset_member *sep,
                       uint64_t right_count)
 {
@@ -547,8 +546,8 @@ static void insert_up(struct zset_tree *t, struct zset_path *path, void *right, 
     grow_root(t, right, sep, right_count);
 }
 
-/* A full leaf gives some of its members to a neighbour with room, before any split: that is what keeps leaves full. The
- * counts of the path include the new member. */
+/* A full leaf gives members to a neighbour with room instead of splitting, which keeps leaves full. The counts on
+ * the path already include the new member. */
 static bool insert_sharing(struct zset_tree *t, struct zset_path *path, unsigned slot, const struct zset_member *m)
 {
     struct zset_inner *parent = path->steps[0].node;
@@ -625,8 +624,8 @@ void zset_tree_insert(struct zset_tree *t, struct zset_member *m)
 
 static void rebalance_inner(struct zset_tree *t, struct zset_path *path, unsigned level);
 
-/* The leaf of the path begins with another member now: the separator that stands for it, and the leaf before, whose
- * keys end there, follow. */
+/* The leaf of the path has a new first member: updates the separator for it, and the skip of the previous leaf,
+ * whose range of keys ends there. */
 static void first_changed(const struct zset_tree *t, struct zset_path *path)
 {
     struct zset_leaf *l = path->leaf;
@@ -638,7 +637,7 @@ static void first_changed(const struct zset_tree *t, struct zset_path *path)
     if (l->prev != NULL) leaf_lower_skip(l->prev, 0, l->prev->count);
 }
 
-/* Two inner neighbours, children i and i + 1 of the parent, become one or share evenly. */
+/* Merges two inner neighbours, children i and i + 1 of the parent, or balances them. */
 static void join_inners(struct zset_tree *t, struct zset_path *path, unsigned level, unsigned i)
 {
     struct zset_inner *parent = path->steps[level].node;
@@ -664,7 +663,7 @@ static void join_inners(struct zset_tree *t, struct zset_path *path, unsigned le
     inner_fit_sep(parent, i);
 }
 
-/* After the node of this level has lost a child. */
+/* Call after the node on this level has lost a child. */
 static void rebalance_inner(struct zset_tree *t, struct zset_path *path, unsigned level)
 {
     struct zset_inner *n = path->steps[level].node;
@@ -680,7 +679,7 @@ static void rebalance_inner(struct zset_tree *t, struct zset_path *path, unsigne
     join_inners(t, path, level + 1, at > 0 ? at - 1 : at);
 }
 
-/* The leaf has lost all: its right neighbour under the same parent moves in, or it goes. */
+/* The leaf is empty: moves the members of its right sibling into it, or frees it if there is no such sibling. */
 static void drop_empty_leaf(struct zset_tree *t, struct zset_path *path)
 {
     struct zset_inner *parent = path->steps[0].node;
@@ -701,7 +700,7 @@ static void drop_empty_leaf(struct zset_tree *t, struct zset_path *path)
     rebalance_inner(t, path, 0);
 }
 
-/* Leaves i and i + 1 of the parent become one, or share evenly. */
+/* Merges leaves i and i + 1 of the parent, or balances them. */
 static void join_leaves(struct zset_tree *t, struct zset_path *path, unsigned i)
 {
     struct zset_inner *parent = path->steps[0].node;
@@ -765,7 +764,8 @@ void zset_tree_remove(struct zset_tree *t, struct zset_member *m)
     remove_at(t, &path, leaf_slot_of(path.leaf, m), 1);
 }
 
-/* The common case of it, without a look at the neighbours: between their heads, and a key such as this leaf has. */
+/* The common case, decided without reading members: the new head is strictly between those of the neighbours, and
+ * the bytes before `skip` do not change. */
 static bool fits_between_heads(const struct zset_leaf *l, unsigned slot, uint64_t old_bits, const struct zset_key *key)
 {
     if (slot == 0 || slot + 1u >= l->count || l->skip >= 8) return false;
@@ -774,8 +774,8 @@ static bool fits_between_heads(const struct zset_leaf *l, unsigned slot, uint64_
     return l->heads[slot - 1] < head && head < l->heads[slot + 1];
 }
 
-/* Whether the member in this slot may take that key where it is: between its neighbours, and within what the leaf's
- * skip says of the keys in it. A first member also stands in a separator, so it stays put only in the first leaf. */
+/* True if the member in this slot may get the new key in place: it stays between its neighbours and within the
+ * leaf's range of keys. The first member of a leaf is also a separator, so it stays only in the first leaf. */
 static bool fits_in_place(const struct zset_leaf *l, unsigned slot, const struct zset_key *key)
 {
     if (slot > 0 ? key_compare(key, leaf_get(l, slot - 1)) <= 0 : l->prev != NULL) return false;
@@ -882,7 +882,7 @@ void zset_tree_prev(struct zset_pos *pos)
     pos->slot = pos->leaf != NULL ? pos->leaf->count - 1u : 0;
 }
 
-/* ---- the whole ---- */
+/* ---- whole tree ---- */
 
 void zset_tree_init(struct zset_tree *t)
 {
@@ -932,7 +932,7 @@ static void check_leaf(const struct zset_tree *t, const struct zset_leaf *l)
     ASSERT(l->prev == NULL || key_compare(&key, leaf_get(l->prev, l->prev->count - 1u)) > 0);
 }
 
-/* Returns the number of members below; *least is the least of them. */
+/* Returns the number of members below the node; *least is the least of them. */
 static size_t check_node(const struct zset_tree *t, const void *node, unsigned height, size_t *nodes,
                          struct zset_member **least)
 {
