@@ -10,8 +10,8 @@
 
 _Static_assert((int)DIGEST_SIZE == (int)SHA1_SIZE, "a digest is a SHA-1");
 
-/* Redis's two ways to add to a digest. Without order: xor with the hash of the bytes, so that elements of sets may come
- * in any order. With order: the same, and then the digest is replaced by its own hash. */
+/* The two ways in which Redis adds bytes to a digest. Unordered: xor with the hash of the bytes, so the order of set
+ * members does not matter. Ordered: the same, after which the digest is replaced by its own hash. */
 static void add_unordered(unsigned char digest[DIGEST_SIZE], const void *data, size_t len)
 {
     unsigned char h[SHA1_SIZE];
@@ -84,7 +84,7 @@ static void add_zset(unsigned char digest[DIGEST_SIZE], const struct zset *z)
     }
 }
 
-/* The entries alone: groups and pending entries are not in Redis's digest. */
+/* Only the entries: Redis's digest leaves out groups and pending entries. */
 static void add_stream(unsigned char digest[DIGEST_SIZE], const struct stream *s)
 {
     struct stream_iter it;

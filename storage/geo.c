@@ -27,10 +27,10 @@ bool geo_is_valid(struct geo_point p)
 
 struct cell {
     uint64_t bits;
-    unsigned steps; /* 0: none */
+    unsigned steps; /* 0: no cell */
 };
 
-/* The bits of a number, one place apart from each other. */
+/* Inserts a zero bit before each bit of a number. */
 static uint64_t spread(uint32_t x)
 {
     uint64_t v = x;
@@ -93,7 +93,7 @@ uint64_t geo_cell_of(struct geo_point p)
     return cell_at(p, LIMIT_LAT, STEPS_MAX).bits;
 }
 
-/* As x86 converts a double to an unsigned number, which is what Redis does with scores that are no cells. */
+/* Converts as x86 converts a double to an unsigned number, which is what Redis does with scores that are no cells. */
 static uint64_t bits_of_score(double score)
 {
     const double two_63 = 9223372036854775808.0;
@@ -118,7 +118,7 @@ void geo_format_hash(struct geo_point p, char out[GEO_HASH_CHARS])
     static const char letters[] = "0123456789bcdefghjkmnpqrstuvwxyz";
     uint64_t bits = cell_at(p, 90, STEPS_MAX).bits;
     for (int i = 0; i < 10; i++) out[i] = letters[bits >> (52 - 5 * (i + 1)) & 31];
-    out[10] = '0'; /* 52 bits are ten letters; two are left over and not worth the eleventh */
+    out[10] = '0'; /* 52 bits fill ten letters; Redis writes '0' for the eleventh */
 }
 
 /* ---- Distances ---- */
@@ -128,13 +128,13 @@ static double lat_distance(double a, double b)
     return EARTH_RADIUS_M * fabs(radians(b) - radians(a));
 }
 
-/* By the haversine h of the angle. */
+/* Arc length by the haversine h of the angle. */
 static double arc_m(double h)
 {
-    return 2.0 * EARTH_RADIUS_M * asin(fmin(sqrt(h), 1)); /* rounding takes opposite points beyond one */
+    return 2.0 * EARTH_RADIUS_M * asin(fmin(sqrt(h), 1)); /* rounding may exceed 1 for antipodal points */
 }
 
-/* sin_lon: of half the difference in longitude. */
+/* sin_lon: the sine of half the difference in longitude. */
 static double distance_m(double lat_a, double cos_a, double lat_b, double cos_b, double sin_lon)
 {
     if (sin_lon == 0.0) return lat_distance(lat_a, lat_b);
@@ -152,7 +152,7 @@ double geo_distance(struct geo_point a, struct geo_point b)
     return distance_m(a.lat, cos(radians(a.lat)), b.lat, cos(radians(b.lat)), half_lon_sine(a.lon, b.lon));
 }
 
-/* ---- What a shape holds ---- */
+/* ---- Points in a shape ---- */
 
 static double half_height_m(const struct geo_shape *s)
 {
@@ -163,16 +163,16 @@ static double half_width_m(const struct geo_shape *s)
     return s->unit * (s->type == GEO_CIRCLE ? s->radius : s->width / 2);
 }
 
-/* How far the shape reaches to the east, by spherical trigonometry; infinite if it may go round a pole. */
+/* How far the shape extends to the east, by spherical trigonometry; infinite if it may contain a pole. */
 static double lon_reach(const struct geo_shape *s, double lat_reach)
 {
     double farthest = fabs(s->center.lat) + lat_reach, angle = half_width_m(s) / EARTH_RADIUS_M;
     if (!(farthest < 89) || !(angle < M_PI / 2)) return INFINITY;
     if (s->type == GEO_CIRCLE) return degrees(asin(fmin(sin(angle) / cos(radians(s->center.lat)), 1)));
-    return 2 * degrees(asin(fmin(sin(angle / 2) / cos(radians(farthest)), 1))); /* where the meridians are closest */
+    return 2 * degrees(asin(fmin(sin(angle / 2) / cos(radians(farthest)), 1))); /* where meridians are closest */
 }
 
-#define ROUNDING (1 + 1e-6) /* what is found to be too far without computing the distance is so by this much */
+#define ROUNDING (1 + 1e-6) /* margin of the checks that reject a point without computing its distance */
 
 void geo_shape_prepare(struct geo_shape *s)
 {
@@ -209,14 +209,14 @@ bool geo_shape_holds(const struct geo_shape *s, struct geo_point p, double *dist
 static struct area bounds_of(const struct geo_shape *s)
 {
     double lon = s->center.lon, lat = s->center.lat, lat_delta = degrees(half_height_m(s) / EARTH_RADIUS_M);
-    /* Where the meridians are closest: towards the pole of this hemisphere. */
+    /* Meridians are closest towards the pole of this hemisphere. */
     double narrow = lat < 0 ? lat - lat_delta : lat + lat_delta;
     double lon_delta = degrees(half_width_m(s) / EARTH_RADIUS_M / cos(radians(narrow)));
     return (struct area){
         .min_lon = lon - lon_delta, .max_lon = lon + lon_delta, .min_lat = lat - lat_delta, .max_lat = lat + lat_delta};
 }
 
-/* How small cells may be for one and its neighbours to cover a circle. */
+/* The number of steps at which a cell and its neighbours still cover a circle. */
 static unsigned steps_for(double range_m, double lat)
 {
     int steps = 1;
@@ -235,11 +235,11 @@ static double reach_m(const struct geo_shape *s)
     return reach * s->unit;
 }
 
-/* The number in the bits of one axis plus or minus one, round the globe. */
+/* Adds or subtracts one in the bits of one axis, wrapping around the globe. */
 static uint64_t move_axis(uint64_t bits, uint64_t axis, unsigned steps, int by)
 {
     uint64_t others = ~axis >> (64 - steps * 2), own = bits & axis;
-    if (by > 0) own += others + 1; /* carries run through the other axis's bits */
+    if (by > 0) own += others + 1; /* the carry runs through the bits of the other axis */
     if (by < 0) own = (own | others) - (others + 1);
     return own & (axis >> (64 - steps * 2));
 }
@@ -251,12 +251,12 @@ static struct cell neighbour(struct cell c, int east, int north)
     return (struct cell){.bits = lon | lat, .steps = c.steps};
 }
 
-/* Center first, and in this order. */
+/* The order in which Redis searches. */
 static const struct {
     int east, north;
 } directions[GEO_RANGES_MAX] = {{0, 0}, {0, 1}, {0, -1}, {1, 0}, {-1, 0}, {1, 1}, {-1, 1}, {1, -1}, {-1, -1}};
 
-/* Bounds that are no numbers (of an infinite radius) count as covered: the cells are as large as they can be. */
+/* NaN bounds (of an infinite radius) count as covered: the cells are the largest possible. */
 static bool covers(struct cell center, const struct area *bounds)
 {
     return !(area_of(neighbour(center, 0, 1)).max_lat < bounds->max_lat ||
@@ -265,8 +265,8 @@ static bool covers(struct cell center, const struct area *bounds)
              area_of(neighbour(center, -1, 0)).min_lon > bounds->min_lon);
 }
 
-/* Whether the shape stays on this side of the center's border. Cells of a single step are never left out: there, east
- * and west are the same. */
+/* True if the shape does not cross the border of the center cell on this side. Cells of one step are never left out:
+ * there, east and west are the same cell. */
 static bool is_useless(const struct area *center, const struct area *bounds, unsigned steps, int east, int north)
 {
     if (steps < 2) return false;

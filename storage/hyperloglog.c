@@ -5,12 +5,12 @@
 
 enum {
     INDEX_BITS = 14,
-    RANK_BITS = 64 - INDEX_BITS, /* of the hash, whose first one tells the value */
-    ZERO_MAX = 64,               /* registers in one run of each kind */
+    RANK_BITS = 64 - INDEX_BITS, /* bits of the hash behind the index; the position of the first one bit is the value */
+    ZERO_MAX = 64,               /* most registers in one run, by kind of run */
     VALUE_MAX = 4,
-    SPARSE_VALUE_MAX = 32, /* the highest that a run can say */
-    MERGE_SCAN = 5,        /* runs looked at for neighbours that have become equal */
-    SPLIT_BYTES = 5,       /* the most that a run is replaced with */
+    SPARSE_VALUE_MAX = 32, /* highest value of a run */
+    MERGE_SCAN = 5,        /* runs checked for equal neighbours after a change */
+    SPLIT_BYTES = 5,       /* most bytes that replace a run */
 };
 _Static_assert(HLL_REGISTERS == 1 << INDEX_BITS, "an index is the low bits of the hash");
 
@@ -45,7 +45,7 @@ static uint64_t murmur64(struct bytes_view bytes, uint64_t seed)
 struct hll_place hll_place_of(struct bytes_view element)
 {
     uint64_t hash = murmur64(element, HASH_SEED);
-    uint64_t rest = hash >> INDEX_BITS | (uint64_t)1 << RANK_BITS; /* there is a one at the latest behind the end */
+    uint64_t rest = hash >> INDEX_BITS | (uint64_t)1 << RANK_BITS; /* the extra one bit ends the search */
     return (struct hll_place){.index = (unsigned)(hash & (HLL_REGISTERS - 1)),
                               .value = (unsigned)__builtin_ctzll(rest) + 1};
 }
@@ -91,7 +91,7 @@ bool hll_dense_raise(char *hll, struct hll_place place)
 {
     unsigned bit = place.index * 6, shift = bit % 8;
     unsigned char *p = (unsigned char *)hll + HLL_HEADER_SIZE + bit / 8;
-    bool crosses = shift > 2; /* into the next byte, which is there */
+    bool crosses = shift > 2; /* into the next byte, which exists */
     unsigned both = p[0] | (crosses ? (unsigned)p[1] << 8 : 0);
     if ((both >> shift & 63) >= place.value) return false;
     both = (both & ~(63u << shift)) | place.value << shift;
@@ -100,8 +100,8 @@ bool hll_dense_raise(char *hll, struct hll_place place)
     return true;
 }
 
-/* Eight registers at a time are 48 bits on one side and eight bytes on the other; four times eight are in work
- * together, which the compiler turns into what vector registers the machine has. */
+/* Eight registers are 48 bits packed and eight bytes unpacked. Four such groups are processed together; the compiler
+ * uses the vector registers of the machine. */
 enum { GROUP = 8, GROUP_BYTES = 6, LANES = 4, GROUPS = HLL_REGISTERS / GROUP };
 typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
 
@@ -125,13 +125,14 @@ static inline void pack(lanes *x)
     *x = GATHER(*x, LOW_24, LOW_24 << 24, 8);
 }
 
-/* Values that are already there stay if they are higher. */
+/* Unpacks registers and keeps the higher value of each. */
 static inline __attribute__((always_inline)) void merge_groups(const char *packed, uint8_t *values)
 {
     for (size_t i = 0; i < GROUPS; i += LANES) {
         const char *p = packed + i * GROUP_BYTES;
         uint8_t unpacked[GROUP * LANES], *to = values + i * GROUP;
-        /* Two bytes too many are read of each, and left out by unpack(); of the last, two that come before it. */
+        /* Each load reads two bytes too many, which unpack() ignores; the last one reads two bytes before its group
+         * instead. */
         lanes x = {load_u64(p), load_u64(p + GROUP_BYTES), load_u64(p + 2 * GROUP_BYTES),
                    load_u64(p + 3 * GROUP_BYTES - 2) >> 16};
         unpack(&x);
@@ -225,13 +226,13 @@ int hll_merge(struct hll_registers *r, struct bytes_view hll)
 /* ---- Sparse: writing ---- */
 
 struct found_run {
-    size_t at, previous; /* previous: where the run before it starts, 0 if it is the first */
-    unsigned first;      /* its first register */
+    size_t at, previous; /* previous: start of the previous run; 0: there is none */
+    unsigned first;      /* first register of the run */
     unsigned previous_first;
     struct hll_run run;
 };
 
-/* Runs are many and this walks over half of them: so it decodes by itself no more than it needs. */
+/* There are many runs and this visits half of them on average, so it decodes no more than it needs. */
 static bool find_from(struct bytes_view hll, unsigned index, struct found_run *f)
 {
     const unsigned char *start = (const unsigned char *)hll.data, *end = start + hll.len, *p = start + f->at, *next;
@@ -259,8 +260,8 @@ static bool find_from(struct bytes_view hll, unsigned index, struct found_run *f
     return hll_next_run(hll, &at, &f->run) == 1;
 }
 
-/* The run that holds a register: from the cursor on if it lies behind the run there, so that its predecessor is known.
- */
+/* Finds the run of a register. Starts at the cursor if the register is behind the run there, so that its predecessor
+ * is known. */
 static bool find_run(const struct hll_sparse *s, unsigned index, struct found_run *f)
 {
     struct bytes_view hll = bytes_view(s->data, s->len);
@@ -294,7 +295,7 @@ static size_t put_run(unsigned char *out, unsigned length, unsigned value)
     return value == 0 ? put_zeros(out, length) : put_values(out, length, value);
 }
 
-/* What replaces the run: what is before the register, the register, what is behind it. */
+/* Writes what replaces the run: the registers before the given one, that register, the registers behind it. */
 static size_t split_run(const struct found_run *f, struct hll_place place, unsigned char out[SPLIT_BYTES])
 {
     unsigned before = place.index - f->first, behind = f->run.length - 1 - before;
@@ -303,7 +304,7 @@ static size_t split_run(const struct found_run *f, struct hll_place place, unsig
     return len + put_run(out + len, behind, f->run.value);
 }
 
-/* Neighbours of equal value that fit into one run become one, from a place on. */
+/* Merges neighbouring runs of equal value, as far as one run can hold them, beginning at `at`. */
 static void join_values(struct hll_sparse *s, size_t at)
 {
     unsigned char *data = (unsigned char *)s->data;
@@ -319,7 +320,7 @@ static void join_values(struct hll_sparse *s, size_t at)
             memmove(data + at, data + end, s->len - end);
             s->len--;
         } else {
-            at = end; /* a joined run is looked at again, with what follows it */
+            at = end; /* a merged run is compared with the next one again */
         }
     }
 }
@@ -373,7 +374,8 @@ static double tau(double x)
     return z / 3;
 }
 
-/* How many registers have each value. Several tables, since equal neighbours would wait for one another in one. */
+/* Counts the registers per value. Uses several tables, since successive increments of one counter would wait for one
+ * another. */
 static void histogram_of(const struct hll_registers *r, unsigned histogram[64])
 {
     enum { TABLES = 8 };

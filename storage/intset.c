@@ -30,7 +30,7 @@ static int64_t load(const char *elements, uint32_t width, uint32_t pos)
     }
 }
 
-/* The value fits in the width, so its low bytes are the element. */
+/* Stores the low bytes of a value that fits the width. */
 static void store(struct intset *is, uint32_t pos, int64_t value)
 {
     memcpy(is->elements + (size_t)pos * is->width, &value, is->width);
@@ -84,7 +84,7 @@ int64_t intset_random(const struct intset *is, struct rng *rng)
     return intset_get(is, (uint32_t)rng_below(rng, is->length));
 }
 
-/* The first position from low on, and before high, whose element is not less than value; high when all are. */
+/* The first position from low on, below high, whose element is not less than value; else high. */
 static uint32_t lower_bound_within(const struct intset *is, uint32_t low, uint32_t high, int64_t value)
 {
     while (low < high) {
@@ -99,7 +99,9 @@ static uint32_t lower_bound_within(const struct intset *is, uint32_t low, uint32
 
 static uint32_t lower_bound(const struct intset *is, int64_t value)
 {
-    if (is->length > 0 && value > load(is->elements, is->width, is->length - 1)) return is->length; /* appending */
+    if (is->length > 0 && value > load(is->elements, is->width, is->length - 1))
+        return is->length; /* fast path for
+                                                                                                     * appending */
     return lower_bound_within(is, 0, is->length, value);
 }
 
@@ -130,8 +132,8 @@ static struct intset *reserve(struct intset *is, size_t size)
     return mem_usable_size(is) < size ? mem_realloc(is, size) : is;
 }
 
-/* A value wider than all others is also beyond them, at one end: every element moves to its wider place, from the last
- * on, so that none is overwritten before it was read. */
+/* A value wider than all others belongs at one end. Moves the elements to their wider places from the last on, so
+ * that none is overwritten before it is read. */
 static struct intset *widen_and_add(struct intset *is, int64_t value)
 {
     uint32_t old_width = is->width, count = is->length, shift = value < 0;

@@ -2,7 +2,7 @@
 
 #include "storage/base/memory.h"
 
-struct library_source { /* one allocation: name and source behind it */
+struct library_source { /* one allocation: name, then source */
     size_t name_len, source_len;
     char bytes[];
 };
@@ -49,7 +49,7 @@ size_t libraries_memory(const struct libraries *l)
     return l->bytes + l->cap * sizeof(*l->items) + l->count * sizeof(struct library_source);
 }
 
-/* Where it is, or would be. */
+/* Binary search. */
 bool libraries_find(const struct libraries *l, struct bytes_view name, size_t *at)
 {
     size_t low = 0, high = l->count;
@@ -88,7 +88,7 @@ void libraries_set(struct libraries *l, struct bytes_view name, struct bytes_vie
     memcpy(item->bytes, name.data, name.len);
     memcpy(item->bytes + name.len, source.data, source.len);
     (void)libraries_remove(l, name);    /* there may be none */
-    (void)libraries_find(l, name, &at); /* where it goes: it is not there any more */
+    (void)libraries_find(l, name, &at); /* finds where to insert */
     insert_at(l, at, item);
     l->bytes += name.len + source.len;
 }

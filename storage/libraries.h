@@ -1,6 +1,8 @@
-/* libraries.h -- function libraries as the data set has them: names, and sources.
- * What a source means is not known here; whoever sets one has found that it is good. In the order of their names, so
- * that two data sets that are the same are written the same. */
+/* libraries.h -- the function libraries of a data set: names and sources.
+ *
+ * The caller validates a source before it sets one. Libraries are sorted by name, so that equal data sets produce
+ * equal files.
+ * Ownership: names and sources are copied. */
 #ifndef LOCKSTEP_STORAGE_LIBRARIES_H
 #define LOCKSTEP_STORAGE_LIBRARIES_H
 
@@ -10,15 +12,15 @@ struct libraries; /* opaque */
 
 struct libraries *libraries_new(void);
 void libraries_free(struct libraries *l);
-/* In place of one of that name, if there is one. Both are copied. */
+/* Adds a library or replaces the one of that name. Copies both views. */
 void libraries_set(struct libraries *l, struct bytes_view name, struct bytes_view source);
-bool libraries_remove(struct libraries *l, struct bytes_view name); /* false: there is none */
+bool libraries_remove(struct libraries *l, struct bytes_view name); /* false: not found */
 void libraries_clear(struct libraries *l);
 size_t libraries_count(const struct libraries *l);
-/* By position. Views live until the next change. */
+/* By position. Views are valid until the next change. */
 struct bytes_view libraries_name(const struct libraries *l, size_t at);
 struct bytes_view libraries_source(const struct libraries *l, size_t at);
-/* The position of a name; false: it is not there. */
+/* Sets *at to the position of a name. False: not found; *at is where it would be inserted. */
 bool libraries_find(const struct libraries *l, struct bytes_view name, size_t *at);
 size_t libraries_memory(const struct libraries *l);
 

@@ -1,9 +1,10 @@
-/* list_node.h -- a node of a list: a listpack with spare room at both ends, or one big element; for list.c only.
+/* list_node.h -- a node of a list: a listpack with spare room at both ends, or one big element.
  *
  *      buf                                        buf + cap
  *       [ room ][header][entry][entry]...[end][ room ]
  *               ^ front
  *
+ * For list.c only.
  * A push or pop at the head moves only the six bytes of the header. From the header to the end mark the bytes are
  * always a listpack as Redis stores it. A node may be LZF-compressed instead. It must then be unpacked before
  * anything but its length, count and links is used.

@@ -1,8 +1,9 @@
-/* stream_index.h -- the ordered map under streams: a B+tree from a 16-byte key to a pointer, for stream*.c only.
+/* stream_index.h -- the ordered map under streams: a B+tree from a 16-byte key to a pointer.
  *
  *      inner:  [ children | for each child its least key ]
  *      leaf:   [ keys | pointers ]  <-> neighbours
  *
+ * For stream*.c only.
  * The key is a stream id (of a node's first entry, of a pending entry) or a view of a name that lies in the object
  * the pointer leads to (group, consumer). Keys mostly arrive in ascending order, so a leaf that overflows at its end
  * stays full and a new leaf begins. While there is only one leaf, it is allocated as small as possible.

@@ -1,5 +1,4 @@
-/* table.h -- the hash table under the keyspace, sets, hashes and sorted sets: linear hashing over cache-line
- * buckets.
+/* table.h -- the hash table under keyspace and values: linear hashing over cache-line buckets.
  *
  * The table stores pointers to entries. The caller computes 64-bit hashes, compares keys and owns the entries. A
  * bucket is one cache line:

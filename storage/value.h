@@ -1,4 +1,4 @@
-/* value.h -- the interface common to all value types: types, encodings, their environment and operations by type.
+/* value.h -- what all value types share: type and encoding names, environment, operations by type.
  *
  * A value is a `void *` to a struct set, hash, list, zset or stream; strings have the forms of storage/entry.h. Each
  * type has its own header and hides its encodings: callers use set_add(), never the representation.

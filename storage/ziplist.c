@@ -7,22 +7,22 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 enum { HEADER_SIZE = 10, END = 0xFF, PREVIOUS_WIDE = 0xFE, COUNT_UNKNOWN = 65535 };
 
-/* Encodings. A string's length follows the two high bits, most significant byte first. */
+/* Encodings. The length of a string follows the two high bits, most significant byte first. */
 enum {
     STR_MASK = 0xC0,
     STR_6BIT = 0x00,
     STR_14BIT = 0x40,
-    STR_32BIT = 0x80, /* the other six bits are not used */
+    STR_32BIT = 0x80, /* the other six bits are unused */
     INT_16 = 0xC0,
     INT_32 = 0xD0,
     INT_64 = 0xE0,
     INT_24 = 0xF0,
-    INT_SMALL_FIRST = 0xF1, /* the value itself: 0 */
-    INT_SMALL_LAST = 0xFD,  /* 12 */
+    INT_SMALL_FIRST = 0xF1, /* holds the value 0 */
+    INT_SMALL_LAST = 0xFD,  /* holds the value 12 */
     INT_8 = 0xFE,
 };
 
-/* What is left of the blob before its end mark; every read takes its bytes from here. */
+/* The unread part of the blob before its end mark. All reads go through it. */
 struct cursor {
     const unsigned char *p;
     size_t room;
@@ -76,7 +76,7 @@ static bool read_string(struct cursor *c, unsigned char encoding, struct lp_valu
     return true;
 }
 
-/* Bytes of an integer's value that follow the encoding; -1 where there is no such encoding. */
+/* Bytes of an integer's value behind the encoding; -1: unknown encoding. */
 static int int_width(unsigned char encoding)
 {
     switch (encoding) {
@@ -115,7 +115,7 @@ int ziplist_open(struct ziplist_iter *it, struct bytes_view blob)
     return 0;
 }
 
-/* At the end: what the header says of the list must be what was seen. */
+/* Called at the end: compares the header with the entries read. */
 static int check_header(const struct ziplist_iter *it)
 {
     uint32_t last;

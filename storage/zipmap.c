@@ -6,7 +6,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lengths are stored li
 
 enum { LENGTH_WIDE = 254, END = 255, COUNT_UNKNOWN = 254 };
 
-/* The string at *p, with its length before it and `skipped` further bytes in between; moves *p past it. */
+/* Reads the string at *p: its length, `skipped` further bytes, its data. Moves *p past it. */
 static bool read_string(const unsigned char **p, const unsigned char *end, size_t skipped, struct bytes_view *out)
 {
     size_t room = (size_t)(end - *p), head = 1, len;
@@ -26,7 +26,7 @@ static bool read_string(const unsigned char **p, const unsigned char *end, size_
     return true;
 }
 
-/* A value: its string has a byte before it that says how many bytes after it are unused. */
+/* Reads a value. The byte before its data is the number of unused bytes behind it. */
 static bool read_value(const unsigned char **p, const unsigned char *end, struct bytes_view *out)
 {
     if (!read_string(p, end, 1, out)) return false;

@@ -1,9 +1,11 @@
-/* zipmap.h -- reads the zipmaps in RDB files of Redis before 2.6. Read only: what is loaded becomes a listpack.
+/* zipmap.h -- a reader of the zipmaps in RDB files of Redis before 2.6.
  *
- *     [count u8, 254 and up: unknown] ([length]field [length][free u8]value, free bytes)... [0xFF]
- *     length = one byte up to 253, or 254 and four bytes, little-endian
+ *      [count u8, 254 and up: unknown] ([length]field [length][free u8]value, free bytes)... [0xFF]
+ *      length = one byte up to 253, or 254 and four bytes, little-endian
  *
- * Trusts nothing, as ziplist.h: every step checks its pair, the end is reported only when the count is true. */
+ * Loaded zipmaps become listpacks. As in ziplist.h nothing is trusted: each step checks its pair, and the end is
+ * reported only if the count is right.
+ * Ownership: the blob is borrowed. */
 #ifndef LOCKSTEP_STORAGE_ZIPMAP_H
 #define LOCKSTEP_STORAGE_ZIPMAP_H
 
@@ -15,8 +17,8 @@ struct zipmap_iter {
 };
 
 NODISCARD int zipmap_open(struct zipmap_iter *it, struct bytes_view blob); /* 0 or -EINVAL; the blob is borrowed */
-/* 1 with the pair (views into the blob), 0 at the end, -EINVAL when the bytes are no zipmap. */
+/* 1 with the pair (views into the blob); 0 at the end; -EINVAL: not a zipmap. */
 NODISCARD int zipmap_next(struct zipmap_iter *it, struct bytes_view *field, struct bytes_view *value);
-NODISCARD int zipmap_validate(struct bytes_view blob, size_t *count); /* walks it all */
+NODISCARD int zipmap_validate(struct bytes_view blob, size_t *count); /* iterates over all pairs */
 
 #endif

@@ -1,8 +1,9 @@
-/* zset_tree.h -- the order of a sorted set's members: a counted B+tree over their allocations, for zset.c only.
+/* zset_tree.h -- the order of a sorted set's members: a counted B+tree over their allocations.
  *
  *      inner:  [ child | sep | child | sep | child ]   with the number of members of each child, for ranks in O(log n)
  *      leaf:   [ heads: 4 bytes of each key ][ members: 48-bit pointers ]  <-> next leaf
  *
+ * For zset.c only.
  * A key is the eight bytes of the score, encoded so that memcmp() orders them, followed by the bytes of the member.
  * So one order covers scores and ties. A head is four bytes of a key (eight in an inner node) at the offset `skip`;
  * up to that offset all keys that can reach the node are equal. Heads decide nearly every comparison without reading

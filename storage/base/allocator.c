@@ -39,7 +39,7 @@ bool allocator_get_usage(struct allocator_usage *out)
 {
     uint64_t epoch = 1;
     size_t len = sizeof(epoch);
-    if (mallctl("epoch", &epoch, &len, &epoch, len) != 0) return false; /* the numbers are as of now */
+    if (mallctl("epoch", &epoch, &len, &epoch, len) != 0) return false; /* refreshes the statistics */
     *out = (struct allocator_usage){.allocated = read_size("stats.allocated"),
                                     .active = read_size("stats.active"),
                                     .resident = read_size("stats.resident")};
@@ -50,7 +50,7 @@ void allocator_purge(void)
 {
     char name[32];
     snprintf(name, sizeof(name), "arena.%u.purge", (unsigned)MALLCTL_ARENAS_ALL);
-    (void)mallctl(name, NULL, NULL, NULL, 0); /* an attempt */
+    (void)mallctl(name, NULL, NULL, NULL, 0); /* best effort */
 }
 
 int allocator_set_background_thread(bool on)
@@ -67,7 +67,7 @@ void allocator_describe(struct bytes_buf *out)
     malloc_stats_print(take_text, out, NULL);
 }
 
-/* Controls are of different sizes; a wrong one is refused, so each is tried. */
+/* Controls have different sizes. A wrong size is refused, so the callers try each size. */
 static bool control(const char *name, void *old, size_t size, void *fresh)
 {
     size_t len = size;

@@ -1,24 +1,26 @@
-/* allocator.h -- what the allocator tells of itself, for MEMORY and DEBUG. With another allocator than jemalloc (the
- * sanitizers bring their own) there is little to tell: the calls answer false, or do nothing. */
+/* allocator.h -- statistics and controls of jemalloc, for MEMORY and DEBUG.
+ *
+ * With another allocator (the sanitizers have their own) the functions return false or do nothing. */
 #ifndef LOCKSTEP_STORAGE_BASE_ALLOCATOR_H
 #define LOCKSTEP_STORAGE_BASE_ALLOCATOR_H
 
 #include "storage/base/bytes.h"
 
-struct allocator_usage { /* bytes */
-    size_t allocated;    /* by the program */
-    size_t active;       /* in pages that hold any of these */
-    size_t resident;     /* in memory, with the allocator's own and what it has not given back */
+struct allocator_usage { /* in bytes */
+    size_t allocated;    /* allocated by the program */
+    size_t active;       /* in pages with at least one allocation */
+    size_t resident;     /* in physical memory, including the allocator's own data and unused pages */
 };
 bool allocator_get_usage(struct allocator_usage *out);
-void allocator_purge(void); /* gives back to the system what is not used */
-/* From now on a thread of the allocator's gives it back little by little, and no call that frees has to. 0 or -errno.
- * Concerns the whole process; a child of it starts without that thread. */
+void allocator_purge(void); /* returns unused memory to the system */
+/* Starts or stops a background thread of the allocator that returns unused memory, so that no call that frees does
+ * it. Applies to the whole process; a forked child has no such thread. 0 or -errno. */
 NODISCARD int allocator_set_background_thread(bool on);
-void allocator_describe(struct bytes_buf *out); /* its own report: long */
-/* A control by its name: sets it if `set` is given, and tells it (as it was before). False: no such control, or not of
- * this kind. */
+void allocator_describe(struct bytes_buf *out); /* the allocator's own report, which is long */
+/* Reads a control by name into *out; with `set` also sets it, and *out is the old value. False: no such control, or
+ * of another type. */
 bool allocator_control_number(const char *name, const int64_t *set, int64_t *out);
-bool allocator_control_text(const char *name, const char *set, const char **out); /* "VOID" calls one without a value */
+bool allocator_control_text(const char *name, const char *set, const char **out); /* "VOID" invokes a control without
+                                                                                   * a value */
 
 #endif

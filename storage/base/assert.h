@@ -1,5 +1,7 @@
-/* assert.h -- checks of what only a bug of ours can break; they stay on in release builds.
- * A failing one prints to standard error and aborts; the server's crash handler adds the report. */
+/* assert.h -- assertions that stay enabled in release builds.
+ *
+ * They check what only a bug of ours can break. A failed assertion prints to standard error and aborts; the server's
+ * crash handler adds its report. */
 #ifndef LOCKSTEP_STORAGE_BASE_ASSERT_H
 #define LOCKSTEP_STORAGE_BASE_ASSERT_H
 

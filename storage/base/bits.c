@@ -19,9 +19,9 @@ static uint64_t count_tail(const char *data, size_t len)
 }
 
 #ifdef __x86_64__
-enum { VECTOR = sizeof(__m256i), VECTORS_PER_ROUND = 31 /* sums of at most eight each stay within a byte */ };
+enum { VECTOR = sizeof(__m256i), VECTORS_PER_ROUND = 31 /* sums of at most eight per vector stay within a byte */ };
 
-/* Ones in each byte: those of its halves are looked up. */
+/* Counts the ones in each byte by looking up its two halves. */
 __attribute__((target("avx2"))) static inline __m256i count_bytes(__m256i v)
 {
     const __m256i ones = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2,
@@ -31,7 +31,7 @@ __attribute__((target("avx2"))) static inline __m256i count_bytes(__m256i v)
     return _mm256_add_epi8(_mm256_shuffle_epi8(ones, low), _mm256_shuffle_epi8(ones, high));
 }
 
-/* Of whole vectors; *done bytes of them. */
+/* Counts in whole vectors; *done is the number of bytes counted. */
 __attribute__((target("avx2"))) static uint64_t count_vectors(const char *data, size_t len, size_t *done)
 {
     __m256i total = _mm256_setzero_si256();
@@ -60,7 +60,7 @@ __attribute__((target("popcnt"))) static uint64_t count_words(const char *data, 
     return count;
 }
 
-/* With what this machine has; the rest is the caller's. */
+/* Uses the fastest method of this machine; the caller counts the rest. */
 static uint64_t count_fast(const char *data, size_t len, size_t *done)
 {
     if (len >= 4 * (size_t)VECTOR && __builtin_cpu_supports("avx2")) return count_vectors(data, len, done);
@@ -109,7 +109,7 @@ static bool bit_at(struct bytes_view v, uint64_t at)
     return (uint8_t)v.data[at / 8] >> (7 - at % 8) & 1;
 }
 
-/* How many bytes from `at` on hold no bit of the kind looked for. */
+/* Returns how many bytes from `at` on equal `dull`, that is, contain no bit of the kind searched for. */
 static size_t skip_bytes(struct bytes_view v, size_t at, size_t end, uint8_t dull)
 {
     uint64_t word, words[4], dull_word = dull == 0 ? 0 : UINT64_MAX;

@@ -20,7 +20,7 @@ bool bytes_equal_nocase(struct bytes_view a, const char *cstr)
 int bytes_compare(struct bytes_view a, struct bytes_view b)
 {
     size_t shorter = a.len < b.len ? a.len : b.len;
-    int order = shorter > 0 ? memcmp(a.data, b.data, shorter) : 0; /* no bytes: the data may be NULL */
+    int order = shorter > 0 ? memcmp(a.data, b.data, shorter) : 0; /* the data of an empty view may be NULL */
     if (order != 0) return order;
     return (a.len > b.len) - (a.len < b.len);
 }
@@ -28,7 +28,7 @@ int bytes_compare(struct bytes_view a, struct bytes_view b)
 char *bytes_to_cstr(struct bytes_view v)
 {
     char *copy = mem_alloc(checked_size_add(v.len, 1));
-    if (v.len > 0) memcpy(copy, v.data, v.len); /* no bytes: the data may be NULL */
+    if (v.len > 0) memcpy(copy, v.data, v.len); /* the data of an empty view may be NULL */
     copy[v.len] = '\0';
     return copy;
 }
@@ -59,7 +59,7 @@ void bytes_buf_printf(struct bytes_buf *b, const char *fmt, ...)
     int len = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
     ASSERT(len >= 0);
-    bytes_buf_reserve(b, (size_t)len + 1); /* vsnprintf writes a NUL, which is not counted in len */
+    bytes_buf_reserve(b, (size_t)len + 1); /* vsnprintf() writes a NUL, which len does not count */
     vsnprintf(b->data + b->len, (size_t)len + 1, fmt, again);
     va_end(again);
     b->len += (size_t)len;

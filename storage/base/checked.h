@@ -1,6 +1,7 @@
-/* checked.h -- arithmetic on lengths, offsets and numbers that come from outside.
- * The *_overflow() forms answer true when the result does not fit and leave *out unspecified. checked_size_*() is for
- * sizes of allocations, where a result that does not fit can only be a missing limit of ours: it stops the process. */
+/* checked.h -- overflow-checked arithmetic for lengths, offsets and numbers from outside.
+ *
+ * The *_overflow() macros return true if the result does not fit. The checked_size_*() functions are for sizes of
+ * allocations. There an overflow means that a limit is missing in our code, so it stops the process. */
 #ifndef LOCKSTEP_STORAGE_BASE_CHECKED_H
 #define LOCKSTEP_STORAGE_BASE_CHECKED_H
 

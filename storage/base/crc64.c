@@ -8,9 +8,9 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "eight bytes are taken in with one load");
 
-/* Slicing by eight: table k holds, for each byte, its remainder when k more bytes follow it. Remainders are linear, so
- * the 256 entries of a table are the sums (xor) of its eight for single bits, and the compiler can make them from these
- * 64 numbers. */
+/* Slicing by eight: table k holds the remainder of each byte when k more bytes follow it. Remainders are linear, so
+ * each of the 256 entries of a table is the xor of the table's eight values for single bits. The compiler computes
+ * the tables from these 64 numbers. */
 #define BIT(byte, n, value) ((uint64_t)((byte) >> (n)&1) * UINT64_C(value))
 #define ENTRY(byte, v0, v1, v2, v3, v4, v5, v6, v7)                                                                    \
     (BIT(byte, 0, v0) ^ BIT(byte, 1, v1) ^ BIT(byte, 2, v2) ^ BIT(byte, 3, v3) ^ BIT(byte, 4, v4) ^ BIT(byte, 5, v5) ^ \
@@ -75,8 +75,9 @@ static uint64_t crc64_portable(uint64_t crc, const unsigned char *p, size_t len)
 #define CARRYLESS __attribute__((target("pclmul,sse2")))
 enum { LANE = 16, STRIDE = 4 * LANE };
 
-/* Moves 16 bytes of message forward: their two halves, multiplied by x^(n + 63) and x^(n - 1) modulo the polynomial,
- * are congruent to them n bits further on (one bit less, because a product of reflected numbers is short by one). */
+/* Moves 16 bytes of the message forward by n bits: their halves, multiplied by x^(n + 63) and x^(n - 1) modulo the
+ * polynomial, are congruent to them n bits further on (one bit less, since a product of reflected numbers is one bit
+ * short). */
 CARRYLESS static __m128i fold(__m128i lane, __m128i powers, __m128i next)
 {
     __m128i low = _mm_clmulepi64_si128(lane, powers, 0x00), high = _mm_clmulepi64_si128(lane, powers, 0x11);
@@ -88,7 +89,7 @@ CARRYLESS static __m128i load_lane(const unsigned char *p)
     return _mm_loadu_si128((const __m128i *)p);
 }
 
-/* The same remainder over a multiple of 16 bytes, at least 64: folded down to 16, which the tables finish. */
+/* The remainder over a multiple of 16 bytes, at least 64: folds them to 16 bytes, which the tables finish. */
 CARRYLESS static uint64_t crc64_folding(uint64_t crc, const unsigned char *p, size_t len)
 {
     const __m128i by_512_bits = _mm_set_epi64x((int64_t)0xf49784a634f014e4, (int64_t)0xaf86efb16d9ab4fb);

@@ -15,7 +15,7 @@ static bool same(const struct matcher *m, char a, char b)
     return m->nocase ? lower(a) == lower(b) : a == b;
 }
 
-/* Bounds compare as signed bytes, and are put in order before the case is folded: so does Redis on x86. */
+/* Bounds are compared as signed bytes and swapped before the case is folded, as Redis does on x86. */
 static bool in_range(const struct matcher *m, signed char from, signed char to, signed char c)
 {
     if (from > to) {
@@ -31,8 +31,7 @@ static bool in_range(const struct matcher *m, signed char from, signed char to, 
     return c >= from && c <= to;
 }
 
-/* The class whose '[' is before *p: whether it takes c. Leaves *p after its ']', or at the end where that is missing.
- */
+/* Matches c against the class whose '[' is before *p. Moves *p behind its ']', or to the end if there is none. */
 static bool match_class(const struct matcher *m, size_t *p, char c)
 {
     const char *text = m->pattern.data;
@@ -40,7 +39,7 @@ static bool match_class(const struct matcher *m, size_t *p, char c)
     bool negated = i < len && text[i] == '^', found = false;
     for (i += negated; i < len && text[i] != ']'; i++) {
         if (text[i] == '\\' && i + 1 < len) {
-            found |= text[++i] == c; /* in its own case even with nocase, as in Redis */
+            found |= text[++i] == c; /* case-sensitive even with nocase, as in Redis */
         } else if (i + 2 < len && text[i + 1] == '-') {
             found |= in_range(m, (signed char)text[i], (signed char)text[i + 2], (signed char)c);
             i += 2;
@@ -52,7 +51,7 @@ static bool match_class(const struct matcher *m, size_t *p, char c)
     return found != negated;
 }
 
-/* Whether what stands at *p (not a star, not the end) takes c; moves *p past it. */
+/* Matches c against the element at *p (not a star, not the end). Moves *p past it. */
 static bool match_one(const struct matcher *m, size_t *p, char c)
 {
     char special = m->pattern.data[(*p)++];
@@ -68,7 +67,7 @@ static size_t skip_stars(struct bytes_view pattern, size_t p)
     return p;
 }
 
-/* Only the last star is ever tried again: what an earlier one could take more, the last one can take as well. */
+/* Only the last star is retried: it can take whatever an earlier one could take more. */
 bool glob_match(struct bytes_view pattern, struct bytes_view s, bool nocase)
 {
     const struct matcher m = {.pattern = pattern, .nocase = nocase};

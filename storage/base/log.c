@@ -26,7 +26,7 @@ struct log *log_new(void)
     struct log *lg = mem_calloc(sizeof(*lg));
     lg->level = LOG_LEVEL_NOTICE;
     lg->role = 'M';
-    tzset(); /* localtime_r() need not do it */
+    tzset(); /* localtime_r() need not call it */
     return lg;
 }
 
@@ -64,7 +64,7 @@ static int open_for_append(const char *path)
 static void close_file(int fd)
 {
     const struct sys *sys = sys_real();
-    (void)sys->close(sys->ctx, fd); /* there is nobody to tell */
+    (void)sys->close(sys->ctx, fd); /* there is nowhere to report it */
 }
 
 int log_set_file(struct log *lg, const char *path)
@@ -97,7 +97,7 @@ int log_fd_for_crash(struct log *lg)
     return fd < 0 ? STDERR_FILENO : fd;
 }
 
-/* "1234:M 22 Nov 2026 19:29:33.123 * " */
+/* Formats "1234:M 22 Nov 2026 19:29:33.123 * ". */
 static size_t format_prefix(const struct log *lg, enum log_level level, char *out, size_t cap)
 {
     static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -113,14 +113,14 @@ static size_t format_prefix(const struct log *lg, enum log_level level, char *ou
     return (size_t)len;
 }
 
-/* A whole line in one write, so that lines of a forked child and of its parent do not mix. */
+/* Writes the whole line at once, so that lines of a forked child and its parent do not mix. */
 static void write_line(const struct log *lg, const char *line, size_t len)
 {
     if (lg->path == NULL && lg->quiet_stdout) return;
     int fd = lg->path == NULL ? STDOUT_FILENO : open_for_append(lg->path);
     if (fd < 0) return;
     int rc = sys_write_all(sys_real(), fd, line, len);
-    (void)rc; /* a log that cannot be written is no reason to stop serving, and there is no other place to say so */
+    (void)rc; /* the server goes on without a log, and there is nowhere else to report it */
     if (lg->path != NULL) close_file(fd);
 }
 
@@ -141,9 +141,9 @@ static void emit(const struct log *lg, enum log_level level, const char *text, s
 
 void log_write(struct log *lg, enum log_level level, const char *fmt, ...)
 {
-    enum { LONGEST = 64 * 1024 }; /* of a message; the rest is cut off */
+    enum { LONGEST = 64 * 1024 }; /* longest message; the rest is cut off */
     if (lg == NULL || level < lg->level || level >= LOG_LEVEL_NOTHING) return;
-    int saved_errno = errno; /* callers log between a failure and its handling */
+    int saved_errno = errno; /* callers log between a failure and the use of errno */
     char small[1024], *text = small;
     va_list args;
     va_start(args, fmt);

@@ -10,7 +10,7 @@ size_t lzf_pack(struct bytes_view in, void *out, size_t cap)
     return lzf_compress(in.data, (unsigned)in.len, out, (unsigned)cap);
 }
 
-/* ---- Unpacking: a full synchronization spends a good part of its time here, and the library goes byte by byte ---- */
+/* ---- Unpacking: a large part of the time of a full synchronization; the library copies byte by byte ---- */
 
 enum { LITERAL_MAX = 32, WORD = 16 };
 
@@ -23,7 +23,7 @@ static bool copy_literals(struct lzf_cursor *c, size_t len)
 {
     size_t in_room = (size_t)(c->in_end - c->in), out_room = (size_t)(c->out_end - c->out);
     if (LIKELY(in_room >= LITERAL_MAX && out_room >= LITERAL_MAX)) {
-        memcpy(c->out, c->in, LITERAL_MAX); /* more than asked, which the next instruction overwrites */
+        memcpy(c->out, c->in, LITERAL_MAX); /* copies a constant 32 bytes; the next instruction overwrites the excess */
     } else {
         if (len > in_room || len > out_room) return false;
         memcpy(c->out, c->in, len);
@@ -33,7 +33,7 @@ static bool copy_literals(struct lzf_cursor *c, size_t len)
     return true;
 }
 
-/* What was repeated can be repeated in turn: the run that is there doubles with each copy. */
+/* The pattern doubles with each copy. */
 static void repeat_short(uint8_t *out, size_t distance, size_t len)
 {
     const uint8_t *from = out - distance;
@@ -53,9 +53,10 @@ static bool repeat(struct lzf_cursor *c, size_t distance, size_t len)
     const uint8_t *from = c->out - distance;
     if (distance == 1) {
         memset(c->out, *from, len);
-    } else if ((distance >= WORD || distance >= len) && room - len >= WORD) { /* none reads what another has written */
+    } else if ((distance >= WORD || distance >= len) && room - len >= WORD) { /* no copy reads what another one has
+                                                                               * written */
         for (size_t done = 0; done < len; done += WORD)
-            memmove(c->out + done, from + done, WORD); /* past `len` it may overlap */
+            memmove(c->out + done, from + done, WORD); /* may overlap behind `len` */
     } else {
         repeat_short(c->out, distance, len);
     }

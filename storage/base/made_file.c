@@ -11,19 +11,20 @@
 
 enum { LOCK_STEP_MS = 10 };
 
-/* Not every file system locks directories, and whoever may write to one need not be allowed to read it. */
+/* Best effort: some file systems do not lock directories, and write access to a directory does not imply read
+ * access. */
 static void lock_directory(const struct made_file *f)
 {
     struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
     for (int waited = 0; waited < MADE_FILE_LOCK_MS; waited += LOCK_STEP_MS) {
         if (flock(f->dir_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
-        (void)nanosleep(&step, NULL); /* a shorter sleep only asks again earlier */
+        (void)nanosleep(&step, NULL); /* after a shorter sleep it only retries earlier */
     }
 }
 
 static void unlock_directory(const struct made_file *f)
 {
-    (void)flock(f->dir_fd, LOCK_UN); /* when it was never locked, there is nothing to give up */
+    (void)flock(f->dir_fd, LOCK_UN); /* harmless if it was not locked */
 }
 
 static int open_directory(const char *path, size_t dir_len)
@@ -79,7 +80,7 @@ bool made_file_remove(struct made_file *f)
 void made_file_forget(struct made_file *f)
 {
     if (f->name == NULL) return;
-    (void)close(f->dir_fd); /* unlocks it too */
+    (void)close(f->dir_fd); /* releases the lock too */
     mem_free(f->name);
     *f = (struct made_file){.dir_fd = -1};
 }

@@ -13,7 +13,7 @@
 #include <jemalloc/jemalloc.h>
 #else
 #include <malloc.h>
-/* As in sanitizer/allocator_interface.h, which gcc does not ship. */
+/* From sanitizer/allocator_interface.h, which gcc does not ship. */
 size_t __sanitizer_get_current_allocated_bytes(void);
 #endif
 
@@ -88,15 +88,16 @@ size_t mem_good_size(size_t size)
     return nallocx(size == 0 ? 1 : size, 0);
 }
 
-/* The allocator is one per process, and so are its counters: this table is the one piece of state at file scope. A slot
- * is free while its pointers are NULL. */
+/* The allocator is one per process, and so are its counters: this table is the only mutable state at file scope. A
+ * slot is free while its pointers are NULL. */
 #define MAX_THREADS 16
 static struct {
     _Atomic(uint64_t *) allocated;
     _Atomic(uint64_t *) freed;
 } counters[MAX_THREADS];
 static atomic_uint counter_count;
-static atomic_int_fast64_t ended_threads; /* what threads that have ended left in use (their frees make it negative) */
+static atomic_int_fast64_t ended_threads; /* bytes left in use by threads that have ended (negative if others' memory
+                                           * was freed there) */
 
 static bool thread_counters(uint64_t **allocated, uint64_t **freed)
 {

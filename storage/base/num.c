@@ -12,7 +12,7 @@
 
 /* --- integers --------------------------------------------------------------------------------------------------- */
 
-/* The digits of s as a number; the first one may not be zero, unless it is alone. */
+/* Parses decimal digits. The first one may not be zero, unless it is the only one. */
 static bool parse_digits(const char *p, size_t len, uint64_t *out)
 {
     if (len == 0 || len > NUM_U64_MAX_CHARS) return false;
@@ -108,8 +108,8 @@ size_t num_format_i64(char *buf, int64_t value)
 
 /* --- reading floating point ------------------------------------------------------------------------------------- */
 
-/* Plain decimals of at most 15 digits, which is what scores mostly are: digits and power of ten are exact doubles, so
- * one division rounds correctly. */
+/* Plain decimals of at most 15 digits, as most scores are: digits and power of ten are exact doubles, so one
+ * division rounds correctly. */
 static bool parse_short_decimal(struct bytes_view s, double *out)
 {
     static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -136,7 +136,7 @@ static bool parse_short_decimal(struct bytes_view s, double *out)
     return true;
 }
 
-/* strtod() needs a terminator; a copy on the stack is enough for all but odd inputs. */
+/* A NUL-terminated copy for strtod(); on the stack unless the input is unusually long. */
 struct terminated {
     char *text;
     char small[256];
@@ -233,8 +233,8 @@ static size_t format_special(char *buf, double value)
     return value < 0 ? put(buf, "-inf", 4) : put(buf, "inf", 3);
 }
 
-/* The shortest decimal `digits` x 10^exponent inside a double's rounding interval, and of those the closest, by
- * R. Giulietti's Schubfach ("The Schubfach way to render doubles", 2020); the names below are the paper's. */
+/* The shortest decimal `digits` x 10^exponent inside a double's rounding interval, and of those the closest, by R.
+ * Giulietti's Schubfach ("The Schubfach way to render doubles", 2020). Names below are those of the paper. */
 struct decimal {
     uint64_t digits;
     int exponent;
@@ -259,7 +259,7 @@ static int floor_log10_three_quarters_pow2(int e)
     return (e * 1262611 - 524031) >> 22;
 }
 
-/* The upper 64 bits of a 192-bit product; the lowest of them also tells whether anything follows. */
+/* The upper 64 bits of a 192-bit product; the lowest bit is also set if any of the lower bits is. */
 static uint64_t round_to_odd(const uint64_t g[2], uint64_t cp)
 {
     unsigned __int128 low = (unsigned __int128)g[1] * cp;
@@ -305,8 +305,8 @@ static size_t put_scientific(char *buf, const char *digits, int count, int expon
     return n + num_format_u64(buf + n, (uint64_t)abs(exponent));
 }
 
-/* Where Redis 7.2 switches between plain and scientific notation: `exponent` belongs to the last digit, `leading` to
- * the first. */
+/* Chooses between plain and scientific notation as Redis 7.2 does. `exponent` is that of the last digit, `leading`
+ * that of the first. */
 static size_t put_decimal(char *buf, const char *digits, int count, int exponent)
 {
     int leading = exponent + count - 1;
@@ -356,7 +356,7 @@ size_t num_format_double17(char *buf, double value)
     if (!isfinite(value)) return format_special(buf, value);
     if (fabs(value) < 1e15 && value == (double)(int64_t)value && (value != 0 || !signbit(value)))
         return num_format_i64(buf, (int64_t)value);
-    char text[NUM_DOUBLE_MAX_CHARS]; /* snprintf() wants room for a terminator, which `buf` need not have */
+    char text[NUM_DOUBLE_MAX_CHARS]; /* snprintf() needs room for a terminator, which `buf` may lack */
     int len = snprintf(text, sizeof(text), "%.17g", value);
     ASSERT(len > 0 && (size_t)len < sizeof(text));
     return put(buf, text, (size_t)len);

@@ -1,6 +1,7 @@
-/* prefetch.h -- starts loading a cache line, ahead of its use.
- * __builtin_prefetch() does not count as an effect: gcc takes a function that does nothing else for pure and drops
- * calls to it. */
+/* prefetch.h -- an instruction that starts loading a cache line before its use.
+ *
+ * Written in assembly, since __builtin_prefetch() does not count as a side effect: gcc treats a function that does
+ * nothing else as pure and drops calls to it. */
 #ifndef LOCKSTEP_STORAGE_BASE_PREFETCH_H
 #define LOCKSTEP_STORAGE_BASE_PREFETCH_H
 

@@ -13,7 +13,7 @@ struct order {
 uint64_t ranking_key_of_double(double value)
 {
     uint64_t bits;
-    value += 0.0; /* -0 becomes 0 */
+    value += 0.0; /* turns -0 into 0 */
     memcpy(&bits, &value, sizeof(bits));
     return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
 }
@@ -37,7 +37,7 @@ static inline bool before(const struct order *o, const struct ranked *a, const s
     return before_on_tie(o, a, b);
 }
 
-/* ---- All of them: merge sort ---- */
+/* ---- All items: merge sort ---- */
 
 static void insertion_sort(const struct order *o, struct ranked *r, size_t count)
 {
@@ -49,10 +49,10 @@ static void insertion_sort(const struct order *o, struct ranked *r, size_t count
     }
 }
 
-/* The first `left` and those behind them are sorted; scratch has room for the first. */
+/* Merges r[0..left) and r[left..count), both sorted. `scratch` has room for the first part. */
 static void merge(const struct order *o, struct ranked *r, size_t left, size_t count, struct ranked *scratch)
 {
-    if (!before(o, &r[left], &r[left - 1])) return; /* in order as they lie */
+    if (!before(o, &r[left], &r[left - 1])) return; /* already in order */
     memcpy(scratch, r, left * sizeof(*r));
     size_t a = 0, b = left, out = 0;
     while (a < left && b < count) r[out++] = before(o, &r[b], &scratch[a]) ? r[b++] : scratch[a++];
@@ -65,7 +65,7 @@ static void merge_sort(const struct order *o, struct ranked *r, size_t count, st
         insertion_sort(o, r, count);
         return;
     }
-    size_t left = count / 2; /* halves: the depth is the logarithm */
+    size_t left = count / 2; /* halving bounds the depth by the logarithm */
     merge_sort(o, r, left, scratch);
     merge_sort(o, r + left, count - left, scratch);
     merge(o, r, left, count, scratch);
@@ -84,7 +84,7 @@ void ranking_sort(struct ranked *r, size_t count, ranking_tie_fn *tie, const voi
     sort_all(&o, r, count);
 }
 
-/* ---- The first ones: those seen so far are a heap with the last of them on top ---- */
+/* ---- The first items: a heap of the best so far, with the last of them on top ---- */
 
 static void sift_down(const struct order *o, struct ranked *heap, size_t count, size_t at)
 {

@@ -17,7 +17,7 @@ static void store_be32(unsigned char *p, uint32_t v)
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> (24 - 8 * i));
 }
 
-/* f of section 4.1.1 with K of 4.2.1, for each of the four stages. */
+/* f of section 4.1.1 with K of section 4.2.1, for each of the four stages. */
 static uint32_t choose(uint32_t b, uint32_t c, uint32_t d)
 {
     return (d ^ (b & (c ^ d))) + 0x5a827999;
@@ -35,7 +35,7 @@ static uint32_t parity2(uint32_t b, uint32_t c, uint32_t d)
     return (b ^ c ^ d) + 0xca62c1d6;
 }
 
-/* One round; the five variables change places with each, which after five is back to the start. */
+/* One round. Instead of moving the five variables, each round renames them; after five rounds the names repeat. */
 #define ROUND(f, a, b, c, d, e, word) (e += rotate(a, 5) + f(b, c, d) + (word), b = rotate(b, 30))
 #define STAGE(f, w)                                                                                                    \
     for (unsigned t = 0; t < 20; t += 5) {                                                                             \
@@ -86,7 +86,7 @@ void sha1_update(struct sha1 *h, const void *data, size_t len)
     if (len > 0) memcpy(h->block + held, p, len);
 }
 
-/* One bit, zeros, and the length in bits in the last eight bytes of a block. */
+/* Appends a one bit, zeros, and the length in bits in the last eight bytes of a block. */
 void sha1_final(struct sha1 *h, unsigned char digest[SHA1_SIZE])
 {
     static const unsigned char padding[SHA1_BLOCK] = {0x80};

@@ -53,7 +53,7 @@ static void compress(uint32_t state[8], const unsigned char *block)
     for (int i = 0; i < 8; i++) state[i] += v[i];
 }
 
-/* The rest of the text, a one bit, zeros, and the length in bits: one block or two. */
+/* Processes the rest of the text, a one bit, zeros, and the length in bits: one block or two. */
 static void compress_tail(uint32_t state[8], struct bytes_view tail, uint64_t total)
 {
     unsigned char block[2 * BLOCK_SIZE] = {0};

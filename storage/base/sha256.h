@@ -1,4 +1,4 @@
-/* sha256.h -- SHA-256 (FIPS 180-4), of a whole text at once: how passwords are shown without being told. */
+/* sha256.h -- SHA-256 (FIPS 180-4) of a whole text, for storing passwords. */
 #ifndef LOCKSTEP_STORAGE_BASE_SHA256_H
 #define LOCKSTEP_STORAGE_BASE_SHA256_H
 

@@ -192,7 +192,7 @@ int sys_write_all(const struct sys *s, int fd, const void *buf, size_t len)
     return 0;
 }
 
-/* splitmix64 spreads one seed over the state, as the generator's authors advise. */
+/* splitmix64 spreads a seed over the state, as the authors of the generator recommend. */
 void rng_seed(struct rng *r, uint64_t seed)
 {
     for (int i = 0; i < 4; i++) {

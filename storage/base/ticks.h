@@ -1,5 +1,7 @@
-/* ticks.h -- a very cheap clock for measuring how long commands take, and for nothing else: nothing that is decided or
- * replicated may depend on it. On x86-64 it is the time stamp counter, elsewhere the monotonic clock. */
+/* ticks.h -- a very cheap clock for measuring how long commands take.
+ *
+ * No decision and nothing that is replicated may depend on it. On x86-64 it is the time stamp counter, elsewhere the
+ * monotonic clock. */
 #ifndef LOCKSTEP_STORAGE_BASE_TICKS_H
 #define LOCKSTEP_STORAGE_BASE_TICKS_H
 
@@ -17,7 +19,7 @@ static inline uint64_t ticks_now(void)
 #endif
 }
 
-/* Follows the counter's rate against the monotonic clock. */
+/* The measured rate of the counter against the monotonic clock. */
 struct ticks_rate {
     uint64_t ticks;
     int64_t us;

@@ -39,7 +39,7 @@ static char escaped_char(char ch)
     }
 }
 
-/* What stands after a backslash inside double quotes. The caller made sure that something does. */
+/* Reads what follows a backslash inside double quotes. The caller has checked that something does. */
 static char take_escape(struct cursor *c)
 {
     if (c->end - c->at >= 3 && c->at[0] == 'x' && hex_value(c->at[1]) >= 0 && hex_value(c->at[2]) >= 0) {
@@ -50,7 +50,7 @@ static char take_escape(struct cursor *c)
     return escaped_char(*c->at++);
 }
 
-/* From behind the opening quote to behind the closing one, which must end the word. */
+/* Reads from behind the opening quote to behind the closing one, which must end the word. */
 static int take_quoted(struct cursor *c, char quote, struct bytes_buf *word)
 {
     while (!at_end(c) && *c->at != quote) {

@@ -38,7 +38,7 @@ void worker_on_start(struct worker *w, void (*fn)(void *ctx), void *ctx)
     w->on_start_ctx = ctx;
 }
 
-static struct job *next_job(struct worker *w) /* with the lock held; NULL: stop */
+static struct job *next_job(struct worker *w) /* call with the lock held; NULL: stop */
 {
     while (w->first == NULL) {
         w->busy = false;
@@ -53,7 +53,7 @@ static struct job *next_job(struct worker *w) /* with the lock held; NULL: stop 
     return job;
 }
 
-/* Signals that stop the server are for the main thread; those of a fault here have to kill us. */
+/* The main thread handles the signals that stop the server. Signals of a fault in this thread must kill the process. */
 static void leave_signals_to_main(void)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
@@ -88,7 +88,7 @@ void worker_run(struct worker *w, void (*fn)(void *job), void *ctx)
     *job = (struct job){.fn = fn, .ctx = ctx};
     pthread_mutex_lock(&w->lock);
     if (!w->started) w->started = pthread_create(&w->thread, NULL, thread_main, w) == 0;
-    if (!w->started) { /* no thread to be had: do it here */
+    if (!w->started) { /* no thread available: run the job here */
         pthread_mutex_unlock(&w->lock);
         mem_free(job);
         fn(ctx);

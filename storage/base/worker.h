@@ -1,17 +1,17 @@
-/* worker.h -- a background thread that runs jobs one after the other, in the order in which they were handed over.
+/* worker.h -- a background thread that runs jobs in the order in which they were queued.
  *
- * For what would stall the main thread: freeing much memory, waiting for a disk. What a job works on is its own until
- * it has run; how it tells that it has is its own business. */
+ * For work that would stall the main thread: freeing much memory, waiting for a disk.
+ * Ownership: a job owns what it works on until it has run. How a job reports its end is up to the job. */
 #ifndef LOCKSTEP_STORAGE_BASE_WORKER_H
 #define LOCKSTEP_STORAGE_BASE_WORKER_H
 
 struct worker; /* opaque */
 
 struct worker *worker_new(void); /* the thread starts with the first job */
-/* Before the first job: called by the thread when it starts. */
+/* Call before the first job: the thread calls fn when it starts. */
 void worker_on_start(struct worker *w, void (*fn)(void *ctx), void *ctx);
 void worker_run(struct worker *w, void (*fn)(void *job), void *job);
-void worker_drain(struct worker *w); /* waits until every job has run */
-void worker_free(struct worker *w);  /* runs all jobs, ends the thread */
+void worker_drain(struct worker *w); /* waits until all jobs have run */
+void worker_free(struct worker *w);  /* runs all jobs and ends the thread */
 
 #endif
