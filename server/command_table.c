@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#include "server/commands/tables.h"
 #include "storage/base/memory.h"
 
 enum { INDEX_SIZE = 1024 /* slots of the index: a power of two, several times the number of commands */ };
@@ -128,9 +127,9 @@ static const char *renamed(const struct renamed_command *renames, size_t count, 
 }
 
 /* The built-in name of the command that is called `name` after these lines; NULL: none is. */
-static const char *built_in_name(const struct renamed_command *renames, size_t count, const char *name)
+static const char *built_in_name(const struct command *const *tables, const struct renamed_command *renames,
+                                 size_t count, const char *name)
 {
-    const struct command *const *tables = command_row_tables();
     for (size_t i = 0; tables[i] != NULL; i++)
         for (const struct command *c = tables[i]; c->name != NULL; c++)
             if (bytes_equal_nocase(bytes_str(renamed(renames, count, c->name)), name)) return c->name;
@@ -140,9 +139,9 @@ static const char *built_in_name(const struct renamed_command *renames, size_t c
 const char *command_table_rename(void *ctx, const struct renamed_command *before, size_t count, const char *from,
                                  const char *to, const char **refusal)
 {
-    (void)ctx;
-    const char *command = from[0] == '\0' ? NULL : built_in_name(before, count, from);
-    const char *taken = to[0] == '\0' ? NULL : built_in_name(before, count, to);
+    const struct command *const *tables = ctx;
+    const char *command = from[0] == '\0' ? NULL : built_in_name(tables, before, count, from);
+    const char *taken = to[0] == '\0' ? NULL : built_in_name(tables, before, count, to);
     if (command == NULL)
         *refusal = "No such command in rename-command";
     else if (taken != NULL && taken != command)
@@ -152,10 +151,9 @@ const char *command_table_rename(void *ctx, const struct renamed_command *before
     return NULL;
 }
 
-struct command_table *command_table_new(const struct settings *settings)
+struct command_table *command_table_new(const struct command *const *tables, const struct settings *settings)
 {
     struct command_table *t = mem_calloc(sizeof(*t));
-    const struct command *const *tables = command_row_tables();
     for (size_t i = 0; tables[i] != NULL; i++)
         for (const struct command *c = tables[i]; c->name != NULL; c++) t->count++;
     t->slots = mem_calloc(t->count * sizeof(struct command_slot));

@@ -1,5 +1,5 @@
 /* command_table.h -- all commands by name, with rename-command applied, and what is counted for each.
- * Names are looked up without regard to case. Rows come from the tables of server/commands/. */
+ * Names are looked up without regard to case. The rows are handed in: the table names no handler. */
 #ifndef LOCKSTEP_SERVER_COMMAND_TABLE_H
 #define LOCKSTEP_SERVER_COMMAND_TABLE_H
 
@@ -20,7 +20,8 @@ struct command_slot {
     uint64_t *latency; /* LATENCY_BUCKETS counts once it was called and latency-tracking is on: latency.h */
 };
 
-struct command_table *command_table_new(const struct settings *settings);
+/* `tables`: arrays of rows, each ended by a row without a name, the list of them by NULL; they outlive the table. */
+struct command_table *command_table_new(const struct command *const *tables, const struct settings *settings);
 void command_table_free(struct command_table *t);
 struct command_slot *command_table_find(struct command_table *t,
                                         struct bytes_view name); /* a container or a command; NULL */
@@ -32,7 +33,7 @@ struct command_slot *command_table_find_documented(struct command_table *t, stru
 const struct command_slot *command_table_slot_of(struct command_table *t, const struct command *cmd); /* it has one */
 size_t command_table_id_count(const struct command_table *t); /* how many slots there are, subcommands included */
 /* The hook `renamed` of config.h: whether a line of rename-command may follow those before it, as with Redis, where
- * each line goes by the names that the lines before it have left. Needs no table. */
+ * each line goes by the names that the lines before it have left. ctx: the tables, as for command_table_new(). */
 const char *command_table_rename(void *ctx, const struct renamed_command *before, size_t count, const char *from,
                                  const char *to, const char **refusal);
 /* All top-level slots in the order of the tables. */

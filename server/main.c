@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "server/command_table.h"
+#include "server/commands/tables.h"
 #include "server/file_checker.h"
 #include "server/process.h"
 #include "server/process_crash.h"
@@ -84,7 +85,7 @@ static int listen_somewhere(struct server *s)
 
 static int serve(struct program *p)
 {
-    struct server *s = server_new(p->config, &p->settings, sys_real(), p->log);
+    struct server *s = server_new(p->config, &p->settings, command_row_tables(), sys_real(), p->log);
     int code = 1;
     if (s == NULL) return code; /* it has logged why */
     prepare_signals(p, s);
@@ -108,7 +109,8 @@ int main(int argc, char **argv)
     int code = 0;
     if (file_checker_run(sys_real(), argc, argv, &code)) return code;
     struct program *p = mem_calloc(sizeof(*p));
-    struct config_hooks hooks = {.change_dir = process_change_dir, .renamed = command_table_rename};
+    struct config_hooks hooks = {
+        .ctx = (void *)command_row_tables(), .change_dir = process_change_dir, .renamed = command_table_rename};
     tzset();
     p->title = process_title_new(argc, argv);
     p->log = log_new();

@@ -605,7 +605,8 @@ static void make_keyspace(struct server *s)
     };
 }
 
-struct server *server_new(struct config *config, struct settings *settings, const struct sys *sys, struct log *log)
+struct server *server_new(struct config *config, struct settings *settings, const struct command *const *rows,
+                          const struct sys *sys, struct log *log)
 {
     struct server *s = mem_calloc(sizeof(*s));
     mem_thread_register();
@@ -619,7 +620,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->started_ms = s->now_ms;
     pacing_init(&s->pacing);
     make_run_id(s);
-    s->commands = command_table_new(s->settings);
+    s->commands = command_table_new(rows, s->settings);
     s->users = acl_users_new(s->commands, &s->settings->security);
     s->acl_log = acl_log_new();
     s->clients = clients_new(s);

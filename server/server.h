@@ -15,6 +15,8 @@
 #include "server/stats.h"
 #include "storage/keyspace.h"
 
+struct command;
+
 struct server {
     const struct sys *sys;
     struct log *log;
@@ -83,8 +85,10 @@ struct server {
     int exit_code;
 };
 
-/* settings were filled by config_load(); takes the configuration over. NULL with the reason logged. */
-struct server *server_new(struct config *config, struct settings *settings, const struct sys *sys, struct log *log);
+/* settings were filled by config_load(); takes the configuration over. `rows`: the commands, as command_table_new()
+ * takes them. NULL with the reason logged. */
+struct server *server_new(struct config *config, struct settings *settings, const struct command *const *rows,
+                          const struct sys *sys, struct log *log);
 int server_run(struct server *s); /* until it is told to stop; the exit code */
 void server_free(struct server *s);
 /* The process becomes this server's: limits, title, locale, what the system thinks of its memory. Before

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "server/commands/tables.h"
 #include "server/acl/check.h"
 #include "server/acl/file.h"
 #include "storage/base/memory.h"
@@ -107,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes_buf errors = {0};
     if (size < 1) return 0;
     struct bytes_view text = bytes_view(data + 1, size - 1);
-    if (t == NULL) t = command_table_new(&no_settings);
+    if (t == NULL) t = command_table_new(command_row_tables(), &no_settings);
     security.acl_pubsub_default = data[0] & 1;
     struct acl_users *us = acl_users_new(t, &security);
     if (data[0] & 2) {

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "server/commands/tables.h"
 #include "server/client.h"
 #include "server/clients.h"
 #include "server/dispatch.h"
@@ -589,7 +590,7 @@ static void prepare(struct world *w)
     struct config_failure failure;
     w->config = config_new(&w->settings, sys_real(), &(struct config_hooks){0});
     ASSERT(config_load_text(w->config, bytes_str(text), &failure) == 0);
-    w->server = server_new(w->config, &w->settings, sys_real(), NULL);
+    w->server = server_new(w->config, &w->settings, command_row_tables(), sys_real(), NULL);
     ASSERT(w->server != NULL);
     w->client = client_new(w->server, NULL);
     w->client->flags = CLIENT_AUTHENTICATED;

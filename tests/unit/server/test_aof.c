@@ -1,4 +1,5 @@
 /* The append-only file of a server whose disk fails when the test says so. */
+#include "server/commands/tables.h"
 #include "server/aof.h"
 
 #include <errno.h>
@@ -140,7 +141,7 @@ static void start(struct fixture *f, const char *fsync)
     snprintf(text, sizeof(text), "port 0\nsave \"\"\nappendonly yes\nappendfsync %s\n", fsync);
     f->cfg = config_new(&f->settings, &f->sys, &(struct config_hooks){0});
     assert_int_equal(config_load_text(f->cfg, bytes_str(text), &failure), 0);
-    f->server = server_new(f->cfg, &f->settings, &f->sys, NULL);
+    f->server = server_new(f->cfg, &f->settings, command_row_tables(), &f->sys, NULL);
     assert_non_null(f->server);
     assert_int_equal(aof_find_files(f->server), 0);
     assert_int_equal(aof_open_at_start(f->server), 0);

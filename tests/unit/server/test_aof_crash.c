@@ -28,6 +28,7 @@
 
 #include <cmocka.h>
 
+#include "server/commands/tables.h"
 #include "server/aof.h"
 #include "server/dispatch.h"
 #include "server/exec.h"
@@ -342,7 +343,7 @@ static void start(struct life *l, bool with_log)
              with_log ? "yes" : "no", rng_below(&l->rng, 2) ? "yes" : "no");
     l->cfg = config_new(&l->settings, &l->sys, &(struct config_hooks){0});
     if (config_load_text(l->cfg, bytes_str(text), &failure) != 0) found(l, "configuration");
-    l->server = server_new(l->cfg, &l->settings, &l->sys, NULL);
+    l->server = server_new(l->cfg, &l->settings, command_row_tables(), &l->sys, NULL);
     if (l->server == NULL) found(l, "no server");
     if (aof_find_files(l->server) != 0) found(l, "the list cannot be read");
     if (!with_log) return;

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "server/commands/tables.h"
 #include "server/aof.h"
 #include "server/aof_load.h"
 #include "server/exec.h"
@@ -87,7 +88,7 @@ static void server_up(struct fixture *f, const char *fsync)
     snprintf(text, sizeof(text), "port 0\nsave \"\"\nappendonly yes\nappendfsync %s\nlogfile log\n", fsync);
     f->cfg = config_new(&f->settings, &f->sys, &(struct config_hooks){0});
     assert_int_equal(config_load_text(f->cfg, bytes_str(text), &failure), 0);
-    f->server = server_new(f->cfg, &f->settings, &f->sys, NULL);
+    f->server = server_new(f->cfg, &f->settings, command_row_tables(), &f->sys, NULL);
     assert_non_null(f->server);
     assert_int_equal(aof_find_files(f->server), 0);
 }

@@ -4,6 +4,7 @@
  * the same work is done several times, and cut into stretches of so many expired keys: of each stretch the best time
  * counts, so that only a turn is too long that is so at the same place of the work every time. Turns that are too long
  * at places of their own (with the cron) must be few in the best of the tries. */
+#include "server/commands/tables.h"
 #include "server/expiry.h"
 
 #include <setjmp.h>
@@ -62,7 +63,7 @@ static int setup(void **state)
     f->cfg = config_new(&f->settings, &f->sys, &(struct config_hooks){0});
     assert_int_equal(config_load_text(f->cfg, BYTES_LIT("port 0\nsave \"\"\ndbfilename no-such-file.rdb\n"), &failure),
                      0);
-    f->server = server_new(f->cfg, &f->settings, &f->sys, NULL);
+    f->server = server_new(f->cfg, &f->settings, command_row_tables(), &f->sys, NULL);
     assert_non_null(f->server);
     *state = f;
     return 0;

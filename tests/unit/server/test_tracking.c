@@ -1,4 +1,5 @@
 /* Who is told of which changes: clients with sockets that nobody reads, and what is queued for them. */
+#include "server/commands/tables.h"
 #include "server/tracking.h"
 
 #include <setjmp.h>
@@ -30,7 +31,7 @@ static int setup(void **state)
     struct config_failure failure;
     f->config = config_new(&f->settings, sys_real(), &(struct config_hooks){0});
     assert_int_equal(config_load_text(f->config, BYTES_LIT("save \"\"\ntracking-table-max-keys 4\n"), &failure), 0);
-    f->server = server_new(f->config, &f->settings, sys_real(), NULL);
+    f->server = server_new(f->config, &f->settings, command_row_tables(), sys_real(), NULL);
     assert_non_null(f->server);
     for (int i = 0; i < CLIENTS; i++) {
         int pair[2];

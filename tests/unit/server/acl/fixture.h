@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_TESTS_UNIT_SERVER_ACL_FIXTURE_H
 #define LOCKSTEP_TESTS_UNIT_SERVER_ACL_FIXTURE_H
 
+#include "server/commands/tables.h"
 #include "server/acl/users.h"
 #include "storage/base/memory.h"
 
@@ -15,7 +16,7 @@ struct fixture {
 static inline int setup(void **state)
 {
     struct fixture *f = mem_calloc(sizeof(*f));
-    f->commands = command_table_new(&f->settings);
+    f->commands = command_table_new(command_row_tables(), &f->settings);
     f->us = acl_users_new(f->commands, &f->settings.security);
     *state = f;
     return 0;
