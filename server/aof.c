@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "server/ack_waits.h"
 #include "server/aof_load.h"
-#include "server/commands/wait.h"
 #include "server/latency.h"
 #include "server/persistence.h"
 #include "server/scripting/functions.h"
@@ -100,7 +100,7 @@ void aof_on_synced(struct aof *a, uint64_t position)
     a->has_synced = true;
     if (a->state != AOF_ON) return; /* without a base it is of no use yet */
     repl_aof_synced(a->server->repl, true, position);
-    wait_check_synced(a->server);
+    ack_waits_synced(a->server);
 }
 
 static void note_sync_error(struct aof *a, int error)

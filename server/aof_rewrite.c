@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "server/commands/wait.h"
+#include "server/ack_waits.h"
 #include "server/dispatch.h"
 #include "server/persistence.h"
 #include "storage/base/memory.h"
@@ -191,7 +191,7 @@ static void switch_off(struct aof *a)
     a->state = AOF_OFF;
     a->interrupted = a->rewrite.scheduled = a->let_go = false;
     repl_aof_want(a->server->repl, false);
-    wait_log_is_off(a->server);
+    ack_waits_aof_off(a->server);
 }
 
 int aof_switch(struct server *s, bool on)

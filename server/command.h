@@ -56,6 +56,7 @@ enum command_flag {
     CMD_SYSTEM = 1 << 27,           /* COMMAND DOCS: not for people */
     /* CMD_LOADING without being reported so: REPLICAOF ends the load of a snapshot, which Redis refuses. */
     CMD_UNPROMISED_LOADING = 1 << 28,
+    CMD_EXEC = 1 << 29,       /* EXEC: it needs what the queued commands need, and a refusal ends the transaction */
     CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */
 };
 

@@ -4,10 +4,10 @@
 #include "server/acl/session.h"
 #include "server/aof.h"
 #include "server/blocking.h"
-#include "server/commands/transactions.h"
 #include "server/dispatch_internal.h"
 #include "server/eviction.h"
 #include "server/expiry.h"
+#include "server/monitor.h"
 #include "server/multi.h"
 #include "server/persistence.h"
 #include "server/pubsub.h"
@@ -37,6 +37,16 @@ static void reply_unknown_subcommand(struct cmd_ctx *ctx, const struct command_s
                  ctx->argv[1].data, upper);
 }
 
+/* Answers an EXEC that cannot run: the transaction is discarded. */
+static void abort_transaction(struct cmd_ctx *ctx, const struct command *exec, const char *text)
+{
+    static const char plain[] = "ERR ";
+    if (strncmp(text, plain, sizeof(plain) - 1) == 0) text += sizeof(plain) - 1;
+    multi_discard(ctx->client);
+    reply_errorf(ctx->reply, "EXECABORT Transaction discarded because of: %s", text);
+    monitor_feed_early(ctx, exec);
+}
+
 bool dispatch_resolve(struct cmd_ctx *ctx, struct command_slot **slot)
 {
     if (*slot == NULL) {
@@ -52,8 +62,8 @@ bool dispatch_resolve(struct cmd_ctx *ctx, struct command_slot **slot)
         }
     }
     if ((*slot)->command->run != NULL && dispatch_arity_fits((*slot)->command, ctx->argc)) return true;
-    if ((*slot)->command->run == cmd_exec)
-        multi_abort(ctx, (*slot)->command, "wrong number of arguments for 'exec' command");
+    if ((*slot)->command->flags & CMD_EXEC)
+        abort_transaction(ctx, (*slot)->command, "wrong number of arguments for 'exec' command");
     else
         reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", (*slot)->full_name);
     return false;
@@ -82,7 +92,7 @@ unsigned dispatch_effective_flags(const struct cmd_ctx *ctx, const struct comman
 {
     const struct client *c = ctx->client;
     if (UNLIKELY(cmd->flags & CMD_RUNS_SCRIPT)) return cmd->flags_now(ctx->server, cmd, ctx->argc, ctx->argv);
-    if (UNLIKELY(c->multi != NULL && (c->flags & CLIENT_IN_MULTI) && cmd->run == cmd_exec))
+    if (UNLIKELY(c->multi != NULL && (c->flags & CLIENT_IN_MULTI) && (cmd->flags & CMD_EXEC)))
         return (cmd->flags | c->multi->flags) & ~((CMD_LOADING | CMD_STALE) & ~c->multi->common);
     return cmd->flags;
 }
@@ -203,8 +213,8 @@ void dispatch_refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char 
 {
     struct client *c = ctx->client;
     if (text != NULL) {
-        if (slot != NULL && slot->command->run == cmd_exec)
-            multi_abort(ctx, slot->command, text);
+        if (slot != NULL && (slot->command->flags & CMD_EXEC))
+            abort_transaction(ctx, slot->command, text);
         else
             reply_error(ctx->reply, text);
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "server/ack_waits.h"
 #include "server/acl/log.h"
 #include "server/acl/source.h"
 #include "server/acl/users.h"
@@ -13,7 +14,6 @@
 #include "server/blocking.h"
 #include "server/clients.h"
 #include "server/command_table.h"
-#include "server/commands/wait.h"
 #include "server/cron.h"
 #include "server/dispatch.h"
 #include "server/eviction.h"
@@ -211,7 +211,7 @@ static void host_disconnect_replica(void *ctx, void *client, const char *why)
 
 static void host_acks_changed(void *ctx)
 {
-    wait_check_acked(ctx);
+    ack_waits_acked(ctx);
 }
 static bool host_writes_paused(void *ctx)
 {

@@ -1,8 +1,5 @@
-#include "server/commands/transactions.h"
-
 #include "server/commands/tables.h"
 #include "server/dispatch.h"
-#include "server/monitor.h"
 #include "server/multi.h"
 
 static void cmd_multi(struct cmd_ctx *ctx)
@@ -25,15 +22,6 @@ static void cmd_discard(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
-void multi_abort(struct cmd_ctx *ctx, const struct command *exec, const char *text)
-{
-    static const char plain[] = "ERR ";
-    if (strncmp(text, plain, sizeof(plain) - 1) == 0) text += sizeof(plain) - 1;
-    multi_discard(ctx->client);
-    reply_errorf(ctx->reply, "EXECABORT Transaction discarded because of: %s", text);
-    monitor_feed_early(ctx, exec);
-}
-
 /* What changed between queueing and now: a command that is a write may have become one that must not run. */
 static void run_queue(struct cmd_ctx *ctx, struct multi *m)
 {
@@ -41,7 +29,7 @@ static void run_queue(struct cmd_ctx *ctx, struct multi *m)
     for (size_t i = 0; i < m->count; i++) dispatch_queued(ctx, m->queue[i].slot, m->queue[i].argc, m->queue[i].argv);
 }
 
-void cmd_exec(struct cmd_ctx *ctx)
+static void cmd_exec(struct cmd_ctx *ctx)
 {
     struct client *c = ctx->client;
     if (!client_has(c, CLIENT_IN_MULTI)) {
@@ -93,7 +81,7 @@ enum { ALWAYS = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST };
 const struct command transaction_commands[] = {
     { .name = "multi", .run = cmd_multi, .arity = 1, .flags = ALWAYS | CMD_NO_QUEUE | CMD_ALLOW_BUSY, .acl = ACL_TRANSACTION,
       .group = "transactions", .since = "1.2.0", .complexity = "O(1)", .summary = "Starts a transaction." },
-    { .name = "exec", .run = cmd_exec, .arity = 1, .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_SKIP_SLOWLOG | CMD_NO_QUEUE,
+    { .name = "exec", .run = cmd_exec, .arity = 1, .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_SKIP_SLOWLOG | CMD_NO_QUEUE | CMD_EXEC,
       .acl = ACL_TRANSACTION, .group = "transactions", .since = "1.2.0", .complexity = "Depends on commands in the transaction",
       .summary = "Executes all commands in a transaction." },
     { .name = "discard", .run = cmd_discard, .arity = 1, .flags = ALWAYS | CMD_NO_QUEUE | CMD_ALLOW_BUSY, .acl = ACL_TRANSACTION,
