@@ -20,7 +20,7 @@
  *             repl_stream_peek() lives until a reader advances or bytes are appended.
  * Limits:     `limit` bounds the backlog. The owners of readers bound what these hold: client-output-buffer-limit
  *             does so for replicas, also during their snapshot (serving.c); a snapshot in a file holds the stream only
- *             as long as a replica waits for it (full_sync.c); the AOF is given up at its bound (server/aof_disk.c).
+ *             as long as a replica waits for it (full_sync.c); the AOF is given up at its bound (server/persistence/aof_disk.c).
  * Not here:   who the readers are, what the bytes mean, any I/O. */
 #ifndef LOCKSTEP_REPLICATION_STREAM_H
 #define LOCKSTEP_REPLICATION_STREAM_H

@@ -4,13 +4,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/command_table.h"
+#include "server/catalog/command_table.h"
 #include "server/commands/tables.h"
-#include "server/file_checker.h"
-#include "server/process.h"
-#include "server/process_crash.h"
-#include "server/process_title.h"
-#include "server/report.h"
+#include "server/operation/report.h"
+#include "server/process/file_checker.h"
+#include "server/process/process.h"
+#include "server/process/process_crash.h"
+#include "server/process/process_title.h"
 #include "server/server.h"
 #include "storage/base/memory.h"
 

@@ -7,12 +7,12 @@
 #define LOCKSTEP_SERVER_SERVER_H
 
 #include "replication/replication.h"
-#include "server/config.h"
-#include "server/exec.h"
-#include "server/pacing.h"
-#include "server/process.h"
-#include "server/settings.h"
-#include "server/stats.h"
+#include "server/config/config.h"
+#include "server/config/settings.h"
+#include "server/core/exec.h"
+#include "server/core/stats.h"
+#include "server/operation/pacing.h"
+#include "server/process/process.h"
 #include "storage/keyspace.h"
 
 struct command;

@@ -17,7 +17,7 @@
  * 1. With the log off, a rewrite leaves no incremental file. Once its history is deleted, the numbers begin at 1
  *    again, as in Redis.
  * 2. A crash between creating a file and storing the list leaves a file that no list has.
- * So code that creates a part also checks the directory (aof_new_part() in server/aof_files.c).
+ * So code that creates a part also checks the directory (aof_new_part() in server/persistence/aof_files.c).
  * Ownership: a manifest owns the names of its parts; the caller owns a part until it is put into a manifest. */
 #ifndef LOCKSTEP_STORAGE_AOF_MANIFEST_H
 #define LOCKSTEP_STORAGE_AOF_MANIFEST_H

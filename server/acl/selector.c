@@ -2,7 +2,7 @@
 
 #include <ctype.h>
 
-#include "server/command_words.h"
+#include "server/catalog/command_words.h"
 #include "storage/base/assert.h"
 #include "storage/base/checked.h"
 #include "storage/base/glob.h"

@@ -15,7 +15,7 @@
 #ifndef LOCKSTEP_SERVER_ACL_SELECTOR_H
 #define LOCKSTEP_SERVER_ACL_SELECTOR_H
 
-#include "server/command_table.h"
+#include "server/catalog/command_table.h"
 
 /* What rules are read against. */
 struct acl_env {

@@ -1,7 +1,7 @@
 #include "server/acl/source.h"
 
-#include "server/acl/file.h"
-#include "server/acl/session.h"
+#include "server/acl/acl_file.h"
+#include "server/clients/session.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 

@@ -11,7 +11,7 @@
 #define LOCKSTEP_SERVER_ACL_USER_H
 
 #include "server/acl/selector.h"
-#include "server/config_file.h"
+#include "server/config/config_file.h"
 
 struct acl_user; /* opaque */
 

@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_CLIENT_TRACKING_H
 #define LOCKSTEP_SERVER_COMMANDS_CLIENT_TRACKING_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 
 void cmd_client_tracking(struct cmd_ctx *ctx);
 void cmd_client_caching(struct cmd_ctx *ctx);

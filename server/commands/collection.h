@@ -3,7 +3,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_COLLECTION_H
 #define LOCKSTEP_SERVER_COMMANDS_COLLECTION_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 
 /* Positions `first` to `first + count - 1`. */
 struct span {

@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_EXPIRY_OPTIONS_H
 #define LOCKSTEP_SERVER_COMMANDS_EXPIRY_OPTIONS_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 
 struct set_options {
     bool nx, xx, get, keep_ttl, persist;

@@ -7,7 +7,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_HASH_FIELDS_H
 #define LOCKSTEP_SERVER_COMMANDS_HASH_FIELDS_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 
 /* The hash in the first argument, for a command whose arguments from `first` on, `count` of them, are names of fields.
  * *h is NULL unless found. */

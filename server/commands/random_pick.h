@@ -3,7 +3,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_RANDOM_PICK_H
 #define LOCKSTEP_SERVER_COMMANDS_RANDOM_PICK_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 
 /* A member of a set, a field with its value, a member with its score. */
 struct random_item {

@@ -9,7 +9,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_SCAN_H
 #define LOCKSTEP_SERVER_COMMANDS_SCAN_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 
 /* What a command takes besides MATCH and COUNT. */
 enum scan_option {

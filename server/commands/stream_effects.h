@@ -9,7 +9,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_STREAM_EFFECTS_H
 #define LOCKSTEP_SERVER_COMMANDS_STREAM_EFFECTS_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 #include "storage/stream.h"
 
 /* Entries that one command of the stream will name. */

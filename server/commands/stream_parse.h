@@ -3,7 +3,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_STREAM_PARSE_H
 #define LOCKSTEP_SERVER_COMMANDS_STREAM_PARSE_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 #include "storage/stream.h"
 
 /* "<ms>" or "<ms>-<seq>"; without a sequence number it is `missing_seq`. Never "-" or "+". */

@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_STREAM_REPLY_H
 #define LOCKSTEP_SERVER_COMMANDS_STREAM_REPLY_H
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 #include "storage/stream.h"
 
 /* "<ms>-<seq>"; the view borrows from *text. */

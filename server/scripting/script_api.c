@@ -3,16 +3,16 @@
 
 #include <lua5.1/lauxlib.h>
 
-#include "server/acl/check.h"
-#include "server/command_table.h"
+#include "server/acl/acl_check.h"
+#include "server/acl/acl_check.h"
+#include "server/catalog/command_table.h"
+#include "server/catalog/command_table.h"
+#include "server/process/process.h"
 #include "server/scripting/lua_convert.h"
+#include "server/scripting/lua_convert.h"
+#include "server/scripting/lua_frozen.h"
 #include "server/scripting/lua_frozen.h"
 #include "server/scripting/lua_sandbox.h"
-#include "server/acl/check.h"
-#include "server/command_table.h"
-#include "server/process.h"
-#include "server/scripting/lua_convert.h"
-#include "server/scripting/lua_frozen.h"
 #include "server/scripting/lua_sandbox.h"
 #include "server/scripting/scripting_internal.h"
 

@@ -7,11 +7,11 @@
 
 #include <lua5.1/lauxlib.h>
 
-#include "server/acl/session.h"
-#include "server/dispatch.h"
+#include "server/clients/session.h"
+#include "server/dispatch/dispatch.h"
 #include "server/scripting/lua_convert.h"
-#include "server/scripting/scripting_internal.h"
 #include "server/scripting/script_flags.h"
+#include "server/scripting/scripting_internal.h"
 #include "storage/base/memory.h"
 
 enum { NUMBER_CHARS = 32, KEEP_MAX = 64 * 1024 /* of buffers, between calls */ };

@@ -1,6 +1,6 @@
 #include "server/scripting/script_flags.h"
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 
 static const struct {
     unsigned flag;

@@ -4,15 +4,15 @@
 
 #include <lua5.1/lauxlib.h>
 
-#include "server/clients.h"
-#include "server/dispatch.h"
-#include "server/exec.h"
+#include "server/clients/clients.h"
+#include "server/core/exec.h"
+#include "server/dispatch/dispatch.h"
 #include "server/scripting/functions.h"
 #include "server/scripting/lua_convert.h"
 #include "server/scripting/lua_libs.h"
 #include "server/scripting/lua_sandbox.h"
-#include "server/scripting/scripting_internal.h"
 #include "server/scripting/script_flags.h"
+#include "server/scripting/scripting_internal.h"
 #include "storage/base/memory.h"
 
 enum {

@@ -21,7 +21,7 @@
 
 #include <lua5.1/lua.h>
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 #include "server/scripting/script_cache.h"
 
 struct scripting; /* opaque: scripting_internal.h */

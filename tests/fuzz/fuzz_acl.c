@@ -3,9 +3,9 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "server/acl/acl_check.h"
+#include "server/acl/acl_file.h"
 #include "server/commands/tables.h"
-#include "server/acl/check.h"
-#include "server/acl/file.h"
 #include "storage/base/memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "server/config.h"
+#include "server/config/config.h"
 #include "storage/base/memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "server/clients/client.h"
+#include "server/clients/clients.h"
 #include "server/commands/tables.h"
-#include "server/client.h"
-#include "server/clients.h"
-#include "server/dispatch.h"
+#include "server/dispatch/dispatch.h"
 #include "server/scripting/functions.h"
 #include "server/scripting/scripting_internal.h"
 #include "server/server.h"

@@ -362,7 +362,7 @@ def test_fault_6_name_that_the_other_server_gave_twice_stays(farm):
     assert last_value_after_crash(server) == b"2"
 
 
-# fault 8: what a power cut leaves. All mixtures of pages are in tests/unit/server/test_aof_power.c.
+# fault 8: what a power cut leaves. All mixtures of pages are in tests/unit/server/persistence/test_aof_power.c.
 
 
 def on_another_boot(server, name="another\n"):

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "server/acl/file.h"
+#include "server/acl/acl_file.h"
 #include "tests/unit/server/acl/fixture.h"
 
 #define FOO_DIGEST "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"

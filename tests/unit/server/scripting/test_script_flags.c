@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "server/command.h"
+#include "server/dispatch/command.h"
 
 static const char *read(const char *source, unsigned *flags, struct bytes_view *body)
 {

@@ -1,0 +1,253 @@
+#include "server/catalog/command_table.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "storage/base/memory.h"
+
+enum { INDEX_SIZE = 1024 /* slots of the index: a power of two, several times the number of commands */ };
+
+struct command_table {
+    struct command_slot *slots;
+    size_t count;
+    size_t id_count;
+    size_t name_max;                        /* the longest name: rename-command sets no limit */
+    struct command_slot *index[INDEX_SIZE]; /* open addressing by name_hash() */
+};
+
+static size_t name_hash(struct bytes_view name)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a over the lower-case name */
+    for (size_t i = 0; i < name.len; i++) h = (h ^ (uint8_t)(name.data[i] | 0x20)) * 1099511628211u;
+    return (h ^ (h >> 32)) & (INDEX_SIZE - 1);
+}
+
+static void index_add(struct command_table *t, struct command_slot *slot)
+{
+    size_t at = name_hash(bytes_str(slot->name)), len = strlen(slot->name);
+    if (len > t->name_max) t->name_max = len;
+    while (t->index[at] != NULL) at = (at + 1) & (INDEX_SIZE - 1);
+    t->index[at] = slot;
+}
+
+struct command_slot *command_table_find(struct command_table *t, struct bytes_view name)
+{
+    if (name.len > t->name_max) return NULL;
+    for (size_t at = name_hash(name); t->index[at] != NULL; at = (at + 1) & (INDEX_SIZE - 1))
+        if (bytes_equal_nocase(name, t->index[at]->name)) return t->index[at];
+    return NULL;
+}
+
+struct command_slot *command_slot_sub(struct command_slot *container, struct bytes_view name)
+{
+    for (size_t i = 0; i < container->subcommand_count; i++)
+        if (bytes_equal_nocase(name, container->subcommands[i].command->name)) return &container->subcommands[i];
+    return NULL;
+}
+
+struct command_slot *command_table_find_full(struct command_table *t, struct bytes_view full_name)
+{
+    const char *bar = full_name.len == 0 ? NULL : memchr(full_name.data, '|', full_name.len);
+    if (bar == NULL) return command_table_find(t, full_name);
+    size_t len = (size_t)(bar - full_name.data);
+    struct command_slot *container = command_table_find(t, bytes_view(full_name.data, len));
+    return container == NULL ? NULL : command_slot_sub(container, bytes_view(bar + 1, full_name.len - len - 1));
+}
+
+struct command_slot *command_table_find_documented(struct command_table *t, struct bytes_view full_name)
+{
+    const char *bar = full_name.len == 0 ? NULL : memchr(full_name.data, '|', full_name.len);
+    struct bytes_view name = bytes_view(full_name.data, bar == NULL ? full_name.len : (size_t)(bar - full_name.data));
+    for (size_t i = 0; i < t->count; i++) {
+        struct command_slot *slot = &t->slots[i];
+        if (!bytes_equal_nocase(name, slot->full_name)) continue;
+        if (bar == NULL) return slot;
+        return command_slot_sub(slot, bytes_view(bar + 1, full_name.len - name.len - 1));
+    }
+    return NULL;
+}
+
+static const struct command_slot *find_row(const struct command_slot *slots, size_t count, const struct command *cmd)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i].command == cmd) return &slots[i];
+        const struct command_slot *sub = find_row(slots[i].subcommands, slots[i].subcommand_count, cmd);
+        if (sub != NULL) return sub;
+    }
+    return NULL;
+}
+
+const struct command_slot *command_table_slot_of(struct command_table *t, const struct command *cmd)
+{
+    return find_row(t->slots, t->count, cmd);
+}
+
+size_t command_table_id_count(const struct command_table *t)
+{
+    return t->id_count;
+}
+
+struct command_slot *command_table_slots(struct command_table *t, size_t *count)
+{
+    *count = t->count;
+    return t->slots;
+}
+
+static char *join_name(const char *container, const char *name)
+{
+    size_t size = strlen(container) + strlen(name) + 2;
+    char *joined = mem_alloc(size);
+    snprintf(joined, size, "%s|%s", container, name);
+    return joined;
+}
+
+static void add_subcommands(struct command_table *t, struct command_slot *slot)
+{
+    size_t count = 0;
+    while (slot->command->subcommands[count].name != NULL) count++;
+    slot->subcommands = mem_calloc(count * sizeof(struct command_slot));
+    slot->subcommand_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct command_slot *sub = &slot->subcommands[i];
+        sub->command = &slot->command->subcommands[i];
+        sub->id = (unsigned)t->id_count++;
+        sub->full_name = join_name(slot->full_name, sub->command->name);
+        sub->name = mem_strdup(sub->full_name);
+        sub->container = slot;
+    }
+}
+
+/* What rename-command made of a name: the new one, "" for none, or the name itself. */
+static const char *renamed(const struct renamed_command *renames, size_t count, const char *name)
+{
+    const char *now = name;
+    for (size_t i = 0; i < count; i++)
+        if (bytes_equal_nocase(bytes_str(renames[i].from), name)) now = renames[i].to;
+    return now;
+}
+
+/* The built-in name of the command that is called `name` after these lines; NULL: none is. */
+static const char *built_in_name(const struct command *const *tables, const struct renamed_command *renames,
+                                 size_t count, const char *name)
+{
+    for (size_t i = 0; tables[i] != NULL; i++)
+        for (const struct command *c = tables[i]; c->name != NULL; c++)
+            if (bytes_equal_nocase(bytes_str(renamed(renames, count, c->name)), name)) return c->name;
+    return NULL;
+}
+
+const char *command_table_rename(void *ctx, const struct renamed_command *before, size_t count, const char *from,
+                                 const char *to, const char **refusal)
+{
+    const struct command *const *tables = ctx;
+    const char *command = from[0] == '\0' ? NULL : built_in_name(tables, before, count, from);
+    const char *taken = to[0] == '\0' ? NULL : built_in_name(tables, before, count, to);
+    if (command == NULL)
+        *refusal = "No such command in rename-command";
+    else if (taken != NULL && taken != command)
+        *refusal = "Target command name already exists";
+    else
+        return command;
+    return NULL;
+}
+
+struct command_table *command_table_new(const struct command *const *tables, const struct settings *settings)
+{
+    struct command_table *t = mem_calloc(sizeof(*t));
+    for (size_t i = 0; tables[i] != NULL; i++)
+        for (const struct command *c = tables[i]; c->name != NULL; c++) t->count++;
+    t->slots = mem_calloc(t->count * sizeof(struct command_slot));
+    size_t at = 0;
+    for (size_t i = 0; tables[i] != NULL; i++) {
+        for (const struct command *c = tables[i]; c->name != NULL; c++) {
+            struct command_slot *slot = &t->slots[at++];
+            slot->command = c;
+            slot->id = (unsigned)t->id_count++;
+            slot->full_name = mem_strdup(c->name);
+            slot->name = mem_strdup(renamed(settings->misc.renamed, settings->misc.renamed_count, c->name));
+            if (c->subcommands != NULL) add_subcommands(t, slot);
+            if (slot->name[0] != '\0') index_add(t, slot);
+        }
+    }
+    return t;
+}
+
+static void slot_release(struct command_slot *slot)
+{
+    for (size_t i = 0; i < slot->subcommand_count; i++) slot_release(&slot->subcommands[i]);
+    mem_free(slot->subcommands);
+    mem_free(slot->latency);
+    mem_free((char *)slot->name);
+    mem_free((char *)slot->full_name);
+}
+
+void command_table_free(struct command_table *t)
+{
+    if (t == NULL) return;
+    for (size_t i = 0; i < t->count; i++) slot_release(&t->slots[i]);
+    mem_free(t->slots);
+    mem_free(t);
+}
+
+/* ---- Finding the keys of a request by its row ---- */
+
+struct key_range {
+    int first, last, step; /* first > last: none */
+};
+
+static int keyword_position(const struct key_spec *spec, int argc, const struct bytes_view *argv)
+{
+    int step = spec->begin_at > 0 ? 1 : -1;
+    int at = spec->begin_at > 0 ? spec->begin_at : argc + spec->begin_at;
+    for (; at > 0 && at < argc; at += step)
+        if (bytes_equal_nocase(argv[at], spec->begin_keyword)) return at + 1;
+    return -1;
+}
+
+/* 0, or -1 when the arguments do not fit the row (with these flags). */
+static int spec_range(const struct key_spec *spec, unsigned flags, int argc, const struct bytes_view *argv,
+                      struct key_range *out)
+{
+    *out = (struct key_range){.first = 1, .last = 0, .step = spec->step > 0 ? spec->step : 1};
+    int begin = spec->begin_at;
+    if (spec->begin == KEY_BEGIN_KEYWORD) {
+        begin = keyword_position(spec, argc, argv);
+        if (begin < 0) return 0; /* the option is not there */
+    }
+    if (begin >= argc) return -1;
+    out->first = begin;
+    if (spec->find == KEY_FIND_RANGE) {
+        out->last = spec->last >= 0 ? begin + spec->last : argc + spec->last;
+        if (spec->last < 0 && spec->limit > 1) out->last = begin + (argc - begin) / spec->limit - 1;
+        if (out->last >= argc) return -1;
+        return 0;
+    }
+    int64_t count;
+    if (begin + spec->keynum_at >= argc || !num_parse_i64(argv[begin + spec->keynum_at], &count)) return -1;
+    if (count < 0 || count > argc || (count == 0 && !(flags & CMD_NO_MANDATORY_KEYS))) return -1;
+    out->first = begin + spec->first_key;
+    out->last = out->first + ((int)count - 1) * out->step;
+    return out->last >= argc ? -1 : 0;
+}
+
+static unsigned key_flags(const struct command *cmd, const struct key_spec *spec, int argc,
+                          const struct bytes_view *argv)
+{
+    bool varies = (spec->flags & KEY_VARIABLE_FLAGS) && cmd->key_flags != NULL;
+    return varies ? cmd->key_flags(argc, argv) : spec->flags;
+}
+
+int command_keys(const struct command *cmd, int argc, const struct bytes_view *argv, struct command_key *keys, int max)
+{
+    int count = 0;
+    if (cmd->find_keys != NULL) return cmd->find_keys(argc, argv, keys, max);
+    for (size_t i = 0; i < COMMAND_KEY_SPECS_MAX && cmd->keys[i].begin != KEY_BEGIN_NONE; i++) {
+        struct key_range range;
+        if ((cmd->keys[i].flags & KEY_NOT_KEY) || cmd->keys[i].begin == KEY_BEGIN_UNKNOWN) continue;
+        if (spec_range(&cmd->keys[i], cmd->flags, argc, argv, &range) != 0) return -1;
+        for (int at = range.first; at <= range.last; at += range.step, count++)
+            if (count < max)
+                keys[count] = (struct command_key){.arg = at, .flags = key_flags(cmd, &cmd->keys[i], argc, argv)};
+    }
+    return count;
+}

@@ -1,0 +1,255 @@
+#include "server/clients/blocking.h"
+
+#include "server/clients/clients.h"
+#include "server/dispatch/dispatch.h"
+#include "server/server.h"
+#include "storage/base/memory.h"
+
+enum { HEAP_KEPT = 1 << 10 }; /* room for so many deadlines is never given back */
+
+struct pause {
+    enum pause_mode mode;
+    int64_t until_ms;
+};
+
+struct blocking {
+    struct loop_timer timer; /* wakes the loop for the next deadline; the turn hook does the work */
+    int64_t timer_at_ms;
+    bool timer_fired;
+    struct client **heap; /* by blocked.until_ms, the earliest first; heap[0] is not used */
+    size_t heap_count, heap_cap;
+    size_t counts[BLOCK_KINDS];
+    struct pause pauses[PAUSE_PURPOSES];
+    enum pause_mode mode; /* the strictest in force */
+    bool stream_resumes;  /* a pause that held the master's stream is over: it goes on with the next turn */
+};
+
+struct blocking *blocking_new(struct server *s)
+{
+    (void)s;
+    struct blocking *b = mem_calloc(sizeof(*b));
+    b->timer_at_ms = INT64_MAX;
+    return b;
+}
+
+void blocking_free(struct blocking *b)
+{
+    if (b == NULL) return;
+    loop_timer_stop(&b->timer);
+    mem_free(b->heap);
+    mem_free(b);
+}
+
+size_t blocking_deadline_count(const struct server *s)
+{
+    return s->blocking->heap_count;
+}
+
+/* ---- Deadlines of clients ---- */
+
+static int64_t heap_time(const struct blocking *b, size_t at)
+{
+    return b->heap[at]->blocked->until_ms;
+}
+
+static void heap_place(struct blocking *b, size_t at, struct client *c)
+{
+    b->heap[at] = c;
+    c->blocked->heap_at = at;
+}
+
+static void heap_up(struct blocking *b, size_t at)
+{
+    struct client *c = b->heap[at];
+    for (; at > 1 && heap_time(b, at / 2) > c->blocked->until_ms; at /= 2) heap_place(b, at, b->heap[at / 2]);
+    heap_place(b, at, c);
+}
+
+static void heap_down(struct blocking *b, size_t at)
+{
+    struct client *c = b->heap[at];
+    for (size_t child; (child = at * 2) <= b->heap_count; at = child) {
+        if (child < b->heap_count && heap_time(b, child + 1) < heap_time(b, child)) child++;
+        if (heap_time(b, child) >= c->blocked->until_ms) break;
+        heap_place(b, at, b->heap[child]);
+    }
+    heap_place(b, at, c);
+}
+
+static void heap_add(struct blocking *b, struct client *c)
+{
+    if (b->heap_count + 1 >= b->heap_cap) {
+        b->heap_cap = b->heap_cap == 0 ? 16 : b->heap_cap * 2;
+        b->heap = mem_realloc(b->heap, b->heap_cap * sizeof(*b->heap));
+    }
+    heap_place(b, ++b->heap_count, c);
+    heap_up(b, b->heap_count);
+}
+
+static void heap_remove(struct blocking *b, struct client *c)
+{
+    size_t at = c->blocked->heap_at;
+    struct client *moved = b->heap[b->heap_count--];
+    if (moved != c) {
+        heap_place(b, at, moved);
+        heap_up(b, at);
+        heap_down(b, moved->blocked->heap_at);
+    }
+    if (b->heap_cap <= HEAP_KEPT || b->heap_count >= b->heap_cap / 4) return;
+    b->heap_cap /= 2;
+    b->heap = mem_realloc(b->heap, b->heap_cap * sizeof(*b->heap));
+}
+
+/* ---- Blocking ---- */
+
+static void wake(void *ctx)
+{
+    struct blocking *b = ctx;
+    b->timer_fired = true; /* the turn hook looks at the deadlines */
+}
+
+static void arm(struct server *s, int64_t deadline_ms)
+{
+    struct blocking *b = s->blocking;
+    if (deadline_ms >= b->timer_at_ms) return;
+    b->timer_at_ms = deadline_ms;
+    int64_t after = deadline_ms - s->now_ms;
+    loop_timer_start(s->loop, &b->timer, after > 0 ? after : 0, 0, wake, b);
+}
+
+void client_block(struct client *c, const struct blocked *how)
+{
+    struct blocking *b = c->server->blocking;
+    ASSERT(!client_has(c, CLIENT_BLOCKED));
+    c->blocked = mem_alloc(sizeof(*c->blocked));
+    *c->blocked = *how;
+    c->flags |= CLIENT_BLOCKED;
+    b->counts[how->kind]++;
+    if (how->until_ms == 0) return;
+    heap_add(b, c);
+    arm(c->server, how->until_ms);
+}
+
+static void end_block(struct client *c)
+{
+    struct blocking *b = c->server->blocking;
+    ASSERT(client_has(c, CLIENT_BLOCKED));
+    if (c->blocked->ended != NULL) c->blocked->ended(c);
+    if (c->blocked->heap_at > 0) heap_remove(b, c);
+    b->counts[c->blocked->kind]--;
+    c->flags &= ~(uint32_t)CLIENT_BLOCKED;
+    queued_command_release(&c->blocked->command);
+    mem_free(c->blocked);
+    c->blocked = NULL;
+}
+
+void client_unblock(struct client *c)
+{
+    dispatch_unblocked(c);
+    end_block(c);
+    if (!outbuf_empty(&c->out)) client_wants_flush(c);
+    client_make_ready(c);
+}
+
+void client_cancel_block(struct client *c)
+{
+    if (client_has(c, CLIENT_BLOCKED)) end_block(c);
+}
+
+void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx)
+{
+    if (s->blocking->counts[kind] == 0) return;
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (client_has(c, CLIENT_BLOCKED) && !client_has(c, CLIENT_CLOSING) && c->blocked->kind == kind) fn(c, ctx);
+}
+
+static void refuse_wait(struct client *c, void *ctx)
+{
+    (void)ctx;
+    reply_error(&c->reply,
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+    client_unblock(c);
+    client_close_after_reply(c);
+}
+
+void blocking_role_changed(struct server *s)
+{
+    blocking_each(s, BLOCK_WAIT, refuse_wait, NULL);
+    blocking_each(s, BLOCK_WAIT_AOF, refuse_wait, NULL);
+    blocking_each(s, BLOCK_KEYS, refuse_wait, NULL);
+}
+
+/* ---- Pauses ---- */
+
+static void resume_one(struct client *c, void *ctx)
+{
+    (void)ctx;
+    client_unblock(c);
+}
+
+static void pause_refresh(struct server *s)
+{
+    struct blocking *b = s->blocking;
+    enum pause_mode strictest = PAUSE_NONE;
+    for (int i = 0; i < PAUSE_PURPOSES; i++)
+        if (b->pauses[i].mode > strictest) strictest = b->pauses[i].mode;
+    bool relaxed = strictest < b->mode;
+    b->mode = strictest;
+    server_refresh_modes(s);
+    if (!relaxed) return;
+    blocking_each(s, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
+    b->stream_resumes = true;                        /* not from here: this may be a command */
+    arm(s, s->now_ms);
+}
+
+void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms)
+{
+    struct pause *p = &s->blocking->pauses[purpose];
+    /* A pause of the same purpose is only ever made longer and stricter. */
+    if (p->mode == PAUSE_NONE || mode > p->mode) p->mode = mode;
+    if (until_ms > p->until_ms) p->until_ms = until_ms;
+    arm(s, p->until_ms);
+    pause_refresh(s);
+}
+
+void pause_end(struct server *s, enum pause_purpose purpose)
+{
+    s->blocking->pauses[purpose] = (struct pause){0};
+    pause_refresh(s);
+}
+
+enum pause_mode pause_current(const struct server *s)
+{
+    return s->blocking->mode;
+}
+
+/* ---- The turn ---- */
+
+static void time_out(struct client *c)
+{
+    void (*answer)(struct client * c) = c->blocked->timed_out;
+    if (answer != NULL) answer(c);
+    client_unblock(c); /* one that is closing hears nothing of it */
+}
+
+void blocking_check_timeouts(struct server *s)
+{
+    struct blocking *b = s->blocking;
+    if (UNLIKELY(b->stream_resumes)) {
+        b->stream_resumes = false;
+        repl_apply_again(s->repl);
+    }
+    if (LIKELY(s->now_ms < b->timer_at_ms && !b->timer_fired)) return;
+    b->timer_at_ms = INT64_MAX;
+    b->timer_fired = false;
+    loop_timer_stop(&b->timer);
+    for (int i = 0; i < PAUSE_PURPOSES; i++) {
+        if (b->pauses[i].mode == PAUSE_NONE) continue;
+        if (s->now_ms >= b->pauses[i].until_ms)
+            pause_end(s, (enum pause_purpose)i);
+        else
+            arm(s, b->pauses[i].until_ms);
+    }
+    while (b->heap_count > 0 && heap_time(b, 1) <= s->now_ms) time_out(b->heap[1]);
+    if (b->heap_count > 0) arm(s, heap_time(b, 1));
+}

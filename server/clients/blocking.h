@@ -1,0 +1,55 @@
+/* blocking.h -- clients that wait: for replicas or disks (WAIT, WAITAOF), for keys (key_waits.h), for another server
+ * (migration.h), for the end of a pause.
+ *
+ * While it is blocked no command of a client runs; what it sent stays in its reader. It goes on when somebody calls
+ * client_unblock(), when its time is up (`timed_out` then answers it), or when it is closed (nothing is answered).
+ * Those with a deadline stand in a heap, so that neither their number nor that of all clients matters when one is due.
+ */
+#ifndef LOCKSTEP_SERVER_CLIENTS_BLOCKING_H
+#define LOCKSTEP_SERVER_CLIENTS_BLOCKING_H
+
+#include "server/clients/client.h"
+#include "server/clients/multi.h"
+
+enum block_kind { BLOCK_WAIT, BLOCK_WAIT_AOF, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHUTDOWN, BLOCK_MIGRATE, BLOCK_KINDS };
+
+struct blocked {
+    enum block_kind kind;
+    int64_t until_ms;                    /* server.now_ms at which timed_out() is called; 0: never */
+    uint64_t offset;                     /* WAIT: the stream offset waited for */
+    size_t replicas;                     /* WAIT: by how many */
+    bool local;                          /* WAITAOF: here too */
+    void (*timed_out)(struct client *c); /* writes the reply */
+    void (*ended)(struct client *c);     /* forget it, however it ended. May be NULL */
+    void *data;                          /* of the kind */
+    struct queued_command command;       /* to be run again; without a slot there is none. Owned */
+    uint64_t ticks;                      /* what running it has taken so far; waiting is not work */
+    bool counted;                        /* it was run to its end, and counted as a call */
+    size_t heap_at;                      /* its place among the deadlines, from 1 on; 0: it has none */
+};
+
+/* The command of this client is not answered yet. `how` is copied. */
+void client_block(struct client *c, const struct blocked *how);
+/* The reply has been written (or none is due): it goes on with what it sent meanwhile. A command that waited counts as
+ * one call, now. */
+void client_unblock(struct client *c);
+/* The client is going away. Nothing if it is not blocked. */
+void client_cancel_block(struct client *c);
+
+struct blocking *blocking_new(struct server *s);
+void blocking_free(struct blocking *b);
+void blocking_check_timeouts(struct server *s);         /* each turn; cheap while nobody is due */
+size_t blocking_deadline_count(const struct server *s); /* clients that wait until some time */
+/* Calls fn for each client blocked so; fn may unblock it. */
+void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx);
+/* We are a replica now: what clients of a master wait for will not come. They hear so, and are closed. */
+void blocking_role_changed(struct server *s);
+
+/* --- pausing: CLIENT PAUSE, FAILOVER and SHUTDOWN each hold a pause of their own; the strictest counts (H2) --- */
+enum pause_purpose { PAUSE_BY_CLIENT = 0, PAUSE_FAILOVER, PAUSE_SHUTDOWN, PAUSE_PURPOSES };
+enum pause_mode { PAUSE_NONE = 0, PAUSE_WRITES, PAUSE_ALL };
+void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms);
+void pause_end(struct server *s, enum pause_purpose purpose);
+enum pause_mode pause_current(const struct server *s);
+
+#endif

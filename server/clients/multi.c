@@ -1,0 +1,305 @@
+#include "server/clients/multi.h"
+
+#include "server/server.h"
+#include "storage/base/checked.h"
+#include "storage/base/memory.h"
+#include "storage/table.h"
+
+/* ---- The queue ---- */
+
+static struct multi *multi_of(struct client *c)
+{
+    if (c->multi == NULL) {
+        c->multi = mem_calloc(sizeof(*c->multi));
+        c->multi->common = ~0u;
+    }
+    return c->multi;
+}
+
+void queued_command_init(struct queued_command *q, struct command_slot *slot, int argc, const struct bytes_view *argv)
+{
+    size_t head = sizeof(struct bytes_view) * (size_t)argc, total = head;
+    for (int i = 0; i < argc; i++) total = checked_size_add(total, argv[i].len);
+    *q = (struct queued_command){.slot = slot, .argc = argc, .argv = mem_alloc(total), .bytes = total};
+    char *p = (char *)q->argv + head;
+    for (int i = 0; i < argc; i++) {
+        memcpy(p, argv[i].data, argv[i].len);
+        q->argv[i] = bytes_view(p, argv[i].len);
+        p += argv[i].len;
+    }
+}
+
+void queued_command_release(struct queued_command *q)
+{
+    mem_free(q->argv);
+    *q = (struct queued_command){0};
+}
+
+void multi_queue(struct client *c, struct command_slot *slot, unsigned flags, int argc, const struct bytes_view *argv)
+{
+    struct multi *m = multi_of(c);
+    if (c->flags & (CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return; /* EXEC will not run it anyway */
+    if (m->count == m->cap) {
+        m->cap = m->cap == 0 ? 8 : m->cap * 2;
+        m->queue = mem_realloc(m->queue, m->cap * sizeof(*m->queue));
+    }
+    queued_command_init(&m->queue[m->count], slot, argc, argv);
+    m->bytes += m->queue[m->count++].bytes;
+    m->flags |= flags;
+    m->common &= flags;
+}
+
+static void forget_queue(struct multi *m)
+{
+    for (size_t i = 0; i < m->count; i++) queued_command_release(&m->queue[i]);
+    mem_free(m->queue);
+    m->queue = NULL;
+    m->count = m->cap = m->bytes = 0;
+    m->flags = 0;
+    m->common = ~0u;
+}
+
+int multi_queued(const struct client *c)
+{
+    if (!client_has(c, CLIENT_IN_MULTI)) return -1;
+    return c->multi == NULL ? 0 : (int)c->multi->count;
+}
+
+size_t multi_watch_count(const struct client *c)
+{
+    return c->multi == NULL ? 0 : c->multi->watched_count;
+}
+
+/* ---- Watched keys ----
+ * Each watched (database, key) is a record in one table, with the list of the clients that watch it; each client has
+ * the list of its own watches. A second table finds the watch of one client on one record, so that WATCH and UNWATCH of
+ * n keys are O(n), however many clients watch them. */
+
+struct watch_record {
+    int db;
+    struct bytes_view key; /* bytes behind the struct */
+    uint64_t hash;
+    struct watched_key *first;
+};
+
+struct watched_key { /* one client's watch of one key: on the record's list and on the client's */
+    struct client *client;
+    struct watch_record *record;
+    struct watched_key *record_prev, *record_next, *client_next;
+    bool expired; /* was there, but past its time, when WATCH was sent: its removal is no change */
+};
+
+size_t multi_memory(const struct client *c)
+{
+    const struct multi *m = c->multi;
+    if (m == NULL) return 0;
+    return m->bytes + m->cap * sizeof(*m->queue) + m->watched_count * sizeof(*m->watched);
+}
+
+struct watches {
+    const struct value_env *env; /* the seed of hashes */
+    struct table records;        /* struct watch_record, by database and key */
+    struct table watched;        /* struct watched_key, by record and client */
+};
+
+static uint64_t record_hash_of(const struct watches *w, int db, struct bytes_view key)
+{
+    return value_hash(w->env, key) + (uint64_t)(unsigned)db * 0x9e3779b97f4a7c15u;
+}
+static uint64_t record_hash(const void *ctx, const void *entry)
+{
+    (void)ctx;
+    return ((const struct watch_record *)entry)->hash;
+}
+
+static uint64_t watched_hash_of(const struct watches *w, const struct watch_record *r, const struct client *c)
+{
+    const uint64_t pair[2] = {r->hash, c->id};
+    return value_hash(w->env, bytes_view(pair, sizeof(pair)));
+}
+static uint64_t watched_hash(const void *ctx, const void *entry)
+{
+    const struct watched_key *wk = entry;
+    return watched_hash_of(ctx, wk->record, wk->client);
+}
+
+struct watches *watches_new(const struct value_env *env)
+{
+    struct watches *w = mem_calloc(sizeof(*w));
+    w->env = env;
+    table_init(&w->records, record_hash, NULL);
+    table_init(&w->watched, watched_hash, w);
+    return w;
+}
+
+void watches_free(struct watches *w)
+{
+    if (w == NULL) return;
+    ASSERT(table_count(&w->records) == 0 && table_count(&w->watched) == 0); /* the clients took them along */
+    table_release(&w->records, NULL, NULL);
+    table_release(&w->watched, NULL, NULL);
+    mem_free(w);
+}
+
+size_t watches_key_count(const struct server *s)
+{
+    return table_count(&s->watches->records);
+}
+static struct watch_record *find_record(const struct watches *w, int db, struct bytes_view key)
+{
+    struct table_probe probe;
+    struct watch_record *r;
+    table_probe_start(&probe, &w->records, record_hash_of(w, db, key));
+    while ((r = table_probe_next(&probe)) != NULL)
+        if (r->db == db && bytes_equal(r->key, key)) return r;
+    return NULL;
+}
+
+static struct watch_record *new_record(struct watches *w, int db, struct bytes_view key)
+{
+    struct watch_record *r = mem_calloc(sizeof(*r) + key.len);
+    memcpy(r + 1, key.data, key.len);
+    r->db = db;
+    r->key = bytes_view(r + 1, key.len);
+    r->hash = record_hash_of(w, db, key);
+    table_insert(&w->records, r->hash, r);
+    return r;
+}
+
+static bool watches_already(const struct watches *w, const struct watch_record *r, const struct client *c)
+{
+    struct table_probe probe;
+    const struct watched_key *wk;
+    table_probe_start(&probe, &w->watched, watched_hash_of(w, r, c));
+    while ((wk = table_probe_next(&probe)) != NULL)
+        if (wk->record == r && wk->client == c) return true;
+    return false;
+}
+
+void multi_watch(struct client *c, struct bytes_view key)
+{
+    struct watches *w = c->server->watches;
+    struct multi *m = multi_of(c);
+    struct watch_record *r = find_record(w, c->db->id, key);
+    if (r == NULL) r = new_record(w, c->db->id, key);
+    if (watches_already(w, r, c)) return;
+    const struct entry *e = keyspace_peek(c->db, keyref(c->db, key));
+    struct watched_key *wk = mem_alloc(sizeof(*wk));
+    *wk = (struct watched_key){.client = c, .record = r, .record_next = r->first, .client_next = m->watched};
+    wk->expired = e != NULL && entry_is_expired(c->server->keyspace, e);
+    if (r->first != NULL) r->first->record_prev = wk;
+    r->first = wk;
+    m->watched = wk;
+    table_insert(&w->watched, watched_hash_of(w, r, c), wk);
+    m->watched_count++;
+}
+
+static void unlink_from_record(struct watches *w, struct watched_key *wk)
+{
+    struct watch_record *r = wk->record;
+    ASSERT(table_remove(&w->watched, watched_hash_of(w, r, wk->client), wk));
+    if (wk->record_next != NULL) wk->record_next->record_prev = wk->record_prev;
+    if (wk->record_prev != NULL)
+        wk->record_prev->record_next = wk->record_next;
+    else
+        r->first = wk->record_next;
+    if (r->first != NULL) return;
+    ASSERT(table_remove(&w->records, r->hash, r));
+    mem_free(r);
+}
+
+void multi_unwatch(struct client *c)
+{
+    struct watches *w = c->server->watches;
+    struct multi *m = c->multi;
+    if (m == NULL || m->watched == NULL) return;
+    for (struct watched_key *next, *wk = m->watched; wk != NULL; wk = next) {
+        next = wk->client_next;
+        unlink_from_record(w, wk);
+        mem_free(wk);
+    }
+    m->watched = NULL;
+    m->watched_count = 0;
+}
+
+/* Keys that expired after WATCH count as changed, those that were expired already do not. */
+bool multi_watch_expired(struct client *c)
+{
+    struct keyspace *ks = c->server->keyspace;
+    if (c->multi == NULL) return false;
+    for (const struct watched_key *wk = c->multi->watched; wk != NULL; wk = wk->client_next) {
+        struct db *db = keyspace_db(ks, wk->record->db);
+        const struct entry *e = keyspace_peek(db, keyref(db, wk->record->key));
+        if (!wk->expired && e != NULL && entry_is_expired(ks, e)) return true;
+    }
+    return false;
+}
+
+void watches_key_changed(struct server *s, int db, struct bytes_view key)
+{
+    struct watches *w = s->watches;
+    if (LIKELY(table_count(&w->records) == 0)) return;
+    struct watch_record *r = find_record(w, db, key);
+    for (struct watched_key *wk = r == NULL ? NULL : r->first; wk != NULL; wk = wk->record_next) {
+        if (wk->expired) {
+            /* Its removal only shows what was so before; whatever comes after is a change. */
+            struct db *in = keyspace_db(s->keyspace, db);
+            wk->expired = false;
+            if (keyspace_peek(in, keyref(in, key)) == NULL) continue;
+        }
+        wk->client->flags |= CLIENT_WATCH_BROKEN;
+    }
+}
+
+/* What a client that watches the key sees of the change: a key past its time counts as absent, from WATCH on. */
+static void break_watch(struct watched_key *wk, bool here, bool comes, bool comes_expired)
+{
+    if (wk->expired && (!comes || comes_expired)) {
+        wk->expired = comes;
+    } else if (!wk->expired && !here && comes_expired) {
+        wk->expired = true;
+    } else {
+        wk->client->flags |= CLIENT_WATCH_BROKEN;
+    }
+}
+
+/* A key that is absent before and after has not changed. */
+static void record_flushed(struct server *s, struct watch_record *r, struct db *replacement)
+{
+    struct keyspace *ks = s->keyspace;
+    struct db *in = keyspace_db(ks, r->db);
+    bool here = keyspace_peek(in, keyref(in, r->key)) != NULL;
+    const struct entry *e = replacement == NULL ? NULL : keyspace_peek(replacement, keyref(replacement, r->key));
+    if (!here && e == NULL) return;
+    for (struct watched_key *wk = r->first; wk != NULL; wk = wk->record_next)
+        break_watch(wk, here, e != NULL, e != NULL && entry_is_expired(ks, e));
+}
+
+void watches_flushed(struct server *s, int db, struct db *replacement)
+{
+    struct table_iter it;
+    struct watch_record *r;
+    if (LIKELY(table_count(&s->watches->records) == 0)) return;
+    table_iter_init(&it, &s->watches->records);
+    while ((r = table_iter_next(&it)) != NULL) {
+        if (db < 0 || r->db == db) record_flushed(s, r, replacement);
+    }
+}
+
+/* ---- Ends ---- */
+
+void multi_discard(struct client *c)
+{
+    if (c->multi != NULL) {
+        forget_queue(c->multi);
+        multi_unwatch(c);
+    }
+    c->flags &= ~(uint32_t)(CLIENT_IN_MULTI | CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN);
+}
+
+void multi_free(struct client *c)
+{
+    multi_discard(c);
+    mem_free(c->multi);
+    c->multi = NULL;
+}

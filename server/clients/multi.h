@@ -1,0 +1,47 @@
+/* multi.h -- transactions: the queue of MULTI, and the keys that WATCH guards. */
+#ifndef LOCKSTEP_SERVER_CLIENTS_MULTI_H
+#define LOCKSTEP_SERVER_CLIENTS_MULTI_H
+
+#include "server/catalog/command_table.h"
+
+struct queued_command { /* owns its arguments: one allocation for argv and their bytes */
+    struct command_slot *slot;
+    int argc;
+    struct bytes_view *argv;
+    size_t bytes; /* of the allocation */
+};
+void queued_command_init(struct queued_command *q, struct command_slot *slot, int argc, const struct bytes_view *argv);
+void queued_command_release(struct queued_command *q);
+
+struct multi {
+    struct queued_command *queue;
+    size_t count, cap;
+    size_t bytes;    /* of arguments, for CLIENT LIST's multi-mem */
+    unsigned flags;  /* or of the commands' flags: a transaction with a write is a write */
+    unsigned common; /* and of them: what all of them may do, the transaction may */
+    struct watched_key *watched;
+    size_t watched_count;
+};
+
+struct value_env;
+struct watches *watches_new(const struct value_env *env); /* borrowed: the seed of hashes */
+void watches_free(struct watches *w);
+/* From the keyspace's hooks: marks clients that watch this key / any key of the database (db -1: of all) that is there,
+ * or is in what comes in its place (NULL: nothing). */
+void watches_key_changed(struct server *s, int db, struct bytes_view key);
+void watches_flushed(struct server *s, int db, struct db *replacement);
+size_t watches_key_count(const struct server *s);
+
+/* The dispatcher queues (-EXECABORT bookkeeping is the dispatcher's: CLIENT_MULTI_FAILED). */
+/* `flags`: the command's, as they are with these arguments. */
+void multi_queue(struct client *c, struct command_slot *slot, unsigned flags, int argc, const struct bytes_view *argv);
+void multi_discard(struct client *c); /* forgets the queue and the watched keys, clears the flags */
+void multi_free(struct client *c);    /* when the client is freed */
+void multi_watch(struct client *c, struct bytes_view key);
+void multi_unwatch(struct client *c);
+bool multi_watch_expired(struct client *c); /* a watched key's time has come since */
+int multi_queued(const struct client *c);   /* commands so far; -1 outside of MULTI */
+size_t multi_memory(const struct client *c);
+size_t multi_watch_count(const struct client *c);
+
+#endif

@@ -1,0 +1,141 @@
+#include "server/clients/session.h"
+
+#include "server/acl/users.h"
+#include "server/clients/clients.h"
+#include "server/clients/pubsub.h"
+#include "server/server.h"
+
+bool acl_session_is_open(const struct server *s)
+{
+    const struct acl_user *user = acl_users_default(s->users);
+    return acl_user_is_enabled(user) && acl_user_has_nopass(user);
+}
+
+/* ---- Who a client is ---- */
+
+static void update_restricted(struct client *c)
+{
+    if (acl_user_permits_all(c->user))
+        c->flags &= ~(uint32_t)CLIENT_RESTRICTED;
+    else
+        c->flags |= CLIENT_RESTRICTED;
+}
+
+static void become(struct client *c, struct acl_user *user, bool authenticated)
+{
+    acl_user_ref(user); /* first: it may be the one that it is */
+    acl_user_unref(c->user);
+    c->user = user;
+    update_restricted(c);
+    if (authenticated)
+        c->flags |= CLIENT_AUTHENTICATED;
+    else
+        c->flags &= ~(uint32_t)CLIENT_AUTHENTICATED;
+    clients_auth_changed(c);
+}
+
+void acl_session_open(struct client *c)
+{
+    if (c->conn == NULL)
+        c->flags |= CLIENT_AUTHENTICATED;
+    else
+        become(c, acl_users_default(c->server->users), acl_session_is_open(c->server));
+}
+
+void acl_session_reset(struct client *c)
+{
+    if (c->user != NULL) become(c, acl_users_default(c->server->users), acl_session_is_open(c->server));
+}
+
+void acl_session_close(struct client *c)
+{
+    acl_user_unref(c->user);
+    c->user = NULL;
+}
+
+static void note(struct client *c, enum acl_context context, const struct acl_denial *why, struct bytes_view user)
+{
+    struct server *s = c->server;
+    struct bytes_buf client = {0};
+    client_describe(c, &client);
+    acl_log_note(s->acl_log, context, why, user, bytes_buf_view(&client), s->now_ms,
+                 (size_t)s->settings->security.acllog_max_len);
+    bytes_buf_release(&client);
+}
+
+bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_view password, struct bytes_view object)
+{
+    struct acl_user *user = acl_users_find(c->server->users, name);
+    if (user != NULL && acl_user_accepts(user, password)) {
+        become(c, user, true);
+        return true;
+    }
+    c->server->stats.acl_denied_auth++;
+    note(c, client_has(c, CLIENT_IN_MULTI) ? ACL_IN_MULTI : ACL_TOPLEVEL, &(struct acl_denial){ACL_DENIED_AUTH, object},
+         name);
+    return false;
+}
+
+/* ---- What it is refused ---- */
+
+void acl_session_denied(struct client *c, enum acl_context context, const struct acl_denial *why)
+{
+    struct stats *st = &c->server->stats;
+    switch (why->reason) {
+    case ACL_DENIED_COMMAND: st->acl_denied_cmd++; break;
+    case ACL_DENIED_KEY: st->acl_denied_key++; break;
+    case ACL_DENIED_CHANNEL: st->acl_denied_channel++; break;
+    case ACL_PERMITTED:
+    case ACL_DENIED_AUTH: break;
+    }
+    note(c, context, why, acl_user_name(c->user));
+}
+
+/* ---- When its user changes ---- */
+
+static bool may_hear_all_it_listens_to(const struct client *c)
+{
+    for (int kind = 0; kind < PUBSUB_KINDS; kind++) {
+        struct bytes_view name;
+        struct table_iter it;
+        for (bool first = true; pubsub_client_each(c, (enum pubsub_kind)kind, &name, &it, first); first = false)
+            if (!acl_user_permits_channel(c->user, name, kind == PUBSUB_PATTERN)) return false;
+    }
+    return true;
+}
+
+static void end(struct client *c, const struct client *current)
+{
+    if (c == current)
+        client_close_after_reply(c);
+    else
+        client_close_later(c);
+}
+
+/* The rules of its user may be others now. */
+static void follow_user(struct client *c, const struct client *current)
+{
+    struct server *s = c->server;
+    bool opened = c->user == acl_users_default(s->users) && acl_session_is_open(s);
+    update_restricted(c);
+    if (opened && !client_has(c, CLIENT_AUTHENTICATED)) become(c, c->user, true);
+    if (client_has(c, CLIENT_RESTRICTED) && !may_hear_all_it_listens_to(c)) end(c, current);
+}
+
+void acl_session_user_changed(struct server *s, struct acl_user *user, struct client *current)
+{
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (c->user == user) follow_user(c, current);
+}
+
+void acl_session_users_changed(struct server *s, struct client *current)
+{
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (c->user != NULL) follow_user(c, current);
+}
+
+void acl_session_user_gone(struct server *s, struct acl_user *user, struct client *current)
+{
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (c->user == user) end(c, current);
+}

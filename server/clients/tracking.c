@@ -1,0 +1,643 @@
+#include "server/clients/tracking.h"
+
+#include <stdlib.h>
+
+#include "server/clients/clients.h"
+#include "server/clients/pubsub.h"
+#include "server/dispatch/dispatch.h"
+#include "server/server.h"
+#include "storage/base/checked.h"
+#include "storage/base/memory.h"
+#include "storage/table.h"
+
+enum {
+    ROOM_SLICE = 1000,  /* keys that make room in one go */
+    KEYS_ON_STACK = 32, /* of a command */
+};
+#define INVALIDATE_CHANNEL BYTES_LIT("__redis__:invalidate")
+
+struct tracked_key {
+    struct bytes_view name; /* bytes behind the struct */
+    uint64_t *ids;          /* ascending */
+    size_t count, cap;
+};
+
+struct changed_key {
+    struct bytes_view name;   /* bytes behind the struct */
+    const struct client *by;  /* NULL: nobody, or more than one. Only compared: it may be gone */
+    struct changed_key *next; /* in order of their changes */
+};
+
+struct prefix {
+    struct bytes_view text;   /* bytes behind the struct */
+    struct prefix_use *first; /* its clients */
+    struct table changed;     /* struct changed_key, by name */
+    struct changed_key *oldest, **newest;
+    size_t changed_count;
+    struct prefix *prev, *next; /* among those with changes, if is_pending */
+    bool is_pending;
+};
+
+struct prefix_use { /* by one client */
+    struct client *client;
+    struct prefix *prefix;
+    struct prefix_use *prev, *next;
+};
+
+struct tracking { /* of one client */
+    unsigned mode;
+    bool broken;
+    uint64_t redirect;
+    struct prefix_use **prefixes; /* in the order of their texts; none begins with another one, but for "" */
+    size_t prefix_count, prefix_cap;
+};
+
+struct trackings {
+    struct server *server;
+    struct table keys, prefixes;
+    size_t items;
+    /* The lengths that prefixes have, ascending, and how many have each: a key is looked up once for each length. */
+    size_t *lengths, *length_uses;
+    uint64_t *length_hashes; /* of the key that is looked up */
+    size_t length_count, length_cap;
+    struct prefix *pending;
+    int64_t memory_of_changes; /* what telling of changes has taken in all */
+};
+
+static uint64_t key_hash(const void *ctx, const void *entry)
+{
+    return value_hash(ctx, ((const struct tracked_key *)entry)->name);
+}
+static uint64_t changed_hash(const void *ctx, const void *entry)
+{
+    return value_hash(ctx, ((const struct changed_key *)entry)->name);
+}
+static uint64_t prefix_hash(const void *ctx, const void *entry)
+{
+    return value_hash(ctx, ((const struct prefix *)entry)->text);
+}
+static uint64_t hash_of(const struct server *s, struct bytes_view name)
+{
+    return value_hash(s->keyspace->env, name);
+}
+
+struct trackings *trackings_new(struct server *s)
+{
+    struct trackings *ts = mem_calloc(sizeof(*ts));
+    ts->server = s;
+    table_init(&ts->keys, key_hash, s->keyspace->env);
+    table_init(&ts->prefixes, prefix_hash, s->keyspace->env);
+    return ts;
+}
+
+static void free_tracked_key(void *ctx, void *entry)
+{
+    struct tracked_key *k = entry;
+    (void)ctx;
+    mem_free(k->ids);
+    mem_free(k);
+}
+
+static void forget_all_keys(struct trackings *ts)
+{
+    table_release(&ts->keys, free_tracked_key, NULL);
+    table_init(&ts->keys, key_hash, ts->server->keyspace->env);
+    ts->items = 0;
+}
+
+void trackings_free(struct trackings *ts)
+{
+    if (ts == NULL) return;
+    ASSERT(table_count(&ts->prefixes) == 0); /* the clients took them along */
+    table_release(&ts->keys, free_tracked_key, NULL);
+    table_release(&ts->prefixes, NULL, NULL);
+    mem_free(ts->lengths);
+    mem_free(ts->length_uses);
+    mem_free(ts->length_hashes);
+    mem_free(ts);
+}
+
+/* Copies the text behind a struct that begins with its view. */
+static void *new_named(size_t size, struct bytes_view name)
+{
+    char *p = mem_calloc(checked_size_add(size, name.len));
+    if (name.len > 0) memcpy(p + size, name.data, name.len);
+    *(struct bytes_view *)p = bytes_view(p + size, name.len);
+    return p;
+}
+
+/* ---- Messages ---- */
+
+/* The connection that hears what this client is to be told; NULL: none does. */
+static struct client *receiver_of(struct client *c)
+{
+    struct tracking *t = c->tracking;
+    if (t->redirect == 0) return c->reply.proto > 2 ? c : NULL;
+    struct client *to = client_by_id(c->server, t->redirect);
+    if (to != NULL && !client_has(to, CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY))
+        return to->reply.proto > 2 || (to->subscriptions != NULL && pubsub_client_any(to)) ? to : NULL;
+    t->broken = true;
+    if (c->reply.proto == 2) return NULL;
+    client_push_begin(c);
+    reply_push(&c->reply, 2);
+    reply_bulk_cstr(&c->reply, "tracking-redir-broken");
+    reply_int(&c->reply, (int64_t)t->redirect);
+    client_push_end(c);
+    return NULL;
+}
+
+/* What comes next is the array of keys, or null: all of them. */
+static void begin_message(struct client *to)
+{
+    client_push_begin(to);
+    if (to->reply.proto > 2) {
+        reply_push(&to->reply, 2);
+        reply_bulk_cstr(&to->reply, "invalidate");
+        return;
+    }
+    reply_array(&to->reply, 3);
+    reply_bulk_cstr(&to->reply, "message");
+    reply_bulk(&to->reply, INVALIDATE_CHANNEL);
+}
+
+static void send_key(struct client *c, struct bytes_view key)
+{
+    struct client *to = receiver_of(c);
+    if (to == NULL) return;
+    begin_message(to);
+    reply_array(&to->reply, 1);
+    reply_bulk(&to->reply, key);
+    client_push_end(to);
+}
+
+static void send_flush(struct client *c)
+{
+    struct client *to = receiver_of(c);
+    if (to == NULL) return;
+    begin_message(to);
+    reply_null_array(&to->reply);
+    client_push_end(to);
+}
+
+/* ---- Keys that clients have read ---- */
+
+static struct tracked_key *find_key(const struct trackings *ts, struct bytes_view name)
+{
+    struct table_probe probe;
+    struct tracked_key *k;
+    table_probe_start(&probe, &ts->keys, hash_of(ts->server, name));
+    while ((k = table_probe_next(&probe)) != NULL)
+        if (bytes_equal(k->name, name)) return k;
+    return NULL;
+}
+
+static void take_out_key(struct trackings *ts, struct tracked_key *k)
+{
+    ASSERT(table_remove(&ts->keys, hash_of(ts->server, k->name), k));
+    ts->items -= k->count;
+}
+
+/* Tells everybody who may hold it, but for `by` if it wants no echo. The key is forgotten. */
+static void invalidate_key(struct trackings *ts, struct tracked_key *k, const struct client *by)
+{
+    take_out_key(ts, k);
+    size_t before = mem_used();
+    for (size_t i = 0; i < k->count; i++) {
+        struct client *c = client_by_id(ts->server, k->ids[i]);
+        if (c == NULL || c->tracking == NULL || (c->tracking->mode & TRACKING_BCAST)) continue;
+        if (c != by || !(c->tracking->mode & TRACKING_NOLOOP)) send_key(c, k->name);
+    }
+    ts->memory_of_changes += (int64_t)(mem_used() - before);
+    free_tracked_key(NULL, k);
+}
+
+static bool is_full(const struct trackings *ts)
+{
+    uint64_t max = ts->server->settings->clients.tracking_table_max_keys;
+    return max > 0 && table_count(&ts->keys) > max;
+}
+
+bool tracking_make_room(struct server *s)
+{
+    struct trackings *ts = s->trackings;
+    for (int i = 0; i < ROOM_SLICE && is_full(ts); i++)
+        invalidate_key(ts, table_random(&ts->keys, s->keyspace->env->rng), NULL);
+    s->tracking_over = is_full(ts);
+    return s->tracking_over;
+}
+
+void tracking_limit_changed(struct server *s)
+{
+    (void)tracking_make_room(s); /* the turn of the loop goes on with it */
+}
+
+/* How many of these ascending numbers are below this one. */
+static size_t numbers_below(const uint64_t *numbers, size_t count, uint64_t number)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (numbers[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void add_id(struct trackings *ts, struct tracked_key *k, uint64_t id)
+{
+    size_t low = numbers_below(k->ids, k->count, id);
+    if (low < k->count && k->ids[low] == id) return;
+    if (k->count == k->cap) {
+        k->cap = k->cap == 0 ? 1 : checked_size_mul(k->cap, 2);
+        k->ids = mem_realloc(k->ids, checked_size_mul(k->cap, sizeof(*k->ids)));
+    }
+    memmove(k->ids + low + 1, k->ids + low, (k->count - low) * sizeof(*k->ids));
+    k->ids[low] = id;
+    k->count++;
+    ts->items++;
+}
+
+static void remember_key(struct trackings *ts, const struct client *c, struct bytes_view name)
+{
+    struct tracked_key *k = find_key(ts, name);
+    if (k == NULL) {
+        k = new_named(sizeof(*k), name);
+        table_insert(&ts->keys, hash_of(ts->server, name), k);
+        ts->server->tracking_over =
+            is_full(ts); /* room is made at the end of the turn, not in the middle of a command */
+    }
+    add_id(ts, k, c->id);
+}
+
+static bool wants_to_remember(const struct client *c)
+{
+    unsigned mode = c->tracking->mode;
+    if (mode & TRACKING_BCAST) return false;
+    bool caching = client_has(c, CLIENT_TRACKING_CACHING); /* CLIENT CACHING YES with OPTIN, NO with OPTOUT */
+    return mode & TRACKING_OPTIN ? caching : !(mode & TRACKING_OPTOUT) || !caching;
+}
+
+void tracking_remember(struct client *c, const struct cmd_ctx *ctx)
+{
+    struct command_key few[KEYS_ON_STACK], *keys = few;
+    if (!wants_to_remember(c)) return;
+    int max = KEYS_ON_STACK, count = command_keys(ctx->command, ctx->argc, ctx->argv, keys, max);
+    if (count > max) {
+        keys = mem_alloc(checked_size_mul((size_t)count, sizeof(*keys)));
+        max = count;
+        count = command_keys(ctx->command, ctx->argc, ctx->argv, keys, max);
+    }
+    for (int i = 0; i < count && i < max; i++)
+        if (!(keys[i].flags & KEY_NOT_KEY)) remember_key(c->server->trackings, c, ctx->argv[keys[i].arg]);
+    if (keys != few) mem_free(keys);
+}
+
+/* ---- Prefixes ---- */
+
+static struct prefix *find_prefix_hashed(const struct trackings *ts, struct bytes_view text, uint64_t hash)
+{
+    struct table_probe probe;
+    struct prefix *p;
+    table_probe_start(&probe, &ts->prefixes, hash);
+    while ((p = table_probe_next(&probe)) != NULL)
+        if (bytes_equal(p->text, text)) return p;
+    return NULL;
+}
+static struct prefix *find_prefix(const struct trackings *ts, struct bytes_view text)
+{
+    return find_prefix_hashed(ts, text, hash_of(ts->server, text));
+}
+
+static void grow_lengths(struct trackings *ts)
+{
+    ts->length_cap = ts->length_cap == 0 ? 4 : checked_size_mul(ts->length_cap, 2);
+    ts->lengths = mem_realloc(ts->lengths, checked_size_mul(ts->length_cap, sizeof(*ts->lengths)));
+    ts->length_uses = mem_realloc(ts->length_uses, checked_size_mul(ts->length_cap, sizeof(*ts->length_uses)));
+    ts->length_hashes = mem_realloc(ts->length_hashes, checked_size_mul(ts->length_cap, sizeof(*ts->length_hashes)));
+}
+
+static void count_length(struct trackings *ts, size_t length)
+{
+    size_t at = numbers_below(ts->lengths, ts->length_count, length);
+    if (at < ts->length_count && ts->lengths[at] == length) {
+        ts->length_uses[at]++;
+        return;
+    }
+    if (ts->length_count == ts->length_cap) grow_lengths(ts);
+    size_t behind = ts->length_count - at;
+    memmove(ts->lengths + at + 1, ts->lengths + at, behind * sizeof(*ts->lengths));
+    memmove(ts->length_uses + at + 1, ts->length_uses + at, behind * sizeof(*ts->length_uses));
+    ts->lengths[at] = length;
+    ts->length_uses[at] = 1;
+    ts->length_count++;
+}
+
+static void uncount_length(struct trackings *ts, size_t length)
+{
+    size_t at = numbers_below(ts->lengths, ts->length_count, length);
+    if (--ts->length_uses[at] > 0) return;
+    size_t behind = --ts->length_count - at;
+    memmove(ts->lengths + at, ts->lengths + at + 1, behind * sizeof(*ts->lengths));
+    memmove(ts->length_uses + at, ts->length_uses + at + 1, behind * sizeof(*ts->length_uses));
+}
+
+static struct prefix *new_prefix(struct trackings *ts, struct bytes_view text)
+{
+    struct prefix *p = new_named(sizeof(*p), text);
+    p->newest = &p->oldest;
+    table_init(&p->changed, changed_hash, ts->server->keyspace->env);
+    table_insert(&ts->prefixes, hash_of(ts->server, text), p);
+    count_length(ts, text.len);
+    return p;
+}
+
+static void add_prefix(struct client *c, struct bytes_view text)
+{
+    struct trackings *ts = c->server->trackings;
+    struct tracking *t = c->tracking;
+    struct prefix *p = find_prefix(ts, text);
+    if (p == NULL) p = new_prefix(ts, text);
+    if (t->prefix_count == t->prefix_cap) {
+        t->prefix_cap = t->prefix_cap == 0 ? 4 : checked_size_mul(t->prefix_cap, 2);
+        t->prefixes = mem_realloc(t->prefixes, checked_size_mul(t->prefix_cap, sizeof(*t->prefixes)));
+    }
+    struct prefix_use *use = mem_alloc(sizeof(*use));
+    *use = (struct prefix_use){.client = c, .prefix = p, .next = p->first};
+    if (p->first != NULL) p->first->prev = use;
+    p->first = use;
+    t->prefixes[t->prefix_count++] = use;
+}
+
+static int compare_uses(const void *a, const void *b)
+{
+    const struct prefix_use *const *first = a, *const *second = b;
+    return bytes_compare((*first)->prefix->text, (*second)->prefix->text);
+}
+
+/* How many of the client's first `count` prefixes come before this text. */
+static size_t prefixes_before(const struct tracking *t, size_t count, struct bytes_view text)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (bytes_compare(t->prefixes[middle]->prefix->text, text) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Puts those behind the first `sorted` where they belong; each of the sorted ones moves once. */
+static void sort_prefixes(struct tracking *t, size_t sorted)
+{
+    size_t added = t->prefix_count - sorted, size = added * sizeof(*t->prefixes);
+    if (added == 0) return;
+    struct prefix_use **tail = memcpy(mem_alloc(size), t->prefixes + sorted, size);
+    qsort(tail, added, sizeof(*tail), compare_uses);
+    while (added-- > 0) {
+        size_t at = prefixes_before(t, sorted, tail[added]->prefix->text);
+        memmove(t->prefixes + at + added + 1, t->prefixes + at, (sorted - at) * sizeof(*t->prefixes));
+        t->prefixes[at + added] = tail[added];
+        sorted = at;
+    }
+    mem_free(tail);
+}
+
+static void forget_changes(struct trackings *ts, struct prefix *p)
+{
+    struct changed_key *next;
+    table_release(&p->changed, NULL, NULL);
+    table_init(&p->changed, changed_hash, ts->server->keyspace->env);
+    for (struct changed_key *k = p->oldest; k != NULL; k = next) {
+        next = k->next;
+        mem_free(k);
+    }
+    p->oldest = NULL;
+    p->newest = &p->oldest;
+    p->changed_count = 0;
+}
+
+static void take_off_pending(struct trackings *ts, struct prefix *p)
+{
+    if (!p->is_pending) return;
+    p->is_pending = false;
+    if (p->prev != NULL)
+        p->prev->next = p->next;
+    else
+        ts->pending = p->next;
+    if (p->next != NULL) p->next->prev = p->prev;
+    ts->server->tracking_pending = ts->pending != NULL;
+}
+
+static void drop_prefix_use(struct trackings *ts, struct prefix_use *use)
+{
+    struct prefix *p = use->prefix;
+    if (use->prev != NULL)
+        use->prev->next = use->next;
+    else
+        p->first = use->next;
+    if (use->next != NULL) use->next->prev = use->prev;
+    mem_free(use);
+    if (p->first != NULL) return;
+    take_off_pending(ts, p);
+    forget_changes(ts, p);
+    table_release(&p->changed, NULL, NULL);
+    uncount_length(ts, p->text.len);
+    ASSERT(table_remove(&ts->prefixes, hash_of(ts->server, p->text), p));
+    mem_free(p);
+}
+
+/* ---- Broadcasting ---- */
+
+static struct changed_key *find_change(const struct server *s, const struct prefix *p, struct bytes_view name)
+{
+    struct table_probe probe;
+    struct changed_key *k;
+    table_probe_start(&probe, &p->changed, hash_of(s, name));
+    while ((k = table_probe_next(&probe)) != NULL)
+        if (bytes_equal(k->name, name)) return k;
+    return NULL;
+}
+
+static void note_change(struct trackings *ts, struct prefix *p, const struct client *by, struct bytes_view name)
+{
+    struct changed_key *k = find_change(ts->server, p, name);
+    if (k != NULL) {
+        if (k->by != by) k->by = NULL;
+        return;
+    }
+    k = new_named(sizeof(*k), name);
+    k->by = by;
+    *p->newest = k;
+    p->newest = &k->next;
+    p->changed_count++;
+    table_insert(&p->changed, hash_of(ts->server, name), k);
+    if (p->is_pending) return;
+    p->is_pending = true;
+    p->prev = NULL;
+    p->next = ts->pending;
+    if (ts->pending != NULL) ts->pending->prev = p;
+    ts->pending = p;
+    ts->server->tracking_pending = true;
+}
+
+static void note_change_at_prefixes(struct trackings *ts, const struct client *by, struct bytes_view name)
+{
+    size_t fit = numbers_below(ts->lengths, ts->length_count, name.len + 1);
+    value_hash_starts(ts->server->keyspace->env, name, ts->lengths, fit, ts->length_hashes);
+    for (size_t i = 0; i < fit; i++) {
+        struct prefix *p = find_prefix_hashed(ts, bytes_view(name.data, ts->lengths[i]), ts->length_hashes[i]);
+        if (p != NULL) note_change(ts, p, by, name);
+    }
+}
+
+static void tell_of_changes(struct client *c, const struct prefix *p)
+{
+    const struct client *not_by = c->tracking->mode & TRACKING_NOLOOP ? c : NULL;
+    size_t count = 0;
+    for (const struct changed_key *k = p->oldest; k != NULL; k = k->next) count += not_by == NULL || k->by != not_by;
+    struct client *to = count == 0 ? NULL : receiver_of(c);
+    if (to == NULL) return;
+    begin_message(to);
+    reply_array(&to->reply, count);
+    for (const struct changed_key *k = p->oldest; k != NULL; k = k->next)
+        if (not_by == NULL || k->by != not_by) reply_bulk(&to->reply, k->name);
+    client_push_end(to);
+}
+
+void tracking_broadcast(struct server *s)
+{
+    struct trackings *ts = s->trackings;
+    struct prefix *p;
+    while ((p = ts->pending) != NULL) {
+        take_off_pending(ts, p);
+        for (struct prefix_use *use = p->first; use != NULL; use = use->next) tell_of_changes(use->client, p);
+        forget_changes(ts, p);
+    }
+}
+
+/* ---- What happens to keys ---- */
+
+void tracking_key_changed(struct server *s, struct client *by, struct bytes_view key)
+{
+    struct trackings *ts = s->trackings;
+    if (ts->length_count > 0) {
+        size_t before = mem_used();
+        note_change_at_prefixes(ts, by, key);
+        ts->memory_of_changes += (int64_t)(mem_used() - before);
+    }
+    struct tracked_key *k = find_key(ts, key);
+    if (k != NULL) invalidate_key(ts, k, by);
+}
+
+int64_t tracking_memory_of_changes(const struct server *s)
+{
+    return s->trackings->memory_of_changes;
+}
+
+void tracking_flushed(struct server *s)
+{
+    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+        if (c->tracking != NULL) send_flush(c);
+    forget_all_keys(s->trackings);
+}
+
+/* ---- Clients ---- */
+
+/* The prefix "", which is the first one. */
+static bool has_every_key(const struct tracking *t)
+{
+    return t->prefix_count > 0 && t->prefixes[0]->prefix->text.len == 0;
+}
+
+void tracking_start(struct client *c, unsigned mode, uint64_t redirect, const struct bytes_view *prefixes, size_t count)
+{
+    if (c->tracking == NULL) {
+        c->tracking = mem_calloc(sizeof(*c->tracking));
+        c->flags |= CLIENT_TRACKING;
+        c->server->tracking_clients++;
+    }
+    c->tracking->mode = mode;
+    c->tracking->redirect = redirect;
+    c->tracking->broken = false;
+    if (!(mode & TRACKING_BCAST)) return;
+    size_t sorted = c->tracking->prefix_count;
+    for (size_t i = 0; i < count; i++) add_prefix(c, prefixes[i]);
+    if (count == 0 && !has_every_key(c->tracking)) add_prefix(c, BYTES_LIT(""));
+    sort_prefixes(c->tracking, sorted);
+}
+
+void tracking_stop(struct client *c)
+{
+    struct tracking *t = c->tracking;
+    if (t == NULL) return;
+    for (size_t i = 0; i < t->prefix_count; i++) drop_prefix_use(c->server->trackings, t->prefixes[i]);
+    mem_free(t->prefixes);
+    mem_free(t);
+    c->tracking = NULL;
+    c->flags &= ~(uint32_t)(CLIENT_TRACKING | CLIENT_TRACKING_CACHING);
+    if (--c->server->tracking_clients == 0) forget_all_keys(c->server->trackings); /* nobody holds any of them */
+}
+
+bool tracking_prefixes_overlap(struct bytes_view a, struct bytes_view b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    return len == 0 || memcmp(a.data, b.data, len) == 0;
+}
+
+/* No prefix of a client begins with another one, so of those that a text begins with, or that begin with it, one is
+ * its neighbour in the order. But for "", which comes first. */
+const struct bytes_view *tracking_overlap(const struct client *c, struct bytes_view prefix)
+{
+    const struct tracking *t = c->tracking;
+    if (t == NULL || t->prefix_count == 0) return NULL;
+    size_t low = prefixes_before(t, t->prefix_count, prefix);
+    size_t near[3] = {0, low > 0 ? low - 1 : 0, low < t->prefix_count ? low : 0};
+    for (int i = 0; i < 3; i++) {
+        const struct bytes_view *text = &t->prefixes[near[i]]->prefix->text;
+        if (tracking_prefixes_overlap(*text, prefix)) return text;
+    }
+    return NULL;
+}
+
+unsigned tracking_mode_of(const struct client *c)
+{
+    return c->tracking == NULL ? 0 : c->tracking->mode;
+}
+uint64_t tracking_redirect(const struct client *c)
+{
+    return c->tracking == NULL ? 0 : c->tracking->redirect;
+}
+bool tracking_redirect_is_broken(const struct client *c)
+{
+    return c->tracking != NULL && c->tracking->broken;
+}
+size_t tracking_prefix_count(const struct client *c)
+{
+    return c->tracking == NULL ? 0 : c->tracking->prefix_count;
+}
+struct bytes_view tracking_prefix(const struct client *c, size_t i)
+{
+    return c->tracking->prefixes[i]->prefix->text;
+}
+
+size_t tracking_client_memory(const struct client *c)
+{
+    const struct tracking *t = c->tracking;
+    if (t == NULL) return 0;
+    size_t bytes = sizeof(*t) + t->prefix_cap * sizeof(struct prefix_use *);
+    for (size_t i = 0; i < t->prefix_count; i++) bytes += sizeof(struct prefix_use) + t->prefixes[i]->prefix->text.len;
+    return bytes;
+}
+
+void tracking_summarize(const struct server *s, struct tracking_summary *out)
+{
+    const struct trackings *ts = s->trackings;
+    *out = (struct tracking_summary){.clients = s->tracking_clients,
+                                     .keys = table_count(&ts->keys),
+                                     .items = ts->items,
+                                     .prefixes = table_count(&ts->prefixes)};
+}

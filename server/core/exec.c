@@ -1,0 +1,150 @@
+#include "server/core/exec.h"
+
+#include "server/dispatch/command.h"
+#include "server/server.h"
+#include "storage/base/memory.h"
+
+/* What an ordinary unit needs is kept from one to the next; more is given back. */
+enum { BYTES_KEPT = 1 << 20, PIECES_KEPT = 1 << 10 };
+
+void exec_release(struct exec *x)
+{
+    bytes_buf_release(&x->bytes);
+    mem_free(x->pieces);
+    *x = (struct exec){0};
+}
+
+static bool exec_wanted(const struct server *s)
+{
+    return repl_stream_wanted(s->repl) && LIKELY(!s->exec.replaying);
+}
+
+static void encode_command(struct bytes_buf *out, int argc, const struct bytes_view *argv)
+{
+    char head[24];
+    size_t total = 32;
+    for (int i = 0; i < argc; i++) total += argv[i].len + 32;
+    bytes_buf_reserve(out, total);
+    bytes_buf_append(out, head, (size_t)(reply_put_header(head, '*', (uint64_t)argc) - head));
+    for (int i = 0; i < argc; i++) {
+        bytes_buf_append(out, head, (size_t)(reply_put_header(head, '$', argv[i].len) - head));
+        bytes_buf_append_view(out, argv[i]);
+        bytes_buf_append(out, "\r\n", 2);
+    }
+}
+
+static struct exec_piece *exec_new_piece(struct exec *x, int db)
+{
+    if (x->count == x->cap) {
+        x->cap = x->cap == 0 ? 16 : x->cap * 2;
+        x->pieces = mem_realloc(x->pieces, x->cap * sizeof(*x->pieces));
+    }
+    x->pieces[x->count] = (struct exec_piece){.db = db, .offset = x->bytes.len};
+    return &x->pieces[x->count++];
+}
+
+void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv)
+{
+    struct exec *x = &s->exec;
+    ASSERT(x->depth > 0);
+    if (!exec_wanted(s)) return;
+    struct exec_piece *piece = exec_new_piece(x, db);
+    encode_command(&x->bytes, argc, argv);
+    piece->len = x->bytes.len - piece->offset;
+}
+
+/* A command comes upon a key (or a field) whose time is over before it does anything to it: so that is how it goes into
+ * the stream, even when the handler has said already what it will do. */
+void exec_add_before(struct server *s, int db, int argc, const struct bytes_view *argv)
+{
+    struct exec *x = &s->exec;
+    size_t before = x->count;
+    exec_add(s, db, argc, argv);
+    if (x->count == before || x->command_start >= before) return;
+    struct exec_piece added = x->pieces[before];
+    memmove(&x->pieces[x->command_start + 1], &x->pieces[x->command_start],
+            (before - x->command_start) * sizeof(*x->pieces));
+    x->pieces[x->command_start++] = added;
+}
+
+void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink)
+{
+    struct bytes_view argv[2] = {unlink ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key};
+    exec_add_before(s, db, 2, argv);
+}
+
+void exec_no_wrap(struct server *s)
+{
+    struct exec *x = &s->exec;
+    if (x->depth == 1) x->no_wrap = true; /* inside EXEC the unit is more than this command */
+}
+
+void exec_abandon(struct server *s)
+{
+    s->exec.abandoned = true;
+}
+
+void exec_drop_own(struct server *s)
+{
+    s->exec.count = s->exec.command_start;
+}
+
+void exec_begin(struct server *s)
+{
+    struct exec *x = &s->exec;
+    if (x->depth++ == 0) x->command_start = SIZE_MAX; /* no command: what is added stays in order */
+}
+
+/* Nothing else can come between these pieces, since they are fed in one go. */
+static void exec_emit(struct server *s, struct exec *x)
+{
+    bool wrap = x->count > 1 && !x->no_wrap;
+    if (UNLIKELY(x->abandoned)) x->count = 0, wrap = false;
+    if (x->count == 1 && x->pieces[0].of_the_moment) {
+        repl_feed_moment(s->repl, x->pieces[0].db, bytes_view(x->bytes.data, x->pieces[0].len));
+        x->count = 0;
+    }
+    if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
+    for (size_t i = 0; i < x->count; i++)
+        repl_feed(s->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
+    if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
+    x->count = 0;
+    x->bytes.len = 0;
+    if (x->bytes.cap > BYTES_KEPT) bytes_buf_release(&x->bytes);
+    if (x->cap > PIECES_KEPT) {
+        mem_free(x->pieces);
+        x->pieces = NULL;
+        x->cap = 0;
+    }
+}
+
+void exec_end(struct server *s)
+{
+    struct exec *x = &s->exec;
+    ASSERT(x->depth > 0);
+    if (--x->depth > 0) return;
+    if (UNLIKELY(x->bytes.len > 0)) exec_emit(s, x);
+    x->no_wrap = false;
+}
+
+void exec_add_moment(struct cmd_ctx *ctx, int db)
+{
+    struct server *s = ctx->server;
+    struct exec *x = &s->exec;
+    if (!exec_wanted(s) || !repl_moment_wanted(s->repl)) return;
+    size_t before = x->count;
+    exec_add(s, db, ctx->argc, ctx->argv);
+    if (x->count > before) x->pieces[before].of_the_moment = true;
+}
+
+void exec_add_verbatim(struct cmd_ctx *ctx, int db)
+{
+    struct server *s = ctx->server;
+    struct exec *x = &s->exec;
+    if (!exec_wanted(s)) return;
+    if (LIKELY(x->depth == 1 && x->count == 0 && ctx->request != NULL && ctx->request->raw.data != NULL)) {
+        repl_feed(s->repl, db, ctx->request->raw);
+        return;
+    }
+    exec_add(s, db, ctx->argc, ctx->argv);
+}

@@ -1,0 +1,31 @@
+/* latency.h -- how long things take: the latency monitor's events, and a histogram for each command. */
+#ifndef LOCKSTEP_SERVER_CORE_LATENCY_H
+#define LOCKSTEP_SERVER_CORE_LATENCY_H
+
+#include "server/catalog/command_table.h"
+
+struct latency *latency_new(void);
+void latency_free(struct latency *lt);
+/* One event ("command", "fork", "expire-cycle", ...) of this many milliseconds, if latency-monitor-threshold asks for
+ * it. */
+void latency_note(struct server *s, const char *event, int64_t ms);
+
+/* Histograms are over ticks (storage/base/ticks.h), four buckets for each power of two, and read out in microseconds.
+ */
+static inline unsigned latency_bucket(uint64_t ticks)
+{
+    if (ticks < 4) return (unsigned)ticks;
+    unsigned log2 = 63 - (unsigned)__builtin_clzll(ticks);
+    unsigned bucket = log2 * 4 + (unsigned)((ticks >> (log2 - 2)) & 3) - 4;
+    return bucket < LATENCY_BUCKETS ? bucket : LATENCY_BUCKETS - 1;
+}
+void latency_histogram_new(struct command_slot *slot);
+static inline void latency_count(struct command_slot *slot, uint64_t ticks)
+{
+    if (UNLIKELY(slot->latency == NULL)) latency_histogram_new(slot);
+    slot->latency[latency_bucket(ticks)]++;
+}
+/* Upper bound of a bucket, in ticks. */
+uint64_t latency_bucket_limit(unsigned bucket);
+
+#endif

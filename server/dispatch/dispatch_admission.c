@@ -1,0 +1,285 @@
+/* dispatch_admission.c -- whether a command may run now: by its name, its client, and the state of the server. */
+#include <ctype.h>
+
+#include "server/clients/blocking.h"
+#include "server/clients/monitor.h"
+#include "server/clients/multi.h"
+#include "server/clients/pubsub.h"
+#include "server/clients/session.h"
+#include "server/dispatch/dispatch_internal.h"
+#include "server/memory/eviction.h"
+#include "server/memory/expiry.h"
+#include "server/persistence/aof.h"
+#include "server/persistence/persistence.h"
+
+const char dispatch_loading_text[] = "LOADING Redis is loading the dataset in memory";
+
+static void reply_unknown_command(struct cmd_ctx *ctx)
+{
+    struct bytes_buf args = {0};
+    for (int i = 1; i < ctx->argc && args.len < 128; i++) {
+        size_t shown = ctx->argv[i].len < 128 - args.len ? ctx->argv[i].len : 128 - args.len;
+        bytes_buf_printf(&args, "'%.*s' ", (int)shown, ctx->argv[i].data);
+    }
+    reply_errorf(ctx->reply, "ERR unknown command '%.*s', with args beginning with: %.*s",
+                 bytes_shown(ctx->argv[0], 128), ctx->argv[0].data, (int)args.len, args.data ? args.data : "");
+    bytes_buf_release(&args);
+}
+
+static void reply_unknown_subcommand(struct cmd_ctx *ctx, const struct command_slot *container)
+{
+    char upper[128 + 1];
+    size_t len = 0;
+    for (; len < 128 && container->name[len] != '\0'; len++)
+        upper[len] = (char)toupper((unsigned char)container->name[len]);
+    upper[len] = '\0';
+    reply_errorf(ctx->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", bytes_shown(ctx->argv[1], 128),
+                 ctx->argv[1].data, upper);
+}
+
+/* Answers an EXEC that cannot run: the transaction is discarded. */
+static void abort_transaction(struct cmd_ctx *ctx, const struct command *exec, const char *text)
+{
+    static const char plain[] = "ERR ";
+    if (strncmp(text, plain, sizeof(plain) - 1) == 0) text += sizeof(plain) - 1;
+    multi_discard(ctx->client);
+    reply_errorf(ctx->reply, "EXECABORT Transaction discarded because of: %s", text);
+    monitor_feed_early(ctx, exec);
+}
+
+bool dispatch_resolve(struct cmd_ctx *ctx, struct command_slot **slot)
+{
+    if (*slot == NULL) {
+        reply_unknown_command(ctx);
+        return false;
+    }
+    if ((*slot)->subcommands != NULL && ctx->argc >= 2) {
+        struct command_slot *container = *slot;
+        *slot = command_slot_sub(container, ctx->argv[1]);
+        if (*slot == NULL) {
+            reply_unknown_subcommand(ctx, container);
+            return false;
+        }
+    }
+    if ((*slot)->command->run != NULL && dispatch_arity_fits((*slot)->command, ctx->argc)) return true;
+    if ((*slot)->command->flags & CMD_EXEC)
+        abort_transaction(ctx, (*slot)->command, "wrong number of arguments for 'exec' command");
+    else
+        reply_errorf(ctx->reply, "ERR wrong number of arguments for '%s' command", (*slot)->full_name);
+    return false;
+}
+
+static bool protected_command_allowed(const struct cmd_ctx *ctx)
+{
+    int use = bytes_equal_nocase(ctx->argv[0], "module") ? ctx->settings->security.enable_module_command
+                                                         : ctx->settings->security.enable_debug_command;
+    return use == PROTECTED_YES ||
+           (use == PROTECTED_LOCAL && ctx->client->conn != NULL && conn_is_local(ctx->client->conn));
+}
+
+static void reply_protected_command(struct cmd_ctx *ctx)
+{
+    bool module = bytes_equal_nocase(ctx->argv[0], "module");
+    reply_errorf(
+        ctx->reply,
+        "ERR %s command not allowed. If the enable-%s-command option is set to \"local\", you can run it from a "
+        "local connection, otherwise you need to set this option in the configuration file, and then restart the "
+        "server.",
+        module ? "MODULE" : "DEBUG", module ? "module" : "debug");
+}
+
+unsigned dispatch_effective_flags(const struct cmd_ctx *ctx, const struct command *cmd)
+{
+    const struct client *c = ctx->client;
+    if (UNLIKELY(cmd->flags & CMD_RUNS_SCRIPT)) return cmd->flags_now(ctx->server, cmd, ctx->argc, ctx->argv);
+    if (UNLIKELY(c->multi != NULL && (c->flags & CLIENT_IN_MULTI) && (cmd->flags & CMD_EXEC)))
+        return (cmd->flags | c->multi->flags) & ~((CMD_LOADING | CMD_STALE) & ~c->multi->common);
+    return cmd->flags;
+}
+
+/* A queue may grow without limit, so what would be queued is refused as well while memory is over maxmemory. */
+static bool refused_for_memory(struct cmd_ctx *ctx, unsigned flags)
+{
+    struct server *s = ctx->server;
+    if (LIKELY(s->settings->memory.maxmemory == 0) || s->is_loading) return false;
+    s->dispatcher->out_of_memory = eviction_run(s) == EVICTION_OUT_OF_MEMORY;
+    if (!s->dispatcher->out_of_memory) return false;
+    return (flags & CMD_DENYOOM) || (client_has(ctx->client, CLIENT_IN_MULTI) && !(flags & CMD_NO_QUEUE));
+}
+
+/* Also asked for PING, by which others tell that this master is of no use. */
+static const char *refuse_for_disk(const struct server *s)
+{
+    const char *refusal = aof_refuses_writes(s);
+    if (UNLIKELY(refusal != NULL)) return refusal;
+    if (LIKELY(!persistence_writes_refused(s))) return NULL;
+    return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
+           "that may modify the data set are disabled, because this instance is configured to report errors during "
+           "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
+           "details about the RDB error.";
+}
+
+/* Why a write may not run now, or NULL. */
+static const char *refuse_write(const struct server *s)
+{
+    const struct repl_settings *st = &s->settings->replication;
+    if (repl_role(s->repl) == REPL_REPLICA)
+        return st->replica_read_only ? "READONLY You can't write against a read only replica." : NULL;
+    if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0 &&
+        repl_good_replica_count(s->repl) < (size_t)st->min_replicas_to_write)
+        return "NOREPLICAS Not enough good replicas to write.";
+    return NULL;
+}
+
+const char *dispatch_write_refusal(struct server *s)
+{
+    const char *refusal = refuse_write(s);
+    return refusal != NULL ? refusal : refuse_for_disk(s);
+}
+
+bool dispatch_out_of_memory(const struct server *s)
+{
+    return s->settings->memory.maxmemory > 0 && !s->is_loading && s->dispatcher->out_of_memory;
+}
+
+/* What the command would do to the data set and to memory, or NULL. */
+static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd, unsigned flags)
+{
+    const char *refusal = NULL;
+    if (UNLIKELY(refused_for_memory(ctx, flags))) return "OOM command not allowed when used memory > 'maxmemory'.";
+    if ((flags & CMD_WRITE) || UNLIKELY(cmd->flags & CMD_PROBE)) refusal = refuse_for_disk(ctx->server);
+    if ((flags & CMD_WRITE) && refusal == NULL) refusal = refuse_write(ctx->server);
+    return refusal;
+}
+
+const char *dispatch_stale_refusal(const struct server *s)
+{
+    if (repl_role(s->repl) != REPL_REPLICA || repl_link_up(s->repl) ||
+        s->settings->replication.replica_serve_stale_data)
+        return NULL;
+    return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+}
+
+/* What the state of the server and of the client forbids, or NULL. */
+static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
+{
+    struct server *s = ctx->server;
+    if (!(flags & CMD_STALE)) {
+        const char *refusal = dispatch_stale_refusal(s);
+        if (UNLIKELY(refusal != NULL)) return refusal;
+    }
+    if (UNLIKELY(s->is_loading) && (s->loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
+        return dispatch_loading_text;
+    if (UNLIKELY(client_has(ctx->client, CLIENT_REPLICA | CLIENT_MONITOR)) &&
+        (flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)))
+        return "ERR Replica can't interact with the keyspace";
+    return NULL;
+}
+
+/* The rules of a RESP2 connection that has subscriptions. True: it was refused. */
+static bool refused_while_subscribed(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct client *c = ctx->client;
+    if (c->subscriptions == NULL || c->reply.proto != 2 || (slot->command->flags & CMD_SUBSCRIBED) ||
+        !pubsub_client_any(c))
+        return false;
+    char text[256];
+    snprintf(text, sizeof(text),
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+             "context",
+             slot->full_name);
+    dispatch_refuse(ctx, slot, text);
+    return true;
+}
+
+/* A client is held back while writes (or everything) are paused. What replicas and our master send is not. */
+static bool held_by_pause(const struct cmd_ctx *ctx, const struct command *cmd, unsigned flags)
+{
+    enum pause_mode mode = pause_current(ctx->server);
+    if (LIKELY(mode == PAUSE_NONE) || client_has(ctx->client, CLIENT_REPLICA)) return false;
+    if (cmd->flags & CMD_NO_PAUSE) return false;
+    if (client_has(ctx->client, CLIENT_IN_MULTI) && !(cmd->flags & CMD_NO_QUEUE))
+        return false; /* queueing is harmless */
+    return mode == PAUSE_ALL || (flags & (CMD_WRITE | CMD_MAY_REPLICATE));
+}
+
+/* Messages change no data: sentinels say hello to a master that they will demote. */
+static void release_expiry(struct server *s, const struct command *cmd, unsigned flags)
+{
+    if ((flags & (CMD_WRITE | CMD_MAY_REPLICATE)) && !(cmd->flags & CMD_PUBSUB)) expiry_release_hold(s);
+}
+
+void dispatch_refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char *text)
+{
+    struct client *c = ctx->client;
+    if (text != NULL) {
+        if (slot != NULL && (slot->command->flags & CMD_EXEC))
+            abort_transaction(ctx, slot->command, text);
+        else
+            reply_error(ctx->reply, text);
+    }
+    if (slot != NULL) slot->stats.rejected++;
+    if (client_has(c, CLIENT_IN_MULTI)) c->flags |= CLIENT_MULTI_FAILED;
+    if (c->reply.errors == 0) return;
+    dispatch_count_error(ctx->server->dispatcher, c->reply.error_code, false);
+    c->reply.errors = 0;
+    if (client_has(c, CLIENT_MASTER))
+        dispatch_note_master_error(ctx->server->dispatcher, slot != NULL ? bytes_str(slot->full_name) : ctx->argv[0],
+                                   c->reply.error_code);
+}
+
+bool dispatch_permitted(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct client *c = ctx->client;
+    struct acl_denial why;
+    if (acl_check(c->user, slot, ctx->argc, ctx->argv, &why)) return true;
+    struct bytes_buf text = {0};
+    bytes_buf_printf(&text, "NOPERM ");
+    acl_denial_text(c->user, &why, false, &text);
+    bytes_buf_append(&text, "", 1);
+    c->last_slot = slot; /* the log shows what it tried */
+    acl_session_denied(c, client_has(c, CLIENT_IN_MULTI) ? ACL_IN_MULTI : ACL_TOPLEVEL, &why);
+    dispatch_refuse(ctx, slot, text.data);
+    bytes_buf_release(&text);
+    return false;
+}
+
+static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct client *c = ctx->client;
+    const struct command *cmd = slot->command;
+    unsigned flags = dispatch_effective_flags(ctx, cmd);
+    if (UNLIKELY(!client_has(c, CLIENT_AUTHENTICATED)) && !(cmd->flags & CMD_NO_AUTH)) {
+        dispatch_refuse(ctx, slot, "NOAUTH Authentication required.");
+        return ADMIT_REFUSED;
+    }
+    if (UNLIKELY(cmd->flags & CMD_PROTECTED) && !protected_command_allowed(ctx)) {
+        reply_protected_command(ctx);
+        dispatch_refuse(ctx, slot, NULL);
+        return ADMIT_REFUSED;
+    }
+    if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && (cmd->flags & CMD_NO_MULTI)) {
+        dispatch_refuse(ctx, slot, "ERR Command not allowed inside a transaction");
+        return ADMIT_REFUSED;
+    }
+    if (UNLIKELY(client_has(c, CLIENT_RESTRICTED)) && !dispatch_permitted(ctx, slot)) return ADMIT_REFUSED;
+    const char *refusal = refuse_effect(ctx, cmd, flags);
+    if (UNLIKELY(refusal == NULL && refused_while_subscribed(ctx, slot))) return ADMIT_REFUSED;
+    if (LIKELY(refusal == NULL)) refusal = refuse_state(ctx, flags);
+    if (UNLIKELY(refusal != NULL)) {
+        dispatch_refuse(ctx, slot, refusal);
+        return ADMIT_REFUSED;
+    }
+    if (UNLIKELY(held_by_pause(ctx, cmd, flags))) return ADMIT_LATER;
+    if (UNLIKELY(ctx->server->expiry_held)) release_expiry(ctx->server, cmd, flags);
+    if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && !(cmd->flags & CMD_NO_QUEUE)) return ADMIT_QUEUE;
+    return ADMIT_RUN;
+}
+
+/* What our master sends is not asked whether it may. */
+enum admission dispatch_admit(struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct client *c = ctx->client;
+    if (LIKELY(!client_has(c, CLIENT_MASTER))) return admit_client(ctx, slot);
+    return client_has(c, CLIENT_IN_MULTI) && !(slot->command->flags & CMD_NO_QUEUE) ? ADMIT_QUEUE : ADMIT_RUN;
+}

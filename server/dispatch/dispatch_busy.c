@@ -1,0 +1,117 @@
+/* dispatch_busy.c -- while a script runs that takes too long.
+ *
+ * The batch in which it runs is still under way. What it holds of other clients goes back into their readers, so that
+ * these are like all others; whoever runs the script (or waits behind it, in a transaction or our master's stream) is
+ * not read from. The loop is not involved: sockets are simply tried. */
+#include "server/clients/clients.h"
+#include "server/clients/multi.h"
+#include "server/dispatch/dispatch_internal.h"
+#include "server/scripting/scripting.h"
+
+static void give_back_batch(struct dispatcher *d)
+{
+    if (d->item_count == 0) return;
+    size_t kept = d->item_at + 1;
+    const struct client *caller = d->items[d->item_at].client,
+                        *last = caller; /* requests of one client are neighbours */
+    for (size_t i = kept; i < d->item_count; i++) {
+        struct client *c = d->items[i].client;
+        if (c == caller) {
+            d->items[kept++] = d->items[i];
+        } else if (c != last && !client_has(c, CLIENT_CLOSING)) {
+            resp_reader_unread(&c->reader, &d->items[i].request);
+            client_make_ready(c);
+        }
+        last = c;
+    }
+    d->item_count = kept;
+}
+
+/* The script and its caller are no part of this command, nor is the time that the script has taken. */
+static void call_beside_script(struct dispatcher *d, struct cmd_ctx *ctx, struct command_slot *slot)
+{
+    struct running script = d->running;
+    d->running = (struct running){.outer = &script};
+    d->last_ticks = ticks_now();
+    dispatch_call(ctx, slot);
+    ASSERT(d->running.client == NULL);
+    outbuf_release(&d->running.pushes);
+    d->running = script;
+}
+
+/* Why a command that may run now is not this one; NULL: it is. A script of a log that is being loaded is nothing that
+ * clients can end. */
+static const char *refusal_while_busy(const struct server *s, unsigned flags)
+{
+    if (s->is_loading && !s->loading_serves_reads)
+        return (flags & CMD_ALLOW_BUSY) && (flags & CMD_LOADING) ? NULL : dispatch_loading_text;
+    return (flags & CMD_ALLOW_BUSY) ? NULL : script_busy_text(s);
+}
+
+/* Whether it may be run is asked only as far as it matters for what touches no data. */
+static void run_while_busy(struct dispatcher *d, struct client *c, const struct resp_request *request)
+{
+    struct server *s = d->server;
+    struct command_slot *slot = command_table_find(s->commands, request->argv[0]);
+    struct cmd_ctx ctx = dispatch_ctx(c, (int)request->argc, request->argv);
+    if (!dispatch_resolve(&ctx, &slot)) {
+        dispatch_refuse(&ctx, slot, NULL);
+        return;
+    }
+    ctx.command = slot->command;
+    unsigned flags = slot->command->flags;
+    const char *refusal = refusal_while_busy(s, flags);
+    if (!client_has(c, CLIENT_AUTHENTICATED) && !(flags & CMD_NO_AUTH))
+        dispatch_refuse(&ctx, slot, "NOAUTH Authentication required.");
+    else if (refusal != NULL)
+        dispatch_refuse(&ctx, slot, refusal);
+    else if (client_has(c, CLIENT_RESTRICTED) && !dispatch_permitted(&ctx, slot))
+        return;
+    else if (client_has(c, CLIENT_IN_MULTI) && !(flags & CMD_NO_QUEUE)) {
+        multi_queue(c, slot, flags, ctx.argc, ctx.argv);
+        reply_queued(&c->reply);
+    } else {
+        call_beside_script(d, &ctx, slot);
+    }
+}
+
+static void answer_while_busy(struct dispatcher *d, struct client *c)
+{
+    struct resp_request request;
+    enum resp_status status;
+    while ((status = resp_reader_next(&c->reader, &d->busy_arena, &request)) == RESP_REQUEST) {
+        run_while_busy(d, c, &request);
+        dispatch_after_command(c);
+        if (c->flags & CLIENT_TAKES_NO_COMMANDS) break;
+    }
+    if (status != RESP_REQUEST && status != RESP_INCOMPLETE) dispatch_protocol_error(d->server, c, status);
+    if (!outbuf_empty(&c->out)) client_wants_flush(c);
+}
+
+static void answer_ready(struct dispatcher *d, struct client *ready, const struct client *except)
+{
+    struct client *next, *later = NULL;
+    for (struct client *c = ready; c != NULL; c = next) {
+        next = c->ready_next;
+        c->flags &= ~(uint32_t)CLIENT_READY;
+        if (c == except)
+            later = c;
+        else if (!(c->flags & CLIENT_TAKES_NO_COMMANDS))
+            answer_while_busy(d, c);
+    }
+    if (later != NULL) client_make_ready(later);
+}
+
+void dispatch_while_busy(struct server *s)
+{
+    struct dispatcher *d = s->dispatcher;
+    struct client *rest = d->ready, *caller = d->running.client;
+    give_back_batch(d);
+    d->ready = NULL;
+    answer_ready(d, rest, caller);
+    server_accept_now(s);
+    clients_read_now(s, caller);
+    answer_ready(d, clients_take_ready(s), caller);
+    resp_batch_reset(&d->busy_arena);
+    server_send(s); /* what was answered before the script began waits, too */
+}

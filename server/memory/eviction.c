@@ -1,0 +1,218 @@
+#include "server/memory/eviction.h"
+
+#include "server/clients/blocking.h"
+#include "server/clients/pubsub.h"
+#include "server/clients/tracking.h"
+#include "server/core/exec.h"
+#include "server/core/latency.h"
+#include "storage/base/memory.h"
+#include "storage/lazyfree.h"
+
+/* The best candidates seen lately, best last. Sampling a few keys each time and remembering the best of them comes
+ * close to true LRU. */
+enum { POOL_SIZE = 16, SAMPLES_MAX = 64 };
+
+struct candidate {
+    uint64_t score; /* the higher, the rather it goes */
+    int db;
+    uint64_t hash; /* of the key: no name is copied, since memory is what there is none of */
+};
+
+struct eviction {
+    struct candidate pool[POOL_SIZE];
+    size_t count;
+    int policy;  /* whose scores are in the pool */
+    int next_db; /* to pick from, or to sample first: all have their turn */
+};
+
+struct eviction *eviction_new(void)
+{
+    return mem_calloc(sizeof(struct eviction));
+}
+
+void eviction_free(struct eviction *ev)
+{
+    mem_free(ev);
+}
+
+static bool policy_is_volatile(int policy)
+{
+    return policy == EVICT_VOLATILE_LRU || policy == EVICT_VOLATILE_LFU || policy == EVICT_VOLATILE_RANDOM ||
+           policy == EVICT_VOLATILE_TTL;
+}
+
+static const struct table *table_for(const struct db *db, int policy)
+{
+    return policy_is_volatile(policy) ? &db->expires : &db->keys;
+}
+
+static uint64_t score_of(const struct keyspace *ks, const struct entry *e, int policy)
+{
+    switch (policy) {
+    case EVICT_ALLKEYS_LFU:
+    case EVICT_VOLATILE_LFU: return 255 - entry_lfu_counter(ks, e);
+    case EVICT_VOLATILE_TTL: return UINT64_MAX - (uint64_t)entry_expiry(e);
+    default: return entry_idle_seconds(ks, e);
+    }
+}
+
+static bool in_pool(const struct eviction *ev, int db, uint64_t hash)
+{
+    for (size_t i = 0; i < ev->count; i++)
+        if (ev->pool[i].db == db && ev->pool[i].hash == hash) return true;
+    return false;
+}
+
+static void pool_offer(struct eviction *ev, const struct db *db, struct bytes_view key, uint64_t score)
+{
+    if (ev->count == POOL_SIZE && score <= ev->pool[0].score) return;
+    uint64_t hash = keyref(db, key).hash;
+    if (in_pool(ev, db->id, hash)) return;
+    if (ev->count == POOL_SIZE) /* the worst one gives way */
+        memmove(&ev->pool[0], &ev->pool[1], --ev->count * sizeof(ev->pool[0]));
+    size_t at = ev->count++;
+    for (; at > 0 && ev->pool[at - 1].score > score; at--) ev->pool[at] = ev->pool[at - 1];
+    ev->pool[at] = (struct candidate){.score = score, .db = db->id, .hash = hash};
+}
+
+static void fill_pool(struct server *s, int policy)
+{
+    struct keyspace *ks = s->keyspace;
+    void *samples[SAMPLES_MAX];
+    size_t wanted = (size_t)s->settings->memory.maxmemory_samples;
+    if (wanted > SAMPLES_MAX) wanted = SAMPLES_MAX;
+    for (int i = 0; i < ks->db_count; i++) {
+        int id = (s->eviction->next_db + i) % ks->db_count;
+        const struct db *db = keyspace_db(ks, id);
+        const struct table *t = table_for(db, policy);
+        size_t got = table_count(t) == 0 ? 0 : table_sample(t, ks->env->rng, samples, wanted);
+        for (size_t j = 0; j < got; j++)
+            pool_offer(s->eviction, db, entry_key(samples[j]), score_of(ks, samples[j], policy));
+    }
+    s->eviction->next_db = (s->eviction->next_db + 1) % ks->db_count; /* where scores are equal, the first one counts */
+}
+
+static const struct entry *find_by_hash(const struct db *db, uint64_t hash)
+{
+    struct table_probe probe;
+    const struct entry *e;
+    table_probe_start(&probe, &db->keys, hash);
+    while ((e = table_probe_next(&probe)) != NULL)
+        if (keyref(db, entry_key(e)).hash == hash) return e;
+    return NULL;
+}
+
+/* The best candidate that is still there. */
+static const struct entry *take_best(struct server *s, int policy, struct db **db)
+{
+    struct eviction *ev = s->eviction;
+    while (ev->count > 0) {
+        const struct candidate *best = &ev->pool[--ev->count];
+        *db = keyspace_db(s->keyspace, best->db);
+        const struct entry *e = find_by_hash(*db, best->hash);
+        if (e != NULL && (!policy_is_volatile(policy) || entry_expiry(e) >= 0)) return e;
+    }
+    return NULL;
+}
+
+static const struct entry *pick_random(struct server *s, int policy, struct db **db)
+{
+    struct keyspace *ks = s->keyspace;
+    for (int i = 0; i < ks->db_count; i++) {
+        s->eviction->next_db = (s->eviction->next_db + 1) % ks->db_count;
+        *db = keyspace_db(ks, s->eviction->next_db);
+        const struct entry *e = table_random(table_for(*db, policy), ks->env->rng);
+        if (e != NULL) return e;
+    }
+    return NULL;
+}
+
+static const struct entry *pick(struct server *s, struct db **db)
+{
+    int policy = s->settings->memory.maxmemory_policy;
+    if (policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM) return pick_random(s, policy, db);
+    if (s->eviction->policy != policy) s->eviction->count = 0; /* scores of another policy mean nothing */
+    s->eviction->policy = policy;
+    fill_pool(s, policy);
+    return take_best(s, policy, db);
+}
+
+static void evict(struct server *s, struct db *db, const struct entry *e)
+{
+    bool lazy = s->settings->memory.lazyfree_lazy_eviction;
+    if (entry_is_expired(s->keyspace, e)) {
+        keyspace_delete_expired(db, e);
+        return;
+    }
+    char *copy = bytes_to_cstr(entry_key(e)); /* the entry goes before the event is told */
+    struct bytes_view key = bytes_view(copy, entry_key(e).len);
+    exec_begin(s);
+    exec_add_delete(s, db->id, key, lazy);
+    keyspace_delete(db, keyref(db, key), lazy);
+    notify_keyspace_event(s, NOTIFY_EVICTED, "evicted", key, db->id);
+    exec_end(s);
+    s->stats.evicted_keys++;
+    mem_free(copy);
+}
+
+static int64_t time_limit_us(const struct server *s)
+{
+    int tenacity = s->settings->memory.maxmemory_eviction_tenacity;
+    if (tenacity >= 100) return INT64_MAX;
+    if (tenacity <= 10) return 50 * tenacity;
+    double us = 500; /* 15 % more for each step beyond ten */
+    for (int i = 10; i < tenacity; i++) us *= 1.15;
+    return (int64_t)us;
+}
+
+/* But for what was told to clients that cache keys since `told` was looked at. */
+static bool over_limit(const struct server *s, int64_t told)
+{
+    int64_t used = (int64_t)server_used_memory(s) - (tracking_memory_of_changes(s) - told);
+    return used > 0 && (uint64_t)used > s->settings->memory.maxmemory;
+}
+
+static bool exempt(const struct server *s)
+{
+    return s->settings->memory.maxmemory == 0 || s->is_loading ||
+           (repl_role(s->repl) == REPL_REPLICA && s->settings->memory.replica_ignore_maxmemory);
+}
+
+/* For INFO: the time begins when a run leaves too much, and ends with the next one that does not. */
+static void note_time_over_limit(struct server *s, bool over)
+{
+    struct stats *st = &s->stats;
+    if (over == (st->over_memory_since_us != 0)) return;
+    int64_t now = sys_mono_us(s->sys);
+    if (!over) st->over_memory_us += (uint64_t)(now - st->over_memory_since_us);
+    st->over_memory_since_us = over ? now : 0;
+}
+
+static enum eviction_result free_memory(struct server *s)
+{
+    int64_t told = tracking_memory_of_changes(s);
+    if (exempt(s) || !over_limit(s, told)) return EVICTION_DONE;
+    if (s->settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
+    int64_t start = sys_mono_us(s->sys), limit = time_limit_us(s);
+    for (unsigned i = 1; over_limit(s, told); i++) {
+        struct db *db;
+        const struct entry *e = pick(s, &db);
+        if (e == NULL) return lazyfree_pending(s->lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;
+        evict(s, db, e);
+        if (i % 16 == 0 && sys_mono_us(s->sys) - start > limit) {
+            s->eviction_pending = true;
+            latency_note(s, "eviction-cycle", (sys_mono_us(s->sys) - start) / 1000);
+            return EVICTION_GOES_ON;
+        }
+    }
+    return EVICTION_DONE;
+}
+
+enum eviction_result eviction_run(struct server *s)
+{
+    s->eviction_pending = false;
+    if (pause_current(s) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
+    enum eviction_result result = free_memory(s);
+    note_time_over_limit(s, result != EVICTION_DONE);
+    return result;
+}

@@ -1,0 +1,283 @@
+#include "server/memory/expiry.h"
+
+#include "server/core/latency.h"
+#include "server/dispatch/dispatch.h"
+#include "storage/base/memory.h"
+
+enum {
+    SLOW_BUDGET_US = 500, /* per cron */
+    FAST_BUDGET_US = 400, /* per turn without a cron, while the last cycle left many behind */
+    SCAN_POSITIONS = 4,   /* of the table, between two looks at the clock: about 30 keys */
+    WINDOW = 128,         /* keys to look at before judging how many of them are past their time */
+    FOUND_MAX = 256,
+    FIELDS_PORTION = 32, /* between two looks at the clock */
+    HOLD_US = 60 * 1000 * 1000,
+    SLOW_ACCEPTS_PERCENT = 1, /* of expired keys among those looked at; the fast cycle accepts what effort says */
+};
+
+struct expiry {
+    int next_db;
+    bool behind;      /* the last cycle left many expired keys */
+    bool had_turn;    /* the slow cycle ran in this turn of the loop: the fast one waits for the next */
+    struct table own; /* struct own_key: expiries that a replica's clients set */
+    uint64_t own_cursor;
+    int64_t held_until_us; /* while server.expiry_held */
+};
+
+struct own_key {
+    int db;
+    struct bytes_view name; /* bytes behind the struct */
+};
+
+static uint64_t own_hash_of(const struct value_env *env, int db, struct bytes_view name)
+{
+    return value_hash(env, name) ^ (uint64_t)(unsigned)db * 0x9e3779b97f4a7c15u;
+}
+static uint64_t own_hash(const void *ctx, const void *entry)
+{
+    const struct own_key *own = entry;
+    return own_hash_of(ctx, own->db, own->name);
+}
+static void own_free(void *ctx, void *entry)
+{
+    (void)ctx;
+    mem_free(entry);
+}
+
+struct expiry *expiry_new(const struct server *s)
+{
+    struct expiry *x = mem_calloc(sizeof(*x));
+    table_init(&x->own, own_hash, s->keyspace->env);
+    return x;
+}
+
+void expiry_free(struct expiry *x)
+{
+    if (x == NULL) return;
+    table_release(&x->own, own_free, NULL);
+    mem_free(x);
+}
+
+/* ---- A master's cycle ---- */
+
+/* Keys that one scan found past their time. They are collected first, since a scan must not change the table. */
+struct finding {
+    struct db *db;
+    const struct entry *expired[FOUND_MAX];
+    size_t found, seen;
+    int64_t ttl_sum;
+    size_t ttl_count;
+};
+
+static void look_at(void *ctx, void *entry)
+{
+    struct finding *f = ctx;
+    const struct entry *e = entry;
+    f->seen++;
+    if (!entry_is_expired(f->db->keyspace, e)) {
+        f->ttl_sum += entry_expiry(e) - f->db->keyspace->now_ms;
+        f->ttl_count++;
+    } else if (f->found < FOUND_MAX) {
+        f->expired[f->found++] = e;
+    }
+}
+
+static void note_ttl(struct db *db, const struct finding *f)
+{
+    if (f->ttl_count == 0) return;
+    int64_t average = f->ttl_sum / (int64_t)f->ttl_count;
+    db->avg_ttl_ms = db->avg_ttl_ms == 0 ? average : db->avg_ttl_ms + (average - db->avg_ttl_ms) / 50;
+}
+
+static void expire_portion(struct finding *f)
+{
+    struct db *db = f->db;
+    f->found = f->seen = f->ttl_count = 0;
+    f->ttl_sum = 0;
+    for (int i = 0; i < SCAN_POSITIONS && f->found < FOUND_MAX / 2; i++) {
+        db->expire_cursor = table_scan(&db->expires, db->expire_cursor, look_at, f);
+        if (db->expire_cursor == 0) break;
+    }
+    for (size_t i = 0; i < f->found; i++) keyspace_delete_expired(db, f->expired[i]);
+    note_ttl(db, f);
+}
+
+struct cycle {
+    struct server *server;
+    int64_t end_us;
+    unsigned accept_percent;
+    size_t seen, found;
+    bool out_of_time;
+};
+
+/* Looks at keys until few enough of them were expired, or time is up. True: the last ones were still too many. */
+static bool expire_db(struct cycle *c, struct db *db)
+{
+    struct finding f = {.db = db};
+    size_t seen, found;
+    do {
+        seen = found = 0;
+        do {
+            expire_portion(&f);
+            seen += f.seen, found += f.found;
+            c->out_of_time = sys_mono_us(c->server->sys) >= c->end_us;
+        } while (!c->out_of_time && db->expire_cursor != 0 && seen < WINDOW);
+        c->seen += seen, c->found += found;
+    } while (!c->out_of_time && found * 100 > seen * c->accept_percent);
+    return found * 100 > seen * c->accept_percent;
+}
+
+/* Fields of hashes, in the order of their times. True: more are due. */
+static bool expire_fields(const struct cycle *c, struct db *db, int64_t end_us)
+{
+    while (keyspace_expire_next_fields(db, FIELDS_PORTION))
+        if (sys_mono_us(c->server->sys) >= end_us) return true;
+    return false;
+}
+
+/* Keys and fields share the time that is left. */
+static bool expire_in_db(struct cycle *c, struct db *db, int64_t now_us)
+{
+    bool has_keys = table_count(&db->expires) > 0, behind = false;
+    if (db_timed_hashes(db) > 0) behind = expire_fields(c, db, has_keys ? (now_us + c->end_us) / 2 : c->end_us);
+    if (has_keys) return expire_db(c, db) || behind;
+    c->out_of_time = c->out_of_time || behind;
+    return behind;
+}
+
+/* Goes on where the last call stopped; whoever used up the time is followed by the others. */
+static bool run_cycle(struct server *s, int64_t budget_us, unsigned accept_percent)
+{
+    struct keyspace *ks = s->keyspace;
+    int64_t start = sys_mono_us(s->sys);
+    struct cycle c = {.server = s, .end_us = start + budget_us, .accept_percent = accept_percent};
+    bool behind = false;
+    for (int i = 0; i < ks->db_count && !c.out_of_time; i++) {
+        struct db *db = keyspace_db(ks, s->expiry->next_db);
+        s->expiry->next_db = (s->expiry->next_db + 1) % ks->db_count;
+        if (table_count(&db->expires) > 0 || db_timed_hashes(db) > 0)
+            behind = expire_in_db(&c, db, sys_mono_us(s->sys)) || behind;
+    }
+    uint64_t took = (uint64_t)(sys_mono_us(s->sys) - start);
+    s->stats.expired_time_cap_reached += c.out_of_time;
+    s->stats.active_expire_us += took;
+    if (c.seen > 0)
+        s->stats.expired_stale_perc_x100 = (s->stats.expired_stale_perc_x100 * 19 + c.found * 10000 / c.seen) / 20;
+    latency_note(s, "expire-cycle", (int64_t)took / 1000);
+    return behind;
+}
+
+/* ---- A replica's own expiries ---- */
+
+static struct own_key *find_own(const struct expiry *x, uint64_t hash, int db, struct bytes_view name)
+{
+    struct table_probe probe;
+    struct own_key *own;
+    table_probe_start(&probe, &x->own, hash);
+    while ((own = table_probe_next(&probe)) != NULL)
+        if (own->db == db && bytes_equal(own->name, name)) return own;
+    return NULL;
+}
+
+void expiry_note_own(struct server *s, const struct db *db, struct bytes_view key)
+{
+    struct expiry *x = s->expiry;
+    uint64_t hash = own_hash_of(s->keyspace->env, db->id, key);
+    if (repl_role(s->repl) != REPL_REPLICA || find_own(x, hash, db->id, key) != NULL) return;
+    struct own_key *own = mem_alloc(sizeof(*own) + key.len);
+    memcpy(own + 1, key.data, key.len);
+    *own = (struct own_key){.db = db->id, .name = bytes_view(own + 1, key.len)};
+    table_insert(&x->own, hash, own);
+}
+
+void expiry_forget_own(struct server *s)
+{
+    table_release(&s->expiry->own, own_free, NULL);
+    s->expiry->own_cursor = 0;
+}
+
+size_t expiry_own_count(const struct server *s)
+{
+    return table_count(&s->expiry->own);
+}
+
+struct own_finding {
+    struct keyspace *keyspace;
+    struct own_key *done[FOUND_MAX]; /* expired, or no longer to be watched */
+    size_t count;
+};
+
+static void look_at_own(void *ctx, void *entry)
+{
+    struct own_finding *f = ctx;
+    struct own_key *own = entry;
+    struct db *db = keyspace_db(f->keyspace, own->db);
+    const struct entry *e = keyspace_peek(db, keyref(db, own->name));
+    bool waits = e != NULL && entry_expiry(e) != -1 && !entry_is_expired(f->keyspace, e);
+    if (!waits && f->count < FOUND_MAX) f->done[f->count++] = own;
+}
+
+static void finish_own(struct server *s, struct own_key *own)
+{
+    struct db *db = keyspace_db(s->keyspace, own->db);
+    const struct entry *e = keyspace_peek(db, keyref(db, own->name));
+    if (e != NULL && entry_is_expired(s->keyspace, e)) keyspace_delete_expired(db, e);
+    ASSERT(table_remove(&s->expiry->own, own_hash_of(s->keyspace->env, own->db, own->name), own));
+    mem_free(own);
+}
+
+static void own_cycle(struct server *s)
+{
+    struct expiry *x = s->expiry;
+    int64_t end = sys_mono_us(s->sys) + SLOW_BUDGET_US;
+    do {
+        struct own_finding f = {.keyspace = s->keyspace};
+        x->own_cursor = table_scan(&x->own, x->own_cursor, look_at_own, &f);
+        for (size_t i = 0; i < f.count; i++) finish_own(s, f.done[i]);
+    } while (x->own_cursor != 0 && sys_mono_us(s->sys) < end);
+}
+
+/* ---- When ---- */
+
+static bool may_expire(const struct server *s)
+{
+    return s->active_expire && !s->is_loading && s->keyspace->expiry_mode == EXPIRY_DELETE;
+}
+
+void expiry_hold(struct server *s)
+{
+    if (!repl_may_resume(s->repl)) return;
+    s->expiry_held = true;
+    s->expiry->held_until_us = s->mono_us + HOLD_US;
+    server_refresh_modes(s);
+}
+
+void expiry_release_hold(struct server *s)
+{
+    s->expiry_held = false;
+    server_refresh_modes(s);
+}
+
+void expiry_slow_cycle(struct server *s)
+{
+    if (UNLIKELY(s->expiry_held) && (!repl_may_resume(s->repl) || s->mono_us >= s->expiry->held_until_us))
+        expiry_release_hold(s);
+    if (may_expire(s)) {
+        s->expiry->behind = run_cycle(s, SLOW_BUDGET_US, SLOW_ACCEPTS_PERCENT);
+        s->expiry->had_turn = s->expiry->behind;
+    } else if (table_count(&s->expiry->own) > 0 && s->active_expire && !s->is_loading) {
+        own_cycle(s);
+    }
+}
+
+bool expiry_fast_cycle(struct server *s)
+{
+    if (LIKELY(!s->expiry->behind)) return false;
+    if (s->expiry->had_turn) {
+        s->expiry->had_turn = false;
+        return true;
+    }
+    unsigned accept = 11 - (unsigned)s->settings->memory.active_expire_effort; /* 10 % to 1 % */
+    s->expiry->behind = may_expire(s) && run_cycle(s, FAST_BUDGET_US, accept);
+    return s->expiry->behind;
+}

@@ -1,0 +1,54 @@
+#include "server/operation/pacing.h"
+
+#include "server/net/loop.h"
+#include "server/server.h"
+#include "server/streams/master_stream.h"
+
+enum {
+    WINDOW_US = 4000,
+    CLIENT_SHARE = 8,        /* an eighth of a client's time from request to request */
+    CLIENT_READS_MIN = 2,    /* that are worth an interval */
+    STREAM_FACTOR = 4,       /* of the limit, for a stream alone */
+    STREAM_COMMANDS_MIN = 8, /* that are worth it */
+};
+
+static unsigned clients_interval_us(const struct pacing_window *w, uint64_t limit_us)
+{
+    uint64_t share_us = w->us * w->clients / w->reads / CLIENT_SHARE;
+    uint64_t interval_us = share_us < limit_us ? share_us : limit_us;
+    return interval_us * w->reads >= CLIENT_READS_MIN * w->us ? (unsigned)interval_us : 0;
+}
+
+static unsigned stream_interval_us(const struct pacing_window *w, uint64_t limit_us)
+{
+    uint64_t interval_us = STREAM_FACTOR * limit_us;
+    bool worth_it = interval_us * w->commands >= STREAM_COMMANDS_MIN * w->us;
+    return worth_it && !w->ack_asked ? (unsigned)interval_us : 0;
+}
+
+unsigned pacing_interval_us(const struct pacing_window *w, unsigned limit_us)
+{
+    if (w->us == 0 || limit_us == 0) return 0;
+    return w->reads > 0 ? clients_interval_us(w, limit_us) : stream_interval_us(w, limit_us);
+}
+
+void pacing_init(struct pacing *p)
+{
+    *p = (struct pacing){.number = 1}; /* new clients have noted none */
+}
+
+static void pacing_decide(struct server *s, uint64_t us)
+{
+    struct pacing *p = &s->pacing;
+    uint64_t commands = master_stream_commands(s->master_stream);
+    p->window.us = us;
+    p->window.commands = commands - p->commands_before;
+    loop_set_interval(s->loop, pacing_interval_us(&p->window, s->settings->misc.turn_interval_us));
+    *p = (struct pacing){.start_us = s->mono_us, .number = p->number + 1, .commands_before = commands};
+}
+
+void pacing_turn_ends(struct server *s)
+{
+    uint64_t us = (uint64_t)(s->mono_us - s->pacing.start_us);
+    if (UNLIKELY(us >= WINDOW_US)) pacing_decide(s, us);
+}

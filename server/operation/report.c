@@ -1,0 +1,522 @@
+#include "server/operation/report.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "server/catalog/command_table.h"
+#include "server/clients/blocking.h"
+#include "server/clients/clients.h"
+#include "server/clients/key_waits.h"
+#include "server/clients/multi.h"
+#include "server/clients/pubsub.h"
+#include "server/clients/tracking.h"
+#include "server/core/latency.h"
+#include "server/dispatch/dispatch.h"
+#include "server/memory/expiry.h"
+#include "server/operation/shutdown.h"
+#include "server/persistence/aof.h"
+#include "server/persistence/persistence.h"
+#include "server/process/process.h"
+#include "server/scripting/scripting.h"
+#include "server/streams/migration.h"
+#include "storage/base/memory.h"
+#include "storage/lazyfree.h"
+
+typedef unsigned long long ull;
+typedef long long ll;
+
+/* ---- Server ---- */
+
+static const char *supervisor_name(const struct server *s)
+{
+    switch (s->supervisor) {
+    case PROCESS_UNSUPERVISED: return "no";
+    case PROCESS_SYSTEMD: return "systemd";
+    case PROCESS_UPSTART: return "upstart";
+    }
+    return "unknown";
+}
+
+/* One line for each kind, as Redis has it: all addresses, then the port. */
+static void info_listeners(const struct server *s, struct bytes_buf *out)
+{
+    const struct settings_net *net = &s->settings->net;
+    int kinds = 0;
+    if (net->port != 0 && net->bind_count > 0) {
+        bytes_buf_printf(out, "listener%d:name=tcp", kinds++);
+        for (int i = 0; i < net->bind_count; i++) bytes_buf_printf(out, ",bind=%s", net->bind[i]);
+        bytes_buf_printf(out, ",port=%d\r\n", net->port);
+    }
+    if (net->unixsocket != NULL) bytes_buf_printf(out, "listener%d:name=unix,bind=%s\r\n", kinds, net->unixsocket);
+}
+
+static void info_server(struct server *s, struct bytes_buf *out)
+{
+    struct utsname os;
+    char build[PROCESS_BUILD_ID_CHARS + 1];
+    char path[4096] = "";
+    int64_t uptime_s = (s->now_ms - s->started_ms) / 1000;
+    uname(&os);
+    process_build_id(build);
+    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    path[len > 0 ? len : 0] = '\0';
+    const char *config = config_path(s->config);
+    bytes_buf_printf(
+        out,
+        "redis_version:%s\r\nserver_name:lockstep\r\nlockstep_version:%s\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_build_id:%"
+        "s\r\n"
+        "redis_mode:standalone\r\nos:%s %s %s\r\narch_bits:64\r\nmonotonic_clock:POSIX clock_gettime\r\n"
+        "multiplexing_api:%s\r\natomicvar_api:c11-builtin\r\ngcc_version:%d.%d.%d\r\nprocess_id:%d\r\n"
+        "process_supervised:%s\r\nrun_id:%s\r\ntcp_port:%d\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
+        "uptime_in_days:%lld\r\nhz:%d\r\nconfigured_hz:%d\r\nlru_clock:%llu\r\nexecutable:%s\r\nconfig_file:%s\r\n"
+        "io_threads_active:0\r\n",
+        LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, os.sysname, os.release, os.machine, loop_backend(s->loop),
+        __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), supervisor_name(s), s->run_id,
+        s->settings->net.port, (ll)sys_wall_us(s->sys), (ll)uptime_s, (ll)uptime_s / 86400, s->settings->misc.hz,
+        s->settings->misc.hz, (ull)(s->now_ms / 1000) & 0xffffff, path, config == NULL ? "" : config);
+    info_listeners(s, out);
+    if (shutdown_left_ms(s) >= 0) bytes_buf_printf(out, "shutdown_in_milliseconds:%lld\r\n", (ll)shutdown_left_ms(s));
+}
+
+/* ---- Clients ---- */
+
+static void info_clients(struct server *s, struct bytes_buf *out)
+{
+    struct clients_summary sum;
+    clients_summarize(s, &sum);
+    bytes_buf_printf(
+        out,
+        "connected_clients:%zu\r\ncluster_connections:0\r\nmaxclients:%u\r\nclient_recent_max_input_buffer:%zu\r\n"
+        "client_recent_max_output_buffer:%zu\r\nblocked_clients:%zu\r\ntracking_clients:%u\r\npubsub_clients:%zu\r\n"
+        "watching_clients:%zu\r\nclients_in_timeout_table:%zu\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n"
+        "total_blocking_keys_on_nokey:%zu\r\n",
+        sum.connected, s->settings->clients.maxclients, sum.max_input, sum.max_output, sum.blocked, s->tracking_clients,
+        sum.pubsub, sum.watching, blocking_deadline_count(s), watches_key_count(s), key_waits_key_count(s),
+        key_waits_gone_count(s));
+}
+
+/* ---- Memory ---- */
+
+static size_t resident_bytes(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL) return 0;
+    if (fscanf(f, "%*u %lu", &pages) != 1) pages = 0;
+    fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static const char *policy_name(int policy)
+{
+    static const char *const names[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+                                        "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
+    return names[policy];
+}
+
+static void memory_field(struct bytes_buf *out, const char *name, uint64_t bytes)
+{
+    char human[NUM_MEMORY_MAX_CHARS];
+    size_t len = num_format_memory_human(human, bytes);
+    bytes_buf_printf(out, "%s:%llu\r\n%s_human:%.*s\r\n", name, (ull)bytes, name, (int)len, human);
+}
+
+void memory_breakdown(struct server *s, struct memory_breakdown *m)
+{
+    struct clients_summary sum;
+    clients_summarize(s, &sum);
+    *m = (struct memory_breakdown){.used = mem_used(), .resident = resident_bytes(), .startup = s->startup_memory};
+    repl_memory(s->repl, &m->stream);
+    m->tables = keyspace_overhead(s->keyspace);
+    m->clients_normal = sum.memory_normal;
+    m->clients_replicas = sum.memory_replicas + m->stream.replica_buffers;
+    m->overhead =
+        m->startup + m->stream.backlog + m->stream.aof_buffer + m->tables + m->clients_normal + m->clients_replicas;
+    m->dataset = m->used > m->overhead ? m->used - m->overhead : 0;
+    size_t net = m->used > m->startup ? m->used - m->startup : 1;
+    if (s->crashing || !allocator_get_usage(&m->allocator))
+        m->allocator = (struct allocator_usage){.allocated = m->used, .active = m->used, .resident = m->resident};
+    m->dataset_percent = 100.0 * (double)m->dataset / (double)net;
+}
+
+static void info_scripts(const struct server *s, struct bytes_buf *out)
+{
+    struct scripting_memory m;
+    scripting_get_memory(s, &m);
+    bytes_buf_printf(out, "used_memory_vm_eval:%zu\r\n", m.vm_eval);
+    memory_field(out, "used_memory_lua", m.vm_eval);
+    bytes_buf_printf(out,
+                     "used_memory_scripts_eval:%zu\r\nnumber_of_cached_scripts:%zu\r\nnumber_of_functions:%zu\r\n"
+                     "number_of_libraries:%zu\r\nused_memory_vm_functions:%zu\r\n",
+                     m.scripts_eval, m.script_count, m.function_count, m.library_count, m.vm_functions);
+    memory_field(out, "used_memory_vm_total", m.vm_eval + m.vm_functions);
+    bytes_buf_printf(out, "used_memory_functions:%zu\r\n", m.functions);
+    memory_field(out, "used_memory_scripts", m.scripts_eval + m.functions);
+}
+
+static double ratio(size_t of, size_t to)
+{
+    return to == 0 ? 0 : (double)of / (double)to;
+}
+
+static ll excess(size_t of, size_t over)
+{
+    return (ll)of - (ll)over;
+}
+
+static void info_allocator(const struct memory_breakdown *m, struct bytes_buf *out)
+{
+    const struct allocator_usage *a = &m->allocator;
+    bytes_buf_printf(out,
+                     "allocator_frag_ratio:%.2f\r\nallocator_frag_bytes:%lld\r\nallocator_rss_ratio:%.2f\r\n"
+                     "allocator_rss_bytes:%lld\r\nrss_overhead_ratio:%.2f\r\nrss_overhead_bytes:%lld\r\n"
+                     "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n",
+                     ratio(a->active, a->allocated), excess(a->active, a->allocated), ratio(a->resident, a->active),
+                     excess(a->resident, a->active), ratio(m->resident, a->resident), excess(m->resident, a->resident),
+                     ratio(m->resident, m->used), excess(m->resident, m->used));
+}
+
+static void info_memory(struct server *s, struct bytes_buf *out)
+{
+    struct memory_breakdown m;
+    memory_breakdown(s, &m);
+    if (m.used > s->stats.peak_memory) s->stats.peak_memory = m.used;
+    uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    memory_field(out, "used_memory", m.used);
+    memory_field(out, "used_memory_rss", m.resident);
+    memory_field(out, "used_memory_peak", s->stats.peak_memory);
+    bytes_buf_printf(out,
+                     "used_memory_peak_perc:%.2f%%\r\nused_memory_overhead:%zu\r\nused_memory_startup:%zu\r\nused_"
+                     "memory_dataset:%zu\r\n"
+                     "used_memory_dataset_perc:%.2f%%\r\nallocator_allocated:%zu\r\nallocator_active:%zu\r\nallocator_"
+                     "resident:%zu\r\n",
+                     100.0 * (double)m.used / (double)s->stats.peak_memory, m.overhead, m.startup, m.dataset,
+                     m.dataset_percent, m.allocator.allocated, m.allocator.active, m.allocator.resident);
+    memory_field(out, "total_system_memory", total);
+    info_scripts(s, out);
+    memory_field(out, "maxmemory", s->settings->memory.maxmemory);
+    bytes_buf_printf(out, "maxmemory_policy:%s\r\n", policy_name(s->settings->memory.maxmemory_policy));
+    info_allocator(&m, out);
+    size_t counted = server_used_memory(s), not_counted = m.used > counted ? m.used - counted : 0;
+    bytes_buf_printf(out,
+                     "mem_not_counted_for_evict:%zu\r\nmem_replication_backlog:%zu\r\n"
+                     "mem_total_replication_buffers:%zu\r\nmem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\n"
+                     "mem_cluster_links:0\r\nmem_aof_buffer:%llu\r\n",
+                     not_counted, m.stream.backlog, m.stream.backlog + m.stream.replica_buffers, m.clients_replicas,
+                     m.clients_normal, (ull)aof_buffered_bytes(s));
+    char allocator[64];
+    process_allocator(allocator, sizeof(allocator));
+    bytes_buf_printf(out,
+                     "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%zu\r\n"
+                     "lazyfreed_objects:%zu\r\n",
+                     allocator, lazyfree_pending(s->lazyfree), lazyfree_freed(s->lazyfree));
+}
+
+/* ---- Stats ---- */
+
+static ull ticks_us(const struct server *s, uint64_t ticks)
+{
+    return dispatch_ticks_to_ns(s, ticks) / 1000;
+}
+
+/* What commands took of the loop's time. */
+static uint64_t command_ticks(struct server *s)
+{
+    size_t count;
+    uint64_t sum = 0;
+    const struct command_slot *slots = command_table_slots(s->commands, &count);
+    for (size_t i = 0; i < count; i++) {
+        sum += slots[i].stats.ticks;
+        for (size_t j = 0; j < slots[i].subcommand_count; j++) sum += slots[i].subcommands[j].stats.ticks;
+    }
+    return sum;
+}
+
+static void eventloop_stats(struct server *s, struct bytes_buf *out)
+{
+    const struct stats *st = &s->stats;
+    uint64_t turns = stats_per_second(st, STATS_TURNS), ticks = stats_per_second(st, STATS_TURN_TICKS);
+    bytes_buf_printf(out,
+                     "eventloop_cycles:%llu\r\neventloop_duration_sum:%llu\r\neventloop_duration_cmd_sum:%llu\r\n"
+                     "instantaneous_eventloop_cycles_per_sec:%llu\r\ninstantaneous_eventloop_duration_usec:%llu\r\n",
+                     (ull)st->turns, ticks_us(s, st->turn_ticks), ticks_us(s, command_ticks(s)), (ull)turns,
+                     turns > 0 ? ticks_us(s, ticks / turns) : 0);
+}
+
+/* Only shown when asked for by name. */
+static void info_debug(struct server *s, struct bytes_buf *out)
+{
+    const struct stats *st = &s->stats;
+    bytes_buf_printf(
+        out,
+        "eventloop_duration_aof_sum:%llu\r\neventloop_duration_cron_sum:%llu\r\neventloop_duration_max:%llu"
+        "\r\neventloop_cmd_per_cycle_max:%llu\r\n",
+        ticks_us(s, st->aof_ticks), ticks_us(s, st->cron_ticks), ticks_us(s, st->turn_ticks_max),
+        (ull)st->turn_commands_max);
+}
+
+static void info_stats(struct server *s, struct bytes_buf *out)
+{
+    const struct stats *st = &s->stats;
+    const struct keyspace_stats *ks = &s->keyspace->stats;
+    struct repl_stats repl;
+    repl_get_stats(s->repl, &repl);
+    struct tracking_summary tracking;
+    uint64_t over_us = st->over_memory_since_us == 0 ? 0 : (uint64_t)(sys_mono_us(s->sys) - st->over_memory_since_us);
+    tracking_summarize(s, &tracking);
+    bytes_buf_printf(
+        out,
+        "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\ninstantaneous_ops_per_sec:%llu\r\n"
+        "total_net_input_bytes:%llu\r\ntotal_net_output_bytes:%llu\r\ntotal_net_repl_input_bytes:%llu\r\n"
+        "total_net_repl_output_bytes:%llu\r\ninstantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\n"
+        "instantaneous_input_repl_kbps:%.2f\r\ninstantaneous_output_repl_kbps:%.2f\r\nrejected_connections:%llu\r\n",
+        (ull)st->connections_received, (ull)st->commands_processed, (ull)stats_per_second(st, STATS_COMMANDS),
+        (ull)(st->net_in + repl.net_input_bytes), (ull)(st->net_out + repl.net_output_bytes), (ull)repl.net_input_bytes,
+        (ull)repl.net_output_bytes, (double)stats_per_second(st, STATS_NET_IN) / 1024,
+        (double)stats_per_second(st, STATS_NET_OUT) / 1024, (double)stats_per_second(st, STATS_REPL_NET_IN) / 1024,
+        (double)stats_per_second(st, STATS_REPL_NET_OUT) / 1024, (ull)st->connections_rejected);
+    bytes_buf_printf(
+        out,
+        "sync_full:%llu\r\nsync_partial_ok:%llu\r\nsync_partial_err:%llu\r\nexpired_keys:%llu\r\n"
+        "expired_subkeys:%llu\r\n"
+        "expired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%llu\r\nexpire_cycle_cpu_milliseconds:%llu\r\n"
+        "evicted_keys:%llu\r\nevicted_clients:%llu\r\ntotal_eviction_exceeded_time:%llu\r\n"
+        "current_eviction_exceeded_time:%llu\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:%zu\r\n"
+        "pubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\nlatest_fork_usec:%lld\r\ntotal_forks:%llu\r\n",
+        (ull)repl.sync_full, (ull)repl.sync_partial_ok, (ull)repl.sync_partial_err, (ull)ks->expired_keys,
+        (ull)ks->expired_fields, (double)st->expired_stale_perc_x100 / 100, (ull)st->expired_time_cap_reached,
+        (ull)st->active_expire_us / 1000, (ull)st->evicted_keys, (ull)st->evicted_clients,
+        (ull)(st->over_memory_us + over_us) / 1000, (ull)over_us / 1000, (ull)ks->hits, (ull)ks->misses,
+        pubsub_topic_count(s, PUBSUB_CHANNEL), pubsub_topic_count(s, PUBSUB_PATTERN),
+        pubsub_topic_count(s, PUBSUB_SHARD), (ll)persistence_last_fork_us(s), (ull)persistence_fork_count(s));
+    bytes_buf_printf(
+        out,
+        "migrate_cached_sockets:%zu\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:"
+        "0\r\n"
+        "active_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
+        "current_active_defrag_time:0\r\ntracking_total_keys:%zu\r\ntracking_total_items:%zu\r\ntracking_total_prefixes:"
+        "%zu\r\n"
+        "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\ndump_payload_sanitizations:%llu\r\n"
+        "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
+        "io_threaded_writes_processed:0\r\nclient_query_buffer_limit_disconnections:%llu\r\n"
+        "client_output_buffer_limit_disconnections:%llu\r\n",
+        migrations_cached_links(s), expiry_own_count(s), tracking.keys, tracking.items, tracking.prefixes,
+        (ull)st->unexpected_errors, (ull)st->errors, (ull)st->payloads_checked, (ull)st->reads_processed,
+        (ull)st->writes_processed, (ull)st->query_limit_disconnections, (ull)st->output_limit_disconnections);
+    eventloop_stats(s, out);
+    bytes_buf_printf(out,
+                     "acl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\nacl_access_denied_key:%llu\r\n"
+                     "acl_access_denied_channel:%llu\r\n",
+                     (ull)st->acl_denied_auth, (ull)st->acl_denied_cmd, (ull)st->acl_denied_key,
+                     (ull)st->acl_denied_channel);
+}
+
+static void info_cpu(struct server *s, struct bytes_buf *out)
+{
+    struct rusage self, children, thread;
+    (void)s;
+    getrusage(RUSAGE_SELF, &self);
+    getrusage(RUSAGE_CHILDREN, &children);
+    getrusage(RUSAGE_THREAD, &thread);
+    bytes_buf_printf(out,
+                     "used_cpu_sys:%ld.%06ld\r\nused_cpu_user:%ld.%06ld\r\nused_cpu_sys_children:%ld.%06ld\r\n"
+                     "used_cpu_user_children:%ld.%06ld\r\nused_cpu_sys_main_thread:%ld.%06ld\r\nused_cpu_user_main_"
+                     "thread:%ld.%06ld\r\n",
+                     (long)self.ru_stime.tv_sec, (long)self.ru_stime.tv_usec, (long)self.ru_utime.tv_sec,
+                     (long)self.ru_utime.tv_usec, (long)children.ru_stime.tv_sec, (long)children.ru_stime.tv_usec,
+                     (long)children.ru_utime.tv_sec, (long)children.ru_utime.tv_usec, (long)thread.ru_stime.tv_sec,
+                     (long)thread.ru_stime.tv_usec, (long)thread.ru_utime.tv_sec, (long)thread.ru_utime.tv_usec);
+}
+
+/* ---- By command ---- */
+
+static void each_called(struct server *s,
+                        void (*fn)(struct server *s, const struct command_slot *slot, struct bytes_buf *out),
+                        struct bytes_buf *out)
+{
+    size_t count;
+    struct command_slot *slots = command_table_slots(s->commands, &count);
+    for (size_t i = 0; i < count; i++) {
+        fn(s, &slots[i], out);
+        for (size_t j = 0; j < slots[i].subcommand_count; j++) fn(s, &slots[i].subcommands[j], out);
+    }
+}
+
+static void commandstat(struct server *s, const struct command_slot *slot, struct bytes_buf *out)
+{
+    const struct command_stats *st = &slot->stats;
+    if (st->calls == 0 && st->rejected == 0 && st->failed == 0) return;
+    double us = (double)dispatch_ticks_to_ns(s, st->ticks) / 1000;
+    bytes_buf_printf(out,
+                     "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
+                     slot->full_name, (ull)st->calls, (ull)us, st->calls == 0 ? 0 : us / (double)st->calls,
+                     (ull)st->rejected, (ull)st->failed);
+}
+static void info_commandstats(struct server *s, struct bytes_buf *out)
+{
+    each_called(s, commandstat, out);
+}
+
+double command_latency_percentile_us(struct server *s, const struct command_slot *slot, double percentile)
+{
+    uint64_t total = 0, below = 0;
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) total += slot->latency[i];
+    uint64_t wanted = (uint64_t)((double)total * percentile / 100.0 + 0.5);
+    if (wanted == 0) wanted = 1;
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+        below += slot->latency[i];
+        if (below >= wanted) return (double)dispatch_ticks_to_ns(s, latency_bucket_limit(i)) / 1000;
+    }
+    return 0;
+}
+
+static void latencystat(struct server *s, const struct command_slot *slot, struct bytes_buf *out)
+{
+    const struct settings_latency *st = &s->settings->latency;
+    if (slot->latency == NULL) return;
+    bytes_buf_printf(out, "latency_percentiles_usec_%s:", slot->full_name);
+    for (int i = 0; i < st->percentile_count; i++)
+        bytes_buf_printf(out, "%sp%g=%.3f", i == 0 ? "" : ",", st->percentiles[i],
+                         command_latency_percentile_us(s, slot, st->percentiles[i]));
+    bytes_buf_append(out, "\r\n", 2);
+}
+static void info_latencystats(struct server *s, struct bytes_buf *out)
+{
+    each_called(s, latencystat, out);
+}
+
+static void errorstat(void *ctx, const char *code, uint64_t count)
+{
+    bytes_buf_printf(ctx, "errorstat_%s:count=%llu\r\n", code, (ull)count);
+}
+static void info_errorstats(struct server *s, struct bytes_buf *out)
+{
+    dispatch_errors_each(s, errorstat, out);
+}
+
+/* ---- The rest ---- */
+
+static void info_replication(struct server *s, struct bytes_buf *out)
+{
+    repl_info(s->repl, out);
+}
+static void info_modules(struct server *s, struct bytes_buf *out)
+{
+    (void)s, (void)out; /* there are none */
+}
+static void info_cluster(struct server *s, struct bytes_buf *out)
+{
+    (void)s;
+    bytes_buf_printf(out, "cluster_enabled:0\r\n");
+}
+static void info_keyspace(struct server *s, struct bytes_buf *out)
+{
+    for (int i = 0; i < s->keyspace->db_count; i++) {
+        const struct db *db = keyspace_db(s->keyspace, i);
+        if (db_count(db) == 0) continue;
+        bytes_buf_printf(out, "db%d:keys=%zu,expires=%zu,avg_ttl=%lld", i, db_count(db), table_count(&db->expires),
+                         (ll)db->avg_ttl_ms);
+        if (db_timed_hashes(db) > 0) bytes_buf_printf(out, ",subexpiry=%zu", db_timed_hashes(db)); /* as of 7.4 */
+        bytes_buf_append_view(out, BYTES_LIT("\r\n"));
+    }
+}
+
+enum section_shown { SHOWN_BY_NAME, SHOWN_WITH_ALL, SHOWN_BY_DEFAULT };
+struct section {
+    const char *name, *title;
+    enum section_shown shown;
+    void (*write)(struct server *s, struct bytes_buf *out);
+};
+
+static const struct section sections_in_order[] = {
+    {"server", "Server", SHOWN_BY_DEFAULT, info_server},
+    {"clients", "Clients", SHOWN_BY_DEFAULT, info_clients},
+    {"memory", "Memory", SHOWN_BY_DEFAULT, info_memory},
+    {"persistence", "Persistence", SHOWN_BY_DEFAULT, persistence_info},
+    {"stats", "Stats", SHOWN_BY_DEFAULT, info_stats},
+    {"replication", "Replication", SHOWN_BY_DEFAULT, info_replication},
+    {"cpu", "CPU", SHOWN_BY_DEFAULT, info_cpu},
+    {"modules", "Modules", SHOWN_BY_DEFAULT, info_modules},
+    {"commandstats", "Commandstats", SHOWN_WITH_ALL, info_commandstats},
+    {"errorstats", "Errorstats", SHOWN_BY_DEFAULT, info_errorstats},
+    {"latencystats", "Latencystats", SHOWN_WITH_ALL, info_latencystats},
+    {"cluster", "Cluster", SHOWN_BY_DEFAULT, info_cluster},
+    {"keyspace", "Keyspace", SHOWN_BY_DEFAULT, info_keyspace},
+    {"debug", "Debug", SHOWN_BY_NAME, info_debug},
+};
+
+static bool asked_for(const struct section *section, const struct bytes_view *names, size_t count)
+{
+    if (count == 0) return section->shown == SHOWN_BY_DEFAULT;
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal_nocase(names[i], section->name)) return true;
+        if (bytes_equal_nocase(names[i], "default") && section->shown == SHOWN_BY_DEFAULT) return true;
+        bool all = bytes_equal_nocase(names[i], "all") || bytes_equal_nocase(names[i], "everything");
+        if (all && section->shown != SHOWN_BY_NAME) return true;
+    }
+    return false;
+}
+
+void server_info(struct server *s, const struct bytes_view *names, size_t count, struct bytes_buf *out)
+{
+    bool first = true;
+    for (size_t i = 0; i < sizeof(sections_in_order) / sizeof(sections_in_order[0]); i++) {
+        const struct section *section = &sections_in_order[i];
+        if (!asked_for(section, names, count)) continue;
+        bytes_buf_printf(out, "%s# %s\r\n", first ? "" : "\r\n", section->title);
+        section->write(s, out);
+        first = false;
+    }
+}
+
+/* ---- A crash ---- */
+
+static void write_text(int fd, struct bytes_view text)
+{
+    while (text.len > 0) {
+        ssize_t n = write(fd, text.data, text.len);
+        if (n <= 0) return;
+        text.data += n;
+        text.len -= (size_t)n;
+    }
+}
+
+void server_crash_report(void *ctx, int fd)
+{
+    struct server *s = ctx;
+    struct bytes_buf out = {0};
+    s->crashing = true;
+    const struct command *current = dispatch_current(s);
+    bytes_buf_printf(&out, "\n------ CURRENT COMMAND ------\n%s\n", current == NULL ? "none" : current->name);
+    write_text(fd, bytes_buf_view(&out));
+    out.len = 0;
+    bytes_buf_printf(&out, "\n------ INFO OUTPUT ------\n");
+    server_info(s, NULL, 0, &out);
+    write_text(fd, bytes_buf_view(&out));
+    out.len = 0;
+    bytes_buf_printf(&out, "\n------ CLIENT LIST OUTPUT ------\n");
+    for (const struct client *c = clients_first(s); c != NULL; c = c->next) {
+        client_describe(c, &out);
+        bytes_buf_append(&out, "\n", 1);
+    }
+    write_text(fd, bytes_buf_view(&out));
+}
+
+void server_set_title(struct server *s, struct process_title *title)
+{
+    const struct settings_net *net = &s->settings->net;
+    char address[128] = "";
+    if (!s->settings->process.set_proc_title) return;
+    if (net->port != 0 && net->bind_count > 0)
+        snprintf(address, sizeof(address), "%s:%d", net->bind[0], net->port);
+    else if (net->unixsocket != NULL)
+        snprintf(address, sizeof(address), "%s", net->unixsocket);
+    struct process_title_values values = {.listen_addr = address,
+                                          .server_mode = "",
+                                          .port = net->port,
+                                          .unixsocket = net->unixsocket,
+                                          .config_file = config_path(s->config)};
+    process_title_set(title, s->settings->process.proc_title_template, &values);
+}

@@ -1,0 +1,186 @@
+#include "server/operation/shutdown.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "server/clients/blocking.h"
+#include "server/persistence/aof.h"
+#include "server/persistence/persistence.h"
+#include "server/process/process.h"
+#include "server/scripting/scripting.h"
+#include "storage/base/memory.h"
+
+struct shutdown {
+    bool active;    /* waiting for replicas, or at the end */
+    bool requested; /* by a signal: starts with the next turn */
+    bool saving;    /* the last save, with SIGINT held back */
+    int flags;      /* enum settings_shutdown */
+    int64_t deadline_ms;
+};
+
+struct shutdown *shutdown_new(void)
+{
+    return mem_calloc(sizeof(struct shutdown));
+}
+void shutdown_free(struct shutdown *sd)
+{
+    mem_free(sd);
+}
+bool shutdown_is_active(const struct server *s)
+{
+    return s->shutdown->active || s->shutdown->requested;
+}
+int64_t shutdown_left_ms(const struct server *s)
+{
+    const struct shutdown *sd = s->shutdown;
+    if (!sd->active) return -1;
+    return sd->deadline_ms > s->now_ms ? sd->deadline_ms - s->now_ms : 0;
+}
+
+static void answer_waiting(struct client *c, void *text)
+{
+    reply_error(&c->reply, text);
+    client_unblock(c);
+}
+
+static void give_up(struct server *s, const char *text)
+{
+    s->shutdown->active = false;
+    pause_end(s, PAUSE_SHUTDOWN);
+    blocking_each(s, BLOCK_SHUTDOWN, answer_waiting, (void *)text);
+}
+
+bool shutdown_insisted(void *server)
+{
+    const struct server *s = server;
+    sigset_t pending;
+    return s->shutdown->saving && s->process_owner && sigpending(&pending) == 0 && sigismember(&pending, SIGINT) == 1;
+}
+
+/* The save does not return to the loop, so a signal meanwhile is looked for by the save itself. */
+static int save_interruptibly(struct server *s)
+{
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+    s->shutdown->saving = true;
+    int rc = persistence_save(s);
+    if (rc != 0 && shutdown_insisted(s)) {
+        log_warning(s->log, "You insist... exiting now.");
+        s->exit_code = 1;
+        rc = 0;
+    }
+    s->shutdown->saving = false;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+/* Saves where that is wanted. False: it failed, and nobody forced us. */
+static bool save_before_exit(struct server *s, int flags)
+{
+    bool wanted = (s->settings->persistence.save_count > 0 && !(flags & SHUTDOWN_NOSAVE)) || (flags & SHUTDOWN_SAVE);
+    if (!wanted || (s->is_loading && !s->loading_serves_reads)) return true;
+    log_notice(s->log, "Saving the final RDB snapshot before exiting.");
+    if (save_interruptibly(s) == 0) return true;
+    if (flags & SHUTDOWN_FORCE) {
+        log_warning(s->log, "Error trying to save the DB. Exit anyway.");
+        return true;
+    }
+    log_warning(s->log, "Error trying to save the DB, can't exit.");
+    return false;
+}
+
+static bool fail(struct server *s)
+{
+    if (s->process_owner) process_systemd_notify("STATUS=Error trying to save the DB, can't exit\nREADY=1\n");
+    log_warning(s->log, "Errors trying to shut down the server. Check the logs for more information.");
+    give_up(s, "ERR Errors trying to SHUTDOWN. Check logs.");
+    return false;
+}
+
+static bool finish(struct server *s)
+{
+    struct shutdown *sd = s->shutdown;
+    if (s->process_owner) process_systemd_notify("STOPPING=1\n");
+    (void)repl_replicas_caught_up(s->repl, true); /* it logs who has not */
+    if (!aof_may_shut_down(s, sd->flags & SHUTDOWN_FORCE)) return fail(s);
+    persistence_kill_child(s);
+    aof_shut_down(s);
+    if (!save_before_exit(s, sd->flags)) return fail(s);
+    server_send(s);
+    s->stopping = true;
+    log_warning(s->log, "Lockstep is now ready to exit, bye bye...");
+    server_stop(s, s->exit_code);
+    return true;
+}
+
+static void wait_for_replicas(struct server *s)
+{
+    struct shutdown *sd = s->shutdown;
+    sd->deadline_ms = s->now_ms + s->settings->process.shutdown_timeout_s * INT64_C(1000);
+    pause_start(s, PAUSE_SHUTDOWN, PAUSE_WRITES, INT64_MAX / 2);
+    repl_request_acks(s->repl);
+    log_notice(s->log, "Waiting for replicas before shutting down.");
+}
+
+bool shutdown_start(struct server *s, int flags)
+{
+    struct shutdown *sd = s->shutdown;
+    if (s->stopping || (sd->active && !(flags & SHUTDOWN_NOW))) return true; /* one is under way */
+    sd->requested = false;
+    sd->active = true;
+    sd->flags = flags;
+    sd->deadline_ms = s->now_ms;
+    log_warning(s->log, "User requested shutdown...");
+    bool must_wait = !(flags & SHUTDOWN_NOW) && s->settings->process.shutdown_timeout_s > 0 &&
+                     !repl_replicas_caught_up(s->repl, false);
+    if (!must_wait) return finish(s);
+    wait_for_replicas(s);
+    return true;
+}
+
+void shutdown_abandon_script(struct server *s)
+{
+    log_warning(s->log,
+                "User requested shutdown: the script that is running is given up, and what it has written lost.");
+    script_abandon(s);
+    s->stopping = true;
+    server_stop(s, 0);
+}
+
+void shutdown_cron(struct server *s)
+{
+    struct shutdown *sd = s->shutdown;
+    if (s->stopping) return;
+    if (sd->requested) {
+        if (!s->cron_paused) (void)shutdown_start(s, sd->flags); /* a failure is logged */
+    } else if (sd->active && (s->now_ms >= sd->deadline_ms || repl_replicas_caught_up(s->repl, false))) {
+        (void)finish(s);
+    }
+}
+
+bool shutdown_abort(struct server *s)
+{
+    if (!shutdown_is_active(s) || s->stopping) return false;
+    log_warning(s->log, "Shutdown manually aborted.");
+    s->shutdown->requested = false;
+    give_up(s, "ERR Errors trying to SHUTDOWN. Check logs.");
+    return true;
+}
+
+/* It starts at the end of this turn, or when DEBUG PAUSE-CRON ends, and may be aborted until then. */
+void shutdown_on_signal(struct server *s, int signo)
+{
+    struct shutdown *sd = s->shutdown;
+    int flags = signo == SIGINT ? s->settings->process.shutdown_on_sigint : s->settings->process.shutdown_on_sigterm;
+    log_warning(s->log, "Received %s scheduling shutdown...", signo == SIGINT ? "SIGINT" : "SIGTERM");
+    if (s->is_loading && !s->loading_serves_reads) { /* nothing of value is here yet */
+        s->stopping = true;
+        server_stop(s, 0);
+        return;
+    }
+    if (sd->active || sd->requested) flags |= SHUTDOWN_NOW; /* asked twice: at once */
+    sd->flags = flags;
+    sd->requested = true;
+}

@@ -1,0 +1,540 @@
+#include "server/persistence/aof_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "server/core/latency.h"
+#include "server/persistence/aof_load.h"
+#include "server/persistence/persistence.h"
+#include "server/scripting/functions.h"
+#include "server/streams/ack_waits.h"
+#include "storage/base/memory.h"
+#include "storage/base/ticks.h"
+#include "storage/base/worker.h"
+
+enum {
+    WRITE_PIECES = 64,
+    SYNC_INTERVAL_US = 1000 * 1000,
+    SLOW_SYNC_US = 2000 * 1000, /* one that takes longer is told */
+    RETRY_US = 1000 * 1000,     /* after an error */
+    NOTES_MAX_LEN = 300,        /* of an append */
+    ERROR_LOG_US = 30 * 1000 * 1000,
+};
+
+/* ---- The worker ---- */
+
+struct job {
+    struct aof *aof;
+    const struct sys *sys;
+    int fd;
+    unsigned what;            /* of enum aof_job */
+    uint64_t epoch, position; /* of what is synced */
+    unsigned file_number;
+    uint64_t file_size;
+};
+
+static void tell_result(struct aof *a, const struct job *job, int rc)
+{
+    struct sync_result *r = &a->result;
+    pthread_mutex_lock(&r->lock);
+    r->syncs++;
+    r->error = -rc;
+    r->failed |= rc != 0;
+    if (rc == 0) {
+        r->epoch = job->epoch;
+        r->position = job->position;
+        r->file_number = job->file_number;
+        r->file_size = job->file_size;
+        r->any_good = true;
+    }
+    pthread_mutex_unlock(&r->lock);
+    loop_waker_wake(&a->waker);
+}
+
+static void run_job(void *ctx)
+{
+    struct job *job = ctx;
+    int rc = 0;
+    if (job->what & AOF_JOB_SYNC) rc = job->sys->fsync(job->sys->ctx, job->fd);
+    if (job->what & AOF_JOB_CLOSE)
+        (void)job->sys->close(job->sys->ctx, job->fd); /* it is synced, or that failed and was told */
+    if (job->what & AOF_JOB_SYNC) tell_result(job->aof, job, rc);
+    mem_free(job);
+}
+
+void aof_hand_over(struct aof *a, int fd, unsigned what)
+{
+    struct job *job = mem_alloc(sizeof(*job));
+    *job = (struct job){.aof = a,
+                        .sys = a->server->sys,
+                        .fd = fd,
+                        .what = what,
+                        .epoch = a->epoch,
+                        .position = a->reader.pos,
+                        .file_number = a->file_number,
+                        .file_size = a->file != NULL ? aof_file_size(a->file) : 0};
+    if (what & AOF_JOB_SYNC) a->syncs++;
+    worker_run(a->worker, run_job, job);
+}
+
+static void sync_later(struct aof *a)
+{
+    a->last_sync_us = a->server->mono_us;
+    a->sync_asked = a->reader.pos;
+    a->sum_due = true;
+    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC);
+}
+
+/* The system forgets pages that it could not write, and the next sync says that all is well (S4): only a rewrite makes
+ * it so. Until then nothing more counts as synced. */
+static void doubt(struct aof *a)
+{
+    a->doubtful = true;
+    if (a->state != AOF_OFF && !a->interrupted) a->rewrite.scheduled = true;
+}
+
+void aof_on_synced(struct aof *a, uint64_t position)
+{
+    if (a->doubtful) return;
+    a->synced = position;
+    a->has_synced = true;
+    if (a->state != AOF_ON) return; /* without a base it is of no use yet */
+    repl_aof_synced(a->server->repl, true, position);
+    ack_waits_synced(a->server);
+}
+
+static void note_sync_error(struct aof *a, int error)
+{
+    if (error != 0 && a->sync_error == 0)
+        log_warning(a->server->log, "Syncing the AOF file failed: %s. Writes are refused until it works again.",
+                    strerror(error));
+    if (error == 0 && a->sync_error != 0) log_warning(a->server->log, "Syncing the AOF file works again.");
+    a->sync_error = error;
+}
+
+static void on_wake(void *ctx)
+{
+    struct aof *a = ctx;
+    struct sync_result *r = &a->result;
+    pthread_mutex_lock(&r->lock);
+    unsigned syncs = r->syncs;
+    bool failed = r->failed;
+    bool good = r->any_good && r->epoch == a->epoch;
+    uint64_t position = r->position, file_size = r->file_size;
+    bool same_file = r->any_good && r->file_number == a->file_number;
+    int error = r->error;
+    r->syncs = 0;
+    r->any_good = r->failed = false;
+    pthread_mutex_unlock(&r->lock);
+    a->syncs -= syncs;
+    if (failed) doubt(a);
+    if (syncs > 0) note_sync_error(a, error);
+    if (same_file && !a->doubtful && file_size > a->file_synced) a->file_synced = file_size;
+    if (error != 0) a->sync_asked = 0; /* the next one is for all of it */
+    if (good && a->state != AOF_OFF && (!a->has_synced || position > a->synced)) aof_on_synced(a, position);
+}
+
+/* ---- Life ---- */
+
+static void pin_worker(void *ctx)
+{
+    const struct server *s = ctx;
+    if (s->process_owner && process_pin_to_cpus(s->settings->process.bio_cpulist) != 0)
+        log_warning(s->log, "bio_cpulist %s cannot be applied", s->settings->process.bio_cpulist);
+}
+
+struct aof *aof_new(struct server *s)
+{
+    struct aof *a = mem_calloc(sizeof(*a));
+    a->server = s;
+    a->boot = aof_boot(s->sys);
+    a->rewrite.last_s = -1;
+    a->rewrite.last_ok = true;
+    pthread_mutex_init(&a->result.lock, NULL);
+    a->worker = worker_new();
+    worker_on_start(a->worker, pin_worker, s);
+    loop_waker_start(s->loop, &a->waker, on_wake, a);
+    return a;
+}
+
+void aof_free(struct aof *a)
+{
+    if (a == NULL) return;
+    repl_aof_stop(a->server->repl, &a->reader);
+    worker_free(a->worker);
+    loop_waker_stop(&a->waker);
+    aof_file_close(a->file);
+    aof_manifest_release(&a->manifest);
+    aof_part_release(&a->rewrite.base);
+    pthread_mutex_destroy(&a->result.lock);
+    mem_free(a);
+}
+
+bool aof_is_on(const struct server *s)
+{
+    return s->aof->state != AOF_OFF;
+}
+
+bool aof_synced(const struct server *s, uint64_t offset)
+{
+    const struct aof *a = s->aof;
+    return a->state == AOF_ON && a->has_synced && a->synced >= offset;
+}
+
+uint64_t aof_buffered_bytes(const struct server *s)
+{
+    return repl_stream_reader_active(&s->aof->reader) ? repl_stream_pending(&s->aof->reader) : 0;
+}
+
+const char *aof_refuses_writes(const struct server *s)
+{
+    struct aof *a = s->aof;
+    int error = a->let_go ? a->let_go_error : a->write_error != 0 ? a->write_error : a->sync_error;
+    if (LIKELY(error == 0) || a->state == AOF_OFF) return NULL;
+    snprintf(a->refusal, sizeof(a->refusal), "MISCONF Errors writing to the AOF file: %s", strerror(error));
+    return a->refusal;
+}
+
+/* ---- Writing ---- */
+
+/* What goes in front of this turn's commands. */
+static void format_timestamp(struct aof *a, struct bytes_buf *out)
+{
+    int64_t now_s = a->server->now_ms / 1000;
+    if (!aof_settings(a)->aof_timestamp_enabled || now_s == a->timestamp_s) return;
+    a->timestamp_s = now_s;
+    size_t at = out->len;
+    bytes_buf_printf(out, "#TS:%" PRId64 "\r\n", now_s);
+    aof_sum_add(aof_file_sum(a->file), bytes_view(out->data + at, out->len - at));
+}
+
+/* In front of this turn's commands too: what the file ends with is vouched for when they are torn. */
+static void format_sum(struct aof *a, uint64_t pending, struct bytes_buf *out)
+{
+    struct aof_sum *sum = aof_file_sum(a->file);
+    if (aof_file_size(a->file) + pending + NOTES_MAX_LEN <= AOF_SUM_FIRST) return;
+    if (!a->sum_due && aof_sum_bytes(sum) < AOF_SUM_EVERY) return;
+    aof_sum_write_note(sum, a->file_synced, a->boot, out);
+}
+
+void aof_format_place(const struct aof *a, struct aof_file *file, const struct repl_position *at, struct bytes_buf *out)
+{
+    struct aof_place place = {.offset = at->offset, .db = at->db};
+    if (at->id[0] == '\0') return;
+    memcpy(place.id, at->id, sizeof(place.id));
+    aof_sum_write_place(aof_file_sum(file), &place, a->boot, out);
+}
+
+static void format_place(const struct aof *a, struct bytes_buf *out)
+{
+    struct repl_position at;
+    repl_position(a->server->repl, &at);
+    aof_format_place(a, a->file, &at, out);
+}
+
+static void sum_pieces(struct aof *a, const struct iovec *iov, int count)
+{
+    for (int i = 0; i < count; i++) aof_sum_add(aof_file_sum(a->file), bytes_view(iov[i].iov_base, iov[i].iov_len));
+}
+
+/* All that the stream has, between *head and *tail, which are formatted on the way. 0, or -errno with the file as it
+ * was before. */
+static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_buf *tail)
+{
+    struct iovec iov[WRITE_PIECES];
+    uint64_t position = a->reader.pos, end = repl_offset(a->server->repl), pending = end - position;
+    size_t filler = 0;
+    int n = 1;
+    format_sum(a, pending, head);
+    format_timestamp(a, head);
+    iov[0] = (struct iovec){.iov_base = head->data, .iov_len = head->len};
+    while (position < end) {
+        int pieces = repl_stream_peek_from(&a->reader, position, iov + n, WRITE_PIECES - n - 1);
+        for (int i = n; i < n + pieces; i++) position += iov[i].iov_len;
+        sum_pieces(a, iov + n, pieces);
+        n += pieces;
+        if (position == end) {
+            aof_sum_write_filler(aof_file_sum(a->file), aof_file_size(a->file) + head->len + pending, tail);
+            filler = tail->len;
+            format_place(a, tail);
+            iov[n++] = (struct iovec){.iov_base = tail->data, .iov_len = tail->len};
+        }
+        int rc = aof_file_write(a->file, iov, n);
+        if (rc != 0) return rc;
+        n = 0;
+    }
+    return aof_file_commit(a->file, tail->len - filler);
+}
+
+/* A write that takes long because of a sync, or of a child that writes too, is worth telling apart. */
+static void note_write_time(struct aof *a, int64_t took_us)
+{
+    const char *why = a->syncs > 0                          ? "aof-write-pending-fsync"
+                      : persistence_child_active(a->server) ? "aof-write-active-child"
+                                                            : "aof-write-alone";
+    latency_note(a->server, why, took_us / 1000);
+    latency_note(a->server, "aof-write", took_us / 1000);
+}
+
+static void write_failed(struct aof *a, int rc)
+{
+    struct server *s = a->server;
+    if (a->write_error == 0 || s->mono_us - a->error_logged_us >= ERROR_LOG_US) {
+        log_warning(s->log, "Error writing to the AOF file: %s", strerror(-rc));
+        a->error_logged_us = s->mono_us;
+    }
+    a->write_error = -rc;
+    a->retry_us = s->mono_us + RETRY_US;
+}
+
+static int write_pending(struct aof *a)
+{
+    struct server *s = a->server;
+    struct bytes_buf head = {0}, tail = {0};
+    if (repl_stream_pending(&a->reader) == 0) return 0;
+    if (UNLIKELY(a->flush_sleep_us > 0)) sys_test_delay(a->flush_sleep_us, NULL);
+    int64_t start = sys_mono_us(s->sys);
+    int rc = append_pending(a, &head, &tail);
+    bool summed = head.len > 0 && head.data[1] == 'S';
+    bytes_buf_release(&head);
+    bytes_buf_release(&tail);
+    note_write_time(a, sys_mono_us(s->sys) - start);
+    if (rc != 0) {
+        aof_file_undo(a->file);
+        a->timestamp_s = 0;
+        write_failed(a, rc);
+        return rc;
+    }
+    if (summed) a->sum_due = false;
+    if (a->write_error != 0) log_warning(s->log, "AOF write error looks solved. The server can write again.");
+    a->write_error = 0;
+    repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
+    a->of_the_moment_to = 0; /* the stream may be cut, and other bytes have these positions then */
+    return 0;
+}
+
+static int sync_now(struct aof *a)
+{
+    struct server *s = a->server;
+    int64_t start = sys_mono_us(s->sys);
+    int rc = s->sys->fsync(s->sys->ctx, aof_file_fd(a->file));
+    latency_note(s, "aof-fsync-always", (sys_mono_us(s->sys) - start) / 1000);
+    a->last_sync_us = s->mono_us;
+    if (rc != 0) return rc;
+    note_sync_error(a, 0);
+    a->sync_asked = a->reader.pos;
+    a->sum_due = true;
+    if (!a->doubtful) a->file_synced = aof_file_size(a->file);
+    aof_on_synced(a, a->reader.pos);
+    return 0;
+}
+
+static bool is_unsynced(const struct aof *a)
+{
+    return !a->has_synced || a->synced < a->reader.pos;
+}
+
+bool aof_end_server(struct aof *a, const char *what, int rc)
+{
+    log_warning(a->server->log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...", what,
+                strerror(-rc));
+    a->server->stopping = true;
+    server_stop(a->server, 1);
+    return false;
+}
+
+static bool retries_later(const struct aof *a)
+{
+    return UNLIKELY(a->write_error != 0) && a->server->mono_us < a->retry_us;
+}
+
+/* Messages of the moment can wait for the disk, and the bound. */
+static bool turn_always(struct aof *a)
+{
+    if (retries_later(a) && !aof_pins_too_much(a) && !aof_owes(a)) return true;
+    if (UNLIKELY(a->let_go) && aof_owes(a)) a->let_go_owes = true;
+    int rc = write_pending(a);
+    if (rc != 0) {
+        if (aof_owes(a)) return aof_end_server(a, "write to", rc);
+        if (aof_pins_too_much(a)) aof_let_go(a);
+        return true;
+    }
+    if (!is_unsynced(a)) return true;
+    rc = sync_now(a);
+    return rc == 0 || aof_end_server(a, "sync", rc);
+}
+
+/* Nothing waits for it, but meanwhile nothing more gets safe. */
+static void note_slow_sync(struct aof *a)
+{
+    if (LIKELY(a->syncs == 0) || a->server->mono_us - a->last_sync_us < SLOW_SYNC_US) return;
+    if (a->slow_sync_us == a->last_sync_us) return;
+    a->slow_sync_us = a->last_sync_us;
+    a->delayed_syncs++;
+    log_notice(a->server->log, "Asynchronous AOF fsync is taking too long (disk is busy?). The AOF buffer is written "
+                               "without waiting for fsync to complete, this may slow down the server.");
+}
+
+/* S2: also when nothing was written in this turn. */
+static void sync_each_second(struct aof *a)
+{
+    const struct settings_persistence *st = aof_settings(a);
+    if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs > 0 || !is_unsynced(a) || a->sync_asked == a->reader.pos)
+        return;
+    if (a->server->mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
+    if (st->no_appendfsync_on_rewrite && persistence_child_active(a->server)) return;
+    sync_later(a);
+}
+
+static bool turn_relaxed(struct aof *a)
+{
+    bool over = aof_pins_too_much(a);
+    if (over || (repl_stream_pending(&a->reader) > 0 && !retries_later(a))) {
+        int rc = write_pending(a); /* it is tried again, and writes are refused until then */
+        if (rc != 0 && aof_pins_too_much(a)) {
+            aof_let_go(a);
+            return true;
+        }
+    }
+    sync_each_second(a);
+    note_slow_sync(a);
+    return true;
+}
+
+bool aof_turn(struct server *s)
+{
+    struct aof *a = s->aof;
+    if (LIKELY(a->file == NULL)) {
+        if (LIKELY(!a->let_go) || aof_pass_by(a)) return true;
+        return aof_end_server(a, "write to", -a->let_go_error);
+    }
+    uint64_t start = ticks_now();
+    bool good = aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS ? turn_always(a) : turn_relaxed(a);
+    s->stats.aof_ticks += ticks_now() - start;
+    return good;
+}
+
+/* Written whatever the policy, the worker or an earlier error say. 0 or -errno. */
+static int flush_now(struct aof *a)
+{
+    if (a->file == NULL) return 0;
+    return write_pending(a);
+}
+
+int aof_flush(struct aof *a)
+{
+    int rc = flush_now(a);
+    if (rc == 0 && aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS && is_unsynced(a)) rc = sync_now(a);
+    return rc;
+}
+
+int aof_sync(struct aof *a)
+{
+    if (a->file == NULL || !is_unsynced(a)) return 0;
+    int rc = sync_now(a);
+    if (rc == 0) return 0;
+    note_sync_error(a, -rc);
+    doubt(a);
+    return rc;
+}
+
+/* ---- Beginning and ending ---- */
+
+/* Synced before it is closed, so that no later file survives a power cut alone (S5). */
+void aof_retire_file(struct aof *a)
+{
+    if (a->file == NULL) return;
+    a->other_bytes += aof_file_size(a->file);
+    a->last_sync_us = a->server->mono_us;
+    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC | AOF_JOB_CLOSE);
+    aof_file_forget(a->file);
+    a->file = NULL;
+}
+
+void aof_start_reading(struct aof *a)
+{
+    repl_aof_stop(a->server->repl, &a->reader);
+    repl_aof_start(a->server->repl, &a->reader);
+    a->of_the_moment_to = 0;
+    a->epoch++;
+    a->synced = a->sync_asked = a->reader.pos;
+    a->has_synced = a->state == AOF_ON;
+    if (a->state == AOF_ON) repl_aof_synced(a->server->repl, true, a->synced);
+}
+
+void aof_forget_synced(struct aof *a)
+{
+    a->epoch++;
+    a->has_synced = a->doubtful = false;
+    repl_aof_synced(a->server->repl, false, 0);
+}
+
+void aof_stop_writing(struct aof *a)
+{
+    (void)flush_now(a); /* an error was logged, and there is no later */
+    aof_retire_file(a);
+    repl_aof_stop(a->server->repl, &a->reader);
+    a->write_error = a->sync_error = 0;
+    aof_forget_synced(a);
+}
+
+/* ---- The end, and tools ---- */
+
+void aof_shut_down(struct server *s)
+{
+    struct aof *a = s->aof;
+    if (a->let_go)
+        log_warning(s->log, "The AOF was let go, and lacks what has changed since: it could not be written in time.");
+    if (a->file == NULL) return;
+    log_notice(s->log, "Calling fsync() on the AOF file.");
+    (void)flush_now(a); /* an error was logged, and there is no later */
+    int rc = s->sys->fsync(s->sys->ctx, aof_file_fd(a->file));
+    if (rc != 0) log_warning(s->log, "Fail to fsync the AOF file: %s", strerror(-rc));
+}
+
+int aof_reload(struct server *s)
+{
+    struct aof *a = s->aof;
+    struct aof_loaded loaded;
+    if (aof_manifest_is_empty(&a->manifest) || persistence_is_receiving(s)) {
+        log_warning(s->log, aof_manifest_is_empty(&a->manifest)
+                                ? "There is no append only file to load"
+                                : "A data set of the master is being loaded: nothing else can be before that is over");
+        return -1;
+    }
+    if (a->let_go || flush_now(a) != 0) return -1;
+    keyspace_flush(s->keyspace, NULL, false);
+    functions_flush(functions_of(s), s->keyspace, NULL);
+    int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, NULL, 0, &loaded);
+    aof_loaded_release(&loaded);
+    if (rc != 0) return -1;
+    log_notice(s->log, "Append Only File loaded by DEBUG LOADAOF");
+    return 0;
+}
+
+void aof_set_flush_sleep(struct server *s, int64_t us)
+{
+    s->aof->flush_sleep_us = us;
+}
+
+void aof_info(const struct server *s, struct bytes_buf *out)
+{
+    const struct aof *a = s->aof;
+    const struct rewrite *rw = &a->rewrite;
+    bytes_buf_printf(out,
+                     "aof_enabled:%d\r\naof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\n"
+                     "aof_last_rewrite_time_sec:%" PRId64 "\r\naof_current_rewrite_time_sec:%" PRId64 "\r\n"
+                     "aof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64 "\r\n"
+                     "aof_rewrites_consecutive_failures:%u\r\naof_last_write_status:%s\r\naof_last_cow_size:%" PRIu64
+                     "\r\nmodule_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
+                     a->state != AOF_OFF, rw->running, rw->scheduled, rw->last_s,
+                     rw->running ? s->now_ms / 1000 - rw->started_s : (int64_t)-1, rw->last_ok ? "ok" : "err", rw->done,
+                     rw->failures, !a->let_go && a->write_error == 0 && a->sync_error == 0 ? "ok" : "err",
+                     rw->last_cow_bytes);
+    if (a->state == AOF_OFF) return;
+    bytes_buf_printf(out,
+                     "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"
+                     "aof_buffer_length:%" PRIu64 "\r\naof_pending_bio_fsync:%u\r\naof_delayed_fsync:%" PRIu64 "\r\n",
+                     aof_current_bytes(a), a->base_bytes, rw->scheduled, aof_buffered_bytes(s), a->syncs,
+                     a->delayed_syncs);
+}

@@ -1,0 +1,611 @@
+/* aof_files.c -- which files the log is made of: at the start, for a rewrite, and after it. */
+#include "server/persistence/aof_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "server/core/latency.h"
+#include "server/persistence/aof_load.h"
+#include "server/persistence/persistence.h"
+#include "storage/base/assert.h"
+#include "storage/base/memory.h"
+
+/* ---- Paths; each is the caller's to free ---- */
+
+char *aof_path(const struct aof *a, const char *name)
+{
+    struct bytes_buf path = {0};
+    bytes_buf_printf(&path, "%s/%s", aof_settings(a)->appenddirname, name);
+    char *text = bytes_to_cstr(bytes_buf_view(&path));
+    bytes_buf_release(&path);
+    return text;
+}
+
+static char *path_with(const struct aof *a, const char *prefix, const char *suffix)
+{
+    struct bytes_buf name = {0};
+    bytes_buf_printf(&name, "%s%s%s%c", prefix, aof_settings(a)->appendfilename, suffix, '\0');
+    char *path = aof_path(a, name.data);
+    bytes_buf_release(&name);
+    return path;
+}
+
+static int64_t size_of(const struct aof *a, const char *name)
+{
+    char *path = aof_path(a, name);
+    int64_t size = a->server->sys->file_size(a->server->sys->ctx, path);
+    mem_free(path);
+    return size;
+}
+
+/* 0 for one that is not there. */
+static uint64_t bytes_of_part(const struct aof *a, const char *name)
+{
+    int64_t size = size_of(a, name);
+    return size > 0 ? (uint64_t)size : 0;
+}
+
+static uint64_t bytes_of_parts(const struct aof *a)
+{
+    const struct aof_manifest *m = &a->manifest;
+    uint64_t total = m->base.name != NULL ? bytes_of_part(a, m->base.name) : 0;
+    for (size_t i = 0; i < m->incr.count; i++) total += bytes_of_part(a, m->incr.parts[i].name);
+    return total;
+}
+
+/* ---- The files ---- */
+
+/* A part is never made under the name of another one: nothing that the list holds, history included, has it, and no
+ * file, which a crash may have left. */
+struct aof_part aof_new_part(const struct aof *a, enum aof_part_kind kind)
+{
+    const char *name = aof_settings(a)->appendfilename;
+    struct aof_part part = aof_manifest_next(&a->manifest, name, kind);
+    while (aof_manifest_lists(&a->manifest, part.name) || size_of(a, part.name) >= 0)
+        aof_part_renumber(&part, name, kind);
+    return part;
+}
+
+/* What has the names that `part` was not given, and is in no list, a crash has left: it is history, to be deleted like
+ * the rest of it. Without a list nobody knows what it is, and it stays. */
+static void retire_leftovers(const struct aof *a, struct aof_manifest *copy, enum aof_part_kind kind, int64_t part_seq)
+{
+    const char *name = aof_settings(a)->appendfilename;
+    struct aof_part left = aof_manifest_next(&a->manifest, name, kind);
+    for (; left.seq < part_seq && !aof_manifest_is_empty(&a->manifest); aof_part_renumber(&left, name, kind)) {
+        if (!aof_manifest_lists(copy, left.name)) aof_manifest_add_history(copy, &left);
+    }
+    aof_part_release(&left);
+}
+
+/* *renamed: the files that the new list holds must stay, though this failed. */
+static int store_manifest(struct aof *a, const struct aof_manifest *m, bool *renamed)
+{
+    char *path = path_with(a, "", ".manifest"), *temp = path_with(a, "temp-", ".manifest");
+    int rc = aof_manifest_store(a->server->sys, path, temp, m, renamed);
+    if (rc != 0) log_warning(a->server->log, "Error writing the AOF manifest file %s: %s", path, strerror(-rc));
+    mem_free(path);
+    mem_free(temp);
+    return rc;
+}
+
+/* Takes the copy over once it is stored. *renamed: see store_manifest(). */
+static int commit_manifest(struct aof *a, struct aof_manifest *copy, bool *renamed)
+{
+    int rc = store_manifest(a, copy, renamed);
+    if (rc != 0) {
+        aof_manifest_release(copy);
+        return rc;
+    }
+    aof_manifest_release(&a->manifest);
+    a->manifest = *copy;
+    return 0;
+}
+
+static int make_directory(struct aof *a)
+{
+    const struct sys *sys = a->server->sys;
+    const char *dir = aof_settings(a)->appenddirname;
+    int rc = sys->mkdir(sys->ctx, dir, 0755);
+    if (rc == -EEXIST) return 0;
+    if (rc == 0) rc = sys->fsync_dir(sys->ctx, dir);
+    if (rc != 0) log_warning(a->server->log, "Can't make the append-only dir %s: %s", dir, strerror(-rc));
+    return rc;
+}
+
+/* From now on the stream goes into this file. */
+static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
+{
+    a->file = file;
+    a->file_number++;
+    a->file_synced = 0;
+    a->sum_due = true; /* behind what was written on another boot */
+    a->file_is_temp = is_temp;
+    a->timestamp_s = 0;
+    a->write_error = 0;
+}
+
+/* What a new file begins with. */
+struct head {
+    int db;                            /* others load it with database 0 selected; -1: the stream selects one */
+    const struct repl_position *place; /* NULL: unknown */
+};
+
+/* The note is needed although the files before end at this place: what begins a file looks like the stream. */
+static struct head head_of_now(const struct aof *a, struct repl_position *at)
+{
+    repl_position(a->server->repl, at);
+    return (struct head){.db = repl_aof_select(a->server->repl), .place = at->db >= 0 ? at : NULL};
+}
+
+/* A checksum note, which is on disk before anything else is; the very first file of a log does without, as there is
+ * none while a file has one page (aof_sum.h), and without a note on the place, which its base tells. Returns the length
+ * of the note on the place, which is the last thing. */
+static size_t put_head(const struct aof *a, struct aof_file *file, const struct head *head, struct bytes_buf *out)
+{
+    char digits[16];
+    struct aof_sum *sum = aof_file_sum(file);
+    bool is_first = aof_manifest_is_empty(&a->manifest) && a->state != AOF_WAITS;
+    if (!is_first) aof_sum_write_note(sum, 0, a->boot, out);
+    size_t begin = out->len;
+    int n = snprintf(digits, sizeof(digits), "%d", head->db);
+    if (head->db >= 0) bytes_buf_printf(out, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
+    size_t end = out->len;
+    if (end > begin) aof_sum_add(sum, bytes_view(out->data + begin, end - begin));
+    if (head->place != NULL && !is_first) aof_format_place(a, file, head->place, out);
+    return out->len - end;
+}
+
+static int write_head(struct aof *a, struct aof_file *file, const struct head *head)
+{
+    struct bytes_buf out = {0};
+    int rc = 0;
+    size_t note = put_head(a, file, head, &out);
+    if (out.len > 0) rc = aof_file_write(file, &(struct iovec){.iov_base = out.data, .iov_len = out.len}, 1);
+    if (rc == 0 && out.len > 0) rc = aof_file_commit(file, note);
+    bytes_buf_release(&out);
+    if (rc != 0) log_warning(a->server->log, "Error writing to the new AOF file: %s", strerror(-rc));
+    return rc;
+}
+
+static int open_part(struct aof *a, const char *path, uint64_t size, const struct aof_sum *sum, struct aof_file **out)
+{
+    int rc = aof_file_open(a->server->sys, path, size, sum, out);
+    if (rc != 0) log_warning(a->server->log, "Can't open the append-only file %s: %s", path, strerror(-rc));
+    return rc;
+}
+
+/* Its name is gone at once, so that another file may have it. What takes long is to give the blocks back, which comes
+ * with the last descriptor. */
+static void delete_path(struct aof *a, const char *path)
+{
+    const struct sys *sys = a->server->sys;
+    int fd = sys->open(sys->ctx, path, O_RDONLY, 0);
+    (void)sys->unlink(sys->ctx, path); /* what is left over does no harm */
+    if (fd >= 0) aof_hand_over(a, fd, AOF_JOB_CLOSE);
+}
+
+/* The only place that deletes parts. The manifest on disk must not need it. */
+static void delete_part(struct aof *a, const char *name)
+{
+    ASSERT(!aof_manifest_is_live(&a->manifest, name));
+    char *path = aof_path(a, name);
+    delete_path(a, path);
+    mem_free(path);
+}
+
+/* With whatever the path held gone, and synced. On failure there is no such file. */
+static int open_new(struct aof *a, const char *path, const struct head *head, struct aof_file **out)
+{
+    struct aof_sum *sum = aof_sum_new();
+    int rc = open_part(a, path, 0, sum, out);
+    aof_sum_free(sum);
+    if (rc != 0) return rc;
+    rc = aof_file_empty(*out);
+    if (rc != 0) log_warning(a->server->log, "Can't empty the append-only file %s: %s", path, strerror(-rc));
+    if (rc == 0) rc = write_head(a, *out, head);
+    if (rc == 0) rc = a->server->sys->fsync(a->server->sys->ctx, aof_file_fd(*out));
+    if (rc == 0) return 0;
+    aof_file_close(*out);
+    delete_path(a, path);
+    return rc;
+}
+
+/* History was replaced by a base that is on disk, and the manifest says so. Where another server has given a name
+ * twice, the file is live all the same. */
+static void delete_history(struct aof *a)
+{
+    struct aof_manifest copy;
+    struct aof_parts gone = {0};
+    bool renamed;
+    if (a->manifest.history.count == 0 || aof_settings(a)->aof_disable_auto_gc) return;
+    aof_manifest_copy(&a->manifest, &copy);
+    aof_manifest_forget_history(&copy);
+    aof_parts_copy(&a->manifest.history, &gone);
+    bool stored = commit_manifest(a, &copy, &renamed) == 0;
+    for (size_t i = 0; i < gone.count && stored; i++) {
+        if (aof_manifest_is_live(&a->manifest, gone.parts[i].name)) continue;
+        log_notice(a->server->log, "Removing the history file %s in the background", gone.parts[i].name);
+        delete_part(a, gone.parts[i].name);
+    }
+    aof_parts_release(&gone);
+}
+
+/* The stream goes on in a new incremental file, the last one of the manifest *copy, which is used up. `when` is for the
+ * log. What was written to the file before is synced: once the list names another one behind it, a power cut must not
+ * leave it short. On failure *listed tells whether the manifest on disk may have it all the same. */
+static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *when, const struct head *head,
+                         bool *listed)
+{
+    struct aof_file *file;
+    struct aof_part part = aof_new_part(a, AOF_PART_INCR);
+    char *path = aof_path(a, part.name);
+    *listed = false;
+    log_notice(a->server->log, "Creating AOF incr file %s on %s", part.name, when);
+    int rc = aof_sync(a);
+    if (rc == 0) rc = open_new(a, path, head, &file);
+    if (rc != 0) {
+        aof_part_release(&part);
+        aof_manifest_release(copy);
+        mem_free(path);
+        return rc;
+    }
+    retire_leftovers(a, copy, AOF_PART_INCR, part.seq);
+    aof_manifest_add_incr(copy, &part);
+    rc = commit_manifest(a, copy, listed);
+    if (rc != 0) {
+        aof_file_close(file);
+        if (!*listed) delete_path(a, path);
+    } else {
+        aof_retire_file(a);
+        use_file(a, file, false);
+    }
+    mem_free(path);
+    return rc;
+}
+
+static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
+{
+    bool listed;
+    struct repl_position at;
+    struct head head = head_of_now(a, &at);
+    return add_incr_with(a, copy, when, &head, &listed);
+}
+
+/* ---- At the start ---- */
+
+/* A file of before Redis 7 is moved into the directory, and becomes the base. */
+static int upgrade(struct aof *a)
+{
+    struct server *s = a->server;
+    const char *name = aof_settings(a)->appendfilename;
+    struct aof_manifest m = {0};
+    bool renamed;
+    aof_manifest_adopt_old(&m, name);
+    int rc = make_directory(a);
+    if (rc == 0) rc = commit_manifest(a, &m, &renamed);
+    if (rc != 0) return rc;
+    char *path = aof_path(a, name);
+    rc = s->sys->rename(s->sys->ctx, name, path);
+    if (rc == 0) rc = s->sys->fsync_dir(s->sys->ctx, path);
+    mem_free(path);
+    if (rc == 0) {
+        log_notice(s->log, "Successfully migrated an old-style AOF configuration (%s) into the AOF directory (%s).",
+                   name, aof_settings(a)->appenddirname);
+        return 0;
+    }
+    log_warning(s->log, "Error trying to move the old AOF file %s into dir %s: %s", name,
+                aof_settings(a)->appenddirname, strerror(-rc));
+    return rc;
+}
+
+/* Is there one, and nothing newer? */
+static bool needs_upgrade(const struct aof *a, bool has_manifest)
+{
+    const struct server *s = a->server;
+    const char *name = aof_settings(a)->appendfilename;
+    if (s->sys->file_size(s->sys->ctx, name) < 0) return false;
+    if (!has_manifest) return true;
+    return aof_manifest_is_upgrade(&a->manifest, name) && size_of(a, name) < 0;
+}
+
+static void log_bad_manifest(const struct aof *a, const struct aof_manifest_error *error)
+{
+    log_warning(a->server->log, "*** FATAL AOF MANIFEST FILE ERROR ***");
+    if (error->line > 0)
+        log_warning(a->server->log, "Reading the manifest file, at line %d: '%s'", error->line, error->text);
+    log_warning(a->server->log, "%s", error->why);
+}
+
+/* 0 or a negative code, logged. */
+static int read_manifest(struct aof *a)
+{
+    struct aof_manifest m = {0};
+    struct aof_manifest_error error;
+    char *path = path_with(a, "", ".manifest");
+    int rc = aof_manifest_load(a->server->sys, path, &m, &error);
+    if (rc == -EINVAL) log_bad_manifest(a, &error);
+    if (rc != 0 && rc != -EINVAL && rc != -ENOENT)
+        log_warning(a->server->log, "Can't read the AOF manifest file %s: %s", path, strerror(-rc));
+    mem_free(path);
+    if (rc != 0 && rc != -ENOENT) return rc;
+    aof_manifest_release(&a->manifest);
+    a->manifest = m;
+    return aof_settings(a)->appendonly && needs_upgrade(a, rc == 0) ? upgrade(a) : 0;
+}
+
+static int load_turn(void *ctx)
+{
+    struct server *s = ctx;
+    loop_poll_turn(s->loop);
+    return s->stopping ? -ECANCELED : 0;
+}
+
+static void restore_place(struct aof *a, const struct aof_loaded *loaded)
+{
+    const struct aof_place *place = &loaded->place;
+    struct repl_position at = {.offset = place->offset, .db = place->db, .moment = loaded->moment};
+    if (place->id[0] == '\0') return;
+    memcpy(at.id, place->id, sizeof(at.id));
+    repl_restore_position(a->server->repl, &at, bytes_buf_view(&loaded->tail));
+}
+
+static uint64_t backlog_bytes(const struct server *s)
+{
+    int64_t size = s->settings->replication.repl_backlog_size;
+    return size > 0 ? (uint64_t)size : 0;
+}
+
+int aof_find_files(struct server *s)
+{
+    return read_manifest(s->aof) == 0 ? 0 : -1;
+}
+
+static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
+{
+    struct aof_file *file;
+    char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
+    int rc = open_part(a, path, loaded->last_part_size, loaded->sum, &file);
+    mem_free(path);
+    if (rc != 0) return rc;
+    a->other_bytes -= loaded->last_part_size;
+    use_file(a, file, false);
+    return 0;
+}
+
+int aof_load_at_start(struct server *s)
+{
+    struct aof *a = s->aof;
+    struct aof_loaded loaded;
+    int64_t start = sys_mono_us(s->sys);
+    if (aof_manifest_is_empty(&a->manifest)) return 0;
+    int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, load_turn, backlog_bytes(s), &loaded);
+    if (rc == 0) {
+        log_notice(s->log, "DB loaded from append only file: %.3f seconds",
+                   (double)(sys_mono_us(s->sys) - start) / 1e6);
+        restore_place(a, &loaded);
+        a->other_bytes = loaded.total_size;
+        if (a->manifest.incr.count > 0) rc = open_last_part(a, &loaded);
+    }
+    aof_loaded_release(&loaded);
+    return rc == 0 ? 0 : -1;
+}
+
+static int write_first_base(struct aof *a, struct aof_manifest *copy)
+{
+    struct repl_position at;
+    bool rdb = aof_settings(a)->aof_use_rdb_preamble;
+    repl_position(a->server->repl, &at);
+    struct aof_part base = aof_new_part(a, rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
+    char *path = aof_path(a, base.name);
+    log_notice(a->server->log, "Creating AOF base file %s on server start", base.name);
+    int rc = persistence_write_base(a->server, path, !rdb, &at);
+    if (rc == 0) {
+        a->other_bytes = bytes_of_part(a, base.name);
+        aof_manifest_replace_base(copy, &base, 0);
+    }
+    aof_part_release(&base);
+    mem_free(path);
+    return rc;
+}
+
+/* A first base if there is nothing, and an incremental file. */
+static int make_files(struct aof *a)
+{
+    struct aof_manifest copy;
+    int rc = make_directory(a);
+    if (rc != 0) return rc;
+    aof_manifest_copy(&a->manifest, &copy);
+    if (aof_manifest_is_empty(&copy)) rc = write_first_base(a, &copy);
+    if (rc == 0) return add_incr(a, &copy, "server start");
+    aof_manifest_release(&copy);
+    return rc;
+}
+
+int aof_open_at_start(struct server *s)
+{
+    struct aof *a = s->aof;
+    if (!s->settings->persistence.appendonly) return 0;
+    repl_aof_want(s->repl, true);
+    if (a->file == NULL) {
+        if (make_files(a) != 0) return -1;
+    } else {
+        log_notice(s->log, "Opening AOF incr file %s on server start",
+                   a->manifest.incr.parts[a->manifest.incr.count - 1].name);
+    }
+    int rc = s->sys->fsync(s->sys->ctx, aof_file_fd(a->file)); /* what was loaded may not have been on disk */
+    if (rc != 0) {
+        log_warning(s->log, "Syncing the AOF file failed: %s", strerror(-rc));
+        return -1;
+    }
+    a->state = AOF_ON;
+    a->file_synced = aof_file_size(a->file);
+    a->base_bytes = aof_current_bytes(a);
+    aof_start_reading(a);
+    delete_history(a);
+    return 0;
+}
+
+/* ---- For a rewrite, and after it ---- */
+
+/* The stream goes on in a new incremental file; the one before says all up to here. */
+static int begin_incr(struct aof *a)
+{
+    struct aof_manifest copy;
+    int rc = aof_flush(a);
+    if (rc != 0) return rc;
+    aof_manifest_copy(&a->manifest, &copy);
+    return add_incr(a, &copy, "background rewrite");
+}
+
+/* The log cannot go on from there: it begins anew. What its files say stays true, since nothing is added to them. */
+static bool cut_by_rewrite(struct server *s)
+{
+    aof_history_ends(s);
+    aof_history_replaced(s);
+    return true;
+}
+
+/* A rewrite would adopt the last file alone, and lose the one before it. */
+static void stop_rewrite(struct aof *a)
+{
+    if (!a->rewrite.running) return;
+    persistence_kill_rewrite(a->server);
+    a->rewrite.scheduled = true;
+}
+
+bool aof_cut(struct server *s, const struct repl_position *at)
+{
+    struct aof *a = s->aof;
+    struct aof_manifest copy;
+    struct head head = {.db = at->db, .place = at};
+    bool listed;
+    if (a->state == AOF_OFF || a->interrupted) return true;
+    if (a->state == AOF_WAITS || at->id[0] == '\0') return cut_by_rewrite(s);
+    if (aof_flush(a) != 0) return false;
+    stop_rewrite(a);
+    aof_manifest_copy(&a->manifest, &copy);
+    if (add_incr_with(a, &copy, "the end of the history being taken back", &head, &listed) != 0)
+        return listed && cut_by_rewrite(s);
+    a->epoch++; /* positions that a sync under way will tell are of what is taken back */
+    if (a->synced > at->offset) a->synced = at->offset;
+    a->sync_asked = 0;
+    return true;
+}
+
+/* Until there is a base for it, what the stream gets is collected in a file that the manifest does not know. */
+static int begin_temp_incr(struct aof *a)
+{
+    struct aof_file *file;
+    char *path = path_with(a, "temp-", ".incr");
+    log_notice(a->server->log, "Creating AOF temp incr file %s on background rewrite", path);
+    struct repl_position at;
+    struct head head = head_of_now(a, &at);
+    int rc = open_new(a, path, &head, &file); /* a server that crashed may have left one */
+    mem_free(path);
+    if (rc != 0) return rc;
+    use_file(a, file, true);
+    aof_start_reading(a);
+    return 0;
+}
+
+void aof_drop_temp_incr(struct aof *a)
+{
+    if (a->file == NULL) return;
+    char *path = path_with(a, "temp-", ".incr");
+    log_notice(a->server->log, "Removing the temp incr aof file %s in the background", path);
+    if (!a->let_go) repl_aof_stop(a->server->repl, &a->reader); /* else the reader goes on: see aof_pass_by() */
+    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_CLOSE);      /* behind its syncs */
+    aof_file_forget(a->file);
+    a->file = NULL;
+    a->has_synced = false;
+    delete_path(a, path);
+    mem_free(path);
+}
+
+int aof_prepare_files(struct aof *a)
+{
+    int rc = make_directory(a);
+    if (rc != 0) return rc;
+    switch (a->state) {
+    case AOF_OFF: return 0;
+    case AOF_WAITS: return a->let_go && !aof_pass_by(a) ? -a->let_go_error : begin_temp_incr(a);
+    case AOF_ON: return begin_incr(a);
+    }
+    UNREACHABLE();
+}
+
+/* The temporary file becomes one that counts, and *copy says so. */
+static int name_temp_incr(struct aof *a, struct aof_manifest *copy)
+{
+    const struct sys *sys = a->server->sys;
+    struct aof_part part = aof_new_part(a, AOF_PART_INCR);
+    char *temp = path_with(a, "temp-", ".incr"), *path = aof_path(a, part.name);
+    int64_t start = sys_mono_us(sys);
+    int rc = aof_sync(a); /* the list is synced after the files that it names */
+    if (rc == 0) rc = sys->rename(sys->ctx, temp, path);
+    if (rc == 0) rc = sys->fsync_dir(sys->ctx, path);
+    latency_note(a->server, "aof-rename", (sys_mono_us(sys) - start) / 1000);
+    if (rc == 0) {
+        retire_leftovers(a, copy, AOF_PART_INCR, part.seq);
+        aof_manifest_add_incr(copy, &part);
+    } else {
+        log_warning(a->server->log, "Error renaming %s to %s: %s", temp, path, strerror(-rc));
+    }
+    aof_part_release(&part);
+    mem_free(temp);
+    mem_free(path);
+    return rc;
+}
+
+/* What `copy` lists and the manifest does not goes, since the list that says so was not stored. */
+static void delete_unlisted(struct aof *a, const struct aof_manifest *copy)
+{
+    if (!aof_manifest_lists(&a->manifest, copy->base.name)) delete_part(a, copy->base.name);
+    for (size_t i = 0; i < copy->incr.count; i++)
+        if (!aof_manifest_lists(&a->manifest, copy->incr.parts[i].name)) delete_part(a, copy->incr.parts[i].name);
+}
+
+void aof_drop_base(struct aof *a)
+{
+    if (a->rewrite.base.name == NULL) return;
+    delete_part(a, a->rewrite.base.name); /* the child may have got that far */
+    aof_part_release(&a->rewrite.base);
+}
+
+int aof_adopt_base(struct aof *a)
+{
+    struct aof_manifest copy, undo;
+    bool renamed;
+    aof_manifest_copy(&a->manifest, &copy);
+    int rc = a->state == AOF_WAITS ? name_temp_incr(a, &copy) : 0;
+    if (rc != 0) {
+        aof_manifest_release(&copy);
+        return rc;
+    }
+    retire_leftovers(a, &copy, a->rewrite.as_rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS, a->rewrite.base.seq);
+    aof_manifest_replace_base(&copy, &a->rewrite.base, a->state == AOF_OFF ? 0 : 1);
+    aof_manifest_copy(&copy, &undo);
+    rc = commit_manifest(a, &copy, &renamed);
+    if (rc != 0 && !renamed) delete_unlisted(a, &undo);
+    aof_manifest_release(&undo);
+    if (rc != 0) return rc;
+    if (a->doubtful) a->sync_asked = 0; /* what came since is synced next, and then all of it is */
+    a->file_is_temp = a->doubtful = false;
+    a->other_bytes = bytes_of_parts(a);
+    if (a->file != NULL && a->other_bytes >= aof_file_size(a->file)) a->other_bytes -= aof_file_size(a->file);
+    a->base_bytes = aof_current_bytes(a);
+    if (a->state == AOF_WAITS) {
+        a->state = AOF_ON;
+        a->let_go = false;
+        aof_on_synced(a, a->has_synced ? a->synced : a->rewrite.position);
+    }
+    delete_history(a);
+    return 0;
+}
+
+void aof_settings_changed(struct server *s)
+{
+    delete_history(s->aof); /* it may be allowed now */
+}

@@ -1,0 +1,662 @@
+#include "server/persistence/aof_load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "server/clients/clients.h"
+#include "server/dispatch/dispatch.h"
+#include "server/persistence/persistence.h"
+#include "server/scripting/functions.h"
+#include "storage/base/assert.h"
+#include "storage/rdb_load.h"
+
+enum {
+    READ_CHUNK = 256 * 1024,
+    ZEROS_MAX = 16 * 1024 * 1024, /* at the end of a file that are taken for a torn write */
+    FAILURES_LOGGED = 20,         /* one by one */
+    LOAD_AGAIN = 1,               /* for the file was cut off before what was run already */
+};
+
+/* The bytes of a file that were read:
+ *
+ *     buf:  [ run .... | a transaction without its EXEC yet | not looked at ]
+ *           ^ `start`  ^ `unit`                             ^ `taken`
+ *
+ * `start` is a position in the file, the others are places in buf. */
+struct part {
+    const char *name; /* of the file */
+    int fd;
+    uint64_t start;
+    size_t unit, taken;
+    bool in_multi, has_commands;
+    uint64_t moment; /* bytes of the commands at its end, so far, that are of the moment */
+    /* Checksums: aof_sum.h. */
+    struct aof_sum *sum;    /* of the bytes since the last #SUM, in buf up to `summed` */
+    struct aof_sum *at_end; /* the same up to data_end, where a note on the place follows */
+    size_t summed;
+    bool has_sums, has_place; /* has_place: the last thing was a right note on the place */
+    bool is_foreign;          /* behind such a note something else has been written */
+    uint64_t good;            /* position behind the last right note */
+    uint64_t last_unit;       /* of the beginning of the last whole unit */
+    uint32_t boot;            /* of that note */
+    struct aof_place noted;   /* what that note says, if it is one on the place */
+    uint64_t data_end;        /* position behind the last item that is no note on the place */
+    uint64_t tail_begin;      /* commands from this position on are kept as the tail; UINT64_MAX: none */
+};
+
+struct loader {
+    struct server *server;
+    struct client *client;
+    struct aof_reader reader;
+    struct bytes_buf buf;
+    struct part part;
+    struct aof_place place;
+    struct bytes_buf tail;
+    uint64_t tail_max;
+    uint32_t boot; /* of the system that runs */
+    int (*turn)(void *ctx);
+    uint64_t loaded, next_turn; /* bytes */
+    int64_t delay_calls;
+    uint64_t failures; /* commands that were answered with an error */
+};
+
+/* ---- Running ---- */
+
+static struct command_slot *find_command(struct loader *l, const struct aof_item *item)
+{
+    struct command_slot *slot = dispatch_find(l->server, item->argc, item->argv);
+    if (slot == NULL)
+        log_warning(l->server->log, "Unknown command '%.*s' reading the append only file %s",
+                    bytes_shown(item->argv[0], 128), item->argv[0].data, l->part.name);
+    return slot;
+}
+
+bool aof_is_of_the_moment(const struct command *cmd)
+{
+    return (cmd->flags & CMD_PUBSUB) || strcmp(cmd->name, "ping") == 0 || strcmp(cmd->name, "replconf") == 0;
+}
+
+/* The log has only what once worked: from here on the data set may be another one than it was. */
+static void note_failure(struct loader *l, const struct command_slot *slot)
+{
+    if (l->failures++ >= FAILURES_LOGGED) return;
+    log_warning(l->server->log,
+                "== CRITICAL == A command of the append only file %s fails while it is loaded: '%s': %s", l->part.name,
+                slot->full_name, l->client->reply.error_code);
+}
+
+static void run(struct loader *l, struct command_slot *slot, const struct aof_item *item)
+{
+    sys_test_delay(l->server->settings->persistence.key_load_delay_us, &l->delay_calls);
+    if (aof_is_of_the_moment(slot->command)) return;
+    if (!dispatch_replay(l->client, slot, item->argc, item->argv)) note_failure(l, slot);
+}
+
+static bool is_word(const struct aof_item *item, const char *word)
+{
+    return item->argc == 1 && bytes_equal_nocase(item->argv[0], word);
+}
+
+/* The commands between MULTI and EXEC: they were looked at before, and are all good. */
+static void run_transaction(struct loader *l, struct bytes_view bytes)
+{
+    struct aof_reader reader = {0};
+    struct aof_item item;
+    l->client->flags |= CLIENT_EXECUTING_MULTI;
+    for (enum aof_status status; (status = aof_reader_next(&reader, bytes, &item)) != AOF_MORE;) {
+        ASSERT(status != AOF_ERROR);
+        bytes = bytes_view(bytes.data + item.len, bytes.len - item.len);
+        if (status == AOF_ANNOTATION || is_word(&item, "multi") || is_word(&item, "exec")) continue;
+        run(l, dispatch_find(l->server, item.argc, item.argv), &item);
+    }
+    l->client->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
+    aof_reader_release(&reader);
+}
+
+/* ---- The tail ---- */
+
+/* Only as much of the file is copied as is asked for: it may be large. */
+static void begin_tail(struct loader *l, const char *path)
+{
+    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
+    uint64_t max = l->tail_max;
+    if (size < 0 || max == 0) return;
+    l->part.tail_begin = (uint64_t)size > max ? (uint64_t)size - max : 0;
+}
+
+static void keep_for_tail(struct loader *l, const struct aof_item *item, bool is_select)
+{
+    const struct part *p = &l->part;
+    uint64_t at = p->start + p->taken - item->len;
+    if (LIKELY(at < p->tail_begin) || (!p->has_commands && is_select)) return;
+    bytes_buf_append(&l->tail, l->buf.data + p->taken - item->len, item->len);
+}
+
+/* It cannot begin before the history does. */
+static void finish_tail(struct loader *l)
+{
+    struct bytes_buf *tail = &l->tail;
+    uint64_t max = l->place.id[0] == '\0' ? 0 : l->place.offset;
+    if (tail->len <= max) return;
+    memmove(tail->data, tail->data + tail->len - max, max);
+    tail->len = max;
+}
+
+/* ---- Checksums ---- */
+
+static void sum_up_to(struct loader *l, size_t at)
+{
+    struct part *p = &l->part;
+    if (at <= p->summed) return;
+    aof_sum_add(p->sum, bytes_view(l->buf.data + p->summed, at - p->summed));
+    p->summed = at;
+}
+
+static void on_right_note(struct loader *l, const struct aof_note *note, size_t end)
+{
+    struct part *p = &l->part;
+    p->has_sums = true;
+    p->good = p->start + end;
+    p->is_foreign = false;
+    p->boot = note->boot;
+    p->has_place = note->kind == AOF_NOTE_PLACE;
+    p->noted.id[0] = '\0';
+    if (p->has_place) {
+        aof_sum_copy(p->at_end, p->sum);
+        l->place = p->noted = note->place;
+        return;
+    }
+    aof_sum_reset(p->sum, note->sum.sum);
+    p->summed = end;
+}
+
+/* ---- Taking items ---- */
+
+static int on_command(struct loader *l, const struct aof_item *item)
+{
+    struct part *p = &l->part;
+    struct command_slot *slot = find_command(l, item);
+    if (slot == NULL) return -EINVAL;
+    p->taken += item->len;
+    p->data_end = p->start + p->taken;
+    l->place.id[0] = '\0';
+    p->moment = !p->in_multi && aof_is_of_the_moment(slot->command) ? p->moment + item->len : 0;
+    p->is_foreign |= p->has_place;
+    p->has_place = false;
+    keep_for_tail(l, item, bytes_equal_nocase(item->argv[0], "select"));
+    p->has_commands = true;
+    if (is_word(item, "multi")) {
+        p->in_multi = true;
+    } else if (!p->in_multi) {
+        run(l, slot, item);
+    } else if (is_word(item, "exec")) {
+        p->in_multi = false;
+        run_transaction(l, bytes_view(l->buf.data + p->unit, p->taken - p->unit));
+    }
+    if (p->in_multi) return 0;
+    p->last_unit = p->start + p->unit;
+    p->unit = p->taken;
+    return 0;
+}
+
+/* 0, or -EILSEQ: a note says that something before it is not what was written. */
+static int on_annotation(struct loader *l, const struct aof_item *item)
+{
+    struct part *p = &l->part;
+    struct aof_note note;
+    l->place.id[0] = '\0';
+    p->has_place = false;
+    sum_up_to(l, p->taken);
+    aof_sum_judge(p->sum, item->line, &note);
+    if (note.kind != AOF_NOTE_OTHER && !note.right) return -EILSEQ;
+    if (note.kind != AOF_NOTE_OTHER) on_right_note(l, &note, p->taken + item->len);
+    bool plain_place = note.kind == AOF_NOTE_OTHER && !p->has_sums && aof_annotation_place(item->line, &l->place);
+    if (plain_place) aof_sum_copy(p->at_end, p->sum);
+    p->taken += item->len;
+    if (!p->in_multi) p->unit = p->taken;
+    if (plain_place || p->has_place) return 0;
+    p->data_end = p->start + p->taken;
+    return 0;
+}
+
+/* 0; -EBADMSG: what follows is no command; -EILSEQ: on_annotation(); -EINVAL: it is one that cannot be run, and that
+ * was logged. */
+static int take_items(struct loader *l)
+{
+    struct part *p = &l->part;
+    struct aof_item item;
+    int rc = 0;
+    while (rc == 0) {
+        struct bytes_view rest = bytes_view(l->buf.data + p->taken, l->buf.len - p->taken);
+        switch (aof_reader_next(&l->reader, rest, &item)) {
+        case AOF_MORE: return 0;
+        case AOF_ERROR: return -EBADMSG;
+        case AOF_ANNOTATION: rc = on_annotation(l, &item); break;
+        case AOF_COMMAND: rc = on_command(l, &item); break;
+        }
+    }
+    return rc;
+}
+
+static void drop_run_bytes(struct loader *l)
+{
+    struct part *p = &l->part;
+    sum_up_to(l, p->unit);
+    p->summed -= p->unit;
+    memmove(l->buf.data, l->buf.data + p->unit, l->buf.len - p->unit);
+    l->buf.len -= p->unit;
+    p->start += p->unit;
+    p->taken -= p->unit;
+    p->unit = 0;
+}
+
+/* ---- Reading ---- */
+
+/* Bytes read, 0 at the end, or a negative code, logged. */
+static ssize_t read_chunk(struct loader *l)
+{
+    struct server *s = l->server;
+    ssize_t n;
+    if (l->turn != NULL && l->loaded >= l->next_turn) {
+        l->next_turn = l->loaded + (uint64_t)s->settings->persistence.loading_process_events_interval_bytes;
+        persistence_load_progress(s, l->loaded);
+        int rc = l->turn(s);
+        if (rc != 0) return rc;
+    }
+    bytes_buf_reserve(&l->buf, READ_CHUNK);
+    do n = s->sys->read(s->sys->ctx, l->part.fd, l->buf.data + l->buf.len, READ_CHUNK);
+    while (n == -EINTR);
+    if (n < 0) {
+        log_warning(s->log, "Unrecoverable error reading the append only file %s: %s", l->part.name, strerror((int)-n));
+        return n;
+    }
+    l->buf.len += (size_t)n;
+    l->loaded += (uint64_t)n;
+    return n;
+}
+
+static bool is_preamble(const struct loader *l)
+{
+    return l->buf.len >= 5 && memcmp(l->buf.data, "REDIS", 5) == 0;
+}
+
+static void note_place_of_rdb(struct loader *l, const struct rdb_load_info *info)
+{
+    l->place = (struct aof_place){.offset = (uint64_t)info->repl_offset,
+                                  .db = info->repl_stream_db < 0 ? 0 : info->repl_stream_db};
+    if (info->repl_offset >= 0) snprintf(l->place.id, sizeof(l->place.id), "%s", info->repl_id);
+}
+
+/* 0 with the bytes behind the RDB left in buf. */
+static int feed_preamble(struct loader *l, struct rdb_load *rdb)
+{
+    size_t used = 0;
+    for (;;) {
+        enum rdb_status status = rdb_load_feed(rdb, bytes_buf_view(&l->buf), &used);
+        aof_sum_add(l->part.sum, bytes_view(l->buf.data, used));
+        l->part.start += used;
+        memmove(l->buf.data, l->buf.data + used, l->buf.len - used);
+        l->buf.len -= used;
+        if (status == RDB_DONE) return 0;
+        if (status == RDB_ERROR) {
+            log_warning(l->server->log, "Error reading the RDB base file %s, AOF loading aborted: %s", l->part.name,
+                        rdb_load_error(rdb));
+            return -EINVAL;
+        }
+        ssize_t n = read_chunk(l);
+        if (n < 0) return (int)n;
+        if (n > 0) continue;
+        log_warning(l->server->log, "Error reading the RDB base file %s, AOF loading aborted: it ends before its end",
+                    l->part.name);
+        return -EINVAL;
+    }
+}
+
+static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *why)
+{
+    struct server *s = ctx;
+    const char *name;
+    return functions_load(functions_of(s), s->keyspace, source, false, LIBRARY_LOAD_MS_FROM_FILE, &name, why);
+}
+
+/* Keys past their time are loaded too: what follows was written while they were there. */
+static int load_preamble(struct loader *l)
+{
+    struct server *s = l->server;
+    struct rdb_load_options options = {.keep_expired = true,
+                                       .ignore_checksum = !s->settings->persistence.rdbchecksum,
+                                       .key_delay_us = &s->settings->persistence.key_load_delay_us,
+                                       .log = s->log,
+                                       .ctx = s,
+                                       .library = take_library};
+    struct rdb_load *rdb = rdb_load_new(s->keyspace, &options);
+    int rc = feed_preamble(l, rdb);
+    if (rc == 0) note_place_of_rdb(l, rdb_load_info(rdb));
+    rdb_load_free(rdb);
+    l->part.data_end = l->part.start;
+    return rc;
+}
+
+/* ---- The end of a file ---- */
+
+/* Are there zeros to the end, where a command broke off? Blocks that a power cut left unwritten read as zeros. */
+static bool is_torn_by_zeros(const struct loader *l)
+{
+    const struct part *p = &l->part;
+    struct aof_reader reader = {0};
+    struct aof_item item;
+    size_t end = l->buf.len;
+    while (end > p->taken && l->buf.data[end - 1] == '\0') end--;
+    if (end == l->buf.len || l->buf.len - end > ZEROS_MAX) return false;
+    enum aof_status status = aof_reader_next(&reader, bytes_view(l->buf.data + p->taken, end - p->taken), &item);
+    aof_reader_release(&reader);
+    return status == AOF_MORE;
+}
+
+static void refuse_short(const struct loader *l, bool is_last)
+{
+    struct log *log = l->server->log;
+    if (is_last)
+        log_warning(log,
+                    "Unexpected end of file reading the append only file %s. You can: 1) Make a backup of your AOF "
+                    "file, then use lockstep-check-aof --fix <filename.manifest>. 2) Alternatively you can set the "
+                    "'aof-load-truncated' configuration option to yes and restart the server.",
+                    l->part.name);
+    else
+        log_warning(log, "Fatal error: the truncated file is not the last file: %s", l->part.name);
+}
+
+/* 0 or a negative code, logged. */
+static int truncate_at(const struct loader *l, const char *path, uint64_t at)
+{
+    struct server *s = l->server;
+    int fd = s->sys->open(s->sys->ctx, path, O_WRONLY, 0), rc = fd;
+    if (fd >= 0) {
+        rc = s->sys->truncate(s->sys->ctx, fd, (int64_t)at);
+        if (rc == 0) rc = s->sys->fsync(s->sys->ctx, fd);
+        (void)s->sys->close(s->sys->ctx, fd); /* it is synced */
+    }
+    if (rc < 0) {
+        log_warning(s->log, "Error truncating the AOF file %s: %s", l->part.name, strerror(-rc));
+        return rc;
+    }
+    log_warning(s->log, "Truncating the AOF %s at offset %" PRIu64, l->part.name, at);
+    return 0;
+}
+
+/* The file ends, or turns into zeros, inside of a unit: that unit is cut off where this is allowed. */
+static int cut_off(struct loader *l, const char *path, bool is_last)
+{
+    struct server *s = l->server;
+    struct part *p = &l->part;
+    uint64_t good = p->start + p->unit;
+    if (!is_last || !s->settings->persistence.aof_load_truncated) {
+        refuse_short(l, is_last);
+        return -EINVAL;
+    }
+    log_warning(s->log, "!!! Warning: short read while loading the AOF file %s!!!", p->name);
+    log_warning(s->log, "AOF loaded anyway because aof-load-truncated is enabled");
+    int rc = truncate_at(l, path, good);
+    if (rc != 0) return rc;
+    if (p->summed > p->unit) return LOAD_AGAIN; /* the sum is of more than is left */
+    sum_up_to(l, p->unit);
+    p->taken = p->unit;
+    p->has_place = false;
+    p->data_end = good;
+    l->place.id[0] = '\0';
+    return 0;
+}
+
+static void refuse_damage(const struct loader *l, const char *why)
+{
+    const struct part *p = &l->part;
+    log_warning(
+        l->server->log,
+        "The append only file %s is damaged behind offset %" PRIu64 " (found at %" PRIu64
+        "): it does not hold what was written, and %s. Make a backup of the file. You can then cut it off there "
+        "by lockstep-check-aof --fix <filename.manifest>, or, if it was edited on purpose, take all lines out "
+        "of it that begin with #SUM: or #REPL:.",
+        p->name, p->good, p->start + p->taken, why);
+}
+
+/* Was the file copied while it was written to? Then a note on the place was still there which the next bytes had
+ * overwritten when they were read. */
+static bool was_copied(const struct loader *l, const char *path)
+{
+    const struct part *p = &l->part;
+    if (p->noted.id[0] == '\0') return false;
+    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
+    return size >= 0 && (uint64_t)size - p->good <= AOF_TAIL_MAX &&
+           aof_sum_goes_on(l->server->sys, path, p->good, &p->noted) == 1;
+}
+
+/* What stands behind the last right note is not what was written. Where a power cut or a copy can have done that, and
+ * no sync had ended for it, the file is cut off at that note. LOAD_AGAIN, or a negative code, logged. */
+static int cut_damage(struct loader *l, const char *path, bool is_last)
+{
+    struct server *s = l->server;
+    const struct part *p = &l->part;
+    const char *why = NULL;
+    uint32_t boot = p->boot;
+    int vouched = aof_sum_vouched(s->sys, path, p->good, &boot);
+    if (vouched < 0) {
+        log_warning(s->log, "Error reading the append only file %s: %s", p->name, strerror(-vouched));
+        return vouched;
+    }
+    bool same_boot = boot == l->boot && boot != 0;
+    if (vouched == 1)
+        why = "that had been synced to disk";
+    else if (!is_last)
+        why = "it is not the last file";
+    else if (same_boot && !was_copied(l, path))
+        why = "the system was not restarted since";
+    else if (!s->settings->persistence.aof_load_truncated)
+        why = "aof-load-truncated is off";
+    if (why != NULL) {
+        refuse_damage(l, why);
+        return -EINVAL;
+    }
+    log_warning(s->log,
+                "!!! Warning: %s left the AOF file %s damaged behind offset %" PRIu64 ". It is cut off there because "
+                "aof-load-truncated is enabled: %" PRIu64 " bytes%s are lost",
+                same_boot ? "copying it while it was written to"
+                          : "a power cut, or copying it while it was written to,",
+                p->name, p->good, (uint64_t)s->sys->file_size(s->sys->ctx, path) - p->good,
+                same_boot ? "" : " that had not been synced");
+    int rc = truncate_at(l, path, p->good);
+    return rc != 0 ? rc : LOAD_AGAIN;
+}
+
+/* Is what follows the last right note ours, with its own note lost by a power cut? */
+static bool is_suspect(const struct loader *l)
+{
+    const struct part *p = &l->part;
+    if (!p->has_sums || p->is_foreign) return false;
+    if (p->boot == l->boot && p->boot != 0) return false;
+    return p->last_unit <= p->good || p->last_unit - p->good <= AOF_TAIL_MAX;
+}
+
+/* Where nobody knows whether the system was restarted: a kill leaves the end short, and no zeros before it. */
+static bool is_merely_short(const struct loader *l, const char *path)
+{
+    const struct part *p = &l->part;
+    return (p->boot == 0 || l->boot == 0) && aof_sum_has_hole(l->server->sys, path, p->good) == 0;
+}
+
+/* A file whose first page was lost before it was ever synced: no note is right, but there are some, of a system that
+ * was restarted since. */
+static bool was_never_synced(const struct loader *l, const char *path)
+{
+    const struct part *p = &l->part;
+    uint32_t boot = l->boot;
+    if (p->has_sums || p->start + p->taken > 0) return false;
+    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
+    return size >= 0 && size <= AOF_TAIL_MAX && aof_sum_vouched(l->server->sys, path, 0, &boot) == 0 && boot != l->boot;
+}
+
+/* The file ends where a unit does. */
+static int accept_end(struct loader *l, const char *path, bool is_last)
+{
+    struct part *p = &l->part;
+    sum_up_to(l, p->taken);
+    if (!is_suspect(l) || p->start + p->taken == p->good) return 0;
+    int hole = aof_sum_has_hole(l->server->sys, path, p->good);
+    if (hole < 0) log_warning(l->server->log, "Error reading the append only file %s: %s", p->name, strerror(-hole));
+    return hole <= 0 ? hole : cut_damage(l, path, is_last);
+}
+
+static void refuse_format(const struct loader *l)
+{
+    log_warning(l->server->log,
+                "Bad file format reading the append only file %s, near byte %" PRIu64
+                " (%s): make a backup of your AOF "
+                "file, then use lockstep-check-aof --fix <filename.manifest>",
+                l->part.name, l->part.start + l->part.taken, aof_reader_error(&l->reader));
+}
+
+/* ---- One file ---- */
+
+static int read_commands(struct loader *l, const char *path, bool is_last)
+{
+    const struct part *p = &l->part;
+    for (;;) {
+        int rc = take_items(l);
+        drop_run_bytes(l);
+        if (rc == -EINVAL) return rc;
+        if (rc == -EILSEQ) return cut_damage(l, path, is_last);
+        if (rc == -EBADMSG && (is_suspect(l) || was_never_synced(l, path) || was_copied(l, path)))
+            return cut_damage(l, path, is_last);
+        if (rc == -EBADMSG && !is_torn_by_zeros(l)) {
+            refuse_format(l);
+            return -EINVAL;
+        }
+        ssize_t n = read_chunk(l);
+        if (n < 0) return (int)n;
+        if (n > 0) continue;
+        if (l->buf.len == 0 && !p->in_multi) return accept_end(l, path, is_last);
+        bool damaged = was_copied(l, path) || (is_suspect(l) && !is_merely_short(l, path));
+        return damaged ? cut_damage(l, path, is_last) : cut_off(l, path, is_last);
+    }
+}
+
+static int load_open_part(struct loader *l, const char *path, bool is_last)
+{
+    ssize_t n;
+    do n = read_chunk(l);
+    while (n > 0 && l->buf.len < 5);
+    if (n < 0) return (int)n;
+    if (is_preamble(l)) {
+        int rc = load_preamble(l);
+        if (rc != 0) return rc;
+    }
+    return read_commands(l, path, is_last);
+}
+
+static void begin_part(struct loader *l, const char *name)
+{
+    struct aof_sum *sum = l->part.sum, *at_end = l->part.at_end;
+    l->part = (struct part){.name = name, .tail_begin = UINT64_MAX, .sum = sum, .at_end = at_end};
+    aof_sum_reset(sum, 0);
+    aof_sum_reset(at_end, 0);
+}
+
+static int load_part(struct loader *l, const char *dir, const char *name, bool is_last, bool is_incr)
+{
+    struct server *s = l->server;
+    struct bytes_buf path = {0};
+    int64_t start = sys_mono_us(s->sys);
+    bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
+    begin_part(l, name);
+    if (is_last && is_incr) begin_tail(l, path.data);
+    int rc = l->part.fd = s->sys->open(s->sys->ctx, path.data, O_RDONLY, 0);
+    if (rc < 0) {
+        log_warning(s->log, "Fatal error: can't open the append log file %s for reading: %s", name, strerror(-rc));
+    } else {
+        rc = load_open_part(l, path.data, is_last);
+        (void)s->sys->close(s->sys->ctx, l->part.fd); /* only read from */
+    }
+    if (rc == 0)
+        log_notice(s->log, "DB loaded from %s file %s: %.3f seconds", is_incr ? "incr" : "base", name,
+                   (double)(sys_mono_us(s->sys) - start) / 1e6);
+    bytes_buf_release(&path);
+    aof_reader_release(&l->reader);
+    l->buf.len = 0;
+    return rc;
+}
+
+/* ---- All of them ---- */
+
+static int load_parts(struct loader *l, const struct aof_manifest *m, const char *dir)
+{
+    int rc = 0;
+    if (m->base.name != NULL) rc = load_part(l, dir, m->base.name, m->incr.count == 0, false);
+    for (size_t i = 0; i < m->incr.count && rc == 0; i++)
+        rc = load_part(l, dir, m->incr.parts[i].name, i + 1 == m->incr.count, true);
+    return rc;
+}
+
+static uint64_t part_size(const struct server *s, const char *dir, const char *name)
+{
+    struct bytes_buf path = {0};
+    bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
+    int64_t size = s->sys->file_size(s->sys->ctx, path.data);
+    bytes_buf_release(&path);
+    return size < 0 ? 0 : (uint64_t)size;
+}
+
+static uint64_t total_size(const struct server *s, const struct aof_manifest *m, const char *dir)
+{
+    uint64_t total = m->base.name != NULL ? part_size(s, dir, m->base.name) : 0;
+    for (size_t i = 0; i < m->incr.count; i++) total += part_size(s, dir, m->incr.parts[i].name);
+    return total;
+}
+
+/* What was run was cut off. */
+static void forget_load(struct loader *l)
+{
+    struct server *s = l->server;
+    log_notice(s->log, "Loading the append only file again, without what was cut off");
+    keyspace_flush(s->keyspace, NULL, false);
+    functions_flush(functions_of(s), s->keyspace, NULL);
+    l->client->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
+    l->client->db = s->keyspace->dbs[0];
+    l->place.id[0] = '\0';
+    l->tail.len = 0;
+    l->loaded = l->next_turn = l->failures = 0;
+}
+
+int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx), uint64_t tail_max,
+             struct aof_loaded *out)
+{
+    struct loader l = {
+        .server = s, .client = client_new(s, NULL), .turn = turn, .tail_max = tail_max, .boot = aof_boot(s->sys)};
+    l.part.sum = aof_sum_new();
+    l.part.at_end = aof_sum_new();
+    persistence_load_begins(s, total_size(s, m, dir));
+    int rc;
+    while ((rc = load_parts(&l, m, dir)) == LOAD_AGAIN) forget_load(&l);
+    persistence_load_ends(s);
+    finish_tail(&l);
+    if (l.part.start + l.part.taken > l.part.data_end) aof_sum_copy(l.part.sum, l.part.at_end);
+    *out = (struct aof_loaded){.place = l.place,
+                               .moment = l.part.moment,
+                               .last_part_size = l.part.data_end,
+                               .total_size = total_size(s, m, dir),
+                               .sum = l.part.sum,
+                               .tail = l.tail};
+    if (l.failures > 0)
+        log_warning(s->log, "%" PRIu64 " commands of the append only file failed while it was loaded", l.failures);
+    aof_sum_free(l.part.at_end);
+    client_free_fake(l.client);
+    bytes_buf_release(&l.buf);
+    return rc;
+}
+
+void aof_loaded_release(struct aof_loaded *loaded)
+{
+    aof_sum_free(loaded->sum);
+    bytes_buf_release(&loaded->tail);
+    *loaded = (struct aof_loaded){0};
+}

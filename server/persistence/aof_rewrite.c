@@ -1,0 +1,236 @@
+/* aof_rewrite.c -- when the log is rewritten: asked for, by its growth, and when it is switched on. */
+#include "server/persistence/aof_internal.h"
+
+#include <inttypes.h>
+
+#include "server/dispatch/dispatch.h"
+#include "server/persistence/persistence.h"
+#include "server/streams/ack_waits.h"
+#include "storage/base/memory.h"
+
+enum {
+    FAILURES_FREE = 3, /* failed rewrites in a row before they are tried less and less often */
+    RETRY_MINUTES_MAX = 60,
+};
+
+/* ---- One rewrite ---- */
+
+static int start_child(struct aof *a)
+{
+    struct rewrite *rw = &a->rewrite;
+    struct repl_position at;
+    rw->as_rdb = aof_settings(a)->aof_use_rdb_preamble;
+    repl_position(a->server->repl, &at);
+    rw->position = at.offset;
+    rw->base = aof_new_part(a, rw->as_rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
+    char *path = aof_path(a, rw->base.name);
+    int rc = persistence_start_rewrite(a->server, path, !rw->as_rdb, &at);
+    mem_free(path);
+    return rc;
+}
+
+static void rewrite_failed(struct aof *a, bool killed)
+{
+    struct rewrite *rw = &a->rewrite;
+    if (!killed) {
+        rw->last_ok = false;
+        rw->failures++;
+        aof_found_no_room(a);
+    }
+    aof_drop_base(a);
+    if (a->state != AOF_WAITS) return;
+    aof_drop_temp_incr(a);
+    rw->scheduled = true;
+}
+
+static int begin_rewrite(struct aof *a)
+{
+    struct rewrite *rw = &a->rewrite;
+    rw->scheduled = false;
+    aof_measure_room(a);
+    int rc = aof_prepare_files(a);
+    if (rc == 0) rc = start_child(a);
+    if (rc != 0) {
+        rewrite_failed(a, false);
+        return rc;
+    }
+    rw->running = true;
+    rw->started_s = a->server->now_ms / 1000;
+    return 0;
+}
+
+void aof_rewrite_ended(struct server *s, bool ok, bool killed, const char *error, uint64_t cow_bytes)
+{
+    struct aof *a = s->aof;
+    struct rewrite *rw = &a->rewrite;
+    rw->running = false;
+    rw->last_s = s->now_ms / 1000 - rw->started_s;
+    rw->last_cow_bytes = cow_bytes;
+    if (ok && aof_adopt_base(a) == 0) {
+        log_notice(s->log, "Background AOF rewrite finished successfully");
+        rw->last_ok = true;
+        rw->failures = 0;
+        rw->done++;
+        return;
+    }
+    log_warning(s->log, "Background AOF rewrite failed: %s", ok ? "see above" : error);
+    rewrite_failed(a, killed);
+}
+
+enum aof_rewrite_answer aof_rewrite(struct server *s, bool later)
+{
+    struct aof *a = s->aof;
+    if (a->rewrite.running) return AOF_REWRITE_RUNNING;
+    if (later || a->interrupted || persistence_child_active(s)) {
+        a->rewrite.scheduled = true;
+        a->rewrite.failures = 0; /* somebody asks for it: no more delays */
+        a->room.retry_us = 0;
+        return AOF_REWRITE_SCHEDULED;
+    }
+    return begin_rewrite(a) == 0 ? AOF_REWRITE_STARTED : AOF_REWRITE_FAILED;
+}
+
+/* ---- By itself ---- */
+
+/* What failed again and again is tried less and less often. Where the log is missing meanwhile, it is also tried as
+ * soon as there is more room. */
+static bool is_limited(struct aof *a)
+{
+    struct rewrite *rw = &a->rewrite;
+    int64_t now_s = a->server->now_ms / 1000;
+    if (a->state == AOF_WAITS && (a->let_go || rw->failures >= FAILURES_FREE)) return !aof_has_room(a);
+    if (rw->failures < FAILURES_FREE) {
+        rw->delay_minutes = 0;
+        rw->next_s = 0;
+        return false;
+    }
+    if (rw->next_s > now_s) return true;
+    if (rw->next_s != 0) {
+        rw->next_s = 0; /* it is due */
+        return false;
+    }
+    rw->delay_minutes = rw->delay_minutes == 0 ? 1 : rw->delay_minutes * 2;
+    if (rw->delay_minutes > RETRY_MINUTES_MAX) rw->delay_minutes = RETRY_MINUTES_MAX;
+    rw->next_s = now_s + rw->delay_minutes * INT64_C(60);
+    log_warning(a->server->log,
+                "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in %d minutes",
+                rw->delay_minutes);
+    return true;
+}
+
+/* In percent of what it was after the last rewrite; -1: not enough to look at. */
+static int64_t growth(const struct aof *a)
+{
+    const struct settings_persistence *st = aof_settings(a);
+    uint64_t now = aof_current_bytes(a), base = a->base_bytes > 0 ? a->base_bytes : 1;
+    if (a->state != AOF_ON || st->auto_aof_rewrite_percentage == 0 || now <= (uint64_t)st->auto_aof_rewrite_min_size)
+        return -1;
+    return (int64_t)((double)now * 100 / (double)base - 100);
+}
+
+void aof_cron(struct server *s)
+{
+    struct aof *a = s->aof;
+    if (a->interrupted || s->is_loading || persistence_child_active(s)) return;
+    if (a->rewrite.scheduled) {
+        if (!is_limited(a)) (void)begin_rewrite(a); /* it has logged why not, and is tried again where it must be */
+        return;
+    }
+    int64_t grown = growth(a);
+    if (grown < s->settings->persistence.auto_aof_rewrite_percentage || grown < 0 || is_limited(a)) return;
+    log_notice(s->log, "Starting automatic rewriting of AOF on %" PRId64 "%% growth", grown);
+    (void)begin_rewrite(a); /* as above */
+}
+
+/* ---- On and off ---- */
+
+static int switch_on(struct aof *a)
+{
+    struct server *s = a->server;
+    if (a->state != AOF_OFF) return 0;
+    repl_aof_want(s->repl, true);
+    a->state = AOF_WAITS;
+    if (a->rewrite.running) {
+        log_notice(s->log,
+                   "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF "
+                   "and starting a rewrite now.");
+        a->state = AOF_OFF; /* which is what it was begun in */
+        persistence_kill_rewrite(s);
+        a->state = AOF_WAITS;
+    }
+    if (persistence_child_active(s) || dispatch_is_nested(s)) {
+        log_notice(s->log, "AOF was enabled but there is already another background operation. An AOF background was "
+                           "scheduled to start when possible.");
+        a->rewrite.scheduled = true;
+        return 0;
+    }
+    int rc = begin_rewrite(a);
+    if (rc == 0) return 0;
+    log_warning(s->log, "The server needs to enable the AOF but can't trigger a background AOF rewrite operation: %s",
+                strerror(-rc));
+    a->state = AOF_OFF;
+    a->rewrite.scheduled = false;
+    repl_aof_want(s->repl, false);
+    return rc;
+}
+
+/* The log of this history ends, and so does a rewrite of it. */
+static void break_off(struct aof *a)
+{
+    if (a->rewrite.running) {
+        log_notice(a->server->log, "Killing running AOF rewrite child");
+        persistence_kill_rewrite(a->server);
+    }
+    aof_stop_writing(a);
+}
+
+static void switch_off(struct aof *a)
+{
+    if (a->state == AOF_OFF) return;
+    break_off(a);
+    a->state = AOF_OFF;
+    a->interrupted = a->rewrite.scheduled = a->let_go = false;
+    repl_aof_want(a->server->repl, false);
+    ack_waits_aof_off(a->server);
+}
+
+int aof_switch(struct server *s, bool on)
+{
+    if (on) return switch_on(s->aof) == 0 ? 0 : -1;
+    switch_off(s->aof);
+    return 0;
+}
+
+void aof_history_ends(struct server *s)
+{
+    struct aof *a = s->aof;
+    if (a->state == AOF_OFF && !a->rewrite.running) return;
+    break_off(a);
+    a->rewrite.scheduled = false;
+    a->interrupted = a->state != AOF_OFF;
+}
+
+void aof_history_replaced(struct server *s)
+{
+    struct aof *a = s->aof;
+    if (a->state == AOF_OFF || !a->interrupted) return;
+    a->interrupted = false;
+    a->state = AOF_WAITS;
+    a->rewrite.scheduled = true;
+    a->room.retry_us = 0;
+    a->of_the_moment_to = 0;
+    if (a->let_go) repl_aof_start(s->repl, &a->reader);
+}
+
+bool aof_may_shut_down(struct server *s, bool force)
+{
+    struct aof *a = s->aof;
+    if (!a->rewrite.running) return true;
+    if (a->state == AOF_WAITS) {
+        log_warning(s->log, force ? "Writing initial AOF. Exit anyway." : "Writing initial AOF, can't exit");
+        if (!force) return false;
+    }
+    log_warning(s->log, "There is a child rewriting the AOF. Killing it!");
+    persistence_kill_rewrite(s);
+    return true;
+}

@@ -1,0 +1,27 @@
+/* ack_waits.h -- clients blocked by WAIT and WAITAOF until replicas or the disk have their writes.
+ *
+ * A client waits for one offset of the stream: that behind its last write. It is unblocked when enough replicas have
+ * acknowledged the offset (WAIT), or have synced it to disk while the local append-only file has, too (WAITAOF); or at
+ * its deadline, with the numbers reached by then.
+ *
+ * Not here: the arguments and the cases that are answered at once (commands/cmd_wait.c); deadlines (blocking.h). */
+#ifndef LOCKSTEP_SERVER_STREAMS_ACK_WAITS_H
+#define LOCKSTEP_SERVER_STREAMS_ACK_WAITS_H
+
+#include "server/clients/client.h"
+
+/* WAITAOF asks for the local file and there is none. */
+extern const char ack_waits_no_aof[];
+
+/* Blocks the client until `replicas` have acknowledged its last write. until_ms: wall clock; 0: no deadline. */
+void ack_waits_block(struct client *c, size_t replicas, int64_t until_ms);
+/* The same until `replicas` have it on disk and, if `local`, this server has. */
+void ack_waits_block_synced(struct client *c, bool local, size_t replicas, int64_t until_ms);
+/* WAITAOF's reply: whether the local file has the writes, and how many replicas have. */
+void ack_waits_reply_synced(struct client *c, bool local, size_t replicas);
+
+void ack_waits_acked(struct server *s);   /* a replica has acknowledged more */
+void ack_waits_synced(struct server *s);  /* the local append-only file has synced more */
+void ack_waits_aof_off(struct server *s); /* it was turned off: answers an error to the clients that wait for it */
+
+#endif

@@ -1,0 +1,85 @@
+#include "server/streams/master_stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "server/clients/clients.h"
+#include "server/clients/multi.h"
+#include "server/dispatch/dispatch.h"
+#include "storage/base/memory.h"
+
+struct master_stream {
+    struct server *server;
+    struct client *client;
+    size_t seen;      /* bytes of `in` that the reader already has */
+    uint64_t applied; /* reader offset behind the last whole unit */
+    uint64_t base;    /* reader offset of in.data */
+};
+
+struct master_stream *master_stream_new(struct server *s)
+{
+    struct master_stream *ms = mem_calloc(sizeof(*ms));
+    ms->server = s;
+    ms->client = client_new(s, NULL);
+    return ms;
+}
+
+void master_stream_free(struct master_stream *ms)
+{
+    if (ms == NULL) return;
+    client_free_fake(ms->client);
+    mem_free(ms);
+}
+
+uint64_t master_stream_commands(const struct master_stream *ms)
+{
+    return ms->client->commands;
+}
+
+int master_stream_db(const struct master_stream *ms)
+{
+    return ms->client->db->id;
+}
+
+struct client *master_stream_client(struct master_stream *ms)
+{
+    struct client *c = ms->client;
+    struct repl_link_info link;
+    if (!repl_link_up(c->server->repl)) return NULL;
+    repl_link_describe(c->server->repl, &link);
+    snprintf(c->peer, sizeof(c->peer), "%s", link.peer);
+    snprintf(c->local, sizeof(c->local), "%s", link.local);
+    return c;
+}
+
+void master_stream_reset(struct master_stream *ms, int db)
+{
+    struct client *c = ms->client;
+    multi_discard(c);
+    resp_reader_reset(&c->reader);
+    c->db = keyspace_db(ms->server->keyspace, db >= 0 && db < ms->server->keyspace->db_count ? db : 0);
+    ms->seen = 0;
+    ms->applied = ms->base = 0;
+}
+
+static void note_applied(void *ctx, uint64_t offset)
+{
+    struct master_stream *ms = ctx;
+    ms->applied = offset;
+}
+
+int master_stream_apply(struct master_stream *ms, struct bytes_view in, size_t *consumed)
+{
+    struct keyspace *ks = ms->server->keyspace;
+    ASSERT(in.len >= ms->seen);
+    resp_reader_feed(&ms->client->reader, bytes_view(in.data + ms->seen, in.len - ms->seen));
+    ms->seen = in.len;
+    enum expiry_mode mode = ks->expiry_mode;
+    ks->expiry_mode = EXPIRY_IGNORE; /* the master decides what is gone */
+    bool good = dispatch_stream(ms->client, note_applied, ms);
+    ks->expiry_mode = mode;
+    *consumed = (size_t)(ms->applied - ms->base);
+    ms->base = ms->applied;
+    ms->seen -= *consumed;
+    return good ? 0 : -EPROTO;
+}

@@ -1,0 +1,566 @@
+#include "server/streams/migration.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "server/clients/blocking.h"
+#include "server/dispatch/dispatch.h"
+#include "server/net/resp_line.h"
+#include "server/server.h"
+#include "storage/base/checked.h"
+#include "storage/base/memory.h"
+#include "storage/rdb_writer.h"
+
+enum {
+    LINKS_KEPT_MAX = 64,
+    LINK_IDLE_MS = 10000,
+    READ_BYTES = 16 * 1024,
+    LINE_MAX_BYTES = 64 * 1024, /* of an answer of the target */
+};
+
+/* A connection to a target. While it is idle it belongs to struct migrations. */
+struct link {
+    struct migrations *owner;
+    struct conn *conn;
+    struct bytes_view name; /* host, port and credentials; bytes behind the struct */
+    int db;                 /* selected there; -1: unknown */
+    bool reused;
+    struct loop_timer idle;
+    struct link *prev, *next;
+};
+
+struct sent_key {
+    struct migration *migration;
+    struct db *db;
+    struct bytes_view name; /* bytes of their own */
+    int64_t expiry_ms;      /* -1: none */
+    bool taken_over, changed;
+};
+
+enum migration_state {
+    MIGRATION_CONNECTING = 0,
+    MIGRATION_OPENING, /* AUTH and SELECT are sent; nothing else is before they are answered */
+    MIGRATION_SENDING, /* the keys */
+    MIGRATION_OVER,
+};
+
+struct migration {
+    struct client *client;
+    enum migration_state state;
+    struct link *link; /* NULL once it is over, or given up */
+    char *host;
+    int port, db;
+    int64_t timeout_ms;
+    bool replace, restarted, answered;
+    struct bytes_buf name;    /* of the link */
+    struct bytes_buf auth;    /* the command, if any */
+    struct bytes_buf opening; /* what is sent in MIGRATION_OPENING */
+    struct bytes_buf keys_out;
+    size_t sent; /* of what the state sends */
+    unsigned opening_due;
+    struct sent_key **keys;
+    size_t count, cap, answers;
+    bool settled; /* its keys are not watched any more */
+    struct resp_line_reader lines;
+    struct loop_timer timeout;
+    char *error;
+    struct migration *prev, *next; /* among those that are over and not served yet */
+};
+
+struct migrations {
+    struct server *server;
+    struct table keys; /* struct sent_key, by database and name */
+    struct link *links;
+    size_t link_count;
+    struct migration *over;
+};
+
+/* ---- Keys under way ---- */
+
+static uint64_t hash_of(const struct db *db, struct bytes_view name)
+{
+    return value_hash(db->keyspace->env, name) + (uint64_t)(unsigned)db->id * 0x9e3779b97f4a7c15u;
+}
+static uint64_t sent_key_hash(const void *ctx, const void *entry)
+{
+    const struct sent_key *k = entry;
+    (void)ctx;
+    return hash_of(k->db, k->name);
+}
+
+struct migrations *migrations_new(struct server *s)
+{
+    struct migrations *ms = mem_calloc(sizeof(*ms));
+    ms->server = s;
+    table_init(&ms->keys, sent_key_hash, NULL);
+    return ms;
+}
+
+void migrations_key_changed(struct server *s, struct db *db, struct bytes_view key)
+{
+    struct table_probe probe;
+    struct sent_key *k;
+    table_probe_start(&probe, &s->migrations->keys, hash_of(db, key));
+    while ((k = table_probe_next(&probe)) != NULL)
+        if (k->db == db && bytes_equal(k->name, key)) k->changed = true;
+}
+
+void migrations_flushed(struct server *s, struct db *db)
+{
+    struct table_iter it;
+    struct sent_key *k;
+    table_iter_init(&it, &s->migrations->keys);
+    while ((k = table_iter_next(&it)) != NULL)
+        if (db == NULL || k->db == db) k->changed = true;
+}
+
+static void append_command(struct bytes_buf *out, size_t argc, const struct bytes_view *argv)
+{
+    bytes_buf_printf(out, "*%zu\r\n", argc);
+    for (size_t i = 0; i < argc; i++) {
+        bytes_buf_printf(out, "$%zu\r\n", argv[i].len);
+        bytes_buf_append_view(out, argv[i]);
+        bytes_buf_append(out, "\r\n", 2);
+    }
+}
+
+static void append_restore(struct migration *m, const struct entry *e)
+{
+    struct server *s = m->client->server;
+    struct bytes_buf payload = {0};
+    char ttl[24];
+    int64_t left_ms = 0;
+    if (entry_expiry(e) != -1) left_ms = entry_expiry(e) > s->now_ms ? entry_expiry(e) - s->now_ms : 1;
+    rdb_dump(e, s->settings->persistence.rdb_version, &payload);
+    struct bytes_view argv[] = {BYTES_LIT("RESTORE"), entry_key(e), bytes_view(ttl, num_format_i64(ttl, left_ms)),
+                                bytes_buf_view(&payload), BYTES_LIT("REPLACE")};
+    append_command(&m->keys_out, m->replace ? 5 : 4, argv);
+    bytes_buf_release(&payload);
+}
+
+void migration_add(struct migration *m, struct db *db, const struct entry *e)
+{
+    struct server *s = m->client->server;
+    struct bytes_view name = entry_key(e);
+    struct sent_key *k = mem_alloc(checked_size_add(sizeof(*k), name.len));
+    memcpy(k + 1, name.data, name.len);
+    *k = (struct sent_key){.migration = m, .db = db, .name = bytes_view(k + 1, name.len), .expiry_ms = entry_expiry(e)};
+    if (m->count == m->cap) {
+        m->cap = m->cap == 0 ? 4 : m->cap * 2;
+        m->keys = mem_realloc(m->keys, checked_size_mul(m->cap, sizeof(*m->keys)));
+    }
+    m->keys[m->count++] = k;
+    table_insert(&s->migrations->keys, hash_of(db, k->name), k);
+    s->migrating_keys++;
+    append_restore(m, e);
+}
+
+void migration_settle(struct migration *m)
+{
+    struct server *s = m->client->server;
+    if (m->settled) return;
+    m->settled = true;
+    for (size_t i = 0; i < m->count; i++)
+        ASSERT(table_remove(&s->migrations->keys, hash_of(m->keys[i]->db, m->keys[i]->name), m->keys[i]));
+    s->migrating_keys -= (unsigned)m->count;
+}
+
+/* ---- Links ---- */
+
+static void link_close(struct link *l)
+{
+    loop_timer_stop(&l->idle);
+    conn_close(l->conn);
+    mem_free(l);
+}
+
+static void link_take_out(struct migrations *ms, struct link *l)
+{
+    loop_timer_stop(&l->idle);
+    if (l->prev != NULL)
+        l->prev->next = l->next;
+    else
+        ms->links = l->next;
+    if (l->next != NULL) l->next->prev = l->prev;
+    ms->link_count--;
+}
+
+static void drop_idle_link(void *ctx) /* its time is up, or the target closed it, or it speaks without being asked */
+{
+    struct link *l = ctx;
+    link_take_out(l->owner, l);
+    link_close(l);
+}
+
+static void link_keep(struct migrations *ms, struct link *l)
+{
+    struct link *oldest = ms->links;
+    while (oldest != NULL && oldest->next != NULL) oldest = oldest->next;
+    if (ms->link_count == LINKS_KEPT_MAX) drop_idle_link(oldest);
+    l->prev = NULL;
+    l->next = ms->links;
+    if (ms->links != NULL) ms->links->prev = l;
+    ms->links = l;
+    ms->link_count++;
+    conn_set_handler(l->conn, drop_idle_link, NULL, l);
+    conn_want_write(l->conn, false);
+    conn_want_read(l->conn, true);
+    loop_timer_start(ms->server->loop, &l->idle, LINK_IDLE_MS, 0, drop_idle_link, l);
+}
+
+static struct link *find_kept_link(struct migrations *ms, struct bytes_view name)
+{
+    for (struct link *l = ms->links; l != NULL; l = l->next) {
+        if (!bytes_equal(l->name, name)) continue;
+        link_take_out(ms, l);
+        l->reused = true;
+        return l;
+    }
+    return NULL;
+}
+
+size_t migrations_cached_links(const struct server *s)
+{
+    return s->migrations->link_count;
+}
+
+void migrations_free(struct migrations *ms)
+{
+    if (ms == NULL) return;
+    ASSERT(table_count(&ms->keys) == 0); /* the clients are gone, and their migrations with them */
+    while (ms->links != NULL) drop_idle_link(ms->links);
+    table_release(&ms->keys, NULL, NULL);
+    mem_free(ms);
+}
+
+/* ---- The end of a migration ---- */
+
+static void give_up_link(struct migration *m)
+{
+    if (m->link == NULL) return;
+    link_close(m->link);
+    m->link = NULL;
+}
+
+static void set_error(struct migration *m, const char *text)
+{
+    if (m->error == NULL) m->error = mem_strdup(text); /* the first one counts */
+}
+
+/* The turn of the loop does the rest. */
+static void over(struct migration *m)
+{
+    struct migrations *ms = m->client->server->migrations;
+    ASSERT(m->state != MIGRATION_OVER);
+    m->state = MIGRATION_OVER;
+    loop_timer_stop(&m->timeout);
+    bytes_buf_release(&m->keys_out);
+    m->prev = NULL;
+    m->next = ms->over;
+    if (ms->over != NULL) ms->over->prev = m;
+    ms->over = m;
+    ms->server->migrations_over = true;
+}
+
+static void take_off_over(struct migration *m)
+{
+    struct migrations *ms = m->client->server->migrations;
+    if (m->prev != NULL)
+        m->prev->next = m->next;
+    else
+        ms->over = m->next;
+    if (m->next != NULL) m->next->prev = m->prev;
+    ms->server->migrations_over = ms->over != NULL;
+}
+
+void migration_free(struct migration *m)
+{
+    migration_settle(m);
+    if (m->state == MIGRATION_OVER) take_off_over(m);
+    loop_timer_stop(&m->timeout);
+    give_up_link(m);
+    for (size_t i = 0; i < m->count; i++) mem_free(m->keys[i]);
+    mem_free(m->keys);
+    bytes_buf_release(&m->name);
+    bytes_buf_release(&m->auth);
+    bytes_buf_release(&m->opening);
+    bytes_buf_release(&m->keys_out);
+    resp_line_reader_release(&m->lines);
+    mem_free(m->host);
+    mem_free(m->error);
+    mem_free(m);
+}
+
+size_t migration_count(const struct migration *m)
+{
+    return m->count;
+}
+const char *migration_error(const struct migration *m)
+{
+    return m->error;
+}
+
+enum migrated migration_key(const struct migration *m, size_t i, struct bytes_view *name)
+{
+    const struct sent_key *k = m->keys[i];
+    *name = k->name;
+    if (!k->taken_over) return MIGRATED_NOT;
+    bool expired = k->expiry_ms != -1 && k->expiry_ms <= k->db->keyspace->now_ms;
+    return k->changed && !expired ? MIGRATED_BUT_CHANGED : MIGRATED; /* its time came: there as here */
+}
+
+void migrations_serve(struct server *s)
+{
+    struct migration *next;
+    for (struct migration *m = s->migrations->over; m != NULL; m = next) {
+        struct client *c = m->client;
+        next = m->next;
+        if (client_has(c, CLIENT_CLOSING)) continue;
+        if (dispatch_again(c)) client_unblock(c); /* and that frees the migration */
+    }
+}
+
+/* ---- Talking to the target ---- */
+
+static int start_link(struct migration *m);
+
+/* The connection is of no use any more. */
+static void broken(struct migration *m, const char *error)
+{
+    bool may_restart = m->link->reused && !m->answered && !m->restarted;
+    give_up_link(m);
+    if (may_restart) {
+        m->restarted = true;
+        if (start_link(m) == 0) return;
+    }
+    set_error(m, error);
+    over(m);
+}
+
+static const struct bytes_buf *outgoing(const struct migration *m)
+{
+    return m->state == MIGRATION_OPENING ? &m->opening : &m->keys_out;
+}
+
+static const char *io_error(const struct migration *m)
+{
+    if (m->state == MIGRATION_CONNECTING) return "IOERR error or timeout connecting to the client";
+    return m->sent < outgoing(m)->len ? "IOERR error or timeout writing to target instance"
+                                      : "IOERR error or timeout reading to target instance";
+}
+
+static void on_timeout(void *ctx)
+{
+    struct migration *m = ctx;
+    m->restarted = true; /* a second attempt would only wait again */
+    broken(m, io_error(m));
+}
+
+static void progress(struct migration *m)
+{
+    loop_timer_start(m->client->server->loop, &m->timeout, m->timeout_ms, 0, on_timeout, m);
+}
+
+static void send_more(void *ctx)
+{
+    struct migration *m = ctx;
+    const struct bytes_buf *out = outgoing(m);
+    while (m->sent < out->len) {
+        ssize_t n = conn_write(m->link->conn, out->data + m->sent, out->len - m->sent);
+        if (n == -EAGAIN) break;
+        if (n < 0) {
+            broken(m, io_error(m));
+            return;
+        }
+        m->sent += (size_t)n;
+        progress(m);
+    }
+    conn_want_write(m->link->conn, m->sent < out->len);
+}
+
+static void send_keys(struct migration *m)
+{
+    m->link->db = m->db;
+    m->state = MIGRATION_SENDING;
+    m->sent = 0;
+    send_more(m);
+}
+
+static void all_answered(struct migration *m)
+{
+    struct link *l = m->link;
+    m->link = NULL;
+    link_keep(l->owner, l);
+    over(m);
+}
+
+static void target_error(struct migration *m, struct bytes_view line)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "ERR Target instance replied with error: %.*s", bytes_shown(line, 400), line.data);
+    set_error(m, text);
+}
+
+/* False: the migration is over, or has begun anew, and what else was read is not to be looked at. */
+static bool on_line(struct migration *m, struct bytes_view line)
+{
+    bool ok = line.len > 0 && line.data[0] == '+';
+    if (!ok && (line.len == 0 || line.data[0] != '-')) {
+        m->answered = true;
+        broken(m, io_error(m)); /* it does not speak this protocol */
+        return false;
+    }
+    m->answered = true;
+    if (!ok) target_error(m, bytes_view(line.data + 1, line.len - 1));
+    if (m->state == MIGRATION_OPENING) {
+        if (!ok) m->link->db = -1;
+        if (--m->opening_due > 0) return true;
+        if (m->error == NULL) {
+            send_keys(m);
+            return m->state == MIGRATION_SENDING && m->link != NULL;
+        }
+        all_answered(m);
+        return false;
+    }
+    m->keys[m->answers++]->taken_over = ok;
+    if (m->answers < m->count) return true;
+    all_answered(m);
+    return false;
+}
+
+static bool on_lines(struct migration *m)
+{
+    struct bytes_view line;
+    int rc = 1;
+    while (rc == 1) {
+        rc = resp_line_reader_next(&m->lines, &line);
+        if (rc == 1 && !on_line(m, line)) return false;
+    }
+    if (rc == 0) return true;
+    broken(m, io_error(m));
+    return false;
+}
+
+static void read_more(void *ctx)
+{
+    struct migration *m = ctx;
+    char bytes[READ_BYTES];
+    for (;;) {
+        ssize_t n = conn_read(m->link->conn, bytes, sizeof(bytes));
+        if (n == -EAGAIN) return;
+        if (n <= 0) {
+            broken(m, io_error(m));
+            return;
+        }
+        progress(m);
+        resp_line_reader_feed(&m->lines, bytes_view(bytes, (size_t)n));
+        if (!on_lines(m)) return;
+    }
+}
+
+/* ---- Beginning ---- */
+
+static void open_session(struct migration *m)
+{
+    char number[24];
+    m->opening.len = 0;
+    m->opening_due = m->auth.len > 0;
+    m->sent = 0;
+    bytes_buf_append_view(&m->opening, bytes_buf_view(&m->auth));
+    if (m->link->db != m->db) {
+        append_command(&m->opening, 2,
+                       (struct bytes_view[]){BYTES_LIT("SELECT"), bytes_view(number, num_format_i64(number, m->db))});
+        m->opening_due++;
+    }
+    resp_line_reader_release(&m->lines); /* what a connection before this one said */
+    resp_line_reader_init(&m->lines, LINE_MAX_BYTES);
+    conn_set_handler(m->link->conn, read_more, send_more, m);
+    conn_want_read(m->link->conn, true);
+    progress(m);
+    if (m->opening_due == 0) {
+        send_keys(m);
+        return;
+    }
+    m->state = MIGRATION_OPENING;
+    send_more(m);
+}
+
+static void on_connected(void *ctx, int rc)
+{
+    struct migration *m = ctx;
+    if (rc == 0) {
+        open_session(m);
+        return;
+    }
+    broken(m, "IOERR error or timeout writing to target instance"); /* as Redis says it: it notices when it writes */
+}
+
+static struct link *new_link(struct migration *m)
+{
+    struct link *l = mem_calloc(checked_size_add(sizeof(*l), m->name.len));
+    memcpy(l + 1, m->name.data, m->name.len);
+    l->owner = m->client->server->migrations;
+    l->name = bytes_view(l + 1, m->name.len);
+    return l;
+}
+
+static int start_link(struct migration *m)
+{
+    struct loop *loop = m->client->server->loop;
+    m->state = MIGRATION_CONNECTING;
+    struct link *l = new_link(m);
+    int rc = m->port == 0 ? -EINVAL : conn_connect(loop, m->host, m->port, NULL, on_connected, m, &l->conn);
+    if (rc != 0) {
+        mem_free(l);
+        return rc;
+    }
+    m->link = l;
+    progress(m);
+    return 0;
+}
+
+static void on_kept_link(void *ctx) /* never from inside migration_start(): its caller has yet to block the client */
+{
+    open_session(ctx);
+}
+
+int migration_start(struct migration *m)
+{
+    m->link = find_kept_link(m->client->server->migrations, bytes_buf_view(&m->name));
+    if (m->link != NULL) {
+        conn_set_handler(m->link->conn, NULL, on_kept_link, m);
+        conn_want_read(m->link->conn, false);
+        conn_want_write(m->link->conn, true);
+        progress(m);
+        return 0;
+    }
+    int rc = start_link(m);
+    if (rc == -ENOENT) set_error(m, "IOERR error or timeout connecting to the client"); /* no such host */
+    if (rc != 0) set_error(m, "IOERR error or timeout writing to target instance");
+    return rc;
+}
+
+static void append_counted(struct bytes_buf *out, struct bytes_view v)
+{
+    bytes_buf_printf(out, "%zu:", v.len);
+    bytes_buf_append_view(out, v);
+}
+
+struct migration *migration_new(struct client *c, const struct migration_target *to)
+{
+    struct migration *m = mem_calloc(sizeof(*m));
+    m->client = c;
+    m->host = bytes_to_cstr(to->host);
+    m->port = to->port;
+    m->db = to->db;
+    m->timeout_ms = to->timeout_ms;
+    m->replace = to->replace;
+    bytes_buf_printf(&m->name, "%d ", to->port);
+    append_counted(&m->name, to->host);
+    if (to->has_user) append_counted(&m->name, to->user);
+    if (!to->has_password) return m;
+    append_counted(&m->name, to->password);
+    struct bytes_view argv[] = {BYTES_LIT("AUTH"), to->has_user ? to->user : to->password, to->password};
+    append_command(&m->auth, to->has_user ? 3 : 2, argv);
+    return m;
+}

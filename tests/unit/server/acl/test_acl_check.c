@@ -1,0 +1,224 @@
+/* Requests against users, and the log of what was refused. */
+#include "server/acl/acl_check.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "server/acl/acl_log.h"
+#include "tests/unit/server/acl/fixture.h"
+
+static size_t split(char *text, struct bytes_view *words, size_t max)
+{
+    size_t count = 0;
+    for (char *word = strtok(text, " "); word != NULL && count < max; word = strtok(NULL, " "))
+        words[count++] = bytes_str(word);
+    return count;
+}
+
+static void user_is(struct fixture *f, const char *rules)
+{
+    struct bytes_view words[32];
+    char *text = mem_strdup(rules);
+    size_t count = split(text, words, 32);
+    assert_int_equal(acl_users_set_anew(f->us, BYTES_LIT("u"), words, count, NULL), 0);
+    f->user = acl_users_find(f->us, BYTES_LIT("u"));
+    mem_free(text);
+}
+
+/* "" or what the user is told, keys and channels named. */
+static void answers(struct fixture *f, const char *request, const char *expected)
+{
+    struct bytes_view argv[32];
+    struct acl_denial why;
+    struct bytes_buf said = {0};
+    char *text = mem_strdup(request);
+    int argc = (int)split(text, argv, 32);
+    const struct command_slot *slot = command_table_find_full(f->commands, argv[0]);
+    assert_non_null(slot);
+    if (!acl_check(f->user, slot, argc, argv, &why)) acl_denial_text(f->user, &why, true, &said);
+    bytes_buf_append(&said, "", 1);
+    assert_string_equal(said.data, expected);
+    mem_free(text);
+    bytes_buf_release(&said);
+}
+
+static void test_commands_keys_and_channels(void **state)
+{
+    struct fixture *f = *state;
+    user_is(f, "+@all -del %R~r* ~b* &c");
+    answers(f, "get r", "");
+    answers(f, "set b v", "");
+    answers(f, "set r v", "User u has no permissions to access the 'r' key");
+    answers(f, "set b v get", "");
+    answers(f, "mget r b x y", "User u has no permissions to access the 'x' key");
+    answers(f, "del b", "User u has no permissions to run the 'del' command");
+    answers(f, "copy r b", "");
+    answers(f, "copy b r", "User u has no permissions to access the 'r' key");
+    answers(f, "publish c x", "");
+    answers(f, "publish d x", "User u has no permissions to access the 'd' channel");
+    answers(f, "unsubscribe d", "");
+    answers(f, "psubscribe c", "");
+    answers(f, "psubscribe c*", "User u has no permissions to access the 'c*' channel");
+}
+
+/* That a key is there may be seen by whoever may do anything to it; to read it is more. */
+static void test_existence_needs_any_access(void **state)
+{
+    struct fixture *f = *state;
+    user_is(f, "+@all %W~w %R~r");
+    answers(f, "exists w r", "");
+    answers(f, "type w", "");
+    answers(f, "exists x", "User u has no permissions to access the 'x' key");
+    answers(f, "get w", "User u has no permissions to access the 'w' key");
+    answers(f, "set w v", "");
+    answers(f, "set w v get", "User u has no permissions to access the 'w' key");
+}
+
+static void test_selectors_are_not_added_up(void **state)
+{
+    struct fixture *f = *state;
+    user_is(f, "+mget ~a (+mget ~a ~b) (+set ~c)");
+    answers(f, "mget a b", "");
+    answers(f, "mget a c", "User u has no permissions to access the 'c' key");
+    answers(f, "mget a b x", "User u has no permissions to access the 'x' key"); /* of the one that got furthest */
+    answers(f, "set a v", "User u has no permissions to access the 'a' key");
+    answers(f, "get a", "User u has no permissions to run the 'get' command");
+}
+
+static void test_whoever_has_no_user_may_do_everything(void **state)
+{
+    struct fixture *f = *state;
+    f->user = NULL;
+    answers(f, "flushall", "");
+}
+
+static void test_what_makes_another_user_is_always_permitted(void **state)
+{
+    struct fixture *f = *state;
+    user_is(f, "on");
+    answers(f, "auth a b", "");
+    answers(f, "hello 3", "");
+    answers(f, "quit", "");
+    answers(f, "ping", "User u has no permissions to run the 'ping' command");
+}
+
+static void test_many_keys(void **state)
+{
+    struct fixture *f = *state;
+    enum { KEYS = 1000 };
+    struct bytes_view argv[KEYS + 1];
+    struct acl_denial why;
+    const struct command_slot *slot = command_table_find(f->commands, BYTES_LIT("del"));
+    user_is(f, "+del ~own");
+    argv[0] = BYTES_LIT("del");
+    for (int i = 1; i <= KEYS; i++) argv[i] = BYTES_LIT("own");
+    assert_true(acl_check(f->user, slot, KEYS + 1, argv, &why));
+    argv[KEYS] = BYTES_LIT("other");
+    assert_false(acl_check(f->user, slot, KEYS + 1, argv, &why));
+    assert_true(why.reason == ACL_DENIED_KEY && bytes_equal(why.object, BYTES_LIT("other")));
+}
+
+static void test_reading_all(void **state)
+{
+    struct fixture *f = *state;
+    const struct command_slot *slot = command_table_find(f->commands, BYTES_LIT("sort"));
+    struct bytes_view argv[] = {BYTES_LIT("sort"), BYTES_LIT("l")};
+    static const struct {
+        const char *rules;
+        bool permitted;
+    } cases[] = {
+        {"+sort ~l", false},
+        {"+sort ~l %W~*", false},
+        {"+sort %R~*", true},
+        {"+sort allkeys", true},
+        {"+sort ~l (%R~*)", false},
+        {"+get (+sort ~*)", true},
+        {"+get %R~* (+sort ~l)", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        user_is(f, cases[i].rules);
+        assert_int_equal(acl_check_reading_all(f->user, slot, 2, argv), cases[i].permitted);
+    }
+    assert_true(acl_check_reading_all(NULL, slot, 2, argv));
+}
+
+/* Every slot has a number of its own, and all are there. */
+static void test_numbers_of_commands(void **state)
+{
+    struct fixture *f = *state;
+    size_t count, total = command_table_id_count(f->commands), seen = 0;
+    const struct command_slot *slots = command_table_slots(f->commands, &count);
+    bool *used = mem_calloc(total);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j <= slots[i].subcommand_count; j++) {
+            const struct command_slot *slot = j == 0 ? &slots[i] : &slots[i].subcommands[j - 1];
+            assert_true(slot->id < total && !used[slot->id]);
+            used[slot->id] = true;
+            seen++;
+            assert_ptr_equal(command_table_slot_of(f->commands, slot->command), slot);
+            assert_ptr_equal(command_table_find_documented(f->commands, bytes_str(slot->full_name)), slot);
+        }
+    }
+    assert_int_equal(seen, total);
+    mem_free(used);
+}
+
+/* ---- The log ---- */
+
+static void note(struct acl_log *lg, enum acl_context context, enum acl_reason reason, const char *object, int64_t now)
+{
+    acl_log_note(lg, context, &(struct acl_denial){reason, bytes_str(object)}, BYTES_LIT("u"), BYTES_LIT("info"), now,
+                 4);
+}
+
+static void test_the_log_merges(void **state)
+{
+    struct acl_log *lg = acl_log_new();
+    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "a", 1000);
+    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 2000);
+    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "a", 61000);
+    assert_int_equal(acl_log_count(lg), 2);
+    const struct acl_log_entry *e = acl_log_newest(lg);
+    assert_true(e->id == 0 && e->count == 2 && e->created_ms == 1000 && e->updated_ms == 61000);
+    assert_true(e->older->id == 1 && e->older->older == NULL && e->older->newer == e);
+    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 62001); /* too long ago */
+    note(lg, ACL_IN_MULTI, ACL_DENIED_KEY, "a", 62001);
+    assert_int_equal(acl_log_count(lg), 4);
+    note(lg, ACL_TOPLEVEL, ACL_DENIED_COMMAND, "a", 62001);
+    assert_int_equal(acl_log_count(lg), 4); /* as many as there may be */
+    assert_int_equal(acl_log_newest(lg)->id, 4);
+    acl_log_trim(lg, 1);
+    assert_int_equal(acl_log_newest(lg)->id, 4);
+    acl_log_free(lg);
+}
+
+static void test_the_log_cuts_what_is_long(void **state)
+{
+    struct acl_log *lg = acl_log_new();
+    char *key = mem_calloc(5000);
+    memset(key, 'k', 4999);
+    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, key, 0);
+    assert_int_equal(acl_log_newest(lg)->object.len, ACL_LOG_TEXT_MAX);
+    mem_free(key);
+    acl_log_free(lg);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_commands_keys_and_channels, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_existence_needs_any_access, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_selectors_are_not_added_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_whoever_has_no_user_may_do_everything, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_makes_another_user_is_always_permitted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_keys, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reading_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_numbers_of_commands, setup, teardown),
+        cmocka_unit_test(test_the_log_merges),
+        cmocka_unit_test(test_the_log_cuts_what_is_long),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,504 @@
+/* Power cuts: the last file of a log with some pages as they were, some as they are, some lost, in every mixture. What
+ * is loaded is what the log said at one moment between two units, no older than the last sync that had ended; its place
+ * in the history is that of this moment, or unknown; and the log goes on from there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/commands/tables.h"
+#include "server/core/exec.h"
+#include "server/net/loop.h"
+#include "server/persistence/aof.h"
+#include "server/persistence/aof_load.h"
+#include "storage/base/memory.h"
+
+enum { TURNS = 26, BIG_KEYS = 4, PAGE = 4096, PATIENCE_US = 20 * 1000 * 1000 };
+
+#define INCR "appendonlydir/appendonly.aof.1.incr.aof"
+
+struct fixture {
+    struct settings settings;
+    struct sys sys;
+    int64_t ahead_us;
+    int boot;
+    struct config *cfg;
+    struct server *server;
+    char dir[64], before[256];
+    struct bytes_buf version[TURNS + 1]; /* of the file, after so many turns */
+    uint64_t offset[TURNS + 1];
+    int synced[TURNS + 1]; /* the version that is on disk for sure, then */
+    struct rng rng;
+};
+
+static int64_t test_mono(void *ctx)
+{
+    const struct fixture *f = ctx;
+    return sys_mono_us(sys_real()) + f->ahead_us;
+}
+
+static int test_open(void *ctx, const char *path, int flags, int mode)
+{
+    const struct fixture *f = ctx;
+    char boot[32];
+    snprintf(boot, sizeof(boot), "boot-%d", f->boot);
+    return sys_real()->open(NULL, strcmp(path, "/proc/sys/kernel/random/boot_id") == 0 ? boot : path, flags, mode);
+}
+
+static void write_file(const char *path, const char *data, size_t len)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(sys_write_all(sys_real(), fd, data, len), 0);
+    close(fd);
+}
+
+static void read_file(const char *path, struct bytes_buf *out)
+{
+    int fd = open(path, O_RDONLY);
+    int64_t size = sys_real()->file_size(NULL, path);
+    assert_true(fd >= 0 && size >= 0);
+    bytes_buf_reserve(out, (size_t)size + 1);
+    assert_true(read(fd, out->data, (size_t)size) == size);
+    out->len = (size_t)size;
+    close(fd);
+}
+
+/* ---- Servers ---- */
+
+static void new_boot(struct fixture *f)
+{
+    char name[32], text[32];
+    f->boot++;
+    snprintf(name, sizeof(name), "boot-%d", f->boot);
+    snprintf(text, sizeof(text), "system %d", f->boot);
+    write_file(name, text, strlen(text));
+}
+
+static void server_up(struct fixture *f, const char *fsync)
+{
+    char text[256];
+    struct config_failure failure;
+    snprintf(text, sizeof(text), "port 0\nsave \"\"\nappendonly yes\nappendfsync %s\nlogfile log\n", fsync);
+    f->cfg = config_new(&f->settings, &f->sys, &(struct config_hooks){0});
+    assert_int_equal(config_load_text(f->cfg, bytes_str(text), &failure), 0);
+    f->server = server_new(f->cfg, &f->settings, command_row_tables(), &f->sys, NULL);
+    assert_non_null(f->server);
+    assert_int_equal(aof_find_files(f->server), 0);
+}
+
+static void server_down(struct fixture *f)
+{
+    server_free(f->server);
+    config_free(f->cfg);
+    f->server = NULL;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_calloc(sizeof(*f));
+    f->sys = *sys_real();
+    f->sys.ctx = f;
+    f->sys.mono_us = test_mono;
+    f->sys.open = test_open;
+    const char *seed = getenv("LOCKSTEP_SEED");
+    rng_seed(&f->rng, seed != NULL ? strtoull(seed, NULL, 10) : 8);
+    assert_non_null(getcwd(f->before, sizeof(f->before)));
+    snprintf(f->dir, sizeof(f->dir), "/tmp/lockstep-aof-power-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    assert_int_equal(chdir(f->dir), 0);
+    new_boot(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+    if (f->server != NULL) server_down(f);
+    for (int i = 0; i <= TURNS; i++) bytes_buf_release(&f->version[i]);
+    assert_int_equal(chdir(f->before), 0);
+    snprintf(command, sizeof(command), "rm -r %s", f->dir);
+    assert_int_equal(system(command), 0);
+    mem_free(f);
+    return 0;
+}
+
+/* ---- What is written ---- */
+
+/* Unit n sets "n" to n, and one of the big keys to bytes that tell n and their place; some have pages of zeros. */
+static void big_value(int n, struct bytes_buf *out)
+{
+    static const size_t sizes[] = {10, 3000, 5000, 70, 40000, 100, 9000, 1, 300000, 4096};
+    size_t size = sizes[(size_t)n % (sizeof(sizes) / sizeof(sizes[0]))];
+    bytes_buf_reserve(out, size);
+    out->len = 0;
+    for (size_t i = 0; i < size; i++) {
+        char c = n % 7 == 4 ? 0 : (char)('a' + (i / 64 + (size_t)n) % 26);
+        bytes_buf_append(out, &c, 1);
+    }
+}
+
+static void write_unit(struct fixture *f, int n)
+{
+    char number[16], key[16];
+    struct bytes_buf value = {0};
+    snprintf(number, sizeof(number), "%d", n);
+    snprintf(key, sizeof(key), "big%d", n % BIG_KEYS);
+    big_value(n, &value);
+    struct bytes_view first[3] = {BYTES_LIT("SET"), BYTES_LIT("n"), bytes_str(number)};
+    struct bytes_view second[3] = {BYTES_LIT("SET"), bytes_str(key), bytes_buf_view(&value)};
+    exec_begin(f->server);
+    exec_add(f->server, 0, 3, first);
+    exec_add(f->server, 0, 3, second);
+    exec_end(f->server);
+    bytes_buf_release(&value);
+}
+
+static void turn_after(struct fixture *f, int64_t us)
+{
+    f->ahead_us += us;
+    server_update_time(f->server);
+    assert_true(aof_turn(f->server));
+}
+
+static bool is_synced(const struct fixture *f)
+{
+    return aof_synced(f->server, repl_offset(f->server->repl));
+}
+
+static void await_sync(struct fixture *f)
+{
+    int64_t until = sys_mono_us(sys_real()) + PATIENCE_US;
+    while (!is_synced(f)) {
+        assert_true(sys_mono_us(sys_real()) < until);
+        loop_poll_turn(f->server->loop);
+        turn_after(f, 0);
+        usleep(500); /* the worker is another thread */
+    }
+}
+
+/* A log of so many turns. Under everysec every fifth is synced. */
+static void write_log(struct fixture *f, const char *fsync)
+{
+    server_up(f, fsync);
+    assert_int_equal(aof_open_at_start(f->server), 0);
+    read_file(INCR, &f->version[0]);
+    f->offset[0] = repl_offset(f->server->repl);
+    for (int n = 1; n <= TURNS; n++) {
+        bool always = strcmp(fsync, "always") == 0;
+        write_unit(f, n);
+        turn_after(f, !always && n % 5 == 1 ? 1100 * 1000 : 0);
+        read_file(INCR, &f->version[n]);
+        f->offset[n] = repl_offset(f->server->repl);
+        if (!always && n % 5 == 1) await_sync(f);
+        f->synced[n] = always || n % 5 == 1 ? n : f->synced[n - 1];
+    }
+    server_down(f);
+}
+
+/* ---- What is loaded ---- */
+
+static bool string_is(struct fixture *f, const char *key, struct bytes_view expected)
+{
+    struct db *db = f->server->keyspace->dbs[0];
+    struct number_text buf;
+    const struct entry *e = keyspace_find(db, keyref(db, bytes_str(key)), FIND_NO_TOUCH);
+    return e != NULL && bytes_equal(entry_string(e, &buf), expected);
+}
+
+static int loaded_number(struct fixture *f)
+{
+    struct db *db = f->server->keyspace->dbs[0];
+    struct number_text buf;
+    const struct entry *e = keyspace_find(db, keyref(db, BYTES_LIT("n")), FIND_NO_TOUCH);
+    char text[16] = "0";
+    if (e != NULL) snprintf(text, sizeof(text), "%.*s", (int)entry_string(e, &buf).len, entry_string(e, &buf).data);
+    return atoi(text);
+}
+
+/* The data set is that after unit n, whichever that is, wholly. */
+static int is_one_moment(struct fixture *f, const char *what)
+{
+    struct bytes_buf value = {0};
+    int n = loaded_number(f);
+    for (int i = n; i > 0 && i > n - BIG_KEYS; i--) {
+        char key[16];
+        snprintf(key, sizeof(key), "big%d", i % BIG_KEYS);
+        big_value(i, &value);
+        if (!string_is(f, key, bytes_buf_view(&value)))
+            fail_msg("%s: unit %d is loaded, %s of %d is not", what, n, key, i);
+    }
+    bytes_buf_release(&value);
+    return n;
+}
+
+/* The number of the last unit, or -1 for a refused start. */
+static int load(struct fixture *f, const char *what)
+{
+    struct aof_manifest m = {0};
+    struct aof_manifest_error error;
+    struct aof_loaded loaded;
+    server_up(f, "everysec");
+    assert_int_equal(aof_manifest_load(sys_real(), "appendonlydir/appendonly.aof.manifest", &m, &error), 0);
+    int rc = aof_load(f->server, &m, "appendonlydir", NULL, 0, &loaded);
+    int n = rc == 0 ? is_one_moment(f, what) : -1;
+    if (rc == 0 && loaded.place.id[0] != '\0' && loaded.place.offset != f->offset[n])
+        fail_msg("%s: unit %d is loaded, and its place is %d instead of %d", what, n, (int)loaded.place.offset,
+                 (int)f->offset[n]);
+    aof_loaded_release(&loaded);
+    aof_manifest_release(&m);
+    server_down(f);
+    return n;
+}
+
+/* Starts, writes one more unit, and is there with it after a kill -9. */
+static void goes_on(struct fixture *f, const char *what)
+{
+    server_up(f, "everysec");
+    assert_int_equal(aof_load_at_start(f->server), 0);
+    assert_int_equal(aof_open_at_start(f->server), 0);
+    int n = loaded_number(f) + 1;
+    write_unit(f, n);
+    turn_after(f, 0);
+    server_down(f);
+    server_up(f, "everysec");
+    assert_int_equal(aof_load_at_start(f->server), 0);
+    if (is_one_moment(f, what) != n) fail_msg("%s: the unit that was written behind %d is gone", what, n - 1);
+    server_down(f);
+}
+
+static void loads_what_was_safe(struct fixture *f, const struct bytes_buf *image, int oldest, int newest,
+                                const char *what)
+{
+    write_file(INCR, image->data, image->len);
+    new_boot(f);
+    int n = load(f, what);
+    if (n < oldest || n > newest) fail_msg("%s: unit %d is loaded", what, n);
+    if (rng_below(&f->rng, 8) == 0) goes_on(f, what);
+}
+
+/* ---- Images ---- */
+
+static void put_page(const struct bytes_buf *from, size_t at, struct bytes_buf *image)
+{
+    size_t len = image->len - at < PAGE ? image->len - at : PAGE;
+    memset(image->data + at, 0, len);
+    if (from != NULL && from->len > at)
+        memcpy(image->data + at, from->data + at, from->len - at < len ? from->len - at : len);
+}
+
+static void make_image(struct bytes_buf *image, size_t len)
+{
+    bytes_buf_reserve(image, len + 1);
+    image->len = len;
+}
+
+static size_t any_length(struct fixture *f, int from, int to)
+{
+    size_t least = f->version[from].len, most = f->version[to].len;
+    if (rng_below(&f->rng, 2) == 0 || most < least + PAGE)
+        return f->version[from + (int)rng_below(&f->rng, (uint64_t)(to - from) + 1)].len;
+    return (least / PAGE + 1 + rng_below(&f->rng, (most - least) / PAGE)) * PAGE;
+}
+
+/* Each page as it was at some moment since the sync. */
+static void mix_pages(struct fixture *f, int from, int to, struct bytes_buf *image)
+{
+    make_image(image, any_length(f, from, to));
+    for (size_t at = 0; at < image->len; at += PAGE) {
+        int version = from + (int)rng_below(&f->rng, (uint64_t)(to - from) + 1);
+        put_page(&f->version[version], at, image);
+    }
+}
+
+static void mixtures(struct fixture *f, const char *fsync, int count)
+{
+    struct bytes_buf image = {0};
+    char what[128];
+    write_log(f, fsync);
+    for (int i = 0; i < count; i++) {
+        int newest = 2 + (int)rng_below(&f->rng, TURNS - 1), oldest = f->synced[newest - 1];
+        mix_pages(f, oldest, newest, &image);
+        snprintf(what, sizeof(what), "%s, mixture %d of versions %d to %d, %zu bytes", fsync, i, oldest, newest,
+                 image.len);
+        loads_what_was_safe(f, &image, oldest, newest, what);
+    }
+    bytes_buf_release(&image);
+}
+
+static void test_fault_8_any_mixture_of_pages_under_always(void **state)
+{
+    mixtures(*state, "always", 150);
+}
+
+static void test_fault_8_any_mixture_of_pages_under_everysec(void **state)
+{
+    mixtures(*state, "everysec", 250);
+}
+
+/* One page alone is lost, or as it was: each page that was written since the sync, the rest as it is. */
+static void test_fault_8_each_page_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf image = {0};
+    char what[128];
+    write_log(f, "everysec");
+    for (int newest = 2; newest <= TURNS; newest++) {
+        const struct bytes_buf *now = &f->version[newest];
+        int oldest = f->synced[newest - 1];
+        size_t first = f->version[oldest].len / PAGE * PAGE;
+        for (size_t at = first; at < now->len; at += PAGE) {
+            size_t pages = (now->len - first) / PAGE;
+            if (pages > 10 && at > first + 2 * PAGE && at < now->len - 3 * PAGE && rng_below(&f->rng, pages / 4) != 0)
+                continue;
+            make_image(&image, now->len);
+            memcpy(image.data, now->data, now->len);
+            put_page(at == first ? &f->version[oldest] : NULL, at, &image);
+            snprintf(what, sizeof(what), "page at %zu lost of version %d, %d was synced", at, newest, oldest);
+            loads_what_was_safe(f, &image, oldest, newest, what);
+        }
+    }
+    bytes_buf_release(&image);
+}
+
+/* A value with a page of zeros in it is valid syntax. */
+static void test_fault_8_page_of_zeros_in_what_was_synced_refuses_the_start(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf image = {0};
+    write_log(f, "always");
+    const struct bytes_buf *now = &f->version[TURNS];
+    int refused = 0;
+    for (size_t at = 0; at + 2 * PAGE < f->version[TURNS - 2].len; at += PAGE * 5) {
+        make_image(&image, now->len);
+        memcpy(image.data, now->data, now->len);
+        put_page(NULL, at, &image);
+        if (memcmp(image.data, now->data, now->len) == 0) continue;
+        write_file(INCR, image.data, image.len);
+        if (rng_below(&f->rng, 2) == 0) new_boot(f);
+        int n = load(f, "a synced page is gone");
+        if (n != -1) fail_msg("a synced page at %zu is gone, and unit %d is loaded", at, n);
+        refused++;
+    }
+    assert_true(refused > 20);
+    bytes_buf_release(&image);
+}
+
+/* As long as the system runs the file is what was written, but for its end. */
+static void test_fault_8_kill_in_the_middle_of_an_append_loses_nothing_before(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf image = {0};
+    char what[128];
+    write_log(f, "everysec");
+    for (int i = 0; i < 100; i++) {
+        int n = 1 + (int)rng_below(&f->rng, TURNS);
+        const struct bytes_buf *before = &f->version[n - 1], *after = &f->version[n];
+        size_t cut = rng_below(&f->rng, after->len + 1);
+        size_t same = 0;
+        while (same < before->len && same < after->len && before->data[same] == after->data[same]) same++;
+        if (cut < same) cut = same;
+        size_t len = cut > before->len ? cut : before->len;
+        make_image(&image, len);
+        memcpy(image.data, before->data, before->len);
+        memcpy(image.data, after->data, cut);
+        write_file(INCR, image.data, image.len);
+        snprintf(what, sizeof(what), "append %d torn at %zu", n, cut);
+        int loaded = load(f, what);
+        if (loaded != n && loaded != n - 1) fail_msg("%s: unit %d is loaded", what, loaded);
+    }
+    bytes_buf_release(&image);
+}
+
+static bool is_rewritten(struct fixture *f)
+{
+    struct bytes_buf info = {0};
+    aof_info(f->server, &info);
+    bytes_buf_append(&info, "", 1);
+    bool done = strstr(info.data, "aof_rewrites:1") != NULL;
+    bytes_buf_release(&info);
+    return done;
+}
+
+/* What a file begins with was synced before it was listed: so also what is lost before its first sync is found. */
+static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf head = {0}, image = {0};
+    int64_t until = sys_mono_us(sys_real()) + PATIENCE_US;
+    static const char second[] = "appendonlydir/appendonly.aof.2.incr.aof";
+    server_up(f, "everysec");
+    assert_int_equal(aof_open_at_start(f->server), 0);
+    assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED);
+    read_file(second, &head);
+    assert_memory_equal(head.data, "#SUM:0:", 7);
+    write_unit(f, 8); /* of many pages */
+    turn_after(f, 0);
+    while (!is_rewritten(f)) {
+        assert_true(sys_mono_us(sys_real()) < until);
+        loop_poll_turn(f->server->loop);
+        usleep(500); /* the child is another process */
+    }
+    server_down(f);
+    read_file(second, &image);
+    put_page(&head, 0, &image);
+    write_file(second, image.data, image.len);
+    new_boot(f);
+    assert_int_equal(load(f, "the first page as it was when the file was listed"), 0);
+    bytes_buf_release(&head);
+    bytes_buf_release(&image);
+}
+
+/* What another program has appended is taken, after a restart of the system too. */
+static void test_fault_8_tail_of_another_program_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf image = {0};
+    write_log(f, "everysec");
+    for (int n = 3; n <= TURNS; n += 4) {
+        image.len = 0;
+        bytes_buf_append_view(&image, bytes_buf_view(&f->version[n]));
+        bytes_buf_append_view(&image, BYTES_LIT("*3\r\n$3\r\nSET\r\n$1\r\nn\r\n$3\r\n777\r\n"));
+        for (int torn = 0; torn < 2; torn++) {
+            if (torn == 1) bytes_buf_append_view(&image, BYTES_LIT("*3\r\n$3\r\nSET\r\n$1"));
+            write_file(INCR, image.data, image.len);
+            new_boot(f);
+            struct aof_manifest m = {0};
+            struct aof_manifest_error error;
+            struct aof_loaded loaded;
+            server_up(f, "everysec");
+            assert_int_equal(aof_manifest_load(sys_real(), "appendonlydir/appendonly.aof.manifest", &m, &error), 0);
+            assert_int_equal(aof_load(f->server, &m, "appendonlydir", NULL, 0, &loaded), 0);
+            assert_int_equal(loaded_number(f), 777);
+            assert_string_equal(loaded.place.id, "");
+            aof_loaded_release(&loaded);
+            aof_manifest_release(&m);
+            server_down(f);
+        }
+    }
+    bytes_buf_release(&image);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_fault_8_any_mixture_of_pages_under_always, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_8_any_mixture_of_pages_under_everysec, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_8_each_page_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_8_page_of_zeros_in_what_was_synced_refuses_the_start, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_fault_8_kill_in_the_middle_of_an_append_loses_nothing_before, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_fault_8_file_of_a_rewrite_begins_with_a_note, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_8_tail_of_another_program_is_kept, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
