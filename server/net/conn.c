@@ -15,8 +15,7 @@
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
-/* --- addresses -----------------------------------------------------------------------------------------------------
- */
+/* ---- addresses ---- */
 
 static void address_set_ip(struct conn_address *a, int family, const void *raw_ip, int port)
 {
@@ -56,7 +55,7 @@ void conn_address_release(struct conn_address *a)
     *a = (struct conn_address){0};
 }
 
-/* Whichever end of a Unix connection has no name is known by the socket's path. */
+/* The end of a Unix connection that has no name gets the path of the other end. */
 static void unix_addresses_share_path(struct conn *c)
 {
     if (c->ops != &conn_unix_ops) return;
@@ -87,8 +86,7 @@ static void conn_set_addresses_from_socket(struct conn *c)
     conn_set_addresses(c, (struct sockaddr *)&peer, peer_len);
 }
 
-/* --- plain sockets -------------------------------------------------------------------------------------------------
- */
+/* ---- plain sockets ---- */
 
 static ssize_t socket_read(struct conn *c, void *buf, size_t len)
 {
@@ -114,7 +112,7 @@ static ssize_t socket_writev(struct conn *c, const struct iovec *iov, int n)
 static void socket_close(struct conn *c)
 {
     if (c->fd == -1) return;
-    (void)shutdown(c->fd, SHUT_RDWR); /* not connected any more: nothing to shut down */
+    (void)shutdown(c->fd, SHUT_RDWR); /* fails only if the socket is not connected any more */
     close(c->fd);
     c->fd = -1;
 }
@@ -127,8 +125,7 @@ static int set_int_option(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) == -1 ? -errno : 0;
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void conn_on_ready(void *ctx, unsigned ready);
 
@@ -183,10 +180,9 @@ void conn_close(struct conn *c)
     loop_defer(c->loop, conn_free, c);
 }
 
-/* --- connecting ----------------------------------------------------------------------------------------------------
- */
+/* ---- connecting ---- */
 
-/* The addresses still to try, and whom to tell. */
+/* The addresses that are left to try, and the callback for the result. */
 struct connecting {
     struct addrinfo *found;      /* NULL for Unix */
     const struct addrinfo *next; /* NULL: none left */
@@ -216,7 +212,7 @@ static int bind_source(const struct connecting *k, int fd, int family)
     return -EADDRNOTAVAIL;
 }
 
-/* A socket on its way to the address, or -errno. */
+/* A socket that is connecting to the address, or -errno. */
 static int socket_connect(const struct connecting *k, const struct addrinfo *to)
 {
     int fd = socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
@@ -229,7 +225,7 @@ static int socket_connect(const struct connecting *k, const struct addrinfo *to)
     return rc;
 }
 
-/* Starts on the next address that can be started on. 0, or the error of the last one. */
+/* Starts to connect to the next address for which that is possible. 0, or the error of the last address. */
 static int connect_next(struct conn *c, int rc)
 {
     struct connecting *k = c->connecting;
@@ -284,7 +280,7 @@ static int resolve(const char *host, int port, int flags, struct addrinfo **out)
     return rc == EAI_SYSTEM ? -errno : -ENOENT;
 }
 
-/* `c` has its struct connecting; takes `c` over. */
+/* Takes over `c`, whose struct connecting is filled in. */
 static int conn_start_connecting(struct conn *c, conn_connected_fn *on_connected, void *ctx, struct conn **out)
 {
     c->connecting->on_connected = on_connected;
@@ -337,8 +333,7 @@ int conn_connect_unix(struct loop *loop, const char *path, conn_connected_fn *on
     return conn_start_connecting(c, on_connected, ctx, out);
 }
 
-/* --- events --------------------------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static void conn_on_ready(void *ctx, unsigned ready)
 {
@@ -348,7 +343,7 @@ static void conn_on_ready(void *ctx, unsigned ready)
         return;
     }
     if (ready & c->io.wanted & LOOP_READ) c->on_readable(c->ctx);
-    /* The first callback may have closed the connection (then nothing is wanted), or written all there was. */
+    /* on_readable may have closed the connection (then no event is wanted) or sent all pending bytes. */
     if (ready & c->io.wanted & LOOP_WRITE) c->on_writable(c->ctx);
 }
 
@@ -398,8 +393,7 @@ ssize_t conn_write(struct conn *c, const void *buf, size_t len)
     return c->ops->writev(c, &iov, 1);
 }
 
-/* --- questions -----------------------------------------------------------------------------------------------------
- */
+/* ---- questions ---- */
 
 const char *conn_peer_name(const struct conn *c)
 {
@@ -447,8 +441,7 @@ pid_t conn_peer_pid(const struct conn *c)
     return cred.pid;
 }
 
-/* --- options -------------------------------------------------------------------------------------------------------
- */
+/* ---- options ---- */
 
 int conn_set_nodelay(struct conn *c, bool on)
 {

@@ -1,9 +1,14 @@
-/* conn.h -- one connection: a stream of bytes to a peer over TCP or a Unix socket, later TLS.
+/* conn.h -- a connection: a non-blocking byte stream to a peer over TCP or a Unix socket.
  *
- * Everything is non-blocking. A connection belongs to one loop. The transport is a struct conn_ops, so that TLS or a
- * simulated network can stand behind the same functions.
- * Ownership: whoever gets a struct conn (from an accept callback, conn_connect() or conn_adopt()) ends it with
- * conn_close(). Not here:  timeouts and limits (the owner's), buffering (resp_reader.h, outbuf.h). */
+ *     conn_connect() --> CONNECTING --+--> OPEN --conn_close()--> CLOSED --> freed at the end of the loop turn
+ *                                     `--> FAILED --conn_close()----^
+ *     conn_adopt(), accept() ------------> OPEN
+ *
+ * A connection belongs to one loop. The transport is a struct conn_ops (conn_internal.h), so that TLS or a simulated
+ * network can be added behind the same functions.
+ * Ownership: the code that gets a struct conn (from an accept callback, conn_connect() or conn_adopt()) ends it with
+ *            conn_close().
+ * Not here:  timeouts and limits (of the owner), buffering (resp_reader.h, outbuf.h). */
 #ifndef LOCKSTEP_SERVER_NET_CONN_H
 #define LOCKSTEP_SERVER_NET_CONN_H
 
@@ -20,54 +25,55 @@ struct conn; /* opaque */
 typedef void conn_event_fn(void *ctx);
 typedef void conn_connected_fn(void *ctx, int rc); /* 0, or -errno of the last address that was tried */
 
-/* Starts connecting to a name or address; TCP_NODELAY is set. 0 and *out, or -errno when nothing could be tried
- * (-ENOENT: the name does not resolve). on_connected is called once, from the loop and never from inside this call;
- * after a failure the caller still owns the connection and closes it. All addresses of the name are tried in turn.
- * source (NULL or an address) is bound first. Names are resolved synchronously: a slow resolver stalls the loop,
- * addresses never do. */
+/* Starts to connect to a name or address, with TCP_NODELAY. All addresses of the name are tried in turn. `source` (a
+ * local address, or NULL) is bound first. 0 and *out, or -errno if no attempt could be started (-ENOENT: the name does
+ * not resolve). The loop calls on_connected once, never from inside this call; after a failure the caller still owns
+ * the connection and closes it. Names are resolved synchronously, so a slow resolver stalls the loop; addresses need no
+ * resolver. */
 NODISCARD int conn_connect(struct loop *loop, const char *host, int port, const char *source,
                            conn_connected_fn *on_connected, void *ctx, struct conn **out);
 NODISCARD int conn_connect_unix(struct loop *loop, const char *path, conn_connected_fn *on_connected, void *ctx,
                                 struct conn **out);
-/* Wraps a connected socket (socketpair, inherited descriptor), makes it non-blocking and owns it from now on. */
+/* Wraps a connected socket (socketpair, inherited descriptor), makes it non-blocking and takes ownership of it. */
 struct conn *conn_adopt(struct loop *loop, int fd);
 
-/* May be called from inside the connection's own callbacks: no callback comes after it. The memory is freed at the end
- * of the loop turn, but the caller must treat it as gone. Shuts the socket down, so that the peer sees the end even
- * while a forked child still holds the descriptor. NULL is fine. */
+/* Closes the connection; no callback follows. It may be called from the connection's own callbacks: the memory is freed
+ * at the end of the loop turn, but the caller must not use it any more. The socket is shut down first, so that the peer
+ * sees the end even while a forked child holds the descriptor. NULL is allowed. */
 void conn_close(struct conn *c);
 
-/* > 0 bytes, 0 end of stream, -EAGAIN nothing now, other -errno. */
+/* > 0: bytes read; 0: end of stream; -EAGAIN: nothing to read now; other -errno. */
 ssize_t conn_read(struct conn *c, void *buf, size_t len);
-/* Bytes written, possibly fewer than given, -EAGAIN, other -errno (-EPIPE: peer gone; no signal is raised). n <=
- * IOV_MAX. */
+/* Bytes written, possibly fewer than given; -EAGAIN; other -errno (-EPIPE: the peer is gone; no signal is raised).
+ * n <= IOV_MAX. */
 ssize_t conn_writev(struct conn *c, const struct iovec *iov, int n);
 ssize_t conn_write(struct conn *c, const void *buf, size_t len);
 
-/* Callbacks may be NULL where that event is never wanted. on_readable runs before on_writable when both are due. Events
- * are wanted from nobody until conn_want_*(). While connecting only on_connected is called. */
+/* Sets the callbacks for events, which conn_want_*() turns on. A callback may be NULL if its event is never turned on.
+ * on_readable runs before on_writable if both are due. While connecting only on_connected is called. */
 void conn_set_handler(struct conn *c, conn_event_fn *on_readable, conn_event_fn *on_writable, void *ctx);
 void conn_want_read(struct conn *c, bool want);
 void conn_want_write(struct conn *c, bool want);
 bool conn_wants_write(const struct conn *c);
 
-/* As CLIENT LIST prints them: "127.0.0.1:6379", "[::1]:6379", "/path/of/socket:0", "?:0". Live as long as the
- * connection. */
+/* Addresses as CLIENT LIST prints them: "127.0.0.1:6379", "[::1]:6379", "/path/of/socket:0", "?:0". The strings live as
+ * long as the connection. */
 const char *conn_peer_name(const struct conn *c);
 const char *conn_local_name(const struct conn *c);
-const char *conn_peer_ip(const struct conn *c); /* without port and brackets; the socket's path for Unix */
+const char *conn_peer_ip(const struct conn *c); /* without port and brackets; for Unix the path of the socket */
 int conn_peer_port(const struct conn *c);       /* 0 for Unix */
 int conn_local_port(const struct conn *c);
 bool conn_is_unix(const struct conn *c);
-bool conn_is_local(const struct conn *c); /* Unix, 127.0.0.1 or ::1: what protected mode lets in */
+bool conn_is_local(const struct conn *c); /* Unix, 127.0.0.1 or ::1: the peers that protected mode admits */
 int conn_fd(const struct conn *c);
 const char *conn_transport(const struct conn *c); /* "tcp", "unix" */
-/* Process at the other end of a Unix socket, 0 where unknown. */
+/* The process at the other end of a Unix socket, 0 if it is unknown. */
 pid_t conn_peer_pid(const struct conn *c);
 
-/* Options of TCP; on other transports they do nothing and succeed. */
+/* TCP options. On other transports they do nothing and return 0. */
 NODISCARD int conn_set_nodelay(struct conn *c, bool on);
-NODISCARD int conn_set_keepalive(struct conn *c, int interval_s); /* 0 turns it off; three probes a third apart */
+/* Probes after interval_s of silence, three times at a third of it. 0 turns it off. */
+NODISCARD int conn_set_keepalive(struct conn *c, int interval_s);
 NODISCARD int conn_set_send_timeout(struct conn *c, int64_t timeout_ms); /* TCP_USER_TIMEOUT */
 
 #endif

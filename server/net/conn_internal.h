@@ -1,4 +1,6 @@
-/* conn_internal.h -- what the files of the connection module share: a transport is a struct conn_ops. */
+/* conn_internal.h -- struct conn and the transport interface, shared by conn.c and listener.c.
+ *
+ * A transport is a struct conn_ops. A new one (TLS) needs such a table and a way to create its connections. */
 #ifndef LOCKSTEP_SERVER_NET_CONN_INTERNAL_H
 #define LOCKSTEP_SERVER_NET_CONN_INTERNAL_H
 
@@ -10,7 +12,7 @@ struct conn_ops {
     const char *name;
     ssize_t (*read)(struct conn *c, void *buf, size_t len);
     ssize_t (*writev)(struct conn *c, const struct iovec *iov, int n);
-    void (*close)(struct conn *c); /* the watcher is stopped already */
+    void (*close)(struct conn *c); /* called after the watcher was stopped */
 };
 
 extern const struct conn_ops conn_tcp_ops;
@@ -23,10 +25,10 @@ struct conn_address {
 };
 
 enum conn_state {
-    CONN_CONNECTING, /* waits for the outcome of connect() */
-    CONN_FAILED,     /* no address could be reached; only waits for conn_close() */
-    CONN_OPEN,       /* */
-    CONN_CLOSED,     /* ended by its owner; freed at the end of the turn */
+    CONN_CONNECTING, /* waiting for the result of connect() */
+    CONN_FAILED,     /* no address could be reached; only conn_close() is allowed */
+    CONN_OPEN,       /* connected */
+    CONN_CLOSED,     /* closed by its owner; freed at the end of the turn */
 };
 
 struct conn {
@@ -41,10 +43,10 @@ struct conn {
     struct connecting *connecting; /* while CONN_CONNECTING */
 };
 
-/* A connected, non-blocking socket that was accepted at the address given. */
+/* Wraps a connected, non-blocking socket that accept() returned together with the address of the peer. */
 struct conn *conn_from_accept(struct loop *loop, int fd, const struct sockaddr *peer, socklen_t peer_len,
                               const struct conn_ops *ops);
-/* Fills *a from a socket address; a->name and a->ip are the caller's. */
+/* Fills *a from a socket address. The caller ends it with conn_address_release(). */
 void conn_address_set(struct conn_address *a, const struct sockaddr *sa, socklen_t len);
 void conn_address_release(struct conn_address *a);
 

@@ -20,15 +20,14 @@ struct listener {
     struct loop_timer rest;
     int fd;
     int port;
-    struct made_file socket_file; /* Unix sockets: the name that goes when we do */
-    const struct conn_ops *ops;   /* of the connections */
+    struct made_file socket_file; /* Unix sockets: the file, removed by listener_close() */
+    const struct conn_ops *ops;   /* transport of the accepted connections */
     struct listener_handler handler;
     bool paused;
-    bool exhausted; /* out of descriptors, and that was reported */
+    bool exhausted; /* descriptors or memory ran out, which was reported, and no accept() has succeeded since */
 };
 
-/* --- accepting -----------------------------------------------------------------------------------------------------
- */
+/* ---- accepting ---- */
 
 static void listener_update_wanted(struct listener *l)
 {
@@ -49,7 +48,7 @@ static void listener_on_rested(void *ctx)
     listener_update_wanted(ctx);
 }
 
-/* The connection stays in the backlog, and the socket readable: without a rest the loop would spin. */
+/* The connection stays in the backlog and the socket stays readable: without a pause the loop would spin. */
 static void listener_rest(struct listener *l, int rc)
 {
     if (!l->exhausted) listener_report(l, rc);
@@ -58,7 +57,7 @@ static void listener_rest(struct listener *l, int rc)
     listener_update_wanted(l);
 }
 
-/* Errors of one connection, which died before it was accepted (accept(2): to be treated like a retry). */
+/* True for errors of one connection that died before it was accepted. accept(2) says to retry after these. */
 static bool is_error_of_one_connection(int rc)
 {
     switch (-rc) {
@@ -121,8 +120,7 @@ void listener_pause(struct listener *l, bool paused)
     listener_update_wanted(l);
 }
 
-/* --- opening -------------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static int fail(struct listener_error *err, const char *what, int rc)
 {
@@ -219,8 +217,8 @@ int listener_open_tcp(struct loop *loop, const char *address, int port, int back
     return 0;
 }
 
-/* Who is behind a socket file: 0 nobody any more, -EADDRINUSE a process that listens (one whose queue is full, or whose
- * socket is of another type, too), or -errno: that cannot be told, so the file is not ours to remove. */
+/* 0: no process listens on the socket file; -EADDRINUSE: a process does (its queue may be full, or its socket of
+ * another type); other -errno: it cannot be determined, so the file must stay. */
 static int probe_socket(const struct sockaddr_un *un)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -231,11 +229,11 @@ static int probe_socket(const struct sockaddr_un *un)
     return rc == 0 || rc == -EAGAIN || rc == -EINPROGRESS || rc == -EPROTOTYPE ? -EADDRINUSE : rc;
 }
 
-/* What a server that crashed left behind is removed. Only a socket is: a wrong path must not cost somebody a file. */
+/* Removes the socket file of a server that crashed. A file that is not a socket stays: the path may be a mistake. */
 static int take_over_name(const struct sockaddr_un *un, struct listener_error *err)
 {
     struct stat st;
-    if (lstat(un->sun_path, &st) == -1) return 0; /* bind() tells what is wrong, if anything is */
+    if (lstat(un->sun_path, &st) == -1) return 0; /* bind() reports the error, if there is one */
     if (!S_ISSOCK(st.st_mode)) {
         if (err != NULL) snprintf(err->text, sizeof(err->text), "%s is there, and is not a socket", un->sun_path);
         return -EADDRINUSE;
@@ -249,7 +247,7 @@ static int take_over_name(const struct sockaddr_un *un, struct listener_error *e
     return unlink(un->sun_path) == -1 && errno != ENOENT ? fail(err, "unlink", -errno) : 0;
 }
 
-/* The file appears with no more than the mode asked for, and nobody can connect before listen(). */
+/* The mode of the descriptor limits the mode of the file that bind() makes. No client can connect before listen(). */
 static int unix_bind(int fd, const struct sockaddr_un *un, mode_t perm, struct listener_error *err)
 {
     if (perm != 0 && fchmod(fd, perm) == -1) return fail(err, "fchmod", -errno);
@@ -263,7 +261,8 @@ static int unix_listen(int fd, const struct sockaddr_un *un, mode_t perm, int ba
     return listen(fd, backlog) == -1 ? fail(err, "listen", -errno) : 0;
 }
 
-/* The directory stays locked from the probe until we listen: who starts at the same time finds us there. */
+/* The directory stays locked from the probe until we listen, so that a server that starts at the same time finds our
+ * socket in use. */
 static int unix_listen_on(int fd, const struct sockaddr_un *un, mode_t perm, int backlog, struct made_file *made,
                           struct listener_error *err)
 {
@@ -278,7 +277,7 @@ static int unix_listen_on(int fd, const struct sockaddr_un *un, mode_t perm, int
     rc = unix_listen(fd, un, perm, backlog, err);
     int noted = made_file_note(made);
     if (rc == 0 && noted != 0) rc = fail(err, "stat", noted);
-    if (rc != 0) (void)made_file_remove(made); /* the first error is the one to tell */
+    if (rc != 0) (void)made_file_remove(made); /* rc is the error to report */
     return rc;
 }
 
@@ -306,7 +305,7 @@ void listener_close(struct listener *l)
     if (l == NULL) return;
     loop_timer_stop(&l->rest);
     loop_io_stop(&l->io);
-    (void)made_file_remove(&l->socket_file); /* while the socket is bound: nobody else has its inode */
+    (void)made_file_remove(&l->socket_file); /* before close(): while the socket is bound, its inode is not reused */
     close(l->fd);
     mem_free(l);
 }

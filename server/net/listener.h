@@ -1,7 +1,14 @@
-/* listener.h -- a listening socket, TCP or Unix, that turns into connections.
- * One event accepts up to LISTENER_ACCEPTS_PER_EVENT connections. An error of one connection does not end that
- * round. When the process or the system is out of descriptors, the error is reported once, accepting rests for
- * LISTENER_REST_MS and then goes on, until it succeeds again. */
+/* listener.h -- a listening TCP or Unix socket that accepts connections.
+ *
+ *     listening socket readable --> accept(), up to LISTENER_ACCEPTS_PER_EVENT times --> on_accept(conn)
+ *                ^                         | out of descriptors or memory
+ *                `--- LISTENER_REST_MS ----'
+ *
+ *   1. An error of one connection (it died before it was accepted) does not end the round.
+ *   2. If descriptors or memory run out, the error is reported once, and accepting pauses for LISTENER_REST_MS. It is
+ *      reported again only after a connection was accepted.
+ * Ownership: on_accept takes over the connection. A Unix listener owns its socket file and removes it when it closes.
+ * Not here:  limits on the number of clients, and all that happens to a connection later. */
 #ifndef LOCKSTEP_SERVER_NET_LISTENER_H
 #define LOCKSTEP_SERVER_NET_LISTENER_H
 
@@ -17,8 +24,8 @@
 struct listener; /* opaque */
 
 struct listener_handler {
-    void (*on_accept)(void *ctx, struct conn *c);          /* takes the connection over */
-    void (*on_error)(void *ctx, int rc, const char *text); /* rc is -errno; the text is for the log. May be NULL */
+    void (*on_accept)(void *ctx, struct conn *c);          /* takes over the connection */
+    void (*on_error)(void *ctx, int rc, const char *text); /* rc: -errno; text: for the log. May be NULL */
     void *ctx;
 };
 
@@ -26,25 +33,27 @@ struct listener_error {
     char text[256]; /* "bind: Address already in use" */
 };
 
-/* Both: 0 and *out, or -errno and a text in *err (may be NULL). Nothing is accepted before the loop runs. */
+/* Both return 0 with *out set, or -errno with a text in *err (err may be NULL). No connection is accepted before the
+ * loop runs. */
 
-/* address: IPv4 or IPv6 address or name, "*" or "" all of IPv4, "::*" all of IPv6 (IPv6 sockets take no IPv4). port 0
- * lets the system choose. A caller that tolerates a missing address or family (bind -::1) checks for -EADDRNOTAVAIL,
- * -EAFNOSUPPORT, -ENOENT, -EPROTONOSUPPORT. */
+/* address: an IPv4 or IPv6 address or a name; "*" or "" for all of IPv4; "::*" for all of IPv6 (IPv6 sockets accept no
+ * IPv4). port 0 lets the system choose. A caller that tolerates a missing address or family (bind -::1) checks for
+ * -EADDRNOTAVAIL, -EAFNOSUPPORT, -ENOENT and -EPROTONOSUPPORT. */
 NODISCARD int listener_open_tcp(struct loop *loop, const char *address, int port, int backlog,
                                 const struct listener_handler *handler, struct listener **out,
                                 struct listener_error *err);
-/* A socket file that nobody listens on any more is removed first; one that answers is left alone: -EADDRINUSE. perm 0
- * leaves what the umask gives; otherwise nobody can connect before the mode is set (CVE-2023-45145). */
+/* A socket file without a listening process is removed first. With one the result is -EADDRINUSE. perm 0 leaves the
+ * mode to the umask; otherwise no client can connect before the mode is set (CVE-2023-45145). */
 NODISCARD int listener_open_unix(struct loop *loop, const char *path, mode_t perm, int backlog,
                                  const struct listener_handler *handler, struct listener **out,
                                  struct listener_error *err);
-/* Not from inside on_accept. A Unix socket's file goes too, if it is still this listener's. NULL is fine. */
+/* Must not be called from on_accept. Removes the file of a Unix socket if it is still this listener's. NULL is
+ * allowed. */
 void listener_close(struct listener *l);
-void listener_accept_now(struct listener *l);         /* as for an event of the loop */
+void listener_accept_now(struct listener *l);         /* accepts as if the loop had reported the socket readable */
 void listener_pause(struct listener *l, bool paused); /* paused: connections wait in the backlog */
 
-int listener_port(const struct listener *l); /* the real one when 0 was asked for; 0 for Unix */
+int listener_port(const struct listener *l); /* the port that the system chose if 0 was asked for; 0 for Unix */
 bool listener_is_unix(const struct listener *l);
 
 #endif

@@ -1,6 +1,6 @@
 #include "server/net/loop.h"
 
-/* libev's own macros shadow and cast; its types stay inside this file. */
+/* libev's macros shadow names and cast. Its types stay inside this file. */
 #include <ev.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -13,7 +13,7 @@ _Static_assert(sizeof(ev_timer) <= sizeof(((struct loop_timer *)0)->impl), "watc
 _Static_assert(sizeof(ev_async) <= sizeof(((struct loop_waker *)0)->impl), "watcher must fit");
 _Static_assert((int)LOOP_READ == (int)EV_READ && (int)LOOP_WRITE == (int)EV_WRITE, "masks are passed through");
 
-enum { DEFERRED_KEPT = 1 << 10 }; /* room for so many is kept from turn to turn */
+enum { DEFERRED_KEPT = 1 << 10 }; /* a larger array of deferred functions is freed after its turn */
 
 struct turn_hook {
     loop_turn_fn *fn;
@@ -37,7 +37,7 @@ struct signal_watch {
 struct loop {
     struct ev_loop *ev;
     ev_check check;      /* runs the wake hooks */
-    ev_async keep_alive; /* libev does not wait when it has nothing to wait for */
+    ev_async keep_alive; /* without an active watcher libev would not wait */
     struct turn_hook *turn_hooks;
     struct wake_hook *wake_hooks;
     size_t turn_hook_count, wake_hook_count;
@@ -64,7 +64,7 @@ struct loop *loop_new(void)
     struct loop *loop = mem_calloc(sizeof(*loop));
     loop->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV | EVFLAG_NOSIGMASK);
     ASSERT(loop->ev != NULL);
-    loop->more_work = true; /* what was set up before the first turn counts as work */
+    loop->more_work = true; /* the first turn does not wait: its hooks may have work from before */
     ev_check_init(&loop->check, on_check);
     ev_set_priority(&loop->check, EV_MAXPRI);
     loop->check.data = loop;
@@ -114,8 +114,7 @@ void loop_free(struct loop *loop)
     mem_free(loop);
 }
 
-/* --- turns ---------------------------------------------------------------------------------------------------------
- */
+/* ---- turns ---- */
 
 static bool run_turn_hooks(struct loop *loop)
 {
@@ -141,7 +140,7 @@ static void turn(struct loop *loop, bool may_wait)
 void loop_run(struct loop *loop)
 {
     while (!loop->stopped) turn(loop, true);
-    loop->stopped = false; /* not at the start: a stop before the run counts */
+    loop->stopped = false; /* reset here and not at the start, so that a stop before the run counts */
 }
 
 void loop_run_turn(struct loop *loop)
@@ -159,7 +158,7 @@ void loop_stop(struct loop *loop)
     loop->stopped = true;
 }
 
-/* Without the slack that the kernel adds to short waits (50 us by default) they would be twice as long. */
+/* Turns off the kernel's timer slack (50 us by default), which would double such a short wait. */
 void loop_set_interval(struct loop *loop, unsigned us)
 {
     if (us == loop->interval_us) return;
@@ -199,17 +198,16 @@ void loop_defer(struct loop *loop, loop_defer_fn *fn, void *ctx)
         loop->deferred = mem_realloc(loop->deferred, loop->deferred_cap * sizeof(*loop->deferred));
     }
     loop->deferred[loop->deferred_count++] = (struct deferred){fn, ctx};
-    loop->more_work = true; /* when called between turns */
+    loop->more_work = true; /* for a call between two turns */
 }
 
-/* --- descriptors ---------------------------------------------------------------------------------------------------
- */
+/* ---- descriptors ---- */
 
 static void on_io(struct ev_loop *ev, ev_io *w, int revents)
 {
     const struct loop_io *io = w->data;
     unsigned ready = (unsigned)revents & (LOOP_READ | LOOP_WRITE);
-    if (revents & EV_ERROR) ready = LOOP_READ | LOOP_WRITE; /* the owner's next system call gets the error */
+    if (revents & EV_ERROR) ready = LOOP_READ | LOOP_WRITE; /* the owner's next read or write returns the error */
     io->on_ready(io->ctx, ready);
 }
 
@@ -234,7 +232,7 @@ void loop_io_want(struct loop_io *io, unsigned mask)
     if (io->wanted != 0) ev_io_stop(io->loop->ev, w);
     io->wanted = mask;
     if (mask == 0) return;
-    ev_io_modify(w, (int)mask); /* not _set: keeps libev from assuming that the descriptor was replaced */
+    ev_io_modify(w, (int)mask); /* ev_io_set() would make libev assume that the descriptor was replaced */
     ev_io_start(io->loop->ev, w);
 }
 
@@ -246,13 +244,12 @@ void loop_io_stop(struct loop_io *io)
     io->loop = NULL;
 }
 
-/* --- timers --------------------------------------------------------------------------------------------------------
- */
+/* ---- timers ---- */
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 {
     struct loop_timer *t = w->data;
-    if (t->repeat_ms == 0) t->loop = NULL; /* libev has stopped it */
+    if (t->repeat_ms == 0) t->loop = NULL; /* libev has stopped the one-shot timer */
     t->fn(t->ctx);
 }
 
@@ -268,7 +265,7 @@ void loop_timer_start(struct loop *loop, struct loop_timer *t, int64_t after_ms,
     ev_timer *w = (ev_timer *)t->impl;
     ev_timer_init(w, on_timer, (double)after_ms / 1000, (double)repeat_ms / 1000);
     w->data = t;
-    ev_now_update(loop->ev); /* libev counts from the start of the turn, which may be long ago */
+    ev_now_update(loop->ev); /* else libev counts from the start of the turn, which may be long ago */
     ev_timer_start(loop->ev, w);
 }
 
@@ -286,8 +283,7 @@ void loop_timer_again(struct loop_timer *t)
     ev_timer_again(t->loop->ev, (ev_timer *)t->impl);
 }
 
-/* --- signals and threads -------------------------------------------------------------------------------------------
- */
+/* ---- signals and threads ---- */
 
 static void on_signal(struct ev_loop *ev, ev_signal *w, int revents)
 {

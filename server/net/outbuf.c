@@ -7,16 +7,16 @@
 #include "storage/base/memory.h"
 
 enum {
-    FLUSH_BLOCKS = 256, /* blocks in one write: more than a socket takes at once */
-    TAIL_SLACK = 64,    /* room left after a payload in its own block, for the end of its line and what follows */
+    FLUSH_BLOCKS = 256, /* blocks of one write: more than a socket takes at once */
+    TAIL_SLACK = 64,    /* free space after a payload in its own block, for CR LF and short replies after it */
 };
 
 struct outbuf_block {
     struct outbuf_block *next;
-    char *data;  /* own blocks: room */
-    size_t len;  /* not kept up to date while this is the tail that is written to: there outbuf.pos tells */
-    size_t size; /* allocated for it, header included; what this block adds to outbuf.memory */
-    outbuf_release_fn *release; /* NULL: an own block */
+    char *data;                 /* `room`, or foreign bytes */
+    size_t len;                 /* stale while this is the tail that is written to: outbuf.pos tells its end */
+    size_t size;                /* the part of this block in outbuf.memory, header included */
+    outbuf_release_fn *release; /* NULL: the queue owns the bytes, in `room` */
     void *ctx;
     char room[];
 };
@@ -26,8 +26,7 @@ void outbuf_init(struct outbuf *o)
     *o = (struct outbuf){0};
 }
 
-/* --- the chain ------------------------------------------------------------------------------------------------------
- */
+/* ---- the chain ---- */
 
 static bool block_is_ordinary(const struct outbuf_block *b)
 {
@@ -75,7 +74,7 @@ static void free_block(struct outbuf_block *b)
     mem_free(b);
 }
 
-/* The head is sent or dropped. The last ordinary block stays, empty, for what comes next. */
+/* Drops the head, which was sent or is not wanted. An ordinary block that is written to stays, empty. */
 static void pop_head(struct outbuf *o)
 {
     struct outbuf_block *b = o->head;
@@ -121,8 +120,7 @@ void outbuf_trim(struct outbuf *o)
     o->memory = 0;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 char *outbuf_grow(struct outbuf *o, size_t n)
 {
@@ -181,7 +179,7 @@ void outbuf_append_owned(struct outbuf *o, void *block, size_t offset, size_t le
     add_foreign_block(o, bytes_view((char *)block + offset, len), mem_free, block, mem_usable_size(block));
 }
 
-/* Takes the chain of `from` behind the tail of `to`. */
+/* Appends the chain of `from` to that of `to`. */
 static void splice(struct outbuf *to, struct outbuf *from)
 {
     close_tail(to);
@@ -229,7 +227,7 @@ struct outbuf_mark outbuf_mark(struct outbuf *o)
     return mark;
 }
 
-/* The gap is closed by moving up what follows it in its own block, which is less than a block. */
+/* Closes the unused rest of the gap: the bytes after it in the same block move up. That is less than one block. */
 void outbuf_set_mark(struct outbuf *o, struct outbuf_mark mark, const char *header, size_t len)
 {
     ASSERT(len <= OUTBUF_MARK_MAX);
@@ -249,8 +247,7 @@ void outbuf_set_mark(struct outbuf *o, struct outbuf_mark mark, const char *head
     }
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------
- */
+/* ---- sending ---- */
 
 int outbuf_peek(const struct outbuf *o, struct iovec *iov, int max)
 {
@@ -304,8 +301,7 @@ void outbuf_copy(const struct outbuf *o, struct bytes_buf *to)
     }
 }
 
-/* --- accounting -----------------------------------------------------------------------------------------------------
- */
+/* ---- accounting ---- */
 
 size_t outbuf_memory(const struct outbuf *o)
 {

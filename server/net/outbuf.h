@@ -1,14 +1,16 @@
-/* outbuf.h -- what waits to be sent on one connection: a chain of blocks.
+/* outbuf.h -- the output queue of a connection: a chain of blocks that wait to be sent.
  *
  *      head                      tail
- *     [xxxx####] -> [########] -> [####.......]        x sent, # pending, . room
- *                       ^ own block, or bytes of somebody else kept alive by a reference until they are sent
+ *     [xxxx####] -> [########] -> [####.......]        x sent, # pending, . free
+ *                       ^ a block of the queue, or foreign bytes that a reference keeps alive until they are sent
  *
- * Writers append into the tail's room without a call (outbuf_reserve/_commit). Large payloads get a block of their
- * exact size. The first block comes with the first byte, is kept while the connection is busy and freed by
- * outbuf_trim(). Invariants: start, pos and end are those of the tail; all NULL when there is none or it is not ours to
- * write to. Limits:     none here; the owner compares outbuf_bytes() with client-output-buffer-limit. Not here:   what
- * the bytes mean (reply.h). */
+ * Writers append into the free space of the tail without a function call (outbuf_reserve/_commit). A large payload gets
+ * a block of its own size. The first block is allocated with the first byte, kept while the connection is busy, and
+ * freed by outbuf_trim().
+ * Invariants: start, pos and end belong to the tail. All three are NULL if there is no tail or it is foreign.
+ * Ownership:  the queue owns its blocks and one reference on each run of foreign bytes.
+ * Limits:     none here; the owner compares outbuf_bytes() with client-output-buffer-limit.
+ * Not here:   what the bytes mean (reply.h). */
 #ifndef LOCKSTEP_SERVER_NET_OUTBUF_H
 #define LOCKSTEP_SERVER_NET_OUTBUF_H
 
@@ -21,33 +23,32 @@
 
 enum {
     OUTBUF_BLOCK = 16 * 1024, /* size of an ordinary block, with its header */
-    OUTBUF_LARGE = 64 * 1024, /* payloads from here on get their own block */
+    OUTBUF_LARGE = 64 * 1024, /* a payload of this size or more gets a block of its own */
 };
 
 struct outbuf_block; /* private */
 
 /* Fields are private, except through the inline functions below. */
 struct outbuf {
-    char *start, *pos, *end; /* the tail's first byte, next byte to write, end of its room */
+    char *start, *pos, *end; /* the tail: first byte, next byte to write, end of its space */
     struct outbuf_block *head, *tail;
-    size_t head_sent; /* bytes of the head that are on the wire */
-    size_t closed;    /* bytes in the blocks that are not written to any more */
-    size_t memory;    /* allocated by own blocks, and what shared ones cost us */
+    size_t head_sent; /* bytes of the head that were sent */
+    size_t closed;    /* bytes in all blocks that are not written to any more */
+    size_t memory;    /* size of all blocks; of foreign ones the headers, and the memory that the queue will free */
     uint32_t blocks;
-    uint32_t marks; /* deferred headers not yet set */
+    uint32_t marks; /* deferred headers that are not set yet */
     uint64_t sent;  /* bytes ever sent */
-    size_t peak;
+    size_t peak;    /* most bytes pending since the last outbuf_trim() */
 };
 
 void outbuf_init(struct outbuf *o);
-void outbuf_release(struct outbuf *o); /* drops what is pending */
-void outbuf_clear(struct outbuf *o);   /* drops what is pending and keeps a first block. Not while a mark is open */
+void outbuf_release(struct outbuf *o); /* drops pending bytes and frees everything */
+void outbuf_clear(struct outbuf *o);   /* drops pending bytes, keeps an ordinary block. Not while a mark is open */
 
-/* --- writing -------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 char *outbuf_grow(struct outbuf *o, size_t n); /* slow path of outbuf_reserve() */
-/* n contiguous bytes to write to; outbuf_commit() takes what was used. n <= OUTBUF_BLOCK / 2. */
+/* Returns n contiguous bytes to write to; outbuf_commit() tells where the written bytes end. n <= OUTBUF_BLOCK / 2. */
 static inline char *outbuf_reserve(struct outbuf *o, size_t n)
 {
     if (LIKELY((size_t)(o->end - o->pos) >= n)) return o->pos;
@@ -69,19 +70,19 @@ static inline void outbuf_append(struct outbuf *o, const void *data, size_t len)
     o->pos += len;
 }
 
-/* Sends bytes that live elsewhere without copying them. The queue takes over one reference: release(ctx) is called when
- * they are sent or dropped. Bytes that continue the last appended ones (same release and ctx, next address) share its
- * entry, and their reference is released at once. */
+/* Appends bytes that live elsewhere, without a copy. The queue takes over one reference and calls release(ctx) when the
+ * bytes are sent or dropped. If the bytes continue the last appended ones (same release and ctx, next address), they
+ * share its block, and their reference is released at once. */
 typedef void outbuf_release_fn(void *ctx);
 void outbuf_append_shared(struct outbuf *o, struct bytes_view bytes, outbuf_release_fn *release, void *ctx);
-/* The same for a mem_alloc'ed block the queue frees: no copy of a large value that was built for this reply. */
+/* The same for a block from mem_alloc() that the queue frees: a large value that was built for this reply. */
 void outbuf_append_owned(struct outbuf *o, void *block, size_t offset, size_t len);
 
-/* Moves everything pending in `from` to the end of `to`; `from` is empty afterwards. */
+/* Moves all pending bytes of `from` to the end of `to`. */
 void outbuf_move(struct outbuf *to, struct outbuf *from);
 
-/* A gap for a header of at most OUTBUF_MARK_MAX bytes whose content is known later. Marks are set in reverse order of
- * taking; nothing may be flushed, moved or cleared while one is open. */
+/* Leaves a gap for a header of at most OUTBUF_MARK_MAX bytes whose content is known later. Marks are set in the reverse
+ * order of taking. While a mark is open, the queue must not be flushed, moved or cleared. */
 enum { OUTBUF_MARK_MAX = 16 };
 struct outbuf_mark {
     struct outbuf_block *block; /* NULL: nothing to set */
@@ -90,20 +91,19 @@ struct outbuf_mark {
 struct outbuf_mark outbuf_mark(struct outbuf *o);
 void outbuf_set_mark(struct outbuf *o, struct outbuf_mark mark, const char *header, size_t len); /* len 0: no header */
 
-/* --- sending -------------------------------------------------------------------------------------------------------
- */
+/* ---- sending ---- */
 
-/* One write. 1: all is sent; 0: bytes are left (wait until writable, or call again in a later turn to be fair);
- * -errno: the connection is broken. */
+/* Does one write. 1: everything is sent; 0: bytes are left, the owner waits until the connection is writable or calls
+ * again in a later turn; -errno: the connection is broken. */
 NODISCARD int outbuf_flush(struct outbuf *o, struct conn *c);
-/* For other ways to send: up to max pieces of what is pending, then the number of bytes that went out. */
+/* For other ways to send: outbuf_peek() fills iov with at most `max` pieces and returns their number, outbuf_consume()
+ * takes the number of bytes that were sent. */
 int outbuf_peek(const struct outbuf *o, struct iovec *iov, int max);
 void outbuf_consume(struct outbuf *o, size_t n);
-/* Copies everything pending, for tests and for scripts that read a reply back. */
+/* Appends a copy of all pending bytes to `to`, for tests and for scripts that read a reply back. */
 void outbuf_copy(const struct outbuf *o, struct bytes_buf *to);
 
-/* --- accounting ----------------------------------------------------------------------------------------------------
- */
+/* ---- accounting ---- */
 
 /* Pending bytes. */
 static inline size_t outbuf_bytes(const struct outbuf *o)
@@ -114,7 +114,7 @@ static inline bool outbuf_empty(const struct outbuf *o)
 {
     return outbuf_bytes(o) == 0;
 }
-/* Takes more than one ordinary block: only then outbuf_memory() can come to much. */
+/* True if the queue is larger than one ordinary block. If not, outbuf_memory() is at most OUTBUF_BLOCK. */
 static inline bool outbuf_is_long(const struct outbuf *o)
 {
     return o->memory > OUTBUF_BLOCK;
@@ -125,7 +125,7 @@ static inline uint64_t outbuf_sent(const struct outbuf *o)
 }
 /* Memory beyond the first ordinary block, which every busy connection has: CLIENT LIST's omem. */
 size_t outbuf_memory(const struct outbuf *o);
-/* As CLIENT LIST shows them. */
+/* The fields of CLIENT LIST. */
 struct outbuf_stats {
     size_t obl;  /* bytes pending in the first ordinary block */
     size_t oll;  /* blocks beyond it */
@@ -135,7 +135,7 @@ struct outbuf_stats {
     size_t rbp; /* most bytes that were pending at once since the last trim */
 };
 void outbuf_get_stats(const struct outbuf *o, struct outbuf_stats *st);
-/* For the owner's cron: frees the kept block of an idle queue and starts a new peak. */
+/* For the owner's cron: frees the block of an empty queue and restarts the peak. */
 void outbuf_trim(struct outbuf *o);
 
 #endif

@@ -9,10 +9,9 @@ void reply_init(struct reply *r, struct outbuf *out)
     *r = (struct reply){.out = out, .proto = 2};
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ---- */
 
-/* A line ends at CR LF, so neither may occur in it: they become spaces. */
+/* CR and LF would end the line, so they become blanks. */
 static void append_line_text(struct outbuf *o, struct bytes_view text)
 {
     while (text.len > 0) {
@@ -74,7 +73,7 @@ void reply_error(struct reply *r, const char *text)
     reply_error_view(r, bytes_str(text));
 }
 
-/* Formats into buf where it fits, else into memory the caller frees. */
+/* Formats into buf if the text fits, else into memory that the caller frees. */
 static char *format(char *buf, size_t size, size_t *len, const char *fmt, va_list args)
 {
     va_list again;
@@ -101,8 +100,7 @@ void reply_errorf(struct reply *r, const char *fmt, ...)
     if (text != small) mem_free(text);
 }
 
-/* --- strings --------------------------------------------------------------------------------------------------------
- */
+/* ---- strings ---- */
 
 void reply_bulk_large(struct reply *r, struct bytes_view v)
 {
@@ -156,8 +154,7 @@ void reply_verbatim(struct reply *r, const char ext[3], struct bytes_view text)
     reply_raw(r, BYTES_LIT("\r\n"));
 }
 
-/* --- numbers and constants ------------------------------------------------------------------------------------------
- */
+/* ---- numbers and constants ---- */
 
 void reply_bulk_int(struct reply *r, int64_t n)
 {
@@ -165,7 +162,7 @@ void reply_bulk_int(struct reply *r, int64_t n)
     reply_bulk(r, bytes_view(digits, num_format_i64(digits, n)));
 }
 
-/* RESP3 has types of its own for what RESP2 sends as a string of the same digits. */
+/* RESP3 has a type for these numbers; RESP2 sends the same digits as a bulk string. */
 static void reply_digits(struct reply *r, const char *type, struct bytes_view digits)
 {
     if (r->proto == 2)
@@ -210,8 +207,7 @@ void reply_null_array(struct reply *r)
     reply_raw(r, r->proto == 2 ? BYTES_LIT("*-1\r\n") : BYTES_LIT("_\r\n"));
 }
 
-/* --- aggregates whose size is known at their end --------------------------------------------------------------------
- */
+/* ---- aggregates whose size is known at their end ---- */
 
 struct outbuf_mark reply_deferred(struct reply *r)
 {

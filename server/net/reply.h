@@ -1,8 +1,11 @@
-/* reply.h -- writes replies in RESP2 or RESP3 onto an output queue.
- * A struct reply is one connection's encoder: its protocol version, whether it is muted, and what errors it wrote. Each
- * function writes one whole value, or the header of an aggregate whose elements the caller then writes. Every reply
- * stream parses back into exactly the values written: text of errors and statuses cannot end its own line
- * (CVE-2025-67733). */
+/* reply.h -- an encoder that writes replies in RESP2 or RESP3 to an output queue.
+ *
+ * A struct reply belongs to one connection: its protocol version, whether it is muted, and the errors that it wrote.
+ * Invariants: 1. Each function writes one whole value, or the header of an aggregate whose elements the caller writes.
+ *             2. The output parses back into exactly the values written: the text of an error or a status cannot end
+ *                its line, since CR and LF in it become blanks (CVE-2025-67733).
+ *             3. Errors are counted even while the reply is muted.
+ * Not here:   the order of values, which is the caller's, and sending (outbuf.h). */
 #ifndef LOCKSTEP_SERVER_NET_REPLY_H
 #define LOCKSTEP_SERVER_NET_REPLY_H
 
@@ -14,25 +17,24 @@
 #include "storage/base/bytes.h"
 #include "storage/base/num.h"
 
-enum { REPLY_ERROR_CODE_MAX = 30 }; /* as Redis: a longer first word is no code */
+enum { REPLY_ERROR_CODE_MAX = 30 }; /* as in Redis, a longer first word is not a code */
 
 struct reply {
     struct outbuf *out;
     uint8_t proto; /* 2 or 3 */
-    bool muted;    /* nothing is written: CLIENT REPLY OFF and SKIP, the link to a master */
-    /* What was answered since the owner last looked. Counted when muted too. */
+    bool muted;    /* write nothing: CLIENT REPLY OFF and SKIP, the link to a master */
+    /* The errors answered since the owner last reset the count. */
     uint32_t errors;
-    char error_code[REPLY_ERROR_CODE_MAX + 1]; /* of the last error: see reply_error_code() */
-    bool error_counted;                        /* that one is in errorstats already: a script hands it on */
-    bool error_invented;                       /* a script made it */
+    char error_code[REPLY_ERROR_CODE_MAX + 1]; /* code of the last error: see reply_error_code() */
+    bool error_counted;                        /* errorstats has the last error: a script passes on a command's error */
+    bool error_invented;                       /* a script made the last error itself */
 };
 
 void reply_init(struct reply *r, struct outbuf *out);
 
-/* --- hot ------------------------------------------------------------------------------------------------------------
- */
+/* ---- the values of the hot path ---- */
 
-/* Bytes that are RESP already: a shared reply, or a literal. */
+/* Writes bytes that are RESP already. */
 static inline void reply_raw(struct reply *r, struct bytes_view v)
 {
     if (UNLIKELY(r->muted)) return;
@@ -51,7 +53,7 @@ static inline void reply_null(struct reply *r)
     reply_raw(r, r->proto == 2 ? BYTES_LIT("$-1\r\n") : BYTES_LIT("_\r\n"));
 }
 
-/* Writes "<type><n>\r\n" and returns its end; at most 23 bytes. */
+/* Writes "<type><n>\r\n" to p, at most 23 bytes, and returns its end. */
 static inline char *reply_put_header(char *p, char type, uint64_t n)
 {
     *p++ = type;
@@ -102,7 +104,7 @@ static inline void reply_bulk(struct reply *r, struct bytes_view v)
     outbuf_commit(r->out, p + v.len + 2);
 }
 
-/* n elements follow. */
+/* The caller writes n elements after it. */
 static inline void reply_array(struct reply *r, size_t n)
 {
     reply_header(r, '*', n);
@@ -111,7 +113,7 @@ static inline void reply_empty_array(struct reply *r)
 {
     reply_raw(r, BYTES_LIT("*0\r\n"));
 }
-/* n pairs follow; RESP2: an array of 2n. */
+/* The caller writes n pairs after it. RESP2: an array of 2n elements. */
 static inline void reply_map(struct reply *r, size_t n)
 {
     reply_header(r, r->proto == 2 ? '*' : '%', r->proto == 2 ? 2 * n : n);
@@ -124,53 +126,53 @@ static inline void reply_push(struct reply *r, size_t n)
 {
     reply_header(r, r->proto == 2 ? '*' : '>', n);
 }
-/* n pairs and then the value they belong to. Only in RESP3: the caller leaves the whole attribute out in RESP2. */
+/* The caller writes n pairs and then the value that they describe. Only for RESP3: in RESP2 the caller writes the value
+ * alone. */
 static inline void reply_attribute(struct reply *r, size_t n)
 {
     reply_header(r, '|', n);
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ---- */
 
 void reply_status(struct reply *r, const char *text); /* "PONG" */
 void reply_status_view(struct reply *r, struct bytes_view text);
-/* The whole line without its '-': "ERR syntax error", "WRONGTYPE Operation against ...". */
+/* text: the whole line without the '-': "ERR syntax error", "WRONGTYPE Operation against ...". */
 void reply_error(struct reply *r, const char *text);
 void reply_error_view(struct reply *r, struct bytes_view text);
 void reply_errorf(struct reply *r, const char *fmt, ...) PRINTF(2, 3);
-static inline void reply_error_was_counted(struct reply *r) /* the one just written */
+static inline void reply_error_was_counted(struct reply *r) /* about the error just written */
 {
     r->error_counted = true;
 }
-static inline void reply_error_was_invented(struct reply *r) /* the same */
+static inline void reply_error_was_invented(struct reply *r) /* about the error just written */
 {
     r->error_invented = true;
 }
-/* What an error is counted as: its first word, with '_' for what would break the lines of INFO; "ERR" if it has no word
- * with a blank behind it. */
+/* The code under which errorstats counts an error: its first word, with '_' for bytes that would break a line of INFO.
+ * "ERR" if no first word of at most REPLY_ERROR_CODE_MAX bytes is followed by a blank. */
 void reply_error_code(struct bytes_view text, char code[REPLY_ERROR_CODE_MAX + 1]);
 
-/* --- the rest -------------------------------------------------------------------------------------------------------
- */
+/* ---- other values ---- */
 
 void reply_null_array(struct reply *r);                  /* RESP2 *-1 */
 void reply_bool(struct reply *r, bool b);                /* RESP2 :1 or :0 */
-void reply_bulk_cstr(struct reply *r, const char *text); /* NULL: a null */
+void reply_bulk_cstr(struct reply *r, const char *text); /* text NULL: a null */
 void reply_bulkf(struct reply *r, const char *fmt, ...) PRINTF(2, 3);
-void reply_bulk_int(struct reply *r, int64_t n);        /* the number as a string */
-void reply_double(struct reply *r, double d);           /* RESP2: a bulk */
-void reply_long_double(struct reply *r, long double d); /* as INCRBYFLOAT prints; RESP2: a bulk */
+void reply_bulk_int(struct reply *r, int64_t n);        /* the digits as a bulk string */
+void reply_double(struct reply *r, double d);           /* RESP2: a bulk string */
+void reply_long_double(struct reply *r, long double d); /* in INCRBYFLOAT's format; RESP2: a bulk string */
 void reply_bulk_long_double(struct reply *r, long double d);
-void reply_bignum(struct reply *r, struct bytes_view digits);                    /* RESP2: a bulk */
-void reply_verbatim(struct reply *r, const char ext[3], struct bytes_view text); /* "txt", "mkd"; RESP2: a bulk */
-/* A bulk whose bytes stay where they are until they are sent: see outbuf_append_shared(). For large values. */
+void reply_bignum(struct reply *r, struct bytes_view digits); /* RESP2: a bulk string */
+void reply_verbatim(struct reply *r, const char ext[3],
+                    struct bytes_view text); /* "txt", "mkd"; RESP2: a bulk string */
+/* A bulk string that is sent without a copy: see outbuf_append_shared(). For large values. */
 void reply_bulk_shared(struct reply *r, struct bytes_view v, outbuf_release_fn *release, void *ctx);
 
-/* --- aggregates whose size is known at their end --------------------------------------------------------------------
- */
+/* ---- aggregates whose size is known only at their end ---- */
 
-/* Take a mark, write elements, set it as what they turned out to be. Marks nest: the inner one is set first. */
+/* The caller takes a mark, writes elements, and then sets the mark with their number. Marks nest: the inner one is set
+ * first. */
 struct outbuf_mark reply_deferred(struct reply *r);
 void reply_deferred_array(struct reply *r, struct outbuf_mark mark, size_t n);
 void reply_deferred_map(struct reply *r, struct outbuf_mark mark, size_t pairs);

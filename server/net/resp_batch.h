@@ -1,5 +1,11 @@
-/* resp_batch.h -- where the argument vectors of a round of requests live.
- * A batch hands out runs of slots and takes them all back at once. One batch serves all connections of a loop. */
+/* resp_batch.h -- an arena for the argument vectors of one round of requests.
+ *
+ *     chunks: newest                        oldest, of ordinary size
+ *            [used|used|next ... end] -----> [used ...           ]
+ *
+ * The batch gives out runs of slots and takes all of them back at once (resp_batch_reset()). One batch serves all
+ * connections of a loop.
+ * Ownership: the batch owns all slots and bytes that it gives out; they die with the next reset. */
 #ifndef LOCKSTEP_SERVER_NET_RESP_BATCH_H
 #define LOCKSTEP_SERVER_NET_RESP_BATCH_H
 
@@ -15,10 +21,10 @@ struct resp_batch {
 
 void resp_batch_init(struct resp_batch *b);
 void resp_batch_release(struct resp_batch *b);
-void resp_batch_reset(struct resp_batch *b); /* everything handed out dies; the memory of an ordinary round is kept */
+void resp_batch_reset(struct resp_batch *b); /* takes everything back; keeps the memory of an ordinary round */
 
 struct bytes_view *resp_batch_grow(struct resp_batch *b, size_t n); /* slow path of resp_batch_reserve() */
-/* Room for n slots; resp_batch_commit() keeps the first few of them. */
+/* Returns n free slots; resp_batch_commit() tells how many of them are used. */
 static inline struct bytes_view *resp_batch_reserve(struct resp_batch *b, size_t n)
 {
     if (LIKELY((size_t)(b->end - b->next) >= n)) return b->next;
@@ -29,7 +35,7 @@ static inline void resp_batch_commit(struct resp_batch *b, size_t n)
     b->next += n;
 }
 
-/* Bytes that live as long as the vectors. */
+/* Bytes that live as long as the slots. */
 char *resp_batch_bytes(struct resp_batch *b, size_t len);
 
 #endif

@@ -2,15 +2,14 @@
 
 #include <errno.h>
 
-/* --- words ----------------------------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 static bool is_blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* A word outside quotes ends at fewer characters than blanks have between words: \v and \f belong to it. */
+/* \v and \f are blanks between words but do not end a word outside quotes, as in Redis. */
 static bool ends_word(char c)
 {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -36,8 +35,8 @@ static char unescape(char c)
     }
 }
 
-/* What follows a backslash in double quotes, `p` at the character behind it: writes one byte, returns behind what it
- * took. */
+/* Decodes an escape in double quotes; p is at the character after the backslash. Writes one byte and returns the end of
+ * the escape. */
 static const char *take_escape(const char *p, const char *end, char *out)
 {
     if (*p == 'x' && end - p >= 3 && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0) {
@@ -48,8 +47,8 @@ static const char *take_escape(const char *p, const char *end, char *out)
     return p + 1;
 }
 
-/* The rest of a quoted run, `p` behind the opening quote. Returns behind the closing one, NULL when there is none or
- * when something else than a blank follows it. */
+/* Decodes quoted text; p is after the opening quote. Returns the position after the closing quote, or NULL if there is
+ * none or if it is not followed by a blank or the end. */
 static const char *take_quoted(const char *p, const char *end, char quote, char **out)
 {
     while (p < end && *p != quote) {
@@ -66,7 +65,7 @@ static const char *take_quoted(const char *p, const char *end, char quote, char 
     return p == end || is_blank(*p) ? p : NULL;
 }
 
-/* A word with quotes in it; it never gets longer than it is spelled. */
+/* Decodes a word with quotes in it. The result is never longer than the source. */
 static const char *take_quoted_word(struct resp_batch *batch, const char *p, const char *end, struct bytes_view *word)
 {
     char *start = resp_batch_bytes(batch, (size_t)(end - p)), *out = start;
@@ -80,7 +79,7 @@ static const char *take_quoted_word(struct resp_batch *batch, const char *p, con
     return p;
 }
 
-/* One word at `p`, which is not blank; returns its end, NULL for unbalanced quotes. */
+/* Takes the word at p, which is not blank. Returns its end, or NULL for unbalanced quotes. */
 static const char *take_word(struct resp_batch *batch, const char *p, const char *end, struct bytes_view *word)
 {
     const char *q = p;
@@ -116,8 +115,7 @@ bool resp_split_line(struct resp_batch *batch, struct bytes_view line, struct by
     return true;
 }
 
-/* --- single-line replies --------------------------------------------------------------------------------------------
- */
+/* ---- single-line replies ---- */
 
 void resp_line_reader_init(struct resp_line_reader *lr, size_t max_line)
 {

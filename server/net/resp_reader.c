@@ -8,23 +8,24 @@
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
 
-/* Two parsers read the same grammar. next_multibulk() knows only the usual case, a whole canonical request that is
- * within its limits, and takes it in one pass. Whatever else it meets it leaves to the careful parser, from the
- * argument it stumbled over: that one knows every error, and keeps what it has in a struct resp_partial until more
- * bytes come. */
+/* Two parsers read the same grammar:
+ *   1. next_multibulk(), the fast one, knows only the usual case, a whole canonical request within its limits. It
+ *      parses that in one pass.
+ *   2. next_careful() continues from the argument at which the fast parser gave up. It knows every error, and keeps an
+ *      unfinished request in a struct resp_partial until more bytes arrive. */
 
 enum {
-    PAD = 2,                       /* zero bytes behind the data: they end a run of digits */
-    SMALL_ARGC = 8,                /* arguments of an unfinished request kept without another allocation */
-    MIN_ARG_SIZE = 6,              /* "$0\r\n\r\n": what an argument takes on the wire at least */
-    GENEROUS_CAP = 64 * 1024,      /* a buffer that reads fill entirely grows up to here */
-    MIN_ROOM = RESP_READ_SIZE / 4, /* less room than this is not worth a read */
+    PAD = 2,                       /* zero bytes after the data: they end a run of digits */
+    SMALL_ARGC = 8,                /* arguments of an unfinished request without another allocation */
+    MIN_ARG_SIZE = 6,              /* "$0\r\n\r\n": the shortest argument on the wire */
+    GENEROUS_CAP = 64 * 1024,      /* a buffer that reads fill entirely grows up to this size */
+    MIN_ROOM = RESP_READ_SIZE / 4, /* less free space than this is not worth a read */
 };
 
-/* An argument in a block of its own. The header lies where the taker of the block gets its headroom. */
+/* An argument in a block of its own. This header is what becomes headroom when a command takes over the block. */
 struct resp_big {
     struct resp_big *next;
-    size_t size; /* of the block, this header included */
+    size_t size; /* of the block, including this header */
 };
 _Static_assert(sizeof(struct resp_big) == RESP_BIG_HEADROOM, "the header is the headroom");
 
@@ -33,22 +34,22 @@ static char *big_data(struct resp_big *big)
     return (char *)(big + 1);
 }
 
-/* A request that could not be parsed in one go. Its bytes stay in the buffer from `start` on, except those of arguments
- * in blocks of their own, which are taken out of it. */
+/* A request that could not be parsed in one pass. Its bytes are in the buffer from `start` on, except those of
+ * arguments in blocks of their own. */
 struct resp_partial {
-    struct resp_partial *older; /* in the list of held ones */
-    size_t start;               /* in the buffer */
-    size_t cursor;              /* in the buffer: the next byte to parse */
+    struct resp_partial *older; /* next in the reader's list of held requests */
+    size_t start;               /* position in the buffer */
+    size_t cursor;              /* position in the buffer of the next byte to parse */
     bool has_count;
-    bool has_length;  /* the length of the argument at the cursor is known: bulk_len */
-    bool broken;      /* other bytes than CR LF stand behind an argument that has its own block */
-    bool block_taken; /* by a command: cannot be given out again */
-    uint32_t left;    /* arguments to come */
+    bool has_length;  /* bulk_len is the length of the argument at the cursor */
+    bool broken;      /* an argument with its own block is not followed by CR LF */
+    bool block_taken; /* a command has taken a block: the request cannot be given out again */
+    uint32_t left;    /* arguments that are missing */
     size_t bulk_len;
-    struct resp_big *filling; /* the argument being read into its own block, */
-    size_t filled;            /* and how much of it and its CR LF is there */
-    struct resp_big *bigs;    /* finished ones */
-    size_t big_bytes;         /* taken out of the buffer for finished ones, CR LF included */
+    struct resp_big *filling; /* the block of the argument that is being read, */
+    size_t filled;            /* and the bytes of it and its CR LF that have arrived */
+    struct resp_big *bigs;    /* the blocks of finished arguments */
+    size_t big_bytes;         /* bytes of finished arguments in blocks, with their CR LF */
     struct bytes_view *argv;
     size_t argc, argv_cap;
     struct bytes_view small[SMALL_ARGC];
@@ -73,8 +74,7 @@ static inline size_t max_bulk(const struct resp_reader *r)
     return r->limits->authenticated || max < RESP_UNAUTH_BULK ? max : RESP_UNAUTH_BULK;
 }
 
-/* --- life -----------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void partial_free(struct resp_partial **slot)
 {
@@ -120,7 +120,7 @@ static void partial_push(struct resp_partial *p, struct bytes_view arg)
     p->argv[p->argc++] = arg;
 }
 
-/* Bytes of this request that are not in the buffer. */
+/* The bytes of this request that are not in the buffer. */
 static size_t partial_outside(const struct resp_partial *p)
 {
     return p->big_bytes + p->filled;
@@ -157,10 +157,9 @@ void resp_reader_set_limits(struct resp_reader *r, const struct resp_limits *lim
     r->limits = limits;
 }
 
-/* --- positions ------------------------------------------------------------------------------------------------------
- */
+/* ---- positions ---- */
 
-/* Stream position that corresponds to a place between requests in the buffer. */
+/* The stream position of a boundary between requests in the buffer. */
 static uint64_t offset_at(const struct resp_reader *r, size_t pos)
 {
     uint64_t offset = r->received - (r->len - pos);
@@ -202,15 +201,14 @@ size_t resp_reader_room(const struct resp_reader *r)
     return r->cap - r->len + (filling ? p->filling->size - RESP_BIG_HEADROOM - p->filled : 0);
 }
 
-/* --- the buffer -----------------------------------------------------------------------------------------------------
- */
+/* ---- the buffer ---- */
 
 static void end_with_zeros(struct resp_reader *r)
 {
     memset(r->data + r->len, 0, PAD);
 }
 
-/* The buffer was `old` and its bytes from `shift` on are now at the front of r->data. */
+/* Adjusts p to a buffer that moved: its bytes from `shift` on went from `old` to the front of `data`. */
 static void partial_rebase(struct resp_partial *p, const char *old, size_t old_len, size_t shift, char *data)
 {
     if (p == NULL) return;
@@ -218,11 +216,11 @@ static void partial_rebase(struct resp_partial *p, const char *old, size_t old_l
     p->cursor -= shift;
     for (size_t i = 0; i < p->argc; i++) {
         uintptr_t offset = (uintptr_t)p->argv[i].data - (uintptr_t)old;
-        if (offset <= old_len) p->argv[i].data = data + (offset - shift); /* others are in their own blocks */
+        if (offset <= old_len) p->argv[i].data = data + (offset - shift); /* the others have their own blocks */
     }
 }
 
-/* Moves what is not parsed to the front of a buffer with room for `cap` bytes. */
+/* Moves the bytes from r->pos on to the front of a buffer of `cap` bytes. */
 static void move_to(struct resp_reader *r, size_t cap)
 {
     char *old = r->data;
@@ -258,7 +256,7 @@ static void make_room(struct resp_reader *r)
     }
 }
 
-/* A block grows as bytes arrive, to the declared length at most. */
+/* Grows a full block, to the declared length at most. */
 static void big_make_room(struct resp_partial *p)
 {
     size_t need = p->bulk_len + RESP_BIG_TAILROOM, have = p->filling->size - RESP_BIG_HEADROOM;
@@ -269,7 +267,7 @@ static void big_make_room(struct resp_partial *p)
     p->filling->size = RESP_BIG_HEADROOM + cap;
 }
 
-/* What was given out and not taken back by resp_reader_unread() is done with. */
+/* Frees the held requests that were given out and not taken back by resp_reader_unread(). */
 static void drop_given_out(struct resp_reader *r)
 {
     struct resp_partial **link = &r->held;
@@ -367,8 +365,7 @@ void resp_reader_shrink(struct resp_reader *r, bool idle)
     if (r->cap > good_cap(wanted)) move_to(r, good_cap(wanted));
 }
 
-/* --- giving out -----------------------------------------------------------------------------------------------------
- */
+/* ---- giving out ---- */
 
 static enum resp_status fail_with(struct resp_reader *r, enum resp_status status, struct bytes_view text)
 {
@@ -390,7 +387,7 @@ struct bytes_view resp_reader_error(const struct resp_reader *r)
     return bytes_view(r->error, r->error_len);
 }
 
-/* More bytes are needed, unless what is there is too much already. */
+/* More bytes are needed, unless the request already exceeds its limit. */
 static enum resp_status incomplete(struct resp_reader *r)
 {
     if (LIKELY(resp_reader_pending(r) <= r->limits->max_pending)) return RESP_INCOMPLETE;
@@ -406,7 +403,7 @@ static enum resp_status give_inline(struct resp_reader *r, struct resp_request *
     return RESP_REQUEST;
 }
 
-/* A request the careful parser has put together. */
+/* Gives out a request that the careful parser has finished. */
 static void give_partial(struct resp_reader *r, struct resp_batch *batch, struct resp_request *req,
                          const struct resp_partial *p)
 {
@@ -420,7 +417,7 @@ static void give_partial(struct resp_reader *r, struct resp_batch *batch, struct
     req->end_offset = offset_at(r, p->cursor);
 }
 
-/* NULL: the request at this place has no blocks of its own, or was not parsed before. */
+/* The held request at this position. NULL: it has no blocks of its own, or was not parsed before. */
 static struct resp_partial *find_held(const struct resp_reader *r, size_t start)
 {
     struct resp_partial *p = r->held;
@@ -457,11 +454,10 @@ void *resp_arg_take(struct resp_reader *r, const struct resp_request *req, uint3
     return p == NULL ? NULL : unlink_block(p, req->argv[i].data, capacity);
 }
 
-/* --- the careful parser ---------------------------------------------------------------------------------------------
- */
+/* ---- the careful parser ---- */
 
-/* The line at `at`, up to `terminator`. 1, 0 when its end has not arrived, -1 when it is longer than RESP_INLINE_MAX.
- * The answer depends on the bytes alone, not on how many came at once. */
+/* Finds the line at `at`, up to `terminator`. 1; 0: its end has not arrived; -1: it is longer than RESP_INLINE_MAX. The
+ * result depends on the bytes alone, not on how they were split. */
 static int find_line(struct resp_reader *r, size_t at, char terminator, struct bytes_view *line)
 {
     const char *from = r->data + at;
@@ -476,7 +472,7 @@ static int find_line(struct resp_reader *r, size_t at, char terminator, struct b
     return 1;
 }
 
-/* A line that ends in CR and one more byte, which the caller compares after the number: has_line_end(). */
+/* Takes a line up to CR and one more byte. The caller checks that byte after the number: has_line_end(). */
 static int find_length_line(struct resp_reader *r, struct resp_partial *p, struct bytes_view *line)
 {
     int rc = find_line(r, p->cursor, '\r', line);
@@ -498,7 +494,7 @@ static enum resp_status fail_line_end(struct resp_reader *r)
     return fail(r, "Protocol error: invalid CRLF in request");
 }
 
-/* "*3": RESP_REQUEST when the number of arguments is known now, possibly 0. */
+/* Parses "*3". RESP_REQUEST: the number of arguments is known, possibly 0. */
 static enum resp_status take_count(struct resp_reader *r, struct resp_partial *p)
 {
     struct bytes_view line;
@@ -522,7 +518,7 @@ static enum resp_status fail_expected_dollar(struct resp_reader *r, char got)
     return fail_with(r, RESP_ERROR, bytes_view(text, sizeof(text) - 1));
 }
 
-/* "$5": RESP_REQUEST when the length of the next argument is known now. */
+/* Parses "$5". RESP_REQUEST: the length of the next argument is known. */
 static enum resp_status take_length(struct resp_reader *r, struct resp_partial *p)
 {
     struct bytes_view line;
@@ -540,8 +536,8 @@ static enum resp_status take_length(struct resp_reader *r, struct resp_partial *
     return RESP_REQUEST;
 }
 
-/* The argument at the cursor gets its own block; what has arrived of it, and nothing else, is at the end of the buffer.
- */
+/* Gives the argument at the cursor its own block. The bytes after the cursor are all its own, and move into the
+ * block. */
 static void start_big(struct resp_reader *r, struct resp_partial *p)
 {
     size_t there = r->len - p->cursor, need = p->bulk_len + RESP_BIG_TAILROOM;
@@ -556,7 +552,7 @@ static void start_big(struct resp_reader *r, struct resp_partial *p)
     end_with_zeros(r);
 }
 
-/* The bytes of the argument whose length is known: RESP_REQUEST when they are all there. */
+/* Takes the bytes of the argument whose length is known. RESP_REQUEST: all have arrived. */
 static enum resp_status take_bytes(struct resp_reader *r, struct resp_partial *p)
 {
     size_t need = p->bulk_len + RESP_BIG_TAILROOM;
@@ -574,7 +570,7 @@ static enum resp_status take_bytes(struct resp_reader *r, struct resp_partial *p
     return RESP_REQUEST;
 }
 
-/* Goes on with a request: RESP_REQUEST when all its arguments are there. */
+/* Continues to parse a request. RESP_REQUEST: all its arguments are complete. */
 static enum resp_status resume(struct resp_reader *r, struct resp_partial *p)
 {
     enum resp_status status = RESP_REQUEST;
@@ -587,7 +583,7 @@ static enum resp_status resume(struct resp_reader *r, struct resp_partial *p)
     return status;
 }
 
-/* All of it was given out. Its arguments are in the buffer, or it has to stay as long as they do. */
+/* The request was given out. If it has blocks of its own, it is held while its arguments live; else it is freed. */
 static void retire(struct resp_reader *r, struct resp_partial *p)
 {
     if (r->partial == p) r->partial = NULL;
@@ -599,7 +595,7 @@ static void retire(struct resp_reader *r, struct resp_partial *p)
     r->held = p;
 }
 
-/* p is r->partial, or new. An empty request is skipped: RESP_INCOMPLETE with r->pos behind it. */
+/* p is r->partial, or new. An empty request is skipped: RESP_INCOMPLETE, with r->pos after it. */
 static enum resp_status next_careful(struct resp_reader *r, struct resp_batch *batch, struct resp_request *req,
                                      struct resp_partial *p)
 {
@@ -622,11 +618,10 @@ static enum resp_status next_careful(struct resp_reader *r, struct resp_batch *b
     return status;
 }
 
-/* --- the usual case -------------------------------------------------------------------------------------------------
- */
+/* ---- the usual case ---- */
 
-/* A canonical length of at most 8 digits and its CR LF. NULL for anything else: the careful parser decides then. Stops
- * at the zero bytes behind the data. */
+/* Reads a canonical length of at most 8 digits and its CR LF. NULL for anything else, which the careful parser then
+ * judges. It stops at the zero bytes after the data. */
 static inline const char *read_length(const char *p, uint32_t *out)
 {
     uint32_t digit = (uint32_t)(unsigned char)*p - '0', value = digit;
@@ -646,7 +641,7 @@ static inline const char *read_length(const char *p, uint32_t *out)
     return p + 2;
 }
 
-/* What the fast parser has of a request goes to the careful one. */
+/* Passes the part of a request that the fast parser has read to the careful parser. */
 static enum resp_status stumble(struct resp_reader *r, struct resp_batch *batch, struct resp_request *req,
                                 const struct bytes_view *argv, uint32_t argc, uint32_t count, const char *cursor)
 {
@@ -688,10 +683,9 @@ static inline enum resp_status next_multibulk(struct resp_reader *r, struct resp
     return RESP_REQUEST;
 }
 
-/* --- inline requests ------------------------------------------------------------------------------------------------
- */
+/* ---- inline requests ---- */
 
-/* As next_careful(): an empty line is RESP_INCOMPLETE with r->pos behind it. */
+/* As next_careful(): an empty line is RESP_INCOMPLETE, with r->pos after it. */
 static enum resp_status next_inline(struct resp_reader *r, struct resp_batch *batch, struct resp_request *req)
 {
     struct bytes_view line, *argv;
@@ -709,7 +703,7 @@ static enum resp_status next_inline(struct resp_reader *r, struct resp_batch *ba
     return RESP_INCOMPLETE;
 }
 
-/* The careful parser may have been here before. */
+/* Returns the request at r->pos if the careful parser has seen it before. */
 static enum resp_status next_again(struct resp_reader *r, struct resp_batch *batch, struct resp_request *req)
 {
     const struct resp_partial *held = find_held(r, r->pos);
