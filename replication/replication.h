@@ -226,7 +226,6 @@ void repl_snapshot_done(struct repl *r, bool ok,
                         const char *error); /* the child that snapshot_start() began has ended */
 void repl_child_ended(struct repl *r);      /* another child ended: a snapshot for replicas may start now */
 
-size_t repl_replica_count(const struct repl *r);
 size_t repl_good_replica_count(const struct repl *r);            /* online with lag <= min-replicas-max-lag */
 size_t repl_acked_count(const struct repl *r, uint64_t offset);  /* replicas that acknowledged at least `offset` */
 size_t repl_synced_count(const struct repl *r, uint64_t offset); /* replicas that have it on disk */

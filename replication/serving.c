@@ -518,11 +518,6 @@ void serving_cron(struct repl *r)
 
 /* ---- Questions of the server ---- */
 
-size_t repl_replica_count(const struct repl *r)
-{
-    return r->serving.count;
-}
-
 size_t repl_good_replica_count(const struct repl *r)
 {
     size_t good = 0;

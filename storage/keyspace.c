@@ -742,16 +742,6 @@ void keyspace_delete_expired(struct db *db, const struct entry *e)
     remove_entry(db, key.hash, writable, ks->lazy_expire);
 }
 
-void *keyspace_take_value(struct db *db, struct keyref key, struct entry *e)
-{
-    ASSERT(e->type != TYPE_STRING);
-    void *value = entry_pointer(e);
-    detach(db, key.hash, e);
-    if (db->keyspace->hooks.changed != NULL) db->keyspace->hooks.changed(db->keyspace->hooks.ctx, db, entry_key(e));
-    entry_free_alone(e);
-    return value;
-}
-
 /* ---- Expiry ---- */
 
 static void note_hidden_expiry(struct db *db, struct bytes_view key)

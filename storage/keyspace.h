@@ -213,8 +213,6 @@ struct entry *keyspace_resize_string(struct db *db, struct keyref key, struct en
 bool keyspace_delete(struct db *db, struct keyref key, bool lazy); /* false: the key did not exist */
 /* As keyspace_delete(), but an expired key counts as existing and is not reported as expired. */
 bool keyspace_drop(struct db *db, struct keyref key, bool lazy);
-/* Takes the value out of a key (collections only) and deletes the key. The caller owns the value. */
-void *keyspace_take_value(struct db *db, struct keyref key, struct entry *e);
 struct entry *keyspace_set_expiry(struct db *db, struct keyref key, struct entry *e, int64_t at_ms);
 struct entry *keyspace_clear_expiry(struct db *db, struct keyref key, struct entry *e);
 void keyspace_set_access(struct keyspace *ks, struct entry *e, int64_t idle_seconds, int lfu_freq); /* -1: leave as

@@ -403,20 +403,6 @@ unsigned char *lp_append_value(unsigned char *lp, const struct lp_value *v)
     return v->is_int ? lp_append_int(lp, v->num) : lp_append(lp, v->str);
 }
 
-unsigned char *lp_prepend(unsigned char *lp, struct bytes_view value)
-{
-    struct lp_encoded e;
-    lp_encode(&e, value);
-    return put_at(lp, LP_HEADER_SIZE, 0, &e);
-}
-
-unsigned char *lp_prepend_int(unsigned char *lp, int64_t value)
-{
-    struct lp_encoded e;
-    lp_encode_int(&e, value);
-    return put_at(lp, LP_HEADER_SIZE, 0, &e);
-}
-
 static unsigned char *insert(unsigned char *lp, const unsigned char *p, enum lp_where where, const struct lp_encoded *e,
                              unsigned char **at)
 {
@@ -485,14 +471,6 @@ unsigned char *lp_delete_range(unsigned char *lp, int64_t index, size_t count)
 {
     unsigned char *p = lp_seek(lp, index);
     return p == NULL ? lp : lp_delete_range_at(lp, &p, count);
-}
-
-unsigned char *lp_merge(unsigned char *lp, const unsigned char *tail)
-{
-    size_t offset = end_offset(lp), added = lp_bytes(tail) - LP_EMPTY_SIZE;
-    lp = splice(lp, offset, 0, 0, added, lp_count(tail));
-    memcpy(lp + offset, tail + LP_HEADER_SIZE, added);
-    return lp;
 }
 
 /* --- searching -------------------------------------------------------------------------------------------------- */

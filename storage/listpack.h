@@ -72,9 +72,7 @@ struct bytes_view lp_value_view(const struct lp_value *v, char buf[LP_INT_CHARS]
 bool lp_get_int(const unsigned char *p, int64_t *out);
 
 unsigned char *lp_append(unsigned char *lp, struct bytes_view value);
-unsigned char *lp_prepend(unsigned char *lp, struct bytes_view value);
 unsigned char *lp_append_int(unsigned char *lp, int64_t value);
-unsigned char *lp_prepend_int(unsigned char *lp, int64_t value);
 unsigned char *lp_append_value(unsigned char *lp, const struct lp_value *v);
 /* Sets *at to the new entry unless `at` is NULL. */
 unsigned char *lp_insert(unsigned char *lp, unsigned char *p, enum lp_where where, struct bytes_view value,
@@ -90,8 +88,6 @@ unsigned char *lp_delete(unsigned char *lp, unsigned char *p, unsigned char **ne
 unsigned char *lp_delete_range_at(unsigned char *lp, unsigned char **p, size_t count);
 /* The same from an index on (negative: from the end). An index out of range removes nothing. */
 unsigned char *lp_delete_range(unsigned char *lp, int64_t index, size_t count);
-/* Appends all entries of `tail`, which does not change. Both together must be lp_safe_to_add(). */
-unsigned char *lp_merge(unsigned char *lp, const unsigned char *tail);
 /* Shrinks the allocation to lp_bytes(). */
 unsigned char *lp_shrink(unsigned char *lp);
 

@@ -463,11 +463,6 @@ bool acl_selector_permits_all_keys(const struct acl_selector *sel, unsigned acce
     return false;
 }
 
-bool acl_selector_permits_all_channels(const struct acl_selector *sel)
-{
-    return sel->all_channels;
-}
-
 bool acl_selector_permits_channel(const struct acl_selector *sel, struct bytes_view channel, bool is_pattern)
 {
     if (sel->all_channels) return true;

@@ -55,7 +55,6 @@ bool acl_selector_permits_key(const struct acl_selector *sel, struct bytes_view 
 bool acl_selector_permits_all_keys(const struct acl_selector *sel, unsigned access);
 /* A pattern to be listened to has to be one of the patterns, letter for letter. */
 bool acl_selector_permits_channel(const struct acl_selector *sel, struct bytes_view channel, bool is_pattern);
-bool acl_selector_permits_all_channels(const struct acl_selector *sel);
 
 /* --- how it is written: words with single blanks between them, nothing where there are none --- */
 void acl_selector_describe_commands(const struct acl_selector *sel, struct bytes_buf *out); /* "-@all +get" */

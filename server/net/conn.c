@@ -423,22 +423,9 @@ int conn_fd(const struct conn *c)
 {
     return c->fd;
 }
-const char *conn_transport(const struct conn *c)
-{
-    return c->ops->name;
-}
-
 bool conn_is_local(const struct conn *c)
 {
     return conn_is_unix(c) || strcmp(c->peer.ip, "127.0.0.1") == 0 || strcmp(c->peer.ip, "::1") == 0;
-}
-
-pid_t conn_peer_pid(const struct conn *c)
-{
-    struct ucred cred = {0};
-    socklen_t len = sizeof(cred);
-    if (!conn_is_unix(c) || getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1) return 0;
-    return cred.pid;
 }
 
 /* ---- options ---- */
@@ -458,11 +445,4 @@ int conn_set_keepalive(struct conn *c, int interval_s)
     if (rc == 0) rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, third);
     if (rc == 0) rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
     return rc;
-}
-
-int conn_set_send_timeout(struct conn *c, int64_t timeout_ms)
-{
-    if (conn_is_unix(c)) return 0;
-    int value = timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
-    return set_int_option(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, value);
 }

@@ -66,14 +66,10 @@ int conn_local_port(const struct conn *c);
 bool conn_is_unix(const struct conn *c);
 bool conn_is_local(const struct conn *c); /* Unix, 127.0.0.1 or ::1: the peers that protected mode admits */
 int conn_fd(const struct conn *c);
-const char *conn_transport(const struct conn *c); /* "tcp", "unix" */
-/* The process at the other end of a Unix socket, 0 if it is unknown. */
-pid_t conn_peer_pid(const struct conn *c);
 
 /* TCP options. On other transports they do nothing and return 0. */
 NODISCARD int conn_set_nodelay(struct conn *c, bool on);
 /* Probes after interval_s of silence, three times at a third of it. 0 turns it off. */
 NODISCARD int conn_set_keepalive(struct conn *c, int interval_s);
-NODISCARD int conn_set_send_timeout(struct conn *c, int64_t timeout_ms); /* TCP_USER_TIMEOUT */
 
 #endif

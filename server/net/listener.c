@@ -114,12 +114,6 @@ void listener_accept_now(struct listener *l)
     if (!loop_timer_active(&l->rest)) listener_on_ready(l, LOOP_READ);
 }
 
-void listener_pause(struct listener *l, bool paused)
-{
-    l->paused = paused;
-    listener_update_wanted(l);
-}
-
 /* ---- opening ---- */
 
 static int fail(struct listener_error *err, const char *what, int rc)

@@ -50,8 +50,7 @@ NODISCARD int listener_open_unix(struct loop *loop, const char *path, mode_t per
 /* Must not be called from on_accept. Removes the file of a Unix socket if it is still this listener's. NULL is
  * allowed. */
 void listener_close(struct listener *l);
-void listener_accept_now(struct listener *l);         /* accepts as if the loop had reported the socket readable */
-void listener_pause(struct listener *l, bool paused); /* paused: connections wait in the backlog */
+void listener_accept_now(struct listener *l); /* accepts as if the loop had reported the socket readable */
 
 int listener_port(const struct listener *l); /* the port that the system chose if 0 was asked for; 0 for Unix */
 bool listener_is_unix(const struct listener *l);

@@ -276,13 +276,6 @@ void loop_timer_stop(struct loop_timer *t)
     t->loop = NULL;
 }
 
-void loop_timer_again(struct loop_timer *t)
-{
-    ASSERT(t->loop != NULL && t->repeat_ms > 0);
-    ev_now_update(t->loop->ev);
-    ev_timer_again(t->loop->ev, (ev_timer *)t->impl);
-}
-
 /* ---- signals and threads ---- */
 
 static void on_signal(struct ev_loop *ev, ev_signal *w, int revents)

@@ -68,7 +68,6 @@ struct loop_timer {
 void loop_timer_start(struct loop *loop, struct loop_timer *t, int64_t after_ms, int64_t repeat_ms, loop_timer_fn *fn,
                       void *ctx);
 void loop_timer_stop(struct loop_timer *t);
-void loop_timer_again(struct loop_timer *t); /* restarts the period of a running, repeating timer now */
 static inline bool loop_timer_active(const struct loop_timer *t)
 {
     return t->loop != NULL;

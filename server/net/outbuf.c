@@ -174,11 +174,6 @@ void outbuf_append_shared(struct outbuf *o, struct bytes_view bytes, outbuf_rele
     add_foreign_block(o, bytes, release, ctx, 0);
 }
 
-void outbuf_append_owned(struct outbuf *o, void *block, size_t offset, size_t len)
-{
-    add_foreign_block(o, bytes_view((char *)block + offset, len), mem_free, block, mem_usable_size(block));
-}
-
 /* Appends the chain of `from` to that of `to`. */
 static void splice(struct outbuf *to, struct outbuf *from)
 {

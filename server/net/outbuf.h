@@ -75,8 +75,6 @@ static inline void outbuf_append(struct outbuf *o, const void *data, size_t len)
  * share its block, and their reference is released at once. */
 typedef void outbuf_release_fn(void *ctx);
 void outbuf_append_shared(struct outbuf *o, struct bytes_view bytes, outbuf_release_fn *release, void *ctx);
-/* The same for a block from mem_alloc() that the queue frees: a large value that was built for this reply. */
-void outbuf_append_owned(struct outbuf *o, void *block, size_t offset, size_t len);
 
 /* Moves all pending bytes of `from` to the end of `to`. */
 void outbuf_move(struct outbuf *to, struct outbuf *from);

@@ -110,17 +110,6 @@ void reply_bulk_large(struct reply *r, struct bytes_view v)
     outbuf_append(r->out, "\r\n", 2);
 }
 
-void reply_bulk_shared(struct reply *r, struct bytes_view v, outbuf_release_fn *release, void *ctx)
-{
-    if (r->muted) {
-        release(ctx);
-        return;
-    }
-    reply_header(r, '$', v.len);
-    outbuf_append_shared(r->out, v, release, ctx);
-    outbuf_append(r->out, "\r\n", 2);
-}
-
 void reply_bulk_cstr(struct reply *r, const char *text)
 {
     if (text == NULL)
@@ -183,12 +172,6 @@ void reply_long_double(struct reply *r, long double d)
     reply_digits(r, ",", bytes_view(digits, num_format_long_double_human(digits, d)));
 }
 
-void reply_bulk_long_double(struct reply *r, long double d)
-{
-    char digits[NUM_LONG_DOUBLE_MAX_CHARS];
-    reply_bulk(r, bytes_view(digits, num_format_long_double_human(digits, d)));
-}
-
 void reply_bignum(struct reply *r, struct bytes_view digits)
 {
     reply_digits(r, "(", digits);
@@ -234,9 +217,4 @@ void reply_deferred_map(struct reply *r, struct outbuf_mark mark, size_t pairs)
 void reply_deferred_set(struct reply *r, struct outbuf_mark mark, size_t n)
 {
     set_deferred(r, mark, r->proto == 2 ? '*' : '~', n);
-}
-
-void reply_deferred_push(struct reply *r, struct outbuf_mark mark, size_t n)
-{
-    set_deferred(r, mark, r->proto == 2 ? '*' : '>', n);
 }

@@ -159,15 +159,12 @@ void reply_null_array(struct reply *r);                  /* RESP2 *-1 */
 void reply_bool(struct reply *r, bool b);                /* RESP2 :1 or :0 */
 void reply_bulk_cstr(struct reply *r, const char *text); /* text NULL: a null */
 void reply_bulkf(struct reply *r, const char *fmt, ...) PRINTF(2, 3);
-void reply_bulk_int(struct reply *r, int64_t n);        /* the digits as a bulk string */
-void reply_double(struct reply *r, double d);           /* RESP2: a bulk string */
-void reply_long_double(struct reply *r, long double d); /* in INCRBYFLOAT's format; RESP2: a bulk string */
-void reply_bulk_long_double(struct reply *r, long double d);
+void reply_bulk_int(struct reply *r, int64_t n);              /* the digits as a bulk string */
+void reply_double(struct reply *r, double d);                 /* RESP2: a bulk string */
+void reply_long_double(struct reply *r, long double d);       /* in INCRBYFLOAT's format; RESP2: a bulk string */
 void reply_bignum(struct reply *r, struct bytes_view digits); /* RESP2: a bulk string */
 void reply_verbatim(struct reply *r, const char ext[3],
                     struct bytes_view text); /* "txt", "mkd"; RESP2: a bulk string */
-/* A bulk string that is sent without a copy: see outbuf_append_shared(). For large values. */
-void reply_bulk_shared(struct reply *r, struct bytes_view v, outbuf_release_fn *release, void *ctx);
 
 /* ---- aggregates whose size is known only at their end ---- */
 
@@ -177,6 +174,5 @@ struct outbuf_mark reply_deferred(struct reply *r);
 void reply_deferred_array(struct reply *r, struct outbuf_mark mark, size_t n);
 void reply_deferred_map(struct reply *r, struct outbuf_mark mark, size_t pairs);
 void reply_deferred_set(struct reply *r, struct outbuf_mark mark, size_t n);
-void reply_deferred_push(struct reply *r, struct outbuf_mark mark, size_t n);
 
 #endif

@@ -548,7 +548,6 @@ static void test_P2_an_offset_that_is_no_number_is_one_error_and_nothing_else(vo
         peer_close(&p);
     }
     assert_int_equal(n->snapshots, 1);
-    assert_int_equal(repl_replica_count(n->repl), 0);
     node_free(n);
     loop_free(loop);
 }

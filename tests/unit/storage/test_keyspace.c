@@ -272,17 +272,6 @@ static void step_delete(struct world *w, int db, int key)
     if (visible) it->present = false;
 }
 
-static void step_take(struct world *w, int db, int key)
-{
-    struct item *it = model_look(w, db, key);
-    struct entry *e = keyspace_find_for_write(keyspace_db(w->ks, db), ref(w, db, key));
-    if (e == NULL || it->type == TYPE_STRING) return;
-    void *value = keyspace_take_value(keyspace_db(w->ks, db), ref(w, db, key), e);
-    assert_int_equal(value_count(it->type, value), it->len);
-    value_free(it->type, value);
-    it->present = false;
-}
-
 static void step_expiry(struct world *w, int db, int key)
 {
     struct item *it = model_look(w, db, key);
@@ -462,8 +451,8 @@ static void step(struct world *w)
     case 1:
     case 2: step_put(w, db, key); break;
     case 3: step_update(w, db, key); break;
-    case 4: step_delete(w, db, key); break;
-    case 5: step_take(w, db, key); break;
+    case 4:
+    case 5: step_delete(w, db, key); break;
     case 6:
     case 7: step_expiry(w, db, key); break;
     case 8: step_rename(w, db, key); break;

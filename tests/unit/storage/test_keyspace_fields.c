@@ -184,9 +184,7 @@ static void change_key(struct world *w, int db, int key, struct item *it)
         if (e != NULL) e = keyspace_set_expiry(in, r, e, INT64_MAX);
         if (e != NULL && rng_below(&w->rng, 2) == 0) keyspace_clear_expiry(in, r, e);
         break;
-    default:
-        if (e != NULL) value_free(TYPE_HASH, keyspace_take_value(in, r, e));
-        forget(it);
+    default: keyspace_drop(in, r, false); forget(it);
     }
 }
 

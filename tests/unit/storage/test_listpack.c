@@ -247,9 +247,7 @@ static unsigned char *random_insert(unsigned char *lp, struct model *m, struct r
     size_t at = rng_below(rng, m->count + 1);
     unsigned char *place = NULL, *near;
     int64_t num;
-    if (at == 0 && rng_below(rng, 2)) {
-        lp = num_parse_i64(v, &num) ? lp_prepend_int(lp, num) : lp_prepend(lp, v);
-    } else if (at == m->count) {
+    if (at == m->count) {
         lp = num_parse_i64(v, &num) ? lp_append_int(lp, num) : lp_append(lp, v);
     } else {
         near = lp_seek(lp, (int64_t)at - (at > 0 ? 1 : 0));
@@ -341,26 +339,6 @@ static void test_more_entries_than_the_header_can_count(void **state)
     assert_int_equal(lp_count(lp), 1000);
     assert_true(valid(lp));
     lp_free(lp);
-}
-
-static void test_merge(void **state)
-{
-    unsigned char *a = lp_new(200000), *b = lp_new(200000), *both = lp_new(0);
-    for (int64_t i = 0; i < 40000; i++) {
-        a = lp_append_int(a, i);
-        b = lp_append_int(b, -i);
-    }
-    both = lp_merge(both, a);
-    assert_int_equal(lp_bytes(both), lp_bytes(a));
-    assert_memory_equal(both, a, lp_bytes(a));
-    both = lp_merge(both, b);
-    assert_int_equal(lp_count(both), 80000);
-    assert_true(valid(both));
-    int64_t got;
-    assert_true(lp_get_int(lp_seek(both, 40001), &got) && got == -1);
-    lp_free(a);
-    lp_free(b);
-    lp_free(both);
 }
 
 static void test_copy_and_append_value(void **state)
@@ -539,7 +517,6 @@ int main(void)
         cmocka_unit_test(test_find_skips_values),
         cmocka_unit_test(test_random_operations_follow_the_model),
         cmocka_unit_test(test_more_entries_than_the_header_can_count),
-        cmocka_unit_test(test_merge),
         cmocka_unit_test(test_copy_and_append_value),
         cmocka_unit_test(test_shrinks_after_many_deletions),
         cmocka_unit_test(test_CVE_2021_32627_32628_size_ceiling),

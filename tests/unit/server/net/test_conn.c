@@ -169,8 +169,6 @@ static void test_tcp_over_ipv4(void **state)
     assert_int_equal(conn_peer_port(f->accepted[0]), conn_local_port(f->out));
     assert_true(conn_is_local(f->accepted[0]));
     assert_false(conn_is_unix(f->accepted[0]));
-    assert_string_equal(conn_transport(f->out), "tcp");
-    assert_int_equal(conn_peer_pid(f->accepted[0]), 0);
     check_transfer(f);
     fixture_free(f);
 }
@@ -204,7 +202,6 @@ static void test_unix_socket(void **state)
     assert_string_equal(conn_peer_name(f->out), name);
     assert_string_equal(conn_peer_ip(f->accepted[0]), f->path);
     assert_true(conn_is_local(f->accepted[0]) && conn_is_unix(f->accepted[0]));
-    assert_int_equal(conn_peer_pid(f->accepted[0]), getpid());
     assert_int_equal(conn_set_nodelay(f->out, true), 0);
     assert_int_equal(conn_set_keepalive(f->out, 300), 0);
     check_transfer(f);
@@ -360,8 +357,6 @@ static void test_socket_options(void **state)
     assert_int_equal(option(f->accepted[0], IPPROTO_TCP, TCP_KEEPCNT), 3);
     assert_int_equal(conn_set_keepalive(f->accepted[0], 0), 0);
     assert_false(option(f->accepted[0], SOL_SOCKET, SO_KEEPALIVE));
-    assert_int_equal(conn_set_send_timeout(f->out, 7000), 0);
-    assert_int_equal(option(f->out, IPPROTO_TCP, TCP_USER_TIMEOUT), 7000);
     assert_true(fcntl(conn_fd(f->accepted[0]), F_GETFD) & FD_CLOEXEC);
     assert_true(fcntl(conn_fd(f->accepted[0]), F_GETFL) & O_NONBLOCK);
     fixture_free(f);
@@ -590,20 +585,6 @@ static void test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out(void
     fixture_free(f);
 }
 
-static void test_a_paused_listener_accepts_later(void **state)
-{
-    struct fixture *f = fixture_new();
-    listen_tcp(f, "127.0.0.1");
-    listener_pause(f->listener, true);
-    int fd = plain_connect(listener_port(f->listener));
-    loop_poll_turn(f->loop);
-    assert_int_equal(f->accepted_count, 0);
-    listener_pause(f->listener, false);
-    turn_until(f, &f->accepted_count, 1);
-    close(fd);
-    fixture_free(f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -629,7 +610,6 @@ int main(void)
         cmocka_unit_test(test_only_a_socket_is_removed_from_the_path),
         cmocka_unit_test(test_many_waiting_connections_are_accepted_in_one_turn),
         cmocka_unit_test(test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out),
-        cmocka_unit_test(test_a_paused_listener_accepts_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,15 +57,6 @@ static void append_shared(struct outbuf *o, struct bytes_buf *want, struct rng *
     bytes_buf_append_view(want, v);
 }
 
-static void append_owned(struct outbuf *o, struct bytes_buf *want, struct rng *rng)
-{
-    size_t len = rng_below(rng, 100000);
-    char *block = mem_alloc(len + 16);
-    memset(block, (int)rng_below(rng, 256), len + 16);
-    bytes_buf_append(want, block + 16, len);
-    outbuf_append_owned(o, block, 16, len);
-}
-
 /* A deferred header around random content, itself with deferred headers in it. */
 static void append_deferred(struct outbuf *o, struct bytes_buf *want, struct rng *rng, int depth)
 {
@@ -118,7 +109,7 @@ static void random_step(struct outbuf *o, struct bytes_buf *want, struct rng *rn
     switch (rng_below(rng, 12)) {
     case 0: append_both(o, want, rng, rng_below(rng, 200000)); break;
     case 1: append_shared(o, want, rng, s); break;
-    case 2: append_owned(o, want, rng); break;
+    case 2:
     case 3: append_deferred(o, want, rng, 0); break;
     case 4: append_reserved(o, want, rng); break;
     case 5: move_some_in(o, want, rng); break;
