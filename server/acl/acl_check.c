@@ -5,7 +5,7 @@
 
 enum { KEYS_ON_STACK = 32 };
 
-/* A request, and its keys once a selector has asked for them. */
+/* A request. Its keys are looked up when the first selector needs them. */
 struct request {
     const struct command_slot *slot;
     int argc;
@@ -16,10 +16,10 @@ struct request {
     struct command_key on_stack[KEYS_ON_STACK];
 };
 
-/* How far a selector got. */
+/* The result of one selector. */
 struct verdict {
     enum acl_reason reason;
-    int arg; /* of the key or channel that it does not permit */
+    int arg; /* index of the key or channel that it does not permit */
 };
 
 static void find_keys(struct request *rq)
@@ -38,8 +38,7 @@ static void request_release(struct request *rq)
     if (rq->keys_known && rq->keys != rq->on_stack) mem_free(rq->keys);
 }
 
-/* What has to be permitted on a key of these flags. 0: that it is there may be seen by whoever may do anything to it.
- */
+/* The access that a key with these flags needs. 0: any permission on the key is enough to see that it exists. */
 static unsigned needed_access(unsigned key_flags)
 {
     unsigned access = 0;
@@ -73,7 +72,7 @@ static struct verdict check_channels(const struct acl_selector *sel, const struc
 
 static struct verdict check_selector(const struct acl_selector *sel, struct request *rq)
 {
-    bool always = rq->slot->command->flags & CMD_NO_AUTH; /* how somebody becomes another user, or goes */
+    bool always = rq->slot->command->flags & CMD_NO_AUTH; /* AUTH, HELLO, RESET, QUIT: every user may log in or leave */
     if (!always && !acl_selector_permits_command(sel, rq->slot, rq->argc, rq->argv))
         return (struct verdict){ACL_DENIED_COMMAND, 0};
     struct verdict v = check_keys(sel, rq);

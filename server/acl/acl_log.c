@@ -2,7 +2,7 @@
 
 #include "storage/base/memory.h"
 
-enum { MERGE_AMONG = 10 /* of the newest entries */ };
+enum { MERGE_AMONG = 10 /* newest entries that a denial is compared with */ };
 
 struct acl_log {
     struct acl_log_entry *newest, *oldest;
@@ -114,7 +114,7 @@ static struct acl_log_entry *find_same(const struct acl_log *lg, const struct ac
     return NULL;
 }
 
-/* The older one stays, with what is new about it. */
+/* Counts `again` in the older entry e, which takes its client and time, and frees `again`. */
 static void merge(struct acl_log *lg, struct acl_log_entry *e, struct acl_log_entry *again)
 {
     struct bytes_buf client = e->client;

@@ -1,7 +1,10 @@
-/* acl_log.h -- what users were refused, newest first: ACL LOG.
+/* acl_log.h -- the log of denied requests, newest first: ACL LOG.
  *
- * The same refusal again (reason, context, object and user) within a minute of the last is no new entry: the entry
- * counts, and comes to the front. Texts that a peer chose are cut, so that the log's size is bounded by its length. */
+ *     newest <-> entry <-> ... <-> oldest        at most `max` entries
+ *
+ *   1. A denial equal to one of the ten newest entries (reason, context, object and user), not more than a minute after
+ *      its last time, makes no new entry: the old one counts it and moves to the front.
+ *   2. Texts that a peer chose are truncated to ACL_LOG_TEXT_MAX, so the number of entries bounds the memory. */
 #ifndef LOCKSTEP_SERVER_ACL_ACL_LOG_H
 #define LOCKSTEP_SERVER_ACL_ACL_LOG_H
 
@@ -18,13 +21,13 @@ struct acl_log_entry {
     enum acl_reason reason;
     enum acl_context context;
     struct bytes_buf object, user;
-    struct bytes_buf client; /* as CLIENT LIST describes it */
+    struct bytes_buf client; /* its line of CLIENT LIST */
     int64_t created_ms, updated_ms;
 };
 
 struct acl_log *acl_log_new(void);
 void acl_log_free(struct acl_log *lg);
-/* At most `max` entries stay. */
+/* Adds or counts a denial, then drops the oldest entries beyond `max`. */
 void acl_log_note(struct acl_log *lg, enum acl_context context, const struct acl_denial *what, struct bytes_view user,
                   struct bytes_view client, int64_t now_ms, size_t max);
 void acl_log_trim(struct acl_log *lg, size_t max);

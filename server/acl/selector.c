@@ -11,23 +11,23 @@
 struct pattern {
     char *text;
     size_t len;
-    unsigned access; /* of keys: enum acl_access */
+    unsigned access; /* key patterns: enum acl_access */
 };
 struct pattern_list {
     struct pattern *items;
     size_t count;
 };
 
-struct first_arg { /* a command that is permitted with this first argument alone */
+struct first_arg { /* "+select|0": a command that is permitted only with this first argument */
     unsigned command;
     char *arg; /* lower case */
 };
 
 struct acl_selector {
     bool all_keys, all_channels;
-    bool begins_with_all; /* the words below come after +@all rather than -@all */
-    size_t command_count; /* of the table */
-    uint64_t *commands;   /* a bit for each slot's id */
+    bool begins_with_all; /* the words below follow +@all; if false, -@all */
+    size_t command_count; /* number of ids in the command table */
+    uint64_t *commands;   /* a bit for the id of each permitted slot */
     struct first_arg *first_args;
     size_t first_arg_count;
     char **words; /* "+get", "-@string", "+select|0": lower case, in order */
@@ -70,7 +70,7 @@ static void patterns_append(struct pattern_list *list, struct bytes_view text, u
     list->items[list->count++] = (struct pattern){.text = bytes_to_cstr(text), .len = text.len, .access = access};
 }
 
-/* The same pattern once more widens the access. */
+/* A pattern that is in the list already gets the additional access. */
 static void patterns_add(struct pattern_list *list, struct bytes_view text, unsigned access)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -223,7 +223,7 @@ static void set_members(struct acl_selector *sel, const struct command_slot *slo
 
 /* ---- Rules on commands ---- */
 
-/* Is the older word, both without their signs, without meaning once this one is said? */
+/* True if the new word makes the older one meaningless. Both come without their signs. */
 static bool overrules(const char *word, const char *older)
 {
     size_t len = strlen(word);
@@ -275,13 +275,13 @@ static size_t find_first_arg(const struct acl_selector *sel, unsigned command, c
     return at;
 }
 
-/* Once the command is permitted altogether this adds nothing, but the word is kept. */
+/* If the command is permitted with every argument, this adds no permission; apply_command() still keeps the word. */
 static void permit_first_arg(struct acl_selector *sel, unsigned command, const char *arg)
 {
     if (find_first_arg(sel, command, arg) == sel->first_arg_count) append_first_arg(sel, command, arg);
 }
 
-/* Of "+command|word", where the word is no subcommand. */
+/* "+command|word", where the word is not a subcommand. bar points to the '|'. */
 static enum acl_rule_result apply_first_arg(struct acl_selector *sel, const struct acl_env *env, const char *name,
                                             const char *bar)
 {
@@ -294,7 +294,7 @@ static enum acl_rule_result apply_first_arg(struct acl_selector *sel, const stru
     return ACL_RULE_OK;
 }
 
-/* "+config|get|x", which Redis tells apart from what is merely unknown. */
+/* "+config|get|x": Redis has an error of its own for the argument of a subcommand. */
 static bool is_arg_of_subcommand(const struct acl_env *env, const char *name)
 {
     const char *bar = strchr(name, '|'), *second = bar == NULL ? NULL : strchr(bar + 1, '|');
@@ -346,7 +346,7 @@ static void permit_all_channels(struct acl_selector *sel, bool permitted)
     sel->all_channels = permitted;
 }
 
-/* Of "%RW~": R, W or both, in any order, once or more. 0: something else (CVE-2024-51741). */
+/* Parses the access of "%RW~": R, W or both, in any order, also repeated. 0: anything else (CVE-2024-51741). */
 static unsigned parse_access(struct bytes_view rule, size_t *tilde)
 {
     unsigned access = 0;
@@ -400,7 +400,7 @@ static bool apply_word(struct acl_selector *sel, struct bytes_view rule)
     return false;
 }
 
-/* What is kept is written into files. */
+/* True if a line of an ACL file can hold the rule as one word. */
 static bool fits_a_file(struct bytes_view rule)
 {
     for (size_t i = 0; i < rule.len; i++)
@@ -422,7 +422,7 @@ enum acl_rule_result acl_selector_apply(struct acl_selector *sel, const struct a
     }
 }
 
-/* ---- What it permits ---- */
+/* ---- Questions ---- */
 
 static bool permits_all_commands(const struct acl_selector *sel)
 {
@@ -473,7 +473,7 @@ bool acl_selector_permits_channel(const struct acl_selector *sel, struct bytes_v
     return false;
 }
 
-/* ---- How it is written ---- */
+/* ---- As text ---- */
 
 void acl_selector_describe_commands(const struct acl_selector *sel, struct bytes_buf *out)
 {

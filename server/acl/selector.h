@@ -1,26 +1,26 @@
-/* selector.h -- one set of permissions: which commands, on which keys, on which channels.
+/* selector.h -- a selector: one set of permissions on commands, keys and channels.
  *
  *   rules  "+@all" "-@string" "+incr" "+select|0" "%R~cache:*" "&news.*"
  *            |  each in order                      |           |
  *            v                                     v           v
  *   a bit for each command, first arguments     patterns    patterns
  *
- * The bits answer; the words of the rules on commands are kept beside them, so that what is shown and saved is what was
- * asked for, and means the same when a later version has more commands. A word leaves when a later one says the
- * opposite or the same, or speaks of the whole command or of all of them.
- *
- * Nothing that is kept here holds blanks or control bytes: every word goes into files, a line for each user (R14970,
- * V3847). Ownership: a selector owns all its texts. Not here: names, passwords, and more than one selector (user.h);
- * what a request's keys and channels are (check.h). */
+ *   1. The bits decide. The words of the rules on commands are kept too, for ACL LIST and for files: so what is shown
+ *      is what was asked for, and a word such as +@read also covers the commands of a later version.
+ *   2. A new word removes older words that it makes meaningless: the same or the opposite word, the subcommands of its
+ *      command, and with +@all or -@all every word.
+ *   3. No kept text holds a blank or a control byte, since every user is one line of a file (R14970, V3847).
+ * Ownership: a selector owns all its texts.
+ * Not here:  names, passwords, several selectors (user.h); the keys and channels of a request (acl_check.h). */
 #ifndef LOCKSTEP_SERVER_ACL_SELECTOR_H
 #define LOCKSTEP_SERVER_ACL_SELECTOR_H
 
 #include "server/catalog/command_table.h"
 
-/* What rules are read against. */
+/* What the meaning of a rule depends on. */
 struct acl_env {
     struct command_table *commands;
-    bool all_channels; /* what a selector may listen to before it is told otherwise: acl-pubsub-default */
+    bool all_channels; /* acl-pubsub-default: whether a new selector permits all channels */
 };
 
 enum acl_rule_result {
@@ -42,25 +42,25 @@ struct acl_selector; /* opaque */
 struct acl_selector *acl_selector_new(const struct acl_env *env); /* no command, no key, the channels of `env` */
 struct acl_selector *acl_selector_copy(const struct acl_selector *sel);
 void acl_selector_free(struct acl_selector *sel);
-/* One rule on commands, keys or channels. Unless ACL_RULE_OK nothing has changed. */
+/* Applies one rule on commands, keys or channels. On an error nothing has changed. */
 NODISCARD enum acl_rule_result acl_selector_apply(struct acl_selector *sel, const struct acl_env *env,
                                                   struct bytes_view rule);
 
-/* --- what it permits --- */
+/* --- questions --- */
 bool acl_selector_permits_all(const struct acl_selector *sel); /* every command, key and channel */
 bool acl_selector_permits_command(const struct acl_selector *sel, const struct command_slot *slot, int argc,
                                   const struct bytes_view *argv);
-/* `access` 0: any permission on the key will do. */
+/* `access` 0: any permission on the key is enough. */
 bool acl_selector_permits_key(const struct acl_selector *sel, struct bytes_view key, unsigned access);
 bool acl_selector_permits_all_keys(const struct acl_selector *sel, unsigned access);
-/* A pattern to be listened to has to be one of the patterns, letter for letter. */
+/* With is_pattern, `channel` is a pattern of PSUBSCRIBE: it must equal one of the selector's patterns byte by byte. */
 bool acl_selector_permits_channel(const struct acl_selector *sel, struct bytes_view channel, bool is_pattern);
 
-/* --- how it is written: words with single blanks between them, nothing where there are none --- */
+/* --- as text: words separated by single blanks, an empty text for an empty list --- */
 void acl_selector_describe_commands(const struct acl_selector *sel, struct bytes_buf *out); /* "-@all +get" */
 void acl_selector_describe_keys(const struct acl_selector *sel, struct bytes_buf *out);     /* "~a %R~b" */
 void acl_selector_describe_channels(const struct acl_selector *sel, struct bytes_buf *out); /* "&a &b" */
-/* All of it, as rules that make the same of a new one. */
+/* Everything, as rules that give a new selector the same permissions. */
 void acl_selector_describe(const struct acl_selector *sel, struct bytes_buf *out);
 
 #endif

@@ -49,7 +49,7 @@ static int apply_lines(const struct server *s, struct acl_users *us, bool includ
     return 0;
 }
 
-/* What is said in the main file comes last, and counts. */
+/* The lines of the main file are applied last, so they win. */
 static int load_lines(struct server *s)
 {
     apply_requirepass(s->users, s->settings->security.requirepass);
@@ -58,7 +58,7 @@ static int load_lines(struct server *s)
 
 /* ---- The file ---- */
 
-/* A table of what the file says, or NULL with the reason. */
+/* A new table with the users of the file, or NULL with the reason in *error. */
 static struct acl_users *read_file(const struct server *s, struct bytes_buf *error)
 {
     const char *path = s->settings->security.aclfile;
@@ -156,7 +156,8 @@ static bool is_listed(const struct settings_misc *st, const char *name)
     return false;
 }
 
-/* Whether the lines of included files name the user; `us` is what they make of it. */
+/* The user as the lines of included files define it, or NULL if they do not name it. `us` is the result of these
+ * lines. */
 static const struct acl_user *included_user(const struct settings_misc *st, const struct acl_users *us,
                                             struct bytes_view name)
 {
@@ -177,7 +178,7 @@ static bool same_rules(const struct acl_user *a, const struct acl_user *b)
     return same;
 }
 
-/* The default user is as requirepass alone would make it, and the file said no more than that. */
+/* True for a default user that needs no line: no line names it, and requirepass alone gives it the same rules. */
 static bool goes_without_saying(const struct server *s, const struct acl_user *user)
 {
     if (user != acl_users_default(s->users) || is_listed(&s->settings->misc, "default")) return false;
@@ -188,7 +189,8 @@ static bool goes_without_saying(const struct server *s, const struct acl_user *u
     return same;
 }
 
-/* A user of an included file that is gone: the file is not ours to change, so the main one leaves it nothing. */
+/* A line for a deleted user whom an included file defines: CONFIG REWRITE does not change that file, so a line of the
+ * main file takes away all rights. */
 static struct user_line line_without_rights(const char *name)
 {
     struct user_line line = {0};
@@ -208,7 +210,8 @@ static void note_line(struct noted_lines *noted, struct user_line line)
     noted->lines[noted->count++] = line;
 }
 
-/* Users as included files have them stay there alone, so that who changes such a file is heard. */
+/* A user whose rules equal those of an included file gets no line in the main file: a later edit of the included file
+ * must keep its effect. */
 static void note_users(const struct server *s, const struct acl_users *included, struct noted_lines *noted)
 {
     const struct settings_misc *st = &s->settings->misc;
@@ -230,7 +233,7 @@ void acl_source_note_lines(struct server *s)
     struct noted_lines noted = {0};
     struct acl_users *included = acl_users_new(s->commands, &s->settings->security);
     apply_requirepass(included, s->settings->security.requirepass);
-    (void)apply_lines(s, included, true); /* as at the start; a line that fails now counts as one that is not there */
+    (void)apply_lines(s, included, true); /* a line that fails now is treated as missing */
     if (s->settings->security.aclfile == NULL) note_users(s, included, &noted);
     acl_users_free(included);
     config_note_users(s->config, noted.lines, noted.count);

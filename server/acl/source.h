@@ -1,5 +1,9 @@
-/* source.h -- where a server's users come from, and where they are kept: requirepass and the lines "user ..." of the
- * configuration, or a file of their own (aclfile), which then is the only source. */
+/* source.h -- loading and saving the users of a server: from the configuration or from an ACL file.
+ *
+ *     without aclfile:  requirepass --> lines "user ..." of included files --> lines of the main file (the last wins)
+ *     with aclfile:     the file, which is then the only source
+ *
+ * Changes of users are told to the sessions, so that connections follow or are closed. */
 #ifndef LOCKSTEP_SERVER_ACL_SOURCE_H
 #define LOCKSTEP_SERVER_ACL_SOURCE_H
 
@@ -7,12 +11,13 @@
 
 struct client;
 
-NODISCARD int acl_source_load(struct server *s); /* at the start: 0, or -1 with the reason logged */
-/* From the file once more: all of it, or nothing with the reason in *error. Users that were there before are new ones
- * now, so their connections are closed; those of the default user stay. */
+NODISCARD int acl_source_load(struct server *s); /* at start-up. 0, or -1 with the reason logged */
+/* ACL LOAD: reads the file again. 0, or -1 with the reason in *error and nothing changed. Users that the file still
+ * names keep their connections and get the new rules. Connections of users that it does not name are closed. `current`
+ * (or NULL) is the client that asked: it still gets its answer. */
 NODISCARD int acl_source_reload(struct server *s, struct client *current, struct bytes_buf *error);
-NODISCARD int acl_source_save(struct server *s);    /* into the file: 0, or -errno, logged */
+NODISCARD int acl_source_save(struct server *s);    /* ACL SAVE: 0, or -errno, logged */
 void acl_source_password_changed(struct server *s); /* CONFIG SET requirepass */
-void acl_source_note_lines(struct server *s);       /* hands the configuration what CONFIG REWRITE is to write */
+void acl_source_note_lines(struct server *s);       /* gives the configuration the user lines for CONFIG REWRITE */
 
 #endif

@@ -131,7 +131,7 @@ static struct digest digest_of(struct bytes_view password)
     return d;
 }
 
-/* Takes the same time wherever the digests differ. */
+/* The time does not depend on where the digests differ. */
 static bool same_digest(const struct digest *a, const struct digest *b)
 {
     unsigned difference = 0;
@@ -194,7 +194,7 @@ static enum acl_rule_result apply_password(struct acl_user *user, struct bytes_v
 
 bool acl_user_accepts(const struct acl_user *user, struct bytes_view password)
 {
-    struct digest given = digest_of(password); /* always, so that the time tells little */
+    struct digest given = digest_of(password); /* in every case, so that the time tells little about the user */
     if (!user->enabled) return false;
     return user->nopass || find_password(user, &given) != SIZE_MAX;
 }
@@ -211,7 +211,7 @@ static struct bytes_view next_word(struct bytes_view *rest)
     return word;
 }
 
-/* "(~a +get)". A word that ends with a parenthesis would end the selector when it is read again from a file. */
+/* "(~a +get)". No word inside may end in a parenthesis: it would end the selector when a file with it is read. */
 static enum acl_rule_result apply_selector(struct acl_user *user, const struct acl_env *env, struct bytes_view text)
 {
     enum acl_rule_result result = ACL_RULE_OK;
@@ -250,7 +250,7 @@ static enum word find_word(struct bytes_view rule)
     return WORD_NONE;
 }
 
-/* As if it had just been made. */
+/* Gives the user the contents of a new one. */
 static void reset(struct acl_user *user, const struct acl_env *env)
 {
     release_contents(user);
@@ -297,9 +297,9 @@ enum acl_rule_result acl_user_apply(struct acl_user *user, const struct acl_env 
     }
 }
 
-/* ---- Rules in a row ---- */
+/* ---- Several rules ---- */
 
-enum { SHOWN_MAX = 128 /* of a rule, in an error */ };
+enum { SHOWN_MAX = 128 /* bytes of a rule in an error message */ };
 
 static int shown(struct bytes_view text)
 {
@@ -311,7 +311,8 @@ static bool ends_with(struct bytes_view text, char c)
     return text.len > 0 && text.data[text.len - 1] == c;
 }
 
-/* One rule, or the words of one selector joined. How many words were taken; 0: a selector that does not end. */
+/* Puts one rule into *rule, or all words of one selector, joined. Returns the number of words; 0: the selector has no
+ * end. */
 static size_t take_rule(const struct bytes_view *rules, size_t count, struct bytes_buf *rule)
 {
     size_t taken = 1;
@@ -346,7 +347,7 @@ int acl_user_apply_all(struct acl_user *user, const struct acl_env *env, const s
     return rc;
 }
 
-/* ---- What it is ---- */
+/* ---- Questions ---- */
 
 struct bytes_view acl_user_name(const struct acl_user *user)
 {
@@ -401,7 +402,7 @@ const char *acl_user_password(const struct acl_user *user, size_t index)
     return user->passwords[index].hex;
 }
 
-/* ---- How it is written ---- */
+/* ---- As text ---- */
 
 size_t acl_user_flags(const struct acl_user *user, void (*fn)(void *ctx, const char *flag), void *ctx)
 {
@@ -418,7 +419,7 @@ static void append_flag(void *ctx, const char *flag)
 
 void acl_user_describe_rules(const struct acl_user *user, struct bytes_buf *out)
 {
-    (void)acl_user_flags(user, append_flag, out); /* the count is for aggregates */
+    (void)acl_user_flags(user, append_flag, out); /* the count is not needed here */
     for (size_t i = 0; i < user->password_count; i++) bytes_buf_printf(out, "#%s ", user->passwords[i].hex);
     acl_selector_describe(user->selectors[0], out);
     for (size_t i = 1; i < user->selector_count; i++) {

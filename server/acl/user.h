@@ -1,12 +1,15 @@
-/* user.h -- a user: a name, passwords, and what may be done, as one selector or several.
+/* user.h -- a user of the ACL: a name, passwords and one or several selectors.
  *
  *   user alice on >secret ~cache:* +@read (~log:* +xadd)
  *                 |        \___________/   \__________/
- *             passwords     the root        another selector: a request has to fit into one of them
+ *             passwords     the root        another selector: a request has to be permitted by one of them
  *
- * Rules are tried on a copy, and the copy takes the user's place when all of them are good (acl_user_assign()): nobody
- * ever has half of what was asked for. Only digests of passwords are kept. A user is held by the table of users and by
- * the clients that logged in with it, so one that is deleted lives until the last of them is gone. */
+ *   1. Rules are applied to a copy. If all are valid, the copy's contents replace the user's (acl_user_assign()), so a
+ *      user never has half of the rules.
+ *   2. Only digests of passwords are kept.
+ *   3. A user has at least one selector, the root, which is number 0.
+ * Ownership: the table of users and each client that is logged in hold a reference. A deleted user lives until the last
+ *            of its clients is gone. */
 #ifndef LOCKSTEP_SERVER_ACL_USER_H
 #define LOCKSTEP_SERVER_ACL_USER_H
 
@@ -15,36 +18,36 @@
 
 struct acl_user; /* opaque */
 
-struct acl_user *acl_user_new(const struct acl_env *env, struct bytes_view name); /* off, no password, may do nothing */
+struct acl_user *acl_user_new(const struct acl_env *env, struct bytes_view name); /* off, no password, no permissions */
 struct acl_user *acl_user_copy(const struct acl_user *user);
 struct acl_user *acl_user_ref(struct acl_user *user);
-void acl_user_unref(struct acl_user *user); /* NULL is fine */
-/* All but the name, which stays. `draft` is used up. */
+void acl_user_unref(struct acl_user *user); /* NULL is allowed */
+/* Moves everything but the name from `draft` to `user`, and frees `draft`. */
 void acl_user_assign(struct acl_user *user, struct acl_user *draft);
 
-/* May it be called so? NULL, or why not. */
+/* NULL if the name is allowed, else the reason why not. */
 const char *acl_user_name_refusal(struct bytes_view name);
 
-/* One rule, or a selector as one text: "(~a +get)". Unless ACL_RULE_OK nothing has changed. */
+/* Applies one rule, or one selector as a single text: "(~a +get)". On an error nothing has changed. */
 NODISCARD enum acl_rule_result acl_user_apply(struct acl_user *user, const struct acl_env *env, struct bytes_view rule);
-/* Rules in a row, of which a selector may take several: "(~a" "+get" ")". The first that is wrong ends it, and leaves
- * the user as it was up to there: -EINVAL with the reason, as ACL SETUSER answers it. */
+/* Applies rules in order. A selector may take several of them: "(~a" "+get" ")". 0, or -EINVAL with the reason in the
+ * words of ACL SETUSER: then the rules before the wrong one have been applied. */
 NODISCARD int acl_user_apply_all(struct acl_user *user, const struct acl_env *env, const struct bytes_view *rules,
                                  size_t count, struct config_error *err);
 
 struct bytes_view acl_user_name(const struct acl_user *user);
-const char *acl_user_name_text(const struct acl_user *user); /* the same: a name holds no NUL */
+const char *acl_user_name_text(const struct acl_user *user); /* NUL-terminated; a name holds no NUL */
 bool acl_user_is_enabled(const struct acl_user *user);
-bool acl_user_has_nopass(const struct acl_user *user);                          /* any password will do */
-bool acl_user_permits_all(const struct acl_user *user);                         /* nothing need be checked */
-bool acl_user_accepts(const struct acl_user *user, struct bytes_view password); /* and is it enabled? */
-size_t acl_user_selector_count(const struct acl_user *user);                    /* the root counts: it is number 0 */
+bool acl_user_has_nopass(const struct acl_user *user);                          /* any password is accepted */
+bool acl_user_permits_all(const struct acl_user *user);                         /* requests need no check */
+bool acl_user_accepts(const struct acl_user *user, struct bytes_view password); /* enabled, and the password fits */
+size_t acl_user_selector_count(const struct acl_user *user);                    /* including the root */
 const struct acl_selector *acl_user_selector(const struct acl_user *user, size_t index);
 bool acl_user_permits_channel(const struct acl_user *user, struct bytes_view channel, bool is_pattern);
 
 size_t acl_user_password_count(const struct acl_user *user);
 const char *acl_user_password(const struct acl_user *user, size_t index); /* SHA-256 in hexadecimal */
-/* "on", "nopass", "sanitize-payload": calls fn for each. How many. */
+/* Calls fn for each flag: "on", "nopass", "sanitize-payload". Returns their number. */
 size_t acl_user_flags(const struct acl_user *user, void (*fn)(void *ctx, const char *flag), void *ctx);
 void acl_user_describe_rules(const struct acl_user *user, struct bytes_buf *out); /* without the name */
 void acl_user_describe(const struct acl_user *user, struct bytes_buf *out);       /* "user alice on ..." */

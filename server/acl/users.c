@@ -7,9 +7,9 @@
 struct acl_users {
     struct command_table *commands;
     const struct settings_security *settings;
-    struct acl_user **users; /* sorted by name; a reference each */
+    struct acl_user **users; /* sorted by name; the table holds a reference on each */
     size_t count;
-    struct acl_user *the_default; /* one of them */
+    struct acl_user *the_default; /* one of `users` */
 };
 
 struct acl_env acl_users_env(const struct acl_users *us)
@@ -19,7 +19,7 @@ struct acl_env acl_users_env(const struct acl_users *us)
 
 /* ---- The table ---- */
 
-/* Where the user of this name is, or would be. */
+/* The index at which the user of this name is or would be inserted. */
 static size_t place_of(const struct acl_users *us, struct bytes_view name, bool *found)
 {
     size_t low = 0, high = us->count;
@@ -97,7 +97,7 @@ void acl_users_free(struct acl_users *us)
 
 /* ---- Changes ---- */
 
-/* `draft` with the rules takes the place of whoever has its name. */
+/* Applies the rules to `draft`, which is taken over. Its contents then go to the user of that name, or it is added. */
 static int commit(struct acl_users *us, struct acl_user *draft, const struct bytes_view *rules, size_t count,
                   struct acl_user **out, struct config_error *err)
 {
