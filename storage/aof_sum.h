@@ -6,7 +6,7 @@
  * "#SUM:<synced>:<boot>:<sum>" stays in the file. It is written before the first append after a sync, and after each
  * megabyte (or after one longer append).
  * - <sum> is the XXH3 of the bytes it covers, with the <sum> of the previous #SUM as the seed. So it depends on all
- *   bytes of the file, and a #SUM behind a damaged place can still be verified against the next one.
+ *   bytes of the file, and a #SUM behind a damaged place can still be verified from the #SUM before it.
  * - <synced>: a sync of the file up to this position had ended when the note was written.
  * - <boot> names the running system. While it runs, everything that was written is in the file; a kill -9 can only
  *   shorten the end.

@@ -389,7 +389,7 @@ struct bytes_view hash_blob(const struct hash *h)
     return h->encoding == ENCODING_LISTPACK ? bytes_view(h->lp, lp_bytes(h->lp)) : bytes_view(NULL, 0);
 }
 
-/* Whether the limits let these pairs stay a listpack. */
+/* True if the limits allow a listpack of these pairs. */
 static bool listpack_within_limits(const struct hash *h)
 {
     const struct encoding_limits *limits = h->env->limits;

@@ -12,8 +12,8 @@
  * says what else happens to such a key: a master deletes it and reports that, a replica keeps it until its master
  * sends a DEL.
  * Writing: keyspace_find_for_write() is the only way to get a writable entry. Only the functions below create,
- * replace, delete or rename an entry or change its expiry. Each of them calls before_change() for an existing entry
- * first.
+ * replace, delete or rename an entry or change its expiry. An existing entry passes the hook before_change() before it
+ * is handed out for writing, replaced, moved or deleted (not when a database is flushed).
  * Reporting: a caller that changed a value calls keyspace_changed(); WATCH and the change counter depend on it.
  * Deleting, expiring and flushing call the hooks themselves.
  * Time: the caller sets the time with keyspace_set_time(), once per command or per turn of the loop, so that one

@@ -10,7 +10,7 @@
  * A pending entry P was delivered to a consumer and is not acknowledged yet.
  *
  * Invariants (stream_check()):
- * 1. Ids ascend over all nodes; no id is above last_id.
+ * 1. Ids of live entries ascend over all nodes; none is above last_id.
  * 2. Each pending entry is in the list of its group and in the list of exactly one consumer of that group. The group
  *    owns it. Its entry in the stream may have been deleted.
  *
