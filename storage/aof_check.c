@@ -9,9 +9,10 @@
 
 #include "storage/aof_manifest.h"
 #include "storage/aof_sum.h"
+#include "storage/base/line_out.h"
 #include "storage/rdb_check.h"
 
-enum { READ_CHUNK = 256 * 1024, LINE_MAX_LEN = 2048, NAME_SHOWN = 256 };
+enum { READ_CHUNK = 256 * 1024, PROMPT_MAX = 2048, NAME_SHOWN = 256 };
 
 enum part_kind { PART_OLD /* a single file without a manifest */, PART_BASE, PART_INCR };
 
@@ -22,6 +23,7 @@ struct checker {
     const struct sys *sys;
     const struct aof_check_options *options;
     struct aof_check_output out;
+    struct line_out lines; /* to out.line */
 };
 
 /* A file being read. buf: [ an unfinished transaction | not yet parsed ]; its first byte is at position `start`. */
@@ -44,16 +46,6 @@ struct part {
 };
 
 /* ---- Output ---- */
-
-static void PRINTF(2, 3) say(const struct checker *c, const char *fmt, ...)
-{
-    char line[LINE_MAX_LEN];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(line, sizeof(line), fmt, ap);
-    va_end(ap);
-    c->out.line(c->out.ctx, line);
-}
 
 static void show_name(char *out, const char *path)
 {
@@ -82,9 +74,10 @@ static uint64_t good_end(const struct part *p)
 
 static void say_analyzed(const struct checker *c, const struct part *p)
 {
-    say(c,
-        "AOF analyzed: filename=%s, size=%" PRIu64 ", ok_up_to=%" PRIu64 ", ok_up_to_line=%" PRIu64 ", diff=%" PRIu64,
-        p->name, p->size, good_end(p), p->reader.lines + 1, p->size - good_end(p));
+    line_out_say(&c->lines,
+                 "AOF analyzed: filename=%s, size=%" PRIu64 ", ok_up_to=%" PRIu64 ", ok_up_to_line=%" PRIu64
+                 ", diff=%" PRIu64,
+                 p->name, p->size, good_end(p), p->reader.lines + 1, p->size - good_end(p));
 }
 
 static void PRINTF(3, 4) set_problem(struct part *p, uint64_t at, const char *fmt, ...)
@@ -172,7 +165,7 @@ static int cut(const struct checker *c, const struct part *p, uint64_t size)
         if (rc == 0) rc = c->sys->fsync(c->sys->ctx, fd);
         (void)c->sys->close(c->sys->ctx, fd); /* synced, or the sync failed */
     }
-    if (rc < 0) say(c, "Failed to truncate AOF %s: %s", p->name, strerror(-rc));
+    if (rc < 0) line_out_say(&c->lines, "Failed to truncate AOF %s: %s", p->name, strerror(-rc));
     return rc < 0 ? rc : 0;
 }
 
@@ -182,29 +175,30 @@ static enum verdict cut_at_time(const struct checker *c, const struct part *p)
     uint64_t at = p->start + p->unit;
     int64_t to = c->options->truncate_to;
     if (at == 0) {
-        say(c, "AOF %s has nothing before timestamp %" PRId64 ", aborting...", p->name, to);
+        line_out_say(&c->lines, "AOF %s has nothing before timestamp %" PRId64 ", aborting...", p->name, to);
         return VERDICT_BAD;
     }
     if (!p->is_last) {
-        say(c,
-            "Failed to truncate AOF %s to timestamp %" PRId64 " to offset %" PRIu64 " because it is not the last file.",
-            p->name, to, at);
+        line_out_say(&c->lines,
+                     "Failed to truncate AOF %s to timestamp %" PRId64 " to offset %" PRIu64
+                     " because it is not the last file.",
+                     p->name, to, at);
         return VERDICT_BAD;
     }
     if (cut(c, p, at) != 0) return VERDICT_BAD;
-    say(c, "Successfully truncated AOF %s to timestamp %" PRId64, p->name, to);
+    line_out_say(&c->lines, "Successfully truncated AOF %s to timestamp %" PRId64, p->name, to);
     return VERDICT_TRUNCATED;
 }
 
 static enum verdict fix(const struct checker *c, const struct part *p)
 {
-    char prompt[LINE_MAX_LEN];
+    char prompt[PROMPT_MAX];
     if (!c->options->fix) {
-        say(c, "AOF %s is not valid. Use the --fix option to try fixing it.", p->name);
+        line_out_say(&c->lines, "AOF %s is not valid. Use the --fix option to try fixing it.", p->name);
         return VERDICT_BAD;
     }
     if (!p->is_last) {
-        say(c, "Failed to truncate AOF %s because it is not the last file", p->name);
+        line_out_say(&c->lines, "Failed to truncate AOF %s because it is not the last file", p->name);
         return VERDICT_BAD;
     }
     snprintf(prompt, sizeof(prompt),
@@ -212,11 +206,11 @@ static enum verdict fix(const struct checker *c, const struct part *p)
              "Continue? [y/N]: ",
              p->name, p->size, p->size - good_end(p), good_end(p));
     if (!c->out.confirm(c->out.ctx, prompt)) {
-        say(c, "Aborting...");
+        line_out_say(&c->lines, "Aborting...");
         return VERDICT_BAD;
     }
     if (cut(c, p, good_end(p)) != 0) return VERDICT_BAD;
-    say(c, "Successfully truncated AOF %s", p->name);
+    line_out_say(&c->lines, "Successfully truncated AOF %s", p->name);
     return VERDICT_TRUNCATED;
 }
 
@@ -263,14 +257,14 @@ static void note_end(struct part *p)
 static enum verdict judge(const struct checker *c, const struct part *p)
 {
     if (c->options->truncate_to >= 0)
-        say(c, "Truncate nothing in AOF %s to timestamp %" PRId64, p->name, c->options->truncate_to);
+        line_out_say(&c->lines, "Truncate nothing in AOF %s to timestamp %" PRId64, p->name, c->options->truncate_to);
     if (p->format_error)
-        say(c, "AOF %s format error", p->name);
+        line_out_say(&c->lines, "AOF %s format error", p->name);
     else if (p->problem[0] != '\0')
-        say(c, "%s", p->problem);
+        line_out_say(&c->lines, "%s", p->problem);
     if (c->options->truncate_to < 0 || p->problem[0] != '\0') say_analyzed(c, p);
     if (p->problem[0] != '\0') return fix(c, p);
-    say(c, "%sAOF %s is valid", kind_prefix(p->kind), p->name);
+    line_out_say(&c->lines, "%sAOF %s is valid", kind_prefix(p->kind), p->name);
     return VERDICT_GOOD;
 }
 
@@ -281,7 +275,7 @@ static enum verdict check_commands(const struct checker *c, struct part *p)
     while (rc == 1 && take_items(c, p, &verdict)) rc = read_more(c, p);
     if (verdict != VERDICT_GOOD) return verdict;
     if (rc < 0) {
-        say(c, "Cannot read file %s: %s", p->path, strerror(-rc));
+        line_out_say(&c->lines, "Cannot read file %s: %s", p->path, strerror(-rc));
         return VERDICT_BAD;
     }
     if (rc == 0) note_end(p);
@@ -300,7 +294,7 @@ static int check_preamble(struct checker *c, struct part *p)
     struct rdb_check_output out = {.ctx = c, .line = say_rdb_line, .has_tail = true};
     struct rdb_check *rdb = rdb_check_new(c->sys, &out);
     int rc = 1;
-    say(c, "[offset 0] Checking RDB file %s", p->name);
+    line_out_say(&c->lines, "[offset 0] Checking RDB file %s", p->name);
     while (rc == 1) {
         bool more = rdb_check_feed(rdb, bytes_buf_view(&p->buf));
         p->taken = p->unit = p->buf.len - (more ? 0 : rdb_check_tail(rdb));
@@ -310,10 +304,10 @@ static int check_preamble(struct checker *c, struct part *p)
     bool good = rdb_check_finish(rdb);
     rdb_check_free(rdb);
     if (good) {
-        say(c, "RDB preamble is OK, proceeding with AOF tail...");
+        line_out_say(&c->lines, "RDB preamble is OK, proceeding with AOF tail...");
         return 0;
     }
-    say(c, "RDB preamble of AOF file is not sane, aborting.");
+    line_out_say(&c->lines, "RDB preamble of AOF file is not sane, aborting.");
     return -EINVAL;
 }
 
@@ -323,15 +317,15 @@ static enum verdict check_open(struct checker *c, struct part *p)
     do rc = read_more(c, p);
     while (rc == 1 && p->buf.len < 5);
     if (rc < 0) {
-        say(c, "Cannot read file %s: %s", p->path, strerror(-rc));
+        line_out_say(&c->lines, "Cannot read file %s: %s", p->path, strerror(-rc));
         return VERDICT_BAD;
     }
     if (p->buf.len == 0) {
-        say(c, "%sAOF %s is empty", kind_prefix(p->kind), p->name);
+        line_out_say(&c->lines, "%sAOF %s is empty", kind_prefix(p->kind), p->name);
         return VERDICT_EMPTY;
     }
     bool rdb = p->buf.len >= 5 && memcmp(p->buf.data, "REDIS", 5) == 0;
-    if (p->kind == PART_BASE) say(c, "Start to check BASE AOF (%s format).", rdb ? "RDB" : "RESP");
+    if (p->kind == PART_BASE) line_out_say(&c->lines, "Start to check BASE AOF (%s format).", rdb ? "RDB" : "RESP");
     if (rdb && check_preamble(c, p) != 0) return VERDICT_BAD;
     return check_commands(c, p);
 }
@@ -344,7 +338,7 @@ static enum verdict check_part(struct checker *c, enum part_kind kind, const cha
     p.size = size > 0 ? (uint64_t)size : 0;
     p.fd = c->sys->open(c->sys->ctx, path, O_RDONLY, 0);
     if (p.fd < 0) {
-        say(c, "Cannot open file %s: %s", path, strerror(-p.fd));
+        line_out_say(&c->lines, "Cannot open file %s: %s", path, strerror(-p.fd));
         return VERDICT_BAD;
     }
     p.sum = aof_sum_new();
@@ -374,10 +368,10 @@ static int check_listed_all(struct checker *c, const char *path, const struct ao
 {
     enum verdict verdict = VERDICT_GOOD;
     if (m->base.name != NULL) verdict = check_listed(c, PART_BASE, path, m->base.name, m->incr.count == 0);
-    if (m->incr.count > 0 && verdict < VERDICT_TRUNCATED) say(c, "Start to check INCR files.");
+    if (m->incr.count > 0 && verdict < VERDICT_TRUNCATED) line_out_say(&c->lines, "Start to check INCR files.");
     for (size_t i = 0; i < m->incr.count && verdict < VERDICT_TRUNCATED; i++)
         verdict = check_listed(c, PART_INCR, path, m->incr.parts[i].name, i + 1 == m->incr.count);
-    if (verdict < VERDICT_TRUNCATED) say(c, "All AOF files and manifest are valid");
+    if (verdict < VERDICT_TRUNCATED) line_out_say(&c->lines, "All AOF files and manifest are valid");
     return verdict == VERDICT_BAD;
 }
 
@@ -385,16 +379,16 @@ static int check_manifest(struct checker *c, const char *path)
 {
     struct aof_manifest m = {0};
     struct aof_manifest_error error;
-    say(c, "Start checking Multi Part AOF");
+    line_out_say(&c->lines, "Start checking Multi Part AOF");
     int rc = aof_manifest_load(c->sys, path, &m, &error);
     if (rc == 0) {
         rc = check_listed_all(c, path, &m);
         aof_manifest_release(&m);
         return rc;
     }
-    say(c, "*** FATAL AOF MANIFEST FILE ERROR ***");
-    if (rc == -EINVAL) say(c, "Reading the manifest file, at line %d: %s", error.line, error.why);
-    if (rc != -EINVAL) say(c, "Cannot read file %s: %s", path, strerror(-rc));
+    line_out_say(&c->lines, "*** FATAL AOF MANIFEST FILE ERROR ***");
+    if (rc == -EINVAL) line_out_say(&c->lines, "Reading the manifest file, at line %d: %s", error.line, error.why);
+    if (rc != -EINVAL) line_out_say(&c->lines, "Cannot read file %s: %s", path, strerror(-rc));
     return 1;
 }
 
@@ -413,13 +407,13 @@ static int is_manifest(const struct checker *c, const char *path)
 int aof_check(const struct sys *sys, const char *path, const struct aof_check_options *options,
               const struct aof_check_output *out)
 {
-    struct checker c = {.sys = sys, .options = options, .out = *out};
+    struct checker c = {.sys = sys, .options = options, .out = *out, .lines = {out->ctx, out->line}};
     int rc = is_manifest(&c, path);
     if (rc < 0) {
-        say(&c, "Cannot open file %s: %s", path, strerror(-rc));
+        line_out_say(&c.lines, "Cannot open file %s: %s", path, strerror(-rc));
         return 1;
     }
     if (rc == 1) return check_manifest(&c, path);
-    say(&c, "Start checking Old-Style AOF");
+    line_out_say(&c.lines, "Start checking Old-Style AOF");
     return check_part(&c, PART_OLD, path, true) == VERDICT_BAD;
 }

@@ -4,19 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
+#include "storage/base/line_out.h"
 #include "storage/base/memory.h"
 
 enum {
     READ_CHUNK = 256 * 1024,
     TEXT_MAX = 256, /* bytes of a key or an AUX field that are shown */
-    LINE_MAX_LEN = 2048,
 };
 
 struct rdb_check {
     struct rdb_check_output out;
+    struct line_out lines; /* to out.line */
     struct rdb_reader *reader;
     struct encoding_limits limits;
     struct rng rng;
@@ -28,16 +28,6 @@ struct rdb_check {
 };
 
 /* ---- output ---- */
-
-static void PRINTF(2, 3) say(const struct rdb_check *c, const char *fmt, ...)
-{
-    char line[LINE_MAX_LEN];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(line, sizeof(line), fmt, ap);
-    va_end(ap);
-    c->out.line(c->out.ctx, line);
-}
 
 /* Escapes the bytes that a terminal would interpret. */
 static const char *shown(char out[TEXT_MAX * 4 + 4], struct bytes_view text)
@@ -92,15 +82,17 @@ static const char *type_name(enum rdb_type type)
 
 static int on_aux(void *ctx, struct bytes_view name, struct bytes_view value)
 {
+    const struct rdb_check *c = ctx;
     char name_text[TEXT_MAX * 4 + 4], value_text[TEXT_MAX * 4 + 4];
-    say(ctx, "[offset %" PRIu64 "] AUX FIELD %s = '%s'", place_end(ctx), shown(name_text, name),
-        shown(value_text, value));
+    line_out_say(&c->lines, "[offset %" PRIu64 "] AUX FIELD %s = '%s'", place_end(c), shown(name_text, name),
+                 shown(value_text, value));
     return 0;
 }
 
 static int on_db(void *ctx, int id)
 {
-    say(ctx, "[offset %" PRIu64 "] Selecting DB ID %d", place_end(ctx), id);
+    const struct rdb_check *c = ctx;
+    line_out_say(&c->lines, "[offset %" PRIu64 "] Selecting DB ID %d", place_end(c), id);
     return 0;
 }
 
@@ -126,7 +118,7 @@ static void on_skipped(void *ctx, enum rdb_skipped what, struct bytes_view name)
     switch (what) {
     case RDB_SKIPPED_FUNCTION: c->functions++; break;
     case RDB_SKIPPED_MODULE_AUX:
-        say(c, "[offset %" PRIu64 "] MODULE AUX for: %s", place_end(c), shown(text, name));
+        line_out_say(&c->lines, "[offset %" PRIu64 "] MODULE AUX for: %s", place_end(c), shown(text, name));
         break;
     case RDB_SKIPPED_MODULE_VALUE: count_key(c, rdb_reader_place(c->reader).expiry_ms); break;
     case RDB_SKIPPED_EMPTY_KEY: break; /* rdb_check does not set skip_empty: an empty key is an error */
@@ -142,6 +134,7 @@ struct rdb_check *rdb_check_new(const struct sys *sys, const struct rdb_check_ou
     sys_random(sys, seed, sizeof(seed));
     rng_seed(&c->rng, seed[0]);
     c->out = *out;
+    c->lines = (struct line_out){out->ctx, out->line};
     c->now_ms = sys_wall_ms(sys);
     c->limits = encoding_limits_default();
     c->env = (struct value_env){.hash_seed = seed[1], .limits = &c->limits, .rng = &c->rng};
@@ -175,42 +168,43 @@ size_t rdb_check_tail(const struct rdb_check *c)
 
 static void say_totals(const struct rdb_check *c)
 {
-    say(c, "[info] %" PRIu64 " keys read", c->keys);
-    say(c, "[info] %" PRIu64 " expires", c->expires);
-    say(c, "[info] %" PRIu64 " already expired", c->expired);
-    if (c->functions > 0) say(c, "[info] %" PRIu64 " function libraries", c->functions);
+    line_out_say(&c->lines, "[info] %" PRIu64 " keys read", c->keys);
+    line_out_say(&c->lines, "[info] %" PRIu64 " expires", c->expires);
+    line_out_say(&c->lines, "[info] %" PRIu64 " already expired", c->expired);
+    if (c->functions > 0) line_out_say(&c->lines, "[info] %" PRIu64 " function libraries", c->functions);
 }
 
 static void say_good(const struct rdb_check *c)
 {
     uint64_t offset = rdb_reader_offset(c->reader);
     switch (rdb_reader_checksum(c->reader)) {
-    case RDB_CHECKSUM_RIGHT: say(c, "[offset %" PRIu64 "] Checksum OK", offset); break;
+    case RDB_CHECKSUM_RIGHT: line_out_say(&c->lines, "[offset %" PRIu64 "] Checksum OK", offset); break;
     case RDB_CHECKSUM_NOT_CHECKED:
-        say(c, "[offset %" PRIu64 "] RDB file was saved with checksum disabled: no check performed.", offset);
+        line_out_say(&c->lines, "[offset %" PRIu64 "] RDB file was saved with checksum disabled: no check performed.",
+                     offset);
         break;
     case RDB_CHECKSUM_NONE: /* file too old to have one */
     case RDB_CHECKSUM_NOT_YET: break;
     }
     if (c->trailing > 0 && !c->out.has_tail)
-        say(c, "[offset %" PRIu64 "] Bytes after the end of the data are ignored", offset);
-    say(c, "[offset %" PRIu64 "] \\o/ RDB looks OK! \\o/", offset);
+        line_out_say(&c->lines, "[offset %" PRIu64 "] Bytes after the end of the data are ignored", offset);
+    line_out_say(&c->lines, "[offset %" PRIu64 "] \\o/ RDB looks OK! \\o/", offset);
 }
 
 static void say_bad(const struct rdb_check *c)
 {
     char key[TEXT_MAX * 4 + 4];
     struct rdb_place at = rdb_reader_place(c->reader);
-    say(c, "--- RDB ERROR DETECTED ---");
+    line_out_say(&c->lines, "--- RDB ERROR DETECTED ---");
     if (c->status == RDB_ERROR) {
-        say(c, "[offset %" PRIu64 "] %s", at.start, rdb_reader_reason(c->reader));
+        line_out_say(&c->lines, "[offset %" PRIu64 "] %s", at.start, rdb_reader_reason(c->reader));
     } else {
-        say(c, "[offset %" PRIu64 "] Unexpected EOF reading RDB file", rdb_reader_offset(c->reader));
+        line_out_say(&c->lines, "[offset %" PRIu64 "] Unexpected EOF reading RDB file", rdb_reader_offset(c->reader));
     }
-    say(c, "[additional info] While doing: %s", at.doing);
+    line_out_say(&c->lines, "[additional info] While doing: %s", at.doing);
     if (!at.in_value) return;
-    say(c, "[additional info] Reading key '%s'", shown(key, at.key));
-    say(c, "[additional info] Reading type %d (%s)", (int)at.type, type_name(at.type));
+    line_out_say(&c->lines, "[additional info] Reading key '%s'", shown(key, at.key));
+    line_out_say(&c->lines, "[additional info] Reading type %d (%s)", (int)at.type, type_name(at.type));
 }
 
 bool rdb_check_finish(struct rdb_check *c)
