@@ -27,7 +27,7 @@ struct server {
     struct lazyfree *lazyfree;
     struct command_table *commands;  /* command.h */
     struct acl_users *users;         /* acl/users.h */
-    struct acl_log *acl_log;         /* acl/log.h */
+    struct acl_log *acl_log;         /* acl/acl_log.h */
     struct clients *clients;         /* clients.h: all connections */
     struct blocking *blocking;       /* blocking.h: clients that wait for something */
     struct key_waits *key_waits;     /* key_waits.h: those among them that wait for keys */

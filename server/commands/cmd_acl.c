@@ -1,4 +1,4 @@
-/* acl.c -- ACL: users, and what they may do. */
+/* cmd_acl.c -- ACL: users, and what they may do. */
 #include "server/acl/source.h"
 #include "server/acl/users.h"
 #include "server/catalog/command_table.h"

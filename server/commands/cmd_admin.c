@@ -1,4 +1,4 @@
-/* admin.c -- the commands that look after the server: its state, its files, its end. */
+/* cmd_admin.c -- the commands that look after the server: its state, its files, its end. */
 #include <stdio.h>
 
 #include "server/clients/blocking.h"

@@ -1,4 +1,4 @@
-/* bitmap.c -- strings as rows of bits. */
+/* cmd_bitmap.c -- strings as rows of bits. */
 #include "server/commands/tables.h"
 #include "server/server.h"
 #include "storage/base/bits.h"

@@ -1,4 +1,4 @@
-/* client.c -- CLIENT: what connections are there, and what to do with them. */
+/* cmd_client.c -- CLIENT: what connections are there, and what to do with them. */
 #include "server/clients/client.h"
 
 #include "server/acl/users.h"

@@ -1,4 +1,4 @@
-/* cluster.c -- what clients probe for and a stand-alone server without modules answers: CLUSTER and its kin, MODULE. */
+/* cmd_cluster.c -- what clients probe for and a stand-alone server without modules answers: CLUSTER and its kin, MODULE. */
 #include "server/commands/tables.h"
 
 static void cmd_no_cluster(struct cmd_ctx *ctx)

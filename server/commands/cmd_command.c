@@ -1,4 +1,4 @@
-/* command.c -- COMMAND: what the rows say, to clients that ask. */
+/* cmd_command.c -- COMMAND: what the rows say, to clients that ask. */
 #include <ctype.h>
 
 #include "server/catalog/command_syntax.h"

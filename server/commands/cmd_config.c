@@ -1,4 +1,4 @@
-/* config.c -- CONFIG. */
+/* cmd_config.c -- CONFIG. */
 #include <errno.h>
 
 #include "server/commands/tables.h"

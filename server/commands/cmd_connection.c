@@ -1,4 +1,4 @@
-/* connection.c -- what a connection says about itself. */
+/* cmd_connection.c -- what a connection says about itself. */
 #include "server/acl/users.h"
 #include "server/clients/blocking.h"
 #include "server/clients/multi.h"

@@ -1,4 +1,4 @@
-/* debug.c -- DEBUG: a look inside, and things that only tests want done. */
+/* cmd_debug.c -- DEBUG: a look inside, and things that only tests want done. */
 #include <errno.h>
 #include <math.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* dump.c -- a value as bytes, and back. */
+/* cmd_dump.c -- a value as bytes, and back. */
 #include <errno.h>
 
 #include "server/clients/key_waits.h"

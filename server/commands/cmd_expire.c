@@ -1,4 +1,4 @@
-/* expire.c -- when a key is to go. Into the stream goes the absolute time, or the deletion if that time is past. */
+/* cmd_expire.c -- when a key is to go. Into the stream goes the absolute time, or the deletion if that time is past. */
 #include "server/commands/expiry_options.h"
 #include "server/commands/tables.h"
 

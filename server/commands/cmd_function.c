@@ -1,4 +1,4 @@
-/* function.c -- FUNCTION, and FCALL. */
+/* cmd_function.c -- FUNCTION, and FCALL. */
 #include <errno.h>
 
 #include "server/clients/monitor.h"

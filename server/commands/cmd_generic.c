@@ -1,4 +1,4 @@
-/* generic.c -- the commands of keys whatever they hold, and of whole databases. Times of expiry are in expire.c. */
+/* cmd_generic.c -- the commands of keys whatever they hold, and of whole databases. Times of expiry are in cmd_expire.c. */
 #include "server/clients/pubsub.h"
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"

@@ -1,4 +1,4 @@
-/* geo.c -- places in sorted sets: adding them, and asking for those of members. geo_search.c has the searches. */
+/* cmd_geo.c -- places in sorted sets: adding them, and asking for those of members. cmd_geo_search.c has the searches. */
 #include "server/commands/cmd_geo.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* cmd_geo.h -- what geo.c and geo_search.c share: the arguments that tell places and units, and distances as replies. */
+/* cmd_geo.h -- what cmd_geo.c and cmd_geo_search.c share: the arguments that tell places and units, and distances as replies. */
 #ifndef LOCKSTEP_SERVER_COMMANDS_CMD_GEO_H
 #define LOCKSTEP_SERVER_COMMANDS_CMD_GEO_H
 

@@ -1,4 +1,4 @@
-/* geo_search.c -- the members of a sorted set whose places lie within a circle or a box: GEOSEARCH, GEOSEARCHSTORE, and
+/* cmd_geo_search.c -- the members of a sorted set whose places lie within a circle or a box: GEOSEARCH, GEOSEARCHSTORE, and
  * the older GEORADIUS and GEORADIUSBYMEMBER with their read-only forms.
  *
  * All of them are one search with other ways of saying what is wanted: the arguments come first, then one walk over the

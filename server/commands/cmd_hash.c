@@ -1,4 +1,4 @@
-/* hash.c -- the commands of hashes. */
+/* cmd_hash.c -- the commands of hashes. */
 #include <math.h>
 
 #include "server/commands/collection.h"

@@ -1,4 +1,4 @@
-/* hash_expire.c -- when fields of a hash are to go. Into the stream goes the absolute time, for the fields that got it,
+/* cmd_hash_expire.c -- when fields of a hash are to go. Into the stream goes the absolute time, for the fields that got it,
  * or their deletion if that time is past. */
 #include "server/commands/expiry_options.h"
 #include "server/commands/hash_fields.h"

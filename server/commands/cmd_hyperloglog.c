@@ -1,4 +1,4 @@
-/* hyperloglog.c -- PFADD, PFCOUNT, PFMERGE, and PFDEBUG and PFSELFTEST, which look inside.
+/* cmd_hyperloglog.c -- PFADD, PFCOUNT, PFMERGE, and PFDEBUG and PFSELFTEST, which look inside.
  *
  * PFCOUNT of one key keeps the count in the value, and tells the stream, so that a replica's value has the same bytes.
  * Asked by a client, a replica keeps nothing: its data are its master's. */

@@ -1,4 +1,4 @@
-/* latency.c -- LATENCY: what made the server slow, and how long each command takes. */
+/* cmd_latency.c -- LATENCY: what made the server slow, and how long each command takes. */
 #include "server/core/latency.h"
 
 #include <stdio.h>

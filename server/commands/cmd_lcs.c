@@ -1,4 +1,4 @@
-/* lcs.c -- LCS: the longest common subsequence of two strings. */
+/* cmd_lcs.c -- LCS: the longest common subsequence of two strings. */
 #include "server/commands/tables.h"
 #include "server/server.h"
 #include "storage/base/checked.h"

@@ -1,4 +1,4 @@
-/* list.c -- the commands of lists. */
+/* cmd_list.c -- the commands of lists. */
 #include "server/clients/key_waits.h"
 #include "server/commands/collection.h"
 #include "server/commands/tables.h"

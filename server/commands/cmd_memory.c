@@ -1,4 +1,4 @@
-/* memory.c -- MEMORY: where the bytes are. */
+/* cmd_memory.c -- MEMORY: where the bytes are. */
 #include "server/clients/clients.h"
 #include "server/commands/tables.h"
 #include "server/operation/report.h"

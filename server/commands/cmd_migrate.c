@@ -1,4 +1,4 @@
-/* migrate.c -- MIGRATE: keys that move to another server. How they travel is told in server/streams/migration.h. */
+/* cmd_migrate.c -- MIGRATE: keys that move to another server. How they travel is told in server/streams/migration.h. */
 #include "server/clients/blocking.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"

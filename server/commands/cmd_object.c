@@ -1,4 +1,4 @@
-/* object.c -- OBJECT: what is known of a key's value besides the value. */
+/* cmd_object.c -- OBJECT: what is known of a key's value besides the value. */
 #include "server/commands/tables.h"
 #include "server/server.h"
 

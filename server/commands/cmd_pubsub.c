@@ -1,4 +1,4 @@
-/* pubsub.c -- SUBSCRIBE and its kin, PUBLISH, PUBSUB. */
+/* cmd_pubsub.c -- SUBSCRIBE and its kin, PUBLISH, PUBSUB. */
 #include "server/clients/pubsub.h"
 
 #include "server/commands/tables.h"

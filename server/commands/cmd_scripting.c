@@ -1,4 +1,4 @@
-/* scripting.c -- EVAL and its kin, and SCRIPT. */
+/* cmd_scripting.c -- EVAL and its kin, and SCRIPT. */
 #include "server/clients/monitor.h"
 #include "server/commands/tables.h"
 #include "server/scripting/script_flags.h"

@@ -1,4 +1,4 @@
-/* set.c -- the commands of single sets; set_algebra.c has those that combine several. */
+/* cmd_set.c -- the commands of single sets; cmd_set_algebra.c has those that combine several. */
 #include "server/commands/collection.h"
 #include "server/commands/random_pick.h"
 #include "server/commands/scan.h"

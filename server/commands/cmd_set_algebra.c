@@ -1,4 +1,4 @@
-/* set_algebra.c -- intersections, unions and differences of sets.
+/* cmd_set_algebra.c -- intersections, unions and differences of sets.
  * A key that does not exist is an empty set; all keys are checked for their type before anything is computed. */
 #include <stdlib.h>
 

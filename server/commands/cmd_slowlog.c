@@ -1,4 +1,4 @@
-/* slowlog.c -- SLOWLOG: the commands that took long. */
+/* cmd_slowlog.c -- SLOWLOG: the commands that took long. */
 #include "server/commands/tables.h"
 #include "server/dispatch/slowlog_internal.h"
 #include "server/server.h"

@@ -1,4 +1,4 @@
-/* sort.c -- SORT and SORT_RO: the elements of a list, a set or a sorted set in the order of numbers or of text, their
+/* cmd_sort.c -- SORT and SORT_RO: the elements of a list, a set or a sorted set in the order of numbers or of text, their
  * own or that of other keys (BY), answered or stored, themselves or what other keys hold for them (GET).
  *
  *   load       copies the elements (only those that LIMIT asks for, where nothing is to be sorted)

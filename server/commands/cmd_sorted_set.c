@@ -1,5 +1,5 @@
-/* sorted_set.c -- the commands of single sorted sets; sorted_set_range.c has those that take ranges, and
- * sorted_set_algebra.c those that combine several. */
+/* cmd_sorted_set.c -- the commands of single sorted sets; cmd_sorted_set_range.c has those that take ranges, and
+ * cmd_sorted_set_algebra.c those that combine several. */
 #include "server/commands/cmd_sorted_set.h"
 
 #include <math.h>

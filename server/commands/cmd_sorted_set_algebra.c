@@ -1,4 +1,4 @@
-/* sorted_set_algebra.c -- unions, intersections and differences of sorted sets, and of sets, whose members count as
+/* cmd_sorted_set_algebra.c -- unions, intersections and differences of sorted sets, and of sets, whose members count as
  * having the score 1. A key that does not exist is empty; all keys are checked for their type before the options are
  * read. */
 #include <math.h>

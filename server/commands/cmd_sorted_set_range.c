@@ -1,4 +1,4 @@
-/* sorted_set_range.c -- the commands of ranges of a sorted set: by rank, by score, by the bytes of the members.
+/* cmd_sorted_set_range.c -- the commands of ranges of a sorted set: by rank, by score, by the bytes of the members.
  * Whatever a range is given by, it becomes a span of ranks first; reading, counting, storing and removing start there.
  */
 #include "server/commands/cmd_sorted_set.h"

@@ -1,4 +1,4 @@
-/* stream.c -- entries of streams: adding, removing, reading ranges. */
+/* cmd_stream.c -- entries of streams: adding, removing, reading ranges. */
 #include "storage/stream.h"
 
 #include "server/clients/key_waits.h"

@@ -1,4 +1,4 @@
-/* stream_group.c -- groups of consumers: XGROUP, and what is pending in a group: XACK, XPENDING, XCLAIM, XAUTOCLAIM. */
+/* cmd_stream_group.c -- groups of consumers: XGROUP, and what is pending in a group: XACK, XPENDING, XCLAIM, XAUTOCLAIM. */
 #include "server/clients/key_waits.h"
 #include "server/commands/stream_effects.h"
 #include "server/commands/stream_parse.h"

@@ -1,4 +1,4 @@
-/* stream_info.c -- XINFO: what a stream, its groups and their consumers are like. */
+/* cmd_stream_info.c -- XINFO: what a stream, its groups and their consumers are like. */
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/tables.h"

@@ -1,4 +1,4 @@
-/* stream_read.c -- XREAD and XREADGROUP. */
+/* cmd_stream_read.c -- XREAD and XREADGROUP. */
 #include "server/clients/key_waits.h"
 #include "server/commands/stream_effects.h"
 #include "server/commands/stream_parse.h"

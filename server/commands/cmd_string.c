@@ -1,4 +1,4 @@
-/* string.c -- the commands of strings (bitmaps are elsewhere). */
+/* cmd_string.c -- the commands of strings (bitmaps are elsewhere). */
 #include <math.h>
 
 #include "server/commands/expiry_options.h"

@@ -1,6 +1,6 @@
 /* functions.h -- the functions of a data set: its libraries, compiled.
  *
- *     keyspace.libraries (sources) -> library_compile() -> struct functions: by name of library, by name of function
+ *     keyspace.libraries (sources) -> functions_load() -> struct functions: by name of library, by name of function
  *
  * A library is text that registers functions when it is run. That happens in a Lua state of its own kind, which holds
  * the functions of one data set; a second data set that is being loaded has a second one, and takes the place of the

@@ -7,7 +7,7 @@
  *
  * Memory: Lua's allocations are ours, and counted; where there is no memory the script gets an error, the process goes
  * on. Before it is closed everything is collected (CVE-2024-46981).
- * Not here: what scripts can do with the server (script_api.h). */
+ * Not here: what scripts can do with the server (script_api.c). */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_LUA_SANDBOX_H
 #define LOCKSTEP_SERVER_SCRIPTING_LUA_SANDBOX_H
 

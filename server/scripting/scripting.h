@@ -15,7 +15,7 @@
  * with the server.
  * All that is done with values of a script, reading its error and writing its reply included, happens inside one
  * protected call and with raw access: metamethods of a result or of an error are never called.
- * Not here: which commands a script may call (script_call.h), what else it finds (script_api.h). */
+ * Not here: which commands a script may call (script_call.c), what else it finds (script_api.c). */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_H
 #define LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_H
 
