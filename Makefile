@@ -86,7 +86,7 @@ endif
 
 CHECKERS := $(addprefix $(dir $(SERVER)),lockstep-check-rdb lockstep-check-aof)
 
-.PHONY: all dev help run test unit unit-binaries integration differential coverage bench fuzz fuzz-binaries lint circles install \
+.PHONY: all dev help run test unit unit-binaries integration differential coverage bench fuzz fuzz-binaries lint circles docs install \
         packages clean compile_commands.json
 ## all: build/lockstep-server (-O3, link-time optimisation) and its links lockstep-check-rdb, lockstep-check-aof
 all: $(SERVER) $(CHECKERS)
@@ -227,6 +227,10 @@ lint:
 	@tools/packages install build test lint
 	@$(MAKE) --no-print-directory DEV=1 all
 	@tools/lint "$(CPPFLAGS) -std=gnu11" build/dev $(LINT_SOURCES)
+
+## docs: writes docs/MODULES.md from the first line of each header
+docs:
+	@tools/modules
 
 ## circles: uses between rooms that point upwards, and modules that need each other
 circles:
