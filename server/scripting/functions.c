@@ -86,7 +86,7 @@ lua_State *functions_state(struct functions *fs)
     return fs->state;
 }
 
-/* Its functions stay in the Lua registry: see forget_library(). */
+/* Leaves the functions in the Lua registry: see forget_library(). */
 static void free_library(struct library *lib)
 {
     for (size_t i = 0; i < lib->count; i++) {
@@ -105,11 +105,11 @@ static int unregister(lua_State *L)
     return 0;
 }
 
-/* One that is not (any more) among those that can be called. */
+/* Frees a library that cannot be called (any more), and its references in the Lua registry. */
 static void forget_library(struct functions *fs, struct library *lib)
 {
     if (lib->count > 0 && lua_cpcall(fs->state, unregister, lib) != 0)
-        lua_pop(fs->state, 1); /* no memory: the functions stay in the registry, where nobody finds them */
+        lua_pop(fs->state, 1); /* no memory: the functions stay in the registry, where scripts cannot reach them */
     free_library(lib);
 }
 
@@ -208,7 +208,7 @@ static bool read_metadata_words(char **words, size_t count, char **name, struct 
     return is_good_name(bytes_str(*name)) || fail(error, BAD_NAMES);
 }
 
-/* "#!lua name=mylib": *name is the caller's. The body begins with the end of that line. */
+/* Parses "#!lua name=mylib". The caller frees *name. The body begins with the line end of that line. */
 static bool read_metadata(struct bytes_view source, struct bytes_view *body, char **name, struct bytes_buf *error)
 {
     struct word_list words;
@@ -225,7 +225,7 @@ static bool read_metadata(struct bytes_view source, struct bytes_view *body, cha
     return good;
 }
 
-/* ---- Registering: what a library does when it is run ---- */
+/* ---- Registering: redis.register_function() ---- */
 
 struct registration {
     struct bytes_view name, description;
@@ -239,7 +239,7 @@ static void take_string(lua_State *L, int index, struct bytes_view *out, const c
     out->data = lua_tolstring(L, index, &out->len);
 }
 
-/* The list of flags on top of the stack. */
+/* Reads the list of flags on top of the stack and pops it. */
 static unsigned take_flags(lua_State *L)
 {
     unsigned flags = 0;
@@ -259,7 +259,7 @@ static unsigned take_flags(lua_State *L)
     return flags;
 }
 
-/* One named argument, whose value is on top; a callback is moved to index 2. */
+/* Reads one named argument, whose value is on top of the stack. A callback is copied to index 2. */
 static void take_named(lua_State *L, struct bytes_view key, struct registration *r)
 {
     if (bytes_equal(key, BYTES_LIT("function_name"))) {
@@ -282,7 +282,7 @@ static void take_named(lua_State *L, struct bytes_view key, struct registration 
     }
 }
 
-/* Of a table: its values stay in it, so views of them live. */
+/* Reads the arguments from the table at index 1. The views stay valid, since the table holds the strings. */
 static void take_named_arguments(lua_State *L, struct registration *r)
 {
     if (!lua_istable(L, 1))
@@ -294,7 +294,8 @@ static void take_named_arguments(lua_State *L, struct registration *r)
         struct bytes_view key = {0};
         if (lua_type(L, -2) != LUA_TSTRING) script_raise(L, "ERR unknown argument given to redis.register_function");
         key.data = lua_tolstring(L, -2, &key.len);
-        /* A number as a string: in place it would change the table that is being walked, so a copy is kept. */
+        /* lua_tostring() converts a number on the stack only: the string is stored in the table too, so that it lives.
+         * An existing key may be assigned while the table is walked. */
         if (lua_type(L, -1) == LUA_TNUMBER) {
             lua_tostring(L, -1);
             lua_pushvalue(L, -2);
@@ -329,7 +330,7 @@ static bool has_function(const struct library *lib, struct bytes_view name)
     return false;
 }
 
-/* redis.register_function(name, callback), or of one table with these and more. */
+/* redis.register_function(name, callback), or with one table of named arguments. */
 static int lua_register_function(lua_State *L)
 {
     struct library *lib = scripting_of(L)->loading;
@@ -354,10 +355,10 @@ static int lua_register_function(lua_State *L)
 
 struct load_plan {
     struct bytes_view body;
-    const char *error; /* what failed */
+    const char *error; /* the step that failed */
 };
 
-/* Between restricting the globals and having them back nothing can raise an error but the library. */
+/* Between lua_sandbox_restrict() and _unrestrict() only the library can raise an error, and lua_pcall() catches it. */
 static int compile_and_run(lua_State *L)
 {
     struct load_plan *plan = lua_touserdata(L, 1);
@@ -401,9 +402,9 @@ static int run_body(struct functions *fs, struct library *lib, struct bytes_view
 }
 
 struct load_terms {
-    bool replace; /* libraries of the same names */
+    bool replace; /* libraries of the same name */
     int limit_ms;
-    const char *exists; /* what is wrong with one, otherwise: a format */
+    const char *exists; /* format of the error if a library exists and must not be replaced */
 };
 
 static bool refuses_name(const struct functions *fs, const char *name, const struct load_terms *terms,
@@ -414,7 +415,7 @@ static bool refuses_name(const struct functions *fs, const char *name, const str
     return true;
 }
 
-/* NULL with the error. The library is nobody's yet. */
+/* Compiles a library that is not added yet; the caller owns it. NULL with *error. */
 static struct library *compile(struct functions *fs, struct bytes_view source, const struct load_terms *terms,
                                struct bytes_buf *error)
 {
@@ -450,7 +451,7 @@ static void add_library(struct functions *fs, struct library *lib)
     index_functions(fs, lib, true);
 }
 
-/* It can no longer be called, but is still there: it may be put back. */
+/* Removes a library from the tables without freeing it, so that it can be added again. NULL if there is none. */
 static struct library *take_library(struct functions *fs, struct bytes_view name)
 {
     size_t at = library_position(fs, name);
@@ -472,9 +473,9 @@ static bool collides(const struct functions *fs, const struct library *lib, stru
     return false;
 }
 
-/* One of a group of libraries that come together. */
+/* One library of a group that is loaded together. */
 struct arrival {
-    struct library *fresh, *replaced; /* NULL: not (yet) */
+    struct library *fresh, *replaced; /* NULL: none, or not yet */
 };
 
 static void undo(struct functions *fs, struct arrival *arrivals, size_t added)
@@ -487,7 +488,7 @@ static void undo(struct functions *fs, struct arrival *arrivals, size_t added)
 
 static int add_arrival(struct functions *fs, struct arrival *a, const struct load_terms *terms, struct bytes_buf *error)
 {
-    if (refuses_name(fs, a->fresh->name, terms, error)) return -1; /* by one that came just now */
+    if (refuses_name(fs, a->fresh->name, terms, error)) return -1; /* the name occurs twice in the group */
     a->replaced = take_library(fs, bytes_str(a->fresh->name));
     if (!collides(fs, a->fresh, error)) {
         add_library(fs, a->fresh);
@@ -498,7 +499,7 @@ static int add_arrival(struct functions *fs, struct arrival *a, const struct loa
     return -1;
 }
 
-/* All or none: first they are compiled, then added one by one, which is undone if one of them does not fit in. */
+/* Loads all sources or none: first all are compiled, then added one by one, which is undone if one collides. */
 static int arrive(struct functions *fs, struct keyspace *ks, const struct bytes_view *sources, size_t count,
                   const struct load_terms *terms, struct bytes_buf *error)
 {

@@ -1,14 +1,17 @@
-/* functions.h -- the functions of a data set: its libraries, compiled.
+/* functions.h -- the function libraries of a data set, compiled.
  *
- *     keyspace.libraries (sources) -> functions_load() -> struct functions: by name of library, by name of function
+ *     source --functions_load()--> the Lua code runs once and calls redis.register_function()
+ *                                     |
+ *                                     +--> struct functions: libraries by name, functions by name
+ *                                     `--> keyspace.libraries: the sources, for files, snapshots and FUNCTION DUMP
  *
- * A library is text that registers functions when it is run. That happens in a Lua state of its own kind, which holds
- * the functions of one data set; a second data set that is being loaded has a second one, and takes the place of the
- * first together with its keys (functions_replace()). While a library is loaded it finds nothing but what it needs to
- * register functions, and has limited time.
+ * All functions of one data set live in one Lua state, separate from that of EVAL. A second data set that is being
+ * loaded has a struct functions of its own, which replaces the first together with the keys (functions_replace()).
  *
- * Invariants: the libraries here are those of the data set's keyspace, and both change in this file alone.
- * Names of functions are looked up without regard to case. */
+ *   1. The libraries here are those of the keyspace of the data set. Only this module changes either of them.
+ *   2. A library that is being loaded can reach only what it needs to register functions, and its time is limited.
+ *   3. A load or restore that fails changes nothing.
+ *   4. Names of functions are compared without regard to case, names of libraries byte by byte. */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_FUNCTIONS_H
 #define LOCKSTEP_SERVER_SCRIPTING_FUNCTIONS_H
 
@@ -23,7 +26,7 @@ struct function {
     struct bytes_buf description;
     bool has_description;
     unsigned flags; /* enum script_flag */
-    int reference;  /* in the registry of the state */
+    int reference;  /* of the Lua function, in the registry of the state */
 };
 
 struct library {
@@ -41,21 +44,22 @@ const struct function *functions_find(const struct functions *fs, struct bytes_v
 const struct library *functions_library(const struct functions *fs, struct bytes_view name);
 size_t functions_library_count(const struct functions *fs);
 size_t functions_count(const struct functions *fs);
-size_t functions_memory(const struct functions *fs); /* without the Lua state, and without the sources */
+size_t functions_memory(const struct functions *fs); /* without the Lua state and without the sources */
 size_t functions_vm_memory(const struct functions *fs);
 
 enum { LIBRARY_LOAD_MS = 500, LIBRARY_LOAD_MS_FROM_FILE = 10000, LIBRARY_LOAD_MS_UNLIMITED = 0 };
-/* FUNCTION LOAD: the source becomes a library of this data set. 0 with its name; -1 with the error. On failure all is
- * as it was. */
+/* FUNCTION LOAD: compiles the source and adds it as a library. 0 with its name, or -1 with *error and nothing
+ * changed. */
 NODISCARD int functions_load(struct functions *fs, struct keyspace *ks, struct bytes_view source, bool replace,
                              int limit_ms, const char **name, struct bytes_buf *error);
-/* FUNCTION RESTORE: all of them or none. */
+/* FUNCTION RESTORE: loads all sources or none. */
 NODISCARD int functions_load_all(struct functions *fs, struct keyspace *ks, const struct bytes_view *sources,
                                  size_t count, bool replace, int limit_ms, struct bytes_buf *error);
-bool functions_delete(struct functions *fs, struct keyspace *ks, struct bytes_view library); /* false: there is none */
-/* All are gone, and the state with them: at once, or in the background. */
+/* False if there is no such library. */
+bool functions_delete(struct functions *fs, struct keyspace *ks, struct bytes_view library);
+/* Deletes all libraries. The Lua state is closed by `background`, or at once if that is NULL. */
 void functions_flush(struct functions *fs, struct keyspace *ks, struct lazyfree *background);
-/* The server's functions become these, which came with a data set that it takes. */
+/* Replaces the functions of the server by those of a newly loaded data set, which it takes over. */
 void functions_replace(struct server *s, struct functions *fs);
 
 #endif

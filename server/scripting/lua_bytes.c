@@ -19,7 +19,7 @@ static void grow(struct lua_bytes *b, size_t needed)
     size_t cap;
     if (mul_overflow(b->cap, 2, &cap) || cap < needed) cap = needed;
     luaL_checkstack(b->L, 1, "no room for a buffer");
-    char *data = lua_newuserdata(b->L, cap); /* may raise an error: the old bytes are still in their slot */
+    char *data = lua_newuserdata(b->L, cap); /* may raise an error: the old bytes stay valid in their slot */
     memcpy(data, b->data, b->len);
     lua_replace(b->L, b->slot);
     b->data = data;

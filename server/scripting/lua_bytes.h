@@ -1,7 +1,12 @@
-/* lua_bytes.h -- bytes that grow in a userdata on the Lua stack.
- * luaL_Buffer wants the top of the stack for itself, which who walks a table cannot give it; and memory of malloc()
- * would leak when an error unwinds. So the bytes lie in a userdata in a slot of their own, and growing puts a larger
- * one there. The slot stays as long as the buffer is used; the values above it may come and go. */
+/* lua_bytes.h -- a growing buffer whose memory is a userdata on the Lua stack.
+ *
+ *     stack:  ... | slot: userdata with `cap` bytes, `len` of them used | other values ...
+ *
+ * Code that walks a table cannot use luaL_Buffer, which needs the top of the stack. Memory of malloc() would leak when
+ * an error unwinds the C stack. Here Lua's collector frees the bytes. To grow, a larger userdata replaces the one in
+ * the slot.
+ * Invariant: the slot stays on the stack as long as the buffer is used. Values above it may be pushed and popped.
+ * Errors:    any function may raise a Lua error (no memory, result too large). */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_LUA_BYTES_H
 #define LOCKSTEP_SERVER_SCRIPTING_LUA_BYTES_H
 
@@ -15,12 +20,12 @@ struct lua_bytes {
     size_t cap;
 };
 
-void lua_bytes_init(struct lua_bytes *b, lua_State *L);  /* pushes the userdata: that is the slot */
-char *lua_bytes_room(struct lua_bytes *b, size_t extra); /* room for so many more bytes, at data + len */
-/* Counts as work (lua_guard.h), so that what is made of a few long strings can be ended. Who appends many pieces of
- * less than LUA_GUARD_CALL bytes counts them. */
+void lua_bytes_init(struct lua_bytes *b, lua_State *L);  /* pushes the userdata, which is the slot */
+char *lua_bytes_room(struct lua_bytes *b, size_t extra); /* returns data + len, with space for `extra` bytes */
+/* Appends of LUA_GUARD_CALL bytes or more count as work (lua_guard.h), so that building a long result can be ended. A
+ * caller that appends many shorter pieces counts these itself. */
 void lua_bytes_append(struct lua_bytes *b, const void *data, size_t len);
 void lua_bytes_append_char(struct lua_bytes *b, char c);
-void lua_bytes_push(const struct lua_bytes *b); /* pushes a string of what is there */
+void lua_bytes_push(const struct lua_bytes *b); /* pushes the bytes as a Lua string */
 
 #endif

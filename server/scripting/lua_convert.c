@@ -94,7 +94,7 @@ static void push_array(lua_State *L, struct cursor *c, int64_t count)
     }
 }
 
-/* No key is nil: what would be, is left out. */
+/* Stores a pair in the table below it. A key that Lua tables cannot have (nil, NaN) is left out. */
 static void set_pair(lua_State *L)
 {
     if (lua_isnil(L, -2) || (lua_isnumber(L, -2) && lua_tonumber(L, -2) != lua_tonumber(L, -2)))
@@ -180,8 +180,7 @@ void lua_push_reply(lua_State *L, struct bytes_view resp)
 
 /* ---- Lua values as replies ---- */
 
-/* One table may be in a reply many times over, and so may one string: no memory of the script bounds what it answers.
- */
+/* A reply may hold the same table or string many times, so the memory of the script does not bound its reply. */
 enum { REPLY_VALUES_MAX = 16 * 1024 * 1024 };
 #define REPLY_BYTES_MAX ((size_t)4 << 30)
 
@@ -192,7 +191,7 @@ struct writer {
     bool booleans;
 };
 
-/* The value on top is about to be written. */
+/* Counts the value on top of the stack, which is about to be written. */
 static void count_value(struct writer *w)
 {
     size_t bytes = lua_type(w->L, -1) == LUA_TSTRING ? lua_objlen(w->L, -1) : 0;
@@ -209,7 +208,7 @@ static struct bytes_view view_at(lua_State *L, int index)
     return bytes_view(data, len);
 }
 
-/* The field of the table on top, without asking its metatable: pushed if it is of this type. */
+/* Pushes the field of the table on top if it has this type. The access is raw: no metamethod runs. */
 static bool push_field(lua_State *L, const char *name, int type)
 {
     lua_pushstring(L, name);
@@ -301,7 +300,7 @@ static bool write_big_number(struct writer *w)
 {
     if (!push_field(w->L, "big_number", LUA_TSTRING)) return false;
     struct bytes_view digits = view_at(w->L, -1);
-    struct bytes_buf line = {0}; /* RESP2 has a string here: it gets the same bytes */
+    struct bytes_buf line = {0}; /* RESP2 gets a bulk string, which must have the same bytes as the line of RESP3 */
     bytes_buf_append_view(&line, digits);
     for (size_t i = 0; i < line.len; i++)
         if (line.data[i] == '\r' || line.data[i] == '\n') line.data[i] = ' ';
@@ -330,7 +329,7 @@ static bool write_verbatim(struct writer *w)
     return whole;
 }
 
-/* Up to the first nil. */
+/* Writes the elements up to the first nil. */
 static void write_array(struct writer *w)
 {
     size_t count = 0;
@@ -362,13 +361,13 @@ static void write_boolean(struct writer *w, bool b)
         reply_null(w->reply);
 }
 
-/* What does not fit becomes the smallest integer, on every machine. */
+/* A number that does not fit becomes the smallest integer, on every machine. */
 static int64_t whole_number(lua_Number n)
 {
     return n >= -9223372036854775808.0 && n < 9223372036854775808.0 ? (int64_t)n : INT64_MIN;
 }
 
-/* Pops the value. */
+/* Writes the value on top of the stack and pops it. */
 static void write_value(struct writer *w)
 {
     lua_State *L = w->L;

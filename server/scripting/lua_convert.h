@@ -1,10 +1,16 @@
-/* lua_convert.h -- replies of commands as Lua values, and Lua values as replies.
+/* lua_convert.h -- the conversion of command replies to Lua values and of Lua values to replies.
  *
- *     RESP2: integer - number, bulk - string, array - table, null - false, status - {ok=}, error - {err=}
- *     RESP3 (redis.setresp(3)) besides: null - nil, boolean - boolean, {double=}, {map=}, {set={x=true}},
- *     {big_number=}, {verbatim_string={format=, string=}}; attributes are left out
+ *     RESP2     Lua                      RESP3 (redis.setresp(3))     Lua
+ *     integer   number                   null                         nil
+ *     bulk      string                   boolean                      boolean
+ *     array     table                    double                       {double=}
+ *     null      false                    map, set                     {map=}, {set={x=true}}
+ *     status    {ok=}                    big number                   {big_number=}
+ *     error     {err=}                   verbatim string              {verbatim_string={format=, string=}}
  *
- * Values may be nested as deep as somebody likes: each level asks Lua for stack first (CVE-2021-32626). */
+ * RESP3 also has the types of RESP2; attributes are left out.
+ * Invariants: 1. Values may be nested to any depth: each level first asks Lua for stack space (CVE-2021-32626).
+ *             2. Tables are read with raw access, so no metamethod of a script runs. */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_LUA_CONVERT_H
 #define LOCKSTEP_SERVER_SCRIPTING_LUA_CONVERT_H
 
@@ -13,17 +19,18 @@
 #include "server/net/reply.h"
 #include "storage/base/bytes.h"
 
-/* Pushes the one reply that these bytes are: our own encoder wrote them. May raise a Lua error (no memory or stack). */
+/* Pushes one reply. Our own encoder wrote the bytes, so malformed ones are asserted. May raise a Lua error (no memory,
+ * no stack space). */
 void lua_push_reply(lua_State *L, struct bytes_view resp);
 
-/* The table of an error: {err = text}. `counted`: in the server's statistics, by whatever answered it. */
+/* Pushes the table of an error: {err = text}. `counted`: errorstats already counts it. */
 void lua_push_error(lua_State *L, struct bytes_view text, bool counted);
-/* The `err` of the table at this index, and whether it was counted; empty if it is none. The view lives as long as the
- * table. */
+/* True if the value at this index is the table of an error. Sets *text, which lives as long as the table, and
+ * *counted. */
 bool lua_is_error(lua_State *L, int index, struct bytes_view *text, bool *counted);
 
-/* Writes the value on top of the stack, and pops it. booleans: as RESP3 has them, where the client knows RESP3. May
- * raise an error in the middle of a table (no memory, a reply without an end, a script that was killed). */
+/* Writes the value on top of the stack as a reply and pops it. booleans: as booleans of RESP3; otherwise true is 1 and
+ * false a null. May raise a Lua error in the middle of a table: no memory, reply too large, script killed. */
 void lua_write_reply(lua_State *L, struct reply *r, bool booleans);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <lua5.1/lauxlib.h>
 
-static const char REAL_KEY = 0; /* its address is a key that no script can make */
+static const char REAL_KEY = 0; /* its address, as a light userdata, is a key that no script can make */
 
 /* ---- Views ---- */
 
@@ -14,7 +14,7 @@ static void raise_readonly(lua_State *L)
     lua_error(L);
 }
 
-/* __newindex: the script's own line assigned, so that is where the error is. */
+/* __newindex. luaL_error() adds the line of the script that made the assignment. */
 static int refuse_assignment(lua_State *L)
 {
     return luaL_error(L, "Attempt to modify a readonly table");
@@ -38,7 +38,7 @@ void lua_frozen_wrap_with_metatable(lua_State *L)
 {
     lua_insert(L, -2);
     lua_frozen_wrap(L);
-    lua_insert(L, -2); /* view, what to answer */
+    lua_insert(L, -2); /* view, the metatable to show */
     lua_getmetatable(L, -2);
     lua_insert(L, -2);
     lua_setfield(L, -2, "__metatable");
@@ -69,7 +69,7 @@ bool lua_frozen_push_real(lua_State *L, int index)
     return true;
 }
 
-/* ---- Functions that go around metatables ---- */
+/* ---- Functions that bypass metatables ---- */
 
 static int frozen_next(lua_State *L)
 {
@@ -111,18 +111,18 @@ static int frozen_getmetatable(lua_State *L)
     lua_rawget(L, -2);
     bool view = lua_frozen_push_real(L, 1);
     if (view) lua_pop(L, 1);
-    if (lua_isnil(L, -1) && !view) lua_pop(L, 1); /* of a view: what it was given to answer, which may be nothing */
+    if (lua_isnil(L, -1) && !view) lua_pop(L, 1); /* for a view the result is its __metatable, even if that is nil */
     return 1;
 }
 
-/* Upvalue: the function itself, which would change its first argument. */
+/* Upvalue: a function that changes its first argument. */
 static int frozen_guard(lua_State *L)
 {
     if (lua_frozen_push_real(L, 1)) raise_readonly(L);
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-/* Upvalue: the function itself, which only reads its first argument and gives it to nobody. */
+/* Upvalue: a function that only reads its first argument and does not pass it on. */
 static int frozen_read(lua_State *L)
 {
     if (lua_frozen_push_real(L, 1)) lua_replace(L, 1);

@@ -4,7 +4,7 @@
 #include "storage/base/memory.h"
 
 enum {
-    FIRST_INTERVAL = 128, /* instructions: doubled from look to look, as long as they are quick */
+    FIRST_INTERVAL = 128, /* instructions; doubled at each look as long as looks come soon enough */
     LONGEST_INTERVAL = 4096,
 };
 
@@ -55,7 +55,7 @@ struct lua_guard *lua_guard_of(lua_State *L)
 
 /* ---- Looking ---- */
 
-/* So many instructions that the next look comes in time. */
+/* Chooses the number of instructions so that the next look comes in time. */
 static void adapt(struct lua_guard *g, int64_t took_us)
 {
     if (took_us <= LUA_GUARD_SLOW_US)

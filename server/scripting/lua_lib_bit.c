@@ -1,5 +1,6 @@
-/* bit: Debian's lua-bitop, but for the width that tohex() takes (CVE-2024-31449): its most negative value has no
- * positive counterpart, and lua-bitop negates it. */
+/* lua_lib_bit.c -- bit: Debian's lua-bitop with a safe tohex().
+ *
+ * lua-bitop negates a negative width of tohex(), which overflows for the most negative one (CVE-2024-31449). */
 #include <lua5.1/lauxlib.h>
 #include <lua5.1/lua-bitop.h>
 
@@ -16,7 +17,7 @@ static int bit_tohex(lua_State *L)
         luaL_checknumber(L, 2);
         lua_pushvalue(L, lua_upvalueindex(2));
         lua_insert(L, 2);
-        lua_call(L, 1, 1); /* the width as tohex() would read it: modulo 2^32, signed */
+        lua_call(L, 1, 1); /* the width as lua-bitop reads it: modulo 2^32, signed */
         if (lua_tonumber(L, 2) < -HEX_DIGITS) {
             lua_pushinteger(L, -HEX_DIGITS);
             lua_replace(L, 2);
@@ -44,7 +45,7 @@ int lua_open_bit(lua_State *L)
     lua_getfield(L, bit, "tobit");
     lua_pushcclosure(L, bit_tohex, 2);
     lua_setfield(L, bit, "tohex");
-    /* luaopen_bit() has made it a global and a loaded package, as libraries do that are opened by `require`. */
+    /* luaopen_bit() registered a global and a loaded package, as for `require`: both are removed. */
     forget(L, LUA_GLOBALSINDEX, "bit");
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     if (lua_istable(L, -1)) forget(L, lua_gettop(L), "bit");

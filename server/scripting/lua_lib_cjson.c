@@ -1,10 +1,13 @@
-/* cjson: JSON for scripts. Reading is Debian's lua-cjson; writing is ours, with lua-cjson's rules, settings and words:
- *     tables    arrays if their keys are positive integers, with null for the holes; objects otherwise, and if empty.
- *               "Excessively sparse" is an array longer than encode_sparse_array()'s ratio times its elements and
- * longer than its threshold: an error, or an object if the first setting says so. numbers   with
- * encode_number_precision() digits; NaN and infinities as encode_invalid_numbers() says depth     an error below
- * encode_max_depth(), and where the Lua stack ends, whatever that says encode_keep_buffer() keeps its setting but has
- * no effect: a buffer here lives as long as one call. */
+/* lua_lib_cjson.c -- cjson: JSON for scripts. Debian's lua-cjson decodes; the encoder is ours.
+ *
+ * The encoder has the rules, settings and error texts of lua-cjson:
+ *     tables    Arrays if all keys are positive integers, with null for missing elements; otherwise, or if empty,
+ *               objects. An array is "excessively sparse" if it is longer than the ratio of encode_sparse_array() times
+ *               the number of its elements, and longer than the threshold: that is an error, or an object if the first
+ *               setting says so.
+ *     numbers   With encode_number_precision() digits; NaN and infinities as encode_invalid_numbers() says.
+ *     depth     An error beyond encode_max_depth(), and in every case at the end of the Lua stack.
+ * encode_keep_buffer() keeps its setting but has no effect: a buffer lives as long as one call. */
 #include <lua5.1/lauxlib.h>
 #include <limits.h>
 #include <lua5.1/lua-cjson.h>
@@ -16,7 +19,7 @@
 #include "server/scripting/lua_libs.h"
 #include "storage/base/checked.h"
 
-#define DECODE_MAX_BYTES (1u << 30) /* lua-cjson counts in int */
+#define DECODE_MAX_BYTES (1u << 30) /* lua-cjson counts bytes in int */
 #define NUMBER_CHARS     32
 
 enum invalid_numbers { INVALID_ERROR, INVALID_WRITE, INVALID_NULL };
@@ -26,12 +29,12 @@ struct json_settings {
     int number_precision;
     int sparse_ratio;
     int sparse_safe;
-    int sparse_convert; /* a boolean, as keep_buffer is */
+    int sparse_convert; /* a boolean, like keep_buffer */
     int keep_buffer;
     int invalid_numbers; /* enum invalid_numbers */
 };
 
-/* Every function of the table that looks at the settings has them as its first upvalue. */
+/* The settings are the first upvalue of every function that reads them. */
 static struct json_settings *settings_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
@@ -50,7 +53,7 @@ static void cannot_serialise(lua_State *L, int index, const char *why)
     luaL_error(L, "Cannot serialise %s: %s", luaL_typename(L, index), why);
 }
 
-static size_t escape(unsigned char c, char out[8]) /* 0: as it is */
+static size_t escape(unsigned char c, char out[8]) /* 0: c needs no escape */
 {
     switch (c) {
     case '"':
@@ -74,7 +77,7 @@ static void encode_string(struct encoder *e, int index)
     size_t len;
     const char *data = lua_tolstring(e->L, index, &len);
     lua_guard_work(e->L, len);
-    lua_bytes_room(&e->out, checked_size_add(len, 2)); /* enough, if nothing needs to be escaped */
+    lua_bytes_room(&e->out, checked_size_add(len, 2)); /* enough if no byte needs an escape */
     lua_bytes_append_char(&e->out, '"');
     size_t written = 0;
     for (size_t i = 0; i < len; i++) {
@@ -117,8 +120,8 @@ static void encode_number(struct encoder *e, int index)
 
 struct table_shape {
     size_t items;
-    double length;   /* the highest of its keys, */
-    bool is_integer; /* if all of them are positive integers that Lua's calls can address */
+    double length;   /* the highest key */
+    bool is_integer; /* all keys are positive integers that lua_rawgeti() can address */
 };
 
 static struct table_shape shape_of(lua_State *L, int table)
@@ -237,12 +240,12 @@ static int json_encode(lua_State *L)
     return 1;
 }
 
-/* ---- Settings: each call sets what it is given, and answers what is set then ---- */
+/* ---- Settings: each function sets the values it is given and returns the current ones ---- */
 
 static void check_arguments(lua_State *L, int at_most)
 {
     luaL_argcheck(L, lua_gettop(L) <= at_most, at_most + 1, "found too many arguments");
-    lua_settop(L, at_most); /* nil stands for what is missing */
+    lua_settop(L, at_most); /* missing arguments become nil */
 }
 
 static void set_integer(lua_State *L, int arg, int *setting, int min, int max)
@@ -256,7 +259,7 @@ static void set_integer(lua_State *L, int arg, int *setting, int min, int max)
     lua_pushinteger(L, *setting);
 }
 
-/* Words for 0, 1 and so on; the first two are booleans too. */
+/* A setting with words for 0, 1 and so on; 0 and 1 may also be given as booleans. */
 static void set_option(lua_State *L, int arg, int *setting, const char *const words[])
 {
     if (lua_isboolean(L, arg)) {
@@ -314,8 +317,8 @@ static int json_encode_invalid_numbers(lua_State *L)
 
 /* ---- Decoding ---- */
 
-/* Upvalue: lua-cjson's function. It puts the place in front of its errors that it was called from, and this function
- * has no line: so the script's is put there. */
+/* Upvalue: lua-cjson's decoder. It starts its errors with the line of its caller, but this C function has none, so the
+ * line of the script is added. */
 static int json_decode(lua_State *L)
 {
     luaL_argcheck(L, lua_gettop(L) == 1, 1, "expected 1 argument");
@@ -348,7 +351,7 @@ int lua_open_cjson(lua_State *L)
         {"encode_sparse_array", json_encode_sparse_array},
         {"encode_keep_buffer", json_encode_keep_buffer},
         {"encode_invalid_numbers", json_encode_invalid_numbers},
-        {"new", lua_open_cjson}, /* a table with settings of its own */
+        {"new", lua_open_cjson}, /* returns a new table with its own settings */
         {NULL, NULL},
     };
     luaL_checkstack(L, 8, "no room for a library");

@@ -1,10 +1,14 @@
-/* cmsgpack: MessagePack for scripts. pack(...) concatenates; unpack(s) answers everything in the string, unpack_one(s,
- * offset) and unpack_limit(s, limit, offset) some of it with the offset of what follows, which is -1 at the end.
- *     nil, booleans    as they are; so are strings, in MessagePack's string types
- *     numbers          integers in the shortest form, others as float where that loses nothing, or else as double
- *     tables           arrays if their keys are 1..n, maps otherwise; below 16 levels, nil: so cycles end
- *     anything else    nil
- * Read are the same types; the binary and extension types are not known to scripts. */
+/* lua_lib_cmsgpack.c -- cmsgpack: MessagePack for scripts.
+ *
+ * pack(...) concatenates its arguments. unpack(s) returns all values in the string. unpack_one(s, offset) and
+ * unpack_limit(s, limit, offset) return some of them, preceded by the offset of the next value, which is -1 at the end.
+ *     Lua              packed as
+ *     nil, booleans    the same
+ *     strings          the string types
+ *     numbers          integers in the shortest form; others as float if that loses nothing, else as double
+ *     tables           arrays if the keys are 1..n, else maps; nil below 16 levels, so that cycles end
+ *     other values     nil
+ * The same types are unpacked. The binary and extension types are errors. */
 #include <lua5.1/lauxlib.h>
 #include <limits.h>
 #include <math.h>
@@ -18,7 +22,7 @@
 
 /* ---- Packing ---- */
 
-static int write_bytes(void *ctx, const char *data, size_t len) /* msgpack-c's packer writes through this */
+static int write_bytes(void *ctx, const char *data, size_t len) /* the output function of msgpack-c's packer */
 {
     lua_bytes_append(ctx, data, len);
     return 0;
@@ -35,7 +39,7 @@ static void pack_number(msgpack_packer *pk, double number)
     }
 }
 
-/* The length of a string, array or map on the wire has 32 bits. */
+/* MessagePack has 32 bits for the length of a string, array or map. */
 static size_t checked_count(lua_State *L, size_t n)
 {
     if (n > UINT32_MAX) luaL_error(L, "too large for MessagePack");
@@ -52,7 +56,7 @@ static void pack_string(lua_State *L, int index, msgpack_packer *pk)
 
 struct table_shape {
     size_t items;
-    bool is_array; /* its keys are 1..items */
+    bool is_array; /* the keys are 1..items */
 };
 
 static struct table_shape shape_of(lua_State *L, int table)
@@ -95,7 +99,7 @@ static void pack_table(lua_State *L, int table, msgpack_packer *pk, int depth)
 static void pack_value(lua_State *L, int index, msgpack_packer *pk, int depth)
 {
     lua_guard_work(L, LUA_GUARD_CALL);
-    luaL_checkstack(L, 3, "nested too deep"); /* a key, a value, and the buffer while it grows */
+    luaL_checkstack(L, 3, "nested too deep"); /* for a key, a value, and the buffer while it grows */
     switch (lua_type(L, index)) {
     case LUA_TNUMBER: pack_number(pk, lua_tonumber(L, index)); return;
     case LUA_TSTRING: pack_string(L, index, pk); return;
@@ -122,7 +126,7 @@ static int cmsgpack_pack(lua_State *L)
     return 1;
 }
 
-/* ---- Unpacking: every value is pushed as it is read, and nothing is believed of a length but that it was said ---- */
+/* ---- Unpacking: every value is pushed when it is read; an announced length allocates nothing ---- */
 
 struct reader {
     lua_State *L;
@@ -199,7 +203,7 @@ static void unpack_map(struct reader *r, size_t items)
 static void unpack_value(struct reader *r)
 {
     lua_State *L = r->L;
-    luaL_checkstack(L, 3, "nested too deep"); /* a table, a key and a value: this is what ends a recursion */
+    luaL_checkstack(L, 3, "nested too deep"); /* for a table, a key and a value; this limit ends the recursion */
     unsigned char type = *take(r, 1);
     switch (type) {
     case 0x00 ... 0x7f: lua_pushinteger(L, type); break;
@@ -214,7 +218,7 @@ static void unpack_value(struct reader *r)
     case 0xcc: lua_pushnumber(L, (double)take_uint(r, 1)); break;
     case 0xcd: lua_pushnumber(L, (double)take_uint(r, 2)); break;
     case 0xce: lua_pushnumber(L, (double)take_uint(r, 4)); break;
-    case 0xcf: lua_pushnumber(L, (double)take_int(r, 8)); break; /* above 2^63 negative, as Redis reads it */
+    case 0xcf: lua_pushnumber(L, (double)take_int(r, 8)); break; /* from 2^63 on negative, as in Redis */
     case 0xd0: lua_pushnumber(L, (double)take_int(r, 1)); break;
     case 0xd1: lua_pushnumber(L, (double)take_int(r, 2)); break;
     case 0xd2: lua_pushnumber(L, (double)take_int(r, 4)); break;
@@ -231,7 +235,7 @@ static void unpack_value(struct reader *r)
     }
 }
 
-/* Pushes up to `limit` values. */
+/* Pushes at most `limit` values and returns their number. */
 static int unpack_values(struct reader *r, lua_Integer limit)
 {
     int count = 0;
@@ -242,7 +246,7 @@ static int unpack_values(struct reader *r, lua_Integer limit)
     return count;
 }
 
-/* The argument's bytes from `offset` on. The string stays on the stack, so they stay. */
+/* A reader of the first argument from `offset` on. The string stays on the stack, so its bytes stay valid. */
 static struct reader read_from(lua_State *L, lua_Integer offset, lua_Integer limit)
 {
     size_t len;
@@ -260,14 +264,14 @@ static int cmsgpack_unpack(lua_State *L)
     return unpack_values(&r, INT_MAX);
 }
 
-/* Values from an offset on, with the offset behind them in front. */
+/* Returns the offset after the values, then the values from `offset` on. */
 static int unpack_some(lua_State *L, lua_Integer limit, lua_Integer offset)
 {
     if (limit == 0 && offset == 0) return cmsgpack_unpack(L);
     struct reader r = read_from(L, offset, limit);
     const unsigned char *start = r.next;
     lua_settop(L, 1);
-    lua_pushnil(L); /* the place of the offset */
+    lua_pushnil(L); /* reserves the stack slot of the returned offset */
     int count = unpack_values(&r, limit);
     lua_pushnumber(L, r.left == 0 ? -1 : (double)offset + (double)(r.next - start));
     lua_replace(L, 2);
@@ -299,7 +303,7 @@ int lua_open_cmsgpack(lua_State *L)
     luaL_register(L, NULL, functions);
     lua_pushliteral(L, "cmsgpack");
     lua_setfield(L, -2, "_NAME");
-    lua_pushliteral(L, "lua-cmsgpack 0.4.0"); /* whose functions these are */
+    lua_pushliteral(L, "lua-cmsgpack 0.4.0"); /* the library that has these functions in Redis */
     lua_setfield(L, -2, "_VERSION");
     return 1;
 }

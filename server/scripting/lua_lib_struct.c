@@ -1,13 +1,20 @@
-/* struct: numbers and strings in the layouts of C. pack(format, ...), unpack(format, string, [position]), size(format).
- *     > <        big or little endian from here on          (the machine's own to begin with)
- *     ! or !n    align what follows to its size, at most to n, a power of two (8 if not given; 1 to begin with)
- *     x          a byte of padding                           b B   signed or unsigned char
- *     h H        short            l L   long                 T     size_t
- *     i I        int, or iN, IN: an integer of N bytes, up to 32
- *     f d        float, double    s     a string that ends with a zero byte
- *     c or cN    N bytes (1 if not given); c0 packs a whole string, and unpacks as many bytes as the number before it
- * says (space)    nothing Sizes come from formats, and formats from scripts: every sum is checked (CVE-2015-8080,
- * CVE-2020-14147), and so is the room for results (CVE-2018-11218, CVE-2018-11219). */
+/* lua_lib_struct.c -- struct: numbers and strings in the memory layouts of C, for scripts.
+ *
+ * pack(format, ...), unpack(format, string, [position]), size(format). A format consists of:
+ *     > <        big or little endian from here on (at first: that of the machine)
+ *     ! or !n    align the following items to their size, at most to n, a power of two (without n: 8; at first: 1)
+ *     x          a padding byte
+ *     b B        signed or unsigned char
+ *     h H        short
+ *     l L        long
+ *     T          size_t
+ *     i I        int; iN, IN: an integer of N bytes, up to 32
+ *     f d        float, double
+ *     s          a string that ends with a zero byte
+ *     c or cN    N bytes (without N: 1); c0 packs a whole string, and unpacks as many bytes as the last number says
+ *     (blank)    ignored
+ * Sizes come from formats, and formats from scripts: every sum is checked (CVE-2015-8080, CVE-2020-14147), and so is
+ * the stack space for results (CVE-2018-11218, CVE-2018-11219). */
 #include <lua5.1/lauxlib.h>
 #include <limits.h>
 #include <math.h>
@@ -30,7 +37,7 @@ struct format {
 struct item {
     char option;
     size_t size;
-    size_t padding; /* zero bytes before it */
+    size_t padding; /* zero bytes before the item */
 };
 
 static struct format format_begin(lua_State *L, const char *text)
@@ -85,11 +92,11 @@ static size_t size_of_option(struct format *f, char option)
     case 'c': return read_number(f, 1);
     case 'i':
     case 'I': return read_integer_size(f);
-    default: return 0; /* 's', and what is no option at all */
+    default: return 0; /* 's', and unknown options */
     }
 }
 
-/* Odd sizes have no alignment of their own: they are padded as far as the bits of size - 1 say, as they always were. */
+/* A size that is not a power of two has no alignment. It is padded by the bits of size - 1, as in Redis. */
 static size_t padding_before(const struct format *f, struct item item, size_t offset)
 {
     if (item.option == 'c' || item.size == 0) return 0;
@@ -97,7 +104,7 @@ static size_t padding_before(const struct format *f, struct item item, size_t of
     return (alignment - (offset & (alignment - 1))) & (alignment - 1);
 }
 
-/* The next thing that has a place in the layout; what merely sets something is done on the way. False at the end. */
+/* Reads the next item that occupies bytes, and applies the settings before it. False at the end of the format. */
 static bool next_item(struct format *f, size_t offset, struct item *item)
 {
     for (;;) {
@@ -161,7 +168,7 @@ static double to_number(uint64_t n, size_t size, bool is_signed)
 struct packing {
     struct format format;
     struct lua_bytes out;
-    int arg; /* of the next value */
+    int arg; /* stack index of the next value */
 };
 
 static void pack_integer(struct packing *p, size_t size, uint64_t n)
@@ -190,7 +197,7 @@ static void pack_string(struct packing *p, struct item item)
     size_t len;
     const char *data = luaL_checklstring(p->format.L, p->arg, &len);
     size_t size = item.option == 's' || item.size == 0 ? len : item.size;
-    luaL_argcheck(p->format.L, len >= size, p->arg + 1, "string too short"); /* Redis counts so, here alone */
+    luaL_argcheck(p->format.L, len >= size, p->arg + 1, "string too short"); /* Redis adds one in this error only */
     lua_bytes_append(&p->out, data, size);
     if (item.option == 's') lua_bytes_append_char(&p->out, '\0');
 }
@@ -223,7 +230,7 @@ static void pack_item(struct packing *p, struct item item)
 static int struct_pack(lua_State *L)
 {
     struct packing p = {.format = format_begin(L, luaL_checkstring(L, 1)), .arg = 2};
-    lua_pushnil(L); /* so that a value that is missing is not the buffer */
+    lua_pushnil(L); /* else a missing value would be the buffer */
     lua_bytes_init(&p.out, L);
     struct item item;
     while (next_item(&p.format, p.out.len, &item)) pack_item(&p, item);
@@ -262,7 +269,7 @@ static void unpack_double(const struct unpacking *u)
     lua_pushnumber(u->format.L, number);
 }
 
-/* The number before it says how many bytes, and is no result then. */
+/* c0: takes the number of bytes from the result before it, which is removed. */
 static size_t take_announced_size(struct unpacking *u)
 {
     lua_State *L = u->format.L;

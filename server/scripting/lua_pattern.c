@@ -10,12 +10,12 @@
 #include "server/scripting/lua_guard.h"
 
 enum {
-    DEPTH_MAX = 1000, /* items of a pattern that are open at once: each is a call here */
-    STEPS = 4096,     /* between reports to the guard */
+    DEPTH_MAX = 1000, /* nested calls of match(), one for each open item of a pattern */
+    STEPS = 4096,     /* steps between two reports to the guard */
     STEP_WORK = 16,
 };
 
-enum { CAPTURE_OPEN = -1, CAPTURE_POSITION = -2 }; /* instead of a length */
+enum { CAPTURE_OPEN = -1, CAPTURE_POSITION = -2 }; /* special values of a capture's length */
 
 struct capture {
     const char *start;
@@ -25,7 +25,7 @@ struct capture {
 struct matcher {
     lua_State *L;
     const char *text, *text_end;
-    const char *pattern; /* behind '^', where that is an anchor */
+    const char *pattern; /* after the '^', if that is an anchor */
     const char *pattern_end;
     bool anchored;
     int depth;
@@ -69,7 +69,7 @@ static bool in_class(unsigned char c, unsigned char class)
     return isupper(class) ? !in : in;
 }
 
-/* Behind the item at p that stands for one character: itself, %x, or a set. */
+/* The end of the item at p that matches one character: the character itself, %x, or a set. */
 static const char *item_end(struct matcher *m, const char *p)
 {
     char first = *p++;
@@ -79,7 +79,7 @@ static const char *item_end(struct matcher *m, const char *p)
     }
     if (first != '[') return p;
     if (!is_end(m, p) && *p == '^') p++;
-    do { /* a bracket that comes first is one of the set */
+    do { /* a ']' that comes first belongs to the set */
         if (is_end(m, p)) luaL_error(m->L, "malformed pattern (missing ']')");
         if (*p++ == '%' && !is_end(m, p)) p++;
         step(m);
@@ -87,7 +87,7 @@ static const char *item_end(struct matcher *m, const char *p)
     return p + 1;
 }
 
-/* The set from '[' up to its ']', which is at `last`. */
+/* True if c is in the set at p, whose ']' is at `last`. */
 static bool in_set(struct matcher *m, unsigned char c, const char *p, const char *last)
 {
     bool found = true;
@@ -121,7 +121,7 @@ static bool is_one(struct matcher *m, const char *s, const char *p, const char *
     }
 }
 
-/* ---- Repetitions: of the item from p to `end`, which is the sign that repeats it ---- */
+/* ---- Repetitions of the item from p to `end`, where its '*', '+' or '-' stands ---- */
 
 static const char *match_most(struct matcher *m, const char *s, const char *p, const char *end)
 {
@@ -165,12 +165,12 @@ static const char *close_capture(struct matcher *m, const char *s, const char *p
     return e;
 }
 
-/* What capture `digit` has caught stands at s: behind it, or NULL. */
+/* %1 and so on: if the text of that capture is at s, returns its end there, else NULL. */
 static const char *match_captured(struct matcher *m, const char *s, char digit)
 {
     int i = digit - '1';
     if (i < 0 || i >= m->captures || m->capture[i].len == CAPTURE_OPEN) luaL_error(m->L, "invalid capture index");
-    size_t len = (size_t)m->capture[i].len; /* of a position: too long for any text */
+    size_t len = (size_t)m->capture[i].len; /* a position capture gives a length that exceeds any text */
     if ((size_t)(m->text_end - s) < len || memcmp(m->capture[i].start, s, len) != 0) return NULL;
     lua_guard_work(m->L, len);
     return s + len;
@@ -195,20 +195,21 @@ static const char *match_balanced(struct matcher *m, const char *s, const char *
     return NULL;
 }
 
-/* Whether the set at p begins at s: *p is moved behind it. */
+/* %f: true if s is in the set at *p and the character before s is not. Moves *p behind the set. */
 static bool is_frontier(struct matcher *m, const char *s, const char **p)
 {
     const char *set = *p;
     if (is_end(m, set) || *set != '[') luaL_error(m->L, "missing '[' after '%%f' in pattern");
     const char *end = item_end(m, set);
-    unsigned char before = s == m->text ? 0 : (unsigned char)s[-1]; /* behind the text stands a zero byte */
+    unsigned char before = s == m->text ? 0 : (unsigned char)s[-1]; /* a zero byte counts before the text and after */
     *p = end;
     return !in_set(m, before, set, end - 1) && in_set(m, (unsigned char)*s, set, end - 1);
 }
 
-/* ---- All of it ---- */
+/* ---- The whole pattern ---- */
 
-/* An item that stands for one character and what repeats it. False: *s and *p are behind it, and the match goes on. */
+/* Matches an item for one character with its repetition. True: *result is the result of the whole match. False: *s and
+ * *p are after the item, and the caller continues. */
 static bool match_item(struct matcher *m, const char **s, const char **p, const char **result)
 {
     const char *end = item_end(m, *p);
@@ -234,7 +235,7 @@ static bool match_item(struct matcher *m, const char **s, const char **p, const 
     return false;
 }
 
-/* %b, %f and %1: true. Anything else is one character: false. */
+/* Handles %b, %f and %1 and returns true. Returns false for any other item, which matches one character. */
 static bool match_special(struct matcher *m, const char **s, const char **p, bool *fits)
 {
     char kind = is_end(m, *p + 1) ? '\0' : (*p)[1];
@@ -290,7 +291,7 @@ static const char *match(struct matcher *m, const char *s, const char *p)
     return e;
 }
 
-/* From s on, and from nowhere else: its end, or NULL. */
+/* Matches at s only. The end of the match, or NULL. */
 static const char *match_at(struct matcher *m, const char *s)
 {
     m->captures = 0;
@@ -299,7 +300,7 @@ static const char *match_at(struct matcher *m, const char *s)
     return match(m, s, m->pattern);
 }
 
-/* Of the strings at these indices. */
+/* A matcher for the strings at these stack indices. */
 static struct matcher matcher(lua_State *L, int text, int pattern, bool may_anchor)
 {
     size_t len;
@@ -315,7 +316,7 @@ static struct matcher matcher(lua_State *L, int text, int pattern, bool may_anch
 
 /* ---- Results ---- */
 
-/* Of a match from s to e; all of it, if i is 0 and there are no captures. */
+/* Pushes capture i of the match from s to e, or the whole match if i is 0 and there are no captures. */
 static void push_capture(struct matcher *m, int i, const char *s, const char *e)
 {
     if (i >= m->captures) {
@@ -345,7 +346,7 @@ static int push_match(struct matcher *m, const char *s, const char *e)
 
 /* ---- find and match ---- */
 
-/* The third argument: where to begin. */
+/* The offset to begin at, from the third argument. */
 static size_t start_of(lua_State *L, size_t len)
 {
     ptrdiff_t from = luaL_optinteger(L, 3, 1);
@@ -407,7 +408,7 @@ static int string_match(lua_State *L)
 
 /* ---- gmatch ---- */
 
-/* Upvalues: the text, the pattern, and where to go on. */
+/* Upvalues: the text, the pattern, and the offset to continue at. */
 static int next_match(lua_State *L)
 {
     struct matcher m = matcher(L, lua_upvalueindex(1), lua_upvalueindex(2), false);
@@ -433,7 +434,7 @@ static int string_gmatch(lua_State *L)
 
 /* ---- gsub ---- */
 
-/* A string, where %1 and its like stand for captures. */
+/* Appends the replacement string, in which %0 to %9 stand for captures. */
 static void append_template(struct matcher *m, struct lua_bytes *out, const char *s, const char *e)
 {
     size_t len;
@@ -444,7 +445,7 @@ static void append_template(struct matcher *m, struct lua_bytes *out, const char
             size_t plain = next == NULL ? len - i : (size_t)(next - text) - i;
             lua_bytes_append(out, text + i, plain);
             i += plain - 1;
-        } else if (!isdigit((unsigned char)text[++i])) { /* a '%' that ends it: the zero byte behind it */
+        } else if (!isdigit((unsigned char)text[++i])) { /* for a '%' at the end: the zero byte after the text */
             lua_bytes_append_char(out, text[i]);
         } else if (text[i] == '0') {
             lua_bytes_append(out, s, (size_t)(e - s));
@@ -459,7 +460,7 @@ static void append_template(struct matcher *m, struct lua_bytes *out, const char
     }
 }
 
-/* What a function or a table says. */
+/* Appends the result of the replacement function or table. */
 static void append_answer(struct matcher *m, struct lua_bytes *out, const char *s, const char *e)
 {
     lua_State *L = m->L;
@@ -495,7 +496,7 @@ static int string_gsub(lua_State *L)
     struct matcher m = matcher(L, 1, 2, true);
     struct lua_bytes out;
     lua_bytes_init(&out, L);
-    const char *s = m.text, *copied = s; /* what stands before is in `out` */
+    const char *s = m.text, *copied = s; /* the text before `copied` is in `out` */
     while (count < at_most) {
         const char *e = match_at(&m, s);
         if (e != NULL) {

@@ -12,11 +12,11 @@
 #include "storage/base/checked.h"
 
 enum {
-    PIECE = 64 * 1024,            /* of text, between looks of the guard */
-    PARSE_WORK = 64,              /* a byte */
-    RESUME_WORK = 2048,           /* the guard's hook counts the instructions of each coroutine from zero */
-    FORMAT_MAX = 64 * 1024,       /* bytes of arguments that Lua's own string.format() gets */
-    REP_MAX = 1024 * 1024 * 1024, /* bytes: twice what any value may have */
+    PIECE = 64 * 1024,      /* bytes of source text between two reports to the guard */
+    PARSE_WORK = 64,        /* units of work for a byte of source text */
+    RESUME_WORK = 2048,     /* the hook counts the instructions of each coroutine from zero, so resume() is work */
+    FORMAT_MAX = 64 * 1024, /* bytes of arguments that are passed to Lua's own string.format() */
+    REP_MAX = 1024 * 1024 * 1024, /* bytes: twice the size that a value may have */
 };
 
 /* ---- Loading ---- */
@@ -27,7 +27,7 @@ struct text_reader {
     bool begun;
 };
 
-/* What begins with ESC would be taken for precompiled code; behind a space it is text with a wrong character in it. */
+/* Lua takes text that begins with ESC for precompiled code. A blank before it makes it a syntax error instead. */
 static const char *read_text(lua_State *L, void *ctx, size_t *len)
 {
     struct text_reader *r = ctx;
@@ -42,7 +42,7 @@ static const char *read_text(lua_State *L, void *ctx, size_t *len)
     r->text += *len;
     r->len -= *len;
     if (*len == 0) return NULL;
-    lua_guard_work(L, *len * PARSE_WORK); /* the last piece has been parsed */
+    lua_guard_work(L, *len * PARSE_WORK); /* the parser is done with the last piece */
     return text;
 }
 
@@ -57,13 +57,13 @@ int lua_safe_load(lua_State *L, const char *text, size_t len, const char *chunk_
     struct text_reader reader = {.text = text, .len = len};
     luaL_checkstack(L, 2, "no room to load a script");
     if (len > LUA_SAFE_CHUNK_MAX) return refuse_length(L);
-    lua_pushstring(L, chunk_name); /* the parser uses this very string, and does not itself keep it alive */
+    lua_pushstring(L, chunk_name); /* on the stack, since the parser uses the string without keeping it alive */
     int status = lua_load(L, read_text, &reader, lua_tostring(L, -1));
     lua_remove(L, -2);
     return status;
 }
 
-/* After a protected call that failed, with its error on top. */
+/* Call it after a protected call has failed, with the error on top. Raises the error again if the script is to end. */
 static void caught(lua_State *L)
 {
     lua_guard_back_in(L);
@@ -87,7 +87,7 @@ static int safe_loadstring(lua_State *L)
     return answer_loaded(L, lua_safe_load(L, text, len, name));
 }
 
-/* The next piece of text is on top, or nil at the end. Otherwise the error is. */
+/* Calls the reader function: a status, with the next piece of text, nil at the end, or the error on top. */
 static int read_piece(lua_State *L)
 {
     lua_guard_work(L, LUA_GUARD_CALL);
@@ -100,14 +100,14 @@ static int read_piece(lua_State *L)
     return LUA_ERRRUN;
 }
 
-/* The text is collected first: no function of the script runs in the middle of parsing. */
+/* Collects the whole text first, so that no function of the script runs while the parser does. */
 static int safe_load(lua_State *L)
 {
     const char *name = luaL_optstring(L, 2, "=(load)");
     size_t total = 0, len;
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 2);
-    lua_newtable(L); /* of pieces: a buffer could not stand errors in between */
+    lua_newtable(L); /* of pieces: a luaL_Buffer cannot be on the stack while the reader is called */
     for (int pieces = 1;; pieces++) {
         int status = read_piece(L);
         if (status != 0) return answer_loaded(L, status);
@@ -143,7 +143,7 @@ static int safe_pcall(lua_State *L)
     return lua_gettop(L);
 }
 
-/* The handler runs after the failed call, where the hook that can stop it works; within, it does not. */
+/* The handler is called after the failed call. Inside an error handler Lua runs no hooks, so it could not be ended. */
 static int safe_xpcall(lua_State *L)
 {
     luaL_checkany(L, 2);
@@ -162,8 +162,8 @@ static int safe_xpcall(lua_State *L)
     return lua_gettop(L);
 }
 
-/* The coroutine at index 1, with what is above it: as Lua's own resume(), which is upvalue 1, so that the first of its
- * results tells whether the coroutine failed. */
+/* Resumes the coroutine at index 1 with the values above it, by Lua's own resume(), which is upvalue 1. The first
+ * result tells whether the coroutine failed. */
 static int resume(lua_State *L)
 {
     struct lua_guard *g = lua_guard_of(L);
@@ -185,7 +185,7 @@ static int resume_wrapped(lua_State *L)
     lua_insert(L, 1);
     int results = resume(L);
     if (lua_toboolean(L, -results)) return results - 1;
-    if (lua_isstring(L, -1)) { /* says where it was called */
+    if (lua_isstring(L, -1)) { /* adds the position of the caller */
         luaL_where(L, 1);
         lua_insert(L, -2);
         lua_concat(L, 2);
@@ -204,7 +204,7 @@ static int wrap(lua_State *L)
 
 /* ---- Memory ---- */
 
-/* The pace of the collector is the same for all scripts: what would set it answers, and does nothing. */
+/* All scripts share the pace of the collector: options that set it return a value and do nothing. */
 static int safe_collectgarbage(lua_State *L)
 {
     static const char *const options[] = {"collect", "count",    "step",       "stop",
@@ -223,7 +223,7 @@ static int safe_collectgarbage(lua_State *L)
         break;
     case 3:
     case 4: lua_pushinteger(L, 0); break;
-    default: lua_pushinteger(L, 200); /* percent, to begin with */
+    default: lua_pushinteger(L, 200); /* percent, the default of Lua */
     }
     return 1;
 }
@@ -267,15 +267,15 @@ static int safe_rep(lua_State *L)
     return 1;
 }
 
-/* The directive that begins behind the '%' at *at, which is moved behind it. Its conversion, or 0 at the end. */
+/* Reads the directive after a '%' and moves *at behind it. Returns its conversion, or 0 at the end of the format. */
 static char take_directive(const char *format, size_t len, size_t *at)
 {
     while (*at < len && strchr("-+ #0123456789.", format[*at]) != NULL && format[*at] != '\0') ++*at;
     return *at < len ? format[(*at)++] : '\0';
 }
 
-/* Calls Lua's own function, the upvalue, with the arguments on top. An error of its says where the script is, and to
- * what it called. */
+/* Calls Lua's own string.format(), the upvalue, with the `count` arguments on top. Its errors get the line of the
+ * script and the name 'format'. */
 static void call_format(lua_State *L, int count)
 {
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -286,7 +286,7 @@ static void call_format(lua_State *L, int count)
     luaL_error(L, "%s", luaL_gsub(L, text, " to '?'", " to 'format'"));
 }
 
-/* One directive with its argument. The arguments lie below the buffer. */
+/* Appends one directive with its argument. The arguments are below the buffer on the stack. */
 static void format_one(lua_State *L, struct lua_bytes *out, const char *directive, size_t len, int arg)
 {
     size_t size;
@@ -327,7 +327,7 @@ static void format_pieces(lua_State *L, struct lua_bytes *out, const char *forma
     }
 }
 
-/* Lua joins long pieces again and again, and nothing ends that: what may become long is put together here. */
+/* Lua's own function copies long pieces repeatedly and cannot be ended, so results that may be long are built here. */
 static int safe_format(lua_State *L)
 {
     int count = lua_gettop(L);
@@ -349,8 +349,9 @@ static int safe_format(lua_State *L)
     return 1;
 }
 
-/* ---- Random numbers ----
- * POSIX's lrand48() with its initial state: the same numbers everywhere, as scripts have come to expect. */
+/* ---- Random numbers ---- */
+
+/* POSIX's lrand48() with its initial state: the same numbers on every machine, as in Redis. */
 
 enum { RANDOM_MAX = INT32_MAX };
 #define RANDOM_MULTIPLIER    UINT64_C(0x5DEECE66D)

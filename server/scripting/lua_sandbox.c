@@ -10,11 +10,11 @@
 #include "server/scripting/lua_table.h"
 #include "storage/base/assert.h"
 
-static const char GLOBALS_KEY = 0; /* in the registry: the real table of globals */
+static const char GLOBALS_KEY = 0; /* its address is the key of the real table of globals in the registry */
 
 /* ---- Memory ---- */
 
-/* Everything that can fail runs in protected calls; what comes here is a bug, or no memory for a few bytes. */
+/* All code that can fail runs in protected calls. An error here is a bug, or a lack of memory for a few bytes. */
 static int on_panic(lua_State *L)
 {
     const char *text = lua_tostring(L, -1);
@@ -78,7 +78,7 @@ void lua_sandbox_unrestrict(lua_State *L)
     lua_frozen_retarget(L, LUA_GLOBALSINDEX);
 }
 
-/* ---- What there is ---- */
+/* ---- Building the globals ---- */
 
 static void open_library(lua_State *L, const char *name, lua_CFunction open)
 {
@@ -87,8 +87,8 @@ static void open_library(lua_State *L, const char *name, lua_CFunction open)
     lua_call(L, 1, 0);
 }
 
-/* Of the basic functions. The others reach files (dofile, loadfile, print), what the caller's callers see (getfenv,
- * setfenv), or run code when the collector does (newproxy). */
+/* True for names that scripts may have. The other basic functions reach files (dofile, loadfile) or standard output
+ * (print), change environments of other functions (getfenv, setfenv), or run code during collection (newproxy). */
 static bool is_harmless(const char *name)
 {
     static const char *const harmless[] = {
@@ -102,7 +102,7 @@ static bool is_harmless(const char *name)
     return false;
 }
 
-/* Copies them from the table that Lua filled into the one on top of the stack. */
+/* Copies the harmless names from the globals that Lua filled into the table on top of the stack. */
 static void take_harmless(lua_State *L)
 {
     lua_pushnil(L);
@@ -132,13 +132,13 @@ static void replace_functions(lua_State *L)
     lua_pop(L, 4);
 }
 
-/* Strings have a metatable that all of them share. */
+/* All strings share one metatable. Its __index becomes the view of `string`, and getmetatable("") shows a view. */
 static void freeze_string_metatable(lua_State *L)
 {
     lua_pushliteral(L, "");
     lua_newtable(L);
     lua_getfield(L, -3, "string");
-    lua_setfield(L, -2, "__index"); /* what getmetatable("") shows */
+    lua_setfield(L, -2, "__index"); /* of the table that getmetatable("") shows */
     lua_frozen_wrap(L);
     ASSERT(lua_getmetatable(L, -2));
     lua_insert(L, -2);
@@ -159,7 +159,7 @@ static void freeze_libraries(lua_State *L)
     freeze_string_metatable(L);
 }
 
-/* The real table of globals is on top; a view of it becomes what code compiled from now on sees. */
+/* Pops the real table of globals. A view of it becomes the globals of all code that is compiled from now on. */
 static void become_globals(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *)&GLOBALS_KEY);
@@ -167,7 +167,7 @@ static void become_globals(lua_State *L)
     lua_rawset(L, LUA_REGISTRYINDEX);
     lua_sandbox_refuse_unknown_names(L);
     lua_pushvalue(L, -1);
-    lua_newtable(L); /* what getmetatable(_G) shows */
+    lua_newtable(L); /* the table that getmetatable(_G) shows */
     lua_pushcfunction(L, refuse_unknown_name);
     lua_setfield(L, -2, "__index");
     lua_frozen_wrap(L);
@@ -178,7 +178,7 @@ static void become_globals(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* Into the table on top of the stack. */
+/* Adds views of the libraries to the table on top of the stack. */
 static void add_libraries(lua_State *L, const struct lua_sandbox_library *libraries)
 {
     for (; libraries->name != NULL; libraries++) {

@@ -1,13 +1,16 @@
-/* lua_sandbox.h -- a Lua state in which scripts can reach nothing but what they are given.
+/* lua_sandbox.h -- a Lua state in which scripts reach only what they are given.
  *
- * Its globals are a view (lua_frozen.h) of one table, and every library in it is a view as well: what a script defines
- * is local, or lost. Of Lua's own libraries there are the basic functions without those that reach files, other
- * functions' environments or finalizers; string, table, math and coroutine; some functions are replaced (lua_safe.h).
- * A name that is not there is an error, not nil.
+ *     script --> globals: a view of one table --+--> basic functions (some replaced: lua_safe.h)
+ *                                               +--> string, table, math, coroutine: views
+ *                                               `--> libraries of the caller (cjson, redis ...): views
  *
- * Memory: Lua's allocations are ours, and counted; where there is no memory the script gets an error, the process goes
- * on. Before it is closed everything is collected (CVE-2024-46981).
- * Not here: what scripts can do with the server (script_api.c). */
+ *   1. The globals and every library are views (lua_frozen.h): a script can define only local names.
+ *   2. Left out are basic functions that reach files, the environments of other functions, or finalizers.
+ *   3. Reading an unknown global name raises an error; it is not nil.
+ *   4. The guard counts Lua's allocations (lua_guard.h). If there is no memory, the script gets an error and the
+ *      process goes on.
+ *   5. Everything is collected before a state is closed (CVE-2024-46981).
+ * Not here: what scripts can do with the server: script_api.c, script_call.c. */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_LUA_SANDBOX_H
 #define LOCKSTEP_SERVER_SCRIPTING_LUA_SANDBOX_H
 
@@ -22,17 +25,18 @@ struct lua_sandbox_library {
     const char *name;          /* NULL ends the list */
     int (*open)(lua_State *L); /* pushes its table */
 };
-/* With these libraries beside Lua's own: they are opened while globals can still be written to, since some do that. */
+/* Opens the libraries in addition to Lua's own. They are opened before globals become read-only, since some write to
+ * globals. */
 lua_State *lua_sandbox_new(struct lua_guard *guard, const struct lua_sandbox_library *libraries);
-void lua_sandbox_close(lua_State *L); /* in another thread: after lua_guard_let_go() */
+void lua_sandbox_close(lua_State *L); /* another thread may call it after lua_guard_let_go() */
 
-/* A library: the table on top of the stack goes, and is from now on what `name` means, read-only. */
+/* Pops the table on top and makes it the library `name`, read-only for scripts. */
 void lua_sandbox_add_library(lua_State *L, const char *name);
-/* A global value: the one on top goes. Scripts may not change what the name means. */
+/* Pops the value on top and makes it the global `name`. Scripts cannot assign to the name. */
 void lua_sandbox_set_global(lua_State *L, const char *name);
-/* The table on top of the stack answers unknown names with an error; so do views of it. */
+/* Makes the table on top of the stack, and views of it, raise an error for unknown names. */
 void lua_sandbox_refuse_unknown_names(lua_State *L);
-/* Meanwhile there is nothing but what the table on top of the stack holds; it goes. And back. */
+/* Pops the table on top, which replaces all globals until lua_sandbox_unrestrict(). */
 void lua_sandbox_restrict(lua_State *L);
 void lua_sandbox_unrestrict(lua_State *L);
 size_t lua_sandbox_memory(lua_State *L);

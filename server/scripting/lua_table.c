@@ -8,12 +8,12 @@
 #include "server/scripting/lua_guard.h"
 
 enum {
-    MANY = 256, /* elements: sorting more in C alone, in the worst order, takes too long */
+    MANY = 256, /* elements: Lua's sort() of more, in the worst order, takes too long without reports to the guard */
 };
 
-static const char SORT_KEY = 0; /* in the registry: Lua's own table.sort() */
+static const char SORT_KEY = 0; /* its address is the key of Lua's own table.sort() in the registry */
 
-/* t[to] = t[from]. No key is made for nil. */
+/* t[to] = t[from], without creating a key for nil. */
 static void move(lua_State *L, int to, int from)
 {
     lua_guard_work(L, LUA_GUARD_CALL);
@@ -36,7 +36,7 @@ static int table_length(lua_State *L)
     return (int)lua_objlen(L, 1);
 }
 
-/* insert(t, [place,] value) */
+/* insert(t, [position,] value) */
 static int table_insert(lua_State *L)
 {
     int end = table_length(L) + 1, place = end;
@@ -52,7 +52,7 @@ static int table_insert(lua_State *L)
     return 0;
 }
 
-/* remove(t, [place]): the value that was there */
+/* remove(t, [position]): returns the removed value */
 static int table_remove(lua_State *L)
 {
     int last = table_length(L), place = luaL_optint(L, 2, last);
@@ -76,7 +76,8 @@ static int table_maxn(lua_State *L)
     return 1;
 }
 
-/* Calls the function at index 2 with key and value, which are on top. True: it has answered something. */
+/* Calls the function at index 2 with the key and value on top. True: it returned a value, which is on top. False: the
+ * key is on top. */
 static bool call_with_pair(lua_State *L)
 {
     lua_guard_work(L, LUA_GUARD_CALL);
@@ -85,7 +86,7 @@ static bool call_with_pair(lua_State *L)
     lua_pushvalue(L, -3);
     lua_call(L, 2, 1);
     if (!lua_isnil(L, -1)) return true;
-    lua_pop(L, 2); /* the key stays */
+    lua_pop(L, 2);
     return false;
 }
 
@@ -112,7 +113,7 @@ static int table_foreachi(lua_State *L)
     return 0;
 }
 
-/* ---- sort: Lua's own, so that what is equal is in the same order as ever ---- */
+/* ---- sort: Lua's own, so that equal elements get the same order as in Redis ---- */
 
 static int is_less(lua_State *L)
 {
@@ -122,7 +123,7 @@ static int is_less(lua_State *L)
     return 1;
 }
 
-/* Upvalue: a function of C. */
+/* Upvalue: a C function that compares. */
 static int calls_less(lua_State *L)
 {
     lua_guard_work(L, LUA_GUARD_CALL);

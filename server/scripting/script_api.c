@@ -1,4 +1,4 @@
-/* script_api.c -- the table `redis` that scripts find, but for redis.call(). */
+/* script_api.c -- the table `redis` of scripts. redis.call() and redis.pcall() are in script_call.c. */
 #include <stdio.h>
 
 #include <lua5.1/lauxlib.h>
@@ -25,7 +25,7 @@ static struct bytes_view string_arg(lua_State *L, int arg)
 
 /* ---- Replies ---- */
 
-/* {name = text}, or an error if there is not one string. */
+/* Returns {name = text}, or the table of an error if the arguments are not one string. */
 static int push_single(lua_State *L, const char *name)
 {
     if (lua_gettop(L) != 1 || lua_type(L, 1) != LUA_TSTRING) {
@@ -38,7 +38,7 @@ static int push_single(lua_State *L, const char *name)
     return 1;
 }
 
-/* An error begins with its code: text of one word gets one. */
+/* An error begins with a code: a text of one word gets "ERR". */
 static int api_error_reply(lua_State *L)
 {
     if (lua_gettop(L) == 1 && lua_type(L, 1) == LUA_TSTRING) {
@@ -58,7 +58,7 @@ static int api_status_reply(lua_State *L)
     return push_single(L, "ok");
 }
 
-/* ---- The rest ---- */
+/* ---- Other functions ---- */
 
 static int api_sha1hex(lua_State *L)
 {
@@ -102,7 +102,7 @@ static int api_setresp(lua_State *L)
     return 0;
 }
 
-/* The log and the replicas read one stream: what goes to one of them goes to both. */
+/* AOF and replicas read one stream, so REPL_AOF and REPL_REPLICA have the effect of REPL_ALL. */
 static int api_set_repl(lua_State *L)
 {
     struct scripting *sc = scripting_of(L);
@@ -114,14 +114,14 @@ static int api_set_repl(lua_State *L)
     return 0;
 }
 
-/* Effects are what is replicated, always. */
+/* Scripts are always replicated by their effects. */
 static int api_replicate_commands(lua_State *L)
 {
     lua_pushboolean(L, 1);
     return 1;
 }
 
-/* There is no debugger to stop for. */
+/* There is no debugger. */
 static int api_breakpoint(lua_State *L)
 {
     lua_pushboolean(L, 0);
@@ -133,7 +133,7 @@ static int api_debug(lua_State *L)
     return 0;
 }
 
-/* Whether whoever runs the script may run this. */
+/* Returns whether the user that runs the script may run this command. */
 static int api_acl_check_cmd(lua_State *L)
 {
     struct scripting *sc = scripting_of(L);

@@ -19,7 +19,7 @@ struct script_cache {
     struct lua_guard *guard;
 };
 
-/* A digest is as good as a hash. */
+/* The digest is a good hash: its first bytes are used. */
 static uint64_t hash_of(const char *digest)
 {
     uint64_t hash;
@@ -110,7 +110,7 @@ struct compilation {
     int reference;
 };
 
-/* In protected mode: what is compiled gets a reference: that may lack memory, too. */
+/* Runs in a protected call, since compiling and luaL_ref() may lack memory. */
 static int compile(lua_State *L)
 {
     struct compilation *c = lua_touserdata(L, 1);
@@ -121,7 +121,7 @@ static int compile(lua_State *L)
 
 static int compile_in_time(struct lua_guard *guard, lua_State *L, struct compilation *c)
 {
-    if (guard->running != NULL) return lua_cpcall(L, compile, c); /* by a script, whose time it is */
+    if (guard->running != NULL) return lua_cpcall(L, compile, c); /* a script runs: its time counts */
     int64_t now_us = sys_mono_us(guard->sys);
     lua_guard_start(guard, L, now_us);
     guard->deadline_us = now_us + SCRIPT_COMPILE_MS * INT64_C(1000);

@@ -1,5 +1,8 @@
-/* script_call.c -- redis.call() and redis.pcall(): commands of scripts.
- * Arguments stay where they are: Lua's strings, which are on its stack until the command is over. */
+/* script_call.c -- redis.call() and redis.pcall(): the commands of scripts.
+ *
+ *     redis.call('set', k, v) -> arguments as views -> may it run? -> dispatcher -> reply -> Lua value
+ *
+ * Arguments are not copied: they are Lua strings that stay on the Lua stack until the command is over. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +17,7 @@
 #include "server/scripting/scripting_internal.h"
 #include "storage/base/memory.h"
 
-enum { NUMBER_CHARS = 32, KEEP_MAX = 64 * 1024 /* of buffers, between calls */ };
+enum { NUMBER_CHARS = 32, KEEP_MAX = 64 * 1024 /* larger buffers are freed after the script */ };
 
 /* ---- Arguments ---- */
 
@@ -25,10 +28,10 @@ static void reserve(struct scripting *sc, size_t count)
         sc->argv = mem_realloc(sc->argv, sc->argv_cap * sizeof(*sc->argv));
     }
     sc->numbers.len = 0;
-    bytes_buf_reserve(&sc->numbers, count * NUMBER_CHARS); /* so it does not move while views look at it */
+    bytes_buf_reserve(&sc->numbers, count * NUMBER_CHARS); /* in advance: views point into it, so it must not move */
 }
 
-/* A number as commands read it: whole ones with all their digits. */
+/* Formats a number for a command. Whole numbers get all their digits. */
 static struct bytes_view format_number(struct scripting *sc, lua_Number n)
 {
     char *out = sc->numbers.data + sc->numbers.len;
@@ -59,14 +62,15 @@ bool script_take_arguments(lua_State *L, struct scripting *sc, int count)
     return true;
 }
 
-/* ---- May it run? ---- */
+/* ---- Checks ---- */
 
 static bool arity_fits(const struct command *cmd, int argc)
 {
     return cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
 }
 
-/* The row that is meant. NULL: *error says why there is none; *slot is the one that refuses, if one does. */
+/* The row of the command. NULL: *error says why there is none, and *slot is the slot with the wrong number of arguments
+ * or NULL. */
 static const struct command *find_command(struct server *s, int argc, const struct bytes_view *argv,
                                           struct command_slot **slot, const char **error)
 {
@@ -81,7 +85,7 @@ static const struct command *find_command(struct server *s, int argc, const stru
     return NULL;
 }
 
-/* What a script that has written may do, it may go on doing: half of it would be worse. */
+/* A script that has written may go on writing even if the server now refuses writes: half a script would be worse. */
 static const char *refuse_write(const struct scripting *sc, const struct command *cmd)
 {
     const struct script_run_state *run = sc->run;
@@ -98,7 +102,7 @@ static bool refused_for_memory(const struct scripting *sc, const struct command 
            !(run->script->flags & SCRIPT_ALLOW_OOM) && !client_has(sc->client, CLIENT_MASTER);
 }
 
-/* What the user may not do, a script of the user may not do. */
+/* A script may run only what the user that runs it may run. */
 static const char *refuse_user(struct scripting *sc, const struct command_slot *slot, int argc)
 {
     struct acl_denial why;
@@ -134,7 +138,7 @@ static const char *refuse(struct scripting *sc, const struct command_slot *slot,
 
 /* ---- The call ---- */
 
-/* In one piece, as most of them are; otherwise it is put together. */
+/* The reply as one view. A reply in several pieces is joined in sc->reply. */
 static struct bytes_view whole_reply(struct scripting *sc)
 {
     struct iovec pieces[2];
@@ -145,7 +149,7 @@ static struct bytes_view whole_reply(struct scripting *sc)
     return bytes_buf_view(&sc->reply);
 }
 
-/* An error is pushed as a table; raised or returned, as the caller says. */
+/* Runs the command and pushes its reply. An error is pushed as a table, which call() may raise. */
 static void run_command(lua_State *L, struct scripting *sc, int argc)
 {
     struct command_slot *slot;
@@ -163,8 +167,8 @@ static void run_command(lua_State *L, struct scripting *sc, int argc)
     uint64_t ticks =
         dispatch_for_script(sc->client, sc->run->outer->caller, slot, argc, sc->argv, sc->run->replicate != 0);
     struct bytes_view reply = whole_reply(sc);
-    lua_settop(L, 0);         /* the arguments may have taken all the stack there is */
-    lua_guard_work(L, ticks); /* roughly: others are served soon after a slow one */
+    lua_settop(L, 0);         /* the arguments may occupy the whole stack */
+    lua_guard_work(L, ticks); /* an estimate, so that other clients are served soon after a slow command */
     if (reply.len == 0)
         lua_pushnil(L);
     else

@@ -28,7 +28,7 @@ const char *script_flag_name(unsigned flag)
     return NULL;
 }
 
-/* The next piece of *rest up to one of the separators; false at the end. Empty pieces are passed over. */
+/* Takes the next word of *rest, up to one of the separators. Empty words are skipped. False at the end. */
 static bool next_word(struct bytes_view *rest, const char *separators, struct bytes_view *word)
 {
     while (rest->len > 0 && strchr(separators, rest->data[0]) != NULL)

@@ -16,10 +16,10 @@
 #include "storage/base/memory.h"
 
 enum {
-    RUNS_BETWEEN_STEPS = 50, /* of the collector, whether or not scripts make work for it */
+    RUNS_BETWEEN_STEPS = 50, /* scripts between two steps of the collector */
     STEP_SIZE = 50,
-    GARBAGE_KEPT = 1 << 20, /* bytes that may wait for Lua's own pace */
-    SLICE_US = 1000,        /* of collecting, each time */
+    GARBAGE_KEPT = 1 << 20, /* bytes of garbage that are left to Lua's own pace */
+    SLICE_US = 1000,        /* time of collecting in one call from the cron */
 };
 
 /* ---- Life ---- */
@@ -104,7 +104,7 @@ static void warn_of_slow_script(const struct scripting *sc, int64_t elapsed_us)
                 sc->run->script->name);
 }
 
-/* Others get an answer now and then; how often depends on how long that takes. */
+/* Answers other clients from time to time: the interval is at least eight times as long as that takes. */
 static void serve_others(struct scripting *sc, int64_t now_us)
 {
     struct server *s = sc->server;
@@ -147,14 +147,14 @@ lua_State *scripting_new_state(struct scripting *sc)
                                                            {"bit", lua_open_bit},
                                                            {NULL, NULL}};
     size_t memory_max = sc->guard.memory_max;
-    sc->guard.memory_max = 0; /* a state has to be there, with all that is in it */
+    sc->guard.memory_max = 0; /* the limit is for scripts, not for the state itself */
     lua_State *L = lua_sandbox_new(&sc->guard, libraries);
     ASSERT(lua_cpcall(L, prepare_state, NULL) == 0);
     sc->guard.memory_max = memory_max;
     return L;
 }
 
-/* ---- Inside ---- */
+/* ---- Inside the protected call ---- */
 
 void script_failure_clear(struct script_failure *f)
 {
@@ -171,7 +171,7 @@ struct bytes_view script_failure_text(const struct script_failure *f, lua_State 
     return text;
 }
 
-/* Where in the script the error arose: the innermost function that has lines. */
+/* Notes the line of the innermost Lua function: C functions have no lines. */
 static void note_place(lua_State *L, struct script_failure *f)
 {
     lua_Debug ar;
@@ -184,7 +184,7 @@ static void note_place(lua_State *L, struct script_failure *f)
     }
 }
 
-/* An error without a code of its own: its text, or what it is. */
+/* An error value without a code: "ERR " and its text, or the name of its type. */
 static void note_value(lua_State *L, int index, struct script_failure *f)
 {
     struct bytes_view text = bytes_str(luaL_typename(L, index));
@@ -220,7 +220,8 @@ static void push_arguments(lua_State *L, const struct bytes_view *argv, int coun
     }
 }
 
-/* The script, with KEYS and ARGV as globals of EVAL and as arguments of functions. */
+/* Pushes the script. KEYS and ARGV are globals for EVAL and arguments for functions. Returns the number of
+ * arguments. */
 static int push_call(lua_State *L, const struct script_run_state *run)
 {
     const struct script *script = run->script;
@@ -235,7 +236,7 @@ static int push_call(lua_State *L, const struct script_run_state *run)
     return 0;
 }
 
-/* A table is written apart, since an error may come in the middle of it, and becomes the reply as a whole. */
+/* Writes the reply. A table goes to a queue of its own first, since an error may be raised in the middle of it. */
 static void answer(lua_State *L, struct scripting *sc, struct reply *r)
 {
     bool booleans = sc->client->reply.proto == 3;
@@ -252,7 +253,7 @@ static void answer(lua_State *L, struct scripting *sc, struct reply *r)
     *r = apart;
 }
 
-/* In protected mode: all that is done with a script's values. */
+/* Runs in a protected call: everything that touches values of the script. */
 static int run_and_answer(lua_State *L)
 {
     const struct script_run_state *run = lua_touserdata(L, 1);
@@ -263,7 +264,7 @@ static int run_and_answer(lua_State *L)
     return 0;
 }
 
-/* ---- Around it ---- */
+/* ---- Around the protected call ---- */
 
 static void begin(struct scripting *sc, struct script_run_state *run)
 {
@@ -275,7 +276,7 @@ static void begin(struct scripting *sc, struct script_run_state *run)
     c->db = caller->db;
     c->flags =
         CLIENT_SCRIPT | CLIENT_AUTHENTICATED | (caller->flags & (CLIENT_MASTER | CLIENT_NO_TOUCH | CLIENT_RESTRICTED));
-    c->user = caller->user; /* borrowed: who runs the script keeps it */
+    c->user = caller->user; /* borrowed: the caller holds the reference */
     c->reply.proto = 2;
     c->write_offset = caller->write_offset;
 }
@@ -289,7 +290,7 @@ static void end(struct scripting *sc)
     script_call_end(sc);
 }
 
-/* The error is on top. */
+/* Answers with the error, which is on top of the Lua stack. */
 static void reply_failure(struct cmd_ctx *ctx, lua_State *L, const struct script *script)
 {
     const struct script_failure *f = &ctx->server->scripting->failure;
@@ -314,7 +315,7 @@ static int collect(lua_State *L)
     return 0;
 }
 
-/* One step, protected: it may need memory. False: there is none for it now. *whole: a cycle has ended. */
+/* Does one step in a protected call, since it may need memory. False: there is none. *whole: a cycle has ended. */
 static bool collect_step(lua_State *L, bool *whole)
 {
     if (lua_cpcall(L, collect, whole) == 0) return true;
@@ -325,11 +326,11 @@ static bool collect_step(lua_State *L, bool *whole)
 static void collect_some(struct scripting *sc, lua_State *L)
 {
     bool whole;
-    if (++sc->runs % RUNS_BETWEEN_STEPS == 0) (void)collect_step(L, &whole); /* the next one may have more luck */
+    if (++sc->runs % RUNS_BETWEEN_STEPS == 0) (void)collect_step(L, &whole); /* on failure a later step will do */
 }
 
-/* Lua waits until its memory has doubled; what a big script left would be kept until as much is made again. A cycle may
- * have begun before the garbage was made, so another one follows unless it frees little. */
+/* Lua itself starts a cycle only when its memory has doubled, so the garbage of a big script could stay for long. A
+ * cycle may have begun before the garbage was made, so another one follows unless it frees little. */
 static void collect_slice(struct scripting *sc, lua_State *L, struct script_garbage *g)
 {
     size_t now = lua_sandbox_memory(L);
@@ -414,7 +415,7 @@ bool script_arg_key_count(struct cmd_ctx *ctx, int arg, const char *not_a_number
     return false;
 }
 
-/* ---- The one that runs ---- */
+/* ---- The running script ---- */
 
 bool script_is_running(const struct server *s)
 {

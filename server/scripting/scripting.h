@@ -1,21 +1,21 @@
-/* scripting.h -- scripts: what runs them, and what the rest of the server may ask about that.
+/* scripting.h -- the execution of scripts: EVAL, FCALL, and questions about the running script.
  *
  *     EVAL, EVALSHA -> script_cache (by digest) --+
  *                                                 +-> script_run() -> Lua -> redis.call() -> the dispatcher
  *     FCALL         -> functions (by name)  ------+
  *
- * A script is one unit: what its commands do goes into the stream when it has ended, effects only (dispatch.h). They
- * run as the commands of a client without a connection, in the database of whoever runs the script. Time stands still
- * meanwhile. A script is never entered from inside another one.
+ *   1. A script is one unit of the stream: the effects of its commands enter the stream when it has ended.
+ *   2. Its commands run as those of a client without a connection, in the database of the client that runs the script.
+ *      The clock of the server stands still meanwhile.
+ *   3. Scripts are not nested.
+ *   4. Everything that is done with values of a script, including reading its error and writing its reply, happens
+ *      inside one protected call and with raw access: metamethods of a result or an error never run.
  *
- * A script that takes too long (busy-reply-threshold) does not bring the loop back: from time to time, between two
- * instructions or in the loops of the C functions that it calls (lua_guard.h), it has the dispatcher answer -BUSY to
- * whoever asks for something (dispatch_while_busy()). SCRIPT KILL may come that way: the guard's `ended` is set, and an
- * error is raised that nothing in the script can catch. A script that has written something can be ended only together
- * with the server.
- * All that is done with values of a script, reading its error and writing its reply included, happens inside one
- * protected call and with raw access: metamethods of a result or of an error are never called.
- * Not here: which commands a script may call (script_call.c), what else it finds (script_api.c). */
+ * The loop does not run during a script. Past busy-reply-threshold the guard's look (lua_guard.h) has the dispatcher
+ * answer the requests of other clients with -BUSY from time to time. SCRIPT KILL may come this way: it sets the guard's
+ * `ended`, and an error is raised that the script cannot catch. A script that has called a write command can be ended
+ * only together with the server (SHUTDOWN NOSAVE).
+ * Not here: which commands a script may call (script_call.c), what else it can use (script_api.c). */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_H
 #define LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_H
 
@@ -34,31 +34,31 @@ enum script_kind { SCRIPT_EVAL, SCRIPT_FUNCTION };
 
 struct script {
     enum script_kind kind;
-    const char *name; /* the digest, or the function's name */
+    const char *name; /* the digest, or the name of the function */
     unsigned flags;   /* enum script_flag */
-    bool read_only;   /* run by a command that promises to change nothing */
-    lua_State *L;     /* where it lives */
-    int reference;    /* of the function, in the registry */
-    int first_key;    /* in ctx->argv, which the other arguments follow */
+    bool read_only;   /* run by EVAL_RO, EVALSHA_RO or FCALL_RO */
+    lua_State *L;     /* the state that holds it */
+    int reference;    /* of the Lua function, in the registry of the state */
+    int first_key;    /* index in ctx->argv; after the keys come the other arguments */
     int key_count;
 };
-/* Whether it fits the command that runs it. A script that says nothing of itself is let through as far as here on a
- * replica without its master, since only now it is known to be one. False: the error has been answered. */
+/* True if the command may run the script. A script without declared flags is checked here for stale data: admission
+ * could not do it, since the script was not known then. False: the error has been answered. */
 bool script_may_run(struct cmd_ctx *ctx, const struct script *script);
-/* Runs it and answers. */
+/* Runs the script and writes the reply. */
 void script_run(struct cmd_ctx *ctx, const struct script *script);
-/* Reads the number of keys in this argument. False: the error has been answered. */
+/* Reads the number of keys from this argument. False: the error has been answered. */
 bool script_arg_key_count(struct cmd_ctx *ctx, int arg, const char *not_a_number, int *count);
 
-/* ---- the one that runs ---- */
+/* ---- the running script ---- */
 bool script_is_running(const struct server *s);
 enum script_kind script_running_kind(const struct server *s);
-const char *script_busy_text(const struct server *s); /* the error that everybody hears meanwhile */
-/* SCRIPT KILL and FUNCTION KILL: answers. */
+const char *script_busy_text(const struct server *s); /* the error for other clients meanwhile */
+/* SCRIPT KILL and FUNCTION KILL. Writes the reply. */
 void script_kill(struct cmd_ctx *ctx, enum script_kind kind);
-/* It ends with the server, and what it has done is not told to anybody. */
+/* SHUTDOWN NOSAVE: ends the running script and drops its unit, so that nothing of it enters the stream. */
 void script_abandon(struct server *s);
-/* FUNCTION STATS: of the function that runs. False: none does. */
+/* FUNCTION STATS: describes the running function. False: no function runs. */
 struct script_running {
     const char *name;
     int argc;
@@ -67,15 +67,16 @@ struct script_running {
 };
 bool script_running_function(const struct server *s, struct script_running *out);
 
-/* For commands that take scripts away: not while one runs, which then may have called them. True: it was answered. */
+/* For commands that remove scripts: refuses while a script runs, which may have called the command. True: the error has
+ * been answered. */
 bool script_forbids_change(struct cmd_ctx *ctx);
 
-/* DEBUG SET-DISABLE-DENY-SCRIPTS: commands that scripts may not call are called all the same. */
+/* DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may also call commands with CMD_NOSCRIPT. */
 void scripting_allow_all_commands(struct server *s, bool allow);
 
-/* From the cron: collects a slice of the garbage that scripts left, if there is much. */
+/* From the cron: if scripts left much garbage, collects for a millisecond. */
 void scripting_collect(struct server *s);
-/* Bytes of the Lua states, garbage included: maxmemory does not count them. */
+/* Bytes of the Lua states, including garbage. maxmemory does not count them. */
 size_t scripting_vm_memory(const struct server *s);
 
 struct scripting_memory { /* for INFO */

@@ -1,4 +1,4 @@
-/* scripting_internal.h -- what the files of this folder share. */
+/* scripting_internal.h -- the struct of scripting and the functions that its files share. */
 #ifndef LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_INTERNAL_H
 #define LOCKSTEP_SERVER_SCRIPTING_SCRIPTING_INTERNAL_H
 
@@ -8,69 +8,68 @@
 
 enum { REPLICATE_TO_LOG = 1, REPLICATE_TO_REPLICAS = 2, REPLICATE_TO_ALL = 3 }; /* redis.set_repl() */
 
-/* The error that ended a script. The handler of errors reads it off the Lua stack with raw access only, into memory of
- * its own: what is done with it later can neither run code of the script nor raise another error. */
+/* The error that ended a script. script_on_error() copies it from the Lua stack with raw access: so later use can
+ * neither run code of the script nor raise another error. */
 struct script_failure {
-    bool known;              /* false: Lua itself had no room to call the handler; its text is on the Lua stack */
-    bool counted;            /* in the server's statistics of errors */
-    struct bytes_buf text;   /* begins with its code */
-    struct bytes_buf source; /* name of the chunk that raised it; empty: none is known */
+    bool known;              /* false: Lua had no memory to call the handler, and its own text is on the Lua stack */
+    bool counted;            /* errorstats already counts it */
+    struct bytes_buf text;   /* begins with the code of the error */
+    struct bytes_buf source; /* name of the chunk that raised it; empty: not known */
     int line;
 };
 
-struct script_run_state { /* of the one script that runs */
+struct script_run_state { /* of the running script */
     const struct script *script;
     const struct cmd_ctx *outer;
-    bool wrote;         /* it has called a command that writes: it is not stopped any more */
-    bool out_of_memory; /* when it began; what it takes itself is not held against it */
-    bool busy;          /* past its time, and others are answered -BUSY */
+    bool wrote;         /* it has called a write command: SCRIPT KILL is refused from now on */
+    bool out_of_memory; /* at its start; memory that the script takes itself does not count */
+    bool busy;          /* past busy-reply-threshold: other clients are answered -BUSY */
     unsigned replicate; /* REPLICATE_ bits */
     int64_t started_us, next_poll_us;
 };
 
 struct script_garbage { /* of one Lua state */
-    size_t live;        /* bytes after the last whole cycle of the collector that found nothing worth another one */
-    size_t began;       /* bytes when the cycle under way began, 0: none is */
+    size_t live;        /* bytes after the last cycle of the collector that freed little */
+    size_t began;       /* bytes at the start of the running cycle, 0: none is running */
 };
 
 struct scripting {
     struct server *server;
-    struct client *client;        /* whose commands those of scripts are */
-    struct script_run_state *run; /* NULL: none runs */
+    struct client *client;        /* runs the commands of scripts */
+    struct script_run_state *run; /* NULL: no script runs */
     struct lua_guard guard;       /* of all states */
     bool allow_all_commands;
-    struct library *loading; /* NULL: none is being loaded */
+    struct library *loading; /* the library that is being loaded, or NULL */
     struct script_cache *cache;
     struct functions *functions;
     uint64_t runs;
     struct script_garbage eval_garbage, function_garbage;
-    struct script_failure failure; /* of the last protected call that had script_on_error() */
-    /* Of redis.call(): kept, since an error would leave what is on C's stack behind. */
+    struct script_failure failure; /* of the last protected call with script_on_error() */
+    /* Buffers of redis.call(). They are kept here because a Lua error would leak buffers of a C function. */
     struct bytes_view *argv;
     size_t argv_cap;
     struct bytes_buf numbers, reply, refusal;
 };
 
-/* A sandbox with the redis API, and the hook that looks at the time. */
+/* A sandbox with the table `redis`, watched by the guard. */
 lua_State *scripting_new_state(struct scripting *sc);
 struct scripting *scripting_of(lua_State *L);
 /* Raises an error with this text. */
 _Noreturn void script_raise(lua_State *L, const char *text);
 
-/* The table `redis` for scripts: pushed. / The globals of a library that is being loaded: what it registers its
- * functions with, and no more. */
-void script_push_api(lua_State *L);
+void script_push_api(lua_State *L); /* pushes the table `redis` of scripts */
+/* Pushes the globals of a library that is being loaded: only what it needs to register functions. */
 void script_push_load_api(lua_State *L, lua_CFunction register_function);
-/* A handler of errors, for lua_pcall(): fills the failure. */
+/* An error handler for lua_pcall(). Fills sc->failure. */
 int script_on_error(lua_State *L);
 void script_failure_clear(struct script_failure *f); /* before each call that may fill it */
-/* After a call that failed, with its error on top of L, which stays there: what it says. The view lives as long as the
- * failure and the value. */
+/* The text of the error of a failed call, which is on top of L and stays there. The view lives as long as the failure
+ * and that value. */
 struct bytes_view script_failure_text(const struct script_failure *f, lua_State *L);
-/* The first arguments of a function of the API as those of a command, in sc->argv. False: one of them is neither string
+/* Puts the first `count` Lua arguments into sc->argv as arguments of a command. False: one of them is neither string
  * nor number. */
 bool script_take_arguments(lua_State *L, struct scripting *sc, int count);
-/* After a script: gives back what a big reply needed. */
+/* After a script: frees large buffers. */
 void script_call_end(struct scripting *sc);
 /* redis.call and redis.pcall. */
 int script_lua_call(lua_State *L);
