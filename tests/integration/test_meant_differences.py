@@ -1,4 +1,4 @@
-"""Where we differ from Redis on purpose, as the README says."""
+"""Where we differ from Redis on purpose, as docs/DIFFERENCES.md says."""
 
 import time
 
