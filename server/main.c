@@ -74,12 +74,12 @@ static int listen_somewhere(struct server *s)
 {
     int rc = server_listen(s);
     if (rc == SERVER_LISTEN_UNIX_FAILED)
-        log_warning(s->log, "Failed listening on the Unix socket %s, aborting.", s->settings->net.unixsocket);
+        log_warning(s->core.log, "Failed listening on the Unix socket %s, aborting.", s->core.settings->net.unixsocket);
     else if (rc != 0)
-        log_warning(s->log, "Failed listening on port %d (tcp), aborting.", s->settings->net.port);
+        log_warning(s->core.log, "Failed listening on port %d (tcp), aborting.", s->core.settings->net.port);
     if (rc != 0) return -1;
     if (s->listener_count > 0) return 0;
-    log_warning(s->log, "Configured to not listen anywhere, exiting.");
+    log_warning(s->core.log, "Configured to not listen anywhere, exiting.");
     return -1;
 }
 

@@ -39,27 +39,16 @@
 #include "storage/lazyfree.h"
 #include "storage/rdb.h"
 
-/* ---- Time ---- */
-
-void server_update_time(struct server *s)
-{
-    if (s->dispatcher != NULL && dispatch_is_nested(s)) return; /* a transaction, a script: one time for all of it */
-    s->now_us = sys_wall_us(s->sys);
-    s->now_ms = s->now_us / 1000;
-    s->mono_us = sys_mono_us(s->sys);
-    keyspace_set_time(s->keyspace, s->now_ms);
-}
-
 /* ---- What the keyspace tells ---- */
 
 static void on_key_expired(void *ctx, struct db *db, struct bytes_view key)
 {
     struct server *s = ctx;
-    exec_begin(s);
-    exec_add_delete(s, db->id, key, s->settings->memory.lazyfree_lazy_expire);
+    exec_begin(&s->core);
+    exec_add_delete(&s->core, db->id, key, s->core.settings->memory.lazyfree_lazy_expire);
     notify_keyspace_event(s, NOTIFY_EXPIRED, "expired", key, db->id);
-    if (s->tracking_clients > 0) tracking_key_changed(s, NULL, key); /* whoever came upon it did not do it */
-    exec_end(s);
+    if (s->core.tracking_clients > 0) tracking_key_changed(s, NULL, key); /* whoever came upon it did not do it */
+    exec_end(&s->core);
 }
 
 static void on_fields_expired(void *ctx, struct db *db, struct bytes_view key, const struct bytes_view *fields,
@@ -70,12 +59,12 @@ static void on_fields_expired(void *ctx, struct db *db, struct bytes_view key, c
     argv[0] = BYTES_LIT("HDEL");
     argv[1] = key;
     memcpy(argv + 2, fields, count * sizeof(*fields));
-    exec_begin(s);
-    exec_add_before(s, db->id, (int)count + 2, argv);
+    exec_begin(&s->core);
+    exec_add_before(&s->core, db->id, (int)count + 2, argv);
     notify_keyspace_event(s, NOTIFY_HASH, "hexpired", key, db->id);
     if (emptied) notify_keyspace_event(s, NOTIFY_GENERIC, "del", key, db->id);
-    if (s->tracking_clients > 0) tracking_key_changed(s, NULL, key);
-    exec_end(s);
+    if (s->core.tracking_clients > 0) tracking_key_changed(s, NULL, key);
+    exec_end(&s->core);
     mem_free(argv);
 }
 
@@ -83,27 +72,28 @@ static void on_key_changed(void *ctx, struct db *db, struct bytes_view key)
 {
     struct server *s = ctx;
     watches_key_changed(s, db->id, key);
-    if (LIKELY((s->waited_keys | s->migrating_keys | s->tracking_clients) == 0)) return;
-    if (s->waited_keys > 0) key_waits_changed(s, db, key);
-    if (s->migrating_keys > 0) migrations_key_changed(s, db, key);
-    if (s->tracking_clients > 0) tracking_key_changed(s, dispatch_running(s), key);
+    if (LIKELY((s->core.waited_keys | s->core.migrating_keys | s->core.tracking_clients) == 0)) return;
+    if (s->core.waited_keys > 0) key_waits_changed(s, db, key);
+    if (s->core.migrating_keys > 0) migrations_key_changed(s, db, key);
+    if (s->core.tracking_clients > 0) tracking_key_changed(s, s->core.running.client, key);
 }
 
 static void on_key_created(void *ctx, struct db *db, struct bytes_view key, enum value_type type)
 {
     struct server *s = ctx;
     (void)type;
-    if (s->settings->misc.notify_keyspace_events & NOTIFY_NEW) notify_keyspace_event(s, NOTIFY_NEW, "new", key, db->id);
-    if (UNLIKELY(s->waited_keys > 0)) key_waits_ready(s, db, key);
+    if (s->core.settings->misc.notify_keyspace_events & NOTIFY_NEW)
+        notify_keyspace_event(s, NOTIFY_NEW, "new", key, db->id);
+    if (UNLIKELY(s->core.waited_keys > 0)) key_waits_ready(s, db, key);
 }
 
 static void on_flushed(void *ctx, struct db *db, struct db *replacement)
 {
     struct server *s = ctx;
     watches_flushed(s, db == NULL ? -1 : db->id, replacement);
-    if (UNLIKELY(s->waited_keys > 0)) key_waits_flushed(s, db, replacement);
-    if (UNLIKELY(s->migrating_keys > 0)) migrations_flushed(s, db);
-    if (UNLIKELY(s->tracking_clients > 0) && replacement == NULL) tracking_flushed(s);
+    if (UNLIKELY(s->core.waited_keys > 0)) key_waits_flushed(s, db, replacement);
+    if (UNLIKELY(s->core.migrating_keys > 0)) migrations_flushed(s, db);
+    if (UNLIKELY(s->core.tracking_clients > 0) && replacement == NULL) tracking_flushed(s);
 }
 
 /* Set by a client of ours while we follow a master that knows nothing of it. */
@@ -112,26 +102,12 @@ static void on_hidden_expiry(void *ctx, struct db *db, struct bytes_view key)
     expiry_note_own(ctx, db, key);
 }
 
-void server_refresh_modes(struct server *s)
-{
-    struct keyspace *ks = s->keyspace;
-    bool hidden = repl_role(s->repl) == REPL_REPLICA || pause_current(s) != PAUSE_NONE || s->expiry_held;
-    ks->expiry_mode = hidden ? EXPIRY_HIDE : EXPIRY_DELETE;
-    if (s->is_loading && !s->loading_serves_reads) ks->expiry_mode = EXPIRY_IGNORE; /* it is not all there yet */
-    int policy = s->settings->memory.maxmemory_policy;
-    ks->lfu = policy == EVICT_ALLKEYS_LFU || policy == EVICT_VOLATILE_LFU;
-    ks->lfu_log_factor = (unsigned)s->settings->memory.lfu_log_factor;
-    ks->lfu_decay_minutes = (unsigned)s->settings->memory.lfu_decay_time_min;
-    ks->lazy_expire = s->settings->memory.lazyfree_lazy_expire;
-    ks->lazy_server_del = s->settings->memory.lazyfree_lazy_server_del;
-}
-
 /* ---- What replication asks ---- */
 
 static int host_apply_stream(void *ctx, struct bytes_view in, size_t *consumed)
 {
     struct server *s = ctx;
-    if (pause_current(s) != PAUSE_NONE) { /* what is not run must not count as applied (P18) */
+    if (pause_current(&s->core) != PAUSE_NONE) { /* what is not run must not count as applied (P18) */
         *consumed = 0;
         return -EAGAIN;
     }
@@ -162,29 +138,28 @@ static int host_load_end(void *ctx, bool commit, struct repl_position *position)
 static bool host_dataset_is_empty(void *ctx)
 {
     struct server *s = ctx;
-    return keyspace_count(s->keyspace) == 0 && libraries_count(s->keyspace->libraries) == 0;
+    return keyspace_count(s->core.keyspace) == 0 && libraries_count(s->core.keyspace->libraries) == 0;
 }
 static void adjust_oom_score(struct server *s, enum process_oom_role role)
 {
-    if (!s->process_owner) return;
-    int rc = process_set_oom_score(&s->oom, &s->settings->process, role);
-    if (rc != 0) log_warning(s->log, "Unable to write oom_score_adj: %s", strerror(-rc));
+    if (!s->core.life.process_owner) return;
+    int rc = process_set_oom_score(&s->oom, &s->core.settings->process, role);
+    if (rc != 0) log_warning(s->core.log, "Unable to write oom_score_adj: %s", strerror(-rc));
 }
 
 static enum process_oom_role oom_role(const struct server *s)
 {
-    return repl_role(s->repl) == REPL_MASTER ? PROCESS_OOM_MASTER : PROCESS_OOM_REPLICA;
+    return repl_role(s->core.repl) == REPL_MASTER ? PROCESS_OOM_MASTER : PROCESS_OOM_REPLICA;
 }
 
 static void host_role_changed(void *ctx, enum repl_role role)
 {
     struct server *s = ctx;
     struct repl_link_info link;
-    log_set_role(s->log, role == REPL_MASTER ? 'M' : 'S');
-    repl_link_describe(s->repl, &link);
+    log_set_role(s->core.log, role == REPL_MASTER ? 'M' : 'S');
+    repl_link_describe(s->core.repl, &link);
     config_note_master(s->config, role == REPL_REPLICA ? link.host : NULL, link.port);
-    s->expiry_held = false;
-    server_refresh_modes(s);
+    modes_hold_expiry(&s->core, false);
     adjust_oom_score(s, role == REPL_MASTER ? PROCESS_OOM_MASTER : PROCESS_OOM_REPLICA);
     expiry_forget_own(s);
     if (role == REPL_REPLICA)
@@ -205,7 +180,7 @@ static void host_disconnect_replica(void *ctx, void *client, const char *why)
 {
     struct server *s = ctx;
     struct client *c = client;
-    log_notice(s->log, "Closing replica %s: %s", c->peer, why);
+    log_notice(s->core.log, "Closing replica %s: %s", c->peer, why);
     client_close_later(c);
 }
 
@@ -215,22 +190,23 @@ static void host_acks_changed(void *ctx)
 }
 static bool host_writes_paused(void *ctx)
 {
-    return pause_current(ctx) != PAUSE_NONE;
+    return pause_current(&((const struct server *)ctx)->core) != PAUSE_NONE;
 }
 static int host_listening_port(void *ctx)
 {
     struct server *s = ctx;
-    return s->settings->net.port;
+    return s->core.settings->net.port;
 }
 static const char *host_rdb_path(void *ctx)
 {
     struct server *s = ctx;
-    return s->settings->persistence.dbfilename;
+    return s->core.settings->persistence.dbfilename;
 }
 static bool host_has_field_times(void *ctx)
 {
     struct server *s = ctx;
-    return s->settings->persistence.rdb_version < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->keyspace);
+    return s->core.settings->persistence.rdb_version < RDB_VERSION_FIELD_TIMES &&
+           keyspace_has_field_times(s->core.keyspace);
 }
 static bool host_cut_aof(void *ctx, const struct repl_position *at)
 {
@@ -239,7 +215,7 @@ static bool host_cut_aof(void *ctx, const struct repl_position *at)
 static bool host_is_loading(void *ctx)
 {
     struct server *s = ctx;
-    return s->is_loading;
+    return s->core.modes.loading;
 }
 
 static void host_history_ends(void *ctx)
@@ -276,8 +252,8 @@ static struct repl *make_repl(struct server *s)
         .history_ends = host_history_ends,
         .history_replaced = host_history_replaced,
     };
-    s->settings->replication.replica_output_limit = &s->settings->clients.output_limits[CLIENT_LIMIT_REPLICA];
-    return repl_new(&host, &s->settings->replication, s->loop, s->sys, s->log);
+    s->core.settings->replication.replica_output_limit = &s->core.settings->clients.output_limits[CLIENT_LIMIT_REPLICA];
+    return repl_new(&host, &s->core.settings->replication, s->core.loop, s->core.sys, s->core.log);
 }
 
 /* ---- What CONFIG SET changes ---- */
@@ -294,7 +270,7 @@ static int hook_log(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
     (void)err;
-    log_set_level(s->log, (enum log_level)s->settings->log.loglevel);
+    log_set_level(s->core.log, (enum log_level)s->core.settings->log.loglevel);
     return 0;
 }
 static int hook_client_limits(void *ctx, struct config_error *err)
@@ -329,55 +305,59 @@ static int hook_proc_title(void *ctx, struct config_error *err)
 static int hook_locale(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
-    if (!s->process_owner || setlocale(LC_COLLATE, s->settings->process.locale_collate) != NULL) return 0;
+    if (!s->core.life.process_owner || setlocale(LC_COLLATE, s->core.settings->process.locale_collate) != NULL)
+        return 0;
     return config_fail(err, "Invalid locale");
 }
 static int hook_allocator(void *ctx, struct config_error *err)
 {
     const struct server *s = ctx;
-    if (!s->process_owner || allocator_set_background_thread(s->settings->process.jemalloc_bg_thread) == 0) return 0;
+    if (!s->core.life.process_owner ||
+        allocator_set_background_thread(s->core.settings->process.jemalloc_bg_thread) == 0)
+        return 0;
     return config_fail(err, "Failed to start or stop the allocator's thread.");
 }
 static int hook_oom_score(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
-    if (!s->process_owner || process_set_oom_score(&s->oom, &s->settings->process, oom_role(s)) == 0) return 0;
+    if (!s->core.life.process_owner || process_set_oom_score(&s->oom, &s->core.settings->process, oom_role(s)) == 0)
+        return 0;
     return config_fail(err, "Failed to set the oom score of the process. Check server logs.");
 }
 static int hook_maxclients(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
-    unsigned asked = s->settings->clients.maxclients;
-    if (!s->process_owner || process_adjust_open_files(asked, s->log) >= asked) return 0;
+    unsigned asked = s->core.settings->clients.maxclients;
+    if (!s->core.life.process_owner || process_adjust_open_files(asked, s->core.log) >= asked) return 0;
     return config_fail(err, "The operating system is not able to handle the specified number of clients, try with %u",
                        process_adjust_open_files(asked, NULL));
 }
 static int hook_modes(void *ctx, struct config_error *err)
 {
     (void)err;
-    server_refresh_modes(ctx);
+    modes_refresh(&((struct server *)ctx)->core);
     return 0;
 }
 /* Eviction starts, or sees that there is nothing to do any more, with the next turn, whether or not a command comes. */
 static int hook_maxmemory(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
-    uint64_t limit = s->settings->memory.maxmemory;
+    uint64_t limit = s->core.settings->memory.maxmemory;
     size_t used = server_used_memory(s);
     if (limit > 0 && used > limit)
-        log_warning(s->log,
+        log_warning(s->core.log,
                     "WARNING: the new maxmemory value set via CONFIG SET (%llu) is smaller than the current memory "
                     "usage (%zu). This will result in key eviction and/or the inability to accept new write commands "
                     "depending on the maxmemory-policy.",
                     (unsigned long long)limit, used);
-    s->eviction_pending = true;
+    s->core.eviction_pending = true;
     return hook_modes(ctx, err);
 }
 static int hook_replication(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
     (void)err;
-    repl_settings_changed(s->repl);
+    repl_settings_changed(s->core.repl);
     return 0;
 }
 static int hook_slow(void *ctx, struct config_error *err)
@@ -390,13 +370,13 @@ static int hook_crash_log(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
     (void)err;
-    if (s->process_owner) process_crash_install(NULL, s->settings->log.crash_log_enabled);
+    if (s->core.life.process_owner) process_crash_install(NULL, s->core.settings->log.crash_log_enabled);
     return 0;
 }
 static int hook_appendonly(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
-    if (aof_switch(s, s->settings->persistence.appendonly) == 0) return 0;
+    if (aof_switch(s, s->core.settings->persistence.appendonly) == 0) return 0;
     return config_fail(err, "Unable to turn on AOF. Check server logs.");
 }
 static int hook_aof(void *ctx, struct config_error *err)
@@ -454,7 +434,7 @@ static void on_accept_error(void *ctx, int rc, const char *text)
 {
     struct server *s = ctx;
     (void)rc;
-    log_warning(s->log, "Accepting a connection: %s", text);
+    log_warning(s->core.log, "Accepting a connection: %s", text);
 }
 
 static void close_listeners(struct server *s)
@@ -488,14 +468,15 @@ static int listen_tcp(struct server *s, const char *address, const struct listen
     struct listener_error err = {{0}};
     struct listener *l;
     const char *plain = address[0] == '-' ? address + 1 : address;
-    int rc = listener_open_tcp(s->loop, plain, s->settings->net.port, s->settings->net.tcp_backlog, handler, &l, &err);
+    int rc = listener_open_tcp(s->core.loop, plain, s->core.settings->net.port, s->core.settings->net.tcp_backlog,
+                               handler, &l, &err);
     if (rc == 0) {
         s->listeners[s->listener_count++] = l;
         return 0;
     }
     if (may_be_missing(address, rc)) return 0;
-    log_warning(s->log, "Warning: Could not create server TCP listening socket %s:%d: %s", plain, s->settings->net.port,
-                err.text);
+    log_warning(s->core.log, "Warning: Could not create server TCP listening socket %s:%d: %s", plain,
+                s->core.settings->net.port, err.text);
     return -1;
 }
 
@@ -503,10 +484,11 @@ static int listen_unix(struct server *s, const struct listener_handler *handler)
 {
     struct listener_error err = {{0}};
     struct listener *l;
-    int rc = listener_open_unix(s->loop, s->settings->net.unixsocket, (mode_t)s->settings->net.unixsocketperm,
-                                s->settings->net.tcp_backlog, handler, &l, &err);
+    int rc =
+        listener_open_unix(s->core.loop, s->core.settings->net.unixsocket, (mode_t)s->core.settings->net.unixsocketperm,
+                           s->core.settings->net.tcp_backlog, handler, &l, &err);
     if (rc != 0) {
-        log_warning(s->log, "Failed opening the Unix socket %s: %s", s->settings->net.unixsocket, err.text);
+        log_warning(s->core.log, "Failed opening the Unix socket %s: %s", s->core.settings->net.unixsocket, err.text);
         return SERVER_LISTEN_UNIX_FAILED;
     }
     s->listeners[s->listener_count++] = l;
@@ -516,7 +498,7 @@ static int listen_unix(struct server *s, const struct listener_handler *handler)
 int server_listen(struct server *s)
 {
     struct listener_handler handler = {.on_accept = on_accept, .on_error = on_accept_error, .ctx = s};
-    const struct settings_net *net = &s->settings->net;
+    const struct settings_net *net = &s->core.settings->net;
     close_tcp_listeners(s);
     bool needs_unix = net->unixsocket != NULL && s->listener_count == 0;
     for (int i = 0; net->port != 0 && i < net->bind_count; i++)
@@ -534,15 +516,15 @@ void server_accept_now(struct server *s)
 static void on_wake(void *ctx)
 {
     struct server *s = ctx;
-    stats_turn_begins(&s->stats, &s->turn);
-    server_update_time(s);
+    stats_turn_begins(&s->core.stats, &s->core.turn);
+    clock_update(&s->core);
 }
 
 void server_send(struct server *s)
 {
-    repl_end_turn(s->repl);
+    repl_end_turn(s->core.repl);
     if (UNLIKELY(!aof_turn(s))) return; /* nothing may be answered (S1) */
-    repl_flush(s->repl);
+    repl_flush(s->core.repl);
     clients_flush(s);
 }
 
@@ -552,17 +534,18 @@ static bool on_turn(void *ctx)
     bool more = dispatcher_run(s);
     blocking_check_timeouts(s);
     more = expiry_fast_cycle(s) || more;
-    if (UNLIKELY(s->eviction_pending)) more = eviction_run(s) == EVICTION_GOES_ON || more;
+    if (UNLIKELY(s->core.eviction_pending)) more = eviction_run(s) == EVICTION_GOES_ON || more;
     persistence_turn(s);
-    if (UNLIKELY(s->migrations_over)) migrations_serve(s);
-    if (UNLIKELY(s->keys_ready)) key_waits_serve(s); /* by what was no command: a load, an expiry, the end of a pause */
-    if (UNLIKELY(s->tracking_over)) more = tracking_make_room(s) || more;
-    if (UNLIKELY(s->tracking_pending)) tracking_broadcast(s);
+    if (UNLIKELY(s->core.migrations_over)) migrations_serve(s);
+    if (UNLIKELY(s->core.keys_ready))
+        key_waits_serve(s); /* by what was no command: a load, an expiry, the end of a pause */
+    if (UNLIKELY(s->core.tracking_over)) more = tracking_make_room(s) || more;
+    if (UNLIKELY(s->core.tracking_pending)) tracking_broadcast(s);
     clients_reap(s); /* whoever closed another client and has the answer finds it closed */
     server_send(s);
     clients_reap(s);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
-    stats_turn_ends(&s->stats, &s->turn);
+    stats_turn_ends(&s->core.stats, &s->core.turn);
     pacing_turn_ends(s);
     return more || clients_any_ready(s);
 }
@@ -574,27 +557,20 @@ static void on_signal(void *ctx, int signo)
 
 /* ---- Life ---- */
 
-static void make_run_id(struct server *s)
-{
-    unsigned char random[20];
-    sys_random(s->sys, random, sizeof(random));
-    for (size_t i = 0; i < sizeof(random); i++) snprintf(s->run_id + 2 * i, 3, "%02x", random[i]);
-}
-
 static void pin_background_thread(void *ctx)
 {
     const struct server *s = ctx;
-    if (s->process_owner && process_pin_to_cpus(s->settings->process.bio_cpulist) != 0)
-        log_warning(s->log, "bio_cpulist %s cannot be applied", s->settings->process.bio_cpulist);
+    if (s->core.life.process_owner && process_pin_to_cpus(s->core.settings->process.bio_cpulist) != 0)
+        log_warning(s->core.log, "bio_cpulist %s cannot be applied", s->core.settings->process.bio_cpulist);
 }
 
 static void make_keyspace(struct server *s)
 {
-    s->lazyfree = lazyfree_new();
-    lazyfree_on_start(s->lazyfree, pin_background_thread, s);
-    s->keyspace = keyspace_new(s->settings->misc.databases, &s->settings->limits, s->sys);
-    s->keyspace->lazyfree = s->lazyfree;
-    s->keyspace->hooks = (struct keyspace_hooks){
+    s->core.lazyfree = lazyfree_new();
+    lazyfree_on_start(s->core.lazyfree, pin_background_thread, s);
+    s->core.keyspace = keyspace_new(s->core.settings->misc.databases, &s->core.settings->limits, s->core.sys);
+    s->core.keyspace->lazyfree = s->core.lazyfree;
+    s->core.keyspace->hooks = (struct keyspace_hooks){
         .ctx = s,
         .expired = on_key_expired,
         .fields_expired = on_fields_expired,
@@ -610,18 +586,18 @@ struct server *server_new(struct config *config, struct settings *settings, cons
 {
     struct server *s = mem_calloc(sizeof(*s));
     mem_thread_register();
-    s->sys = sys;
-    s->log = log;
+    s->core.sys = sys;
+    s->core.log = log;
     s->config = config;
-    s->settings = settings;
-    s->loop = loop_new();
+    s->core.settings = settings;
+    s->core.loop = loop_new();
     make_keyspace(s);
-    server_update_time(s);
-    s->started_ms = s->now_ms;
+    clock_update(&s->core);
+    s->core.clock.started_ms = s->core.clock.now_ms;
     pacing_init(&s->pacing);
-    make_run_id(s);
-    s->commands = command_table_new(rows, s->settings);
-    s->users = acl_users_new(s->commands, &s->settings->security);
+    lifecycle_make_run_id(&s->core);
+    s->commands = command_table_new(rows, s->core.settings->misc.renamed, s->core.settings->misc.renamed_count);
+    s->users = acl_users_new(s->commands, &s->core.settings->security);
     s->acl_log = acl_log_new();
     s->clients = clients_new(s);
     clients_limits_changed(s);
@@ -629,62 +605,57 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->key_waits = key_waits_new(s);
     s->migrations = migrations_new(s);
     s->pubsub = pubsub_new(s);
-    s->watches = watches_new(s->keyspace->env);
+    s->watches = watches_new(s->core.keyspace->env);
     s->trackings = trackings_new(s);
+    running_init(&s->core.running);
     s->dispatcher = dispatcher_new(s);
     s->scripting = scripting_new(s);
     s->persistence = persistence_new(s);
     s->aof = aof_new(s);
     s->slowlog = slowlog_new();
-    s->latency = latency_new();
+    s->core.latency = latency_new();
     s->shutdown = shutdown_new();
     s->eviction = eviction_new();
     s->expiry = expiry_new(s);
-    s->active_expire = true;
+    modes_init(&s->core.modes);
     s->master_stream = master_stream_new(s);
-    s->repl = make_repl(s);
+    s->core.repl = make_repl(s);
     connect_config(s);
-    server_refresh_modes(s);
+    modes_refresh(&s->core);
     dispatcher_settings_changed(s);
-    s->startup_memory = mem_used();
+    s->core.life.startup_memory = mem_used();
     if (acl_source_load(s) == 0) return s;
     server_free(s);
     return NULL;
-}
-
-void server_stop(struct server *s, int exit_code)
-{
-    s->exit_code = exit_code;
-    loop_stop(s->loop);
 }
 
 /* Told to the process at its start, and again when the file or the command line lowered it. */
 static int fit_maxclients(struct server *s)
 {
     char text[16];
-    unsigned fitting = process_adjust_open_files(s->settings->clients.maxclients, s->log);
+    unsigned fitting = process_adjust_open_files(s->core.settings->clients.maxclients, s->core.log);
     if (fitting == 0) return -1;
-    if (fitting == s->settings->clients.maxclients) return 0;
+    if (fitting == s->core.settings->clients.maxclients) return 0;
     snprintf(text, sizeof(text), "%u", fitting);
     return config_set_internal(s->config, "maxclients", text, NULL);
 }
 
 int server_take_process(struct server *s, struct process_title *title)
 {
-    const struct settings *st = s->settings;
-    s->process_owner = true;
+    const struct settings *st = s->core.settings;
+    s->core.life.process_owner = true;
     s->title = title;
-    process_choose_page_size(st->process.disable_thp, s->log);
+    process_choose_page_size(st->process.disable_thp, s->core.log);
     if (process_pin_to_cpus(st->process.server_cpulist) != 0)
-        log_warning(s->log, "server_cpulist %s cannot be applied", st->process.server_cpulist);
+        log_warning(s->core.log, "server_cpulist %s cannot be applied", st->process.server_cpulist);
     if (setlocale(LC_COLLATE, st->process.locale_collate) == NULL) {
-        log_warning(s->log, "Failed to set the locale %s", st->process.locale_collate);
+        log_warning(s->core.log, "Failed to set the locale %s", st->process.locale_collate);
         return -1;
     }
     if (fit_maxclients(s) != 0) return -1;
     if (allocator_set_background_thread(st->process.jemalloc_bg_thread) != 0)
-        log_warning(s->log, "The allocator cannot have a thread of its own (jemalloc-bg-thread)");
-    (void)process_check_system(st->net.tcp_backlog, s->log); /* it has logged what it found */
+        log_warning(s->core.log, "The allocator cannot have a thread of its own (jemalloc-bg-thread)");
+    (void)process_check_system(st->net.tcp_backlog, s->core.log); /* it has logged what it found */
     adjust_oom_score(s, oom_role(s));
     server_set_title(s, title);
     return 0;
@@ -692,43 +663,43 @@ int server_take_process(struct server *s, struct process_title *title)
 
 static void watch_signals(struct server *s)
 {
-    loop_signal(s->loop, SIGTERM, on_signal, s);
-    loop_signal(s->loop, SIGINT, on_signal, s);
+    loop_signal(s->core.loop, SIGTERM, on_signal, s);
+    loop_signal(s->core.loop, SIGINT, on_signal, s);
 }
 
 /* A configured master is connected to once the own file is loaded, which may allow a partial resync. */
 static void start_following(struct server *s)
 {
-    if (s->settings->replication.master_host == NULL) return;
+    if (s->core.settings->replication.master_host == NULL) return;
     char *host =
-        mem_strdup(s->settings->replication.master_host); /* repl_follow() leads to the setting being rewritten */
-    if (repl_follow_at_start(s->repl, host, s->settings->replication.master_port) != 0)
-        log_warning(s->log, "Cannot follow %s:%d", host, s->settings->replication.master_port);
+        mem_strdup(s->core.settings->replication.master_host); /* repl_follow() leads to the setting being rewritten */
+    if (repl_follow_at_start(s->core.repl, host, s->core.settings->replication.master_port) != 0)
+        log_warning(s->core.log, "Cannot follow %s:%d", host, s->core.settings->replication.master_port);
     mem_free(host);
 }
 
 int server_run(struct server *s)
 {
-    if (s->process_owner) watch_signals(s);
-    loop_on_wake(s->loop, on_wake, s);
-    loop_on_turn(s->loop, on_turn, s);
+    if (s->core.life.process_owner) watch_signals(s);
+    loop_on_wake(s->core.loop, on_wake, s);
+    loop_on_turn(s->core.loop, on_turn, s);
     start_following(s);
     if (aof_find_files(s) != 0 || persistence_load_at_start(s) != 0 || aof_open_at_start(s) != 0)
-        return s->stopping ? s->exit_code : 1;
-    repl_start(s->repl);
+        return s->core.life.stopping ? s->core.life.exit_code : 1;
+    repl_start(s->core.repl);
     expiry_hold(s);
     cron_start(s);
-    log_notice(s->log, "Ready to accept connections tcp");
-    if (s->process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");
-    if (!s->stopping) loop_run(s->loop);
-    return s->exit_code;
+    log_notice(s->core.log, "Ready to accept connections tcp");
+    if (s->core.life.process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");
+    if (!s->core.life.stopping) loop_run(s->core.loop);
+    return s->core.life.exit_code;
 }
 
 size_t server_used_memory(const struct server *s)
 {
     struct repl_memory stream;
     size_t used = mem_used();
-    repl_memory(s->repl, &stream);
+    repl_memory(s->core.repl, &stream);
     size_t buffers = stream.replica_buffers + stream.aof_buffer + clients_leaving_memory(s) + scripting_vm_memory(s);
     return used > buffers ? used - buffers : 0;
 }
@@ -741,16 +712,17 @@ void server_free(struct server *s)
     persistence_free(s->persistence);
     clients_free(s->clients);
     aof_free(s->aof);
-    repl_free(s->repl); /* leaves the master, and says so to its stream */
+    repl_free(s->core.repl); /* leaves the master, and says so to its stream */
     master_stream_free(s->master_stream);
     eviction_free(s->eviction);
     expiry_free(s->expiry);
     shutdown_free(s->shutdown);
-    latency_free(s->latency);
+    latency_free(s->core.latency);
     slowlog_free(s->slowlog);
     scripting_free(s->scripting);
     dispatcher_free(s->dispatcher);
-    exec_release(&s->exec);
+    exec_release(&s->core.exec);
+    running_release(&s->core.running);
     trackings_free(s->trackings);
     watches_free(s->watches);
     pubsub_free(s->pubsub);
@@ -760,8 +732,8 @@ void server_free(struct server *s)
     acl_log_free(s->acl_log);
     acl_users_free(s->users);
     command_table_free(s->commands);
-    keyspace_free(s->keyspace);
-    lazyfree_free(s->lazyfree);
-    loop_free(s->loop);
+    keyspace_free(s->core.keyspace);
+    lazyfree_free(s->core.lazyfree);
+    loop_free(s->core.loop);
     mem_free(s);
 }

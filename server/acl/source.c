@@ -18,7 +18,7 @@ static void apply_requirepass(struct acl_users *us, const char *requirepass)
 
 void acl_source_password_changed(struct server *s)
 {
-    apply_requirepass(s->users, s->settings->security.requirepass);
+    apply_requirepass(s->users, s->core.settings->security.requirepass);
     acl_session_user_changed(s, acl_users_default(s->users), NULL);
 }
 
@@ -34,7 +34,7 @@ static int apply_line(const struct server *s, struct acl_users *us, const struct
         views[i] = bytes_buf_view(&words[i]);
     }
     int rc = acl_users_set_anew(us, views[0], views + 1, line->count - 1, &err);
-    if (rc != 0) log_warning(s->log, "Error in user declaration '%s': %s", line->words[0], err.text);
+    if (rc != 0) log_warning(s->core.log, "Error in user declaration '%s': %s", line->words[0], err.text);
     for (size_t i = 0; i < line->count; i++) bytes_buf_release(&words[i]);
     mem_free(words);
     mem_free(views);
@@ -43,7 +43,7 @@ static int apply_line(const struct server *s, struct acl_users *us, const struct
 
 static int apply_lines(const struct server *s, struct acl_users *us, bool included)
 {
-    const struct settings_misc *st = &s->settings->misc;
+    const struct settings_misc *st = &s->core.settings->misc;
     for (size_t i = 0; i < st->user_count; i++)
         if (st->users[i].included == included && apply_line(s, us, &st->users[i]) != 0) return -1;
     return 0;
@@ -52,7 +52,7 @@ static int apply_lines(const struct server *s, struct acl_users *us, bool includ
 /* The lines of the main file are applied last, so they win. */
 static int load_lines(struct server *s)
 {
-    apply_requirepass(s->users, s->settings->security.requirepass);
+    apply_requirepass(s->users, s->core.settings->security.requirepass);
     return apply_lines(s, s->users, true) == 0 && apply_lines(s, s->users, false) == 0 ? 0 : -1;
 }
 
@@ -61,10 +61,10 @@ static int load_lines(struct server *s)
 /* A new table with the users of the file, or NULL with the reason in *error. */
 static struct acl_users *read_file(const struct server *s, struct bytes_buf *error)
 {
-    const char *path = s->settings->security.aclfile;
+    const char *path = s->core.settings->security.aclfile;
     struct bytes_buf text = {0};
-    int rc = config_file_read(s->sys, path, &text);
-    struct acl_users *us = rc == 0 ? acl_users_new(s->commands, &s->settings->security) : NULL;
+    int rc = config_file_read(s->core.sys, path, &text);
+    struct acl_users *us = rc == 0 ? acl_users_new(s->commands, &s->core.settings->security) : NULL;
     if (rc != 0) {
         bytes_buf_printf(error, "Error loading ACLs, opening file '%s': %s", path, strerror(-rc));
     } else if (!acl_file_parse(us, bytes_buf_view(&text), path, error)) {
@@ -100,11 +100,11 @@ int acl_source_reload(struct server *s, struct client *current, struct bytes_buf
 
 int acl_source_save(struct server *s)
 {
-    const char *path = s->settings->security.aclfile;
+    const char *path = s->core.settings->security.aclfile;
     struct bytes_buf text = {0};
     acl_file_format(s->users, &text);
-    int rc = config_file_replace(s->sys, path, bytes_buf_view(&text));
-    if (rc != 0) log_warning(s->log, "Saving the users to '%s': %s", path, strerror(-rc));
+    int rc = config_file_replace(s->core.sys, path, bytes_buf_view(&text));
+    if (rc != 0) log_warning(s->core.log, "Saving the users to '%s': %s", path, strerror(-rc));
     bytes_buf_release(&text);
     return rc;
 }
@@ -113,16 +113,16 @@ static int load_file(struct server *s)
 {
     struct bytes_buf error = {0};
     int rc = acl_source_reload(s, NULL, &error);
-    if (rc != 0) log_warning(s->log, "Aborting startup because of ACL errors: %.*s", (int)error.len, error.data);
+    if (rc != 0) log_warning(s->core.log, "Aborting startup because of ACL errors: %.*s", (int)error.len, error.data);
     bytes_buf_release(&error);
     return rc;
 }
 
 int acl_source_load(struct server *s)
 {
-    if (s->settings->security.aclfile == NULL) return load_lines(s);
-    if (s->settings->misc.user_count == 0) return load_file(s);
-    log_warning(s->log, "Users are declared in the configuration, and aclfile names a file of users as well. That is "
+    if (s->core.settings->security.aclfile == NULL) return load_lines(s);
+    if (s->core.settings->misc.user_count == 0) return load_file(s);
+    log_warning(s->core.log, "Users are declared in the configuration, and aclfile names a file of users as well. That is "
                         "likely to end in mistakes and security holes: please use one of the two, but not both.");
     return -1;
 }
@@ -181,9 +181,9 @@ static bool same_rules(const struct acl_user *a, const struct acl_user *b)
 /* True for a default user that needs no line: no line names it, and requirepass alone gives it the same rules. */
 static bool goes_without_saying(const struct server *s, const struct acl_user *user)
 {
-    if (user != acl_users_default(s->users) || is_listed(&s->settings->misc, "default")) return false;
-    struct acl_users *us = acl_users_new(s->commands, &s->settings->security);
-    apply_requirepass(us, s->settings->security.requirepass);
+    if (user != acl_users_default(s->users) || is_listed(&s->core.settings->misc, "default")) return false;
+    struct acl_users *us = acl_users_new(s->commands, &s->core.settings->security);
+    apply_requirepass(us, s->core.settings->security.requirepass);
     bool same = same_rules(user, acl_users_default(us));
     acl_users_free(us);
     return same;
@@ -214,7 +214,7 @@ static void note_line(struct noted_lines *noted, struct user_line line)
  * must keep its effect. */
 static void note_users(const struct server *s, const struct acl_users *included, struct noted_lines *noted)
 {
-    const struct settings_misc *st = &s->settings->misc;
+    const struct settings_misc *st = &s->core.settings->misc;
     for (size_t i = 0; i < acl_users_count(s->users); i++) {
         const struct acl_user *user = acl_users_at(s->users, i);
         const struct acl_user *as_included = included_user(st, included, acl_user_name(user));
@@ -231,10 +231,10 @@ static void note_users(const struct server *s, const struct acl_users *included,
 void acl_source_note_lines(struct server *s)
 {
     struct noted_lines noted = {0};
-    struct acl_users *included = acl_users_new(s->commands, &s->settings->security);
-    apply_requirepass(included, s->settings->security.requirepass);
+    struct acl_users *included = acl_users_new(s->commands, &s->core.settings->security);
+    apply_requirepass(included, s->core.settings->security.requirepass);
     (void)apply_lines(s, included, true); /* a line that fails now is treated as missing */
-    if (s->settings->security.aclfile == NULL) note_users(s, included, &noted);
+    if (s->core.settings->security.aclfile == NULL) note_users(s, included, &noted);
     acl_users_free(included);
     config_note_users(s->config, noted.lines, noted.count);
     config_users_release(noted.lines, noted.count);

@@ -10,6 +10,7 @@
 #define LOCKSTEP_SERVER_ACL_USERS_H
 
 #include "server/acl/user.h"
+#include "server/config/settings.h"
 
 struct acl_users; /* opaque */
 

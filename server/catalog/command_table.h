@@ -3,7 +3,8 @@
 #ifndef LOCKSTEP_SERVER_CATALOG_COMMAND_TABLE_H
 #define LOCKSTEP_SERVER_CATALOG_COMMAND_TABLE_H
 
-#include "server/dispatch/command.h"
+#include "server/catalog/command_row.h"
+#include "server/catalog/renamed_command.h"
 
 enum { LATENCY_BUCKETS = 128 };
 
@@ -21,7 +22,8 @@ struct command_slot {
 };
 
 /* `tables`: arrays of rows, each ended by a row without a name, the list of them by NULL; they outlive the table. */
-struct command_table *command_table_new(const struct command *const *tables, const struct settings *settings);
+struct command_table *command_table_new(const struct command *const *tables, const struct renamed_command *renamed,
+                                        size_t renamed_count);
 void command_table_free(struct command_table *t);
 struct command_slot *command_table_find(struct command_table *t,
                                         struct bytes_view name); /* a container or a command; NULL */

@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_SERVER_CATALOG_COMMAND_WORDS_H
 #define LOCKSTEP_SERVER_CATALOG_COMMAND_WORDS_H
 
-#include "server/dispatch/command.h"
+#include "server/catalog/command_row.h"
 
 struct flag_word {
     unsigned flag;

@@ -7,11 +7,6 @@
 
 enum { HEAP_KEPT = 1 << 10 }; /* room for so many deadlines is never given back */
 
-struct pause {
-    enum pause_mode mode;
-    int64_t until_ms;
-};
-
 struct blocking {
     struct loop_timer timer; /* wakes the loop for the next deadline; the turn hook does the work */
     int64_t timer_at_ms;
@@ -19,18 +14,8 @@ struct blocking {
     struct client **heap; /* by blocked.until_ms, the earliest first; heap[0] is not used */
     size_t heap_count, heap_cap;
     size_t counts[BLOCK_KINDS];
-    struct pause pauses[PAUSE_PURPOSES];
-    enum pause_mode mode; /* the strictest in force */
-    bool stream_resumes;  /* a pause that held the master's stream is over: it goes on with the next turn */
+    bool stream_resumes; /* a pause that held the master's stream is over: it goes on with the next turn */
 };
-
-struct blocking *blocking_new(struct server *s)
-{
-    (void)s;
-    struct blocking *b = mem_calloc(sizeof(*b));
-    b->timer_at_ms = INT64_MAX;
-    return b;
-}
 
 void blocking_free(struct blocking *b)
 {
@@ -113,8 +98,8 @@ static void arm(struct server *s, int64_t deadline_ms)
     struct blocking *b = s->blocking;
     if (deadline_ms >= b->timer_at_ms) return;
     b->timer_at_ms = deadline_ms;
-    int64_t after = deadline_ms - s->now_ms;
-    loop_timer_start(s->loop, &b->timer, after > 0 ? after : 0, 0, wake, b);
+    int64_t after = deadline_ms - s->core.clock.now_ms;
+    loop_timer_start(s->core.loop, &b->timer, after > 0 ? after : 0, 0, wake, b);
 }
 
 void client_block(struct client *c, const struct blocked *how)
@@ -187,40 +172,22 @@ static void resume_one(struct client *c, void *ctx)
     client_unblock(c);
 }
 
-static void pause_refresh(struct server *s)
+static void pause_changed(void *ctx, bool relaxed)
 {
-    struct blocking *b = s->blocking;
-    enum pause_mode strictest = PAUSE_NONE;
-    for (int i = 0; i < PAUSE_PURPOSES; i++)
-        if (b->pauses[i].mode > strictest) strictest = b->pauses[i].mode;
-    bool relaxed = strictest < b->mode;
-    b->mode = strictest;
-    server_refresh_modes(s);
+    struct server *s = ctx;
+    arm(s, pause_until(&s->core));
     if (!relaxed) return;
     blocking_each(s, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
-    b->stream_resumes = true;                        /* not from here: this may be a command */
-    arm(s, s->now_ms);
+    s->blocking->stream_resumes = true;              /* not from here: this may be a command */
+    arm(s, s->core.clock.now_ms);
 }
 
-void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms)
+struct blocking *blocking_new(struct server *s)
 {
-    struct pause *p = &s->blocking->pauses[purpose];
-    /* A pause of the same purpose is only ever made longer and stricter. */
-    if (p->mode == PAUSE_NONE || mode > p->mode) p->mode = mode;
-    if (until_ms > p->until_ms) p->until_ms = until_ms;
-    arm(s, p->until_ms);
-    pause_refresh(s);
-}
-
-void pause_end(struct server *s, enum pause_purpose purpose)
-{
-    s->blocking->pauses[purpose] = (struct pause){0};
-    pause_refresh(s);
-}
-
-enum pause_mode pause_current(const struct server *s)
-{
-    return s->blocking->mode;
+    struct blocking *b = mem_calloc(sizeof(*b));
+    pauses_on_change(&s->core.pauses, pause_changed, s);
+    b->timer_at_ms = INT64_MAX;
+    return b;
 }
 
 /* ---- The turn ---- */
@@ -237,19 +204,14 @@ void blocking_check_timeouts(struct server *s)
     struct blocking *b = s->blocking;
     if (UNLIKELY(b->stream_resumes)) {
         b->stream_resumes = false;
-        repl_apply_again(s->repl);
+        repl_apply_again(s->core.repl);
     }
-    if (LIKELY(s->now_ms < b->timer_at_ms && !b->timer_fired)) return;
+    if (LIKELY(s->core.clock.now_ms < b->timer_at_ms && !b->timer_fired)) return;
     b->timer_at_ms = INT64_MAX;
     b->timer_fired = false;
     loop_timer_stop(&b->timer);
-    for (int i = 0; i < PAUSE_PURPOSES; i++) {
-        if (b->pauses[i].mode == PAUSE_NONE) continue;
-        if (s->now_ms >= b->pauses[i].until_ms)
-            pause_end(s, (enum pause_purpose)i);
-        else
-            arm(s, b->pauses[i].until_ms);
-    }
-    while (b->heap_count > 0 && heap_time(b, 1) <= s->now_ms) time_out(b->heap[1]);
+    int64_t next_ms = pause_check_deadlines(&s->core);
+    if (next_ms != INT64_MAX) arm(s, next_ms);
+    while (b->heap_count > 0 && heap_time(b, 1) <= s->core.clock.now_ms) time_out(b->heap[1]);
     if (b->heap_count > 0) arm(s, heap_time(b, 1));
 }

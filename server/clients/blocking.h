@@ -45,11 +45,4 @@ void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct cli
 /* We are a replica now: what clients of a master wait for will not come. They hear so, and are closed. */
 void blocking_role_changed(struct server *s);
 
-/* --- pausing: CLIENT PAUSE, FAILOVER and SHUTDOWN each hold a pause of their own; the strictest counts (H2) --- */
-enum pause_purpose { PAUSE_BY_CLIENT = 0, PAUSE_FAILOVER, PAUSE_SHUTDOWN, PAUSE_PURPOSES };
-enum pause_mode { PAUSE_NONE = 0, PAUSE_WRITES, PAUSE_ALL };
-void pause_start(struct server *s, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms);
-void pause_end(struct server *s, enum pause_purpose purpose);
-enum pause_mode pause_current(const struct server *s);
-
 #endif

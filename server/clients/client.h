@@ -68,6 +68,7 @@ _Static_assert((CLIENT_RESET_CLEARS | CLIENT_RESET_KEEPS) == CLIENT_FLAGS_END - 
 
 struct client {
     struct server *server;
+    struct core *core;
     struct conn *conn; /* NULL: fake */
     struct resp_reader reader;
     struct outbuf out;

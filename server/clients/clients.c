@@ -61,8 +61,8 @@ struct clients *clients_new(struct server *s)
 void clients_limits_changed(struct server *s)
 {
     struct clients *cs = s->clients;
-    cs->limits = (struct resp_limits){.max_bulk = (size_t)s->settings->clients.proto_max_bulk_len,
-                                      .max_pending = s->settings->clients.query_buffer_limit,
+    cs->limits = (struct resp_limits){.max_bulk = (size_t)s->core.settings->clients.proto_max_bulk_len,
+                                      .max_pending = s->core.settings->clients.query_buffer_limit,
                                       .authenticated = true};
     cs->unauthenticated_limits = cs->limits;
     cs->unauthenticated_limits.authenticated = false;
@@ -112,13 +112,14 @@ struct client *client_new(struct server *s, struct conn *conn)
 {
     struct client *c = mem_calloc(sizeof(*c));
     c->server = s;
+    c->core = &s->core;
     c->conn = conn;
     c->id = ++s->next_client_id;
-    c->db = keyspace_db(s->keyspace, 0);
-    c->created_ms = c->last_active_ms = s->now_ms;
+    c->db = keyspace_db(s->core.keyspace, 0);
+    c->created_ms = c->last_active_ms = s->core.clock.now_ms;
     outbuf_init(&c->out);
     reply_init(&c->reply, &c->out);
-    if (s->settings->clients.client_default_resp == 3) c->reply.proto = 3;
+    if (s->core.settings->clients.client_default_resp == 3) c->reply.proto = 3;
     if (conn == NULL) {
         c->flags |= CLIENT_MASTER;
     } else {
@@ -212,7 +213,7 @@ void client_reset(struct client *c)
     monitor_client_free(c);
     c->flags &= ~(uint32_t)CLIENT_RESET_CLEARS;
     acl_session_reset(c);
-    c->db = keyspace_db(s->keyspace, 0);
+    c->db = keyspace_db(s->core.keyspace, 0);
     c->reply.proto = 2;
     mem_free(c->name);
     c->name = NULL;
@@ -255,19 +256,20 @@ void clients_free(struct clients *cs)
 
 static void refuse_connection(struct server *s, struct conn *conn, const char *text)
 {
-    s->stats.connections_rejected++;
+    s->core.stats.connections_rejected++;
     (void)conn_write(conn, text, strlen(text)); /* a courtesy: if it does not fit, the close says enough */
     conn_close(conn);
 }
 
 static bool protected_mode_refuses(const struct server *s, const struct conn *conn)
 {
-    return s->settings->net.protected_mode && acl_user_has_nopass(acl_users_default(s->users)) && !conn_is_local(conn);
+    return s->core.settings->net.protected_mode && acl_user_has_nopass(acl_users_default(s->users)) &&
+           !conn_is_local(conn);
 }
 
 void clients_accept(struct server *s, struct conn *conn)
 {
-    if (s->clients->count >= s->settings->clients.maxclients) {
+    if (s->clients->count >= s->core.settings->clients.maxclients) {
         refuse_connection(s, conn, "-ERR max number of clients reached\r\n");
         return;
     }
@@ -282,10 +284,10 @@ void clients_accept(struct server *s, struct conn *conn)
         return;
     }
     int rc = conn_set_nodelay(conn, true);
-    if (rc == 0 && s->settings->net.tcp_keepalive_s > 0)
-        rc = conn_set_keepalive(conn, s->settings->net.tcp_keepalive_s);
-    if (rc != 0) log_debug(s->log, "Socket options of %s: %s", conn_peer_name(conn), strerror(-rc));
-    s->stats.connections_received++;
+    if (rc == 0 && s->core.settings->net.tcp_keepalive_s > 0)
+        rc = conn_set_keepalive(conn, s->core.settings->net.tcp_keepalive_s);
+    if (rc != 0) log_debug(s->core.log, "Socket options of %s: %s", conn_peer_name(conn), strerror(-rc));
+    s->core.stats.connections_received++;
     client_new(s, conn);
 }
 
@@ -371,15 +373,15 @@ static void on_readable(void *ctx)
     ssize_t n = conn_read(c->conn, room, len);
     if (n == -EAGAIN) return;
     if (UNLIKELY(n <= 0)) {
-        if (n < 0) log_verbose(s->log, "Reading from client %s: %s", c->peer, strerror((int)-n));
+        if (n < 0) log_verbose(s->core.log, "Reading from client %s: %s", c->peer, strerror((int)-n));
         client_close_later(c);
         return;
     }
     resp_reader_added(&c->reader, (size_t)n);
-    s->stats.reads_processed++;
-    s->stats.net_in += (uint64_t)n;
+    s->core.stats.reads_processed++;
+    s->core.stats.net_in += (uint64_t)n;
     c->net_in += (uint64_t)n;
-    c->last_active_ms = s->now_ms;
+    c->last_active_ms = s->core.clock.now_ms;
     pacing_client_sent(&s->pacing, c);
     if (client_has(c, CLIENT_REPLICA)) repl_replica_heard(c->replica); /* an empty line is a sign of life, too */
     if (!client_has(c, CLIENT_BLOCKED)) make_ready_in_front(c);
@@ -436,21 +438,21 @@ static bool over_output_limit(struct client *c)
         return false;
     }
     if (!client_has(c, CLIENT_AUTHENTICATED) && used > UNAUTHENTICATED_OUTPUT_MAX) return true;
-    const struct output_limit *limit = &s->settings->clients.output_limits[client_limit_class(c)];
+    const struct output_limit *limit = &s->core.settings->clients.output_limits[client_limit_class(c)];
     if (limit->hard_bytes > 0 && used >= limit->hard_bytes) return true;
     if (limit->soft_bytes == 0 || used < limit->soft_bytes) {
         c->soft_limit_since_ms = 0;
         return false;
     }
-    if (c->soft_limit_since_ms == 0) c->soft_limit_since_ms = s->now_ms;
-    return s->now_ms - c->soft_limit_since_ms > limit->soft_seconds * 1000;
+    if (c->soft_limit_since_ms == 0) c->soft_limit_since_ms = s->core.clock.now_ms;
+    return s->core.clock.now_ms - c->soft_limit_since_ms > limit->soft_seconds * 1000;
 }
 
 void client_enforce_output_limit(struct client *c)
 {
     if (LIKELY(!over_output_limit(c)) || client_has(c, CLIENT_CLOSING)) return;
-    log_warning(c->server->log, "Client %s closed for overcoming of output buffer limits.", c->peer);
-    c->server->stats.output_limit_disconnections++;
+    log_warning(c->core->log, "Client %s closed for overcoming of output buffer limits.", c->peer);
+    c->core->stats.output_limit_disconnections++;
     client_close_later(c);
 }
 
@@ -460,14 +462,14 @@ bool client_flush(struct client *c)
     int rc = outbuf_flush(&c->out, c->conn);
     uint64_t sent = outbuf_sent(&c->out) - before;
     c->net_out += sent;
-    c->server->stats.net_out += sent;
-    c->server->stats.writes_processed++;
+    c->core->stats.net_out += sent;
+    c->core->stats.writes_processed++;
     if (UNLIKELY(rc < 0)) {
-        log_verbose(c->server->log, "Writing to client %s: %s", c->peer, strerror(-rc));
+        log_verbose(c->core->log, "Writing to client %s: %s", c->peer, strerror(-rc));
         client_close_later(c);
         return false;
     }
-    if (sent > 0) c->last_active_ms = c->server->now_ms;
+    if (sent > 0) c->last_active_ms = c->core->clock.now_ms;
     conn_want_write(c->conn, rc == 0);
     if (rc == 1 && client_has(c, CLIENT_CLOSE_AFTER_REPLY)) client_close_later(c);
     return true;
@@ -518,11 +520,12 @@ void clients_flush(struct server *s)
 static void client_cron(struct client *c)
 {
     struct server *s = c->server;
-    int64_t idle_ms = s->now_ms - c->last_active_ms;
+    int64_t idle_ms = s->core.clock.now_ms - c->last_active_ms;
     bool exempt = client_has(c, CLIENT_REPLICA | CLIENT_BLOCKED | CLIENT_MONITOR) ||
                   (c->subscriptions != NULL && pubsub_client_any(c));
-    if (s->settings->clients.timeout_s > 0 && !exempt && idle_ms > s->settings->clients.timeout_s * INT64_C(1000)) {
-        log_verbose(s->log, "Closing idle client %s", c->peer);
+    if (s->core.settings->clients.timeout_s > 0 && !exempt &&
+        idle_ms > s->core.settings->clients.timeout_s * INT64_C(1000)) {
+        log_verbose(s->core.log, "Closing idle client %s", c->peer);
         client_close_later(c);
         return;
     }
@@ -535,7 +538,7 @@ static void client_cron(struct client *c)
 void clients_cron(struct server *s)
 {
     struct clients *cs = s->clients;
-    size_t share = cs->count / (size_t)(s->settings->misc.hz > 0 ? s->settings->misc.hz : 1) + 5;
+    size_t share = cs->count / (size_t)(s->core.settings->misc.hz > 0 ? s->core.settings->misc.hz : 1) + 5;
     struct client *c = cs->first;
     while (c != NULL && c->id > cs->cron_next_id) c = c->next; /* the list is in descending order of ids */
     for (; share > 0; share--) {
@@ -554,9 +557,9 @@ void clients_cron(struct server *s)
 /* 0: no limit. */
 static size_t clients_memory_limit(const struct server *s)
 {
-    int64_t limit = s->settings->clients.maxmemory_clients;
+    int64_t limit = s->core.settings->clients.maxmemory_clients;
     if (limit >= 0) return (size_t)limit;
-    return (size_t)((double)s->settings->memory.maxmemory * (double)-limit / 100);
+    return (size_t)((double)s->core.settings->memory.maxmemory * (double)-limit / 100);
 }
 
 static bool may_be_evicted(const struct client *c)
@@ -582,9 +585,9 @@ static struct client *largest(struct clients *cs)
 static void evict_largest(struct server *s)
 {
     struct client *c = largest(s->clients);
-    log_notice(s->log, "Evicting client %s, which takes %zu bytes: all clients take more than maxmemory-clients",
+    log_notice(s->core.log, "Evicting client %s, which takes %zu bytes: all clients take more than maxmemory-clients",
                c->peer, c->counted_memory);
-    s->stats.evicted_clients++;
+    s->core.stats.evicted_clients++;
     s->clients->leaving_memory += c->counted_memory;
     client_close_later(c);
 }
@@ -660,15 +663,15 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     size_t channels = 0, patterns = 0, shard = 0;
     struct outbuf_stats st;
     const struct server *s = c->server;
-    size_t arguments, request = dispatch_request_bytes(c, &arguments);
+    size_t arguments, request = running_request_bytes(&c->core->running, c, &arguments);
     describe_flags(c, flags);
     if (c->subscriptions != NULL) pubsub_client_counts(c, &channels, &patterns, &shard);
     outbuf_get_stats(&c->out, &st);
     bytes_buf_printf(
         out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%d sub=%zu psub=%zu ssub=%zu",
         (unsigned long long)c->id, c->peer, c->local, c->conn == NULL ? -1 : conn_fd(c->conn),
-        c->name == NULL ? "" : c->name, (long long)(s->now_ms - c->created_ms) / 1000,
-        (long long)(s->now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
+        c->name == NULL ? "" : c->name, (long long)(s->core.clock.now_ms - c->created_ms) / 1000,
+        (long long)(s->core.clock.now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
     bytes_buf_printf(
         out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
         multi_queued(c), resp_reader_unparsed(&c->reader) + request, resp_reader_room(&c->reader), arguments,

@@ -43,7 +43,7 @@ void clients_summarize(struct server *s, struct clients_summary *out);
 void client_check_memory(struct client *c);
 static inline void client_memory_changed(struct client *c)
 {
-    if (UNLIKELY(c->server->settings->clients.maxmemory_clients != 0)) client_check_memory(c);
+    if (UNLIKELY(c->core->settings->clients.maxmemory_clients != 0)) client_check_memory(c);
 }
 
 #endif

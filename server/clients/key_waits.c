@@ -97,7 +97,7 @@ static struct waited_key *new_key(struct key_waits *kw, struct db *db, struct by
     k->db = db;
     k->name = bytes_view(k + 1, name.len);
     table_insert(&kw->keys, hash_of(db, name), k);
-    kw->server->waited_keys++;
+    kw->server->core.waited_keys++;
     return k;
 }
 
@@ -114,7 +114,7 @@ static void make_ready(struct key_waits *kw, struct waited_key *k)
     else
         kw->ready_first = k;
     kw->ready_last = k;
-    kw->server->keys_ready = true;
+    kw->server->core.keys_ready = true;
 }
 
 static void take_off_ready(struct key_waits *kw, struct waited_key *k)
@@ -129,7 +129,7 @@ static void take_off_ready(struct key_waits *kw, struct waited_key *k)
         k->ready_next->ready_prev = k->ready_prev;
     else
         kw->ready_last = k->ready_prev;
-    kw->server->keys_ready = kw->ready_first != NULL;
+    kw->server->core.keys_ready = kw->ready_first != NULL;
 }
 
 static void drop_if_unused(struct key_waits *kw, struct waited_key *k)
@@ -137,7 +137,7 @@ static void drop_if_unused(struct key_waits *kw, struct waited_key *k)
     if (k->first != NULL || k->being_served) return;
     take_off_ready(kw, k);
     ASSERT(table_remove(&kw->keys, hash_of(k->db, k->name), k));
-    kw->server->waited_keys--;
+    kw->server->core.waited_keys--;
     mem_free(k);
 }
 
@@ -214,7 +214,7 @@ static struct key_wait *new_wait(struct cmd_ctx *ctx, const struct key_wait_for 
 bool ctx_wait_for_keys(struct cmd_ctx *ctx, const struct key_wait_for *what)
 {
     struct client *c = ctx->client;
-    if (c->conn == NULL || dispatch_is_nested(ctx->server)) return false;
+    if (c->conn == NULL || exec_is_nested(&ctx->core->exec)) return false;
     ctx->waits = true;
     if (client_has(c, CLIENT_BLOCKED)) return true; /* it was run again, and waits on */
     struct blocked how = {.kind = BLOCK_KEYS,
@@ -269,7 +269,7 @@ bool ctx_arg_timeout(struct cmd_ctx *ctx, int arg, enum timeout_unit unit, int64
         return false;
     }
     *until_ms = 0;
-    if (timeout_ms > 0 && add_overflow(ctx->server->now_ms, timeout_ms, until_ms)) {
+    if (timeout_ms > 0 && add_overflow(ctx->core->clock.now_ms, timeout_ms, until_ms)) {
         reply_error(ctx->reply, "ERR timeout is out of range");
         return false;
     }
@@ -289,7 +289,7 @@ static bool look_at(const struct waited_key *k, enum value_type *type)
 
 void key_waits_ready(struct server *s, struct db *db, struct bytes_view key)
 {
-    struct waited_key *k = s->waited_keys == 0 ? NULL : find_key(s->key_waits, db, key);
+    struct waited_key *k = s->core.waited_keys == 0 ? NULL : find_key(s->key_waits, db, key);
     if (k != NULL) make_ready(s->key_waits, k);
 }
 
@@ -349,15 +349,16 @@ void key_waits_serve(struct server *s)
 {
     struct key_waits *kw = s->key_waits;
     struct waited_key *k;
-    if (kw->serving || s->is_loading || s->stopping || pause_current(s) != PAUSE_NONE) return;
-    enum expiry_mode mode = s->keyspace->expiry_mode;
+    if (kw->serving || s->core.modes.loading || s->core.life.stopping || pause_current(&s->core) != PAUSE_NONE) return;
     kw->serving = true;
-    server_update_time(s);
-    server_refresh_modes(s); /* a master's stream may be what made them ready; those who wait are our own clients */
+    clock_update(&s->core);
+    /* A master's stream may have made the keys ready; the commands of our own clients see expired keys as usual. */
+    enum expiry_mode before = modes_override_expiry(&s->core, s->core.keyspace->expiry_mode);
+    modes_refresh(&s->core);
     while ((k = kw->ready_first) != NULL) {
         take_off_ready(kw, k);
         serve_key(s, k);
     }
-    s->keyspace->expiry_mode = mode;
+    modes_restore_expiry(&s->core, before);
     kw->serving = false;
 }

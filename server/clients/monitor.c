@@ -31,13 +31,13 @@ void monitor_feed(struct server *s, const struct client *from, const struct comm
                   const struct bytes_view *argv)
 {
     struct bytes_buf line = {0};
-    int64_t us = sys_wall_us(s->sys);
+    int64_t us = sys_wall_us(s->core.sys);
     bool local = client_has(from, CLIENT_UNIX);
     bytes_buf_printf(&line, "+%lld.%06lld [%d %s%s]", (long long)(us / 1000000), (long long)(us % 1000000),
-                     from->db->id, local ? "unix:" : "", local ? s->settings->net.unixsocket : from->peer);
+                     from->db->id, local ? "unix:" : "", local ? s->core.settings->net.unixsocket : from->peer);
     for (int i = 0; i < argc; i++) {
         bytes_buf_append(&line, " ", 1);
-        append_quoted(&line, command_shown_arg(s, cmd, argc, argv, i));
+        append_quoted(&line, command_shown_arg(s->config, cmd, argc, argv, i));
     }
     bytes_buf_append(&line, "\r\n", 2);
     for (struct client *c = clients_first(s); c != NULL; c = c->next) {
@@ -50,12 +50,12 @@ void monitor_feed(struct server *s, const struct client *from, const struct comm
 
 void monitor_feed_early(const struct cmd_ctx *ctx, const struct command *cmd)
 {
-    if (UNLIKELY(ctx->server->monitor_count > 0)) monitor_feed(ctx->server, ctx->client, cmd, ctx->argc, ctx->argv);
+    if (UNLIKELY(ctx->core->monitor_count > 0)) monitor_feed(ctx->server, ctx->client, cmd, ctx->argc, ctx->argv);
 }
 
 void monitor_client_free(struct client *c)
 {
     if (!client_has(c, CLIENT_MONITOR)) return;
     c->flags &= ~(uint32_t)CLIENT_MONITOR;
-    c->server->monitor_count--;
+    c->core->monitor_count--;
 }

@@ -186,7 +186,7 @@ void multi_watch(struct client *c, struct bytes_view key)
     const struct entry *e = keyspace_peek(c->db, keyref(c->db, key));
     struct watched_key *wk = mem_alloc(sizeof(*wk));
     *wk = (struct watched_key){.client = c, .record = r, .record_next = r->first, .client_next = m->watched};
-    wk->expired = e != NULL && entry_is_expired(c->server->keyspace, e);
+    wk->expired = e != NULL && entry_is_expired(c->core->keyspace, e);
     if (r->first != NULL) r->first->record_prev = wk;
     r->first = wk;
     m->watched = wk;
@@ -225,7 +225,7 @@ void multi_unwatch(struct client *c)
 /* Keys that expired after WATCH count as changed, those that were expired already do not. */
 bool multi_watch_expired(struct client *c)
 {
-    struct keyspace *ks = c->server->keyspace;
+    struct keyspace *ks = c->core->keyspace;
     if (c->multi == NULL) return false;
     for (const struct watched_key *wk = c->multi->watched; wk != NULL; wk = wk->client_next) {
         struct db *db = keyspace_db(ks, wk->record->db);
@@ -243,7 +243,7 @@ void watches_key_changed(struct server *s, int db, struct bytes_view key)
     for (struct watched_key *wk = r == NULL ? NULL : r->first; wk != NULL; wk = wk->record_next) {
         if (wk->expired) {
             /* Its removal only shows what was so before; whatever comes after is a change. */
-            struct db *in = keyspace_db(s->keyspace, db);
+            struct db *in = keyspace_db(s->core.keyspace, db);
             wk->expired = false;
             if (keyspace_peek(in, keyref(in, key)) == NULL) continue;
         }
@@ -266,7 +266,7 @@ static void break_watch(struct watched_key *wk, bool here, bool comes, bool come
 /* A key that is absent before and after has not changed. */
 static void record_flushed(struct server *s, struct watch_record *r, struct db *replacement)
 {
-    struct keyspace *ks = s->keyspace;
+    struct keyspace *ks = s->core.keyspace;
     struct db *in = keyspace_db(ks, r->db);
     bool here = keyspace_peek(in, keyref(in, r->key)) != NULL;
     const struct entry *e = replacement == NULL ? NULL : keyspace_peek(replacement, keyref(replacement, r->key));

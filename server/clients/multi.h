@@ -3,6 +3,7 @@
 #define LOCKSTEP_SERVER_CLIENTS_MULTI_H
 
 #include "server/catalog/command_table.h"
+#include "server/clients/client.h"
 
 struct queued_command { /* owns its arguments: one allocation for argv and their bytes */
     struct command_slot *slot;

@@ -46,7 +46,7 @@ static uint64_t subscription_hash(const void *ctx, const void *entry)
 struct pubsub *pubsub_new(const struct server *s)
 {
     struct pubsub *ps = mem_calloc(sizeof(*ps));
-    for (int i = 0; i < PUBSUB_KINDS; i++) table_init(&ps->topics[i], topic_hash, s->keyspace->env);
+    for (int i = 0; i < PUBSUB_KINDS; i++) table_init(&ps->topics[i], topic_hash, s->core.keyspace->env);
     return ps;
 }
 
@@ -62,7 +62,7 @@ static struct topic *find_topic(const struct server *s, enum pubsub_kind kind, s
 {
     struct table_probe probe;
     struct topic *t;
-    table_probe_start(&probe, &s->pubsub->topics[kind], value_hash(s->keyspace->env, name));
+    table_probe_start(&probe, &s->pubsub->topics[kind], value_hash(s->core.keyspace->env, name));
     while ((t = table_probe_next(&probe)) != NULL)
         if (bytes_equal(t->name, name)) return t;
     return NULL;
@@ -73,7 +73,7 @@ static struct subscription *find_subscription(const struct client *c, enum pubsu
     struct table_probe probe;
     struct subscription *sub;
     if (c->subscriptions == NULL) return NULL;
-    table_probe_start(&probe, &c->subscriptions->own[kind], value_hash(c->server->keyspace->env, name));
+    table_probe_start(&probe, &c->subscriptions->own[kind], value_hash(c->core->keyspace->env, name));
     while ((sub = table_probe_next(&probe)) != NULL)
         if (bytes_equal(sub->topic->name, name)) return sub;
     return NULL;
@@ -84,7 +84,7 @@ static struct topic *new_topic(struct server *s, enum pubsub_kind kind, struct b
     struct topic *t = mem_calloc(sizeof(*t) + name.len);
     memcpy(t + 1, name.data, name.len);
     t->name = bytes_view(t + 1, name.len);
-    table_insert(&s->pubsub->topics[kind], value_hash(s->keyspace->env, name), t);
+    table_insert(&s->pubsub->topics[kind], value_hash(s->core.keyspace->env, name), t);
     return t;
 }
 
@@ -93,7 +93,7 @@ static void make_subscriptions(struct client *c)
     if (c->subscriptions != NULL) return;
     c->subscriptions = mem_calloc(sizeof(*c->subscriptions));
     for (int i = 0; i < PUBSUB_KINDS; i++)
-        table_init(&c->subscriptions->own[i], subscription_hash, c->server->keyspace->env);
+        table_init(&c->subscriptions->own[i], subscription_hash, c->core->keyspace->env);
 }
 
 bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name)
@@ -111,7 +111,7 @@ bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view
         t->first = sub;
     t->last = sub;
     t->count++;
-    table_insert(&c->subscriptions->own[kind], value_hash(s->keyspace->env, name), sub);
+    table_insert(&c->subscriptions->own[kind], value_hash(s->core.keyspace->env, name), sub);
     return true;
 }
 
@@ -133,7 +133,7 @@ static void leave_topic(struct subscription *sub)
 static void drop_topic_if_unused(struct server *s, enum pubsub_kind kind, struct topic *t)
 {
     if (t->count > 0) return;
-    ASSERT(table_remove(&s->pubsub->topics[kind], value_hash(s->keyspace->env, t->name), t));
+    ASSERT(table_remove(&s->pubsub->topics[kind], value_hash(s->core.keyspace->env, t->name), t));
     mem_free(t);
 }
 
@@ -141,7 +141,7 @@ bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_vi
 {
     struct subscription *sub = find_subscription(c, kind, name);
     if (sub == NULL) return false;
-    ASSERT(table_remove(&c->subscriptions->own[kind], value_hash(c->server->keyspace->env, name), sub));
+    ASSERT(table_remove(&c->subscriptions->own[kind], value_hash(c->core->keyspace->env, name), sub));
     struct topic *t = sub->topic;
     leave_topic(sub);
     drop_topic_if_unused(c->server, kind, t);
@@ -161,7 +161,7 @@ size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*f
     table_iter_init(&it, own);
     while ((sub = table_iter_next(&it)) != NULL) {
         struct topic *t = sub->topic;
-        table_remove_at(own, value_hash(c->server->keyspace->env, t->name), table_iter_pos(&it));
+        table_remove_at(own, value_hash(c->core->keyspace->env, t->name), table_iter_pos(&it));
         leave_topic(sub);
         fn(ctx, t->name);
         drop_topic_if_unused(c->server, kind, t);
@@ -254,7 +254,8 @@ void client_push_begin(struct client *c)
 {
     c->flags |= CLIENT_PUSHING;
     c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLICA);
-    c->reply.out = dispatch_push_queue(c);
+    struct outbuf *behind_reply = running_push_queue(&c->core->running, c);
+    c->reply.out = behind_reply != NULL ? behind_reply : &c->out;
 }
 
 void client_push_end(struct client *c)
@@ -319,7 +320,7 @@ size_t pubsub_publish_shard(struct server *s, struct bytes_view channel, struct 
 
 void notify_keyspace_event(struct server *s, unsigned event_class, const char *event, struct bytes_view key, int db)
 {
-    unsigned wanted = s->settings->misc.notify_keyspace_events;
+    unsigned wanted = s->core.settings->misc.notify_keyspace_events;
     if (!(wanted & event_class)) return;
     struct bytes_buf channel = {0};
     if (wanted & NOTIFY_KEYSPACE) {

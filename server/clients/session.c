@@ -58,8 +58,8 @@ static void note(struct client *c, enum acl_context context, const struct acl_de
     struct server *s = c->server;
     struct bytes_buf client = {0};
     client_describe(c, &client);
-    acl_log_note(s->acl_log, context, why, user, bytes_buf_view(&client), s->now_ms,
-                 (size_t)s->settings->security.acllog_max_len);
+    acl_log_note(s->acl_log, context, why, user, bytes_buf_view(&client), s->core.clock.now_ms,
+                 (size_t)s->core.settings->security.acllog_max_len);
     bytes_buf_release(&client);
 }
 
@@ -70,7 +70,7 @@ bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_vi
         become(c, user, true);
         return true;
     }
-    c->server->stats.acl_denied_auth++;
+    c->core->stats.acl_denied_auth++;
     note(c, client_has(c, CLIENT_IN_MULTI) ? ACL_IN_MULTI : ACL_TOPLEVEL, &(struct acl_denial){ACL_DENIED_AUTH, object},
          name);
     return false;
@@ -80,7 +80,7 @@ bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_vi
 
 void acl_session_denied(struct client *c, enum acl_context context, const struct acl_denial *why)
 {
-    struct stats *st = &c->server->stats;
+    struct stats *st = &c->core->stats;
     switch (why->reason) {
     case ACL_DENIED_COMMAND: st->acl_denied_cmd++; break;
     case ACL_DENIED_KEY: st->acl_denied_key++; break;

@@ -78,15 +78,15 @@ static uint64_t prefix_hash(const void *ctx, const void *entry)
 }
 static uint64_t hash_of(const struct server *s, struct bytes_view name)
 {
-    return value_hash(s->keyspace->env, name);
+    return value_hash(s->core.keyspace->env, name);
 }
 
 struct trackings *trackings_new(struct server *s)
 {
     struct trackings *ts = mem_calloc(sizeof(*ts));
     ts->server = s;
-    table_init(&ts->keys, key_hash, s->keyspace->env);
-    table_init(&ts->prefixes, prefix_hash, s->keyspace->env);
+    table_init(&ts->keys, key_hash, s->core.keyspace->env);
+    table_init(&ts->prefixes, prefix_hash, s->core.keyspace->env);
     return ts;
 }
 
@@ -101,7 +101,7 @@ static void free_tracked_key(void *ctx, void *entry)
 static void forget_all_keys(struct trackings *ts)
 {
     table_release(&ts->keys, free_tracked_key, NULL);
-    table_init(&ts->keys, key_hash, ts->server->keyspace->env);
+    table_init(&ts->keys, key_hash, ts->server->core.keyspace->env);
     ts->items = 0;
 }
 
@@ -213,7 +213,7 @@ static void invalidate_key(struct trackings *ts, struct tracked_key *k, const st
 
 static bool is_full(const struct trackings *ts)
 {
-    uint64_t max = ts->server->settings->clients.tracking_table_max_keys;
+    uint64_t max = ts->server->core.settings->clients.tracking_table_max_keys;
     return max > 0 && table_count(&ts->keys) > max;
 }
 
@@ -221,9 +221,9 @@ bool tracking_make_room(struct server *s)
 {
     struct trackings *ts = s->trackings;
     for (int i = 0; i < ROOM_SLICE && is_full(ts); i++)
-        invalidate_key(ts, table_random(&ts->keys, s->keyspace->env->rng), NULL);
-    s->tracking_over = is_full(ts);
-    return s->tracking_over;
+        invalidate_key(ts, table_random(&ts->keys, s->core.keyspace->env->rng), NULL);
+    s->core.tracking_over = is_full(ts);
+    return s->core.tracking_over;
 }
 
 void tracking_limit_changed(struct server *s)
@@ -265,7 +265,7 @@ static void remember_key(struct trackings *ts, const struct client *c, struct by
     if (k == NULL) {
         k = new_named(sizeof(*k), name);
         table_insert(&ts->keys, hash_of(ts->server, name), k);
-        ts->server->tracking_over =
+        ts->server->core.tracking_over =
             is_full(ts); /* room is made at the end of the turn, not in the middle of a command */
     }
     add_id(ts, k, c->id);
@@ -347,7 +347,7 @@ static struct prefix *new_prefix(struct trackings *ts, struct bytes_view text)
 {
     struct prefix *p = new_named(sizeof(*p), text);
     p->newest = &p->oldest;
-    table_init(&p->changed, changed_hash, ts->server->keyspace->env);
+    table_init(&p->changed, changed_hash, ts->server->core.keyspace->env);
     table_insert(&ts->prefixes, hash_of(ts->server, text), p);
     count_length(ts, text.len);
     return p;
@@ -410,7 +410,7 @@ static void forget_changes(struct trackings *ts, struct prefix *p)
 {
     struct changed_key *next;
     table_release(&p->changed, NULL, NULL);
-    table_init(&p->changed, changed_hash, ts->server->keyspace->env);
+    table_init(&p->changed, changed_hash, ts->server->core.keyspace->env);
     for (struct changed_key *k = p->oldest; k != NULL; k = next) {
         next = k->next;
         mem_free(k);
@@ -429,7 +429,7 @@ static void take_off_pending(struct trackings *ts, struct prefix *p)
     else
         ts->pending = p->next;
     if (p->next != NULL) p->next->prev = p->prev;
-    ts->server->tracking_pending = ts->pending != NULL;
+    ts->server->core.tracking_pending = ts->pending != NULL;
 }
 
 static void drop_prefix_use(struct trackings *ts, struct prefix_use *use)
@@ -481,13 +481,13 @@ static void note_change(struct trackings *ts, struct prefix *p, const struct cli
     p->next = ts->pending;
     if (ts->pending != NULL) ts->pending->prev = p;
     ts->pending = p;
-    ts->server->tracking_pending = true;
+    ts->server->core.tracking_pending = true;
 }
 
 static void note_change_at_prefixes(struct trackings *ts, const struct client *by, struct bytes_view name)
 {
     size_t fit = numbers_below(ts->lengths, ts->length_count, name.len + 1);
-    value_hash_starts(ts->server->keyspace->env, name, ts->lengths, fit, ts->length_hashes);
+    value_hash_starts(ts->server->core.keyspace->env, name, ts->lengths, fit, ts->length_hashes);
     for (size_t i = 0; i < fit; i++) {
         struct prefix *p = find_prefix_hashed(ts, bytes_view(name.data, ts->lengths[i]), ts->length_hashes[i]);
         if (p != NULL) note_change(ts, p, by, name);
@@ -558,7 +558,7 @@ void tracking_start(struct client *c, unsigned mode, uint64_t redirect, const st
     if (c->tracking == NULL) {
         c->tracking = mem_calloc(sizeof(*c->tracking));
         c->flags |= CLIENT_TRACKING;
-        c->server->tracking_clients++;
+        c->core->tracking_clients++;
     }
     c->tracking->mode = mode;
     c->tracking->redirect = redirect;
@@ -579,7 +579,7 @@ void tracking_stop(struct client *c)
     mem_free(t);
     c->tracking = NULL;
     c->flags &= ~(uint32_t)(CLIENT_TRACKING | CLIENT_TRACKING_CACHING);
-    if (--c->server->tracking_clients == 0) forget_all_keys(c->server->trackings); /* nobody holds any of them */
+    if (--c->core->tracking_clients == 0) forget_all_keys(c->server->trackings); /* nobody holds any of them */
 }
 
 bool tracking_prefixes_overlap(struct bytes_view a, struct bytes_view b)
@@ -636,7 +636,7 @@ size_t tracking_client_memory(const struct client *c)
 void tracking_summarize(const struct server *s, struct tracking_summary *out)
 {
     const struct trackings *ts = s->trackings;
-    *out = (struct tracking_summary){.clients = s->tracking_clients,
+    *out = (struct tracking_summary){.clients = s->core.tracking_clients,
                                      .keys = table_count(&ts->keys),
                                      .items = ts->items,
                                      .prefixes = table_count(&ts->prefixes)};

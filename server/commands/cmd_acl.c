@@ -78,7 +78,7 @@ static void cmd_acl_genpass(struct cmd_ctx *ctx)
         return;
     }
     size_t chars = (size_t)(bits + 3) / 4;
-    sys_random(ctx->server->sys, random, chars);
+    sys_random(ctx->core->sys, random, chars);
     for (size_t i = 0; i < chars; i++) random[i] = (unsigned char)digits[random[i] & 15];
     reply_bulk(ctx->reply, bytes_view(random, chars));
 }
@@ -275,7 +275,7 @@ static void cmd_acl_log(struct cmd_ctx *ctx)
     size_t shown = (uint64_t)count < acl_log_count(lg) ? (size_t)count : acl_log_count(lg);
     const struct acl_log_entry *e = acl_log_newest(lg);
     reply_array(ctx->reply, shown);
-    for (size_t i = 0; i < shown; i++, e = e->older) reply_log_entry(ctx->reply, e, ctx->server->now_ms);
+    for (size_t i = 0; i < shown; i++, e = e->older) reply_log_entry(ctx->reply, e, ctx->core->clock.now_ms);
 }
 
 /* ---- LOAD and SAVE ---- */
@@ -312,9 +312,9 @@ static void cmd_acl_save(struct cmd_ctx *ctx)
             "ERR There was an error trying to save the ACLs. Please check the server logs for more information");
 }
 
-static bool hides_rules(const struct server *s, int argc, const struct bytes_view *argv, int arg)
+static bool hides_rules(const struct config *config, int argc, const struct bytes_view *argv, int arg)
 {
-    (void)s, (void)argc, (void)argv;
+    (void)config, (void)argc, (void)argv;
     return arg >= 2;
 }
 

@@ -22,7 +22,7 @@ static void cmd_info(struct cmd_ctx *ctx)
 static void cmd_time(struct cmd_ctx *ctx)
 {
     /* A transaction or a script has one time. */
-    int64_t us = dispatch_is_nested(ctx->server) ? ctx->server->now_us : sys_wall_us(ctx->server->sys);
+    int64_t us = exec_is_nested(&ctx->core->exec) ? ctx->core->clock.now_us : sys_wall_us(ctx->core->sys);
     reply_array(ctx->reply, 2);
     reply_bulk_int(ctx->reply, us / 1000000);
     reply_bulk_int(ctx->reply, us % 1000000);
@@ -148,7 +148,7 @@ static void cmd_monitor(struct cmd_ctx *ctx)
     }
     if (client_has(c, CLIENT_MONITOR | CLIENT_REPLICA)) return; /* it looks on already */
     c->flags |= CLIENT_MONITOR;
-    ctx->server->monitor_count++;
+    ctx->core->monitor_count++;
     reply_ok(ctx->reply);
 }
 
@@ -185,7 +185,7 @@ static void cmd_lolwut(struct cmd_ctx *ctx)
     }
     if (!parse_size(ctx, first, 100, &columns) || !parse_size(ctx, first + 1, 100, &rows)) return;
     struct bytes_buf out = {0};
-    draw_maze(ctx->server->sys, columns, rows, &out);
+    draw_maze(ctx->core->sys, columns, rows, &out);
     bytes_buf_printf(&out, "\nA maze, and its replica. Redis ver. %s\n", LOCKSTEP_REDIS_VERSION);
     reply_verbatim(ctx->reply, "txt", bytes_buf_view(&out));
     bytes_buf_release(&out);

@@ -110,7 +110,7 @@ static bool matches(const struct client *c, const struct filter *f)
     if (f->has_user && (c->user == NULL || !bytes_equal(f->user, acl_user_name(c->user)))) return false;
     if (f->has_peer && !bytes_equal(f->peer, bytes_str(c->peer))) return false;
     if (f->has_local && !bytes_equal(f->local, bytes_str(c->local))) return false;
-    return !f->has_age || (c->server->now_ms - c->created_ms) / 1000 >= f->age_s;
+    return !f->has_age || (c->core->clock.now_ms - c->created_ms) / 1000 >= f->age_s;
 }
 
 static bool reply_bad_type(struct cmd_ctx *ctx, struct bytes_view word)
@@ -239,7 +239,7 @@ static size_t kill_matching(struct cmd_ctx *ctx, const struct filter *f)
     }
     const struct client *master = master_stream_client(ctx->server->master_stream);
     if (master != NULL && matches(master, f)) {
-        repl_drop_link(ctx->server->repl, "CLIENT KILL");
+        repl_drop_link(ctx->core->repl, "CLIENT KILL");
         killed++;
     }
     return killed;
@@ -290,13 +290,13 @@ static void cmd_client_pause(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR timeout is out of range");
         return;
     }
-    pause_start(ctx->server, PAUSE_BY_CLIENT, mode, until);
+    pause_start(ctx->core, PAUSE_BY_CLIENT, mode, until);
     reply_ok(ctx->reply);
 }
 
 static void cmd_client_unpause(struct cmd_ctx *ctx)
 {
-    pause_end(ctx->server, PAUSE_BY_CLIENT);
+    pause_end(ctx->core, PAUSE_BY_CLIENT);
     reply_ok(ctx->reply);
 }
 

@@ -35,16 +35,16 @@ static bool protected_allowed(const struct cmd_ctx *ctx)
            (use == PROTECTED_LOCAL && ctx->client->conn != NULL && conn_is_local(ctx->client->conn));
 }
 
-static bool hides_passwords(const struct server *s, int argc, const struct bytes_view *argv, int arg)
+static bool hides_passwords(const struct config *config, int argc, const struct bytes_view *argv, int arg)
 {
     (void)argc;
-    return arg >= 3 && arg % 2 == 1 && config_is_sensitive(s->config, argv[arg - 1]);
+    return arg >= 3 && arg % 2 == 1 && config_is_sensitive(config, argv[arg - 1]);
 }
 
 static void cmd_config_set(struct cmd_ctx *ctx)
 {
     struct config_error err = {{0}};
-    struct config_set_context how = {.protected_allowed = protected_allowed(ctx), .loading = ctx->server->is_loading};
+    struct config_set_context how = {.protected_allowed = protected_allowed(ctx), .loading = ctx->core->modes.loading};
     if (ctx->argc % 2 != 0) {
         reply_error(ctx->reply, "ERR wrong number of arguments for 'config|set' command");
         return;
@@ -60,12 +60,12 @@ static void cmd_config_rewrite(struct cmd_ctx *ctx)
     struct config_error err = {{0}};
     int rc = config_rewrite(ctx->server->config, &err);
     if (rc == 0) {
-        log_notice(ctx->server->log, "CONFIG REWRITE executed with success.");
+        log_notice(ctx->core->log, "CONFIG REWRITE executed with success.");
         reply_ok(ctx->reply);
     } else if (rc == -ENOENT && config_path(ctx->server->config) == NULL) {
         reply_error(ctx->reply, "ERR The server is running without a config file");
     } else {
-        log_warning(ctx->server->log, "CONFIG REWRITE failed: %s", err.text[0] != '\0' ? err.text : strerror(-rc));
+        log_warning(ctx->core->log, "CONFIG REWRITE failed: %s", err.text[0] != '\0' ? err.text : strerror(-rc));
         reply_errorf(ctx->reply, "ERR Rewriting config file: %s", err.text[0] != '\0' ? err.text : strerror(-rc));
     }
 }
@@ -73,12 +73,12 @@ static void cmd_config_rewrite(struct cmd_ctx *ctx)
 static void cmd_config_resetstat(struct cmd_ctx *ctx)
 {
     struct server *s = ctx->server;
-    stats_reset(&s->stats);
-    s->keyspace->stats.hits = s->keyspace->stats.misses = s->keyspace->stats.expired_keys = 0;
-    s->keyspace->stats.expired_fields = 0;
-    repl_reset_stats(s->repl);
+    stats_reset(&s->core.stats);
+    s->core.keyspace->stats.hits = s->core.keyspace->stats.misses = s->core.keyspace->stats.expired_keys = 0;
+    s->core.keyspace->stats.expired_fields = 0;
+    repl_reset_stats(s->core.repl);
     dispatch_reset_stats(s);
-    lazyfree_reset_stats(s->lazyfree);
+    lazyfree_reset_stats(s->core.lazyfree);
     reply_ok(ctx->reply);
 }
 

@@ -84,16 +84,16 @@ static void cmd_auth(struct cmd_ctx *ctx)
     if (log_in(ctx, user, ctx->argv[ctx->argc - 1])) reply_ok(ctx->reply);
 }
 
-static bool hides_credentials(const struct server *s, int argc, const struct bytes_view *argv, int arg)
+static bool hides_credentials(const struct config *config, int argc, const struct bytes_view *argv, int arg)
 {
-    (void)s, (void)argc, (void)argv;
+    (void)config, (void)argc, (void)argv;
     return arg > 0;
 }
 
 /* The two arguments after AUTH. */
-static bool hides_hello_credentials(const struct server *s, int argc, const struct bytes_view *argv, int arg)
+static bool hides_hello_credentials(const struct config *config, int argc, const struct bytes_view *argv, int arg)
 {
-    (void)s, (void)argc;
+    (void)config, (void)argc;
     return (arg > 2 && bytes_equal_nocase(argv[arg - 1], "auth")) ||
            (arg > 3 && bytes_equal_nocase(argv[arg - 2], "auth"));
 }
@@ -113,7 +113,7 @@ static void reply_hello(struct cmd_ctx *ctx)
     reply_bulk_cstr(r, "mode");
     reply_bulk_cstr(r, "standalone");
     reply_bulk_cstr(r, "role");
-    reply_bulk_cstr(r, repl_role(ctx->server->repl) == REPL_MASTER ? "master" : "replica");
+    reply_bulk_cstr(r, repl_role(ctx->core->repl) == REPL_MASTER ? "master" : "replica");
     reply_bulk_cstr(r, "modules");
     reply_empty_array(r);
 }
@@ -175,7 +175,7 @@ static void cmd_hello(struct cmd_ctx *ctx)
 static void cmd_cross_protocol(struct cmd_ctx *ctx)
 {
     log_warning(
-        ctx->server->log,
+        ctx->core->log,
         "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is "
         "likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. "
         "Connection from %s aborted.",

@@ -127,13 +127,13 @@ static void debug_set_disable_deny_scripts(struct cmd_ctx *ctx)
 
 static void debug_set_active_expire(struct cmd_ctx *ctx)
 {
-    ctx->server->active_expire = arg_flag(ctx, 2);
+    ctx->core->modes.active_expire = arg_flag(ctx, 2);
     reply_ok(ctx->reply);
 }
 
 static void debug_skip_checksum(struct cmd_ctx *ctx)
 {
-    ctx->server->skip_restore_checksum = arg_flag(ctx, 2);
+    ctx->core->modes.skip_restore_checksum = arg_flag(ctx, 2);
     reply_ok(ctx->reply);
 }
 
@@ -144,7 +144,7 @@ static void debug_packed_threshold(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR argument must be a memory value bigger than 1 and smaller than 4gb");
         return;
     }
-    ctx->server->settings->limits.list_plain_min = (size_t)bytes; /* no directive, so the configuration does not mind */
+    ctx->core->settings->limits.list_plain_min = (size_t)bytes; /* no directive, so the configuration does not mind */
     reply_ok(ctx->reply);
 }
 
@@ -314,7 +314,7 @@ static void debug_sleep(struct cmd_ctx *ctx)
     struct timespec left = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(fmod(seconds, 1) * 1e9)};
     while (nanosleep(&left, &left) == -1 && errno == EINTR) {
     }
-    server_update_time(ctx->server);
+    clock_update(ctx->core);
     reply_ok(ctx->reply);
 }
 
@@ -324,7 +324,7 @@ static void debug_segfault(struct cmd_ctx *ctx)
 }
 static void debug_panic(struct cmd_ctx *ctx)
 {
-    log_warning(ctx->server->log, "DEBUG PANIC: the server stops as it was asked to");
+    log_warning(ctx->core->log, "DEBUG PANIC: the server stops as it was asked to");
     UNREACHABLE();
 }
 static void debug_assert(struct cmd_ctx *ctx)
@@ -340,7 +340,7 @@ static void debug_oom(struct cmd_ctx *ctx)
 
 static void debug_log(struct cmd_ctx *ctx)
 {
-    log_warning(ctx->server->log, "DEBUG LOG: %.*s", bytes_shown(ctx->argv[2], 4096), ctx->argv[2].data);
+    log_warning(ctx->core->log, "DEBUG LOG: %.*s", bytes_shown(ctx->argv[2], 4096), ctx->argv[2].data);
     reply_ok(ctx->reply);
 }
 
@@ -418,8 +418,8 @@ static void debug_without_effect(struct cmd_ctx *ctx)
 
 static void debug_change_repl_id(struct cmd_ctx *ctx)
 {
-    log_notice(ctx->server->log, "Changing replication IDs after receiving change-repl-id");
-    repl_change_id(ctx->server->repl);
+    log_notice(ctx->core->log, "Changing replication IDs after receiving change-repl-id");
+    repl_change_id(ctx->core->repl);
     reply_ok(ctx->reply);
 }
 

@@ -90,12 +90,12 @@ static bool read_payload(struct cmd_ctx *ctx, struct restored *r)
 {
     struct bytes_buf why = {0};
     *r = (struct restored){0};
-    ctx->server->stats.payloads_checked++;
-    int rc = ctx->server->skip_restore_checksum
+    ctx->core->stats.payloads_checked++;
+    int rc = ctx->core->modes.skip_restore_checksum
                  ? restore_unchecked(ctx, ctx->argv[3], r, &why)
                  : rdb_restore(ctx->argv[3], ctx->keyspace->env, &r->type, &r->value, &r->string, &why);
     if (rc == 0) return true;
-    if (rc == -EINVAL) log_verbose(ctx->server->log, "RESTORE: integrity check failed: %.*s", (int)why.len, why.data);
+    if (rc == -EINVAL) log_verbose(ctx->core->log, "RESTORE: integrity check failed: %.*s", (int)why.len, why.data);
     reply_error(ctx->reply, rc == -EBADMSG ? "ERR DUMP payload version or checksum are wrong" : "ERR Bad data format");
     bytes_buf_release(&r->string);
     bytes_buf_release(&why);

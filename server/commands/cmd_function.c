@@ -37,10 +37,9 @@ static void cmd_fcall(struct cmd_ctx *ctx)
     if (script_may_run(ctx, &script)) script_run(ctx, &script);
 }
 
-static unsigned fcall_flags_now(struct server *s, const struct command *cmd, int argc, const struct bytes_view *argv)
+static unsigned fcall_flags_now(const struct cmd_ctx *ctx, const struct command *cmd)
 {
-    const struct function *f = functions_find(functions_of(s), argv[1]);
-    (void)argc;
+    const struct function *f = functions_find(functions_of(ctx->server), ctx->argv[1]);
     return f == NULL ? cmd->flags : script_command_flags(cmd->flags, f->flags);
 }
 
@@ -118,7 +117,7 @@ static void function_flush(struct cmd_ctx *ctx)
         }
     }
     if (script_forbids_change(ctx)) return;
-    functions_flush(functions_of(ctx->server), ctx->keyspace, async ? ctx->server->lazyfree : NULL);
+    functions_flush(functions_of(ctx->server), ctx->keyspace, async ? ctx->core->lazyfree : NULL);
     note_change(ctx);
     reply_ok(ctx->reply);
 }

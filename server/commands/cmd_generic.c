@@ -89,7 +89,7 @@ static void cmd_dbsize(struct cmd_ctx *ctx)
 
 static void cmd_randomkey(struct cmd_ctx *ctx)
 {
-    exec_no_wrap(ctx->server); /* expired keys met on the way have nothing to do with each other */
+    exec_no_wrap(ctx->core); /* expired keys met on the way have nothing to do with each other */
     const struct entry *e = keyspace_random(ctx->db);
     if (e == NULL)
         reply_null(ctx->reply);
@@ -155,7 +155,7 @@ static void cmd_scan(struct cmd_ctx *ctx)
     if (!ctx_arg_cursor(ctx, 1, &cursor) || !scan_parse_options(ctx, 2, SCAN_OPTION_TYPE, &options)) return;
     do cursor = keyspace_scan(ctx->db, cursor, scan_key, &scan);
     while (scan_continues(&options, &page, cursor));
-    exec_no_wrap(ctx->server);                   /* as for RANDOMKEY */
+    exec_no_wrap(ctx->core);                     /* as for RANDOMKEY */
     for (size_t i = 0; i < scan.past.count; i++) /* a master deletes them on the way */
         (void)keyspace_find(ctx->db, keyref(ctx->db, scan_page_item(&scan.past, i)), FIND_NO_TOUCH | FIND_NO_STATS);
     scan_page_release(&scan.past);

@@ -140,7 +140,7 @@ static void cmd_pfadd(struct cmd_ctx *ctx)
 
 static bool may_keep_count(const struct cmd_ctx *ctx)
 {
-    return repl_role(ctx->server->repl) == REPL_MASTER || ctx_is_replayed(ctx);
+    return repl_role(ctx->core->repl) == REPL_MASTER || ctx_is_replayed(ctx);
 }
 
 static void keep_count(struct cmd_ctx *ctx, uint64_t count)

@@ -16,7 +16,7 @@ static const struct latency_sample *sample_at(const struct latency_event *e, siz
 
 static const struct latency_event *find_event(struct cmd_ctx *ctx, int arg)
 {
-    const struct latency *lt = ctx->server->latency;
+    const struct latency *lt = ctx->core->latency;
     for (size_t i = 0; i < lt->count; i++)
         if (ctx_arg_is(ctx, arg, lt->events[i]->name)) return lt->events[i];
     return NULL;
@@ -24,7 +24,7 @@ static const struct latency_event *find_event(struct cmd_ctx *ctx, int arg)
 
 static void cmd_latency_latest(struct cmd_ctx *ctx)
 {
-    const struct latency *lt = ctx->server->latency;
+    const struct latency *lt = ctx->core->latency;
     reply_array(ctx->reply, lt->count);
     for (size_t i = 0; i < lt->count; i++) {
         const struct latency_event *e = lt->events[i];
@@ -55,8 +55,8 @@ static void cmd_latency_history(struct cmd_ctx *ctx)
 static void cmd_latency_reset(struct cmd_ctx *ctx)
 {
     size_t gone = 0;
-    if (ctx->argc == 2) gone = latency_reset(ctx->server->latency, (struct bytes_view){0});
-    for (int i = 2; i < ctx->argc; i++) gone += latency_reset(ctx->server->latency, ctx->argv[i]);
+    if (ctx->argc == 2) gone = latency_reset(ctx->core->latency, (struct bytes_view){0});
+    for (int i = 2; i < ctx->argc; i++) gone += latency_reset(ctx->core->latency, ctx->argv[i]);
     reply_int(ctx->reply, (int64_t)gone);
 }
 
@@ -186,7 +186,7 @@ static void append_advice(const char *event, struct bytes_buf *out)
 
 static void cmd_latency_doctor(struct cmd_ctx *ctx)
 {
-    const struct latency *lt = ctx->server->latency;
+    const struct latency *lt = ctx->core->latency;
     struct bytes_buf out = {0};
     if (ctx->settings->latency.latency_monitor_threshold_ms == 0)
         bytes_buf_printf(&out, "The latency monitor is off. CONFIG SET latency-monitor-threshold <milliseconds> makes "

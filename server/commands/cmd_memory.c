@@ -61,9 +61,9 @@ static int64_t excess(size_t a, size_t b)
 static void measure(struct server *s, struct memory_report *m)
 {
     memory_breakdown(s, &m->sums);
-    if (m->sums.used > s->stats.peak_memory) s->stats.peak_memory = m->sums.used;
-    m->peak = s->stats.peak_memory;
-    m->keys = keyspace_count(s->keyspace);
+    if (m->sums.used > s->core.stats.peak_memory) s->core.stats.peak_memory = m->sums.used;
+    m->peak = s->core.stats.peak_memory;
+    m->keys = keyspace_count(s->core.keyspace);
     size_t net = m->sums.used > m->sums.startup ? m->sums.used - m->sums.startup : 0;
     m->keys_bytes_each = m->keys == 0 ? 0 : net / m->keys;
 }

@@ -156,7 +156,7 @@ static void cmd_migrate(struct cmd_ctx *ctx)
     if (!parse_options(ctx, &mg) || !parse_numbers(ctx, &mg)) return;
     if (client_has(ctx->client, CLIENT_BLOCKED))
         finish(ctx, &mg);
-    else if (ctx->client->conn == NULL || dispatch_is_nested(ctx->server))
+    else if (ctx->client->conn == NULL || exec_is_nested(&ctx->core->exec))
         reply_error(ctx->reply, "ERR MIGRATE cannot wait for its target inside a transaction or a script");
     else
         begin(ctx, &mg);
@@ -179,9 +179,9 @@ static int find_keys(int argc, const struct bytes_view *argv, struct command_key
     return count;
 }
 
-static bool hides_credentials(const struct server *s, int argc, const struct bytes_view *argv, int arg)
+static bool hides_credentials(const struct config *config, int argc, const struct bytes_view *argv, int arg)
 {
-    (void)s;
+    (void)config;
     for (int i = OPTIONS_AT, more; i < argc; i += 1 + more) {
         more = option_arguments(argv[i]);
         if (more == -1) return false; /* KEYS, or what is no MIGRATE */

@@ -6,7 +6,7 @@
 
 static struct repl *ctx_repl(const struct cmd_ctx *ctx)
 {
-    return ctx->server->repl;
+    return ctx->core->repl;
 }
 
 /* ---- REPLICAOF ---- */
@@ -15,7 +15,7 @@ static void log_role_change(const struct cmd_ctx *ctx, const char *what)
 {
     struct bytes_buf who = {0};
     client_describe(ctx->client, &who);
-    log_notice(ctx->server->log, "%s (user request from '%.*s')", what, (int)who.len, who.data);
+    log_notice(ctx->core->log, "%s (user request from '%.*s')", what, (int)who.len, who.data);
     bytes_buf_release(&who);
 }
 
@@ -75,9 +75,9 @@ static void follow(struct cmd_ctx *ctx)
 static bool may_change_role(const struct cmd_ctx *ctx)
 {
     struct repl_link_info link;
-    if (!ctx->server->is_loading) return true;
+    if (!ctx->core->modes.loading) return true;
     repl_link_describe(ctx_repl(ctx), &link);
-    return !ctx->server->loading_serves_reads && strcmp(link.state, "sync") == 0;
+    return !ctx->core->modes.loading_serves_reads && strcmp(link.state, "sync") == 0;
 }
 
 static void cmd_replicaof(struct cmd_ctx *ctx)

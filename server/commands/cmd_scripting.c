@@ -65,21 +65,19 @@ static void cmd_evalsha(struct cmd_ctx *ctx)
 }
 
 /* What is wrong with the first line is for the command itself to say. */
-static unsigned eval_flags_now(struct server *s, const struct command *cmd, int argc, const struct bytes_view *argv)
+static unsigned eval_flags_now(const struct cmd_ctx *ctx, const struct command *cmd)
 {
     struct bytes_view body;
     struct bytes_buf error = {0};
     unsigned flags;
-    (void)s, (void)argc;
-    bool good = script_read_shebang(argv[1], &body, &flags, &error);
+    bool good = script_read_shebang(ctx->argv[1], &body, &flags, &error);
     bytes_buf_release(&error);
     return good ? script_command_flags(cmd->flags, flags) : cmd->flags;
 }
 
-static unsigned evalsha_flags_now(struct server *s, const struct command *cmd, int argc, const struct bytes_view *argv)
+static unsigned evalsha_flags_now(const struct cmd_ctx *ctx, const struct command *cmd)
 {
-    const struct cached_script *script = script_cache_find(scripting_cache(s), argv[1]);
-    (void)argc;
+    const struct cached_script *script = script_cache_find(scripting_cache(ctx->server), ctx->argv[1]);
     return script == NULL ? cmd->flags : script_command_flags(cmd->flags, script->flags);
 }
 
@@ -115,7 +113,7 @@ static void script_flush(struct cmd_ctx *ctx)
         return;
     }
     if (script_forbids_change(ctx)) return;
-    script_cache_flush(scripting_cache(ctx->server), async ? close_in_background : NULL, ctx->server->lazyfree);
+    script_cache_flush(scripting_cache(ctx->server), async ? close_in_background : NULL, ctx->core->lazyfree);
     reply_ok(ctx->reply);
 }
 

@@ -14,7 +14,7 @@ static void cmd_wait(struct cmd_ctx *ctx)
 {
     struct client *c = ctx->client;
     int64_t replicas, until_ms;
-    if (repl_role(ctx->server->repl) == REPL_REPLICA) {
+    if (repl_role(ctx->core->repl) == REPL_REPLICA) {
         reply_error(ctx->reply,
                     "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a "
                     "replica is configured to be writable (which is not the default) writes to replicas are just "
@@ -22,7 +22,7 @@ static void cmd_wait(struct cmd_ctx *ctx)
         return;
     }
     if (!ctx_arg_i64(ctx, 1, &replicas) || !ctx_arg_timeout(ctx, 2, TIMEOUT_MS, &until_ms)) return;
-    size_t acked = repl_acked_count(ctx->server->repl, c->write_offset);
+    size_t acked = repl_acked_count(ctx->core->repl, c->write_offset);
     if ((int64_t)acked >= replicas || must_not_wait(c))
         reply_int(ctx->reply, (int64_t)acked);
     else
@@ -42,7 +42,7 @@ static void cmd_waitaof(struct cmd_ctx *ctx)
     int64_t local, wanted, until_ms;
     if (!ctx_arg_i64_range(ctx, 1, 0, 1, &local, NULL)) return;
     if (!parse_replicas(ctx, 2, &wanted) || !ctx_arg_timeout(ctx, 3, TIMEOUT_MS, &until_ms)) return;
-    if (repl_role(s->repl) == REPL_REPLICA) {
+    if (repl_role(s->core.repl) == REPL_REPLICA) {
         reply_error(ctx->reply,
                     "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are "
                     "just local and are not propagated.");
@@ -53,7 +53,7 @@ static void cmd_waitaof(struct cmd_ctx *ctx)
         return;
     }
     bool synced = aof_synced(s, c->write_offset);
-    size_t replicas = repl_synced_count(s->repl, c->write_offset);
+    size_t replicas = repl_synced_count(s->core.repl, c->write_offset);
     if ((replicas >= (uint64_t)wanted && (synced || local == 0)) || must_not_wait(c))
         ack_waits_reply_synced(c, synced, replicas);
     else

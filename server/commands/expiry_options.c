@@ -65,8 +65,8 @@ bool set_options_expiry(struct cmd_ctx *ctx, const struct set_options *options, 
 
 bool expiry_is_past(const struct cmd_ctx *ctx, int64_t at_ms)
 {
-    return at_ms <= ctx_now_ms(ctx) && !ctx_is_replayed(ctx) && !ctx->server->is_loading &&
-           repl_role(ctx->server->repl) == REPL_MASTER;
+    return at_ms <= ctx_now_ms(ctx) && !ctx_is_replayed(ctx) && !ctx->core->modes.loading &&
+           repl_role(ctx->core->repl) == REPL_MASTER;
 }
 
 void expire_at_once(struct cmd_ctx *ctx, struct keyref key)

@@ -103,7 +103,7 @@ static bool same_effect(const struct stream_effect *a, const struct stream_effec
 static void add_effect(struct group_use *use, struct stream_id id, const struct stream_effect *like)
 {
     struct stream_effect *e = &use->effect;
-    if (!repl_stream_wanted(use->ctx->server->repl)) return;
+    if (!repl_stream_wanted(use->ctx->core->repl)) return;
     if (!same_effect(e, like) || e->count == IDS_PER_COMMAND) say_effect(use);
     if (e->count == e->cap) {
         e->cap = e->cap == 0 ? 8 : e->cap * 2;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "replication/repl_settings.h"
+#include "server/catalog/renamed_command.h"
 #include "storage/limits.h"
 
 enum {
@@ -182,12 +183,6 @@ struct settings_latency {
     int percentile_count;
 };
 
-/* A command's new name, or "" for a command taken away; applied once, at start-up, by the dispatcher. The last line
- * about a command is the one that holds. */
-struct renamed_command {
-    char *from; /* the built-in name */
-    char *to;
-};
 /* A line "user NAME RULES..." of the file, as words, for the access-control subsystem to apply at start-up. A line of
  * the main file counts where an included file has one for the same user: CONFIG REWRITE writes there who has changed.
  */

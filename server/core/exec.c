@@ -1,7 +1,8 @@
 #include "server/core/exec.h"
 
-#include "server/dispatch/command.h"
-#include "server/server.h"
+#include "replication/replication.h"
+#include "server/core/core.h"
+#include "server/net/reply.h"
 #include "storage/base/memory.h"
 
 /* What an ordinary unit needs is kept from one to the next; more is given back. */
@@ -14,9 +15,9 @@ void exec_release(struct exec *x)
     *x = (struct exec){0};
 }
 
-static bool exec_wanted(const struct server *s)
+static bool exec_wanted(const struct core *core)
 {
-    return repl_stream_wanted(s->repl) && LIKELY(!s->exec.replaying);
+    return repl_stream_wanted(core->repl) && LIKELY(!core->exec.replaying);
 }
 
 static void encode_command(struct bytes_buf *out, int argc, const struct bytes_view *argv)
@@ -43,11 +44,11 @@ static struct exec_piece *exec_new_piece(struct exec *x, int db)
     return &x->pieces[x->count++];
 }
 
-void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv)
+void exec_add(struct core *core, int db, int argc, const struct bytes_view *argv)
 {
-    struct exec *x = &s->exec;
+    struct exec *x = &core->exec;
     ASSERT(x->depth > 0);
-    if (!exec_wanted(s)) return;
+    if (!exec_wanted(core)) return;
     struct exec_piece *piece = exec_new_piece(x, db);
     encode_command(&x->bytes, argc, argv);
     piece->len = x->bytes.len - piece->offset;
@@ -55,11 +56,11 @@ void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv)
 
 /* A command comes upon a key (or a field) whose time is over before it does anything to it: so that is how it goes into
  * the stream, even when the handler has said already what it will do. */
-void exec_add_before(struct server *s, int db, int argc, const struct bytes_view *argv)
+void exec_add_before(struct core *core, int db, int argc, const struct bytes_view *argv)
 {
-    struct exec *x = &s->exec;
+    struct exec *x = &core->exec;
     size_t before = x->count;
-    exec_add(s, db, argc, argv);
+    exec_add(core, db, argc, argv);
     if (x->count == before || x->command_start >= before) return;
     struct exec_piece added = x->pieces[before];
     memmove(&x->pieces[x->command_start + 1], &x->pieces[x->command_start],
@@ -67,47 +68,47 @@ void exec_add_before(struct server *s, int db, int argc, const struct bytes_view
     x->pieces[x->command_start++] = added;
 }
 
-void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink)
+void exec_add_delete(struct core *core, int db, struct bytes_view key, bool unlink)
 {
     struct bytes_view argv[2] = {unlink ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key};
-    exec_add_before(s, db, 2, argv);
+    exec_add_before(core, db, 2, argv);
 }
 
-void exec_no_wrap(struct server *s)
+void exec_no_wrap(struct core *core)
 {
-    struct exec *x = &s->exec;
+    struct exec *x = &core->exec;
     if (x->depth == 1) x->no_wrap = true; /* inside EXEC the unit is more than this command */
 }
 
-void exec_abandon(struct server *s)
+void exec_abandon(struct core *core)
 {
-    s->exec.abandoned = true;
+    core->exec.abandoned = true;
 }
 
-void exec_drop_own(struct server *s)
+void exec_drop_own(struct core *core)
 {
-    s->exec.count = s->exec.command_start;
+    core->exec.count = core->exec.command_start;
 }
 
-void exec_begin(struct server *s)
+void exec_begin(struct core *core)
 {
-    struct exec *x = &s->exec;
+    struct exec *x = &core->exec;
     if (x->depth++ == 0) x->command_start = SIZE_MAX; /* no command: what is added stays in order */
 }
 
 /* Nothing else can come between these pieces, since they are fed in one go. */
-static void exec_emit(struct server *s, struct exec *x)
+static void exec_emit(struct core *core, struct exec *x)
 {
     bool wrap = x->count > 1 && !x->no_wrap;
     if (UNLIKELY(x->abandoned)) x->count = 0, wrap = false;
     if (x->count == 1 && x->pieces[0].of_the_moment) {
-        repl_feed_moment(s->repl, x->pieces[0].db, bytes_view(x->bytes.data, x->pieces[0].len));
+        repl_feed_moment(core->repl, x->pieces[0].db, bytes_view(x->bytes.data, x->pieces[0].len));
         x->count = 0;
     }
-    if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
+    if (wrap) repl_feed(core->repl, -1, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
     for (size_t i = 0; i < x->count; i++)
-        repl_feed(s->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
-    if (wrap) repl_feed(s->repl, -1, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
+        repl_feed(core->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
+    if (wrap) repl_feed(core->repl, -1, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
     x->count = 0;
     x->bytes.len = 0;
     if (x->bytes.cap > BYTES_KEPT) bytes_buf_release(&x->bytes);
@@ -118,33 +119,31 @@ static void exec_emit(struct server *s, struct exec *x)
     }
 }
 
-void exec_end(struct server *s)
+void exec_end(struct core *core)
 {
-    struct exec *x = &s->exec;
+    struct exec *x = &core->exec;
     ASSERT(x->depth > 0);
     if (--x->depth > 0) return;
-    if (UNLIKELY(x->bytes.len > 0)) exec_emit(s, x);
+    if (UNLIKELY(x->bytes.len > 0)) exec_emit(core, x);
     x->no_wrap = false;
 }
 
-void exec_add_moment(struct cmd_ctx *ctx, int db)
+void exec_add_moment(struct core *core, int db, int argc, const struct bytes_view *argv)
 {
-    struct server *s = ctx->server;
-    struct exec *x = &s->exec;
-    if (!exec_wanted(s) || !repl_moment_wanted(s->repl)) return;
+    struct exec *x = &core->exec;
+    if (!exec_wanted(core) || !repl_moment_wanted(core->repl)) return;
     size_t before = x->count;
-    exec_add(s, db, ctx->argc, ctx->argv);
+    exec_add(core, db, argc, argv);
     if (x->count > before) x->pieces[before].of_the_moment = true;
 }
 
-void exec_add_verbatim(struct cmd_ctx *ctx, int db)
+void exec_add_verbatim(struct core *core, int db, int argc, const struct bytes_view *argv, struct bytes_view raw)
 {
-    struct server *s = ctx->server;
-    struct exec *x = &s->exec;
-    if (!exec_wanted(s)) return;
-    if (LIKELY(x->depth == 1 && x->count == 0 && ctx->request != NULL && ctx->request->raw.data != NULL)) {
-        repl_feed(s->repl, db, ctx->request->raw);
+    struct exec *x = &core->exec;
+    if (!exec_wanted(core)) return;
+    if (LIKELY(x->depth == 1 && x->count == 0 && raw.data != NULL)) {
+        repl_feed(core->repl, db, raw);
         return;
     }
-    exec_add(s, db, ctx->argc, ctx->argv);
+    exec_add(core, db, argc, argv);
 }

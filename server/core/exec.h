@@ -13,8 +13,7 @@
 
 #include "storage/base/bytes.h"
 
-struct server;
-struct cmd_ctx;
+struct core;
 
 /* One piece of what a unit puts into the stream: a slice of exec.bytes. */
 struct exec_piece {
@@ -36,24 +35,42 @@ struct exec {
 
 void exec_release(struct exec *x);
 
+/* The running command is one of a transaction or a script. */
+static inline bool exec_is_nested(const struct exec *x)
+{
+    return x->depth > 1;
+}
+
+/* Around the handler of a command, in a unit: pieces added between the two are the command's own. */
+static inline size_t exec_command_begins(struct exec *x)
+{
+    size_t outer = x->command_start;
+    x->command_start = x->count;
+    return outer;
+}
+static inline void exec_command_ends(struct exec *x, size_t outer)
+{
+    x->command_start = outer;
+}
+
 /* Also around a unit of the server's own accord. */
-void exec_begin(struct server *s);
-void exec_end(struct server *s);
+void exec_begin(struct core *core);
+void exec_end(struct core *core);
 /* Adds a piece to the running unit. */
-void exec_add(struct server *s, int db, int argc, const struct bytes_view *argv);
+void exec_add(struct core *core, int db, int argc, const struct bytes_view *argv);
 /* The same for what a command came upon before it did anything: it goes before whatever the command has put there. */
-void exec_add_before(struct server *s, int db, int argc, const struct bytes_view *argv);
-void exec_add_delete(struct server *s, int db, struct bytes_view key, bool unlink); /* so: DEL or UNLINK of one key */
+void exec_add_before(struct core *core, int db, int argc, const struct bytes_view *argv);
+void exec_add_delete(struct core *core, int db, struct bytes_view key, bool unlink); /* so: DEL or UNLINK of one key */
 /* The unit is not to be wrapped in MULTI even if it has many pieces (deletions found by SCAN, eviction). */
-void exec_no_wrap(struct server *s);
+void exec_no_wrap(struct core *core);
 /* Nothing of this unit, or after it, goes into the stream: the server stops in the middle of it. */
-void exec_abandon(struct server *s);
+void exec_abandon(struct core *core);
 
 /* From the dispatcher: the running command itself, as it stands in the query buffer if nothing else is in this unit. */
-void exec_add_verbatim(struct cmd_ctx *ctx, int db);
+void exec_add_verbatim(struct core *core, int db, int argc, const struct bytes_view *argv, struct bytes_view raw);
 /* The same for one that changes no data: left out where no replica is attached. */
-void exec_add_moment(struct cmd_ctx *ctx, int db);
+void exec_add_moment(struct core *core, int db, int argc, const struct bytes_view *argv);
 /* What the running command has put there since it began, but for what it came upon, does not go into the stream. */
-void exec_drop_own(struct server *s);
+void exec_drop_own(struct core *core);
 
 #endif

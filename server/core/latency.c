@@ -1,7 +1,9 @@
 #include "server/core/latency.h"
 
+#include "server/config/settings.h"
+#include "server/core/core.h"
 #include "server/core/latency_internal.h"
-#include "server/server.h"
+#include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
 struct latency *latency_new(void)
@@ -25,12 +27,12 @@ static struct latency_event *add_event(struct latency *lt, const char *name)
     return e;
 }
 
-void latency_note(struct server *s, const char *event, int64_t ms)
+void latency_note(struct core *core, const char *event, int64_t ms)
 {
-    int64_t threshold = s->settings->latency.latency_monitor_threshold_ms, now_s = s->now_ms / 1000;
+    int64_t threshold = core->settings->latency.latency_monitor_threshold_ms, now_s = core->clock.now_ms / 1000;
     if (LIKELY(threshold <= 0 || ms < threshold)) return;
-    struct latency_event *e = latency_find(s->latency, event);
-    if (e == NULL) e = add_event(s->latency, event);
+    struct latency_event *e = latency_find(core->latency, event);
+    if (e == NULL) e = add_event(core->latency, event);
     if (ms > e->max_ms) e->max_ms = ms;
     struct latency_sample *last = &e->samples[(e->next + LATENCY_HISTORY - 1) % LATENCY_HISTORY];
     if (e->count > 0 && last->time_s == now_s) {

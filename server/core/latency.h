@@ -4,11 +4,14 @@
 
 #include "server/catalog/command_table.h"
 
+struct core;
+struct latency; /* opaque */
+
 struct latency *latency_new(void);
 void latency_free(struct latency *lt);
 /* One event ("command", "fork", "expire-cycle", ...) of this many milliseconds, if latency-monitor-threshold asks for
  * it. */
-void latency_note(struct server *s, const char *event, int64_t ms);
+void latency_note(struct core *core, const char *event, int64_t ms);
 
 /* Histograms are over ticks (storage/base/ticks.h), four buckets for each power of two, and read out in microseconds.
  */

@@ -151,7 +151,7 @@ void ctx_let_go(struct cmd_ctx *ctx)
 void ctx_replicate_in(struct cmd_ctx *ctx, int db, int argc, const struct bytes_view *argv)
 {
     ctx->replicate = REPLICATE_REPLACED;
-    exec_add(ctx->server, db, argc, argv);
+    exec_add(ctx->core, db, argc, argv);
 }
 void ctx_replicate_as(struct cmd_ctx *ctx, int argc, const struct bytes_view *argv)
 {
@@ -234,10 +234,4 @@ void ctx_reply_help(struct cmd_ctx *ctx, const char *const *lines)
     while (lines[count] != NULL) count++;
     reply_array(ctx->reply, count);
     for (size_t i = 0; i < count; i++) reply_status(ctx->reply, lines[i]);
-}
-
-struct bytes_view command_shown_arg(const struct server *s, const struct command *cmd, int argc,
-                                    const struct bytes_view *argv, int arg)
-{
-    return cmd->hides != NULL && cmd->hides(s, argc, argv, arg) ? BYTES_LIT("(redacted)") : argv[arg];
 }

@@ -16,10 +16,10 @@ struct dispatcher *dispatcher_new(struct server *s)
 {
     struct dispatcher *d = mem_calloc(sizeof(*d));
     d->server = s;
+    d->core = &s->core;
     resp_batch_init(&d->arena);
     resp_batch_init(&d->busy_arena);
-    outbuf_init(&d->running.pushes);
-    ticks_calibrate(&d->rate, sys_mono_us(s->sys));
+    ticks_calibrate(&d->rate, sys_mono_us(s->core.sys));
     return d;
 }
 
@@ -28,13 +28,7 @@ void dispatcher_free(struct dispatcher *d)
     if (d == NULL) return;
     resp_batch_release(&d->arena);
     resp_batch_release(&d->busy_arena);
-    outbuf_release(&d->running.pushes);
     mem_free(d);
-}
-
-const struct command *dispatch_current(const struct server *s)
-{
-    return s->dispatcher->running.command;
 }
 
 uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks)
@@ -46,9 +40,9 @@ uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks)
 void dispatcher_settings_changed(struct server *s)
 {
     struct dispatcher *d = s->dispatcher;
-    const struct settings_latency *lt = &s->settings->latency;
+    const struct settings_latency *lt = &s->core.settings->latency;
     double us = 1e12;
-    ticks_calibrate(&d->rate, sys_mono_us(s->sys));
+    ticks_calibrate(&d->rate, sys_mono_us(s->core.sys));
     if (lt->slowlog_log_slower_than_us >= 0) us = (double)lt->slowlog_log_slower_than_us;
     if (lt->latency_monitor_threshold_ms > 0 && (double)lt->latency_monitor_threshold_ms * 1000 < us)
         us = (double)lt->latency_monitor_threshold_ms * 1000;
@@ -72,16 +66,22 @@ static void check_replica_reply(struct dispatcher *d, struct client *c, const st
         if ((unsigned char)text.data[i] < ' ') text.data[i] = ' ';
     if (text.data[0] == '-') {
         log_warning(
-            d->server->log,
+            d->server->core.log,
             "== CRITICAL == This master is sending an error to its replica: '%.*s' after processing the command "
             "'%.*s'",
             shown, text.data, name_len, name.data);
-        d->server->stats.unexpected_errors++;
+        d->server->core.stats.unexpected_errors++;
     }
-    log_warning(d->server->log, "Replica generated a reply to command '%.*s', disconnecting it: %.*s", name_len,
+    log_warning(d->server->core.log, "Replica generated a reply to command '%.*s', disconnecting it: %.*s", name_len,
                 name.data, shown, text.data);
     bytes_buf_release(&text);
     client_close_later(c);
+}
+
+/* The request as it arrived; empty inside EXEC and scripts. */
+static struct bytes_view ctx_raw(const struct cmd_ctx *ctx)
+{
+    return ctx->request != NULL ? ctx->request->raw : (struct bytes_view){0};
 }
 
 static void replicate(struct cmd_ctx *ctx, int db, uint64_t changes_before)
@@ -89,34 +89,13 @@ static void replicate(struct cmd_ctx *ctx, int db, uint64_t changes_before)
     switch (ctx->replicate) {
     case REPLICATE_IF_CHANGED:
         if ((ctx->command->flags & CMD_WRITE) && ctx->keyspace->stats.changes != changes_before)
-            exec_add_verbatim(ctx, db);
+            exec_add_verbatim(ctx->core, db, ctx->argc, ctx->argv, ctx_raw(ctx));
         break;
-    case REPLICATE_FORCED: exec_add_verbatim(ctx, db); break;
-    case REPLICATE_MOMENT: exec_add_moment(ctx, db); break;
+    case REPLICATE_FORCED: exec_add_verbatim(ctx->core, db, ctx->argc, ctx->argv, ctx_raw(ctx)); break;
+    case REPLICATE_MOMENT: exec_add_moment(ctx->core, db, ctx->argc, ctx->argv); break;
     case REPLICATE_REPLACED:
     case REPLICATE_NOT: break;
     }
-}
-
-/* A message pushed while its receiver's own command runs would stand in the middle of the reply, where nothing tells it
- * from an element; that of SUBSCRIBE and its kin is the reply. */
-struct outbuf *dispatch_push_queue(struct client *c)
-{
-    const unsigned pushes_its_reply = CMD_PUBSUB | CMD_SUBSCRIBED;
-    for (struct running *r = &c->server->dispatcher->running; r != NULL; r = r->outer)
-        if (UNLIKELY(c == r->client))
-            return (r->command->flags & pushes_its_reply) == pushes_its_reply ? &c->out : &r->pushes;
-    return &c->out;
-}
-
-size_t dispatch_request_bytes(const struct client *c, size_t *arguments)
-{
-    const struct running *r = &c->server->dispatcher->running;
-    *arguments = 0;
-    while (r != NULL && r->client != c) r = r->outer;
-    if (r == NULL || r->request == NULL) return 0;
-    for (uint32_t i = 0; i < r->request->argc; i++) *arguments += r->request->argv[i].len;
-    return r->request->raw.len;
 }
 
 /* The outermost command is over. */
@@ -139,16 +118,15 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
     struct dispatcher *d = s->dispatcher;
     struct client *c = ctx->client;
     uint64_t changes = ctx->keyspace->stats.changes;
-    const struct command *outer = d->running.command;
+    const struct command *outer = d->core->running.command;
     int db = c->db->id;
     bool again = client_has(c, CLIENT_BLOCKED);
-    exec_begin(s);
-    size_t outer_start = s->exec.command_start;
-    s->exec.command_start = s->exec.count;
-    d->running.command = slot->command;
+    exec_begin(&s->core);
+    size_t outer_start = exec_command_begins(&s->core.exec);
+    d->core->running.command = slot->command;
     if (LIKELY(outer == NULL)) {
-        d->running.client = c;
-        d->running.request = ctx->request;
+        d->core->running.client = c;
+        d->core->running.request = ctx->request;
         c->last_slot = slot;
     }
     ctx->slot = slot;
@@ -157,32 +135,22 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
     d->last_ticks = ticks_now();
     uint64_t took = d->last_ticks - start;
     /* Commands of the operator are not for everybody who looks on. */
-    if (UNLIKELY(s->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
+    if (UNLIKELY(s->core.monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
         monitor_feed(s, c, slot->command, ctx->argc, ctx->argv);
     if (UNLIKELY(client_has(ctx->caller, CLIENT_TRACKING)) && reads_keys(slot->command))
         tracking_remember(ctx->caller, ctx);
     replicate(ctx, db, changes);
-    if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(s);
-    s->exec.command_start = outer_start;
-    exec_end(s);
-    if (ctx->keyspace->stats.changes != changes && s->exec.depth == 0) c->write_offset = repl_offset(s->repl);
+    if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(&s->core);
+    exec_command_ends(&s->core.exec, outer_start);
+    exec_end(&s->core);
+    if (ctx->keyspace->stats.changes != changes && s->core.exec.depth == 0) c->write_offset = repl_offset(s->core.repl);
     if (UNLIKELY(again || ctx->waits))
         dispatch_count_blocked(ctx, slot, took);
     else
         dispatch_count_call(ctx, slot, took);
-    d->running.command = outer;
-    if (LIKELY(outer == NULL)) end_running(&d->running);
+    d->core->running.command = outer;
+    if (LIKELY(outer == NULL)) end_running(&d->core->running);
     if (UNLIKELY(ctx->taken != NULL)) ctx_let_go(ctx);
-}
-
-struct client *dispatch_running(const struct server *s)
-{
-    return s->dispatcher->running.client;
-}
-
-bool dispatch_is_nested(const struct server *s)
-{
-    return s->exec.depth > 1;
 }
 
 /* The rules were others when the command was queued. */
@@ -247,15 +215,15 @@ struct command_slot *dispatch_find(struct server *s, int argc, const struct byte
 bool dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv)
 {
     struct server *s = c->server;
-    struct exec *x = &s->exec;
+    struct exec *x = &s->core.exec;
     struct cmd_ctx ctx = dispatch_ctx(c, argc, argv);
     ctx.command = slot->command;
     ctx.slot = slot;
     bool outer = x->replaying;
     x->replaying = true;
-    exec_begin(s);
+    exec_begin(&s->core);
     slot->command->run(&ctx);
-    exec_end(s);
+    exec_end(&s->core);
     x->replaying = outer;
     if (LIKELY(c->reply.errors == 0)) return true;
     c->reply.errors = 0;
@@ -292,7 +260,7 @@ static void item_prepare(struct dispatcher *d, struct batch_item *item)
     if (item->slot == NULL) return;
     item->key_arg = plain_first_key(item->slot, item->request.argc);
     if (item->key_arg == 0) return;
-    item->hash = value_hash(d->server->keyspace->env, item->request.argv[item->key_arg]);
+    item->hash = value_hash(d->server->core.keyspace->env, item->request.argv[item->key_arg]);
     keyspace_prefetch_bucket(item->client->db, item->hash);
 }
 
@@ -316,7 +284,7 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
     switch (dispatch_admit(&ctx, slot)) {
     case ADMIT_RUN:
         dispatch_call(&ctx, slot);
-        if (UNLIKELY(s->keys_ready)) key_waits_serve(s);
+        if (UNLIKELY(s->core.keys_ready)) key_waits_serve(s);
         break;
     case ADMIT_QUEUE:
         multi_queue(c, slot, dispatch_effective_flags(&ctx, slot->command), ctx.argc, ctx.argv);
@@ -370,7 +338,7 @@ bool dispatch_again(struct client *c)
     struct dispatcher *d = c->server->dispatcher;
     struct command_slot *slot = c->blocked->command.slot;
     struct cmd_ctx ctx = ctx_of_blocked(c);
-    ASSERT(d->running.client == NULL);
+    ASSERT(d->core->running.client == NULL);
     d->last_ticks = ticks_now();                          /* it may be long ago that a command ran */
     enum admission admitted = dispatch_admit(&ctx, slot); /* what was allowed once need not be so now */
     if (admitted == ADMIT_RUN)
@@ -444,7 +412,7 @@ static void run_batch(struct dispatcher *d)
         struct client *c = item->client;
         d->item_at = i;
         if (c == held) continue;
-        if (UNLIKELY((c->flags & CLIENT_TAKES_NO_COMMANDS) || d->server->stopping) || !run_item(d, item)) {
+        if (UNLIKELY((c->flags & CLIENT_TAKES_NO_COMMANDS) || d->server->core.life.stopping) || !run_item(d, item)) {
             held = c;
             if (!(c->flags & CLIENT_CLOSING)) resp_reader_unread(&c->reader, &item->request);
             continue;
@@ -461,13 +429,13 @@ static void run_batch(struct dispatcher *d)
 void dispatch_protocol_error(struct server *s, struct client *c, enum resp_status status)
 {
     if (status == RESP_TOO_BIG) {
-        log_warning(s->log, "Closing client %s that reached max query buffer length", c->peer);
-        s->stats.query_limit_disconnections++;
+        log_warning(s->core.log, "Closing client %s that reached max query buffer length", c->peer);
+        s->core.stats.query_limit_disconnections++;
         client_close_later(c);
         return;
     }
     struct bytes_view text = resp_reader_error(&c->reader);
-    log_verbose(s->log, "Protocol error from client %s: %.*s", c->peer, (int)text.len, text.data);
+    log_verbose(s->core.log, "Protocol error from client %s: %.*s", c->peer, (int)text.len, text.data);
     reply_errorf(&c->reply, "ERR %.*s", (int)text.len, text.data);
     dispatch_count_error(s->dispatcher, "ERR", false);
     c->reply.errors = 0;
@@ -522,7 +490,7 @@ bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offse
 {
     struct dispatcher *d = c->server->dispatcher;
     enum resp_status status;
-    ASSERT(d->running.client == NULL && d->item_count == 0); /* never from inside a command */
+    ASSERT(d->core->running.client == NULL && d->item_count == 0); /* never from inside a command */
     d->applied = applied;
     d->applied_ctx = ctx;
     do {

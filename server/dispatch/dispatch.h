@@ -11,6 +11,7 @@
 #define LOCKSTEP_SERVER_DISPATCH_DISPATCH_H
 
 #include "server/catalog/command_table.h"
+#include "server/dispatch/command.h"
 
 struct dispatcher; /* opaque */
 
@@ -39,10 +40,6 @@ void dispatch_while_busy(struct server *s);
 bool dispatch_again(struct client *c);
 /* The command of a blocked client has been answered, by itself or by others: it counts, and errors with it. */
 void dispatch_unblocked(struct client *c);
-/* Whose command runs, a script's included. NULL: none does, as in time-outs, expiry, eviction and the cron. What has a
- * cmd_ctx asks its `caller` instead. */
-struct client *dispatch_running(const struct server *s);
-bool dispatch_is_nested(const struct server *s); /* the running command is one of a transaction or a script */
 /* Parses and runs what the reader of a fake client holds (a master's stream), in batches. False on malformed input.
  * After each whole unit `applied` is called with the reader's offset behind it. */
 bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);
@@ -58,10 +55,5 @@ void dispatch_errors_each(struct server *s, void (*fn)(void *ctx, const char *co
 void dispatch_reset_stats(struct server *s);        /* the slots' counters too */
 void dispatcher_settings_changed(struct server *s); /* thresholds of the slow log and the latency monitor */
 uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks);
-/* Where a message pushed to this client is to be written now. */
-struct outbuf *dispatch_push_queue(struct client *c);
-/* Of the request whose command this client runs now, 0 if none: its bytes, and those of its arguments alone. */
-size_t dispatch_request_bytes(const struct client *c, size_t *arguments);
-const struct command *dispatch_current(const struct server *s); /* for the crash report; NULL: none runs */
 
 #endif

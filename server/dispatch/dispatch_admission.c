@@ -91,7 +91,7 @@ static void reply_protected_command(struct cmd_ctx *ctx)
 unsigned dispatch_effective_flags(const struct cmd_ctx *ctx, const struct command *cmd)
 {
     const struct client *c = ctx->client;
-    if (UNLIKELY(cmd->flags & CMD_RUNS_SCRIPT)) return cmd->flags_now(ctx->server, cmd, ctx->argc, ctx->argv);
+    if (UNLIKELY(cmd->flags & CMD_RUNS_SCRIPT)) return cmd->flags_now(ctx, cmd);
     if (UNLIKELY(c->multi != NULL && (c->flags & CLIENT_IN_MULTI) && (cmd->flags & CMD_EXEC)))
         return (cmd->flags | c->multi->flags) & ~((CMD_LOADING | CMD_STALE) & ~c->multi->common);
     return cmd->flags;
@@ -101,7 +101,7 @@ unsigned dispatch_effective_flags(const struct cmd_ctx *ctx, const struct comman
 static bool refused_for_memory(struct cmd_ctx *ctx, unsigned flags)
 {
     struct server *s = ctx->server;
-    if (LIKELY(s->settings->memory.maxmemory == 0) || s->is_loading) return false;
+    if (LIKELY(s->core.settings->memory.maxmemory == 0) || s->core.modes.loading) return false;
     s->dispatcher->out_of_memory = eviction_run(s) == EVICTION_OUT_OF_MEMORY;
     if (!s->dispatcher->out_of_memory) return false;
     return (flags & CMD_DENYOOM) || (client_has(ctx->client, CLIENT_IN_MULTI) && !(flags & CMD_NO_QUEUE));
@@ -122,11 +122,11 @@ static const char *refuse_for_disk(const struct server *s)
 /* Why a write may not run now, or NULL. */
 static const char *refuse_write(const struct server *s)
 {
-    const struct repl_settings *st = &s->settings->replication;
-    if (repl_role(s->repl) == REPL_REPLICA)
+    const struct repl_settings *st = &s->core.settings->replication;
+    if (repl_role(s->core.repl) == REPL_REPLICA)
         return st->replica_read_only ? "READONLY You can't write against a read only replica." : NULL;
     if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0 &&
-        repl_good_replica_count(s->repl) < (size_t)st->min_replicas_to_write)
+        repl_good_replica_count(s->core.repl) < (size_t)st->min_replicas_to_write)
         return "NOREPLICAS Not enough good replicas to write.";
     return NULL;
 }
@@ -139,7 +139,7 @@ const char *dispatch_write_refusal(struct server *s)
 
 bool dispatch_out_of_memory(const struct server *s)
 {
-    return s->settings->memory.maxmemory > 0 && !s->is_loading && s->dispatcher->out_of_memory;
+    return s->core.settings->memory.maxmemory > 0 && !s->core.modes.loading && s->dispatcher->out_of_memory;
 }
 
 /* What the command would do to the data set and to memory, or NULL. */
@@ -154,8 +154,8 @@ static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd,
 
 const char *dispatch_stale_refusal(const struct server *s)
 {
-    if (repl_role(s->repl) != REPL_REPLICA || repl_link_up(s->repl) ||
-        s->settings->replication.replica_serve_stale_data)
+    if (repl_role(s->core.repl) != REPL_REPLICA || repl_link_up(s->core.repl) ||
+        s->core.settings->replication.replica_serve_stale_data)
         return NULL;
     return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 }
@@ -168,7 +168,8 @@ static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
         const char *refusal = dispatch_stale_refusal(s);
         if (UNLIKELY(refusal != NULL)) return refusal;
     }
-    if (UNLIKELY(s->is_loading) && (s->loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
+    if (UNLIKELY(s->core.modes.loading) &&
+        (s->core.modes.loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
         return dispatch_loading_text;
     if (UNLIKELY(client_has(ctx->client, CLIENT_REPLICA | CLIENT_MONITOR)) &&
         (flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)))
@@ -195,7 +196,7 @@ static bool refused_while_subscribed(struct cmd_ctx *ctx, struct command_slot *s
 /* A client is held back while writes (or everything) are paused. What replicas and our master send is not. */
 static bool held_by_pause(const struct cmd_ctx *ctx, const struct command *cmd, unsigned flags)
 {
-    enum pause_mode mode = pause_current(ctx->server);
+    enum pause_mode mode = pause_current(ctx->core);
     if (LIKELY(mode == PAUSE_NONE) || client_has(ctx->client, CLIENT_REPLICA)) return false;
     if (cmd->flags & CMD_NO_PAUSE) return false;
     if (client_has(ctx->client, CLIENT_IN_MULTI) && !(cmd->flags & CMD_NO_QUEUE))
@@ -271,7 +272,7 @@ static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slo
         return ADMIT_REFUSED;
     }
     if (UNLIKELY(held_by_pause(ctx, cmd, flags))) return ADMIT_LATER;
-    if (UNLIKELY(ctx->server->expiry_held)) release_expiry(ctx->server, cmd, flags);
+    if (UNLIKELY(ctx->core->modes.expiry_held)) release_expiry(ctx->server, cmd, flags);
     if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && !(cmd->flags & CMD_NO_QUEUE)) return ADMIT_QUEUE;
     return ADMIT_RUN;
 }

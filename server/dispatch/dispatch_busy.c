@@ -30,20 +30,21 @@ static void give_back_batch(struct dispatcher *d)
 /* The script and its caller are no part of this command, nor is the time that the script has taken. */
 static void call_beside_script(struct dispatcher *d, struct cmd_ctx *ctx, struct command_slot *slot)
 {
-    struct running script = d->running;
-    d->running = (struct running){.outer = &script};
+    struct running *now = &d->core->running, script = *now;
+    *now = (struct running){.outer = &script};
+    outbuf_init(&now->pushes);
     d->last_ticks = ticks_now();
     dispatch_call(ctx, slot);
-    ASSERT(d->running.client == NULL);
-    outbuf_release(&d->running.pushes);
-    d->running = script;
+    ASSERT(now->client == NULL);
+    running_release(now);
+    *now = script;
 }
 
 /* Why a command that may run now is not this one; NULL: it is. A script of a log that is being loaded is nothing that
  * clients can end. */
 static const char *refusal_while_busy(const struct server *s, unsigned flags)
 {
-    if (s->is_loading && !s->loading_serves_reads)
+    if (s->core.modes.loading && !s->core.modes.loading_serves_reads)
         return (flags & CMD_ALLOW_BUSY) && (flags & CMD_LOADING) ? NULL : dispatch_loading_text;
     return (flags & CMD_ALLOW_BUSY) ? NULL : script_busy_text(s);
 }
@@ -105,7 +106,7 @@ static void answer_ready(struct dispatcher *d, struct client *ready, const struc
 void dispatch_while_busy(struct server *s)
 {
     struct dispatcher *d = s->dispatcher;
-    struct client *rest = d->ready, *caller = d->running.client;
+    struct client *rest = d->ready, *caller = d->core->running.client;
     give_back_batch(d);
     d->ready = NULL;
     answer_ready(d, rest, caller);

@@ -11,7 +11,7 @@
 
 void dispatch_count_error(struct dispatcher *d, const char *code, bool invented)
 {
-    d->server->stats.errors++;
+    d->server->core.stats.errors++;
     for (size_t i = 0; i < d->error_count; i++) {
         if (strcmp(d->errors[i].code, code) == 0) {
             d->errors[i].count++;
@@ -21,7 +21,7 @@ void dispatch_count_error(struct dispatcher *d, const char *code, bool invented)
     invented = invented && strcmp(code, "ERR") != 0;
     if (d->error_count == ERROR_CODES_MAX || (invented && d->invented_count == INVENTED_CODES_MAX)) {
         if (d->errors_overflow++ == 0)
-            log_warning(d->server->log,
+            log_warning(d->server->core.log,
                         "Errorstats: no more codes of scripts are counted one by one, since there are %d of them; see "
                         "errorstat_ERRORSTATS_OVERFLOW. The first word of an error is its code.",
                         INVENTED_CODES_MAX);
@@ -61,21 +61,21 @@ void dispatch_reset_stats(struct server *s)
  * wish. */
 static void panic_if_configured(const struct server *s)
 {
-    const struct repl_settings *st = &s->settings->replication;
+    const struct repl_settings *st = &s->core.settings->replication;
     if (st->propagation_error_behavior == PROPAGATION_IGNORE || !st->replica_read_only) return;
-    log_warning(s->log, "This replica panicked sending an error to its master after processing a command from its "
-                        "replication stream (propagation-error-behavior)");
-    if (s->settings->misc.use_exit_on_panic) _exit(1); /* as it stands: nothing is tidied up */
+    log_warning(s->core.log, "This replica panicked sending an error to its master after processing a command from its "
+                             "replication stream (propagation-error-behavior)");
+    if (s->core.settings->misc.use_exit_on_panic) _exit(1); /* as it stands: nothing is tidied up */
     abort();
 }
 
 void dispatch_note_master_error(struct dispatcher *d, struct bytes_view name, const char *code)
 {
     log_warning(
-        d->server->log,
+        d->server->core.log,
         "== CRITICAL == This replica is sending an error to its master: %s, after processing the command '%.*s'", code,
         bytes_shown(name, 128), name.data);
-    d->server->stats.unexpected_errors++;
+    d->server->core.stats.unexpected_errors++;
     panic_if_configured(d->server);
 }
 
@@ -83,7 +83,7 @@ void dispatch_note_replay_error(struct dispatcher *d, const struct client *c, st
 {
     slot->stats.failed++;
     if (!c->reply.error_counted) dispatch_count_error(d, c->reply.error_code, c->reply.error_invented);
-    d->server->stats.unexpected_errors++;
+    d->server->core.stats.unexpected_errors++;
 }
 
 static void after_error(struct dispatcher *d, struct client *c, struct command_slot *slot)
@@ -101,8 +101,8 @@ static void note_slow(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t t
     int64_t us = (int64_t)(ticks_to_ns(&s->dispatcher->rate, ticks) / 1000);
     if (!(slot->command->flags & CMD_SKIP_SLOWLOG))
         slowlog_note(s, ctx->caller, slot->command, ctx->argc, ctx->argv, us);
-    latency_note(s, (slot->command->flags & CMD_FAST) ? "fast-command" : "command", us / 1000);
-    if (s->exec.depth == 0) server_update_time(s);
+    latency_note(&s->core, (slot->command->flags & CMD_FAST) ? "fast-command" : "command", us / 1000);
+    if (s->core.exec.depth == 0) clock_update(&s->core);
 }
 
 void dispatch_count_call(struct cmd_ctx *ctx, struct command_slot *slot, uint64_t took)
@@ -110,9 +110,9 @@ void dispatch_count_call(struct cmd_ctx *ctx, struct command_slot *slot, uint64_
     struct server *s = ctx->server;
     slot->stats.calls++;
     slot->stats.ticks += took;
-    s->stats.commands_processed++;
+    s->core.stats.commands_processed++;
     if (UNLIKELY(ctx->client->reply.errors != 0)) after_error(s->dispatcher, ctx->client, slot);
-    if (s->settings->latency.latency_tracking) latency_count(slot, took);
+    if (s->core.settings->latency.latency_tracking) latency_count(slot, took);
     if (UNLIKELY(took >= s->dispatcher->slow_ticks)) note_slow(ctx, slot, took);
 }
 

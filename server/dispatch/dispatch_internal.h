@@ -28,18 +28,9 @@ struct error_count {
     uint64_t count;
 };
 
-/* The outermost command that runs. All of it is empty while none does: clients time out, links fail and keys expire
- * then, too, so whoever counts, logs or tells takes the client and the command from its caller and not from here. */
-struct running {
-    struct client *client;              /* whose command it is; NULL: none runs */
-    const struct command *command;      /* the innermost: that of a transaction or a script */
-    const struct resp_request *request; /* NULL: it was not parsed just now (a blocked client's) */
-    struct outbuf pushes;               /* what was pushed to that client meanwhile: it goes out behind the reply */
-    struct running *outer;              /* what runs a script that takes too long, while others are answered */
-};
-
 struct dispatcher {
     struct server *server;
+    struct core *core;
     struct resp_batch arena;
     struct resp_batch busy_arena; /* of requests that come while a script runs */
     struct batch_item items[BATCH_MAX];
@@ -50,7 +41,6 @@ struct dispatcher {
     uint64_t last_ticks; /* when the last command ended, and so the next one began: reading the counter is not free */
     uint64_t slow_ticks; /* from here on a command is looked at by the slow log and the latency monitor */
     bool out_of_memory;  /* with maxmemory: when the outermost command was admitted */
-    struct running running;
     void (*applied)(void *ctx, uint64_t offset); /* while a master's stream is run */
     void *applied_ctx;
     struct error_count errors[ERROR_CODES_MAX];
@@ -65,15 +55,15 @@ struct dispatcher {
 /* A context for a command of this client; the command is still to be said. */
 static inline struct cmd_ctx dispatch_ctx(struct client *c, int argc, const struct bytes_view *argv)
 {
-    struct server *s = c->server;
     return (struct cmd_ctx){
-        .server = s,
+        .server = c->server,
+        .core = c->core,
         .client = c,
         .caller = c,
-        .keyspace = s->keyspace,
+        .keyspace = c->core->keyspace,
         .db = c->db,
         .reply = &c->reply,
-        .settings = s->settings,
+        .settings = c->core->settings,
         .argc = argc,
         .argv = argv,
     };

@@ -58,7 +58,7 @@ static void copy_arguments(const struct server *s, const struct command *cmd, st
         if (argc > SLOWLOG_ARGUMENTS_MAX && i == e->argc - 1)
             bytes_buf_printf(&e->argv[i], "... (%d more arguments)", argc - SLOWLOG_ARGUMENTS_MAX + 1);
         else
-            copy_argument(&e->argv[i], command_shown_arg(s, cmd, argc, argv, i));
+            copy_argument(&e->argv[i], command_shown_arg(s->config, cmd, argc, argv, i));
     }
 }
 
@@ -66,7 +66,7 @@ void slowlog_note(struct server *s, const struct client *c, const struct command
                   const struct bytes_view *argv, int64_t us)
 {
     struct slowlog *sl = s->slowlog;
-    const struct settings_latency *st = &s->settings->latency;
+    const struct settings_latency *st = &s->core.settings->latency;
     if (st->slowlog_log_slower_than_us < 0 || us < st->slowlog_log_slower_than_us) return;
     if (st->slowlog_max_len <= 0) { /* as with Redis, what there was goes now, and not when the length was set */
         sl->next_id++;
@@ -75,7 +75,7 @@ void slowlog_note(struct server *s, const struct client *c, const struct command
     }
     struct slowlog_entry *e = mem_calloc(sizeof(*e));
     e->id = sl->next_id++;
-    e->time_s = s->now_ms / 1000;
+    e->time_s = s->core.clock.now_ms / 1000;
     e->us = us;
     memcpy(e->peer, c->peer, sizeof(e->peer));
     e->client_name = mem_strdup(c->name == NULL ? "" : c->name);

@@ -77,9 +77,9 @@ static void pool_offer(struct eviction *ev, const struct db *db, struct bytes_vi
 
 static void fill_pool(struct server *s, int policy)
 {
-    struct keyspace *ks = s->keyspace;
+    struct keyspace *ks = s->core.keyspace;
     void *samples[SAMPLES_MAX];
-    size_t wanted = (size_t)s->settings->memory.maxmemory_samples;
+    size_t wanted = (size_t)s->core.settings->memory.maxmemory_samples;
     if (wanted > SAMPLES_MAX) wanted = SAMPLES_MAX;
     for (int i = 0; i < ks->db_count; i++) {
         int id = (s->eviction->next_db + i) % ks->db_count;
@@ -108,7 +108,7 @@ static const struct entry *take_best(struct server *s, int policy, struct db **d
     struct eviction *ev = s->eviction;
     while (ev->count > 0) {
         const struct candidate *best = &ev->pool[--ev->count];
-        *db = keyspace_db(s->keyspace, best->db);
+        *db = keyspace_db(s->core.keyspace, best->db);
         const struct entry *e = find_by_hash(*db, best->hash);
         if (e != NULL && (!policy_is_volatile(policy) || entry_expiry(e) >= 0)) return e;
     }
@@ -117,7 +117,7 @@ static const struct entry *take_best(struct server *s, int policy, struct db **d
 
 static const struct entry *pick_random(struct server *s, int policy, struct db **db)
 {
-    struct keyspace *ks = s->keyspace;
+    struct keyspace *ks = s->core.keyspace;
     for (int i = 0; i < ks->db_count; i++) {
         s->eviction->next_db = (s->eviction->next_db + 1) % ks->db_count;
         *db = keyspace_db(ks, s->eviction->next_db);
@@ -129,7 +129,7 @@ static const struct entry *pick_random(struct server *s, int policy, struct db *
 
 static const struct entry *pick(struct server *s, struct db **db)
 {
-    int policy = s->settings->memory.maxmemory_policy;
+    int policy = s->core.settings->memory.maxmemory_policy;
     if (policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM) return pick_random(s, policy, db);
     if (s->eviction->policy != policy) s->eviction->count = 0; /* scores of another policy mean nothing */
     s->eviction->policy = policy;
@@ -139,25 +139,25 @@ static const struct entry *pick(struct server *s, struct db **db)
 
 static void evict(struct server *s, struct db *db, const struct entry *e)
 {
-    bool lazy = s->settings->memory.lazyfree_lazy_eviction;
-    if (entry_is_expired(s->keyspace, e)) {
+    bool lazy = s->core.settings->memory.lazyfree_lazy_eviction;
+    if (entry_is_expired(s->core.keyspace, e)) {
         keyspace_delete_expired(db, e);
         return;
     }
     char *copy = bytes_to_cstr(entry_key(e)); /* the entry goes before the event is told */
     struct bytes_view key = bytes_view(copy, entry_key(e).len);
-    exec_begin(s);
-    exec_add_delete(s, db->id, key, lazy);
+    exec_begin(&s->core);
+    exec_add_delete(&s->core, db->id, key, lazy);
     keyspace_delete(db, keyref(db, key), lazy);
     notify_keyspace_event(s, NOTIFY_EVICTED, "evicted", key, db->id);
-    exec_end(s);
-    s->stats.evicted_keys++;
+    exec_end(&s->core);
+    s->core.stats.evicted_keys++;
     mem_free(copy);
 }
 
 static int64_t time_limit_us(const struct server *s)
 {
-    int tenacity = s->settings->memory.maxmemory_eviction_tenacity;
+    int tenacity = s->core.settings->memory.maxmemory_eviction_tenacity;
     if (tenacity >= 100) return INT64_MAX;
     if (tenacity <= 10) return 50 * tenacity;
     double us = 500; /* 15 % more for each step beyond ten */
@@ -169,21 +169,21 @@ static int64_t time_limit_us(const struct server *s)
 static bool over_limit(const struct server *s, int64_t told)
 {
     int64_t used = (int64_t)server_used_memory(s) - (tracking_memory_of_changes(s) - told);
-    return used > 0 && (uint64_t)used > s->settings->memory.maxmemory;
+    return used > 0 && (uint64_t)used > s->core.settings->memory.maxmemory;
 }
 
 static bool exempt(const struct server *s)
 {
-    return s->settings->memory.maxmemory == 0 || s->is_loading ||
-           (repl_role(s->repl) == REPL_REPLICA && s->settings->memory.replica_ignore_maxmemory);
+    return s->core.settings->memory.maxmemory == 0 || s->core.modes.loading ||
+           (repl_role(s->core.repl) == REPL_REPLICA && s->core.settings->memory.replica_ignore_maxmemory);
 }
 
 /* For INFO: the time begins when a run leaves too much, and ends with the next one that does not. */
 static void note_time_over_limit(struct server *s, bool over)
 {
-    struct stats *st = &s->stats;
+    struct stats *st = &s->core.stats;
     if (over == (st->over_memory_since_us != 0)) return;
-    int64_t now = sys_mono_us(s->sys);
+    int64_t now = sys_mono_us(s->core.sys);
     if (!over) st->over_memory_us += (uint64_t)(now - st->over_memory_since_us);
     st->over_memory_since_us = over ? now : 0;
 }
@@ -192,16 +192,16 @@ static enum eviction_result free_memory(struct server *s)
 {
     int64_t told = tracking_memory_of_changes(s);
     if (exempt(s) || !over_limit(s, told)) return EVICTION_DONE;
-    if (s->settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
-    int64_t start = sys_mono_us(s->sys), limit = time_limit_us(s);
+    if (s->core.settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
+    int64_t start = sys_mono_us(s->core.sys), limit = time_limit_us(s);
     for (unsigned i = 1; over_limit(s, told); i++) {
         struct db *db;
         const struct entry *e = pick(s, &db);
-        if (e == NULL) return lazyfree_pending(s->lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;
+        if (e == NULL) return lazyfree_pending(s->core.lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;
         evict(s, db, e);
-        if (i % 16 == 0 && sys_mono_us(s->sys) - start > limit) {
-            s->eviction_pending = true;
-            latency_note(s, "eviction-cycle", (sys_mono_us(s->sys) - start) / 1000);
+        if (i % 16 == 0 && sys_mono_us(s->core.sys) - start > limit) {
+            s->core.eviction_pending = true;
+            latency_note(&s->core, "eviction-cycle", (sys_mono_us(s->core.sys) - start) / 1000);
             return EVICTION_GOES_ON;
         }
     }
@@ -210,8 +210,8 @@ static enum eviction_result free_memory(struct server *s)
 
 enum eviction_result eviction_run(struct server *s)
 {
-    s->eviction_pending = false;
-    if (pause_current(s) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
+    s->core.eviction_pending = false;
+    if (pause_current(&s->core) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
     enum eviction_result result = free_memory(s);
     note_time_over_limit(s, result != EVICTION_DONE);
     return result;

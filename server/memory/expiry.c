@@ -47,7 +47,7 @@ static void own_free(void *ctx, void *entry)
 struct expiry *expiry_new(const struct server *s)
 {
     struct expiry *x = mem_calloc(sizeof(*x));
-    table_init(&x->own, own_hash, s->keyspace->env);
+    table_init(&x->own, own_hash, s->core.keyspace->env);
     return x;
 }
 
@@ -120,7 +120,7 @@ static bool expire_db(struct cycle *c, struct db *db)
         do {
             expire_portion(&f);
             seen += f.seen, found += f.found;
-            c->out_of_time = sys_mono_us(c->server->sys) >= c->end_us;
+            c->out_of_time = sys_mono_us(c->server->core.sys) >= c->end_us;
         } while (!c->out_of_time && db->expire_cursor != 0 && seen < WINDOW);
         c->seen += seen, c->found += found;
     } while (!c->out_of_time && found * 100 > seen * c->accept_percent);
@@ -131,7 +131,7 @@ static bool expire_db(struct cycle *c, struct db *db)
 static bool expire_fields(const struct cycle *c, struct db *db, int64_t end_us)
 {
     while (keyspace_expire_next_fields(db, FIELDS_PORTION))
-        if (sys_mono_us(c->server->sys) >= end_us) return true;
+        if (sys_mono_us(c->server->core.sys) >= end_us) return true;
     return false;
 }
 
@@ -148,22 +148,23 @@ static bool expire_in_db(struct cycle *c, struct db *db, int64_t now_us)
 /* Goes on where the last call stopped; whoever used up the time is followed by the others. */
 static bool run_cycle(struct server *s, int64_t budget_us, unsigned accept_percent)
 {
-    struct keyspace *ks = s->keyspace;
-    int64_t start = sys_mono_us(s->sys);
+    struct keyspace *ks = s->core.keyspace;
+    int64_t start = sys_mono_us(s->core.sys);
     struct cycle c = {.server = s, .end_us = start + budget_us, .accept_percent = accept_percent};
     bool behind = false;
     for (int i = 0; i < ks->db_count && !c.out_of_time; i++) {
         struct db *db = keyspace_db(ks, s->expiry->next_db);
         s->expiry->next_db = (s->expiry->next_db + 1) % ks->db_count;
         if (table_count(&db->expires) > 0 || db_timed_hashes(db) > 0)
-            behind = expire_in_db(&c, db, sys_mono_us(s->sys)) || behind;
+            behind = expire_in_db(&c, db, sys_mono_us(s->core.sys)) || behind;
     }
-    uint64_t took = (uint64_t)(sys_mono_us(s->sys) - start);
-    s->stats.expired_time_cap_reached += c.out_of_time;
-    s->stats.active_expire_us += took;
+    uint64_t took = (uint64_t)(sys_mono_us(s->core.sys) - start);
+    s->core.stats.expired_time_cap_reached += c.out_of_time;
+    s->core.stats.active_expire_us += took;
     if (c.seen > 0)
-        s->stats.expired_stale_perc_x100 = (s->stats.expired_stale_perc_x100 * 19 + c.found * 10000 / c.seen) / 20;
-    latency_note(s, "expire-cycle", (int64_t)took / 1000);
+        s->core.stats.expired_stale_perc_x100 =
+            (s->core.stats.expired_stale_perc_x100 * 19 + c.found * 10000 / c.seen) / 20;
+    latency_note(&s->core, "expire-cycle", (int64_t)took / 1000);
     return behind;
 }
 
@@ -182,8 +183,8 @@ static struct own_key *find_own(const struct expiry *x, uint64_t hash, int db, s
 void expiry_note_own(struct server *s, const struct db *db, struct bytes_view key)
 {
     struct expiry *x = s->expiry;
-    uint64_t hash = own_hash_of(s->keyspace->env, db->id, key);
-    if (repl_role(s->repl) != REPL_REPLICA || find_own(x, hash, db->id, key) != NULL) return;
+    uint64_t hash = own_hash_of(s->core.keyspace->env, db->id, key);
+    if (repl_role(s->core.repl) != REPL_REPLICA || find_own(x, hash, db->id, key) != NULL) return;
     struct own_key *own = mem_alloc(sizeof(*own) + key.len);
     memcpy(own + 1, key.data, key.len);
     *own = (struct own_key){.db = db->id, .name = bytes_view(own + 1, key.len)};
@@ -219,53 +220,52 @@ static void look_at_own(void *ctx, void *entry)
 
 static void finish_own(struct server *s, struct own_key *own)
 {
-    struct db *db = keyspace_db(s->keyspace, own->db);
+    struct db *db = keyspace_db(s->core.keyspace, own->db);
     const struct entry *e = keyspace_peek(db, keyref(db, own->name));
-    if (e != NULL && entry_is_expired(s->keyspace, e)) keyspace_delete_expired(db, e);
-    ASSERT(table_remove(&s->expiry->own, own_hash_of(s->keyspace->env, own->db, own->name), own));
+    if (e != NULL && entry_is_expired(s->core.keyspace, e)) keyspace_delete_expired(db, e);
+    ASSERT(table_remove(&s->expiry->own, own_hash_of(s->core.keyspace->env, own->db, own->name), own));
     mem_free(own);
 }
 
 static void own_cycle(struct server *s)
 {
     struct expiry *x = s->expiry;
-    int64_t end = sys_mono_us(s->sys) + SLOW_BUDGET_US;
+    int64_t end = sys_mono_us(s->core.sys) + SLOW_BUDGET_US;
     do {
-        struct own_finding f = {.keyspace = s->keyspace};
+        struct own_finding f = {.keyspace = s->core.keyspace};
         x->own_cursor = table_scan(&x->own, x->own_cursor, look_at_own, &f);
         for (size_t i = 0; i < f.count; i++) finish_own(s, f.done[i]);
-    } while (x->own_cursor != 0 && sys_mono_us(s->sys) < end);
+    } while (x->own_cursor != 0 && sys_mono_us(s->core.sys) < end);
 }
 
 /* ---- When ---- */
 
 static bool may_expire(const struct server *s)
 {
-    return s->active_expire && !s->is_loading && s->keyspace->expiry_mode == EXPIRY_DELETE;
+    return s->core.modes.active_expire && !s->core.modes.loading && s->core.keyspace->expiry_mode == EXPIRY_DELETE;
 }
 
 void expiry_hold(struct server *s)
 {
-    if (!repl_may_resume(s->repl)) return;
-    s->expiry_held = true;
-    s->expiry->held_until_us = s->mono_us + HOLD_US;
-    server_refresh_modes(s);
+    if (!repl_may_resume(s->core.repl)) return;
+    s->expiry->held_until_us = s->core.clock.mono_us + HOLD_US;
+    modes_hold_expiry(&s->core, true);
 }
 
 void expiry_release_hold(struct server *s)
 {
-    s->expiry_held = false;
-    server_refresh_modes(s);
+    modes_hold_expiry(&s->core, false);
 }
 
 void expiry_slow_cycle(struct server *s)
 {
-    if (UNLIKELY(s->expiry_held) && (!repl_may_resume(s->repl) || s->mono_us >= s->expiry->held_until_us))
+    if (UNLIKELY(s->core.modes.expiry_held) &&
+        (!repl_may_resume(s->core.repl) || s->core.clock.mono_us >= s->expiry->held_until_us))
         expiry_release_hold(s);
     if (may_expire(s)) {
         s->expiry->behind = run_cycle(s, SLOW_BUDGET_US, SLOW_ACCEPTS_PERCENT);
         s->expiry->had_turn = s->expiry->behind;
-    } else if (table_count(&s->expiry->own) > 0 && s->active_expire && !s->is_loading) {
+    } else if (table_count(&s->expiry->own) > 0 && s->core.modes.active_expire && !s->core.modes.loading) {
         own_cycle(s);
     }
 }
@@ -277,7 +277,7 @@ bool expiry_fast_cycle(struct server *s)
         s->expiry->had_turn = false;
         return true;
     }
-    unsigned accept = 11 - (unsigned)s->settings->memory.active_expire_effort; /* 10 % to 1 % */
+    unsigned accept = 11 - (unsigned)s->core.settings->memory.active_expire_effort; /* 10 % to 1 % */
     s->expiry->behind = may_expire(s) && run_cycle(s, FAST_BUDGET_US, accept);
     return s->expiry->behind;
 }

@@ -13,20 +13,20 @@
 static void sample_rates(struct server *s)
 {
     struct repl_stats repl;
-    repl_get_stats(s->repl, &repl);
-    stats_sample(&s->stats, STATS_COMMANDS, s->stats.commands_processed, s->mono_us);
-    stats_sample(&s->stats, STATS_NET_IN, s->stats.net_in + repl.net_input_bytes, s->mono_us);
-    stats_sample(&s->stats, STATS_NET_OUT, s->stats.net_out + repl.net_output_bytes, s->mono_us);
-    stats_sample(&s->stats, STATS_REPL_NET_IN, repl.net_input_bytes, s->mono_us);
-    stats_sample(&s->stats, STATS_REPL_NET_OUT, repl.net_output_bytes, s->mono_us);
-    stats_sample(&s->stats, STATS_TURNS, s->stats.turns, s->mono_us);
-    stats_sample(&s->stats, STATS_TURN_TICKS, s->stats.turn_ticks, s->mono_us);
+    repl_get_stats(s->core.repl, &repl);
+    stats_sample(&s->core.stats, STATS_COMMANDS, s->core.stats.commands_processed, s->core.clock.mono_us);
+    stats_sample(&s->core.stats, STATS_NET_IN, s->core.stats.net_in + repl.net_input_bytes, s->core.clock.mono_us);
+    stats_sample(&s->core.stats, STATS_NET_OUT, s->core.stats.net_out + repl.net_output_bytes, s->core.clock.mono_us);
+    stats_sample(&s->core.stats, STATS_REPL_NET_IN, repl.net_input_bytes, s->core.clock.mono_us);
+    stats_sample(&s->core.stats, STATS_REPL_NET_OUT, repl.net_output_bytes, s->core.clock.mono_us);
+    stats_sample(&s->core.stats, STATS_TURNS, s->core.stats.turns, s->core.clock.mono_us);
+    stats_sample(&s->core.stats, STATS_TURN_TICKS, s->core.stats.turn_ticks, s->core.clock.mono_us);
 }
 
 static void note_peak(struct server *s)
 {
     size_t used = mem_used();
-    if (used > s->stats.peak_memory) s->stats.peak_memory = used;
+    if (used > s->core.stats.peak_memory) s->core.stats.peak_memory = used;
 }
 
 /* Resizing goes on with what is inserted and removed; tables that nobody changes are helped along, unless a child
@@ -34,9 +34,9 @@ static void note_peak(struct server *s)
 static void settle_tables(struct server *s)
 {
     enum { STEPS = 256 /* of a table, each time: well below a millisecond */ };
-    if (!s->settings->misc.activerehashing || persistence_child_active(s)) return;
-    for (int i = 0; i < s->keyspace->db_count; i++) {
-        struct db *db = keyspace_db(s->keyspace, i);
+    if (!s->core.settings->misc.activerehashing || persistence_child_active(s)) return;
+    for (int i = 0; i < s->core.keyspace->db_count; i++) {
+        struct db *db = keyspace_db(s->core.keyspace, i);
         (void)table_settle(&db->keys, STEPS); /* the rest next time */
         (void)table_settle(&db->expires, STEPS);
     }
@@ -45,7 +45,7 @@ static void settle_tables(struct server *s)
 /* True once in so many milliseconds of cron time. */
 static bool every(const struct server *s, unsigned ms)
 {
-    unsigned hz = s->settings->misc.hz > 0 ? (unsigned)s->settings->misc.hz : 1, loops = ms * hz / 1000;
+    unsigned hz = s->core.settings->misc.hz > 0 ? (unsigned)s->core.settings->misc.hz : 1, loops = ms * hz / 1000;
     return loops <= 1 || s->cron_loops % loops == 0;
 }
 
@@ -66,14 +66,14 @@ static void cron(void *ctx)
     if (every(s, 1000)) dispatcher_settings_changed(s); /* the tick counter's rate is known better by now */
     if (shutdown_is_active(s)) shutdown_cron(s);
     s->cron_loops++;
-    s->stats.cron_ticks += ticks_now() - start;
+    s->core.stats.cron_ticks += ticks_now() - start;
 }
 
 void cron_start(struct server *s)
 {
-    int64_t period_ms = 1000 / (s->settings->misc.hz > 0 ? s->settings->misc.hz : 1);
+    int64_t period_ms = 1000 / (s->core.settings->misc.hz > 0 ? s->core.settings->misc.hz : 1);
     if (period_ms < 1) period_ms = 1;
-    loop_timer_start(s->loop, &s->cron_timer, period_ms, period_ms, cron, s);
+    loop_timer_start(s->core.loop, &s->cron_timer, period_ms, period_ms, cron, s);
 }
 
 void cron_restart(struct server *s)

@@ -43,12 +43,12 @@ static void pacing_decide(struct server *s, uint64_t us)
     uint64_t commands = master_stream_commands(s->master_stream);
     p->window.us = us;
     p->window.commands = commands - p->commands_before;
-    loop_set_interval(s->loop, pacing_interval_us(&p->window, s->settings->misc.turn_interval_us));
-    *p = (struct pacing){.start_us = s->mono_us, .number = p->number + 1, .commands_before = commands};
+    loop_set_interval(s->core.loop, pacing_interval_us(&p->window, s->core.settings->misc.turn_interval_us));
+    *p = (struct pacing){.start_us = s->core.clock.mono_us, .number = p->number + 1, .commands_before = commands};
 }
 
 void pacing_turn_ends(struct server *s)
 {
-    uint64_t us = (uint64_t)(s->mono_us - s->pacing.start_us);
+    uint64_t us = (uint64_t)(s->core.clock.mono_us - s->pacing.start_us);
     if (UNLIKELY(us >= WINDOW_US)) pacing_decide(s, us);
 }

@@ -42,7 +42,7 @@ static const char *supervisor_name(const struct server *s)
 /* One line for each kind, as Redis has it: all addresses, then the port. */
 static void info_listeners(const struct server *s, struct bytes_buf *out)
 {
-    const struct settings_net *net = &s->settings->net;
+    const struct settings_net *net = &s->core.settings->net;
     int kinds = 0;
     if (net->port != 0 && net->bind_count > 0) {
         bytes_buf_printf(out, "listener%d:name=tcp", kinds++);
@@ -57,7 +57,7 @@ static void info_server(struct server *s, struct bytes_buf *out)
     struct utsname os;
     char build[PROCESS_BUILD_ID_CHARS + 1];
     char path[4096] = "";
-    int64_t uptime_s = (s->now_ms - s->started_ms) / 1000;
+    int64_t uptime_s = (s->core.clock.now_ms - s->core.clock.started_ms) / 1000;
     uname(&os);
     process_build_id(build);
     ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -72,10 +72,11 @@ static void info_server(struct server *s, struct bytes_buf *out)
         "process_supervised:%s\r\nrun_id:%s\r\ntcp_port:%d\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
         "uptime_in_days:%lld\r\nhz:%d\r\nconfigured_hz:%d\r\nlru_clock:%llu\r\nexecutable:%s\r\nconfig_file:%s\r\n"
         "io_threads_active:0\r\n",
-        LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, os.sysname, os.release, os.machine, loop_backend(s->loop),
-        __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), supervisor_name(s), s->run_id,
-        s->settings->net.port, (ll)sys_wall_us(s->sys), (ll)uptime_s, (ll)uptime_s / 86400, s->settings->misc.hz,
-        s->settings->misc.hz, (ull)(s->now_ms / 1000) & 0xffffff, path, config == NULL ? "" : config);
+        LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, os.sysname, os.release, os.machine, loop_backend(s->core.loop),
+        __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), supervisor_name(s), s->core.life.run_id,
+        s->core.settings->net.port, (ll)sys_wall_us(s->core.sys), (ll)uptime_s, (ll)uptime_s / 86400,
+        s->core.settings->misc.hz, s->core.settings->misc.hz, (ull)(s->core.clock.now_ms / 1000) & 0xffffff, path,
+        config == NULL ? "" : config);
     info_listeners(s, out);
     if (shutdown_left_ms(s) >= 0) bytes_buf_printf(out, "shutdown_in_milliseconds:%lld\r\n", (ll)shutdown_left_ms(s));
 }
@@ -92,9 +93,9 @@ static void info_clients(struct server *s, struct bytes_buf *out)
         "client_recent_max_output_buffer:%zu\r\nblocked_clients:%zu\r\ntracking_clients:%u\r\npubsub_clients:%zu\r\n"
         "watching_clients:%zu\r\nclients_in_timeout_table:%zu\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n"
         "total_blocking_keys_on_nokey:%zu\r\n",
-        sum.connected, s->settings->clients.maxclients, sum.max_input, sum.max_output, sum.blocked, s->tracking_clients,
-        sum.pubsub, sum.watching, blocking_deadline_count(s), watches_key_count(s), key_waits_key_count(s),
-        key_waits_gone_count(s));
+        sum.connected, s->core.settings->clients.maxclients, sum.max_input, sum.max_output, sum.blocked,
+        s->core.tracking_clients, sum.pubsub, sum.watching, blocking_deadline_count(s), watches_key_count(s),
+        key_waits_key_count(s), key_waits_gone_count(s));
 }
 
 /* ---- Memory ---- */
@@ -127,9 +128,10 @@ void memory_breakdown(struct server *s, struct memory_breakdown *m)
 {
     struct clients_summary sum;
     clients_summarize(s, &sum);
-    *m = (struct memory_breakdown){.used = mem_used(), .resident = resident_bytes(), .startup = s->startup_memory};
-    repl_memory(s->repl, &m->stream);
-    m->tables = keyspace_overhead(s->keyspace);
+    *m = (struct memory_breakdown){
+        .used = mem_used(), .resident = resident_bytes(), .startup = s->core.life.startup_memory};
+    repl_memory(s->core.repl, &m->stream);
+    m->tables = keyspace_overhead(s->core.keyspace);
     m->clients_normal = sum.memory_normal;
     m->clients_replicas = sum.memory_replicas + m->stream.replica_buffers;
     m->overhead =
@@ -182,22 +184,22 @@ static void info_memory(struct server *s, struct bytes_buf *out)
 {
     struct memory_breakdown m;
     memory_breakdown(s, &m);
-    if (m.used > s->stats.peak_memory) s->stats.peak_memory = m.used;
+    if (m.used > s->core.stats.peak_memory) s->core.stats.peak_memory = m.used;
     uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     memory_field(out, "used_memory", m.used);
     memory_field(out, "used_memory_rss", m.resident);
-    memory_field(out, "used_memory_peak", s->stats.peak_memory);
+    memory_field(out, "used_memory_peak", s->core.stats.peak_memory);
     bytes_buf_printf(out,
                      "used_memory_peak_perc:%.2f%%\r\nused_memory_overhead:%zu\r\nused_memory_startup:%zu\r\nused_"
                      "memory_dataset:%zu\r\n"
                      "used_memory_dataset_perc:%.2f%%\r\nallocator_allocated:%zu\r\nallocator_active:%zu\r\nallocator_"
                      "resident:%zu\r\n",
-                     100.0 * (double)m.used / (double)s->stats.peak_memory, m.overhead, m.startup, m.dataset,
+                     100.0 * (double)m.used / (double)s->core.stats.peak_memory, m.overhead, m.startup, m.dataset,
                      m.dataset_percent, m.allocator.allocated, m.allocator.active, m.allocator.resident);
     memory_field(out, "total_system_memory", total);
     info_scripts(s, out);
-    memory_field(out, "maxmemory", s->settings->memory.maxmemory);
-    bytes_buf_printf(out, "maxmemory_policy:%s\r\n", policy_name(s->settings->memory.maxmemory_policy));
+    memory_field(out, "maxmemory", s->core.settings->memory.maxmemory);
+    bytes_buf_printf(out, "maxmemory_policy:%s\r\n", policy_name(s->core.settings->memory.maxmemory_policy));
     info_allocator(&m, out);
     size_t counted = server_used_memory(s), not_counted = m.used > counted ? m.used - counted : 0;
     bytes_buf_printf(out,
@@ -211,7 +213,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
     bytes_buf_printf(out,
                      "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%zu\r\n"
                      "lazyfreed_objects:%zu\r\n",
-                     allocator, lazyfree_pending(s->lazyfree), lazyfree_freed(s->lazyfree));
+                     allocator, lazyfree_pending(s->core.lazyfree), lazyfree_freed(s->core.lazyfree));
 }
 
 /* ---- Stats ---- */
@@ -236,7 +238,7 @@ static uint64_t command_ticks(struct server *s)
 
 static void eventloop_stats(struct server *s, struct bytes_buf *out)
 {
-    const struct stats *st = &s->stats;
+    const struct stats *st = &s->core.stats;
     uint64_t turns = stats_per_second(st, STATS_TURNS), ticks = stats_per_second(st, STATS_TURN_TICKS);
     bytes_buf_printf(out,
                      "eventloop_cycles:%llu\r\neventloop_duration_sum:%llu\r\neventloop_duration_cmd_sum:%llu\r\n"
@@ -248,7 +250,7 @@ static void eventloop_stats(struct server *s, struct bytes_buf *out)
 /* Only shown when asked for by name. */
 static void info_debug(struct server *s, struct bytes_buf *out)
 {
-    const struct stats *st = &s->stats;
+    const struct stats *st = &s->core.stats;
     bytes_buf_printf(
         out,
         "eventloop_duration_aof_sum:%llu\r\neventloop_duration_cron_sum:%llu\r\neventloop_duration_max:%llu"
@@ -259,12 +261,13 @@ static void info_debug(struct server *s, struct bytes_buf *out)
 
 static void info_stats(struct server *s, struct bytes_buf *out)
 {
-    const struct stats *st = &s->stats;
-    const struct keyspace_stats *ks = &s->keyspace->stats;
+    const struct stats *st = &s->core.stats;
+    const struct keyspace_stats *ks = &s->core.keyspace->stats;
     struct repl_stats repl;
-    repl_get_stats(s->repl, &repl);
+    repl_get_stats(s->core.repl, &repl);
     struct tracking_summary tracking;
-    uint64_t over_us = st->over_memory_since_us == 0 ? 0 : (uint64_t)(sys_mono_us(s->sys) - st->over_memory_since_us);
+    uint64_t over_us =
+        st->over_memory_since_us == 0 ? 0 : (uint64_t)(sys_mono_us(s->core.sys) - st->over_memory_since_us);
     tracking_summarize(s, &tracking);
     bytes_buf_printf(
         out,
@@ -374,7 +377,7 @@ double command_latency_percentile_us(struct server *s, const struct command_slot
 
 static void latencystat(struct server *s, const struct command_slot *slot, struct bytes_buf *out)
 {
-    const struct settings_latency *st = &s->settings->latency;
+    const struct settings_latency *st = &s->core.settings->latency;
     if (slot->latency == NULL) return;
     bytes_buf_printf(out, "latency_percentiles_usec_%s:", slot->full_name);
     for (int i = 0; i < st->percentile_count; i++)
@@ -400,7 +403,7 @@ static void info_errorstats(struct server *s, struct bytes_buf *out)
 
 static void info_replication(struct server *s, struct bytes_buf *out)
 {
-    repl_info(s->repl, out);
+    repl_info(s->core.repl, out);
 }
 static void info_modules(struct server *s, struct bytes_buf *out)
 {
@@ -413,8 +416,8 @@ static void info_cluster(struct server *s, struct bytes_buf *out)
 }
 static void info_keyspace(struct server *s, struct bytes_buf *out)
 {
-    for (int i = 0; i < s->keyspace->db_count; i++) {
-        const struct db *db = keyspace_db(s->keyspace, i);
+    for (int i = 0; i < s->core.keyspace->db_count; i++) {
+        const struct db *db = keyspace_db(s->core.keyspace, i);
         if (db_count(db) == 0) continue;
         bytes_buf_printf(out, "db%d:keys=%zu,expires=%zu,avg_ttl=%lld", i, db_count(db), table_count(&db->expires),
                          (ll)db->avg_ttl_ms);
@@ -488,7 +491,7 @@ void server_crash_report(void *ctx, int fd)
     struct server *s = ctx;
     struct bytes_buf out = {0};
     s->crashing = true;
-    const struct command *current = dispatch_current(s);
+    const struct command *current = s->core.running.command;
     bytes_buf_printf(&out, "\n------ CURRENT COMMAND ------\n%s\n", current == NULL ? "none" : current->name);
     write_text(fd, bytes_buf_view(&out));
     out.len = 0;
@@ -506,9 +509,9 @@ void server_crash_report(void *ctx, int fd)
 
 void server_set_title(struct server *s, struct process_title *title)
 {
-    const struct settings_net *net = &s->settings->net;
+    const struct settings_net *net = &s->core.settings->net;
     char address[128] = "";
-    if (!s->settings->process.set_proc_title) return;
+    if (!s->core.settings->process.set_proc_title) return;
     if (net->port != 0 && net->bind_count > 0)
         snprintf(address, sizeof(address), "%s:%d", net->bind[0], net->port);
     else if (net->unixsocket != NULL)
@@ -518,5 +521,5 @@ void server_set_title(struct server *s, struct process_title *title)
                                           .port = net->port,
                                           .unixsocket = net->unixsocket,
                                           .config_file = config_path(s->config)};
-    process_title_set(title, s->settings->process.proc_title_template, &values);
+    process_title_set(title, s->core.settings->process.proc_title_template, &values);
 }

@@ -34,7 +34,7 @@ int64_t shutdown_left_ms(const struct server *s)
 {
     const struct shutdown *sd = s->shutdown;
     if (!sd->active) return -1;
-    return sd->deadline_ms > s->now_ms ? sd->deadline_ms - s->now_ms : 0;
+    return sd->deadline_ms > s->core.clock.now_ms ? sd->deadline_ms - s->core.clock.now_ms : 0;
 }
 
 static void answer_waiting(struct client *c, void *text)
@@ -46,7 +46,7 @@ static void answer_waiting(struct client *c, void *text)
 static void give_up(struct server *s, const char *text)
 {
     s->shutdown->active = false;
-    pause_end(s, PAUSE_SHUTDOWN);
+    pause_end(&s->core, PAUSE_SHUTDOWN);
     blocking_each(s, BLOCK_SHUTDOWN, answer_waiting, (void *)text);
 }
 
@@ -54,7 +54,8 @@ bool shutdown_insisted(void *server)
 {
     const struct server *s = server;
     sigset_t pending;
-    return s->shutdown->saving && s->process_owner && sigpending(&pending) == 0 && sigismember(&pending, SIGINT) == 1;
+    return s->shutdown->saving && s->core.life.process_owner && sigpending(&pending) == 0 &&
+           sigismember(&pending, SIGINT) == 1;
 }
 
 /* The save does not return to the loop, so a signal meanwhile is looked for by the save itself. */
@@ -67,8 +68,8 @@ static int save_interruptibly(struct server *s)
     s->shutdown->saving = true;
     int rc = persistence_save(s);
     if (rc != 0 && shutdown_insisted(s)) {
-        log_warning(s->log, "You insist... exiting now.");
-        s->exit_code = 1;
+        log_warning(s->core.log, "You insist... exiting now.");
+        s->core.life.exit_code = 1;
         rc = 0;
     }
     s->shutdown->saving = false;
@@ -79,22 +80,23 @@ static int save_interruptibly(struct server *s)
 /* Saves where that is wanted. False: it failed, and nobody forced us. */
 static bool save_before_exit(struct server *s, int flags)
 {
-    bool wanted = (s->settings->persistence.save_count > 0 && !(flags & SHUTDOWN_NOSAVE)) || (flags & SHUTDOWN_SAVE);
-    if (!wanted || (s->is_loading && !s->loading_serves_reads)) return true;
-    log_notice(s->log, "Saving the final RDB snapshot before exiting.");
+    bool wanted =
+        (s->core.settings->persistence.save_count > 0 && !(flags & SHUTDOWN_NOSAVE)) || (flags & SHUTDOWN_SAVE);
+    if (!wanted || (s->core.modes.loading && !s->core.modes.loading_serves_reads)) return true;
+    log_notice(s->core.log, "Saving the final RDB snapshot before exiting.");
     if (save_interruptibly(s) == 0) return true;
     if (flags & SHUTDOWN_FORCE) {
-        log_warning(s->log, "Error trying to save the DB. Exit anyway.");
+        log_warning(s->core.log, "Error trying to save the DB. Exit anyway.");
         return true;
     }
-    log_warning(s->log, "Error trying to save the DB, can't exit.");
+    log_warning(s->core.log, "Error trying to save the DB, can't exit.");
     return false;
 }
 
 static bool fail(struct server *s)
 {
-    if (s->process_owner) process_systemd_notify("STATUS=Error trying to save the DB, can't exit\nREADY=1\n");
-    log_warning(s->log, "Errors trying to shut down the server. Check the logs for more information.");
+    if (s->core.life.process_owner) process_systemd_notify("STATUS=Error trying to save the DB, can't exit\nREADY=1\n");
+    log_warning(s->core.log, "Errors trying to shut down the server. Check the logs for more information.");
     give_up(s, "ERR Errors trying to SHUTDOWN. Check logs.");
     return false;
 }
@@ -102,39 +104,38 @@ static bool fail(struct server *s)
 static bool finish(struct server *s)
 {
     struct shutdown *sd = s->shutdown;
-    if (s->process_owner) process_systemd_notify("STOPPING=1\n");
-    (void)repl_replicas_caught_up(s->repl, true); /* it logs who has not */
+    if (s->core.life.process_owner) process_systemd_notify("STOPPING=1\n");
+    (void)repl_replicas_caught_up(s->core.repl, true); /* it logs who has not */
     if (!aof_may_shut_down(s, sd->flags & SHUTDOWN_FORCE)) return fail(s);
     persistence_kill_child(s);
     aof_shut_down(s);
     if (!save_before_exit(s, sd->flags)) return fail(s);
     server_send(s);
-    s->stopping = true;
-    log_warning(s->log, "Lockstep is now ready to exit, bye bye...");
-    server_stop(s, s->exit_code);
+    log_warning(s->core.log, "Lockstep is now ready to exit, bye bye...");
+    lifecycle_stop(&s->core, s->core.life.exit_code);
     return true;
 }
 
 static void wait_for_replicas(struct server *s)
 {
     struct shutdown *sd = s->shutdown;
-    sd->deadline_ms = s->now_ms + s->settings->process.shutdown_timeout_s * INT64_C(1000);
-    pause_start(s, PAUSE_SHUTDOWN, PAUSE_WRITES, INT64_MAX / 2);
-    repl_request_acks(s->repl);
-    log_notice(s->log, "Waiting for replicas before shutting down.");
+    sd->deadline_ms = s->core.clock.now_ms + s->core.settings->process.shutdown_timeout_s * INT64_C(1000);
+    pause_start(&s->core, PAUSE_SHUTDOWN, PAUSE_WRITES, INT64_MAX / 2);
+    repl_request_acks(s->core.repl);
+    log_notice(s->core.log, "Waiting for replicas before shutting down.");
 }
 
 bool shutdown_start(struct server *s, int flags)
 {
     struct shutdown *sd = s->shutdown;
-    if (s->stopping || (sd->active && !(flags & SHUTDOWN_NOW))) return true; /* one is under way */
+    if (s->core.life.stopping || (sd->active && !(flags & SHUTDOWN_NOW))) return true; /* one is under way */
     sd->requested = false;
     sd->active = true;
     sd->flags = flags;
-    sd->deadline_ms = s->now_ms;
-    log_warning(s->log, "User requested shutdown...");
-    bool must_wait = !(flags & SHUTDOWN_NOW) && s->settings->process.shutdown_timeout_s > 0 &&
-                     !repl_replicas_caught_up(s->repl, false);
+    sd->deadline_ms = s->core.clock.now_ms;
+    log_warning(s->core.log, "User requested shutdown...");
+    bool must_wait = !(flags & SHUTDOWN_NOW) && s->core.settings->process.shutdown_timeout_s > 0 &&
+                     !repl_replicas_caught_up(s->core.repl, false);
     if (!must_wait) return finish(s);
     wait_for_replicas(s);
     return true;
@@ -142,28 +143,28 @@ bool shutdown_start(struct server *s, int flags)
 
 void shutdown_abandon_script(struct server *s)
 {
-    log_warning(s->log,
+    log_warning(s->core.log,
                 "User requested shutdown: the script that is running is given up, and what it has written lost.");
     script_abandon(s);
-    s->stopping = true;
-    server_stop(s, 0);
+    lifecycle_stop(&s->core, 0);
 }
 
 void shutdown_cron(struct server *s)
 {
     struct shutdown *sd = s->shutdown;
-    if (s->stopping) return;
+    if (s->core.life.stopping) return;
     if (sd->requested) {
         if (!s->cron_paused) (void)shutdown_start(s, sd->flags); /* a failure is logged */
-    } else if (sd->active && (s->now_ms >= sd->deadline_ms || repl_replicas_caught_up(s->repl, false))) {
+    } else if (sd->active &&
+               (s->core.clock.now_ms >= sd->deadline_ms || repl_replicas_caught_up(s->core.repl, false))) {
         (void)finish(s);
     }
 }
 
 bool shutdown_abort(struct server *s)
 {
-    if (!shutdown_is_active(s) || s->stopping) return false;
-    log_warning(s->log, "Shutdown manually aborted.");
+    if (!shutdown_is_active(s) || s->core.life.stopping) return false;
+    log_warning(s->core.log, "Shutdown manually aborted.");
     s->shutdown->requested = false;
     give_up(s, "ERR Errors trying to SHUTDOWN. Check logs.");
     return true;
@@ -173,11 +174,11 @@ bool shutdown_abort(struct server *s)
 void shutdown_on_signal(struct server *s, int signo)
 {
     struct shutdown *sd = s->shutdown;
-    int flags = signo == SIGINT ? s->settings->process.shutdown_on_sigint : s->settings->process.shutdown_on_sigterm;
-    log_warning(s->log, "Received %s scheduling shutdown...", signo == SIGINT ? "SIGINT" : "SIGTERM");
-    if (s->is_loading && !s->loading_serves_reads) { /* nothing of value is here yet */
-        s->stopping = true;
-        server_stop(s, 0);
+    int flags =
+        signo == SIGINT ? s->core.settings->process.shutdown_on_sigint : s->core.settings->process.shutdown_on_sigterm;
+    log_warning(s->core.log, "Received %s scheduling shutdown...", signo == SIGINT ? "SIGINT" : "SIGTERM");
+    if (s->core.modes.loading && !s->core.modes.loading_serves_reads) { /* nothing of value is here yet */
+        lifecycle_stop(&s->core, 0);
         return;
     }
     if (sd->active || sd->requested) flags |= SHUTDOWN_NOW; /* asked twice: at once */

@@ -66,7 +66,7 @@ void aof_hand_over(struct aof *a, int fd, unsigned what)
 {
     struct job *job = mem_alloc(sizeof(*job));
     *job = (struct job){.aof = a,
-                        .sys = a->server->sys,
+                        .sys = a->server->core.sys,
                         .fd = fd,
                         .what = what,
                         .epoch = a->epoch,
@@ -79,7 +79,7 @@ void aof_hand_over(struct aof *a, int fd, unsigned what)
 
 static void sync_later(struct aof *a)
 {
-    a->last_sync_us = a->server->mono_us;
+    a->last_sync_us = a->server->core.clock.mono_us;
     a->sync_asked = a->reader.pos;
     a->sum_due = true;
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC);
@@ -99,16 +99,16 @@ void aof_on_synced(struct aof *a, uint64_t position)
     a->synced = position;
     a->has_synced = true;
     if (a->state != AOF_ON) return; /* without a base it is of no use yet */
-    repl_aof_synced(a->server->repl, true, position);
+    repl_aof_synced(a->server->core.repl, true, position);
     ack_waits_synced(a->server);
 }
 
 static void note_sync_error(struct aof *a, int error)
 {
     if (error != 0 && a->sync_error == 0)
-        log_warning(a->server->log, "Syncing the AOF file failed: %s. Writes are refused until it works again.",
+        log_warning(a->server->core.log, "Syncing the AOF file failed: %s. Writes are refused until it works again.",
                     strerror(error));
-    if (error == 0 && a->sync_error != 0) log_warning(a->server->log, "Syncing the AOF file works again.");
+    if (error == 0 && a->sync_error != 0) log_warning(a->server->core.log, "Syncing the AOF file works again.");
     a->sync_error = error;
 }
 
@@ -139,28 +139,28 @@ static void on_wake(void *ctx)
 static void pin_worker(void *ctx)
 {
     const struct server *s = ctx;
-    if (s->process_owner && process_pin_to_cpus(s->settings->process.bio_cpulist) != 0)
-        log_warning(s->log, "bio_cpulist %s cannot be applied", s->settings->process.bio_cpulist);
+    if (s->core.life.process_owner && process_pin_to_cpus(s->core.settings->process.bio_cpulist) != 0)
+        log_warning(s->core.log, "bio_cpulist %s cannot be applied", s->core.settings->process.bio_cpulist);
 }
 
 struct aof *aof_new(struct server *s)
 {
     struct aof *a = mem_calloc(sizeof(*a));
     a->server = s;
-    a->boot = aof_boot(s->sys);
+    a->boot = aof_boot(s->core.sys);
     a->rewrite.last_s = -1;
     a->rewrite.last_ok = true;
     pthread_mutex_init(&a->result.lock, NULL);
     a->worker = worker_new();
     worker_on_start(a->worker, pin_worker, s);
-    loop_waker_start(s->loop, &a->waker, on_wake, a);
+    loop_waker_start(s->core.loop, &a->waker, on_wake, a);
     return a;
 }
 
 void aof_free(struct aof *a)
 {
     if (a == NULL) return;
-    repl_aof_stop(a->server->repl, &a->reader);
+    repl_aof_stop(a->server->core.repl, &a->reader);
     worker_free(a->worker);
     loop_waker_stop(&a->waker);
     aof_file_close(a->file);
@@ -200,7 +200,7 @@ const char *aof_refuses_writes(const struct server *s)
 /* What goes in front of this turn's commands. */
 static void format_timestamp(struct aof *a, struct bytes_buf *out)
 {
-    int64_t now_s = a->server->now_ms / 1000;
+    int64_t now_s = a->server->core.clock.now_ms / 1000;
     if (!aof_settings(a)->aof_timestamp_enabled || now_s == a->timestamp_s) return;
     a->timestamp_s = now_s;
     size_t at = out->len;
@@ -228,7 +228,7 @@ void aof_format_place(const struct aof *a, struct aof_file *file, const struct r
 static void format_place(const struct aof *a, struct bytes_buf *out)
 {
     struct repl_position at;
-    repl_position(a->server->repl, &at);
+    repl_position(a->server->core.repl, &at);
     aof_format_place(a, a->file, &at, out);
 }
 
@@ -242,7 +242,7 @@ static void sum_pieces(struct aof *a, const struct iovec *iov, int count)
 static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_buf *tail)
 {
     struct iovec iov[WRITE_PIECES];
-    uint64_t position = a->reader.pos, end = repl_offset(a->server->repl), pending = end - position;
+    uint64_t position = a->reader.pos, end = repl_offset(a->server->core.repl), pending = end - position;
     size_t filler = 0;
     int n = 1;
     format_sum(a, pending, head);
@@ -272,19 +272,19 @@ static void note_write_time(struct aof *a, int64_t took_us)
     const char *why = a->syncs > 0                          ? "aof-write-pending-fsync"
                       : persistence_child_active(a->server) ? "aof-write-active-child"
                                                             : "aof-write-alone";
-    latency_note(a->server, why, took_us / 1000);
-    latency_note(a->server, "aof-write", took_us / 1000);
+    latency_note(&a->server->core, why, took_us / 1000);
+    latency_note(&a->server->core, "aof-write", took_us / 1000);
 }
 
 static void write_failed(struct aof *a, int rc)
 {
     struct server *s = a->server;
-    if (a->write_error == 0 || s->mono_us - a->error_logged_us >= ERROR_LOG_US) {
-        log_warning(s->log, "Error writing to the AOF file: %s", strerror(-rc));
-        a->error_logged_us = s->mono_us;
+    if (a->write_error == 0 || s->core.clock.mono_us - a->error_logged_us >= ERROR_LOG_US) {
+        log_warning(s->core.log, "Error writing to the AOF file: %s", strerror(-rc));
+        a->error_logged_us = s->core.clock.mono_us;
     }
     a->write_error = -rc;
-    a->retry_us = s->mono_us + RETRY_US;
+    a->retry_us = s->core.clock.mono_us + RETRY_US;
 }
 
 static int write_pending(struct aof *a)
@@ -293,12 +293,12 @@ static int write_pending(struct aof *a)
     struct bytes_buf head = {0}, tail = {0};
     if (repl_stream_pending(&a->reader) == 0) return 0;
     if (UNLIKELY(a->flush_sleep_us > 0)) sys_test_delay(a->flush_sleep_us, NULL);
-    int64_t start = sys_mono_us(s->sys);
+    int64_t start = sys_mono_us(s->core.sys);
     int rc = append_pending(a, &head, &tail);
     bool summed = head.len > 0 && head.data[1] == 'S';
     bytes_buf_release(&head);
     bytes_buf_release(&tail);
-    note_write_time(a, sys_mono_us(s->sys) - start);
+    note_write_time(a, sys_mono_us(s->core.sys) - start);
     if (rc != 0) {
         aof_file_undo(a->file);
         a->timestamp_s = 0;
@@ -306,7 +306,7 @@ static int write_pending(struct aof *a)
         return rc;
     }
     if (summed) a->sum_due = false;
-    if (a->write_error != 0) log_warning(s->log, "AOF write error looks solved. The server can write again.");
+    if (a->write_error != 0) log_warning(s->core.log, "AOF write error looks solved. The server can write again.");
     a->write_error = 0;
     repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
     a->of_the_moment_to = 0; /* the stream may be cut, and other bytes have these positions then */
@@ -316,10 +316,10 @@ static int write_pending(struct aof *a)
 static int sync_now(struct aof *a)
 {
     struct server *s = a->server;
-    int64_t start = sys_mono_us(s->sys);
-    int rc = s->sys->fsync(s->sys->ctx, aof_file_fd(a->file));
-    latency_note(s, "aof-fsync-always", (sys_mono_us(s->sys) - start) / 1000);
-    a->last_sync_us = s->mono_us;
+    int64_t start = sys_mono_us(s->core.sys);
+    int rc = s->core.sys->fsync(s->core.sys->ctx, aof_file_fd(a->file));
+    latency_note(&s->core, "aof-fsync-always", (sys_mono_us(s->core.sys) - start) / 1000);
+    a->last_sync_us = s->core.clock.mono_us;
     if (rc != 0) return rc;
     note_sync_error(a, 0);
     a->sync_asked = a->reader.pos;
@@ -336,16 +336,15 @@ static bool is_unsynced(const struct aof *a)
 
 bool aof_end_server(struct aof *a, const char *what, int rc)
 {
-    log_warning(a->server->log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...", what,
-                strerror(-rc));
-    a->server->stopping = true;
-    server_stop(a->server, 1);
+    log_warning(a->server->core.log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...",
+                what, strerror(-rc));
+    lifecycle_stop(&a->server->core, 1);
     return false;
 }
 
 static bool retries_later(const struct aof *a)
 {
-    return UNLIKELY(a->write_error != 0) && a->server->mono_us < a->retry_us;
+    return UNLIKELY(a->write_error != 0) && a->server->core.clock.mono_us < a->retry_us;
 }
 
 /* Messages of the moment can wait for the disk, and the bound. */
@@ -367,12 +366,13 @@ static bool turn_always(struct aof *a)
 /* Nothing waits for it, but meanwhile nothing more gets safe. */
 static void note_slow_sync(struct aof *a)
 {
-    if (LIKELY(a->syncs == 0) || a->server->mono_us - a->last_sync_us < SLOW_SYNC_US) return;
+    if (LIKELY(a->syncs == 0) || a->server->core.clock.mono_us - a->last_sync_us < SLOW_SYNC_US) return;
     if (a->slow_sync_us == a->last_sync_us) return;
     a->slow_sync_us = a->last_sync_us;
     a->delayed_syncs++;
-    log_notice(a->server->log, "Asynchronous AOF fsync is taking too long (disk is busy?). The AOF buffer is written "
-                               "without waiting for fsync to complete, this may slow down the server.");
+    log_notice(a->server->core.log,
+               "Asynchronous AOF fsync is taking too long (disk is busy?). The AOF buffer is written "
+               "without waiting for fsync to complete, this may slow down the server.");
 }
 
 /* S2: also when nothing was written in this turn. */
@@ -381,7 +381,7 @@ static void sync_each_second(struct aof *a)
     const struct settings_persistence *st = aof_settings(a);
     if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs > 0 || !is_unsynced(a) || a->sync_asked == a->reader.pos)
         return;
-    if (a->server->mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
+    if (a->server->core.clock.mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
     if (st->no_appendfsync_on_rewrite && persistence_child_active(a->server)) return;
     sync_later(a);
 }
@@ -410,7 +410,7 @@ bool aof_turn(struct server *s)
     }
     uint64_t start = ticks_now();
     bool good = aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS ? turn_always(a) : turn_relaxed(a);
-    s->stats.aof_ticks += ticks_now() - start;
+    s->core.stats.aof_ticks += ticks_now() - start;
     return good;
 }
 
@@ -445,7 +445,7 @@ void aof_retire_file(struct aof *a)
 {
     if (a->file == NULL) return;
     a->other_bytes += aof_file_size(a->file);
-    a->last_sync_us = a->server->mono_us;
+    a->last_sync_us = a->server->core.clock.mono_us;
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC | AOF_JOB_CLOSE);
     aof_file_forget(a->file);
     a->file = NULL;
@@ -453,27 +453,27 @@ void aof_retire_file(struct aof *a)
 
 void aof_start_reading(struct aof *a)
 {
-    repl_aof_stop(a->server->repl, &a->reader);
-    repl_aof_start(a->server->repl, &a->reader);
+    repl_aof_stop(a->server->core.repl, &a->reader);
+    repl_aof_start(a->server->core.repl, &a->reader);
     a->of_the_moment_to = 0;
     a->epoch++;
     a->synced = a->sync_asked = a->reader.pos;
     a->has_synced = a->state == AOF_ON;
-    if (a->state == AOF_ON) repl_aof_synced(a->server->repl, true, a->synced);
+    if (a->state == AOF_ON) repl_aof_synced(a->server->core.repl, true, a->synced);
 }
 
 void aof_forget_synced(struct aof *a)
 {
     a->epoch++;
     a->has_synced = a->doubtful = false;
-    repl_aof_synced(a->server->repl, false, 0);
+    repl_aof_synced(a->server->core.repl, false, 0);
 }
 
 void aof_stop_writing(struct aof *a)
 {
     (void)flush_now(a); /* an error was logged, and there is no later */
     aof_retire_file(a);
-    repl_aof_stop(a->server->repl, &a->reader);
+    repl_aof_stop(a->server->core.repl, &a->reader);
     a->write_error = a->sync_error = 0;
     aof_forget_synced(a);
 }
@@ -484,12 +484,13 @@ void aof_shut_down(struct server *s)
 {
     struct aof *a = s->aof;
     if (a->let_go)
-        log_warning(s->log, "The AOF was let go, and lacks what has changed since: it could not be written in time.");
+        log_warning(s->core.log,
+                    "The AOF was let go, and lacks what has changed since: it could not be written in time.");
     if (a->file == NULL) return;
-    log_notice(s->log, "Calling fsync() on the AOF file.");
+    log_notice(s->core.log, "Calling fsync() on the AOF file.");
     (void)flush_now(a); /* an error was logged, and there is no later */
-    int rc = s->sys->fsync(s->sys->ctx, aof_file_fd(a->file));
-    if (rc != 0) log_warning(s->log, "Fail to fsync the AOF file: %s", strerror(-rc));
+    int rc = s->core.sys->fsync(s->core.sys->ctx, aof_file_fd(a->file));
+    if (rc != 0) log_warning(s->core.log, "Fail to fsync the AOF file: %s", strerror(-rc));
 }
 
 int aof_reload(struct server *s)
@@ -497,18 +498,19 @@ int aof_reload(struct server *s)
     struct aof *a = s->aof;
     struct aof_loaded loaded;
     if (aof_manifest_is_empty(&a->manifest) || persistence_is_receiving(s)) {
-        log_warning(s->log, aof_manifest_is_empty(&a->manifest)
-                                ? "There is no append only file to load"
-                                : "A data set of the master is being loaded: nothing else can be before that is over");
+        log_warning(s->core.log,
+                    aof_manifest_is_empty(&a->manifest)
+                        ? "There is no append only file to load"
+                        : "A data set of the master is being loaded: nothing else can be before that is over");
         return -1;
     }
     if (a->let_go || flush_now(a) != 0) return -1;
-    keyspace_flush(s->keyspace, NULL, false);
-    functions_flush(functions_of(s), s->keyspace, NULL);
+    keyspace_flush(s->core.keyspace, NULL, false);
+    functions_flush(functions_of(s), s->core.keyspace, NULL);
     int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, NULL, 0, &loaded);
     aof_loaded_release(&loaded);
     if (rc != 0) return -1;
-    log_notice(s->log, "Append Only File loaded by DEBUG LOADAOF");
+    log_notice(s->core.log, "Append Only File loaded by DEBUG LOADAOF");
     return 0;
 }
 
@@ -528,9 +530,9 @@ void aof_info(const struct server *s, struct bytes_buf *out)
                      "aof_rewrites_consecutive_failures:%u\r\naof_last_write_status:%s\r\naof_last_cow_size:%" PRIu64
                      "\r\nmodule_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
                      a->state != AOF_OFF, rw->running, rw->scheduled, rw->last_s,
-                     rw->running ? s->now_ms / 1000 - rw->started_s : (int64_t)-1, rw->last_ok ? "ok" : "err", rw->done,
-                     rw->failures, !a->let_go && a->write_error == 0 && a->sync_error == 0 ? "ok" : "err",
-                     rw->last_cow_bytes);
+                     rw->running ? s->core.clock.now_ms / 1000 - rw->started_s : (int64_t)-1,
+                     rw->last_ok ? "ok" : "err", rw->done, rw->failures,
+                     !a->let_go && a->write_error == 0 && a->sync_error == 0 ? "ok" : "err", rw->last_cow_bytes);
     if (a->state == AOF_OFF) return;
     bytes_buf_printf(out,
                      "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"

@@ -90,7 +90,7 @@ struct aof {
 
 static inline const struct settings_persistence *aof_settings(const struct aof *a)
 {
-    return &a->server->settings->persistence;
+    return &a->server->core.settings->persistence;
 }
 
 /* In bytes, all files together; the temporary one does not count yet. */

@@ -68,7 +68,7 @@ static struct command_slot *find_command(struct loader *l, const struct aof_item
 {
     struct command_slot *slot = dispatch_find(l->server, item->argc, item->argv);
     if (slot == NULL)
-        log_warning(l->server->log, "Unknown command '%.*s' reading the append only file %s",
+        log_warning(l->server->core.log, "Unknown command '%.*s' reading the append only file %s",
                     bytes_shown(item->argv[0], 128), item->argv[0].data, l->part.name);
     return slot;
 }
@@ -82,14 +82,14 @@ bool aof_is_of_the_moment(const struct command *cmd)
 static void note_failure(struct loader *l, const struct command_slot *slot)
 {
     if (l->failures++ >= FAILURES_LOGGED) return;
-    log_warning(l->server->log,
+    log_warning(l->server->core.log,
                 "== CRITICAL == A command of the append only file %s fails while it is loaded: '%s': %s", l->part.name,
                 slot->full_name, l->client->reply.error_code);
 }
 
 static void run(struct loader *l, struct command_slot *slot, const struct aof_item *item)
 {
-    sys_test_delay(l->server->settings->persistence.key_load_delay_us, &l->delay_calls);
+    sys_test_delay(l->server->core.settings->persistence.key_load_delay_us, &l->delay_calls);
     if (aof_is_of_the_moment(slot->command)) return;
     if (!dispatch_replay(l->client, slot, item->argc, item->argv)) note_failure(l, slot);
 }
@@ -120,7 +120,7 @@ static void run_transaction(struct loader *l, struct bytes_view bytes)
 /* Only as much of the file is copied as is asked for: it may be large. */
 static void begin_tail(struct loader *l, const char *path)
 {
-    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
+    int64_t size = l->server->core.sys->file_size(l->server->core.sys->ctx, path);
     uint64_t max = l->tail_max;
     if (size < 0 || max == 0) return;
     l->part.tail_begin = (uint64_t)size > max ? (uint64_t)size - max : 0;
@@ -260,16 +260,17 @@ static ssize_t read_chunk(struct loader *l)
     struct server *s = l->server;
     ssize_t n;
     if (l->turn != NULL && l->loaded >= l->next_turn) {
-        l->next_turn = l->loaded + (uint64_t)s->settings->persistence.loading_process_events_interval_bytes;
+        l->next_turn = l->loaded + (uint64_t)s->core.settings->persistence.loading_process_events_interval_bytes;
         persistence_load_progress(s, l->loaded);
         int rc = l->turn(s);
         if (rc != 0) return rc;
     }
     bytes_buf_reserve(&l->buf, READ_CHUNK);
-    do n = s->sys->read(s->sys->ctx, l->part.fd, l->buf.data + l->buf.len, READ_CHUNK);
+    do n = s->core.sys->read(s->core.sys->ctx, l->part.fd, l->buf.data + l->buf.len, READ_CHUNK);
     while (n == -EINTR);
     if (n < 0) {
-        log_warning(s->log, "Unrecoverable error reading the append only file %s: %s", l->part.name, strerror((int)-n));
+        log_warning(s->core.log, "Unrecoverable error reading the append only file %s: %s", l->part.name,
+                    strerror((int)-n));
         return n;
     }
     l->buf.len += (size_t)n;
@@ -301,15 +302,15 @@ static int feed_preamble(struct loader *l, struct rdb_load *rdb)
         l->buf.len -= used;
         if (status == RDB_DONE) return 0;
         if (status == RDB_ERROR) {
-            log_warning(l->server->log, "Error reading the RDB base file %s, AOF loading aborted: %s", l->part.name,
-                        rdb_load_error(rdb));
+            log_warning(l->server->core.log, "Error reading the RDB base file %s, AOF loading aborted: %s",
+                        l->part.name, rdb_load_error(rdb));
             return -EINVAL;
         }
         ssize_t n = read_chunk(l);
         if (n < 0) return (int)n;
         if (n > 0) continue;
-        log_warning(l->server->log, "Error reading the RDB base file %s, AOF loading aborted: it ends before its end",
-                    l->part.name);
+        log_warning(l->server->core.log,
+                    "Error reading the RDB base file %s, AOF loading aborted: it ends before its end", l->part.name);
         return -EINVAL;
     }
 }
@@ -318,7 +319,7 @@ static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *w
 {
     struct server *s = ctx;
     const char *name;
-    return functions_load(functions_of(s), s->keyspace, source, false, LIBRARY_LOAD_MS_FROM_FILE, &name, why);
+    return functions_load(functions_of(s), s->core.keyspace, source, false, LIBRARY_LOAD_MS_FROM_FILE, &name, why);
 }
 
 /* Keys past their time are loaded too: what follows was written while they were there. */
@@ -326,12 +327,12 @@ static int load_preamble(struct loader *l)
 {
     struct server *s = l->server;
     struct rdb_load_options options = {.keep_expired = true,
-                                       .ignore_checksum = !s->settings->persistence.rdbchecksum,
-                                       .key_delay_us = &s->settings->persistence.key_load_delay_us,
-                                       .log = s->log,
+                                       .ignore_checksum = !s->core.settings->persistence.rdbchecksum,
+                                       .key_delay_us = &s->core.settings->persistence.key_load_delay_us,
+                                       .log = s->core.log,
                                        .ctx = s,
                                        .library = take_library};
-    struct rdb_load *rdb = rdb_load_new(s->keyspace, &options);
+    struct rdb_load *rdb = rdb_load_new(s->core.keyspace, &options);
     int rc = feed_preamble(l, rdb);
     if (rc == 0) note_place_of_rdb(l, rdb_load_info(rdb));
     rdb_load_free(rdb);
@@ -357,7 +358,7 @@ static bool is_torn_by_zeros(const struct loader *l)
 
 static void refuse_short(const struct loader *l, bool is_last)
 {
-    struct log *log = l->server->log;
+    struct log *log = l->server->core.log;
     if (is_last)
         log_warning(log,
                     "Unexpected end of file reading the append only file %s. You can: 1) Make a backup of your AOF "
@@ -372,17 +373,17 @@ static void refuse_short(const struct loader *l, bool is_last)
 static int truncate_at(const struct loader *l, const char *path, uint64_t at)
 {
     struct server *s = l->server;
-    int fd = s->sys->open(s->sys->ctx, path, O_WRONLY, 0), rc = fd;
+    int fd = s->core.sys->open(s->core.sys->ctx, path, O_WRONLY, 0), rc = fd;
     if (fd >= 0) {
-        rc = s->sys->truncate(s->sys->ctx, fd, (int64_t)at);
-        if (rc == 0) rc = s->sys->fsync(s->sys->ctx, fd);
-        (void)s->sys->close(s->sys->ctx, fd); /* it is synced */
+        rc = s->core.sys->truncate(s->core.sys->ctx, fd, (int64_t)at);
+        if (rc == 0) rc = s->core.sys->fsync(s->core.sys->ctx, fd);
+        (void)s->core.sys->close(s->core.sys->ctx, fd); /* it is synced */
     }
     if (rc < 0) {
-        log_warning(s->log, "Error truncating the AOF file %s: %s", l->part.name, strerror(-rc));
+        log_warning(s->core.log, "Error truncating the AOF file %s: %s", l->part.name, strerror(-rc));
         return rc;
     }
-    log_warning(s->log, "Truncating the AOF %s at offset %" PRIu64, l->part.name, at);
+    log_warning(s->core.log, "Truncating the AOF %s at offset %" PRIu64, l->part.name, at);
     return 0;
 }
 
@@ -392,12 +393,12 @@ static int cut_off(struct loader *l, const char *path, bool is_last)
     struct server *s = l->server;
     struct part *p = &l->part;
     uint64_t good = p->start + p->unit;
-    if (!is_last || !s->settings->persistence.aof_load_truncated) {
+    if (!is_last || !s->core.settings->persistence.aof_load_truncated) {
         refuse_short(l, is_last);
         return -EINVAL;
     }
-    log_warning(s->log, "!!! Warning: short read while loading the AOF file %s!!!", p->name);
-    log_warning(s->log, "AOF loaded anyway because aof-load-truncated is enabled");
+    log_warning(s->core.log, "!!! Warning: short read while loading the AOF file %s!!!", p->name);
+    log_warning(s->core.log, "AOF loaded anyway because aof-load-truncated is enabled");
     int rc = truncate_at(l, path, good);
     if (rc != 0) return rc;
     if (p->summed > p->unit) return LOAD_AGAIN; /* the sum is of more than is left */
@@ -413,7 +414,7 @@ static void refuse_damage(const struct loader *l, const char *why)
 {
     const struct part *p = &l->part;
     log_warning(
-        l->server->log,
+        l->server->core.log,
         "The append only file %s is damaged behind offset %" PRIu64 " (found at %" PRIu64
         "): it does not hold what was written, and %s. Make a backup of the file. You can then cut it off there "
         "by lockstep-check-aof --fix <filename.manifest>, or, if it was edited on purpose, take all lines out "
@@ -427,9 +428,9 @@ static bool was_copied(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;
     if (p->noted.id[0] == '\0') return false;
-    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
+    int64_t size = l->server->core.sys->file_size(l->server->core.sys->ctx, path);
     return size >= 0 && (uint64_t)size - p->good <= AOF_TAIL_MAX &&
-           aof_sum_goes_on(l->server->sys, path, p->good, &p->noted) == 1;
+           aof_sum_goes_on(l->server->core.sys, path, p->good, &p->noted) == 1;
 }
 
 /* What stands behind the last right note is not what was written. Where a power cut or a copy can have done that, and
@@ -440,9 +441,9 @@ static int cut_damage(struct loader *l, const char *path, bool is_last)
     const struct part *p = &l->part;
     const char *why = NULL;
     uint32_t boot = p->boot;
-    int vouched = aof_sum_vouched(s->sys, path, p->good, &boot);
+    int vouched = aof_sum_vouched(s->core.sys, path, p->good, &boot);
     if (vouched < 0) {
-        log_warning(s->log, "Error reading the append only file %s: %s", p->name, strerror(-vouched));
+        log_warning(s->core.log, "Error reading the append only file %s: %s", p->name, strerror(-vouched));
         return vouched;
     }
     bool same_boot = boot == l->boot && boot != 0;
@@ -452,18 +453,18 @@ static int cut_damage(struct loader *l, const char *path, bool is_last)
         why = "it is not the last file";
     else if (same_boot && !was_copied(l, path))
         why = "the system was not restarted since";
-    else if (!s->settings->persistence.aof_load_truncated)
+    else if (!s->core.settings->persistence.aof_load_truncated)
         why = "aof-load-truncated is off";
     if (why != NULL) {
         refuse_damage(l, why);
         return -EINVAL;
     }
-    log_warning(s->log,
+    log_warning(s->core.log,
                 "!!! Warning: %s left the AOF file %s damaged behind offset %" PRIu64 ". It is cut off there because "
                 "aof-load-truncated is enabled: %" PRIu64 " bytes%s are lost",
                 same_boot ? "copying it while it was written to"
                           : "a power cut, or copying it while it was written to,",
-                p->name, p->good, (uint64_t)s->sys->file_size(s->sys->ctx, path) - p->good,
+                p->name, p->good, (uint64_t)s->core.sys->file_size(s->core.sys->ctx, path) - p->good,
                 same_boot ? "" : " that had not been synced");
     int rc = truncate_at(l, path, p->good);
     return rc != 0 ? rc : LOAD_AGAIN;
@@ -482,7 +483,7 @@ static bool is_suspect(const struct loader *l)
 static bool is_merely_short(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;
-    return (p->boot == 0 || l->boot == 0) && aof_sum_has_hole(l->server->sys, path, p->good) == 0;
+    return (p->boot == 0 || l->boot == 0) && aof_sum_has_hole(l->server->core.sys, path, p->good) == 0;
 }
 
 /* A file whose first page was lost before it was ever synced: no note is right, but there are some, of a system that
@@ -492,8 +493,9 @@ static bool was_never_synced(const struct loader *l, const char *path)
     const struct part *p = &l->part;
     uint32_t boot = l->boot;
     if (p->has_sums || p->start + p->taken > 0) return false;
-    int64_t size = l->server->sys->file_size(l->server->sys->ctx, path);
-    return size >= 0 && size <= AOF_TAIL_MAX && aof_sum_vouched(l->server->sys, path, 0, &boot) == 0 && boot != l->boot;
+    int64_t size = l->server->core.sys->file_size(l->server->core.sys->ctx, path);
+    return size >= 0 && size <= AOF_TAIL_MAX && aof_sum_vouched(l->server->core.sys, path, 0, &boot) == 0 &&
+           boot != l->boot;
 }
 
 /* The file ends where a unit does. */
@@ -502,14 +504,15 @@ static int accept_end(struct loader *l, const char *path, bool is_last)
     struct part *p = &l->part;
     sum_up_to(l, p->taken);
     if (!is_suspect(l) || p->start + p->taken == p->good) return 0;
-    int hole = aof_sum_has_hole(l->server->sys, path, p->good);
-    if (hole < 0) log_warning(l->server->log, "Error reading the append only file %s: %s", p->name, strerror(-hole));
+    int hole = aof_sum_has_hole(l->server->core.sys, path, p->good);
+    if (hole < 0)
+        log_warning(l->server->core.log, "Error reading the append only file %s: %s", p->name, strerror(-hole));
     return hole <= 0 ? hole : cut_damage(l, path, is_last);
 }
 
 static void refuse_format(const struct loader *l)
 {
-    log_warning(l->server->log,
+    log_warning(l->server->core.log,
                 "Bad file format reading the append only file %s, near byte %" PRIu64
                 " (%s): make a backup of your AOF "
                 "file, then use lockstep-check-aof --fix <filename.manifest>",
@@ -566,20 +569,20 @@ static int load_part(struct loader *l, const char *dir, const char *name, bool i
 {
     struct server *s = l->server;
     struct bytes_buf path = {0};
-    int64_t start = sys_mono_us(s->sys);
+    int64_t start = sys_mono_us(s->core.sys);
     bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
     begin_part(l, name);
     if (is_last && is_incr) begin_tail(l, path.data);
-    int rc = l->part.fd = s->sys->open(s->sys->ctx, path.data, O_RDONLY, 0);
+    int rc = l->part.fd = s->core.sys->open(s->core.sys->ctx, path.data, O_RDONLY, 0);
     if (rc < 0) {
-        log_warning(s->log, "Fatal error: can't open the append log file %s for reading: %s", name, strerror(-rc));
+        log_warning(s->core.log, "Fatal error: can't open the append log file %s for reading: %s", name, strerror(-rc));
     } else {
         rc = load_open_part(l, path.data, is_last);
-        (void)s->sys->close(s->sys->ctx, l->part.fd); /* only read from */
+        (void)s->core.sys->close(s->core.sys->ctx, l->part.fd); /* only read from */
     }
     if (rc == 0)
-        log_notice(s->log, "DB loaded from %s file %s: %.3f seconds", is_incr ? "incr" : "base", name,
-                   (double)(sys_mono_us(s->sys) - start) / 1e6);
+        log_notice(s->core.log, "DB loaded from %s file %s: %.3f seconds", is_incr ? "incr" : "base", name,
+                   (double)(sys_mono_us(s->core.sys) - start) / 1e6);
     bytes_buf_release(&path);
     aof_reader_release(&l->reader);
     l->buf.len = 0;
@@ -601,7 +604,7 @@ static uint64_t part_size(const struct server *s, const char *dir, const char *n
 {
     struct bytes_buf path = {0};
     bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
-    int64_t size = s->sys->file_size(s->sys->ctx, path.data);
+    int64_t size = s->core.sys->file_size(s->core.sys->ctx, path.data);
     bytes_buf_release(&path);
     return size < 0 ? 0 : (uint64_t)size;
 }
@@ -617,11 +620,11 @@ static uint64_t total_size(const struct server *s, const struct aof_manifest *m,
 static void forget_load(struct loader *l)
 {
     struct server *s = l->server;
-    log_notice(s->log, "Loading the append only file again, without what was cut off");
-    keyspace_flush(s->keyspace, NULL, false);
-    functions_flush(functions_of(s), s->keyspace, NULL);
+    log_notice(s->core.log, "Loading the append only file again, without what was cut off");
+    keyspace_flush(s->core.keyspace, NULL, false);
+    functions_flush(functions_of(s), s->core.keyspace, NULL);
     l->client->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
-    l->client->db = s->keyspace->dbs[0];
+    l->client->db = s->core.keyspace->dbs[0];
     l->place.id[0] = '\0';
     l->tail.len = 0;
     l->loaded = l->next_turn = l->failures = 0;
@@ -631,7 +634,7 @@ int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, in
              struct aof_loaded *out)
 {
     struct loader l = {
-        .server = s, .client = client_new(s, NULL), .turn = turn, .tail_max = tail_max, .boot = aof_boot(s->sys)};
+        .server = s, .client = client_new(s, NULL), .turn = turn, .tail_max = tail_max, .boot = aof_boot(s->core.sys)};
     l.part.sum = aof_sum_new();
     l.part.at_end = aof_sum_new();
     persistence_load_begins(s, total_size(s, m, dir));
@@ -647,7 +650,7 @@ int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, in
                                .sum = l.part.sum,
                                .tail = l.tail};
     if (l.failures > 0)
-        log_warning(s->log, "%" PRIu64 " commands of the append only file failed while it was loaded", l.failures);
+        log_warning(s->core.log, "%" PRIu64 " commands of the append only file failed while it was loaded", l.failures);
     aof_sum_free(l.part.at_end);
     client_free_fake(l.client);
     bytes_buf_release(&l.buf);

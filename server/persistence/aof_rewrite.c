@@ -20,7 +20,7 @@ static int start_child(struct aof *a)
     struct rewrite *rw = &a->rewrite;
     struct repl_position at;
     rw->as_rdb = aof_settings(a)->aof_use_rdb_preamble;
-    repl_position(a->server->repl, &at);
+    repl_position(a->server->core.repl, &at);
     rw->position = at.offset;
     rw->base = aof_new_part(a, rw->as_rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
     char *path = aof_path(a, rw->base.name);
@@ -55,7 +55,7 @@ static int begin_rewrite(struct aof *a)
         return rc;
     }
     rw->running = true;
-    rw->started_s = a->server->now_ms / 1000;
+    rw->started_s = a->server->core.clock.now_ms / 1000;
     return 0;
 }
 
@@ -64,16 +64,16 @@ void aof_rewrite_ended(struct server *s, bool ok, bool killed, const char *error
     struct aof *a = s->aof;
     struct rewrite *rw = &a->rewrite;
     rw->running = false;
-    rw->last_s = s->now_ms / 1000 - rw->started_s;
+    rw->last_s = s->core.clock.now_ms / 1000 - rw->started_s;
     rw->last_cow_bytes = cow_bytes;
     if (ok && aof_adopt_base(a) == 0) {
-        log_notice(s->log, "Background AOF rewrite finished successfully");
+        log_notice(s->core.log, "Background AOF rewrite finished successfully");
         rw->last_ok = true;
         rw->failures = 0;
         rw->done++;
         return;
     }
-    log_warning(s->log, "Background AOF rewrite failed: %s", ok ? "see above" : error);
+    log_warning(s->core.log, "Background AOF rewrite failed: %s", ok ? "see above" : error);
     rewrite_failed(a, killed);
 }
 
@@ -97,7 +97,7 @@ enum aof_rewrite_answer aof_rewrite(struct server *s, bool later)
 static bool is_limited(struct aof *a)
 {
     struct rewrite *rw = &a->rewrite;
-    int64_t now_s = a->server->now_ms / 1000;
+    int64_t now_s = a->server->core.clock.now_ms / 1000;
     if (a->state == AOF_WAITS && (a->let_go || rw->failures >= FAILURES_FREE)) return !aof_has_room(a);
     if (rw->failures < FAILURES_FREE) {
         rw->delay_minutes = 0;
@@ -112,7 +112,7 @@ static bool is_limited(struct aof *a)
     rw->delay_minutes = rw->delay_minutes == 0 ? 1 : rw->delay_minutes * 2;
     if (rw->delay_minutes > RETRY_MINUTES_MAX) rw->delay_minutes = RETRY_MINUTES_MAX;
     rw->next_s = now_s + rw->delay_minutes * INT64_C(60);
-    log_warning(a->server->log,
+    log_warning(a->server->core.log,
                 "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in %d minutes",
                 rw->delay_minutes);
     return true;
@@ -131,14 +131,14 @@ static int64_t growth(const struct aof *a)
 void aof_cron(struct server *s)
 {
     struct aof *a = s->aof;
-    if (a->interrupted || s->is_loading || persistence_child_active(s)) return;
+    if (a->interrupted || s->core.modes.loading || persistence_child_active(s)) return;
     if (a->rewrite.scheduled) {
         if (!is_limited(a)) (void)begin_rewrite(a); /* it has logged why not, and is tried again where it must be */
         return;
     }
     int64_t grown = growth(a);
-    if (grown < s->settings->persistence.auto_aof_rewrite_percentage || grown < 0 || is_limited(a)) return;
-    log_notice(s->log, "Starting automatic rewriting of AOF on %" PRId64 "%% growth", grown);
+    if (grown < s->core.settings->persistence.auto_aof_rewrite_percentage || grown < 0 || is_limited(a)) return;
+    log_notice(s->core.log, "Starting automatic rewriting of AOF on %" PRId64 "%% growth", grown);
     (void)begin_rewrite(a); /* as above */
 }
 
@@ -148,29 +148,31 @@ static int switch_on(struct aof *a)
 {
     struct server *s = a->server;
     if (a->state != AOF_OFF) return 0;
-    repl_aof_want(s->repl, true);
+    repl_aof_want(s->core.repl, true);
     a->state = AOF_WAITS;
     if (a->rewrite.running) {
-        log_notice(s->log,
+        log_notice(s->core.log,
                    "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF "
                    "and starting a rewrite now.");
         a->state = AOF_OFF; /* which is what it was begun in */
         persistence_kill_rewrite(s);
         a->state = AOF_WAITS;
     }
-    if (persistence_child_active(s) || dispatch_is_nested(s)) {
-        log_notice(s->log, "AOF was enabled but there is already another background operation. An AOF background was "
-                           "scheduled to start when possible.");
+    if (persistence_child_active(s) || exec_is_nested(&s->core.exec)) {
+        log_notice(s->core.log,
+                   "AOF was enabled but there is already another background operation. An AOF background was "
+                   "scheduled to start when possible.");
         a->rewrite.scheduled = true;
         return 0;
     }
     int rc = begin_rewrite(a);
     if (rc == 0) return 0;
-    log_warning(s->log, "The server needs to enable the AOF but can't trigger a background AOF rewrite operation: %s",
+    log_warning(s->core.log,
+                "The server needs to enable the AOF but can't trigger a background AOF rewrite operation: %s",
                 strerror(-rc));
     a->state = AOF_OFF;
     a->rewrite.scheduled = false;
-    repl_aof_want(s->repl, false);
+    repl_aof_want(s->core.repl, false);
     return rc;
 }
 
@@ -178,7 +180,7 @@ static int switch_on(struct aof *a)
 static void break_off(struct aof *a)
 {
     if (a->rewrite.running) {
-        log_notice(a->server->log, "Killing running AOF rewrite child");
+        log_notice(a->server->core.log, "Killing running AOF rewrite child");
         persistence_kill_rewrite(a->server);
     }
     aof_stop_writing(a);
@@ -190,7 +192,7 @@ static void switch_off(struct aof *a)
     break_off(a);
     a->state = AOF_OFF;
     a->interrupted = a->rewrite.scheduled = a->let_go = false;
-    repl_aof_want(a->server->repl, false);
+    repl_aof_want(a->server->core.repl, false);
     ack_waits_aof_off(a->server);
 }
 
@@ -219,7 +221,7 @@ void aof_history_replaced(struct server *s)
     a->rewrite.scheduled = true;
     a->room.retry_us = 0;
     a->of_the_moment_to = 0;
-    if (a->let_go) repl_aof_start(s->repl, &a->reader);
+    if (a->let_go) repl_aof_start(s->core.repl, &a->reader);
 }
 
 bool aof_may_shut_down(struct server *s, bool force)
@@ -227,10 +229,10 @@ bool aof_may_shut_down(struct server *s, bool force)
     struct aof *a = s->aof;
     if (!a->rewrite.running) return true;
     if (a->state == AOF_WAITS) {
-        log_warning(s->log, force ? "Writing initial AOF. Exit anyway." : "Writing initial AOF, can't exit");
+        log_warning(s->core.log, force ? "Writing initial AOF. Exit anyway." : "Writing initial AOF, can't exit");
         if (!force) return false;
     }
-    log_warning(s->log, "There is a child rewriting the AOF. Killing it!");
+    log_warning(s->core.log, "There is a child rewriting the AOF. Killing it!");
     persistence_kill_rewrite(s);
     return true;
 }

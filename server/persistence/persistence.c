@@ -60,7 +60,7 @@ struct persistence *persistence_new(struct server *s)
 {
     struct persistence *p = mem_calloc(sizeof(*p));
     p->server = s;
-    p->last_save_s = s->now_ms / 1000;
+    p->last_save_s = s->core.clock.now_ms / 1000;
     p->last_duration_s = -1;
     p->last_ok = true;
     return p;
@@ -70,50 +70,53 @@ struct persistence *persistence_new(struct server *s)
 static void become_child(void *ctx)
 {
     struct server *s = ctx;
-    const struct settings_process *st = &s->settings->process;
-    if (!s->process_owner) return;
+    const struct settings_process *st = &s->core.settings->process;
+    if (!s->core.life.process_owner) return;
     if (process_set_oom_score(&s->oom, st, PROCESS_OOM_CHILD) != 0)
-        log_warning(s->log, "Unable to write oom_score_adj of the child");
+        log_warning(s->core.log, "Unable to write oom_score_adj of the child");
     if (process_pin_to_cpus(st->bgsave_cpulist) != 0)
-        log_warning(s->log, "bgsave_cpulist %s cannot be applied", st->bgsave_cpulist);
+        log_warning(s->core.log, "bgsave_cpulist %s cannot be applied", st->bgsave_cpulist);
 }
 
 static void become_rewriter(void *ctx)
 {
     struct server *s = ctx;
-    const struct settings_process *st = &s->settings->process;
-    if (!s->process_owner) return;
+    const struct settings_process *st = &s->core.settings->process;
+    if (!s->core.life.process_owner) return;
     if (process_set_oom_score(&s->oom, st, PROCESS_OOM_CHILD) != 0)
-        log_warning(s->log, "Unable to write oom_score_adj of the child");
+        log_warning(s->core.log, "Unable to write oom_score_adj of the child");
     if (process_pin_to_cpus(st->aof_rewrite_cpulist) != 0)
-        log_warning(s->log, "aof_rewrite_cpulist %s cannot be applied", st->aof_rewrite_cpulist);
+        log_warning(s->core.log, "aof_rewrite_cpulist %s cannot be applied", st->aof_rewrite_cpulist);
 }
 
 int persistence_file_version(const struct server *s)
 {
-    int configured = s->settings->persistence.rdb_version;
-    if (configured < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->keyspace)) return RDB_VERSION_FIELD_TIMES;
-    if (configured < RDB_VERSION_LIBRARIES && libraries_count(s->keyspace->libraries) > 0) return RDB_VERSION_LIBRARIES;
+    int configured = s->core.settings->persistence.rdb_version;
+    if (configured < RDB_VERSION_FIELD_TIMES && keyspace_has_field_times(s->core.keyspace))
+        return RDB_VERSION_FIELD_TIMES;
+    if (configured < RDB_VERSION_LIBRARIES && libraries_count(s->core.keyspace->libraries) > 0)
+        return RDB_VERSION_LIBRARIES;
     return configured;
 }
 
 static struct snapshot_options snapshot_options(struct server *s, const struct repl_position *at)
 {
-    const struct settings_persistence *st = &s->settings->persistence;
+    const struct settings_persistence *st = &s->core.settings->persistence;
     struct snapshot_options options = {.rdb = rdb_options_default(), .fsync = true, .nice = 0};
     options.rdb.version = persistence_file_version(s);
     options.rdb.compress = st->rdbcompression;
     options.rdb.checksum = st->rdbchecksum;
-    int policy = s->settings->memory.maxmemory_policy;
-    if (s->keyspace->lfu)
+    int policy = s->core.settings->memory.maxmemory_policy;
+    if (s->core.keyspace->lfu)
         options.rdb.access = RDB_ACCESS_LFU;
-    else if (s->settings->memory.maxmemory > 0 && (policy == EVICT_ALLKEYS_LRU || policy == EVICT_VOLATILE_LRU))
+    else if (s->core.settings->memory.maxmemory > 0 && (policy == EVICT_ALLKEYS_LRU || policy == EVICT_VOLATILE_LRU))
         options.rdb.access = RDB_ACCESS_LRU;
     options.in_child = become_child;
     options.in_child_ctx = s;
     options.incremental_fsync = st->rdb_save_incremental_fsync;
     options.key_delay_us = st->rdb_key_save_delay_us;
-    options.info = (struct rdb_info){.ctime_s = s->now_ms / 1000, .used_memory = mem_used(), .has_replication = true};
+    options.info =
+        (struct rdb_info){.ctime_s = s->core.clock.now_ms / 1000, .used_memory = mem_used(), .has_replication = true};
     snprintf(options.info.repl_id, sizeof(options.info.repl_id), "%s", at->id);
     options.info.repl_offset = (int64_t)at->offset;
     options.info.repl_stream_db = at->db;
@@ -125,7 +128,7 @@ static struct snapshot_options snapshot_options(struct server *s, const struct r
 static void note_saved(struct persistence *p, uint64_t changes)
 {
     p->changes_at_save = changes;
-    p->last_save_s = p->server->now_ms / 1000;
+    p->last_save_s = p->server->core.clock.now_ms / 1000;
     p->last_ok = true;
     p->saves++;
 }
@@ -135,18 +138,19 @@ int persistence_save(struct server *s)
     struct persistence *p = s->persistence;
     struct repl_position at;
     struct bytes_buf error = {0};
-    repl_position(s->repl, &at);
+    repl_position(s->core.repl, &at);
     struct snapshot_options options = snapshot_options(s, &at);
     options.stop_asked = shutdown_insisted;
     options.stop_asked_ctx = s;
-    int rc = snapshot_save_file(s->keyspace, s->sys, s->settings->persistence.dbfilename, &options, &error);
-    server_update_time(s);
+    int rc =
+        snapshot_save_file(s->core.keyspace, s->core.sys, s->core.settings->persistence.dbfilename, &options, &error);
+    clock_update(&s->core);
     if (rc == 0) {
-        note_saved(p, s->keyspace->stats.changes);
-        log_notice(s->log, "DB saved on disk");
+        note_saved(p, s->core.keyspace->stats.changes);
+        log_notice(s->core.log, "DB saved on disk");
     } else {
-        log_warning(s->log, "Error saving DB on disk: %.*s (in server root dir %s)", (int)error.len,
-                    error.data == NULL ? "" : error.data, s->settings->persistence.dir);
+        log_warning(s->core.log, "Error saving DB on disk: %.*s (in server root dir %s)", (int)error.len,
+                    error.data == NULL ? "" : error.data, s->core.settings->persistence.dir);
     }
     bytes_buf_release(&error);
     return rc == 0 ? 0 : -1;
@@ -170,14 +174,15 @@ static void end_child(struct persistence *p)
 static void save_ended(struct persistence *p, bool ok, const char *error, bool killed)
 {
     struct server *s = p->server;
-    p->last_duration_s = s->now_ms / 1000 - p->started_s;
+    p->last_duration_s = s->core.clock.now_ms / 1000 - p->started_s;
     if (ok) {
-        log_notice(s->log, "Background saving terminated with success");
+        log_notice(s->core.log, "Background saving terminated with success");
         note_saved(p, p->changes_at_fork);
     } else if (killed) {
-        log_warning(s->log, "Background saving terminated by signal");
+        log_warning(s->core.log, "Background saving terminated by signal");
     } else {
-        log_warning(s->log, "Background saving error: %s (in server root dir %s)", error, s->settings->persistence.dir);
+        log_warning(s->core.log, "Background saving error: %s (in server root dir %s)", error,
+                    s->core.settings->persistence.dir);
         p->last_ok = false;
     }
 }
@@ -189,12 +194,12 @@ static void child_ended(struct persistence *p, enum child_kind kind, bool ok, bo
     case CHILD_NONE: UNREACHABLE();
     case CHILD_REPLICAS:
         if (ok && p->child_to_file) note_saved(p, p->changes_at_fork); /* it is as good as a save */
-        repl_snapshot_done(s->repl, ok, p->error);
+        repl_snapshot_done(s->core.repl, ok, p->error);
         return;
     case CHILD_SAVE: save_ended(p, ok, p->error, killed); break;
     case CHILD_REWRITE: aof_rewrite_ended(s, ok, killed, p->error, p->peak_cow_bytes); break;
     }
-    repl_child_ended(s->repl); /* replicas may have waited for it (F15) */
+    repl_child_ended(s->core.repl); /* replicas may have waited for it (F15) */
 }
 
 static void on_child(void *ctx, unsigned ready)
@@ -210,7 +215,7 @@ static void on_child(void *ctx, unsigned ready)
     bool killed = state == SNAPSHOT_FAILED && snapshot_was_killed(p->snapshot);
     if (state == SNAPSHOT_FAILED) snprintf(p->error, sizeof(p->error), "%s", snapshot_error(p->snapshot));
     if (kind != CHILD_REWRITE) p->last_cow_bytes = p->peak_cow_bytes;
-    server_update_time(s);
+    clock_update(&s->core);
     end_child(p);
     child_ended(p, kind, state == SNAPSHOT_DONE, killed);
 }
@@ -219,24 +224,24 @@ static int start_child(struct persistence *p, enum child_kind kind, const struct
                        const struct snapshot_options *options)
 {
     struct server *s = p->server;
-    int64_t start = sys_mono_us(s->sys);
-    int rc = snapshot_begin(s->keyspace, s->sys, target, options, &p->snapshot);
-    p->last_fork_us = sys_mono_us(s->sys) - start;
+    int64_t start = sys_mono_us(s->core.sys);
+    int rc = snapshot_begin(s->core.keyspace, s->core.sys, target, options, &p->snapshot);
+    p->last_fork_us = sys_mono_us(s->core.sys) - start;
     if (rc != 0) {
-        log_warning(s->log, "Can't %s in background: fork: %s",
+        log_warning(s->core.log, "Can't %s in background: fork: %s",
                     kind == CHILD_REWRITE ? "rewrite append only file" : "save", strerror(-rc));
         return rc;
     }
-    latency_note(s, "fork", p->last_fork_us / 1000);
+    latency_note(&s->core, "fork", p->last_fork_us / 1000);
     p->child = kind;
     p->forks++;
     p->peak_cow_bytes = 0;
-    p->started_s = s->now_ms / 1000;
-    loop_io_start(s->loop, &p->snapshot_io, snapshot_fd(p->snapshot), on_child, p);
+    p->started_s = s->core.clock.now_ms / 1000;
+    loop_io_start(s->core.loop, &p->snapshot_io, snapshot_fd(p->snapshot), on_child, p);
     loop_io_want(&p->snapshot_io, LOOP_READ);
     p->child_to_file = target->path != NULL;
-    p->changes_at_fork = s->keyspace->stats.changes;
-    log_notice(s->log, "Background %s started by pid %d",
+    p->changes_at_fork = s->core.keyspace->stats.changes;
+    log_notice(s->core.log, "Background %s started by pid %d",
                kind == CHILD_REWRITE ? "append only file rewriting"
                : p->child_to_file    ? "saving"
                                      : "RDB transfer",
@@ -248,9 +253,9 @@ static int start_save(struct persistence *p)
 {
     struct server *s = p->server;
     struct repl_position at;
-    struct snapshot_target target = {.path = s->settings->persistence.dbfilename};
-    repl_position(s->repl, &at);
-    p->last_try_s = s->now_ms / 1000;
+    struct snapshot_target target = {.path = s->core.settings->persistence.dbfilename};
+    repl_position(s->core.repl, &at);
+    p->last_try_s = s->core.clock.now_ms / 1000;
     struct snapshot_options options = snapshot_options(s, &at);
     int rc = start_child(p, CHILD_SAVE, &target, &options);
     if (rc != 0) p->last_ok = false;
@@ -287,7 +292,7 @@ void persistence_schedule_save(struct server *s)
 
 bool persistence_writes_refused(const struct server *s)
 {
-    const struct settings_persistence *st = &s->settings->persistence;
+    const struct settings_persistence *st = &s->core.settings->persistence;
     return UNLIKELY(!s->persistence->last_ok) && st->stop_writes_on_bgsave_error && st->save_count > 0;
 }
 
@@ -295,10 +300,10 @@ void persistence_kill_child(struct server *s)
 {
     struct persistence *p = s->persistence;
     if (p->child == CHILD_NONE || p->child == CHILD_REWRITE) return;
-    log_warning(s->log, "There is a child saving an .rdb. Killing it!");
+    log_warning(s->core.log, "There is a child saving an .rdb. Killing it!");
     enum child_kind kind = p->child;
     end_child(p);
-    if (kind == CHILD_REPLICAS) repl_snapshot_done(s->repl, false, "the child was killed");
+    if (kind == CHILD_REPLICAS) repl_snapshot_done(s->core.repl, false, "the child was killed");
 }
 
 /* What it stands for goes on in the incremental file, so a rewrite is given up only where its owner says so. */
@@ -314,7 +319,7 @@ void persistence_kill_rewrite(struct server *s)
 void persistence_flushed_all(struct server *s)
 {
     persistence_kill_child(s); /* what it writes is out of date: replicas get an empty snapshot sooner */
-    s->persistence->save_this_turn = s->settings->persistence.save_count > 0;
+    s->persistence->save_this_turn = s->core.settings->persistence.save_count > 0;
 }
 
 void persistence_turn(struct server *s)
@@ -328,7 +333,7 @@ void persistence_turn(struct server *s)
 static bool save_point_reached(const struct persistence *p, const struct save_point *point)
 {
     const struct server *s = p->server;
-    int64_t now_s = s->now_ms / 1000;
+    int64_t now_s = s->core.clock.now_ms / 1000;
     return persistence_changes_since_save(s) >= (uint64_t)point->changes && now_s - p->last_save_s > point->seconds &&
            (p->last_ok || now_s - p->last_try_s > RETRY_AFTER_FAILURE_S);
 }
@@ -336,15 +341,15 @@ static bool save_point_reached(const struct persistence *p, const struct save_po
 void persistence_cron(struct server *s)
 {
     struct persistence *p = s->persistence;
-    const struct settings_persistence *st = &s->settings->persistence;
-    if (p->child != CHILD_NONE || s->is_loading) return;
-    if (p->scheduled && (p->last_ok || s->now_ms / 1000 - p->last_try_s > RETRY_AFTER_FAILURE_S)) {
+    const struct settings_persistence *st = &s->core.settings->persistence;
+    if (p->child != CHILD_NONE || s->core.modes.loading) return;
+    if (p->scheduled && (p->last_ok || s->core.clock.now_ms / 1000 - p->last_try_s > RETRY_AFTER_FAILURE_S)) {
         p->scheduled = start_save(p) != 0;
         return;
     }
     for (int i = 0; i < st->save_count; i++) {
         if (!save_point_reached(p, &st->save[i])) continue;
-        log_notice(s->log, "%lld changes in %lld seconds. Saving...", (long long)st->save[i].changes,
+        log_notice(s->core.log, "%lld changes in %lld seconds. Saving...", (long long)st->save[i].changes,
                    (long long)st->save[i].seconds);
         (void)start_save(p); /* a failure is logged and tried again later */
         return;
@@ -353,7 +358,7 @@ void persistence_cron(struct server *s)
 
 uint64_t persistence_changes_since_save(const struct server *s)
 {
-    return s->keyspace->stats.changes - s->persistence->changes_at_save;
+    return s->core.keyspace->stats.changes - s->persistence->changes_at_save;
 }
 int64_t persistence_last_save_s(const struct server *s)
 {
@@ -372,13 +377,13 @@ int64_t persistence_last_fork_us(const struct server *s)
 
 static struct snapshot_options base_options(struct server *s, bool as_commands, const struct repl_position *at)
 {
-    const struct settings_persistence *st = &s->settings->persistence;
+    const struct settings_persistence *st = &s->core.settings->persistence;
     struct snapshot_options options = snapshot_options(s, at);
     options.info.aof_base = true;
     options.incremental_fsync = st->aof_rewrite_incremental_fsync;
     options.in_child = become_rewriter;
     options.as_commands = as_commands;
-    options.timestamp_s = st->aof_timestamp_enabled ? s->now_ms / 1000 : -1;
+    options.timestamp_s = st->aof_timestamp_enabled ? s->core.clock.now_ms / 1000 : -1;
     return options;
 }
 
@@ -393,10 +398,10 @@ int persistence_write_base(struct server *s, const char *path, bool as_commands,
 {
     struct bytes_buf error = {0};
     struct snapshot_options options = base_options(s, as_commands, at);
-    int rc = snapshot_save_file(s->keyspace, s->sys, path, &options, &error);
+    int rc = snapshot_save_file(s->core.keyspace, s->core.sys, path, &options, &error);
     if (rc != 0)
-        log_warning(s->log, "Error writing the base of the append only file: %.*s (in server root dir %s)",
-                    (int)error.len, error.data, s->settings->persistence.dir);
+        log_warning(s->core.log, "Error writing the base of the append only file: %.*s (in server root dir %s)",
+                    (int)error.len, error.data, s->core.settings->persistence.dir);
     bytes_buf_release(&error);
     return rc;
 }
@@ -406,7 +411,7 @@ int persistence_write_base(struct server *s, const char *path, bool as_commands,
 /* `omit`: enum repl_omission. */
 static void apply_omissions(const struct server *s, unsigned omit, struct rdb_options *rdb)
 {
-    if (omit & (REPL_OMIT_FIELD_TIMES | REPL_OMIT_KEYS)) rdb->version = s->settings->persistence.rdb_version;
+    if (omit & (REPL_OMIT_FIELD_TIMES | REPL_OMIT_KEYS)) rdb->version = s->core.settings->persistence.rdb_version;
     rdb->omit_keys = omit & REPL_OMIT_KEYS;
     rdb->omit_functions = omit & REPL_OMIT_FUNCTIONS;
     bool functions_alone = rdb->omit_keys && !rdb->omit_functions;
@@ -421,17 +426,17 @@ int persistence_snapshot_for_replicas(struct server *s, enum repl_snapshot_targe
     int fds[2] = {-1, -1};
     if (p->child != CHILD_NONE) return -EBUSY;
     if (kind == REPL_SNAPSHOT_FILE) {
-        target.path = s->settings->persistence.dbfilename;
+        target.path = s->core.settings->persistence.dbfilename;
     } else {
-        int rc = s->sys->pipe(s->sys->ctx, fds);
+        int rc = s->core.sys->pipe(s->core.sys->ctx, fds);
         if (rc != 0) return rc;
         target.pipe_fd = fds[1];
     }
     struct snapshot_options options = snapshot_options(s, at);
     apply_omissions(s, omit, &options.rdb);
     int rc = start_child(p, CHILD_REPLICAS, &target, &options);
-    if (fds[1] != -1) s->sys->close(s->sys->ctx, fds[1]);
-    if (rc != 0 && fds[0] != -1) s->sys->close(s->sys->ctx, fds[0]);
+    if (fds[1] != -1) s->core.sys->close(s->core.sys->ctx, fds[1]);
+    if (rc != 0 && fds[0] != -1) s->core.sys->close(s->core.sys->ctx, fds[0]);
     if (rc == 0 && kind != REPL_SNAPSHOT_FILE) *pipe_fd = fds[0];
     return rc;
 }
@@ -440,7 +445,7 @@ void persistence_snapshot_cancel(struct server *s)
 {
     const struct persistence *p = s->persistence;
     if (p->child != CHILD_REPLICAS) return;
-    if (p->child_to_file && s->settings->persistence.save_count > 0) return; /* it serves as a save */
+    if (p->child_to_file && s->core.settings->persistence.save_count > 0) return; /* it serves as a save */
     snapshot_kill(p->snapshot);
 }
 
@@ -468,34 +473,30 @@ static void replicate_expired(struct persistence *p)
 {
     struct server *s = p->server;
     const struct bytes_buf *list = &p->load.expired;
-    exec_begin(s);
-    exec_no_wrap(s);
+    exec_begin(&s->core);
+    exec_no_wrap(&s->core);
     for (size_t at = 0; at < list->len;) {
         uint32_t head[2];
         memcpy(head, list->data + at, sizeof(head));
-        exec_add_delete(s, (int)head[0], bytes_view(list->data + at + sizeof(head), head[1]), false);
+        exec_add_delete(&s->core, (int)head[0], bytes_view(list->data + at + sizeof(head), head[1]), false);
         at += sizeof(head) + head[1];
     }
-    exec_end(s);
+    exec_end(&s->core);
 }
 
 static void loading_begins(struct persistence *p, struct keyspace *into, bool serves_reads)
 {
     struct server *s = p->server;
-    p->load = (struct load){.into = into, .started_s = s->now_ms / 1000};
-    s->is_loading = true;
-    s->loading_serves_reads = serves_reads;
-    if (!serves_reads) s->keyspace->expiry_mode = EXPIRY_IGNORE;
+    p->load = (struct load){.into = into, .started_s = s->core.clock.now_ms / 1000};
+    modes_loading_begins(&s->core, serves_reads);
 }
 
 static void loading_ends(struct persistence *p)
 {
     struct server *s = p->server;
     p->load = (struct load){0};
-    s->is_loading = s->loading_serves_reads = false;
-    server_update_time(s);
-    server_refresh_modes(s);
-    if (s->waited_keys > 0) key_waits_all_ready(s);
+    modes_loading_ends(&s->core);
+    if (s->core.waited_keys > 0) key_waits_all_ready(s);
 }
 
 static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *why)
@@ -508,21 +509,21 @@ static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *w
 static void load_started(struct persistence *p, struct keyspace *into, const struct load_how *how)
 {
     struct server *s = p->server;
-    struct rdb_load_options options = {.keep_expired = how->keep_expired,
-                                       .replace = how->replace,
-                                       .ignore_checksum = !s->settings->persistence.rdbchecksum,
-                                       .chunk =
-                                           (uint64_t)s->settings->persistence.loading_process_events_interval_bytes,
-                                       .key_delay_us = &s->settings->persistence.key_load_delay_us,
-                                       .log = s->log,
-                                       .ctx = p,
-                                       .expired = note_expired,
-                                       .library = take_library};
+    struct rdb_load_options options = {
+        .keep_expired = how->keep_expired,
+        .replace = how->replace,
+        .ignore_checksum = !s->core.settings->persistence.rdbchecksum,
+        .chunk = (uint64_t)s->core.settings->persistence.loading_process_events_interval_bytes,
+        .key_delay_us = &s->core.settings->persistence.key_load_delay_us,
+        .log = s->core.log,
+        .ctx = p,
+        .expired = note_expired,
+        .library = take_library};
     if (how->aside)
         p->load = (struct load){.into = into};
     else
         loading_begins(p, into, how->serves_reads);
-    p->load.functions = into == s->keyspace ? functions_of(s) : functions_new(s->scripting);
+    p->load.functions = into == s->core.keyspace ? functions_of(s) : functions_new(s->scripting);
     p->load.replace = how->replace;
     p->load.rdb = rdb_load_new(into, &options);
 }
@@ -532,7 +533,7 @@ static void load_ended(struct persistence *p)
     const struct rdb_load_info *info = rdb_load_info(p->load.rdb);
     p->last_load_keys = info->keys_loaded;
     p->last_load_expired = info->keys_expired;
-    p->server->stats.payloads_checked += info->keys_loaded;
+    p->server->core.stats.payloads_checked += info->keys_loaded;
     rdb_load_free(p->load.rdb);
     bytes_buf_release(&p->load.expired);
     loading_ends(p);
@@ -540,7 +541,7 @@ static void load_ended(struct persistence *p)
 
 void persistence_load_begins(struct server *s, uint64_t total_bytes)
 {
-    loading_begins(s->persistence, s->keyspace, false);
+    loading_begins(s->persistence, s->core.keyspace, false);
     s->persistence->load.total_bytes = total_bytes;
 }
 
@@ -552,7 +553,7 @@ void persistence_load_progress(struct server *s, uint64_t loaded_bytes)
 void persistence_load_ends(struct server *s)
 {
     loading_ends(s->persistence);
-    s->persistence->changes_at_save = s->keyspace->stats.changes;
+    s->persistence->changes_at_save = s->core.keyspace->stats.changes;
 }
 
 int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empty_async)
@@ -561,14 +562,14 @@ int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empt
     /* What it saves is about to be replaced, and so may the file be that it writes to. */
     if (p->child == CHILD_SAVE || kind == REPL_LOAD_REPLACE) persistence_kill_child(s);
     if (kind != REPL_LOAD_REPLACE) {
-        load_started(p, keyspace_new_sibling(s->keyspace),
+        load_started(p, keyspace_new_sibling(s->core.keyspace),
                      &(struct load_how){.serves_reads = kind == REPL_LOAD_SWAP,
                                         .aside = kind == REPL_LOAD_ASIDE,
                                         .keep_expired = true});
     } else {
-        keyspace_flush(s->keyspace, NULL, empty_async);
-        functions_flush(functions_of(s), s->keyspace, empty_async ? s->lazyfree : NULL);
-        load_started(p, s->keyspace, &(struct load_how){.keep_expired = true});
+        keyspace_flush(s->core.keyspace, NULL, empty_async);
+        functions_flush(functions_of(s), s->core.keyspace, empty_async ? s->core.lazyfree : NULL);
+        load_started(p, s->core.keyspace, &(struct load_how){.keep_expired = true});
     }
     return 0;
 }
@@ -599,22 +600,22 @@ int persistence_load_end(struct server *s, bool commit, struct repl_position *po
     struct functions *functions = p->load.functions;
     if (position != NULL) position->db = rdb_load_info(p->load.rdb)->repl_stream_db;
     load_ended(p);
-    if (into != s->keyspace) {
+    if (into != s->core.keyspace) {
         if (commit) {
             if (p->child == CHILD_SAVE) persistence_kill_child(s); /* begun meanwhile, of what is now replaced */
-            keyspace_swap_data(s->keyspace, into);
-            if (s->tracking_clients > 0) tracking_flushed(s);
+            keyspace_swap_data(s->core.keyspace, into);
+            if (s->core.tracking_clients > 0) tracking_flushed(s);
             functions_replace(s, functions);
         } else {
             functions_free(functions);
         }
         size_t objects = keyspace_count(into);
-        lazyfree_run(s->lazyfree, free_keyspace, into, objects);
+        lazyfree_run(s->core.lazyfree, free_keyspace, into, objects);
     } else if (!commit) {
-        keyspace_flush(s->keyspace, NULL, false); /* half a data set is none */
-        functions_flush(functions, s->keyspace, NULL);
+        keyspace_flush(s->core.keyspace, NULL, false); /* half a data set is none */
+        functions_flush(functions, s->core.keyspace, NULL);
     }
-    if (commit) p->changes_at_save = s->keyspace->stats.changes;
+    if (commit) p->changes_at_save = s->core.keyspace->stats.changes;
     return 0;
 }
 
@@ -623,8 +624,8 @@ static int load_turn(void *ctx, uint64_t offset)
 {
     struct server *s = ctx;
     (void)offset;
-    loop_poll_turn(s->loop);
-    return s->stopping ? -ECANCELED : 0;
+    loop_poll_turn(s->core.loop);
+    return s->core.life.stopping ? -ECANCELED : 0;
 }
 
 static void restore_identity(struct server *s, const struct rdb_load_info *info)
@@ -632,45 +633,46 @@ static void restore_identity(struct server *s, const struct rdb_load_info *info)
     struct repl_position at = {.offset = (uint64_t)info->repl_offset, .db = info->repl_stream_db};
     if (info->repl_id[0] == '\0' || info->repl_offset < 0) return;
     snprintf(at.id, sizeof(at.id), "%s", info->repl_id);
-    repl_restore_position(s->repl, &at, BYTES_LIT(""));
+    repl_restore_position(s->core.repl, &at, BYTES_LIT(""));
 }
 
 /* Loads dbfilename into the keyspace. 0, -ENOENT, or another negative code with the reason logged. */
 static int load_file(struct server *s, int (*turn)(void *ctx, uint64_t offset), bool with_identity, bool replace)
 {
     struct persistence *p = s->persistence;
-    const char *path = s->settings->persistence.dbfilename;
-    bool replica = s->settings->replication.master_host != NULL;
-    int64_t start = sys_mono_us(s->sys);
-    load_started(p, s->keyspace, &(struct load_how){.keep_expired = replica, .replace = replace});
-    int64_t size = s->sys->file_size(s->sys->ctx, path);
+    const char *path = s->core.settings->persistence.dbfilename;
+    bool replica = s->core.settings->replication.master_host != NULL;
+    int64_t start = sys_mono_us(s->core.sys);
+    load_started(p, s->core.keyspace, &(struct load_how){.keep_expired = replica, .replace = replace});
+    int64_t size = s->core.sys->file_size(s->core.sys->ctx, path);
     p->load.total_bytes = size > 0 ? (uint64_t)size : 0;
-    int rc = rdb_load_file(p->load.rdb, s->sys, path, turn, s);
+    int rc = rdb_load_file(p->load.rdb, s->core.sys, path, turn, s);
     const struct rdb_load_info *info = rdb_load_info(p->load.rdb);
     if (rc == 0) {
-        log_notice(s->log, "Done loading RDB, keys loaded: %llu, keys expired: %llu.",
+        log_notice(s->core.log, "Done loading RDB, keys loaded: %llu, keys expired: %llu.",
                    (unsigned long long)info->keys_loaded, (unsigned long long)info->keys_expired);
         if (info->keys_empty > 0)
-            log_warning(s->log, "Done loading RDB, empty keys skipped: %llu.", (unsigned long long)info->keys_empty);
-        log_notice(s->log, "DB loaded from disk: %.3f seconds", (double)(sys_mono_us(s->sys) - start) / 1e6);
+            log_warning(s->core.log, "Done loading RDB, empty keys skipped: %llu.",
+                        (unsigned long long)info->keys_empty);
+        log_notice(s->core.log, "DB loaded from disk: %.3f seconds", (double)(sys_mono_us(s->core.sys) - start) / 1e6);
         if (with_identity) {
             restore_identity(s, info);
             replicate_expired(p);
         }
     } else if (rc != -ENOENT) {
-        log_warning(s->log, "Fatal error loading the DB, check server logs. %s: %s", path,
+        log_warning(s->core.log, "Fatal error loading the DB, check server logs. %s: %s", path,
                     rc == -EINVAL ? rdb_load_error(p->load.rdb) : strerror(-rc));
     }
     load_ended(p);
-    p->changes_at_save = s->keyspace->stats.changes;
+    p->changes_at_save = s->core.keyspace->stats.changes;
     return rc;
 }
 
 int persistence_load_at_start(struct server *s)
 {
-    if (s->settings->persistence.appendonly) return aof_load_at_start(s);
+    if (s->core.settings->persistence.appendonly) return aof_load_at_start(s);
     int rc = load_file(s, load_turn, true, false);
-    if (rc == -EINVAL) log_warning(s->log, "Terminating server after rdb file reading failure.");
+    if (rc == -EINVAL) log_warning(s->core.log, "Terminating server after rdb file reading failure.");
     return rc == 0 || rc == -ENOENT ? 0 : -1;
 }
 
@@ -682,13 +684,13 @@ bool persistence_is_receiving(const struct server *s)
 int persistence_reload(struct server *s, bool save, bool flush, bool merge)
 {
     if (persistence_is_receiving(s)) {
-        log_warning(s->log, "A data set of the master is being loaded: nothing else can be before that is over");
+        log_warning(s->core.log, "A data set of the master is being loaded: nothing else can be before that is over");
         return -1;
     }
     if (save && persistence_save(s) != 0) return -1;
     if (flush) {
-        keyspace_flush(s->keyspace, NULL, false);
-        functions_flush(functions_of(s), s->keyspace, NULL);
+        keyspace_flush(s->core.keyspace, NULL, false);
+        functions_flush(functions_of(s), s->core.keyspace, NULL);
     }
     return load_file(s, NULL, false, merge) == 0 ? 0 : -1;
 }
@@ -701,7 +703,7 @@ static void loading_info(const struct persistence *p, struct bytes_buf *out)
     uint64_t loaded = l->rdb != NULL ? rdb_load_offset(l->rdb) : l->loaded_bytes;
     uint64_t memory = l->rdb != NULL ? rdb_load_info(l->rdb)->used_memory : 0;
     double share = l->total_bytes > 0 ? (double)loaded / (double)l->total_bytes : 0;
-    int64_t elapsed = p->server->now_ms / 1000 - l->started_s;
+    int64_t elapsed = p->server->core.clock.now_ms / 1000 - l->started_s;
     int64_t left = share > 0 ? (int64_t)((double)elapsed / share) - elapsed : 0;
     bytes_buf_printf(out,
                      "loading_start_time:%lld\r\nloading_total_bytes:%llu\r\nloading_rdb_used_mem:%llu\r\n"
@@ -717,14 +719,14 @@ void persistence_info(struct server *s, struct bytes_buf *out)
     struct snapshot_progress progress = {0};
     if (saving) progress = *snapshot_progress(p->snapshot);
     double perc = progress.keys_total > 0 ? 100.0 * (double)progress.keys_done / (double)progress.keys_total : 0;
-    bytes_buf_printf(out, "loading:%d\r\nasync_loading:%d\r\n", s->is_loading && !s->loading_serves_reads,
-                     s->loading_serves_reads);
+    bytes_buf_printf(out, "loading:%d\r\nasync_loading:%d\r\n",
+                     s->core.modes.loading && !s->core.modes.loading_serves_reads, s->core.modes.loading_serves_reads);
     bytes_buf_printf(
         out,
         "current_cow_peak:%llu\r\ncurrent_cow_size:%llu\r\ncurrent_cow_size_age:%lld\r\ncurrent_fork_perc:%.2f\r\n"
         "current_save_keys_processed:%llu\r\ncurrent_save_keys_total:%llu\r\n",
         (unsigned long long)(saving ? p->peak_cow_bytes : 0), (unsigned long long)progress.cow_bytes,
-        progress.cow_us > 0 ? (long long)(sys_mono_us(s->sys) - progress.cow_us) / 1000000 : 0, perc,
+        progress.cow_us > 0 ? (long long)(sys_mono_us(s->core.sys) - progress.cow_us) / 1000000 : 0, perc,
         (unsigned long long)progress.keys_done, (unsigned long long)progress.keys_total);
     bytes_buf_printf(
         out,
@@ -734,11 +736,11 @@ void persistence_info(struct server *s, struct bytes_buf *out)
         "llu\r\n",
         (unsigned long long)persistence_changes_since_save(s), saving && !rewriting, (long long)p->last_save_s,
         p->last_ok ? "ok" : "err", (long long)p->last_duration_s,
-        saving && !rewriting ? (long long)(s->now_ms / 1000 - p->started_s) : -1LL, (unsigned long long)p->saves,
-        (unsigned long long)p->last_cow_bytes, (unsigned long long)p->last_load_expired,
+        saving && !rewriting ? (long long)(s->core.clock.now_ms / 1000 - p->started_s) : -1LL,
+        (unsigned long long)p->saves, (unsigned long long)p->last_cow_bytes, (unsigned long long)p->last_load_expired,
         (unsigned long long)p->last_load_keys);
     aof_info(s, out);
-    if (s->is_loading) loading_info(p, out);
+    if (s->core.modes.loading) loading_info(p, out);
 }
 
 void persistence_free(struct persistence *p)

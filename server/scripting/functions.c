@@ -383,7 +383,7 @@ static int run_body(struct functions *fs, struct library *lib, struct bytes_view
     lua_State *L = functions_state(fs);
     struct load_plan plan = {.body = body, .error = "Error loading library"};
     sc->loading = lib;
-    int64_t now_us = sys_mono_us(sc->server->sys);
+    int64_t now_us = sys_mono_us(sc->server->core.sys);
     sc->guard.deadline_us = limit_ms == 0 ? 0 : now_us + limit_ms * INT64_C(1000);
     lua_guard_start(&sc->guard, L, now_us);
     script_failure_clear(&sc->failure);

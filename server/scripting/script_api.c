@@ -88,7 +88,7 @@ static int api_log(lua_State *L)
         luaL_addvalue(&text);
     }
     luaL_pushresult(&text);
-    log_write(scripting_of(L)->server->log, (enum log_level)level, "%s", lua_tostring(L, -1));
+    log_write(scripting_of(L)->server->core.log, (enum log_level)level, "%s", lua_tostring(L, -1));
     return 0;
 }
 

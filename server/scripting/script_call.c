@@ -123,7 +123,7 @@ static const char *refuse(struct scripting *sc, const struct command_slot *slot,
     const char *refusal = NULL;
     if ((cmd->flags & CMD_NOSCRIPT) && !sc->allow_all_commands)
         return "ERR This Redis command is not allowed from script";
-    if (UNLIKELY(s->is_loading) && (cmd->flags & CMD_NO_ASYNC_LOADING))
+    if (UNLIKELY(s->core.modes.loading) && (cmd->flags & CMD_NO_ASYNC_LOADING))
         return "LOADING Redis is loading the dataset in memory";
     if (UNLIKELY(client_has(sc->client, CLIENT_RESTRICTED))) refusal = refuse_user(sc, slot, argc);
     if (refusal != NULL) return refusal;

@@ -35,7 +35,7 @@ struct scripting *scripting_new(struct server *s)
 {
     struct scripting *sc = mem_calloc(sizeof(*sc));
     sc->server = s;
-    sc->guard = (struct lua_guard){.sys = s->sys, .look = look_at_time};
+    sc->guard = (struct lua_guard){.sys = s->core.sys, .look = look_at_time};
     sc->cache = script_cache_new(new_eval_state, sc, &sc->guard);
     sc->functions = functions_new(sc);
     sc->client = client_new_script(s);
@@ -75,7 +75,7 @@ void scripting_get_memory(const struct server *s, struct scripting_memory *out)
         .scripts_eval = script_cache_memory(sc->cache),
         .script_count = script_cache_count(sc->cache),
         .vm_functions = functions_vm_memory(sc->functions),
-        .functions = functions_memory(sc->functions) + libraries_memory(s->keyspace->libraries),
+        .functions = functions_memory(sc->functions) + libraries_memory(s->core.keyspace->libraries),
         .function_count = functions_count(sc->functions),
         .library_count = functions_library_count(sc->functions),
     };
@@ -97,7 +97,7 @@ _Noreturn void script_raise(lua_State *L, const char *text)
 
 static void warn_of_slow_script(const struct scripting *sc, int64_t elapsed_us)
 {
-    log_warning(sc->server->log,
+    log_warning(sc->server->core.log,
                 "Slow script detected: still in execution after %lld milliseconds. You can try killing the script "
                 "using the %s command. Script name is: %s.",
                 (long long)(elapsed_us / 1000), sc->run->script->kind == SCRIPT_EVAL ? "SCRIPT KILL" : "FUNCTION KILL",
@@ -109,14 +109,14 @@ static void serve_others(struct scripting *sc, int64_t now_us)
 {
     struct server *s = sc->server;
     struct script_run_state *run = sc->run;
-    int64_t limit_ms = s->settings->misc.busy_reply_threshold_ms;
+    int64_t limit_ms = s->core.settings->misc.busy_reply_threshold_ms;
     if (limit_ms <= 0 || (now_us - run->started_us) / 1000 < limit_ms || now_us < run->next_poll_us) return;
     if (!run->busy) {
         run->busy = true;
         warn_of_slow_script(sc, now_us - run->started_us);
     }
     dispatch_while_busy(s);
-    int64_t after_us = sys_mono_us(s->sys);
+    int64_t after_us = sys_mono_us(s->core.sys);
     run->next_poll_us = after_us + 1000 + 8 * (after_us - now_us);
 }
 
@@ -338,9 +338,9 @@ static void collect_slice(struct scripting *sc, lua_State *L, struct script_garb
         if (now <= g->live + GARBAGE_KEPT) return;
         g->began = now;
     }
-    int64_t deadline = sys_mono_us(sc->server->sys) + SLICE_US;
+    int64_t deadline = sys_mono_us(sc->server->core.sys) + SLICE_US;
     bool whole = false;
-    while (!whole && sys_mono_us(sc->server->sys) < deadline)
+    while (!whole && sys_mono_us(sc->server->core.sys) < deadline)
         if (!collect_step(L, &whole)) return;
     if (!whole) return;
     now = lua_sandbox_memory(L);
@@ -385,7 +385,7 @@ void script_run(struct cmd_ctx *ctx, const struct script *script)
         .outer = ctx,
         .out_of_memory = dispatch_out_of_memory(s),
         .replicate = REPLICATE_TO_ALL,
-        .started_us = sys_mono_us(s->sys),
+        .started_us = sys_mono_us(s->core.sys),
     };
     if (sc->run != NULL) {
         reply_error(ctx->reply, "ERR scripts can not be nested");
@@ -468,7 +468,7 @@ bool script_running_function(const struct server *s, struct script_running *out)
     *out = (struct script_running){.name = run->script->name,
                                    .argc = run->outer->argc,
                                    .argv = run->outer->argv,
-                                   .duration_ms = (sys_mono_us(s->sys) - run->started_us) / 1000};
+                                   .duration_ms = (sys_mono_us(s->core.sys) - run->started_us) / 1000};
     return true;
 }
 
@@ -476,5 +476,5 @@ void script_abandon(struct server *s)
 {
     ASSERT(s->scripting->run != NULL);
     s->scripting->guard.ended = true;
-    exec_abandon(s);
+    exec_abandon(&s->core);
 }

@@ -10,14 +10,14 @@ static void block(struct client *c, struct blocked how)
 {
     how.offset = c->write_offset;
     client_block(c, &how);
-    repl_want_acks(c->server->repl);
+    repl_want_acks(c->core->repl);
 }
 
 /* ---- WAIT ---- */
 
 static void wait_timed_out(struct client *c)
 {
-    reply_int(&c->reply, (int64_t)repl_acked_count(c->server->repl, c->blocked->offset));
+    reply_int(&c->reply, (int64_t)repl_acked_count(c->core->repl, c->blocked->offset));
 }
 
 void ack_waits_block(struct client *c, size_t replicas, int64_t until_ms)
@@ -29,7 +29,7 @@ void ack_waits_block(struct client *c, size_t replicas, int64_t until_ms)
 static void check_wait(struct client *c, void *ctx)
 {
     (void)ctx;
-    size_t acked = repl_acked_count(c->server->repl, c->blocked->offset);
+    size_t acked = repl_acked_count(c->core->repl, c->blocked->offset);
     if (acked < c->blocked->replicas) return;
     reply_int(&c->reply, (int64_t)acked);
     client_unblock(c);
@@ -47,7 +47,7 @@ void ack_waits_reply_synced(struct client *c, bool local, size_t replicas)
 static void waitaof_timed_out(struct client *c)
 {
     const struct server *s = c->server;
-    ack_waits_reply_synced(c, aof_synced(s, c->blocked->offset), repl_synced_count(s->repl, c->blocked->offset));
+    ack_waits_reply_synced(c, aof_synced(s, c->blocked->offset), repl_synced_count(s->core.repl, c->blocked->offset));
 }
 
 void ack_waits_block_synced(struct client *c, bool local, size_t replicas, int64_t until_ms)
@@ -65,7 +65,7 @@ static void check_waitaof(struct client *c, void *ctx)
     const struct blocked *b = c->blocked;
     (void)ctx;
     bool synced = aof_synced(s, b->offset);
-    size_t replicas = repl_synced_count(s->repl, b->offset);
+    size_t replicas = repl_synced_count(s->core.repl, b->offset);
     if (replicas < b->replicas || (b->local && !synced)) return;
     ack_waits_reply_synced(c, synced, replicas);
     client_unblock(c);

@@ -45,8 +45,8 @@ struct client *master_stream_client(struct master_stream *ms)
 {
     struct client *c = ms->client;
     struct repl_link_info link;
-    if (!repl_link_up(c->server->repl)) return NULL;
-    repl_link_describe(c->server->repl, &link);
+    if (!repl_link_up(c->core->repl)) return NULL;
+    repl_link_describe(c->core->repl, &link);
     snprintf(c->peer, sizeof(c->peer), "%s", link.peer);
     snprintf(c->local, sizeof(c->local), "%s", link.local);
     return c;
@@ -57,7 +57,7 @@ void master_stream_reset(struct master_stream *ms, int db)
     struct client *c = ms->client;
     multi_discard(c);
     resp_reader_reset(&c->reader);
-    c->db = keyspace_db(ms->server->keyspace, db >= 0 && db < ms->server->keyspace->db_count ? db : 0);
+    c->db = keyspace_db(ms->server->core.keyspace, db >= 0 && db < ms->server->core.keyspace->db_count ? db : 0);
     ms->seen = 0;
     ms->applied = ms->base = 0;
 }
@@ -70,14 +70,13 @@ static void note_applied(void *ctx, uint64_t offset)
 
 int master_stream_apply(struct master_stream *ms, struct bytes_view in, size_t *consumed)
 {
-    struct keyspace *ks = ms->server->keyspace;
     ASSERT(in.len >= ms->seen);
     resp_reader_feed(&ms->client->reader, bytes_view(in.data + ms->seen, in.len - ms->seen));
     ms->seen = in.len;
-    enum expiry_mode mode = ks->expiry_mode;
-    ks->expiry_mode = EXPIRY_IGNORE; /* the master decides what is gone */
+    struct core *core = &ms->server->core;
+    enum expiry_mode before = modes_override_expiry(core, EXPIRY_IGNORE); /* the master decides what is gone */
     bool good = dispatch_stream(ms->client, note_applied, ms);
-    ks->expiry_mode = mode;
+    modes_restore_expiry(core, before);
     *consumed = (size_t)(ms->applied - ms->base);
     ms->base = ms->applied;
     ms->seen -= *consumed;

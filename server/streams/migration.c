@@ -130,8 +130,9 @@ static void append_restore(struct migration *m, const struct entry *e)
     struct bytes_buf payload = {0};
     char ttl[24];
     int64_t left_ms = 0;
-    if (entry_expiry(e) != -1) left_ms = entry_expiry(e) > s->now_ms ? entry_expiry(e) - s->now_ms : 1;
-    rdb_dump(e, s->settings->persistence.rdb_version, &payload);
+    if (entry_expiry(e) != -1)
+        left_ms = entry_expiry(e) > s->core.clock.now_ms ? entry_expiry(e) - s->core.clock.now_ms : 1;
+    rdb_dump(e, s->core.settings->persistence.rdb_version, &payload);
     struct bytes_view argv[] = {BYTES_LIT("RESTORE"), entry_key(e), bytes_view(ttl, num_format_i64(ttl, left_ms)),
                                 bytes_buf_view(&payload), BYTES_LIT("REPLACE")};
     append_command(&m->keys_out, m->replace ? 5 : 4, argv);
@@ -151,7 +152,7 @@ void migration_add(struct migration *m, struct db *db, const struct entry *e)
     }
     m->keys[m->count++] = k;
     table_insert(&s->migrations->keys, hash_of(db, k->name), k);
-    s->migrating_keys++;
+    s->core.migrating_keys++;
     append_restore(m, e);
 }
 
@@ -162,7 +163,7 @@ void migration_settle(struct migration *m)
     m->settled = true;
     for (size_t i = 0; i < m->count; i++)
         ASSERT(table_remove(&s->migrations->keys, hash_of(m->keys[i]->db, m->keys[i]->name), m->keys[i]));
-    s->migrating_keys -= (unsigned)m->count;
+    s->core.migrating_keys -= (unsigned)m->count;
 }
 
 /* ---- Links ---- */
@@ -205,7 +206,7 @@ static void link_keep(struct migrations *ms, struct link *l)
     conn_set_handler(l->conn, drop_idle_link, NULL, l);
     conn_want_write(l->conn, false);
     conn_want_read(l->conn, true);
-    loop_timer_start(ms->server->loop, &l->idle, LINK_IDLE_MS, 0, drop_idle_link, l);
+    loop_timer_start(ms->server->core.loop, &l->idle, LINK_IDLE_MS, 0, drop_idle_link, l);
 }
 
 static struct link *find_kept_link(struct migrations *ms, struct bytes_view name)
@@ -259,7 +260,7 @@ static void over(struct migration *m)
     m->next = ms->over;
     if (ms->over != NULL) ms->over->prev = m;
     ms->over = m;
-    ms->server->migrations_over = true;
+    ms->server->core.migrations_over = true;
 }
 
 static void take_off_over(struct migration *m)
@@ -270,7 +271,7 @@ static void take_off_over(struct migration *m)
     else
         ms->over = m->next;
     if (m->next != NULL) m->next->prev = m->prev;
-    ms->server->migrations_over = ms->over != NULL;
+    ms->server->core.migrations_over = ms->over != NULL;
 }
 
 void migration_free(struct migration *m)
@@ -358,7 +359,7 @@ static void on_timeout(void *ctx)
 
 static void progress(struct migration *m)
 {
-    loop_timer_start(m->client->server->loop, &m->timeout, m->timeout_ms, 0, on_timeout, m);
+    loop_timer_start(m->client->core->loop, &m->timeout, m->timeout_ms, 0, on_timeout, m);
 }
 
 static void send_more(void *ctx)
@@ -506,7 +507,7 @@ static struct link *new_link(struct migration *m)
 
 static int start_link(struct migration *m)
 {
-    struct loop *loop = m->client->server->loop;
+    struct loop *loop = m->client->core->loop;
     m->state = MIGRATION_CONNECTING;
     struct link *l = new_link(m);
     int rc = m->port == 0 ? -EINVAL : conn_connect(loop, m->host, m->port, NULL, on_connected, m, &l->conn);

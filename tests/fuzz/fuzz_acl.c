@@ -102,13 +102,12 @@ static void try_rules(struct acl_users *us, struct bytes_view text, char separat
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct settings no_settings;
     static struct command_table *t; /* the same for all: nothing here changes it */
     struct settings_security security = {0};
     struct bytes_buf errors = {0};
     if (size < 1) return 0;
     struct bytes_view text = bytes_view(data + 1, size - 1);
-    if (t == NULL) t = command_table_new(command_row_tables(), &no_settings);
+    if (t == NULL) t = command_table_new(command_row_tables(), NULL, 0);
     security.acl_pubsub_default = data[0] & 1;
     struct acl_users *us = acl_users_new(t, &security);
     if (data[0] & 2) {

@@ -16,7 +16,7 @@ struct fixture {
 static inline int setup(void **state)
 {
     struct fixture *f = mem_calloc(sizeof(*f));
-    f->commands = command_table_new(command_row_tables(), &f->settings);
+    f->commands = command_table_new(command_row_tables(), NULL, 0);
     f->us = acl_users_new(f->commands, &f->settings.security);
     *state = f;
     return 0;

@@ -19,7 +19,7 @@ struct fixture {
 static int setup(void **state)
 {
     struct fixture *f = mem_calloc(sizeof(*f));
-    f->env.commands = command_table_new(command_row_tables(), &f->settings);
+    f->env.commands = command_table_new(command_row_tables(), NULL, 0);
     f->sel = acl_selector_new(&f->env);
     *state = f;
     return 0;

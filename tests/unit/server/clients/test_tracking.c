@@ -37,7 +37,7 @@ static int setup(void **state)
         int pair[2];
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
         f->peers[i] = pair[1];
-        f->clients[i] = client_new(f->server, conn_adopt(f->server->loop, pair[0]));
+        f->clients[i] = client_new(f->server, conn_adopt(f->server->core.loop, pair[0]));
         f->clients[i]->reply.proto = 3;
     }
     *state = f;
@@ -147,12 +147,12 @@ static void test_broadcasts_are_collected_by_prefix(void **state)
     changes(f, f->clients[1], "a:1");
     changes(f, NULL, "b");
     assert_told(f->clients[0], ""); /* at the end of the turn */
-    assert_true(f->server->tracking_pending);
+    assert_true(f->server->core.tracking_pending);
     tracking_broadcast(f->server);
     assert_told(f->clients[0], ">2\r\n$10\r\ninvalidate\r\n*2\r\n$3\r\na:1\r\n$3\r\na:2\r\n");
     assert_told(f->clients[1], ">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\na:2\r\n");
     assert_told(f->clients[2], ">2\r\n$10\r\ninvalidate\r\n*3\r\n$3\r\na:1\r\n$3\r\na:2\r\n$1\r\nb\r\n");
-    assert_false(f->server->tracking_pending);
+    assert_false(f->server->core.tracking_pending);
 }
 
 /* Changed by the client and then by somebody else: it is told. */
@@ -176,7 +176,7 @@ static void test_a_client_that_goes_takes_its_prefixes_and_their_changes(void **
     clients_reap(f->server);
     assert_int_equal(summary(f).prefixes, 0);
     assert_int_equal(summary(f).clients, 0);
-    assert_false(f->server->tracking_pending);
+    assert_false(f->server->core.tracking_pending);
     tracking_broadcast(f->server);
 }
 
@@ -208,7 +208,7 @@ static void test_the_table_makes_room(void **state)
         snprintf(key, sizeof(key), "key%d", i);
         reads(f->clients[0], key);
     }
-    assert_true(f->server->tracking_over);
+    assert_true(f->server->core.tracking_over);
     assert_false(tracking_make_room(f->server)); /* nothing is left to do */
     assert_int_equal(summary(f).keys, 4);
     assert_int_equal(summary(f).items, 4);

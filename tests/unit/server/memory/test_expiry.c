@@ -80,7 +80,7 @@ static int teardown(void **state)
 
 static void fill(struct fixture *f, const char *prefix, int count, int64_t first_ms, int64_t within_ms)
 {
-    struct db *db = keyspace_db(f->server->keyspace, 0);
+    struct db *db = keyspace_db(f->server->core.keyspace, 0);
     char name[64];
     for (int i = 0; i < count; i++) {
         struct keyref key = keyref(db, bytes_view(name, (size_t)snprintf(name, sizeof(name), "%s:%d", prefix, i)));
@@ -92,7 +92,7 @@ static void fill(struct fixture *f, const char *prefix, int count, int64_t first
 /* Fields that are due instead of keys, so many to a hash. */
 static void fill_hashes(struct fixture *f, int count, int fields_each, int64_t first_ms, int64_t within_ms)
 {
-    struct db *db = keyspace_db(f->server->keyspace, 0);
+    struct db *db = keyspace_db(f->server->core.keyspace, 0);
     char name[64];
     struct entry *e = NULL;
     for (int i = 0; i < count; i++) {
@@ -116,17 +116,17 @@ static void note_turn(struct fixture *f, int64_t took_us, uint64_t expired)
 static void on_wake(void *ctx)
 {
     struct fixture *f = ctx;
-    const struct keyspace_stats *stats = &f->server->keyspace->stats;
+    const struct keyspace_stats *stats = &f->server->core.keyspace->stats;
     uint64_t expired = stats->expired_keys + stats->expired_fields;
     int64_t now = processor_us(NULL);
     if (f->turn_started_us != 0) note_turn(f, now - f->turn_started_us, expired);
     f->turn_expired = expired;
     f->turn_started_us = now;
-    if (keyspace_count(f->server->keyspace) == KEPT)
+    if (keyspace_count(f->server->core.keyspace) == KEPT)
         f->done_ms = sys_wall_ms(&f->sys);
     else if (sys_wall_ms(&f->sys) < f->due_ms + PATIENCE_MS)
         return;
-    server_stop(f->server, 0);
+    lifecycle_stop(&f->server->core, 0);
 }
 
 /* Keys, or fields (so many to a hash), reach their time within so many milliseconds, and expire. */
@@ -138,10 +138,10 @@ static void expire_all(struct fixture *f, int64_t within_ms, int fields_each)
         fill(f, "due", KEYS, f->due_ms, within_ms);
     else
         fill_hashes(f, KEYS, fields_each, f->due_ms, within_ms);
-    loop_on_wake(f->server->loop, on_wake, f);
+    loop_on_wake(f->server->core.loop, on_wake, f);
     assert_int_equal(server_run(f->server), 0);
     assert_true(f->done_ms > 0); /* else they are still there */
-    const struct keyspace_stats *stats = &f->server->keyspace->stats;
+    const struct keyspace_stats *stats = &f->server->core.keyspace->stats;
     assert_int_equal(fields_each == 0 ? stats->expired_keys : stats->expired_fields, KEYS);
 }
 

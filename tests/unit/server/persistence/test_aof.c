@@ -186,9 +186,9 @@ static void write_unit(struct fixture *f, const char *name, size_t bytes)
 {
     char *text = mem_calloc(bytes);
     struct bytes_view argv[3] = {bytes_str(name), BYTES_LIT("key"), bytes_view(text, bytes)};
-    exec_begin(f->server);
-    exec_add(f->server, 0, 3, argv);
-    exec_end(f->server);
+    exec_begin(&f->server->core);
+    exec_add(&f->server->core, 0, 3, argv);
+    exec_end(&f->server->core);
     mem_free(text);
 }
 
@@ -201,7 +201,7 @@ static void write_something(struct fixture *f)
 static bool turn_after(struct fixture *f, int64_t us)
 {
     f->ahead_us += us;
-    server_update_time(f->server);
+    clock_update(&f->server->core);
     return aof_turn(f->server);
 }
 
@@ -211,7 +211,7 @@ static void await(struct fixture *f, bool (*so)(const struct fixture *f))
     int64_t until = sys_mono_us(sys_real()) + PATIENCE_US;
     while (!so(f)) {
         assert_true(sys_mono_us(sys_real()) < until);
-        loop_poll_turn(f->server->loop);
+        loop_poll_turn(f->server->core.loop);
         assert_true(turn_after(f, SECOND_US));
         aof_cron(f->server);
         usleep(1000); /* the worker and the child are others */
@@ -227,7 +227,7 @@ static bool is_accepted(const struct fixture *f)
 }
 static bool is_synced(const struct fixture *f)
 {
-    return aof_synced(f->server, repl_offset(f->server->repl));
+    return aof_synced(f->server, repl_offset(f->server->core.repl));
 }
 
 static void test_S1_always_syncs_what_it_wrote_within_the_turn(void **state)
@@ -332,8 +332,8 @@ static void test_S4_always_ends_the_server_when_it_cannot_sync(void **state)
     f->sync_fails = true;
     write_something(f);
     assert_false(turn_after(f, 0));
-    assert_true(f->server->stopping);
-    assert_int_equal(f->server->exit_code, 1);
+    assert_true(f->server->core.life.stopping);
+    assert_int_equal(f->server->core.life.exit_code, 1);
     assert_false(is_synced(f));
 }
 
@@ -497,7 +497,7 @@ static void test_fault_7_always_lets_go_of_messages_only(void **state)
     assert_true(turn_after(f, 0));
     write_something(f);
     assert_false(turn_after(f, 0));
-    assert_int_equal(f->server->exit_code, 1);
+    assert_int_equal(f->server->core.life.exit_code, 1);
 }
 
 static void test_fault_7_always_owes_what_a_failed_rewrite_had_collected(void **state)
@@ -511,7 +511,7 @@ static void test_fault_7_always_owes_what_a_failed_rewrite_had_collected(void **
     assert_true(turn_after(f, 0));
     aof_may_shut_down(f->server, true); /* it stops the rewrite */
     assert_false(turn_after(f, 0));
-    assert_int_equal(f->server->exit_code, 1);
+    assert_int_equal(f->server->core.life.exit_code, 1);
 }
 
 int main(void)

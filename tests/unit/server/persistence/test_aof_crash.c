@@ -157,14 +157,14 @@ static void promise_also(struct life *l, const struct data *data)
 static struct keyref key_of(const struct life *l, int n)
 {
     static const char *const names[KEYS] = {"a", "b", "c"};
-    return keyref(l->server->keyspace->dbs[0], bytes_str(names[n]));
+    return keyref(l->server->core.keyspace->dbs[0], bytes_str(names[n]));
 }
 
 static void read_memory(const struct life *l, struct data *out)
 {
     for (int i = 0; i < KEYS; i++) {
         struct number_text buf;
-        const struct entry *e = keyspace_find(l->server->keyspace->dbs[0], key_of(l, i), FIND_NO_TOUCH);
+        const struct entry *e = keyspace_find(l->server->core.keyspace->dbs[0], key_of(l, i), FIND_NO_TOUCH);
         out->values[i] = e == NULL ? 0 : strtoll(bytes_to_cstr(entry_string(e, &buf)), NULL, 10);
     }
 }
@@ -213,7 +213,7 @@ static uint64_t info_number(const struct life *l, const char *field)
 
 static bool is_on(const struct life *l)
 {
-    return aof_synced(l->server, repl_offset(l->server->repl));
+    return aof_synced(l->server, repl_offset(l->server->core.repl));
 }
 
 /* What the end of a rewrite would make of the log. */
@@ -229,8 +229,8 @@ static void turn(struct life *l)
     bool was_on = is_on(l);
     l->failed = false;
     if (!was_on) promise_also(l, rewritten_to(l));
-    loop_poll_turn(l->server->loop);
-    server_update_time(l->server);
+    loop_poll_turn(l->server->core.loop);
+    clock_update(&l->server->core);
     if (!aof_turn(l->server)) _exit(ENDED_BY_FAULT);
     uint64_t running = info_number(l, "aof_rewrite_in_progress:");
     aof_cron(l->server);
@@ -254,11 +254,11 @@ static void write_one(struct life *l)
     snprintf(text, sizeof(text), "%d", (int)l->shared->next_value);
     struct bytes_view argv[3] = {BYTES_LIT("SET"), key.name, bytes_str(text)};
     if (on) promise_also(l, &l->memory);
-    exec_begin(l->server);
-    keyspace_put_string(l->server->keyspace->dbs[0], key, argv[2], 0);
-    exec_add(l->server, 0, 3, argv);
-    exec_end(l->server);
-    server_update_time(l->server);
+    exec_begin(&l->server->core);
+    keyspace_put_string(l->server->core.keyspace->dbs[0], key, argv[2], 0);
+    exec_add(&l->server->core, 0, 3, argv);
+    exec_end(&l->server->core);
+    clock_update(&l->server->core);
     if (!aof_turn(l->server)) _exit(ENDED_BY_FAULT);
     if (is_on(l) && on) promise_only(l, &l->memory);
 }

@@ -155,23 +155,23 @@ static void write_unit(struct fixture *f, int n)
     big_value(n, &value);
     struct bytes_view first[3] = {BYTES_LIT("SET"), BYTES_LIT("n"), bytes_str(number)};
     struct bytes_view second[3] = {BYTES_LIT("SET"), bytes_str(key), bytes_buf_view(&value)};
-    exec_begin(f->server);
-    exec_add(f->server, 0, 3, first);
-    exec_add(f->server, 0, 3, second);
-    exec_end(f->server);
+    exec_begin(&f->server->core);
+    exec_add(&f->server->core, 0, 3, first);
+    exec_add(&f->server->core, 0, 3, second);
+    exec_end(&f->server->core);
     bytes_buf_release(&value);
 }
 
 static void turn_after(struct fixture *f, int64_t us)
 {
     f->ahead_us += us;
-    server_update_time(f->server);
+    clock_update(&f->server->core);
     assert_true(aof_turn(f->server));
 }
 
 static bool is_synced(const struct fixture *f)
 {
-    return aof_synced(f->server, repl_offset(f->server->repl));
+    return aof_synced(f->server, repl_offset(f->server->core.repl));
 }
 
 static void await_sync(struct fixture *f)
@@ -179,7 +179,7 @@ static void await_sync(struct fixture *f)
     int64_t until = sys_mono_us(sys_real()) + PATIENCE_US;
     while (!is_synced(f)) {
         assert_true(sys_mono_us(sys_real()) < until);
-        loop_poll_turn(f->server->loop);
+        loop_poll_turn(f->server->core.loop);
         turn_after(f, 0);
         usleep(500); /* the worker is another thread */
     }
@@ -191,13 +191,13 @@ static void write_log(struct fixture *f, const char *fsync)
     server_up(f, fsync);
     assert_int_equal(aof_open_at_start(f->server), 0);
     read_file(INCR, &f->version[0]);
-    f->offset[0] = repl_offset(f->server->repl);
+    f->offset[0] = repl_offset(f->server->core.repl);
     for (int n = 1; n <= TURNS; n++) {
         bool always = strcmp(fsync, "always") == 0;
         write_unit(f, n);
         turn_after(f, !always && n % 5 == 1 ? 1100 * 1000 : 0);
         read_file(INCR, &f->version[n]);
-        f->offset[n] = repl_offset(f->server->repl);
+        f->offset[n] = repl_offset(f->server->core.repl);
         if (!always && n % 5 == 1) await_sync(f);
         f->synced[n] = always || n % 5 == 1 ? n : f->synced[n - 1];
     }
@@ -208,7 +208,7 @@ static void write_log(struct fixture *f, const char *fsync)
 
 static bool string_is(struct fixture *f, const char *key, struct bytes_view expected)
 {
-    struct db *db = f->server->keyspace->dbs[0];
+    struct db *db = f->server->core.keyspace->dbs[0];
     struct number_text buf;
     const struct entry *e = keyspace_find(db, keyref(db, bytes_str(key)), FIND_NO_TOUCH);
     return e != NULL && bytes_equal(entry_string(e, &buf), expected);
@@ -216,7 +216,7 @@ static bool string_is(struct fixture *f, const char *key, struct bytes_view expe
 
 static int loaded_number(struct fixture *f)
 {
-    struct db *db = f->server->keyspace->dbs[0];
+    struct db *db = f->server->core.keyspace->dbs[0];
     struct number_text buf;
     const struct entry *e = keyspace_find(db, keyref(db, BYTES_LIT("n")), FIND_NO_TOUCH);
     char text[16] = "0";
@@ -444,7 +444,7 @@ static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
     turn_after(f, 0);
     while (!is_rewritten(f)) {
         assert_true(sys_mono_us(sys_real()) < until);
-        loop_poll_turn(f->server->loop);
+        loop_poll_turn(f->server->core.loop);
         usleep(500); /* the child is another process */
     }
     server_down(f);

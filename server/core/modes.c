@@ -1,0 +1,57 @@
+#include "server/core/modes.h"
+
+#include "replication/replication.h"
+#include "server/config/settings.h"
+#include "server/core/core.h"
+
+void modes_init(struct modes *m)
+{
+    *m = (struct modes){.active_expire = true};
+}
+
+void modes_refresh(struct core *core)
+{
+    struct keyspace *ks = core->keyspace;
+    const struct modes *m = &core->modes;
+    const struct settings_memory *memory = &core->settings->memory;
+    bool hidden = repl_role(core->repl) == REPL_REPLICA || pause_current(core) != PAUSE_NONE || m->expiry_held;
+    ks->expiry_mode = hidden ? EXPIRY_HIDE : EXPIRY_DELETE;
+    if (m->loading && !m->loading_serves_reads) ks->expiry_mode = EXPIRY_IGNORE; /* the data set is incomplete */
+    ks->lfu = memory->maxmemory_policy == EVICT_ALLKEYS_LFU || memory->maxmemory_policy == EVICT_VOLATILE_LFU;
+    ks->lfu_log_factor = (unsigned)memory->lfu_log_factor;
+    ks->lfu_decay_minutes = (unsigned)memory->lfu_decay_time_min;
+    ks->lazy_expire = memory->lazyfree_lazy_expire;
+    ks->lazy_server_del = memory->lazyfree_lazy_server_del;
+}
+
+void modes_loading_begins(struct core *core, bool serves_reads)
+{
+    core->modes.loading = true;
+    core->modes.loading_serves_reads = serves_reads;
+    if (!serves_reads) core->keyspace->expiry_mode = EXPIRY_IGNORE;
+}
+
+void modes_loading_ends(struct core *core)
+{
+    core->modes.loading = core->modes.loading_serves_reads = false;
+    clock_update(core);
+    modes_refresh(core);
+}
+
+void modes_hold_expiry(struct core *core, bool held)
+{
+    core->modes.expiry_held = held;
+    modes_refresh(core);
+}
+
+enum expiry_mode modes_override_expiry(struct core *core, enum expiry_mode mode)
+{
+    enum expiry_mode before = core->keyspace->expiry_mode;
+    core->keyspace->expiry_mode = mode;
+    return before;
+}
+
+void modes_restore_expiry(struct core *core, enum expiry_mode before)
+{
+    core->keyspace->expiry_mode = before;
+}

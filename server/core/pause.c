@@ -1,0 +1,71 @@
+#include "server/core/pause.h"
+
+#include "server/core/core.h"
+
+void pauses_on_change(struct pauses *p, void (*changed)(void *ctx, bool relaxed), void *ctx)
+{
+    p->changed = changed;
+    p->changed_ctx = ctx;
+}
+
+static void refresh(struct core *core)
+{
+    struct pauses *p = &core->pauses;
+    enum pause_mode strictest = PAUSE_NONE;
+    for (int i = 0; i < PAUSE_PURPOSES; i++)
+        if (p->of[i].mode > strictest) strictest = p->of[i].mode;
+    bool relaxed = strictest < p->mode;
+    p->mode = strictest;
+    modes_refresh(core);
+    if (p->changed != NULL) p->changed(p->changed_ctx, relaxed);
+}
+
+void pause_start(struct core *core, enum pause_purpose purpose, enum pause_mode mode, int64_t until_ms)
+{
+    struct pause *p = &core->pauses.of[purpose];
+    if (p->mode == PAUSE_NONE || mode > p->mode) p->mode = mode;
+    if (until_ms > p->until_ms) p->until_ms = until_ms;
+    refresh(core);
+}
+
+void pause_end(struct core *core, enum pause_purpose purpose)
+{
+    core->pauses.of[purpose] = (struct pause){0};
+    refresh(core);
+}
+
+int64_t pause_check_deadlines(struct core *core)
+{
+    int64_t next_ms = INT64_MAX;
+    for (int i = 0; i < PAUSE_PURPOSES; i++) {
+        const struct pause *p = &core->pauses.of[i];
+        if (p->mode == PAUSE_NONE) continue;
+        if (core->clock.now_ms >= p->until_ms)
+            pause_end(core, (enum pause_purpose)i);
+        else if (p->until_ms < next_ms)
+            next_ms = p->until_ms;
+    }
+    return next_ms;
+}
+
+enum pause_mode pause_current(const struct core *core)
+{
+    return core->pauses.mode;
+}
+
+int64_t pause_until(const struct core *core)
+{
+    int64_t until = 0;
+    for (int i = 0; i < PAUSE_PURPOSES; i++)
+        if (core->pauses.of[i].until_ms > until) until = core->pauses.of[i].until_ms;
+    return until;
+}
+
+enum pause_purpose pause_purpose_in_force(const struct core *core)
+{
+    const struct pause *of = core->pauses.of;
+    enum pause_purpose strictest = PAUSE_BY_CLIENT;
+    for (int i = 0; i < PAUSE_PURPOSES; i++)
+        if (of[i].mode > of[strictest].mode) strictest = (enum pause_purpose)i;
+    return strictest;
+}
