@@ -6,7 +6,6 @@
 #ifndef LOCKSTEP_SERVER_SERVER_H
 #define LOCKSTEP_SERVER_SERVER_H
 
-#include "replication/replication.h"
 #include "server/config/config.h"
 #include "server/config/settings.h"
 #include "server/core/core.h"

@@ -122,8 +122,9 @@ int acl_source_load(struct server *s)
 {
     if (s->core.settings->security.aclfile == NULL) return load_lines(s);
     if (s->core.settings->misc.user_count == 0) return load_file(s);
-    log_warning(s->core.log, "Users are declared in the configuration, and aclfile names a file of users as well. That is "
-                        "likely to end in mistakes and security holes: please use one of the two, but not both.");
+    log_warning(s->core.log,
+                "Users are declared in the configuration, and aclfile names a file of users as well. That is "
+                "likely to end in mistakes and security holes: please use one of the two, but not both.");
     return -1;
 }
 

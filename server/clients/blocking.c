@@ -1,5 +1,6 @@
 #include "server/clients/blocking.h"
 
+#include "replication/replication.h"
 #include "server/clients/clients.h"
 #include "server/dispatch/dispatch.h"
 #include "server/server.h"

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "replication/replication.h"
 #include "server/acl/users.h"
 #include "server/catalog/command_table.h"
 #include "server/clients/blocking.h"

@@ -5,6 +5,7 @@
 #include "server/catalog/command_words.h"
 #include "server/clients/session.h"
 #include "server/commands/tables.h"
+#include "server/dispatch/command.h"
 #include "server/server.h"
 
 static void error_subcommand(struct cmd_ctx *ctx)

@@ -1,4 +1,5 @@
 /* cmd_client.c -- CLIENT: what connections are there, and what to do with them. */
+#include "replication/replication.h"
 #include "server/clients/client.h"
 
 #include "server/acl/users.h"

@@ -1,5 +1,7 @@
 /* cmd_cluster.c -- what clients probe for and a stand-alone server without modules answers: CLUSTER and its kin, MODULE. */
 #include "server/commands/tables.h"
+#include "server/dispatch/command.h"
+#include "server/net/reply.h"
 
 static void cmd_no_cluster(struct cmd_ctx *ctx)
 {

@@ -1,6 +1,7 @@
 /* cmd_config.c -- CONFIG. */
 #include <errno.h>
 
+#include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
 #include "server/server.h"

@@ -1,4 +1,5 @@
 /* cmd_connection.c -- what a connection says about itself. */
+#include "replication/replication.h"
 #include "server/acl/users.h"
 #include "server/clients/blocking.h"
 #include "server/clients/multi.h"

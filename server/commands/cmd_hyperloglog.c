@@ -2,7 +2,9 @@
  *
  * PFCOUNT of one key keeps the count in the value, and tells the stream, so that a replica's value has the same bytes.
  * Asked by a client, a replica keeps nothing: its data are its master's. */
+#include "replication/replication.h"
 #include "server/commands/tables.h"
+#include "server/dispatch/command.h"
 #include "server/server.h"
 #include "storage/base/memory.h"
 #include "storage/hyperloglog.h"

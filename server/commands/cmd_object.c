@@ -1,5 +1,6 @@
 /* cmd_object.c -- OBJECT: what is known of a key's value besides the value. */
 #include "server/commands/tables.h"
+#include "server/dispatch/command.h"
 #include "server/server.h"
 
 /* The key, without a trace of having been looked at; a null has been answered if it is not there. */

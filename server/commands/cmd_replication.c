@@ -1,6 +1,8 @@
 #include <inttypes.h>
 
+#include "replication/replication.h"
 #include "server/commands/tables.h"
+#include "server/dispatch/command.h"
 #include "server/server.h"
 #include "storage/base/memory.h"
 

@@ -1,3 +1,4 @@
+#include "replication/replication.h"
 #include "server/streams/ack_waits.h"
 #include "server/clients/key_waits.h"
 #include "server/commands/tables.h"

@@ -1,5 +1,6 @@
 #include "server/commands/expiry_options.h"
 
+#include "replication/replication.h"
 #include "server/server.h"
 #include "storage/base/checked.h"
 

@@ -1,5 +1,6 @@
 #include "server/commands/stream_effects.h"
 
+#include "replication/replication.h"
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
 #include "server/server.h"

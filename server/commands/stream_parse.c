@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "server/server.h"
-
 /* ---- Ids ---- */
 
 /* Like Redis, any spelling that strtoull() takes: leading zeros and spaces, a sign. */

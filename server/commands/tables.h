@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_SERVER_COMMANDS_TABLES_H
 #define LOCKSTEP_SERVER_COMMANDS_TABLES_H
 
-#include "server/dispatch/command.h"
+#include "server/catalog/command_row.h"
 
 /* Each ends with a row without a name. */
 extern const struct command acl_commands[];

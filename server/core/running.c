@@ -2,7 +2,6 @@
 
 #include "server/catalog/command_row.h"
 #include "server/net/resp_reader.h"
-#include "storage/base/assert.h"
 
 void running_init(struct running *r)
 {

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "replication/replication.h"
 #include "server/clients/blocking.h"
 #include "server/clients/clients.h"
 #include "server/clients/key_waits.h"

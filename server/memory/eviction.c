@@ -1,5 +1,6 @@
 #include "server/memory/eviction.h"
 
+#include "replication/replication.h"
 #include "server/clients/blocking.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/tracking.h"

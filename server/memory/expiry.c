@@ -1,5 +1,6 @@
 #include "server/memory/expiry.h"
 
+#include "replication/replication.h"
 #include "server/core/latency.h"
 #include "server/dispatch/dispatch.h"
 #include "storage/base/memory.h"

@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_SERVER_OPERATION_REPORT_H
 #define LOCKSTEP_SERVER_OPERATION_REPORT_H
 
+#include "replication/replication.h"
 #include "server/process/process_title.h"
 #include "server/server.h"
 #include "storage/base/allocator.h"

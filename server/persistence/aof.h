@@ -46,6 +46,7 @@
 
 #include "server/server.h"
 
+struct repl_position;
 struct aof *aof_new(struct server *s);
 void aof_free(struct aof *a);
 

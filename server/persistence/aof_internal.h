@@ -9,9 +9,12 @@
 
 #include <pthread.h>
 
+#include "replication/stream.h"
 #include "server/persistence/aof.h"
 #include "storage/aof_file.h"
 #include "storage/aof_manifest.h"
+
+struct repl_position;
 
 enum aof_state { AOF_OFF = 0, AOF_WAITS /* for its first rewrite */, AOF_ON };
 

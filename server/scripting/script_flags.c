@@ -1,6 +1,6 @@
 #include "server/scripting/script_flags.h"
 
-#include "server/dispatch/command.h"
+#include "server/catalog/command_row.h"
 
 static const struct {
     unsigned flag;

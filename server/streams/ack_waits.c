@@ -1,5 +1,6 @@
 #include "server/streams/ack_waits.h"
 
+#include "replication/replication.h"
 #include "server/clients/blocking.h"
 #include "server/persistence/aof.h"
 #include "server/server.h"

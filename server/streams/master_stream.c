@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "replication/replication.h"
 #include "server/clients/clients.h"
 #include "server/clients/multi.h"
 #include "server/dispatch/dispatch.h"

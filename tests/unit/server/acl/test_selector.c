@@ -11,7 +11,6 @@
 #include "storage/base/sys.h"
 
 struct fixture {
-    struct settings settings;
     struct acl_env env;
     struct acl_selector *sel;
 };

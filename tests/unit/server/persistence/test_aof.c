@@ -1,4 +1,5 @@
 /* The append-only file of a server whose disk fails when the test says so. */
+#include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/persistence/aof.h"
 

@@ -28,6 +28,7 @@
 
 #include <cmocka.h>
 
+#include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/core/exec.h"
 #include "server/dispatch/dispatch.h"
