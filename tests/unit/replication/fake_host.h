@@ -1,8 +1,8 @@
-/* fake_host.h -- a process around replication that has a text for a data set.
+/* fake_host.h -- a server around replication whose data set is a text.
  *
- * A unit of its stream is some text that ends with ';'. Applying it appends it to the data set. Its snapshots look
- * enough like an RDB to be checked: "REDIS0010", the text, and eight zero bytes for a checksum that was not computed.
- */
+ * A unit of its stream is a text that ends with ';'. Applying a unit appends it to the data set. A snapshot looks enough
+ * like an RDB to be verified: "REDIS0010", the text, and eight zero bytes, which stand for "no checksum".
+ * The clock can be moved (later_us), and each call of the system that replication makes can be made to fail (failing). */
 #ifndef LOCKSTEP_TESTS_UNIT_REPLICATION_FAKE_HOST_H
 #define LOCKSTEP_TESTS_UNIT_REPLICATION_FAKE_HOST_H
 
@@ -22,7 +22,13 @@
 
 enum { SNAPSHOT_HEAD = 9, SNAPSHOT_TAIL = 8 };
 
+/* Calls of the system that can fail, as bits. */
+enum { FAIL_OPEN = 1, FAIL_READ = 2, FAIL_WRITE = 4, FAIL_FSYNC = 8, FAIL_RENAME = 16 };
+
 struct node {
+    struct sys sys; /* sys_real(), but for the clock and for what fails */
+    int64_t later_us;
+    unsigned failing;
     struct loop *loop;
     struct repl *repl;
     struct repl_settings settings;
@@ -31,7 +37,8 @@ struct node {
     enum repl_load_kind load_kind;
     bool is_loading, load_fails, paused, child_busy, feed_stalls, has_field_times;
     size_t zeros;
-    int snapshots, cancels, disconnects, role_changes, loads_begun, loads_dropped;
+    int snapshots, cancels, disconnects, role_changes, loads_begun, loads_dropped, acks;
+    int snapshot_error, load_error; /* -errno that the next start answers; 0: it starts */
     enum repl_snapshot_target target;
     unsigned omit; /* enum repl_omission */
     struct repl_position snapshot_at;
@@ -79,6 +86,7 @@ static inline int fake_load_begin(void *ctx, enum repl_load_kind kind, bool empt
     struct node *n = ctx;
     (void)empty_async;
     assert_false(n->is_loading);
+    if (n->load_error != 0) return n->load_error;
     n->is_loading = true;
     n->load_kind = kind;
     n->loads_begun++;
@@ -134,6 +142,7 @@ static inline int fake_snapshot_start(void *ctx, enum repl_snapshot_target targe
     struct node *n = ctx;
     int fds[2];
     if (n->child_busy) return -EBUSY;
+    if (n->snapshot_error != 0) return n->snapshot_error;
     n->snapshots++;
     n->target = target;
     n->omit = omit;
@@ -158,7 +167,8 @@ static inline void fake_disconnect(void *ctx, void *client, const char *why)
 }
 static inline void fake_acks(void *ctx)
 {
-    (void)ctx;
+    struct node *n = ctx;
+    n->acks++;
 }
 static inline bool fake_paused(void *ctx)
 {
@@ -205,9 +215,53 @@ static inline void fake_history_replaced(void *ctx)
     n->histories_replaced++;
 }
 
+static inline int64_t fake_mono_us(void *ctx)
+{
+    const struct node *n = ctx;
+    return sys_mono_us(sys_real()) + n->later_us;
+}
+static inline int fake_open(void *ctx, const char *path, int flags, int mode)
+{
+    const struct node *n = ctx;
+    return n->failing & FAIL_OPEN ? -EACCES : sys_real()->open(NULL, path, flags, mode);
+}
+static inline ssize_t fake_read(void *ctx, int fd, void *buf, size_t len)
+{
+    const struct node *n = ctx;
+    return n->failing & FAIL_READ ? -EIO : sys_real()->read(NULL, fd, buf, len);
+}
+static inline ssize_t fake_write(void *ctx, int fd, const void *buf, size_t len)
+{
+    const struct node *n = ctx;
+    return n->failing & FAIL_WRITE ? -ENOSPC : sys_real()->write(NULL, fd, buf, len);
+}
+static inline int fake_fsync(void *ctx, int fd)
+{
+    const struct node *n = ctx;
+    return n->failing & FAIL_FSYNC ? -EIO : sys_real()->fsync(NULL, fd);
+}
+static inline int fake_rename(void *ctx, const char *from, const char *to)
+{
+    const struct node *n = ctx;
+    return n->failing & FAIL_RENAME ? -EXDEV : sys_real()->rename(NULL, from, to);
+}
+
+static inline void node_fake_sys(struct node *n)
+{
+    n->sys = *sys_real();
+    n->sys.ctx = n;
+    n->sys.mono_us = fake_mono_us;
+    n->sys.open = fake_open;
+    n->sys.read = fake_read;
+    n->sys.write = fake_write;
+    n->sys.fsync = fake_fsync;
+    n->sys.rename = fake_rename;
+}
+
 static inline struct node *node_new(struct loop *loop)
 {
     struct node *n = mem_calloc(sizeof(*n));
+    node_fake_sys(n);
     struct repl_host host = {
         .ctx = n,
         .apply_stream = fake_apply,
@@ -242,7 +296,7 @@ static inline struct node *node_new(struct loop *loop)
         .replica_output_limit = &n->limit,
     };
     snprintf(n->rdb_path, sizeof(n->rdb_path), "/tmp/lockstep-unit-%d-%p.rdb", (int)getpid(), (void *)n);
-    n->repl = repl_new(&host, &n->settings, loop, sys_real(), NULL);
+    n->repl = repl_new(&host, &n->settings, loop, &n->sys, NULL);
     return n;
 }
 
