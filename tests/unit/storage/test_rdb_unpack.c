@@ -38,8 +38,8 @@ static enum value_type value_type_of(enum rdb_type type)
     }
 }
 
-/* The value as text, or "!" and the reason. The blob is a copy of exactly its size, so that the sanitizer sees reads behind
- * its end. */
+/* The value as text, or "!" and the reason. The blob is a copy of exactly its size, so that the sanitizer sees reads
+ * behind its end. */
 static void expect(enum rdb_type type, struct bytes_view blob, const char *expected, enum value_encoding encoding)
 {
     struct bytes_buf text = {0};
