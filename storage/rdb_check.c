@@ -1,6 +1,5 @@
 #include "storage/rdb_check.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -26,20 +25,6 @@ struct rdb_check {
     size_t trailing; /* bytes after the end */
     uint64_t keys, expires, expired, functions;
 };
-
-/* ---- output ---- */
-
-/* Escapes the bytes that a terminal would interpret. */
-static const char *shown(char out[TEXT_MAX * 4 + 4], struct bytes_view text)
-{
-    char *p = out;
-    for (size_t i = 0; i < text.len && i < TEXT_MAX; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        p += isprint(byte) && byte != '\\' ? sprintf(p, "%c", byte) : sprintf(p, "\\x%02x", byte);
-    }
-    memcpy(p, text.len > TEXT_MAX ? "..." : "", text.len > TEXT_MAX ? 4 : 1);
-    return out;
-}
 
 static uint64_t place_end(const struct rdb_check *c)
 {
@@ -83,9 +68,9 @@ static const char *type_name(enum rdb_type type)
 static int on_aux(void *ctx, struct bytes_view name, struct bytes_view value)
 {
     const struct rdb_check *c = ctx;
-    char name_text[TEXT_MAX * 4 + 4], value_text[TEXT_MAX * 4 + 4];
-    line_out_say(&c->lines, "[offset %" PRIu64 "] AUX FIELD %s = '%s'", place_end(c), shown(name_text, name),
-                 shown(value_text, value));
+    char name_text[BYTES_QUOTED_SIZE(TEXT_MAX)], value_text[BYTES_QUOTED_SIZE(TEXT_MAX)];
+    line_out_say(&c->lines, "[offset %" PRIu64 "] AUX FIELD %s = '%s'", place_end(c),
+                 bytes_quoted(name, TEXT_MAX, name_text), bytes_quoted(value, TEXT_MAX, value_text));
     return 0;
 }
 
@@ -114,11 +99,12 @@ static int on_key(void *ctx, const struct rdb_key *key)
 static void on_skipped(void *ctx, enum rdb_skipped what, struct bytes_view name)
 {
     struct rdb_check *c = ctx;
-    char text[TEXT_MAX * 4 + 4];
+    char text[BYTES_QUOTED_SIZE(TEXT_MAX)];
     switch (what) {
     case RDB_SKIPPED_FUNCTION: c->functions++; break;
     case RDB_SKIPPED_MODULE_AUX:
-        line_out_say(&c->lines, "[offset %" PRIu64 "] MODULE AUX for: %s", place_end(c), shown(text, name));
+        line_out_say(&c->lines, "[offset %" PRIu64 "] MODULE AUX for: %s", place_end(c),
+                     bytes_quoted(name, TEXT_MAX, text));
         break;
     case RDB_SKIPPED_MODULE_VALUE: count_key(c, rdb_reader_place(c->reader).expiry_ms); break;
     case RDB_SKIPPED_EMPTY_KEY: break; /* rdb_check does not set skip_empty: an empty key is an error */
@@ -193,7 +179,7 @@ static void say_good(const struct rdb_check *c)
 
 static void say_bad(const struct rdb_check *c)
 {
-    char key[TEXT_MAX * 4 + 4];
+    char key[BYTES_QUOTED_SIZE(TEXT_MAX)];
     struct rdb_place at = rdb_reader_place(c->reader);
     line_out_say(&c->lines, "--- RDB ERROR DETECTED ---");
     if (c->status == RDB_ERROR) {
@@ -203,7 +189,7 @@ static void say_bad(const struct rdb_check *c)
     }
     line_out_say(&c->lines, "[additional info] While doing: %s", at.doing);
     if (!at.in_value) return;
-    line_out_say(&c->lines, "[additional info] Reading key '%s'", shown(key, at.key));
+    line_out_say(&c->lines, "[additional info] Reading key '%s'", bytes_quoted(at.key, TEXT_MAX, key));
     line_out_say(&c->lines, "[additional info] Reading type %d (%s)", (int)at.type, type_name(at.type));
 }
 

@@ -148,24 +148,14 @@ struct rdb_reader {
 
 /* ---- errors ---- */
 
-static void quote(char out[QUOTE_MAX * 4 + 4], struct bytes_view text)
-{
-    char *p = out;
-    for (size_t i = 0; i < text.len && i < QUOTE_MAX; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        p += isprint(c) && c != '\\' ? sprintf(p, "%c", c) : sprintf(p, "\\x%02x", c);
-    }
-    memcpy(p, text.len > QUOTE_MAX ? "..." : "", text.len > QUOTE_MAX ? 4 : 1);
-}
-
 static void set_error(struct rdb_reader *r, const char *fmt, va_list ap)
 {
     if (r->status == RDB_ERROR) return; /* keep the first error */
     r->status = RDB_ERROR;
     int len = snprintf(r->error, ERROR_MAX, "at byte %" PRIu64 ": ", r->atom_start);
     if (r->in_value && !r->restoring) {
-        char name[QUOTE_MAX * 4 + 4];
-        quote(name, bytes_buf_view(&r->name));
+        char name[BYTES_QUOTED_SIZE(QUOTE_MAX)];
+        bytes_quoted(bytes_buf_view(&r->name), QUOTE_MAX, name);
         len += snprintf(r->error + len, ERROR_MAX - (size_t)len, "key '%s': ", name);
     }
     r->reason_at = (size_t)len;
@@ -458,8 +448,8 @@ static void have_function(struct rdb_reader *r, struct bytes_view library, const
         tell_skipped(r, RDB_SKIPPED_FUNCTION, library);
         return;
     }
-    char name[QUOTE_MAX * 4 + 4];
-    quote(name, library);
+    char name[BYTES_QUOTED_SIZE(QUOTE_MAX)];
+    bytes_quoted(library, QUOTE_MAX, name);
     fail(r, "function library '%s': %s", name, why);
 }
 

@@ -33,6 +33,17 @@ char *bytes_to_cstr(struct bytes_view v)
     return copy;
 }
 
+const char *bytes_quoted(struct bytes_view v, size_t max, char *out)
+{
+    char *p = out;
+    for (size_t i = 0; i < v.len && i < max; i++) {
+        unsigned char byte = (unsigned char)v.data[i];
+        p += isprint(byte) && byte != '\\' ? sprintf(p, "%c", byte) : sprintf(p, "\\x%02x", byte);
+    }
+    strcpy(p, v.len > max ? "..." : "");
+    return out;
+}
+
 void bytes_buf_reserve(struct bytes_buf *b, size_t extra)
 {
     size_t need = checked_size_add(b->len, extra);

@@ -55,8 +55,13 @@ int bytes_compare(struct bytes_view a, struct bytes_view b);
 /* Returns a NUL-terminated copy; free it with mem_free(). */
 char *bytes_to_cstr(struct bytes_view v);
 
+/* Writes the first `max` bytes to `out` as a C string that a terminal can show: bytes that are not printable, and
+ * backslashes, become \xHH; "..." stands for further bytes. `out` has BYTES_QUOTED_SIZE(max) bytes. Returns it. */
+#define BYTES_QUOTED_SIZE(max) ((max)*4 + 4)
+const char *bytes_quoted(struct bytes_view v, size_t max, char *out);
+
 /* Converts any bytes to a C string and back, for settings. A NUL becomes the two bytes C0 80, which valid UTF-8
- * never contains. */
+ * never contains; in other input these two come back as a NUL. */
 char *bytes_to_text(struct bytes_view v);
 void bytes_from_text(const char *text, struct bytes_buf *out);
 #define BYTES_TEXT_NUL "\xc0\x80"
