@@ -1,4 +1,4 @@
-/* keyspace_fill.h -- a keyspace with something of everything, for tests of what saves and compares it. */
+/* keyspace_fill.h -- a keyspace with values of every type and encoding, for tests that save and compare it. */
 #ifndef LOCKSTEP_TESTS_KEYSPACE_FILL_H
 #define LOCKSTEP_TESTS_KEYSPACE_FILL_H
 
@@ -90,7 +90,7 @@ static inline struct zset *filled_zset(const struct value_env *env, int n)
     return z;
 }
 
-/* Entries with gaps; a group that has read some of them, and acknowledged every third. */
+/* Entries with gaps, and a group that has read some of them and acknowledged every third. */
 static inline struct stream *filled_stream(const struct value_env *env, int n)
 {
     char value[64];

@@ -1,4 +1,4 @@
-/* rdb_bytes.h -- builds RDB files piece by piece for tests, without any of the code that is tested. */
+/* rdb_bytes.h -- builders of RDB files for tests, independent of the code under test. */
 #ifndef LOCKSTEP_TESTS_RDB_BYTES_H
 #define LOCKSTEP_TESTS_RDB_BYTES_H
 
@@ -75,7 +75,7 @@ static inline struct zl zl_new(void)
     return z;
 }
 
-/* An entry from its encoding byte on. */
+/* Appends an entry, given from its encoding byte on. */
 static inline void zl_raw(struct zl *z, struct bytes_view encoded)
 {
     size_t start = z->b.len;
@@ -115,7 +115,7 @@ static inline void zl_int(struct zl *z, unsigned encoding, int64_t value, int by
     bytes_buf_release(&e);
 }
 
-/* The ziplist as a string of the file. */
+/* Appends the ziplist as a string of the file. */
 static inline void zl_put(struct zl *z, struct bytes_buf *out)
 {
     struct bytes_buf head = {0};
@@ -131,7 +131,7 @@ static inline void zl_put(struct zl *z, struct bytes_buf *out)
 
 /* ---- listpacks ---- */
 
-/* Strings, NULL at the end. */
+/* Appends a listpack of strings; NULL ends the list. */
 static inline void lp_put(struct bytes_buf *out, const char *const *entries)
 {
     unsigned char *lp = lp_new(0);

@@ -1,4 +1,4 @@
-/* rdb_render.h -- a value as text, for comparing what was read with what was expected. */
+/* rdb_render.h -- values rendered as text, to compare what was read with what was expected. */
 #ifndef LOCKSTEP_TESTS_RDB_RENDER_H
 #define LOCKSTEP_TESTS_RDB_RENDER_H
 
@@ -31,7 +31,7 @@ static inline int compare_cstr(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Elements come in any order: they are sorted as text. */
+/* Elements have no fixed order, so they are sorted as text. */
 static inline void render_sorted(struct bytes_buf *out, char **items, size_t n)
 {
     qsort(items, n, sizeof(*items), compare_cstr);

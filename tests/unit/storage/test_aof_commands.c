@@ -52,7 +52,7 @@ static void write_all(struct fixture *f, const struct rdb_info *info, int64_t ti
     assert_int_equal(aof_write_keyspace(f->ks, sink, info, timestamp_s, NULL), 0);
 }
 
-/* ---- a server of the commands that are written: it does what they say, and counts what it is told ---- */
+/* ---- a server that runs the commands that were written, and counts them ---- */
 
 struct server {
     struct keyspace *ks;
@@ -78,7 +78,7 @@ static struct stream_id id_of(struct bytes_view v)
     return (struct stream_id){ms, seq};
 }
 
-/* The collection under the key, made if there is none. */
+/* The collection of the key, created if it does not exist. */
 static void *collection(struct server *s, struct bytes_view key, enum value_type type, struct bytes_view first)
 {
     struct db *db = keyspace_db(s->ks, s->db);
@@ -219,7 +219,7 @@ static void test_the_commands_make_the_same_data_set(void **state)
     digest_keyspace(f->copy, digest_copy);
     assert_memory_equal(digest, digest_copy, DIGEST_SIZE);
     assert_int_equal(s.annotations, 0);
-    for (int id = 0; id < f->ks->db_count; id++) { /* the digest does not see times */
+    for (int id = 0; id < f->ks->db_count; id++) { /* the digest does not include times */
         struct table_iter it;
         const struct entry *e;
         table_iter_init(&it, &keyspace_db(f->ks, id)->keys);
@@ -232,7 +232,7 @@ static void test_the_commands_make_the_same_data_set(void **state)
     }
 }
 
-/* A stream with all that it can have: seen and active times are not written, as Redis does not either. */
+/* A stream with all its parts. Seen and active times are not written; Redis does not write them either. */
 static void test_streams_with_groups(void **state)
 {
     struct fixture *f = *state;

@@ -1,4 +1,4 @@
-/* A file that is always whole: the note at its end, and disks that fill up in the middle of an append. */
+/* An append-only file stays valid: the note at its end, and disks that fill up in the middle of an append. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #include "storage/aof_file.h"
 #include "storage/base/memory.h"
 
-struct disk { /* the real one, with a limit of size, and writes that may come up short */
+struct disk { /* the real system, with a size limit and short writes */
     struct sys sys;
     int64_t limit;
     size_t at_once; /* bytes that one call writes at most */
@@ -133,7 +133,7 @@ static void test_S7_when_truncating_fails_too_the_next_append_makes_it_good(void
     d->truncate_fails = true;
     assert_int_equal(append(d, "second", "third", ""), -ENOSPC);
     holds(d, "onesecondt");
-    assert_int_equal(append(d, "x", "", ""), -EIO); /* leftovers would stay behind it */
+    assert_int_equal(append(d, "x", "", ""), -EIO); /* leftovers would follow it */
     d->truncate_fails = false;
     assert_int_equal(append(d, "x", "", ""), 0);
     holds(d, "onex");

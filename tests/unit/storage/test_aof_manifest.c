@@ -1,4 +1,4 @@
-/* The list of files: what is read, what is refused, how it changes, and that a crash leaves one of two. */
+/* The manifest: parsing, errors, changes, and that a crash leaves either the old or the new list. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,7 +111,7 @@ static void test_a_rewrite_makes_history(void **state)
     formats_as(&m, "file a.2.base.aof seq 2 type b\nfile a.2.incr.aof seq 2 type h\nfile a.1.incr.aof seq 1 type h\n"
                    "file a.1.base.rdb seq 1 type h\nfile a.3.incr.aof seq 3 type i\n");
     aof_manifest_forget_history(&m);
-    replace_base(&m, true, 0); /* the log is off: no file goes on */
+    replace_base(&m, true, 0); /* the log is off: there is no incremental file */
     aof_manifest_forget_history(&m);
     add_incr(&m); /* the names are free again */
     formats_as(&m, "file a.3.base.rdb seq 3 type b\nfile a.1.incr.aof seq 1 type i\n");
@@ -158,7 +158,7 @@ static void test_a_file_of_old_is_adopted(void **state)
     aof_manifest_release(&m);
 }
 
-/* ---- The file: what is done in which order, and that any step may fail ---- */
+/* ---- Storing the file: the order of the steps, and failures of each ---- */
 
 struct steps {
     struct sys sys;
@@ -202,7 +202,7 @@ static void steps_init(struct steps *s, int fail_at)
 
 static void steps_release(struct steps *s)
 {
-    (void)unlink(s->path); /* not every test makes it */
+    (void)unlink(s->path); /* not every test creates it */
     assert_int_equal(access(s->temp, F_OK), -1);
     assert_int_equal(rmdir(s->dir), 0);
 }

@@ -1,4 +1,4 @@
-/* Commands out of bytes, in every split; what is no command; the notes between them. */
+/* Commands parsed from bytes in every split, malformed commands, and annotations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Notes with checksums: what they vouch for, where they stand in a page, and what is found behind a damage. */
+/* Notes with checksums: what they cover, their position in a page, and what is found behind damaged bytes. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -57,7 +57,7 @@ static void test_fault_8_note_vouches_for_all_before_and_for_itself(void **state
     assert_true(note.kind == AOF_NOTE_PLACE && note.right);
     assert_int_equal(note.place.offset, 77);
     assert_int_equal(note.boot, 0xabc);
-    for (size_t i = 0; i < second; i++) { /* no byte may be another one */
+    for (size_t i = 0; i < second; i++) { /* changing any byte must be detected */
         file.data[i] ^= 1;
         struct aof_sum *other = aof_sum_new();
         aof_sum_add(other, bytes_view(file.data, first));
@@ -140,13 +140,13 @@ static void test_fault_8_what_was_synced_is_told_by_a_note_behind_the_damage(voi
         aof_sum_write_note(sum, i < 3 ? 0 : begin[2], 9, &file);
     }
     uint32_t boot = 0;
-    file.data[begin[1] + 40] ^= 1; /* the last note says that this was synced */
+    file.data[begin[1] + 40] ^= 1; /* the last note says that this had been synced */
     assert_int_equal(vouched(&file, begin[1], &boot), 1);
     assert_int_equal(boot, 9);
-    assert_int_equal(vouched(&file, begin[2], &boot), 0); /* and of this it says nothing */
+    assert_int_equal(vouched(&file, begin[2], &boot), 0); /* but says nothing about this */
     file.data[begin[3] + 40] ^= 1;                        /* the note is not right */
     assert_int_equal(vouched(&file, begin[1], &boot), 0);
-    assert_int_equal(vouched(&file, 0, &boot), 1); /* with nothing to go by it is believed */
+    assert_int_equal(vouched(&file, 0, &boot), 1); /* nothing to verify it with: it is believed */
     aof_sum_free(sum);
     bytes_buf_release(&file);
 }

@@ -107,7 +107,7 @@ static void test_digest_value(void **state)
     keyspace_free(ks);
 }
 
-/* Of one element by the definition of Redis 7.4: the field and its value, mixed with a mark if it has a time. */
+/* The digest of one field by the definition of Redis 7.4: field and value, mixed with a mark if the field expires. */
 static void test_times_of_fields_are_seen(void **state)
 {
     struct keyspace *ks = new_keyspace();

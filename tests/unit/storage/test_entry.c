@@ -13,7 +13,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Entries are built by keyspace.c, the only one that may; what is tested is how they read. */
+/* Only keyspace.c builds entries; these tests read them. */
 static struct encoding_limits limits;
 static struct keyspace *ks;
 static struct db *db;
@@ -78,7 +78,7 @@ static void test_integers(void **state)
         assert_int_equal(entry_int(e), strtoll(numbers[i], NULL, 10));
         assert_true(bytes_equal(entry_string(e, &buf), bytes_str(numbers[i])));
         assert_int_equal(entry_string_len(e), strlen(numbers[i]));
-        assert_int_equal(entry_memory(e, 0), mem_usable_size(e)); /* nothing beside it */
+        assert_int_equal(entry_memory(e, 0), mem_usable_size(e)); /* there is no second allocation */
         keyspace_free_built(e);
     }
     for (size_t i = 0; i < COUNT(texts); i++) {

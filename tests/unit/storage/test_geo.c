@@ -96,7 +96,7 @@ static struct geo_shape random_shape(struct rng *rng)
     return s;
 }
 
-/* A place near the center, about as far as the shape reaches. */
+/* A place near the center, about as far away as the shape extends. */
 static struct geo_point point_near(struct rng *rng, const struct geo_shape *s)
 {
     double reach = (s->type == GEO_CIRCLE ? s->radius : fmax(s->width, s->height)) / 111000;
@@ -147,7 +147,7 @@ static void test_a_circle_holds_what_is_within_its_radius(void **state)
     }
 }
 
-/* Along its own parallel and along the meridian, however it lies. */
+/* Along its own parallel and along the meridian, for every position. */
 static void test_a_box_holds_what_is_within_its_sides(void **state)
 {
     struct rng rng;
@@ -167,7 +167,7 @@ static void test_a_box_holds_what_is_within_its_sides(void **state)
     }
 }
 
-/* However large, and wherever: an answer, and no place twice. */
+/* Shapes of every size and position yield ranges, and no place twice. */
 static void test_extreme_shapes_have_ranges(void **state)
 {
     static const double sizes[] = {0, 1e-300, 1, 5e6, 1e7, 2.1e7, 1e9, 1e300, INFINITY};

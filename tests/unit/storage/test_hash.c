@@ -225,7 +225,7 @@ static void test_reserve_converts_at_once(void **state)
     world_release(&w);
 }
 
-/* Every step of value length from nothing past a one-byte length and back, in the table's items. */
+/* Every change of a value's length across the one-byte limit and back, for items of a table. */
 static void test_value_changes_length_in_place(void **state)
 {
     (void)state;
@@ -321,7 +321,7 @@ static void test_CVE_2021_32627_huge_limits_are_clamped(void **state)
     w.limits.hash_max_entries = w.limits.hash_max_value = SIZE_MAX;
     fill(&w, 2000);
     assert_encoding(&w, ENCODING_LISTPACK);
-    /* One value that would take the listpack to its ceiling: asked about before a byte is copied. */
+    /* One value that would take the listpack to its ceiling: must be checked before a byte is copied. */
     size_t len = LP_MAX_BYTES;
     char *big = mem_calloc(len);
     assert_true(hash_set(w.hash, BYTES_LIT("big"), bytes_view(big, len)));

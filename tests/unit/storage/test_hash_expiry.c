@@ -10,7 +10,7 @@
 #include "storage/listpack.h"
 #include "storage/time_heap.h"
 
-/* A hash under watch, and what it should hold. Half of the fields are numbers, some values are long. */
+/* A watched hash and its model. Half of the fields are numbers, some values are long. */
 enum { FIELDS_MAX = 400, TEXT_MAX = 400 };
 
 struct model_field {
@@ -209,7 +209,7 @@ static void replace_by_copy(struct world *w)
     hash_watch(w->hash, &w->watch, w);
 }
 
-/* max_entries: all in a table, none, or over the edge in the middle. */
+/* max_entries: always a table, never, or converted in the middle. */
 static void run_random(size_t size, size_t max_entries, int steps)
 {
     struct world w;
@@ -274,7 +274,7 @@ static void test_a_listpack_is_in_the_order_of_times(void **state)
     fill(&w, 5, 0);
     set_time(&w, 4, 500);
     set_time(&w, 2, 100);
-    set_time(&w, 3, 500); /* behind the one that came first */
+    set_time(&w, 3, 500); /* behind the one that was inserted first */
     static const size_t order[] = {2, 4, 3};
     struct bytes_view blob = hash_timed_blob(w.hash);
     const unsigned char *lp = (const unsigned char *)blob.data, *at = lp_first(lp);
@@ -311,7 +311,7 @@ static void test_from_a_listpack(void **state)
     }
 }
 
-/* Each of those that are left is as likely as the others, few or many. */
+/* Each remaining field is equally likely, whether they are few or many. */
 static void check_chances(size_t max_entries, size_t count, size_t living)
 {
     struct world w;

@@ -12,7 +12,7 @@
 
 enum { SPARSE_ROOM = 64 * 1024 };
 
-/* A sparse one, a dense one and plain registers that get the same elements. */
+/* A sparse HLL, a dense HLL and plain registers that get the same elements. */
 struct world {
     struct rng rng;
     struct hll_sparse sparse;
@@ -78,7 +78,7 @@ static void test_sparse_and_dense_follow_the_model(void **state)
     }
 }
 
-/* The cursor changes nothing but the time it takes. */
+/* The cursor changes only the time it takes. */
 static void test_the_cursor_does_not_show(void **state)
 {
     struct world with, without;
@@ -152,7 +152,7 @@ static void test_estimates_are_near(void **state)
     mem_free(w.sparse.data);
 }
 
-/* The hash decides where elements go: values that Redis keeps under the same names. */
+/* The hash is part of the format: Redis must find elements in the same registers. */
 static void test_places_are_the_peers(void **state)
 {
     static const struct {
@@ -200,7 +200,8 @@ static struct bytes_view crafted(char *out, const char *runs, size_t len)
 
 static void assert_refused(const char *runs, size_t len)
 {
-    char *hll = mem_alloc(HLL_HEADER_SIZE + len + 2); /* a size of its own, so that a sanitizer sees what is beyond */
+    char *hll = mem_alloc(HLL_HEADER_SIZE + len + 2); /* a block of exactly this size, so that the sanitizer sees
+                                                       * reads behind it */
     struct hll_registers r = {0};
     assert_int_equal(hll_merge(&r, crafted(hll, runs, len)), -EBADMSG);
     mem_free(hll);
@@ -225,7 +226,7 @@ static void test_CVE_2019_10192_CVE_2025_32023_runs_that_do_not_come_to_all_regi
 
 static void test_CVE_2025_32023_a_register_behind_the_runs_is_not_raised(void **state)
 {
-    static const char runs[] = "\x3f\x84\x41"; /* 64 zeros, a value, and a run that is cut off */
+    static const char runs[] = "\x3f\x84\x41"; /* 64 zeros, a value, and a truncated run */
     char *hll = mem_alloc(HLL_HEADER_SIZE + 3 + HLL_SPARSE_GROWTH);
     struct hll_sparse s = {.data = hll, .len = crafted(hll, runs, 3).len};
     assert_int_equal(hll_sparse_raise(&s, (struct hll_place){.index = 65, .value = 3}, SPARSE_ROOM), -EBADMSG);

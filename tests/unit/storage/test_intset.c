@@ -30,7 +30,7 @@ static struct intset *add(struct intset *is, int64_t value)
     return is;
 }
 
-/* What redis-server 7.0.15 puts into DUMP for these sets. */
+/* The intsets in DUMPs of redis-server 7.0.15 for these sets. */
 static void test_bytes_are_those_of_redis(void **state)
 {
     static const struct {
@@ -200,7 +200,7 @@ static void test_CVE_2021_32687_size_ceiling(void **state)
     assert_true(intset_safe_to_add(is));
     const uint32_t lengths[] = {(uint32_t)(INTSET_MAX_BYTES / 8), UINT32_MAX};
     for (size_t i = 0; i < COUNT(lengths); i++) {
-        memcpy((char *)is + 4, &lengths[i], 4); /* the question reads nothing but the header */
+        memcpy((char *)is + 4, &lengths[i], 4); /* reads nothing but the header */
         assert_false(intset_safe_to_add(is));
     }
     intset_free(is);
@@ -232,7 +232,7 @@ static void test_CVE_2021_29478_validate_refuses_malformed(void **state)
     }
     unsigned char unordered[16];
     size_t len = from_hex("020000000200000002000100", unordered);
-    assert_true(intset_validate(unordered, len, false)); /* the shallow look leaves the order alone */
+    assert_true(intset_validate(unordered, len, false)); /* without `deep` the order is not checked */
 }
 
 int main(void)

@@ -11,7 +11,7 @@
 #include "storage/list.h"
 #include "storage/set.h"
 
-/* ---- A trivial model: an array of what each key should be ---- */
+/* ---- A trivial model: an array with the expected state of each key ---- */
 
 enum { DBS = 3, KEYS = 24, TEXT_MAX = 3000 };
 
@@ -19,7 +19,7 @@ struct item {
     bool present;
     enum value_type type;
     char text[TEXT_MAX]; /* of a string */
-    size_t len;          /* of a string; of a collection: its elements are "0" to "<len - 1>" */
+    size_t len;          /* length of a string; of a collection: its elements are "0" to "<len - 1>" */
     int64_t expiry_ms;   /* -1: none */
 };
 
@@ -32,7 +32,7 @@ struct world {
     char names[KEYS][1100];
     size_t name_lens[KEYS];
     uint64_t expired, created, changed, flushed, hidden_expiries; /* calls of hooks */
-    bool saved[DBS][KEYS]; /* before_change() was called in this step, and saw what the model had */
+    bool saved[DBS][KEYS]; /* before_change() was called in this step and saw the state of the model */
     bool expiring[DBS][KEYS];
 };
 
@@ -74,12 +74,12 @@ static bool model_expired(const struct world *w, const struct item *it)
 {
     return it->present && it->expiry_ms != -1 && w->ks->now_ms > it->expiry_ms;
 }
-/* What somebody who looks is to see. */
+/* What a reader must see. */
 static bool model_visible(const struct world *w, const struct item *it)
 {
     return it->present && (w->ks->expiry_mode == EXPIRY_IGNORE || !model_expired(w, it));
 }
-/* Somebody looked: on a master the key goes if its time has come. */
+/* After a look-up: on a master an expired key is deleted. */
 static struct item *model_look(struct world *w, int db, int key)
 {
     struct item *it = &w->items[db][key];
@@ -87,7 +87,7 @@ static struct item *model_look(struct world *w, int db, int key)
     return it;
 }
 
-/* ---- Hooks: they check that nothing changes without having been told of ---- */
+/* ---- Hooks: they check that every change was reported first ---- */
 
 static void on_expired(void *ctx, struct db *db, struct bytes_view key)
 {
@@ -355,7 +355,7 @@ static void step_swap(struct world *w, int db)
     assert_int_equal(w->flushed - told, db == other ? 0 : 2);
 }
 
-/* A data set goes away into a sibling and comes back. */
+/* A data set is exchanged with a sibling's and back. */
 static void step_swap_data(struct world *w)
 {
     struct keyspace *sibling = keyspace_new_sibling(w->ks);
@@ -381,7 +381,7 @@ static void step_look(struct world *w, int db, int key)
     assert_int_equal(e != NULL, it->present);
 }
 
-/* Deletes what is past its time on the way, as the model does with what the hook told of. */
+/* Deletes expired keys on the way; the model does so when the hook reports them. */
 static void step_random(struct world *w, int db)
 {
     const struct entry *e = keyspace_random(keyspace_db(w->ks, db));
@@ -470,7 +470,7 @@ static void step(struct world *w)
     case 14: step_delete_expired(w, db, key); break;
     case 15: w->ks->now_ms += below(w, 300); break;
     }
-    /* Whatever is not as it was has been through the door. */
+    /* Every entry that differs from the copy must have passed before_change(). */
     for (int i = 0; i < DBS && !structural; i++)
         for (int k = 0; k < KEYS; k++) {
             const struct item *was = &before[i][k], *is = &w->items[i][k];
@@ -532,7 +532,7 @@ static struct world *plain_world(void)
     return &w;
 }
 
-/* X1: the master's INCR finds the key, though our clock says that its time is over. */
+/* X1: the master's INCR finds the key, although it has expired by our clock. */
 static void test_X1_a_masters_stream_sees_keys_past_their_time(void **state)
 {
     struct world *w = plain_world();
@@ -552,7 +552,7 @@ static void test_X1_a_masters_stream_sees_keys_past_their_time(void **state)
     world_release(w);
 }
 
-/* A writable replica's client sets a key that is there, hidden. */
+/* A client of a writable replica sets a key that exists but is hidden. */
 static void test_a_hidden_key_is_replaced_not_doubled(void **state)
 {
     struct world *w = plain_world();
@@ -635,7 +635,7 @@ static void test_rename_and_copy_keep_the_expiry(void **state)
     world_release(w);
 }
 
-/* What is copied is independent of what it was copied from. */
+/* A copy is independent of its original. */
 static void test_copy_is_deep(void **state)
 {
     struct world *w = plain_world();
@@ -657,7 +657,7 @@ static void test_snapshots_know_a_moved_entry_again(void **state)
     struct keyref key = keyref(db, BYTES_LIT("k"));
     w->ks->epoch = 7;
     struct entry *e = put(w, "k", "v");
-    assert_int_equal(e->epoch, 7); /* new since it began: not part of it */
+    assert_int_equal(e->epoch, 7); /* created after the snapshot began: not part of it */
     e->epoch = 3;
     e = keyspace_set_expiry(db, key, e, w->ks->now_ms + 1000);
     e = keyspace_update_string(db, key, e, BYTES_LIT("a longer value than before, so that it has to move"), 0);
@@ -700,7 +700,7 @@ static void test_frequency_rises_slowly_and_decays(void **state)
     assert_int_equal(entry_lfu_counter(w->ks, e), 5);
     for (int i = 0; i < 1000; i++) keyspace_find(db, key, 0);
     unsigned busy = entry_lfu_counter(w->ks, e);
-    assert_in_range(busy, 10, 40); /* about 18 after a thousand hits, as redis.conf's table has it */
+    assert_in_range(busy, 10, 40); /* about 18 after a thousand hits, as in the table of redis.conf */
     w->ks->now_ms += 3 * 60 * 1000;
     assert_int_equal(entry_lfu_counter(w->ks, e), busy - 3);
     w->ks->now_ms += 60 * 60 * 1000;
@@ -730,7 +730,7 @@ static char pattern(size_t i)
     return (char)('a' + i * 7 % 23);
 }
 
-/* Grown or cut to that length, with the pattern in what is new, and then all of it looked at. */
+/* Changes the length, fills new bytes with the pattern, and compares the whole string. */
 static struct entry *resize_and_check(struct db *db, struct keyref key, struct entry *e, size_t from, size_t to)
 {
     char *data;
@@ -746,7 +746,7 @@ static struct entry *resize_and_check(struct db *db, struct keyref key, struct e
     return e;
 }
 
-/* What says how long a string is, and how much room it has, changes its shape with the length. */
+/* Crosses the lengths at which the encoding of length and capacity changes. */
 static void test_CVE_2023_41056_a_string_of_every_length(void **state)
 {
     static const size_t steps[] = {40, 255, 256, 257, 4095, 4096, 65534, 65535, 65536, 65537, 70000, 1 << 20, 3 << 20};
@@ -786,7 +786,7 @@ static void change_somehow(struct world *w, struct db *db, struct keyref key, st
     }
 }
 
-/* What a request hands over and still looks at. That it is freed in the end, and not twice, the sanitizers see. */
+/* A blob that the request still reads after handing it over. The sanitizers see that it is freed exactly once. */
 static void test_fault_2_a_held_blob_stays_as_it_is(void **state)
 {
     (void)state;

@@ -9,12 +9,12 @@
 #include "storage/keyspace.h"
 #include "storage/lazyfree.h"
 
-/* Hashes whose fields expire, in three databases, as a model has them. */
+/* Hashes with expiring fields in three databases, and their model. */
 enum { DBS = 3, KEYS = 12, FIELDS = 30, TEXT = 32 };
 
 struct item {
     bool in;
-    int64_t fields[FIELDS]; /* the time, HASH_FIELD_STAYS, or ABSENT */
+    int64_t fields[FIELDS]; /* the expiry, HASH_FIELD_STAYS, or ABSENT */
 };
 enum { ABSENT = -2 };
 
@@ -135,7 +135,7 @@ static void set_time(struct world *w, struct keyref key, struct item *it, int db
     if (found) it->fields[i] = at;
 }
 
-/* It may become empty; commands delete it then. */
+/* It may become empty; commands then delete it. */
 static void remove_field(struct world *w, struct keyref key, struct item *it, int db, int i)
 {
     char buf[TEXT];
@@ -269,7 +269,7 @@ static void check(struct world *w)
     assert_int_equal(keyspace_has_field_times(w->ks), any);
 }
 
-/* As the active cycle does it: a few at once, until none is due. */
+/* As in the active cycle: a few at a time, until none is due. */
 static void expire_all(struct world *w)
 {
     for (int db = 0; db < DBS; db++) {
@@ -335,7 +335,7 @@ static void test_named_fields_go_when_past_their_time(void **state)
     world_init(&w, 100);
     struct entry *e = make_hash(&w, 1000, 10);
     struct db *db = keyspace_db(w.ks, 0);
-    keyspace_set_time(w.ks, 1002); /* 0 and 1 are past; 2 is in its last millisecond */
+    keyspace_set_time(w.ks, 1002); /* 0 and 1 have expired; 2 is in its last millisecond */
     struct bytes_view fields[] = {field_name(2, bufs[0]), field_name(1, bufs[1]), field_name(1, bufs[1]),
                                   BYTES_LIT("none")};
     size_t before = w.before_changes;
@@ -355,7 +355,7 @@ static void test_named_fields_go_when_past_their_time(void **state)
     world_release(&w);
 }
 
-/* A writable replica's client comes upon such a field: it goes, but nobody is told. */
+/* A client of a writable replica finds such a field: it is removed, but not reported. */
 static void test_hidden_fields_go_quietly(void **state)
 {
     struct world w;

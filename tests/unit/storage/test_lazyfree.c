@@ -14,7 +14,7 @@
 #include "storage/list.h"
 #include "storage/set.h"
 
-struct jobs { /* looked at after a drain only */
+struct jobs { /* read after a drain only */
     sem_t go;
     int ran, starts;
     pthread_t thread;
@@ -71,7 +71,7 @@ static void test_freeing_finishes_all_jobs(void **state)
     lazyfree_free(lazyfree_new()); /* that had no job */
 }
 
-/* The sanitizer's leak check and the counts of memory say that they are really freed. */
+/* Leak checks of the sanitizer and mem_used() show that they are freed. */
 static void test_values_are_freed(void **state)
 {
     struct encoding_limits limits = encoding_limits_default();

@@ -82,7 +82,7 @@ static void test_push_converts_past_the_limit(void **state)
     assert_encoding(l, "quicklist");
     assert_int_equal(list_nodes(l), 2);
     list_drop(l, LIST_TAIL);
-    assert_encoding(l, "quicklist"); /* a big element alone is no listpack */
+    assert_encoding(l, "quicklist"); /* one big element alone does not fit a listpack */
     list_check(l);
     list_free(l);
 }
@@ -97,7 +97,7 @@ static void test_insert_and_set_convert(void **state)
     assert_items(l, ITEMS("a", "b", "hello", "c"));
     list_free(l);
     l = list_of(&f.env, ITEMS("a", "b", "c"));
-    assert_true(list_set(l, 0, BYTES_LIT("hello"))); /* Redis counts a set as if it added */
+    assert_true(list_set(l, 0, BYTES_LIT("hello"))); /* Redis counts LSET as if it added an element */
     assert_encoding(l, "quicklist");
     assert_items(l, ITEMS("hello", "b", "c"));
     list_free(l);
@@ -166,7 +166,7 @@ static void test_odd_limits(void **state)
     list_free(l);
 }
 
-/* Whatever number of elements is configured, a listpack has a ceiling in bytes. */
+/* A listpack has a ceiling in bytes, whatever number of elements is configured. */
 static void test_CVE_2021_32627_listpack_ceiling_does_not_follow_the_configuration(void **state)
 {
     struct fixture f;
@@ -284,7 +284,7 @@ struct model {
     struct list *l;
     struct item items[4096];
     size_t count;
-    size_t big; /* one in so many elements is big; 0: none */
+    size_t big; /* one in that many elements is big; 0: none */
 };
 
 static struct bytes_view item_view(const struct item *i)
@@ -307,7 +307,7 @@ static void model_remove(struct model *m, size_t at)
     m->count--;
 }
 
-/* Few different values, so that searches hit. */
+/* Few different values, so that searches find some. */
 static struct bytes_view random_value(struct model *m, char *buf)
 {
     uint64_t n = rng_next(&m->f.rng);

@@ -12,7 +12,7 @@
 
 enum { MODEL_MAX = 400 };
 
-struct model { /* the elements that a packed node is to have */
+struct model { /* the expected elements of a packed node */
     char *items[MODEL_MAX];
     size_t count;
 };

@@ -109,7 +109,7 @@ static void test_reads_what_redis_wrote(void **state)
     assert_int_equal(i, 0);
 }
 
-/* Where redis-server 7.0.15 widens the length at an entry's end (probed with DUMP): one before it would have to. */
+/* The values at which redis-server 7.0.15 widens the length at an entry's end (probed with DUMP): one too early. */
 static void test_entry_length_widens_where_redis_does(void **state)
 {
     static const struct {
@@ -130,7 +130,7 @@ static void test_entry_length_widens_where_redis_does(void **state)
         lp_free(lp);
     }
     mem_free(value);
-    /* Only the length of so long a value is looked at. */
+    /* Only the length of such a long value is used. */
     assert_int_equal(lp_entry_size(bytes_view("x", 268435454 - 5)), 268435454 + 4);
     assert_int_equal(lp_entry_size(bytes_view("x", 268435455 - 5)), 268435455 + 5);
 }
@@ -375,7 +375,7 @@ static void test_CVE_2021_32627_32628_size_ceiling(void **state)
     assert_false(lp_safe_to_add(lp, SIZE_MAX));
     assert_false(lp_safe_to_add(lp, SIZE_MAX - 1024));
     const uint32_t almost_full = (uint32_t)LP_MAX_BYTES - 2000;
-    memcpy(lp, &almost_full, sizeof(almost_full)); /* the question reads nothing but the header */
+    memcpy(lp, &almost_full, sizeof(almost_full)); /* reads nothing but the header */
     assert_true(lp_safe_to_add(lp, 900));
     assert_false(lp_safe_to_add(lp, 2000));
     lp_free(lp);
@@ -493,7 +493,7 @@ static void test_CVE_2021_32628_validate_survives_mutations(void **state)
             blob[rng_below(&rng, len)] =
                 (unsigned char)(rng_below(&rng, 4) ? rng_next(&rng) : 0xF0 | (rng_next(&rng) & 15));
         if (len >= 4 && rng_below(&rng, 2)) memcpy(blob, &(uint32_t){(uint32_t)len}, 4);
-        if (lp_validate(blob, len, true, NULL, NULL)) { /* then every other call is safe on it */
+        if (lp_validate(blob, len, true, NULL, NULL)) { /* then every other function is safe on it */
             size_t forward = 0, backward = 0;
             for (const unsigned char *p = lp_first(blob); p != NULL; p = lp_next(blob, p)) forward++;
             for (const unsigned char *p = lp_last(blob); p != NULL; p = lp_prev(blob, p)) backward++;

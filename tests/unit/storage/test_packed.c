@@ -12,7 +12,7 @@ static void test_lengths_are_read_back(void **state)
         size_t len, size;
     } cases[] = {{0, 1}, {1, 1}, {254, 1}, {255, 9}, {256, 9}, {65536, 9}, {SIZE_MAX, 9}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char *bytes = malloc(cases[i].size); /* no more than that is written or read */
+        char *bytes = malloc(cases[i].size); /* exactly as much as may be written or read */
         size_t len = 77;
         assert_int_equal(packed_length_size(cases[i].len), cases[i].size);
         assert_ptr_equal(packed_put_length(bytes, cases[i].len), bytes + cases[i].size);

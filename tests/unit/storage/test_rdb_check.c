@@ -28,7 +28,7 @@ static bool check(struct bytes_view file, size_t piece, struct bytes_buf *said)
     bool more = true;
     for (size_t pos = 0; more && pos < file.len; pos += piece) {
         size_t n = file.len - pos < piece ? file.len - pos : piece;
-        char *copy = malloc(n); /* reading beyond it, or later, shows */
+        char *copy = malloc(n); /* of exactly this size, freed after the call, so that the sanitizer sees bad reads */
         memcpy(copy, file.data + pos, n);
         more = rdb_check_feed(c, bytes_view(copy, n));
         free(copy);
@@ -129,7 +129,7 @@ static void test_what_is_broken_is_told_with_its_key(void **state)
     bytes_buf_release(&b);
 }
 
-/* Each with what it was doing when the file ended. */
+/* Truncated files, each with the step at which it ended. */
 static void test_F7_truncated_files(void **state)
 {
     static const struct {

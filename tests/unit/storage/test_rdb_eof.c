@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-/* A mark that begins with parts of itself is what a naive search gets wrong. */
+/* A naive search fails on a mark that begins with parts of itself. */
 #define TRICKY_MARK "aaabaaabaaacaaabaaabaaacaaabaaabaaacaaad"
 #define PLAIN_MARK  "0123456789abcdefghijklmnopqrstuvwxyzABCD"
 
@@ -32,7 +32,7 @@ static size_t run(const char *mark, struct bytes_view all, size_t first, size_t 
     while (rc == 0 && pos < all.len) {
         size_t n = pos == 0 && first > 0 ? first : chunk, used = 0;
         if (n > all.len - pos) n = all.len - pos;
-        char *copy = malloc(n); /* exact size: a read past it is seen by the sanitizer */
+        char *copy = malloc(n); /* exact size: the sanitizer sees reads behind it */
         memcpy(copy, all.data + pos, n);
         rc = rdb_eof_feed(&e, bytes_view(copy, n), &used, collect, out);
         free(copy);
@@ -82,7 +82,7 @@ static void test_F5_beginnings_of_the_mark_are_payload(void **state)
                      BYTES_LIT("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), BYTES_LIT("a"));
 }
 
-/* Two letters only, so that partial matches abound; compared with a search in the whole. */
+/* Two letters only, so that partial matches are frequent; compared with a search in the whole input. */
 static void test_random_bytes_against_a_search(void **state)
 {
     struct rng rng;

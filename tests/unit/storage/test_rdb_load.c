@@ -63,7 +63,7 @@ static enum rdb_status feed_pieces(struct rdb_load *l, struct bytes_view file, s
     return status;
 }
 
-/* ---- files that a real server wrote: the digest is the one that it answered ---- */
+/* ---- files that a real server wrote: the digest is the server's own ---- */
 
 static const struct real_file {
     const char *path, *digest;
@@ -145,7 +145,7 @@ static void test_F7_a_real_file_truncated_at_every_byte(void **state)
     bytes_buf_release(&file);
 }
 
-/* Whatever a damaged file makes of itself: no crash, no leak, and a keyspace that keeps its invariants. */
+/* Whatever a damaged file contains: no crash, no leak, and a keyspace that keeps its invariants. */
 static void test_CVE_2026_25243_flipped_bits_in_a_real_file(void **state)
 {
     struct bytes_buf file = read_file(DATA "redis-7.0-plain-no-checksum.rdb");
@@ -165,7 +165,7 @@ static void test_CVE_2026_25243_flipped_bits_in_a_real_file(void **state)
     bytes_buf_release(&file);
 }
 
-/* Takes libraries as data; one that is called `refused` it does not want. */
+/* Takes libraries as data; refuses the one named `refused`. */
 struct library_taker {
     struct keyspace *ks;
     const char *refused;

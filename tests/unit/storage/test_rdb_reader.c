@@ -116,8 +116,8 @@ static struct rdb_reader *reader_for(struct fixture *f, struct rdb_reader_option
     return rdb_reader_new(&options, &callbacks);
 }
 
-/* Feeds pieces: the first one of `first` bytes, then `chunk` each. Every piece is an allocation of its own, so that the
- * sanitizer sees a read beyond it or after it. */
+/* Feeds pieces: the first one of `first` bytes, then `chunk` each. Every piece is an allocation of its own, so that
+ * the sanitizer sees reads behind it or after it is freed. */
 static struct outcome read_with(struct fixture *f, struct rdb_reader_options options, struct bytes_view file,
                                 size_t first, size_t chunk)
 {
@@ -427,7 +427,7 @@ static void build_field_times(struct bytes_buf *b)
     rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL, "lp"), rb_le(b, 5, 8), LP_PUT(b, "7", "v", "5", "g", "w", "5", "9", "", "0");
     rb_key(b, RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA, "oldlp"), LP_PUT(b, "f", "1", "281474976710654");
 }
-/* No field has a time, as is left when all were taken away: Redis writes 0, or one more than the last possible time. */
+/* No field has an expiry, as after all were removed: Redis then writes 0, or one more than the last possible time. */
 static void build_no_field_times(struct bytes_buf *b)
 {
     rb_key(b, RDB_TYPE_HASH_FIELD_TTL, "h"), rb_le(b, 0, 8), rb_len(b, 1);
@@ -1066,7 +1066,7 @@ static int on_timed_hash(void *ctx, const struct rdb_key *key)
     return 0;
 }
 
-/* Redis 7.0 makes them: the element has less than 2^30 bytes, the listpack around it a little more. */
+/* Redis 7.0 makes such nodes: the element has less than 2^30 bytes, the listpack around it slightly more. */
 static void test_fault_12_a_list_node_above_the_limit_of_listpacks(void **state)
 {
     struct fixture *f = *state;
@@ -1074,7 +1074,7 @@ static void test_fault_12_a_list_node_above_the_limit_of_listpacks(void **state)
     struct number_text text;
     struct bytes_view got;
     size_t len = LP_MAX_BYTES - 1;
-    unsigned char *blob = mem_calloc(len + 64), *p = blob + LP_HEADER_SIZE; /* pages of zeros that nobody writes to */
+    unsigned char *blob = mem_calloc(len + 64), *p = blob + LP_HEADER_SIZE; /* untouched pages of zeros */
     lp_encode(&e, bytes_view(blob, len));
     memcpy(p, e.head, e.head_len);
     memcpy(p + e.head_len + len, e.back, e.back_len);
@@ -1086,7 +1086,7 @@ static void test_fault_12_a_list_node_above_the_limit_of_listpacks(void **state)
     assert_int_equal(list_count(l), 1);
     assert_true(list_peek(l, LIST_HEAD, &text, &got));
     assert_int_equal(got.len, len);
-    blob[total - 2] ^= 1; /* damage is found there as well */
+    blob[total - 2] ^= 1; /* damage is found there too */
     assert_non_null(rdb_unpack_listpack_node(l, bytes_view(blob, total)));
     list_free(l);
     mem_free(blob);
@@ -1181,7 +1181,7 @@ static void test_long_strings_in_pieces(void **state)
     }
 }
 
-/* A file that announces enormous sizes makes nothing grow before the bytes are there. */
+/* A file that announces enormous sizes causes no large allocation before the bytes arrive. */
 static void test_announced_sizes_are_not_believed(void **state)
 {
     static const unsigned types[] = {RDB_TYPE_STRING,

@@ -59,7 +59,8 @@ static char *read_file(struct fixture *f, struct bytes_view file, size_t chunk)
     enum rdb_status status = RDB_MORE;
     for (size_t pos = 0, used; status == RDB_MORE && pos < file.len; pos += used) {
         size_t n = file.len - pos < chunk ? file.len - pos : chunk;
-        char *piece = malloc(n); /* of its own, so that the sanitizer sees a read beyond it or after it */
+        char *piece = malloc(n); /* an allocation of its own, so that the sanitizer sees reads behind it or after it
+                                  * is freed */
         memcpy(piece, file.data + pos, n);
         status = rdb_reader_feed(r, bytes_view(piece, n), &used);
         free(piece);
@@ -142,7 +143,7 @@ static void put_consumer(struct bytes_buf *b, int form, const char *name, int64_
 struct sample {
     const char *name;
     void (*build)(struct bytes_buf *b, int form);
-    const char *expect[3]; /* by form: the text, or "!" and a part of the error. NULL: as the one before */
+    const char *expect[3]; /* by form: the text, or "!" and a part of the error; NULL: as for the previous form */
 };
 
 static void build_nothing(struct bytes_buf *b, int form)
@@ -161,7 +162,7 @@ static void build_nodes(struct bytes_buf *b, int form)
     rb_len(b, 0);
 }
 
-/* A later id behind a deleted one that is greater; and a node whose first entry is deleted. */
+/* A later id behind a deleted, greater one; and a node whose first entry is deleted. */
 static void build_deleted(struct bytes_buf *b, int form)
 {
     rb_len(b, 1);
@@ -276,7 +277,7 @@ static void build_entries_without_nodes(struct bytes_buf *b, int form)
     end_after(b, form, 3, (struct id){9, 0});
 }
 
-/* A stream without entries, and the beginning of a group with what is pending for it. */
+/* A stream without entries, and the start of a group with its pending entries. */
 static void begin_group(struct bytes_buf *b, int form, uint64_t pending)
 {
     rb_len(b, 0);
@@ -385,7 +386,7 @@ NODE_SAMPLE(build_id_twice, 2, MASTER("2", "0"), ENTRY("0", "0", "a"), ENTRY("0"
 NODE_SAMPLE(build_ids_descend, 2, MASTER("2", "0"), ENTRY("1", "0", "a"), "0", "0", "3", "1", "-7", "8", "6")
 NODE_SAMPLE(build_last_id_too_low, 1, MASTER("1", "0"), ENTRY("100", "0", "a"))
 
-/* Nothing lives in the first and the last node, whatever their ids are. */
+/* The first and the last node have no live entries, whatever their ids are. */
 static void build_dead_nodes(struct bytes_buf *b, int form)
 {
     rb_len(b, 3);
@@ -395,7 +396,7 @@ static void build_dead_nodes(struct bytes_buf *b, int form)
     end_after(b, form, 1, (struct id){100, 0});
 }
 
-/* The second node begins below the last entry of the first; the first of two with one id stays. */
+/* The second node begins below the last entry of the first; of two entries with one id the first stays. */
 static void build_nodes_overlap(struct bytes_buf *b, int form)
 {
     rb_len(b, 2);
@@ -509,7 +510,7 @@ static void restore(struct fixture *f, struct bytes_view body)
     bytes_buf_release(&string);
 }
 
-/* Whatever a damaged value makes of itself: no crash, no leak, and a stream that keeps its invariants. */
+/* Whatever a damaged value contains: no crash, no leak, and a stream that keeps its invariants. */
 static void test_CVE_2026_25243_flipped_bits(void **state)
 {
     for (size_t i = 0; i < COUNT(good) + COUNT(odd); i++) {

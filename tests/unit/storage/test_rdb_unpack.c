@@ -232,7 +232,7 @@ static void test_listpacks_that_are_none(void **state)
     lp_free(lp);
 }
 
-/* A small table of hashes stands between this and comparing all with all. */
+/* Duplicates are found by a small table of hashes, not by comparing all pairs. */
 static void test_duplicates_among_many(void **state)
 {
     enum { N = 300 };

@@ -70,7 +70,7 @@ static void assert_same_field_times(const struct hash *a, const struct hash *b)
     }
 }
 
-/* What the digest does not see: the time of the expiry. */
+/* The time of the expiry, which the digest does not include. */
 static void assert_same_expiries(struct keyspace *a, struct keyspace *b)
 {
     for (int id = 0; id < 16; id++) {
@@ -118,7 +118,7 @@ static void test_round_trips_at_every_version(void **state)
     keyspace_free(ks);
 }
 
-/* Encodings stay: what was packed is written packed from version 10 (sets: 11) on. */
+/* Encodings are kept: a packed value is written packed from version 10 on (sets: 11). */
 static void check_type_byte(const struct entry *e, int version, enum rdb_type type)
 {
     struct bytes_buf dump = {0};
@@ -158,7 +158,7 @@ static void test_types_by_version(void **state)
     keyspace_free(ks);
 }
 
-/* Versions before 12 have no times for fields: these get the fields. A dump is of version 12 then. */
+/* Versions before 12 have no field expiries and get the fields alone. A DUMP is then of version 12. */
 static void test_fields_with_times_by_version(void **state)
 {
     struct encoding_limits limits = encoding_limits_default();
@@ -206,7 +206,7 @@ static void test_exact_bytes_of_fields_with_times(void **state)
             assert_memory_equal(dump.data + 9,
                                 "\x01\x01\x01"
                                 "f\x01v\x0c\0",
-                                8); /* one field, its time is the first */
+                                8); /* one field, whose expiry is the earliest */
         bytes_buf_release(&dump);
     }
     keyspace_free(ks);
@@ -334,7 +334,7 @@ static void test_dump_and_restore(void **state)
             bool is_string = e->type == TYPE_STRING;
             render_value(&want, e->type, is_string ? NULL : entry_pointer(e),
                          is_string ? entry_string(e, &buf) : BYTES_LIT(""));
-            bool is_all_there = type != TYPE_STREAM || version >= 11; /* older forms of streams say less */
+            bool is_all_there = type != TYPE_STREAM || version >= 11; /* older stream types have less data */
             if (is_all_there) assert_true(bytes_equal(bytes_buf_view(&got), bytes_buf_view(&want)));
             if (value != NULL) value_free(type, value);
             bytes_buf_release(&dump), bytes_buf_release(&string), bytes_buf_release(&want), bytes_buf_release(&got);

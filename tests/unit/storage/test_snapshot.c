@@ -158,7 +158,7 @@ static void test_F4_the_name_is_given_by_the_parent_only(void **state)
     struct pollfd p = {.fd = snapshot_fd(s), .events = POLLIN};
     assert_int_equal(poll(&p, 1, 20000), 1); /* the child has written all it has; nobody polls the snapshot */
     assert_false(exists(f->path));
-    snapshot_end(s); /* what a load that overtakes the snapshot does */
+    snapshot_end(s); /* what a load does that replaces the data set */
     assert_int_equal(files_in(f->dir), 0);
     assert_false(f->ks->freeze_access);
 }
@@ -166,7 +166,7 @@ static void test_F4_the_name_is_given_by_the_parent_only(void **state)
 static void test_killed_snapshot_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
-    f->options.key_delay_us = 100000; /* it would take long */
+    f->options.key_delay_us = 100000; /* would take long */
     struct snapshot *s = begin_file(f);
     pid_t pid = snapshot_pid(s);
     assert_int_equal(snapshot_poll(s), SNAPSHOT_RUNNING);
@@ -453,7 +453,7 @@ static void test_a_large_snapshot_through_a_pipe(void **state)
     snapshot_end(s);
 }
 
-/* A child that kept its parent's descriptors would keep connections open that the parent has closed. */
+/* A child that kept its parent's descriptors would hold connections open that the parent has closed. */
 static void test_F1_the_child_keeps_no_other_descriptor(void **state)
 {
     struct fixture *f = *state;

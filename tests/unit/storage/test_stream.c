@@ -18,7 +18,7 @@ struct item {
     char texts[2 * FIELDS_MAX][TEXT_MAX];
 };
 
-/* The model: the entries there are, in an array. */
+/* The model: the expected entries, in an array. */
 struct fixture {
     struct encoding_limits limits;
     struct rng rng;
@@ -92,7 +92,7 @@ static void check_range(struct fixture *f, struct stream_id from, struct stream_
         const struct item *item = &f->items[reverse ? f->count - 1 - i : i];
         if (stream_id_compare(item->id, from) < 0 || stream_id_compare(item->id, to) > 0) continue;
         assert_true(stream_iter_next(&it, &id, &fields));
-        if (rng_below(&f->rng, 8) != 0) check_entry(item, &it, id, fields); /* else it is stepped over unread */
+        if (rng_below(&f->rng, 8) != 0) check_entry(item, &it, id, fields); /* else its pairs are skipped */
     }
     assert_false(stream_iter_next(&it, &id, &fields));
     assert_false(stream_iter_next(&it, &id, &fields));
@@ -297,7 +297,7 @@ static void test_nodes_keep_to_the_limits(void **state)
     struct fixture *f = fixture_new(3, 4096);
     for (uint64_t i = 1; i <= 10; i++) add(f, i, 0, "f", "v");
     assert_int_equal(stream_node_count(f->s), 4);
-    assert_true(stream_delete(f->s, sid(10, 0))); /* a node with nothing left goes */
+    assert_true(stream_delete(f->s, sid(10, 0))); /* a node without live entries is freed */
     assert_int_equal(stream_node_count(f->s), 3);
     assert_true(stream_delete(f->s, sid(9, 0)));
     add(f, 11, 0, "f", "v"); /* deleted ones count */
@@ -362,7 +362,7 @@ static void test_greatest_ids(void **state)
     fixture_free(f);
 }
 
-/* XSETID may go back behind what is deleted: later entries stand behind greater ids in their node. */
+/* XSETID may set an id below deleted entries: later entries then follow greater ids in their node. */
 static void test_entries_behind_deleted_ones_with_greater_ids(void **state)
 {
     struct fixture *f = fixture_new(100, 4096);
@@ -407,8 +407,8 @@ static void test_trimming_leaves_the_greatest_deleted_id(void **state)
     fixture_free(f);
 }
 
-/* The node's last entry is above the bound, but deleted; all that is left of it goes, and the next node has the first.
- */
+/* The node's last entry is above the bound, but deleted. So its live entries go, and the next node has the first
+ * entry. */
 static void test_trimming_a_node_whose_last_entry_is_deleted(void **state)
 {
     struct fixture *f = fixture_new(3, 4096);

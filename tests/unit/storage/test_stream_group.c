@@ -10,7 +10,7 @@
 
 enum { IDS = 300, CONSUMERS = 12, NOBODY = -1 };
 
-/* The model: for each id whose it is, for each consumer whether it exists. */
+/* The model: the owner of each id, and whether each consumer exists. */
 struct fixture {
     struct encoding_limits limits;
     struct rng rng;
@@ -63,7 +63,7 @@ static struct stream_consumer *consumer(struct fixture *f, int i)
 
 /* ---- random operations ---- */
 
-static int pick_consumer(struct fixture *f) /* NOBODY: there is none */
+static int pick_consumer(struct fixture *f) /* NOBODY: no consumer exists */
 {
     int start = (int)rng_below(&f->rng, CONSUMERS);
     for (int i = 0; i < CONSUMERS; i++)
@@ -236,7 +236,7 @@ static void test_a_consumer_is_seen_and_active(void **state)
     fixture_free(f);
 }
 
-/* XAUTOCLAIM removes what it walks over; others may add behind it. */
+/* XAUTOCLAIM removes the entries it visits; others may be added behind it. */
 static void test_CVE_2022_31144_the_list_may_change_under_a_walk(void **state)
 {
     struct fixture *f = fixture_new();
@@ -318,14 +318,14 @@ static void test_lag_follows_reading(void **state)
     fixture_free(f);
 }
 
-/* Clients may set both numbers to the greatest there is. */
+/* Clients may set both numbers to the maximum. */
 static void test_numbers_of_entries_do_not_overflow(void **state)
 {
     struct fixture *f = fixture_new();
     for (uint64_t i = 1; i <= 2; i++) add(f, i);
     stream_group_set_position(f->g, STREAM_ID_MIN, INT64_MAX);
     stream_group_advance(f->s, f->g, sid(2, 0));
-    assert_int_equal(stream_group_entries_read(f->g), 2); /* counted anew */
+    assert_int_equal(stream_group_entries_read(f->g), 2); /* counted again */
     stream_set_entries_added(f->s, INT64_MAX);
     add(f, 3);
     stream_group_set_position(f->g, STREAM_ID_MIN, INT64_MAX);

@@ -11,7 +11,7 @@
 
 enum { MODEL_MAX = 8000, NAME_SIZE = 48 };
 
-/* The model: the same keys in a sorted array. The name of an item stands for its key in an index by name. */
+/* The model: the same keys in a sorted array. An index by name uses the name of an item as its key. */
 struct item {
     struct stream_id id;
     char name[NAME_SIZE];
@@ -42,7 +42,7 @@ static size_t rank(const struct model *m, const struct item *item)
     return i;
 }
 
-/* The same number gives the same key; in both orders they are not that of the numbers. */
+/* The same number gives the same key; key order differs from number order. */
 static void item_init(struct item *item, uint64_t n)
 {
     item->id = (struct stream_id){n * 7919 % 97, n};
@@ -74,7 +74,7 @@ static void remove_key(struct model *m, const struct item *key)
     if (!there) return;
     m->count--;
     memmove(&m->items[at], &m->items[at + 1], (m->count - at) * sizeof(removed));
-    memset(removed, 'x', sizeof(*removed)); /* a name that is still looked at shows */
+    memset(removed, 'x', sizeof(*removed)); /* an index that still reads the name fails now */
     mem_free(removed);
 }
 
@@ -148,7 +148,7 @@ static struct stream_key number(uint64_t n)
     return stream_key_id((struct stream_id){0, n});
 }
 
-/* As entries come and go: at the end and from the start. */
+/* Entries are added at the end and removed from the start. */
 static void test_a_queue_stays_dense(void **state)
 {
     static char value;

@@ -1,4 +1,4 @@
-/* stream_load.c: nodes out of files, the odd ones that Redis writes included. */
+/* stream_load.c: nodes read from files, including the odd ones that Redis writes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -114,7 +114,7 @@ static void test_a_node_without_live_entries_is_left_out(void **state)
     expect_and_free(&l, 1, 10, "10:3 ");
     l = begin();
     assert_null(LOAD(&l, 5, -5));
-    expect_and_free(&l, 3, 9, ""); /* a count that is wrong, and no entries at all */
+    expect_and_free(&l, 3, 9, ""); /* a wrong count, and no entries at all */
 }
 
 static void test_entries_out_of_order_are_sorted(void **state)
@@ -169,7 +169,7 @@ static void test_nodes_twice_or_out_of_order_are_refused(void **state)
     assert_non_null(LOAD(&l, 10, 11));
     stream_free(l.stream);
     l = begin();
-    assert_null(LOAD(&l, 10, -10)); /* one that is left out counts too */
+    assert_null(LOAD(&l, 10, -10)); /* a skipped node counts too */
     assert_non_null(LOAD(&l, 9, 9));
     stream_free(l.stream);
 }
@@ -183,7 +183,7 @@ static void test_damage_is_refused(void **state)
     lp_free(lp);
     stream_free(l.stream);
     l = begin();
-    assert_non_null(stream_load_totals(l.stream, &l.loading, 1, (struct stream_id){0, 1})); /* counted, and no node */
+    assert_non_null(stream_load_totals(l.stream, &l.loading, 1, (struct stream_id){0, 1})); /* a count without a node */
     stream_free(l.stream);
     l = begin();
     expect_and_free(&l, 0, 9, "");
@@ -199,9 +199,9 @@ static void test_claims(void **state)
         assert_non_null(stream_pending_add(g, NULL, (struct stream_id){0, seq}, 0, 1));
     assert_true(stream_load_claim(g, a, (struct stream_id){0, 1}));
     assert_true(stream_load_claim(g, b, (struct stream_id){0, 3}));
-    assert_false(stream_load_claim(g, b, (struct stream_id){0, 1})); /* another's */
+    assert_false(stream_load_claim(g, b, (struct stream_id){0, 1})); /* claimed by another consumer */
     assert_false(stream_load_claim(g, a, (struct stream_id){0, 1})); /* twice */
-    assert_false(stream_load_claim(g, a, (struct stream_id){0, 4})); /* nobody's */
+    assert_false(stream_load_claim(g, a, (struct stream_id){0, 4})); /* not pending */
     assert_false(stream_load_group_is_whole(g));
     assert_true(stream_load_claim(g, a, (struct stream_id){0, 2}));
     assert_true(stream_load_group_is_whole(g));

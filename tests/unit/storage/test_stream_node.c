@@ -84,7 +84,7 @@ static void expect(const unsigned char *lp, const struct model *model)
 static struct model_entry random_entry(struct rng *rng, struct stream_id id)
 {
     struct model_entry e = {.id = id, .fields = 1 + (size_t)rng_below(rng, PAIRS_MAX)};
-    bool usual = rng_below(rng, 2) == 0; /* with the fields that many entries have */
+    bool usual = rng_below(rng, 2) == 0; /* with fields that many entries share */
     if (usual) e.fields = 2;
     for (size_t i = 0; i < 2 * e.fields; i++) {
         if (usual && i % 2 == 0)
@@ -140,7 +140,7 @@ static void test_sequence_numbers_below_that_of_the_node(void **state)
     struct model m = {.count = 0};
     struct model_entry e = {.id = master, .fields = 1, .text = {"f", "v"}};
     unsigned char *lp = append(NULL, &m, &e);
-    e.id = (struct stream_id){UINT64_MAX, 0}; /* 0 - 5 wraps, and back */
+    e.id = (struct stream_id){UINT64_MAX, 0}; /* 0 - 5 wraps around, and back */
     lp = append(lp, &m, &e);
     e.id = (struct stream_id){UINT64_MAX, UINT64_MAX};
     lp = append(lp, &m, &e);
@@ -173,7 +173,7 @@ static void test_what_no_node_can_hold_has_no_bound(void **state)
     struct bytes_view half[] = {bytes_view(&byte, 1), bytes_view(&byte, LP_MAX_BYTES / 2), bytes_view(&byte, 1),
                                 bytes_view(&byte, LP_MAX_BYTES / 2)};
     struct bytes_view twice[] = {bytes_view(&byte, LP_MAX_BYTES / 2),
-                                 bytes_view(&byte, 1)}; /* the field, for the master too */
+                                 bytes_view(&byte, 1)}; /* a field may be stored twice */
     assert_false(stream_node_bound(huge, 1, &bound));
     assert_false(stream_node_bound(half, 2, &bound));
     assert_false(stream_node_bound(twice, 1, &bound));
@@ -184,7 +184,7 @@ static void test_what_no_node_can_hold_has_no_bound(void **state)
 
 /* ---- bytes from outside ---- */
 
-/* A listpack of integers, but for NULL-terminated text where `text` is given. */
+/* A listpack of integers. */
 static unsigned char *lp_of(const int64_t *numbers, size_t n)
 {
     unsigned char *lp = lp_new(0);
@@ -197,7 +197,7 @@ static unsigned char *lp_of(const int64_t *numbers, size_t n)
 static const char *validate(unsigned char *lp, struct stream_node_facts *facts)
 {
     size_t len = lp_bytes(lp);
-    unsigned char *copy = malloc(len); /* no byte behind it may be read */
+    unsigned char *copy = malloc(len); /* exact size: the sanitizer sees reads behind it */
     memcpy(copy, lp, len);
     lp_free(lp);
     const char *why = stream_node_validate(bytes_view(copy, len), master, facts);
@@ -211,7 +211,7 @@ static void test_malformed_nodes_are_refused(void **state)
     /* count, deleted, fields, field..., 0; then flags, ms, seq, [fields], pairs..., size */
     assert_null(validate(NODE(1, 0, 1, 7, 0, 2, 0, 0, 8, 4), &facts));       /* good, with the same fields */
     assert_null(validate(NODE(1, 0, 1, 7, 0, 0, 0, 0, 1, 9, 8, 6), &facts)); /* good, with its own */
-    assert_non_null(validate(NODE(1, 0, 1), &facts));                        /* ends in the master entry */
+    assert_non_null(validate(NODE(1, 0, 1), &facts));                        /* ends within the master entry */
     assert_non_null(validate(NODE(1, 0, 5, 7, 0), &facts));                  /* more fields than there are */
     assert_non_null(validate(NODE(1, 0, -1, 0), &facts));
     assert_non_null(validate(NODE(-1, 2, 1, 7, 0, 2, 0, 0, 8, 4), &facts));
@@ -247,13 +247,13 @@ static void test_facts_of_odd_nodes(void **state)
     /* An id below the node's. */
     assert_null(validate(NODE(1, 0, 1, 7, 0, 2, -1, 0, 8, 4), &facts));
     assert_false(facts.ordered);
-    /* Nothing lives. */
+    /* No live entry. */
     assert_null(validate(NODE(0, 1, 1, 7, 0, 3, 0, 0, 8, 4), &facts));
     assert_int_equal(facts.live, 0);
     assert_true(stream_id_is_zero(facts.first) && stream_id_is_zero(facts.last) && stream_id_is_zero(facts.greatest));
 }
 
-/* What is taken after a flipped bit must be safe to walk. */
+/* A node that is accepted after a bit was flipped must be safe to walk. */
 static void test_flipped_bits(void **state)
 {
     struct rng rng;

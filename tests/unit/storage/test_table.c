@@ -9,7 +9,7 @@
 #include "storage/base/memory.h"
 #include "storage/base/sys.h"
 
-/* Entries are elements of one array, the key is the index; the model is the array of flags. */
+/* Entries are elements of one array and the key is the index; the model is an array of flags. */
 struct item {
     bool present;
     bool seen;
@@ -150,7 +150,7 @@ static void test_empty_table_owns_nothing(void **state)
     world_free(w);
 }
 
-/* Grows past several segments and shrinks to nothing, often enough to pass every load. */
+/* Grows past several segments and shrinks to nothing, several times, so that every load occurs. */
 static void run_random_ops(size_t size, uint64_t hash_mask, size_t rounds, size_t ops)
 {
     struct world *w = world_new(size, hash_mask);
@@ -177,7 +177,7 @@ static void test_random_ops_large(void **state)
     run_random_ops(60000, UINT64_MAX, 12, 40000);
 }
 
-/* Sixteen different tags, so that look-ups meet many entries whose tag is equal. */
+/* Sixteen different tags, so that look-ups find many entries with an equal tag. */
 static void test_random_ops_equal_tags(void **state)
 {
     (void)state;
@@ -198,7 +198,7 @@ static void test_equal_hashes(void **state)
     struct world *w = world_new(5000, 0);
     fill(w, 5000);
     assert_equals_model(w);
-    assert_in_range(table_buckets(&w->table), 600, 800); /* one split for each seven inserts, though none helps */
+    assert_in_range(table_buckets(&w->table), 600, 800); /* one split per seven inserts, though none helps */
     for (int i = 0; i < 50; i++) assert_non_null(table_random(&w->table, &w->rng));
     world_free(w);
 }
@@ -271,8 +271,8 @@ static void test_scan_visits_all_of_a_still_table_once(void **state)
     }
 }
 
-/* Even keys stay; odd ones come and go between the steps, in such numbers that the table grows and shrinks several
- * times its size during one scan. */
+/* Even keys stay. Odd keys come and go between the steps, so many that the table's size changes several times during
+ * one scan. */
 static void scan_under_change(struct world *w, unsigned burst)
 {
     clear_visits(w);
@@ -456,7 +456,7 @@ static void test_sample_is_distinct_and_complete(void **state)
     world_free(w);
 }
 
-/* Each entry is reachable, and none is much preferred. */
+/* Each entry is reachable, and none is strongly preferred. */
 static void test_sample_reaches_all(void **state)
 {
     (void)state;

@@ -6,7 +6,7 @@
 
 enum { LONGEST = 2000 };
 
-/* Hashing all starts of a text at once gives what hashing each of them gives. */
+/* Hashing all starts of a text at once gives the same as hashing each of them. */
 static void test_fault_5_hashes_of_starts(void **state)
 {
     struct value_env env = {.hash_seed = 0x1234567890abcdefu};

@@ -159,7 +159,7 @@ static void test_every_encoding(void **state)
     mem_free(b.bytes);
 }
 
-/* Redis left the wide form in place when the entry before had become short again. */
+/* Redis keeps the wide form when the previous entry has become short again. */
 static void test_wide_length_of_a_short_entry(void **state)
 {
     struct builder b = builder_new();

@@ -52,7 +52,7 @@ static void fixture_free(struct fixture *f)
 
 static void set(struct fixture *f, const char *member, double score)
 {
-    (void)zset_set(f->z, bytes_str(member), score); /* the outcome is another test's */
+    (void)zset_set(f->z, bytes_str(member), score); /* the outcome is not tested here */
     zset_check(f->z);
 }
 
@@ -179,7 +179,7 @@ static void test_only_what_fits_is_compacted(void **state)
     }
 }
 
-/* Thresholds that would let a listpack grow without end do not. Each member is half of the ceiling. */
+/* A listpack has a ceiling of its own, whatever the thresholds are. Each member is half of the ceiling. */
 static void test_CVE_2021_32628_listpack_has_a_ceiling_of_its_own(void **state)
 {
     struct fixture *f = fixture_new(SIZE_MAX, SIZE_MAX);
@@ -301,7 +301,7 @@ static void test_scan_sees_every_member(void **state)
     }
 }
 
-/* The budget of a big set: its allocations, the table's share and the tree's. */
+/* The memory budget of a big set: allocations, and shares of the table and the tree. */
 static void test_memory_for_an_element(void **state)
 {
     struct fixture *f = fixture_new(128, 64);

@@ -54,7 +54,7 @@ static size_t member_numbered(struct model *md, char *buf)
     return (size_t)snprintf(buf, 64, "element:%012" PRIu64, n);
 }
 
-/* Zero bytes, prefixes of each other, long common beginnings. */
+/* Zero bytes, prefixes of each other, long common prefixes. */
 static size_t member_nasty(struct model *md, char *buf)
 {
     uint64_t n = md->serial++;
@@ -142,7 +142,7 @@ static void remove_one(struct model *md, size_t at)
     zset_member_free(model_take(md, at));
 }
 
-/* Mostly by a little, as counters and leader boards do. */
+/* Mostly by a little, as in counters and leader boards. */
 static void update_one(struct model *md, size_t at)
 {
     struct zset_member *m = md->sorted[at];
@@ -204,7 +204,7 @@ static void compare_walks(struct model *md)
     assert_int_equal(i, 0);
 }
 
-/* Grows and shrinks in turn, so that every kind of split, share and join happens at several heights. */
+/* Grows and shrinks in turn, so that every kind of split, merge and balancing happens at several heights. */
 static void run_random(struct model *md, size_t ops, size_t check_every)
 {
     unsigned insert_share = 60;
@@ -319,7 +319,7 @@ static void test_falling_inserts_fill_leaves(void **state)
     fill_after(score_falling, 97);
 }
 
-/* A leaf's skip may have to shrink when the leaf after it loses its first member. */
+/* A leaf's skip may have to shrink when the next leaf loses its first member. */
 static void test_fence_moves_with_first_member_of_next_leaf(void **state)
 {
     struct model md;

@@ -1,4 +1,4 @@
-/* Whether jemalloc reads the options that the program has for it. */
+/* Tests that jemalloc reads the options that the program sets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

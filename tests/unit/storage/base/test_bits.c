@@ -64,7 +64,7 @@ static void test_fields_follow_the_model(void **state)
     for (int i = 0; i < BITS; i++) assert_int_equal(bits_get(bytes_view(w.bytes, BYTES), (uint64_t)i, 1), w.model[i]);
 }
 
-/* Lengths around those at which wider machinery sets in, and sums that would not fit into a byte. */
+/* Lengths around those at which wider instructions are used, and sums that exceed a byte. */
 static void test_long_runs_are_counted_and_searched(void **state)
 {
     enum { LONG = 5000 };

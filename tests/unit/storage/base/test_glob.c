@@ -124,7 +124,7 @@ static void test_random_patterns_follow_the_definition(void **state)
         for (uint64_t n = rng_below(&rng, 8); n > 0; n--) strcat(pattern, pieces[rng_below(&rng, COUNT(pieces))]);
         for (uint64_t n = rng_below(&rng, 10); n > 0; n--) strcat(text, rng_below(&rng, 2) ? "a" : "b");
         bool expected =
-            text[0] == '\0' ? pattern[0] == '\0' : reference(pattern, text); /* no star takes nothing alone */
+            text[0] == '\0' ? pattern[0] == '\0' : reference(pattern, text); /* a star takes no character by itself */
         if (glob_match(bytes_str(pattern), bytes_str(text), false) != expected) fail_msg("[%s] on [%s]", pattern, text);
         matches += expected;
     }
@@ -157,7 +157,7 @@ static void test_CVE_2022_36021_CVE_2024_31228_hostile_patterns_end_soon(void **
     mem_free(text);
 }
 
-/* Redis gives up there, and so that both answer the same, so do we. */
+/* Redis gives up there; we do so too, to answer the same. */
 static void test_CVE_2024_31228_number_of_stars_is_limited(void **state)
 {
     char pattern[2 * (GLOB_STARS_MAX + 2)], text[GLOB_STARS_MAX + 2];

@@ -80,12 +80,13 @@ static void test_fault_17_what_was_never_noted_stays(void **state)
     assert_false(made_file_remove(&made));
     assert_int_equal(access(f->path, F_OK), 0);
     assert_int_equal(made_file_begin(&made, "/nonexistent/name"), -ENOENT);
-    assert_int_equal(made_file_begin(&made, f->dir), 0); /* the name is of a directory: is not removed either */
+    assert_int_equal(made_file_begin(&made, f->dir), 0); /* the name is that of a directory, which is not removed
+                                                          * either */
     assert_int_equal(made_file_note(&made), 0);
     assert_false(made_file_remove(&made));
 }
 
-/* Between begin and note nobody else who asks gets as far. */
+/* Between begin and note no other process gets past begin. */
 static void test_fault_17_directory_is_locked_meanwhile(void **state)
 {
     struct fixture *f = *state;
@@ -100,7 +101,7 @@ static void test_fault_17_directory_is_locked_meanwhile(void **state)
     close(dir);
 }
 
-/* A lock that is never given up delays the start, and does not prevent it. */
+/* A lock that is never released delays the start but does not prevent it. */
 static void test_fault_17_lock_is_done_without_in_the_end(void **state)
 {
     struct fixture *f = *state;

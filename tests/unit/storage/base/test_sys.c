@@ -138,10 +138,10 @@ static void test_clocks_and_random_bytes(void **state)
     sys_random(sys, first, 0);
 }
 
-/* ---- writing all of it, on a system that writes little at a time ---- */
+/* ---- sys_write_all() on a system with short writes ---- */
 
 struct slow {
-    ssize_t answers[8]; /* errors; or how much is taken */
+    ssize_t answers[8]; /* an error, or the number of bytes taken */
     size_t next;
     char written[32];
     size_t len;
@@ -167,7 +167,7 @@ static void test_short_and_interrupted_writes_are_continued(void **state)
     assert_int_equal(s.next, 6);
     assert_int_equal(s.len, 8);
     assert_memory_equal(s.written, "abcdefgh", 8);
-    assert_int_equal(sys_write_all(&fake, 5, NULL, 0), 0); /* asks nobody */
+    assert_int_equal(sys_write_all(&fake, 5, NULL, 0), 0); /* makes no call */
     assert_int_equal(s.next, 6);
 }
 
@@ -212,7 +212,7 @@ static void test_a_seed_gives_a_sequence(void **state)
         equal += n == rng_next(&c);
     }
     assert_int_equal(equal, 0);
-    rng_seed(&a, 0); /* must not get stuck at zero */
+    rng_seed(&a, 0); /* seed 0 must not make a state of zeros */
     assert_true((rng_next(&a) | rng_next(&a)) != 0);
 }
 
