@@ -1,0 +1,241 @@
+#include "server/net/listener.h"
+
+#include "tests/unit/server/net/fixture.h"
+
+static void test_addresses_that_cannot_be_bound(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct listener_handler handler = handler_of(f);
+    struct listener_error err;
+    struct listener *second = NULL;
+    listen_tcp(f, "127.0.0.1");
+    int port = listener_port(f->listener);
+    assert_int_equal(listener_open_tcp(f->loop, "127.0.0.1", port, 5, &handler, &second, &err), -EADDRINUSE);
+    assert_string_equal(err.text, "bind: Address already in use");
+    assert_int_equal(listener_open_tcp(f->loop, "192.0.2.1", port, 5, &handler, &second, &err), -EADDRNOTAVAIL);
+    assert_string_equal(err.text, "bind: Cannot assign requested address");
+    assert_int_equal(listener_open_tcp(f->loop, "not an address", port, 5, &handler, &second, &err), -ENOENT);
+    assert_true(strlen(err.text) > 0);
+    char long_path[200];
+    memset(long_path, 'x', sizeof(long_path));
+    long_path[199] = '\0';
+    assert_int_equal(listener_open_unix(f->loop, long_path, 0, 5, &handler, &second, &err), -ENAMETOOLONG);
+    assert_null(second);
+    fixture_free(f);
+}
+
+static struct listener *open_unix(struct fixture *f, const char *path)
+{
+    struct listener_handler handler = handler_of(f);
+    struct listener *l = NULL;
+    assert_int_equal(listener_open_unix(f->loop, path, 0, 5, &handler, &l, NULL), 0);
+    return l;
+}
+
+static int fails_to_open_unix(struct fixture *f, const char *path)
+{
+    struct listener_handler handler = handler_of(f);
+    struct listener_error err = {{0}};
+    struct listener *l = NULL;
+    int rc = listener_open_unix(f->loop, path, 0, 5, &handler, &l, &err);
+    assert_null(l);
+    assert_true(strlen(err.text) > 0);
+    return rc;
+}
+
+static void test_fault_17_socket_that_answers_is_left_alone(void **state)
+{
+    struct fixture *f = fixture_new();
+    f->listener = open_unix(f, f->path);
+    assert_int_equal(fails_to_open_unix(f, f->path), -EADDRINUSE);
+    assert_int_equal(access(f->path, F_OK), 0);
+    assert_int_equal(conn_connect_unix(f->loop, f->path, on_connected, f, &f->out), 0);
+    turn_until(f, &f->accepted_count, 2); /* the first one was the probe */
+    fixture_free(f);
+}
+
+static void test_fault_17_file_that_is_no_socket_is_left_alone(void **state)
+{
+    struct fixture *f = fixture_new();
+    int fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(fails_to_open_unix(f, f->path), -EADDRINUSE);
+    assert_int_equal(unlink(f->path), 0);
+    fixture_free(f);
+}
+
+/* What a crash leaves behind: a socket file that nobody is bound to any more. */
+static void leave_dead_socket(const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&un, sizeof(un)), 0);
+    close(fd);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static void test_fault_17_dead_socket_is_taken_over(void **state)
+{
+    struct fixture *f = fixture_new();
+    leave_dead_socket(f->path);
+    f->listener = open_unix(f, f->path);
+    assert_int_equal(conn_connect_unix(f->loop, f->path, on_connected, f, &f->out), 0);
+    turn_until(f, &f->accepted_count, 1);
+    listener_close(f->listener);
+    f->listener = NULL;
+    assert_int_equal(access(f->path, F_OK), -1);
+    fixture_free(f);
+}
+
+/* Who unlinks without looking, as redis-server does, has the name; closing ours does not take it away. */
+static void test_fault_17_name_that_another_has_taken_stays(void **state)
+{
+    struct fixture *f = fixture_new();
+    f->listener = open_unix(f, f->path);
+    assert_int_equal(unlink(f->path), 0);
+    leave_dead_socket(f->path);
+    listener_close(f->listener);
+    f->listener = NULL;
+    assert_int_equal(access(f->path, F_OK), 0);
+    assert_int_equal(unlink(f->path), 0);
+    fixture_free(f);
+}
+
+/* A relative path means the directory it was opened in, wherever the process has gone since. */
+static void test_fault_17_socket_goes_from_its_own_directory(void **state)
+{
+    struct fixture *f = fixture_new();
+    char here[1024];
+    assert_non_null(getcwd(here, sizeof(here)));
+    const char *slash = strrchr(f->path, '/');
+    char dir[128];
+    snprintf(dir, sizeof(dir), "%.*s", (int)(slash - f->path), f->path);
+    assert_int_equal(chdir(dir), 0);
+    f->listener = open_unix(f, slash + 1);
+    assert_int_equal(chdir(here), 0);
+    assert_int_equal(access(f->path, F_OK), 0);
+    listener_close(f->listener);
+    f->listener = NULL;
+    assert_int_equal(access(f->path, F_OK), -1);
+    fixture_free(f);
+}
+
+/* IPv6 sockets take no IPv4, so that both wildcards can hold one port. */
+static void test_both_wildcards_share_a_port(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct listener_handler handler = handler_of(f);
+    struct listener *v6 = NULL;
+    listen_tcp(f, "*");
+    assert_int_equal(listener_open_tcp(f->loop, "::*", listener_port(f->listener), 5, &handler, &v6, NULL), 0);
+    connect_and_accept(f, "127.0.0.1");
+    assert_string_equal(conn_peer_ip(f->accepted[0]), "127.0.0.1");
+    conn_close(f->out);
+    assert_int_equal(conn_connect(f->loop, "::1", listener_port(v6), NULL, on_connected, f, &f->out), 0);
+    turn_until(f, &f->accepted_count, 2);
+    assert_string_equal(conn_peer_ip(f->accepted[1]), "::1");
+    listener_close(v6);
+    fixture_free(f);
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mode & 07777;
+}
+
+static void test_CVE_2023_45145_unix_socket_mode(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct listener_handler handler = handler_of(f);
+    mode_t old = umask(0);
+    assert_int_equal(listener_open_unix(f->loop, f->path, 0600, 5, &handler, &f->listener, NULL), 0);
+    assert_int_equal(mode_of(f->path), 0600);
+    listener_close(f->listener);
+    umask(077); /* wider than the umask is possible as well, and the file of before is in the way */
+    assert_int_equal(listener_open_unix(f->loop, f->path, 0777, 5, &handler, &f->listener, NULL), 0);
+    assert_int_equal(mode_of(f->path), 0777);
+    umask(old);
+    fixture_free(f);
+}
+
+static void test_only_a_socket_is_removed_from_the_path(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct listener_handler handler = handler_of(f);
+    struct listener_error err;
+    int fd = open(f->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(listener_open_unix(f->loop, f->path, 0, 5, &handler, &f->listener, &err), -EADDRINUSE);
+    assert_int_equal(mode_of(f->path), 0600);
+    fixture_free(f);
+}
+
+static int plain_connect(int port)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    return fd;
+}
+
+static void test_many_waiting_connections_are_accepted_in_one_turn(void **state)
+{
+    struct fixture *f = fixture_new();
+    int fds[50];
+    listen_tcp(f, "127.0.0.1");
+    for (int i = 0; i < 50; i++) fds[i] = plain_connect(listener_port(f->listener));
+    loop_poll_turn(f->loop);
+    assert_int_equal(f->accepted_count, 50);
+    for (int i = 0; i < 50; i++) close(fds[i]);
+    fixture_free(f);
+}
+
+/* Out of descriptors: reported once, not in every turn, and those that wait are accepted when there is room again. */
+static void test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct rlimit old, tight;
+    int fds[10];
+    listen_tcp(f, "127.0.0.1");
+    for (int i = 0; i < 10; i++) fds[i] = plain_connect(listener_port(f->listener));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int lowest = dup(0);
+    close(lowest);
+    tight = (struct rlimit){.rlim_cur = (rlim_t)lowest + 4, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    turn_until(f, &f->accept_errors, 1);
+    assert_int_equal(f->accepted_count, 4);
+    for (int i = 0; i < 5; i++) loop_poll_turn(f->loop);
+    loop_run_turn(f->loop); /* rested, tried again */
+    loop_run_turn(f->loop);
+    assert_int_equal(f->accept_errors, 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    turn_until(f, &f->accepted_count, 10);
+    for (int i = 0; i < 10; i++) close(fds[i]);
+    fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_addresses_that_cannot_be_bound),
+        cmocka_unit_test(test_fault_17_socket_that_answers_is_left_alone),
+        cmocka_unit_test(test_fault_17_file_that_is_no_socket_is_left_alone),
+        cmocka_unit_test(test_fault_17_dead_socket_is_taken_over),
+        cmocka_unit_test(test_fault_17_name_that_another_has_taken_stays),
+        cmocka_unit_test(test_fault_17_socket_goes_from_its_own_directory),
+        cmocka_unit_test(test_both_wildcards_share_a_port),
+        cmocka_unit_test(test_CVE_2023_45145_unix_socket_mode),
+        cmocka_unit_test(test_only_a_socket_is_removed_from_the_path),
+        cmocka_unit_test(test_many_waiting_connections_are_accepted_in_one_turn),
+        cmocka_unit_test(test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
