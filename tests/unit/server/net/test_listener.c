@@ -222,6 +222,65 @@ static void test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out(void
     fixture_free(f);
 }
 
+/* For a server that has room again: those that wait are accepted without a turn of the loop. */
+static void test_accepting_without_a_turn(void **state)
+{
+    struct fixture *f = fixture_new();
+    int fds[4];
+    listen_tcp(f, "127.0.0.1");
+    listener_accept_now(f->listener); /* nobody is there */
+    assert_int_equal(f->accepted_count, 0);
+    for (int i = 0; i < 4; i++) fds[i] = plain_connect(listener_port(f->listener));
+    listener_accept_now(f->listener);
+    assert_int_equal(f->accepted_count, 4);
+    assert_int_equal(f->accept_errors, 0);
+    for (int i = 0; i < 4; i++) close(fds[i]);
+    fixture_free(f);
+}
+
+/* A peer that is gone before it was accepted is nobody's trouble. */
+static void test_peers_that_have_left_already(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct linger at_once = {.l_onoff = 1};
+    char byte;
+    listen_tcp(f, "127.0.0.1");
+    int gone = plain_connect(listener_port(f->listener));
+    assert_int_equal(setsockopt(gone, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    close(gone); /* by a reset */
+    int alive = plain_connect(listener_port(f->listener));
+    turn_until(f, &f->accepted_count, 2);
+    assert_int_equal(f->accept_errors, 0);
+    assert_int_equal(conn_read(f->accepted[0], &byte, 1), -ECONNRESET);
+    assert_int_equal(conn_read(f->accepted[1], &byte, 1), -EAGAIN);
+    close(alive);
+    fixture_free(f);
+}
+
+static void test_a_directory_that_is_not_there(void **state)
+{
+    struct fixture *f = fixture_new();
+    char path[96];
+    snprintf(path, sizeof(path), "%s/nowhere/socket", f->dir);
+    assert_int_equal(fails_to_open_unix(f, path), -ENOENT);
+    fixture_free(f);
+}
+
+static void test_what_a_listener_is(void **state)
+{
+    struct fixture *f = fixture_new();
+    f->listener = open_unix(f, f->path);
+    assert_true(listener_is_unix(f->listener));
+    assert_int_equal(listener_port(f->listener), 0);
+    listener_close(f->listener);
+    listen_tcp(f, "localhost");
+    assert_false(listener_is_unix(f->listener));
+    connect_and_accept(f, "localhost");
+    assert_false(conn_is_unix(f->accepted[0]));
+    listener_close(NULL);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +295,10 @@ int main(void)
         cmocka_unit_test(test_only_a_socket_is_removed_from_the_path),
         cmocka_unit_test(test_many_waiting_connections_are_accepted_in_one_turn),
         cmocka_unit_test(test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out),
+        cmocka_unit_test(test_accepting_without_a_turn),
+        cmocka_unit_test(test_peers_that_have_left_already),
+        cmocka_unit_test(test_a_directory_that_is_not_there),
+        cmocka_unit_test(test_what_a_listener_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
