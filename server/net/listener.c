@@ -23,7 +23,6 @@ struct listener {
     struct made_file socket_file; /* Unix sockets: the file, removed by listener_close() */
     const struct conn_ops *ops;   /* transport of the accepted connections */
     struct listener_handler handler;
-    bool paused;
     bool exhausted; /* descriptors or memory ran out, which was reported, and no accept() has succeeded since */
 };
 
@@ -31,8 +30,7 @@ struct listener {
 
 static void listener_update_wanted(struct listener *l)
 {
-    bool accept_now = !l->paused && !loop_timer_active(&l->rest);
-    loop_io_want(&l->io, accept_now ? LOOP_READ : 0);
+    loop_io_want(&l->io, loop_timer_active(&l->rest) ? 0 : LOOP_READ);
 }
 
 static void listener_report(struct listener *l, int rc)
@@ -96,7 +94,7 @@ static int listener_accept_one(struct listener *l)
 static void listener_on_ready(void *ctx, unsigned ready)
 {
     struct listener *l = ctx;
-    for (int i = 0; i < LISTENER_ACCEPTS_PER_EVENT && !l->paused; i++) {
+    for (int i = 0; i < LISTENER_ACCEPTS_PER_EVENT; i++) {
         int rc = listener_accept_one(l);
         if (rc == 0) continue;
         if (rc == -EAGAIN) return;
