@@ -1,4 +1,4 @@
-/* Requests against users, and the log of what was refused. */
+/* Requests against users. */
 #include "server/acl/acl_check.h"
 
 #include <setjmp.h>
@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "server/acl/acl_log.h"
 #include "tests/unit/server/acl/fixture.h"
 
 static size_t split(char *text, struct bytes_view *words, size_t max)
@@ -166,46 +165,6 @@ static void test_numbers_of_commands(void **state)
     mem_free(used);
 }
 
-/* ---- The log ---- */
-
-static void note(struct acl_log *lg, enum acl_context context, enum acl_reason reason, const char *object, int64_t now)
-{
-    acl_log_note(lg, context, &(struct acl_denial){reason, bytes_str(object)}, BYTES_LIT("u"), BYTES_LIT("info"), now,
-                 4);
-}
-
-static void test_the_log_merges(void **state)
-{
-    struct acl_log *lg = acl_log_new();
-    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "a", 1000);
-    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 2000);
-    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "a", 61000);
-    assert_int_equal(acl_log_count(lg), 2);
-    const struct acl_log_entry *e = acl_log_newest(lg);
-    assert_true(e->id == 0 && e->count == 2 && e->created_ms == 1000 && e->updated_ms == 61000);
-    assert_true(e->older->id == 1 && e->older->older == NULL && e->older->newer == e);
-    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 62001); /* too long ago */
-    note(lg, ACL_IN_MULTI, ACL_DENIED_KEY, "a", 62001);
-    assert_int_equal(acl_log_count(lg), 4);
-    note(lg, ACL_TOPLEVEL, ACL_DENIED_COMMAND, "a", 62001);
-    assert_int_equal(acl_log_count(lg), 4); /* as many as there may be */
-    assert_int_equal(acl_log_newest(lg)->id, 4);
-    acl_log_trim(lg, 1);
-    assert_int_equal(acl_log_newest(lg)->id, 4);
-    acl_log_free(lg);
-}
-
-static void test_the_log_cuts_what_is_long(void **state)
-{
-    struct acl_log *lg = acl_log_new();
-    char *key = mem_calloc(5000);
-    memset(key, 'k', 4999);
-    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, key, 0);
-    assert_int_equal(acl_log_newest(lg)->object.len, ACL_LOG_TEXT_MAX);
-    mem_free(key);
-    acl_log_free(lg);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,8 +176,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reading_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_numbers_of_commands, setup, teardown),
-        cmocka_unit_test(test_the_log_merges),
-        cmocka_unit_test(test_the_log_cuts_what_is_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Users, the table of them, and their text form. */
+/* The table of users. */
 #include "server/acl/users.h"
 
 #include <setjmp.h>
@@ -168,33 +168,6 @@ static void test_fault_32_replacing_all(void **state)
                "user z on sanitize-payload resetchannels -@all\n");
 }
 
-static void parse_says(struct fixture *f, const char *text, const char *expected)
-{
-    struct bytes_buf errors = {0};
-    struct acl_users *us = acl_users_new(f->commands, &f->settings.security);
-    assert_int_equal(acl_file_parse(us, bytes_str(text), "f", &errors), *expected == '\0');
-    bytes_buf_append(&errors, "", 1);
-    assert_string_equal(errors.data, expected);
-    acl_users_free(us);
-    bytes_buf_release(&errors);
-}
-
-static void test_files(void **state)
-{
-    struct fixture *f = *state;
-    parse_says(f, "", "");
-    parse_says(f, "\n \t \r\n", "");
-    parse_says(f, " user  a   on \r\nuser b ( +get ~x ) (  )", "");
-    parse_says(f, "user", "f:1 should start with user keyword followed by the username. ");
-    parse_says(f, "\nusr a on", "f:2 should start with user keyword followed by the username. ");
-    parse_says(f, "user a\nuser a", "WARNING: Duplicate user 'a' found on line 2. ");
-    parse_says(f, "user default\nuser default", "WARNING: Duplicate user 'default' found on line 2. ");
-    parse_says(f, "user a (+get\nuser b )",
-               "f:1: Unmatched parenthesis in acl selector starting at '(+get'.. f:2: Error "
-               "in ACL SETUSER modifier ')': Syntax error. ");
-    parse_says(f, "user a\x01 on", "f:1: Usernames can't contain control characters. ");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,7 +178,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_password_is_kept_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_holds_a_user_keeps_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_32_replacing_all, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_files, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
