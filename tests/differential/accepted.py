@@ -1,7 +1,7 @@
 """Differences between Lockstep, which answers as Redis 7.2 does, and redis-server 7.0.15: reviewed, each with its reason.
 
-An entry is as narrow as it can be. Whoever adds one has seen in the release notes of Redis, or by its tests, that the
-later version answers as we do; anything else is a fault to be fixed.
+An entry is as narrow as possible. Add one only if the release notes or the tests of Redis show that the later version
+answers as this server does; anything else is a fault to be fixed.
 """
 
 import re
@@ -13,9 +13,9 @@ from resp import is_error
 
 @dataclass(frozen=True)
 class Accepted:
-    """`leaf(mine, theirs)` excuses single values, `reply(mine, theirs, args)` a whole reply; `rewrite(mine)` makes of ours
-    what 7.0 would say, and is then compared by the command's rule. With `after`, only when that command was sent before
-    in the same epoch."""
+    """One accepted difference. `leaf(mine, theirs)` accepts single values, `reply(mine, theirs, args)` a whole reply.
+    `rewrite(mine)` turns our reply into that of 7.0, which the command's rule then compares. With `after`, the entry
+    counts only if that command was sent before in the same epoch."""
 
     reason: str
     commands: tuple
@@ -35,8 +35,7 @@ class Accepted:
 
 
 def score_text(mine, theirs):
-    """The same number: theirs in seventeen digits, ours as an integer or in as few as tell it, and no others than repr()
-    has."""
+    """The same number: the peer prints seventeen digits, this server an integer or the digits of repr()."""
     if mine[0] != theirs[0] or mine[0] not in "$," or not mine[1] or not theirs[1]:
         return mine == theirs
     try:
@@ -54,7 +53,7 @@ def _digits(text):
 
 
 def without_fields(*names):
-    """Of maps, and of flat lists of names and values, at any depth."""
+    """Removes fields from maps and from flat lists of names and values, at any depth."""
 
     def rewrite(reply):
         kind, payload = reply
@@ -73,8 +72,8 @@ def without_fields(*names):
 
 
 def what_replicas_are_told(reply):
-    """XINFO STREAM FULL of 7.0 without what it does not pass on to replicas of any kind, and 7.2 does: how many entries
-    a group has read, and a consumer that was named but got nothing."""
+    """XINFO STREAM FULL without what 7.0 does not replicate and 7.2 does: how many entries a group has read, and a
+    consumer that was named but got nothing."""
     return _without_idle_consumers(without_fields(b"entries-read", b"lag")(reply))
 
 
@@ -93,7 +92,7 @@ def _is_idle_consumer(reply):
 
 
 def unlinks_as_deletions(stream):
-    """7.2 sends UNLINK for SPOP where lazyfree-lazy-server-del has it so, 7.0 DEL."""
+    """With lazyfree-lazy-server-del, 7.2 sends UNLINK for SPOP, and 7.0 sends DEL."""
     return [(database, b"del" if name == b"unlink" else name, *args) for database, name, *args in stream]
 
 
@@ -102,8 +101,8 @@ STORES = (b"bitop", b"sort", b"georadius", b"georadiusbymember", b"geosearchstor
 
 
 def without_told_as_deletions(mine, theirs):
-    """Both streams without what differs where an empty result replaces a key that is past its time: we say that it expired;
-    they delete it with the command, as they do with one that is not past its time."""
+    """Both streams without the deletion of an expired key that an empty result replaces: this server reports that the
+    key expired, the peer deletes it with the command."""
     left = list(mine)
     kept = []
     for command in theirs:
@@ -140,14 +139,13 @@ SCORES = (
     b"ZPOPMIN", b"ZPOPMAX", b"ZMPOP", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP", b"ZUNION", b"ZINTER", b"ZDIFF", b"ZSCAN", b"ZRANDMEMBER",
 )  # fmt: skip
 
-# Of BITFIELD ... OVERFLOW FAIL that changes nothing: the key is made or lengthened on both. We tell replicas and listeners;
-# 7.0 and 7.2 tell nobody, so that their replicas differ from then on. The tables lengthen the string before.
-# A sorted set has no -0 in a listpack, but in a skip list; where 7.2 chooses another encoding than 7.0 they differ in it.
-# The tables do not say -0.
+# Not sent: BITFIELD ... OVERFLOW FAIL that changes nothing but creates or lengthens the key. This server tells replicas and
+# listeners; 7.0 and 7.2 tell nobody, so their replicas differ afterwards. The tables lengthen the string first.
+# Not sent: the score -0. A skip list keeps it, a listpack does not, and 7.2 sometimes chooses another encoding than 7.0.
 
 
 def _last_item(reply):
-    """Of RESP2 and RESP3: the entries of the last stream."""
+    """The entries of the last stream in a reply, in RESP2 or RESP3."""
     last = reply[1][-1]
     return last if reply[0] == "%" else last[1][-1]
 
@@ -230,5 +228,5 @@ def consumers_named_in_vain(commands, mine, theirs):
     return 0 < mine - theirs <= 2 * named  # XREADGROUP may name two streams
 
 
-# By how much rdb_changes_since_last_save may rise otherwise: (reason, function of the commands and both numbers).
+# Accepted differences of rdb_changes_since_last_save: (reason, function of the commands and both numbers).
 CHANGES = (("7.2 makes and counts a consumer that was named but got nothing", consumers_named_in_vain),)

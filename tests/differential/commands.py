@@ -1,6 +1,7 @@
-"""What is sent: tables in the language of grammar.py, by group. A line is used when both servers have its commands.
+"""The commands that are sent: tables in the language of grammar.py, by group. A line is used if both servers have its
+commands.
 
-Commands with an outcome of chance, cursors and dumps are in scenarios.py, which knows how to compare them.
+Commands with random results, cursors and dumps are in scenarios.py, which knows how to compare them.
 """
 
 TABLES = {}
@@ -255,7 +256,7 @@ TABLES["sorted sets"] = """
     1 b BZMPOP <timeout> <numkeys zset> (MIN|MAX) [COUNT <count>]
 """
 
-# SORT takes an errno that others left behind for its own there: ERANGE of a number. SSCAN leaves none.
+# The peer's SORT mistakes an errno that another command left (ERANGE of a number) for its own. SSCAN leaves none.
 TABLES["sort"] = """
     1 ! COMMAND GETKEYS SORT <nums> [GET x] [STORE <list>] [STORE <list>]
     1 ! COMMAND GETKEYS SORT_RO <nums> [GET x] [STORE <list>] [STORE <list>]
@@ -315,7 +316,7 @@ TABLES["hyperloglog"] = """
     1 ! SADD <set> x ;; PFADD <same> a ;; PFCOUNT <same> ;; PFMERGE <same> <hll> ;; PFDEBUG ENCODING <same>
 """
 
-# 7.2 makes a consumer that is named, 7.0 only one that gets something: so all are made with their group.
+# 7.2 creates a consumer that is named, 7.0 only one that gets an entry. So all are created with their group.
 TABLES["streams"] = """
     1 ! COMMAND GETKEYS XREAD [COUNT 2] <streams read>
     1 ! COMMAND GETKEYS XREADGROUP GROUP g c <streams group>
@@ -393,8 +394,8 @@ TABLES["transactions"] = """
     1   RESET
 """
 
-# One blocks, others act. All on few keys: they are to meet. One stream each: 7.0 answers with what made it ready, 7.2 runs
-# the command again.
+# One connection blocks, others act, on few keys so that they meet. One stream per command: 7.0 answers with the stream that
+# became ready, 7.2 runs the command again.
 BLOCKING = """
     4   BLPOP {<list>} 0
     3   BRPOP {<list>} 0
@@ -433,7 +434,7 @@ WAKING = """
     1   DISCARD
 """
 
-# What makes of a key one of another type.
+# Commands that replace a key by one of another type.
 MIXING = """
     3   RENAME <any> <any>
     3   COPY <any> <any> REPLACE

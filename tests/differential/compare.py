@@ -1,13 +1,13 @@
-"""When two replies count as the same.
+"""Decides whether two replies count as the same.
 
-Most are the same bytes. A rule tells which freedom the command itself has: the order of a set, a clock. What differs
-between the versions of Redis is not here but in accepted.py, with a reason for each.
+Most replies have the same bytes. A rule says what the command leaves open: the order of a set, a clock. Differences
+between versions of Redis are in accepted.py, each with a reason.
 """
 
 from accepted import ACCEPTED, CHANGES
 from resp import AGGREGATES, is_aggregate, is_error, parse
 
-SLACK_SECONDS = 30  # more than the two servers' clocks, or a busy machine, can differ
+SLACK_SECONDS = 30  # more than clocks of the two servers differ, even on a busy machine
 
 
 def exact(mine, theirs):
@@ -15,7 +15,7 @@ def exact(mine, theirs):
 
 
 def alike(mine, theirs, leaf):
-    """Same shape, and leaf() for what is not an aggregate."""
+    """The same shape, and leaf() accepts all values that are not aggregates."""
     if mine == theirs:
         return True
     if mine[0] in AGGREGATES and mine[0] == theirs[0] and is_aggregate(mine) and is_aggregate(theirs):
@@ -45,14 +45,14 @@ def _same_items(mine, theirs, leaf, width):
 
 
 def _sorted(reply, width):
-    """By the first of each `width` items: no two have the same there."""
+    """Sorted by the first of each `width` items, which are all different."""
     items = reply[1]
     groups = [items[at : at + width] for at in range(0, len(items), width)]
     return (reply[0], [item for group in sorted(groups, key=lambda group: repr(group[0])) for item in group])
 
 
 def whole_scan(mine, theirs, args, leaf):
-    """A scan that asked for everything at once."""
+    """A scan that asked for all elements in one reply."""
     if not (is_aggregate(mine) and is_aggregate(theirs)):
         return alike(mine, theirs, leaf)
     width = 2 if args[0].upper() in (b"HSCAN", b"ZSCAN") else 1
@@ -64,7 +64,7 @@ def same_shape(mine, theirs, _args, leaf):
 
 
 def random_hash_pick(mine, theirs, args, leaf):
-    """All of a hash or sorted set, in any order; with values: as pairs."""
+    """All elements of a hash or sorted set, in any order; with values, as pairs."""
     if is_aggregate(mine) and mine[1] and is_aggregate(mine[1][0]):
         return unordered(mine, theirs, args, leaf)
     return _same_items(mine, theirs, leaf, 2 if len(args) > 3 else 1)
@@ -88,7 +88,7 @@ def _within(slack):
 
 
 def far_apart_clock(mine, theirs, args, leaf):
-    """Idle times and times of delivery among other numbers: only such that are large, or those of now."""
+    """Idle times and delivery times among other numbers: only large numbers may differ, or times close to now."""
     near = _within(SLACK_SECONDS * 1000)
 
     def either(a, b):
@@ -98,7 +98,7 @@ def far_apart_clock(mine, theirs, args, leaf):
 
 
 def stream_info(mine, theirs, args, leaf):
-    """How many nodes a radix tree has is the peer's affair."""
+    """The number of nodes of the peer's radix tree is not compared."""
     return far_apart_clock(_without_nodes(mine), _without_nodes(theirs), args, leaf)
 
 
@@ -111,7 +111,7 @@ def _without_nodes(reply):
 
 
 def pending(mine, theirs, args, leaf):
-    """Rows of id, consumer, idle time, count; the summary has no clock."""
+    """XPENDING: rows of id, consumer, idle time, count; the summary has no time."""
     rows = mine[1] if is_aggregate(mine) else []
     if len(rows) != len(theirs[1] or []) or not all(is_aggregate(row) and len(row[1]) == 4 for row in rows):
         return alike(mine, theirs, leaf)
@@ -123,7 +123,7 @@ def pending(mine, theirs, args, leaf):
 
 
 def sorting(mine, theirs, args, leaf):
-    """A set that is not sorted has no order, and LIMIT then no meaning; likewise elements with the same weight as text."""
+    """SORT: an unsorted set has no order, so LIMIT selects any elements; the same holds for texts of equal weight."""
     upper = [arg.upper() for arg in args]
     got = [args[at + 1] for at, word in enumerate(upper[:-1]) if word == b"GET"]
     if b"ALPHA" in upper and b"STORE" not in upper and set(got) <= {b"#"}:
@@ -137,13 +137,13 @@ def sorting(mine, theirs, args, leaf):
 
 
 def _up_to_zero_bytes(reply):
-    """More of its text is not looked at where texts are collated: longer ones come in any order."""
+    """Collation ends at a zero byte, so longer texts come in any order."""
     return (reply[0], [(kind, text.partition(b"\0")[0]) for kind, text in reply[1]]) if is_aggregate(reply) else reply
 
 
 def geo_search(mine, theirs, args, leaf):
-    """Without ASC or DESC the order is nobody's promise, and neither is that of places with the same distance: of these,
-    with COUNT, any may be left out."""
+    """Without ASC or DESC the order is undefined, and so is that of places with the same distance; with COUNT, any of
+    those may be missing."""
     upper = [arg.upper() for arg in args]
     distances = [_distances(reply, b"WITHDIST" in upper) for reply in (mine, theirs)]
     if b"COUNT" in upper and b"ANY" not in upper:
@@ -153,7 +153,7 @@ def geo_search(mine, theirs, args, leaf):
 
 
 def _distances(reply, told):
-    """Of each place found its distance, which stands behind the name; where it is not told: nothing but that it is there."""
+    """The distance of each place, which follows its name; None if the reply has no distances."""
     if not is_aggregate(reply):
         return reply
     return (reply[0], [item[1][1] if told else ("$", b"") for item in reply[1]])
@@ -202,7 +202,7 @@ def command_name(args):
 
 
 class Comparison:
-    """Compares, and counts what was accepted and why."""
+    """Compares replies, and counts accepted differences by reason."""
 
     def __init__(self, accepted=ACCEPTED):
         self.by_name = {}
@@ -217,7 +217,7 @@ class Comparison:
         self.counts[reason] = self.counts.get(reason, 0) + 1
 
     def same(self, args, mine, theirs):
-        """Of one command; mine and theirs are bytes."""
+        """Whether the replies of one command, as bytes, are the same."""
         return mine == theirs or self.same_parsed(args, parse(mine), parse(theirs))
 
     def same_parsed(self, args, mine, theirs):
@@ -240,7 +240,7 @@ class Comparison:
         return False
 
     def same_exec(self, queue, mine, theirs):
-        """Of EXEC. -> None, or what differs as (args, mine, theirs)."""
+        """The replies of EXEC: None if they are the same, else (args, mine, theirs) of the first that differs."""
         if not (is_aggregate(mine) and is_aggregate(theirs)) or len(mine[1]) != len(theirs[1]) or len(mine[1]) != len(queue):
             return None if mine == theirs else ((b"EXEC",), mine, theirs)
         for args, one, other in zip(queue, mine[1], theirs[1]):

@@ -1,4 +1,4 @@
-"""Runs epochs on a pair of servers, and makes a small example of a difference."""
+"""Runs epochs on a pair of servers, and reduces a difference to a small example."""
 
 import tempfile
 
@@ -8,7 +8,7 @@ from compare import Comparison
 from generator import CONNECTIONS, LIMITS, Commands, Tables, make_epoch
 from servers import Difference, Pair, harness, text_of
 
-EPOCH = 4000  # commands that begin with empty databases
+EPOCH = 4000  # commands between two times at which databases are emptied
 OF_THE_OTHER_KIND = ("redis", "ours")
 OF_THE_SAME_KIND = ("ours", "redis")
 CHECK_EVERY = 1000  # commands between two digests
@@ -18,8 +18,8 @@ BASE_LIMITS = {name: values[0] for name, values in LIMITS.items()}
 
 
 class Fuzzer:
-    """Owns the servers; starts new ones when one of them has crashed. `replicas` are the kinds of those behind ours and
-    behind the peer."""
+    """Owns the servers; starts new ones when one of them has crashed. `replicas` are the kinds of the replicas
+    of our server and of the peer."""
 
     def __init__(self, replicas=None, accepted=ACCEPTED):
         self.replicas = replicas
@@ -35,7 +35,7 @@ class Fuzzer:
         self.pair = Pair(self.farm, self.comparison, self.replicas, scenarios.WAITERS)
 
     def stop(self):
-        """-> what was wrong with the processes."""
+        """Returns what was wrong with the processes."""
         self.pair.close()
         problems = self.farm.close()
         if problems:
@@ -68,7 +68,7 @@ class Fuzzer:
         scenarios.set_limits(pair, epoch.limits)
 
     def run(self, epoch):
-        """All steps; raises Difference with `step` set to the index of the one that showed it."""
+        """Runs all steps; raises Difference with the index of the step that showed it in `step`."""
         self.begin(epoch)
         done = 0
         for first, end in _batches(epoch.steps):
@@ -102,7 +102,7 @@ class Fuzzer:
     # Shrinking
 
     def difference_of(self, epoch, steps):
-        """What these steps show on their own, or None."""
+        """The difference that these steps show by themselves, or None."""
         trial = type(epoch)(epoch.seed, epoch.number, epoch.limits, epoch.protocols, steps)
         counted = self.commands
         try:
@@ -129,7 +129,7 @@ def _remember(function):
 
 
 def _batches(steps):
-    """(first, end) of steps that go out together. A transaction is not cut."""
+    """(first, end) of steps that are sent together. A transaction is not split."""
     first = 0
     while first < len(steps):
         end = first + 1
@@ -154,7 +154,7 @@ def _batch_end(steps, first):
 
 
 def describe(epoch):
-    """The steps as text, to be sent by hand."""
+    """The steps as text, for sending by hand."""
     limits = {name.decode(): value.decode() for name, value in epoch.limits.items() if value != BASE_LIMITS[name]}
     lines = [f"    limits {limits}, protocols {epoch.protocols}"]
     for step in epoch.steps:

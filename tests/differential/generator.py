@@ -1,6 +1,6 @@
-"""From a seed to the steps of an epoch: batches of commands, and scenarios between them.
+"""Makes the steps of an epoch from a seed: batches of commands, and scenarios between them.
 
-An epoch begins with empty databases, so that it can be repeated, and shrunk, without what came before it.
+An epoch begins with empty databases, so it can be repeated and reduced without earlier epochs.
 """
 
 import random
@@ -40,7 +40,7 @@ CAREFUL_MISTAKES = [b"", b"abc", b"-1", b"0", b"9223372036854775807", b"92233720
 
 @dataclass(frozen=True)
 class Commands:
-    """Commands that one connection sends in one go."""
+    """Commands that one connection sends together."""
 
     connection: int
     commands: tuple
@@ -51,7 +51,7 @@ class Commands:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Something that is not just commands: scenarios.py has it by name."""
+    """A step that is more than commands; scenarios.py has it under this name."""
 
     name: str
     args: tuple
@@ -62,7 +62,7 @@ class Scenario:
 
 @dataclass
 class Epoch:
-    """What is fixed for an epoch, and its steps."""
+    """The settings of an epoch, and its steps."""
 
     seed: int
     number: int
@@ -75,7 +75,7 @@ class Epoch:
 
 
 class Tables:
-    """The templates that both servers can take."""
+    """The templates whose commands both servers have."""
 
     def __init__(self, has_command):
         def usable(text):
@@ -95,7 +95,7 @@ def _known(name, has_command):
 
 
 def make_epoch(seed, number, size, tables):
-    """The same for the same arguments."""
+    """Makes an epoch; the same arguments give the same epoch."""
     return _Maker(seed, number, size, tables).make()
 
 
@@ -111,7 +111,7 @@ class _Maker:
         self.lines, self.weights = self._mix()
 
     def _mix(self):
-        """All groups, or some of them more than the others."""
+        """The weights of the groups: all equal, or some higher than others."""
         groups = self.tables.groups
         names = list(groups)
         if self.words.chance(0.6):
@@ -170,7 +170,7 @@ class _Maker:
         return tuple(self._respelled(args) for args in made)
 
     def _respelled(self, args):
-        """Names and options are understood in any case."""
+        """Changes the case of names and options, which servers ignore."""
         if not self.words.chance(0.03):
             return args
         return (args[0].lower() if self.words.chance(0.5) else args[0].title(), *args[1:])
@@ -192,7 +192,7 @@ class _Maker:
         return tuple(args)
 
     def _transaction(self, connection):
-        """Sometimes without its beginning, its end, or with a WATCH before it that another connection may spoil."""
+        """A transaction, sometimes without its beginning or end, or after a WATCH that another connection may break."""
         words, steps = self.words, []
         if words.chance(0.3):
             others = [self._single(1 - connection) for _ in range(words.below(4))]
@@ -272,8 +272,8 @@ class _Maker:
         return Scenario("limits", tuple((name, self.rng.choice(LIMITS[name])) for name in names))
 
     def _blocking(self):
-        """Some wait, others bring what they wait for; then whoever still waits is sent home. Who waits for several keys
-        does not meet a wrong type in one of them: 7.0 passes over it, 7.2 runs the command again and has its error."""
+        """Some connections block, others supply what they wait for; the rest are unblocked at the end. A client that
+        waits for several keys never meets a wrong type: 7.0 ignores it, 7.2 runs the command again and gets its error."""
         words = self.words
         keys, mixes, several = words.keys, words.mixes, words.chance(0.5)
         words.keys, words.mixes = (2, 0) if several else (1, 0)

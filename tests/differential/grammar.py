@@ -1,13 +1,13 @@
 """The little language of the tables in commands.py: one line is a weight, flags and the shape of a command.
 
-    4   SET <str> <val> [NX|XX] [GET]         [a|b]  perhaps one of these
-    1   HSET <hash> {<field> <val>}           {a}    once, twice, sometimes many times; '' is nothing
-    2   ZADD <zset> (NX|XX) <score> <elem>    (a|b)  one of these
+    4   SET <str> <val> [NX|XX] [GET]         [a|b]  one of these, or nothing
+    1   HSET <hash> {<field> <val>}           {a}    once, twice, sometimes many times; '' is an empty part
+    2   ZADD <zset> (NX|XX) <score> <elem>    (a|b)  exactly one of these
     1 ! XADD <stream> 5-1 a b ;; XLEN <same>  ;;     two commands that stay together; <same> is the last key
-    1 ~ EXPIRE <any> <relsec>                        <x>  what vocabulary.py has under that name: one argument, or more
+    1 ~ EXPIRE <any> <relsec>                        <x>  the word of that name in vocabulary.py: one argument, or more
 
-(`!b` is possible.) Flags: `!` the command is sent as it is; `~` mistakes are put into it only of kinds that no clock can tell apart;
-`b` it may block, and is sent only inside MULTI.
+Flags, which may be combined: `!` the command is sent as it is; `~` only mistakes are made in it whose result depends on no
+clock; `b` it may block, so it is sent only inside MULTI.
 """
 
 import re
@@ -38,7 +38,7 @@ class Template:
 
 
 def read_table(text):
-    """The templates of a table; `#` starts a remark."""
+    """The templates of a table; `#` starts a comment."""
     templates = []
     for line in text.splitlines():
         line = line.partition(" #")[0].strip()
@@ -61,7 +61,7 @@ def _read_command(text):
     node, pos = _sequence(tokens, 0)
     if pos != len(tokens):
         raise ValueError(f"{text!r}: not understood from {tokens[pos]!r}")
-    # COMMAND GETKEYS has to know the command that follows.
+    # COMMAND GETKEYS must know the command that follows.
     name = tokens[2 if tokens[0] == "COMMAND" else 0].upper()
     return name, {tokens[0], "|".join(tokens[:2])}, node
 

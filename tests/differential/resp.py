@@ -1,4 +1,4 @@
-"""Replies as bytes: where each one ends, and what is in it. Cheap, because most replies are only compared as bytes.
+"""Replies as bytes: where each one ends, and what it contains. Fast, because most replies are only compared as bytes.
 
 A parsed reply is a pair (type byte as text, payload). The payload of an aggregate is a list of replies; that of a map is
 flat: key, value, key, value.
@@ -37,7 +37,7 @@ def reply_end(data, pos):
 
 
 def split(data, count):
-    """The bytes of each of `count` replies, which are to be all there is."""
+    """The bytes of each of `count` replies; nothing may follow them."""
     parts, pos = [], 0
     for _ in range(count):
         end = reply_end(data, pos)
@@ -82,7 +82,7 @@ def is_aggregate(reply):
 
 
 def show(reply, limit=300):
-    """For people."""
+    """A reply as text for people."""
     text = _show(reply)
     return text if len(text) <= limit else f"{text[:limit // 2]} ... {text[-limit // 3:]} ({len(text)})"
 

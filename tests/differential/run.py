@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Sends the same random commands to Lockstep and to redis-server and compares all that comes back.
+"""Sends the same random commands to Lockstep and to redis-server and compares all replies.
 
     run.py --seed 1 --commands 100000            as `make differential SEED=1 COMMANDS=100000`
     run.py --seed 1 --epoch 17                   one epoch of that run again
@@ -76,7 +76,7 @@ def run_values(options):
 
 
 def run_epoch(fuzzer, options, number):
-    """-> a text about the difference, or None"""
+    """Returns a text about the difference, or None."""
     epoch = fuzzer.epoch(options.seed, number)
     try:
         fuzzer.run(epoch)

@@ -1,7 +1,7 @@
-"""What needs more than a batch: loops, comparisons of another kind, or waiting.
+"""Steps that need more than a batch: loops, other comparisons, or waiting.
 
-Each takes the pair of servers and what the generator chose. On both sides the same becomes of the data, whatever chance
-had picked.
+Each gets the pair of servers and what the generator chose. The data of both sides are equal afterwards, whatever each
+server picked at random.
 """
 
 import time
@@ -25,13 +25,13 @@ def scenario(cost):
 
 
 def _difference(what, text):
-    from servers import Difference  # which imports the generator, which needs the names of the scenarios
+    from servers import Difference  # here, because servers imports the generator, which needs the names of the scenarios
 
     return Difference(what, text)
 
 
 def _both(pair, *args):
-    """One command, compared. -> both parsed replies."""
+    """Sends one command and compares; returns both parsed replies."""
     replies = [side.ask(*args, link=side.links[0]) for side in pair.sides]
     if not pair.comparison.same_parsed(args, *replies):
         raise _difference(f"reply of {args[0].decode()}", f"{args}\n    here:  {show(replies[0])}\n    there: {show(replies[1])}")
@@ -40,7 +40,7 @@ def _both(pair, *args):
 
 @scenario(cost=10)
 def scan_loop(pair, command, key, options):
-    """A whole iteration with small steps finds every element, whatever the cursors are."""
+    """A whole iteration in small steps finds every element, whatever the cursors are."""
     found = [_iterate(side, command, key, options) for side in pair.sides]
     if found[0] != found[1]:
         raise _difference(f"loop of {command.decode()}", f"{(command, *key, *options)}: {found[0]} here, {found[1]} there")
@@ -70,7 +70,7 @@ READ_ALL = {b"SPOP": b"SMEMBERS", b"SRANDMEMBER": b"SMEMBERS", b"HRANDFIELD": b"
 
 @scenario(cost=5)
 def random_pick(pair, command, key, args):
-    """What was picked was there, and there were as many as asked for. What SPOP leaves is removed: chance left it."""
+    """Picked elements exist, and there are as many as requested. What SPOP leaves differs, so it is removed."""
     whole = (READ_ALL[command], key, *((b"0", b"-1", b"WITHSCORES") if command == b"ZRANDMEMBER" else ()))
     before = _both(pair, *whole)
     picked = [side.ask(command, key, *args, link=side.links[0]) for side in pair.sides]
@@ -89,7 +89,7 @@ def random_pick(pair, command, key, args):
 
 
 def _pick_shape(reply):
-    """What may not depend on chance."""
+    """The part of a reply that is not random."""
     if is_aggregate(reply):
         return reply[0], len(reply[1]), len(reply[1][0][1]) if reply[1] and is_aggregate(reply[1][0]) else None
     return reply if is_error(reply) or reply[1] is None else reply[0]
@@ -129,7 +129,7 @@ def _check_left(side, key, old, reply):
 
 @scenario(cost=6)
 def copy_by_dump(pair, source, target, time_to_live, options):
-    """Each side takes the other's dump, and its own."""
+    """Each side restores the dump of the other side, and its own."""
     dumps = _dumps(pair, source)
     if dumps is None:
         return
@@ -157,7 +157,7 @@ def _dumps(pair, key):
 
 @scenario(cost=4)
 def expire(pair, keys):
-    """The time of some keys passes. Nobody removes them before a command meets them: active expiry is off."""
+    """Some keys expire. Active expiry is off, so they stay until a command finds them."""
     at = int(time.time() * 1000) + 15
     commands = [(b"PEXPIREAT", key, b"%d" % at) for key in keys]
     replies = pair.exchange(lambda side: side.links[0], commands)
@@ -175,7 +175,7 @@ def expire(pair, keys):
 
 @scenario(cost=2)
 def random_key(pair):
-    """Any key that is there. SCAN first removes those that have expired: they would be a matter of chance."""
+    """RANDOMKEY returns an existing key. SCAN first removes expired keys, whose removal would be random."""
     keys = {item[1] for item in _both(pair, b"SCAN", b"0", b"COUNT", b"1000000")[0][1][1][1]}
     for side in pair.sides:
         reply = side.ask(b"RANDOMKEY", link=side.links[0])
@@ -190,7 +190,7 @@ def limits(pair, *settings):
 
 
 def set_limits(pair, settings):
-    """The replicas too: some limits decide on bytes of a value, and so on what its digest is."""
+    """Sets limits on servers and replicas: some of them affect the bytes of a value, and so its digest."""
     for side in pair.sides:
         pair.catch_up(side)
         is_ours = side is pair.mine
@@ -200,7 +200,7 @@ def set_limits(pair, settings):
 
 
 def _configure(side, link, settings, is_ours):
-    """Redis 7.0 has no listpacks of sets."""
+    """Sets a limit; Redis 7.0 has none for listpacks of sets."""
     words = [word for item in settings.items() if is_ours or not item[0].startswith(b"set-max-listpack") for word in item]
     if words:
         side.must(b"CONFIG", b"SET", *words, link=link)
@@ -208,7 +208,7 @@ def _configure(side, link, settings, is_ours):
 
 @scenario(cost=20)
 def reload(pair):
-    """Through an RDB file and back, without what has expired: loading leaves that out."""
+    """Saves and loads an RDB file; loading leaves expired keys out."""
     for side in pair.sides:
         for number in side.databases():
             side.must(b"SELECT", b"%d" % number)
@@ -220,7 +220,7 @@ def reload(pair):
 
 @scenario(cost=10)
 def blocking(pair, waiting, acting, with_error):
-    """Some wait, in this order; then commands come; then those who still wait are unblocked."""
+    """Some clients block, in this order; commands follow; then clients that still wait are unblocked."""
     texts = []
     for at, args in enumerate(waiting):
         texts.append([side.tail() for side in pair.sides])
@@ -240,7 +240,7 @@ def blocking(pair, waiting, acting, with_error):
 
 
 def _until_settled(side, at, client):
-    """Blocked, or answered."""
+    """Waits until the client is blocked or has its answer."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         flags = [word for word in side.must(b"CLIENT", b"LIST", b"ID", b"%d" % client, link=side.links[1]).split() if word.startswith(b"flags=")]
@@ -254,7 +254,7 @@ def _until_settled(side, at, client):
 
 
 def _send_home(pair, at, texts, with_error):
-    """-> what each side's client was answered, and whether it still had to be unblocked."""
+    """Returns the reply of each side's client, and whether it had to be unblocked."""
     was_blocked = []
     for side, ids in zip(pair.sides, pair.waiter_ids):
         how = [b"ERROR"] if with_error else []

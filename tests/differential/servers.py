@@ -1,7 +1,7 @@
-"""The two servers side by side: the same bytes to both, every reply compared.
+"""The two servers side by side: both get the same bytes, and every reply is compared.
 
-A batch ends with an ECHO of a text of its own, so that the end of its replies is known without reading them: when both
-sides' bytes are equal nothing has to be parsed.
+A batch ends with an ECHO of a unique text, which marks the end of its replies. If the bytes of both sides are equal,
+nothing has to be parsed.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
-import harness  # noqa: E402 (the tests' own way to start servers)
+import harness  # noqa: E402 (starts servers for all tests)
 from accepted import reads_newest, unlinks_as_deletions, what_replicas_are_told  # noqa: E402
 from compare import command_name  # noqa: E402
 from generator import CONNECTIONS  # noqa: E402
@@ -26,7 +26,7 @@ ENVIRONMENT = {"LC_ALL": "C"}  # SORT ALPHA collates
 
 
 class Difference(Exception):
-    """`what` says which kind it is, so that a smaller example can be told to show the same one."""
+    """A difference. `what` is its kind, by which a smaller example is known to show the same difference."""
 
     def __init__(self, what, text):
         super().__init__(text)
@@ -51,7 +51,7 @@ class Link:
             raise Difference("connection", f"{self.name}: {err}") from err
 
     def read_until(self, tail):
-        """Everything up to these last bytes, without them."""
+        """All bytes up to these last ones, without them."""
         buffer = bytearray()
         while not buffer.endswith(tail):
             try:
@@ -64,7 +64,7 @@ class Link:
         return bytes(buffer[: -len(tail)])
 
     def peek(self):
-        """What has arrived, left to be read."""
+        """What has arrived; it stays unread."""
         if not select.select([self.sock], [], [], 0)[0]:
             return b""
         return self.sock.recv(1 << 18, socket.MSG_PEEK)
@@ -74,7 +74,7 @@ MONITORED = re.compile(rb"\+\d+\.\d+ \[(\d+) ([^\]]*)\] ([^\r]*)\r\n")
 
 
 class Monitor(Link):
-    """MONITOR's output, of the connections of the fuzzer alone."""
+    """The output of MONITOR, for the connections of the fuzzer only."""
 
     def __init__(self, server, links):
         super().__init__(server)
@@ -83,15 +83,15 @@ class Monitor(Link):
         self.names = {b"%s:%d" % (host.encode(), port): at for at, (host, port) in enumerate(link.sock.getsockname() for link in links)}
 
     def take(self, side):
-        """What has come since the last time: (connection, database, command as it is shown)"""
-        side.must(b"PING")  # behind which ask() sends an ECHO of its own
+        """What has arrived since the last call: (connection, database, command as shown)"""
+        side.must(b"PING")  # ask() sends an ECHO after it
         data = self.read_until(b'"ECHO" "end of batch %d"\r\n' % side.serial)
         lines = [(self.names.get(peer), int(number), shown) for number, peer, shown in MONITORED.findall(data)]
         return [_without_secrets(line) for line in lines if line[0] is not None and not line[2].startswith(b'"ECHO" "end of batch')]
 
 
 def _without_secrets(line):
-    """Which words are hidden of a login that is refused is everybody's own affair."""
+    """Servers differ in which words of a refused login they hide."""
     name = line[2].partition(b" ")[0]
     return (*line[:2], name) if name.upper() in (b'"AUTH"', b'"HELLO"') else line
 
@@ -126,7 +126,7 @@ class Side:
         self.stream.close()
 
     def ask(self, *args, link=None):
-        """One command, outside what is compared."""
+        """Sends one command that is not compared."""
         link = link or self.control
         text, tail = self.tail()
         link.send(encode(args) + encode((b"ECHO", text)))
@@ -146,7 +146,7 @@ class Side:
         return None
 
     def changes(self):
-        """As `save` counts them."""
+        """The number of changes, as `save` counts them."""
         return int(self.info(b"rdb_changes_since_last_save", section=b"persistence"))
 
     def keys_of(self, number, link):
@@ -161,7 +161,7 @@ class Side:
 
 
 class Pair:
-    """Both sides, and what is known of the state of their connections."""
+    """Both sides, and the known state of their connections."""
 
     def __init__(self, farm, comparison, replicas, waiters):
         self.comparison = comparison
@@ -190,14 +190,14 @@ class Pair:
             side.close()
 
     def has_command(self, name):
-        """Whether both have it. `name` may be of a container."""
+        """Whether both servers have the command. `name` may contain a subcommand."""
         word = name.split(" ")[0].encode()
         return all(side.must(b"COMMAND", b"INFO", word) not in (None, [("*", None)], [("_", b"")]) for side in self.sides)
 
     # Batches
 
     def exchange(self, pick, commands):
-        """Sends the same to a connection of each side: pick(side). -> the replies of each, unparsed."""
+        """Sends the same to the connection pick(side) of each side; returns the unparsed replies of each."""
         text, tail = self.mine.tail()
         self.theirs.tail()
         data = b"".join(map(encode, commands)) + encode((b"ECHO", text))
@@ -215,10 +215,10 @@ class Pair:
             raise Difference("framing", f"{err}; {commands[:3]}...") from err
 
     def run(self, connection, commands, waiting=()):
-        """A batch, compared. What would block outside MULTI is left out, and no transaction stays open. `waiting` are
-        commands of others, for which events may come too."""
+        """Runs a batch and compares. Commands that would block outside MULTI are left out, and no transaction stays
+        open. `waiting` are commands of other connections, for which events may arrive too."""
         commands = _closed(commands)
-        self.take_streams()  # of what came before
+        self.take_streams()  # output of earlier steps
         self.take_monitored()
         before = [side.changes() for side in self.sides]
         self.comparison.seen.update(args[0].upper() for args in commands)
@@ -252,7 +252,7 @@ class Pair:
                 queue = None
 
     def compare_events(self, commands=()):
-        """Keyspace events reach a listener before it can have the answer to a PING that is sent after them."""
+        """Compares keyspace events. They reach a listener before the reply to a PING that is sent after them."""
         found = self.take_events()
         if found[0] == found[1]:
             return
@@ -278,7 +278,7 @@ class Pair:
         return [side.monitor.take(side) for side in self.sides]
 
     def compare_monitored(self, commands):
-        """Where nobody waits: what the two then show of them is another matter."""
+        """Compares MONITOR while no client is blocked; of blocked commands the servers show different things."""
         mine, theirs = self.take_monitored()
         if mine == theirs:
             return
@@ -295,11 +295,11 @@ class Pair:
         if _without_deaths(mine) == _without_deaths(theirs):
             self.comparison.count("events: they say that a key was deleted, and not that it expired, where an empty result replaces it")
         elif any(args[0].upper() in (b"SORT", b"SORT_RO") for args in commands) and _misses_sorted(mine) == _misses_sorted(theirs):
-            pass  # BY and GET look keys up in the order of a table
+            pass  # BY and GET look up keys in the order of a table
         elif any(reads_newest(args) for args in commands) and _without_misses(mine) == _without_misses(theirs):
             pass  # 7.0 refuses the id + before it looks for the key
         elif any(_sorts_some(args) for args in commands) and _without_misses(mine) == _without_misses(theirs):
-            pass  # GET is done for those of the same weight that happened to be within LIMIT
+            pass  # GET looks up those elements of equal weight that happened to be within LIMIT
         elif any(args[0][:1] in b"Xx" for args in commands) and _without_misses(mine) == _without_misses(theirs):
             self.comparison.count("events: they look for a stream more than once, or before they look at arguments, and tell of each miss")
         else:
@@ -307,7 +307,7 @@ class Pair:
         return True
 
     def take_events(self):
-        """The events of each side, unparsed."""
+        """The unparsed events of each side."""
         found = []
         for side in self.sides:
             text, _ = side.tail()
@@ -326,7 +326,7 @@ class Pair:
                 self._compare_replica(side, digests[0])
 
     def catch_up(self, side):
-        """Until the replica has applied what its master has written: their offsets are equal."""
+        """Waits until the offsets of replica and master are equal."""
         if side.replica_link is None:
             return
 
@@ -349,7 +349,7 @@ class Pair:
             raise Difference("replica", f"{side.replica.name} is no copy of {side.server.name}: {keys}")
 
     def compare_details(self):
-        """What no digest covers: times of expiry, encodings, the groups of streams."""
+        """Compares what no digest covers: expiry times, encodings, groups of streams."""
         for number in sorted(set(self.mine.databases()) | set(self.theirs.databases())):
             keys = [side.keys_of(number, side.control) for side in self.sides]
             if keys[0] != keys[1]:
@@ -415,7 +415,7 @@ def _details(side, key):
 
 
 def _without_expired(events):
-    """A command that walks over the keys finds those that have expired in the order of a table."""
+    """Without expirations that a command found while it walked over the keys, in the order of a table."""
     dead = {at for at, (channel, name) in enumerate(events) if b"expired" in (name, channel.partition(b":")[2])}
     return [event for at, event in enumerate(events) if at not in dead], sorted(events[at] for at in dead)
 
@@ -462,7 +462,7 @@ def _different_keys(mine, theirs):
 
 
 def text_of(commands, limit=400):
-    """As redis-cli takes them."""
+    """Commands as redis-cli takes them."""
     return "; ".join(" ".join(_quoted(arg, limit) for arg in args) for args in commands)
 
 

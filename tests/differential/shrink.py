@@ -18,7 +18,7 @@ class Shrinker:
         self.deadline = time.monotonic() + PATIENCE
 
     def shrink(self):
-        """-> (epoch with few steps, its difference). The steps given, when it does not happen again."""
+        """Returns (epoch with few steps, its difference); the given steps if the difference does not happen again."""
         steps = self.epoch.steps[: self.found.step + 1]
         if not self._shows(steps):
             return replace(self.epoch, steps=steps), None
@@ -41,7 +41,7 @@ class Shrinker:
         return time.monotonic() > self.deadline
 
     def _related(self, steps):
-        """Only what shares keys with the last step, or with what shares keys with it, if that is enough."""
+        """Only the steps that share keys with the last step, directly or through another step, if they suffice."""
         for depth in (1, 2, 4):
             keys = _keys([steps[-1]])
             for _ in range(depth):
@@ -77,7 +77,7 @@ class Shrinker:
                     self.epoch = old
 
     def _shorter(self, steps):
-        """Commands without some of their arguments."""
+        """The steps with fewer arguments."""
         for at in range(len(steps)):
             if isinstance(steps[at], Commands) and len(steps[at].commands) == 1:
                 steps = self._shorter_command(steps, at)
@@ -99,7 +99,7 @@ class Shrinker:
 
 
 def _singles(step):
-    if isinstance(step, Scenario) or b"*" in step.commands[-1]:  # an id that only the command before it makes certain
+    if isinstance(step, Scenario) or b"*" in step.commands[-1]:  # an id that depends on the command before it
         return [step]
     return [Commands(step.connection, (args,)) for args in step.commands]
 

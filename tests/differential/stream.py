@@ -1,20 +1,20 @@
-"""What a server sends its replicas, read by one that only listens.
+"""What a server sends to its replicas, read by a replica that only listens.
 
-Each batch ends with a message of a channel of our own, which goes through the stream and so marks its end there.
+Each batch ends with a message on a channel of the fuzzer, which passes through the stream and marks the end there.
 """
 
 from accepted import without_told_as_deletions
 from fakes import FakeReplica
 
 CHANNEL = b"end of batch"
-SLACK_MS = 30_000  # as much as the clocks of two servers, or a busy machine, make of a relative time
+SLACK_MS = 30_000  # by how much relative times may differ, because of clocks or a busy machine
 AN_ABSOLUTE_TIME = 10**12
 
-# Not commands of the data, or wrapped around them: where several come of one, both have reasons to wrap.
+# Commands that carry no data, or wrap others: servers differ in when they wrap several commands.
 SKIPPED = (b"ping", b"replconf", b"publish", b"spublish", b"multi", b"exec")
 
-# What groups of a stream have read is told in an own way, by several ids at once and with the count of entries; and how a
-# stream was trimmed by how many entries are left. Replicas come to the same.
+# This server states what groups have read in its own way (several ids at once, with the count of entries), and a trimmed
+# stream by the number of entries that are left. Replicas get the same data.
 OWN_WAY = (b"xclaim", b"xgroup", b"xack")
 TRIMS = (b"maxlen", b"minid")
 
@@ -29,7 +29,7 @@ class Stream:
         self.fake.close()
 
     def take(self, side):
-        """What has come since the last time: (database, name in lower case, arguments...)"""
+        """What has arrived since the last call: (database, name in lower case, arguments...)"""
         self.serial += 1
         mark = b"%d" % self.serial
         side.must(b"PUBLISH", CHANNEL, mark)
@@ -47,7 +47,7 @@ class Stream:
 
 
 def difference(mine, theirs):
-    """What each has where they differ first, with a neighbour on both sides; or None."""
+    """The first difference with one command before and after it, of each side; or None."""
     mine, theirs = (_comparable(commands) for commands in (mine, theirs))
     if _first_difference(mine, theirs) is None:
         return None
@@ -66,7 +66,7 @@ def _first_difference(mine, theirs):
 
 
 def _comparable(commands):
-    """Deletions side by side in one order: commands that walk over the keys find those past their time in that of a table."""
+    """Sorts adjacent deletions: commands that walk over the keys find expired ones in the order of a table."""
     kept, deleted = [], []
     for command in map(_plain, commands):
         if _in_an_own_way(command):
@@ -80,7 +80,7 @@ def _comparable(commands):
 
 
 def _plain(command):
-    """Without what makes no difference for who runs it."""
+    """A command without parts that make no difference to its effect."""
     database, name, *args = command
     if name in (b"lmove", b"set"):
         args = [*args[:2], *map(bytes.lower, args[2:])]

@@ -1,15 +1,15 @@
-"""Which commands of the peer are never sent."""
+"""The commands of the peer that are never sent."""
 
 import commands
 import scenarios
 from grammar import read_table
 
-# The groups that COMMAND DOCS tells of whose commands read or write data.
+# The groups in COMMAND DOCS whose commands read or write data.
 GROUPS = (
     b"generic", b"string", b"list", b"set", b"sorted-set", b"hash", b"bitmap", b"hyperloglog", b"geo", b"stream", b"transactions",
 )  # fmt: skip
 
-# Not to be compared like this.
+# Commands that cannot be compared this way.
 LEFT_OUT = {
     b"migrate": "it takes a third server",
     b"pfselftest": "it fails there with some settings; sent with a mistake",
@@ -20,13 +20,13 @@ LEFT_OUT = {
 
 
 def commands_of(side):
-    """Names, as COMMAND LIST has them."""
+    """Names as in COMMAND LIST."""
     sent = _sent()
     return sorted(name for name in _names(side) if name not in sent and name not in LEFT_OUT)
 
 
 def _names(side):
-    """Of commands, and of the subcommands of containers."""
+    """The names of commands and of subcommands."""
     found = set()
     docs = side.must(b"COMMAND", b"DOCS")
     for (_, name), (_, fields) in zip(docs[::2], docs[1::2]):

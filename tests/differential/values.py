@@ -1,12 +1,12 @@
-"""Values that real Redis makes, each taken by us: no load check may be stricter than any state that a peer can reach.
+"""Values that real Redis makes are accepted: no check while loading may refuse a state that a peer can reach.
 
-Random commands go to redis-server alone, with encodings that change early. Each value that is new goes through
+Random commands go to redis-server only, with limits at which encodings change early. Each new value goes through
     DUMP there -> RESTORE here -> compared -> DUMP here -> RESTORE there -> compared,
 and every few rounds the whole data set through SAVE there -> loaded here -> compared. A second source builds payloads as
-older versions wrote them (ziplists, zipmaps, plain collections, strings in all forms): what redis-server takes of them
-with sanitize-dump-payload, we take, and both hold the same. The files of tests/data come first.
+older versions wrote them (ziplists, zipmaps, plain collections, strings in all forms): what redis-server accepts with
+sanitize-dump-payload, this server accepts, and both hold the same. The files of tests/data come first.
 
-Values are compared by DEBUG DIGEST-VALUE, sorted sets by what is in them, streams by their entries and XINFO STREAM FULL.
+Values are compared by DEBUG DIGEST-VALUE, sorted sets by their members, streams by their entries and XINFO STREAM FULL.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ from resp import encode, is_error, parse, show, split
 from servers import Difference, Link, harness, text_of
 from vocabulary import Vocabulary
 
-import rdbfile  # servers has put the tests' own helpers into the path
+import rdbfile  # servers has added the helpers of the tests to the path
 
 GROUPS = ("strings", "bits", "lists", "sets", "hashes", "sorted sets", "geo", "hyperloglog", "streams")
-ROUND = 400  # commands between two looks at the values
-CHUNK = 100  # values that go out together
-OLD_VALUES = 60  # payloads of older versions a round
+ROUND = 400  # commands between two comparisons of values
+CHUNK = 100  # values that are sent together
+OLD_VALUES = 60  # payloads of older versions per round
 FILE_EVERY = 5  # rounds
-BACK = 9  # the database in which redis-server gets its values back
+BACK = 9  # the database into which redis-server restores values
 SMALL = {
     b"stream-node-max-entries": (b"1", b"2", b"3", b"100", b"0"),
     b"stream-node-max-bytes": (b"40", b"100", b"4096", b"0"),
@@ -55,7 +55,7 @@ EXTRA = read_table("""
 
 
 class Talker:
-    """Sends commands in one go. -> their replies, unparsed."""
+    """Sends commands together; returns their unparsed replies."""
 
     def __init__(self, server):
         self.server = server
@@ -82,8 +82,8 @@ class Talker:
 
 
 class ValueFuzzer:
-    """Owns the servers. `values` counts what was taken by RESTORE, `loaded` what came out of files, `old` those of the
-    first that were built as older versions write them."""
+    """Owns the servers. `values` counts restored values, `loaded` those loaded from files, `old` the restored values
+    that were built as older versions write them."""
 
     def __init__(self, directory, seed):
         self.seed = seed
@@ -105,7 +105,7 @@ class ValueFuzzer:
         return self.farm.close()
 
     def take_data_files(self):
-        """What real servers wrote: tests/data."""
+        """Restores the files of tests/data, which real servers wrote."""
         for path in sorted((Path(__file__).resolve().parent.parent / "data").glob("*.rdb")):
             (self.redis.server.directory / "dump.rdb").write_bytes(path.read_bytes())
             self.redis.must(b"DEBUG", b"RELOAD", b"NOSAVE")
@@ -126,10 +126,10 @@ class ValueFuzzer:
             self.ours.must(b"FLUSHALL")
 
     def _set_limits(self, rng):
-        """Each side has its own: a replica's need not be the master's."""
+        """Each side gets limits of its own, as a replica may have others than its master."""
         for talker in (self.redis, self.ours):
             for name, values in {**LIMITS, **SMALL}.items():
-                if name.startswith(b"notify") or name.startswith(b"set-max-listpack"):  # which the peer does not have
+                if name.startswith(b"notify") or name.startswith(b"set-max-listpack"):  # the peer lacks these
                     continue
                 talker.must(b"CONFIG", b"SET", name, rng.choice(values))
 
@@ -163,7 +163,7 @@ class ValueFuzzer:
         return new
 
     def _take(self, fresh):
-        """(key, payload) of values that redis-server holds under these keys."""
+        """(key, payload) of the values that redis-server holds under these keys."""
         if not fresh:
             return
         keys = [key for key, _ in fresh]
@@ -184,7 +184,7 @@ class ValueFuzzer:
         return self.redis.must(b"TYPE", key).decode()
 
     def _compare(self, other, keys):
-        """Theirs with what the other holds under the same keys."""
+        """Compares the values of both servers under these keys."""
         kinds = [kind for _, kind in self.redis.ask([(b"TYPE", key) for key in keys])]
         commands = [command for key, kind in zip(keys, kinds) for command in _facts_commands(key, kind)]
         replies = [side.ask(commands) for side in (self.redis, other)]
@@ -248,7 +248,7 @@ def _facts(kind, replies):
 
 
 def _zset_facts(reply):
-    """-0 is 0: which of them a score is depends on the encoding, there and here."""
+    """The members of a sorted set; -0 counts as 0, because which of them a score is depends on the encoding."""
     words = [word for _, word in reply[1]]
     return [(member, float(score) + 0.0) for member, score in zip(words[::2], words[1::2])]
 
@@ -258,8 +258,8 @@ def _id(text):
 
 
 def _stream_facts(entries, length, info):
-    """Streams whose entries are out of order come sorted here, and with the greatest id for the last one. Then what
-    Redis found by its order (the first id, an entry twice) is not compared."""
+    """The entries of a stream. Entries out of order are sorted here, and the last id is the greatest; then what
+    Redis derives from its order (the first id, an entry twice) is not compared."""
     ids = [_id(entry[1][0][1]) for entry in entries[1]]
     values = {id: entry for id, entry in zip(reversed(ids), reversed(entries[1]))}
     fields = _fields(info)
@@ -269,7 +269,7 @@ def _stream_facts(entries, length, info):
         return sorted(values.items()), max([last, *ids]), "odd"
     groups = [_group(_fields(group)) for group in fields[b"groups"][1]]
     told = [fields[name][1] for name in (b"max-deleted-entry-id", b"entries-added")]
-    told += [fields[b"recorded-first-entry-id"][1]] if ids else []  # there is none: the peer says what it read, or the greatest
+    told += [fields[b"recorded-first-entry-id"][1]] if ids else []  # no first entry: the peer reports what it read, or the greatest id
     return sorted(values.items()), max([last, *ids]), told, groups
 
 
@@ -280,7 +280,7 @@ def _fields(reply):
 
 def _group(fields):
     read = fields[b"entries-read"][1]
-    if read is not None and int(read) < 0:  # counted on from the greatest number there is
+    if read is not None and int(read) < 0:  # the count wrapped around
         read = None
     consumers = [_fields(consumer) for consumer in fields[b"consumers"][1]]
     known = [[consumer[name] for name in (b"name", b"seen-time", b"pel-count", b"pending")] for consumer in consumers]
@@ -291,7 +291,7 @@ def _group(fields):
 
 
 def old_value(rng):
-    """Type and value, as in a file of some version."""
+    """Type and value as in a file of an older version."""
     return rng.choice(OLD)(rng)
 
 
@@ -315,7 +315,7 @@ def _distinct(rng):
 
 
 def _packed_score(rng):
-    """Not -0: since 7.0 nobody writes it there, and we read it as 0."""
+    """A score, but not -0: since 7.0 no server writes it in packed form, and this one reads it as 0."""
     return rng.choice((b"0", b"1", b"1.5", b"-2.25", b"inf", b"-inf", b"1e+300", b"0.10000000000000001", b"3", b"17", b"1e17", b"4.9406564584124654e-324"))
 
 
@@ -324,7 +324,7 @@ def _score(rng):
 
 
 def _string(rng, data):
-    """In any of the forms that there are."""
+    """A string in any of its forms."""
     at = rng.random()
     if at < 0.4 and _is_number(data) and -(1 << 31) <= int(data) < 1 << 31:
         return rdbfile.integer(int(data))
@@ -336,7 +336,7 @@ def _string(rng, data):
 
 
 def _integer_widths(number):
-    """Of a ziplist's entry: at least what it needs; the oldest versions had but 2, 4 and 8 bytes."""
+    """The widths of an integer in a ziplist: at least what it needs; the oldest versions had only 2, 4 and 8 bytes."""
     widths = ((0xFE, 1), (0xC0, 2), (0xF0, 3), (0xD0, 4), (0xE0, 8))
     return [(code, size) for code, size in widths if -(1 << 8 * size - 1) <= number < 1 << 8 * size - 1]
 
@@ -346,8 +346,8 @@ def _is_number(data):
 
 
 def _ziplist(rng, items):
-    """Lengths of the entry before in five bytes where one would do (what an entry that shrank leaves), integers wider
-    than they need be, a count that is not told."""
+    """A ziplist with odd but legal parts: the length of the previous entry in five bytes instead of one (as after it
+    shrank), integers wider than necessary, an unknown count."""
     body, previous, last = b"", 0, 10
     wide, old = rng.random() < 0.3, rng.random() < 0.3
     for item in items:
@@ -376,7 +376,7 @@ def _ziplist(rng, items):
 def _listpack(rng, items):
     packed = rdbfile.listpack([int(item) if _is_number(item) else item for item in items])
     if rng.random() < 0.1:
-        packed = packed[:4] + b"\xff\xff" + packed[6:]  # a count that is not told
+        packed = packed[:4] + b"\xff\xff" + packed[6:]  # an unknown count
     return packed
 
 
@@ -385,7 +385,7 @@ def _pairs(rng):
 
 
 def _scored(rng):
-    """Members with scores, in their order."""
+    """Members with scores, in order."""
     pairs = [(_packed_score(rng), member) for member in _distinct(rng)]
     return [word for score, member in sorted(pairs, key=lambda pair: (float(pair[0]), pair[1])) for word in (member, score)]
 
@@ -397,7 +397,7 @@ def _zipmap(rng):
 
 
 def _intset(rng):
-    width = rng.choice((2, 4, 8))  # of the widest there ever was
+    width = rng.choice((2, 4, 8))  # up to the widest
     limit = 1 << 8 * rng.choice([size for size in (1, 2, 4, 8) if size <= width]) - 1
     values = sorted({rng.randrange(-limit, limit) for _ in range(rng.choice((1, 3, 20, 600)))})
     return struct.pack(f"<II{len(values)}{ {2: 'h', 4: 'i', 8: 'q'}[width] }", width, len(values), *values)
@@ -426,7 +426,7 @@ def _quicklist_node(rng):
 
 
 def _stream(rng):
-    """A form that says less, and one with groups; all of it deleted, some of it, nothing."""
+    """A stream without or with groups, of whose entries all, some or none are deleted."""
     kind = rng.choice((15, 19))
     nodes, ms = [], 0
     for _ in range(rng.randrange(4)):
@@ -472,7 +472,7 @@ OLD = (
 
 
 def run(directory, seed, values, progress=None):
-    """-> the fuzzer, after so many values, and what was wrong with the processes. Raises Difference with the round."""
+    """Runs for so many values; returns the fuzzer and what was wrong with the processes. Raises Difference."""
     fuzzer = ValueFuzzer(directory, seed)
     number = 0
     try:

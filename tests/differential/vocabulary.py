@@ -1,11 +1,11 @@
-"""What the placeholders of the tables stand for. Everything comes from one seeded source of random numbers.
+"""The words that the placeholders of the tables stand for, all from one seeded random generator.
 
-Sizes stay small enough for hundreds of commands a batch, and numbers stay off the values at which a command would
-rightly take seconds or gigabytes (an offset just under a limit, a huge negative count of random picks).
+Sizes are small enough for hundreds of commands per batch. Numbers avoid values for which a command rightly takes seconds
+or gigabytes (an offset just below a limit, a huge negative count of random picks).
 """
 
 TYPES = ("str", "list", "nums", "set", "hash", "zset", "geo", "stream", "bits", "any")
-FAR_MS = 4_000_000_000_000  # an absolute time that no test lives to see
+FAR_MS = 4_000_000_000_000  # an absolute time far in the future
 
 NUMBERS = [b"%d" % n for n in range(-3, 12)]
 BOUNDARIES = [
@@ -16,7 +16,7 @@ BOUNDARIES = [
 NOT_QUITE_NUMBERS = [b"", b"abc", b" 1", b"1 ", b"+1", b"01", b"-0", b"0x10", b"1.5", b"1e3", b"--1", b"1\x00", b"9" * 25]
 FLOATS = [b"0", b"1", b"-1", b"0.1", b"0.2", b"3.3", b"-2.5", b"1e3", b"1e-5", b"1.0000000000000002", b"3.0e3", b"123456789.123"]
 ODD_FLOATS = [b"inf", b"-inf", b"+inf", b"Infinity", b"nan", b"-nan", b"1e400", b"-1e400", b"1e-400", b"1.7e308", b"0x1p4", b"", b"1.5.2", b" 1", b"1 "]
-BIG_SIZES = [16384, 32767, 32768, 40000]  # about where an argument gets an allocation of its own
+BIG_SIZES = [16384, 32767, 32768, 40000]  # around the size at which an argument gets an allocation of its own
 BULK_SIZES = [16000, 32760, 32767, 32768, 32769, 36000, 65536, 70000, 140000]
 SIZES = [1, 7, 20, 43, 44, 45, 62, 63, 64, 65, 66, 127, 128]
 PATTERNS = [b"*", b"?", b"[a-c]*", b"*1*", b"s*", b"[^a]*", b"\\*", b"[", b"", b"x*y", b"*:*", b"[b-a]", b"a?c", b"**", b"\\"]
@@ -28,12 +28,12 @@ ODD_PLACES = [(b"181", b"0"), (b"0", b"86"), (b"x", b"1"), (b"1", b""), (b"nan",
 
 
 def is_key(arg):
-    """Whether it looks like one of those that key() makes."""
+    """Whether a word looks like a key that key() makes."""
     return b":" in arg and arg[-1:].isdigit()
 
 
 class Vocabulary:
-    """Arguments for commands. `keys` is how many keys there are of each type; fewer meet more often."""
+    """Arguments for commands. `keys` is the number of keys of each type; with fewer keys, commands meet more often."""
 
     def __init__(self, rng, keys=4, variety=30):
         self.rng = rng
@@ -43,9 +43,9 @@ class Vocabulary:
         self.last_key = b"any:0"
         self.last_group = b"g1"
         self.serial = 0
-        self.mixes = 0.06  # how often a key of another kind is named
+        self.mixes = 0.06  # how often a key of another type is used
 
-    # Chance
+    # Random choices
 
     def chance(self, probability):
         return self.random() < probability
@@ -94,7 +94,7 @@ class Vocabulary:
         return self.key("zset")
 
     def word_lex(self):
-        """A sorted set with one score. With several, ranges by name depend on the heights in a skip list."""
+        """A sorted set with one score: with several, ranges by name depend on random heights in a skip list."""
         return b"lex:%d" % self.below(2)
 
     def word_geo(self):
@@ -104,7 +104,7 @@ class Vocabulary:
         return self.key("stream")
 
     def word_hll(self):
-        """Nobody else writes to these: what the peer makes of a damaged HyperLogLog is no model."""
+        """A key that other commands never write: how the peer treats a damaged HyperLogLog is no model."""
         self.last_key = b"hll:%d" % self.below(self.keys)
         return self.last_key
 
@@ -150,12 +150,12 @@ class Vocabulary:
         return self.filler(self.below(700) if at < 0.997 else self.pick(BIG_SIZES))
 
     def word_heavy(self):
-        """A string that may be long. Nobody else names these: some commands take the square of a length."""
+        """A key of a possibly long string. Other commands never use it: some take the square of a length."""
         self.last_key = b"heavy:%d" % self.below(3)
         return self.last_key
 
     def word_bulk(self):
-        """A value that mostly comes in an allocation of its own, and otherwise takes the place of one that did."""
+        """A value that mostly gets an allocation of its own, or replaces one that did."""
         at = self.random()
         if at < 0.35:
             return self.word_val()
@@ -166,7 +166,7 @@ class Vocabulary:
         return bytes(97 + self.below(6) for _ in range(1 + self.below(5)))
 
     def word_elem(self):
-        """An element of a collection, of a number of them that is small enough for meetings."""
+        """An element of a collection, one of few, so that commands meet."""
         at = self.random()
         if at < 0.35:
             return b"e%d" % self.below(self.variety)
@@ -181,7 +181,7 @@ class Vocabulary:
     word_field = word_elem
 
     def word_numelem(self):
-        """What SORT can weigh, most of the time."""
+        """An element that SORT can weigh, mostly."""
         return b"%d" % self.below(12) if self.random() < 0.85 else self.pick((b"1.5", b"-3", b"1e2", b"0.25", b"abc", b""))
 
     def word_weight(self):
@@ -217,11 +217,11 @@ class Vocabulary:
         return self.pick((b"-1", b"-3", b"x", b"", b"1000000", b"9223372036854775807", b"9223372036854775808", b"-9223372036854775808"))
 
     def word_entries(self):
-        """How many entries a stream had; not so many that the peer's count overflows with one more."""
+        """The number of entries a stream has had; not so many that one more overflows in the peer."""
         return self.pick((b"-1", b"-3", b"x", b"", b"9223372036854775808")) if self.random() < 0.07 else b"%d" % self.below(12)
 
     def word_offset(self):
-        """Into a string, in bytes."""
+        """An offset in a string, in bytes."""
         at = self.random()
         if at < 0.95:
             return b"%d" % self.below(90)
@@ -284,7 +284,7 @@ class Vocabulary:
         return b"%d" % (10_000_000_000 + self.serial * 100_000) if self.random() < 0.95 else self.pick((b"-1", b"0", b"x", b"9223372036854775807", b""))
 
     def word_ttl(self):
-        """Of RESTORE: not so long that the peer's sum with the time overflows, and the key expires at once."""
+        """A TTL for RESTORE; not so long that the sum with the time overflows in the peer and the key expires at once."""
         self.serial += 1
         return b"%d" % (10_000_000_000 + self.serial * 100_000) if self.random() < 0.95 else self.pick((b"-1", b"x", b""))
 
@@ -297,7 +297,7 @@ class Vocabulary:
         return [b"EX", self.word_relsec()] if at == 2 else [b"PX", self.word_relms()]
 
     def word_timeout(self):
-        """For commands in MULTI, where nothing waits."""
+        """A timeout for commands in MULTI, where nothing waits."""
         return self.pick((b"0", b"0", b"1", b"0.5", b"10", b"-1", b"x", b"", b"1e400", b"9223372036854775807", b"0x1"))
 
     # BITFIELD
@@ -329,7 +329,7 @@ class Vocabulary:
     # Streams
 
     def word_xid(self):
-        """For XADD; the ids of one stream have to rise."""
+        """An id for XADD; ids of one stream must increase."""
         at = self.random()
         if at < 0.55:
             self.serial += 1
@@ -341,7 +341,7 @@ class Vocabulary:
         return self.pick((b"0-0", b"0-1", b"0-*", b"x", b"1-x", b"1-2-3", b"", b"-", b"18446744073709551615-*", b"-1-1", b"1-"))
 
     def word_xat(self):
-        """A place in a stream."""
+        """An id in a stream."""
         at = self.random()
         if at < 0.7:
             return b"%d-%d" % (self.below(self.serial // 3 + 2), self.below(4))
@@ -352,12 +352,12 @@ class Vocabulary:
         return self.pick((b"x", b"", b"1-x", b"1-18446744073709551616", b"18446744073709551615-0", b"$", b">"))
 
     def word_xdeleted(self):
-        """Not so high that word_xtop() would come to lie below it."""
+        """The greatest deleted id, never above what word_xtop() gives."""
         at = self.word_xat()
         return b"0-2" if at.startswith(b"18446744073709551615") else at
 
     def word_xtop(self):
-        """Not below what was deleted: 7.2 refuses that."""
+        """The last id of a stream; not below the greatest deleted id, which 7.2 refuses."""
         return b"%d-%d" % (self.serial // 3 + 2, self.below(3)) if self.random() < 0.95 else self.pick((b"x", b"", b"1-x"))
 
     def word_xfrom(self):
@@ -385,11 +385,11 @@ class Vocabulary:
         return self.pick((b"alice", b"bob", b"carol"))
 
     def word_minidle(self):
-        """Nobody waits as long, or nobody less."""
+        """An idle time that no pending entry has reached, or that every one has."""
         return self.pick((b"0", b"0", b"0", b"1000000000000", b"-1")) if self.random() < 0.96 else self.pick((b"x", b"", b"9223372036854775808"))
 
     def word_streams(self, kind):
-        """Of XREAD: keys, then as many ids."""
+        """The streams of XREAD: keys, then as many ids."""
         keys = [self.key("stream") for _ in range(1 if kind.startswith("one") else 1 + self.below(2))]
         special = b">" if kind.endswith("group") else b"$"
         ids = [special if self.random() < 0.5 else self.word_xat() for _ in keys]
