@@ -1,4 +1,4 @@
-"""The files of an append-only log, as tests write and read them."""
+"""Writes and reads the files of an append-only log."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ NAME = "appendonly.aof"
 
 
 def command(*words):
-    """One command as it stands in the file."""
+    """The bytes of one command in the file."""
     out = b"*%d\r\n" % len(words)
     for word in words:
         word = word if isinstance(word, bytes) else str(word).encode()
@@ -27,7 +27,7 @@ def manifest(server):
 
 
 def listed(server, kind):
-    """The files that the manifest lists with this type (b, i or h), in its order."""
+    """The files of this type (b, i or h) in the manifest, in order."""
     lines = (line.split() for line in manifest(server))
     return [directory(server) / words[1] for words in lines if words[5] == kind]
 
@@ -37,7 +37,7 @@ def last_incr(server):
 
 
 def stream_bytes(path):
-    """What is in a file without its annotations, which only stand between commands."""
+    """The commands of a file, without the annotations between them."""
     data, out, at = Path(path).read_bytes(), b"", 0
     while at < len(data):
         if data[at : at + 1] == b"#":
@@ -60,7 +60,7 @@ def end_of_command(data, at):
 
 
 def place(path):
-    """(id, offset, database) that the last line of a file tells, or None."""
+    """(id, offset, database) from the last line of a file, or None."""
     lines = Path(path).read_bytes().split(b"\r\n")
     if len(lines) < 2 or not lines[-2].startswith(b"#REPL:"):
         return None
@@ -69,7 +69,7 @@ def place(path):
 
 
 def write(server, *incr, base=None):
-    """Files for a server that was not started yet: its manifest, an incremental file and perhaps a base."""
+    """Writes files before a server starts: a manifest, an incremental file, and perhaps a base."""
     server.write_config()
     target = directory(server)
     target.mkdir()
@@ -84,7 +84,7 @@ def write(server, *incr, base=None):
 
 
 def check(tool, path, *options, answer=None):
-    """Runs redis-check-aof ("redis"), or ours ("ours")."""
+    """Runs redis-check-aof ("redis") or lockstep-check-aof ("ours")."""
     program = ["redis-check-aof"] if tool == "redis" else [OURS, "--check-aof"]
     return subprocess.run(
         [*program, *options, str(path)], capture_output=True, text=True, timeout=60, check=False, input=answer

@@ -1,5 +1,5 @@
-"""What a server says of its commands (COMMAND, COMMAND DOCS), and what Redis's public JSON descriptions of them say, in
-one form: {command: {fact: text}}. Summaries and the sentences of histories are left out: each server has its own words.
+"""Facts about commands, from COMMAND and COMMAND DOCS of a server, and from Redis's public JSON descriptions, in one form:
+{command: {fact: text}}. Summaries and sentences of histories are left out: each server has its own words.
 """
 
 import json
@@ -27,7 +27,7 @@ def fields(map_reply):
 
 
 def key_spec(flags, begin, find, noted):
-    """begin, find: (type, {name: number or word}). noted: whether there are notes, which each server has its own of."""
+    """A key spec. begin, find: (type, {name: number or word}). noted: whether it has notes (their words differ)."""
     def step(kind, spec):
         return " ".join([kind, *(f"{name}={value}" for name, value in sorted(spec.items()))])
 
@@ -47,7 +47,7 @@ def key_spec_of_server(flat):
 
 
 def described(arg):
-    """An argument without its name, in a form that can be read. `arg` has the fields of COMMAND DOCS."""
+    """An argument without its name, as readable text. `arg` has the fields of COMMAND DOCS."""
     shown = arg["type"]
     if "key_spec_index" in arg:
         shown += f" spec={arg['key_spec_index']}"
@@ -63,7 +63,7 @@ def arguments(args):
 
 
 def names(args):
-    """Of all arguments, and what people see in place of those that are not made of others."""
+    """The display texts of all arguments that do not consist of others."""
     found = []
     for arg in args:
         shown, parts = arg.get("display_text"), arg.get("arguments")
@@ -122,9 +122,9 @@ def of_server(server):
     return facts
 
 
-# From the JSON descriptions: a folder of files, each of one command or subcommand
+# From the JSON descriptions: a folder with a file for each command or subcommand
 
-# Flags of the descriptions that COMMAND does not report.
+# Flags in the descriptions that COMMAND does not report
 INTERNAL_FLAGS = {"SENTINEL", "ONLY_SENTINEL", "PROTECTED", "MAY_REPLICATE", "TOUCHES_ARBITRARY_KEYS"}
 IMPLIED_CATEGORIES = {
     "WRITE": ("write",),
@@ -156,7 +156,7 @@ def key_spec_of_description(spec):
 
 
 def range_of_description(specs):
-    """The first, last and step that old clients ask for, of all key specs that are a plain range."""
+    """First key, last key and step for old clients, from all key specs that are plain ranges."""
     first = last = step = 0
     for spec in specs:
         at, found = spec["begin_search"].get("index"), spec["find_keys"].get("range")
@@ -180,7 +180,7 @@ def flags_of_description(row):
 
 
 def argument_of_description(arg):
-    """A server reports names in small letters, tokens in capitals, and a token that is written as quotes as empty."""
+    """As a server reports it: names in lower case, tokens in upper case, a token written as quotes as empty."""
     fields_of = {"name": arg["name"].lower(), "type": arg["type"]}
     fields_of.update((name, arg[name]) for name in ("key_spec_index", "since", "deprecated_since") if name in arg)
     fields_of["flags"] = {flag for flag in ARGUMENT_FLAGS if arg.get(flag)}
@@ -222,7 +222,7 @@ def of_descriptions(folder):
 
 
 def differences(one, other):
-    """{(command, fact): (value in one, value in other)}; a command that only one has is the fact "exists"."""
+    """{(command, fact): (value in one, value in other)}; for a command that only one has, the fact "exists"."""
     found = {}
     for name in sorted(set(one) | set(other)):
         if name not in one or name not in other:

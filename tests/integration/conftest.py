@@ -1,7 +1,7 @@
 """Fixtures of the integration tests. LOCKSTEP_SERVER names the binary under test (default build/lockstep-server).
 
-The suite is checked against the peer: LOCKSTEP_SERVER=/usr/bin/redis-server runs it on Redis itself, and only tests
-marked `lockstep_only` (a later Redis version's behaviour, or a promise Redis does not make) are left out then.
+LOCKSTEP_SERVER=/usr/bin/redis-server runs the suite on Redis, to check the tests themselves. Tests marked
+`lockstep_only` (behaviour of a later version, or a promise that Redis does not make) are skipped then.
 """
 
 import os
@@ -19,8 +19,8 @@ def pytest_configure(config):
 
 
 def slow_ones_first(items, workers):
-    """Each worker starts with its share of the longest, so that none is left alone with them. (xdist hands out a run of
-    a quarter of each worker's items at first.)"""
+    """Orders tests so that each worker starts with its share of the slow ones and no worker is left with them at the end.
+    (xdist first gives each worker a quarter of its share of all tests.)"""
     slow = [item for item in items if item.get_closest_marker("slow") is not None]
     rest = [item for item in items if item.get_closest_marker("slow") is None]
     share, order = max(len(items) // workers // 4, 2), []
@@ -58,14 +58,14 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def ports():
-    """Set up before and torn down after all others."""
+    """Is set up before and torn down after all other fixtures."""
     yield
     harness.release_ports()
 
 
 @pytest.fixture
 def farm(request, tmp_path):
-    """Starts processes; ends them after the test and fails it when one crashed or a sanitizer spoke."""
+    """Starts processes, ends them after the test, and fails the test if one crashed or a sanitizer reported."""
     made = harness.Farm(tmp_path)
     request.node.farm = made
     yield made
@@ -75,7 +75,7 @@ def farm(request, tmp_path):
 
 @pytest.fixture
 def server(farm):
-    """One server under test with the base configuration."""
+    """One server under test, with the base configuration."""
     return farm.server()
 
 

@@ -1,4 +1,4 @@
-"""Datasets: one key of every kind, write loads, and the comparison of two servers key by key."""
+"""Data sets: one key of every kind, write loads, and the comparison of two servers key by key."""
 
 import random
 import threading
@@ -20,9 +20,9 @@ def _members(prefix, count, width=0):
 
 
 def every_encoding():
-    """{key: (command, expected encodings)}: one key for each encoding, and odd contents.
+    """{key: (command, expected encodings)}: one key for each encoding, and unusual contents.
 
-    Two encodings are listed where Redis 7.2 has another one than 7.0.
+    Two encodings are listed if Redis 7.2 differs from 7.0.
     """
     big = "x" * 3000
     rows = {
@@ -122,7 +122,7 @@ def _canonical(kind, reply):
         return sorted(reply)
     if kind == "hash":
         return pairs_to_dict(reply)
-    if kind == "zset":  # Redis 7.2 prints the shortest form of a score, 7.0 seventeen digits
+    if kind == "zset":  # Redis 7.2 prints the shortest form of a score, 7.0 prints seventeen digits
         return [(member, float(score)) for member, score in zip(reply[::2], reply[1::2])]
     return reply
 
@@ -155,7 +155,7 @@ def read_database(wire, number):
 
 
 def read_everything(server):
-    """All databases that have keys."""
+    """The contents of all databases that have keys."""
     with server.session(timeout=60) as wire:
         dump = {number: read_database(wire, number) for number in range(DATABASES)}
     return {number: keys for number, keys in dump.items() if keys}
@@ -184,7 +184,7 @@ def digest(server):
 
 
 def assert_same(first, *others, timeout=30.0):
-    """DEBUG DIGEST becomes equal, and so does every key. Keys that are about to expire may need more than one look."""
+    """Waits until DEBUG DIGEST and every key are equal. Keys that are about to expire may need several looks."""
     for other in others:
         found = []
 
@@ -206,7 +206,7 @@ def assert_same(first, *others, timeout=30.0):
 
 
 def replicate(replica, master):
-    """REPLICAOF a server, a proxy or a fake master."""
+    """Makes a server follow a server, a proxy or a fake master."""
     assert replica.call("REPLICAOF", "127.0.0.1", master.port) == "OK"
 
 
@@ -233,7 +233,7 @@ def stat(server, name):
 
 
 def wait_in_sync(master, *replicas, timeout=30.0):
-    """Links up and all offsets equal. Nobody may be writing."""
+    """Waits until links are up and all offsets are equal. No client may write meanwhile."""
     wait_link_up(*replicas, timeout=timeout)
     for replica in replicas:
         wait_for(
@@ -249,7 +249,7 @@ def wait_in_sync(master, *replicas, timeout=30.0):
 class WriteLoad:
     """A thread that writes keys of all types into several databases until stop().
 
-    Values differ with the seed only. Refused writes (a fail-over in progress) are counted, not raised; a lost
+    The seed alone determines the values. Refused writes (during a failover) are counted and not raised; a lost
     connection ends the load unless `reconnect` is set.
     """
 
@@ -291,7 +291,7 @@ class WriteLoad:
             raise self.failure
 
     def wait_done(self, more, timeout=30.0):
-        """Until that many more commands were answered."""
+        """Waits until that many more commands are answered."""
         goal = self.done + more
         wait_for(lambda: self.done >= goal or self.failure, timeout, f"{more} writes")
         if self.failure:

@@ -1,4 +1,4 @@
-"""Random failovers of a master and two replicas, all with the log: after each round all data sets are equal.
+"""Random failovers of a master and two replicas, all with append-only files; all data sets are equal after each round.
 
 As a program: failover_rounds.py ROUNDS SEED [DIRECTORY]
 """
@@ -18,7 +18,7 @@ ENDS = ("half open", "half open, with data", "killed", "killed, half open", "sto
 
 
 class Rounds:
-    """Each server is reached by the others through a proxy of its own, whose links can die half-open."""
+    """Servers reach each other through one proxy each, whose links can die half-open."""
 
     def __init__(self, farm, seed):
         self.random = random.Random(seed)
@@ -59,7 +59,7 @@ class Rounds:
         return [int(text.split(",lag=")[1]) for text in rows]
 
     def end_master(self, how):
-        """Returns how the old master comes back."""
+        """Returns how the old master returns."""
         old = self.master
         if how == "killed":
             load = self.load(self.random.randrange(20, 400))
@@ -80,7 +80,7 @@ class Rounds:
             self.load(20).stop()
         ahead = offset(old)
         wait_for(lambda: offset(old) > ahead, 20, "a PING")
-        if self.random.random() < 0.8:  # the master has reason to think that they are dead
+        if self.random.random() < 0.8:  # the master notices that the links are dead
             wait_for(lambda: all(lag >= 3 for lag in self.lags(old)), 20, "replicas to be silent")
         if how == "killed, half open":
             old.kill()
@@ -113,7 +113,7 @@ class Rounds:
         if self.random.random() < 0.3:
             again = self.random.choice(self.replicas())
             again.restart(how="kill")
-            self.follow(again)  # the configuration file does not say so
+            self.follow(again)  # its configuration file does not name a master
             self.settle()
         for proxy in self.proxies.values():
             proxy.resume()

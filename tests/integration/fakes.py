@@ -1,4 +1,4 @@
-"""Peers made of Python: a replica that shows every byte of the stream, and a master that says what a test wants."""
+"""Peers in Python: a replica that shows every byte of the stream, and a master that sends what a test wants."""
 
 import socket
 import threading
@@ -11,9 +11,9 @@ OTHER_REPLID = "deadbeef" + "0" * 31 + "2"
 
 
 class FakeReplica(Wire):
-    """Speaks the replica's side of the handshake and reads the stream by hand.
+    """A replica: it takes part in the handshake and reads the stream.
 
-    `offset` is the replication offset after the last byte of the stream that was taken from the connection.
+    `offset` is the replication offset after the last byte of the stream that was read.
     """
 
     def __init__(self, server, timeout=15.0, **options):
@@ -26,7 +26,7 @@ class FakeReplica(Wire):
         self.rdb = None
 
     def handshake(self, capabilities=("eof", "psync2")):
-        """Names its own port as the listening one, which tells it from others in INFO."""
+        """Announces its own port, by which INFO shows it."""
         assert self.ask("PING") == "PONG"
         assert self.ask("REPLCONF", "listening-port", self.port) == "OK"
         capa = [word for name in capabilities for word in ("capa", name)]
@@ -50,7 +50,7 @@ class FakeReplica(Wire):
         return words[0]
 
     def read_status(self):
-        """A status or error line; the newlines before it are keep-alives."""
+        """Reads a status or error line, after newlines that keep the link alive."""
         while True:
             line = self.read_line()
             if line:
@@ -63,7 +63,7 @@ class FakeReplica(Wire):
         self.offset = self._start
 
     def read_rdb(self):
-        """The payload of a full sync, of either form; the stream starts behind it."""
+        """Reads the payload of a full synchronization in either form; the stream follows it."""
         while True:
             line = self.read_line()
             if line:
@@ -82,7 +82,7 @@ class FakeReplica(Wire):
         return self.rdb
 
     def _more(self, mark, data):
-        """The next piece, never past the end mark."""
+        """Reads the next piece, but not beyond the end mark."""
         if len(self.buffer) == self.pos:
             self._fill()
         ready = bytes(self.buffer[self.pos :])
@@ -92,7 +92,7 @@ class FakeReplica(Wire):
         return self.read_exact(take)
 
     def full_sync(self, **options):
-        """Handshake, PSYNC ? -1 and the snapshot, up to being online."""
+        """Does the handshake, PSYNC ? -1 and the snapshot, until the replica is online."""
         self.handshake(**options)
         assert self.psync() == "FULLRESYNC"
         self.read_rdb()
@@ -105,7 +105,7 @@ class FakeReplica(Wire):
         return any("state=online" in row for row in mine)
 
     def go_online(self, timeout=10.0):
-        """Acknowledges, as a replica does every second, until the master counts it as online."""
+        """Acknowledges, as a replica does each second, until the master counts it as online."""
 
         def online():
             self.ack()
@@ -130,7 +130,7 @@ class FakeReplica(Wire):
                 return command
 
     def commands_until(self, last_key):
-        """The commands up to (and without) the `SET last_key ...` that a test sends as an end mark."""
+        """The commands before the `SET last_key ...` that a test sends as an end mark."""
         taken = []
         while True:
             command = self.command()
@@ -154,7 +154,7 @@ class FakeMasterLink:
         self.psync_args = None
 
     def read_command(self):
-        """The next command of the replica; also takes inline ones. Newlines before it are keep-alives."""
+        """The next command of the replica, also an inline one, after newlines that keep the link alive."""
         while True:
             line = self.wire.read_line()
             if line:
@@ -169,7 +169,7 @@ class FakeMasterLink:
     def answer_until_psync(self, answers=None):
         """Answers the handshake until PSYNC (or SYNC) arrives; returns its arguments as text.
 
-        `answers` replaces replies by command name (REPLCONF by "REPLCONF option").
+        `answers` has other replies by command name ("REPLCONF option" for REPLCONF).
         """
         answers = answers or {}
         while True:
@@ -185,13 +185,13 @@ class FakeMasterLink:
         self.sock.sendall(data)
 
     def send_command(self, *args):
-        """Sends one command of the stream; returns its length, which is what it adds to the offset."""
+        """Sends one command of the stream; returns its length, by which the offset grows."""
         data = encode_command(*args)
         self.send(data)
         return len(data)
 
     def full_resync(self, rdb, replid=REPLID, offset=0, eof_mark=None):
-        """Answers +FULLRESYNC with a whole snapshot: of known length, or ended by a mark of 40 bytes."""
+        """Answers +FULLRESYNC and a whole snapshot, of known length or ended by a mark of 40 bytes."""
         self.send(b"+FULLRESYNC %s %d\r\n" % (replid.encode(), offset))
         if eof_mark:
             self.send(b"$EOF:%s\r\n%s%s" % (eof_mark, rdb, eof_mark))
@@ -206,14 +206,14 @@ class FakeMasterLink:
                 return int(command[2])
 
     def wait_ack(self, offset):
-        """Reads acknowledgements until the replica has reached that offset."""
+        """Reads acknowledgements until the replica reaches that offset."""
         while True:
             got = self.read_ack()
             if got >= offset:
                 return got
 
     def get_ack(self, offset):
-        """Asks for an acknowledgement; returns it and the length of the question (it counts as stream)."""
+        """Requests an acknowledgement; returns it and the length of the request, which is a part of the stream."""
         size = self.send_command("REPLCONF", "GETACK", "*")
         return self.wait_ack(offset + size), size
 
@@ -221,7 +221,7 @@ class FakeMasterLink:
         return self.wire.is_closed(within * SCALE)
 
     def end_of_data(self):
-        """Ends this side of the connection; what the replica does then can still be seen."""
+        """Ends this side of the connection; the replica can still send."""
         self.sock.shutdown(socket.SHUT_WR)
 
     def close(self):
@@ -233,7 +233,7 @@ class FakeMasterLink:
 
 
 class FakeMaster:
-    """Listens for replicas. Either handed a function that serves each link in a thread, or driven with accept()."""
+    """A master. It serves each link with a given function in a thread, or the test calls accept()."""
 
     def __init__(self, serve=None):
         self.listener = socket.socket()

@@ -1,4 +1,4 @@
-"""The high-availability set-up as a user has it: master, replica with the same file, three sentinels, HAProxy."""
+"""A high-availability set-up as users have it: master, replica with the same file, three sentinels, HAProxy."""
 
 import csv
 import fcntl
@@ -14,7 +14,7 @@ import time
 from harness import HAPROXY, ROOT, SCALE, SENTINEL, Process, Server, free_port, wait_for
 from wire import Closed, ReplyError, Wire, pairs_to_dict
 
-# The file of both hosts; what differs between hosts (port, directory) comes on the command line.
+# The file of both hosts; what differs between them (port, directory) is given on the command line.
 REDIS_CONF = """\
 # one file for every host
 bind 127.0.0.1
@@ -92,7 +92,7 @@ HAPROXY_AUTH = """\
 
 
 class HostServer(Server):
-    """A server on one "host": the common file, plus what its host adds."""
+    """A server on one "host": the common file and the options of this host."""
 
     def __init__(self, kind, directory, extra="", password=None):
         self.extra = extra
@@ -151,7 +151,7 @@ class Sentinel(Process):
         return int(self.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[1])
 
     def sees(self, replicas):
-        """Whether it knows that many healthy replicas and the other two sentinels."""
+        """Whether this sentinel knows that many healthy replicas and the other two sentinels."""
         try:
             master, rows = self.master(), self.replicas()
         except (OSError, Closed, ReplyError):
@@ -172,7 +172,7 @@ class HAProxy(Process):
         super().__init__("haproxy", directory, [HAPROXY, "-db", "-f", conf])
 
     def up(self):
-        """The indices of the servers it would send a client to."""
+        """The indices of the servers to which HAProxy would send a client."""
         try:
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.settimeout(5)
@@ -190,7 +190,7 @@ class HAProxy(Process):
 
 
 class HaSetup:
-    """Everything started and in its steady state."""
+    """All processes, started and in a steady state."""
 
     def __init__(self, farm, kinds=("ours", "ours"), down_after=5000, failover_timeout=10000, password=None):
         self.farm = farm
@@ -209,7 +209,7 @@ class HaSetup:
         self.wait_steady(0, len(kinds) - 1)
 
     def wait_steady(self, master_index, replicas, timeout=40.0):
-        """All sentinels agree on everybody, HAProxy sends clients to the master and to nobody else."""
+        """Waits until all sentinels agree, and HAProxy sends clients to the master only."""
         port = self.servers[master_index].port
         wait_for(
             lambda: all(sentinel.sees(replicas) and sentinel.master_port() == port for sentinel in self.sentinels),
@@ -233,9 +233,9 @@ class HaSetup:
 
 
 class SequenceWriter:
-    """A client that never gives up: writes numbered keys one by one and remembers what was acknowledged.
+    """A client that writes numbered keys one by one and remembers which were acknowledged.
 
-    It keeps its connection while it works; after an error it opens a new one to the same address.
+    After an error it opens a new connection to the same address.
     """
 
     def __init__(self, address, password=None, prefix="seq"):
@@ -276,7 +276,7 @@ class SequenceWriter:
         wait_for(lambda: len(self.acked) >= goal, timeout, f"{more} acknowledged writes", interval=0.02)
 
     def missing(self, server, first):
-        """Acknowledged writes from number `first` on that the server does not have."""
+        """The acknowledged writes from number `first` on that the server lacks."""
         numbers = [number for number in self.acked if number >= first]
         with server.session() as wire:
             lost = []
@@ -291,7 +291,7 @@ class SequenceWriter:
 
 
 def ioredis_directory():
-    """The directory with ioredis in it, or the reason why there is none."""
+    """The directory that contains ioredis, or the reason why it is not available."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if not npm or not node:
         return None, "npm or node is not installed"
@@ -316,7 +316,7 @@ def ioredis_directory():
 
 
 class IoredisWriter(Process):
-    """tests/integration/ioredis/writer.js, which prints "acked N VALUE" for each write it got through."""
+    """tests/integration/ioredis/writer.js, which prints "acked N VALUE" for each acknowledged write."""
 
     def __init__(self, setup, directory, library):
         argv = ["node", ROOT / "tests/integration/ioredis/writer.js", *[s.port for s in setup.sentinels]]

@@ -1,7 +1,7 @@
 """Starts, watches and stops the processes that the integration tests talk to.
 
-Every process gets a directory and a port of its own. A port is held by a lock on a file until the test ends, so
-that several test runs on one machine do not meet.
+Every process gets a directory and a port of its own. A lock on a file holds the port until the test ends, so that
+several test runs on one machine do not collide.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ REDIS = os.environ.get("REDIS_SERVER", "/usr/bin/redis-server")
 SENTINEL = os.environ.get("REDIS_SENTINEL", "/usr/bin/redis-sentinel")
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 
-# Slow builds (sanitizers, valgrind) stretch every limit of time.
+# Multiplies every time limit, for slow builds (sanitizers, coverage).
 SCALE = float(os.environ.get("LOCKSTEP_TIMEOUT_SCALE", "1"))
 
 SANITIZER_MARKS = (b"ERROR: AddressSanitizer", b"ERROR: LeakSanitizer", b"runtime error:", b"ThreadSanitizer:")
@@ -40,7 +40,7 @@ BASE_LINES = (
 
 
 class Timeout(AssertionError):
-    """A condition did not come true in time."""
+    """A condition did not become true in time."""
 
 
 def wait_for(condition, timeout=10.0, what=None, interval=0.01, retry_on=()):
@@ -71,7 +71,7 @@ _held_locks = {}
 
 
 def free_port():
-    """A loopback port nobody listens on, below the range that the kernel hands out to outgoing connections."""
+    """A free loopback port, below the range from which the kernel chooses ports of outgoing connections."""
     _LOCK_DIR.mkdir(exist_ok=True)
     for port in random.sample(range(10000, 32000), 500):
         if port in _held_locks:
@@ -90,7 +90,7 @@ def free_port():
 
 
 def release_ports():
-    """Others may have the ports of a test that is over."""
+    """Releases the ports of a finished test."""
     for lock in _held_locks.values():
         lock.close()
     _held_locks.clear()
@@ -104,7 +104,7 @@ def version_text(binary):
 
 
 def is_real_redis(binary):
-    """Whether the server under test is the peer itself, which the suite is checked against."""
+    """Whether the server under test is the peer (redis-server), on which the suite is checked."""
     text = version_text(binary)
     return text.startswith("Redis server v=") and "lockstep" not in text.lower()
 
@@ -135,7 +135,7 @@ def is_alive(pid):
 
 
 class Process:
-    """A program in its own directory, with its output in files there."""
+    """A process with its own directory, which also holds its output."""
 
     def __init__(self, name, directory, argv, limits=None, env=None, stdin=None):
         self.name = name
@@ -177,7 +177,7 @@ class Process:
 
     def _set_limits(self):
         if resource.RLIMIT_FSIZE in self.limits:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes past the limit then fail, as on a full disk
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes beyond the limit then fail, as on a full disk
         for which, value in self.limits.items():
             resource.setrlimit(which, value if isinstance(value, tuple) else (value, value))
 
@@ -188,14 +188,14 @@ class Process:
         self.proc.send_signal(number)
 
     def pause(self):
-        """Stops the process as a hung host would be: its sockets stay open."""
+        """Stops the process with SIGSTOP, as if its host hung: its sockets stay open."""
         self.signal(signal.SIGSTOP)
 
     def resume(self):
         self.signal(signal.SIGCONT)
 
     def kill(self):
-        """As a crash: no warning, no clean-up."""
+        """Kills the process with SIGKILL, as in a crash."""
         self.expect_exit = True
         if self.running():
             self.proc.kill()
@@ -209,7 +209,7 @@ class Process:
             raise Timeout(f"{self.name} did not exit; log tail:\n{self.log_tail()}") from None
 
     def terminate(self, timeout=15.0):
-        """A clean end by SIGTERM. Returns the exit status."""
+        """Ends the process with SIGTERM and returns its exit status."""
         self.expect_exit = True
         if self.running():
             self.proc.send_signal(signal.SIGCONT)
@@ -217,7 +217,7 @@ class Process:
         return self.wait_exit(timeout)
 
     def end(self, deadline):
-        """For the end of a test: by SIGTERM (so that leak checks run), by force after the deadline."""
+        """Ends the process at the end of a test: with SIGTERM, so that leak checks run, then with SIGKILL."""
         if self.proc is None:
             return
         try:
@@ -240,13 +240,13 @@ class Process:
         return text in self.log()
 
     def faults(self):
-        """What must never be in the output of a server: sanitizer findings and crash reports."""
+        """Findings of sanitizers and crash reports, which no output of a server may contain."""
         data = self.log().encode(errors="replace")
         return [mark.decode() for mark in SANITIZER_MARKS + CRASH_MARKS if mark in data]
 
 
 class Server(Process):
-    """A redis-compatible server: ours, or the peer's."""
+    """A server process: the one under test, or the peer."""
 
     def __init__(self, kind, directory, lines=(), args=(), port=None, name=None, base=BASE_LINES, **process_options):
         self.kind = kind
@@ -280,12 +280,12 @@ class Server(Process):
         return self
 
     def restart(self, ready=True, how="terminate"):
-        """Ends the process in the named way and starts it again with the same file."""
+        """Ends the process in the given way and starts it again with the same file."""
         getattr(self, how)()
         return self.start(ready)
 
     def wait_ready(self, timeout=15.0):
-        """Until PING is answered (an error such as NOAUTH is an answer; LOADING is not)."""
+        """Waits until PING is answered (an error such as NOAUTH counts, LOADING does not)."""
         try:
             wait_for(self._answers, timeout, f"{self.name} to answer PING")
         except Timeout as err:
@@ -302,11 +302,11 @@ class Server(Process):
         return not (isinstance(reply, ReplyError) and str(reply).startswith("LOADING"))
 
     def wire(self, timeout=15.0, **options):
-        """A connection of the caller's own."""
+        """A new connection for the caller."""
         return Wire(self.address, timeout * SCALE, **options)
 
     def session(self, timeout=30.0, database=0):
-        """An authenticated connection of the caller's own."""
+        """A new, authenticated connection for the caller."""
         wire = self.wire(timeout)
         try:
             if self.password():
@@ -324,10 +324,10 @@ class Server(Process):
         self._wire = None
 
     def ask(self, *args):
-        """One command on a kept connection.
+        """Sends one command on a connection that is kept.
 
-        A fail-over closes connections on purpose (CLIENT KILL); then the command is sent once more on a new one. Tests
-        that look at a connection itself use wire().
+        A failover closes connections (CLIENT KILL); then the command is sent again on a new one. Tests about the
+        connection itself use wire().
         """
         if self._wire is None:
             return self._ask_on_new(args)
@@ -386,7 +386,7 @@ class Server(Process):
 
 
 class Farm:
-    """All processes of one test. close() ends them and returns what was wrong with them."""
+    """All processes of one test. close() ends them and returns their errors."""
 
     def __init__(self, directory):
         self.directory = Path(directory)
@@ -398,7 +398,7 @@ class Farm:
         return process
 
     def helper(self, thing):
-        """Something with close() that must end with the test: a proxy, a fake peer, a connection."""
+        """Registers an object whose close() is called at the end of the test: a proxy, a fake peer, a connection."""
         self.helpers.append(thing)
         return thing
 

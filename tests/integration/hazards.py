@@ -1,4 +1,4 @@
-"""What the hazard tests share: a fake peer attached to a server, and the bytes it sees."""
+"""Helpers of the tests of faults: a fake peer attached to a server, and the bytes it gets."""
 
 import time
 
@@ -17,7 +17,7 @@ def replication(server):
 
 
 def applied(server):
-    """How far a replica says it has come."""
+    """The offset that a replica reports."""
     return int(replication(server)["slave_repl_offset"])
 
 
@@ -27,7 +27,7 @@ def attach(farm, server, **options):
 
 
 def attach_to_fake_master(farm, *lines, rdb=EMPTY_RDB, start=0, databases=None):
-    """A replica of ours that follows a fake master and has taken its snapshot. -> (replica, master, link)"""
+    """(replica, master, link): a replica under test that follows a fake master and has loaded its snapshot."""
     master = farm.helper(FakeMaster())
     replica = farm.server("ours", *lines, f"replicaof 127.0.0.1 {master.port}")
     link = master.accept()
@@ -38,13 +38,13 @@ def attach_to_fake_master(farm, *lines, rdb=EMPTY_RDB, start=0, databases=None):
 
 
 def psync_answer(farm, server, replid, at):
-    """What a replica gets that asks to go on at that byte."""
+    """What a replica gets if it asks to continue at that byte."""
     fake = farm.helper(FakeReplica(server)).handshake()
     return fake.psync(replid, at), fake
 
 
 def keys_until_closed(fake, last):
-    """The keys of the commands that come until that last one, or until the link ends (a promotion may end it)."""
+    """The keys of the commands up to that last one, or up to the end of the link (a promotion may end it)."""
     keys = []
     try:
         while last not in keys:
@@ -55,7 +55,7 @@ def keys_until_closed(fake, last):
 
 
 def stream_of(farm, server, commands, database=0):
-    """The commands that reach a replica when a client sends these, without PING and SELECT."""
+    """The commands that a replica gets when a client sends these, without PING and SELECT."""
     fake = attach(farm, server)
     with server.session(database=database) as client:
         replies = [client.ask(*command) for command in commands]
@@ -64,11 +64,11 @@ def stream_of(farm, server, commands, database=0):
 
 
 def lower(commands):
-    """Command names in lower case: both spellings are right."""
+    """Commands with their names in lower case: both spellings are valid."""
     return [[command[0].lower(), *command[1:]] for command in commands]
 
 
 def wait_past_ttl(milliseconds):
-    """Until a time to live that was just set is over, by the clock that the server reads as well."""
+    """Waits until a TTL that was just set has passed, by the clock that the server reads."""
     end = time.time() + milliseconds / 1000 + 0.005
     wait_for(lambda: time.time() > end, milliseconds / 1000 + 1, "the time to live to be over")

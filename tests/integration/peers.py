@@ -1,4 +1,4 @@
-"""The same commands to ours and to the peer, with everything that both say compared."""
+"""Sends the same commands to the server under test and to redis-server, and compares all they answer."""
 
 import pytest
 
@@ -9,7 +9,7 @@ BATCH_SHOWN = 20
 
 
 class Side:
-    """One of the two servers: a connection for commands, and one that hears the keyspace events."""
+    """One of the two servers: a connection for commands, and one that gets keyspace events."""
 
     def __init__(self, server, proto):
         self.server = server
@@ -37,7 +37,7 @@ class Side:
 
 
 class Twins:
-    """Ours and a Redis with the same settings, and the same connection to both."""
+    """The server under test and a redis-server with the same settings and connections."""
 
     def __init__(self, farm, *lines, proto=2):
         self.ours, self.theirs = (Side(farm.server(kind, *lines), proto) for kind in ("ours", "redis"))
@@ -46,7 +46,7 @@ class Twins:
         self.before = []
 
     def compare(self, commands, normal=lambda command, reply: reply, accepted=lambda command, mine, theirs: False):
-        """Replies are to be the same, as `normal` leaves them, or `accepted`; and so are the events of changed keys."""
+        """Checks that replies, after `normal`, are equal or `accepted`, and that events of changed keys are equal."""
         commands = list(commands)
         (replies, events), (wanted, wanted_events) = self.ours.run(commands), self.theirs.run(commands)
         for command, reply, want in zip(commands, replies, wanted, strict=True):
@@ -59,7 +59,7 @@ class Twins:
         return replies
 
     def _compare_events(self, events, wanted):
-        """In their order, except that look-ups may find nothing in any order."""
+        """The events in order; events of look-ups that find nothing may come in any order."""
         misses = [sorted(key for event, key in side if event.endswith(b"keymiss")) for side in (events, wanted)]
         changes = [[pair for pair in side if not pair[0].endswith(b"keymiss")] for side in (events, wanted)]
         for mine, their in (changes, misses):
@@ -70,7 +70,7 @@ class Twins:
                     )
 
     def ask(self, *command):
-        """The one reply that both give."""
+        """The reply of both servers, which must be the same."""
         return self.compare([command])[0]
 
     def compare_data(self):

@@ -1,4 +1,4 @@
-"""A TCP relay whose links can be cut, stalled and slowed, to stand between a master and its replicas."""
+"""A TCP relay between a master and its replicas, whose links can be cut, stalled and slowed."""
 
 import selectors
 import socket
@@ -174,7 +174,7 @@ class Proxy:
             except BlockingIOError:
                 pass
         source = link.other(sock)
-        # While one side is not taken, the other is not read: the back pressure of a real network.
+        # While one side cannot be sent to, the other is not read: the back pressure of a real network.
         self._watch(sock, selectors.EVENT_WRITE, bool(pending))
         self._watch(source, selectors.EVENT_READ, not pending)
 

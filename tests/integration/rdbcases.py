@@ -1,6 +1,6 @@
-"""One key in every encoding that an RDB file ever had, built byte by byte; and files that are broken, each in its way.
+"""RDB files built byte by byte: one key in every encoding that ever existed, and damaged files of many kinds.
 
-As a program it writes them into a directory, for the fuzzers to start from."""
+As a program, it writes them into a directory as seeds for the fuzzers."""
 
 import random
 import struct
@@ -73,7 +73,7 @@ def _quicklist(nodes):
 
 
 def _quicklist_2(nodes):
-    """Nodes are lists of items, or bytes that stand alone."""
+    """A list value. A node is a list of items, or the bytes of one plain element."""
     out = length(len(nodes))
     for node in nodes:
         plain = isinstance(node, bytes)
@@ -107,7 +107,7 @@ def _stream(kind):
 
 _MIXED = [b"text", b"", *NUMBERS, b"w" * 300, b"behind a wide one", b"007", LONG]
 
-# name: (version from which files have it, the type's number, the value's bytes, (type, value))
+# name: (first version of files that have it, type number, bytes of the value, (type, value))
 GOOD = {
     "string": (1, 0, string(b"hello"), ("string", b"hello")),
     "string-empty": (1, 0, string(b""), ("string", b"")),
@@ -159,7 +159,7 @@ GOOD = {
 
 
 def good_file(version, checksum=True):
-    """-> (bytes, {key: (type, value)}): everything that a file of this version can hold."""
+    """(bytes, {key: (type, value)}): a file of this version with everything that it can hold."""
     rows = {name: row for name, row in GOOD.items() if row[0] <= version}
     body = aux("redis-ver", "x") + aux("redis-bits", 64) if version >= 7 else b""
     body += select_db(0)
@@ -186,7 +186,7 @@ def _module(name, version=1):
 _ITEMS = length(1) + length(5) + length(4) + b"8 bytes." + length(5) + string(b"text") + length(0)
 _NAN = struct.pack("<d", float("nan"))
 
-# name: (version, what stands where a value would, or None: the whole of `extra`, ...)
+# name: (version, the bytes in place of a key and value, or None: all of `extra`, ...)
 BAD_VALUES = {
     "list-empty": (1, length(0)),
     "set-empty": (2, length(0)),
@@ -268,7 +268,7 @@ BAD_VALUES = {
     "string-encoding": (0, b"\xc4"),
     "module-old-value": (6, _module("ReJSON-RL") + _ITEMS),
 }
-# Of these: what Redis 7.0 takes. It believes what a stream says of itself.
+# Those that Redis 7.0 accepts: it does not verify what a stream says about itself.
 STRICTER = ("stream-nodes-unordered",)
 
 
@@ -279,7 +279,7 @@ def bad_file(name):
 
 _ONE = string_entry("a", "b")
 
-# Whole files: name: (bytes, whether a checker takes them)
+# Whole files: name: (bytes, whether a checker accepts them)
 FILES = {
     "plain": (file(_ONE), True),
     "nothing": (file(b""), True),
@@ -307,11 +307,11 @@ FILES = {
 
 
 def write_seeds(directory):
-    """What a fuzzer may start from: files, and values as RESTORE takes them, without what follows the value."""
+    """Seeds for fuzzers: files, and values as in RESTORE without version and checksum."""
     rdb, restore = Path(directory, "rdb"), Path(directory, "restore")
     for folder in (rdb, restore):
         folder.mkdir(parents=True, exist_ok=True)
-    options = bytes(3)  # that fuzz_rdb.c takes from the front
+    options = bytes(3)  # fuzz_rdb.c reads these first
     for path in (Path(__file__).parents[1] / "data").glob("*.rdb"):
         (rdb / path.name).write_bytes(options + path.read_bytes())
     for version in range(1, 13):

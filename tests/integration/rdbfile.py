@@ -1,4 +1,4 @@
-"""Builds small RDB files by hand: for fake masters, and for files that are broken on purpose."""
+"""Builds small RDB files by hand, for fake masters and as damaged files."""
 
 import struct
 
@@ -80,7 +80,7 @@ def strings(databases, stream_db=None, version=10):
     return file(body, version)
 
 
-# Strings in their other forms
+# Strings in other forms
 
 
 def integer(number):
@@ -92,13 +92,13 @@ def integer(number):
 
 
 def wide_string(data, bits):
-    """With a length that is longer than it need be."""
+    """A string whose length is encoded in more bytes than necessary."""
     head = {14: struct.pack(">H", 0x4000 | len(data)), 32: b"\x80" + struct.pack(">I", len(data))}
     return head.get(bits, b"\x81" + struct.pack(">Q", len(data))) + data
 
 
 def lzf(data):
-    """Compressed: literal runs, and references to what the last 8 KB had at the same three bytes."""
+    """A string compressed with LZF: literal runs, and references to equal bytes within the last 8 KB."""
     out, literals, seen, at = b"", b"", {}, 0
 
     def flush():
@@ -175,7 +175,7 @@ def _listpack_entry(item):
 
 
 def _back_length(size):
-    """Seven bits a byte, the highest first; all but the first have the top bit."""
+    """A length in seven bits per byte, the highest first; all bytes but the first have the top bit set."""
     out = [size & 127 | (128 if size > 127 else 0)]
     while size > 127:
         size >>= 7
@@ -192,7 +192,7 @@ def listpack(items):
 
 
 def intset(values):
-    """Sorted, in the width that the widest of them needs."""
+    """An intset: sorted, in the width of the widest element."""
     size, form = next(
         (size, form)
         for size, form in ((2, "h"), (4, "i"), (8, "q"))
@@ -202,7 +202,7 @@ def intset(values):
 
 
 def zipmap(pairs, free=0):
-    """Each value is followed by so many unused bytes."""
+    """A zipmap in which each value is followed by so many unused bytes."""
 
     def size(data):
         return bytes([len(data)]) if len(data) < 254 else b"\xfe" + struct.pack("<I", len(data))
@@ -213,7 +213,7 @@ def zipmap(pairs, free=0):
     return bytes([min(len(pairs), 254)]) + body + b"\xff"
 
 
-# Keys with the type's number, after which comes what the type has
+# Keys: the type's number, then the value
 
 
 def entry(kind, key, value):
@@ -225,7 +225,7 @@ def strings_of(items):
 
 
 def score_text(score):
-    """The scores of the oldest sorted sets."""
+    """A score in the format of the oldest sorted sets."""
     special = {float("inf"): b"\xfe", float("-inf"): b"\xff"}
     if score in special:
         return special[score]
@@ -237,7 +237,7 @@ def score_text(score):
 
 
 def stream_node(entries):
-    """The first entry's id and fields are the node's; others with the same fields do not repeat them."""
+    """A node has the id and fields of its first entry; entries with the same fields do not repeat them."""
     (ms, seq), master = entries[0][0], list(entries[0][1])
     live = sum(not deleted for _, _, deleted in entries)
     items = [live, len(entries) - live, len(master), *master, 0]

@@ -1,5 +1,4 @@
-"""Users and what they may do: rules, what they refuse and where, the log of refusals, files, and connections whose user
-changes."""
+"""Users and permissions: rules, what they refuse and where, ACL LOG, files, and connections whose user changes."""
 
 import random
 

@@ -1,5 +1,5 @@
-"""What operators and client libraries ask of the server itself: MONITOR, SLOWLOG, LATENCY, COMMAND, ACL, CLIENT, pauses, the
-end of the process, and what a transaction may do in each state."""
+"""What operators and client libraries ask of the server: MONITOR, SLOWLOG, LATENCY, COMMAND, ACL, CLIENT, pauses,
+shutdown, and what a transaction may do in each state."""
 
 import contextlib
 import signal

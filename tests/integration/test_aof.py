@@ -1,4 +1,4 @@
-"""The append-only file: written, loaded, rewritten; what a crash leaves of it; the same files under Redis."""
+"""The append-only file: writing, loading, rewriting; what a crash leaves of it; the same files under Redis."""
 
 import shutil
 

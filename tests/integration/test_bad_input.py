@@ -1,4 +1,4 @@
-"""Bad input from clients: the error Redis gives, the connection closed where Redis closes it, nothing lost, no crash."""
+"""Bad input from clients: the error that Redis gives, a closed connection where Redis closes it, no loss, no crash."""
 
 import os
 import random

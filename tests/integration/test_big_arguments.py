@@ -1,5 +1,5 @@
-"""Arguments of 32 KB and more, which become values without a copy: what replicas, the log, MONITOR and the slow log see
-of their commands is what the client sent."""
+"""Arguments of 32 KB and more, which become values without a copy: replicas, the log, MONITOR and the slow log see
+what the client sent."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Commands that wait for keys: who is served, in which order, with what, and what of it goes into the stream."""
+"""Commands that wait for keys: which client is served, in which order, with what, and what goes into the stream."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""How much clients may hold: the output that waits for them, and the memory of all of them together."""
+"""Limits of clients: output that waits for one of them, and the memory of all of them together."""
 
 import threading
 

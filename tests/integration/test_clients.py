@@ -1,5 +1,5 @@
-"""The clients people use: redis-cli and redis-benchmark with their options, redis-py on both parsers, raw RESP2 and RESP3;
-and what a client sees of the server: INFO, CLIENT, COMMAND, pub/sub, transactions, blocking of writes."""
+"""Clients that people use: redis-cli and redis-benchmark with their options, redis-py with both parsers, raw RESP2
+and RESP3; and what a client sees: INFO, CLIENT, COMMAND, pub/sub, transactions, blocking of writes."""
 
 import os
 import re

@@ -1,7 +1,7 @@
-"""What COMMAND tells of the commands: the facts are those of Redis 7.2, the words are ours.
+"""What COMMAND says about commands: the facts are those of Redis 7.2, the words are our own.
 
-Debian's redis-server is of version 7.0: tests/data/commands-7.2.txt lists what 7.2 says otherwise, and
-tests/data/commands-ours.txt what this server means to say otherwise than 7.2.
+Debian's redis-server has version 7.0: tests/data/commands-7.2.txt lists what 7.2 says differently, and
+tests/data/commands-ours.txt what this server means to say differently from 7.2.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Bitmaps longer than any block they are worked on in; short ones are in test_differential.py."""
+"""Bitmaps longer than the blocks in which they are processed; test_differential.py has short ones."""
 
 import random
 

@@ -1,5 +1,5 @@
-"""Lists, sets, hashes and sorted sets: what is chosen at random, and what goes into the stream. That commands are answered
-as Redis answers them is compared in test_differential.py."""
+"""Lists, sets, hashes and sorted sets: random picks, and what goes into the stream. test_differential.py compares
+replies with Redis."""
 
 import pytest
 

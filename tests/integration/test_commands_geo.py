@@ -1,4 +1,4 @@
-"""The geo commands: the same members, in the same order, at the same distances as Redis finds."""
+"""The geo commands find the same members as Redis, in the same order, at the same distances."""
 
 import random
 

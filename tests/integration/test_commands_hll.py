@@ -1,4 +1,4 @@
-"""HyperLogLogs: the same bytes, counts and errors as Redis keeps and gives."""
+"""HyperLogLogs have the same bytes, counts and errors as in Redis."""
 
 import random
 

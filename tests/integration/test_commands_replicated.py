@@ -1,4 +1,4 @@
-"""Commands that compute what they store, in front of and behind Redis: the copies are equal."""
+"""Commands that compute what they store, with Redis as replica and as master: the copies are equal."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""SORT and SORT_RO, against Redis where it is deterministic."""
+"""SORT and SORT_RO, compared with Redis where the result is deterministic."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Configuration: the file, the command line, CONFIG GET, SET and REWRITE; every bad value is refused with its reason."""
+"""Configuration: the file, the command line, CONFIG GET, SET and REWRITE; every bad value is refused with a reason."""
 
 import os
 import re

@@ -1,6 +1,6 @@
-"""A short run of tests/differential (`make differential` runs it at length): random commands with fixed seeds go to ours
-and to redis-server, all replies, events and data are compared, and each has the other as a replica. Then each difference
-that longer runs have found, again and on its own."""
+"""A short run of tests/differential (`make differential` runs it at length): random commands with fixed seeds go to this
+server and to redis-server; replies, events and data are compared, also with each as a replica of the other. Then every
+difference that longer runs have found is repeated by itself."""
 
 import sys
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""What a command costs grows with its input as its documentation says: eight times the input may take eight times the
-processor time and some more, but not 64 times."""
+"""The cost of a command grows with its input as its documentation says: eight times the input may take about eight
+times the processor time, but not 64 times."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Keys that go by themselves: what a client sees, how fast they go, and what their going does to everything else."""
+"""Keys that expire: what a client sees, how fast they are deleted, and what else their deletion affects."""
 
 import time
 

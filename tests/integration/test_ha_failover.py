@@ -1,5 +1,5 @@
-"""The high-availability set-up: kill the master under load, hand over on request, and lose nothing that was acknowledged
-after the fail-over."""
+"""The high-availability set-up: the master is killed under load, or handed over on request, and no write is lost that
+was acknowledged after the failover."""
 
 import subprocess
 

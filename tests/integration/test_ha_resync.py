@@ -1,4 +1,4 @@
-"""Failovers by three sentinels: who may be promoted, and how the old master comes back."""
+"""Failovers by three sentinels: which replica may be promoted, and how the old master returns."""
 
 import failover_rounds
 import pytest

@@ -1,4 +1,4 @@
-"""The harness itself: a server comes up, is seen to die, and its wire shows every type of reply."""
+"""The harness itself: a server starts, its death is noticed, and the wire shows every type of reply."""
 
 import pytest
 

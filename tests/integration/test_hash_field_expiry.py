@@ -1,4 +1,4 @@
-"""Fields of hashes that go by themselves, as in Redis 7.4: what clients see, what replicas and files get of it."""
+"""Fields of hashes that expire, as in Redis 7.4: what clients see, and what replicas and files get."""
 
 import time
 

@@ -1,6 +1,6 @@
-"""Hazards of offsets, backlog and replication history (P), re-enacted from the outside with fake and real peers.
+"""Faults of offsets, backlog and replication history (P), re-enacted from the outside with fake and real peers.
 
-The letter and number in a test's name is the line of the hazard list.
+The id in the name of a test is explained in docs/FAULTS.md.
 """
 
 import random

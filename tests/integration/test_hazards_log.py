@@ -1,4 +1,4 @@
-"""Faults of append-only files, of this server's family: HAZARDS S1 to S9, F15, X7."""
+"""Faults of append-only files in servers of this family: S1 to S9, F15, X7 of docs/FAULTS.md."""
 
 import os
 import re

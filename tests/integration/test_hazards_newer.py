@@ -1,4 +1,4 @@
-"""Faults that servers of this family had lately: N1, N2, N5 to N9 of docs/FAULTS.md. (N3 is in test_bad_input.py and
+"""Newer faults in servers of this family: N1, N2, N5 to N9 of docs/FAULTS.md. (N3 is in test_bad_input.py and
 test_hazards_stream.py, N4 and N10 are in test_interop.py and test_differential.py.)"""
 
 import itertools

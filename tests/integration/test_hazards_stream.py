@@ -1,4 +1,4 @@
-"""Hazards of what is sent to replicas (X): every write once, the same everywhere, nothing that depends on the place."""
+"""Faults of what is sent to replicas (X): every write once, with the same effect everywhere."""
 
 import time
 

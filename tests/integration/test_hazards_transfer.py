@@ -1,4 +1,4 @@
-"""Hazards of full syncs and of the links between servers (F), with fake masters and replicas that misbehave."""
+"""Faults of full synchronizations and of links between servers (F), with fake masters and replicas that misbehave."""
 
 import itertools
 import os

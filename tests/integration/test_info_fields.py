@@ -1,4 +1,4 @@
-"""Every field of INFO is measured: a server is put to all kinds of use, and what never changed needs a reason."""
+"""Every field of INFO is measured: a server is used in many ways, and a field that never changed needs a reason."""
 
 import os
 import re

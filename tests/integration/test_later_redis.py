@@ -1,4 +1,4 @@
-"""What Redis 7.4 added to commands that were there before, and clients look for."""
+"""Additions of Redis 7.4 to existing commands that clients look for."""
 
 import pytest
 

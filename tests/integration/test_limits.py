@@ -1,4 +1,4 @@
-"""How long a name may be: what Redis takes is taken, and works."""
+"""How long a name may be: what Redis accepts is accepted, and works."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A disk that does not take the log: what it costs, whom, and how the server comes back from it."""
+"""A disk that does not take the log: what it costs, who notices, and how the server recovers."""
 
 import subprocess
 from contextlib import suppress

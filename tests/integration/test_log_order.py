@@ -1,7 +1,7 @@
-"""The order of a turn: the log is written before replicas get the stream, and both before replies.
+"""The order of a turn: the log is written before replicas get the stream, and both happen before replies.
 
-So a replica is never ahead of its master that comes back after a crash, and continues from the backlog that the master
-takes out of its log.
+So a replica is never ahead of a master that returns after a crash, and continues from the backlog that the master
+rebuilds from its log.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Memory under a limit: who is evicted under each policy, who is refused, and what others hear of it."""
+"""Memory under a limit: which keys each policy evicts, which commands are refused, and what others are told."""
 
 import pytest
 

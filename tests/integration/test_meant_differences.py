@@ -1,4 +1,4 @@
-"""Where we differ from Redis on purpose, as docs/DIFFERENCES.md says."""
+"""Intended differences from Redis, as docs/DIFFERENCES.md lists them."""
 
 import time
 

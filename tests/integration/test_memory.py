@@ -1,5 +1,5 @@
-"""What a big request needed for a while is given back: buffers that only grow would count for maxmemory for ever, and
-evict data."""
+"""Memory that a large request needed for a while is given back: buffers that only grow would count towards maxmemory
+forever and evict data."""
 
 import pytest
 

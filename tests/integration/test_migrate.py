@@ -1,4 +1,4 @@
-"""MIGRATE: every value to and from Redis, what goes into the stream, and what is promised while keys are on their way."""
+"""MIGRATE: every value to and from Redis, what goes into the stream, and what holds while keys are being moved."""
 
 import pytest
 

@@ -1,4 +1,5 @@
-"""Turns of the loop are kept apart while much comes in: what they cost is shared, and nothing is late that must not be."""
+"""Turns of the loop are delayed while much input arrives: requests share the cost of a turn, and nothing urgent is
+late."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The RDB file: saved, checked by Redis's own tool, loaded by either side, refused when it is damaged; a full disk."""
+"""The RDB file: saved, checked by Redis's tool, loaded by either server, refused when it is damaged; a full disk."""
 
 import os
 import random

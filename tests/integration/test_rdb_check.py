@@ -1,4 +1,4 @@
-"""The server's program as redis-check-rdb: exit codes and lines beside those of Debian's tool."""
+"""The server's program as redis-check-rdb: exit codes and lines compared with those of Debian's tool."""
 
 import os
 import pty

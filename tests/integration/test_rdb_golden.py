@@ -1,5 +1,5 @@
-"""RDB files of all versions and in all encodings: built byte by byte, or written live by Redis, and read by both; and
-what we write, read by Redis."""
+"""RDB files of all versions and in all encodings, built byte by byte or written by Redis, and read by both servers;
+and files of this server, read by Redis."""
 
 import pytest
 

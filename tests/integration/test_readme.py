@@ -1,4 +1,4 @@
-"""What README.md tells a reader to paste, pasted."""
+"""Runs what README.md tells a reader to paste."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Lua scripts: EVAL, EVALSHA, SCRIPT, and what becomes of the server around them."""
+"""Lua scripts: EVAL, EVALSHA, SCRIPT, and their effects on the rest of the server."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Scripts that mean harm: whatever they raise, return or call, the server lives, answers, and can end them."""
+"""Hostile scripts: whatever they raise, return or call, the server survives, answers, and can end them."""
 
 import sys
 

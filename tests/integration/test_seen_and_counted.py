@@ -1,5 +1,5 @@
-"""What others learn of commands that fail: MONITOR's lines, and the counts of commandstats, errorstats, the slow log and
-LATENCY HISTOGRAM. redis-server is asked the same, and has to show and count the same."""
+"""What is shown and counted of commands that fail: MONITOR, commandstats, errorstats, the slow log and LATENCY
+HISTOGRAM. redis-server has to show and count the same."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whose command the slow log names, however the command came to its end."""
+"""Which client and command the slow log names, however the command ended."""
 
 import time
 

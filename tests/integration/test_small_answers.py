@@ -1,4 +1,4 @@
-"""Small answers, each beside redis-server's where it has the command, and what later versions are known to answer."""
+"""Small replies, compared with redis-server if it has the command, and with the known replies of later versions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Starting and stopping: what a server takes, what it leaves alone, and what it refuses in clear words."""
+"""Starting and stopping: what a server claims, what it leaves alone, and what it refuses with a clear message."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Groups of consumers: what goes into the replication stream, limits, and who is served when clients wait for entries."""
+"""Consumer groups: what goes into the replication stream, limits, and which waiting client is served."""
 
 import time
 

@@ -1,8 +1,8 @@
-"""Streams against Redis: the same random commands, valid and invalid, go to both servers, and every reply and every event
-is compared; the state of groups on replicas, both ways; the shapes of replies; what goes into the replication stream.
+"""Streams compared with Redis: both servers get the same random commands, valid and invalid, and every reply and event is
+compared; the state of groups on replicas, both ways; the shapes of replies; what goes into the replication stream.
 
-Redis 7.0.15 is the peer, so what 7.2 changed is left out or made equal first: consumers come to be by whatever names
-them, XINFO tells when they were active, and some errors say more.
+The peer is Redis 7.0.15, so changes of 7.2 are left out or made equal first: any command that names a consumer creates
+it, XINFO says when it was active, and some errors say more.
 """
 
 import random

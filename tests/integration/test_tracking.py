@@ -1,4 +1,4 @@
-"""Client-side caching: who is told of which changes, by which connection, and when."""
+"""Client-side caching: which client is told of which change, on which connection, and when."""
 
 import pytest
 

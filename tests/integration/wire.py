@@ -1,4 +1,4 @@
-"""A RESP client that shows the bytes: sends anything, parses RESP2 and RESP3 replies, keeps what it did not use.
+"""A RESP client that shows bytes: it sends anything, parses RESP2 and RESP3 replies, and keeps unread input.
 
 Types of a parsed reply: status -> str, bulk -> bytes, integer -> int, null -> None, array -> list, error -> ReplyError
 (returned, not raised, except by call()). RESP3 adds float, bool, dict, RespSet, Push and Verbatim.
@@ -24,7 +24,7 @@ class Push(list):
 
 
 class RespSet(list):
-    """A RESP3 set, in the order it was sent."""
+    """A RESP3 set, in the order in which it was sent."""
 
 
 class Verbatim(bytes):
@@ -54,7 +54,7 @@ def to_bytes(arg):
 
 
 class Wire:
-    """One connection. Every wait ends after `timeout` seconds with socket.timeout."""
+    """One connection. A wait of more than `timeout` seconds raises socket.timeout."""
 
     def __init__(self, address, timeout=15.0, rcvbuf=None):
         self.timeout = timeout
@@ -166,15 +166,15 @@ class Wire:
         return {_hashable(self.read()): self.read() for _ in range(int(rest))}
 
     def at_rest(self, quiet=0.1):
-        """True when no unread byte is there nor arrives within `quiet` seconds."""
+        """Whether no byte is unread, and none arrives within `quiet` seconds."""
         if len(self.buffer) > self.pos:
             return False
-        poll = select.poll()  # select() knows only the first 1024 descriptors
+        poll = select.poll()  # select() is limited to 1024 descriptors
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(quiet * 1000)
 
     def read_until_closed(self, deadline=None):
-        """Everything up to the end of the connection; socket.timeout when the peer keeps it open."""
+        """All bytes up to the end of the connection; raises socket.timeout if the peer keeps it open."""
         end = time.monotonic() + (deadline or self.timeout)
         try:
             while time.monotonic() < end:
@@ -188,7 +188,7 @@ class Wire:
         return data
 
     def is_closed(self, within=5.0):
-        """True when the peer ends the connection within that time; what it still sends is thrown away."""
+        """Whether the peer ends the connection within that time; what it still sends is discarded."""
         old = self.sock.gettimeout()
         self.sock.settimeout(within)
         try:
@@ -199,7 +199,7 @@ class Wire:
         finally:
             self.sock.settimeout(old)
 
-    # Both
+    # Requests and replies
 
     def ask(self, *args):
         """Sends one command and returns its reply; error replies are returned."""
@@ -214,7 +214,7 @@ class Wire:
         return reply
 
     def pipeline(self, commands):
-        """Sends all, then reads all. For amounts that fit into the socket buffers of both sides."""
+        """Sends all commands, then reads all replies, which must fit into the socket buffers."""
         commands = list(commands)
         self.send(b"".join(encode_command(*command) for command in commands))
         return [self.read() for _ in commands]
