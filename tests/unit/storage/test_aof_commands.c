@@ -206,12 +206,23 @@ static struct server run_all(struct keyspace *ks, struct bytes_view in)
 
 /* ---- what is written makes the same data set ---- */
 
+static void expect_equal_hashes(const struct hash *a, const struct hash *b)
+{
+    struct bytes_buf text = {0}, text_b = {0};
+    render_hash(&text, a);
+    render_hash(&text_b, b);
+    assert_true(bytes_equal(bytes_buf_view(&text), bytes_buf_view(&text_b)));
+    bytes_buf_release(&text);
+    bytes_buf_release(&text_b);
+}
+
 static void test_the_commands_make_the_same_data_set(void **state)
 {
     struct fixture *f = *state;
     struct rdb_info info = {0};
     unsigned char digest[DIGEST_SIZE], digest_copy[DIGEST_SIZE];
     fill_keyspace(f->ks);
+    fill_timed_hashes(keyspace_db(f->ks, 7));
     write_all(f, &info, -1);
     struct server s = run_all(f->copy, bytes_buf_view(&f->out));
     keyspace_check(f->copy);
@@ -228,6 +239,7 @@ static void test_the_commands_make_the_same_data_set(void **state)
             const struct entry *twin = keyspace_peek(db, keyref(db, entry_key(e)));
             assert_non_null(twin);
             assert_int_equal(entry_expiry(twin), entry_expiry(e));
+            if (e->type == TYPE_HASH) expect_equal_hashes(entry_pointer(e), entry_pointer(twin));
         }
     }
 }

@@ -139,6 +139,61 @@ static void test_S7_when_truncating_fails_too_the_next_append_makes_it_good(void
     holds(d, "onex");
 }
 
+static void test_emptying(void **state)
+{
+    struct disk *d = *state;
+    assert_int_equal(append(d, "one", "two", "(note)"), 0);
+    assert_int_equal(aof_file_empty(d->file), 0);
+    holds(d, "");
+    assert_int_equal(aof_file_size(d->file), 0);
+    assert_int_equal(append(d, "three", "", ""), 0);
+    holds(d, "three");
+}
+
+static void test_the_checksum_follows_commits_and_undoes(void **state)
+{
+    struct disk *d = *state;
+    aof_sum_add(aof_file_sum(d->file), BYTES_LIT("one"));
+    assert_int_equal(append(d, "one", "", ""), 0);
+    assert_int_equal(aof_sum_bytes(aof_file_sum(d->file)), 3);
+    aof_sum_add(aof_file_sum(d->file), BYTES_LIT("second"));
+    d->limit = 4;
+    assert_int_equal(append(d, "second", "", ""), -ENOSPC);
+    assert_int_equal(aof_sum_bytes(aof_file_sum(d->file)), 3); /* as committed */
+    assert_int_equal(aof_file_empty(d->file), 0);
+    assert_int_equal(aof_sum_bytes(aof_file_sum(d->file)), 0);
+}
+
+static void test_a_forgotten_file_leaves_its_descriptor(void **state)
+{
+    struct disk *d = *state;
+    int fd = aof_file_fd(d->file);
+    assert_int_equal(append(d, "one", "", ""), 0);
+    aof_file_forget(d->file);
+    d->file = NULL;
+    assert_int_equal(pwrite(fd, "1", 1, 0), 1); /* still open */
+    assert_int_equal(close(fd), 0);
+    holds(d, "1ne");
+}
+
+static int64_t size_unknown(void *ctx, const char *path)
+{
+    (void)ctx, (void)path;
+    return -EIO;
+}
+
+static void test_a_file_that_cannot_be_opened(void **state)
+{
+    struct disk *d = *state;
+    struct aof_sum *sum = aof_sum_new();
+    struct aof_file *file = NULL;
+    assert_int_equal(aof_file_open(&d->sys, "/nowhere/file", 0, sum, &file), -ENOENT);
+    d->sys.file_size = size_unknown;
+    assert_int_equal(aof_file_open(&d->sys, d->path, 0, sum, &file), -EIO);
+    assert_null(file);
+    aof_sum_free(sum);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +202,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_S7_partial_append_is_taken_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_S7_when_truncating_fails_too_the_next_append_makes_it_good, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_emptying, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_checksum_follows_commits_and_undoes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_forgotten_file_leaves_its_descriptor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_that_cannot_be_opened, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

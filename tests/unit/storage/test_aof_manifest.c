@@ -262,6 +262,40 @@ static void test_fault_6_store_tells_whether_the_list_has_its_name(void **state)
     steps_release(&s);
 }
 
+static void test_numbers_can_be_passed_over(void **state)
+{
+    struct aof_manifest m = {0};
+    struct aof_part part = aof_manifest_next(&m, "a", AOF_PART_INCR);
+    assert_string_equal(part.name, "a.1.incr.aof");
+    aof_part_renumber(&part, "a", AOF_PART_INCR); /* a file of that name exists */
+    aof_part_renumber(&part, "a", AOF_PART_INCR);
+    assert_string_equal(part.name, "a.3.incr.aof");
+    assert_int_equal(part.seq, 3);
+    aof_manifest_add_incr(&m, &part);
+    assert_null(part.name); /* the manifest's now */
+    part = aof_manifest_next(&m, "a", AOF_PART_INCR);
+    assert_string_equal(part.name, "a.4.incr.aof");
+    aof_part_release(&part);
+    assert_null(part.name);
+    aof_manifest_release(&m);
+}
+
+static void test_history_is_listed_but_not_live(void **state)
+{
+    struct aof_manifest m = {0};
+    struct aof_part part;
+    replace_base(&m, true, 0);
+    part = aof_manifest_next(&m, "a", AOF_PART_INCR);
+    aof_manifest_add_history(&m, &part); /* copies the name */
+    assert_true(aof_manifest_lists(&m, part.name));
+    assert_false(aof_manifest_is_live(&m, part.name));
+    assert_true(aof_manifest_is_live(&m, "a.1.base.rdb"));
+    assert_false(aof_manifest_lists(&m, "a.2.base.rdb"));
+    formats_as(&m, "file a.1.base.rdb seq 1 type b\nfile a.1.incr.aof seq 1 type h\n");
+    aof_part_release(&part);
+    aof_manifest_release(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +308,8 @@ int main(void)
         cmocka_unit_test(test_a_file_of_old_is_adopted),
         cmocka_unit_test(test_S5_file_is_synced_before_it_is_named_and_the_directory_after),
         cmocka_unit_test(test_S6_failure_leaves_the_old_list),
+        cmocka_unit_test(test_numbers_can_be_passed_over),
+        cmocka_unit_test(test_history_is_listed_but_not_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,12 +118,20 @@ static void test_fault_8_note_at_the_end_lies_in_one_page(void **state)
     }
 }
 
-static int vouched(const struct bytes_buf *file, uint64_t from, uint32_t *boot)
+/* A file with these bytes; the caller removes it. */
+static const char *path_of(const struct bytes_buf *file)
 {
-    char path[] = "/tmp/lockstep-aof-sum-XXXXXX";
+    static char path[64];
+    strcpy(path, "/tmp/lockstep-aof-sum-XXXXXX");
     int fd = mkstemp(path);
     assert_int_equal(sys_write_all(sys_real(), fd, file->data, file->len), 0);
     close(fd);
+    return path;
+}
+
+static int vouched(const struct bytes_buf *file, uint64_t from, uint32_t *boot)
+{
+    const char *path = path_of(file);
     int rc = aof_sum_vouched(sys_real(), path, from, boot);
     unlink(path);
     return rc;
@@ -151,6 +159,108 @@ static void test_fault_8_what_was_synced_is_told_by_a_note_behind_the_damage(voi
     bytes_buf_release(&file);
 }
 
+static void add_odd_lines(struct aof_sum *sum, struct bytes_buf *file)
+{
+    for (int i = 0; i < 10; i++) { /* longer than a note can be, or nearly so */
+        add(sum, file, "#SUM:");
+        for (int j = 0; j < 40 + 20 * i; j++) add(sum, file, "1");
+        add(sum, file, "\r\n");
+    }
+}
+
+static void test_lines_that_only_look_like_notes_are_passed(void **state)
+{
+    struct aof_sum *sum = aof_sum_new();
+    struct bytes_buf file = {0};
+    uint32_t boot = 0;
+    add(sum, &file, "x");
+    uint64_t from = file.len;
+    add_odd_lines(sum, &file);
+    aof_sum_write_note(sum, 0, 7, &file); /* the next one is verified from it */
+    add_odd_lines(sum, &file);
+    aof_sum_write_note(sum, file.len, 7, &file);
+    assert_int_equal(vouched(&file, from, &boot), 1);
+    assert_int_equal(boot, 7);
+    aof_sum_free(sum);
+    bytes_buf_release(&file);
+}
+
+static int goes_on(const struct bytes_buf *file, uint64_t from, uint64_t offset)
+{
+    struct aof_place place = {.id = ID, .offset = offset};
+    const char *path = path_of(file);
+    int rc = aof_sum_goes_on(sys_real(), path, from, &place);
+    unlink(path);
+    return rc;
+}
+
+static void test_a_later_place_of_the_same_history(void **state)
+{
+    struct aof_sum *sum = aof_sum_new();
+    struct bytes_buf file = {0};
+    struct aof_place place = {.id = ID, .offset = 500}, other = {.id = ID, .offset = 900};
+    other.id[0] = 'f';
+    for (int i = 0; i < 1000; i++) add(sum, &file, "#REPL:is not a place\r\n");
+    size_t before = file.len;
+    aof_sum_write_place(sum, &place, 1, &file);
+    add(sum, &file, "more bytes");
+    aof_sum_write_place(sum, &other, 1, &file);
+    assert_int_equal(goes_on(&file, 0, 499), 1);
+    assert_int_equal(goes_on(&file, before, 499), 1);
+    assert_int_equal(goes_on(&file, 0, 500), 0);          /* not later */
+    assert_int_equal(goes_on(&file, before + 1, 499), 0); /* behind it there is only another history's */
+    assert_int_equal(goes_on(&file, file.len + 100, 0), 0);
+    assert_true(aof_sum_goes_on(sys_real(), "/nowhere", 0, &place) < 0);
+    aof_sum_free(sum);
+    bytes_buf_release(&file);
+}
+
+static int has_hole(const struct bytes_buf *file, uint64_t from)
+{
+    const char *path = path_of(file);
+    int rc = aof_sum_has_hole(sys_real(), path, from);
+    unlink(path);
+    return rc;
+}
+
+static void test_a_page_of_zeros_is_a_hole(void **state)
+{
+    enum { PAGES = 200, PAGE = 4096 };
+    struct bytes_buf file = {0};
+    bytes_buf_reserve(&file, PAGES * PAGE);
+    memset(file.data, 'x', PAGES * PAGE);
+    file.len = PAGES * PAGE;
+    assert_int_equal(has_hole(&file, 0), 0);
+    memset(file.data + 100 * PAGE - 100, 0, PAGE); /* as many zeros, but in two pages */
+    assert_int_equal(has_hole(&file, 0), 0);
+    memset(file.data + 150 * PAGE, 0, PAGE);
+    assert_int_equal(has_hole(&file, 0), 1);
+    assert_int_equal(has_hole(&file, 150 * PAGE), 1);
+    assert_int_equal(has_hole(&file, 150 * PAGE + 1), 0); /* part of the page is not looked at */
+    file.data[151 * PAGE - 1] = 'x';
+    assert_int_equal(has_hole(&file, 0), 0);
+    memset(file.data + 199 * PAGE, 0, PAGE);
+    file.len -= 1; /* the last page is not whole */
+    assert_int_equal(has_hole(&file, 0), 0);
+    assert_true(aof_sum_has_hole(sys_real(), "/nowhere", 0) < 0);
+    bytes_buf_release(&file);
+}
+
+static int open_nothing(void *ctx, const char *path, int flags, int mode)
+{
+    (void)ctx, (void)path, (void)flags, (void)mode;
+    return -2;
+}
+
+static void test_the_running_system_has_a_number(void **state)
+{
+    struct sys without_proc = *sys_real();
+    without_proc.open = open_nothing;
+    assert_true(aof_boot(sys_real()) != 0);
+    assert_int_equal(aof_boot(sys_real()), aof_boot(sys_real()));
+    assert_int_equal(aof_boot(&without_proc), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +268,10 @@ int main(void)
         cmocka_unit_test(test_fault_8_place_without_a_sum_is_nothing_to_judge),
         cmocka_unit_test(test_fault_8_note_at_the_end_lies_in_one_page),
         cmocka_unit_test(test_fault_8_what_was_synced_is_told_by_a_note_behind_the_damage),
+        cmocka_unit_test(test_lines_that_only_look_like_notes_are_passed),
+        cmocka_unit_test(test_a_later_place_of_the_same_history),
+        cmocka_unit_test(test_a_page_of_zeros_is_a_hole),
+        cmocka_unit_test(test_the_running_system_has_a_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,6 +197,81 @@ static void test_CVE_2025_27151_long_paths(void **state)
     bytes_buf_release(&path);
 }
 
+/* redis-check-rdb's word for each type. */
+static void test_types_have_names(void **state)
+{
+    static const char *const names[] = {
+        [RDB_TYPE_STRING] = "string",
+        [RDB_TYPE_LIST] = "list-linked",
+        [RDB_TYPE_SET] = "set-hashtable",
+        [RDB_TYPE_ZSET] = "zset-v1",
+        [RDB_TYPE_HASH] = "hash-hashtable",
+        [RDB_TYPE_ZSET_2] = "zset-v2",
+        [RDB_TYPE_MODULE] = "module-value",
+        [RDB_TYPE_MODULE_2] = "module-value-v2",
+        [RDB_TYPE_HASH_ZIPMAP] = "hash-zipmap",
+        [RDB_TYPE_LIST_ZIPLIST] = "list-ziplist",
+        [RDB_TYPE_SET_INTSET] = "set-intset",
+        [RDB_TYPE_ZSET_ZIPLIST] = "zset-ziplist",
+        [RDB_TYPE_HASH_ZIPLIST] = "hash-ziplist",
+        [RDB_TYPE_LIST_QUICKLIST] = "quicklist",
+        [RDB_TYPE_STREAM] = "stream",
+        [RDB_TYPE_HASH_LISTPACK] = "hash-listpack",
+        [RDB_TYPE_ZSET_LISTPACK] = "zset-listpack",
+        [RDB_TYPE_LIST_QUICKLIST_2] = "quicklist-v2",
+        [RDB_TYPE_STREAM_2] = "stream-v2",
+        [RDB_TYPE_SET_LISTPACK] = "set-listpack",
+        [RDB_TYPE_STREAM_3] = "stream-v3",
+        [RDB_TYPE_HASH_FIELD_TTL_PRE_GA] = "hash-hashtable-md-pre-release",
+        [RDB_TYPE_HASH_LISTPACK_TTL_PRE_GA] = "hash-listpack-md-pre-release",
+        [RDB_TYPE_HASH_FIELD_TTL] = "hash-hashtable-md",
+        [RDB_TYPE_HASH_LISTPACK_TTL] = "hash-listpack-md",
+    };
+    for (size_t type = 0; type < COUNT(names); type++) {
+        struct bytes_buf file = {0}, said = {0};
+        char line[64];
+        if (names[type] == NULL) continue;
+        rb_begin(&file, 12);
+        rb_key(&file, (enum rdb_type)type, "k"); /* and no value */
+        snprintf(line, sizeof(line), "Reading type %zu (%s)\n", type, names[type]);
+        assert_false(check(bytes_buf_view(&file), 100, &said));
+        if (strstr(said.data, line) == NULL) fail_msg("no %s in: %s", line, said.data);
+        bytes_buf_release(&file);
+        bytes_buf_release(&said);
+    }
+}
+
+/* "ReJSON-RL" version 3, as a length; then an integer and the end. */
+#define MODULE_ID "\x81\xb5\xb0\x94\x7e\x84\x97\x34\x03"
+
+static void test_data_of_modules_is_skipped_and_counted(void **state)
+{
+    struct bytes_buf b = {0}, said = {0};
+    rb_begin(&b, 10);
+    rb_byte(&b, RDB_OP_MODULE_AUX), bytes_buf_append_view(&b, BYTES_LIT(MODULE_ID));
+    rb_len(&b, RDB_MODULE_UINT), rb_len(&b, 2), rb_len(&b, RDB_MODULE_END);
+    rb_key(&b, RDB_TYPE_MODULE_2, "k"), bytes_buf_append_view(&b, BYTES_LIT(MODULE_ID));
+    rb_len(&b, RDB_MODULE_SINT), rb_len(&b, 7), rb_len(&b, RDB_MODULE_END);
+    rb_end(&b, 10);
+    assert_true(check(bytes_buf_view(&b), 100, &said));
+    assert_non_null(strstr(said.data, "] MODULE AUX for: "));
+    assert_non_null(strstr(said.data, "[info] 1 keys read\n"));
+    bytes_buf_release(&b);
+    bytes_buf_release(&said);
+}
+
+static void test_an_empty_collection_is_an_error(void **state)
+{
+    struct bytes_buf b = {0}, said = {0};
+    rb_begin(&b, 10);
+    rb_key(&b, RDB_TYPE_SET, "k"), rb_len(&b, 0);
+    rb_end(&b, 10);
+    assert_false(check(bytes_buf_view(&b), 100, &said));
+    assert_non_null(strstr(said.data, "empty collection\n"));
+    bytes_buf_release(&b);
+    bytes_buf_release(&said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +282,9 @@ int main(void)
         cmocka_unit_test(test_F7_truncated_files),
         cmocka_unit_test(test_a_whole_file),
         cmocka_unit_test(test_CVE_2025_27151_long_paths),
+        cmocka_unit_test(test_types_have_names),
+        cmocka_unit_test(test_data_of_modules_is_skipped_and_counted),
+        cmocka_unit_test(test_an_empty_collection_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

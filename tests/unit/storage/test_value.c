@@ -64,11 +64,22 @@ static void test_operations_reach_the_type(void **state)
 
 static void test_names_are_those_of_redis(void **state)
 {
-    assert_string_equal(value_type_name(TYPE_ZSET), "zset");
-    assert_string_equal(value_type_name(TYPE_STRING), "string");
-    assert_string_equal(value_encoding_name(ENCODING_SKIPLIST), "skiplist");
-    assert_string_equal(value_encoding_name(ENCODING_QUICKLIST), "quicklist");
-    assert_string_equal(value_encoding_name(ENCODING_EMBSTR), "embstr");
+    static const char *const types[] = {[TYPE_STRING] = "string", [TYPE_LIST] = "list", [TYPE_SET] = "set",
+                                        [TYPE_ZSET] = "zset",     [TYPE_HASH] = "hash", [TYPE_STREAM] = "stream"};
+    static const char *const encodings[] = {[ENCODING_RAW] = "raw",
+                                            [ENCODING_INT] = "int",
+                                            [ENCODING_EMBSTR] = "embstr",
+                                            [ENCODING_LISTPACK] = "listpack",
+                                            [ENCODING_QUICKLIST] = "quicklist",
+                                            [ENCODING_INTSET] = "intset",
+                                            [ENCODING_HASHTABLE] = "hashtable",
+                                            [ENCODING_SKIPLIST] = "skiplist",
+                                            [ENCODING_STREAM] = "stream",
+                                            [ENCODING_LISTPACK_EX] = "listpackex"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (types[i] != NULL) assert_string_equal(value_type_name((enum value_type)i), types[i]);
+    for (size_t i = 0; i < sizeof(encodings) / sizeof(encodings[0]); i++)
+        assert_string_equal(value_encoding_name((enum value_encoding)i), encodings[i]);
 }
 
 static void test_hash_depends_on_the_secret(void **state)
@@ -81,12 +92,34 @@ static void test_hash_depends_on_the_secret(void **state)
     assert_true(before != value_hash(&f.env, BYTES_LIT("key")));
 }
 
+/* Prefetching changes nothing, for members that are there and for others, small and large. */
+static void test_prefetching(void **state)
+{
+    static const enum value_type types[] = {TYPE_LIST, TYPE_SET, TYPE_ZSET, TYPE_HASH, TYPE_STREAM};
+    struct fixture f;
+    fixture_init(&f);
+    for (int large = 0; large <= 1; large++) {
+        if (large) f.limits.set_max_listpack_entries = f.limits.zset_max_entries = f.limits.hash_max_entries = 2;
+        for (size_t i = 0; i < 5; i++) {
+            void *value = collection(&f.env, types[i]);
+            for (int step = 0; step <= 1; step++) {
+                value_prefetch(types[i], value, BYTES_LIT("a"), step);
+                value_prefetch(types[i], value, BYTES_LIT("absent"), step);
+            }
+            assert_int_equal(value_count(types[i], value), 3);
+            value_free(types[i], value);
+        }
+    }
+    value_prefetch(TYPE_STRING, NULL, BYTES_LIT("a"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operations_reach_the_type),
         cmocka_unit_test(test_names_are_those_of_redis),
         cmocka_unit_test(test_hash_depends_on_the_secret),
+        cmocka_unit_test(test_prefetching),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
