@@ -130,7 +130,6 @@ struct repl_host { /* everything that replication asks of the server around it *
     const char *(*rdb_path)(void *ctx); /* dbfilename in dir */
     /* True if hash fields with expiry times make a snapshot of a higher RDB version than configured. */
     bool (*has_field_times)(void *ctx);
-    bool (*is_loading)(void *ctx);
 
     /* --- the append-only file --- */
     /* The stream is about to drop all its bytes. The host calls repl_aof_stop() from inside this call. */

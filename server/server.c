@@ -212,12 +212,6 @@ static bool host_cut_aof(void *ctx, const struct repl_position *at)
 {
     return aof_cut(ctx, at);
 }
-static bool host_is_loading(void *ctx)
-{
-    struct server *s = ctx;
-    return s->core.modes.loading;
-}
-
 static void host_history_ends(void *ctx)
 {
     aof_history_ends(ctx);
@@ -247,7 +241,6 @@ static struct repl *make_repl(struct server *s)
         .listening_port = host_listening_port,
         .rdb_path = host_rdb_path,
         .has_field_times = host_has_field_times,
-        .is_loading = host_is_loading,
         .cut_aof = host_cut_aof,
         .history_ends = host_history_ends,
         .history_replaced = host_history_replaced,

@@ -197,12 +197,6 @@ static inline bool fake_cut_aof(void *ctx, const struct repl_position *at)
     n->aof_cuts++;
     return !n->aof_stays;
 }
-static inline bool fake_is_loading(void *ctx)
-{
-    struct node *n = ctx;
-    return n->is_loading;
-}
-
 static inline void fake_history_ends(void *ctx)
 {
     struct node *n = ctx;
@@ -280,7 +274,6 @@ static inline struct node *node_new(struct loop *loop)
         .listening_port = fake_port,
         .rdb_path = fake_path,
         .has_field_times = fake_has_field_times,
-        .is_loading = fake_is_loading,
         .cut_aof = fake_cut_aof,
         .history_ends = fake_history_ends,
         .history_replaced = fake_history_replaced,
