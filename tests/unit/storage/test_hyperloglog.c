@@ -274,6 +274,20 @@ static void test_headers_are_looked_at(void **state)
     assert_false(hll_is_one(bytes_view(hll, 100)));
 }
 
+static void test_estimates_of_registers_at_their_limits(void **state)
+{
+    struct hll_registers r;
+    uint64_t before = 0;
+    for (int value = 0; value <= 49; value++) {
+        memset(r.value, value, sizeof(r.value));
+        uint64_t estimate = hll_estimate(&r);
+        assert_true(value == 0 ? estimate == 0 : estimate > before);
+        before = estimate;
+    }
+    r.value[7] = 51; /* the highest that a hash of 64 bits can give */
+    assert_true(hll_estimate(&r) > before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_CVE_2025_32023_a_register_behind_the_runs_is_not_raised),
         cmocka_unit_test(test_random_bytes_are_refused_or_stay_one),
         cmocka_unit_test(test_headers_are_looked_at),
+        cmocka_unit_test(test_estimates_of_registers_at_their_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -406,6 +406,57 @@ static void test_load_file(void **state)
     bytes_buf_release(&file);
 }
 
+static void test_a_key_twice_can_replace_the_first(void **state)
+{
+    struct bytes_buf b = {0};
+    struct keyspace *ks = new_keyspace();
+    struct db *db = keyspace_db(ks, 0);
+    struct rdb_load_options options = {.replace = true};
+    struct rdb_load *l = rdb_load_new(ks, &options);
+    keyspace_put_string(db, key_of(db, "was there"), BYTES_LIT("before"), 0);
+    rb_begin(&b, 9);
+    rb_key(&b, RDB_TYPE_STRING, "was there"), rb_str(&b, "1");
+    rb_key(&b, RDB_TYPE_STRING, "k"), rb_str(&b, "1");
+    rb_key(&b, RDB_TYPE_LIST, "k"), rb_len(&b, 1), rb_str(&b, "2");
+    rb_end(&b, 9);
+    assert_int_equal(feed_pieces(l, bytes_buf_view(&b), SIZE_MAX), RDB_DONE);
+    assert_int_equal(db_count(db), 2);
+    assert_int_equal(keyspace_find(db, key_of(db, "k"), 0)->type, TYPE_LIST);
+    assert_int_equal(entry_int(keyspace_find(db, key_of(db, "was there"), 0)), 1);
+    keyspace_check(ks);
+    rdb_load_free(l);
+    keyspace_free(ks);
+    bytes_buf_release(&b);
+}
+
+/* It is collected in the buffer that becomes the value, in every split. */
+static void test_long_strings(void **state)
+{
+    enum { LEN = 100000 };
+    char *text = malloc(LEN);
+    struct bytes_buf b = {0};
+    for (size_t i = 0; i < LEN; i++) text[i] = (char)(i * i >> 3);
+    rb_begin(&b, 9);
+    rb_key(&b, RDB_TYPE_STRING, "long"), rb_view(&b, bytes_view(text, LEN));
+    rb_key(&b, RDB_TYPE_STRING, "short"), rb_str(&b, "s");
+    rb_end(&b, 9);
+    for (size_t chunk = 1; chunk < 2 * LEN; chunk = 3 * chunk + 1) {
+        struct keyspace *ks = new_keyspace();
+        struct db *db = keyspace_db(ks, 0);
+        struct rdb_load_options options = {0};
+        struct rdb_load *l = rdb_load_new(ks, &options);
+        struct number_text buf;
+        assert_int_equal(feed_pieces(l, bytes_buf_view(&b), chunk), RDB_DONE);
+        const struct entry *e = keyspace_find(db, key_of(db, "long"), 0);
+        assert_true(bytes_equal(entry_string(e, &buf), bytes_view(text, LEN)));
+        assert_int_equal(db_count(db), 2);
+        rdb_load_free(l);
+        keyspace_free(ks);
+    }
+    bytes_buf_release(&b);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +472,8 @@ int main(void)
         cmocka_unit_test(test_empty_keys_are_left_out_and_counted),
         cmocka_unit_test(test_remarks_that_make_no_sense_are_ignored),
         cmocka_unit_test(test_load_file),
+        cmocka_unit_test(test_a_key_twice_can_replace_the_first),
+        cmocka_unit_test(test_long_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -504,6 +504,69 @@ static void test_save_in_the_foreground(void **state)
     assert_int_equal(files_in(f->dir), 1);
 }
 
+static void test_commands_instead_of_an_rdb(void **state)
+{
+    struct fixture *f = *state;
+    char text[64] = "";
+    f->options.as_commands = true;
+    f->options.timestamp_s = 1700000000;
+    struct snapshot *s = begin_file(f);
+    await(s);
+    if (snapshot_poll(s) != SNAPSHOT_DONE) fail_msg("%s", snapshot_error(s));
+    snapshot_end(s);
+    int fd = open(f->path, O_RDONLY);
+    assert_true(read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    static const char start[] = "#TS:1700000000\r\n*2\r\n$6\r\nSELECT\r\n";
+    assert_memory_equal(text, start, sizeof(start) - 1);
+}
+
+static bool stop_at_once(void *ctx)
+{
+    return *(bool *)ctx;
+}
+
+static void test_a_snapshot_that_is_asked_to_stop(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf error = {0};
+    bool stop = true;
+    f->options.stop_asked = stop_at_once;
+    f->options.stop_asked_ctx = &stop;
+    f->options.key_delay_us = 1; /* asks at every key */
+    assert_int_equal(snapshot_save_file(f->ks, sys_real(), f->path, &f->options, &error), -ECANCELED);
+    assert_int_equal(files_in(f->dir), 0);
+    struct snapshot *s = begin_file(f);
+    await(s);
+    assert_int_equal(snapshot_poll(s), SNAPSHOT_FAILED);
+    assert_false(snapshot_was_killed(s));
+    snapshot_end(s);
+    assert_int_equal(files_in(f->dir), 0);
+    stop = false;
+    assert_int_equal(snapshot_save_file(f->ks, sys_real(), f->path, &f->options, &error), 0);
+    bytes_buf_release(&error);
+}
+
+static void set_mark(void *ctx)
+{
+    *(int *)ctx = 1;
+    setpriority(PRIO_PROCESS, 0, 0);
+}
+
+static void test_the_child_is_set_up_first(void **state)
+{
+    struct fixture *f = *state;
+    int mark = 0;
+    f->options.in_child = set_mark;
+    f->options.in_child_ctx = &mark;
+    f->options.nice = 1;
+    struct snapshot *s = begin_file(f);
+    await(s);
+    assert_int_equal(snapshot_poll(s), SNAPSHOT_DONE);
+    assert_int_equal(mark, 0); /* set in the child's memory only */
+    snapshot_end(s);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -527,6 +590,9 @@ int main(void)
         WITH_FIXTURE(test_F1_the_child_keeps_no_other_descriptor),
         WITH_FIXTURE(test_F4_the_child_dies_with_its_parent),
         WITH_FIXTURE(test_save_in_the_foreground),
+        WITH_FIXTURE(test_commands_instead_of_an_rdb),
+        WITH_FIXTURE(test_a_snapshot_that_is_asked_to_stop),
+        WITH_FIXTURE(test_the_child_is_set_up_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

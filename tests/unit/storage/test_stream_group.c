@@ -359,6 +359,21 @@ static void test_lag_with_deleted_entries(void **state)
     fixture_free(f);
 }
 
+static void test_memory_counts_groups_consumers_and_what_is_pending(void **state)
+{
+    struct fixture *f = fixture_new();
+    size_t before = stream_memory(f->s, 0);
+    struct stream_consumer *c = stream_consumer_create(f->g, BYTES_LIT("consumer"), 1);
+    size_t with_consumer = stream_memory(f->s, 0);
+    assert_true(with_consumer > before);
+    for (uint64_t n = 1; n <= 1000; n++) assert_non_null(stream_pending_add(f->g, c, sid(1, n), 1, 1));
+    size_t full = stream_memory(f->s, 0);
+    assert_true(full >= with_consumer + 1000 * sizeof(struct stream_pending));
+    assert_true(stream_group_destroy(f->s, BYTES_LIT("group")));
+    assert_true(stream_memory(f->s, 0) < before);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_lag_follows_reading),
         cmocka_unit_test(test_lag_with_deleted_entries),
         cmocka_unit_test(test_numbers_of_entries_do_not_overflow),
+        cmocka_unit_test(test_memory_counts_groups_consumers_and_what_is_pending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
