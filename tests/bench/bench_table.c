@@ -1,6 +1,6 @@
-/* bench_table -- times of one table operation and bytes per entry, at sizes on and between powers of two.
+/* bench_table.c -- the time of one table operation, and bytes per entry, at sizes on and between powers of two.
  *     bench_table [entries ...]        default: 1000000 1300000 1500000 1900000 10000000
- * Entries are allocations of 48 bytes with a 16-byte key, as small keys of a keyspace are; all hashing is included. */
+ * Entries are allocations of 48 bytes with a 16-byte key, like small keys of a keyspace; hashing is included. */
 #include "storage/table.h"
 
 #include <stdio.h>
@@ -73,7 +73,7 @@ static void run_insert(struct bench *b)
         made[i] = mem_alloc(sizeof(**made));
         make_key(made[i]->key, i);
     }
-    for (size_t i = b->entries; i > 1; i--) { /* so that neighbours in memory are not neighbours in time */
+    for (size_t i = b->entries; i > 1; i--) { /* shuffled: neighbours in memory are not used in turn */
         size_t j = rng_below(&b->rng, i);
         struct entry *e = made[i - 1];
         made[i - 1] = made[j];
@@ -85,7 +85,7 @@ static void run_insert(struct bench *b)
     mem_free(made);
 }
 
-/* Keys from `first` on are looked up: 0 for hits, the number of entries for misses. */
+/* Looks up keys from `first` on: 0 gives hits, the number of entries gives misses. */
 static void run_find(struct bench *b, const char *what, size_t first)
 {
     size_t found = 0;

@@ -1,4 +1,4 @@
-/* Sorted sets of a million members: time for an operation and memory for an element.
+/* bench_zset.c -- sorted sets of a million members: time per operation and memory per member.
  *   make build/release/bench/bench_zset && build/release/bench/bench_zset [members] */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void report(struct bench *b, const char *what, size_t ops)
 
 static struct bytes_view member(char buf[32], size_t number)
 {
-    int len = snprintf(buf, 32, "element:%012zu", number); /* as redis-benchmark -r writes them */
+    int len = snprintf(buf, 32, "element:%012zu", number); /* the format of redis-benchmark -r */
     return bytes_view(buf, (size_t)len);
 }
 
@@ -49,7 +49,7 @@ static void shuffle(struct bench *b)
     }
 }
 
-/* The text of a member costs as much as some operations: how much. */
+/* Measures the time to make a member's text, which is as long as that of some operations. */
 static void bench_names(struct bench *b)
 {
     char buf[32];
@@ -67,7 +67,7 @@ static void bench_updates(struct bench *b, struct zset *z)
     start(b);
     for (size_t i = 0; i < b->n; i++) {
         struct bytes_view m = member(buf, b->order[i]);
-        if (zset_score(z, m, &score)) (void)zset_set(z, m, score + 1e-9); /* an order that mostly stays */
+        if (zset_score(z, m, &score)) (void)zset_set(z, m, score + 1e-9); /* mostly keeps the order */
     }
     report(b, "score + a little", b->n);
     shuffle(b);
@@ -139,7 +139,7 @@ static void bench_scores(struct bench *b, const char *what, double (*score)(stru
     report(b, "pop the lowest", left / 2);
     start(b);
     left = zset_count(z);
-    (void)zset_remove_range(z, 0, left); /* all of them: the count is known */
+    (void)zset_remove_range(z, 0, left); /* removes all members: the count is known */
     report(b, "remove a range, each", left);
     zset_free(z);
 }

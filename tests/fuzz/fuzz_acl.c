@@ -1,5 +1,6 @@
-/* Any bytes as rules of a user, and as an ACL file: no crash; all or nothing; and whatever is taken is written on one
- * line of plain characters that is read again as the same user. */
+/* fuzz_acl.c -- any bytes as rules of a user, and as an ACL file.
+ * No crash; a change happens wholly or not at all; a user that was accepted is written as one line of printable
+ * characters, which is read again as the same user. */
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -102,7 +103,7 @@ static void try_rules(struct acl_users *us, struct bytes_view text, char separat
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct command_table *t; /* the same for all: nothing here changes it */
+    static struct command_table *t; /* shared by all inputs; nothing here changes it */
     struct settings_security security = {0};
     struct bytes_buf errors = {0};
     if (size < 1) return 0;
@@ -113,9 +114,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] & 2) {
         insist(acl_file_parse(us, text, "fuzz", &errors) == (errors.len == 0));
     } else {
-        char separator = data[0] & 4 ? '\t' : '\n'; /* so that either may stand in a rule */
+        char separator = data[0] & 4 ? '\t' : '\n'; /* so that a rule may contain either */
         try_rules(us, text, separator);
-        try_rules(us, text, separator); /* once more, on the users that the first made */
+        try_rules(us, text, separator); /* again, on the users that the first call made */
     }
     insist_on_round_trip(us, t, &security);
     acl_users_free(us);

@@ -1,6 +1,7 @@
-/* Any bytes as an append-only file: the reader gives the same items in any pieces, and notes are judged; the checker
- * ends, and what it mends is good. The first byte chooses the pieces; with its highest bit the bytes are a recipe for
- * a file with notes that is then damaged. */
+/* fuzz_aof.c -- any bytes as an append-only file.
+ * The reader returns the same items however the file is split, and judges notes; the checker ends, and a file that it
+ * has repaired is valid. The first byte chooses the split. If its highest bit is set, the bytes describe a file with
+ * notes, which is then damaged. */
 #include <fcntl.h>
 
 #include "storage/aof_check.h"
@@ -75,7 +76,7 @@ static void disk_init(struct disk *d, struct bytes_view bytes, size_t piece)
 
 /* ---- The reader ---- */
 
-/* Every piece is an allocation of its own: reading beyond it, or later, shows. */
+/* Every piece has an allocation of its own, so the sanitizer sees a read beyond it, or after it is freed. */
 static uint64_t read_items(struct bytes_view in, size_t piece, size_t *taken)
 {
     struct aof_reader r = {0};
@@ -135,7 +136,7 @@ static int check(struct disk *d, bool fix)
     return rc;
 }
 
-/* A damaged RDB at the beginning cannot be mended. */
+/* A damaged RDB preamble cannot be repaired. */
 static bool has_preamble(const struct disk *d)
 {
     return d->file.len >= 5 && memcmp(d->file.data, "REDIS", 5) == 0;
@@ -145,7 +146,7 @@ static void check_file(struct bytes_view in, size_t piece)
 {
     struct disk d;
     uint32_t boot = 0;
-    if (in.len >= 5 && memcmp(in.data, "file ", 5) == 0) return; /* a list, whose files are this one */
+    if (in.len >= 5 && memcmp(in.data, "file ", 5) == 0) return; /* a manifest that lists this file */
     disk_init(&d, in, piece);
     int before = check(&d, false);
     (void)aof_sum_vouched(&d.sys, "", in.len / 3, &boot);
@@ -161,8 +162,8 @@ static void check_file(struct bytes_view in, size_t piece)
 
 /* ---- Files with notes ---- */
 
-/* Three bytes of the recipe are an append: how long, of what, and whether a note follows. Returns where the last
- * command ends. */
+/* Three bytes of the input describe an append: its length, its contents, and whether a note follows. Returns the end
+ * of the last command. */
 static size_t build(const uint8_t *recipe, size_t size, struct bytes_buf *file)
 {
     size_t end = 0;
@@ -192,14 +193,14 @@ static void check_damage(const uint8_t *recipe, size_t size, size_t piece)
     uint32_t boot = 0;
     size_t at = (size_t)recipe[0] * 97, taken;
     size_t end = build(recipe + 1, size - 1, &file);
-    piece += file.len / 64; /* each piece copies what is not taken yet */
+    piece += file.len / 64; /* larger pieces for larger files: each piece copies the bytes that are not consumed yet */
     disk_init(&d, bytes_buf_view(&file), piece);
     ASSERT(check(&d, false) == 0);
     bytes_buf_release(&d.file);
     at %= file.len;
     file.data[at] = (char)(file.data[at] ^ (1 << (recipe[0] & 7)));
     disk_init(&d, bytes_buf_view(&file), piece);
-    ASSERT(check(&d, false) != 0 || at >= end); /* behind it there is none that vouches for the note itself */
+    ASSERT(check(&d, false) != 0 || at >= end); /* no later note covers the last one */
     (void)aof_sum_vouched(&d.sys, "", at, &boot);
     ASSERT(check(&d, true) == 0);
     bytes_buf_release(&d.file);

@@ -1,4 +1,4 @@
-/* Any bytes to cjson.decode(). What it answers can be written, and read again; strings of any bytes too. */
+/* fuzz_cjson.c -- any bytes to cjson.decode(). Its result can be encoded and decoded again, and so can any string. */
 #include <string.h>
 
 #include "fuzz_lua.h"

@@ -1,5 +1,6 @@
-/* Any bytes to cmsgpack.unpack() and its siblings. What they answer can be packed and unpacked; once more, and it is as
- * long as before (the first time round nil vanishes from arrays, and what is nested too deep turns into nil). */
+/* fuzz_cmsgpack.c -- any bytes to cmsgpack.unpack() and its siblings. Their result can be packed and unpacked.
+ * A second round has the same length as the first. (The first drops nil from arrays, and turns values that are nested
+ * too deeply into nil.) */
 #include <string.h>
 
 #include "fuzz_lua.h"

@@ -1,5 +1,6 @@
-/* Any text as a configuration: no crash, and whatever loads can be written by CONFIG REWRITE and gives the same values
- * when it is loaded again. Any pairs as CONFIG SET: all or nothing. */
+/* fuzz_config.c -- any text as a configuration, and any pairs as CONFIG SET.
+ * No crash. A configuration that loads can be written by CONFIG REWRITE, and has the same values when it is loaded
+ * again. CONFIG SET changes all values or none. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* ---- Files in memory ---- */
 
 struct memory_files {
-    struct bytes_view conf; /* what the configuration file holds */
+    struct bytes_view conf; /* the configuration file */
     struct bytes_buf temp;  /* the file being written */
     struct bytes_buf saved;
     size_t at;
@@ -164,7 +165,7 @@ static void set_pairs(struct bytes_view text)
     mem_free(settings);
 }
 
-/* An include would reach for real files. */
+/* An include would read real files. */
 static bool names_files(struct bytes_view text)
 {
     for (; text.len >= 7; text.data++, text.len--) {

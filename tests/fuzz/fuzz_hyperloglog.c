@@ -1,4 +1,4 @@
-/* Any string: either it is no HyperLogLog, or every call is safe on it, and what can be read follows what is raised. */
+/* fuzz_hyperloglog.c -- any string: either it is no HyperLogLog, or every call is safe on it and reads what was set. */
 #include "storage/hyperloglog.h"
 
 #include <errno.h>
@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *hll = mem_alloc(size + HLL_EMPTY_SIZE);
     (void)hll_is_one(bytes_view(data, size));
-    hll_write_empty(hll); /* a header in front, so that each input gets that far */
+    hll_write_empty(hll); /* a valid header, so that each input passes that check */
     memcpy(hll + HLL_HEADER_SIZE, data, size);
     struct hll_place place = hll_place_of(bytes_view(data, size));
     ASSERT(place.index < HLL_REGISTERS && place.value >= 1 && place.value <= 51);

@@ -1,4 +1,4 @@
-/* Any bytes: either lp_validate() refuses them, or every other call is safe on them and keeps them valid. */
+/* fuzz_listpack.c -- any bytes: lp_validate() refuses them, or every call is safe on them and keeps them valid. */
 #include "storage/listpack.h"
 
 #include "storage/base/assert.h"
@@ -46,7 +46,7 @@ static void change(const unsigned char *blob, size_t entries, const uint8_t *dat
     lp = lp_replace_int(lp, &p, size > 0 ? data[size - 1] * (int64_t)-70001 : 0);
     lp = lp_delete(lp, p, &p);
     check_valid(lp, entries + 2);
-    lp = lp_delete_range(lp, -3, 2); /* nothing when there are only two */
+    lp = lp_delete_range(lp, -3, 2); /* removes nothing if there are only two */
     lp_free(lp_shrink(lp));
 }
 

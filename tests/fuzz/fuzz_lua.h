@@ -1,4 +1,4 @@
-/* A lua_State whose memory is bounded, and a function of it that is fed with the fuzzer's bytes. */
+/* fuzz_lua.h -- a lua_State with bounded memory, and a Lua function that gets the fuzzer's bytes. */
 #ifndef TESTS_FUZZ_FUZZ_LUA_H
 #define TESTS_FUZZ_FUZZ_LUA_H
 
@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FUZZ_LUA_MEMORY ((size_t)64 << 20) /* far more than an input can need: lengths are not believed */
+#define FUZZ_LUA_MEMORY ((size_t)64 << 20) /* far more than an input needs if announced lengths are not trusted */
 
 static void *fuzz_lua_alloc(void *ctx, void *old, size_t old_size, size_t new_size)
 {
@@ -29,7 +29,7 @@ static void *fuzz_lua_alloc(void *ctx, void *old, size_t old_size, size_t new_si
     return new;
 }
 
-/* Runs `chunk` with the bytes as its first argument. It may fail, unless it says `assert`. */
+/* Runs `chunk` with the bytes as its first argument. It may raise an error, except by assert(). */
 static void fuzz_lua_run(lua_CFunction open, const char *library, const char *chunk, const uint8_t *data, size_t size)
 {
     size_t used = 0;

@@ -1,6 +1,6 @@
-/* Any bytes as an RDB file, in any pieces: either an error, or a keyspace that keeps its invariants and whose own file
- * gives the same keyspace again. Or as a file to be checked. The first three bytes choose the pieces and the options.
- */
+/* fuzz_rdb.c -- any bytes as an RDB file, in any pieces, for the loader or the checker.
+ * The result is an error, or a keyspace that keeps its invariants and whose own file gives the same keyspace again. The
+ * first three bytes choose the pieces and the options. */
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 #include "storage/digest.h"
@@ -18,7 +18,7 @@ static struct keyspace *new_keyspace(const struct encoding_limits *limits)
     return ks;
 }
 
-/* Every piece is an allocation of its own: reading beyond it, or later, shows. */
+/* Every piece has an allocation of its own, so the sanitizer sees a read beyond it, or after it is freed. */
 static enum rdb_status feed(struct rdb_load *l, struct bytes_view in, size_t piece)
 {
     enum rdb_status status = RDB_MORE;
@@ -49,7 +49,7 @@ static void count_line(void *ctx, const char *text)
     *(size_t *)ctx += strlen(text);
 }
 
-/* The checker goes where loading stops: into functions and what modules saved. */
+/* The checker also reads what loading refuses: functions, and data of modules. */
 static void check_file(struct bytes_view in, size_t piece)
 {
     size_t said = 0;
@@ -63,7 +63,7 @@ static void check_file(struct bytes_view in, size_t piece)
         more = rdb_check_feed(c, bytes_view(copy, piece));
         mem_free(copy);
     }
-    (void)rdb_check_finish(c); /* either answer is right */
+    (void)rdb_check_finish(c); /* either result is valid */
     ASSERT(said > 0);
     rdb_check_free(c);
 }
@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct keyspace *ks = new_keyspace(&limits);
     enum rdb_status status = load(ks, bytes_view(data + 3, size - 3), piece, data[0]);
-    /* Older versions leave out the times of fields. */
+    /* Older versions do not store expiry times of fields. */
     int version = keyspace_has_field_times(ks) ? RDB_VERSION_FIELD_TIMES : RDB_VERSION_WRITE_MIN + data[2] % 4;
     if (status == RDB_DONE) check_round_trip(ks, &limits, version);
     keyspace_free(ks);

@@ -1,6 +1,6 @@
-/* fuzz_resp.c -- any bytes, cut anywhere, through the request parser.
- * The first two bytes choose the cuts and the limits; the rest is fed twice, in pieces and as a whole, with requests
- * unread and blocks taken on the way. Both runs must give the same requests and the same error. */
+/* fuzz_resp.c -- any bytes, split anywhere, as input of the request parser.
+ * The first two bytes choose the split and the limits. The rest is fed twice, in pieces and as a whole; on the way,
+ * requests are put back and blocks are taken. Both runs must return the same requests and the same error. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-/* Any bytes as the body of a DUMP payload (with a right checksum), and as the whole payload: either an error, or a
- * value that keeps its invariants and whose own DUMP gives the same value again. */
+/* fuzz_restore.c -- any bytes as the body of a DUMP payload (with a valid checksum), and as the whole payload.
+ * The result is an error, or a value that keeps its invariants and whose own DUMP gives the same value again. */
 #include "storage/base/assert.h"
 #include "storage/base/crc64.h"
 #include "storage/digest.h"

@@ -1,16 +1,12 @@
-/* fuzz_script.c -- scripts and libraries made of the fuzzer's bytes, loaded and
- * run by a real server.
+/* fuzz_script.c -- scripts and libraries made from the fuzzer's bytes, loaded and run by a real server.
  *
- * Each input is some commands. A script is either bytes as they are, or made by
- * a grammar: templates in which %x stands for one of the templates of kind x,
- * chosen by the next byte; at a certain depth, and when the bytes are used up,
- * for the first one, which is simple. So most of what is made compiles, and
- * small changes of the input are small changes of the script. Every script
- * ends: after so many looks of the guard, or so much time, it is killed. Its
- * memory is limited, often to next to nothing, so that every allocation of Lua
- * fails somewhere. What is checked, besides what the sanitizers and assertions
- * see: each command has exactly one well-formed reply, and afterwards scripts
- * find the same libraries as before. */
+ * An input is a few commands. A script consists of plain bytes, or is made by a grammar: templates in which %x stands
+ * for one of the templates of kind x. The next byte chooses it; below a certain depth, and when the bytes are used up,
+ * it is the first one, which is simple. So most scripts compile, and a small change of the input is a small change of
+ * the script. Every script ends: it is killed after a number of checks by the guard, or after some time. Its memory is
+ * limited, often to very little, so that every allocation of Lua fails at some time. Besides the sanitizers and
+ * assertions, this checks that each command has exactly one well-formed reply, and that scripts find the same libraries
+ * afterwards. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -27,8 +23,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const char *__lsan_default_suppressions(void);
 
-/* lua-cjson's decoder loses its buffer when Lua has no memory for a value in
- * the middle of it. */
+/* lua-cjson's decoder leaks its buffer if Lua has no memory for a value in the middle of decoding. */
 const char *__lsan_default_suppressions(void)
 {
     return "leak:strbuf_new\n";
@@ -464,11 +459,11 @@ struct world {
     struct config *config;
     struct server *server;
     struct client *client;
-    void (*look)(struct lua_guard *g, lua_State *L); /* the server's own */
+    void (*look)(struct lua_guard *g, lua_State *L); /* the server's function */
     struct bytes_buf request, reply, libraries;
     int looks;
     int64_t started_us;
-    bool patient; /* what runs now may take its time */
+    bool patient; /* the running script has no time limit */
 };
 
 static struct world *world(void)
@@ -478,7 +473,7 @@ static struct world *world(void)
     return w;
 }
 
-/* Of this process: the machine may be busy with others. */
+/* CPU time of this process, because other processes may use the machine. */
 static int64_t cpu_us(void)
 {
     struct timespec t;
@@ -486,7 +481,7 @@ static int64_t cpu_us(void)
     return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
 }
 
-/* Ends every script in the end. */
+/* Kills a script after its limit. */
 static void look(struct lua_guard *g, lua_State *L)
 {
     struct world *w = world();
@@ -506,7 +501,7 @@ static void add(struct world *w, struct bytes_view argument)
     bytes_buf_append_view(&w->request, BYTES_LIT("\r\n"));
 }
 
-/* The bytes of one reply at the beginning of these. */
+/* The length of the reply at the beginning of these bytes. */
 static size_t reply_len(struct bytes_view v)
 {
     size_t at = 0;
@@ -535,7 +530,7 @@ static size_t reply_len(struct bytes_view v)
     return at;
 }
 
-/* Runs one command; its reply stays until the next one. */
+/* Runs one command; its reply is valid until the next one. */
 static struct bytes_view run(struct world *w, const struct bytes_view *argv, int argc, size_t memory)
 {
     struct lua_guard *g = &w->server->scripting->guard;
@@ -564,7 +559,7 @@ static struct bytes_view run_words(struct world *w, const char *const *words, in
 #define RUN(...)                                                                                                       \
     run_words(w, (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))
 
-/* What scripts find: what each of them found at first. */
+/* Checks that scripts find the same globals as at the start. */
 static const char list_libraries[] = "local names = {} for name, lib in pairs(_G) do names[#names + 1] = name "
                                      "if type(lib) == 'table' and lib ~= _G and lib ~= KEYS and lib ~= ARGV "
                                      "then for field, value in pairs(lib) do "
@@ -605,7 +600,7 @@ static void prepare(struct world *w)
 /* A script, or the body of a function. */
 static void make_body(struct input *in, struct bytes_buf *out, unsigned how)
 {
-    if (how == 0) { /* bytes as they are */
+    if (how == 0) { /* plain bytes */
         bytes_buf_append(out, in->next, (size_t)(in->end - in->next));
         in->next = in->end;
         return;

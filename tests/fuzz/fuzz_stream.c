@@ -1,5 +1,6 @@
-/* Any bytes as the node of a stream: either refused, or a stream that everything can be done with. The first eight
- * bytes choose the id and what is done; the listpack's length is made right, so that more gets through. */
+/* fuzz_stream.c -- any bytes as the node of a stream: refused, or a stream on which every operation is safe.
+ * The first eight bytes choose the id and the operations. The length of the listpack is corrected, so that more inputs
+ * are accepted. */
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 #include "storage/rdb.h"
@@ -27,7 +28,7 @@ static void check(const struct stream *s)
     ASSERT(walk(s, false) == stream_count(s) && walk(s, true) == stream_count(s));
 }
 
-/* The entry `skip` entries from the start, if there are so many. */
+/* The entry after the first `skip` entries, if there is one. */
 static struct stream_id nth(const struct stream *s, unsigned skip)
 {
     struct stream_iter it;
@@ -57,7 +58,7 @@ static struct stream *change(struct stream *s, uint8_t how)
     struct stream *copy;
     switch (how & 3) {
     case 0: append(s, how >> 2); break;
-    case 1: (void)stream_delete(s, nth(s, how >> 2)); break; /* it may be empty */
+    case 1: (void)stream_delete(s, nth(s, how >> 2)); break; /* the stream may be empty */
     case 2: (void)stream_trim(s, &trim); break;
     default:
         copy = stream_dup(s);
@@ -69,13 +70,13 @@ static struct stream *change(struct stream *s, uint8_t how)
 
 static const char *load(struct stream *s, struct stream_id master, const uint8_t *bytes, size_t size)
 {
-    unsigned char *lp = mem_alloc(size); /* of its own: reading beyond it shows */
+    unsigned char *lp = mem_alloc(size); /* an allocation of its own, so the sanitizer sees a read beyond it */
     uint32_t total = (uint32_t)size;
     memcpy(lp, bytes, size);
     memcpy(lp, &total, sizeof(total));
     lp[size - 1] = 0xFF;
     struct stream_loading loading = {0};
-    struct stream_id next = {master.ms + (size & 3), master.seq + 1}; /* often within the first one's ids */
+    struct stream_id next = {master.ms + (size & 3), master.seq + 1}; /* often within the ids of the first node */
     const char *why = stream_load_node(s, &loading, master, bytes_view(lp, size));
     if (why == NULL && size % 3 != 0) why = stream_load_node(s, &loading, next, bytes_view(lp, size));
     mem_free(lp);

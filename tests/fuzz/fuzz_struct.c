@@ -1,5 +1,5 @@
-/* Half of the bytes are a format, half are data. Formats of a fixed size unpack that much, or say that there is too
- * little. */
+/* fuzz_struct.c -- the library `struct`: half of the bytes are a format, half are data.
+ * A format of a fixed size unpacks that many bytes, or reports that the data are too short. */
 #include <string.h>
 
 #include "fuzz_lua.h"

@@ -1,5 +1,5 @@
-/* Any bytes: the iterators over ziplists and zipmaps end, stay inside, and agree with themselves; what they yield can
- * be put into a listpack. */
+/* fuzz_ziplist.c -- any bytes as a ziplist and as a zipmap: the iterators end, stay within the bytes, and agree with
+ * validation; what they return can be appended to a listpack. */
 #include "storage/ziplist.h"
 #include "storage/zipmap.h"
 

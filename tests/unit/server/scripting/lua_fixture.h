@@ -1,5 +1,5 @@
-/* A plain lua_State with the four libraries as globals, and expressions whose results are compared as text.
- * The collector runs all the time, so that what is not anchored does not live long. */
+/* lua_fixture.h -- a plain lua_State with the four libraries as globals, and expressions compared as text.
+ * The garbage collector runs all the time, so that an object without a reference is freed at once. */
 #ifndef TESTS_UNIT_SERVER_SCRIPTING_LUA_FIXTURE_H
 #define TESTS_UNIT_SERVER_SCRIPTING_LUA_FIXTURE_H
 
@@ -15,7 +15,7 @@
 
 #include "server/scripting/lua_libs.h"
 
-/* show(f): what f returns, or its error, as one line. Strings in quotes, with the bytes that are no text in hex. */
+/* show(f): the result of f, or its error, as one line. Strings are quoted, with bytes that are no text in hex. */
 static const char lua_fixture_show[] =
     "local function text(v)\n"
     "  if type(v) == 'string' then\n"
@@ -47,7 +47,7 @@ static void lua_fixture_library(lua_State *L, const char *name, lua_CFunction op
     assert_int_equal(open(L), 1);
     assert_int_equal(lua_gettop(L), top + 1);
     lua_getglobal(L, name);
-    assert_true(lua_isnil(L, -1)); /* nothing is left behind */
+    assert_true(lua_isnil(L, -1)); /* the call leaves nothing on the stack */
     lua_pop(L, 1);
     lua_setglobal(L, name);
 }
