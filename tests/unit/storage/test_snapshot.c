@@ -550,7 +550,6 @@ static void test_a_snapshot_that_is_asked_to_stop(void **state)
 static void set_mark(void *ctx)
 {
     *(int *)ctx = 1;
-    setpriority(PRIO_PROCESS, 0, 0);
 }
 
 static void test_the_child_is_set_up_first(void **state)
