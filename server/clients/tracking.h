@@ -8,7 +8,7 @@
  * Changes are heard of through the keyspace's hooks, if server.tracking_clients > 0. A key's name alone counts,
  * whichever database it is in. Who is told is a RESP3 connection itself (a push message), or the one that it redirects
  * to, which may also be a RESP2 connection with a subscription. A message to the client whose command runs goes out
- * behind its reply (dispatch_push_queue()). The table holds ids: those of clients that have gone, or switched tracking
+ * behind its reply (running_push_queue()). The table holds ids: those of clients that have gone, or switched tracking
  * off, stay in it until their keys change or have to make room. It never holds more than tracking-table-max-keys keys;
  * whoever cached a key that had to go is told that it changed. NOLOOP: who changes a key is not told of it. What is
  * deleted since its time has come was changed by nobody. */

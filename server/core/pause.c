@@ -61,11 +61,3 @@ int64_t pause_until(const struct core *core)
     return until;
 }
 
-enum pause_purpose pause_purpose_in_force(const struct core *core)
-{
-    const struct pause *of = core->pauses.of;
-    enum pause_purpose strictest = PAUSE_BY_CLIENT;
-    for (int i = 0; i < PAUSE_PURPOSES; i++)
-        if (of[i].mode > of[strictest].mode) strictest = (enum pause_purpose)i;
-    return strictest;
-}
