@@ -35,13 +35,13 @@ static const char lua_fixture_show[] =
     "end\n"
     "function show(f) return line(pcall(f)) end\n";
 
-static void lua_fixture_run(lua_State *L, const char *chunk)
+static inline void lua_fixture_run(lua_State *L, const char *chunk)
 {
     if (luaL_loadbuffer(L, chunk, strlen(chunk), "=test") == 0 && lua_pcall(L, 0, 1, 0) == 0) return;
     fail_msg("%s\nin: %.200s", lua_tostring(L, -1), chunk);
 }
 
-static void lua_fixture_library(lua_State *L, const char *name, lua_CFunction open)
+static inline void lua_fixture_library(lua_State *L, const char *name, lua_CFunction open)
 {
     int top = lua_gettop(L);
     assert_int_equal(open(L), 1);
@@ -52,7 +52,7 @@ static void lua_fixture_library(lua_State *L, const char *name, lua_CFunction op
     lua_setglobal(L, name);
 }
 
-static lua_State *lua_fixture_new(void)
+static inline lua_State *lua_fixture_new(void)
 {
     lua_State *L = luaL_newstate();
     luaL_openlibs(L);
@@ -67,13 +67,13 @@ static lua_State *lua_fixture_new(void)
     return L;
 }
 
-static int lua_fixture_setup(void **state)
+static inline int lua_fixture_setup(void **state)
 {
     *state = lua_fixture_new();
     return 0;
 }
 
-static int lua_fixture_teardown(void **state)
+static inline int lua_fixture_teardown(void **state)
 {
     lua_close(*state);
     return 0;
@@ -84,7 +84,7 @@ struct lua_expectation {
     const char *text;
 };
 
-static void lua_fixture_expect(lua_State *L, const struct lua_expectation *cases, size_t count)
+static inline void lua_fixture_expect(lua_State *L, const struct lua_expectation *cases, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         char chunk[1024];
