@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "server/catalog/command_table.h"
+#include "server/clients/listening.h"
 #include "server/commands/tables.h"
 #include "server/operation/report.h"
 #include "server/process/file_checker.h"
@@ -72,13 +73,13 @@ static void prepare_signals(struct program *p, struct server *s)
 
 static int listen_somewhere(struct server *s)
 {
-    int rc = server_listen(s);
-    if (rc == SERVER_LISTEN_UNIX_FAILED)
+    int rc = listening_open(s->listening);
+    if (rc == LISTENING_UNIX_FAILED)
         log_warning(s->core.log, "Failed listening on the Unix socket %s, aborting.", s->core.settings->net.unixsocket);
     else if (rc != 0)
         log_warning(s->core.log, "Failed listening on port %d (tcp), aborting.", s->core.settings->net.port);
     if (rc != 0) return -1;
-    if (s->listener_count > 0) return 0;
+    if (listening_any(s->listening)) return 0;
     log_warning(s->core.log, "Configured to not listen anywhere, exiting.");
     return -1;
 }

@@ -9,7 +9,7 @@
 #include "server/config/config.h"
 #include "server/config/settings.h"
 #include "server/core/core.h"
-#include "server/operation/pacing.h"
+#include "server/memory/used_memory.h"
 #include "server/process/process.h"
 #include "storage/keyspace.h"
 
@@ -22,27 +22,21 @@ struct server {
     struct acl_users *users;             /* acl/users.h */
     struct acl_log *acl_log;             /* acl/acl_log.h */
     struct clients *clients;             /* clients.h: all connections */
-    struct blocking *blocking;           /* blocking.h: clients that wait for something */
-    struct key_waits *key_waits;         /* key_waits.h: those among them that wait for keys */
     struct migrations *migrations;       /* migration.h: keys on their way to other servers */
-    struct pubsub *pubsub;               /* pubsub.h */
-    struct trackings *trackings;         /* tracking.h: who caches which keys */
-    struct watches *watches;             /* multi.h: who watches which key */
     struct dispatcher *dispatcher;       /* dispatch.h */
     struct scripting *scripting;         /* scripting/scripting.h */
     struct persistence *persistence;     /* persistence.h: saving, loading, the child process */
     struct aof *aof;                     /* aof.h */
     struct slowlog *slowlog;             /* slowlog.h */
     struct master_stream *master_stream; /* master_stream.h */
-    struct listener *listeners[SETTINGS_BIND_MAX + 1];
-    size_t listener_count;
+    struct ack_waits *ack_waits;         /* ack_waits.h: WAIT and WAITAOF */
+    struct listening *listening;         /* listening.h */
+    struct used_memory used_memory;
     struct loop_timer cron_timer;
     struct shutdown *shutdown; /* shutdown.h: a stop that is under way */
     struct eviction *eviction; /* eviction.h */
     struct expiry *expiry;     /* expiry.h */
-    struct pacing pacing;
 
-    uint64_t next_client_id;
     unsigned cron_loops;
     bool cron_paused;            /* DEBUG PAUSE-CRON */
     bool crashing;               /* report.c: the allocator's own figures cannot be asked for any more */
@@ -58,16 +52,16 @@ struct server *server_new(struct config *config, struct settings *settings, cons
 int server_run(struct server *s); /* until it is told to stop; the exit code */
 void server_free(struct server *s);
 /* The process becomes this server's: limits, title, locale, what the system thinks of its memory. Before
- * server_listen(). 0, or -1 with the reason logged. */
+ * listening_open(). 0, or -1 with the reason logged. */
 int server_take_process(struct server *s, struct process_title *title);
-/* Binds what the configuration says, which may be nothing. Also after CONFIG SET bind or port: the Unix socket stays.
- * 0, or what failed, with the reason logged. */
-enum { SERVER_LISTEN_TCP_FAILED = -1, SERVER_LISTEN_UNIX_FAILED = -2 };
-int server_listen(struct server *s);
-void server_accept_now(struct server *s); /* who waits to be, without the loop */
 /* The stream of what has been done goes to the replicas and into the append-only file, and then replies to clients. */
 void server_send(struct server *s);
-/* Without what maxmemory does not count: replica buffers, evicted clients, the Lua states. */
-size_t server_used_memory(const struct server *s);
+enum process_oom_role server_oom_role(const struct server *s);
+void server_adjust_oom_score(struct server *s);
+
+/* --- the wiring: connect_*.c --- */
+void connect_keyspace(struct server *s);
+struct repl *connect_replication(struct server *s);
+void connect_config(struct server *s);
 
 #endif

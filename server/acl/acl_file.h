@@ -5,7 +5,7 @@
  *
  * White space separates words, and there are no quotes: rules hold no blanks (selector.h), and passwords are written as
  * digests. The caller parses a text into a new table of users and drops the table if any line is wrong.
- * Not here:  reading and writing the file (source.h). */
+ * Not here:  reading and writing the file (acl_source.h). */
 #ifndef LOCKSTEP_SERVER_ACL_ACL_FILE_H
 #define LOCKSTEP_SERVER_ACL_ACL_FILE_H
 

@@ -2,13 +2,15 @@
 
 #include "replication/replication.h"
 #include "server/clients/clients.h"
-#include "server/dispatch/dispatch.h"
-#include "server/server.h"
+#include "server/core/core.h"
 #include "storage/base/memory.h"
 
 enum { HEAP_KEPT = 1 << 10 }; /* room for so many deadlines is never given back */
 
 struct blocking {
+    struct clients *clients;
+    struct core *core;
+    struct command_runner runner;
     struct loop_timer timer; /* wakes the loop for the next deadline; the turn hook does the work */
     int64_t timer_at_ms;
     bool timer_fired;
@@ -26,9 +28,9 @@ void blocking_free(struct blocking *b)
     mem_free(b);
 }
 
-size_t blocking_deadline_count(const struct server *s)
+size_t blocking_deadline_count(const struct blocking *b)
 {
-    return s->blocking->heap_count;
+    return b->heap_count;
 }
 
 /* ---- Deadlines of clients ---- */
@@ -94,18 +96,17 @@ static void wake(void *ctx)
     b->timer_fired = true; /* the turn hook looks at the deadlines */
 }
 
-static void arm(struct server *s, int64_t deadline_ms)
+static void arm(struct blocking *b, int64_t deadline_ms)
 {
-    struct blocking *b = s->blocking;
     if (deadline_ms >= b->timer_at_ms) return;
     b->timer_at_ms = deadline_ms;
-    int64_t after = deadline_ms - s->core.clock.now_ms;
-    loop_timer_start(s->core.loop, &b->timer, after > 0 ? after : 0, 0, wake, b);
+    int64_t after = deadline_ms - b->core->clock.now_ms;
+    loop_timer_start(b->core->loop, &b->timer, after > 0 ? after : 0, 0, wake, b);
 }
 
 void client_block(struct client *c, const struct blocked *how)
 {
-    struct blocking *b = c->server->blocking;
+    struct blocking *b = c->clients->blocking;
     ASSERT(!client_has(c, CLIENT_BLOCKED));
     c->blocked = mem_alloc(sizeof(*c->blocked));
     *c->blocked = *how;
@@ -113,12 +114,12 @@ void client_block(struct client *c, const struct blocked *how)
     b->counts[how->kind]++;
     if (how->until_ms == 0) return;
     heap_add(b, c);
-    arm(c->server, how->until_ms);
+    arm(b, how->until_ms);
 }
 
 static void end_block(struct client *c)
 {
-    struct blocking *b = c->server->blocking;
+    struct blocking *b = c->clients->blocking;
     ASSERT(client_has(c, CLIENT_BLOCKED));
     if (c->blocked->ended != NULL) c->blocked->ended(c);
     if (c->blocked->heap_at > 0) heap_remove(b, c);
@@ -131,10 +132,17 @@ static void end_block(struct client *c)
 
 void client_unblock(struct client *c)
 {
-    dispatch_unblocked(c);
+    const struct command_runner *runner = &c->clients->blocking->runner;
+    runner->unblocked(runner->ctx, c);
     end_block(c);
     if (!outbuf_empty(&c->out)) client_wants_flush(c);
     client_make_ready(c);
+}
+
+bool client_run_again(struct client *c)
+{
+    const struct command_runner *runner = &c->clients->blocking->runner;
+    return runner->again(runner->ctx, c);
 }
 
 void client_cancel_block(struct client *c)
@@ -142,10 +150,10 @@ void client_cancel_block(struct client *c)
     if (client_has(c, CLIENT_BLOCKED)) end_block(c);
 }
 
-void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx)
+void blocking_each(struct blocking *b, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx)
 {
-    if (s->blocking->counts[kind] == 0) return;
-    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+    if (b->counts[kind] == 0) return;
+    for (struct client *c = clients_first(b->clients); c != NULL; c = c->next)
         if (client_has(c, CLIENT_BLOCKED) && !client_has(c, CLIENT_CLOSING) && c->blocked->kind == kind) fn(c, ctx);
 }
 
@@ -158,11 +166,11 @@ static void refuse_wait(struct client *c, void *ctx)
     client_close_after_reply(c);
 }
 
-void blocking_role_changed(struct server *s)
+void blocking_role_changed(struct blocking *b)
 {
-    blocking_each(s, BLOCK_WAIT, refuse_wait, NULL);
-    blocking_each(s, BLOCK_WAIT_AOF, refuse_wait, NULL);
-    blocking_each(s, BLOCK_KEYS, refuse_wait, NULL);
+    blocking_each(b, BLOCK_WAIT, refuse_wait, NULL);
+    blocking_each(b, BLOCK_WAIT_AOF, refuse_wait, NULL);
+    blocking_each(b, BLOCK_KEYS, refuse_wait, NULL);
 }
 
 /* ---- Pauses ---- */
@@ -175,18 +183,21 @@ static void resume_one(struct client *c, void *ctx)
 
 static void pause_changed(void *ctx, bool relaxed)
 {
-    struct server *s = ctx;
-    arm(s, pause_until(&s->core));
+    struct blocking *b = ctx;
+    arm(b, pause_until(b->core));
     if (!relaxed) return;
-    blocking_each(s, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
-    s->blocking->stream_resumes = true;              /* not from here: this may be a command */
-    arm(s, s->core.clock.now_ms);
+    blocking_each(b, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
+    b->stream_resumes = true;                        /* not from here: this may be a command */
+    arm(b, b->core->clock.now_ms);
 }
 
-struct blocking *blocking_new(struct server *s)
+struct blocking *blocking_new(struct clients *cs, const struct command_runner *runner)
 {
     struct blocking *b = mem_calloc(sizeof(*b));
-    pauses_on_change(&s->core.pauses, pause_changed, s);
+    b->clients = cs;
+    b->core = cs->core;
+    b->runner = *runner;
+    pauses_on_change(&b->core->pauses, pause_changed, b);
     b->timer_at_ms = INT64_MAX;
     return b;
 }
@@ -200,19 +211,19 @@ static void time_out(struct client *c)
     client_unblock(c); /* one that is closing hears nothing of it */
 }
 
-void blocking_check_timeouts(struct server *s)
+void blocking_check_timeouts(struct blocking *b)
 {
-    struct blocking *b = s->blocking;
+    struct core *core = b->core;
     if (UNLIKELY(b->stream_resumes)) {
         b->stream_resumes = false;
-        repl_apply_again(s->core.repl);
+        repl_apply_again(core->repl);
     }
-    if (LIKELY(s->core.clock.now_ms < b->timer_at_ms && !b->timer_fired)) return;
+    if (LIKELY(core->clock.now_ms < b->timer_at_ms && !b->timer_fired)) return;
     b->timer_at_ms = INT64_MAX;
     b->timer_fired = false;
     loop_timer_stop(&b->timer);
-    int64_t next_ms = pause_check_deadlines(&s->core);
-    if (next_ms != INT64_MAX) arm(s, next_ms);
-    while (b->heap_count > 0 && heap_time(b, 1) <= s->core.clock.now_ms) time_out(b->heap[1]);
-    if (b->heap_count > 0) arm(s, heap_time(b, 1));
+    int64_t next_ms = pause_check_deadlines(core);
+    if (next_ms != INT64_MAX) arm(b, next_ms);
+    while (b->heap_count > 0 && heap_time(b, 1) <= core->clock.now_ms) time_out(b->heap[1]);
+    if (b->heap_count > 0) arm(b, heap_time(b, 1));
 }

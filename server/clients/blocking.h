@@ -15,7 +15,7 @@ enum block_kind { BLOCK_WAIT, BLOCK_WAIT_AOF, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHU
 
 struct blocked {
     enum block_kind kind;
-    int64_t until_ms;                    /* server.now_ms at which timed_out() is called; 0: never */
+    int64_t until_ms;                    /* wall clock at which timed_out() is called; 0: never */
     uint64_t offset;                     /* WAIT: the stream offset waited for */
     size_t replicas;                     /* WAIT: by how many */
     bool local;                          /* WAITAOF: here too */
@@ -33,16 +33,26 @@ void client_block(struct client *c, const struct blocked *how);
 /* The reply has been written (or none is due): it goes on with what it sent meanwhile. A command that waited counts as
  * one call, now. */
 void client_unblock(struct client *c);
+/* Runs the command of a blocked client once more. True: it is answered, and the client is to be unblocked. False: it
+ * waits on. */
+bool client_run_again(struct client *c);
 /* The client is going away. Nothing if it is not blocked. */
 void client_cancel_block(struct client *c);
 
-struct blocking *blocking_new(struct server *s);
+/* How commands of blocked clients are run: filled in by the dispatcher, by fakes in tests. */
+struct command_runner {
+    void *ctx;
+    bool (*again)(void *ctx, struct client *c);     /* runs the command once more; true: it is answered */
+    void (*unblocked)(void *ctx, struct client *c); /* it has been answered, by itself or by others: it is counted */
+};
+
+struct blocking *blocking_new(struct clients *cs, const struct command_runner *runner);
 void blocking_free(struct blocking *b);
-void blocking_check_timeouts(struct server *s);         /* each turn; cheap while nobody is due */
-size_t blocking_deadline_count(const struct server *s); /* clients that wait until some time */
+void blocking_check_timeouts(struct blocking *b);         /* each turn; cheap while nobody is due */
+size_t blocking_deadline_count(const struct blocking *b); /* clients that wait until some time */
 /* Calls fn for each client blocked so; fn may unblock it. */
-void blocking_each(struct server *s, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx);
+void blocking_each(struct blocking *b, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx);
 /* We are a replica now: what clients of a master wait for will not come. They hear so, and are closed. */
-void blocking_role_changed(struct server *s);
+void blocking_role_changed(struct blocking *b);
 
 #endif

@@ -14,7 +14,7 @@
 #include "server/net/resp_reader.h"
 #include "storage/keyspace.h"
 
-struct server;
+struct clients;
 struct command_slot;
 struct replica;
 struct multi;         /* MULTI's queue and WATCH's keys: server/clients/multi.c */
@@ -67,7 +67,7 @@ _Static_assert((CLIENT_RESET_CLEARS & CLIENT_RESET_KEEPS) == 0, "RESET clears a 
 _Static_assert((CLIENT_RESET_CLEARS | CLIENT_RESET_KEEPS) == CLIENT_FLAGS_END - 1, "does RESET clear the new flag?");
 
 struct client {
-    struct server *server;
+    struct clients *clients;
     struct core *core;
     struct conn *conn; /* NULL: fake */
     struct resp_reader reader;
@@ -87,7 +87,7 @@ struct client {
     int64_t created_ms, last_active_ms; /* wall clock */
     struct command_slot *last_slot;     /* of the last command it ran */
     uint64_t commands, net_in, net_out;
-    uint32_t pacing_window;      /* in which it sent something last: server/operation/pacing.h */
+    uint32_t pacing_window;      /* in which it sent something last: server/core/pacing.h */
     size_t counted_memory;       /* towards maxmemory-clients */
     int64_t soft_limit_since_ms; /* output above the soft limit since then; 0: it is not */
 
@@ -104,8 +104,8 @@ static inline bool client_has(const struct client *c, uint32_t flag)
     return (c->flags & flag) != 0;
 }
 
-struct client *client_new(struct server *s, struct conn *conn); /* conn NULL: a fake one, for our master's stream */
-struct client *client_new_script(struct server *s);             /* a fake one that scripts run their commands as */
+struct client *client_new(struct clients *cs, struct conn *conn); /* conn NULL: a fake one, for our master's stream */
+struct client *client_new_script(struct clients *cs);             /* a fake one that scripts run their commands as */
 /* Marks it; what it has queued is dropped. Freed at the end of the loop turn. */
 void client_close_later(struct client *c);
 void client_close_after_reply(struct client *c); /* first sends what is queued */
@@ -128,7 +128,7 @@ size_t client_output_waiting(const struct client *c);
 void client_enforce_output_limit(struct client *c);
 /* One line of CLIENT LIST, without the newline. */
 void client_describe(const struct client *c, struct bytes_buf *out);
-struct client *client_by_id(struct server *s, uint64_t id);
+struct client *client_by_id(struct clients *cs, uint64_t id);
 bool client_set_name(struct client *c,
                      struct bytes_view name); /* false: it holds characters that CLIENT LIST cannot show */
 

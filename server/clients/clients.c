@@ -13,8 +13,7 @@
 #include "server/clients/pubsub.h"
 #include "server/clients/session.h"
 #include "server/clients/tracking.h"
-#include "server/dispatch/dispatch.h"
-#include "server/server.h"
+#include "server/core/core.h"
 #include "storage/base/memory.h"
 
 enum {
@@ -23,20 +22,6 @@ enum {
     READY_INPUT_MAX = 256 * 1024,           /* and one's that has not been run yet beyond this */
     IDLE_TRIM_MS = 2000,
     CLIENT_FLAGS_MAX = 24, /* letters of CLIENT LIST */
-};
-
-struct clients {
-    struct server *server;
-    struct client *first;
-    struct table by_id; /* all of them */
-    size_t count;       /* connected */
-    struct client *ready, **ready_last;
-    struct client *flush, **flush_last;
-    struct client *to_free;
-    size_t evictable_memory; /* counted while there is a maxmemory-clients */
-    size_t leaving_memory;   /* of those that were evicted and are still to be freed */
-    uint64_t cron_next_id;   /* clients_cron() goes on with the first client up to this id */
-    struct resp_limits limits, unauthenticated_limits, master_limits;
 };
 
 static uint64_t hash_of_id(uint64_t id)
@@ -49,32 +34,41 @@ static uint64_t client_hash(const void *ctx, const void *entry)
     return hash_of_id(((const struct client *)entry)->id);
 }
 
-struct clients *clients_new(struct server *s)
+struct clients *clients_new(const struct clients_uses *uses)
 {
     struct clients *cs = mem_calloc(sizeof(*cs));
+    cs->core = uses->core;
+    cs->config = uses->config;
+    cs->commands = uses->commands;
+    cs->users = uses->users;
+    cs->acl_log = uses->acl_log;
+    cs->blocking = blocking_new(cs, &uses->runner);
+    cs->key_waits = key_waits_new(cs->core);
+    cs->pubsub = pubsub_new(cs->core);
+    cs->watches = watches_new(cs->core);
+    cs->trackings = trackings_new(cs);
     table_init(&cs->by_id, client_hash, NULL);
-    cs->server = s;
     cs->ready_last = &cs->ready;
     cs->flush_last = &cs->flush;
+    clients_limits_changed(cs);
     return cs;
 }
 
-void clients_limits_changed(struct server *s)
+void clients_limits_changed(struct clients *cs)
 {
-    struct clients *cs = s->clients;
-    cs->limits = (struct resp_limits){.max_bulk = (size_t)s->core.settings->clients.proto_max_bulk_len,
-                                      .max_pending = s->core.settings->clients.query_buffer_limit,
+    cs->limits = (struct resp_limits){.max_bulk = (size_t)cs->core->settings->clients.proto_max_bulk_len,
+                                      .max_pending = cs->core->settings->clients.query_buffer_limit,
                                       .authenticated = true};
     cs->unauthenticated_limits = cs->limits;
     cs->unauthenticated_limits.authenticated = false;
     cs->master_limits =
         (struct resp_limits){.max_bulk = SIZE_MAX / 4, .max_pending = SIZE_MAX / 4, .authenticated = true};
-    clients_evict_all(s);
+    clients_evict_all(cs);
 }
 
 static const struct resp_limits *limits_of(const struct client *c)
 {
-    struct clients *cs = c->server->clients;
+    struct clients *cs = c->clients;
     if (client_has(c, CLIENT_MASTER)) return &cs->master_limits;
     return client_has(c, CLIENT_AUTHENTICATED) ? &cs->limits : &cs->unauthenticated_limits;
 }
@@ -109,18 +103,19 @@ static void unlink_client(struct clients *cs, struct client *c)
     if (c->conn != NULL) cs->count--;
 }
 
-struct client *client_new(struct server *s, struct conn *conn)
+struct client *client_new(struct clients *cs, struct conn *conn)
 {
     struct client *c = mem_calloc(sizeof(*c));
-    c->server = s;
-    c->core = &s->core;
+    struct core *core = cs->core;
+    c->clients = cs;
+    c->core = core;
     c->conn = conn;
-    c->id = ++s->next_client_id;
-    c->db = keyspace_db(s->core.keyspace, 0);
-    c->created_ms = c->last_active_ms = s->core.clock.now_ms;
+    c->id = ++cs->last_id;
+    c->db = keyspace_db(core->keyspace, 0);
+    c->created_ms = c->last_active_ms = core->clock.now_ms;
     outbuf_init(&c->out);
     reply_init(&c->reply, &c->out);
-    if (s->core.settings->clients.client_default_resp == 3) c->reply.proto = 3;
+    if (core->settings->clients.client_default_resp == 3) c->reply.proto = 3;
     if (conn == NULL) {
         c->flags |= CLIENT_MASTER;
     } else {
@@ -129,7 +124,7 @@ struct client *client_new(struct server *s, struct conn *conn)
         snprintf(c->local, sizeof(c->local), "%s", conn_local_name(conn));
         conn_set_handler(conn, on_readable, on_writable, c);
         conn_want_read(conn, true);
-        link_client(s->clients, c);
+        link_client(cs, c);
     }
     resp_reader_init(&c->reader, limits_of(c));
     acl_session_open(c);
@@ -137,9 +132,9 @@ struct client *client_new(struct server *s, struct conn *conn)
     return c;
 }
 
-struct client *client_new_script(struct server *s)
+struct client *client_new_script(struct clients *cs)
 {
-    struct client *c = client_new(s, NULL);
+    struct client *c = client_new(cs, NULL);
     c->flags = CLIENT_SCRIPT | CLIENT_AUTHENTICATED;
     snprintf(c->peer, sizeof(c->peer), "lua"); /* as MONITOR shows it */
     client_update_muted(c);
@@ -154,14 +149,14 @@ void client_update_muted(struct client *c)
 /* It is not one of those that could be evicted any more. */
 static void forget_memory(struct client *c)
 {
-    c->server->clients->evictable_memory -= c->counted_memory;
+    c->clients->evictable_memory -= c->counted_memory;
     c->counted_memory = 0;
 }
 
 static void client_free(struct client *c)
 {
     client_cancel_block(c);
-    monitor_client_free(c);
+    monitor_stop(c);
     if (c->replica != NULL) repl_replica_gone(c->replica);
     if (c->subscriptions != NULL) pubsub_client_free(c);
     tracking_stop(c);
@@ -169,7 +164,7 @@ static void client_free(struct client *c)
     resp_reader_release(&c->reader);
     outbuf_release(&c->out);
     if (c->conn != NULL) {
-        unlink_client(c->server->clients, c);
+        unlink_client(c->clients, c);
         conn_close(c->conn);
     }
     mem_free(c->name);
@@ -193,8 +188,8 @@ void client_close_later(struct client *c)
     conn_want_read(c->conn, false);
     conn_want_write(c->conn, false);
     if (c->replica != NULL) repl_replica_closing(c->replica);
-    c->free_next = c->server->clients->to_free;
-    c->server->clients->to_free = c;
+    c->free_next = c->clients->to_free;
+    c->clients->to_free = c;
 }
 
 void client_close_after_reply(struct client *c)
@@ -207,14 +202,13 @@ void client_close_after_reply(struct client *c)
 
 void client_reset(struct client *c)
 {
-    struct server *s = c->server;
     multi_discard(c);
     if (c->subscriptions != NULL) pubsub_unsubscribe_all(c);
     tracking_stop(c);
-    monitor_client_free(c);
+    monitor_stop(c);
     c->flags &= ~(uint32_t)CLIENT_RESET_CLEARS;
     acl_session_reset(c);
-    c->db = keyspace_db(s->core.keyspace, 0);
+    c->db = keyspace_db(c->core->keyspace, 0);
     c->reply.proto = 2;
     mem_free(c->name);
     c->name = NULL;
@@ -231,9 +225,8 @@ void client_reset(struct client *c)
         if (*at_ == NULL) (last) = at_;                                                                                \
     } while (0)
 
-void clients_reap(struct server *s)
+void clients_reap(struct clients *cs)
 {
-    struct clients *cs = s->clients;
     struct client *c;
     cs->leaving_memory = 0;
     while ((c = cs->to_free) != NULL) {
@@ -244,39 +237,50 @@ void clients_reap(struct server *s)
     }
 }
 
-void clients_free(struct clients *cs)
+void clients_close_all(struct clients *cs)
 {
     if (cs == NULL) return;
     for (struct client *c = cs->first; c != NULL; c = c->next) client_close_later(c);
-    clients_reap(cs->server);
+    clients_reap(cs);
+}
+
+void clients_free(struct clients *cs)
+{
+    if (cs == NULL) return;
+    clients_close_all(cs);
+    trackings_free(cs->trackings);
+    watches_free(cs->watches);
+    pubsub_free(cs->pubsub);
+    key_waits_free(cs->key_waits);
+    blocking_free(cs->blocking);
     table_release(&cs->by_id, NULL, NULL);
     mem_free(cs);
 }
 
 /* ---- Accepting ---- */
 
-static void refuse_connection(struct server *s, struct conn *conn, const char *text)
+static void refuse_connection(struct clients *cs, struct conn *conn, const char *text)
 {
-    s->core.stats.connections_rejected++;
+    cs->core->stats.connections_rejected++;
     (void)conn_write(conn, text, strlen(text)); /* a courtesy: if it does not fit, the close says enough */
     conn_close(conn);
 }
 
-static bool protected_mode_refuses(const struct server *s, const struct conn *conn)
+static bool protected_mode_refuses(const struct clients *cs, const struct conn *conn)
 {
-    return s->core.settings->net.protected_mode && acl_user_has_nopass(acl_users_default(s->users)) &&
+    return cs->core->settings->net.protected_mode && acl_user_has_nopass(acl_users_default(cs->users)) &&
            !conn_is_local(conn);
 }
 
-void clients_accept(struct server *s, struct conn *conn)
+void clients_accept(struct clients *cs, struct conn *conn)
 {
-    if (s->clients->count >= s->core.settings->clients.maxclients) {
-        refuse_connection(s, conn, "-ERR max number of clients reached\r\n");
+    if (cs->count >= cs->core->settings->clients.maxclients) {
+        refuse_connection(cs, conn, "-ERR max number of clients reached\r\n");
         return;
     }
-    if (protected_mode_refuses(s, conn)) {
+    if (protected_mode_refuses(cs, conn)) {
         refuse_connection(
-            s, conn,
+            cs, conn,
             "-DENIED Redis is running in protected mode because protected mode is enabled and no password "
             "is set for the default user. In this mode connections are only accepted from the loopback "
             "interface. To connect from elsewhere, set a password (requirepass), or turn protected mode off "
@@ -285,27 +289,27 @@ void clients_accept(struct server *s, struct conn *conn)
         return;
     }
     int rc = conn_set_nodelay(conn, true);
-    if (rc == 0 && s->core.settings->net.tcp_keepalive_s > 0)
-        rc = conn_set_keepalive(conn, s->core.settings->net.tcp_keepalive_s);
-    if (rc != 0) log_debug(s->core.log, "Socket options of %s: %s", conn_peer_name(conn), strerror(-rc));
-    s->core.stats.connections_received++;
-    client_new(s, conn);
+    if (rc == 0 && cs->core->settings->net.tcp_keepalive_s > 0)
+        rc = conn_set_keepalive(conn, cs->core->settings->net.tcp_keepalive_s);
+    if (rc != 0) log_debug(cs->core->log, "Socket options of %s: %s", conn_peer_name(conn), strerror(-rc));
+    cs->core->stats.connections_received++;
+    client_new(cs, conn);
 }
 
-struct client *clients_first(struct server *s)
+struct client *clients_first(struct clients *cs)
 {
-    return s->clients->first;
+    return cs->first;
 }
-size_t clients_count(const struct server *s)
+size_t clients_count(const struct clients *cs)
 {
-    return s->clients->count;
+    return cs->count;
 }
 
-struct client *client_by_id(struct server *s, uint64_t id)
+struct client *client_by_id(struct clients *cs, uint64_t id)
 {
     struct table_probe probe;
     struct client *c;
-    table_probe_start(&probe, &s->clients->by_id, hash_of_id(id));
+    table_probe_start(&probe, &cs->by_id, hash_of_id(id));
     while ((c = table_probe_next(&probe)) != NULL && c->id != id) continue;
     return c;
 }
@@ -323,7 +327,7 @@ bool client_set_name(struct client *c, struct bytes_view name)
 
 void client_make_ready(struct client *c)
 {
-    struct clients *cs = c->server->clients;
+    struct clients *cs = c->clients;
     if (c->flags & (CLIENT_READY | CLIENT_CLOSING) || c->conn == NULL) return;
     c->flags |= CLIENT_READY;
     c->ready_next = NULL;
@@ -336,7 +340,7 @@ void client_make_ready(struct client *c)
  * requests of different connections run in the order in which they came. */
 static void make_ready_in_front(struct client *c)
 {
-    struct clients *cs = c->server->clients;
+    struct clients *cs = c->clients;
     if (c->flags & (CLIENT_READY | CLIENT_CLOSING)) return;
     c->flags |= CLIENT_READY;
     c->ready_next = cs->ready;
@@ -344,24 +348,23 @@ static void make_ready_in_front(struct client *c)
     if (c->ready_next == NULL) cs->ready_last = &c->ready_next;
 }
 
-struct client *clients_take_ready(struct server *s)
+struct client *clients_take_ready(struct clients *cs)
 {
-    struct clients *cs = s->clients;
     struct client *all = cs->ready;
     cs->ready = NULL;
     cs->ready_last = &cs->ready;
     return all;
 }
 
-bool clients_any_ready(const struct server *s)
+bool clients_any_ready(const struct clients *cs)
 {
-    return s->clients->ready != NULL;
+    return cs->ready != NULL;
 }
 
 static void on_readable(void *ctx)
 {
     struct client *c = ctx;
-    struct server *s = c->server;
+    struct core *core = c->core;
     char *room;
     size_t len;
     /* What was read before is still waiting for its turn: the socket may hold the rest. */
@@ -374,24 +377,24 @@ static void on_readable(void *ctx)
     ssize_t n = conn_read(c->conn, room, len);
     if (n == -EAGAIN) return;
     if (UNLIKELY(n <= 0)) {
-        if (n < 0) log_verbose(s->core.log, "Reading from client %s: %s", c->peer, strerror((int)-n));
+        if (n < 0) log_verbose(core->log, "Reading from client %s: %s", c->peer, strerror((int)-n));
         client_close_later(c);
         return;
     }
     resp_reader_added(&c->reader, (size_t)n);
-    s->core.stats.reads_processed++;
-    s->core.stats.net_in += (uint64_t)n;
+    core->stats.reads_processed++;
+    core->stats.net_in += (uint64_t)n;
     c->net_in += (uint64_t)n;
-    c->last_active_ms = s->core.clock.now_ms;
-    pacing_client_sent(&s->pacing, c);
+    c->last_active_ms = core->clock.now_ms;
+    pacing_client_sent(&core->pacing, &c->pacing_window);
     if (client_has(c, CLIENT_REPLICA)) repl_replica_heard(c->replica); /* an empty line is a sign of life, too */
     if (!client_has(c, CLIENT_BLOCKED)) make_ready_in_front(c);
     client_memory_changed(c);
 }
 
-void clients_read_now(struct server *s, const struct client *except)
+void clients_read_now(struct clients *cs, const struct client *except)
 {
-    for (struct client *c = s->clients->first; c != NULL; c = c->next)
+    for (struct client *c = cs->first; c != NULL; c = c->next)
         if (c != except && !client_has(c, CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY)) on_readable(c);
 }
 
@@ -399,7 +402,7 @@ void clients_read_now(struct server *s, const struct client *except)
 
 void client_wants_flush(struct client *c)
 {
-    struct clients *cs = c->server->clients;
+    struct clients *cs = c->clients;
     if (c->flags & (CLIENT_WANTS_FLUSH | CLIENT_CLOSING) || c->conn == NULL) return;
     c->flags |= CLIENT_WANTS_FLUSH;
     c->flush_next = NULL;
@@ -432,21 +435,21 @@ size_t client_output_waiting(const struct client *c)
 /* A replica's limit is replication's own to watch: it knows what is in the backlog anyway. */
 static bool over_output_limit(struct client *c)
 {
-    struct server *s = c->server;
+    struct core *core = c->core;
     size_t used = client_output_waiting(c);
     if (LIKELY(used == 0) || client_has(c, CLIENT_REPLICA)) {
         c->soft_limit_since_ms = 0;
         return false;
     }
     if (!client_has(c, CLIENT_AUTHENTICATED) && used > UNAUTHENTICATED_OUTPUT_MAX) return true;
-    const struct output_limit *limit = &s->core.settings->clients.output_limits[client_limit_class(c)];
+    const struct output_limit *limit = &core->settings->clients.output_limits[client_limit_class(c)];
     if (limit->hard_bytes > 0 && used >= limit->hard_bytes) return true;
     if (limit->soft_bytes == 0 || used < limit->soft_bytes) {
         c->soft_limit_since_ms = 0;
         return false;
     }
-    if (c->soft_limit_since_ms == 0) c->soft_limit_since_ms = s->core.clock.now_ms;
-    return s->core.clock.now_ms - c->soft_limit_since_ms > limit->soft_seconds * 1000;
+    if (c->soft_limit_since_ms == 0) c->soft_limit_since_ms = core->clock.now_ms;
+    return core->clock.now_ms - c->soft_limit_since_ms > limit->soft_seconds * 1000;
 }
 
 void client_enforce_output_limit(struct client *c)
@@ -494,9 +497,8 @@ static void on_writable(void *ctx)
     flush_and_check(c);
 }
 
-void clients_flush(struct server *s)
+void clients_flush(struct clients *cs)
 {
-    struct clients *cs = s->clients;
     struct client *next, *c = cs->flush;
     cs->flush = NULL;
     cs->flush_last = &cs->flush;
@@ -520,13 +522,13 @@ void clients_flush(struct server *s)
 
 static void client_cron(struct client *c)
 {
-    struct server *s = c->server;
-    int64_t idle_ms = s->core.clock.now_ms - c->last_active_ms;
+    struct core *core = c->core;
+    int64_t idle_ms = core->clock.now_ms - c->last_active_ms;
     bool exempt = client_has(c, CLIENT_REPLICA | CLIENT_BLOCKED | CLIENT_MONITOR) ||
                   (c->subscriptions != NULL && pubsub_client_any(c));
-    if (s->core.settings->clients.timeout_s > 0 && !exempt &&
-        idle_ms > s->core.settings->clients.timeout_s * INT64_C(1000)) {
-        log_verbose(s->core.log, "Closing idle client %s", c->peer);
+    if (core->settings->clients.timeout_s > 0 && !exempt &&
+        idle_ms > core->settings->clients.timeout_s * INT64_C(1000)) {
+        log_verbose(core->log, "Closing idle client %s", c->peer);
         client_close_later(c);
         return;
     }
@@ -536,10 +538,9 @@ static void client_cron(struct client *c)
 }
 
 /* Every client comes round about once a second. */
-void clients_cron(struct server *s)
+void clients_cron(struct clients *cs)
 {
-    struct clients *cs = s->clients;
-    size_t share = cs->count / (size_t)(s->core.settings->misc.hz > 0 ? s->core.settings->misc.hz : 1) + 5;
+    size_t share = cs->count / (size_t)(cs->core->settings->misc.hz > 0 ? cs->core->settings->misc.hz : 1) + 5;
     struct client *c = cs->first;
     while (c != NULL && c->id > cs->cron_next_id) c = c->next; /* the list is in descending order of ids */
     for (; share > 0; share--) {
@@ -556,11 +557,11 @@ void clients_cron(struct server *s)
 /* ---- Eviction ---- */
 
 /* 0: no limit. */
-static size_t clients_memory_limit(const struct server *s)
+static size_t clients_memory_limit(const struct clients *cs)
 {
-    int64_t limit = s->core.settings->clients.maxmemory_clients;
+    int64_t limit = cs->core->settings->clients.maxmemory_clients;
     if (limit >= 0) return (size_t)limit;
-    return (size_t)((double)s->core.settings->memory.maxmemory * (double)-limit / 100);
+    return (size_t)((double)cs->core->settings->memory.maxmemory * (double)-limit / 100);
 }
 
 static bool may_be_evicted(const struct client *c)
@@ -583,40 +584,40 @@ static struct client *largest(struct clients *cs)
     return most;
 }
 
-static void evict_largest(struct server *s)
+static void evict_largest(struct clients *cs)
 {
-    struct client *c = largest(s->clients);
-    log_notice(s->core.log, "Evicting client %s, which takes %zu bytes: all clients take more than maxmemory-clients",
+    struct client *c = largest(cs);
+    log_notice(cs->core->log, "Evicting client %s, which takes %zu bytes: all clients take more than maxmemory-clients",
                c->peer, c->counted_memory);
-    s->core.stats.evicted_clients++;
-    s->clients->leaving_memory += c->counted_memory;
+    cs->core->stats.evicted_clients++;
+    cs->leaving_memory += c->counted_memory;
     client_close_later(c);
 }
 
-static void evict_over_limit(struct server *s)
+static void evict_over_limit(struct clients *cs)
 {
-    size_t limit = clients_memory_limit(s);
-    while (limit > 0 && s->clients->evictable_memory > limit) evict_largest(s);
+    size_t limit = clients_memory_limit(cs);
+    while (limit > 0 && cs->evictable_memory > limit) evict_largest(cs);
 }
 
 void client_check_memory(struct client *c)
 {
-    struct server *s = c->server;
+    struct clients *cs = c->clients;
     if (c->conn == NULL || client_has(c, CLIENT_CLOSING)) return;
-    count_memory(s->clients, c);
-    evict_over_limit(s);
+    count_memory(cs, c);
+    evict_over_limit(cs);
 }
 
-void clients_evict_all(struct server *s)
+void clients_evict_all(struct clients *cs)
 {
-    if (clients_memory_limit(s) == 0) return;
-    for (struct client *c = s->clients->first; c != NULL; c = c->next) count_memory(s->clients, c);
-    evict_over_limit(s);
+    if (clients_memory_limit(cs) == 0) return;
+    for (struct client *c = cs->first; c != NULL; c = c->next) count_memory(cs, c);
+    evict_over_limit(cs);
 }
 
-size_t clients_leaving_memory(const struct server *s)
+size_t clients_leaving_memory(const struct clients *cs)
 {
-    return s->clients->leaving_memory;
+    return cs->leaving_memory;
 }
 
 /* ---- Describing ---- */
@@ -663,7 +664,7 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     char flags[CLIENT_FLAGS_MAX];
     size_t channels = 0, patterns = 0, shard = 0;
     struct outbuf_stats st;
-    const struct server *s = c->server;
+    const struct core *core = c->core;
     size_t arguments, request = running_request_bytes(&c->core->running, c, &arguments);
     describe_flags(c, flags);
     if (c->subscriptions != NULL) pubsub_client_counts(c, &channels, &patterns, &shard);
@@ -671,8 +672,8 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     bytes_buf_printf(
         out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%d sub=%zu psub=%zu ssub=%zu",
         (unsigned long long)c->id, c->peer, c->local, c->conn == NULL ? -1 : conn_fd(c->conn),
-        c->name == NULL ? "" : c->name, (long long)(s->core.clock.now_ms - c->created_ms) / 1000,
-        (long long)(s->core.clock.now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
+        c->name == NULL ? "" : c->name, (long long)(core->clock.now_ms - c->created_ms) / 1000,
+        (long long)(core->clock.now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
     bytes_buf_printf(
         out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
         multi_queued(c), resp_reader_unparsed(&c->reader) + request, resp_reader_room(&c->reader), arguments,
@@ -687,10 +688,10 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     bytes_buf_printf(out, " watch=%zu", multi_watch_count(c)); /* of 7.4; last, so that the rest is the line of 7.2 */
 }
 
-void clients_summarize(struct server *s, struct clients_summary *out)
+void clients_summarize(struct clients *cs, struct clients_summary *out)
 {
     *out = (struct clients_summary){0};
-    for (const struct client *c = s->clients->first; c != NULL; c = c->next) {
+    for (const struct client *c = cs->first; c != NULL; c = c->next) {
         size_t input = resp_reader_pending(&c->reader), output = client_output_memory(c);
         if (client_has(c, CLIENT_REPLICA))
             out->memory_replicas += client_memory(c);

@@ -1,10 +1,8 @@
 #include "server/clients/key_waits.h"
 
-#include <math.h>
-
 #include "server/clients/blocking.h"
-#include "server/dispatch/dispatch.h"
-#include "server/server.h"
+#include "server/clients/clients.h"
+#include "server/core/core.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
@@ -34,7 +32,7 @@ struct waited_key {
 };
 
 struct key_waits {
-    struct server *server;
+    struct core *core;
     struct table keys;
     struct waited_key *ready_first, *ready_last;
     uint64_t arrivals;
@@ -55,10 +53,17 @@ static uint64_t key_hash(const void *ctx, const void *entry)
     return hash_of(k->db, k->name);
 }
 
-struct key_waits *key_waits_new(struct server *s)
+static void on_changed(void *ctx, struct db *db, struct bytes_view key);
+static void on_created(void *ctx, struct db *db, struct bytes_view key);
+static void on_flushed(void *ctx, struct db *db, struct db *replacement);
+
+struct key_waits *key_waits_new(struct core *core)
 {
     struct key_waits *kw = mem_calloc(sizeof(*kw));
-    kw->server = s;
+    kw->core = core;
+    key_watch_set(
+        &core->keys, KEY_WATCH_WAITS,
+        &(struct key_watcher){.ctx = kw, .changed = on_changed, .created = on_created, .flushed = on_flushed});
     table_init(&kw->keys, key_hash, NULL);
     return kw;
 }
@@ -71,13 +76,13 @@ void key_waits_free(struct key_waits *kw)
     mem_free(kw);
 }
 
-size_t key_waits_key_count(const struct server *s)
+size_t key_waits_key_count(const struct key_waits *kw)
 {
-    return table_count(&s->key_waits->keys);
+    return table_count(&kw->keys);
 }
-size_t key_waits_gone_count(const struct server *s)
+size_t key_waits_gone_count(const struct key_waits *kw)
 {
-    return s->key_waits->gone_keys;
+    return kw->gone_keys;
 }
 
 static struct waited_key *find_key(const struct key_waits *kw, const struct db *db, struct bytes_view name)
@@ -97,7 +102,7 @@ static struct waited_key *new_key(struct key_waits *kw, struct db *db, struct by
     k->db = db;
     k->name = bytes_view(k + 1, name.len);
     table_insert(&kw->keys, hash_of(db, name), k);
-    kw->server->core.waited_keys++;
+    key_watch_add(&kw->core->keys, KEY_WATCH_WAITS);
     return k;
 }
 
@@ -114,7 +119,7 @@ static void make_ready(struct key_waits *kw, struct waited_key *k)
     else
         kw->ready_first = k;
     kw->ready_last = k;
-    kw->server->core.keys_ready = true;
+    due_set(kw->core, DUE_KEY_WAITS);
 }
 
 static void take_off_ready(struct key_waits *kw, struct waited_key *k)
@@ -129,7 +134,7 @@ static void take_off_ready(struct key_waits *kw, struct waited_key *k)
         k->ready_next->ready_prev = k->ready_prev;
     else
         kw->ready_last = k->ready_prev;
-    kw->server->core.keys_ready = kw->ready_first != NULL;
+    if (kw->ready_first == NULL) due_clear(kw->core, DUE_KEY_WAITS);
 }
 
 static void drop_if_unused(struct key_waits *kw, struct waited_key *k)
@@ -137,7 +142,7 @@ static void drop_if_unused(struct key_waits *kw, struct waited_key *k)
     if (k->first != NULL || k->being_served) return;
     take_off_ready(kw, k);
     ASSERT(table_remove(&kw->keys, hash_of(k->db, k->name), k));
-    kw->server->core.waited_keys--;
+    key_watch_remove(&kw->core->keys, KEY_WATCH_WAITS);
     mem_free(k);
 }
 
@@ -184,7 +189,7 @@ static void leave_queue(struct key_waits *kw, struct waiter *w)
 static void wait_ended(struct client *c)
 {
     struct key_wait *wait = c->blocked->data;
-    for (size_t i = 0; i < wait->count; i++) leave_queue(c->server->key_waits, &wait->waiters[i]);
+    for (size_t i = 0; i < wait->count; i++) leave_queue(c->clients->key_waits, &wait->waiters[i]);
     mem_free(wait);
 }
 
@@ -193,16 +198,16 @@ static void wait_timed_out(struct client *c)
     reply_null_array(&c->reply); /* of BLMOVE too, which answers a bulk otherwise */
 }
 
-static struct key_wait *new_wait(struct cmd_ctx *ctx, const struct key_wait_for *what)
+static struct key_wait *new_wait(struct client *c, const struct key_wait_for *what)
 {
-    struct key_waits *kw = ctx->server->key_waits;
+    struct key_waits *kw = c->clients->key_waits;
     size_t keys = (size_t)what->key_count;
     struct key_wait *wait = mem_alloc(checked_size_add(sizeof(*wait), checked_size_mul(keys, sizeof(struct waiter))));
-    *wait = (struct key_wait){.client = ctx->client, .type = what->type, .or_gone = what->or_gone};
+    *wait = (struct key_wait){.client = c, .type = what->type, .or_gone = what->or_gone};
     for (size_t i = 0; i < keys; i++) {
-        struct bytes_view name = ctx->argv[what->first_key + (int)i];
-        struct waited_key *k = find_key(kw, ctx->db, name);
-        if (k == NULL) k = new_key(kw, ctx->db, name);
+        struct bytes_view name = what->argv[what->first_key + (int)i];
+        struct waited_key *k = find_key(kw, c->db, name);
+        if (k == NULL) k = new_key(kw, c->db, name);
         if (is_queued(k, wait)) continue;
         struct waiter *w = &wait->waiters[wait->count++];
         w->wait = wait;
@@ -211,20 +216,15 @@ static struct key_wait *new_wait(struct cmd_ctx *ctx, const struct key_wait_for 
     return wait;
 }
 
-bool ctx_wait_for_keys(struct cmd_ctx *ctx, const struct key_wait_for *what)
+void key_waits_block(struct client *c, const struct key_wait_for *what, struct command_slot *slot, int argc)
 {
-    struct client *c = ctx->client;
-    if (c->conn == NULL || exec_is_nested(&ctx->core->exec)) return false;
-    ctx->waits = true;
-    if (client_has(c, CLIENT_BLOCKED)) return true; /* it was run again, and waits on */
     struct blocked how = {.kind = BLOCK_KEYS,
                           .until_ms = what->until_ms,
                           .timed_out = wait_timed_out,
                           .ended = wait_ended,
-                          .data = new_wait(ctx, what)};
-    queued_command_init(&how.command, ctx->slot, ctx->argc, what->argv != NULL ? what->argv : ctx->argv);
+                          .data = new_wait(c, what)};
+    queued_command_init(&how.command, slot, argc, what->argv);
     client_block(c, &how);
-    return true;
 }
 
 size_t key_waits_memory(const struct client *c)
@@ -232,48 +232,6 @@ size_t key_waits_memory(const struct client *c)
     if (!client_has(c, CLIENT_BLOCKED) || c->blocked->kind != BLOCK_KEYS) return 0;
     const struct key_wait *wait = c->blocked->data;
     return sizeof(*wait) + wait->count * sizeof(struct waiter) + c->blocked->command.bytes;
-}
-
-/* ---- Timeouts ---- */
-
-/* Rounded up: who asks for a fraction of a millisecond does not ask for eternity. */
-static bool parse_seconds(struct cmd_ctx *ctx, int arg, int64_t *timeout_ms)
-{
-    long double seconds;
-    if (!num_parse_long_double(ctx->argv[arg], &seconds) || isnan(seconds)) {
-        reply_error(ctx->reply, "ERR timeout is not a float or out of range");
-        return false;
-    }
-    long double ms = ceill(seconds * 1000);
-    if (ms > (long double)INT64_MAX) {
-        reply_error(ctx->reply, "ERR timeout is out of range");
-        return false;
-    }
-    *timeout_ms = ms < (long double)INT64_MIN ? INT64_MIN : (int64_t)ms;
-    return true;
-}
-
-static bool parse_ms(struct cmd_ctx *ctx, int arg, int64_t *timeout_ms)
-{
-    if (num_parse_i64(ctx->argv[arg], timeout_ms)) return true;
-    reply_error(ctx->reply, "ERR timeout is not an integer or out of range");
-    return false;
-}
-
-bool ctx_arg_timeout(struct cmd_ctx *ctx, int arg, enum timeout_unit unit, int64_t *until_ms)
-{
-    int64_t timeout_ms = 0;
-    if (!(unit == TIMEOUT_SECONDS ? parse_seconds : parse_ms)(ctx, arg, &timeout_ms)) return false;
-    if (timeout_ms < 0) {
-        reply_error(ctx->reply, "ERR timeout is negative");
-        return false;
-    }
-    *until_ms = 0;
-    if (timeout_ms > 0 && add_overflow(ctx->core->clock.now_ms, timeout_ms, until_ms)) {
-        reply_error(ctx->reply, "ERR timeout is out of range");
-        return false;
-    }
-    return true;
 }
 
 /* ---- What happens to keys ---- */
@@ -287,46 +245,53 @@ static bool look_at(const struct waited_key *k, enum value_type *type)
     return true;
 }
 
-void key_waits_ready(struct server *s, struct db *db, struct bytes_view key)
+void key_waits_ready(struct key_waits *kw, struct db *db, struct bytes_view key)
 {
-    struct waited_key *k = s->core.waited_keys == 0 ? NULL : find_key(s->key_waits, db, key);
-    if (k != NULL) make_ready(s->key_waits, k);
+    struct waited_key *k = table_count(&kw->keys) == 0 ? NULL : find_key(kw, db, key);
+    if (k != NULL) make_ready(kw, k);
 }
 
-void key_waits_changed(struct server *s, struct db *db, struct bytes_view key)
+static void on_created(void *ctx, struct db *db, struct bytes_view key)
+{
+    key_waits_ready(ctx, db, key);
+}
+
+static void on_changed(void *ctx, struct db *db, struct bytes_view key)
 {
     enum value_type type;
-    struct waited_key *k = find_key(s->key_waits, db, key);
+    struct key_waits *kw = ctx;
+    struct waited_key *k = find_key(kw, db, key);
     if (k == NULL) return;
     bool here = look_at(k, &type);
     if (here && type == TYPE_STREAM) return;
-    if (here ? type == TYPE_LIST || type == TYPE_ZSET || k->or_gone > 0 : k->or_gone > 0) make_ready(s->key_waits, k);
+    if (here ? type == TYPE_LIST || type == TYPE_ZSET || k->or_gone > 0 : k->or_gone > 0) make_ready(kw, k);
 }
 
-void key_waits_flushed(struct server *s, struct db *db, struct db *replacement)
+static void on_flushed(void *ctx, struct db *db, struct db *replacement)
 {
+    struct key_waits *kw = ctx;
     struct table_iter it;
     struct waited_key *k;
-    table_iter_init(&it, &s->key_waits->keys);
+    table_iter_init(&it, &kw->keys);
     while ((k = table_iter_next(&it)) != NULL) {
         if (db != NULL && k->db != db) continue;
         bool comes = replacement != NULL && keyspace_peek(replacement, keyref(replacement, k->name)) != NULL;
-        if (comes || k->or_gone > 0) make_ready(s->key_waits, k);
+        if (comes || k->or_gone > 0) make_ready(kw, k);
     }
 }
 
-void key_waits_all_ready(struct server *s)
+void key_waits_all_ready(struct key_waits *kw)
 {
     struct table_iter it;
     struct waited_key *k;
-    table_iter_init(&it, &s->key_waits->keys);
-    while ((k = table_iter_next(&it)) != NULL) make_ready(s->key_waits, k);
+    table_iter_init(&it, &kw->keys);
+    while ((k = table_iter_next(&it)) != NULL) make_ready(kw, k);
 }
 
 /* ---- Serving ---- */
 
 /* Runs the command of whoever waits for what the key holds now, up to the one that was last when this began. */
-static void serve_key(struct server *s, struct waited_key *k)
+static void serve_key(struct key_waits *kw, struct waited_key *k)
 {
     enum value_type type;
     uint64_t last = k->last->number;
@@ -338,27 +303,27 @@ static void serve_key(struct server *s, struct waited_key *k)
         if (!here && k->or_gone == 0) break;
         bool wanted = here && type == w->wait->type;
         if ((!wanted && !w->wait->or_gone) || client_has(c, CLIENT_CLOSING)) continue;
-        if (dispatch_again(c)) client_unblock(c);
+        if (client_run_again(c)) client_unblock(c);
     }
     k->cursor = NULL;
     k->being_served = false;
-    drop_if_unused(s->key_waits, k);
+    drop_if_unused(kw, k);
 }
 
-void key_waits_serve(struct server *s)
+void key_waits_serve(struct key_waits *kw)
 {
-    struct key_waits *kw = s->key_waits;
+    struct core *core = kw->core;
     struct waited_key *k;
-    if (kw->serving || s->core.modes.loading || s->core.life.stopping || pause_current(&s->core) != PAUSE_NONE) return;
+    if (kw->serving || core->modes.loading || core->life.stopping || pause_current(core) != PAUSE_NONE) return;
     kw->serving = true;
-    clock_update(&s->core);
+    clock_update(core);
     /* A master's stream may have made the keys ready; the commands of our own clients see expired keys as usual. */
-    enum expiry_mode before = modes_override_expiry(&s->core, s->core.keyspace->expiry_mode);
-    modes_refresh(&s->core);
+    enum expiry_mode before = modes_override_expiry(core, core->keyspace->expiry_mode);
+    modes_refresh(core);
     while ((k = kw->ready_first) != NULL) {
         take_off_ready(kw, k);
-        serve_key(s, k);
+        serve_key(kw, k);
     }
-    modes_restore_expiry(&s->core, before);
+    modes_restore_expiry(core, before);
     kw->serving = false;
 }

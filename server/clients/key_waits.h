@@ -21,11 +21,11 @@
 #ifndef LOCKSTEP_SERVER_CLIENTS_KEY_WAITS_H
 #define LOCKSTEP_SERVER_CLIENTS_KEY_WAITS_H
 
-#include "server/dispatch/command.h"
+#include "server/clients/client.h"
 
 struct key_waits; /* opaque */
 
-struct key_waits *key_waits_new(struct server *s);
+struct key_waits *key_waits_new(struct core *core);
 void key_waits_free(struct key_waits *kw);
 
 struct key_wait_for {
@@ -33,32 +33,22 @@ struct key_wait_for {
     bool or_gone;         /* or that it holds no such value any more: for the error of XREADGROUP */
     int first_key, key_count;
     int64_t until_ms;              /* from ctx_arg_timeout(); 0: for ever */
-    const struct bytes_view *argv; /* to run later, ctx->argc arguments, keys where they were; NULL: as it came. XREAD
-                                      puts the id in that "$" means now */
+    const struct bytes_view *argv; /* of the command that runs again later, keys included; copied */
 };
-/* The command found nothing in its keys. True: its client waits, and the handler returns without a reply. False: it
- * must not wait (in a transaction or a script, from a master), and the handler answers that there is nothing. */
-NODISCARD bool ctx_wait_for_keys(struct cmd_ctx *ctx, const struct key_wait_for *what);
+/* Blocks the client until one of the keys, which are in its database, may hold what it waits for. */
+void key_waits_block(struct client *c, const struct key_wait_for *what, struct command_slot *slot, int argc);
 
-/* A timeout as argument: the wall clock's ms at which it is over, 0 if never. In seconds, with a fraction; or in whole
- * milliseconds. False: the error has been answered. */
-enum timeout_unit { TIMEOUT_SECONDS, TIMEOUT_MS };
-NODISCARD bool ctx_arg_timeout(struct cmd_ctx *ctx, int arg, enum timeout_unit unit, int64_t *until_ms);
+/* The clients that wait for this key look at it again. The keyspace's hooks say so for a key that is created, and for
+ * lists and sorted sets that change. A command that adds an entry to a stream or destroys a group says it itself: most
+ * changes of a stream are of no interest to the clients that wait for it. */
+void key_waits_ready(struct key_waits *kw, struct db *db, struct bytes_view key);
+void key_waits_all_ready(struct key_waits *kw); /* after loading a data set */
 
-/* --- what happened to keys: from the keyspace's hooks. The callers ask server.waited_keys > 0 first --- */
-void key_waits_changed(struct server *s, struct db *db, struct bytes_view key);
-void key_waits_flushed(struct server *s, struct db *db, struct db *replacement); /* as the hook */
-/* Whoever waits for this key looks at it again. The hooks do that for a key that is created, and for lists and sorted
- * sets that change; a stream that gets an entry or loses a group says it itself, since most of its changes are of no
- * interest to those who wait. */
-void key_waits_ready(struct server *s, struct db *db, struct bytes_view key);
-void key_waits_all_ready(struct server *s); /* after loading a data set */
+/* Between units, when DUE_KEY_WAITS is set. Does nothing while writes are paused or a data set is loaded. */
+void key_waits_serve(struct key_waits *kw);
 
-/* Between units, when server.keys_ready is set. Does nothing while writes are paused or a data set is loaded. */
-void key_waits_serve(struct server *s);
-
-size_t key_waits_key_count(const struct server *s);
-size_t key_waits_gone_count(const struct server *s); /* keys with a client that waits with or_gone */
+size_t key_waits_key_count(const struct key_waits *kw);
+size_t key_waits_gone_count(const struct key_waits *kw); /* keys with a client that waits with or_gone */
 size_t key_waits_memory(const struct client *c);
 
 #endif

@@ -1,7 +1,7 @@
 #include "server/clients/monitor.h"
 
 #include "server/clients/clients.h"
-#include "server/server.h"
+#include "server/core/core.h"
 
 /* As it would be written in C, so that no argument can break the line. */
 static void append_quoted(struct bytes_buf *out, struct bytes_view v)
@@ -27,20 +27,20 @@ static void append_quoted(struct bytes_buf *out, struct bytes_view v)
     bytes_buf_append(out, "\"", 1);
 }
 
-void monitor_feed(struct server *s, const struct client *from, const struct command *cmd, int argc,
-                  const struct bytes_view *argv)
+void monitor_feed(const struct client *from, const struct command *cmd, int argc, const struct bytes_view *argv)
 {
     struct bytes_buf line = {0};
-    int64_t us = sys_wall_us(s->core.sys);
+    const struct clients *cs = from->clients;
+    int64_t us = sys_wall_us(cs->core->sys);
     bool local = client_has(from, CLIENT_UNIX);
     bytes_buf_printf(&line, "+%lld.%06lld [%d %s%s]", (long long)(us / 1000000), (long long)(us % 1000000),
-                     from->db->id, local ? "unix:" : "", local ? s->core.settings->net.unixsocket : from->peer);
+                     from->db->id, local ? "unix:" : "", local ? cs->core->settings->net.unixsocket : from->peer);
     for (int i = 0; i < argc; i++) {
         bytes_buf_append(&line, " ", 1);
-        append_quoted(&line, command_shown_arg(s->config, cmd, argc, argv, i));
+        append_quoted(&line, command_shown_arg(cs->config, cmd, argc, argv, i));
     }
     bytes_buf_append(&line, "\r\n", 2);
-    for (struct client *c = clients_first(s); c != NULL; c = c->next) {
+    for (struct client *c = cs->first; c != NULL; c = c->next) {
         if (!client_has(c, CLIENT_MONITOR) || client_has(c, CLIENT_CLOSING)) continue;
         reply_raw(&c->reply, bytes_buf_view(&line));
         client_wants_flush(c);
@@ -48,12 +48,14 @@ void monitor_feed(struct server *s, const struct client *from, const struct comm
     bytes_buf_release(&line);
 }
 
-void monitor_feed_early(const struct cmd_ctx *ctx, const struct command *cmd)
+void monitor_start(struct client *c)
 {
-    if (UNLIKELY(ctx->core->monitor_count > 0)) monitor_feed(ctx->server, ctx->client, cmd, ctx->argc, ctx->argv);
+    if (client_has(c, CLIENT_MONITOR)) return;
+    c->flags |= CLIENT_MONITOR;
+    c->core->monitor_count++;
 }
 
-void monitor_client_free(struct client *c)
+void monitor_stop(struct client *c)
 {
     if (!client_has(c, CLIENT_MONITOR)) return;
     c->flags &= ~(uint32_t)CLIENT_MONITOR;

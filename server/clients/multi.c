@@ -1,6 +1,7 @@
 #include "server/clients/multi.h"
 
-#include "server/server.h"
+#include "server/clients/clients.h"
+#include "server/core/core.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/table.h"
@@ -97,6 +98,7 @@ size_t multi_memory(const struct client *c)
 }
 
 struct watches {
+    struct core *core;
     const struct value_env *env; /* the seed of hashes */
     struct table records;        /* struct watch_record, by database and key */
     struct table watched;        /* struct watched_key, by record and client */
@@ -123,10 +125,16 @@ static uint64_t watched_hash(const void *ctx, const void *entry)
     return watched_hash_of(ctx, wk->record, wk->client);
 }
 
-struct watches *watches_new(const struct value_env *env)
+static void on_changed(void *ctx, struct db *db, struct bytes_view key);
+static void on_flushed(void *ctx, struct db *db, struct db *replacement);
+
+struct watches *watches_new(struct core *core)
 {
     struct watches *w = mem_calloc(sizeof(*w));
-    w->env = env;
+    w->core = core;
+    w->env = core->keyspace->env;
+    key_watch_set(&core->keys, KEY_WATCH_TRANSACTIONS,
+                  &(struct key_watcher){.ctx = w, .changed = on_changed, .flushed = on_flushed});
     table_init(&w->records, record_hash, NULL);
     table_init(&w->watched, watched_hash, w);
     return w;
@@ -141,9 +149,9 @@ void watches_free(struct watches *w)
     mem_free(w);
 }
 
-size_t watches_key_count(const struct server *s)
+size_t watches_key_count(const struct watches *w)
 {
-    return table_count(&s->watches->records);
+    return table_count(&w->records);
 }
 static struct watch_record *find_record(const struct watches *w, int db, struct bytes_view key)
 {
@@ -163,6 +171,7 @@ static struct watch_record *new_record(struct watches *w, int db, struct bytes_v
     r->key = bytes_view(r + 1, key.len);
     r->hash = record_hash_of(w, db, key);
     table_insert(&w->records, r->hash, r);
+    key_watch_add(&w->core->keys, KEY_WATCH_TRANSACTIONS);
     return r;
 }
 
@@ -178,7 +187,7 @@ static bool watches_already(const struct watches *w, const struct watch_record *
 
 void multi_watch(struct client *c, struct bytes_view key)
 {
-    struct watches *w = c->server->watches;
+    struct watches *w = c->clients->watches;
     struct multi *m = multi_of(c);
     struct watch_record *r = find_record(w, c->db->id, key);
     if (r == NULL) r = new_record(w, c->db->id, key);
@@ -205,12 +214,13 @@ static void unlink_from_record(struct watches *w, struct watched_key *wk)
         r->first = wk->record_next;
     if (r->first != NULL) return;
     ASSERT(table_remove(&w->records, r->hash, r));
+    key_watch_remove(&w->core->keys, KEY_WATCH_TRANSACTIONS);
     mem_free(r);
 }
 
 void multi_unwatch(struct client *c)
 {
-    struct watches *w = c->server->watches;
+    struct watches *w = c->clients->watches;
     struct multi *m = c->multi;
     if (m == NULL || m->watched == NULL) return;
     for (struct watched_key *next, *wk = m->watched; wk != NULL; wk = next) {
@@ -235,17 +245,15 @@ bool multi_watch_expired(struct client *c)
     return false;
 }
 
-void watches_key_changed(struct server *s, int db, struct bytes_view key)
+static void on_changed(void *ctx, struct db *db, struct bytes_view key)
 {
-    struct watches *w = s->watches;
-    if (LIKELY(table_count(&w->records) == 0)) return;
-    struct watch_record *r = find_record(w, db, key);
+    const struct watches *w = ctx;
+    struct watch_record *r = find_record(w, db->id, key);
     for (struct watched_key *wk = r == NULL ? NULL : r->first; wk != NULL; wk = wk->record_next) {
         if (wk->expired) {
             /* Its removal only shows what was so before; whatever comes after is a change. */
-            struct db *in = keyspace_db(s->core.keyspace, db);
             wk->expired = false;
-            if (keyspace_peek(in, keyref(in, key)) == NULL) continue;
+            if (keyspace_peek(db, keyref(db, key)) == NULL) continue;
         }
         wk->client->flags |= CLIENT_WATCH_BROKEN;
     }
@@ -264,9 +272,8 @@ static void break_watch(struct watched_key *wk, bool here, bool comes, bool come
 }
 
 /* A key that is absent before and after has not changed. */
-static void record_flushed(struct server *s, struct watch_record *r, struct db *replacement)
+static void record_flushed(struct keyspace *ks, struct watch_record *r, struct db *replacement)
 {
-    struct keyspace *ks = s->core.keyspace;
     struct db *in = keyspace_db(ks, r->db);
     bool here = keyspace_peek(in, keyref(in, r->key)) != NULL;
     const struct entry *e = replacement == NULL ? NULL : keyspace_peek(replacement, keyref(replacement, r->key));
@@ -275,14 +282,14 @@ static void record_flushed(struct server *s, struct watch_record *r, struct db *
         break_watch(wk, here, e != NULL, e != NULL && entry_is_expired(ks, e));
 }
 
-void watches_flushed(struct server *s, int db, struct db *replacement)
+static void on_flushed(void *ctx, struct db *db, struct db *replacement)
 {
+    struct watches *w = ctx;
     struct table_iter it;
     struct watch_record *r;
-    if (LIKELY(table_count(&s->watches->records) == 0)) return;
-    table_iter_init(&it, &s->watches->records);
+    table_iter_init(&it, &w->records);
     while ((r = table_iter_next(&it)) != NULL) {
-        if (db < 0 || r->db == db) record_flushed(s, r, replacement);
+        if (db == NULL || r->db == db->id) record_flushed(w->core->keyspace, r, replacement);
     }
 }
 

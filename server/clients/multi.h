@@ -24,14 +24,11 @@ struct multi {
     size_t watched_count;
 };
 
-struct value_env;
-struct watches *watches_new(const struct value_env *env); /* borrowed: the seed of hashes */
+/* The keys that clients of one server watch. A changed key marks its clients with CLIENT_WATCH_BROKEN (key_watch.h); a
+ * flush marks those whose key was there, or is in what comes in its place. */
+struct watches *watches_new(struct core *core);
 void watches_free(struct watches *w);
-/* From the keyspace's hooks: marks clients that watch this key / any key of the database (db -1: of all) that is there,
- * or is in what comes in its place (NULL: nothing). */
-void watches_key_changed(struct server *s, int db, struct bytes_view key);
-void watches_flushed(struct server *s, int db, struct db *replacement);
-size_t watches_key_count(const struct server *s);
+size_t watches_key_count(const struct watches *w);
 
 /* The dispatcher queues (-EXECABORT bookkeeping is the dispatcher's: CLIENT_MULTI_FAILED). */
 /* `flags`: the command's, as they are with these arguments. */

@@ -3,8 +3,7 @@
 #include <stdio.h>
 
 #include "server/clients/clients.h"
-#include "server/dispatch/dispatch.h"
-#include "server/server.h"
+#include "server/core/core.h"
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"
 #include "storage/table.h"
@@ -24,7 +23,8 @@ struct topic {
 };
 
 struct pubsub {
-    uint64_t seed;
+    struct core *core;
+    const struct value_env *env; /* the seed of hashes */
     struct table topics[PUBSUB_KINDS];
 };
 
@@ -43,10 +43,12 @@ static uint64_t subscription_hash(const void *ctx, const void *entry)
     return value_hash(ctx, sub->topic->name);
 }
 
-struct pubsub *pubsub_new(const struct server *s)
+struct pubsub *pubsub_new(struct core *core)
 {
     struct pubsub *ps = mem_calloc(sizeof(*ps));
-    for (int i = 0; i < PUBSUB_KINDS; i++) table_init(&ps->topics[i], topic_hash, s->core.keyspace->env);
+    ps->core = core;
+    ps->env = core->keyspace->env;
+    for (int i = 0; i < PUBSUB_KINDS; i++) table_init(&ps->topics[i], topic_hash, (void *)ps->env);
     return ps;
 }
 
@@ -58,11 +60,11 @@ void pubsub_free(struct pubsub *ps)
     mem_free(ps);
 }
 
-static struct topic *find_topic(const struct server *s, enum pubsub_kind kind, struct bytes_view name)
+static struct topic *find_topic(const struct pubsub *ps, enum pubsub_kind kind, struct bytes_view name)
 {
     struct table_probe probe;
     struct topic *t;
-    table_probe_start(&probe, &s->pubsub->topics[kind], value_hash(s->core.keyspace->env, name));
+    table_probe_start(&probe, &ps->topics[kind], value_hash(ps->env, name));
     while ((t = table_probe_next(&probe)) != NULL)
         if (bytes_equal(t->name, name)) return t;
     return NULL;
@@ -73,18 +75,18 @@ static struct subscription *find_subscription(const struct client *c, enum pubsu
     struct table_probe probe;
     struct subscription *sub;
     if (c->subscriptions == NULL) return NULL;
-    table_probe_start(&probe, &c->subscriptions->own[kind], value_hash(c->core->keyspace->env, name));
+    table_probe_start(&probe, &c->subscriptions->own[kind], value_hash(c->clients->pubsub->env, name));
     while ((sub = table_probe_next(&probe)) != NULL)
         if (bytes_equal(sub->topic->name, name)) return sub;
     return NULL;
 }
 
-static struct topic *new_topic(struct server *s, enum pubsub_kind kind, struct bytes_view name)
+static struct topic *new_topic(struct pubsub *ps, enum pubsub_kind kind, struct bytes_view name)
 {
     struct topic *t = mem_calloc(sizeof(*t) + name.len);
     memcpy(t + 1, name.data, name.len);
     t->name = bytes_view(t + 1, name.len);
-    table_insert(&s->pubsub->topics[kind], value_hash(s->core.keyspace->env, name), t);
+    table_insert(&ps->topics[kind], value_hash(ps->env, name), t);
     return t;
 }
 
@@ -93,16 +95,16 @@ static void make_subscriptions(struct client *c)
     if (c->subscriptions != NULL) return;
     c->subscriptions = mem_calloc(sizeof(*c->subscriptions));
     for (int i = 0; i < PUBSUB_KINDS; i++)
-        table_init(&c->subscriptions->own[i], subscription_hash, c->core->keyspace->env);
+        table_init(&c->subscriptions->own[i], subscription_hash, c->clients->pubsub->env);
 }
 
 bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name)
 {
-    struct server *s = c->server;
+    struct pubsub *ps = c->clients->pubsub;
     make_subscriptions(c);
     if (find_subscription(c, kind, name) != NULL) return false;
-    struct topic *t = find_topic(s, kind, name);
-    if (t == NULL) t = new_topic(s, kind, name);
+    struct topic *t = find_topic(ps, kind, name);
+    if (t == NULL) t = new_topic(ps, kind, name);
     struct subscription *sub = mem_alloc(sizeof(*sub));
     *sub = (struct subscription){.client = c, .topic = t, .prev = t->last};
     if (t->last != NULL)
@@ -111,7 +113,7 @@ bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view
         t->first = sub;
     t->last = sub;
     t->count++;
-    table_insert(&c->subscriptions->own[kind], value_hash(s->core.keyspace->env, name), sub);
+    table_insert(&c->subscriptions->own[kind], value_hash(ps->env, name), sub);
     return true;
 }
 
@@ -130,10 +132,10 @@ static void leave_topic(struct subscription *sub)
     t->count--;
 }
 
-static void drop_topic_if_unused(struct server *s, enum pubsub_kind kind, struct topic *t)
+static void drop_topic_if_unused(struct pubsub *ps, enum pubsub_kind kind, struct topic *t)
 {
     if (t->count > 0) return;
-    ASSERT(table_remove(&s->pubsub->topics[kind], value_hash(s->core.keyspace->env, t->name), t));
+    ASSERT(table_remove(&ps->topics[kind], value_hash(ps->env, t->name), t));
     mem_free(t);
 }
 
@@ -141,10 +143,10 @@ bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_vi
 {
     struct subscription *sub = find_subscription(c, kind, name);
     if (sub == NULL) return false;
-    ASSERT(table_remove(&c->subscriptions->own[kind], value_hash(c->core->keyspace->env, name), sub));
+    ASSERT(table_remove(&c->subscriptions->own[kind], value_hash(c->clients->pubsub->env, name), sub));
     struct topic *t = sub->topic;
     leave_topic(sub);
-    drop_topic_if_unused(c->server, kind, t);
+    drop_topic_if_unused(c->clients->pubsub, kind, t);
     return true;
 }
 
@@ -161,10 +163,10 @@ size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*f
     table_iter_init(&it, own);
     while ((sub = table_iter_next(&it)) != NULL) {
         struct topic *t = sub->topic;
-        table_remove_at(own, value_hash(c->core->keyspace->env, t->name), table_iter_pos(&it));
+        table_remove_at(own, value_hash(c->clients->pubsub->env, t->name), table_iter_pos(&it));
         leave_topic(sub);
         fn(ctx, t->name);
-        drop_topic_if_unused(c->server, kind, t);
+        drop_topic_if_unused(c->clients->pubsub, kind, t);
         count++;
     }
     table_resume_resize(own);
@@ -229,22 +231,22 @@ bool pubsub_client_each(const struct client *c, enum pubsub_kind kind, struct by
     return true;
 }
 
-size_t pubsub_topic_count(const struct server *s, enum pubsub_kind kind)
+size_t pubsub_topic_count(const struct pubsub *ps, enum pubsub_kind kind)
 {
-    return table_count(&s->pubsub->topics[kind]);
+    return table_count(&ps->topics[kind]);
 }
-size_t pubsub_subscriber_count(const struct server *s, enum pubsub_kind kind, struct bytes_view name)
+size_t pubsub_subscriber_count(const struct pubsub *ps, enum pubsub_kind kind, struct bytes_view name)
 {
-    const struct topic *t = find_topic(s, kind, name);
+    const struct topic *t = find_topic(ps, kind, name);
     return t == NULL ? 0 : t->count;
 }
 
-void pubsub_topics(const struct server *s, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
+void pubsub_topics(const struct pubsub *ps, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
                    void *ctx)
 {
     struct table_iter it;
     const struct topic *t;
-    table_iter_init(&it, &s->pubsub->topics[kind]);
+    table_iter_init(&it, &ps->topics[kind]);
     while ((t = table_iter_next(&it)) != NULL) fn(ctx, t->name);
 }
 
@@ -276,10 +278,10 @@ static void push_message(struct client *c, const char *kind, struct bytes_view c
     client_push_end(c);
 }
 
-static size_t deliver(struct server *s, enum pubsub_kind kind, const char *word, struct bytes_view channel,
+static size_t deliver(struct pubsub *ps, enum pubsub_kind kind, const char *word, struct bytes_view channel,
                       struct bytes_view message)
 {
-    const struct topic *t = find_topic(s, kind, channel);
+    const struct topic *t = find_topic(ps, kind, channel);
     for (struct subscription *sub = t == NULL ? NULL : t->first; sub != NULL; sub = sub->next)
         push_message(sub->client, word, channel, message);
     return t == NULL ? 0 : t->count;
@@ -297,13 +299,13 @@ static void push_pattern_message(struct client *c, struct bytes_view pattern, st
     client_push_end(c);
 }
 
-size_t pubsub_publish(struct server *s, struct bytes_view channel, struct bytes_view message)
+size_t pubsub_publish(struct pubsub *ps, struct bytes_view channel, struct bytes_view message)
 {
-    size_t receivers = deliver(s, PUBSUB_CHANNEL, "message", channel, message);
+    size_t receivers = deliver(ps, PUBSUB_CHANNEL, "message", channel, message);
     struct table_iter it;
     const struct topic *t;
-    if (pubsub_topic_count(s, PUBSUB_PATTERN) == 0) return receivers;
-    table_iter_init(&it, &s->pubsub->topics[PUBSUB_PATTERN]);
+    if (pubsub_topic_count(ps, PUBSUB_PATTERN) == 0) return receivers;
+    table_iter_init(&it, &ps->topics[PUBSUB_PATTERN]);
     while ((t = table_iter_next(&it)) != NULL) {
         if (!glob_match(t->name, channel, false)) continue;
         for (struct subscription *sub = t->first; sub != NULL; sub = sub->next)
@@ -313,25 +315,25 @@ size_t pubsub_publish(struct server *s, struct bytes_view channel, struct bytes_
     return receivers;
 }
 
-size_t pubsub_publish_shard(struct server *s, struct bytes_view channel, struct bytes_view message)
+size_t pubsub_publish_shard(struct pubsub *ps, struct bytes_view channel, struct bytes_view message)
 {
-    return deliver(s, PUBSUB_SHARD, "smessage", channel, message);
+    return deliver(ps, PUBSUB_SHARD, "smessage", channel, message);
 }
 
-void notify_keyspace_event(struct server *s, unsigned event_class, const char *event, struct bytes_view key, int db)
+void notify_keyspace_event(struct pubsub *ps, unsigned event_class, const char *event, struct bytes_view key, int db)
 {
-    unsigned wanted = s->core.settings->misc.notify_keyspace_events;
+    unsigned wanted = ps->core->settings->misc.notify_keyspace_events;
     if (!(wanted & event_class)) return;
     struct bytes_buf channel = {0};
     if (wanted & NOTIFY_KEYSPACE) {
         bytes_buf_printf(&channel, "__keyspace@%d__:", db);
         bytes_buf_append_view(&channel, key);
-        pubsub_publish(s, bytes_buf_view(&channel), bytes_str(event));
+        pubsub_publish(ps, bytes_buf_view(&channel), bytes_str(event));
     }
     if (wanted & NOTIFY_KEYEVENT) {
         channel.len = 0;
         bytes_buf_printf(&channel, "__keyevent@%d__:%s", db, event);
-        pubsub_publish(s, bytes_buf_view(&channel), key);
+        pubsub_publish(ps, bytes_buf_view(&channel), key);
     }
     bytes_buf_release(&channel);
 }

@@ -2,16 +2,16 @@
 #ifndef LOCKSTEP_SERVER_CLIENTS_PUBSUB_H
 #define LOCKSTEP_SERVER_CLIENTS_PUBSUB_H
 
-#include "server/dispatch/command.h"
+#include "server/clients/client.h"
 
 enum pubsub_kind { PUBSUB_CHANNEL = 0, PUBSUB_PATTERN, PUBSUB_SHARD, PUBSUB_KINDS };
 
-struct pubsub *pubsub_new(const struct server *s);
+struct pubsub *pubsub_new(struct core *core);
 void pubsub_free(struct pubsub *ps);
 
 /* Delivers to subscribers of the channel and of matching patterns. How many got it. */
-size_t pubsub_publish(struct server *s, struct bytes_view channel, struct bytes_view message);
-size_t pubsub_publish_shard(struct server *s, struct bytes_view channel, struct bytes_view message);
+size_t pubsub_publish(struct pubsub *ps, struct bytes_view channel, struct bytes_view message);
+size_t pubsub_publish_shard(struct pubsub *ps, struct bytes_view channel, struct bytes_view message);
 
 bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name);   /* false: it was subscribed */
 bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name); /* false: it was not */
@@ -29,9 +29,9 @@ bool pubsub_client_each(const struct client *c, enum pubsub_kind kind, struct by
                         bool first);
 size_t pubsub_client_memory(const struct client *c);
 
-size_t pubsub_topic_count(const struct server *s, enum pubsub_kind kind);
-size_t pubsub_subscriber_count(const struct server *s, enum pubsub_kind kind, struct bytes_view name);
-void pubsub_topics(const struct server *s, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
+size_t pubsub_topic_count(const struct pubsub *ps, enum pubsub_kind kind);
+size_t pubsub_subscriber_count(const struct pubsub *ps, enum pubsub_kind kind, struct bytes_view name);
+void pubsub_topics(const struct pubsub *ps, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
                    void *ctx);
 
 /* Around a push message to a client, whatever it is doing: lets it through CLIENT REPLY OFF and has it sent. */
@@ -39,6 +39,6 @@ void client_push_begin(struct client *c);
 void client_push_end(struct client *c);
 
 /* Keyspace events: __keyspace@N__ and __keyevent@N__, if notify-keyspace-events asks for this class. */
-void notify_keyspace_event(struct server *s, unsigned event_class, const char *event, struct bytes_view key, int db);
+void notify_keyspace_event(struct pubsub *ps, unsigned event_class, const char *event, struct bytes_view key, int db);
 
 #endif

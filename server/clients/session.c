@@ -3,11 +3,11 @@
 #include "server/acl/users.h"
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
-#include "server/server.h"
+#include "server/core/core.h"
 
-bool acl_session_is_open(const struct server *s)
+bool acl_session_is_open(const struct clients *cs)
 {
-    const struct acl_user *user = acl_users_default(s->users);
+    const struct acl_user *user = acl_users_default(cs->users);
     return acl_user_is_enabled(user) && acl_user_has_nopass(user);
 }
 
@@ -39,12 +39,12 @@ void acl_session_open(struct client *c)
     if (c->conn == NULL)
         c->flags |= CLIENT_AUTHENTICATED;
     else
-        become(c, acl_users_default(c->server->users), acl_session_is_open(c->server));
+        become(c, acl_users_default(c->clients->users), acl_session_is_open(c->clients));
 }
 
 void acl_session_reset(struct client *c)
 {
-    if (c->user != NULL) become(c, acl_users_default(c->server->users), acl_session_is_open(c->server));
+    if (c->user != NULL) become(c, acl_users_default(c->clients->users), acl_session_is_open(c->clients));
 }
 
 void acl_session_close(struct client *c)
@@ -55,17 +55,17 @@ void acl_session_close(struct client *c)
 
 static void note(struct client *c, enum acl_context context, const struct acl_denial *why, struct bytes_view user)
 {
-    struct server *s = c->server;
+    struct core *core = c->core;
     struct bytes_buf client = {0};
     client_describe(c, &client);
-    acl_log_note(s->acl_log, context, why, user, bytes_buf_view(&client), s->core.clock.now_ms,
-                 (size_t)s->core.settings->security.acllog_max_len);
+    acl_log_note(c->clients->acl_log, context, why, user, bytes_buf_view(&client), core->clock.now_ms,
+                 (size_t)core->settings->security.acllog_max_len);
     bytes_buf_release(&client);
 }
 
 bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_view password, struct bytes_view object)
 {
-    struct acl_user *user = acl_users_find(c->server->users, name);
+    struct acl_user *user = acl_users_find(c->clients->users, name);
     if (user != NULL && acl_user_accepts(user, password)) {
         become(c, user, true);
         return true;
@@ -115,27 +115,27 @@ static void end(struct client *c, const struct client *current)
 /* The rules of its user may be others now. */
 static void follow_user(struct client *c, const struct client *current)
 {
-    struct server *s = c->server;
-    bool opened = c->user == acl_users_default(s->users) && acl_session_is_open(s);
+    const struct clients *cs = c->clients;
+    bool opened = c->user == acl_users_default(cs->users) && acl_session_is_open(cs);
     update_restricted(c);
     if (opened && !client_has(c, CLIENT_AUTHENTICATED)) become(c, c->user, true);
     if (client_has(c, CLIENT_RESTRICTED) && !may_hear_all_it_listens_to(c)) end(c, current);
 }
 
-void acl_session_user_changed(struct server *s, struct acl_user *user, struct client *current)
+void acl_session_user_changed(struct clients *cs, struct acl_user *user, struct client *current)
 {
-    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+    for (struct client *c = clients_first(cs); c != NULL; c = c->next)
         if (c->user == user) follow_user(c, current);
 }
 
-void acl_session_users_changed(struct server *s, struct client *current)
+void acl_session_users_changed(struct clients *cs, struct client *current)
 {
-    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+    for (struct client *c = clients_first(cs); c != NULL; c = c->next)
         if (c->user != NULL) follow_user(c, current);
 }
 
-void acl_session_user_gone(struct server *s, struct acl_user *user, struct client *current)
+void acl_session_user_gone(struct clients *cs, struct acl_user *user, struct client *current)
 {
-    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+    for (struct client *c = clients_first(cs); c != NULL; c = c->next)
         if (c->user == user) end(c, current);
 }

@@ -19,13 +19,13 @@ NODISCARD bool acl_session_login(struct client *c, struct bytes_view name, struc
                                  struct bytes_view object);
 /* Its rules are others now: clients that listen to what it may no longer hear are closed. `current` (or NULL) still
  * gets its answer, here and below. */
-void acl_session_user_changed(struct server *s, struct acl_user *user, struct client *current);
-void acl_session_users_changed(struct server *s, struct client *current); /* the same for any of them */
-void acl_session_user_gone(struct server *s, struct acl_user *user,
+void acl_session_user_changed(struct clients *cs, struct acl_user *user, struct client *current);
+void acl_session_users_changed(struct clients *cs, struct client *current); /* the same for any of them */
+void acl_session_user_gone(struct clients *cs, struct acl_user *user,
                            struct client *current); /* its clients are closed */
 /* Counts and logs what a client was refused. */
 void acl_session_denied(struct client *c, enum acl_context context, const struct acl_denial *why);
 /* Whether connections need not log in at all: the default user is on and has no password. */
-bool acl_session_is_open(const struct server *s);
+bool acl_session_is_open(const struct clients *cs);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
+#include "server/core/core.h"
 #include "server/dispatch/dispatch.h"
-#include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/table.h"
@@ -53,7 +53,9 @@ struct tracking { /* of one client */
 };
 
 struct trackings {
-    struct server *server;
+    struct clients *clients;
+    struct core *core;
+    const struct value_env *env; /* the seed of hashes */
     struct table keys, prefixes;
     size_t items;
     /* The lengths that prefixes have, ascending, and how many have each: a key is looked up once for each length. */
@@ -76,17 +78,26 @@ static uint64_t prefix_hash(const void *ctx, const void *entry)
 {
     return value_hash(ctx, ((const struct prefix *)entry)->text);
 }
-static uint64_t hash_of(const struct server *s, struct bytes_view name)
+static uint64_t hash_of(const struct trackings *ts, struct bytes_view name)
 {
-    return value_hash(s->core.keyspace->env, name);
+    return value_hash(ts->env, name);
 }
 
-struct trackings *trackings_new(struct server *s)
+static void on_changed(void *ctx, struct db *db, struct bytes_view key);
+static void on_expired(void *ctx, struct bytes_view key);
+static void on_flushed(void *ctx, struct db *db, struct db *replacement);
+
+struct trackings *trackings_new(struct clients *cs)
 {
     struct trackings *ts = mem_calloc(sizeof(*ts));
-    ts->server = s;
-    table_init(&ts->keys, key_hash, s->core.keyspace->env);
-    table_init(&ts->prefixes, prefix_hash, s->core.keyspace->env);
+    ts->clients = cs;
+    ts->core = cs->core;
+    ts->env = cs->core->keyspace->env;
+    key_watch_set(
+        &ts->core->keys, KEY_WATCH_TRACKING,
+        &(struct key_watcher){.ctx = ts, .changed = on_changed, .flushed = on_flushed, .expired = on_expired});
+    table_init(&ts->keys, key_hash, (void *)ts->env);
+    table_init(&ts->prefixes, prefix_hash, (void *)ts->env);
     return ts;
 }
 
@@ -101,7 +112,7 @@ static void free_tracked_key(void *ctx, void *entry)
 static void forget_all_keys(struct trackings *ts)
 {
     table_release(&ts->keys, free_tracked_key, NULL);
-    table_init(&ts->keys, key_hash, ts->server->core.keyspace->env);
+    table_init(&ts->keys, key_hash, (void *)ts->env);
     ts->items = 0;
 }
 
@@ -133,7 +144,7 @@ static struct client *receiver_of(struct client *c)
 {
     struct tracking *t = c->tracking;
     if (t->redirect == 0) return c->reply.proto > 2 ? c : NULL;
-    struct client *to = client_by_id(c->server, t->redirect);
+    struct client *to = client_by_id(c->clients, t->redirect);
     if (to != NULL && !client_has(to, CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY))
         return to->reply.proto > 2 || (to->subscriptions != NULL && pubsub_client_any(to)) ? to : NULL;
     t->broken = true;
@@ -185,7 +196,7 @@ static struct tracked_key *find_key(const struct trackings *ts, struct bytes_vie
 {
     struct table_probe probe;
     struct tracked_key *k;
-    table_probe_start(&probe, &ts->keys, hash_of(ts->server, name));
+    table_probe_start(&probe, &ts->keys, hash_of(ts, name));
     while ((k = table_probe_next(&probe)) != NULL)
         if (bytes_equal(k->name, name)) return k;
     return NULL;
@@ -193,7 +204,7 @@ static struct tracked_key *find_key(const struct trackings *ts, struct bytes_vie
 
 static void take_out_key(struct trackings *ts, struct tracked_key *k)
 {
-    ASSERT(table_remove(&ts->keys, hash_of(ts->server, k->name), k));
+    ASSERT(table_remove(&ts->keys, hash_of(ts, k->name), k));
     ts->items -= k->count;
 }
 
@@ -203,7 +214,7 @@ static void invalidate_key(struct trackings *ts, struct tracked_key *k, const st
     take_out_key(ts, k);
     size_t before = mem_used();
     for (size_t i = 0; i < k->count; i++) {
-        struct client *c = client_by_id(ts->server, k->ids[i]);
+        struct client *c = client_by_id(ts->clients, k->ids[i]);
         if (c == NULL || c->tracking == NULL || (c->tracking->mode & TRACKING_BCAST)) continue;
         if (c != by || !(c->tracking->mode & TRACKING_NOLOOP)) send_key(c, k->name);
     }
@@ -213,22 +224,23 @@ static void invalidate_key(struct trackings *ts, struct tracked_key *k, const st
 
 static bool is_full(const struct trackings *ts)
 {
-    uint64_t max = ts->server->core.settings->clients.tracking_table_max_keys;
+    uint64_t max = ts->core->settings->clients.tracking_table_max_keys;
     return max > 0 && table_count(&ts->keys) > max;
 }
 
-bool tracking_make_room(struct server *s)
+bool tracking_make_room(struct trackings *ts)
 {
-    struct trackings *ts = s->trackings;
-    for (int i = 0; i < ROOM_SLICE && is_full(ts); i++)
-        invalidate_key(ts, table_random(&ts->keys, s->core.keyspace->env->rng), NULL);
-    s->core.tracking_over = is_full(ts);
-    return s->core.tracking_over;
+    for (int i = 0; i < ROOM_SLICE && is_full(ts); i++) invalidate_key(ts, table_random(&ts->keys, ts->env->rng), NULL);
+    if (is_full(ts))
+        due_set(ts->core, DUE_TRACKING_ROOM);
+    else
+        due_clear(ts->core, DUE_TRACKING_ROOM);
+    return is_full(ts);
 }
 
-void tracking_limit_changed(struct server *s)
+void tracking_limit_changed(struct trackings *ts)
 {
-    (void)tracking_make_room(s); /* the turn of the loop goes on with it */
+    (void)tracking_make_room(ts); /* the turn of the loop goes on with it */
 }
 
 /* How many of these ascending numbers are below this one. */
@@ -264,9 +276,9 @@ static void remember_key(struct trackings *ts, const struct client *c, struct by
     struct tracked_key *k = find_key(ts, name);
     if (k == NULL) {
         k = new_named(sizeof(*k), name);
-        table_insert(&ts->keys, hash_of(ts->server, name), k);
-        ts->server->core.tracking_over =
-            is_full(ts); /* room is made at the end of the turn, not in the middle of a command */
+        table_insert(&ts->keys, hash_of(ts, name), k);
+        /* Room is made at the end of the turn, not in the middle of a command. */
+        if (is_full(ts)) due_set(ts->core, DUE_TRACKING_ROOM);
     }
     add_id(ts, k, c->id);
 }
@@ -279,18 +291,18 @@ static bool wants_to_remember(const struct client *c)
     return mode & TRACKING_OPTIN ? caching : !(mode & TRACKING_OPTOUT) || !caching;
 }
 
-void tracking_remember(struct client *c, const struct cmd_ctx *ctx)
+void tracking_remember(struct client *c, const struct command *cmd, int argc, const struct bytes_view *argv)
 {
     struct command_key few[KEYS_ON_STACK], *keys = few;
     if (!wants_to_remember(c)) return;
-    int max = KEYS_ON_STACK, count = command_keys(ctx->command, ctx->argc, ctx->argv, keys, max);
+    int max = KEYS_ON_STACK, count = command_keys(cmd, argc, argv, keys, max);
     if (count > max) {
         keys = mem_alloc(checked_size_mul((size_t)count, sizeof(*keys)));
         max = count;
-        count = command_keys(ctx->command, ctx->argc, ctx->argv, keys, max);
+        count = command_keys(cmd, argc, argv, keys, max);
     }
     for (int i = 0; i < count && i < max; i++)
-        if (!(keys[i].flags & KEY_NOT_KEY)) remember_key(c->server->trackings, c, ctx->argv[keys[i].arg]);
+        if (!(keys[i].flags & KEY_NOT_KEY)) remember_key(c->clients->trackings, c, argv[keys[i].arg]);
     if (keys != few) mem_free(keys);
 }
 
@@ -307,7 +319,7 @@ static struct prefix *find_prefix_hashed(const struct trackings *ts, struct byte
 }
 static struct prefix *find_prefix(const struct trackings *ts, struct bytes_view text)
 {
-    return find_prefix_hashed(ts, text, hash_of(ts->server, text));
+    return find_prefix_hashed(ts, text, hash_of(ts, text));
 }
 
 static void grow_lengths(struct trackings *ts)
@@ -347,15 +359,15 @@ static struct prefix *new_prefix(struct trackings *ts, struct bytes_view text)
 {
     struct prefix *p = new_named(sizeof(*p), text);
     p->newest = &p->oldest;
-    table_init(&p->changed, changed_hash, ts->server->core.keyspace->env);
-    table_insert(&ts->prefixes, hash_of(ts->server, text), p);
+    table_init(&p->changed, changed_hash, (void *)ts->env);
+    table_insert(&ts->prefixes, hash_of(ts, text), p);
     count_length(ts, text.len);
     return p;
 }
 
 static void add_prefix(struct client *c, struct bytes_view text)
 {
-    struct trackings *ts = c->server->trackings;
+    struct trackings *ts = c->clients->trackings;
     struct tracking *t = c->tracking;
     struct prefix *p = find_prefix(ts, text);
     if (p == NULL) p = new_prefix(ts, text);
@@ -410,7 +422,7 @@ static void forget_changes(struct trackings *ts, struct prefix *p)
 {
     struct changed_key *next;
     table_release(&p->changed, NULL, NULL);
-    table_init(&p->changed, changed_hash, ts->server->core.keyspace->env);
+    table_init(&p->changed, changed_hash, (void *)ts->env);
     for (struct changed_key *k = p->oldest; k != NULL; k = next) {
         next = k->next;
         mem_free(k);
@@ -429,7 +441,7 @@ static void take_off_pending(struct trackings *ts, struct prefix *p)
     else
         ts->pending = p->next;
     if (p->next != NULL) p->next->prev = p->prev;
-    ts->server->core.tracking_pending = ts->pending != NULL;
+    if (ts->pending == NULL) due_clear(ts->core, DUE_TRACKING_BROADCAST);
 }
 
 static void drop_prefix_use(struct trackings *ts, struct prefix_use *use)
@@ -446,17 +458,17 @@ static void drop_prefix_use(struct trackings *ts, struct prefix_use *use)
     forget_changes(ts, p);
     table_release(&p->changed, NULL, NULL);
     uncount_length(ts, p->text.len);
-    ASSERT(table_remove(&ts->prefixes, hash_of(ts->server, p->text), p));
+    ASSERT(table_remove(&ts->prefixes, hash_of(ts, p->text), p));
     mem_free(p);
 }
 
 /* ---- Broadcasting ---- */
 
-static struct changed_key *find_change(const struct server *s, const struct prefix *p, struct bytes_view name)
+static struct changed_key *find_change(const struct trackings *ts, const struct prefix *p, struct bytes_view name)
 {
     struct table_probe probe;
     struct changed_key *k;
-    table_probe_start(&probe, &p->changed, hash_of(s, name));
+    table_probe_start(&probe, &p->changed, hash_of(ts, name));
     while ((k = table_probe_next(&probe)) != NULL)
         if (bytes_equal(k->name, name)) return k;
     return NULL;
@@ -464,7 +476,7 @@ static struct changed_key *find_change(const struct server *s, const struct pref
 
 static void note_change(struct trackings *ts, struct prefix *p, const struct client *by, struct bytes_view name)
 {
-    struct changed_key *k = find_change(ts->server, p, name);
+    struct changed_key *k = find_change(ts, p, name);
     if (k != NULL) {
         if (k->by != by) k->by = NULL;
         return;
@@ -474,20 +486,20 @@ static void note_change(struct trackings *ts, struct prefix *p, const struct cli
     *p->newest = k;
     p->newest = &k->next;
     p->changed_count++;
-    table_insert(&p->changed, hash_of(ts->server, name), k);
+    table_insert(&p->changed, hash_of(ts, name), k);
     if (p->is_pending) return;
     p->is_pending = true;
     p->prev = NULL;
     p->next = ts->pending;
     if (ts->pending != NULL) ts->pending->prev = p;
     ts->pending = p;
-    ts->server->core.tracking_pending = true;
+    due_set(ts->core, DUE_TRACKING_BROADCAST);
 }
 
 static void note_change_at_prefixes(struct trackings *ts, const struct client *by, struct bytes_view name)
 {
     size_t fit = numbers_below(ts->lengths, ts->length_count, name.len + 1);
-    value_hash_starts(ts->server->core.keyspace->env, name, ts->lengths, fit, ts->length_hashes);
+    value_hash_starts(ts->env, name, ts->lengths, fit, ts->length_hashes);
     for (size_t i = 0; i < fit; i++) {
         struct prefix *p = find_prefix_hashed(ts, bytes_view(name.data, ts->lengths[i]), ts->length_hashes[i]);
         if (p != NULL) note_change(ts, p, by, name);
@@ -508,9 +520,8 @@ static void tell_of_changes(struct client *c, const struct prefix *p)
     client_push_end(to);
 }
 
-void tracking_broadcast(struct server *s)
+void tracking_broadcast(struct trackings *ts)
 {
-    struct trackings *ts = s->trackings;
     struct prefix *p;
     while ((p = ts->pending) != NULL) {
         take_off_pending(ts, p);
@@ -521,9 +532,9 @@ void tracking_broadcast(struct server *s)
 
 /* ---- What happens to keys ---- */
 
-void tracking_key_changed(struct server *s, struct client *by, struct bytes_view key)
+/* by NULL: no client changed it */
+static void key_changed(struct trackings *ts, struct client *by, struct bytes_view key)
 {
-    struct trackings *ts = s->trackings;
     if (ts->length_count > 0) {
         size_t before = mem_used();
         note_change_at_prefixes(ts, by, key);
@@ -533,16 +544,35 @@ void tracking_key_changed(struct server *s, struct client *by, struct bytes_view
     if (k != NULL) invalidate_key(ts, k, by);
 }
 
-int64_t tracking_memory_of_changes(const struct server *s)
+static void on_changed(void *ctx, struct db *db, struct bytes_view key)
 {
-    return s->trackings->memory_of_changes;
+    struct trackings *ts = ctx;
+    (void)db; /* names count, whatever database they are in */
+    key_changed(ts, ts->core->running.client, key);
 }
 
-void tracking_flushed(struct server *s)
+/* Nobody changed a key whose time has come, whoever may have looked at it. */
+static void on_expired(void *ctx, struct bytes_view key)
 {
-    for (struct client *c = clients_first(s); c != NULL; c = c->next)
+    key_changed(ctx, NULL, key);
+}
+
+int64_t tracking_memory_of_changes(const struct trackings *ts)
+{
+    return ts->memory_of_changes;
+}
+
+static void on_flushed(void *ctx, struct db *db, struct db *replacement)
+{
+    (void)db;
+    if (replacement == NULL) tracking_flushed(ctx); /* after SWAPDB names stay in use */
+}
+
+void tracking_flushed(struct trackings *ts)
+{
+    for (struct client *c = clients_first(ts->clients); c != NULL; c = c->next)
         if (c->tracking != NULL) send_flush(c);
-    forget_all_keys(s->trackings);
+    forget_all_keys(ts);
 }
 
 /* ---- Clients ---- */
@@ -558,7 +588,7 @@ void tracking_start(struct client *c, unsigned mode, uint64_t redirect, const st
     if (c->tracking == NULL) {
         c->tracking = mem_calloc(sizeof(*c->tracking));
         c->flags |= CLIENT_TRACKING;
-        c->core->tracking_clients++;
+        key_watch_add(&c->core->keys, KEY_WATCH_TRACKING);
     }
     c->tracking->mode = mode;
     c->tracking->redirect = redirect;
@@ -574,12 +604,13 @@ void tracking_stop(struct client *c)
 {
     struct tracking *t = c->tracking;
     if (t == NULL) return;
-    for (size_t i = 0; i < t->prefix_count; i++) drop_prefix_use(c->server->trackings, t->prefixes[i]);
+    for (size_t i = 0; i < t->prefix_count; i++) drop_prefix_use(c->clients->trackings, t->prefixes[i]);
     mem_free(t->prefixes);
     mem_free(t);
     c->tracking = NULL;
     c->flags &= ~(uint32_t)(CLIENT_TRACKING | CLIENT_TRACKING_CACHING);
-    if (--c->core->tracking_clients == 0) forget_all_keys(c->server->trackings); /* nobody holds any of them */
+    key_watch_remove(&c->core->keys, KEY_WATCH_TRACKING);
+    if (c->core->keys.counts[KEY_WATCH_TRACKING] == 0) forget_all_keys(c->clients->trackings); /* nobody holds any */
 }
 
 bool tracking_prefixes_overlap(struct bytes_view a, struct bytes_view b)
@@ -633,10 +664,9 @@ size_t tracking_client_memory(const struct client *c)
     return bytes;
 }
 
-void tracking_summarize(const struct server *s, struct tracking_summary *out)
+void tracking_summarize(const struct trackings *ts, struct tracking_summary *out)
 {
-    const struct trackings *ts = s->trackings;
-    *out = (struct tracking_summary){.clients = s->core.tracking_clients,
+    *out = (struct tracking_summary){.clients = ts->core->keys.counts[KEY_WATCH_TRACKING],
                                      .keys = table_count(&ts->keys),
                                      .items = ts->items,
                                      .prefixes = table_count(&ts->prefixes)};

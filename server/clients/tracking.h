@@ -5,7 +5,7 @@
  * at each prefix that it has, and the clients of the prefix are told at the end of the loop turn, of all such keys at
  * once
  *
- * Changes are heard of through the keyspace's hooks, if server.tracking_clients > 0. A key's name alone counts,
+ * Changes are heard of through key_watch.h. A key's name alone counts,
  * whichever database it is in. Who is told is a RESP3 connection itself (a push message), or the one that it redirects
  * to, which may also be a RESP2 connection with a subscription. A message to the client whose command runs goes out
  * behind its reply (running_push_queue()). The table holds ids: those of clients that have gone, or switched tracking
@@ -15,7 +15,9 @@
 #ifndef LOCKSTEP_SERVER_CLIENTS_TRACKING_H
 #define LOCKSTEP_SERVER_CLIENTS_TRACKING_H
 
-#include "server/dispatch/command.h"
+#include "server/clients/client.h"
+
+struct command;
 
 enum tracking_mode {
     TRACKING_BCAST = 1 << 0,
@@ -24,7 +26,7 @@ enum tracking_mode {
     TRACKING_NOLOOP = 1 << 3,
 };
 
-struct trackings *trackings_new(struct server *s);
+struct trackings *trackings_new(struct clients *cs);
 void trackings_free(struct trackings *ts);
 
 /* Switches it on, or changes it: prefixes are added to those that there are. `redirect`: an id, or 0. No two of
@@ -44,22 +46,22 @@ struct bytes_view tracking_prefix(const struct client *c, size_t i);
 size_t tracking_client_memory(const struct client *c);
 
 /* The command of a client that tracks has read its keys. */
-void tracking_remember(struct client *c, const struct cmd_ctx *ctx);
+void tracking_remember(struct client *c, const struct command *cmd, int argc, const struct bytes_view *argv);
 
-/* --- from the keyspace's hooks --- */
-void tracking_key_changed(struct server *s, struct client *by, struct bytes_view key); /* by NULL: by nobody */
-void tracking_flushed(struct server *s);
 /* Memory that telling of changes has taken since the start. Eviction does not count what it causes itself: each evicted
  * key would be the reason to evict the next one. */
-int64_t tracking_memory_of_changes(const struct server *s);
+int64_t tracking_memory_of_changes(const struct trackings *ts);
 
-void tracking_broadcast(struct server *s);     /* at the end of the turn, if server.tracking_pending */
-bool tracking_make_room(struct server *s);     /* a slice of it, if server.tracking_over; true: there is more to do */
-void tracking_limit_changed(struct server *s); /* tracking-table-max-keys */
+/* Tells all clients that track that every key may have changed. */
+void tracking_flushed(struct trackings *ts);
+void tracking_broadcast(struct trackings *ts); /* at the end of the turn, if DUE_TRACKING_BROADCAST is set */
+bool tracking_make_room(
+    struct trackings *ts); /* a slice of it, if DUE_TRACKING_ROOM is set; true: there is more to do */
+void tracking_limit_changed(struct trackings *ts); /* tracking-table-max-keys */
 
 struct tracking_summary {
     size_t clients, keys, items, prefixes;
 };
-void tracking_summarize(const struct server *s, struct tracking_summary *out);
+void tracking_summarize(const struct trackings *ts, struct tracking_summary *out);
 
 #endif

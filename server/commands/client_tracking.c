@@ -21,7 +21,7 @@ static bool set_redirect(struct cmd_ctx *ctx, int arg, struct options *o)
         return false;
     }
     if (!ctx_arg_i64(ctx, arg, &id)) return false;
-    if (id > 0 && client_by_id(ctx->server, (uint64_t)id) != NULL) {
+    if (id > 0 && client_by_id(ctx->client->clients, (uint64_t)id) != NULL) {
         o->redirect = (uint64_t)id;
         return true;
     }

@@ -1,8 +1,8 @@
 /* cmd_acl.c -- ACL: users, and what they may do. */
-#include "server/acl/source.h"
 #include "server/acl/users.h"
 #include "server/catalog/command_table.h"
 #include "server/catalog/command_words.h"
+#include "server/clients/acl_source.h"
 #include "server/clients/session.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
@@ -170,7 +170,7 @@ static void cmd_acl_setuser(struct cmd_ctx *ctx)
         reply_errorf(ctx->reply, "ERR %s", err.text);
         return;
     }
-    acl_session_user_changed(ctx->server, user, ctx->client);
+    acl_session_user_changed(ctx->client->clients, user, ctx->client);
     reply_ok(ctx->reply);
 }
 
@@ -186,7 +186,7 @@ static void cmd_acl_deluser(struct cmd_ctx *ctx)
     for (int i = 2; i < ctx->argc; i++) {
         struct acl_user *user = acl_users_find(s->users, ctx->argv[i]);
         if (user == NULL) continue;
-        acl_session_user_gone(s, user, ctx->client);
+        acl_session_user_gone(s->clients, user, ctx->client);
         acl_users_remove(s->users, user);
         deleted++;
     }
@@ -295,7 +295,7 @@ static void cmd_acl_load(struct cmd_ctx *ctx)
 {
     struct bytes_buf error = {0};
     if (!has_file(ctx)) return;
-    if (acl_source_reload(ctx->server, ctx->client, &error) == 0)
+    if (acl_source_reload(ctx->client->clients, ctx->client, &error) == 0)
         reply_ok(ctx->reply);
     else
         reply_errorf(ctx->reply, "ERR %.*s", (int)error.len, error.data);
@@ -305,7 +305,7 @@ static void cmd_acl_load(struct cmd_ctx *ctx)
 static void cmd_acl_save(struct cmd_ctx *ctx)
 {
     if (!has_file(ctx)) return;
-    if (acl_source_save(ctx->server) == 0)
+    if (acl_source_save(ctx->client->clients) == 0)
         reply_ok(ctx->reply);
     else
         reply_error(

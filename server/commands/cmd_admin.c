@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "server/clients/blocking.h"
+#include "server/clients/monitor.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
 #include "server/operation/report.h"
@@ -125,11 +126,11 @@ static void cmd_shutdown(struct cmd_ctx *ctx)
             reply_error(ctx->reply, "ERR No shutdown in progress.");
         return;
     }
-    if (script_is_running(s)) {
+    if (script_is_running(s->scripting)) {
         if (options.flags & SHUTDOWN_NOSAVE)
             shutdown_abandon_script(s);
         else
-            reply_error(ctx->reply, script_busy_text(s));
+            reply_error(ctx->reply, script_busy_text(s->scripting));
         return;
     }
     /* Blocked first: whoever gives up answers all who wait, this one too. */
@@ -147,8 +148,7 @@ static void cmd_monitor(struct cmd_ctx *ctx)
         return;
     }
     if (client_has(c, CLIENT_MONITOR | CLIENT_REPLICA)) return; /* it looks on already */
-    c->flags |= CLIENT_MONITOR;
-    ctx->core->monitor_count++;
+    monitor_start(c);
     reply_ok(ctx->reply);
 }
 

@@ -1,9 +1,8 @@
 /* cmd_client.c -- CLIENT: what connections are there, and what to do with them. */
 #include "replication/replication.h"
-#include "server/clients/client.h"
-
 #include "server/acl/users.h"
 #include "server/clients/blocking.h"
+#include "server/clients/client.h"
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/commands/client_tracking.h"
@@ -181,7 +180,7 @@ static bool list_by_ids(struct cmd_ctx *ctx, struct bytes_buf *out)
     for (int i = 3; i < ctx->argc; i++) {
         int64_t id;
         if (!ctx_arg_i64_range(ctx, i, 1, INT64_MAX, &id, "Invalid client ID")) return false;
-        const struct client *c = client_by_id(ctx->server, (uint64_t)id);
+        const struct client *c = client_by_id(ctx->client->clients, (uint64_t)id);
         if (c != NULL) describe_line(c, out);
     }
     return true;
@@ -190,7 +189,7 @@ static bool list_by_ids(struct cmd_ctx *ctx, struct bytes_buf *out)
 /* Oldest first, as they were accepted; the registry has the newest first. */
 static void list_matching(struct cmd_ctx *ctx, const struct filter *f, struct bytes_buf *out)
 {
-    const struct client *c = clients_first(ctx->server);
+    const struct client *c = clients_first(ctx->client->clients);
     while (c != NULL && c->next != NULL) c = c->next;
     for (; c != NULL; c = c->prev)
         if (matches(c, f)) describe_line(c, out);
@@ -233,7 +232,7 @@ static void kill_client(struct cmd_ctx *ctx, struct client *c)
 static size_t kill_matching(struct cmd_ctx *ctx, const struct filter *f)
 {
     size_t killed = 0;
-    for (struct client *c = clients_first(ctx->server); c != NULL; c = c->next) {
+    for (struct client *c = clients_first(ctx->client->clients); c != NULL; c = c->next) {
         if (!matches(c, f) || (f->skip_me && c == ctx->client)) continue;
         kill_client(ctx, c);
         killed++;
@@ -314,7 +313,7 @@ static void cmd_client_unblock(struct cmd_ctx *ctx)
         return;
     }
     if (!ctx_arg_i64(ctx, 2, &id)) return;
-    struct client *c = id > 0 ? client_by_id(ctx->server, (uint64_t)id) : NULL;
+    struct client *c = id > 0 ? client_by_id(ctx->client->clients, (uint64_t)id) : NULL;
     bool blocked = c != NULL && client_has(c, CLIENT_BLOCKED) && c->blocked->timed_out != NULL;
     if (blocked) {
         if (error)

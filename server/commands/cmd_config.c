@@ -78,7 +78,7 @@ static void cmd_config_resetstat(struct cmd_ctx *ctx)
     s->core.keyspace->stats.hits = s->core.keyspace->stats.misses = s->core.keyspace->stats.expired_keys = 0;
     s->core.keyspace->stats.expired_fields = 0;
     repl_reset_stats(s->core.repl);
-    dispatch_reset_stats(s);
+    dispatch_reset_stats(s->dispatcher);
     lazyfree_reset_stats(s->core.lazyfree);
     reply_ok(ctx->reply);
 }

@@ -6,6 +6,7 @@
 #include "server/clients/pubsub.h"
 #include "server/clients/session.h"
 #include "server/commands/tables.h"
+#include "server/dispatch/command.h"
 #include "server/process/process.h"
 #include "server/server.h"
 

@@ -121,7 +121,7 @@ static void debug_loadaof(struct cmd_ctx *ctx)
 
 static void debug_set_disable_deny_scripts(struct cmd_ctx *ctx)
 {
-    scripting_allow_all_commands(ctx->server, ctx_arg_is(ctx, 2, "1"));
+    scripting_allow_all_commands(ctx->server->scripting, ctx_arg_is(ctx, 2, "1"));
     reply_ok(ctx->reply);
 }
 

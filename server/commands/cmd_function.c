@@ -15,10 +15,10 @@
 
 static void cmd_fcall(struct cmd_ctx *ctx)
 {
-    struct functions *fs = functions_of(ctx->server);
+    struct functions *fs = functions_of(ctx->server->scripting);
     const struct function *f = functions_find(fs, ctx->argv[1]);
     int key_count;
-    monitor_feed_early(ctx, ctx->command);
+    ctx_feed_monitors(ctx, ctx->command);
     if (f == NULL) {
         reply_error(ctx->reply, "ERR Function not found");
         return;
@@ -34,12 +34,12 @@ static void cmd_fcall(struct cmd_ctx *ctx)
         .first_key = 3,
         .key_count = key_count,
     };
-    if (script_may_run(ctx, &script)) script_run(ctx, &script);
+    if (script_may_run(ctx, &script)) script_run(ctx->server->scripting, ctx, &script);
 }
 
 static unsigned fcall_flags_now(const struct cmd_ctx *ctx, const struct command *cmd)
 {
-    const struct function *f = functions_find(functions_of(ctx->server), ctx->argv[1]);
+    const struct function *f = functions_find(functions_of(ctx->server->scripting), ctx->argv[1]);
     return f == NULL ? cmd->flags : script_command_flags(cmd->flags, f->flags);
 }
 
@@ -74,10 +74,10 @@ static void function_load(struct cmd_ctx *ctx)
         }
         replace = true;
     }
-    if (script_forbids_change(ctx)) return;
+    if (script_forbids_change(ctx->server->scripting, ctx)) return;
     struct bytes_view source = ctx->argv[ctx->argc - 1];
-    if (functions_load(functions_of(ctx->server), ctx->keyspace, source, replace, load_limit_ms(ctx), &name, &error) !=
-        0) {
+    if (functions_load(functions_of(ctx->server->scripting), ctx->keyspace, source, replace, load_limit_ms(ctx), &name,
+                       &error) != 0) {
         reply_load_error(ctx, &error);
         return;
     }
@@ -87,8 +87,8 @@ static void function_load(struct cmd_ctx *ctx)
 
 static void function_delete(struct cmd_ctx *ctx)
 {
-    if (script_forbids_change(ctx)) return;
-    if (!functions_delete(functions_of(ctx->server), ctx->keyspace, ctx->argv[2])) {
+    if (script_forbids_change(ctx->server->scripting, ctx)) return;
+    if (!functions_delete(functions_of(ctx->server->scripting), ctx->keyspace, ctx->argv[2])) {
         reply_error(ctx->reply, "ERR Library not found");
         return;
     }
@@ -116,8 +116,8 @@ static void function_flush(struct cmd_ctx *ctx)
             return;
         }
     }
-    if (script_forbids_change(ctx)) return;
-    functions_flush(functions_of(ctx->server), ctx->keyspace, async ? ctx->core->lazyfree : NULL);
+    if (script_forbids_change(ctx->server->scripting, ctx)) return;
+    functions_flush(functions_of(ctx->server->scripting), ctx->keyspace, async ? ctx->core->lazyfree : NULL);
     note_change(ctx);
     reply_ok(ctx->reply);
 }
@@ -161,7 +161,7 @@ static int restore_flushing(struct cmd_ctx *ctx, const struct bytes_view *source
         struct libraries *before = ks->libraries;
         ks->libraries = apart->libraries;
         apart->libraries = before;
-        functions_replace(ctx->server, fresh);
+        functions_replace(ctx->server->scripting, fresh);
     } else {
         functions_free(fresh);
     }
@@ -188,9 +188,10 @@ static int restore(struct cmd_ctx *ctx, const struct restored *r, enum restore_p
     struct bytes_view *sources = mem_calloc((r->count + 1) * sizeof(*sources));
     size_t at = 0;
     for (size_t i = 0; i < r->count; at += r->lengths[i++]) sources[i] = bytes_view(r->bytes.data + at, r->lengths[i]);
-    int rc = policy == RESTORE_FLUSH ? restore_flushing(ctx, sources, r->count, error)
-                                     : functions_load_all(functions_of(ctx->server), ctx->keyspace, sources, r->count,
-                                                          policy == RESTORE_REPLACE, load_limit_ms(ctx), error);
+    int rc = policy == RESTORE_FLUSH
+                 ? restore_flushing(ctx, sources, r->count, error)
+                 : functions_load_all(functions_of(ctx->server->scripting), ctx->keyspace, sources, r->count,
+                                      policy == RESTORE_REPLACE, load_limit_ms(ctx), error);
     mem_free(sources);
     return rc;
 }
@@ -204,7 +205,7 @@ static void function_restore(struct cmd_ctx *ctx)
         reply_wrong_arguments(ctx);
         return;
     }
-    if (!read_policy(ctx, &policy) || script_forbids_change(ctx)) return;
+    if (!read_policy(ctx, &policy) || script_forbids_change(ctx->server->scripting, ctx)) return;
     int rc = rdb_restore_libraries(ctx->argv[2], keep_source, &r, &error);
     if (rc == -EBADMSG)
         bytes_buf_printf(&error, "DUMP payload version or checksum are wrong");
@@ -285,7 +286,7 @@ static void function_list(struct cmd_ctx *ctx)
     for (size_t i = 0; i < libraries_count(all); i++) {
         struct bytes_view name = libraries_name(all, i), source = libraries_source(all, i);
         if (pattern != NULL && !glob_match(*pattern, name, true)) continue;
-        reply_library(ctx, functions_library(functions_of(ctx->server), name), with_code ? &source : NULL);
+        reply_library(ctx, functions_library(functions_of(ctx->server->scripting), name), with_code ? &source : NULL);
         count++;
     }
     reply_deferred_array(ctx->reply, mark, count);
@@ -294,7 +295,7 @@ static void function_list(struct cmd_ctx *ctx)
 static void reply_running(struct cmd_ctx *ctx)
 {
     struct script_running running;
-    if (!script_running_function(ctx->server, &running)) {
+    if (!script_running_function(ctx->server->scripting, &running)) {
         reply_null(ctx->reply);
         return;
     }
@@ -310,7 +311,7 @@ static void reply_running(struct cmd_ctx *ctx)
 
 static void function_stats(struct cmd_ctx *ctx)
 {
-    const struct functions *fs = functions_of(ctx->server);
+    const struct functions *fs = functions_of(ctx->server->scripting);
     reply_map(ctx->reply, 2);
     reply_bulk_cstr(ctx->reply, "running_script");
     reply_running(ctx);
@@ -326,7 +327,7 @@ static void function_stats(struct cmd_ctx *ctx)
 
 static void function_kill(struct cmd_ctx *ctx)
 {
-    script_kill(ctx, SCRIPT_FUNCTION);
+    script_kill(ctx->server->scripting, ctx, SCRIPT_FUNCTION);
 }
 
 static void function_help(struct cmd_ctx *ctx)

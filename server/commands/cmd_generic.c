@@ -1,4 +1,5 @@
 /* cmd_generic.c -- the commands of keys whatever they hold, and of whole databases. Times of expiry are in cmd_expire.c. */
+#include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
@@ -20,7 +21,7 @@ static const struct entry *read_any(struct cmd_ctx *ctx, int arg, unsigned flags
 static void changed_in(struct cmd_ctx *ctx, struct db *db, struct keyref key, const char *event)
 {
     keyspace_changed(db, key, 1);
-    notify_keyspace_event(ctx->server, NOTIFY_GENERIC, event, key.name, db->id);
+    notify_keyspace_event(ctx->client->clients->pubsub, NOTIFY_GENERIC, event, key.name, db->id);
 }
 
 /* NULL when the error has been answered. */

@@ -1,9 +1,8 @@
 /* cmd_latency.c -- LATENCY: what made the server slow, and how long each command takes. */
-#include "server/core/latency.h"
-
 #include <stdio.h>
 
 #include "server/commands/tables.h"
+#include "server/core/latency.h"
 #include "server/core/latency_internal.h"
 #include "server/dispatch/dispatch.h"
 #include "server/server.h"
@@ -232,7 +231,7 @@ static void reply_histogram(struct cmd_ctx *ctx, const struct command_slot *slot
     for (unsigned step = 0; step < STEPS; step++) {
         uint64_t limit = step == STEPS - 1 ? UINT64_MAX : reported_limit_ns(step);
         for (; bucket < LATENCY_BUCKETS; bucket++) {
-            if (dispatch_ticks_to_ns(ctx->server, latency_bucket_limit(bucket)) > limit) break;
+            if (dispatch_ticks_to_ns(ctx->dispatcher, latency_bucket_limit(bucket)) > limit) break;
             sum += slot->latency[bucket];
         }
         if (sum == reported) continue;

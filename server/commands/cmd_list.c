@@ -1,7 +1,7 @@
 /* cmd_list.c -- the commands of lists. */
-#include "server/clients/key_waits.h"
 #include "server/commands/collection.h"
 #include "server/commands/tables.h"
+#include "server/dispatch/ctx_waits.h"
 #include "storage/list.h"
 
 static const char *push_event(enum list_end end)

@@ -61,7 +61,7 @@ static int64_t excess(size_t a, size_t b)
 static void measure(struct server *s, struct memory_report *m)
 {
     memory_breakdown(s, &m->sums);
-    if (m->sums.used > s->core.stats.peak_memory) s->core.stats.peak_memory = m->sums.used;
+    stats_note_memory(&s->core.stats, m->sums.used);
     m->peak = s->core.stats.peak_memory;
     m->keys = keyspace_count(s->core.keyspace);
     size_t net = m->sums.used > m->sums.startup ? m->sums.used - m->sums.startup : 0;
@@ -140,7 +140,7 @@ static void cmd_memory_stats(struct cmd_ctx *ctx)
     stat_int(&r, "cluster.links", 0);
     stat_int(&r, "aof.buffer", (int64_t)aof_buffered_bytes(ctx->server));
     struct scripting_memory scripts;
-    scripting_get_memory(ctx->server, &scripts);
+    scripting_get_memory(ctx->server->scripting, &scripts);
     stat_int(&r, "lua.caches", (int64_t)scripts.scripts_eval);
     stat_int(&r, "functions.caches", (int64_t)scripts.functions);
     stat_databases(&r, ctx->keyspace);
@@ -200,7 +200,7 @@ static void cmd_memory_doctor(struct cmd_ctx *ctx)
             " * Allocator fragmentation: its pages are used by %.0f%% only. A restart, or a promoted replica, starts "
             "afresh.\n",
             100 * ratio(m.sums.allocator.allocated, m.sums.allocator.active));
-    size_t clients = clients_count(ctx->server);
+    size_t clients = clients_count(ctx->client->clients);
     if (clients > 0 && m.sums.clients_normal / clients > 200 * 1024)
         bytes_buf_printf(
             &text,

@@ -102,7 +102,7 @@ static void wait_for(struct cmd_ctx *ctx, struct migration *m)
 static void begin(struct cmd_ctx *ctx, struct migrate *mg)
 {
     parse_address(ctx, mg);
-    struct migration *m = migration_new(ctx->client, &mg->to);
+    struct migration *m = migration_new(ctx->server->migrations, ctx->client, &mg->to);
     if (add_keys(ctx, mg, m) == 0) {
         reply_status(ctx->reply, "NOKEY");
     } else if (migration_start(m) != 0) {

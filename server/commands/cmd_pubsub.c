@@ -1,7 +1,8 @@
 /* cmd_pubsub.c -- SUBSCRIBE and its kin, PUBLISH, PUBSUB. */
+#include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
-
 #include "server/commands/tables.h"
+#include "server/dispatch/command.h"
 #include "server/server.h"
 #include "storage/base/glob.h"
 
@@ -90,12 +91,12 @@ static void cmd_sunsubscribe(struct cmd_ctx *ctx)
 
 static void cmd_publish(struct cmd_ctx *ctx)
 {
-    reply_int(ctx->reply, (int64_t)pubsub_publish(ctx->server, ctx->argv[1], ctx->argv[2]));
+    reply_int(ctx->reply, (int64_t)pubsub_publish(ctx->client->clients->pubsub, ctx->argv[1], ctx->argv[2]));
     ctx_replicate_moment(ctx);
 }
 static void cmd_spublish(struct cmd_ctx *ctx)
 {
-    reply_int(ctx->reply, (int64_t)pubsub_publish_shard(ctx->server, ctx->argv[1], ctx->argv[2]));
+    reply_int(ctx->reply, (int64_t)pubsub_publish_shard(ctx->client->clients->pubsub, ctx->argv[1], ctx->argv[2]));
     ctx_replicate_moment(ctx);
 }
 
@@ -121,7 +122,7 @@ static void list_topics(struct cmd_ctx *ctx, enum pubsub_kind kind)
         return;
     }
     struct outbuf_mark mark = reply_deferred(ctx->reply);
-    pubsub_topics(ctx->server, kind, list_topic, &l);
+    pubsub_topics(ctx->client->clients->pubsub, kind, list_topic, &l);
     reply_deferred_array(ctx->reply, mark, l.count);
 }
 static void count_subscribers(struct cmd_ctx *ctx, enum pubsub_kind kind)
@@ -129,7 +130,7 @@ static void count_subscribers(struct cmd_ctx *ctx, enum pubsub_kind kind)
     reply_array(ctx->reply, 2 * ((size_t)ctx->argc - 2));
     for (int i = 2; i < ctx->argc; i++) {
         reply_bulk(ctx->reply, ctx->argv[i]);
-        reply_int(ctx->reply, (int64_t)pubsub_subscriber_count(ctx->server, kind, ctx->argv[i]));
+        reply_int(ctx->reply, (int64_t)pubsub_subscriber_count(ctx->client->clients->pubsub, kind, ctx->argv[i]));
     }
 }
 static void cmd_pubsub_channels(struct cmd_ctx *ctx)
@@ -150,7 +151,7 @@ static void cmd_pubsub_shardnumsub(struct cmd_ctx *ctx)
 }
 static void cmd_pubsub_numpat(struct cmd_ctx *ctx)
 {
-    reply_int(ctx->reply, (int64_t)pubsub_topic_count(ctx->server, PUBSUB_PATTERN));
+    reply_int(ctx->reply, (int64_t)pubsub_topic_count(ctx->client->clients->pubsub, PUBSUB_PATTERN));
 }
 static void cmd_pubsub_help(struct cmd_ctx *ctx)
 {

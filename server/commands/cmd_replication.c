@@ -174,7 +174,7 @@ static void cmd_replconf(struct cmd_ctx *ctx)
     if (ctx->client->conn == NULL) { /* our master: GETACK is all it may want */
         if (ctx->argc > 1 && ctx_arg_is(ctx, 1, "getack")) {
             repl_ack_soon(ctx_repl(ctx));
-            ctx->server->pacing.window.ack_asked = true;
+            pacing_ack_asked(&ctx->core->pacing);
         }
         return;
     }

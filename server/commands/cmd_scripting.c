@@ -15,13 +15,13 @@ static void run_script(struct cmd_ctx *ctx, const struct cached_script *s, int k
         .name = s->digest,
         .flags = s->flags,
         .read_only = (ctx->command->flags & CMD_READONLY) != 0,
-        .L = script_cache_state(scripting_cache(ctx->server)),
+        .L = script_cache_state(scripting_cache(ctx->server->scripting)),
         .reference = s->reference,
         .first_key = 3,
         .key_count = key_count,
     };
     if (!script_may_run(ctx, &script)) return;
-    script_run(ctx, &script);
+    script_run(ctx->server->scripting, ctx, &script);
 }
 
 static const char not_a_count[] = "ERR value is not an integer or out of range";
@@ -37,7 +37,7 @@ static const struct cached_script *cache_source(struct cmd_ctx *ctx, struct byte
     char digest[SCRIPT_DIGEST_LEN + 1];
     struct bytes_buf error = {0};
     script_digest(source, digest);
-    const struct cached_script *s = script_cache_add(scripting_cache(ctx->server), source, digest, &error);
+    const struct cached_script *s = script_cache_add(scripting_cache(ctx->server->scripting), source, digest, &error);
     if (s == NULL) reply_compile_error(ctx, &error);
     return s;
 }
@@ -45,7 +45,7 @@ static const struct cached_script *cache_source(struct cmd_ctx *ctx, struct byte
 static void cmd_eval(struct cmd_ctx *ctx)
 {
     int key_count;
-    monitor_feed_early(ctx, ctx->command); /* what the script calls is shown behind it */
+    ctx_feed_monitors(ctx, ctx->command); /* what the script calls is shown behind it */
     if (!script_arg_key_count(ctx, 2, not_a_count, &key_count)) return;
     const struct cached_script *s = cache_source(ctx, ctx->argv[1]);
     if (s != NULL) run_script(ctx, s, key_count);
@@ -54,10 +54,10 @@ static void cmd_eval(struct cmd_ctx *ctx)
 static void cmd_evalsha(struct cmd_ctx *ctx)
 {
     int key_count = 0;
-    monitor_feed_early(ctx, ctx->command);
+    ctx_feed_monitors(ctx, ctx->command);
     bool is_digest = ctx->argv[1].len == SCRIPT_DIGEST_LEN;
     if (is_digest && !script_arg_key_count(ctx, 2, not_a_count, &key_count)) return;
-    const struct cached_script *s = script_cache_find(scripting_cache(ctx->server), ctx->argv[1]);
+    const struct cached_script *s = script_cache_find(scripting_cache(ctx->server->scripting), ctx->argv[1]);
     if (s == NULL)
         reply_error(ctx->reply, "NOSCRIPT No matching script. Please use EVAL.");
     else
@@ -77,7 +77,7 @@ static unsigned eval_flags_now(const struct cmd_ctx *ctx, const struct command *
 
 static unsigned evalsha_flags_now(const struct cmd_ctx *ctx, const struct command *cmd)
 {
-    const struct cached_script *script = script_cache_find(scripting_cache(ctx->server), ctx->argv[1]);
+    const struct cached_script *script = script_cache_find(scripting_cache(ctx->server->scripting), ctx->argv[1]);
     return script == NULL ? cmd->flags : script_command_flags(cmd->flags, script->flags);
 }
 
@@ -93,7 +93,7 @@ static void script_exists(struct cmd_ctx *ctx)
 {
     reply_array(ctx->reply, (size_t)ctx->argc - 2);
     for (int i = 2; i < ctx->argc; i++)
-        reply_int(ctx->reply, script_cache_find(scripting_cache(ctx->server), ctx->argv[i]) != NULL);
+        reply_int(ctx->reply, script_cache_find(scripting_cache(ctx->server->scripting), ctx->argv[i]) != NULL);
 }
 
 static void close_in_background(void *ctx, void (*close)(void *state), void *state)
@@ -112,14 +112,15 @@ static void script_flush(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
         return;
     }
-    if (script_forbids_change(ctx)) return;
-    script_cache_flush(scripting_cache(ctx->server), async ? close_in_background : NULL, ctx->core->lazyfree);
+    if (script_forbids_change(ctx->server->scripting, ctx)) return;
+    script_cache_flush(scripting_cache(ctx->server->scripting), async ? close_in_background : NULL,
+                       ctx->core->lazyfree);
     reply_ok(ctx->reply);
 }
 
 static void script_kill_running(struct cmd_ctx *ctx)
 {
-    script_kill(ctx, SCRIPT_EVAL);
+    script_kill(ctx->server->scripting, ctx, SCRIPT_EVAL);
 }
 
 static void script_debug(struct cmd_ctx *ctx)

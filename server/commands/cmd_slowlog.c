@@ -1,6 +1,8 @@
 /* cmd_slowlog.c -- SLOWLOG: the commands that took long. */
 #include "server/commands/tables.h"
+#include "server/dispatch/command.h"
 #include "server/dispatch/slowlog_internal.h"
+#include "server/net/reply.h"
 #include "server/server.h"
 
 enum { ENTRIES_BY_DEFAULT = 10 };

@@ -4,11 +4,11 @@
 
 #include <math.h>
 
-#include "server/clients/key_waits.h"
 #include "server/commands/collection.h"
 #include "server/commands/random_pick.h"
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
+#include "server/dispatch/ctx_waits.h"
 
 /* ---- ZADD, ZINCRBY ---- */
 

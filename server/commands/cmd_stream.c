@@ -1,11 +1,11 @@
 /* cmd_stream.c -- entries of streams: adding, removing, reading ranges. */
-#include "storage/stream.h"
-
+#include "server/clients/clients.h"
 #include "server/clients/key_waits.h"
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/tables.h"
 #include "storage/base/memory.h"
+#include "storage/stream.h"
 
 /* ---- Trimming, as the stream hears of it ---- */
 
@@ -108,7 +108,7 @@ static void cmd_xadd(struct cmd_ctx *ctx)
     if (value == NULL) keyspace_put_value(ctx->db, key, TYPE_STREAM, s, 0);
     reply_stream_id(ctx->reply, id);
     ctx_changed(ctx, key, NOTIFY_STREAM, "xadd", 1);
-    key_waits_ready(ctx->server, ctx->db, key.name);
+    key_waits_ready(ctx->client->clients->key_waits, ctx->db, key.name);
     if (o.trims && stream_trim(s, &o.trim) > 0) ctx_notify(ctx, NOTIFY_STREAM, "xtrim", key);
     replicate_xadd(ctx, s, &o, id);
 }

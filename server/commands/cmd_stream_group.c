@@ -1,4 +1,5 @@
 /* cmd_stream_group.c -- groups of consumers: XGROUP, and what is pending in a group: XACK, XPENDING, XCLAIM, XAUTOCLAIM. */
+#include "server/clients/clients.h"
 #include "server/clients/key_waits.h"
 #include "server/commands/stream_effects.h"
 #include "server/commands/stream_parse.h"
@@ -118,7 +119,8 @@ static void cmd_xgroup_destroy(struct cmd_ctx *ctx)
     bool gone = stream_group_destroy(s, ctx->argv[3]);
     if (gone) {
         group_changed(ctx, "xgroup-destroy");
-        key_waits_ready(ctx->server, ctx->db, ctx->argv[2]); /* who waits for it hears that it is gone */
+        key_waits_ready(ctx->client->clients->key_waits, ctx->db,
+                        ctx->argv[2]); /* who waits for it hears that it is gone */
     }
     reply_int(ctx->reply, gone);
 }

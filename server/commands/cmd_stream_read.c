@@ -1,9 +1,9 @@
 /* cmd_stream_read.c -- XREAD and XREADGROUP. */
-#include "server/clients/key_waits.h"
 #include "server/commands/stream_effects.h"
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/tables.h"
+#include "server/dispatch/ctx_waits.h"
 #include "storage/base/assert.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"

@@ -1,5 +1,5 @@
-#include "server/commands/tables.h"
 #include "server/clients/multi.h"
+#include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
 
 static void cmd_multi(struct cmd_ctx *ctx)

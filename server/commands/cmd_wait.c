@@ -1,9 +1,9 @@
 #include "replication/replication.h"
-#include "server/streams/ack_waits.h"
-#include "server/clients/key_waits.h"
 #include "server/commands/tables.h"
+#include "server/dispatch/ctx_waits.h"
 #include "server/persistence/aof.h"
 #include "server/server.h"
+#include "server/streams/ack_waits.h"
 
 /* A client does not wait inside a transaction, and a command of a master or of a file never does. */
 static bool must_not_wait(const struct client *c)
@@ -27,7 +27,7 @@ static void cmd_wait(struct cmd_ctx *ctx)
     if ((int64_t)acked >= replicas || must_not_wait(c))
         reply_int(ctx->reply, (int64_t)acked);
     else
-        ack_waits_block(c, (size_t)replicas, until_ms);
+        ack_waits_block(ctx->server->ack_waits, c, (size_t)replicas, until_ms);
 }
 
 static bool parse_replicas(struct cmd_ctx *ctx, int arg, int64_t *replicas)
@@ -49,16 +49,16 @@ static void cmd_waitaof(struct cmd_ctx *ctx)
                     "just local and are not propagated.");
         return;
     }
-    if (local == 1 && !aof_is_on(s)) {
+    if (local == 1 && !aof_is_on(s->aof)) {
         reply_error(ctx->reply, ack_waits_no_aof);
         return;
     }
-    bool synced = aof_synced(s, c->write_offset);
+    bool synced = aof_synced(s->aof, c->write_offset);
     size_t replicas = repl_synced_count(s->core.repl, c->write_offset);
     if ((replicas >= (uint64_t)wanted && (synced || local == 0)) || must_not_wait(c))
         ack_waits_reply_synced(c, synced, replicas);
     else
-        ack_waits_block_synced(c, local == 1, (size_t)wanted, until_ms);
+        ack_waits_block_synced(ctx->server->ack_waits, c, local == 1, (size_t)wanted, until_ms);
 }
 
 // clang-format off

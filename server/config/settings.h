@@ -195,7 +195,7 @@ struct user_line {
 struct settings_misc {
     int databases;
     int hz;                    /* 1..500 */
-    unsigned turn_interval_us; /* between turns at most, while many clients are busy: server/operation/pacing.h */
+    unsigned turn_interval_us; /* between turns at most, while many clients are busy: server/core/pacing.h */
     bool dynamic_hz;
     bool activerehashing;
     unsigned notify_keyspace_events; /* bits of enum settings_notify */

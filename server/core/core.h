@@ -8,11 +8,22 @@
 
 #include "server/core/clock.h"
 #include "server/core/exec.h"
+#include "server/core/key_watch.h"
 #include "server/core/lifecycle.h"
 #include "server/core/modes.h"
+#include "server/core/pacing.h"
 #include "server/core/pause.h"
 #include "server/core/running.h"
 #include "server/core/stats.h"
+
+/* What the turn has to do at its end. Whoever finds work sets the bit; who has done all of it clears the bit. */
+enum due {
+    DUE_EVICTION = 1 << 0,           /* memory may be over maxmemory: eviction_run() */
+    DUE_MIGRATIONS = 1 << 1,         /* keys have arrived at other servers, or will not: migrations_serve() */
+    DUE_KEY_WAITS = 1 << 2,          /* keys that clients wait for may be there: key_waits_serve() */
+    DUE_TRACKING_ROOM = 1 << 3,      /* the table of tracked keys is full: tracking_make_room() */
+    DUE_TRACKING_BROADCAST = 1 << 4, /* keys with tracked prefixes changed: tracking_broadcast() */
+};
 
 struct core {
     const struct sys *sys;
@@ -33,15 +44,19 @@ struct core {
     struct stats stats;
     struct stats_turn turn;
 
-    unsigned monitor_count;    /* clients in MONITOR */
-    unsigned waited_keys;      /* keys that clients wait for */
-    bool keys_ready;           /* and some of them may have what is waited for: key_waits_serve() */
-    unsigned tracking_clients; /* that cache keys */
-    bool tracking_pending;     /* keys changed of which some of them are to be told: tracking_broadcast() */
-    bool tracking_over;        /* their table holds too many keys: tracking_make_room() */
-    unsigned migrating_keys;   /* keys that are on their way */
-    bool migrations_over;      /* some of them have arrived, or will not: migrations_serve() */
-    bool eviction_pending;     /* over maxmemory: goes on each turn */
+    struct key_watch keys;
+    struct pacing pacing;
+    unsigned due;           /* bits of enum due */
+    unsigned monitor_count; /* clients in MONITOR: written by monitor.c */
 };
+
+static inline void due_set(struct core *core, enum due what)
+{
+    core->due |= what;
+}
+static inline void due_clear(struct core *core, enum due what)
+{
+    core->due &= ~(unsigned)what;
+}
 
 #endif

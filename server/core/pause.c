@@ -60,4 +60,3 @@ int64_t pause_until(const struct core *core)
         if (core->pauses.of[i].until_ms > until) until = core->pauses.of[i].until_ms;
     return until;
 }
-

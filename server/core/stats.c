@@ -8,6 +8,11 @@ void stats_reset(struct stats *st)
     *st = (struct stats){.peak_memory = peak};
 }
 
+void stats_note_memory(struct stats *st, size_t used)
+{
+    if (used > st->peak_memory) st->peak_memory = used;
+}
+
 void stats_turn_begins(struct stats *st, struct stats_turn *turn)
 {
     st->turns++;

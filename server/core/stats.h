@@ -45,6 +45,8 @@ struct stats {
 };
 
 void stats_reset(struct stats *st);
+/* Keeps the peak. */
+void stats_note_memory(struct stats *st, size_t used);
 /* Around the work of each turn of the loop. */
 struct stats_turn {
     uint64_t ticks, commands; /* at its beginning */

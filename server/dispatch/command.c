@@ -1,8 +1,10 @@
 #include "server/dispatch/command.h"
 
+#include "server/clients/clients.h"
+#include "server/clients/monitor.h"
 #include "server/clients/pubsub.h"
+#include "server/core/core.h"
 #include "server/core/exec.h"
-#include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
@@ -85,7 +87,7 @@ void ctx_notify(struct cmd_ctx *ctx, unsigned event_class, const char *event, st
 {
     unsigned wanted = ctx->settings->misc.notify_keyspace_events;
     if (LIKELY(!(wanted & event_class))) return;
-    notify_keyspace_event(ctx->server, event_class, event, key.name, ctx->db->id);
+    notify_keyspace_event(ctx->client->clients->pubsub, event_class, event, key.name, ctx->db->id);
 }
 
 void ctx_changed(struct cmd_ctx *ctx, struct keyref key, unsigned event_class, const char *event, uint64_t changes)
@@ -234,4 +236,9 @@ void ctx_reply_help(struct cmd_ctx *ctx, const char *const *lines)
     while (lines[count] != NULL) count++;
     reply_array(ctx->reply, count);
     for (size_t i = 0; i < count; i++) reply_status(ctx->reply, lines[i]);
+}
+
+void ctx_feed_monitors(const struct cmd_ctx *ctx, const struct command *cmd)
+{
+    if (UNLIKELY(ctx->core->monitor_count > 0)) monitor_feed(ctx->client, cmd, ctx->argc, ctx->argv);
 }

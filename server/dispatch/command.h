@@ -39,6 +39,7 @@ enum replicate_mode {
 struct cmd_ctx {
     struct server *server; /* house.h: for the handlers that need more than the core */
     struct core *core;
+    struct dispatcher *dispatcher;
     struct client *client;
     struct client *caller; /* who asked for it: `client`, or whoever runs the script whose command this is */
     struct keyspace *keyspace;
@@ -127,6 +128,10 @@ bool ctx_arg_cursor(struct cmd_ctx *ctx, int arg, uint64_t *cursor);
 
 bool ctx_is_replayed(const struct cmd_ctx *ctx); /* applying a master's stream: rules that guard clients do not apply */
 int64_t ctx_now_ms(const struct cmd_ctx *ctx);
+
+/* MONITOR shows a command before it has run: CMD_SKIP_MONITOR commands call it before anything can refuse them, and an
+ * EXEC that does not run is shown as well, since its MULTI was. */
+void ctx_feed_monitors(const struct cmd_ctx *ctx, const struct command *cmd);
 
 /* Adds the subcommand "help": lines as Redis answers them to X HELP. */
 void ctx_reply_help(struct cmd_ctx *ctx, const char *const *lines);

@@ -13,14 +13,15 @@
 #include "server/dispatch/dispatch_internal.h"
 #include "storage/base/memory.h"
 
-struct dispatcher *dispatcher_new(struct server *s)
+struct dispatcher *dispatcher_new(const struct dispatcher_uses *uses)
 {
     struct dispatcher *d = mem_calloc(sizeof(*d));
-    d->server = s;
-    d->core = &s->core;
+    d->uses = *uses;
+    d->core = uses->core;
+    d->commands = uses->commands;
     resp_batch_init(&d->arena);
     resp_batch_init(&d->busy_arena);
-    ticks_calibrate(&d->rate, sys_mono_us(s->core.sys));
+    ticks_calibrate(&d->rate, sys_mono_us(d->core->sys));
     return d;
 }
 
@@ -32,18 +33,17 @@ void dispatcher_free(struct dispatcher *d)
     mem_free(d);
 }
 
-uint64_t dispatch_ticks_to_ns(const struct server *s, uint64_t ticks)
+uint64_t dispatch_ticks_to_ns(const struct dispatcher *d, uint64_t ticks)
 {
-    return ticks_to_ns(&s->dispatcher->rate, ticks);
+    return ticks_to_ns(&d->rate, ticks);
 }
 
 /* The counter's rate is known after a while, and then better and better: the cron calls this now and then. */
-void dispatcher_settings_changed(struct server *s)
+void dispatcher_settings_changed(struct dispatcher *d)
 {
-    struct dispatcher *d = s->dispatcher;
-    const struct settings_latency *lt = &s->core.settings->latency;
+    const struct settings_latency *lt = &d->core->settings->latency;
     double us = 1e12;
-    ticks_calibrate(&d->rate, sys_mono_us(s->core.sys));
+    ticks_calibrate(&d->rate, sys_mono_us(d->core->sys));
     if (lt->slowlog_log_slower_than_us >= 0) us = (double)lt->slowlog_log_slower_than_us;
     if (lt->latency_monitor_threshold_ms > 0 && (double)lt->latency_monitor_threshold_ms * 1000 < us)
         us = (double)lt->latency_monitor_threshold_ms * 1000;
@@ -67,13 +67,13 @@ static void check_replica_reply(struct dispatcher *d, struct client *c, const st
         if ((unsigned char)text.data[i] < ' ') text.data[i] = ' ';
     if (text.data[0] == '-') {
         log_warning(
-            d->server->core.log,
+            d->core->log,
             "== CRITICAL == This master is sending an error to its replica: '%.*s' after processing the command "
             "'%.*s'",
             shown, text.data, name_len, name.data);
-        d->server->core.stats.unexpected_errors++;
+        d->core->stats.unexpected_errors++;
     }
-    log_warning(d->server->core.log, "Replica generated a reply to command '%.*s', disconnecting it: %.*s", name_len,
+    log_warning(d->core->log, "Replica generated a reply to command '%.*s', disconnecting it: %.*s", name_len,
                 name.data, shown, text.data);
     bytes_buf_release(&text);
     client_close_later(c);
@@ -115,19 +115,19 @@ static bool reads_keys(const struct command *cmd)
 
 void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
 {
-    struct server *s = ctx->server;
-    struct dispatcher *d = s->dispatcher;
+    struct dispatcher *d = ctx->dispatcher;
+    struct core *core = d->core;
     struct client *c = ctx->client;
     uint64_t changes = ctx->keyspace->stats.changes;
-    const struct command *outer = d->core->running.command;
+    const struct command *outer = core->running.command;
     int db = c->db->id;
     bool again = client_has(c, CLIENT_BLOCKED);
-    exec_begin(&s->core);
-    size_t outer_start = exec_command_begins(&s->core.exec);
-    d->core->running.command = slot->command;
+    exec_begin(core);
+    size_t outer_start = exec_command_begins(&core->exec);
+    core->running.command = slot->command;
     if (LIKELY(outer == NULL)) {
-        d->core->running.client = c;
-        d->core->running.request = ctx->request;
+        core->running.client = c;
+        core->running.request = ctx->request;
         c->last_slot = slot;
     }
     ctx->slot = slot;
@@ -136,21 +136,21 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
     d->last_ticks = ticks_now();
     uint64_t took = d->last_ticks - start;
     /* Commands of the operator are not for everybody who looks on. */
-    if (UNLIKELY(s->core.monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
-        monitor_feed(s, c, slot->command, ctx->argc, ctx->argv);
+    if (UNLIKELY(core->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
+        monitor_feed(c, slot->command, ctx->argc, ctx->argv);
     if (UNLIKELY(client_has(ctx->caller, CLIENT_TRACKING)) && reads_keys(slot->command))
-        tracking_remember(ctx->caller, ctx);
+        tracking_remember(ctx->caller, slot->command, ctx->argc, ctx->argv);
     replicate(ctx, db, changes);
-    if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(&s->core);
-    exec_command_ends(&s->core.exec, outer_start);
-    exec_end(&s->core);
-    if (ctx->keyspace->stats.changes != changes && s->core.exec.depth == 0) c->write_offset = repl_offset(s->core.repl);
+    if (UNLIKELY(ctx->not_into_stream)) exec_drop_own(core);
+    exec_command_ends(&core->exec, outer_start);
+    exec_end(core);
+    if (ctx->keyspace->stats.changes != changes && core->exec.depth == 0) c->write_offset = repl_offset(core->repl);
     if (UNLIKELY(again || ctx->waits))
         dispatch_count_blocked(ctx, slot, took);
     else
         dispatch_count_call(ctx, slot, took);
-    d->core->running.command = outer;
-    if (LIKELY(outer == NULL)) end_running(&d->core->running);
+    core->running.command = outer;
+    if (LIKELY(outer == NULL)) end_running(&core->running);
     if (UNLIKELY(ctx->taken != NULL)) ctx_let_go(ctx);
 }
 
@@ -169,7 +169,7 @@ static bool still_permitted(struct cmd_ctx *outer, struct command_slot *slot, in
                  "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This "
                  "command is no longer allowed for the following reason: %s",
                  reasons[why.reason]);
-    dispatch_count_error(outer->server->dispatcher, outer->reply->error_code, false);
+    dispatch_count_error(outer->dispatcher, outer->reply->error_code, false);
     reply_error_was_counted(outer->reply);
     return false;
 }
@@ -177,58 +177,58 @@ static bool still_permitted(struct cmd_ctx *outer, struct command_slot *slot, in
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv)
 {
     if (UNLIKELY(client_has(outer->client, CLIENT_RESTRICTED)) && !still_permitted(outer, slot, argc, argv)) return;
-    struct cmd_ctx ctx = dispatch_ctx(outer->client, argc, argv);
+    struct cmd_ctx ctx = dispatch_ctx(outer->dispatcher, outer->client, argc, argv);
     ctx.command = slot->command;
     outer->reply->errors = 0; /* of a command that was refused: this one has not failed */
     dispatch_call(&ctx, slot);
 }
 
-uint64_t dispatch_for_script(struct client *c, struct client *caller, struct command_slot *slot, int argc,
-                             const struct bytes_view *argv, bool into_stream)
+uint64_t dispatch_for_script(struct dispatcher *d, struct client *c, struct client *caller, struct command_slot *slot,
+                             int argc, const struct bytes_view *argv, bool into_stream)
 {
-    struct cmd_ctx ctx = dispatch_ctx(c, argc, argv);
+    struct cmd_ctx ctx = dispatch_ctx(d, c, argc, argv);
     ctx.caller = caller;
     ctx.command = slot->command;
     ctx.not_into_stream = !into_stream;
     uint64_t start = ticks_now();
-    c->server->dispatcher->last_ticks = start; /* what Lua took is the script's, not this command's */
+    d->last_ticks = start; /* what Lua took is the script's, not this command's */
     dispatch_call(&ctx, slot);
-    return c->server->dispatcher->last_ticks - start;
+    return d->last_ticks - start;
 }
 
-void dispatch_script_refused(struct server *s, struct command_slot *slot, const char *error)
+void dispatch_script_refused(struct dispatcher *d, struct command_slot *slot, const char *error)
 {
     char code[REPLY_ERROR_CODE_MAX + 1];
     reply_error_code(bytes_str(error), code);
-    dispatch_count_error(s->dispatcher, code, false);
+    dispatch_count_error(d, code, false);
     if (slot != NULL) slot->stats.rejected++;
 }
 
 /* ---- Commands of a file ---- */
 
-struct command_slot *dispatch_find(struct server *s, int argc, const struct bytes_view *argv)
+struct command_slot *dispatch_find(struct dispatcher *d, int argc, const struct bytes_view *argv)
 {
-    struct command_slot *slot = command_table_find(s->commands, argv[0]);
+    struct command_slot *slot = command_table_find(d->commands, argv[0]);
     if (slot != NULL && slot->subcommands != NULL && argc >= 2) slot = command_slot_sub(slot, argv[1]);
     return slot != NULL && slot->command->run != NULL && dispatch_arity_fits(slot->command, argc) ? slot : NULL;
 }
 
-bool dispatch_replay(struct client *c, struct command_slot *slot, int argc, const struct bytes_view *argv)
+bool dispatch_replay(struct dispatcher *d, struct client *c, struct command_slot *slot, int argc,
+                     const struct bytes_view *argv)
 {
-    struct server *s = c->server;
-    struct exec *x = &s->core.exec;
-    struct cmd_ctx ctx = dispatch_ctx(c, argc, argv);
+    struct exec *x = &d->core->exec;
+    struct cmd_ctx ctx = dispatch_ctx(d, c, argc, argv);
     ctx.command = slot->command;
     ctx.slot = slot;
     bool outer = x->replaying;
     x->replaying = true;
-    exec_begin(&s->core);
+    exec_begin(d->core);
     slot->command->run(&ctx);
-    exec_end(&s->core);
+    exec_end(d->core);
     x->replaying = outer;
     if (LIKELY(c->reply.errors == 0)) return true;
     c->reply.errors = 0;
-    dispatch_note_replay_error(s->dispatcher, c, slot);
+    dispatch_note_replay_error(d, c, slot);
     return false;
 }
 
@@ -237,7 +237,7 @@ bool dispatch_replay(struct client *c, struct command_slot *slot, int argc, cons
 static struct command_slot *lookup_memo(struct dispatcher *d, struct bytes_view name)
 {
     if (LIKELY(name.len == d->memo_len) && LIKELY(memcmp(name.data, d->memo_name, name.len) == 0)) return d->memo_slot;
-    struct command_slot *slot = command_table_find(d->server->commands, name);
+    struct command_slot *slot = command_table_find(d->commands, name);
     if (name.len <= sizeof(d->memo_name) && slot != NULL) {
         memcpy(d->memo_name, name.data, name.len);
         d->memo_len = name.len;
@@ -261,7 +261,7 @@ static void item_prepare(struct dispatcher *d, struct batch_item *item)
     if (item->slot == NULL) return;
     item->key_arg = plain_first_key(item->slot, item->request.argc);
     if (item->key_arg == 0) return;
-    item->hash = value_hash(d->server->core.keyspace->env, item->request.argv[item->key_arg]);
+    item->hash = value_hash(d->core->keyspace->env, item->request.argv[item->key_arg]);
     keyspace_prefetch_bucket(item->client->db, item->hash);
 }
 
@@ -269,8 +269,7 @@ static void item_prepare(struct dispatcher *d, struct batch_item *item)
 static bool run_item(struct dispatcher *d, struct batch_item *item)
 {
     struct client *c = item->client;
-    struct server *s = d->server;
-    struct cmd_ctx ctx = dispatch_ctx(c, (int)item->request.argc, item->request.argv);
+    struct cmd_ctx ctx = dispatch_ctx(d, c, (int)item->request.argc, item->request.argv);
     ctx.first_key_hash = item->hash;
     ctx.first_key_arg = item->key_arg;
     ctx.request = &item->request;
@@ -285,7 +284,7 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
     switch (dispatch_admit(&ctx, slot)) {
     case ADMIT_RUN:
         dispatch_call(&ctx, slot);
-        if (UNLIKELY(s->core.keys_ready)) key_waits_serve(s);
+        if (UNLIKELY(d->core->due & DUE_KEY_WAITS)) key_waits_serve(d->uses.clients->key_waits);
         break;
     case ADMIT_QUEUE:
         multi_queue(c, slot, dispatch_effective_flags(&ctx, slot->command), ctx.argc, ctx.argv);
@@ -326,19 +325,19 @@ void dispatch_after_command(struct client *c)
 
 /* ---- Commands of blocked clients ---- */
 
-static struct cmd_ctx ctx_of_blocked(struct client *c)
+static struct cmd_ctx ctx_of_blocked(struct dispatcher *d, struct client *c)
 {
     const struct queued_command *q = &c->blocked->command;
-    struct cmd_ctx ctx = dispatch_ctx(c, q->argc, q->argv);
+    struct cmd_ctx ctx = dispatch_ctx(d, c, q->argc, q->argv);
     ctx.command = q->slot->command;
     return ctx;
 }
 
-bool dispatch_again(struct client *c)
+bool dispatch_again(void *dispatcher, struct client *c)
 {
-    struct dispatcher *d = c->server->dispatcher;
+    struct dispatcher *d = dispatcher;
     struct command_slot *slot = c->blocked->command.slot;
-    struct cmd_ctx ctx = ctx_of_blocked(c);
+    struct cmd_ctx ctx = ctx_of_blocked(d, c);
     ASSERT(d->core->running.client == NULL);
     d->last_ticks = ticks_now();                          /* it may be long ago that a command ran */
     enum admission admitted = dispatch_admit(&ctx, slot); /* what was allowed once need not be so now */
@@ -349,16 +348,17 @@ bool dispatch_again(struct client *c)
     return admitted == ADMIT_REFUSED || (admitted == ADMIT_RUN && !ctx.waits);
 }
 
-void dispatch_unblocked(struct client *c)
+void dispatch_unblocked(void *dispatcher, struct client *c)
 {
+    struct dispatcher *d = dispatcher;
     struct blocked *b = c->blocked;
     if (b->kind == BLOCK_PAUSE) return; /* its command has not run yet */
     if (b->command.slot != NULL && !b->counted) {
-        struct cmd_ctx ctx = ctx_of_blocked(c);
+        struct cmd_ctx ctx = ctx_of_blocked(d, c);
         dispatch_count_call(&ctx, b->command.slot, b->ticks);
     }
     if (c->reply.errors > 0) {
-        dispatch_count_error(c->server->dispatcher, c->reply.error_code, c->reply.error_invented);
+        dispatch_count_error(d, c->reply.error_code, c->reply.error_invented);
         if (c->last_slot != NULL) c->last_slot->stats.failed++;
         c->reply.errors = 0;
     }
@@ -413,7 +413,7 @@ static void run_batch(struct dispatcher *d)
         struct client *c = item->client;
         d->item_at = i;
         if (c == held) continue;
-        if (UNLIKELY((c->flags & CLIENT_TAKES_NO_COMMANDS) || d->server->core.life.stopping) || !run_item(d, item)) {
+        if (UNLIKELY((c->flags & CLIENT_TAKES_NO_COMMANDS) || d->core->life.stopping) || !run_item(d, item)) {
             held = c;
             if (!(c->flags & CLIENT_CLOSING)) resp_reader_unread(&c->reader, &item->request);
             continue;
@@ -427,18 +427,18 @@ static void run_batch(struct dispatcher *d)
     resp_batch_reset(&d->arena);
 }
 
-void dispatch_protocol_error(struct server *s, struct client *c, enum resp_status status)
+void dispatch_protocol_error(struct dispatcher *d, struct client *c, enum resp_status status)
 {
     if (status == RESP_TOO_BIG) {
-        log_warning(s->core.log, "Closing client %s that reached max query buffer length", c->peer);
-        s->core.stats.query_limit_disconnections++;
+        log_warning(d->core->log, "Closing client %s that reached max query buffer length", c->peer);
+        d->core->stats.query_limit_disconnections++;
         client_close_later(c);
         return;
     }
     struct bytes_view text = resp_reader_error(&c->reader);
-    log_verbose(s->core.log, "Protocol error from client %s: %.*s", c->peer, (int)text.len, text.data);
+    log_verbose(d->core->log, "Protocol error from client %s: %.*s", c->peer, (int)text.len, text.data);
     reply_errorf(&c->reply, "ERR %.*s", (int)text.len, text.data);
-    dispatch_count_error(s->dispatcher, "ERR", false);
+    dispatch_count_error(d, "ERR", false);
     c->reply.errors = 0;
     client_close_after_reply(c);
 }
@@ -460,17 +460,16 @@ static bool gather(struct dispatcher *d, struct client *c)
             return false;
         }
         run_batch(d); /* what came before the error is answered first */
-        if (!(c->flags & CLIENT_TAKES_NO_COMMANDS)) dispatch_protocol_error(d->server, c, status);
+        if (!(c->flags & CLIENT_TAKES_NO_COMMANDS)) dispatch_protocol_error(d, c, status);
         return false;
     }
     return true;
 }
 
-bool dispatcher_run(struct server *s)
+bool dispatcher_run(struct dispatcher *d)
 {
-    struct dispatcher *d = s->dispatcher;
     struct client *c;
-    d->ready = clients_take_ready(s);
+    d->ready = clients_take_ready(d->uses.clients);
     while ((c = d->ready) != NULL) {
         d->ready = c->ready_next;
         c->flags &= ~(uint32_t)CLIENT_READY;
@@ -484,12 +483,11 @@ bool dispatcher_run(struct server *s)
         if (d->item_count == BATCH_MAX || !client_has(c, CLIENT_AUTHENTICATED)) run_batch(d);
     }
     if (d->item_count > 0) run_batch(d);
-    return clients_any_ready(s);
+    return clients_any_ready(d->uses.clients);
 }
 
-bool dispatch_stream(struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx)
+bool dispatch_stream(struct dispatcher *d, struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx)
 {
-    struct dispatcher *d = c->server->dispatcher;
     enum resp_status status;
     ASSERT(d->core->running.client == NULL && d->item_count == 0); /* never from inside a command */
     d->applied = applied;

@@ -1,6 +1,7 @@
 /* dispatch_admission.c -- whether a command may run now: by its name, its client, and the state of the server. */
 #include <ctype.h>
 
+#include "replication/replication.h"
 #include "server/clients/blocking.h"
 #include "server/clients/monitor.h"
 #include "server/clients/multi.h"
@@ -9,8 +10,6 @@
 #include "server/dispatch/dispatch_internal.h"
 #include "server/memory/eviction.h"
 #include "server/memory/expiry.h"
-#include "server/persistence/aof.h"
-#include "server/persistence/persistence.h"
 
 const char dispatch_loading_text[] = "LOADING Redis is loading the dataset in memory";
 
@@ -44,7 +43,7 @@ static void abort_transaction(struct cmd_ctx *ctx, const struct command *exec, c
     if (strncmp(text, plain, sizeof(plain) - 1) == 0) text += sizeof(plain) - 1;
     multi_discard(ctx->client);
     reply_errorf(ctx->reply, "EXECABORT Transaction discarded because of: %s", text);
-    monitor_feed_early(ctx, exec);
+    ctx_feed_monitors(ctx, exec);
 }
 
 bool dispatch_resolve(struct cmd_ctx *ctx, struct command_slot **slot)
@@ -100,46 +99,33 @@ unsigned dispatch_effective_flags(const struct cmd_ctx *ctx, const struct comman
 /* A queue may grow without limit, so what would be queued is refused as well while memory is over maxmemory. */
 static bool refused_for_memory(struct cmd_ctx *ctx, unsigned flags)
 {
-    struct server *s = ctx->server;
-    if (LIKELY(s->core.settings->memory.maxmemory == 0) || s->core.modes.loading) return false;
-    s->dispatcher->out_of_memory = eviction_run(s) == EVICTION_OUT_OF_MEMORY;
-    if (!s->dispatcher->out_of_memory) return false;
+    struct dispatcher *d = ctx->dispatcher;
+    if (LIKELY(d->core->settings->memory.maxmemory == 0) || d->core->modes.loading) return false;
+    d->out_of_memory = eviction_run(d->uses.eviction) == EVICTION_OUT_OF_MEMORY;
+    if (!d->out_of_memory) return false;
     return (flags & CMD_DENYOOM) || (client_has(ctx->client, CLIENT_IN_MULTI) && !(flags & CMD_NO_QUEUE));
 }
 
-/* Also asked for PING, by which others tell that this master is of no use. */
-static const char *refuse_for_disk(const struct server *s)
+static const char *refuse_write(const struct dispatcher *d)
 {
-    const char *refusal = aof_refuses_writes(s);
-    if (UNLIKELY(refusal != NULL)) return refusal;
-    if (LIKELY(!persistence_writes_refused(s))) return NULL;
-    return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
-           "that may modify the data set are disabled, because this instance is configured to report errors during "
-           "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
-           "details about the RDB error.";
-}
-
-/* Why a write may not run now, or NULL. */
-static const char *refuse_write(const struct server *s)
-{
-    const struct repl_settings *st = &s->core.settings->replication;
-    if (repl_role(s->core.repl) == REPL_REPLICA)
+    const struct repl_settings *st = &d->core->settings->replication;
+    if (repl_role(d->core->repl) == REPL_REPLICA)
         return st->replica_read_only ? "READONLY You can't write against a read only replica." : NULL;
     if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0 &&
-        repl_good_replica_count(s->core.repl) < (size_t)st->min_replicas_to_write)
+        repl_good_replica_count(d->core->repl) < (size_t)st->min_replicas_to_write)
         return "NOREPLICAS Not enough good replicas to write.";
     return NULL;
 }
 
-const char *dispatch_write_refusal(struct server *s)
+const char *dispatch_write_refusal(struct dispatcher *d)
 {
-    const char *refusal = refuse_write(s);
-    return refusal != NULL ? refusal : refuse_for_disk(s);
+    const char *refusal = refuse_write(d);
+    return refusal != NULL ? refusal : d->uses.disk_refusal(d->uses.ctx);
 }
 
-bool dispatch_out_of_memory(const struct server *s)
+bool dispatch_out_of_memory(const struct dispatcher *d)
 {
-    return s->core.settings->memory.maxmemory > 0 && !s->core.modes.loading && s->dispatcher->out_of_memory;
+    return d->core->settings->memory.maxmemory > 0 && !d->core->modes.loading && d->out_of_memory;
 }
 
 /* What the command would do to the data set and to memory, or NULL. */
@@ -147,15 +133,16 @@ static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd,
 {
     const char *refusal = NULL;
     if (UNLIKELY(refused_for_memory(ctx, flags))) return "OOM command not allowed when used memory > 'maxmemory'.";
-    if ((flags & CMD_WRITE) || UNLIKELY(cmd->flags & CMD_PROBE)) refusal = refuse_for_disk(ctx->server);
-    if ((flags & CMD_WRITE) && refusal == NULL) refusal = refuse_write(ctx->server);
+    if ((flags & CMD_WRITE) || UNLIKELY(cmd->flags & CMD_PROBE))
+        refusal = ctx->dispatcher->uses.disk_refusal(ctx->dispatcher->uses.ctx);
+    if ((flags & CMD_WRITE) && refusal == NULL) refusal = refuse_write(ctx->dispatcher);
     return refusal;
 }
 
-const char *dispatch_stale_refusal(const struct server *s)
+const char *dispatch_stale_refusal(const struct dispatcher *d)
 {
-    if (repl_role(s->core.repl) != REPL_REPLICA || repl_link_up(s->core.repl) ||
-        s->core.settings->replication.replica_serve_stale_data)
+    if (repl_role(d->core->repl) != REPL_REPLICA || repl_link_up(d->core->repl) ||
+        d->core->settings->replication.replica_serve_stale_data)
         return NULL;
     return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 }
@@ -163,13 +150,13 @@ const char *dispatch_stale_refusal(const struct server *s)
 /* What the state of the server and of the client forbids, or NULL. */
 static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
 {
-    struct server *s = ctx->server;
+    struct dispatcher *d = ctx->dispatcher;
     if (!(flags & CMD_STALE)) {
-        const char *refusal = dispatch_stale_refusal(s);
+        const char *refusal = dispatch_stale_refusal(d);
         if (UNLIKELY(refusal != NULL)) return refusal;
     }
-    if (UNLIKELY(s->core.modes.loading) &&
-        (s->core.modes.loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
+    if (UNLIKELY(d->core->modes.loading) &&
+        (d->core->modes.loading_serves_reads ? (flags & CMD_NO_ASYNC_LOADING) : !(flags & CMD_LOADING)))
         return dispatch_loading_text;
     if (UNLIKELY(client_has(ctx->client, CLIENT_REPLICA | CLIENT_MONITOR)) &&
         (flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)))
@@ -205,9 +192,9 @@ static bool held_by_pause(const struct cmd_ctx *ctx, const struct command *cmd, 
 }
 
 /* Messages change no data: sentinels say hello to a master that they will demote. */
-static void release_expiry(struct server *s, const struct command *cmd, unsigned flags)
+static void release_expiry(struct dispatcher *d, const struct command *cmd, unsigned flags)
 {
-    if ((flags & (CMD_WRITE | CMD_MAY_REPLICATE)) && !(cmd->flags & CMD_PUBSUB)) expiry_release_hold(s);
+    if ((flags & (CMD_WRITE | CMD_MAY_REPLICATE)) && !(cmd->flags & CMD_PUBSUB)) expiry_release_hold(d->uses.expiry);
 }
 
 void dispatch_refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char *text)
@@ -222,10 +209,10 @@ void dispatch_refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char 
     if (slot != NULL) slot->stats.rejected++;
     if (client_has(c, CLIENT_IN_MULTI)) c->flags |= CLIENT_MULTI_FAILED;
     if (c->reply.errors == 0) return;
-    dispatch_count_error(ctx->server->dispatcher, c->reply.error_code, false);
+    dispatch_count_error(ctx->dispatcher, c->reply.error_code, false);
     c->reply.errors = 0;
     if (client_has(c, CLIENT_MASTER))
-        dispatch_note_master_error(ctx->server->dispatcher, slot != NULL ? bytes_str(slot->full_name) : ctx->argv[0],
+        dispatch_note_master_error(ctx->dispatcher, slot != NULL ? bytes_str(slot->full_name) : ctx->argv[0],
                                    c->reply.error_code);
 }
 
@@ -272,7 +259,7 @@ static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slo
         return ADMIT_REFUSED;
     }
     if (UNLIKELY(held_by_pause(ctx, cmd, flags))) return ADMIT_LATER;
-    if (UNLIKELY(ctx->core->modes.expiry_held)) release_expiry(ctx->server, cmd, flags);
+    if (UNLIKELY(ctx->core->modes.expiry_held)) release_expiry(ctx->dispatcher, cmd, flags);
     if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && !(cmd->flags & CMD_NO_QUEUE)) return ADMIT_QUEUE;
     return ADMIT_RUN;
 }

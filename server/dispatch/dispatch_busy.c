@@ -6,7 +6,6 @@
 #include "server/clients/clients.h"
 #include "server/clients/multi.h"
 #include "server/dispatch/dispatch_internal.h"
-#include "server/scripting/scripting.h"
 
 static void give_back_batch(struct dispatcher *d)
 {
@@ -42,26 +41,25 @@ static void call_beside_script(struct dispatcher *d, struct cmd_ctx *ctx, struct
 
 /* Why a command that may run now is not this one; NULL: it is. A script of a log that is being loaded is nothing that
  * clients can end. */
-static const char *refusal_while_busy(const struct server *s, unsigned flags)
+static const char *refusal_while_busy(const struct dispatcher *d, unsigned flags)
 {
-    if (s->core.modes.loading && !s->core.modes.loading_serves_reads)
+    if (d->core->modes.loading && !d->core->modes.loading_serves_reads)
         return (flags & CMD_ALLOW_BUSY) && (flags & CMD_LOADING) ? NULL : dispatch_loading_text;
-    return (flags & CMD_ALLOW_BUSY) ? NULL : script_busy_text(s);
+    return (flags & CMD_ALLOW_BUSY) ? NULL : d->busy_text;
 }
 
 /* Whether it may be run is asked only as far as it matters for what touches no data. */
 static void run_while_busy(struct dispatcher *d, struct client *c, const struct resp_request *request)
 {
-    struct server *s = d->server;
-    struct command_slot *slot = command_table_find(s->commands, request->argv[0]);
-    struct cmd_ctx ctx = dispatch_ctx(c, (int)request->argc, request->argv);
+    struct command_slot *slot = command_table_find(d->commands, request->argv[0]);
+    struct cmd_ctx ctx = dispatch_ctx(d, c, (int)request->argc, request->argv);
     if (!dispatch_resolve(&ctx, &slot)) {
         dispatch_refuse(&ctx, slot, NULL);
         return;
     }
     ctx.command = slot->command;
     unsigned flags = slot->command->flags;
-    const char *refusal = refusal_while_busy(s, flags);
+    const char *refusal = refusal_while_busy(d, flags);
     if (!client_has(c, CLIENT_AUTHENTICATED) && !(flags & CMD_NO_AUTH))
         dispatch_refuse(&ctx, slot, "NOAUTH Authentication required.");
     else if (refusal != NULL)
@@ -85,7 +83,7 @@ static void answer_while_busy(struct dispatcher *d, struct client *c)
         dispatch_after_command(c);
         if (c->flags & CLIENT_TAKES_NO_COMMANDS) break;
     }
-    if (status != RESP_REQUEST && status != RESP_INCOMPLETE) dispatch_protocol_error(d->server, c, status);
+    if (status != RESP_REQUEST && status != RESP_INCOMPLETE) dispatch_protocol_error(d, c, status);
     if (!outbuf_empty(&c->out)) client_wants_flush(c);
 }
 
@@ -103,16 +101,16 @@ static void answer_ready(struct dispatcher *d, struct client *ready, const struc
     if (later != NULL) client_make_ready(later);
 }
 
-void dispatch_while_busy(struct server *s)
+void dispatch_while_busy(struct dispatcher *d, const char *busy_text)
 {
-    struct dispatcher *d = s->dispatcher;
     struct client *rest = d->ready, *caller = d->core->running.client;
+    d->busy_text = busy_text;
     give_back_batch(d);
     d->ready = NULL;
     answer_ready(d, rest, caller);
-    server_accept_now(s);
-    clients_read_now(s, caller);
-    answer_ready(d, clients_take_ready(s), caller);
+    d->uses.accept_now(d->uses.ctx);
+    clients_read_now(d->uses.clients, caller);
+    answer_ready(d, clients_take_ready(d->uses.clients), caller);
     resp_batch_reset(&d->busy_arena);
-    server_send(s); /* what was answered before the script began waits, too */
+    d->uses.send(d->uses.ctx); /* what was answered before the script began waits, too */
 }

@@ -3,7 +3,8 @@
 #define LOCKSTEP_SERVER_DISPATCH_DISPATCH_INTERNAL_H
 
 #include "server/dispatch/dispatch.h"
-#include "server/server.h"
+#include "server/clients/clients.h"
+#include "server/core/core.h"
 #include "storage/base/ticks.h"
 
 enum {
@@ -29,8 +30,9 @@ struct error_count {
 };
 
 struct dispatcher {
-    struct server *server;
-    struct core *core;
+    struct dispatcher_uses uses;
+    struct core *core; /* of uses, as the next one */
+    struct command_table *commands;
     struct resp_batch arena;
     struct resp_batch busy_arena; /* of requests that come while a script runs */
     struct batch_item items[BATCH_MAX];
@@ -38,9 +40,10 @@ struct dispatcher {
     size_t item_at;       /* the one that runs */
     struct client *ready; /* whose requests are still to be gathered in this round */
     struct ticks_rate rate;
-    uint64_t last_ticks; /* when the last command ended, and so the next one began: reading the counter is not free */
-    uint64_t slow_ticks; /* from here on a command is looked at by the slow log and the latency monitor */
-    bool out_of_memory;  /* with maxmemory: when the outermost command was admitted */
+    uint64_t last_ticks;   /* when the last command ended, and so the next one began: reading the counter is not free */
+    uint64_t slow_ticks;   /* from here on a command is looked at by the slow log and the latency monitor */
+    const char *busy_text; /* while a script takes too long: what commands are answered */
+    bool out_of_memory;    /* with maxmemory: when the outermost command was admitted */
     void (*applied)(void *ctx, uint64_t offset); /* while a master's stream is run */
     void *applied_ctx;
     struct error_count errors[ERROR_CODES_MAX];
@@ -53,10 +56,12 @@ struct dispatcher {
 };
 
 /* A context for a command of this client; the command is still to be said. */
-static inline struct cmd_ctx dispatch_ctx(struct client *c, int argc, const struct bytes_view *argv)
+static inline struct cmd_ctx dispatch_ctx(struct dispatcher *d, struct client *c, int argc,
+                                          const struct bytes_view *argv)
 {
     return (struct cmd_ctx){
-        .server = c->server,
+        .server = d->uses.house,
+        .dispatcher = d,
         .core = c->core,
         .client = c,
         .caller = c,
@@ -79,7 +84,7 @@ static inline bool dispatch_arity_fits(const struct command *cmd, int argc)
 void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot);
 void dispatch_after_command(struct client *c);
 /* A malformed request: its error is the last thing the client hears. */
-void dispatch_protocol_error(struct server *s, struct client *c, enum resp_status status);
+void dispatch_protocol_error(struct dispatcher *d, struct client *c, enum resp_status status);
 
 /* --- whether it may run (dispatch_admission.c) --- */
 extern const char dispatch_loading_text[];

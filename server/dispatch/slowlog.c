@@ -1,12 +1,18 @@
 #include "server/dispatch/slowlog.h"
 
+#include "server/catalog/command_row.h"
+#include "server/clients/client.h"
+#include "server/config/settings.h"
+#include "server/core/core.h"
 #include "server/dispatch/slowlog_internal.h"
-#include "server/server.h"
 #include "storage/base/memory.h"
 
-struct slowlog *slowlog_new(void)
+struct slowlog *slowlog_new(const struct core *core, const struct config *config)
 {
-    return mem_calloc(sizeof(struct slowlog));
+    struct slowlog *sl = mem_calloc(sizeof(*sl));
+    sl->core = core;
+    sl->config = config;
+    return sl;
 }
 
 static void free_entry(struct slowlog_entry *e)
@@ -49,7 +55,7 @@ static void copy_argument(struct bytes_buf *to, struct bytes_view arg)
     bytes_buf_printf(to, "... (%zu more bytes)", arg.len - SLOWLOG_ARGUMENT_MAX);
 }
 
-static void copy_arguments(const struct server *s, const struct command *cmd, struct slowlog_entry *e, int argc,
+static void copy_arguments(const struct config *config, const struct command *cmd, struct slowlog_entry *e, int argc,
                            const struct bytes_view *argv)
 {
     e->argc = argc > SLOWLOG_ARGUMENTS_MAX ? SLOWLOG_ARGUMENTS_MAX : argc;
@@ -58,15 +64,14 @@ static void copy_arguments(const struct server *s, const struct command *cmd, st
         if (argc > SLOWLOG_ARGUMENTS_MAX && i == e->argc - 1)
             bytes_buf_printf(&e->argv[i], "... (%d more arguments)", argc - SLOWLOG_ARGUMENTS_MAX + 1);
         else
-            copy_argument(&e->argv[i], command_shown_arg(s->config, cmd, argc, argv, i));
+            copy_argument(&e->argv[i], command_shown_arg(config, cmd, argc, argv, i));
     }
 }
 
-void slowlog_note(struct server *s, const struct client *c, const struct command *cmd, int argc,
+void slowlog_note(struct slowlog *sl, const struct client *c, const struct command *cmd, int argc,
                   const struct bytes_view *argv, int64_t us)
 {
-    struct slowlog *sl = s->slowlog;
-    const struct settings_latency *st = &s->core.settings->latency;
+    const struct settings_latency *st = &sl->core->settings->latency;
     if (st->slowlog_log_slower_than_us < 0 || us < st->slowlog_log_slower_than_us) return;
     if (st->slowlog_max_len <= 0) { /* as with Redis, what there was goes now, and not when the length was set */
         sl->next_id++;
@@ -75,11 +80,11 @@ void slowlog_note(struct server *s, const struct client *c, const struct command
     }
     struct slowlog_entry *e = mem_calloc(sizeof(*e));
     e->id = sl->next_id++;
-    e->time_s = s->core.clock.now_ms / 1000;
+    e->time_s = sl->core->clock.now_ms / 1000;
     e->us = us;
     memcpy(e->peer, c->peer, sizeof(e->peer));
     e->client_name = mem_strdup(c->name == NULL ? "" : c->name);
-    copy_arguments(s, cmd, e, argc, argv);
+    copy_arguments(sl->config, cmd, e, argc, argv);
     e->older = sl->newest;
     if (sl->newest != NULL)
         sl->newest->newer = e;

@@ -3,12 +3,20 @@
 #ifndef LOCKSTEP_SERVER_DISPATCH_SLOWLOG_H
 #define LOCKSTEP_SERVER_DISPATCH_SLOWLOG_H
 
-#include "server/dispatch/command.h"
+#include <stddef.h>
+#include <stdint.h>
 
-struct slowlog *slowlog_new(void);
+#include "storage/base/bytes.h"
+
+struct command;
+struct client;
+struct core;
+struct config;
+
+struct slowlog *slowlog_new(const struct core *core, const struct config *config);
 void slowlog_free(struct slowlog *sl);
 /* Keeps it if it was slow enough; arguments are cut as Redis cuts them (32 arguments, 128 bytes), secrets hidden. */
-void slowlog_note(struct server *s, const struct client *c, const struct command *cmd, int argc,
+void slowlog_note(struct slowlog *sl, const struct client *c, const struct command *cmd, int argc,
                   const struct bytes_view *argv, int64_t us);
 
 #endif

@@ -17,6 +17,8 @@ struct slowlog_entry {
 };
 
 struct slowlog {
+    const struct core *core;
+    const struct config *config; /* knows which arguments are secrets */
     struct slowlog_entry *newest, *oldest;
     size_t count;
     uint64_t next_id;

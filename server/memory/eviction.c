@@ -2,10 +2,14 @@
 
 #include "replication/replication.h"
 #include "server/clients/blocking.h"
+#include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/tracking.h"
+#include "server/core/core.h"
 #include "server/core/exec.h"
 #include "server/core/latency.h"
+#include "server/core/pause.h"
+#include "server/core/stats.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
@@ -20,15 +24,22 @@ struct candidate {
 };
 
 struct eviction {
+    struct core *core;
+    struct clients *clients;
+    const struct used_memory *used;
     struct candidate pool[POOL_SIZE];
     size_t count;
     int policy;  /* whose scores are in the pool */
     int next_db; /* to pick from, or to sample first: all have their turn */
 };
 
-struct eviction *eviction_new(void)
+struct eviction *eviction_new(struct core *core, struct clients *clients, const struct used_memory *used)
 {
-    return mem_calloc(sizeof(struct eviction));
+    struct eviction *ev = mem_calloc(sizeof(*ev));
+    ev->core = core;
+    ev->clients = clients;
+    ev->used = used;
+    return ev;
 }
 
 void eviction_free(struct eviction *ev)
@@ -76,21 +87,20 @@ static void pool_offer(struct eviction *ev, const struct db *db, struct bytes_vi
     ev->pool[at] = (struct candidate){.score = score, .db = db->id, .hash = hash};
 }
 
-static void fill_pool(struct server *s, int policy)
+static void fill_pool(struct eviction *ev, int policy)
 {
-    struct keyspace *ks = s->core.keyspace;
+    struct keyspace *ks = ev->core->keyspace;
     void *samples[SAMPLES_MAX];
-    size_t wanted = (size_t)s->core.settings->memory.maxmemory_samples;
+    size_t wanted = (size_t)ev->core->settings->memory.maxmemory_samples;
     if (wanted > SAMPLES_MAX) wanted = SAMPLES_MAX;
     for (int i = 0; i < ks->db_count; i++) {
-        int id = (s->eviction->next_db + i) % ks->db_count;
+        int id = (ev->next_db + i) % ks->db_count;
         const struct db *db = keyspace_db(ks, id);
         const struct table *t = table_for(db, policy);
         size_t got = table_count(t) == 0 ? 0 : table_sample(t, ks->env->rng, samples, wanted);
-        for (size_t j = 0; j < got; j++)
-            pool_offer(s->eviction, db, entry_key(samples[j]), score_of(ks, samples[j], policy));
+        for (size_t j = 0; j < got; j++) pool_offer(ev, db, entry_key(samples[j]), score_of(ks, samples[j], policy));
     }
-    s->eviction->next_db = (s->eviction->next_db + 1) % ks->db_count; /* where scores are equal, the first one counts */
+    ev->next_db = (ev->next_db + 1) % ks->db_count; /* where scores are equal, the first one counts */
 }
 
 static const struct entry *find_by_hash(const struct db *db, uint64_t hash)
@@ -104,61 +114,60 @@ static const struct entry *find_by_hash(const struct db *db, uint64_t hash)
 }
 
 /* The best candidate that is still there. */
-static const struct entry *take_best(struct server *s, int policy, struct db **db)
+static const struct entry *take_best(struct eviction *ev, int policy, struct db **db)
 {
-    struct eviction *ev = s->eviction;
     while (ev->count > 0) {
         const struct candidate *best = &ev->pool[--ev->count];
-        *db = keyspace_db(s->core.keyspace, best->db);
+        *db = keyspace_db(ev->core->keyspace, best->db);
         const struct entry *e = find_by_hash(*db, best->hash);
         if (e != NULL && (!policy_is_volatile(policy) || entry_expiry(e) >= 0)) return e;
     }
     return NULL;
 }
 
-static const struct entry *pick_random(struct server *s, int policy, struct db **db)
+static const struct entry *pick_random(struct eviction *ev, int policy, struct db **db)
 {
-    struct keyspace *ks = s->core.keyspace;
+    struct keyspace *ks = ev->core->keyspace;
     for (int i = 0; i < ks->db_count; i++) {
-        s->eviction->next_db = (s->eviction->next_db + 1) % ks->db_count;
-        *db = keyspace_db(ks, s->eviction->next_db);
+        ev->next_db = (ev->next_db + 1) % ks->db_count;
+        *db = keyspace_db(ks, ev->next_db);
         const struct entry *e = table_random(table_for(*db, policy), ks->env->rng);
         if (e != NULL) return e;
     }
     return NULL;
 }
 
-static const struct entry *pick(struct server *s, struct db **db)
+static const struct entry *pick(struct eviction *ev, struct db **db)
 {
-    int policy = s->core.settings->memory.maxmemory_policy;
-    if (policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM) return pick_random(s, policy, db);
-    if (s->eviction->policy != policy) s->eviction->count = 0; /* scores of another policy mean nothing */
-    s->eviction->policy = policy;
-    fill_pool(s, policy);
-    return take_best(s, policy, db);
+    int policy = ev->core->settings->memory.maxmemory_policy;
+    if (policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM) return pick_random(ev, policy, db);
+    if (ev->policy != policy) ev->count = 0; /* scores of another policy mean nothing */
+    ev->policy = policy;
+    fill_pool(ev, policy);
+    return take_best(ev, policy, db);
 }
 
-static void evict(struct server *s, struct db *db, const struct entry *e)
+static void evict(struct eviction *ev, struct db *db, const struct entry *e)
 {
-    bool lazy = s->core.settings->memory.lazyfree_lazy_eviction;
-    if (entry_is_expired(s->core.keyspace, e)) {
+    bool lazy = ev->core->settings->memory.lazyfree_lazy_eviction;
+    if (entry_is_expired(ev->core->keyspace, e)) {
         keyspace_delete_expired(db, e);
         return;
     }
     char *copy = bytes_to_cstr(entry_key(e)); /* the entry goes before the event is told */
     struct bytes_view key = bytes_view(copy, entry_key(e).len);
-    exec_begin(&s->core);
-    exec_add_delete(&s->core, db->id, key, lazy);
+    exec_begin(ev->core);
+    exec_add_delete(ev->core, db->id, key, lazy);
     keyspace_delete(db, keyref(db, key), lazy);
-    notify_keyspace_event(s, NOTIFY_EVICTED, "evicted", key, db->id);
-    exec_end(&s->core);
-    s->core.stats.evicted_keys++;
+    notify_keyspace_event(ev->clients->pubsub, NOTIFY_EVICTED, "evicted", key, db->id);
+    exec_end(ev->core);
+    ev->core->stats.evicted_keys++;
     mem_free(copy);
 }
 
-static int64_t time_limit_us(const struct server *s)
+static int64_t time_limit_us(const struct eviction *ev)
 {
-    int tenacity = s->core.settings->memory.maxmemory_eviction_tenacity;
+    int tenacity = ev->core->settings->memory.maxmemory_eviction_tenacity;
     if (tenacity >= 100) return INT64_MAX;
     if (tenacity <= 10) return 50 * tenacity;
     double us = 500; /* 15 % more for each step beyond ten */
@@ -167,53 +176,53 @@ static int64_t time_limit_us(const struct server *s)
 }
 
 /* But for what was told to clients that cache keys since `told` was looked at. */
-static bool over_limit(const struct server *s, int64_t told)
+static bool over_limit(const struct eviction *ev, int64_t told)
 {
-    int64_t used = (int64_t)server_used_memory(s) - (tracking_memory_of_changes(s) - told);
-    return used > 0 && (uint64_t)used > s->core.settings->memory.maxmemory;
+    int64_t used = (int64_t)used_memory_now(ev->used) - (tracking_memory_of_changes(ev->clients->trackings) - told);
+    return used > 0 && (uint64_t)used > ev->core->settings->memory.maxmemory;
 }
 
-static bool exempt(const struct server *s)
+static bool exempt(const struct eviction *ev)
 {
-    return s->core.settings->memory.maxmemory == 0 || s->core.modes.loading ||
-           (repl_role(s->core.repl) == REPL_REPLICA && s->core.settings->memory.replica_ignore_maxmemory);
+    return ev->core->settings->memory.maxmemory == 0 || ev->core->modes.loading ||
+           (repl_role(ev->core->repl) == REPL_REPLICA && ev->core->settings->memory.replica_ignore_maxmemory);
 }
 
 /* For INFO: the time begins when a run leaves too much, and ends with the next one that does not. */
-static void note_time_over_limit(struct server *s, bool over)
+static void note_time_over_limit(struct eviction *ev, bool over)
 {
-    struct stats *st = &s->core.stats;
+    struct stats *st = &ev->core->stats;
     if (over == (st->over_memory_since_us != 0)) return;
-    int64_t now = sys_mono_us(s->core.sys);
+    int64_t now = sys_mono_us(ev->core->sys);
     if (!over) st->over_memory_us += (uint64_t)(now - st->over_memory_since_us);
     st->over_memory_since_us = over ? now : 0;
 }
 
-static enum eviction_result free_memory(struct server *s)
+static enum eviction_result free_memory(struct eviction *ev)
 {
-    int64_t told = tracking_memory_of_changes(s);
-    if (exempt(s) || !over_limit(s, told)) return EVICTION_DONE;
-    if (s->core.settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
-    int64_t start = sys_mono_us(s->core.sys), limit = time_limit_us(s);
-    for (unsigned i = 1; over_limit(s, told); i++) {
+    int64_t told = tracking_memory_of_changes(ev->clients->trackings);
+    if (exempt(ev) || !over_limit(ev, told)) return EVICTION_DONE;
+    if (ev->core->settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
+    int64_t start = sys_mono_us(ev->core->sys), limit = time_limit_us(ev);
+    for (unsigned i = 1; over_limit(ev, told); i++) {
         struct db *db;
-        const struct entry *e = pick(s, &db);
-        if (e == NULL) return lazyfree_pending(s->core.lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;
-        evict(s, db, e);
-        if (i % 16 == 0 && sys_mono_us(s->core.sys) - start > limit) {
-            s->core.eviction_pending = true;
-            latency_note(&s->core, "eviction-cycle", (sys_mono_us(s->core.sys) - start) / 1000);
+        const struct entry *e = pick(ev, &db);
+        if (e == NULL) return lazyfree_pending(ev->core->lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;
+        evict(ev, db, e);
+        if (i % 16 == 0 && sys_mono_us(ev->core->sys) - start > limit) {
+            due_set(ev->core, DUE_EVICTION);
+            latency_note(ev->core, "eviction-cycle", (sys_mono_us(ev->core->sys) - start) / 1000);
             return EVICTION_GOES_ON;
         }
     }
     return EVICTION_DONE;
 }
 
-enum eviction_result eviction_run(struct server *s)
+enum eviction_result eviction_run(struct eviction *ev)
 {
-    s->core.eviction_pending = false;
-    if (pause_current(&s->core) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
-    enum eviction_result result = free_memory(s);
-    note_time_over_limit(s, result != EVICTION_DONE);
+    due_clear(ev->core, DUE_EVICTION);
+    if (pause_current(ev->core) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
+    enum eviction_result result = free_memory(ev);
+    note_time_over_limit(ev, result != EVICTION_DONE);
     return result;
 }

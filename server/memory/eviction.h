@@ -2,11 +2,12 @@
 #ifndef LOCKSTEP_SERVER_MEMORY_EVICTION_H
 #define LOCKSTEP_SERVER_MEMORY_EVICTION_H
 
-#include "server/server.h"
+#include "server/memory/used_memory.h"
 
 struct eviction; /* opaque */
 
-struct eviction *eviction_new(void);
+/* All are borrowed. */
+struct eviction *eviction_new(struct core *core, struct clients *clients, const struct used_memory *used);
 void eviction_free(struct eviction *ev);
 
 enum eviction_result {
@@ -15,6 +16,6 @@ enum eviction_result {
     EVICTION_OUT_OF_MEMORY
 };
 /* Deletes for a bounded time (maxmemory-eviction-tenacity). A replica that ignores maxmemory does nothing. */
-enum eviction_result eviction_run(struct server *s);
+enum eviction_result eviction_run(struct eviction *ev);
 
 #endif

@@ -1,7 +1,9 @@
 #include "server/memory/expiry.h"
 
 #include "replication/replication.h"
+#include "server/core/core.h"
 #include "server/core/latency.h"
+#include "server/core/modes.h"
 #include "server/dispatch/dispatch.h"
 #include "storage/base/memory.h"
 
@@ -17,12 +19,13 @@ enum {
 };
 
 struct expiry {
+    struct core *core;
     int next_db;
     bool behind;      /* the last cycle left many expired keys */
     bool had_turn;    /* the slow cycle ran in this turn of the loop: the fast one waits for the next */
     struct table own; /* struct own_key: expiries that a replica's clients set */
     uint64_t own_cursor;
-    int64_t held_until_us; /* while server.expiry_held */
+    int64_t held_until_us; /* while core.modes.expiry_held */
 };
 
 struct own_key {
@@ -45,10 +48,11 @@ static void own_free(void *ctx, void *entry)
     mem_free(entry);
 }
 
-struct expiry *expiry_new(const struct server *s)
+struct expiry *expiry_new(struct core *core)
 {
     struct expiry *x = mem_calloc(sizeof(*x));
-    table_init(&x->own, own_hash, s->core.keyspace->env);
+    x->core = core;
+    table_init(&x->own, own_hash, core->keyspace->env);
     return x;
 }
 
@@ -104,7 +108,7 @@ static void expire_portion(struct finding *f)
 }
 
 struct cycle {
-    struct server *server;
+    const struct sys *sys;
     int64_t end_us;
     unsigned accept_percent;
     size_t seen, found;
@@ -121,7 +125,7 @@ static bool expire_db(struct cycle *c, struct db *db)
         do {
             expire_portion(&f);
             seen += f.seen, found += f.found;
-            c->out_of_time = sys_mono_us(c->server->core.sys) >= c->end_us;
+            c->out_of_time = sys_mono_us(c->sys) >= c->end_us;
         } while (!c->out_of_time && db->expire_cursor != 0 && seen < WINDOW);
         c->seen += seen, c->found += found;
     } while (!c->out_of_time && found * 100 > seen * c->accept_percent);
@@ -132,7 +136,7 @@ static bool expire_db(struct cycle *c, struct db *db)
 static bool expire_fields(const struct cycle *c, struct db *db, int64_t end_us)
 {
     while (keyspace_expire_next_fields(db, FIELDS_PORTION))
-        if (sys_mono_us(c->server->core.sys) >= end_us) return true;
+        if (sys_mono_us(c->sys) >= end_us) return true;
     return false;
 }
 
@@ -147,25 +151,25 @@ static bool expire_in_db(struct cycle *c, struct db *db, int64_t now_us)
 }
 
 /* Goes on where the last call stopped; whoever used up the time is followed by the others. */
-static bool run_cycle(struct server *s, int64_t budget_us, unsigned accept_percent)
+static bool run_cycle(struct expiry *x, int64_t budget_us, unsigned accept_percent)
 {
-    struct keyspace *ks = s->core.keyspace;
-    int64_t start = sys_mono_us(s->core.sys);
-    struct cycle c = {.server = s, .end_us = start + budget_us, .accept_percent = accept_percent};
+    struct keyspace *ks = x->core->keyspace;
+    int64_t start = sys_mono_us(x->core->sys);
+    struct cycle c = {.sys = x->core->sys, .end_us = start + budget_us, .accept_percent = accept_percent};
     bool behind = false;
     for (int i = 0; i < ks->db_count && !c.out_of_time; i++) {
-        struct db *db = keyspace_db(ks, s->expiry->next_db);
-        s->expiry->next_db = (s->expiry->next_db + 1) % ks->db_count;
+        struct db *db = keyspace_db(ks, x->next_db);
+        x->next_db = (x->next_db + 1) % ks->db_count;
         if (table_count(&db->expires) > 0 || db_timed_hashes(db) > 0)
-            behind = expire_in_db(&c, db, sys_mono_us(s->core.sys)) || behind;
+            behind = expire_in_db(&c, db, sys_mono_us(x->core->sys)) || behind;
     }
-    uint64_t took = (uint64_t)(sys_mono_us(s->core.sys) - start);
-    s->core.stats.expired_time_cap_reached += c.out_of_time;
-    s->core.stats.active_expire_us += took;
+    uint64_t took = (uint64_t)(sys_mono_us(x->core->sys) - start);
+    x->core->stats.expired_time_cap_reached += c.out_of_time;
+    x->core->stats.active_expire_us += took;
     if (c.seen > 0)
-        s->core.stats.expired_stale_perc_x100 =
-            (s->core.stats.expired_stale_perc_x100 * 19 + c.found * 10000 / c.seen) / 20;
-    latency_note(&s->core, "expire-cycle", (int64_t)took / 1000);
+        x->core->stats.expired_stale_perc_x100 =
+            (x->core->stats.expired_stale_perc_x100 * 19 + c.found * 10000 / c.seen) / 20;
+    latency_note(x->core, "expire-cycle", (int64_t)took / 1000);
     return behind;
 }
 
@@ -181,26 +185,25 @@ static struct own_key *find_own(const struct expiry *x, uint64_t hash, int db, s
     return NULL;
 }
 
-void expiry_note_own(struct server *s, const struct db *db, struct bytes_view key)
+void expiry_note_own(struct expiry *x, const struct db *db, struct bytes_view key)
 {
-    struct expiry *x = s->expiry;
-    uint64_t hash = own_hash_of(s->core.keyspace->env, db->id, key);
-    if (repl_role(s->core.repl) != REPL_REPLICA || find_own(x, hash, db->id, key) != NULL) return;
+    uint64_t hash = own_hash_of(x->core->keyspace->env, db->id, key);
+    if (repl_role(x->core->repl) != REPL_REPLICA || find_own(x, hash, db->id, key) != NULL) return;
     struct own_key *own = mem_alloc(sizeof(*own) + key.len);
     memcpy(own + 1, key.data, key.len);
     *own = (struct own_key){.db = db->id, .name = bytes_view(own + 1, key.len)};
     table_insert(&x->own, hash, own);
 }
 
-void expiry_forget_own(struct server *s)
+void expiry_forget_own(struct expiry *x)
 {
-    table_release(&s->expiry->own, own_free, NULL);
-    s->expiry->own_cursor = 0;
+    table_release(&x->own, own_free, NULL);
+    x->own_cursor = 0;
 }
 
-size_t expiry_own_count(const struct server *s)
+size_t expiry_own_count(const struct expiry *x)
 {
-    return table_count(&s->expiry->own);
+    return table_count(&x->own);
 }
 
 struct own_finding {
@@ -219,66 +222,65 @@ static void look_at_own(void *ctx, void *entry)
     if (!waits && f->count < FOUND_MAX) f->done[f->count++] = own;
 }
 
-static void finish_own(struct server *s, struct own_key *own)
+static void finish_own(struct expiry *x, struct own_key *own)
 {
-    struct db *db = keyspace_db(s->core.keyspace, own->db);
+    struct db *db = keyspace_db(x->core->keyspace, own->db);
     const struct entry *e = keyspace_peek(db, keyref(db, own->name));
-    if (e != NULL && entry_is_expired(s->core.keyspace, e)) keyspace_delete_expired(db, e);
-    ASSERT(table_remove(&s->expiry->own, own_hash_of(s->core.keyspace->env, own->db, own->name), own));
+    if (e != NULL && entry_is_expired(x->core->keyspace, e)) keyspace_delete_expired(db, e);
+    ASSERT(table_remove(&x->own, own_hash_of(x->core->keyspace->env, own->db, own->name), own));
     mem_free(own);
 }
 
-static void own_cycle(struct server *s)
+static void own_cycle(struct expiry *x)
 {
-    struct expiry *x = s->expiry;
-    int64_t end = sys_mono_us(s->core.sys) + SLOW_BUDGET_US;
+    int64_t end = sys_mono_us(x->core->sys) + SLOW_BUDGET_US;
     do {
-        struct own_finding f = {.keyspace = s->core.keyspace};
+        struct own_finding f = {.keyspace = x->core->keyspace};
         x->own_cursor = table_scan(&x->own, x->own_cursor, look_at_own, &f);
-        for (size_t i = 0; i < f.count; i++) finish_own(s, f.done[i]);
-    } while (x->own_cursor != 0 && sys_mono_us(s->core.sys) < end);
+        for (size_t i = 0; i < f.count; i++) finish_own(x, f.done[i]);
+    } while (x->own_cursor != 0 && sys_mono_us(x->core->sys) < end);
 }
 
 /* ---- When ---- */
 
-static bool may_expire(const struct server *s)
+static bool may_expire(const struct expiry *x)
 {
-    return s->core.modes.active_expire && !s->core.modes.loading && s->core.keyspace->expiry_mode == EXPIRY_DELETE;
+    return x->core->modes.active_expire && !x->core->modes.loading && x->core->keyspace->expiry_mode == EXPIRY_DELETE;
 }
 
-void expiry_hold(struct server *s)
+void expiry_hold(struct expiry *x)
 {
-    if (!repl_may_resume(s->core.repl)) return;
-    s->expiry->held_until_us = s->core.clock.mono_us + HOLD_US;
-    modes_hold_expiry(&s->core, true);
+    if (!repl_may_resume(x->core->repl)) return;
+    x->held_until_us = x->core->clock.mono_us + HOLD_US;
+    modes_hold_expiry(x->core, true);
 }
 
-void expiry_release_hold(struct server *s)
+void expiry_release_hold(struct expiry *x)
 {
-    modes_hold_expiry(&s->core, false);
+    modes_hold_expiry(x->core, false);
 }
 
-void expiry_slow_cycle(struct server *s)
+void expiry_slow_cycle(struct expiry *x)
 {
-    if (UNLIKELY(s->core.modes.expiry_held) &&
-        (!repl_may_resume(s->core.repl) || s->core.clock.mono_us >= s->expiry->held_until_us))
-        expiry_release_hold(s);
-    if (may_expire(s)) {
-        s->expiry->behind = run_cycle(s, SLOW_BUDGET_US, SLOW_ACCEPTS_PERCENT);
-        s->expiry->had_turn = s->expiry->behind;
-    } else if (table_count(&s->expiry->own) > 0 && s->core.modes.active_expire && !s->core.modes.loading) {
-        own_cycle(s);
+    if (UNLIKELY(x->core->modes.expiry_held) &&
+        (!repl_may_resume(x->core->repl) || x->core->clock.mono_us >= x->held_until_us))
+        expiry_release_hold(x);
+    if (may_expire(x)) {
+        x->behind = run_cycle(x, SLOW_BUDGET_US, SLOW_ACCEPTS_PERCENT);
+        x->had_turn = x->behind;
+    } else if (table_count(&x->own) > 0 && x->core->modes.active_expire && !x->core->modes.loading) {
+        own_cycle(x);
     }
 }
 
-bool expiry_fast_cycle(struct server *s)
+bool expiry_fast_cycle(struct expiry *x)
 {
-    if (LIKELY(!s->expiry->behind)) return false;
-    if (s->expiry->had_turn) {
-        s->expiry->had_turn = false;
+    if (LIKELY(!x->behind)) return false;
+    if (x->had_turn) {
+        x->had_turn = false;
         return true;
     }
-    unsigned accept = 11 - (unsigned)s->core.settings->memory.active_expire_effort; /* 10 % to 1 % */
-    s->expiry->behind = may_expire(s) && run_cycle(s, FAST_BUDGET_US, accept);
-    return s->expiry->behind;
+    unsigned accept = 11 - (unsigned)x->core->settings->memory.active_expire_effort; /* 10 % to 1 % */
+    x->behind = may_expire(x) && run_cycle(x, FAST_BUDGET_US, accept);
+    return x->behind;
 }

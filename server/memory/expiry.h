@@ -8,25 +8,27 @@
 #ifndef LOCKSTEP_SERVER_MEMORY_EXPIRY_H
 #define LOCKSTEP_SERVER_MEMORY_EXPIRY_H
 
-#include "server/server.h"
+#include "storage/keyspace.h"
+
+struct core;
 
 struct expiry; /* opaque */
 
-struct expiry *expiry_new(const struct server *s);
+struct expiry *expiry_new(struct core *core);
 void expiry_free(struct expiry *x);
-void expiry_slow_cycle(struct server *s);
-bool expiry_fast_cycle(struct server *s); /* true: there is more to do at once */
+void expiry_slow_cycle(struct expiry *x);
+bool expiry_fast_cycle(struct expiry *x); /* true: there is more to do at once */
 
 /* A master that comes back with a history of before leaves deletions alone for a while: after a failover it is made a
  * replica within seconds, and what it had deleted by itself would be a change that its new master does not have (fault
  * 10). Keys past their time are hidden meanwhile, as on a replica. It ends before the first write of a client, with a
  * replica or another role, and after a minute; nothing depends on how long it takes. */
-void expiry_hold(struct server *s);
-void expiry_release_hold(struct server *s);
+void expiry_hold(struct expiry *x);
+void expiry_release_hold(struct expiry *x);
 
 /* A replica's client gave this key an expiry. */
-void expiry_note_own(struct server *s, const struct db *db, struct bytes_view key);
-void expiry_forget_own(struct server *s); /* the role or the data set is another now */
-size_t expiry_own_count(const struct server *s);
+void expiry_note_own(struct expiry *x, const struct db *db, struct bytes_view key);
+void expiry_forget_own(struct expiry *x); /* the role or the data set is another now */
+size_t expiry_own_count(const struct expiry *x);
 
 #endif

@@ -23,12 +23,6 @@ static void sample_rates(struct server *s)
     stats_sample(&s->core.stats, STATS_TURN_TICKS, s->core.stats.turn_ticks, s->core.clock.mono_us);
 }
 
-static void note_peak(struct server *s)
-{
-    size_t used = mem_used();
-    if (used > s->core.stats.peak_memory) s->core.stats.peak_memory = used;
-}
-
 /* Resizing goes on with what is inserted and removed; tables that nobody changes are helped along, unless a child
  * shares their memory. */
 static void settle_tables(struct server *s)
@@ -55,15 +49,15 @@ static void cron(void *ctx)
     if (UNLIKELY(s->cron_paused)) return;
     uint64_t start = ticks_now();
     if (every(s, 100)) sample_rates(s);
-    note_peak(s);
-    expiry_slow_cycle(s);
-    clients_cron(s);
-    clients_evict_all(s);
+    stats_note_memory(&s->core.stats, mem_used());
+    expiry_slow_cycle(s->expiry);
+    clients_cron(s->clients);
+    clients_evict_all(s->clients);
     settle_tables(s);
-    scripting_collect(s);
+    scripting_collect(s->scripting);
     aof_cron(s);
     persistence_cron(s);
-    if (every(s, 1000)) dispatcher_settings_changed(s); /* the tick counter's rate is known better by now */
+    if (every(s, 1000)) dispatcher_settings_changed(s->dispatcher); /* the tick counter's rate is known better by now */
     if (shutdown_is_active(s)) shutdown_cron(s);
     s->cron_loops++;
     s->core.stats.cron_ticks += ticks_now() - start;

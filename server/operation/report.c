@@ -86,7 +86,7 @@ static void info_server(struct server *s, struct bytes_buf *out)
 static void info_clients(struct server *s, struct bytes_buf *out)
 {
     struct clients_summary sum;
-    clients_summarize(s, &sum);
+    clients_summarize(s->clients, &sum);
     bytes_buf_printf(
         out,
         "connected_clients:%zu\r\ncluster_connections:0\r\nmaxclients:%u\r\nclient_recent_max_input_buffer:%zu\r\n"
@@ -94,8 +94,9 @@ static void info_clients(struct server *s, struct bytes_buf *out)
         "watching_clients:%zu\r\nclients_in_timeout_table:%zu\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n"
         "total_blocking_keys_on_nokey:%zu\r\n",
         sum.connected, s->core.settings->clients.maxclients, sum.max_input, sum.max_output, sum.blocked,
-        s->core.tracking_clients, sum.pubsub, sum.watching, blocking_deadline_count(s), watches_key_count(s),
-        key_waits_key_count(s), key_waits_gone_count(s));
+        s->core.keys.counts[KEY_WATCH_TRACKING], sum.pubsub, sum.watching,
+        blocking_deadline_count(s->clients->blocking), watches_key_count(s->clients->watches),
+        key_waits_key_count(s->clients->key_waits), key_waits_gone_count(s->clients->key_waits));
 }
 
 /* ---- Memory ---- */
@@ -127,7 +128,7 @@ static void memory_field(struct bytes_buf *out, const char *name, uint64_t bytes
 void memory_breakdown(struct server *s, struct memory_breakdown *m)
 {
     struct clients_summary sum;
-    clients_summarize(s, &sum);
+    clients_summarize(s->clients, &sum);
     *m = (struct memory_breakdown){
         .used = mem_used(), .resident = resident_bytes(), .startup = s->core.life.startup_memory};
     repl_memory(s->core.repl, &m->stream);
@@ -146,7 +147,7 @@ void memory_breakdown(struct server *s, struct memory_breakdown *m)
 static void info_scripts(const struct server *s, struct bytes_buf *out)
 {
     struct scripting_memory m;
-    scripting_get_memory(s, &m);
+    scripting_get_memory(s->scripting, &m);
     bytes_buf_printf(out, "used_memory_vm_eval:%zu\r\n", m.vm_eval);
     memory_field(out, "used_memory_lua", m.vm_eval);
     bytes_buf_printf(out,
@@ -184,7 +185,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
 {
     struct memory_breakdown m;
     memory_breakdown(s, &m);
-    if (m.used > s->core.stats.peak_memory) s->core.stats.peak_memory = m.used;
+    stats_note_memory(&s->core.stats, m.used);
     uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     memory_field(out, "used_memory", m.used);
     memory_field(out, "used_memory_rss", m.resident);
@@ -201,7 +202,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
     memory_field(out, "maxmemory", s->core.settings->memory.maxmemory);
     bytes_buf_printf(out, "maxmemory_policy:%s\r\n", policy_name(s->core.settings->memory.maxmemory_policy));
     info_allocator(&m, out);
-    size_t counted = server_used_memory(s), not_counted = m.used > counted ? m.used - counted : 0;
+    size_t counted = used_memory_now(&s->used_memory), not_counted = m.used > counted ? m.used - counted : 0;
     bytes_buf_printf(out,
                      "mem_not_counted_for_evict:%zu\r\nmem_replication_backlog:%zu\r\n"
                      "mem_total_replication_buffers:%zu\r\nmem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\n"
@@ -220,7 +221,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
 
 static ull ticks_us(const struct server *s, uint64_t ticks)
 {
-    return dispatch_ticks_to_ns(s, ticks) / 1000;
+    return dispatch_ticks_to_ns(s->dispatcher, ticks) / 1000;
 }
 
 /* What commands took of the loop's time. */
@@ -268,7 +269,7 @@ static void info_stats(struct server *s, struct bytes_buf *out)
     struct tracking_summary tracking;
     uint64_t over_us =
         st->over_memory_since_us == 0 ? 0 : (uint64_t)(sys_mono_us(s->core.sys) - st->over_memory_since_us);
-    tracking_summarize(s, &tracking);
+    tracking_summarize(s->clients->trackings, &tracking);
     bytes_buf_printf(
         out,
         "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\ninstantaneous_ops_per_sec:%llu\r\n"
@@ -292,8 +293,9 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         (ull)ks->expired_fields, (double)st->expired_stale_perc_x100 / 100, (ull)st->expired_time_cap_reached,
         (ull)st->active_expire_us / 1000, (ull)st->evicted_keys, (ull)st->evicted_clients,
         (ull)(st->over_memory_us + over_us) / 1000, (ull)over_us / 1000, (ull)ks->hits, (ull)ks->misses,
-        pubsub_topic_count(s, PUBSUB_CHANNEL), pubsub_topic_count(s, PUBSUB_PATTERN),
-        pubsub_topic_count(s, PUBSUB_SHARD), (ll)persistence_last_fork_us(s), (ull)persistence_fork_count(s));
+        pubsub_topic_count(s->clients->pubsub, PUBSUB_CHANNEL), pubsub_topic_count(s->clients->pubsub, PUBSUB_PATTERN),
+        pubsub_topic_count(s->clients->pubsub, PUBSUB_SHARD), (ll)persistence_last_fork_us(s),
+        (ull)persistence_fork_count(s));
     bytes_buf_printf(
         out,
         "migrate_cached_sockets:%zu\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:"
@@ -305,9 +307,10 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
         "io_threaded_writes_processed:0\r\nclient_query_buffer_limit_disconnections:%llu\r\n"
         "client_output_buffer_limit_disconnections:%llu\r\n",
-        migrations_cached_links(s), expiry_own_count(s), tracking.keys, tracking.items, tracking.prefixes,
-        (ull)st->unexpected_errors, (ull)st->errors, (ull)st->payloads_checked, (ull)st->reads_processed,
-        (ull)st->writes_processed, (ull)st->query_limit_disconnections, (ull)st->output_limit_disconnections);
+        migrations_cached_links(s->migrations), expiry_own_count(s->expiry), tracking.keys, tracking.items,
+        tracking.prefixes, (ull)st->unexpected_errors, (ull)st->errors, (ull)st->payloads_checked,
+        (ull)st->reads_processed, (ull)st->writes_processed, (ull)st->query_limit_disconnections,
+        (ull)st->output_limit_disconnections);
     eventloop_stats(s, out);
     bytes_buf_printf(out,
                      "acl_access_denied_auth:%llu\r\nacl_access_denied_cmd:%llu\r\nacl_access_denied_key:%llu\r\n"
@@ -351,7 +354,7 @@ static void commandstat(struct server *s, const struct command_slot *slot, struc
 {
     const struct command_stats *st = &slot->stats;
     if (st->calls == 0 && st->rejected == 0 && st->failed == 0) return;
-    double us = (double)dispatch_ticks_to_ns(s, st->ticks) / 1000;
+    double us = (double)dispatch_ticks_to_ns(s->dispatcher, st->ticks) / 1000;
     bytes_buf_printf(out,
                      "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
                      slot->full_name, (ull)st->calls, (ull)us, st->calls == 0 ? 0 : us / (double)st->calls,
@@ -370,7 +373,7 @@ double command_latency_percentile_us(struct server *s, const struct command_slot
     if (wanted == 0) wanted = 1;
     for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
         below += slot->latency[i];
-        if (below >= wanted) return (double)dispatch_ticks_to_ns(s, latency_bucket_limit(i)) / 1000;
+        if (below >= wanted) return (double)dispatch_ticks_to_ns(s->dispatcher, latency_bucket_limit(i)) / 1000;
     }
     return 0;
 }
@@ -396,7 +399,7 @@ static void errorstat(void *ctx, const char *code, uint64_t count)
 }
 static void info_errorstats(struct server *s, struct bytes_buf *out)
 {
-    dispatch_errors_each(s, errorstat, out);
+    dispatch_errors_each(s->dispatcher, errorstat, out);
 }
 
 /* ---- The rest ---- */
@@ -500,7 +503,7 @@ void server_crash_report(void *ctx, int fd)
     write_text(fd, bytes_buf_view(&out));
     out.len = 0;
     bytes_buf_printf(&out, "\n------ CLIENT LIST OUTPUT ------\n");
-    for (const struct client *c = clients_first(s); c != NULL; c = c->next) {
+    for (const struct client *c = clients_first(s->clients); c != NULL; c = c->next) {
         client_describe(c, &out);
         bytes_buf_append(&out, "\n", 1);
     }

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "server/clients/blocking.h"
+#include "server/clients/clients.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/persistence.h"
 #include "server/process/process.h"
@@ -47,7 +48,7 @@ static void give_up(struct server *s, const char *text)
 {
     s->shutdown->active = false;
     pause_end(&s->core, PAUSE_SHUTDOWN);
-    blocking_each(s, BLOCK_SHUTDOWN, answer_waiting, (void *)text);
+    blocking_each(s->clients->blocking, BLOCK_SHUTDOWN, answer_waiting, (void *)text);
 }
 
 bool shutdown_insisted(void *server)
@@ -145,7 +146,7 @@ void shutdown_abandon_script(struct server *s)
 {
     log_warning(s->core.log,
                 "User requested shutdown: the script that is running is given up, and what it has written lost.");
-    script_abandon(s);
+    script_abandon(s->scripting);
     lifecycle_stop(&s->core, 0);
 }
 

@@ -100,7 +100,7 @@ void aof_on_synced(struct aof *a, uint64_t position)
     a->has_synced = true;
     if (a->state != AOF_ON) return; /* without a base it is of no use yet */
     repl_aof_synced(a->server->core.repl, true, position);
-    ack_waits_synced(a->server);
+    ack_waits_synced(a->server->ack_waits);
 }
 
 static void note_sync_error(struct aof *a, int error)
@@ -170,14 +170,13 @@ void aof_free(struct aof *a)
     mem_free(a);
 }
 
-bool aof_is_on(const struct server *s)
+bool aof_is_on(const struct aof *a)
 {
-    return s->aof->state != AOF_OFF;
+    return a->state != AOF_OFF;
 }
 
-bool aof_synced(const struct server *s, uint64_t offset)
+bool aof_synced(const struct aof *a, uint64_t offset)
 {
-    const struct aof *a = s->aof;
     return a->state == AOF_ON && a->has_synced && a->synced >= offset;
 }
 
@@ -506,7 +505,7 @@ int aof_reload(struct server *s)
     }
     if (a->let_go || flush_now(a) != 0) return -1;
     keyspace_flush(s->core.keyspace, NULL, false);
-    functions_flush(functions_of(s), s->core.keyspace, NULL);
+    functions_flush(functions_of(s->scripting), s->core.keyspace, NULL);
     int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, NULL, 0, &loaded);
     aof_loaded_release(&loaded);
     if (rc != 0) return -1;

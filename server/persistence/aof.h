@@ -64,8 +64,8 @@ bool aof_turn(struct server *s);
 void aof_cron(struct server *s);
 /* The text to refuse writes with, or NULL. */
 const char *aof_refuses_writes(const struct server *s);
-bool aof_is_on(const struct server *s);                   /* or waits for its first rewrite */
-bool aof_synced(const struct server *s, uint64_t offset); /* the stream is on disk up to there */
+bool aof_is_on(const struct aof *a);                   /* or waits for its first rewrite */
+bool aof_synced(const struct aof *a, uint64_t offset); /* the stream is on disk up to there */
 
 /* appendonly was set while running. 0, or -1 with the reason logged. */
 int aof_switch(struct server *s, bool on);

@@ -32,7 +32,7 @@ static bool are_of_the_moment(struct server *s, struct bytes_view units)
     bool so = true;
     while (so && units.len > 0) {
         enum aof_status status = aof_reader_next(&reader, units, &item);
-        struct command_slot *slot = status == AOF_COMMAND ? dispatch_find(s, item.argc, item.argv) : NULL;
+        struct command_slot *slot = status == AOF_COMMAND ? dispatch_find(s->dispatcher, item.argc, item.argv) : NULL;
         so = slot != NULL && (aof_is_of_the_moment(slot->command) || is_frame(slot->command));
         units = bytes_view(units.data + item.len, units.len - item.len);
     }

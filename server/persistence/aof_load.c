@@ -66,7 +66,7 @@ struct loader {
 
 static struct command_slot *find_command(struct loader *l, const struct aof_item *item)
 {
-    struct command_slot *slot = dispatch_find(l->server, item->argc, item->argv);
+    struct command_slot *slot = dispatch_find(l->server->dispatcher, item->argc, item->argv);
     if (slot == NULL)
         log_warning(l->server->core.log, "Unknown command '%.*s' reading the append only file %s",
                     bytes_shown(item->argv[0], 128), item->argv[0].data, l->part.name);
@@ -91,7 +91,7 @@ static void run(struct loader *l, struct command_slot *slot, const struct aof_it
 {
     sys_test_delay(l->server->core.settings->persistence.key_load_delay_us, &l->delay_calls);
     if (aof_is_of_the_moment(slot->command)) return;
-    if (!dispatch_replay(l->client, slot, item->argc, item->argv)) note_failure(l, slot);
+    if (!dispatch_replay(l->server->dispatcher, l->client, slot, item->argc, item->argv)) note_failure(l, slot);
 }
 
 static bool is_word(const struct aof_item *item, const char *word)
@@ -109,7 +109,7 @@ static void run_transaction(struct loader *l, struct bytes_view bytes)
         ASSERT(status != AOF_ERROR);
         bytes = bytes_view(bytes.data + item.len, bytes.len - item.len);
         if (status == AOF_ANNOTATION || is_word(&item, "multi") || is_word(&item, "exec")) continue;
-        run(l, dispatch_find(l->server, item.argc, item.argv), &item);
+        run(l, dispatch_find(l->server->dispatcher, item.argc, item.argv), &item);
     }
     l->client->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
     aof_reader_release(&reader);
@@ -319,7 +319,8 @@ static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *w
 {
     struct server *s = ctx;
     const char *name;
-    return functions_load(functions_of(s), s->core.keyspace, source, false, LIBRARY_LOAD_MS_FROM_FILE, &name, why);
+    return functions_load(functions_of(s->scripting), s->core.keyspace, source, false, LIBRARY_LOAD_MS_FROM_FILE, &name,
+                          why);
 }
 
 /* Keys past their time are loaded too: what follows was written while they were there. */
@@ -622,7 +623,7 @@ static void forget_load(struct loader *l)
     struct server *s = l->server;
     log_notice(s->core.log, "Loading the append only file again, without what was cut off");
     keyspace_flush(s->core.keyspace, NULL, false);
-    functions_flush(functions_of(s), s->core.keyspace, NULL);
+    functions_flush(functions_of(s->scripting), s->core.keyspace, NULL);
     l->client->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
     l->client->db = s->core.keyspace->dbs[0];
     l->place.id[0] = '\0';
@@ -633,8 +634,11 @@ static void forget_load(struct loader *l)
 int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx), uint64_t tail_max,
              struct aof_loaded *out)
 {
-    struct loader l = {
-        .server = s, .client = client_new(s, NULL), .turn = turn, .tail_max = tail_max, .boot = aof_boot(s->core.sys)};
+    struct loader l = {.server = s,
+                       .client = client_new(s->clients, NULL),
+                       .turn = turn,
+                       .tail_max = tail_max,
+                       .boot = aof_boot(s->core.sys)};
     l.part.sum = aof_sum_new();
     l.part.at_end = aof_sum_new();
     persistence_load_begins(s, total_size(s, m, dir));

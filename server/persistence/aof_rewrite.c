@@ -193,7 +193,7 @@ static void switch_off(struct aof *a)
     a->state = AOF_OFF;
     a->interrupted = a->rewrite.scheduled = a->let_go = false;
     repl_aof_want(a->server->core.repl, false);
-    ack_waits_aof_off(a->server);
+    ack_waits_aof_off(a->server->ack_waits);
 }
 
 int aof_switch(struct server *s, bool on)

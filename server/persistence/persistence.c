@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "server/clients/clients.h"
 #include "server/clients/key_waits.h"
 #include "server/clients/tracking.h"
 #include "server/core/exec.h"
@@ -290,10 +291,19 @@ void persistence_schedule_save(struct server *s)
     s->persistence->scheduled = true;
 }
 
-bool persistence_writes_refused(const struct server *s)
+static bool writes_refused(const struct server *s)
 {
     const struct settings_persistence *st = &s->core.settings->persistence;
     return UNLIKELY(!s->persistence->last_ok) && st->stop_writes_on_bgsave_error && st->save_count > 0;
+}
+
+const char *persistence_write_refusal(const struct server *s)
+{
+    if (LIKELY(!writes_refused(s))) return NULL;
+    return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands "
+           "that may modify the data set are disabled, because this instance is configured to report errors during "
+           "writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for "
+           "details about the RDB error.";
 }
 
 void persistence_kill_child(struct server *s)
@@ -496,7 +506,7 @@ static void loading_ends(struct persistence *p)
     struct server *s = p->server;
     p->load = (struct load){0};
     modes_loading_ends(&s->core);
-    if (s->core.waited_keys > 0) key_waits_all_ready(s);
+    key_waits_all_ready(s->clients->key_waits);
 }
 
 static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *why)
@@ -523,7 +533,7 @@ static void load_started(struct persistence *p, struct keyspace *into, const str
         p->load = (struct load){.into = into};
     else
         loading_begins(p, into, how->serves_reads);
-    p->load.functions = into == s->core.keyspace ? functions_of(s) : functions_new(s->scripting);
+    p->load.functions = into == s->core.keyspace ? functions_of(s->scripting) : functions_new(s->scripting);
     p->load.replace = how->replace;
     p->load.rdb = rdb_load_new(into, &options);
 }
@@ -568,7 +578,7 @@ int persistence_load_begin(struct server *s, enum repl_load_kind kind, bool empt
                                         .keep_expired = true});
     } else {
         keyspace_flush(s->core.keyspace, NULL, empty_async);
-        functions_flush(functions_of(s), s->core.keyspace, empty_async ? s->core.lazyfree : NULL);
+        functions_flush(functions_of(s->scripting), s->core.keyspace, empty_async ? s->core.lazyfree : NULL);
         load_started(p, s->core.keyspace, &(struct load_how){.keep_expired = true});
     }
     return 0;
@@ -604,8 +614,8 @@ int persistence_load_end(struct server *s, bool commit, struct repl_position *po
         if (commit) {
             if (p->child == CHILD_SAVE) persistence_kill_child(s); /* begun meanwhile, of what is now replaced */
             keyspace_swap_data(s->core.keyspace, into);
-            if (s->core.tracking_clients > 0) tracking_flushed(s);
-            functions_replace(s, functions);
+            tracking_flushed(s->clients->trackings);
+            functions_replace(s->scripting, functions);
         } else {
             functions_free(functions);
         }
@@ -690,7 +700,7 @@ int persistence_reload(struct server *s, bool save, bool flush, bool merge)
     if (save && persistence_save(s) != 0) return -1;
     if (flush) {
         keyspace_flush(s->core.keyspace, NULL, false);
-        functions_flush(functions_of(s), s->core.keyspace, NULL);
+        functions_flush(functions_of(s->scripting), s->core.keyspace, NULL);
     }
     return load_file(s, NULL, false, merge) == 0 ? 0 : -1;
 }

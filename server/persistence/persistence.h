@@ -18,9 +18,10 @@ int persistence_load_at_start(struct server *s);
 int persistence_file_version(const struct server *s);
 int persistence_save(struct server *s);                                        /* SAVE: 0 or -1, logged */
 int persistence_bgsave(struct server *s, bool *scheduled, const char **error); /* 0; -1 with *error the reply */
-void persistence_schedule_save(struct server *s);        /* in the background, as soon as nothing forbids it */
-bool persistence_writes_refused(const struct server *s); /* the last background save failed, and that matters */
-bool persistence_child_active(const struct server *s);   /* a save, or a snapshot for replicas */
+void persistence_schedule_save(struct server *s); /* in the background, as soon as nothing forbids it */
+/* The text to refuse writes with, and PING, by which Sentinel and HAProxy see a master that cannot save; or NULL. */
+const char *persistence_write_refusal(const struct server *s);
+bool persistence_child_active(const struct server *s); /* a save, or a snapshot for replicas */
 void persistence_kill_child(struct server *s);
 /* FLUSHALL: a background save of what is no more is given up, and the file becomes empty too where save points are set,
  * at the end of the turn: then FLUSHALL is in the stream, and the position in the file is right. */

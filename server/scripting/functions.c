@@ -1,14 +1,13 @@
 #include "server/scripting/functions.h"
 
 #include <ctype.h>
-#include <stdio.h>
-
 #include <lua5.1/lauxlib.h>
+#include <stdio.h>
 
 #include "server/scripting/lua_safe.h"
 #include "server/scripting/lua_sandbox.h"
-#include "server/scripting/scripting_internal.h"
 #include "server/scripting/script_flags.h"
+#include "server/scripting/scripting_internal.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/base/words.h"
@@ -148,16 +147,16 @@ void functions_flush(struct functions *fs, struct keyspace *ks, struct lazyfree 
     libraries_clear(ks->libraries);
 }
 
-struct functions *functions_of(struct server *s)
+struct functions *functions_of(struct scripting *sc)
 {
-    return s->scripting->functions;
+    return sc->functions;
 }
 
-void functions_replace(struct server *s, struct functions *fs)
+void functions_replace(struct scripting *sc, struct functions *fs)
 {
-    ASSERT(s->scripting->run == NULL);
-    functions_free(s->scripting->functions);
-    s->scripting->functions = fs;
+    ASSERT(sc->run == NULL);
+    functions_free(sc->functions);
+    sc->functions = fs;
 }
 
 size_t functions_library_count(const struct functions *fs)
@@ -383,7 +382,7 @@ static int run_body(struct functions *fs, struct library *lib, struct bytes_view
     lua_State *L = functions_state(fs);
     struct load_plan plan = {.body = body, .error = "Error loading library"};
     sc->loading = lib;
-    int64_t now_us = sys_mono_us(sc->server->core.sys);
+    int64_t now_us = sys_mono_us(sc->core->sys);
     sc->guard.deadline_us = limit_ms == 0 ? 0 : now_us + limit_ms * INT64_C(1000);
     lua_guard_start(&sc->guard, L, now_us);
     script_failure_clear(&sc->failure);

@@ -37,7 +37,7 @@ struct library {
 
 struct functions *functions_new(struct scripting *sc);
 void functions_free(struct functions *fs);
-struct functions *functions_of(struct server *s);
+struct functions *functions_of(struct scripting *sc);
 lua_State *functions_state(struct functions *fs);
 
 const struct function *functions_find(const struct functions *fs, struct bytes_view name); /* or NULL */
@@ -60,6 +60,6 @@ bool functions_delete(struct functions *fs, struct keyspace *ks, struct bytes_vi
 /* Deletes all libraries. The Lua state is closed by `background`, or at once if that is NULL. */
 void functions_flush(struct functions *fs, struct keyspace *ks, struct lazyfree *background);
 /* Replaces the functions of the server by those of a newly loaded data set, which it takes over. */
-void functions_replace(struct server *s, struct functions *fs);
+void functions_replace(struct scripting *sc, struct functions *fs);
 
 #endif

@@ -1,8 +1,7 @@
 #include "server/scripting/lua_convert.h"
 
-#include <math.h>
-
 #include <lua5.1/lauxlib.h>
+#include <math.h>
 
 #include "server/scripting/lua_guard.h"
 #include "storage/base/assert.h"

@@ -1,8 +1,7 @@
 #include "server/scripting/lua_frozen.h"
 
-#include <stddef.h>
-
 #include <lua5.1/lauxlib.h>
+#include <stddef.h>
 
 static const char REAL_KEY = 0; /* its address, as a light userdata, is a key that no script can make */
 

@@ -8,8 +8,8 @@
  *     numbers   With encode_number_precision() digits; NaN and infinities as encode_invalid_numbers() says.
  *     depth     An error beyond encode_max_depth(), and in every case at the end of the Lua stack.
  * encode_keep_buffer() keeps its setting but has no effect: a buffer lives as long as one call. */
-#include <lua5.1/lauxlib.h>
 #include <limits.h>
+#include <lua5.1/lauxlib.h>
 #include <lua5.1/lua-cjson.h>
 #include <math.h>
 #include <stdio.h>

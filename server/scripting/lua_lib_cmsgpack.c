@@ -9,8 +9,8 @@
  *     tables           arrays if the keys are 1..n, else maps; nil below 16 levels, so that cycles end
  *     other values     nil
  * The same types are unpacked. The binary and extension types are errors. */
-#include <lua5.1/lauxlib.h>
 #include <limits.h>
+#include <lua5.1/lauxlib.h>
 #include <math.h>
 #include <msgpack/pack.h>
 

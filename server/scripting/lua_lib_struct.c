@@ -15,8 +15,8 @@
  *     (blank)    ignored
  * Sizes come from formats, and formats from scripts: every sum is checked (CVE-2015-8080, CVE-2020-14147), and so is
  * the stack space for results (CVE-2018-11218, CVE-2018-11219). */
-#include <lua5.1/lauxlib.h>
 #include <limits.h>
+#include <lua5.1/lauxlib.h>
 #include <math.h>
 
 #include "server/scripting/lua_bytes.h"

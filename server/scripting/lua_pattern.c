@@ -2,9 +2,8 @@
 
 #include <ctype.h>
 #include <limits.h>
-#include <string.h>
-
 #include <lua5.1/lauxlib.h>
+#include <string.h>
 
 #include "server/scripting/lua_bytes.h"
 #include "server/scripting/lua_guard.h"

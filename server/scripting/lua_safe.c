@@ -1,10 +1,9 @@
 #include "server/scripting/lua_safe.h"
 
 #include <limits.h>
+#include <lua5.1/lauxlib.h>
 #include <math.h>
 #include <string.h>
-
-#include <lua5.1/lauxlib.h>
 
 #include "server/scripting/lua_bytes.h"
 #include "server/scripting/lua_guard.h"

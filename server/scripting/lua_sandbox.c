@@ -1,9 +1,8 @@
 #include "server/scripting/lua_sandbox.h"
 
-#include <string.h>
-
 #include <lua5.1/lauxlib.h>
 #include <lua5.1/lualib.h>
+#include <string.h>
 
 #include "server/scripting/lua_frozen.h"
 #include "server/scripting/lua_safe.h"

@@ -1,9 +1,8 @@
 #include "server/scripting/lua_table.h"
 
+#include <lua5.1/lauxlib.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include <lua5.1/lauxlib.h>
 
 #include "server/scripting/lua_guard.h"
 

@@ -1,18 +1,12 @@
 /* script_api.c -- the table `redis` of scripts. redis.call() and redis.pcall() are in script_call.c. */
+#include <lua5.1/lauxlib.h>
 #include <stdio.h>
 
-#include <lua5.1/lauxlib.h>
-
 #include "server/acl/acl_check.h"
-#include "server/acl/acl_check.h"
-#include "server/catalog/command_table.h"
 #include "server/catalog/command_table.h"
 #include "server/process/process.h"
 #include "server/scripting/lua_convert.h"
-#include "server/scripting/lua_convert.h"
 #include "server/scripting/lua_frozen.h"
-#include "server/scripting/lua_frozen.h"
-#include "server/scripting/lua_sandbox.h"
 #include "server/scripting/lua_sandbox.h"
 #include "server/scripting/scripting_internal.h"
 
@@ -88,7 +82,7 @@ static int api_log(lua_State *L)
         luaL_addvalue(&text);
     }
     luaL_pushresult(&text);
-    log_write(scripting_of(L)->server->core.log, (enum log_level)level, "%s", lua_tostring(L, -1));
+    log_write(scripting_of(L)->core->log, (enum log_level)level, "%s", lua_tostring(L, -1));
     return 0;
 }
 
@@ -142,7 +136,7 @@ static int api_acl_check_cmd(lua_State *L)
     if (argc == 0) script_raise(L, "ERR Please specify at least one argument for this redis lib call");
     if (!script_take_arguments(L, sc, argc))
         script_raise(L, "ERR redis.acl_check_cmd() command arguments must be strings or integers");
-    struct command_slot *slot = command_table_find(sc->server->commands, sc->argv[0]);
+    struct command_slot *slot = command_table_find(sc->commands, sc->argv[0]);
     if (slot != NULL && slot->subcommands != NULL && argc > 1) slot = command_slot_sub(slot, sc->argv[1]);
     if (slot == NULL) script_raise(L, "ERR Invalid command passed to redis.acl_check_cmd()");
     lua_pushboolean(L, acl_check(sc->client->user, slot, argc, sc->argv, &why));

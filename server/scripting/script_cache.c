@@ -1,9 +1,8 @@
 #include "server/scripting/script_cache.h"
 
 #include <ctype.h>
-#include <stdio.h>
-
 #include <lua5.1/lauxlib.h>
+#include <stdio.h>
 
 #include "server/scripting/lua_safe.h"
 #include "server/scripting/lua_sandbox.h"

@@ -4,11 +4,10 @@
  *
  * Arguments are not copied: they are Lua strings that stay on the Lua stack until the command is over. */
 #include <errno.h>
+#include <lua5.1/lauxlib.h>
 #include <math.h>
 #include <stdio.h>
 #include <sys/uio.h>
-
-#include <lua5.1/lauxlib.h>
 
 #include "server/clients/session.h"
 #include "server/dispatch/dispatch.h"
@@ -71,10 +70,10 @@ static bool arity_fits(const struct command *cmd, int argc)
 
 /* The row of the command. NULL: *error says why there is none, and *slot is the slot with the wrong number of arguments
  * or NULL. */
-static const struct command *find_command(struct server *s, int argc, const struct bytes_view *argv,
+static const struct command *find_command(struct scripting *sc, int argc, const struct bytes_view *argv,
                                           struct command_slot **slot, const char **error)
 {
-    *slot = command_table_find(s->commands, argv[0]);
+    *slot = command_table_find(sc->commands, argv[0]);
     if (*slot != NULL && (*slot)->subcommands != NULL && argc >= 2) *slot = command_slot_sub(*slot, argv[1]);
     if (*slot == NULL)
         *error = "ERR Unknown Redis command called from script";
@@ -92,7 +91,7 @@ static const char *refuse_write(const struct scripting *sc, const struct command
     bool read_only = run->script->read_only || (run->script->flags & SCRIPT_NO_WRITES);
     if (read_only) return "ERR Write commands are not allowed from read-only scripts.";
     if (!(cmd->flags & CMD_WRITE) || run->wrote || client_has(sc->client, CLIENT_MASTER)) return NULL;
-    return dispatch_write_refusal(sc->server);
+    return dispatch_write_refusal(sc->dispatcher);
 }
 
 static bool refused_for_memory(const struct scripting *sc, const struct command *cmd)
@@ -118,12 +117,11 @@ static const char *refuse_user(struct scripting *sc, const struct command_slot *
 /* Why the script may not run this command now, or NULL. */
 static const char *refuse(struct scripting *sc, const struct command_slot *slot, int argc)
 {
-    const struct server *s = sc->server;
     const struct command *cmd = slot->command;
     const char *refusal = NULL;
     if ((cmd->flags & CMD_NOSCRIPT) && !sc->allow_all_commands)
         return "ERR This Redis command is not allowed from script";
-    if (UNLIKELY(s->core.modes.loading) && (cmd->flags & CMD_NO_ASYNC_LOADING))
+    if (UNLIKELY(sc->core->modes.loading) && (cmd->flags & CMD_NO_ASYNC_LOADING))
         return "LOADING Redis is loading the dataset in memory";
     if (UNLIKELY(client_has(sc->client, CLIENT_RESTRICTED))) refusal = refuse_user(sc, slot, argc);
     if (refusal != NULL) return refusal;
@@ -131,7 +129,7 @@ static const char *refuse(struct scripting *sc, const struct command_slot *slot,
     if (refusal != NULL) return refusal;
     if (UNLIKELY(refused_for_memory(sc, cmd))) return "OOM command not allowed when used memory > 'maxmemory'.";
     if (!(cmd->flags & CMD_STALE) && !client_has(sc->client, CLIENT_MASTER) &&
-        UNLIKELY(dispatch_stale_refusal(s) != NULL))
+        UNLIKELY(dispatch_stale_refusal(sc->dispatcher) != NULL))
         return "ERR Can not execute the command on a stale replica";
     return NULL;
 }
@@ -154,18 +152,18 @@ static void run_command(lua_State *L, struct scripting *sc, int argc)
 {
     struct command_slot *slot;
     const char *error;
-    const struct command *cmd = find_command(sc->server, argc, sc->argv, &slot, &error);
+    const struct command *cmd = find_command(sc, argc, sc->argv, &slot, &error);
     if (cmd != NULL) error = refuse(sc, slot, argc);
     if (cmd == NULL || error != NULL) {
-        dispatch_script_refused(sc->server, slot, error);
+        dispatch_script_refused(sc->dispatcher, slot, error);
         lua_settop(L, 0);
         lua_push_error(L, bytes_str(error), true);
         return;
     }
     if (cmd->flags & CMD_WRITE) sc->run->wrote = true;
     outbuf_clear(&sc->client->out);
-    uint64_t ticks =
-        dispatch_for_script(sc->client, sc->run->outer->caller, slot, argc, sc->argv, sc->run->replicate != 0);
+    uint64_t ticks = dispatch_for_script(sc->dispatcher, sc->client, sc->run->outer->caller, slot, argc, sc->argv,
+                                         sc->run->replicate != 0);
     struct bytes_view reply = whole_reply(sc);
     lua_settop(L, 0);         /* the arguments may occupy the whole stack */
     lua_guard_work(L, ticks); /* an estimate, so that other clients are served soon after a slow command */

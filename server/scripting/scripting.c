@@ -1,8 +1,7 @@
 #include "server/scripting/scripting.h"
 
-#include <stdio.h>
-
 #include <lua5.1/lauxlib.h>
+#include <stdio.h>
 
 #include "server/clients/clients.h"
 #include "server/core/exec.h"
@@ -13,6 +12,7 @@
 #include "server/scripting/lua_sandbox.h"
 #include "server/scripting/script_flags.h"
 #include "server/scripting/scripting_internal.h"
+#include "storage/base/log.h"
 #include "storage/base/memory.h"
 
 enum {
@@ -31,14 +31,16 @@ static lua_State *new_eval_state(void *ctx)
     return scripting_new_state(ctx);
 }
 
-struct scripting *scripting_new(struct server *s)
+struct scripting *scripting_new(struct clients *cs, struct dispatcher *dispatcher, struct command_table *commands)
 {
     struct scripting *sc = mem_calloc(sizeof(*sc));
-    sc->server = s;
-    sc->guard = (struct lua_guard){.sys = s->core.sys, .look = look_at_time};
+    sc->core = cs->core;
+    sc->dispatcher = dispatcher;
+    sc->commands = commands;
+    sc->guard = (struct lua_guard){.sys = cs->core->sys, .look = look_at_time};
     sc->cache = script_cache_new(new_eval_state, sc, &sc->guard);
     sc->functions = functions_new(sc);
-    sc->client = client_new_script(s);
+    sc->client = client_new_script(cs);
     return sc;
 }
 
@@ -57,25 +59,24 @@ void scripting_free(struct scripting *sc)
     mem_free(sc);
 }
 
-struct script_cache *scripting_cache(struct server *s)
+struct script_cache *scripting_cache(struct scripting *sc)
 {
-    return s->scripting->cache;
+    return sc->cache;
 }
 
-void scripting_allow_all_commands(struct server *s, bool allow)
+void scripting_allow_all_commands(struct scripting *sc, bool allow)
 {
-    s->scripting->allow_all_commands = allow;
+    sc->allow_all_commands = allow;
 }
 
-void scripting_get_memory(const struct server *s, struct scripting_memory *out)
+void scripting_get_memory(const struct scripting *sc, struct scripting_memory *out)
 {
-    const struct scripting *sc = s->scripting;
     *out = (struct scripting_memory){
         .vm_eval = script_cache_vm_memory(sc->cache),
         .scripts_eval = script_cache_memory(sc->cache),
         .script_count = script_cache_count(sc->cache),
         .vm_functions = functions_vm_memory(sc->functions),
-        .functions = functions_memory(sc->functions) + libraries_memory(s->core.keyspace->libraries),
+        .functions = functions_memory(sc->functions) + libraries_memory(sc->core->keyspace->libraries),
         .function_count = functions_count(sc->functions),
         .library_count = functions_library_count(sc->functions),
     };
@@ -97,7 +98,7 @@ _Noreturn void script_raise(lua_State *L, const char *text)
 
 static void warn_of_slow_script(const struct scripting *sc, int64_t elapsed_us)
 {
-    log_warning(sc->server->core.log,
+    log_warning(sc->core->log,
                 "Slow script detected: still in execution after %lld milliseconds. You can try killing the script "
                 "using the %s command. Script name is: %s.",
                 (long long)(elapsed_us / 1000), sc->run->script->kind == SCRIPT_EVAL ? "SCRIPT KILL" : "FUNCTION KILL",
@@ -107,16 +108,15 @@ static void warn_of_slow_script(const struct scripting *sc, int64_t elapsed_us)
 /* Answers other clients from time to time: the interval is at least eight times as long as that takes. */
 static void serve_others(struct scripting *sc, int64_t now_us)
 {
-    struct server *s = sc->server;
     struct script_run_state *run = sc->run;
-    int64_t limit_ms = s->core.settings->misc.busy_reply_threshold_ms;
+    int64_t limit_ms = sc->core->settings->misc.busy_reply_threshold_ms;
     if (limit_ms <= 0 || (now_us - run->started_us) / 1000 < limit_ms || now_us < run->next_poll_us) return;
     if (!run->busy) {
         run->busy = true;
         warn_of_slow_script(sc, now_us - run->started_us);
     }
-    dispatch_while_busy(s);
-    int64_t after_us = sys_mono_us(s->core.sys);
+    dispatch_while_busy(sc->dispatcher, script_busy_text(sc));
+    int64_t after_us = sys_mono_us(sc->core->sys);
     run->next_poll_us = after_us + 1000 + 8 * (after_us - now_us);
 }
 
@@ -291,9 +291,9 @@ static void end(struct scripting *sc)
 }
 
 /* Answers with the error, which is on top of the Lua stack. */
-static void reply_failure(struct cmd_ctx *ctx, lua_State *L, const struct script *script)
+static void reply_failure(struct scripting *sc, struct cmd_ctx *ctx, lua_State *L, const struct script *script)
 {
-    const struct script_failure *f = &ctx->server->scripting->failure;
+    const struct script_failure *f = &sc->failure;
     struct bytes_buf line = {0};
     if (!f->known) bytes_buf_append_view(&line, BYTES_LIT("ERR "));
     bytes_buf_append_view(&line, script_failure_text(f, L));
@@ -338,9 +338,9 @@ static void collect_slice(struct scripting *sc, lua_State *L, struct script_garb
         if (now <= g->live + GARBAGE_KEPT) return;
         g->began = now;
     }
-    int64_t deadline = sys_mono_us(sc->server->core.sys) + SLICE_US;
+    int64_t deadline = sys_mono_us(sc->core->sys) + SLICE_US;
     bool whole = false;
-    while (!whole && sys_mono_us(sc->server->core.sys) < deadline)
+    while (!whole && sys_mono_us(sc->core->sys) < deadline)
         if (!collect_step(L, &whole)) return;
     if (!whole) return;
     now = lua_sandbox_memory(L);
@@ -348,24 +348,23 @@ static void collect_slice(struct scripting *sc, lua_State *L, struct script_garb
     g->began = 0;
 }
 
-void scripting_collect(struct server *s)
+void scripting_collect(struct scripting *sc)
 {
-    struct scripting *sc = s->scripting;
     if (script_cache_vm_memory(sc->cache) > 0) collect_slice(sc, script_cache_state(sc->cache), &sc->eval_garbage);
     if (functions_vm_memory(sc->functions) > 0)
         collect_slice(sc, functions_state(sc->functions), &sc->function_garbage);
 }
 
-size_t scripting_vm_memory(const struct server *s)
+size_t scripting_vm_memory(const struct scripting *sc)
 {
-    return script_cache_vm_memory(s->scripting->cache) + functions_vm_memory(s->scripting->functions);
+    return script_cache_vm_memory(sc->cache) + functions_vm_memory(sc->functions);
 }
 
 bool script_may_run(struct cmd_ctx *ctx, const struct script *script)
 {
     unsigned flags = script->flags;
     bool asks_for_data = (flags & SCRIPT_SAYS_NOTHING) && !ctx_is_replayed(ctx);
-    const char *stale = asks_for_data ? dispatch_stale_refusal(ctx->server) : NULL;
+    const char *stale = asks_for_data ? dispatch_stale_refusal(ctx->dispatcher) : NULL;
     if (UNLIKELY(stale != NULL)) {
         reply_error(ctx->reply, stale);
         return false;
@@ -375,17 +374,15 @@ bool script_may_run(struct cmd_ctx *ctx, const struct script *script)
     return false;
 }
 
-void script_run(struct cmd_ctx *ctx, const struct script *script)
+void script_run(struct scripting *sc, struct cmd_ctx *ctx, const struct script *script)
 {
-    struct server *s = ctx->server;
-    struct scripting *sc = s->scripting;
     lua_State *L = script->L;
     struct script_run_state run = {
         .script = script,
         .outer = ctx,
-        .out_of_memory = dispatch_out_of_memory(s),
+        .out_of_memory = dispatch_out_of_memory(sc->dispatcher),
         .replicate = REPLICATE_TO_ALL,
-        .started_us = sys_mono_us(s->core.sys),
+        .started_us = sys_mono_us(sc->core->sys),
     };
     if (sc->run != NULL) {
         reply_error(ctx->reply, "ERR scripts can not be nested");
@@ -393,7 +390,7 @@ void script_run(struct cmd_ctx *ctx, const struct script *script)
     }
     begin(sc, &run);
     script_failure_clear(&sc->failure);
-    if (lua_cpcall(L, run_and_answer, &run) != 0) reply_failure(ctx, L, script);
+    if (lua_cpcall(L, run_and_answer, &run) != 0) reply_failure(sc, ctx, L, script);
     end(sc);
     lua_settop(L, 0);
     collect_some(sc, L);
@@ -417,37 +414,36 @@ bool script_arg_key_count(struct cmd_ctx *ctx, int arg, const char *not_a_number
 
 /* ---- The running script ---- */
 
-bool script_is_running(const struct server *s)
+bool script_is_running(const struct scripting *sc)
 {
-    return s->scripting->run != NULL;
+    return sc->run != NULL;
 }
 
-enum script_kind script_running_kind(const struct server *s)
+enum script_kind script_running_kind(const struct scripting *sc)
 {
-    return s->scripting->run->script->kind;
+    return sc->run->script->kind;
 }
 
-const char *script_busy_text(const struct server *s)
+const char *script_busy_text(const struct scripting *sc)
 {
-    return script_running_kind(s) == SCRIPT_EVAL
+    return script_running_kind(sc) == SCRIPT_EVAL
                ? "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
                : "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
 }
 
-bool script_forbids_change(struct cmd_ctx *ctx)
+bool script_forbids_change(struct scripting *sc, struct cmd_ctx *ctx)
 {
-    if (LIKELY(!script_is_running(ctx->server))) return false;
+    if (LIKELY(!script_is_running(sc))) return false;
     reply_error(ctx->reply, "ERR scripts can not be taken away while one is running");
     return true;
 }
 
-void script_kill(struct cmd_ctx *ctx, enum script_kind kind)
+void script_kill(struct scripting *sc, struct cmd_ctx *ctx, enum script_kind kind)
 {
-    struct scripting *sc = ctx->server->scripting;
     if (sc->run == NULL) {
         reply_error(ctx->reply, "NOTBUSY No scripts in execution right now.");
     } else if (sc->run->script->kind != kind) {
-        reply_error(ctx->reply, script_busy_text(ctx->server));
+        reply_error(ctx->reply, script_busy_text(sc));
     } else if (client_has(sc->client, CLIENT_MASTER)) {
         reply_error(ctx->reply, "UNKILLABLE The busy script was sent by a master instance in the context of "
                                 "replication and cannot be killed.");
@@ -461,20 +457,20 @@ void script_kill(struct cmd_ctx *ctx, enum script_kind kind)
     }
 }
 
-bool script_running_function(const struct server *s, struct script_running *out)
+bool script_running_function(const struct scripting *sc, struct script_running *out)
 {
-    const struct script_run_state *run = s->scripting->run;
+    const struct script_run_state *run = sc->run;
     if (run == NULL || run->script->kind != SCRIPT_FUNCTION) return false;
     *out = (struct script_running){.name = run->script->name,
                                    .argc = run->outer->argc,
                                    .argv = run->outer->argv,
-                                   .duration_ms = (sys_mono_us(s->core.sys) - run->started_us) / 1000};
+                                   .duration_ms = (sys_mono_us(sc->core->sys) - run->started_us) / 1000};
     return true;
 }
 
-void script_abandon(struct server *s)
+void script_abandon(struct scripting *sc)
 {
-    ASSERT(s->scripting->run != NULL);
-    s->scripting->guard.ended = true;
-    exec_abandon(&s->core);
+    ASSERT(sc->run != NULL);
+    sc->guard.ended = true;
+    exec_abandon(sc->core);
 }

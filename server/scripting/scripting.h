@@ -26,9 +26,11 @@
 
 struct scripting; /* opaque: scripting_internal.h */
 
-struct scripting *scripting_new(struct server *s);
+struct clients;
+struct command_table;
+struct scripting *scripting_new(struct clients *cs, struct dispatcher *dispatcher, struct command_table *commands);
 void scripting_free(struct scripting *sc);
-struct script_cache *scripting_cache(struct server *s);
+struct script_cache *scripting_cache(struct scripting *sc);
 
 enum script_kind { SCRIPT_EVAL, SCRIPT_FUNCTION };
 
@@ -46,18 +48,18 @@ struct script {
  * could not do it, since the script was not known then. False: the error has been answered. */
 bool script_may_run(struct cmd_ctx *ctx, const struct script *script);
 /* Runs the script and writes the reply. */
-void script_run(struct cmd_ctx *ctx, const struct script *script);
+void script_run(struct scripting *sc, struct cmd_ctx *ctx, const struct script *script);
 /* Reads the number of keys from this argument. False: the error has been answered. */
 bool script_arg_key_count(struct cmd_ctx *ctx, int arg, const char *not_a_number, int *count);
 
 /* ---- the running script ---- */
-bool script_is_running(const struct server *s);
-enum script_kind script_running_kind(const struct server *s);
-const char *script_busy_text(const struct server *s); /* the error for other clients meanwhile */
+bool script_is_running(const struct scripting *sc);
+enum script_kind script_running_kind(const struct scripting *sc);
+const char *script_busy_text(const struct scripting *sc); /* the error for other clients meanwhile */
 /* SCRIPT KILL and FUNCTION KILL. Writes the reply. */
-void script_kill(struct cmd_ctx *ctx, enum script_kind kind);
+void script_kill(struct scripting *sc, struct cmd_ctx *ctx, enum script_kind kind);
 /* SHUTDOWN NOSAVE: ends the running script and drops its unit, so that nothing of it enters the stream. */
-void script_abandon(struct server *s);
+void script_abandon(struct scripting *sc);
 /* FUNCTION STATS: describes the running function. False: no function runs. */
 struct script_running {
     const char *name;
@@ -65,24 +67,24 @@ struct script_running {
     const struct bytes_view *argv;
     int64_t duration_ms;
 };
-bool script_running_function(const struct server *s, struct script_running *out);
+bool script_running_function(const struct scripting *sc, struct script_running *out);
 
 /* For commands that remove scripts: refuses while a script runs, which may have called the command. True: the error has
  * been answered. */
-bool script_forbids_change(struct cmd_ctx *ctx);
+bool script_forbids_change(struct scripting *sc, struct cmd_ctx *ctx);
 
 /* DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may also call commands with CMD_NOSCRIPT. */
-void scripting_allow_all_commands(struct server *s, bool allow);
+void scripting_allow_all_commands(struct scripting *sc, bool allow);
 
 /* From the cron: if scripts left much garbage, collects for a millisecond. */
-void scripting_collect(struct server *s);
+void scripting_collect(struct scripting *sc);
 /* Bytes of the Lua states, including garbage. maxmemory does not count them. */
-size_t scripting_vm_memory(const struct server *s);
+size_t scripting_vm_memory(const struct scripting *sc);
 
 struct scripting_memory { /* for INFO */
     size_t vm_eval, vm_functions, scripts_eval, functions;
     size_t script_count, function_count, library_count;
 };
-void scripting_get_memory(const struct server *s, struct scripting_memory *out);
+void scripting_get_memory(const struct scripting *sc, struct scripting_memory *out);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "server/scripting/lua_guard.h"
 #include "server/scripting/scripting.h"
-#include "server/server.h"
+#include "server/core/core.h"
 
 enum { REPLICATE_TO_LOG = 1, REPLICATE_TO_REPLICAS = 2, REPLICATE_TO_ALL = 3 }; /* redis.set_repl() */
 
@@ -34,7 +34,9 @@ struct script_garbage { /* of one Lua state */
 };
 
 struct scripting {
-    struct server *server;
+    struct core *core;
+    struct dispatcher *dispatcher;
+    struct command_table *commands;
     struct client *client;        /* runs the commands of scripts */
     struct script_run_state *run; /* NULL: no script runs */
     struct lua_guard guard;       /* of all states */

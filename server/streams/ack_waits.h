@@ -10,18 +10,24 @@
 
 #include "server/clients/client.h"
 
+struct aof;
+struct ack_waits; /* opaque */
+
+struct ack_waits *ack_waits_new(struct clients *cs, const struct aof *aof); /* both are borrowed */
+void ack_waits_free(struct ack_waits *aw);
+
 /* WAITAOF asks for the local file and there is none. */
 extern const char ack_waits_no_aof[];
 
 /* Blocks the client until `replicas` have acknowledged its last write. until_ms: wall clock; 0: no deadline. */
-void ack_waits_block(struct client *c, size_t replicas, int64_t until_ms);
+void ack_waits_block(struct ack_waits *aw, struct client *c, size_t replicas, int64_t until_ms);
 /* The same until `replicas` have it on disk and, if `local`, this server has. */
-void ack_waits_block_synced(struct client *c, bool local, size_t replicas, int64_t until_ms);
+void ack_waits_block_synced(struct ack_waits *aw, struct client *c, bool local, size_t replicas, int64_t until_ms);
 /* WAITAOF's reply: whether the local file has the writes, and how many replicas have. */
 void ack_waits_reply_synced(struct client *c, bool local, size_t replicas);
 
-void ack_waits_acked(struct server *s);   /* a replica has acknowledged more */
-void ack_waits_synced(struct server *s);  /* the local append-only file has synced more */
-void ack_waits_aof_off(struct server *s); /* it was turned off: answers an error to the clients that wait for it */
+void ack_waits_acked(struct ack_waits *aw);   /* a replica has acknowledged more */
+void ack_waits_synced(struct ack_waits *aw);  /* the local append-only file has synced more */
+void ack_waits_aof_off(struct ack_waits *aw); /* it was turned off: answers an error to the clients that wait for it */
 
 #endif

@@ -10,18 +10,20 @@
 #include "storage/base/memory.h"
 
 struct master_stream {
-    struct server *server;
+    struct core *core;
+    struct dispatcher *dispatcher;
     struct client *client;
     size_t seen;      /* bytes of `in` that the reader already has */
     uint64_t applied; /* reader offset behind the last whole unit */
     uint64_t base;    /* reader offset of in.data */
 };
 
-struct master_stream *master_stream_new(struct server *s)
+struct master_stream *master_stream_new(struct clients *cs, struct dispatcher *dispatcher)
 {
     struct master_stream *ms = mem_calloc(sizeof(*ms));
-    ms->server = s;
-    ms->client = client_new(s, NULL);
+    ms->core = cs->core;
+    ms->dispatcher = dispatcher;
+    ms->client = client_new(cs, NULL);
     return ms;
 }
 
@@ -58,7 +60,7 @@ void master_stream_reset(struct master_stream *ms, int db)
     struct client *c = ms->client;
     multi_discard(c);
     resp_reader_reset(&c->reader);
-    c->db = keyspace_db(ms->server->core.keyspace, db >= 0 && db < ms->server->core.keyspace->db_count ? db : 0);
+    c->db = keyspace_db(ms->core->keyspace, db >= 0 && db < ms->core->keyspace->db_count ? db : 0);
     ms->seen = 0;
     ms->applied = ms->base = 0;
 }
@@ -74,9 +76,9 @@ int master_stream_apply(struct master_stream *ms, struct bytes_view in, size_t *
     ASSERT(in.len >= ms->seen);
     resp_reader_feed(&ms->client->reader, bytes_view(in.data + ms->seen, in.len - ms->seen));
     ms->seen = in.len;
-    struct core *core = &ms->server->core;
+    struct core *core = ms->core;
     enum expiry_mode before = modes_override_expiry(core, EXPIRY_IGNORE); /* the master decides what is gone */
-    bool good = dispatch_stream(ms->client, note_applied, ms);
+    bool good = dispatch_stream(ms->dispatcher, ms->client, note_applied, ms);
     modes_restore_expiry(core, before);
     *consumed = (size_t)(ms->applied - ms->base);
     ms->base = ms->applied;

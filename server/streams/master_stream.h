@@ -6,11 +6,15 @@
 #ifndef LOCKSTEP_SERVER_STREAMS_MASTER_STREAM_H
 #define LOCKSTEP_SERVER_STREAMS_MASTER_STREAM_H
 
-#include "server/server.h"
+#include "storage/base/bytes.h"
+
+struct client;
+struct clients;
+struct dispatcher;
 
 struct master_stream; /* opaque */
 
-struct master_stream *master_stream_new(struct server *s);
+struct master_stream *master_stream_new(struct clients *cs, struct dispatcher *dispatcher);
 void master_stream_free(struct master_stream *ms);
 int master_stream_apply(struct master_stream *ms, struct bytes_view in, size_t *consumed); /* 0 or -EPROTO */
 void master_stream_reset(struct master_stream *ms, int db);

@@ -45,6 +45,7 @@ enum migration_state {
 };
 
 struct migration {
+    struct migrations *owner;
     struct client *client;
     enum migration_state state;
     struct link *link; /* NULL once it is over, or given up */
@@ -68,7 +69,7 @@ struct migration {
 };
 
 struct migrations {
-    struct server *server;
+    struct core *core;
     struct table keys; /* struct sent_key, by database and name */
     struct link *links;
     size_t link_count;
@@ -88,28 +89,36 @@ static uint64_t sent_key_hash(const void *ctx, const void *entry)
     return hash_of(k->db, k->name);
 }
 
-struct migrations *migrations_new(struct server *s)
+static void on_changed(void *ctx, struct db *db, struct bytes_view key);
+static void on_flushed(void *ctx, struct db *db, struct db *replacement);
+
+struct migrations *migrations_new(struct core *core)
 {
     struct migrations *ms = mem_calloc(sizeof(*ms));
-    ms->server = s;
+    ms->core = core;
+    key_watch_set(&core->keys, KEY_WATCH_MIGRATIONS,
+                  &(struct key_watcher){.ctx = ms, .changed = on_changed, .flushed = on_flushed});
     table_init(&ms->keys, sent_key_hash, NULL);
     return ms;
 }
 
-void migrations_key_changed(struct server *s, struct db *db, struct bytes_view key)
+static void on_changed(void *ctx, struct db *db, struct bytes_view key)
 {
+    struct migrations *ms = ctx;
     struct table_probe probe;
     struct sent_key *k;
-    table_probe_start(&probe, &s->migrations->keys, hash_of(db, key));
+    table_probe_start(&probe, &ms->keys, hash_of(db, key));
     while ((k = table_probe_next(&probe)) != NULL)
         if (k->db == db && bytes_equal(k->name, key)) k->changed = true;
 }
 
-void migrations_flushed(struct server *s, struct db *db)
+static void on_flushed(void *ctx, struct db *db, struct db *replacement)
 {
+    struct migrations *ms = ctx;
+    (void)replacement;
     struct table_iter it;
     struct sent_key *k;
-    table_iter_init(&it, &s->migrations->keys);
+    table_iter_init(&it, &ms->keys);
     while ((k = table_iter_next(&it)) != NULL)
         if (db == NULL || k->db == db) k->changed = true;
 }
@@ -126,13 +135,13 @@ static void append_command(struct bytes_buf *out, size_t argc, const struct byte
 
 static void append_restore(struct migration *m, const struct entry *e)
 {
-    struct server *s = m->client->server;
+    struct core *core = m->owner->core;
     struct bytes_buf payload = {0};
     char ttl[24];
     int64_t left_ms = 0;
     if (entry_expiry(e) != -1)
-        left_ms = entry_expiry(e) > s->core.clock.now_ms ? entry_expiry(e) - s->core.clock.now_ms : 1;
-    rdb_dump(e, s->core.settings->persistence.rdb_version, &payload);
+        left_ms = entry_expiry(e) > core->clock.now_ms ? entry_expiry(e) - core->clock.now_ms : 1;
+    rdb_dump(e, core->settings->persistence.rdb_version, &payload);
     struct bytes_view argv[] = {BYTES_LIT("RESTORE"), entry_key(e), bytes_view(ttl, num_format_i64(ttl, left_ms)),
                                 bytes_buf_view(&payload), BYTES_LIT("REPLACE")};
     append_command(&m->keys_out, m->replace ? 5 : 4, argv);
@@ -141,7 +150,7 @@ static void append_restore(struct migration *m, const struct entry *e)
 
 void migration_add(struct migration *m, struct db *db, const struct entry *e)
 {
-    struct server *s = m->client->server;
+    struct core *core = m->owner->core;
     struct bytes_view name = entry_key(e);
     struct sent_key *k = mem_alloc(checked_size_add(sizeof(*k), name.len));
     memcpy(k + 1, name.data, name.len);
@@ -151,19 +160,19 @@ void migration_add(struct migration *m, struct db *db, const struct entry *e)
         m->keys = mem_realloc(m->keys, checked_size_mul(m->cap, sizeof(*m->keys)));
     }
     m->keys[m->count++] = k;
-    table_insert(&s->migrations->keys, hash_of(db, k->name), k);
-    s->core.migrating_keys++;
+    table_insert(&m->owner->keys, hash_of(db, k->name), k);
+    key_watch_add(&core->keys, KEY_WATCH_MIGRATIONS);
     append_restore(m, e);
 }
 
 void migration_settle(struct migration *m)
 {
-    struct server *s = m->client->server;
+    struct core *core = m->owner->core;
     if (m->settled) return;
     m->settled = true;
     for (size_t i = 0; i < m->count; i++)
-        ASSERT(table_remove(&s->migrations->keys, hash_of(m->keys[i]->db, m->keys[i]->name), m->keys[i]));
-    s->core.migrating_keys -= (unsigned)m->count;
+        ASSERT(table_remove(&m->owner->keys, hash_of(m->keys[i]->db, m->keys[i]->name), m->keys[i]));
+    for (size_t i = 0; i < m->count; i++) key_watch_remove(&core->keys, KEY_WATCH_MIGRATIONS);
 }
 
 /* ---- Links ---- */
@@ -206,7 +215,7 @@ static void link_keep(struct migrations *ms, struct link *l)
     conn_set_handler(l->conn, drop_idle_link, NULL, l);
     conn_want_write(l->conn, false);
     conn_want_read(l->conn, true);
-    loop_timer_start(ms->server->core.loop, &l->idle, LINK_IDLE_MS, 0, drop_idle_link, l);
+    loop_timer_start(ms->core->loop, &l->idle, LINK_IDLE_MS, 0, drop_idle_link, l);
 }
 
 static struct link *find_kept_link(struct migrations *ms, struct bytes_view name)
@@ -220,9 +229,9 @@ static struct link *find_kept_link(struct migrations *ms, struct bytes_view name
     return NULL;
 }
 
-size_t migrations_cached_links(const struct server *s)
+size_t migrations_cached_links(const struct migrations *ms)
 {
-    return s->migrations->link_count;
+    return ms->link_count;
 }
 
 void migrations_free(struct migrations *ms)
@@ -251,7 +260,7 @@ static void set_error(struct migration *m, const char *text)
 /* The turn of the loop does the rest. */
 static void over(struct migration *m)
 {
-    struct migrations *ms = m->client->server->migrations;
+    struct migrations *ms = m->owner;
     ASSERT(m->state != MIGRATION_OVER);
     m->state = MIGRATION_OVER;
     loop_timer_stop(&m->timeout);
@@ -260,18 +269,18 @@ static void over(struct migration *m)
     m->next = ms->over;
     if (ms->over != NULL) ms->over->prev = m;
     ms->over = m;
-    ms->server->core.migrations_over = true;
+    due_set(ms->core, DUE_MIGRATIONS);
 }
 
 static void take_off_over(struct migration *m)
 {
-    struct migrations *ms = m->client->server->migrations;
+    struct migrations *ms = m->owner;
     if (m->prev != NULL)
         m->prev->next = m->next;
     else
         ms->over = m->next;
     if (m->next != NULL) m->next->prev = m->prev;
-    ms->server->core.migrations_over = ms->over != NULL;
+    if (ms->over == NULL) due_clear(ms->core, DUE_MIGRATIONS);
 }
 
 void migration_free(struct migration *m)
@@ -310,14 +319,14 @@ enum migrated migration_key(const struct migration *m, size_t i, struct bytes_vi
     return k->changed && !expired ? MIGRATED_BUT_CHANGED : MIGRATED; /* its time came: there as here */
 }
 
-void migrations_serve(struct server *s)
+void migrations_serve(struct migrations *ms)
 {
     struct migration *next;
-    for (struct migration *m = s->migrations->over; m != NULL; m = next) {
+    for (struct migration *m = ms->over; m != NULL; m = next) {
         struct client *c = m->client;
         next = m->next;
         if (client_has(c, CLIENT_CLOSING)) continue;
-        if (dispatch_again(c)) client_unblock(c); /* and that frees the migration */
+        if (client_run_again(c)) client_unblock(c); /* and that frees the migration */
     }
 }
 
@@ -500,7 +509,7 @@ static struct link *new_link(struct migration *m)
 {
     struct link *l = mem_calloc(checked_size_add(sizeof(*l), m->name.len));
     memcpy(l + 1, m->name.data, m->name.len);
-    l->owner = m->client->server->migrations;
+    l->owner = m->owner;
     l->name = bytes_view(l + 1, m->name.len);
     return l;
 }
@@ -527,7 +536,7 @@ static void on_kept_link(void *ctx) /* never from inside migration_start(): its 
 
 int migration_start(struct migration *m)
 {
-    m->link = find_kept_link(m->client->server->migrations, bytes_buf_view(&m->name));
+    m->link = find_kept_link(m->owner, bytes_buf_view(&m->name));
     if (m->link != NULL) {
         conn_set_handler(m->link->conn, NULL, on_kept_link, m);
         conn_want_read(m->link->conn, false);
@@ -547,9 +556,10 @@ static void append_counted(struct bytes_buf *out, struct bytes_view v)
     bytes_buf_append_view(out, v);
 }
 
-struct migration *migration_new(struct client *c, const struct migration_target *to)
+struct migration *migration_new(struct migrations *ms, struct client *c, const struct migration_target *to)
 {
     struct migration *m = mem_calloc(sizeof(*m));
+    m->owner = ms;
     m->client = c;
     m->host = bytes_to_cstr(to->host);
     m->port = to->port;

@@ -22,9 +22,9 @@
 struct migrations; /* opaque: those under way, and the connections that are kept */
 struct migration;  /* opaque */
 
-struct migrations *migrations_new(struct server *s);
+struct migrations *migrations_new(struct core *core);
 void migrations_free(struct migrations *ms);
-size_t migrations_cached_links(const struct server *s);
+size_t migrations_cached_links(const struct migrations *ms);
 
 struct migration_target { /* borrowed until migration_new() returns */
     struct bytes_view host;
@@ -35,7 +35,7 @@ struct migration_target { /* borrowed until migration_new() returns */
     struct bytes_view user, password;
 };
 
-struct migration *migration_new(struct client *c, const struct migration_target *to);
+struct migration *migration_new(struct migrations *ms, struct client *c, const struct migration_target *to);
 void migration_add(struct migration *m, struct db *db, const struct entry *e);
 /* 0: migrations_serve() will run the client's command again. Else it failed at once, as migration_error() says. */
 NODISCARD int migration_start(struct migration *m);
@@ -49,9 +49,6 @@ const char *migration_error(const struct migration *m); /* to be answered, or NU
 /* Changes of its keys are its own from now on. */
 void migration_settle(struct migration *m);
 
-/* From the keyspace's hooks, if server.migrating_keys > 0. */
-void migrations_key_changed(struct server *s, struct db *db, struct bytes_view key);
-void migrations_flushed(struct server *s, struct db *db); /* NULL: all */
-void migrations_serve(struct server *s);                  /* if server.migrations_over */
+void migrations_serve(struct migrations *ms); /* if DUE_MIGRATIONS is set */
 
 #endif

@@ -541,7 +541,7 @@ static struct bytes_view run(struct world *w, const struct bytes_view *argv, int
     w->started_us = cpu_us();
     g->memory_max = g->memory + memory;
     resp_reader_feed(&w->client->reader, bytes_buf_view(&w->request));
-    ASSERT(dispatch_stream(w->client, applied, NULL));
+    ASSERT(dispatch_stream(w->server->dispatcher, w->client, applied, NULL));
     g->memory_max = 0;
     outbuf_copy(&w->client->out, &w->reply);
     outbuf_release(&w->client->out);
@@ -587,7 +587,7 @@ static void prepare(struct world *w)
     ASSERT(config_load_text(w->config, bytes_str(text), &failure) == 0);
     w->server = server_new(w->config, &w->settings, command_row_tables(), sys_real(), NULL);
     ASSERT(w->server != NULL);
-    w->client = client_new(w->server, NULL);
+    w->client = client_new(w->server->clients, NULL);
     w->client->flags = CLIENT_AUTHENTICATED;
     client_update_muted(w->client);
     w->look = w->server->scripting->guard.look;

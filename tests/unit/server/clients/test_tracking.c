@@ -37,7 +37,7 @@ static int setup(void **state)
         int pair[2];
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
         f->peers[i] = pair[1];
-        f->clients[i] = client_new(f->server, conn_adopt(f->server->core.loop, pair[0]));
+        f->clients[i] = client_new(f->server->clients, conn_adopt(f->server->core.loop, pair[0]));
         f->clients[i]->reply.proto = 3;
     }
     *state = f;
@@ -58,13 +58,15 @@ static void reads(struct client *c, const char *key)
 {
     static const struct command get = {.name = "get", .keys = {KEY_AT(1, KEY_RO | KEY_ACCESS)}};
     struct bytes_view argv[] = {BYTES_LIT("get"), bytes_str(key)};
-    struct cmd_ctx ctx = {.server = c->server, .client = c, .command = &get, .argc = 2, .argv = argv};
-    tracking_remember(c, &ctx);
+    tracking_remember(c, &get, 2, argv);
 }
 
 static void changes(const struct fixture *f, struct client *by, const char *key)
 {
-    tracking_key_changed(f->server, by, bytes_str(key));
+    struct core *core = &f->server->core;
+    core->running.client = by;
+    key_watch_changed(&core->keys, keyspace_db(core->keyspace, 0), bytes_str(key));
+    core->running.client = NULL;
 }
 
 /* What was queued for this client since the last time. */
@@ -81,7 +83,7 @@ static void assert_told(struct client *c, const char *wanted)
 static struct tracking_summary summary(const struct fixture *f)
 {
     struct tracking_summary sum;
-    tracking_summarize(f->server, &sum);
+    tracking_summarize(f->server->clients->trackings, &sum);
     return sum;
 }
 
@@ -100,7 +102,7 @@ static void test_readers_are_told_once(void **state)
     assert_told(f->clients[0], ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
     assert_told(f->clients[1], ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
     assert_int_equal(summary(f).items, 1);
-    tracking_flushed(f->server);
+    tracking_flushed(f->server->clients->trackings);
     assert_told(f->clients[0], ">2\r\n$10\r\ninvalidate\r\n_\r\n");
     assert_told(f->clients[2], "");
     assert_int_equal(summary(f).keys, 0);
@@ -147,12 +149,12 @@ static void test_broadcasts_are_collected_by_prefix(void **state)
     changes(f, f->clients[1], "a:1");
     changes(f, NULL, "b");
     assert_told(f->clients[0], ""); /* at the end of the turn */
-    assert_true(f->server->core.tracking_pending);
-    tracking_broadcast(f->server);
+    assert_true(f->server->core.due & DUE_TRACKING_BROADCAST);
+    tracking_broadcast(f->server->clients->trackings);
     assert_told(f->clients[0], ">2\r\n$10\r\ninvalidate\r\n*2\r\n$3\r\na:1\r\n$3\r\na:2\r\n");
     assert_told(f->clients[1], ">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\na:2\r\n");
     assert_told(f->clients[2], ">2\r\n$10\r\ninvalidate\r\n*3\r\n$3\r\na:1\r\n$3\r\na:2\r\n$1\r\nb\r\n");
-    assert_false(f->server->core.tracking_pending);
+    assert_false(f->server->core.due & DUE_TRACKING_BROADCAST);
 }
 
 /* Changed by the client and then by somebody else: it is told. */
@@ -163,7 +165,7 @@ static void test_a_second_hand_ends_noloop(void **state)
     changes(f, f->clients[0], "k");
     changes(f, NULL, "k");
     changes(f, f->clients[0], "k");
-    tracking_broadcast(f->server);
+    tracking_broadcast(f->server->clients->trackings);
     assert_told(f->clients[0], ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
 }
 
@@ -173,11 +175,11 @@ static void test_a_client_that_goes_takes_its_prefixes_and_their_changes(void **
     tracking_start(f->clients[0], TRACKING_BCAST, 0, NULL, 0);
     changes(f, NULL, "k");
     client_close_later(f->clients[0]);
-    clients_reap(f->server);
+    clients_reap(f->server->clients);
     assert_int_equal(summary(f).prefixes, 0);
     assert_int_equal(summary(f).clients, 0);
-    assert_false(f->server->core.tracking_pending);
-    tracking_broadcast(f->server);
+    assert_false(f->server->core.due & DUE_TRACKING_BROADCAST);
+    tracking_broadcast(f->server->clients->trackings);
 }
 
 static void test_redirection_and_what_breaks_it(void **state)
@@ -192,7 +194,7 @@ static void test_redirection_and_what_breaks_it(void **state)
     char wanted[80];
     snprintf(wanted, sizeof(wanted), ">2\r\n$21\r\ntracking-redir-broken\r\n:%llu\r\n", (unsigned long long)to->id);
     client_close_later(to);
-    clients_reap(f->server);
+    clients_reap(f->server->clients);
     reads(c, "k");
     changes(f, NULL, "k");
     assert_told(c, wanted);
@@ -208,8 +210,8 @@ static void test_the_table_makes_room(void **state)
         snprintf(key, sizeof(key), "key%d", i);
         reads(f->clients[0], key);
     }
-    assert_true(f->server->core.tracking_over);
-    assert_false(tracking_make_room(f->server)); /* nothing is left to do */
+    assert_true(f->server->core.due & DUE_TRACKING_ROOM);
+    assert_false(tracking_make_room(f->server->clients->trackings)); /* nothing is left to do */
     assert_int_equal(summary(f).keys, 4);
     assert_int_equal(summary(f).items, 4);
     struct bytes_buf text = {0};

@@ -5,7 +5,10 @@
  * counts, so that only a turn is too long that is so at the same place of the work every time. Turns that are too long
  * at places of their own (with the cron) must be few in the best of the tries. */
 #include "server/commands/tables.h"
+#include "server/config/config.h"
+#include "server/core/lifecycle.h"
 #include "server/memory/expiry.h"
+#include "server/server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

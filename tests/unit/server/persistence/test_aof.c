@@ -228,7 +228,7 @@ static bool is_accepted(const struct fixture *f)
 }
 static bool is_synced(const struct fixture *f)
 {
-    return aof_synced(f->server, repl_offset(f->server->core.repl));
+    return aof_synced(f->server->aof, repl_offset(f->server->core.repl));
 }
 
 static void test_S1_always_syncs_what_it_wrote_within_the_turn(void **state)

@@ -214,13 +214,13 @@ static uint64_t info_number(const struct life *l, const char *field)
 
 static bool is_on(const struct life *l)
 {
-    return aof_synced(l->server, repl_offset(l->server->core.repl));
+    return aof_synced(l->server->aof, repl_offset(l->server->core.repl));
 }
 
 /* What the end of a rewrite would make of the log. */
 static const struct data *rewritten_to(const struct life *l)
 {
-    return aof_is_on(l->server) ? &l->memory : &l->forked;
+    return aof_is_on(l->server->aof) ? &l->memory : &l->forked;
 }
 
 /* One turn, in which a rewrite may end. */

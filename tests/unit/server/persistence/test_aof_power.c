@@ -172,7 +172,7 @@ static void turn_after(struct fixture *f, int64_t us)
 
 static bool is_synced(const struct fixture *f)
 {
-    return aof_synced(f->server, repl_offset(f->server->core.repl));
+    return aof_synced(f->server->aof, repl_offset(f->server->core.repl));
 }
 
 static void await_sync(struct fixture *f)

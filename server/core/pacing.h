@@ -20,7 +20,10 @@
 #ifndef LOCKSTEP_SERVER_OPERATION_PACING_H
 #define LOCKSTEP_SERVER_OPERATION_PACING_H
 
-#include "server/clients/client.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct core;
 
 struct pacing_window { /* what was seen in a few milliseconds */
     uint64_t us;       /* its length */
@@ -39,14 +42,21 @@ struct pacing {
     struct pacing_window window; /* so far; `us` and `commands` are filled in at its end */
 };
 
-static inline void pacing_client_sent(struct pacing *p, struct client *c)
+/* A client has sent something. *noted: the window in which it did so before; each client keeps one. */
+static inline void pacing_client_sent(struct pacing *p, uint32_t *noted)
 {
     p->window.reads++;
-    p->window.clients += c->pacing_window != p->number;
-    c->pacing_window = p->number;
+    p->window.clients += *noted != p->number;
+    *noted = p->number;
+}
+/* Our master asked for an acknowledgement. */
+static inline void pacing_ack_asked(struct pacing *p)
+{
+    p->window.ack_asked = true;
 }
 
 void pacing_init(struct pacing *p);
-void pacing_turn_ends(struct server *s);
+/* `commands`: how many commands of our master's stream have been run since the start. */
+void pacing_turn_ends(struct core *core, uint64_t commands);
 
 #endif

@@ -1,8 +1,8 @@
-#include "server/operation/pacing.h"
+#include "server/core/pacing.h"
 
+#include "server/config/settings.h"
+#include "server/core/core.h"
 #include "server/net/loop.h"
-#include "server/server.h"
-#include "server/streams/master_stream.h"
 
 enum {
     WINDOW_US = 4000,
@@ -37,18 +37,17 @@ void pacing_init(struct pacing *p)
     *p = (struct pacing){.number = 1}; /* new clients have noted none */
 }
 
-static void pacing_decide(struct server *s, uint64_t us)
+static void pacing_decide(struct core *core, uint64_t us, uint64_t commands)
 {
-    struct pacing *p = &s->pacing;
-    uint64_t commands = master_stream_commands(s->master_stream);
+    struct pacing *p = &core->pacing;
     p->window.us = us;
     p->window.commands = commands - p->commands_before;
-    loop_set_interval(s->core.loop, pacing_interval_us(&p->window, s->core.settings->misc.turn_interval_us));
-    *p = (struct pacing){.start_us = s->core.clock.mono_us, .number = p->number + 1, .commands_before = commands};
+    loop_set_interval(core->loop, pacing_interval_us(&p->window, core->settings->misc.turn_interval_us));
+    *p = (struct pacing){.start_us = core->clock.mono_us, .number = p->number + 1, .commands_before = commands};
 }
 
-void pacing_turn_ends(struct server *s)
+void pacing_turn_ends(struct core *core, uint64_t commands)
 {
-    uint64_t us = (uint64_t)(s->core.clock.mono_us - s->pacing.start_us);
-    if (UNLIKELY(us >= WINDOW_US)) pacing_decide(s, us);
+    uint64_t us = (uint64_t)(core->clock.mono_us - core->pacing.start_us);
+    if (UNLIKELY(us >= WINDOW_US)) pacing_decide(core, us, commands);
 }

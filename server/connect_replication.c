@@ -1,0 +1,149 @@
+/* connect_replication.c -- what replication asks of the server: struct repl_host. */
+#include <errno.h>
+
+#include "replication/replication.h"
+#include "server/clients/blocking.h"
+#include "server/clients/client.h"
+#include "server/clients/clients.h"
+#include "server/memory/expiry.h"
+#include "server/persistence/aof.h"
+#include "server/persistence/persistence.h"
+#include "server/server.h"
+#include "server/streams/ack_waits.h"
+#include "server/streams/master_stream.h"
+#include "storage/rdb.h"
+
+static int host_apply_stream(void *ctx, struct bytes_view in, size_t *consumed)
+{
+    struct server *s = ctx;
+    if (pause_current(&s->core) != PAUSE_NONE) { /* what is not run must not count as applied (P18) */
+        *consumed = 0;
+        return -EAGAIN;
+    }
+    return master_stream_apply(s->master_stream, in, consumed);
+}
+static void host_reset_stream(void *ctx, int db)
+{
+    struct server *s = ctx;
+    master_stream_reset(s->master_stream, db);
+}
+static int host_stream_db(void *ctx)
+{
+    struct server *s = ctx;
+    return master_stream_db(s->master_stream);
+}
+static int host_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async)
+{
+    return persistence_load_begin(ctx, kind, empty_async);
+}
+static int host_load_feed(void *ctx, struct bytes_view in, size_t *consumed, const char **error)
+{
+    return persistence_load_feed(ctx, in, consumed, error);
+}
+static int host_load_end(void *ctx, bool commit, struct repl_position *position)
+{
+    return persistence_load_end(ctx, commit, position);
+}
+static bool host_dataset_is_empty(void *ctx)
+{
+    struct server *s = ctx;
+    return keyspace_count(s->core.keyspace) == 0 && libraries_count(s->core.keyspace->libraries) == 0;
+}
+static void host_role_changed(void *ctx, enum repl_role role)
+{
+    struct server *s = ctx;
+    struct repl_link_info link;
+    log_set_role(s->core.log, role == REPL_MASTER ? 'M' : 'S');
+    repl_link_describe(s->core.repl, &link);
+    config_note_master(s->config, role == REPL_REPLICA ? link.host : NULL, link.port);
+    modes_hold_expiry(&s->core, false);
+    server_adjust_oom_score(s);
+    expiry_forget_own(s->expiry);
+    if (role == REPL_REPLICA)
+        blocking_role_changed(s->clients->blocking);
+    else
+        aof_history_replaced(s); /* if a master's data set was to replace ours and did not */
+}
+static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, unsigned omit,
+                               const struct repl_position *at, int *pipe_fd)
+{
+    return persistence_snapshot_for_replicas(ctx, target, omit, at, pipe_fd);
+}
+static void host_snapshot_cancel(void *ctx)
+{
+    persistence_snapshot_cancel(ctx);
+}
+static void host_disconnect_replica(void *ctx, void *client, const char *why)
+{
+    struct server *s = ctx;
+    struct client *c = client;
+    log_notice(s->core.log, "Closing replica %s: %s", c->peer, why);
+    client_close_later(c);
+}
+
+static void host_acks_changed(void *ctx)
+{
+    struct server *s = ctx;
+    ack_waits_acked(s->ack_waits);
+}
+static bool host_writes_paused(void *ctx)
+{
+    return pause_current(&((const struct server *)ctx)->core) != PAUSE_NONE;
+}
+static int host_listening_port(void *ctx)
+{
+    struct server *s = ctx;
+    return s->core.settings->net.port;
+}
+static const char *host_rdb_path(void *ctx)
+{
+    struct server *s = ctx;
+    return s->core.settings->persistence.dbfilename;
+}
+static bool host_has_field_times(void *ctx)
+{
+    struct server *s = ctx;
+    return s->core.settings->persistence.rdb_version < RDB_VERSION_FIELD_TIMES &&
+           keyspace_has_field_times(s->core.keyspace);
+}
+static bool host_cut_aof(void *ctx, const struct repl_position *at)
+{
+    return aof_cut(ctx, at);
+}
+
+static void host_history_ends(void *ctx)
+{
+    aof_history_ends(ctx);
+}
+static void host_history_replaced(void *ctx)
+{
+    aof_history_replaced(ctx);
+}
+
+struct repl *connect_replication(struct server *s)
+{
+    struct repl_host host = {
+        .ctx = s,
+        .apply_stream = host_apply_stream,
+        .reset_stream = host_reset_stream,
+        .stream_db = host_stream_db,
+        .load_begin = host_load_begin,
+        .load_feed = host_load_feed,
+        .load_end = host_load_end,
+        .dataset_is_empty = host_dataset_is_empty,
+        .role_changed = host_role_changed,
+        .snapshot_start = host_snapshot_start,
+        .snapshot_cancel = host_snapshot_cancel,
+        .disconnect_replica = host_disconnect_replica,
+        .acks_changed = host_acks_changed,
+        .writes_paused = host_writes_paused,
+        .listening_port = host_listening_port,
+        .rdb_path = host_rdb_path,
+        .has_field_times = host_has_field_times,
+        .cut_aof = host_cut_aof,
+        .history_ends = host_history_ends,
+        .history_replaced = host_history_replaced,
+    };
+    s->core.settings->replication.replica_output_limit = &s->core.settings->clients.output_limits[CLIENT_LIMIT_REPLICA];
+    return repl_new(&host, &s->core.settings->replication, s->core.loop, s->core.sys, s->core.log);
+}
