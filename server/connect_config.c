@@ -7,11 +7,11 @@
 #include "server/clients/listening.h"
 #include "server/clients/tracking.h"
 #include "server/dispatch/dispatch.h"
+#include "server/house.h"
 #include "server/operation/cron.h"
 #include "server/operation/report.h"
 #include "server/persistence/aof.h"
 #include "server/process/process_crash.h"
-#include "server/server.h"
 #include "storage/base/allocator.h"
 
 static int hook_listen(void *ctx, struct config_error *err)

@@ -2,8 +2,8 @@
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/config/settings.h"
+#include "server/house.h"
 #include "server/memory/expiry.h"
-#include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 

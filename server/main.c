@@ -7,12 +7,12 @@
 #include "server/catalog/command_table.h"
 #include "server/clients/listening.h"
 #include "server/commands/tables.h"
+#include "server/house.h"
 #include "server/operation/report.h"
 #include "server/process/file_checker.h"
 #include "server/process/process.h"
 #include "server/process/process_crash.h"
 #include "server/process/process_title.h"
-#include "server/server.h"
 #include "storage/base/memory.h"
 
 struct program {

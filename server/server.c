@@ -1,4 +1,4 @@
-#include "server/server.h"
+#include "server/house.h"
 
 #include <errno.h>
 #include <locale.h>

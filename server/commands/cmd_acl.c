@@ -6,7 +6,7 @@
 #include "server/clients/session.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/server.h"
+#include "server/house.h"
 
 static void error_subcommand(struct cmd_ctx *ctx)
 {

@@ -7,7 +7,7 @@
 #include "server/clients/pubsub.h"
 #include "server/commands/client_tracking.h"
 #include "server/commands/tables.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "server/streams/master_stream.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"

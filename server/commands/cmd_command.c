@@ -6,7 +6,7 @@
 #include "server/catalog/command_words.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"
 

@@ -4,7 +4,7 @@
 #include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "storage/lazyfree.h"
 
 static void reply_pair(void *ctx, const char *name, struct bytes_view value)

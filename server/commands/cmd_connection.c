@@ -7,8 +7,8 @@
 #include "server/clients/session.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
+#include "server/house.h"
 #include "server/process/process.h"
-#include "server/server.h"
 
 static void cmd_ping(struct cmd_ctx *ctx)
 {

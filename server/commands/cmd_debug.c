@@ -5,10 +5,10 @@
 #include <time.h>
 
 #include "server/commands/tables.h"
+#include "server/house.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/persistence.h"
 #include "server/scripting/scripting.h"
-#include "server/server.h"
 #include "storage/base/allocator.h"
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"

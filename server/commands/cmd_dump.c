@@ -4,7 +4,7 @@
 #include "server/clients/key_waits.h"
 #include "server/commands/expiry_options.h"
 #include "server/commands/tables.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "storage/base/checked.h"
 #include "storage/base/crc64.h"
 #include "storage/base/memory.h"

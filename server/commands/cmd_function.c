@@ -3,9 +3,9 @@
 
 #include "server/clients/monitor.h"
 #include "server/commands/tables.h"
+#include "server/house.h"
 #include "server/scripting/functions.h"
 #include "server/scripting/script_flags.h"
-#include "server/server.h"
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"
 #include "storage/rdb_reader.h"

@@ -4,8 +4,8 @@
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
 #include "server/core/exec.h"
+#include "server/house.h"
 #include "server/persistence/persistence.h"
-#include "server/server.h"
 #include "storage/base/glob.h"
 
 /* A key of any type for reading, counted as a hit or a miss. */

@@ -5,7 +5,7 @@
 #include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "storage/base/memory.h"
 #include "storage/hyperloglog.h"
 

@@ -5,7 +5,7 @@
 #include "server/core/latency.h"
 #include "server/core/latency_internal.h"
 #include "server/dispatch/dispatch.h"
-#include "server/server.h"
+#include "server/house.h"
 
 /* The i-th sample kept, oldest first. */
 static const struct latency_sample *sample_at(const struct latency_event *e, size_t i)

@@ -1,10 +1,10 @@
 /* cmd_memory.c -- MEMORY: where the bytes are. */
 #include "server/clients/clients.h"
 #include "server/commands/tables.h"
+#include "server/house.h"
 #include "server/operation/report.h"
 #include "server/persistence/aof.h"
 #include "server/scripting/scripting.h"
-#include "server/server.h"
 #include "storage/base/allocator.h"
 
 /* ---- MEMORY USAGE ---- */

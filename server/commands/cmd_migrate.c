@@ -2,7 +2,7 @@
 #include "server/clients/blocking.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "server/streams/migration.h"
 #include "storage/base/memory.h"
 

@@ -1,9 +1,9 @@
 /* cmd_scripting.c -- EVAL and its kin, and SCRIPT. */
 #include "server/clients/monitor.h"
 #include "server/commands/tables.h"
+#include "server/house.h"
 #include "server/scripting/script_flags.h"
 #include "server/scripting/scripting.h"
-#include "server/server.h"
 #include "storage/lazyfree.h"
 
 /* ---- EVAL ---- */

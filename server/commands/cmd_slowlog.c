@@ -2,8 +2,8 @@
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
 #include "server/dispatch/slowlog_internal.h"
+#include "server/house.h"
 #include "server/net/reply.h"
-#include "server/server.h"
 
 enum { ENTRIES_BY_DEFAULT = 10 };
 

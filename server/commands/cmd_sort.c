@@ -18,7 +18,7 @@
 #include "server/commands/collection.h"
 #include "server/commands/hash_fields.h"
 #include "server/commands/tables.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/base/prefetch.h"

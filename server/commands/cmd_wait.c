@@ -1,8 +1,8 @@
 #include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/ctx_waits.h"
+#include "server/house.h"
 #include "server/persistence/aof.h"
-#include "server/server.h"
 #include "server/streams/ack_waits.h"
 
 /* A client does not wait inside a transaction, and a command of a master or of a file never does. */

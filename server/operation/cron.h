@@ -2,7 +2,7 @@
 #ifndef LOCKSTEP_SERVER_OPERATION_CRON_H
 #define LOCKSTEP_SERVER_OPERATION_CRON_H
 
-#include "server/server.h"
+#include "server/house.h"
 
 void cron_start(struct server *s);
 void cron_restart(struct server *s); /* hz changed */

@@ -3,8 +3,8 @@
 #define LOCKSTEP_SERVER_OPERATION_REPORT_H
 
 #include "replication/replication.h"
+#include "server/house.h"
 #include "server/process/process_title.h"
-#include "server/server.h"
 #include "storage/base/allocator.h"
 
 /* INFO: sections by name ("server", "replication", ...; "default", "all", "everything"); count 0: the default ones. */

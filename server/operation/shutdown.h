@@ -5,7 +5,7 @@
 #ifndef LOCKSTEP_SERVER_OPERATION_SHUTDOWN_H
 #define LOCKSTEP_SERVER_OPERATION_SHUTDOWN_H
 
-#include "server/server.h"
+#include "server/house.h"
 
 struct shutdown *shutdown_new(void);
 void shutdown_free(struct shutdown *sd);

@@ -44,7 +44,7 @@
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_AOF_H
 #define LOCKSTEP_SERVER_PERSISTENCE_AOF_H
 
-#include "server/server.h"
+#include "server/house.h"
 
 struct repl_position;
 struct aof *aof_new(struct server *s);

@@ -15,7 +15,7 @@
 #define LOCKSTEP_SERVER_PERSISTENCE_AOF_LOAD_H
 
 #include "server/dispatch/command.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "storage/aof_manifest.h"
 #include "storage/aof_sum.h"
 

@@ -3,7 +3,7 @@
 #define LOCKSTEP_SERVER_PERSISTENCE_PERSISTENCE_H
 
 #include "replication/replication.h"
-#include "server/server.h"
+#include "server/house.h"
 
 struct persistence *persistence_new(struct server *s);
 void persistence_free(struct persistence *p);

@@ -5,8 +5,8 @@
 
 #include "server/clients/blocking.h"
 #include "server/dispatch/dispatch.h"
+#include "server/house.h"
 #include "server/net/resp_line.h"
-#include "server/server.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/rdb_writer.h"

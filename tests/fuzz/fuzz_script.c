@@ -15,9 +15,9 @@
 #include "server/clients/clients.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
+#include "server/house.h"
 #include "server/scripting/functions.h"
 #include "server/scripting/scripting_internal.h"
-#include "server/server.h"
 #include "storage/base/memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

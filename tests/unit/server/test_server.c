@@ -1,7 +1,7 @@
 /* Servers are objects: two of them in one process, each in a thread with its own loop, one following the other. */
 #include "server/clients/listening.h"
 #include "server/commands/tables.h"
-#include "server/server.h"
+#include "server/house.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "server/clients/clients.h"
-#include "server/server.h"
+#include "server/house.h"
 #include "storage/base/memory.h"
 
 enum { CLIENTS = 3 };

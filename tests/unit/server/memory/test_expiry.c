@@ -7,8 +7,8 @@
 #include "server/commands/tables.h"
 #include "server/config/config.h"
 #include "server/core/lifecycle.h"
+#include "server/house.h"
 #include "server/memory/expiry.h"
-#include "server/server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

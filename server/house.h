@@ -1,10 +1,10 @@
-/* server.h -- one server: what it is made of, and who reaches whom.
+/* house.h -- one server: what it is made of, and who reaches whom.
  *
  * A server is an object; several may live in one process. It is no more than the list of its subsystems: each is
  * opaque, has its own header, and is made in server_new() in the order below (a subsystem may use those above it). What
  * lies in the open here is what the dispatcher and the commands read at every turn. */
-#ifndef LOCKSTEP_SERVER_SERVER_H
-#define LOCKSTEP_SERVER_SERVER_H
+#ifndef LOCKSTEP_SERVER_HOUSE_H
+#define LOCKSTEP_SERVER_HOUSE_H
 
 #include "server/config/config.h"
 #include "server/config/settings.h"
