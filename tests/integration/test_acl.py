@@ -106,7 +106,7 @@ BAD_RULES = [
 
 @pytest.mark.parametrize(("rules", "error"), BAD_RULES)
 def test_bad_rules_change_nothing(server, rules, error):
-    """All or nothing: good rules before the bad one do not count, and a new user is not made."""
+    """A request changes all or nothing: rules before an invalid one have no effect, and no new user is created."""
     before = server.call("ACL", "LIST")
     rules = [rule.replace("_", " ") for rule in rules.split(" ")]
     refused(server.ask("ACL", "SETUSER", "fresh", "on", "+get", ">x", *rules), error)
@@ -126,7 +126,7 @@ def test_names_CVE_R14970_V3847(server):
 
 
 def test_rules_with_control_bytes_R14970_V3847(farm):
-    """Whatever ends up in a file is refused where it is said."""
+    """What a file could not hold is refused when it is given."""
     server = farm.server("ours")
     evil = "\nuser evil on nopass ~* +@all"
     for start in ("~", "%R~", "&", "+get|", "-", "+@", "(~", "(+get|"):
@@ -162,7 +162,7 @@ def test_passwords(server):
     assert lets_in("new") and not lets_in("anything")
 
 
-# As the documentation of Redis and Sentinel recommends them, and what others like to forbid.
+# Rules that the documentation of Redis and Sentinel recommends, and other common ones.
 RECOMMENDED = [
     "allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info +client|setname +client|kill +script|kill",
     "+psync +replconf +ping",
@@ -186,7 +186,7 @@ def test_recommended_rules_are_taken_and_kept(server, rules):
 
 @pytest.mark.parametrize("rule", ["%~a", "%", "%R", "%W", "%RW", "%R~", "%Q~a", "%RX~a", "%r~a", "%wr~a"])
 def test_malformed_selectors_CVE_2024_31227_CVE_2024_51741(server, rule):
-    """Every spelling of a pattern is either taken or refused, in a selector and out of it."""
+    """Every spelling of a pattern is either accepted or refused, within a selector and outside."""
     well_formed = rule in ("%R~", "%r~a", "%wr~a")
     for text in (rule, f"({rule})", f"({rule} +get)", f"(+get {rule}"):
         reply = server.ask("ACL", "SETUSER", "u", text)
@@ -363,7 +363,7 @@ def test_patterns_are_matched_in_bounded_time_CVE_2022_36021_CVE_2024_31228(serv
 
 
 def touched(server, wire, command):
-    """The keys that events tell of, and those whose use was counted."""
+    """The keys named in events, and those whose use was counted."""
     frequencies = lambda: {key: server.ask("OBJECT", "FREQ", key) for key in sorted(server.call("KEYS", "*"))}
     before = frequencies()
     with server.wire() as listener:
@@ -399,7 +399,7 @@ WATCH k1 k2 | RESTORE k9 0 junk | RESTORE k1 0 junk REPLACE | ZUNIONSTORE z9 3 z
 """  # fmt: skip
 
 
-# What these do to a key leaves no trace that a test can see.
+# The effects of these on a key cannot be observed by a test.
 LOOKS_ON = {"WATCH", "EXISTS", "TTL", "TYPE", "OBJECT", "MEMORY", "DUMP", "XINFO"}
 
 
@@ -441,7 +441,7 @@ def test_touched_keys_are_checked_keys_CVE_2023_41053_R15478_CVE_2023_36824(farm
             if command[0].startswith("SORT"):
                 keys = {key for key in keys if not key.startswith(b"w")}
             assert keys <= checked, (text, reply)
-            # and so a user who may use the other keys alone is refused
+            # so a user who may use only the other keys is refused
             make_user(server, "u", "+@all", *(f"~{key.decode()}" for key in server.call("KEYS", "*") if key not in keys))
             fill(server)
             with login(server, "u") as limited:
@@ -527,7 +527,7 @@ def test_the_log_merges_what_is_alike(server):
     assert float(entries[0][b"age-seconds"]) < 60
     assert len(log_of(server, 2)) == 2 and log_of(server, -1) == [] and log_of(server, 0) == []
     refused(server.ask("ACL", "LOG", "x"), "ERR value is not an integer or out of range")
-    server.config_set("acllog-max-len", 2)  # which the next entry brings about
+    server.config_set("acllog-max-len", 2)  # takes effect at the next entry
     assert [e[b"entry-id"] for e in log_of(server)] == [5, 4, 3, 2, 0, 1]
     refused(server.wire().ask("AUTH", "u3", "x"), "WRONGPASS")
     assert [e[b"entry-id"] for e in log_of(server)] == [6, 5]
@@ -576,7 +576,7 @@ def test_listeners_are_closed_when_they_may_no_longer_hear(server):
     make_user(server, "u", "+@all", "&a", "&b*", "&s")
     kinds = [("SUBSCRIBE", "a"), ("SUBSCRIBE", "bb"), ("PSUBSCRIBE", "b*"), ("SSUBSCRIBE", "s")]
     wires = [login(server, "u") for _ in kinds]
-    wires[2].call("HELLO", 3)  # which may send anything while it listens
+    wires[2].call("HELLO", 3)  # a RESP3 connection may send commands while it is subscribed
     for wire, words_ in zip(wires, kinds):
         wire.call(*words_)
     server.call("ACL", "SETUSER", "u", "resetchannels", "&a", "&b*", "&s", "&more")
@@ -585,7 +585,7 @@ def test_listeners_are_closed_when_they_may_no_longer_hear(server):
     assert wires[0].is_closed() and wires[3].is_closed()
     server.call("PUBLISH", "bb", "x")
     assert wires[1].read() == [b"message", b"bb", b"x"] and wires[2].read() == [b"pmessage", b"b*", b"bb", b"x"]
-    assert wires[2].call("ACL", "SETUSER", "u", "resetchannels", "&bb") == "OK"  # whoever did it hears of it
+    assert wires[2].call("ACL", "SETUSER", "u", "resetchannels", "&bb") == "OK"  # the caller still gets its reply
     assert wires[2].is_closed()
     server.call("PUBLISH", "bb", "y")
     assert wires[1].read() == [b"message", b"bb", b"y"]
@@ -600,7 +600,7 @@ def test_the_default_user_can_be_restricted_and_switched_off(farm):
             assert before.call("PING") == "PONG"
             refused(before.ask("GET", "k"), no_command("default", "get"))
             boss.call("ACL", "SETUSER", "default", "+@all", "off")
-            assert before.call("GET", "k") is None  # who is in stays in
+            assert before.call("GET", "k") is None  # existing sessions continue
             with server.wire() as fresh:
                 refused(fresh.ask("GET", "k"), "NOAUTH Authentication required.")
                 refused(fresh.ask("AUTH", "default", "x"), "WRONGPASS")
@@ -623,7 +623,7 @@ def test_requirepass_is_the_default_users_password(server):
         refused(wire.ask("AUTH", "x"), "ERR AUTH <password> called without any password configured for the default user.")
 
 
-# Where users come from
+# Sources of users
 
 
 LINES = [

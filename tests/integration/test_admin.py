@@ -292,7 +292,7 @@ def test_connections_are_served_in_the_order_of_their_requests(server):
         for wire in wires:
             wire.call("PING")
         sleeper.send_command("DEBUG", "SLEEP", 0.3)
-        time.sleep(0.05)  # only makes the test mean something: the order holds either way
+        time.sleep(0.05)  # makes requests pile up; the order must hold in any case
         for number, wire in enumerate(wires):
             wire.send_command("RPUSH", "order", number)
         sleeper.read()
@@ -337,7 +337,7 @@ def named(server, name):
     ids=["output", "queue", "watches", "channels"],
 )
 def test_client_over_maxmemory_clients_goes_at_once(farm, commands):
-    """Whatever it is that takes the memory; and not when the cron comes by, which is stopped here."""
+    """For every kind of memory, and at once: the cron is stopped here."""
     server = farm.server("ours", "maxmemory-clients 1mb", "enable-debug-command yes")
     server.call("CLIENT", "NO-EVICT", "on")
     server.call("DEBUG", "PAUSE-CRON", 1)
@@ -366,7 +366,7 @@ def test_lower_maxmemory_clients_holds_at_once(farm):
 
 
 def test_clients_are_evicted_before_keys(farm):
-    """Replies that nobody reads: whoever they are for goes, and no key does."""
+    """Unread replies fill memory: their client is disconnected, and no key is evicted."""
     server = farm.server("ours", "maxmemory 20mb", "maxmemory-policy allkeys-lru", "maxmemory-clients 2mb")
     server.call("CLIENT", "NO-EVICT", "on")
     for number in range(50):
@@ -385,7 +385,7 @@ def test_clients_are_evicted_before_keys(farm):
 
 @pytest.mark.parametrize("many", [False, True], ids=["one-reply", "pipeline"])
 def test_reply_over_the_hard_limit_is_not_sent(farm, many):
-    """Not even in part, though the socket has room for it."""
+    """Not even a part is sent, although the socket has room for it."""
     server = farm.server("ours", "client-output-buffer-limit normal 100000 0 0", "enable-debug-command yes")
     server.call("SETRANGE", "big", 10_000 if many else 150_000, "x")
     with server.wire() as wire:
@@ -443,7 +443,7 @@ def test_H2_a_pause_is_only_made_longer(server):
 
 
 def test_H4_offset_stands_still_while_writes_are_paused(farm):
-    """Whoever waits for a replica to have everything gets there: no PING moves the end of the stream meanwhile."""
+    """H4: a hand-over that waits for a replica succeeds, since no PING moves the end of the stream meanwhile."""
     master = farm.server("ours", "repl-ping-replica-period 1")
     replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
     wait_in_sync(master, replica)
@@ -460,7 +460,7 @@ def test_H4_offset_stands_still_while_writes_are_paused(farm):
 
 
 def test_P18_end_of_a_pause_inside_a_pipeline(farm):
-    """On a replica the master's stream goes on after the batch in which UNPAUSE stood, not in the middle of it."""
+    """On a replica, the master's stream continues after the batch that contains UNPAUSE, not in the middle of it."""
     master = farm.server()
     replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
     wait_in_sync(master, replica)
@@ -482,7 +482,7 @@ def test_P18_end_of_a_pause_inside_a_pipeline(farm):
 
 
 def test_transaction_is_refused_where_one_of_its_commands_is(farm):
-    """A queue runs while stale only if all of it may."""
+    """A queue runs on a stale replica only if all of its commands may."""
     server = farm.server("ours")
     with server.wire() as wire:
         server.call("SET", "k", "v")
@@ -650,7 +650,7 @@ def test_process_settings_that_change_while_running(server):
 
 
 def test_thread_of_the_allocator(server):
-    """It gives memory back, so that no command has to."""
+    """A background thread gives memory back, so that no command has to."""
     if not server.info("memory")["mem_allocator"].startswith("jemalloc"):
         pytest.skip("another allocator: sanitizers bring one of their own")
 

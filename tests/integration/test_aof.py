@@ -14,7 +14,7 @@ ON = "appendonly yes"
 
 
 def rewritten(server):
-    """Asks for a rewrite, and waits for it to have worked."""
+    """Requests a rewrite and waits until it has succeeded."""
     before = int(server.info("persistence")["aof_rewrites"])
     assert "rewriting" in str(server.call("BGREWRITEAOF"))
     wait_for(lambda: int(server.info("persistence")["aof_rewrites"]) > before, 20, "the rewrite to end")
@@ -22,7 +22,7 @@ def rewritten(server):
 
 
 def replica_with_log(farm, master, *lines):
-    """One whose log has begun anew with the master's data."""
+    """A replica whose log begins with the master's data."""
     replica = farm.server("ours", ON, f"replicaof {master.host} {master.port}", *lines)
     wait_in_sync(master, replica)
     settled(replica)
@@ -30,7 +30,7 @@ def replica_with_log(farm, master, *lines):
 
 
 def settled(server):
-    """Waits until no rewrite runs or is to come."""
+    """Waits until no rewrite runs or is scheduled."""
 
     def quiet():
         info = server.info("persistence")
@@ -40,7 +40,7 @@ def settled(server):
 
 
 def written(server):
-    """Waits until the log has all of the stream: it lags behind while writing fails."""
+    """Waits until the log has the whole stream; it lags behind while writing fails."""
     wait_for(lambda: server.info("persistence")["aof_buffer_length"] == "0", 10, "the log to be written")
 
 
@@ -61,7 +61,7 @@ def test_what_was_written_is_there_after_a_restart(farm, how, fsync):
 
 
 def test_log_is_the_stream_byte_for_byte(farm):
-    """P12: PINGs, questions of the master and published messages are in it, so its place is never a guess."""
+    """P12: the log contains PINGs, REPLCONF GETACK and published messages, so its position is never guessed."""
     master = farm.server("ours", ON, "repl-ping-replica-period 1")
     replica = replica_with_log(farm, master)
     begin = int(master.info("replication")["master_repl_offset"])
@@ -89,14 +89,14 @@ def test_S8_transaction_without_its_end_is_not_applied(farm):
     aoffiles.write(server, good + command("MULTI") + command("SET", "a", 2) + command("SET", "b", 2))
     server.start()
     assert (server.call("GET", "a"), server.call("EXISTS", "b")) == (b"1", 0)
-    server.call("SET", "c", 3)  # and what is appended then is not swallowed by it
+    server.call("SET", "c", 3)  # the incomplete transaction does not swallow what is appended
     server.restart(how="kill")
     assert server.call("MGET", "a", "b", "c") == [b"1", None, b"3"]
     assert b"MULTI" not in aoffiles.last_incr(server).read_bytes()
 
 
 def test_S8_any_torn_end_is_cut_off_at_the_last_unit(farm):
-    """Every length of the file, with a transaction in it: what is loaded is some whole number of units."""
+    """The file, which has a transaction, is cut at every length: whole units are loaded."""
     both = command("MULTI") + command("SET", "a", 2) + command("SET", "b", 2) + command("EXEC")
     units = [command("SET", "a", 1), both, command("INCR", "a")]
     states = [(None, None), (b"1", None), (b"2", b"2"), (b"3", b"2")]
@@ -224,7 +224,7 @@ def test_files_load_under_the_other_server(farm, kinds, preamble):
     reader.terminate()
     shutil.rmtree(aoffiles.directory(writer))
     shutil.copytree(aoffiles.directory(reader), aoffiles.directory(writer))
-    writer.start()  # and back again, with what the other one appended
+    writer.start()  # and back, with what the other server appended
     assert digest(writer) == before
 
 
@@ -274,7 +274,7 @@ def test_switching_on_and_off_while_running(farm):
     assert server.call("GET", "k") == b"1"
 
 
-# What DEBUG DIGEST does not see
+# What DEBUG DIGEST does not cover
 
 
 def everything_of_streams(server):
@@ -282,7 +282,7 @@ def everything_of_streams(server):
 
 
 def without_times(reply):
-    """What a consumer did last is not in a log, here as in Redis."""
+    """Times of the last activity of consumers are not in a log, as in Redis."""
     if not isinstance(reply, list):
         return reply
     out = [without_times(item) for item in reply]

@@ -70,7 +70,7 @@ LINE_ENDS = {
 @pytest.mark.lockstep_only("Redis skips two bytes, whatever they are")
 @pytest.mark.parametrize("case", LINE_ENDS)
 def test_fault_30_N3_other_bytes_than_a_line_end_are_an_error(server, case):
-    """A proxy that does compare them sees other requests, so what follows could be hidden from it."""
+    """N3: a proxy that checks line ends would see other requests, so a request could be hidden from it."""
     assert closes_with(server, LINE_ENDS[case], "ERR Protocol error: invalid CRLF in request")
     assert server.call("EXISTS", "smuggled") == 0
 
@@ -186,7 +186,7 @@ def test_query_buffer_limit(farm):
 
 @pytest.mark.parametrize("line", [b"POST / HTTP/1.1\r\n", b"post /\r\n", b"Host: example.org\r\n", b"host: x\r\n"])
 def test_CVE_2016_10517_cross_protocol_request_is_dropped(server, line):
-    """A browser's request: no answer to it, and nothing behind it is run."""
+    """A request of a browser is not answered, and nothing after it is run."""
     with server.wire() as wire:
         wire.send(
             encode_command("SET", "before", "1") + line + b"SET after 1\r\n" + encode_command("SET", "after", "1")
@@ -215,7 +215,7 @@ def test_CVE_2021_32675_limits_before_authentication(locked):
 
 
 def test_CVE_2025_21605_replies_nobody_reads_before_authentication(locked):
-    """The cost of a client that has not authenticated is bounded."""
+    """A client that has not authenticated has a bounded cost."""
     before = int(locked.info("memory")["used_memory"])
     with locked.wire(rcvbuf=4096) as wire:
         wire.sock.settimeout(2)
@@ -516,7 +516,7 @@ def inline_words(text):
 
 
 def test_errors_of_numbers_and_options(server):
-    """One after the other, so that all wrong ones are seen at once."""
+    """Checks all cases, so that a failure shows all wrong ones."""
     wrong = []
     for setup, command, wanted in NUMBER_ERRORS:
         server.call("FLUSHALL")
@@ -567,7 +567,7 @@ def test_commands_refused_while_subscribed(server):
         assert wire.call("GET", "k") is None
 
 
-# Overflows with a number in the catalogue
+# Overflows with a CVE number
 
 
 def test_CVE_2022_35977_offsets_and_limits_near_the_end_of_64_bits(server):
@@ -797,7 +797,7 @@ def test_restore_errors(server):
 
 
 def read_back(server, key):
-    """Looks at a restored value from every side; errors are fine, a crash is not."""
+    """Runs all kinds of commands on a restored value; errors are acceptable, a crash is not."""
     kind = server.call("TYPE", key)
     for words in {
         "string": [("GET", key), ("STRLEN", key)],
@@ -816,7 +816,7 @@ def read_back(server, key):
 @pytest.mark.lockstep_only("Redis works for minutes on sizes that a payload announces")
 @pytest.mark.parametrize("seed", range(4))
 def test_CVE_2026_25243_damaged_payloads_are_refused_or_harmless(farm, seed):
-    """Real payloads of every encoding with bytes changed, cut and moved, and the checksum made right again."""
+    """Real payloads of every encoding with changed, cut and moved bytes and a corrected checksum."""
     server = farm.server("ours", "sanitize-dump-payload yes")
     rnd = random.Random(seed)
     payloads = []
@@ -880,7 +880,7 @@ def can_ping(server):
 
 
 def test_CVE_2025_48367_running_out_of_descriptors(farm):
-    """accept() fails for a while: those who are in go on, and once there is room new ones come in."""
+    """accept() fails for a while: connected clients continue, and once there is room new ones are accepted."""
     server = farm.server("ours")
     inside = farm.helper(server.wire())
     assert inside.call("PING") == "PONG"

@@ -19,7 +19,7 @@ def big(letter, size):
 
 
 def commands_with(size):
-    """Of each command that may keep an argument as it came, with the effect that goes into the stream."""
+    """Every command that may keep an argument without a copy, with the effect that goes into the stream."""
     a, b = big("A", size), big("B", size)
     return [
         (("MSET", "k", a, "k", "x"), None),
@@ -62,7 +62,7 @@ def shown(command):
 
 
 def slow_words(command):
-    """As the slow log cuts them."""
+    """Arguments as the slow log shortens them."""
     cut = b"... (%d more bytes)"
     return [word if len(word) <= 128 else word[:128] + cut % (len(word) - 128) for word in as_words(command)]
 
@@ -126,7 +126,7 @@ def test_fault_2_in_transactions_and_scripts(farm, size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_fault_2_as_the_stream_of_a_master(farm, size):
-    """Of a replica, and of a replica of it: the same bytes, and MONITOR shows them."""
+    """A replica and its own replica get the same bytes, and MONITOR shows them."""
     replica, _, link = attach_to_fake_master(farm)
     fake = attach(farm, replica)
     monitor = replica.session()

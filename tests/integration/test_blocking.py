@@ -40,7 +40,7 @@ def nobody_waits(server):
     return all(clients.get(field, "0") == "0" for field in fields)
 
 
-# command, what is written, the reply, what goes into the stream for it
+# command, the write that serves it, the reply, what goes into the stream
 SERVED = [
     (("BLPOP", "k", 0), ("RPUSH", "k", "a", "b"), [b"k", b"a"], (b"lpop", b"k")),
     (("BRPOP", "k", 0), ("RPUSH", "k", "a", "b"), [b"k", b"b"], (b"rpop", b"k")),
@@ -70,7 +70,7 @@ SERVED_IDS = [f"{case[0][0]}-{number}" for number, case in enumerate(SERVED)]
 
 @pytest.mark.parametrize("command, write, reply, effect", SERVED, ids=SERVED_IDS)
 def test_served(farm, server, command, write, reply, effect):
-    """X7: what is replicated is what was done, behind the write that made it possible; the same without a wait."""
+    """X7: the effect is replicated after the write that made it possible, and the same without a wait."""
     fake = attach(farm, server)
     client = waiting(server, *command)
     server.call(*write)
@@ -88,7 +88,7 @@ def test_served(farm, server, command, write, reply, effect):
 
 @pytest.mark.parametrize("command, write, reply, effect", SERVED, ids=SERVED_IDS)
 def test_X7_served_by_a_transaction(farm, server, command, write, reply, effect):
-    """The effect stands behind EXEC, not in the transaction, and no blocking command is ever replicated."""
+    """The effect follows EXEC and is not in the transaction; no blocking command is ever replicated."""
     fake = attach(farm, server)
     client = waiting(server, *command)
     with server.session() as other:
@@ -192,7 +192,7 @@ def test_timeouts_to_the_millisecond(server):
 
 
 def test_many_deadlines(server):
-    """Those of hundreds of clients, in any order, some of them taken back, are met in their order."""
+    """Timeouts of hundreds of clients, set in any order, some of them cancelled, happen in order."""
     rng = random.Random(7)
     order, lock, clients = [], threading.Lock(), []
     deadlines = [0.3 + 0.004 * step for step in range(150)]
@@ -227,7 +227,7 @@ def test_many_deadlines(server):
 
 
 def test_the_deadline_outlives_a_vain_wake(server):
-    """The key is past its time when the transaction ends: who was woken waits on, no longer than it said."""
+    """The key has expired when the transaction ends: a client that was woken continues to wait, until its timeout."""
     server.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     start = time.monotonic()
     client = waiting(server, "BLPOP", "k", 0.6)
@@ -238,7 +238,7 @@ def test_the_deadline_outlives_a_vain_wake(server):
     assert 0.59 < time.monotonic() - start < 0.6 + 0.15 * SCALE
 
 
-# Who, and in which order
+# Which client is served, and in which order
 
 
 def test_first_come_first_served(server):
@@ -250,7 +250,7 @@ def test_first_come_first_served(server):
 
 
 def test_a_place_is_kept_through_a_vain_wake(server):
-    """Woken for a key that is gone again, for one of another type, or for another's element: the order stays."""
+    """A client woken for a key that is gone, has another type, or whose element another client took keeps its turn."""
     server.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     first = waiting(server, "BLPOP", "k", "l", 0)
     second = waiting(server, "BLPOP", "k", "l", 0)
@@ -285,7 +285,7 @@ def test_a_thousand_clients_on_a_key(server):
     for client in clients:
         client.close()
     turns = [b"one-%d" % n for n in range(10)] + [b"%d" % n for n in range(count - 10)]
-    for start in range(0, count, 50):  # within fifty, who came first is the network's to say
+    for start in range(0, count, 50):  # within fifty, the network decides the order
         assert set(got[start : start + 50]) == set(turns[start : start + 50])
     assert server.call("LLEN", "k") == 10
     assert "calls=1000," in server.call("INFO", "commandstats").decode().split("cmdstat_blpop:")[1]
@@ -293,7 +293,7 @@ def test_a_thousand_clients_on_a_key(server):
 
 
 def test_different_types_on_one_key(server):
-    """Each waits for a type of its own; a string is for nobody."""
+    """Each client waits for another type; a string serves none of them."""
     wants_list = waiting(server, "BLPOP", "k", 0)
     wants_zset = waiting(server, "BZPOPMIN", "k", 0)
     server.call("SET", "k", "string")
@@ -324,7 +324,7 @@ def test_the_same_key_twice(server):
 
 
 def test_a_transaction_is_seen_whole(server):
-    """The first of its keys that is ready serves; what was there in between never shows."""
+    """The first ready key of a client serves it; intermediate states are never visible."""
     client = waiting(server, "BLPOP", "k", 0)
     with server.session() as other:
         other.pipeline([("MULTI",), ("RPUSH", "k", "a"), ("DEL", "k"), ("EXEC",)])
@@ -394,7 +394,7 @@ def test_waits_survive_a_reload(server):
 
 @pytest.mark.lockstep_only("7.2: a look at the key deletes nothing")
 def test_swapped_in_but_past_its_time(farm, server):
-    """Nothing is deleted on the way: the stream is that of a server on which nobody waits."""
+    """The stream is the same as on a server without waiting clients, since nothing is deleted on the way."""
     server.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     with server.session(database=1) as other:
         other.call("RPUSH", "k", "a")
@@ -452,7 +452,7 @@ def test_what_is_served_breaks_a_watch(server):
 
 @pytest.mark.lockstep_only("7.2: counts what it refuses")
 def test_errors_when_it_is_its_turn(server):
-    """It is answered with the error, and what it came for is there for the next."""
+    """The client gets the error, and the element stays for the next one."""
     server.call("SET", "string", "s")
     bad = waiting(server, "BLMOVE", "k", "string", "LEFT", "LEFT", 0)
     good = waiting(server, "BLPOP", "k", 0)
@@ -475,7 +475,7 @@ def test_a_wrong_type_before_a_right_one(server):
 
 @pytest.mark.lockstep_only("7.2: the command is run again, with all checks")
 def test_memory_is_asked_for_again(server):
-    """X13: a command that would not be allowed now is refused, not done half."""
+    """X13: a command that is no longer permitted is refused, and has no partial effect."""
     client = waiting(server, "BLMOVE", "k", "to", "LEFT", "LEFT", 0)
     popper = waiting(server, "BLPOP", "k", 0)
     server.call("RPUSH", "from", "a")
@@ -508,7 +508,7 @@ def test_client_unblock(server, how, answer):
 
 
 def test_unblocked_in_the_transaction_that_serves_it(server):
-    """The key is ready, and nobody waits for it any more when it would be served."""
+    """The key is ready, but its client no longer waits when it would be served."""
     first = waiting(server, "BLPOP", "k", 0)
     ident = int(re_id(server, "blpop"))
     with server.session() as other:
@@ -535,7 +535,7 @@ def test_a_client_that_left_takes_nothing(server):
 
 
 def test_CVE_2026_23479_clients_that_end_while_they_are_served(server):
-    """Killed by the transaction that serves them, or for the reply that they get: nothing of them is touched after."""
+    """Clients killed by the transaction that serves them, or for their reply, are not touched afterwards."""
     clients = [waiting(server, "BLPOP", "k", 0) for _ in range(6)]
     ids = [line.split()[0][3:] for line in server.call("CLIENT", "LIST").decode().splitlines() if "flags=b" in line]
     ids.sort(key=int)
@@ -557,7 +557,7 @@ def test_CVE_2026_23479_clients_that_end_while_they_are_served(server):
 
 
 def test_CVE_2026_23479_clients_evicted_while_they_wait(server):
-    """A waiting command's copy counts as memory of its client, which may go for it, even as it is to be served."""
+    """The copy of a waiting command is memory of its client, which may be evicted even while it is served."""
     server.call("CLIENT", "NO-EVICT", "ON")
     clients = [waiting(server, "BLPOP", "k", *[f"{n}-{'x' * 2000}" for n in range(200)], 0) for _ in range(4)]
     line = [line for line in server.call("CLIENT", "LIST").decode().splitlines() if "flags=b" in line][0]
@@ -594,7 +594,7 @@ def test_what_it_sent_meanwhile_runs_afterwards(server):
 
 
 def test_push_and_pop_in_one_pipeline(server):
-    """Served by a command of the same batch, with more of its own waiting behind."""
+    """A client is served by a command of the same batch, while it has more requests in that batch."""
     client = server.session()
     client.send_command("BLPOP", "k", 0)
     client.send_command("PING")
@@ -616,7 +616,7 @@ def test_reply_skip_covers_the_late_reply(server):
 
 
 def test_events_come_behind_the_reply(server):
-    """A RESP3 client that hears of its own pop."""
+    """A RESP3 client that gets the keyspace event of its own pop."""
     server.config_set("notify-keyspace-events", "KEA")
     client = server.session()
     client.call("HELLO", 3)
@@ -648,7 +648,7 @@ def test_nobody_is_served_while_writes_are_paused(server):
 
 @pytest.mark.lockstep_only("7.2: counts what it refuses")
 def test_a_client_of_a_master_that_becomes_a_replica(farm, server):
-    """It hears so and is closed; the new master's writes are not for it."""
+    """A waiting client gets an error and is closed; writes of the new master do not serve it."""
     master = farm.server()
     server.call("CONFIG", "RESETSTAT")
     client = waiting(server, "BLPOP", "k", 0)
@@ -670,7 +670,7 @@ def test_a_client_of_a_master_that_becomes_a_replica(farm, server):
 
 
 def test_served_by_the_stream_of_a_master(farm):
-    """A replica that takes writes: each command of its master is a unit, and who waits comes between them."""
+    """On a writable replica, each command of its master is a unit, and waiting clients are served between units."""
     master = farm.server()
     replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}", "replica-read-only no")
     wait_in_sync(master, replica)
@@ -681,7 +681,7 @@ def test_served_by_the_stream_of_a_master(farm):
     wait_for(lambda: replica.call("GET", "end") == b"1", 10, "the stream to go on")
 
 
-# Counting and looking
+# Statistics and CLIENT LIST
 
 
 @pytest.mark.lockstep_only("7.2: counts when it is done")

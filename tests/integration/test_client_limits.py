@@ -11,7 +11,7 @@ LIMIT = 100_000
 
 
 def gets(server, *command):
-    """Whether a client gets the whole answer; else it is closed."""
+    """Whether a client gets the whole reply; otherwise it is closed."""
     with server.session() as client:
         try:
             client.call(*command)
@@ -37,7 +37,7 @@ def test_fault_28_a_reply_is_measured_by_its_bytes_in_one_piece(limited):
 
 @pytest.mark.parametrize("length", [10, 100, 3000, 17_000, 40_000])
 def test_fault_28_a_reply_is_measured_by_its_bytes_in_many_pieces(limited, length):
-    """Of every size of piece: those that share blocks, and those that have one of their own."""
+    """For pieces of every size: those that share blocks, and those with a block of their own."""
     piece = len(encode_command("x" * length)) - 4
     head = 8  # "*NNNN\\r\\n" is no longer
     fit = (LIMIT - head) // piece - (1 if length < 100 else 0)
@@ -62,7 +62,7 @@ def test_fault_28_a_small_limit_does_not_count_the_first_block(farm):
 
 @pytest.mark.parametrize("busy", [0, 1, 4])
 def test_fault_29_who_is_over_the_limit_is_gone_before_others_are_answered(farm, busy):
-    """Also while others keep the server busy, and turns come less often."""
+    """Also while other clients keep the server busy, and turns come less often."""
     limit = 440_000
     server = farm.server("ours", f"maxmemory-clients {limit}")
     stop = threading.Event()

@@ -83,7 +83,7 @@ def test_cli_pipe(server):
 
 
 def test_cli_rdb(farm, server):
-    """redis-cli --rdb is a replica for the length of a snapshot."""
+    """redis-cli --rdb acts as a replica for one snapshot."""
     fill_every_encoding(server)
     path = farm.directory / "cli.rdb"
     cli(server, "--rdb", path)
@@ -136,7 +136,7 @@ def test_fault_15_cli_functions_rdb(farm, server):
 
 
 def test_fault_15_cli_replica_mode_is_sent_no_data(server):
-    """redis-cli --replica throws the snapshot away, so it asks for an empty one. Who wants all gets all meanwhile."""
+    """redis-cli --replica asks for an empty snapshot; other replicas get everything meanwhile."""
     server.call("FUNCTION", "LOAD", LIBRARY)
     server.config_set("rdbcompression", "no")
     server.call("SET", "big", "x" * 1_000_000)
@@ -368,7 +368,7 @@ def test_redis_py_lock_and_reconnect(farm, server):
 
 
 def test_killed_clients_are_gone_before_the_answer(server):
-    """Who has killed a connection may count on it: its end is there to be read when the answer is."""
+    """When CLIENT KILL is answered, the end of the killed connection is already there to be read."""
     killer = server.wire()
     for number in range(50):
         victim = server.wire()
@@ -533,7 +533,7 @@ def test_keyspace_events(server):
     assert (b"__keyevent@0__:lpush", b"l") in seen and (b"__keyevent@0__:lpop", b"l") in seen
 
 
-# What a client sees of the server
+# What clients see of the server
 
 INFO_FIELDS = {
     "server": "redis_version redis_git_sha1 redis_git_dirty redis_build_id redis_mode os arch_bits multiplexing_api"

@@ -35,7 +35,7 @@ def said_otherwise(one, ours, skip=()):
 
 @pytest.mark.lockstep_only("compares both")
 def test_fault_16_fault_25_commands_are_those_of_redis_7_0_but_for_what_7_2_changed(farm):
-    """Arguments are compared without their names: 7.2 has new ones for most that are made of others."""
+    """Arguments are compared without names: 7.2 has renamed most of those that consist of others."""
     ours, theirs = commandfacts.of_server(farm.server("ours")), commandfacts.of_server(farm.server("redis"))
     assert len(theirs) > 350
     meant = listed("commands-7.2.txt") | listed("commands-ours.txt")
@@ -69,7 +69,7 @@ def test_both_protocols_tell_the_same(server):
 
 @pytest.mark.lockstep_only("not in 7.0")
 def test_fault_16_arguments_are_told_as_people_see_them(server):
-    """redis-cli makes its hints of these."""
+    """redis-cli shows these as hints."""
     args = {}
     for flat in pairs_to_dict(server.call("COMMAND", "DOCS", "georadius")[1])[b"arguments"]:
         arg = pairs_to_dict(flat)
@@ -115,7 +115,7 @@ def test_fault_25_cluster_subcommands_are_listed_and_refused(server):
 
 
 def test_fault_15_cluster_info_of_a_stale_replica(farm):
-    """Clients that probe are told that there is no cluster, whatever state the data are in."""
+    """Clients that probe for a cluster learn that there is none, in whatever state the data are."""
     server = farm.server("ours", "replica-serve-stale-data no", "replicaof 127.0.0.1 1", ready=False)
     server.wait_ready()
     assert str(server.ask("GET", "k")).startswith("MASTERDOWN")

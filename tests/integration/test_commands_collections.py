@@ -7,7 +7,7 @@ from hazards import lower, stream_of
 from wire import ReplyError
 
 
-# Random elements: what they are is the server's choice, what they may be is not
+# Random elements: the server chooses, the test checks what it may choose
 
 
 def picked_names(reply, pairs, proto):
@@ -46,7 +46,7 @@ def test_random_picks_are_elements(server, kind, size, proto):
 
 
 def test_random_picks_are_even(server):
-    """Each of thirty members as often as the others, within what chance allows, on all ways of choosing."""
+    """All ways of choosing return each of thirty members about equally often."""
     with server.session() as wire:
         for key, members in (("int", range(30)), ("packed", [f"m{n}" for n in range(30)])):
             wire.call("SADD", key, *members)
@@ -81,7 +81,7 @@ def test_CVE_2023_22458_CVE_2023_25155_extreme_counts_are_refused(server, comman
 
 
 def test_picks_stop_at_the_output_limit(server):
-    """A count that nobody could take in ends the connection, not the server."""
+    """A reply too large to be sent ends the connection, not the server."""
     server.config_set("client-output-buffer-limit", "normal 1000000 0 0")
     server.call("SADD", "k", *[f"member:{n}" for n in range(300)])
     for key_limits in ("512", "1"):

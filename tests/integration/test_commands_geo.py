@@ -14,7 +14,7 @@ UNITS = ["m", "km", "ft", "mi", "KM", "Mi"]
 
 
 class Generator:
-    """Places of all kinds, no two of them equal: where Redis sorts with a limit, equals come in any order."""
+    """Places of all kinds, all different: Redis sorts with a limit, so equal ones would come in any order."""
 
     def __init__(self, seed):
         self.rnd = random.Random(seed)
@@ -275,7 +275,7 @@ def test_what_the_commands_say_of_their_keys(farm):
 
 @pytest.mark.parametrize("name", ["GEORADIUS", "GEORADIUSBYMEMBER"])
 def test_CVE_2023_41053_keys_checked_are_keys_written(server, name):
-    """Options repeated and in any order: what is written is always among the keys that the command is said to touch."""
+    """With repeated options in any order, the written key is always among those that the command reports."""
     rnd = random.Random(name)
     words = ["store", "STORE", "storedist", "count", "2", "asc", "any", "out", "x"]
     server.call("GEOADD", "source", 1, 1, "m", 2, 2, "n")

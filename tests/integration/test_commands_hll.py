@@ -9,7 +9,7 @@ from hazards import lower, stream_of
 from peers import Twins, errors_among
 from wire import ReplyError
 
-HEADER = b"HYLL\x01\x00\x00\x00" + b"\x00" * 7 + b"\x80"  # sparse, the count out of date
+HEADER = b"HYLL\x01\x00\x00\x00" + b"\x00" * 7 + b"\x80"  # sparse, the cached count invalid
 EMPTY_RUNS = b"\x7f\xff"
 
 
@@ -68,7 +68,7 @@ def test_random_commands_leave_the_bytes_that_redis_leaves(farm, seed):
 
 
 def test_growing_from_nothing_to_many_elements(farm):
-    """Every count on the way, and every byte at some places."""
+    """Compares every count on the way, and all bytes at some points."""
     twins = Twins(farm)
     for start in range(0, 30000, 1000):
         for at in range(start, start + 1000, 50):
@@ -198,7 +198,7 @@ def test_CVE_crafted_runs_are_refused(server, runs, number):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_CVE_2019_10192_CVE_2025_32023_random_strings_never_harm(farm, seed):
-    """Made-up and damaged strings in all commands; the replica that hears of them stays a copy."""
+    """Invented and damaged strings in all commands; the replica stays a copy."""
     master, replica = farm.server(), farm.server()
     replicate(replica, master)
     wait_in_sync(master, replica)
@@ -232,7 +232,7 @@ def test_CVE_2019_10192_CVE_2025_32023_random_strings_never_harm(farm, seed):
 
 
 def test_X13_elements_added_before_corrupt_runs_reach_the_replica(farm):
-    """Runs that end early hold some elements and fail on others: what was added is added everywhere."""
+    """Runs that end early accept some elements and fail on others: what was added is added on replicas too."""
     master, replica = farm.server(), farm.server()
     replicate(replica, master)
     wait_in_sync(master, replica)

@@ -34,7 +34,7 @@ WORDS = [
     "7 ",
 ]
 NUMBERS = ["0", "-0", "1", "2", "3", "10", "-5", "2.5", "1e3", "1e-3", "9007199254740993", "inf", "-inf", "0x10", " 4"]
-# Not what is out of a double's range: Redis 7.0 then also refuses numbers that come after it.
+# No numbers out of a double's range: after one, Redis 7.0 also refuses valid numbers.
 ODD_NUMBERS = ["", "nan", "abc", "1 ", "1\x00", "1\x00x", "--1"]
 PATTERNS = [
     "w_*",
@@ -96,7 +96,7 @@ class Generator:
         for _ in range(r.choice([0, 0, 0, 1, 2])):
             options.append(["GET", r.choice(PATTERNS)])
         options += [[word] for word in ("ASC", "DESC", "ALPHA", "ALPHA") if r.random() < 0.3]
-        # Equal weights are in no promised order where Redis sorts with a limit, nor in its sorted sets.
+        # Redis does not define the order of equal weights when it sorts with a limit, nor in sorted sets.
         ties = by and any(option[0] == "ALPHA" for option in options)
         if ties and key[0] in "z":
             key = "l0"
@@ -158,7 +158,7 @@ def _sorted(value):
 
 @pytest.mark.parametrize("kind", ["RPUSH", "SADD"])
 def test_CVE_2023_41053_keys_checked_are_keys_written(server, kind):
-    """Whatever options surround it, the key that SORT writes is among those that it is said to touch."""
+    """The key that SORT writes is always among those that it reports, whatever options surround it."""
     rnd = random.Random(41053)
     words = ["store", "STORE", "by", "get", "limit", "0", "asc", "alpha", "out", "a*"]
     server.call(kind, "source", 3, 1, 2)
@@ -220,7 +220,7 @@ def test_a_stored_list_has_the_encoding_of_its_size(server):
 
 
 def test_large_inputs_are_sorted_and_cut(server):
-    """More than any block or heap holds at once; the same answers come whole and in slices."""
+    """More elements than a block or heap holds; with and without LIMIT the replies agree."""
     rnd = random.Random(5)
     numbers = [rnd.randrange(10**6) for _ in range(20000)]
     with server.session(60) as wire:
@@ -239,7 +239,7 @@ def test_large_inputs_are_sorted_and_cut(server):
 
 
 def test_what_is_stored_is_the_same_on_a_replica(farm):
-    """Members of a set lie in another order on each server: equal weights must not show it."""
+    """Members of a set have another order on each server: equal weights must not reveal it."""
     master, replica = farm.server(), farm.server()
     replicate(replica, master)
     wait_in_sync(master, replica)

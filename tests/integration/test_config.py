@@ -13,7 +13,7 @@ from wire import Closed, ReplyError, Wire, pairs_to_dict
 
 
 def run_until_exit(*args, stdin=b""):
-    """For starts that must fail: -> (status, all output)."""
+    """Starts a server that must fail; returns (status, all output)."""
     done = subprocess.run([OURS, *map(str, args)], input=stdin, capture_output=True, timeout=20 * SCALE, check=False)
     return done.returncode, (done.stdout + done.stderr).decode()
 
@@ -53,7 +53,7 @@ BAD_LINES = {
 
 @pytest.mark.parametrize("line", BAD_LINES)
 def test_bad_line_in_the_file_is_named(tmp_path, line):
-    """Which line, what it says, and why it is refused."""
+    """The message has the number of the line, its text, and why it is refused."""
     conf = tmp_path / "redis.conf"
     conf.write_text(f"# a comment\n\nport {free_port()}\n{line}\n")
     status, text = run_until_exit(conf)
@@ -153,7 +153,7 @@ def test_file_syntax(farm):
 
 
 def test_fault_15_a_tiny_backlog_of_the_file_is_shown_as_it_is_written(farm):
-    """CONFIG SET raises it to what is kept at least; a line of the file is not changed."""
+    """CONFIG SET raises the value to the minimum; the line of the file is not changed."""
     server = farm.server("ours", "repl-backlog-size 1")
     assert server.config_get("repl-backlog-size") == "1"
     assert server.info("replication")["repl_backlog_size"] == "1"
@@ -249,7 +249,7 @@ def has_ipv6():
 
 
 def test_bind_addresses(farm):
-    """Several, with and without the dash that makes one optional."""
+    """Several addresses, with and without the dash that makes one optional."""
     server = farm.server("ours", base=("bind 127.0.0.1 127.0.0.3 -192.0.2.1 -::1", 'save ""'))
     addresses = ["127.0.0.1", "127.0.0.3"] + (["::1"] if has_ipv6() else [])
     for address in addresses:
@@ -301,7 +301,7 @@ def test_daemonize_pidfile_and_logfile(farm):
 
 
 def test_supervised_by_systemd(farm):
-    """The server tells its supervisor that it is ready, and that it stops."""
+    """The server reports to its supervisor that it is ready, and that it stops."""
     path = str(farm.directory / "notify.sock")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.bind(path)
@@ -484,7 +484,7 @@ def test_config_rewrite_without_a_file(farm):
 
 
 def test_control_characters_in_a_value_cannot_inject_lines(farm):
-    """R14970: what is rewritten is one line, whatever the value holds; or the value is refused."""
+    """R14970: a rewritten value is one line, whatever it contains, or it is refused."""
     server = farm.server("ours")
     for name in ("masterauth", "requirepass", "masteruser"):
         reply = server.ask("CONFIG", "SET", name, "x\nmaxclients 7\r\ntimeout 3\x00\t")

@@ -25,7 +25,7 @@ EPOCHS = 2
 
 @pytest.fixture
 def fuzzers():
-    """Starts them, and ends them with what their processes complained of."""
+    """Starts the servers; at the end, fails with the errors of their processes."""
     started = []
 
     def start(**options):
@@ -79,7 +79,7 @@ def test_a_seed_is_a_run(fuzzers):
 
 
 def test_what_differs_is_found(fuzzers):
-    """7.0 prints scores otherwise, which nothing excuses here: so the comparison does compare."""
+    """7.0 prints scores differently, which is not accepted here: so the comparison works."""
     fuzzer = fuzzers(accepted=())
     with pytest.raises(Difference):
         for number in range(50):
@@ -90,7 +90,7 @@ def test_every_command_of_the_data_model_is_sent(fuzzers):
     assert unsent.commands_of(fuzzers().pair.theirs) == []
 
 
-# What was found
+# Differences that longer runs have found
 
 
 @pytest.fixture

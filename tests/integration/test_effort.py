@@ -95,9 +95,9 @@ def test_fault_5_effort_grows_with_the_input(server, work):
         work(client, count)
         return cpu_ms(server) - before
 
-    measure(SMALL)  # first use of memory is dearer than later ones
+    measure(SMALL)  # the first use of memory costs more than later ones
     ratios = []
-    for _ in range(4):  # caches and neighbours disturb single measurements
+    for _ in range(4):  # caches and other processes disturb single measurements
         ratios.append(measure(TIMES * SMALL) / measure(SMALL))
         if ratios[-1] < ALLOWED:
             return
@@ -118,7 +118,7 @@ def test_fault_5_watching_what_many_clients_watch(server):
     assert server.info("clients")["watching_clients"] == "400"
     start = cpu_ms(server)
     for client in clients[:20]:
-        client.call("UNWATCH")  # the oldest ones, which stand last in each list
+        client.call("UNWATCH")  # the oldest watches, which are last in each list
         client.call("WATCH", *mine)
     assert cpu_ms(server) - start < 10 * few + 20
 

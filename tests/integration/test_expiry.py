@@ -152,8 +152,8 @@ def test_events(server):
 
 
 def set_to_expire_within_a_second(server, count):
-    """That many keys, all of them set before the first one's time, which is returned."""
-    for margin in (2000, 6000, 18000, 54000):  # as fast as the machine is
+    """Sets that many keys before the first one expires; returns the time at which it does."""
+    for margin in (2000, 6000, 18000, 54000):  # depends on the speed of the machine
         start = NOW_MS() + margin
         in_batches(server, [("SET", f"goes:{i}", "v", "PXAT", start + i * 1000 // count) for i in range(count)])
         if NOW_MS() < start:
@@ -164,7 +164,7 @@ def set_to_expire_within_a_second(server, count):
 @pytest.mark.slow
 @pytest.mark.parametrize("forever", [0, 100_000], ids=["alone", "among keys that stay"])
 def test_a_hundred_thousand_keys_within_a_second(server, forever):
-    """The cycle keeps up, in slices short enough for everybody else."""
+    """The expire cycle keeps up, in slices that are short enough for other clients."""
     count = 100_000
     server.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     in_batches(server, [("SET", f"stays:{i}", "v", "EX", 10_000) for i in range(forever)])
@@ -196,7 +196,7 @@ def test_clients_are_answered_while_masses_expire(server):
 
 
 def test_every_database_has_its_turn(server):
-    """One that is full of expired keys does not keep the others from theirs."""
+    """A database full of expired keys does not delay expiry in the others."""
     server.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     with server.session(database=3) as client:
         for start in range(0, 100_000, 2000):
@@ -208,7 +208,7 @@ def test_every_database_has_its_turn(server):
     wait_for(lambda: not server.info("keyspace"), 10, lambda: server.info("keyspace"))
 
 
-# Others
+# Effects on other keys, replicas and clients
 
 
 def test_X8_deletions_on_the_way_are_not_one_transaction(farm, server):
@@ -268,7 +268,7 @@ def test_a_writable_replica_expires_what_its_own_clients_wrote(farm):
 
 
 def test_a_write_to_a_key_that_is_hidden_on_a_replica(farm):
-    """Its master has not sent the DEL yet: no second key of that name comes to be, and the old value is not used."""
+    """The master has not sent the DEL yet: no second key of that name appears, and the old value is not used."""
     master, replica = farm.server(), farm.server("ours", "replica-read-only no")
     master.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     replicate(replica, master)
@@ -310,7 +310,7 @@ def test_flushall_empties_the_file_too(farm):
 
 
 def test_flushall_and_its_save_leave_a_position_that_is_true(farm):
-    """What the saved file calls its position is behind FLUSHALL: a replica that has it continues, and is the same."""
+    """The position in the saved file is after FLUSHALL: a replica that has it continues and is equal."""
     master = farm.server("ours", "save 1000 1000", "repl-backlog-size 1mb")
     replica = farm.server()
     replicate(replica, master)
@@ -328,7 +328,7 @@ def test_flushall_and_its_save_leave_a_position_that_is_true(farm):
 
 
 def test_swapdb_and_watch(server):
-    """A watched key has changed if the exchange made another value of it, or made it come or go."""
+    """A watched key has changed if SWAPDB gave it another value, or created or removed it."""
     with server.session(database=1) as other:
         other.call("SET", "only-in-1", "v")
     server.call("SET", "only-in-0", "v")

@@ -132,7 +132,7 @@ def test_a_library_that_does_not_compile_is_an_error_of_the_file(farm):
 @pytest.mark.parametrize("load", ["disabled", "on-empty-db", "swapdb"])
 @pytest.mark.parametrize("kinds", [("ours", "ours"), ("redis", "ours"), ("ours", "redis")])
 def test_a_full_synchronization_brings_them(farm, load, kinds):
-    """Those of the replica go with its data, and not before the new data set is there."""
+    """A replica's functions are replaced with its data, and not before the new data set is complete."""
     master = farm.server(kinds[0])
     master.call("FUNCTION", "LOAD", library("theirs", "return 'theirs'", flags=["no-writes"]))
     master.call("SET", "k", "v")
@@ -163,7 +163,7 @@ def test_a_busy_function(server):
 
 
 def test_functions_cannot_take_themselves_away(server):
-    """Even where all commands are allowed to scripts."""
+    """Even if scripts may run all commands."""
     server.call("DEBUG", "SET-DISABLE-DENY-SCRIPTS", 1)
     server.call("FUNCTION", "LOAD", library("lib", "return redis.call(unpack(args))"))
     for command in (["FUNCTION", "FLUSH"], ["FUNCTION", "DELETE", "lib"], ["FUNCTION", "LOAD", "REPLACE", library("lib")],
@@ -174,7 +174,7 @@ def test_functions_cannot_take_themselves_away(server):
 
 @pytest.mark.parametrize("preamble", ["yes", "no"])
 def test_functions_live_in_the_append_only_file(farm, preamble):
-    """In what is appended, and in the base that a rewrite makes."""
+    """Functions are in the appended commands, and in the base that a rewrite makes."""
     server = farm.server("ours", "appendonly yes", f"aof-use-rdb-preamble {preamble}")
     server.call("FUNCTION", "LOAD", library("a", "return redis.call('incr', 'n')"))
     assert server.call("FCALL", "a_f", 0) == 1

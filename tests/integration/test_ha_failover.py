@@ -14,7 +14,7 @@ from wire import Wire
 
 
 def redis_py_master(setup):
-    """redis-py's view of who the master is, and a client that follows it."""
+    """The master as redis-py knows it, and a client that follows it."""
     peers = [sentinel.address for sentinel in setup.sentinels]
     finder = redis.sentinel.Sentinel(peers, socket_timeout=5, password=setup.password)
     return finder, finder.master_for("mymaster", socket_timeout=5, password=setup.password)
@@ -28,7 +28,7 @@ def redis_cli(port, *words):
 
 
 def check_clients_follow(setup, master):
-    """Every kind of client reaches the master by the names and ports it always used."""
+    """Every kind of client reaches the master by the same names and ports as before."""
     finder, client = redis_py_master(setup)
     assert finder.discover_master("mymaster") == ("127.0.0.1", master.port)
     assert client.set("from:redis-py", "1") is True
@@ -42,7 +42,7 @@ def check_clients_follow(setup, master):
 
 
 def kill_the_master(setup, writer):
-    """The whole story; returns the first number that was written after the promotion."""
+    """Runs the whole failover; returns the first number that was written after the promotion."""
     writer.wait_acked(500)
     setup.master.kill()
     setup.wait_promoted(setup.replica)

@@ -40,7 +40,7 @@ class Watch:
         wait_for(lambda: self.priorities() == expected, 30, lambda: f"{wanted} to be seen: {self.priorities()}", 0.1)
 
     def wait_given_up(self):
-        """A failover was tried, and there was nobody to promote."""
+        """A failover was tried, and there was no replica to promote."""
         wait_for(
             lambda: any(sentinel.log_contains("-failover-abort-no-good-slave") for sentinel in self.sentinels),
             60,
@@ -54,7 +54,7 @@ class Watch:
 
 
 def slow_master(farm, *lines):
-    """Its snapshots take a minute and more, until it is restarted."""
+    """A master whose snapshots take more than a minute, until it is restarted."""
     master = farm.server("ours", "appendonly yes", "appendfsync always", "rdb-key-save-delay 200000", *lines)
     fill_strings(master, 400)
     return master
@@ -104,7 +104,7 @@ def test_fault_14_an_empty_replica_is_not_promoted(farm, mode):
 @pytest.mark.timeout(180)
 @pytest.mark.lockstep_only("Redis promotes the replica with half a data set")
 def test_fault_14_half_a_data_set_is_not_promoted(farm):
-    """The replica has given up what it had, and loads the file that took its place."""
+    """The replica has given up its data and loads the received file."""
     master = farm.server("ours", "appendonly yes", "appendfsync always", "rdbcompression no")
     fill_strings(master, 400, size=50000)  # five or six keys for each turn of the loop
     replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
@@ -126,7 +126,7 @@ def test_fault_14_half_a_data_set_is_not_promoted(farm):
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_fault_14_a_replica_with_an_older_data_set_is_promoted(farm):
-    """It resynchronizes, but until the new data set is here, the old one is."""
+    """The replica resynchronizes, and keeps its old data set until the new one is complete."""
     master = farm.server("ours", "appendonly yes")
     fill_strings(master, 400)
     replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
@@ -157,7 +157,7 @@ def test_fault_14_a_replica_with_an_older_data_set_is_promoted(farm):
     ],
 )
 def test_fault_14_answers_during_the_first_synchronization(farm, mode):
-    """As Redis: with "disabled" a transfer is no load, so that commands are answered; with the others it is one."""
+    """As in Redis: with "disabled", a transfer is no loading, so commands are answered; otherwise it is."""
     master = farm.server("redis", "rdb-key-save-delay 20000", "rdbcompression no", "repl-diskless-sync yes")
     fill_strings(master, 2000, size=1000)
     lines = (f"repl-diskless-load {mode}", "loading-process-events-interval-bytes 1024")
@@ -177,7 +177,7 @@ def test_fault_14_answers_during_the_first_synchronization(farm, mode):
     assert replica.call("DBSIZE") == 0
     assert replica.call("EVAL", "return 7", 0) == 7
     assert isinstance(replica.ask("SET", "a", "b"), ReplyError)
-    assert replica.call("REPLICAOF", "127.0.0.1", 1) == "OK"  # a transfer is not waited for
+    assert replica.call("REPLICAOF", "127.0.0.1", 1) == "OK"  # does not wait for the transfer
     assert replica.call("REPLICAOF", "127.0.0.1", master.port) == "OK"
     master.config_set("rdb-key-save-delay", 0)
     master.call("CLIENT", "KILL", "TYPE", "replica")
@@ -187,7 +187,7 @@ def test_fault_14_answers_during_the_first_synchronization(farm, mode):
 
 @pytest.mark.lockstep_only("DEBUG RELOAD and SAVE meanwhile")
 def test_fault_14_what_is_saved_and_loaded_meanwhile(farm):
-    """A data set that is loaded aside is in nobody's way, and nobody is in its way."""
+    """Commands and the loading of a second data set do not disturb each other."""
     master = farm.server("ours", "rdb-key-save-delay 20000", "rdbcompression no")
     fill_strings(master, 2000, size=1000)
     replica = farm.server("ours", "appendonly yes", f"replicaof 127.0.0.1 {master.port}")
@@ -235,7 +235,7 @@ def test_fault_14_a_replica_says_so_while_it_loads_its_own_file(farm):
         assert int(master.info("stats")["sync_partial_ok"]) == 1
 
 
-# How the old master comes back
+# How the old master returns
 
 
 def partials(server):
@@ -243,7 +243,7 @@ def partials(server):
 
 
 def demote(server, master):
-    """What Sentinel does with the old master."""
+    """Demotes the old master as Sentinel does."""
     replicate(server, master)
     wait_in_sync(master, server)
 
@@ -268,7 +268,7 @@ def half_open(farm, *lines):
 
 
 def wait_silent(master):
-    """Until the master has reason to think that its replica is dead."""
+    """Waits until the master suspects that its replica is dead."""
     wait_for(
         lambda: int(master.info("replication").get("slave0", ",lag=3").split(",lag=")[1]) >= 3,
         what="the replica to be silent",
@@ -276,7 +276,7 @@ def wait_silent(master):
 
 
 def stall_until_ahead(master, replica, proxy):
-    """The link is dead, and nobody has noticed: the master's offset goes on with what is of the moment."""
+    """The link is dead, but not noticed: content of the moment still moves the master's offset."""
     proxy.stall()
     with master.session() as wire:
         wire.call("PUBLISH", "channel", "message")
@@ -310,7 +310,7 @@ def test_fault_10_a_half_open_link(farm, restart):
 
 @pytest.mark.lockstep_only("Redis synchronizes fully")
 def test_fault_10_killed_behind_the_cut(farm):
-    """The new master is not there yet when the old one has cut its history and is killed."""
+    """The old master is killed after it has cut its history, before the new master is reachable."""
     master, replica, proxy = half_open(farm)
     stall_until_ahead(master, replica, proxy)
     before = offset(master)
@@ -328,7 +328,7 @@ def test_fault_10_killed_behind_the_cut(farm):
 
 @pytest.mark.lockstep_only("promoted behind the cut")
 def test_fault_10_a_promotion_behind_the_cut_forks_there(farm):
-    """P8, P9: nobody who has more of the old bytes may go on with ours."""
+    """P8, P9: a replica that has more of the old bytes may not continue with ours."""
     master, replica, proxy = half_open(farm)
     stall_until_ahead(master, replica, proxy)
     replid, long_end = replication(master)["master_replid"], offset(master)
@@ -350,7 +350,7 @@ def test_fault_10_a_promotion_behind_the_cut_forks_there(farm):
 
 @pytest.mark.parametrize("unit", ["SET", "expiry", "SELECT", "MULTI", "function"])
 def test_fault_10_data_behind_the_fork_is_no_partial_resync(farm, unit):
-    """P9: what the new master never had is taken back by a full synchronization."""
+    """P9: writes that the new master never had are removed by a full synchronization."""
     master, replica, proxy = half_open(farm)
     if unit == "expiry":
         master.call("SET", "short", "lived", "PX", 700)
@@ -380,7 +380,7 @@ def test_fault_10_data_behind_the_fork_is_no_partial_resync(farm, unit):
 
 @pytest.mark.lockstep_only("Redis keeps messages for replicas to come")
 def test_fault_10_what_is_of_the_moment_moves_no_offset_alone(farm):
-    """Hello messages of sentinels, above all; with the log, too."""
+    """Mainly hello messages of sentinels; also with an append-only file."""
     server = farm.server("ours", "appendonly yes", "appendfsync always", "repl-ping-replica-period 1")
     fake = attach(farm, server)
     server.call("SET", "a", "1")
@@ -424,7 +424,7 @@ def test_fault_10_messages_reach_replicas(farm):
 
 @pytest.mark.lockstep_only("Redis deletes at once")
 def test_fault_10_a_returned_master_deletes_nothing_before_its_first_write(farm):
-    """What it had deleted by itself would be a change that its new master does not have."""
+    """A deletion of its own would be a change that its new master lacks."""
     master, replica, _ = half_open(farm)
     with master.session(database=2) as wire:
         for number in range(20):
@@ -507,7 +507,7 @@ class Pair:
 
 
 def last_place(server):
-    """The offset that the log's last note tells."""
+    """The offset in the last note of the log."""
     parts = sorted((server.directory / "appendonlydir").glob("*.incr.aof"), key=lambda p: int(p.name.split(".")[-3]))
     notes = [line for line in parts[-1].read_bytes().splitlines() if line.startswith(b"#REPL:")]
     return int(notes[-1].split(b":")[2])

@@ -17,7 +17,7 @@ SMALL_AND_BIG = pytest.mark.parametrize("entries", [512, 0], ids=["listpack", "t
 
 @pytest.fixture
 def lazy(server, entries):
-    """A server that deletes nothing of its own accord."""
+    """A server on which active expiry is off."""
     server.config_set("hash-max-listpack-entries", entries)
     assert server.call("DEBUG", "SET-ACTIVE-EXPIRE", "0") == "OK"
     return server
@@ -257,7 +257,7 @@ def test_the_last_field_takes_the_key_with_it(lazy, command, reply):
         (("HINCRBY", "h", "f", "3"), 3, b"3"),
         (("HINCRBYFLOAT", "h", "f", "1.5"), b"1.5", b"1.5"),
         (("HSETNX", "h", "f", "new"), 1, b"new"),
-        (("HSET", "h", "f", "new"), 0, b"new"),  # it was still there, as in Redis
+        (("HSET", "h", "f", "new"), 0, b"new"),  # the field still existed, as in Redis
     ],
 )
 @pytest.mark.parametrize("others", [0, 1])
@@ -510,7 +510,7 @@ def test_X1_a_replica_hides_fields_but_deletes_none(farm, entries):
 
 
 def test_a_time_that_was_past_when_it_arrived(farm):
-    """The master's clock may be behind: its HDEL comes later."""
+    """The master's clock may be late: its HDEL arrives later."""
     replica, _, link = attach_to_fake_master(farm)
     link.send_command("HSET", "h", "a", "5")
     link.send_command("HPEXPIREAT", "h", 0, "FIELDS", "1", "a")
@@ -593,7 +593,7 @@ def test_a_restart_keeps_the_times(farm, version):
 
 
 def test_P11_fields_that_expired_while_the_server_was_down(farm, server):
-    """The file has them still, and replicas that go on from it hear of their end."""
+    """The file still has expired fields, and replicas that continue from it get their deletion."""
     make(server, "h", a="1", b="2")
     expire_soon(server, "h", "a", ms=300)
     assert server.call("SAVE") == "OK"
@@ -676,7 +676,7 @@ def test_files_of_redis_7_4(farm):
 
 
 def test_a_hundred_thousand_fields_go_in_slices(farm, server):
-    """And PING is answered in between. The replica ends with the same data."""
+    """PING is answered meanwhile, and the replica ends with the same data."""
     count, size = 100_000, 1000
     replica = farm.server("ours", f"replicaof 127.0.0.1 {server.port}")
     wait_link_up(replica)

@@ -30,7 +30,7 @@ from wire import ReplyError, encode_command
 
 
 def test_fault_15_a_tiny_backlog_still_serves(farm):
-    """However small its size in the file is, what a replica missed for a moment is there."""
+    """The backlog holds what a replica missed for a moment, however small its configured size."""
     master = farm.server("ours", "repl-backlog-size 1")
     attach(farm, master)
     end = offset(master)
@@ -91,7 +91,7 @@ def test_P16_backlog_size_can_change_at_run_time(farm):
 
 @pytest.mark.parametrize("bad", ["abc", "", "12x", "99999999999999999999", "1.5"])
 def test_P2_offset_that_is_no_number(farm, bad):
-    """One error, no sync started on that link, and the server goes on."""
+    """One error, no synchronization on that link, and the server continues."""
     master = farm.server()
     attach(farm, master)
     replid = replication(master)["master_replid"]
@@ -121,7 +121,7 @@ def test_P2_unknown_history(farm):
 
 
 def test_P3_new_history_reaches_the_sub_replica(farm):
-    """The middle of a chain moves to another master with other data: the bottom must not go on from the old backlog."""
+    """The middle of a chain moves to a master with other data: the bottom must not continue from the old backlog."""
     first, second = farm.server(), farm.server("redis")
     fill_strings(first, 50, prefix="first:")
     fill_strings(second, 40, prefix="second:")
@@ -175,7 +175,7 @@ def test_P4_half_a_command_never_reaches_siblings(farm, cut):
 
 
 def test_P4_open_transaction_never_reaches_siblings(farm):
-    """The master dies between MULTI and EXEC: nothing of the transaction exists, for the promoted one and for siblings."""
+    """The master dies between MULTI and EXEC: no replica, promoted or not, has any of the transaction."""
     replica, _, link = attach_to_fake_master(farm)
     sub = attach(farm, replica)
     whole = link.send_command("SET", "whole", "1")
@@ -195,7 +195,7 @@ def test_P4_open_transaction_never_reaches_siblings(farm):
 
 @pytest.mark.parametrize("cut", [1, 7, 14, 22, 30])
 def test_P5_P19_half_command_before_a_cut_is_asked_for_again(farm, cut):
-    """The replica asks for the first byte it did not apply, and mixes nothing into what comes then."""
+    """The replica asks for the first byte that it has not applied, and mixes nothing into what follows."""
     replica, master, link = attach_to_fake_master(farm)
     done = link.send_command("SET", "one", "1")
     half = encode_command("SET", "two", "2222")
@@ -229,7 +229,7 @@ def test_P5_open_transaction_before_a_cut_is_forgotten(farm):
 
 
 def test_P5_cut_at_random_points_under_load(farm):
-    """Many cuts, with the last bytes torn anywhere."""
+    """The link is cut many times, at any byte."""
     master = farm.server("redis", "repl-backlog-size 64mb")
     proxy = farm.helper(Proxy(master.address))
     replica = farm.server("ours", f"replicaof 127.0.0.1 {proxy.port}")
@@ -373,7 +373,7 @@ def test_P10_backlog_outlives_its_ttl_until_siblings_come(farm, kinds):
 
 
 def test_P10_backlog_is_freed_after_its_ttl_without_replicas(farm):
-    """And then the history is a new one: an old replica must not resume."""
+    """After that the history is a new one: an old replica must not resume."""
     master = farm.server("ours", "repl-backlog-ttl 1")
     fake = attach(farm, master)
     replid = replication(master)["master_replid"]
@@ -386,7 +386,7 @@ def test_P11_restarted_master_tells_replicas_about_dead_keys(farm):
     master = farm.server("ours", "save 3600 1000000")
     replica = farm.server("redis", f"replicaof 127.0.0.1 {master.port}")
     wait_in_sync(master, replica)
-    # A stall of the clock's owner: the key dies while the master is down.
+    # The key expires while the master is down.
     fill_strings(master, 10)
     master.call("SET", "dies", "1", "PX", 700)
     deadline = time.time() + 0.7
@@ -438,7 +438,7 @@ def test_P21_offset_of_another_history_does_not_count(farm):
     link.send(EMPTY_RDB[:9])
     wait_for(lambda: replication(replica)["master_sync_in_progress"] == "1", 10, "the transfer to begin")
     assert applied(replica) == 0
-    link.close()  # nor after a transfer that came to nothing
+    link.close()  # nor after a failed transfer
     link = other.accept()
     assert replication(replica)["master_sync_in_progress"] == "0" and applied(replica) == 0
     replicate(replica, master)
@@ -522,7 +522,7 @@ def test_P17_stalled_replica_is_dropped_at_the_limit_and_comes_back(farm):
 
 @pytest.mark.parametrize("mode", ["WRITE", "ALL"])
 def test_P18_paused_replica_counts_only_what_it_applied(farm, mode):
-    """Under a pause the replica may go on or wait, but the offset tells which."""
+    """During a pause the replica may continue or wait, but its offset is true in either case."""
     master = farm.server("redis")
     replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
     sub = farm.server("redis", f"replicaof 127.0.0.1 {replica.port}")
@@ -541,7 +541,7 @@ def test_P18_paused_replica_counts_only_what_it_applied(farm, mode):
 
 
 def test_P18_promotion_of_a_paused_replica(farm):
-    """What it had counted it has."""
+    """The promoted replica has everything that it had counted."""
     replica, _, link = attach_to_fake_master(farm)
     replica.call("CLIENT", "PAUSE", 600000, "WRITE")
     sizes = [link.send_command("SET", f"k{number}", "v") for number in range(20)]

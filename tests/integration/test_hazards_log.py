@@ -22,7 +22,7 @@ def in_log(server, text):
     return text in aoffiles.last_incr(server).read_bytes()
 
 
-# S1: with `always`, whoever is answered finds the write on disk
+# S1: with `always`, a write is on disk when it is answered
 
 
 def test_S1_reply_comes_after_the_write(farm):
@@ -102,7 +102,7 @@ def test_S8_transactions_are_whole_after_a_crash(farm, fsync):
         assert a == b and length == int(a) * 5000
 
 
-# S2, S3: what WAITAOF says
+# S2, S3: what WAITAOF answers
 
 
 def test_S2_last_write_before_silence_is_synced(farm):
@@ -118,7 +118,7 @@ def test_S3_nothing_to_wait_for_is_answered_at_once(farm):
     with server.session() as wire:
         assert wire.call("WAITAOF", 1, 0, 0) == [1, 0]
         wire.call("SET", "k", 1)
-        assert wire.call("WAITAOF", 1, 0, 100) == [0, 0]  # nobody syncs
+        assert wire.call("WAITAOF", 1, 0, 100) == [0, 0]  # nothing is synced
 
 
 def test_S3_replica_tells_what_is_on_its_disk(farm):
@@ -132,7 +132,7 @@ def test_S3_replica_tells_what_is_on_its_disk(farm):
         assert wire.call("WAITAOF", 1, 1, 10_000) == [1, 1]
 
 
-# S4, S7: disks that do not take it
+# S4, S7: disks that fail or are full
 
 
 SMALL_FILES = {resource.RLIMIT_FSIZE: (20_000, resource.RLIM_INFINITY)}
@@ -180,7 +180,7 @@ def test_S4_with_always_nothing_is_answered_that_was_not_written(farm):
     assert server.call("STRLEN", "k") == done * 1000
 
 
-# S6, S9: rewrites that do not come to their end
+# S6, S9: rewrites that do not finish
 
 
 def test_S6_crash_before_the_first_base_leaves_no_list_of_nothing(farm):
@@ -247,7 +247,7 @@ def test_S9_log_goes_on_after_a_full_synchronization(farm):
 
 
 def test_S9_log_goes_on_when_a_full_synchronization_fails(farm):
-    """The data set is gone, nobody sends another, and the replica becomes a master: it must not be without a log."""
+    """The data set is gone, no other arrives, and the replica becomes a master: it must have a log."""
     master = farm.server("ours", "rdb-key-save-delay 0")
     fill_strings(master, 100)
     replica = replica_with_log(farm, master, "repl-diskless-load swapdb")
@@ -304,7 +304,7 @@ def test_X7_blocking_pops_are_logged_as_what_they_did(farm):
     assert digest(server) == before
 
 
-# fault 6: a name is never given to a second file
+# fault 6: no two files ever have the same name
 
 
 def last_value_after_crash(server):
@@ -344,7 +344,7 @@ def test_fault_6_new_part_has_nothing_of_a_file_that_a_crash_left(farm):
     left.write_bytes(stale)
     rewritten(server)
     assert [path.name for path in aoffiles.listed(server, "i")] == [f"{aoffiles.NAME}.5.incr.aof"]
-    assert not left.exists()  # it is behind what the list had, so it was of the log, and is history
+    assert not left.exists()  # its number follows those in the manifest, so it belonged to the log and is history
     server.call("SET", "k", 2)
     assert last_value_after_crash(server) == b"2"
     assert server.call("EXISTS", "stale") == 0

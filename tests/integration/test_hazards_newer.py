@@ -30,7 +30,7 @@ def permission_error(reply):
 @pytest.mark.lockstep_only("7.0 cuts a file behind its last whole command")
 @pytest.mark.parametrize("rest", [b"", aoffiles.command("SET", "half", 1), aoffiles.command("SET", "half", 1)[:-5]])
 def test_N1_what_follows_a_log_that_was_cut_in_a_transaction_stays(farm, rest):
-    """It is cut behind the last whole unit, what is written next stands there, and two restarts later all is there."""
+    """The log is cut after the last whole unit, the next write follows, and everything is there after two restarts."""
     server = farm.server("ours", "appendonly yes", "appendfsync always")
     server.call("SET", "before", "1")
     server.kill()
@@ -67,7 +67,7 @@ def test_N2_georadius_with_two_targets_asks_for_both(server, store, order):
     assert server.call("EXISTS", "theirs") == 0
 
 
-# N5: permissions that are taken away between MULTI and EXEC
+# N5: permissions that are withdrawn between MULTI and EXEC
 
 
 @pytest.mark.parametrize("rule", ["resetkeys", "-get", "off"])
@@ -79,13 +79,13 @@ def test_N5_queued_commands_are_checked_again_at_exec(server, rule):
         assert bob.pipeline([("MULTI",), ("GET", "k"), ("PING",)]) == ["OK", "QUEUED", "QUEUED"]
         server.call("ACL", "SETUSER", "bob", rule)
         replies = bob.call("EXEC")
-        if rule == "off":  # ends no session that is there, as in Redis
+        if rule == "off":  # ends no existing session, as in Redis
             assert replies == [b"secret", "PONG"]
         else:
             assert permission_error(replies[0]) and replies[1] == "PONG"
 
 
-# N6: a user that goes while its client waits to be closed
+# N6: a user that is removed while its client waits to be closed
 
 
 def test_N6_a_client_that_waits_to_be_closed_keeps_its_user(farm, tmp_path):
@@ -252,7 +252,7 @@ def test_N9_each_command_answers_one_reply(server, protocol, seed):
             commands += [args for args in made if args[0].upper() not in (b"QUIT", b"SUBSCRIBE", b"HELLO")]
         if rng.random() < 0.2:
             commands = [(b"MULTI",), *commands[:20], (b"EXEC",)]
-        replies = talker.raw(commands)  # which fails if they are not as many
+        replies = talker.raw(commands)  # fails if the number of replies differs
         assert len(replies) == len(commands)
         sent += len(commands)
     assert sent > 3000

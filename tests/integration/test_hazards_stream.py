@@ -22,7 +22,7 @@ from wire import Closed, ReplyError, encode_command
 
 
 def test_X1_replica_never_expires_on_its_own(farm):
-    """The key is past its time for the replica's clock, but the master's INCR still finds it."""
+    """The key has expired by the replica's clock, but the master's INCR still finds it."""
     replica, _, link = attach_to_fake_master(farm)
     now = int(time.time() * 1000)
     link.send_command("SET", "counter", "5", "PXAT", now + 300)
@@ -61,7 +61,7 @@ def test_X1_reads_of_a_dead_key_do_not_delete_it_on_the_replica(farm):
 
 
 def test_X2_dead_keys_in_a_snapshot_are_kept_by_a_replica(farm):
-    """They live until the master says DEL; it may also say PERSIST."""
+    """Keys live until the master sends DEL; it may also send PERSIST."""
     past = int(time.time() * 1000) - 5000
     replica, _, link = attach_to_fake_master(farm, databases={0: {"dead": ("v", past), "revived": ("v", past)}})
     link.send_command("PERSIST", "revived")
@@ -73,7 +73,7 @@ def test_X2_dead_keys_in_a_snapshot_are_kept_by_a_replica(farm):
 
 
 def test_X2_dead_keys_of_the_master_are_in_its_snapshot(farm):
-    """Nobody has told the replicas of their death yet, so that a PERSIST-like write and a DEL find the same state."""
+    """The replicas have not been told of the expiry yet, so a write like PERSIST and a DEL find the same state."""
     master = farm.server()
     master.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     master.call("SET", "live", "v")
@@ -208,7 +208,7 @@ FINDERS_OF_A_DEAD_KEY = """
 
 
 def test_X3_dead_key_leaves_the_stream_before_the_command_that_met_it(farm):
-    """A write to a key past its time: the DEL for the old one never follows the new one."""
+    """A write to an expired key: the DEL of the old key never follows the new key."""
     master = farm.server()
     master.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     fake = attach(farm, master)
@@ -251,7 +251,7 @@ def test_X4_float_increments_are_sent_as_results(farm):
 
 
 def test_X6_random_pops_are_sent_as_results(farm):
-    """SPOP of some, of all and of nothing; nothing random and nothing that fails is sent."""
+    """SPOP of some, all and no members: nothing random is sent, and nothing that fails."""
     master = farm.server()
     commands = [
         ("SADD", "s", *range(10)),
@@ -310,7 +310,7 @@ def check_transactions(stream):
 
 
 def test_X8_transactions_in_the_stream_are_well_formed(farm):
-    """With keys that die inside them, without any write, with errors in them, discarded and refused ones."""
+    """Transactions in which keys expire, without writes, with errors, discarded and refused."""
     master = farm.server()
     master.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
     fake = attach(farm, master)
@@ -404,7 +404,7 @@ def test_X9_writes_that_change_little_arrive(farm, kinds):
 
 
 def test_X9_flush_of_an_empty_database_is_sent(farm):
-    """A replica may hold keys there that the master does not know of."""
+    """A replica may hold keys there that the master lacks."""
     stream, _ = stream_of(farm, farm.server(), [("FLUSHDB",), ("FLUSHALL",), ("FLUSHDB", "ASYNC")])
     assert [command[0].upper() for command in stream] == [b"FLUSHDB", b"FLUSHALL", b"FLUSHDB"]
 
@@ -435,7 +435,7 @@ def test_X9_commands_without_effect_are_not_sent(farm):
 
 
 def test_X11_replicaof_inside_a_transaction(farm):
-    """Refused or carried out: the stream stays well-formed and the data equal."""
+    """Whether it is refused or run, the stream stays well-formed and the data equal."""
     master = farm.server()
     upstream = farm.server("redis")
     fill_strings(upstream, 10, prefix="up:")
@@ -452,7 +452,7 @@ def test_X11_replicaof_inside_a_transaction(farm):
     try:
         check_transactions(fake.commands_until(b"end"))
     except Closed:
-        pass  # the change of history cut its link, which is right as well
+        pass  # the change of history has closed its link, which is valid too
     sibling = farm.server("redis", f"replicaof 127.0.0.1 {master.port}")
     wait_in_sync(master, sibling)
     assert_same(master, sibling)
@@ -485,7 +485,7 @@ def test_X11_promotion_inside_a_transaction(farm):
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "noeviction", "volatile-ttl"])
 def test_X12_replica_leaves_its_own_maxmemory_alone(farm, policy):
-    """It neither evicts nor refuses what the master sends."""
+    """The replica neither evicts keys nor refuses what the master sends."""
     master = farm.server("redis")
     replica = farm.server("ours", "maxmemory 2mb", f"maxmemory-policy {policy}", f"replicaof 127.0.0.1 {master.port}")
     wait_in_sync(master, replica)
@@ -559,7 +559,7 @@ def test_X13_command_of_the_master_that_fails_is_not_hidden(farm):
 
 @pytest.mark.parametrize("bad", [b"*1\rX$4\r\nPING\r\n", b"*1\r\n$4\rXPING\r\n", b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nvXX"])
 def test_fault_30_N3_broken_line_ends_end_the_link(farm, bad):
-    """What came before is applied and counted, nothing behind it is, and the replica asks to go on at that place."""
+    """Commands before it are applied and counted, later ones are not, and the replica asks to continue there."""
     replica, master, link = attach_to_fake_master(farm)
     sent = link.send_command("SET", "before", "1")
     link.send(bad + encode_command("SET", "behind", "1"))
@@ -571,7 +571,7 @@ def test_fault_30_N3_broken_line_ends_end_the_link(farm, bad):
 
 
 def test_X13_replica_that_clients_write_to_does_not_panic(farm):
-    """It differs by their wish: that a command of its master fails proves nothing."""
+    """A writable replica may differ, so a failing command of its master proves nothing."""
     lines = "propagation-error-behavior panic", "use-exit-on-panic yes", "replica-read-only no"
     replica, _, link = attach_to_fake_master(farm, *lines)
     replica.call("SET", "k", "its own")
@@ -596,7 +596,7 @@ def test_X_read_only_replica_refuses_writes(farm):
 
 
 def test_X_stream_is_forwarded_byte_for_byte(farm):
-    """A middle replica hands on exactly what it got, odd spellings included."""
+    """A replica in the middle of a chain passes on exactly what it received, odd spellings included."""
     replica, _, link = attach_to_fake_master(farm)
     sub = attach(farm, replica)
     start = sub.offset

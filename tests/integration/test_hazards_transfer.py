@@ -131,7 +131,7 @@ def test_F5_end_mark_split_over_packets(farm, load, chunks):
     for start, end in zip(edges, edges[1:]):
         link.send(data[start:end])
         if chunks == "mark-split":
-            time.sleep(0.05)  # so that each piece is a read of its own; nothing is awaited
+            time.sleep(0.05)  # so that each piece is read separately
     link.read_ack()
     link.send_command("SET", "streamed", "1")
     wait_for(lambda: replica.ask("GET", "streamed") == b"1", 15, "the stream behind the snapshot")
@@ -196,7 +196,7 @@ def test_F6_peer_closes_during_the_load(farm, load):
 
 
 def rich_rdb():
-    """A snapshot with something of everything that can be cut short."""
+    """A snapshot with all kinds of content that can be cut short."""
     body = rdbfile.aux("redis-ver", "7.0.15") + rdbfile.aux("repl-stream-db", 0) + rdbfile.aux("ctime", 1700000000)
     body += rdbfile.select_db(0) + b"\xfb" + rdbfile.length(4) + rdbfile.length(1)
     body += rdbfile.string_entry("ttl", "v", int(time.time() * 1000) + 3_600_000)
@@ -342,7 +342,7 @@ def test_F10_reconnects_after_a_failed_load(farm, load, fault):
 
 
 def test_F11_client_ends_itself_in_its_own_command(farm):
-    """CLIENT KILL of oneself, in MULTI too, with commands queued behind it."""
+    """A client kills itself with CLIENT KILL, also in MULTI, with commands queued after it."""
     server = farm.server()
     for number in range(20):
         with server.wire() as wire:
@@ -357,7 +357,7 @@ def test_F11_client_ends_itself_in_its_own_command(farm):
 
 
 def test_F11_output_limit_passed_in_the_middle_of_a_transaction(farm):
-    """The client does not read; it is dropped for its replies while more of them are being made."""
+    """A client that does not read is disconnected because of its replies while more of them are produced."""
     server = farm.server("ours", "client-output-buffer-limit normal 1mb 1mb 1")
     server.call("SET", "big", "x" * 300000)
     for _ in range(5):
@@ -381,7 +381,7 @@ def test_F11_replicas_killed_while_they_are_fed(farm):
 
 
 def test_F11_flush_of_old_data_under_pipelined_reads(farm):
-    """Clients read with deep pipelines while a full sync throws the old data away."""
+    """Clients read with deep pipelines while a full synchronization frees the old data."""
     master = farm.server("redis")
     fill_strings(master, 5000)
     replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
@@ -402,7 +402,7 @@ def test_F11_flush_of_old_data_under_pipelined_reads(farm):
 
 
 def test_F12_rogue_replica_sends_commands_on_its_link(farm):
-    """After PSYNC a peer sends reads and writes: no reply gets into the stream, no write is made, nobody else suffers."""
+    """After PSYNC a peer sends reads and writes: no reply gets into the stream, and no write happens."""
     master = farm.server()
     good = attach(farm, master)
     for command in (("GET", "k"), ("SET", "rogue", "1"), ("FLUSHALL",), ("PSYNC", "?", "-1"), ("NOSUCH",), ("MULTI",)):
@@ -420,7 +420,7 @@ def test_F12_rogue_replica_sends_commands_on_its_link(farm):
 
 
 def rogue_stream(rogue, master):
-    """What the rogue got behind the snapshot: whole commands only (or nothing, when it was thrown out)."""
+    """What the peer got after the snapshot: whole commands only (or nothing, if it was disconnected)."""
     found = []
     try:
         status = rogue.read_status()
@@ -504,11 +504,11 @@ def test_F12_replica_is_served_by_the_old_sync_command(farm):
 
 @pytest.mark.parametrize("load", ["disabled", "swapdb"])
 def test_F13_sub_replica_attached_while_its_master_is_being_synced(farm, load):
-    """It waits until there is something to be had, and then gets the new data and no other."""
+    """The sub-replica waits until its master has data, and then gets the new data only."""
     top = farm.helper(FakeMaster())
     middle = farm.server("ours", f"repl-diskless-load {load}")
     fill_strings(middle, 500, prefix="old:")
-    early = farm.server("ours", f"replicaof 127.0.0.1 {middle.port}")  # is there before the sync
+    early = farm.server("ours", f"replicaof 127.0.0.1 {middle.port}")  # connects before the synchronization
     wait_in_sync(middle, early)
     replicate(middle, top)
     link = top.accept()
@@ -519,7 +519,7 @@ def test_F13_sub_replica_attached_while_its_master_is_being_synced(farm, load):
     wait_for(lambda: replication(middle)["master_sync_in_progress"] == "1", 10, "the transfer to begin")
     late = farm.server("ours", f"replicaof 127.0.0.1 {middle.port}")
     fake = farm.helper(FakeReplica(middle))
-    if load == "swapdb":  # it loads what comes, and answers nobody
+    if load == "swapdb":  # it loads, and answers no command
         assert str(fake.ask("PING")).startswith("LOADING")
     else:
         assert str(fake.handshake().psync()).startswith("NOMASTERLINK")
@@ -555,7 +555,7 @@ def test_F14_every_key_is_in_a_snapshot_taken_while_tables_grow_and_shrink(farm)
 
 
 def test_F16_client_that_pipelines_without_reading(farm):
-    """Replies pile up and both windows are full: others are served, and every reply arrives when it reads at last."""
+    """Replies pile up and both windows are full: other clients are served, and every reply arrives once it reads."""
     server = farm.server()
     server.call("SET", "k", "v" * 10000)
     total = 5000
@@ -571,7 +571,7 @@ def test_F16_client_that_pipelines_without_reading(farm):
 
 
 def test_F16_both_windows_full(farm):
-    """The request itself does not fit into any buffer while nobody reads replies: sending goes on once reading does."""
+    """A request larger than all buffers while replies are not read: it is sent completely once they are."""
     server = farm.server("ours", "client-output-buffer-limit normal 0 0 0")
     greedy = farm.helper(server.wire(timeout=60, rcvbuf=8192))
     request = encode_command("ECHO", "e" * 60000) * 600
@@ -658,7 +658,7 @@ BAD_PSYNC = {
 
 @pytest.mark.parametrize("answer", [*BAD_PSYNC, pytest.param("wrong-type", marks=EXITS)])
 def test_F_nonsense_as_answer_to_psync_is_a_failed_attempt(farm, answer):
-    """Whatever comes, the old data stays until a sync is complete, and the next attempt works."""
+    """Whatever the master sends, the old data stay until a synchronization is complete, and the next attempt works."""
     replica, master, link = attach_to_fake_master(farm, "repl-timeout 3", databases={0: {"kept": "1"}})
     link.close()
     link = master.accept()
@@ -681,7 +681,7 @@ def used_memory(server):
     "announced", ["1000000000000", "9223372036854775807", "18446744073709551615", "99999999999999999999", "-5", "1e9"]
 )
 def test_CVE_2021_32762_length_of_a_snapshot_that_a_master_announces(farm, announced):
-    """Nothing is reserved for it, or it is no length; the data set stays, and the next attempt succeeds."""
+    """No memory is reserved for the length, or it is invalid; the data stay, and the next attempt succeeds."""
     replica, master, link = attach_to_fake_master(farm, databases={0: {"kept": "1"}})
     link.close()
     link = master.accept()
@@ -713,7 +713,7 @@ def test_CVE_2021_32762_length_of_a_snapshot_that_a_master_announces(farm, annou
     ],
 )
 def test_CVE_2021_32762_lengths_in_the_stream_of_a_master(farm, head):
-    """Either refused, or nothing is reserved for what was announced; the replica asks for the rest from where it was."""
+    """It is refused, or no memory is reserved for it; the replica asks for the rest from its position."""
     replica, master, link = attach_to_fake_master(farm, databases={0: {"kept": "1"}}, start=100)
     at = 100 + link.send_command("SET", "first", "1")
     wait_for(lambda: replica.ask("GET", "first") == b"1", 10, "the stream to flow")
@@ -764,7 +764,7 @@ def test_F_continue_with_a_new_id(farm):
 
 
 def test_F_silent_master_times_out(farm):
-    """No bytes for repl-timeout: the link counts as down, and the replica asks again where it was."""
+    """No bytes for repl-timeout: the link counts as down, and the replica asks again at its position."""
     replica, master, link = attach_to_fake_master(farm, "repl-timeout 2")
     done = link.send_command("SET", "one", "1")
     assert link.is_closed(within=20)

@@ -18,7 +18,7 @@ NO_CLUSTER = "there is no cluster mode, and clients look here to find that out"
 NO_THREADS = "commands and sockets have one thread (io-threads has no effect); exporters read it"
 NO_DEFRAG = "active defragmentation is refused; exporters read it"
 
-# A field for each command, error or replica that there was.
+# Fields that exist for each command, error or replica
 NAMED_BY_USE = re.compile(r"(cmdstat|errorstat|latency_percentiles_usec)_|slave\d+$")
 
 # field -> why it may or may not change in this test
@@ -79,7 +79,7 @@ CONSTANT = {
 
 
 class Watched:
-    """A server, and every value that each of its fields has had."""
+    """A server, and all values that each of its fields has had."""
 
     def __init__(self, server):
         self.server = server
@@ -94,7 +94,7 @@ class Watched:
         return now
 
     def until(self, **fields):
-        """Until all of these fields have these values, or make these functions true."""
+        """Waits until all these fields have these values, or these functions return true for them."""
 
         def good():
             now = self.sample()
@@ -173,7 +173,7 @@ def use_of_clients(watched, call):
 
 
 def over_a_limit(watched, limit, request):
-    """A connection that the server ends because of it."""
+    """A connection that the server closes for this reason."""
     call = watched.server.call
     before = watched.server.config_get(limit[0])
     with Wire(watched.server.address) as wire:
@@ -255,7 +255,7 @@ def use_of_disk(watched, call):
 
 
 def use_of_rewrites(watched, call):
-    """One whose child is killed; and the log is switched off and on."""
+    """A rewrite whose child is killed; then the log is switched off and on."""
     call("CONFIG", "SET", "rdb-key-save-delay", 100000)
     call("BGREWRITEAOF")
     (child,) = child_pids(watched.server.pid)
@@ -289,7 +289,7 @@ def use_of_replicas(watched, call, farm):
 
 
 def full_synchronization_within_one_history(watched, call, target):
-    """Away from its master for too long, and then a file of known length."""
+    """A replica that was away for too long, and then gets a file of known length."""
     call("REPLICAOF", "localhost", free_port())
     for i in range(50):
         target.call("SET", f"of-target:{i}", os.urandom(100000))
@@ -303,7 +303,7 @@ def full_synchronization_within_one_history(watched, call, target):
 
 
 def use_as_replica(watched, call, target):
-    """It follows another server, and its master's stream makes no sense to it once."""
+    """A replica that moves to another server, and once gets an invalid stream."""
     server = watched.server
     for i in range(50):
         target.call("SET", f"of-target:{i}", os.urandom(100000))

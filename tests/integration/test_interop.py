@@ -68,7 +68,7 @@ def test_full_sync_of_every_encoding_under_load(farm, kinds, diskless):
 @pytest.mark.parametrize("load", ["disabled", "on-empty-db", "swapdb"])
 @pytest.mark.parametrize("diskless", ["yes", "no"], ids=["socket", "file"])
 def test_diskless_load_variants_replace_old_data(farm, kinds, load, diskless):
-    """The replica holds other data before; nothing of it is left."""
+    """The replica held other data; none of them is left."""
     master = farm.server(kinds[0], f"repl-diskless-sync {diskless}")
     replica = farm.server(kinds[1], f"repl-diskless-load {load}")
     fill_every_encoding(master, databases=(0, 7))
@@ -438,7 +438,7 @@ def test_old_master_continues_as_a_replica(farm, kinds):
 
 @SIBLINGS
 def test_sub_replica_moves_up_with_its_master(farm, kinds):
-    """When the middle of a chain is promoted, what is below it goes on without any sync at all or a partial one."""
+    """When the middle of a chain is promoted, its replicas continue, with a partial resynchronization at most."""
     master = farm.server(kinds[0], ROOMY)
     middle = farm.server(kinds[1], ROOMY, replicaof(master))
     bottom = farm.server(kinds[2], replicaof(middle))
@@ -471,11 +471,11 @@ def test_replica_moves_to_another_master_and_back(farm, kinds):
     assert_same(first, replica)
 
 
-# What Redis makes and no command of ours does
+# Values that Redis makes and this server does not
 
 
 def _dead_node(wire):
-    """N4, N10: XTRIM leaves a node behind in which nothing lives."""
+    """N4, N10: XTRIM leaves a node without live entries."""
     wire.pipeline([("XADD", "s", "1-0", "f", "v"), ("XADD", "s", "2-0", "f", "v"), ("XDEL", "s", "2-0")])
     assert wire.call("XTRIM", "s", "MINID", "=", "2-0") == 1
 
@@ -487,7 +487,7 @@ def _dead_node_first(wire):
 
 
 def _below_the_node(wire):
-    """The node that is left has an id above those that XSETID lets in then; at last a new node is before it."""
+    """The remaining node has a higher id than the entries that XSETID then permits, so a later node has lower ids."""
     wire.pipeline([("XADD", "s", "9-0", "f", "v"), ("XADD", "s", "10-0", "f", "v"), ("XDEL", "s", "10-0")])
     wire.pipeline([("XTRIM", "s", "MINID", "10-0"), ("XSETID", "s", "3-0", "ENTRIESADDED", "2", "MAXDELETEDID", "0-1")])
     for at in range(4, 9):
@@ -505,7 +505,7 @@ ODD_STREAMS = [_dead_node, _dead_node_first, _below_the_node, _entries_read_over
 
 
 def _facts(server):
-    """What is in the stream, whatever its order there: ids, values, length, what is pending."""
+    """The content of a stream, whatever its order: ids, values, length, pending entries."""
     with server.session() as wire:
         entries = sorted((id, tuple(pairs)) for id, pairs in wire.call("XRANGE", "s", "-", "+"))
         assert len(entries) == wire.call("XLEN", "s")
@@ -518,7 +518,7 @@ def _facts(server):
 @pytest.mark.parametrize("fill", ODD_STREAMS)
 @pytest.mark.parametrize("limit", [2, 100])
 def test_fault_12_N4_N10_odd_streams_of_redis_are_taken(farm, fill, limit):
-    """By RESTORE, from a file and in a full synchronization; they can be written to, and Redis takes them back."""
+    """Streams from RESTORE, a file and a full synchronization can be written to, and Redis accepts them."""
     redis = farm.server("redis", f"stream-node-max-entries {limit}")
     with redis.session() as wire:
         fill(wire)
@@ -547,7 +547,7 @@ def test_fault_12_N4_N10_odd_streams_of_redis_are_taken(farm, fill, limit):
 
 
 def test_fault_12_length_that_is_not_the_number_of_entries(farm):
-    """Of old files, of each type that streams have had."""
+    """Streams in old files, of each type that streams have had."""
     node = [((1, 0), {b"f": b"v"}, False), ((2, 0), {b"f": b"v"}, True), ((3, 0), {b"g": b"w"}, False)]
     for kind in (15, 19, 21):
         value = rdbfile.stream([node], (3, 0), [], kind)

@@ -106,7 +106,7 @@ def test_fault_32_client_list_tells_how_many_keys_are_watched(server):
 
 
 def client_line_of_other(server, wire):
-    """Of one that is in a transaction, and cannot be asked."""
+    """The field of a client in a transaction, which cannot be asked."""
     port = wire.sock.getsockname()[1]
     return next(line for line in server.call("CLIENT", "LIST").decode().splitlines() if f":{port} " in line)
 

@@ -31,7 +31,7 @@ def test_fault_13_limits_of_announced_names(server):
 
 @pytest.mark.parametrize("length", [31, 32, 40, 128, 1000])
 def test_fault_13_a_command_is_renamed_to_a_long_name(farm, length):
-    """redis.conf recommends names of 40 digits that nobody guesses."""
+    """redis.conf recommends unguessable names of 40 digits."""
     names = {name: name + of_length(length - 1, "b840fc02d524045429941cc15f59e41cb7be6c52") for name in "xy"}
     server = farm.server("ours", f"rename-command CONFIG {names['x']}", f"rename-command SET {names['y']}")
     wire = server.wire()

@@ -17,7 +17,7 @@ NO_REWRITES = "auto-aof-rewrite-percentage 0"
 
 
 class SmallDisk:
-    """A file system of a few megabytes for the log of a server, which a filler can take all room of."""
+    """A file system of a few megabytes for the log of a server, which a filler can fill up."""
 
     def __init__(self, server, size_mb):
         self.path = aoffiles.directory(server)
@@ -49,7 +49,7 @@ class SmallDisk:
 
 @pytest.fixture
 def small_disk(request):
-    """Mounts one for a server that was not started yet, and unmounts it when the processes of the test are gone."""
+    """Mounts a file system before the server starts, and unmounts it when the processes of the test have ended."""
     disks = []
 
     def mount(server, size_mb=8):
@@ -69,7 +69,7 @@ def start_on(small_disk, farm, *lines, size_mb=8):
 
 
 def with_replica(farm, server):
-    """Messages are in the stream for replicas, so there is one."""
+    """A replica, because messages enter the stream only for replicas."""
     replica = farm.server("ours", f"replicaof {server.host} {server.port}")
     wait_in_sync(server, replica)
 
@@ -103,7 +103,7 @@ def wait_accepted(server, timeout=20):
 
 
 def assert_log_is_whole(server):
-    """What it loads after a crash is what it has now."""
+    """After a crash the server loads the data that it has now."""
     settled(server)
     written(server)
     before = digest(server)
@@ -114,7 +114,7 @@ def assert_log_is_whole(server):
 FILL = """for n = 1, ARGV[1] do redis.call('set', 'key' .. n, string.rep('x', 1000000)) end return redis.status_reply('OK')"""
 
 
-# What is kept for the log is bounded, and nobody else's expense
+# What is kept for the log is bounded, and costs no data
 
 
 @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
@@ -233,7 +233,7 @@ def test_fault_7_always_ends_the_server_over_data_alone(farm, small_disk):
 
 @pytest.mark.parametrize("let_go", [False, True])
 def test_fault_7_always_ends_the_server_over_what_expires(farm, small_disk, let_go):
-    """Clients are refused, but the server itself changes data, too."""
+    """Clients are refused, but the server itself changes data as well."""
     server, disk = start_on(small_disk, farm, "appendfsync always")
     with_replica(farm, server)
     server.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)

@@ -19,7 +19,7 @@ def in_log(server, text):
 
 
 def log_ends_at(server):
-    """The position up to which a master that came back knows the old history."""
+    """The position up to which a restarted master knows the old history."""
     return int(server.info("replication")["second_repl_offset"]) - 1
 
 
@@ -93,7 +93,7 @@ def test_fault_9_restart_before_the_first_write_behind_a_rewrite_keeps_the_place
 
 
 def test_fault_9_backlog_comes_back_as_long_as_its_size(farm):
-    """And not longer than what the log has of this history; a chain continues as well."""
+    """The backlog is not longer than what the log has of this history; a chain continues as well."""
     master = farm.server("ours", ON, "repl-backlog-size 200kb", "aof-timestamp-enabled yes")
     replica = replica_with_log(farm, master)
     leaf = farm.server("ours", f"replicaof {replica.host} {replica.port}")
@@ -122,7 +122,7 @@ def test_fault_9_backlog_comes_back_as_long_as_its_size(farm):
 
 @pytest.mark.parametrize("what", ["other program", "no note", "rewritten"])
 def test_fault_9_backlog_does_not_reach_beyond_what_is_known(farm, what):
-    """P12: behind foreign commands, and without a note, a file has no place; in front of a file is nothing."""
+    """P12: after foreign commands, or without a note, a file has no position; no history precedes a file."""
     master = farm.server("ours", ON, "auto-aof-rewrite-percentage 0")
     replica = farm.server("ours", f"replicaof {master.host} {master.port}")
     wait_in_sync(master, replica)

@@ -27,13 +27,13 @@ def used_memory(server):
 
 
 def limit(server, policy, room=ROOM, **more):
-    """So many bytes more than what is in use now."""
+    """Sets the limit to so many bytes more than are in use."""
     pairs = [word for name, value in more.items() for word in (name.replace("_", "-"), value)]
     server.config_set("maxmemory-policy", policy, "maxmemory", used_memory(server) + room, *pairs)
 
 
 def fill(server, count, prefix="key:", options=(), first=0):
-    """SETs, 100 at a time. How many were refused for want of memory."""
+    """Sends SETs, 100 at a time; returns how many were refused for lack of memory."""
     refused = 0
     with server.session() as client:
         for start in range(first, first + count, 100):
@@ -54,7 +54,7 @@ def counted(server, prefix, count):
 
 
 def within_limit(server):
-    """But for what asking takes: the connection, and an answer of some kilobytes."""
+    """Memory in use, without what the query itself needs: the connection and a reply of some kilobytes."""
     memory = server.info("memory")
     counted = int(memory["used_memory"]) - int(memory["mem_not_counted_for_evict"])
     return counted <= int(memory["maxmemory"]) + (32 << 10)
@@ -62,7 +62,7 @@ def within_limit(server):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_what_each_policy_takes(server, policy):
-    """Some keys with an expiry, some without, and twice the room's worth of either."""
+    """Keys with and without an expiry, each kind twice as large as the room."""
     limit(server, policy)
     volatile_refused = fill(server, 8000, "volatile:", ("EX", 10_000))
     plain_refused = fill(server, 8000, "plain:")
@@ -85,7 +85,7 @@ def test_what_each_policy_takes(server, policy):
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru"])
 def test_lru_keeps_what_was_used_lately(server, policy):
-    """Idle times are told by RESTORE, so that no test has to wait for them."""
+    """RESTORE sets idle times, so that no test has to wait for them."""
     server.config_set("maxmemory-policy", policy, "maxmemory-samples", 10)
     with server.session() as client:
         client.call("SET", "x", VALUE)
@@ -229,7 +229,7 @@ def test_events_of_eviction(server):
 
 
 def test_a_change_of_policy_forgets_what_the_old_one_thought(server):
-    """Candidates that were picked for their idle time are no candidates by frequency."""
+    """Candidates chosen by idle time are not used for a policy by frequency."""
     fill(server, 2000)
     limit(server, "allkeys-lru", 0)
     fill(server, 50, "a:")

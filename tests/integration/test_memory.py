@@ -110,7 +110,7 @@ def test_fault_20_what_was_needed_for_a_while_is_given_back(farm, work):
 
 @pytest.mark.lockstep_only("Redis copies the names of candidates too")
 def test_fault_20_long_names_are_no_reason_to_evict(server):
-    """What eviction notes about its candidates takes no memory that it would have to evict for."""
+    """The memory of eviction's candidate list does not itself cause eviction."""
     for number in range(30):
         server.call("SET", f"{number}" + "x" * MEGABYTE, "v", "EX", 1000)
     server.config_set("maxmemory-policy", "volatile-ttl")

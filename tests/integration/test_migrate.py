@@ -20,7 +20,7 @@ def cached(server):
 
 
 class UnderWay:
-    """A MIGRATE whose RESTORE commands the target has got and not answered."""
+    """A MIGRATE whose target has received the RESTORE commands and not answered."""
 
     def __init__(self, farm, server, *keys, options=(), timeout=20000, target=None):
         self.target = target or farm.helper(FakeMaster())
@@ -188,7 +188,7 @@ def test_the_slow_log_and_monitor_show_no_credentials(farm, server):
     assert all("secret" not in line and "someone" not in line for line in lines), lines
 
 
-# While keys are on their way
+# While keys are being moved
 
 
 @pytest.mark.lockstep_only("Redis stands still")

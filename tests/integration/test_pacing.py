@@ -12,7 +12,7 @@ def turns(server):
 
 
 def test_stream_is_taken_in_fewer_turns(farm):
-    """3,000 writes, sent one by one: at an interval of 4 * 10 ms they are a few turns, not thousands."""
+    """3,000 writes, sent one by one, are applied in a few turns of 4 * 10 ms, not in thousands."""
     replica, _, link = attach_to_fake_master(farm, "turn-interval-us 10000")
     before = turns(replica)
     for number in range(3000):

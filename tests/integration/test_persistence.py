@@ -225,14 +225,14 @@ def wire_reply_after(server, wire):
 
 
 def start_on(tmp_path, data, *args):
-    """Starts on a file that must be refused: -> (status, output)."""
+    """Starts on a file that must be refused; returns (status, output)."""
     (tmp_path / "dump.rdb").write_bytes(data)
     return run_until_exit("--port", free_port(), "--bind", "127.0.0.1", "--dir", tmp_path, *args)
 
 
 @pytest.mark.parametrize("length", [255, 4096, 60_000])
 def test_CVE_2025_27151_long_paths(tmp_path, length):
-    """Of a file to be checked, of a configuration, and in directives."""
+    """Long paths of a file to be checked, of a configuration, and in directives."""
     path = "x" * length
     commands = [["--check-rdb", path], [path], ["--port", "0", "--dir", path], ["--port", "0", "--logfile", f"{path}/{path}"]]
     for words in commands:
@@ -277,7 +277,7 @@ def test_damaged_file_stops_the_start_and_is_left_alone(tmp_path, damage):
 
 
 def test_unreadable_file_stops_the_start(tmp_path):
-    """A directory in its place, since root may read any file."""
+    """A directory instead of the file, since root may read any file."""
     (tmp_path / "dump.rdb").mkdir()
     status, text = run_until_exit("--port", free_port(), "--bind", "127.0.0.1", "--dir", tmp_path)
     assert status == 1, text
@@ -285,7 +285,7 @@ def test_unreadable_file_stops_the_start(tmp_path):
 
 @pytest.mark.lockstep_only("Redis takes some of these for good, and dies of others by a signal")
 def test_every_changed_byte_is_found(tmp_path):
-    """With the checksum made right again the reader is alone: it refuses or loads, and never crashes."""
+    """With a corrected checksum only the reader detects damage: it refuses or loads, and never crashes."""
     good = sample()[:-8]
     for at in range(9, len(good), 3):
         data = bytearray(good)
@@ -406,7 +406,7 @@ def test_killed_save_leaves_the_old_file(farm):
 
 
 def test_a_load_can_be_slowed_down_and_let_go(farm):
-    """key-load-delay, by which tests look at loading: clients are served meanwhile, and the rest comes at once."""
+    """key-load-delay slows loading for tests: clients are served meanwhile; set to 0, the rest loads at once."""
     server = farm.server("ours", "key-load-delay 20000", "loading-process-events-interval-bytes 1024", start=False)
     server.write_config()
     (server.directory / "dump.rdb").write_bytes(rdbfile.strings({0: {f"k{n}": "v" * 200 for n in range(2000)}}))

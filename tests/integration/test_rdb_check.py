@@ -22,7 +22,7 @@ THEIRS = "/usr/bin/redis-check-rdb"
 
 @pytest.fixture
 def tool(tmp_path):
-    """The program under the name that makes it the tool."""
+    """The program under the name by which it is the tool."""
     path = tmp_path / "bin" / "redis-check-rdb"
     path.parent.mkdir()
     path.symlink_to(os.path.realpath(OURS))
@@ -30,7 +30,7 @@ def tool(tmp_path):
 
 
 def run(*words):
-    """-> (exit code, lines of standard output, standard error)."""
+    """Returns (exit code, lines of standard output, standard error)."""
     done = subprocess.run([str(word) for word in words], capture_output=True, timeout=60 * SCALE, check=False)
     return done.returncode, done.stdout.decode().splitlines(), done.stderr.decode()
 
@@ -105,7 +105,7 @@ def test_files_of_living_servers(farm, tool, kind):
 
 
 def test_every_cut_is_found(tool, tmp_path):
-    """Some of them, as starting a program each time takes its time."""
+    """Some of the cases, because starting a program each time is slow."""
     data, _ = good_file(11)
     path = tmp_path / "cut.rdb"
     for at in range(0, len(data), len(data) // 40):

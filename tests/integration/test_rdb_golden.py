@@ -59,7 +59,7 @@ def _hyperloglogs(wire):
 
 
 def _streams(wire):
-    """Several nodes, tombstones, groups with what is pending and what is not; an empty stream, and a far last id."""
+    """Several nodes, deleted entries, groups with and without pending entries; an empty stream; a large last id."""
     wire.call("CONFIG", "SET", "stream-node-max-entries", 10)
     for number in range(1, 40):
         fields = ("f", number, "g", "x" * number) if number % 3 else ("f", number)
@@ -80,7 +80,7 @@ def _streams(wire):
 
 
 def _stream_facts(server, keys=(b"stream", b"stream:empty", b"stream:far", b"stream:none")):
-    """All that XINFO tells, without the times, which go on."""
+    """All that XINFO says, without times, which advance."""
     facts = {}
     with server.session() as wire:
         for key in keys:
@@ -124,7 +124,7 @@ def test_a_living_redis_to_us_and_back(farm, compress, version):
 
 @NEWER
 def test_times_of_hash_fields(farm):
-    """In all four forms, and again out of our own file, whatever version is asked for."""
+    """Hashes with expiring fields in all four forms, and again from our own file, whatever version is configured."""
     data, _ = good_file(12)
     first = started_on(farm, "ours", data, "rdb-version 10")
     first.call("SAVE")
@@ -176,7 +176,7 @@ def test_CVE_2026_25243_bad_values_stop_the_start(tmp_path, name):
 
 @OURS_ONLY
 def test_empty_collections_are_left_out(farm):
-    """Old versions wrote some."""
+    """Old versions wrote such values."""
     body = b"".join(rdbfile.entry(BAD_VALUES[name][0], name, BAD_VALUES[name][1]) for name in EMPTY)
     server = started_on(farm, "ours", rdbfile.file(body + rdbfile.string_entry("k", "v")))
     assert server.call("KEYS", "*") == [b"k"]
@@ -197,7 +197,7 @@ REFUSED = {
 @OURS_ONLY
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_held_is_refused_by_name(tmp_path, name):
-    """Nothing is dropped in silence; the file stays as it was."""
+    """Nothing is dropped silently; the file stays as it was."""
     body, text = REFUSED[name]
     data = rdbfile.file(body + rdbfile.string_entry("k", "v"), 12)
     (tmp_path / "dump.rdb").write_bytes(data)

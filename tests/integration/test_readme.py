@@ -31,7 +31,7 @@ def ten_free_ports():
 
 
 class Reader:
-    """Pastes into a shell, on ports and in a directory of the test's own."""
+    """Pastes into a shell, with ports and a directory of this test."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -63,7 +63,7 @@ class Reader:
         return found
 
     def says(self, command, *expected):
-        """Until the output of a command of redis-cli holds all of these."""
+        """Waits until the output of a redis-cli command contains all of these."""
         out = ""
 
         def good():
@@ -107,7 +107,7 @@ def test_fault_23_the_five_minute_setup_works_as_pasted(reader):
 
 
 def cleaned_up_with_what_is_to_be_saved(reader, cleanup):
-    """The very lines: the servers' last save takes a while, and its directory must be there until it is done."""
+    """The lines that clean up: the last save takes a while, and its directory must exist until it is done."""
     for name in ("7000", "7001"):
         with Wire(("127.0.0.1", int(reader.ports[name]))) as wire:
             wire.call("CONFIG", "SET", "rdb-key-save-delay", "1000000", "save", "3600 1")
@@ -120,7 +120,7 @@ def cleaned_up_with_what_is_to_be_saved(reader, cleanup):
 
 @pytest.mark.slow
 def test_fault_23_clients_are_cut_off_from_a_master_that_is_none_any_more(farm, reader):
-    """What on-marked-down shutdown-sessions is there for: the old master lives, and would go on taking their writes."""
+    """The purpose of on-marked-down shutdown-sessions: the old master lives and would accept further writes."""
     setup = blocks()[0]
     ports = {name: int(port) for name, port in reader.ports.items()}
     old, new = (farm.server("ours", port=ports[name]) for name in ("7000", "7001"))
@@ -131,7 +131,7 @@ def test_fault_23_clients_are_cut_off_from_a_master_that_is_none_any_more(farm, 
     front = ("127.0.0.1", ports["7100"])
 
     def always_leads_to(server):
-        """It takes both servers for good until its checks have said otherwise, and asks them in turn."""
+        """HAProxy considers both servers healthy until its checks fail, and uses them in turn."""
         for _ in range(6):
             with Wire(front) as wire:
                 if f"process_id:{server.pid}\r".encode() not in wire.call("INFO", "server"):

@@ -18,19 +18,19 @@ def evaluate(server, script, *args, keys=()):
 
 
 def fails(server, script, *args, keys=()):
-    """The error, without the place that is added to it."""
+    """The error without the position that is added to it."""
     reply = evaluate(server, script, *args, keys=keys)
     assert isinstance(reply, ReplyError), reply
     return str(reply).split(" script: ")[0]
 
 
 def effects(farm, server, script, *args):
-    """What reaches a replica of a script."""
+    """What a replica gets of a script."""
     return stream_of(farm, server, [("EVAL", script, *(args or (0,)))])[0]
 
 
 def start_script(server, script, *args, keys=()):
-    """A connection of its own that runs a script, which is busy by now. -> the connection"""
+    """Runs a script on a new connection until it is busy; returns the connection."""
     wire = server.wire()
     wire.send(encode_command("EVAL", script, len(keys), *keys, *args))
     wait_for(lambda: is_busy(server), 10, "the script to be busy")
@@ -68,7 +68,7 @@ def server(farm):
     ids=lambda script: repr(script[:12]),
 )
 def test_CVE_2022_24736_scripts_that_cannot_be_loaded(server, script):
-    """An error, or nothing to do: for EVAL, for SCRIPT LOAD, and for a library."""
+    """An error, or an empty script: for EVAL, SCRIPT LOAD and a library."""
     for command in (("EVAL", script, 0), ("SCRIPT", "LOAD", script), ("FUNCTION", "LOAD", b"#!lua name=l\n" + script)):
         reply = server.ask(*command)
         assert reply is None or isinstance(reply, (bytes, ReplyError)), reply
@@ -214,7 +214,7 @@ def test_out_of_memory(server):
 
 
 def test_X12_a_script_that_began_in_time_is_not_stopped_by_memory(server):
-    """Neither refused in the middle, nor are keys evicted under it."""
+    """A script is not refused in the middle, and no keys are evicted while it runs."""
     server.config_set("maxmemory-policy", "allkeys-lru", "maxmemory", str(int(server.info("memory")["used_memory"]) + 2000000))
     server.call("SET", "first", "v")
     script = "for i = 1, 300 do redis.call('set', 'k' .. i, ('x'):rep(20000)) end return redis.call('dbsize')"
@@ -356,7 +356,7 @@ def test_a_busy_script_can_be_killed(server):
 
 
 def test_answers_from_before_a_busy_script_are_sent(server):
-    """In one turn of the loop, whoever was answered before the script began must not wait for its end."""
+    """A client that was answered in the same turn, before the script began, must not wait for the script's end."""
     for _ in range(20):
         with server.wire() as caller, server.wire() as other:
             other.send(encode_command("ECHO", "hello"))
@@ -417,7 +417,7 @@ def test_a_script_that_has_written_goes_on_or_ends_with_the_server(farm, server)
 
 
 def test_replicas_that_leave_are_noticed(farm, server):
-    """Connections that end meanwhile, and those that are broken, do no harm."""
+    """Connections that end or break during a busy script do no harm."""
     fake = attach(farm, server)
     script = "repeat local i = redis.call('info', 'replication') until i:find('connected_slaves:0') return 'gone'"
     wire = start_script(server, script)
@@ -433,7 +433,7 @@ def test_replicas_that_leave_are_noticed(farm, server):
 
 
 def test_CVE_2026_23631_a_full_sync_waits_for_a_busy_script(farm):
-    """A master's stream and snapshots come to a replica whose script runs: nothing of the script goes away."""
+    """The master's stream and snapshots arrive while a script runs on the replica: nothing of the script is freed."""
     master = farm.server("ours")
     replica = farm.server("ours", f"replicaof {master.host} {master.port}", "busy-reply-threshold 10")
     wait_link_up(replica)
@@ -470,7 +470,7 @@ def test_log(server):
 
 
 def test_fault_27_a_slow_script_in_a_log_that_is_loaded(farm):
-    """Nobody can end it, and nobody is told to."""
+    """A script of the master's stream cannot be ended, and no client is told to end it."""
     server = farm.server("ours", "appendonly yes", "busy-reply-threshold 10", start=False)
     slow = "local n = 0 for i = 1, 3e8 do n = n + 1 end return redis.call('set', 'after', n)"
     aoffiles.write(server, aoffiles.command("SELECT", 0) + aoffiles.command("EVAL", slow, 0))

@@ -10,7 +10,7 @@ from wire import ReplyError, encode_command
 ENDLESS = "function() while true do end end"
 BOOM = "function() error('boom') end"
 
-# As the error of a script, as what it returns, and as the error of a coroutine of it.
+# As a script's error, as its result, and as the error of one of its coroutines.
 VALUES = {
     "index raises": f"setmetatable({{err = 'x'}}, {{__index = {BOOM}, __newindex = {BOOM}}})",
     "assigning does nothing, index raises": f"setmetatable({{err = 'x'}}, {{__index = {BOOM}, __newindex = function() end}})",
@@ -62,7 +62,7 @@ def is_alive(server):
 
 
 def kill(server, timeout=10):
-    """Ends the script that runs, or is about to."""
+    """Ends the script that is running, or about to run."""
     wait_for(lambda: server.ask("SCRIPT", "KILL") == "OK", timeout, "the script to be killed")
 
 

@@ -13,7 +13,7 @@ SET = "return redis.call('set', 'k', 1)"
 
 
 def beside(*command):
-    """Sent on another connection, between those of the client that is looked at."""
+    """A command sent on another connection, between those of the observed client."""
     return ("BESIDE", *command)
 
 
@@ -81,7 +81,7 @@ CASES = {
 
 
 def code(reply):
-    """Errors are worded otherwise by other versions; their codes are what is counted."""
+    """Other versions word errors differently; their codes are counted."""
     if isinstance(reply, list):
         return [code(item) for item in reply]
     return str(reply).split(" ")[0] if isinstance(reply, ReplyError) else reply

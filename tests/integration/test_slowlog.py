@@ -40,7 +40,7 @@ def wait_blocked(server, count=1):
 
 
 def waiting(server, command, name="waiter"):
-    """A connection with that name whose command waits. -> it, and its id"""
+    """Returns a connection with that name whose command waits, and its id."""
     client = named(server, name)
     client_id = client.call("CLIENT", "ID")
     client.send_command(*with_timeout(command, 0))
@@ -53,7 +53,7 @@ def entries_of(server, word):
 
 
 def the_entry(server, command, client):
-    """The one entry of the command, which is to name that client."""
+    """The only entry of the command, which must name that client."""
     rows = entries_of(server, command[0])
     assert len(rows) == 1, rows
     row = rows[0]
@@ -74,7 +74,7 @@ def test_fault_1_a_command_that_times_out_is_slow(farm, command):
 
 
 def test_fault_1_a_command_that_was_run_again_and_again_is_slow(farm):
-    """With a threshold that only the sum of its runs passes."""
+    """With a threshold that only the sum of the command's runs exceeds."""
     server = farm.server("ours", "slowlog-log-slower-than 100")
     wait_for(lambda: ",usec=0," not in server.call("INFO", "commandstats").decode(), 10, "the clock to be known")
     client, client_id = waiting(server, ("XREAD", "BLOCK", "%s", "STREAMS", "s", "9999-0"))
@@ -128,7 +128,7 @@ def test_fault_1_migrate_times_out(farm):
 
 
 def test_fault_1_whoever_is_answered_while_a_script_runs(farm):
-    """They are logged as themselves, for what they took; the script's caller hears nothing that is theirs."""
+    """Other commands are logged with their own time; nothing of them is attributed to the caller of the script."""
     server = farm.server("ours", *EVERYTHING, "busy-reply-threshold 10")
     with named(server, "caller") as caller, named(server, "waiter") as other:
         caller.send_command("EVAL", "while true do end", 0)

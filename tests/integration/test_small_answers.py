@@ -7,7 +7,7 @@ from wire import ReplyError
 
 @pytest.fixture
 def both(farm):
-    """-> ours and the peer."""
+    """Returns the server under test and the peer."""
     return farm.server("ours"), farm.server("redis")
 
 
@@ -59,7 +59,7 @@ def test_fault_27_shorter_slow_log_is_cut_at_the_next_entry(both):
     assert seen[0][2] == 0
 
 
-# "-" stands for what redis-server 7.0.15 says as well; a text for what later versions say, which it does not have.
+# "-" means the reply of redis-server 7.0.15; a text is the reply of later versions.
 REQUESTS = {
     "DEBUG JMAP": "-",
     "DEBUG JMAP x": "-",
@@ -98,7 +98,7 @@ def raw_reply(server, *command):
 
 
 def test_fault_27_subcommands_are_an_array(both):
-    """With subcommands as with 7.0. Without, 7.0 has a set of none; later versions have an array here too."""
+    """With subcommands as in 7.0. Without, 7.0 has an empty set; later versions have an array as well."""
     ours, redis = (raw_reply(server, "COMMAND", "INFO", "get") for server in both)
     assert redis.endswith(b"~0\r\n") and ours == redis[: -len(b"~0\r\n")] + b"*0\r\n"
     ours, redis = (raw_reply(server, "COMMAND", "INFO", "pubsub") for server in both)

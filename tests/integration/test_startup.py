@@ -10,7 +10,7 @@ from wire import Closed, ReplyError, Wire
 
 
 def start_that_fails(*args, stdin=b""):
-    """-> (status, all output)."""
+    """Returns (status, all output)."""
     done = subprocess.run([OURS, *map(str, args)], input=stdin, capture_output=True, timeout=20 * SCALE, check=False)
     return done.returncode, (done.stdout + done.stderr).decode()
 
@@ -23,7 +23,7 @@ def answers(path):
         return False
 
 
-# What is not ours stays
+# Files of others stay
 
 
 def socket_server(farm, *lines, **options):
@@ -58,7 +58,7 @@ def test_fault_17_second_start_that_fails_on_the_port_leaves_the_socket_alone(fa
 
 @pytest.mark.lockstep_only("Redis removes the socket of a running server")
 def test_fault_17_stopped_server_keeps_its_socket(farm):
-    """One that does not answer just now is not dead: its queue takes connections."""
+    """A server that does not answer at the moment is not dead: its queue accepts connections."""
     server, path = socket_server(farm)
     server.pause()
     status, text = start_that_fails(server.directory / "redis.conf")
@@ -77,7 +77,7 @@ def test_fault_17_socket_of_a_crashed_server_is_taken_over(farm):
 
 @pytest.mark.lockstep_only("Redis removes whatever has the name")
 def test_fault_17_socket_that_another_server_has_taken_stays(farm):
-    """redis-server unlinks the name without looking. The first server's end does not take it away once more."""
+    """redis-server unlinks the path without a check. The first server does not remove the new socket at its end."""
     server, path = socket_server(farm)
     other = farm.server("redis", "port 0", f"unixsocket {path}", start=False)
     other.start(ready=False)
@@ -97,7 +97,7 @@ def test_fault_17_file_in_the_place_of_the_socket_stays(farm):
 
 @pytest.mark.lockstep_only("Redis removes the socket of a running server")
 def test_fault_17_simultaneous_starts_leave_one_server(farm):
-    """Each of them finds the socket of a crashed server."""
+    """Several servers start at once on the socket of a crashed server."""
     path = farm.directory / "s.sock"
     for _ in range(5):
         with socket.socket(socket.AF_UNIX) as dead:
@@ -212,7 +212,7 @@ TAKEN_RENAMES = {
 @pytest.mark.parametrize("kind", ["ours", "redis"])
 @pytest.mark.parametrize("lines", TAKEN_RENAMES)
 def test_fault_18_renames_follow_each_other_as_in_redis(farm, lines, kind):
-    """Each line goes by the names that those before it have left; CONFIG REWRITE keeps them all."""
+    """Each line applies to the names that earlier lines have left; CONFIG REWRITE keeps all of them."""
     server = farm.server(kind, *lines.splitlines(), start=False)
 
     def check():
@@ -285,7 +285,7 @@ def test_fault_22_failed_save_names_the_directory(farm):
 
 # Directives of other versions and forks
 
-# What the default file of Valkey 8 sets, but for the places of files and sockets. That of Redis 8 sets a part of it.
+# What the default file of Valkey 8 sets, without paths. The file of Redis 8 sets a part of it.
 DEFAULTS_OF_8 = """
 acllog-max-len 128
 activerehashing yes
@@ -487,7 +487,7 @@ def test_fault_22_included_save_points_do_not_add_up(farm, where):
 
 @pytest.mark.lockstep_only("Redis leaves the value to the included file")
 def test_fault_22_default_values_survive_an_included_line(farm):
-    """A promoted replica does not become one again because the line that made it one is in an included file."""
+    """A promoted replica does not become a replica again because an included file has the replicaof line."""
     server, _ = including(
         farm, f"replicaof 127.0.0.1 {free_port()}\nmaxmemory 1gb\nclient-output-buffer-limit pubsub 1mb 0 0\n"
     )

@@ -19,7 +19,7 @@ def upper(command):
 
 
 def effects_of(farm, server, *commands):
-    """What replicas get for these commands, as text, and the replies."""
+    """What replicas get for these commands, as text, and the replies to them."""
     stream, replies = stream_of(farm, server, commands)
     assert not [reply for reply in replies if isinstance(reply, ReplyError)], replies
     return [upper(command) for command in stream], replies
@@ -84,7 +84,7 @@ def test_X5_trimming_that_leaves_nothing_leaves_nothing_on_replicas(farm, server
 
 
 def claim(consumer, *ids, count=1, last, at=None):
-    """An XCLAIM of the stream, the time left out."""
+    """An XCLAIM in the stream without its time."""
     return [
         "XCLAIM",
         "s",
@@ -150,7 +150,7 @@ def test_X5_what_a_consumer_claims_is_told(farm, group):
         wire.call(*read("a"))
         wire.call("XDEL", "s", "2-0", "4-0")
     cases = [
-        # Those that are there are the consumer's now; those that are not are pending for nobody.
+        # Existing entries belong to the consumer now; deleted ones are no longer pending.
         (
             ("XCLAIM", "s", "g", "b", 0, "1-0", "2-0", "3-0"),
             transaction(
@@ -242,7 +242,7 @@ def test_groups_survive_reloading_and_copying(group):
         assert wire.call("XINFO", "STREAM", "copy", "FULL", "COUNT", 0) == before
 
 
-# Numbers from outside
+# Numbers from requests
 
 
 def test_CVE_2022_31144_deleted_entries_do_not_count_against_the_reply(server):
@@ -413,7 +413,7 @@ def test_consumers_of_a_group_are_served_in_order_of_arrival(server):
 
 
 def test_the_last_id_is_that_of_the_time_of_asking(server):
-    """Not that of the time of being served, and not what a stream of the same name had before."""
+    """The id $ is that of the request, not of the time of being served, nor of an earlier stream of that name."""
     add(server, 5)
     client = waiting(server, "XREAD", "BLOCK", 0, "STREAMS", "s", "$")
     server.call("DEL", "s")
@@ -433,7 +433,7 @@ def test_one_answer_has_what_a_unit_added(server, way):
 
 @pytest.mark.lockstep_only("7.0 answers some of it")
 def test_nothing_to_read_leaves_them_waiting(server):
-    """An entry that is gone at once, groups that come, entries acknowledged: nobody is answered."""
+    """Entries that are deleted at once, new groups and acknowledgements serve no waiting client."""
     server.call("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
     client = waiting_read(server, "a")
     plain = waiting(server, "XREAD", "BLOCK", 0, "STREAMS", "s", "5-0")

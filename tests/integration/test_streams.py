@@ -23,16 +23,16 @@ MANY_NODES = ("stream-node-max-bytes 60", "stream-node-max-entries 100")
 STREAMS = ["s0", "s1", "s2"]
 GROUPS = ["g0", "g1"]
 CONSUMERS = ["alice", "bob", "carol"]
-# Of the moment, of the inner structure, or not known to the peer.
+# Depends on the time, on inner structure, or is unknown to the peer.
 UNLIKE = {b"idle", b"inactive", b"seen-time", b"active-time", b"radix-tree-keys", b"radix-tree-nodes"}
 
 
 class Generator:
-    """Random commands over few streams and groups, so that they meet. Ids are small, so that they exist."""
+    """Random commands on few streams and groups, so that they meet. Ids are small, so that they often exist."""
 
     def __init__(self, seed, clock=False):
         self.rnd = random.Random(seed)
-        self.clock = clock  # ids made of the time, which differ on two servers
+        self.clock = clock  # ids from the clock, which differ on the two servers
         self.makers = [getattr(self, name) for name in sorted(dir(self)) if name.startswith("make_")]
 
     def commands(self):
@@ -42,7 +42,7 @@ class Generator:
         return [self.damaged(made) if self.rnd.random() < 0.05 else made]
 
     def damaged(self, command):
-        """The same with an argument too many, too few, or out of place."""
+        """The command with one argument too many, too few, or misplaced."""
         names = 3 if command[0] in ("XREADGROUP", "XCLAIM", "XAUTOCLAIM") else 0
         kept, args = command[: 1 + names], list(command[1 + names :])
         kind = self.rnd.randrange(3)
@@ -99,7 +99,7 @@ class Generator:
         return self.rnd.choice([1, 2, 3, 5, 100, 1, 2, 0, -1])
 
     def options(self, *makers):
-        """Each with a chance, in any order."""
+        """Each option with some probability, in any order."""
         chosen = [make() for make in makers if self.rnd.random() < 0.35]
         self.rnd.shuffle(chosen)
         return [word for words in chosen for word in words]
@@ -138,7 +138,7 @@ class Generator:
     make_xadd2 = make_xadd3 = make_xadd
 
     def make_run_of_xadds(self):
-        """From some id on: the ids of most others are in the past by now."""
+        """Entries from some id on; most ids of other commands are lower by then."""
         key, at = self.key(), self.rnd.randrange(50)
         return [("XADD", key, f"{at + n}-*", *self.pairs()) for n in range(12)]
 
@@ -167,7 +167,7 @@ class Generator:
     def make_xsetid(self):
         if self.rnd.random() < 0.8:
             return ("XLEN", self.key())
-        # Greater than what was deleted: 7.0 does not ask for that.
+        # Greater than the greatest deleted id, which 7.0 does not require.
         at = f"{self.rnd.randrange(60, 66)}-{self.rnd.randrange(4)}"
         added = ["ENTRIESADDED", self.rnd.choice([0, 5, 50, 500])]
         return ("XSETID", self.key(), at, *self.options(lambda: added, lambda: ["MAXDELETEDID", self.id()]))
@@ -222,7 +222,7 @@ class Generator:
         return ("XACK", self.key(), self.group(), *[self.id() for _ in range(self.rnd.randint(1, 4))])
 
     def make_xpending(self):
-        # That much idle time has passed for none, or for all.
+        # An idle time that no entry has, or that all have.
         idle = self.rnd.choice([[], [], ["IDLE", 0], ["IDLE", 10**9]])
         who = [self.rnd.choice([*CONSUMERS, "stranger"])] if self.rnd.random() < 0.4 else []
         detail = [*idle, self.end(), self.end(), self.count(), *who] if self.rnd.random() < 0.7 else []
@@ -260,11 +260,11 @@ class Generator:
         )
 
 
-# What must be equal
+# Comparing
 
 
 def is_named(reply):
-    """Whether a list is a map of RESP2."""
+    """Whether a list is a map in RESP2."""
     names = {b"radix-tree-keys", b"idle", b"seen-time"}
     return isinstance(reply, list) and any(isinstance(word, bytes) and word in names for word in reply[::2])
 
@@ -339,7 +339,7 @@ def test_random_commands_answer_as_redis_does(farm, seed, lines, proto):
 
 
 def everything_about(wire, key, times=True):
-    """XINFO STREAM FULL without what is of the server alone."""
+    """XINFO STREAM FULL without what is local to a server."""
     full = without_unlike(wire.call("XINFO", "STREAM", key, "FULL", "COUNT", 0))
     return full if times else without_times(full, -2)
 
@@ -355,7 +355,7 @@ def states(server, times=True):
 
 
 class BusyGenerator(Generator):
-    """With ids made of the clock, and consumers that come to be by being named."""
+    """With ids from the clock, and consumers that are created by being named."""
 
     def __init__(self, seed):
         super().__init__(seed, clock=True)
@@ -370,7 +370,7 @@ class BusyGenerator(Generator):
 REPLICAS = {
     "lockstep-to-redis": ("ours", ["redis"]),
     "lockstep-to-lockstep": ("ours", ["ours"]),
-    # A Redis of 7.0 does not tell its replicas all: so ours has to be what a replica of its own kind is.
+    # Redis 7.0 does not replicate everything, so our replica must equal a replica of its own kind.
     "redis-to-both": ("redis", ["redis", "ours"]),
 }
 

@@ -15,7 +15,7 @@ def invalidation(*keys):
 
 
 class Tracker:
-    """A RESP3 connection that tracks, and what it is told besides its replies."""
+    """A RESP3 connection that tracks, and the push messages that it gets."""
 
     def __init__(self, server, *options, on=True):
         self.wire = server.session()
@@ -33,14 +33,14 @@ class Tracker:
         return reply
 
     def told(self):
-        """All that has been pushed until now: a PING's answer comes behind it."""
+        """All push messages so far, which precede the reply to a PING."""
         assert self("PING") == "PONG"
         messages, self.pushed = self.pushed, []
         return messages
 
 
 class Listener:
-    """A RESP2 connection that others redirect to."""
+    """A RESP2 connection to which others redirect."""
 
     def __init__(self, server):
         self.wire = server.session()
@@ -74,7 +74,7 @@ def test_whoever_read_a_key_is_told_once_that_it_changed(server):
     client = Tracker(server)
     server.call("MSET", "a", 1, "b", 2)
     client("MGET", "a", "missing")
-    server.call("SET", "b", 3)  # nobody has it
+    server.call("SET", "b", 3)  # no client caches it
     assert client.told() == []
     server.call("SET", "a", 2)
     server.call("SET", "a", 3)
@@ -129,7 +129,7 @@ def test_a_transaction_is_told_of_behind_its_reply(server):
     client("INCR", "a")
     client("GET", "b")
     assert client("EXEC") == [2, b"2"]
-    assert not client.pushed  # it comes behind the reply
+    assert not client.pushed  # it follows the reply
     assert client.told() == [invalidation(b"a")]
 
 
@@ -178,7 +178,7 @@ def test_telling_of_evictions_is_no_reason_to_evict_more(server, options):
         for name in names:
             client("GET", name)
     server.call("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
-    for client in clients:  # idle ones have given back their output buffers
+    for client in clients:  # idle clients have given back their output buffers
         client.told()
     used = int(server.info("memory")["used_memory"])
     server.call("CONFIG", "SET", "maxmemory", used - 40000)
@@ -203,7 +203,7 @@ def test_a_flush_invalidates_everything(server, flush):
 
 @pytest.mark.parametrize("options", [(), ("BCAST",), ("BCAST", "PREFIX", "k")])
 def test_fault_15_swapdb_invalidates_nothing(server, options):
-    """Keys are tracked by name, whatever database they are in, and none of them is changed."""
+    """Keys are tracked by name in all databases; none of them changes here."""
     client = Tracker(server, *options)
     server.call("SET", "k", "v")
     client("GET", "k")
