@@ -1,7 +1,6 @@
 #include "server/commands/client_tracking.h"
 
 #include "server/clients/tracking.h"
-#include "server/house.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/base/ranking.h"

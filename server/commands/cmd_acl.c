@@ -6,7 +6,6 @@
 #include "server/clients/session.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 
 static void error_subcommand(struct cmd_ctx *ctx)
 {
@@ -53,7 +52,7 @@ static void cmd_acl_cat(struct cmd_ctx *ctx)
         return;
     }
     size_t all, count = 0;
-    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    const struct command_slot *slots = command_table_slots(ctx->client->clients->commands, &all);
     struct outbuf_mark mark = reply_deferred(ctx->reply);
     for (size_t i = 0; i < all; i++) count += reply_members(ctx->reply, &slots[i], category);
     reply_deferred_array(ctx->reply, mark, count);
@@ -96,14 +95,14 @@ static void cmd_acl_whoami(struct cmd_ctx *ctx)
 
 static void cmd_acl_users(struct cmd_ctx *ctx)
 {
-    const struct acl_users *us = ctx->server->users;
+    const struct acl_users *us = ctx->client->clients->users;
     reply_array(ctx->reply, acl_users_count(us));
     for (size_t i = 0; i < acl_users_count(us); i++) reply_bulk(ctx->reply, acl_user_name(acl_users_at(us, i)));
 }
 
 static void cmd_acl_list(struct cmd_ctx *ctx)
 {
-    const struct acl_users *us = ctx->server->users;
+    const struct acl_users *us = ctx->client->clients->users;
     struct bytes_buf line = {0};
     reply_array(ctx->reply, acl_users_count(us));
     for (size_t i = 0; i < acl_users_count(us); i++) {
@@ -140,7 +139,7 @@ static void reply_flag(void *ctx, const char *flag)
 static void cmd_acl_getuser(struct cmd_ctx *ctx)
 {
     struct reply *r = ctx->reply;
-    const struct acl_user *user = acl_users_find(ctx->server->users, ctx->argv[2]);
+    const struct acl_user *user = acl_users_find(ctx->client->clients->users, ctx->argv[2]);
     if (user == NULL) {
         reply_null(r);
         return;
@@ -165,7 +164,8 @@ static void cmd_acl_setuser(struct cmd_ctx *ctx)
 {
     struct config_error err = {{0}};
     struct acl_user *user;
-    int rc = acl_users_set(ctx->server->users, ctx->argv[2], ctx->argv + 3, (size_t)ctx->argc - 3, &user, &err);
+    int rc =
+        acl_users_set(ctx->client->clients->users, ctx->argv[2], ctx->argv + 3, (size_t)ctx->argc - 3, &user, &err);
     if (rc != 0) {
         reply_errorf(ctx->reply, "ERR %s", err.text);
         return;
@@ -176,7 +176,7 @@ static void cmd_acl_setuser(struct cmd_ctx *ctx)
 
 static void cmd_acl_deluser(struct cmd_ctx *ctx)
 {
-    struct server *s = ctx->server;
+    struct clients *cs = ctx->client->clients;
     int64_t deleted = 0;
     for (int i = 2; i < ctx->argc; i++) {
         if (!bytes_equal(ctx->argv[i], BYTES_LIT("default"))) continue;
@@ -184,10 +184,10 @@ static void cmd_acl_deluser(struct cmd_ctx *ctx)
         return;
     }
     for (int i = 2; i < ctx->argc; i++) {
-        struct acl_user *user = acl_users_find(s->users, ctx->argv[i]);
+        struct acl_user *user = acl_users_find(cs->users, ctx->argv[i]);
         if (user == NULL) continue;
-        acl_session_user_gone(s->clients, user, ctx->client);
-        acl_users_remove(s->users, user);
+        acl_session_user_gone(cs, user, ctx->client);
+        acl_users_remove(cs->users, user);
         deleted++;
     }
     reply_int(ctx->reply, deleted);
@@ -215,13 +215,13 @@ static void reply_dryrun(struct cmd_ctx *ctx, const struct acl_user *user, const
 
 static void cmd_acl_dryrun(struct cmd_ctx *ctx)
 {
-    const struct acl_user *user = acl_users_find(ctx->server->users, ctx->argv[2]);
+    const struct acl_user *user = acl_users_find(ctx->client->clients->users, ctx->argv[2]);
     if (user == NULL) {
         reply_errorf(ctx->reply, "ERR User '%.*s' not found", bytes_shown(ctx->argv[2], BYTES_WHOLE),
                      ctx->argv[2].data);
         return;
     }
-    struct command_slot *slot = command_table_find(ctx->server->commands, ctx->argv[3]);
+    struct command_slot *slot = command_table_find(ctx->client->clients->commands, ctx->argv[3]);
     if (slot != NULL && slot->subcommands != NULL && ctx->argc > 4) slot = command_slot_sub(slot, ctx->argv[4]);
     if (slot == NULL)
         reply_errorf(ctx->reply, "ERR Command '%.*s' not found", bytes_shown(ctx->argv[3], BYTES_WHOLE),
@@ -260,7 +260,7 @@ static void reply_log_entry(struct reply *r, const struct acl_log_entry *e, int6
 static void cmd_acl_log(struct cmd_ctx *ctx)
 {
     enum { SHOWN_BY_DEFAULT = 10 };
-    struct acl_log *lg = ctx->server->acl_log;
+    struct acl_log *lg = ctx->client->clients->acl_log;
     int64_t count = SHOWN_BY_DEFAULT;
     if (ctx->argc > 3) {
         error_subcommand(ctx);

@@ -1,7 +1,6 @@
 /* cmd_bitmap.c -- strings as rows of bits. */
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "storage/base/bits.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"

@@ -135,7 +135,7 @@ static bool parse_filter(struct cmd_ctx *ctx, int arg, struct filter *f)
     } else if (ctx_arg_is(ctx, arg, "laddr")) {
         f->has_local = true, f->local = value;
     } else if (ctx_arg_is(ctx, arg, "user")) {
-        if (acl_users_find(ctx->server->users, value) == NULL) {
+        if (acl_users_find(ctx->client->clients->users, value) == NULL) {
             reply_errorf(ctx->reply, "ERR No such user '%.*s'", bytes_shown(value, BYTES_WHOLE), value.data);
             return false;
         }

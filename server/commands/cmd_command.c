@@ -4,9 +4,9 @@
 #include "server/catalog/command_syntax.h"
 #include "server/catalog/command_table.h"
 #include "server/catalog/command_words.h"
+#include "server/clients/clients.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"
 
@@ -18,14 +18,14 @@ static bool is_listed(const struct command_slot *slot)
 
 static const struct command_slot *find_listed(struct cmd_ctx *ctx, struct bytes_view full_name)
 {
-    const struct command_slot *slot = command_table_find_full(ctx->server->commands, full_name);
+    const struct command_slot *slot = command_table_find_full(ctx->client->clients->commands, full_name);
     return slot != NULL && is_listed(slot) ? slot : NULL;
 }
 
 static size_t count_listed(struct cmd_ctx *ctx)
 {
     size_t all, listed = 0;
-    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    const struct command_slot *slots = command_table_slots(ctx->client->clients->commands, &all);
     for (size_t i = 0; i < all; i++) listed += is_listed(&slots[i]);
     return listed;
 }
@@ -164,7 +164,7 @@ static void reply_command(struct reply *r, const struct command_slot *slot)
 static void reply_all(struct cmd_ctx *ctx)
 {
     size_t all;
-    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    const struct command_slot *slots = command_table_slots(ctx->client->clients->commands, &all);
     reply_array(ctx->reply, count_listed(ctx));
     for (size_t i = 0; i < all; i++)
         if (is_listed(&slots[i])) reply_command(ctx->reply, &slots[i]);
@@ -333,7 +333,7 @@ static void reply_docs(struct reply *r, const struct command_slot *slot)
 static void cmd_command_docs(struct cmd_ctx *ctx)
 {
     size_t all, count = 0;
-    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    const struct command_slot *slots = command_table_slots(ctx->client->clients->commands, &all);
     struct outbuf_mark mark = reply_deferred(ctx->reply);
     for (size_t i = 0; ctx->argc == 2 && i < all; i++) {
         if (!is_listed(&slots[i])) continue;
@@ -397,7 +397,7 @@ static void cmd_command_list(struct cmd_ctx *ctx)
         ctx_error_syntax(ctx);
         return;
     }
-    const struct command_slot *slots = command_table_slots(ctx->server->commands, &all);
+    const struct command_slot *slots = command_table_slots(ctx->client->clients->commands, &all);
     struct outbuf_mark mark = reply_deferred(ctx->reply);
     for (size_t i = 0; i < all; i++)
         if (is_listed(&slots[i])) count += list_tree(ctx, &slots[i], filter);
@@ -408,7 +408,7 @@ static void cmd_command_list(struct cmd_ctx *ctx)
 
 static const struct command *asked_command(struct cmd_ctx *ctx)
 {
-    struct command_slot *slot = command_table_find(ctx->server->commands, ctx->argv[2]);
+    struct command_slot *slot = command_table_find(ctx->client->clients->commands, ctx->argv[2]);
     if (slot != NULL && slot->subcommands != NULL && ctx->argc > 3) slot = command_slot_sub(slot, ctx->argv[3]);
     return slot != NULL && is_listed(slot) ? slot->command : NULL;
 }

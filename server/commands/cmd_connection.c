@@ -2,12 +2,13 @@
 #include "replication/replication.h"
 #include "server/acl/users.h"
 #include "server/clients/blocking.h"
+#include "server/clients/clients.h"
 #include "server/clients/multi.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/session.h"
 #include "server/commands/tables.h"
+#include "server/core/core.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "server/process/process.h"
 
 static void cmd_ping(struct cmd_ctx *ctx)
@@ -76,7 +77,7 @@ static void cmd_auth(struct cmd_ctx *ctx)
         ctx_error_syntax(ctx);
         return;
     }
-    if (ctx->argc == 2 && acl_user_has_nopass(acl_users_default(ctx->server->users))) {
+    if (ctx->argc == 2 && acl_user_has_nopass(acl_users_default(ctx->client->clients->users))) {
         reply_error(ctx->reply,
                     "ERR AUTH <password> called without any password configured for the default user. Are you "
                     "sure your configuration is correct?");

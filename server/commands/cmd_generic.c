@@ -4,7 +4,6 @@
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
 #include "server/core/exec.h"
-#include "server/house.h"
 #include "server/persistence/persistence.h"
 #include "storage/base/glob.h"
 

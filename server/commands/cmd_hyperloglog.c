@@ -4,8 +4,8 @@
  * Asked by a client, a replica keeps nothing: its data are its master's. */
 #include "replication/replication.h"
 #include "server/commands/tables.h"
+#include "server/core/core.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "storage/base/memory.h"
 #include "storage/hyperloglog.h"
 

@@ -1,11 +1,12 @@
 /* cmd_latency.c -- LATENCY: what made the server slow, and how long each command takes. */
 #include <stdio.h>
 
+#include "server/clients/clients.h"
 #include "server/commands/tables.h"
+#include "server/core/core.h"
 #include "server/core/latency.h"
 #include "server/core/latency_internal.h"
 #include "server/dispatch/dispatch.h"
-#include "server/house.h"
 
 /* The i-th sample kept, oldest first. */
 static const struct latency_sample *sample_at(const struct latency_event *e, size_t i)
@@ -257,7 +258,7 @@ static size_t histogram_tree(struct cmd_ctx *ctx, const struct command_slot *slo
 
 static void cmd_latency_histogram(struct cmd_ctx *ctx)
 {
-    struct command_table *table = ctx->server->commands;
+    struct command_table *table = ctx->client->clients->commands;
     size_t count = 0, all;
     struct outbuf_mark mark = reply_deferred(ctx->reply);
     if (ctx->argc == 2) {

@@ -1,7 +1,6 @@
 /* cmd_lcs.c -- LCS: the longest common subsequence of two strings. */
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 

@@ -1,7 +1,6 @@
 /* cmd_object.c -- OBJECT: what is known of a key's value besides the value. */
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 
 /* The key, without a trace of having been looked at; a null has been answered if it is not there. */
 static const struct entry *inspected(struct cmd_ctx *ctx)

@@ -3,7 +3,6 @@
 #include "server/clients/pubsub.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "storage/base/glob.h"
 
 /* ---- Subscribing ---- */

@@ -2,8 +2,8 @@
 
 #include "replication/replication.h"
 #include "server/commands/tables.h"
+#include "server/core/core.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "storage/base/memory.h"
 
 static struct repl *ctx_repl(const struct cmd_ctx *ctx)

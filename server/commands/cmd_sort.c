@@ -15,10 +15,10 @@
 #include <stdlib.h>
 
 #include "server/acl/acl_check.h"
+#include "server/clients/clients.h"
 #include "server/commands/collection.h"
 #include "server/commands/hash_fields.h"
 #include "server/commands/tables.h"
-#include "server/house.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/base/prefetch.h"
@@ -105,7 +105,7 @@ static bool parse_request(struct cmd_ctx *ctx, struct sort_request *r)
 /* BY and GET name keys that only the data tells: they are for those who may read every key. "#" is no exception. */
 static bool may_read_others(struct cmd_ctx *ctx, const struct sort_request *r)
 {
-    struct command_table *commands = ctx->server->commands;
+    struct command_table *commands = ctx->client->clients->commands;
     if (LIKELY(!client_has(ctx->client, CLIENT_RESTRICTED)) || (!r->by_others && r->get_count == 0)) return true;
     if (acl_check_reading_all(ctx->client->user, command_table_slot_of(commands, ctx->command), ctx->argc, ctx->argv))
         return true;

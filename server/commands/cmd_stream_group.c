@@ -5,7 +5,6 @@
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/tables.h"
-#include "server/house.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 

@@ -3,7 +3,6 @@
 
 #include "server/commands/expiry_options.h"
 #include "server/commands/tables.h"
-#include "server/house.h"
 #include "storage/base/checked.h"
 
 static bool length_allowed(struct cmd_ctx *ctx, uint64_t len)

@@ -1,7 +1,7 @@
 #include "server/commands/expiry_options.h"
 
 #include "replication/replication.h"
-#include "server/house.h"
+#include "server/core/core.h"
 #include "storage/base/checked.h"
 
 struct expiry_word {

@@ -3,7 +3,7 @@
 #include "replication/replication.h"
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
-#include "server/house.h"
+#include "server/core/core.h"
 #include "storage/base/memory.h"
 
 enum { IDS_PER_COMMAND = 512, WORDS_MAX = 16 /* of an XCLAIM, its ids aside */ };
