@@ -1,4 +1,4 @@
-/* Servers are objects: two of them in one process, each in a thread with its own loop, one following the other. */
+/* Two servers in one process, each in a thread with its own loop, one following the other. */
 #include "server/clients/listening.h"
 #include "server/commands/tables.h"
 #include "server/house.h"
@@ -51,7 +51,7 @@ static void *run(void *ctx)
     return NULL;
 }
 
-/* Data sets go over sockets and files are never written: both servers have the process's one working directory. */
+/* Data sets go over sockets and no files are written, because both servers share the working directory. */
 static void node_start(struct node *n)
 {
     char text[256];
@@ -84,7 +84,7 @@ static void node_stop(struct node *n)
     config_free(n->cfg);
 }
 
-/* Asks what is answered with one line (of a bulk string: two), and returns that. */
+/* Sends a command whose reply is one line (two for a bulk string), and returns the reply. */
 static const char *ask(struct node *n, char *reply, size_t cap, const char *command)
 {
     size_t len = 0, lines = 0, wanted = 1;
@@ -140,7 +140,7 @@ static void test_two_servers_share_nothing(void **state)
     assert_int_equal(b->settings.latency.slowlog_max_len, 128);
 }
 
-/* Until the replica has everything: WAIT answers how many have. */
+/* Waits until the replica has everything: WAIT returns the number of such replicas. */
 static void wait_in_step(struct node *master)
 {
     char reply[64];

@@ -64,7 +64,7 @@ static void test_tokens(void **state)
     assert_non_null(arg.token.data);
     assert_int_equal(arg.token.len, 0);
     assert_null(only_argument("value").token.data);
-    struct bytes_view text = BYTES_LIT("NO ONE"); /* two words, and nothing that they belong to */
+    struct bytes_view text = BYTES_LIT("NO ONE"); /* two words without an argument that they belong to */
     assert_true(command_syntax_next(&text, &arg));
     assert_view(arg.token, "NO");
     assert_true(command_syntax_next(&text, &arg));

@@ -1,4 +1,4 @@
-/* Who is told of which changes: clients with sockets that nobody reads, and what is queued for them. */
+/* Which client is told of which change. Clients have unread sockets; tests look at their queued output. */
 #include "server/clients/tracking.h"
 #include "server/commands/tables.h"
 
@@ -69,7 +69,7 @@ static void changes(const struct fixture *f, struct client *by, const char *key)
     core->running.client = NULL;
 }
 
-/* What was queued for this client since the last time. */
+/* The output queued for this client since the last call. */
 static void assert_told(struct client *c, const char *wanted)
 {
     struct bytes_buf text = {0};
@@ -130,9 +130,9 @@ static void test_no_echo_with_noloop(void **state)
     reads(f->clients[0], "k");
     changes(f, f->clients[0], "k");
     assert_told(f->clients[0], "");
-    assert_int_equal(summary(f).keys, 0); /* forgotten all the same */
+    assert_int_equal(summary(f).keys, 0); /* removed from the table as well */
     reads(f->clients[0], "k");
-    changes(f, NULL, "k"); /* its time came */
+    changes(f, NULL, "k"); /* the key expired */
     assert_told(f->clients[0], ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
 }
 
@@ -157,7 +157,7 @@ static void test_broadcasts_are_collected_by_prefix(void **state)
     assert_false(f->server->core.due & DUE_TRACKING_BROADCAST);
 }
 
-/* Changed by the client and then by somebody else: it is told. */
+/* A key changed by the client itself and then by another client: it is told. */
 static void test_a_second_hand_ends_noloop(void **state)
 {
     struct fixture *f = *state;
@@ -211,7 +211,7 @@ static void test_the_table_makes_room(void **state)
         reads(f->clients[0], key);
     }
     assert_true(f->server->core.due & DUE_TRACKING_ROOM);
-    assert_false(tracking_make_room(f->server->clients->trackings)); /* nothing is left to do */
+    assert_false(tracking_make_room(f->server->clients->trackings)); /* no work is left */
     assert_int_equal(summary(f).keys, 4);
     assert_int_equal(summary(f).items, 4);
     struct bytes_buf text = {0};
@@ -219,7 +219,7 @@ static void test_the_table_makes_room(void **state)
     assert_int_equal(text.len, 6 * strlen(">2\r\n$10\r\ninvalidate\r\n*1\r\n$4\r\nkeyN\r\n"));
     bytes_buf_release(&text);
     tracking_stop(f->clients[0]);
-    assert_int_equal(summary(f).keys, 0); /* nobody is left who has them */
+    assert_int_equal(summary(f).keys, 0); /* no client caches them any more */
 }
 
 static void test_overlapping_prefixes(void **state)

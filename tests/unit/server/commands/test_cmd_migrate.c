@@ -1,4 +1,4 @@
-/* What MIGRATE's row says about its arguments: which are keys, and which are secrets. */
+/* Which arguments of MIGRATE are keys and which are secrets, as its row says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Ids of streams as text: which spellings are taken, and what they come to. */
+/* Ids of streams as text: which spellings are accepted, and their values. */
 #include "server/commands/stream_parse.h"
 
 #include <setjmp.h>
@@ -19,7 +19,7 @@ static const struct {
     {"5-3", true, 5, 3},
     {"18446744073709551615-18446744073709551615", true, UINT64_MAX, UINT64_MAX},
     {"18446744073709551615", true, UINT64_MAX, 77},
-    /* Whatever strtoull() makes a number of, as Redis does. */
+    /* Every spelling that strtoull() accepts, as in Redis. */
     {"007-010", true, 7, 10},
     {" 4- 2", true, 4, 2},
     {"+4-+2", true, 4, 2},
@@ -60,7 +60,7 @@ static void test_what_does_not_fit_leaves_the_id_alone(void **state)
     (void)state;
     memset(text, '0', sizeof(text));
     text[100] = '-';
-    assert_false(stream_id_parse(bytes_view(text, sizeof(text)), 0, &id)); /* longer than Redis looks at */
+    assert_false(stream_id_parse(bytes_view(text, sizeof(text)), 0, &id)); /* longer than Redis accepts */
     assert_true(stream_id_parse(bytes_view(text, 127), 0, &id));
     id = (struct stream_id){1, 2};
     assert_false(stream_id_parse(bytes_view("5-\0", 3), 0, &id));

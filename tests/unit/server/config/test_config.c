@@ -19,8 +19,8 @@ struct fixture {
     struct settings settings;
     struct config *cfg;
     int port_calls, bind_calls, memory_calls;
-    int refused_port; /* the hook fails for this one */
-    char dir[64];     /* what change_dir() was last asked for */
+    int refused_port; /* the hook fails for this port */
+    char dir[64];     /* the last argument of change_dir() */
 };
 
 static int on_port(void *ctx, struct config_error *err)
@@ -486,7 +486,7 @@ static void test_set_is_all_or_nothing_when_a_hook_fails(void **state)
     value_is(f, "port", "6379");
     value_is(f, "bind", "* -::*");
     value_is(f, "client-query-buffer-limit", "1073741824");
-    assert_int_equal(f->memory_calls, 2); /* applied, and applied again with what was restored */
+    assert_int_equal(f->memory_calls, 2); /* applied, and applied again with the restored values */
     assert_int_equal(f->port_calls, 2);
     assert_int_equal(f->bind_calls, 0); /* never reached */
 }
@@ -501,7 +501,7 @@ static void test_each_hook_runs_once_and_only_for_changes(void **state)
     assert_int_equal(f->port_calls, 0);
 }
 
-/* Every value that CONFIG GET shows can be given back to CONFIG SET, and then stays what it was. */
+/* Every value from CONFIG GET is accepted by CONFIG SET, and then stays the same. */
 static void set_back(void *ctx, const char *name, struct bytes_view value)
 {
     struct fixture *f = ctx;

@@ -120,7 +120,7 @@ static void test_every_line_names_a_directive(void **state)
     struct fixture *f = *state;
     assert_true(f->count > 150);
     for (size_t i = 0; i < f->count; i++) {
-        if (strcmp(f->docs[i].name, "include") == 0) continue; /* of the file format, not of the registry */
+        if (strcmp(f->docs[i].name, "include") == 0) continue; /* part of the file format, not a directive */
         if (row_named(f, f->docs[i].name) == NULL) fail_msg("%s is not registered", f->docs[i].name);
     }
 }

@@ -56,7 +56,7 @@ static void test_unbalanced_quotes_are_refused(void **state)
     }
 }
 
-/* Words are C strings, and nothing is cut off. */
+/* Words are C strings, so a zero byte is refused instead of cutting a word off. */
 static void test_a_zero_byte_is_written_in_another_way(void **state)
 {
     struct word_list w;
@@ -72,7 +72,7 @@ static void test_a_zero_byte_is_written_in_another_way(void **state)
     words_release(&w);
 }
 
-/* Whatever a word is, writing it and reading it back gives it again, on one line. */
+/* Every word can be written on one line and read back. */
 static void test_random_words_survive_writing_and_reading(void **state)
 {
     struct rng rng;

@@ -32,7 +32,7 @@ static void test_few_clients_never_wait(void **state)
 
 static void test_many_clients_wait_an_eighth_of_their_time_at_most(void **state)
 {
-    assert_int_equal(interval_of_clients(50, 1000), 25); /* one in 200 us from each */
+    assert_int_equal(interval_of_clients(50, 1000), 25); /* one request per 200 us from each */
     assert_int_equal(interval_of_clients(16, 200), 40);
     for (uint64_t clients = 16; clients < 5000; clients += 7)
         for (uint64_t reads = clients; reads < 10000; reads += 13)
@@ -48,7 +48,7 @@ static void test_the_limit_is_kept(void **state)
     assert_int_equal(pacing_interval_us(&w, 10000), 125);
 }
 
-/* However many there are: if they are seldom heard, waiting brings nobody. */
+/* If clients send rarely, waiting collects no requests, however many clients there are. */
 static void test_nobody_waits_for_those_who_do_not_come(void **state)
 {
     assert_int_equal(interval_of((struct pacing_window){.us = 100000, .clients = 1000, .reads = 1000}), 0);
@@ -79,7 +79,7 @@ static void test_a_master_that_asks_is_answered_soon(void **state)
 static void test_clients_are_counted_once_in_each_window(void **state)
 {
     struct pacing p;
-    uint32_t a = 0, b = 0; /* what two clients keep */
+    uint32_t a = 0, b = 0; /* the state kept for two clients */
     pacing_init(&p);
     pacing_client_sent(&p, &a);
     pacing_client_sent(&p, &b);

@@ -1,9 +1,9 @@
-/* What the active expiry cycle costs a turn of the loop, measured by the time that the server's thread was on a
- * processor: the wall clock would count what other programs do.
- * A busy host makes this time longer, too, for turns that hardly do anything and now in one place, now in another. So
- * the same work is done several times, and cut into stretches of so many expired keys: of each stretch the best time
- * counts, so that only a turn is too long that is so at the same place of the work every time. Turns that are too long
- * at places of their own (with the cron) must be few in the best of the tries. */
+/* The cost of the active expiry cycle per turn of the loop, as processor time of the server's thread; the wall clock
+ * would count other programs.
+ * A busy host makes this time longer too, at changing places. So the same work is done several times, and is divided
+ * into stretches of so many expired keys. The best time of each stretch counts, so a turn is too long only if it is so
+ * at the same place every time. Turns that are too long at changing places (with the cron) must be few in the best
+ * try. */
 #include "server/commands/tables.h"
 #include "server/config/config.h"
 #include "server/core/lifecycle.h"
@@ -27,7 +27,7 @@ enum {
     KEPT = 50000, /* more, with an expiry that is far away */
     PATIENCE_MS = 30000,
 #ifdef LOCKSTEP_SANITIZE
-    LIMIT_US = 200 * 1000, /* whose allocator now and then takes its time to give memory back */
+    LIMIT_US = 200 * 1000, /* under sanitizers, whose allocator sometimes takes long to free memory */
 #else
     LIMIT_US = 1000,
 #endif
@@ -92,7 +92,7 @@ static void fill(struct fixture *f, const char *prefix, int count, int64_t first
     }
 }
 
-/* Fields that are due instead of keys, so many to a hash. */
+/* Expiring fields instead of keys, so many per hash. */
 static void fill_hashes(struct fixture *f, int count, int fields_each, int64_t first_ms, int64_t within_ms)
 {
     struct db *db = keyspace_db(f->server->core.keyspace, 0);
@@ -107,7 +107,7 @@ static void fill_hashes(struct fixture *f, int count, int fields_each, int64_t f
     }
 }
 
-/* A turn belongs to every stretch that it has worked on. */
+/* A turn counts for every stretch on which it has worked. */
 static void note_turn(struct fixture *f, int64_t took_us, uint64_t expired)
 {
     for (uint64_t i = f->turn_expired / STRETCH; i <= expired / STRETCH; i++)
@@ -143,7 +143,7 @@ static void expire_all(struct fixture *f, int64_t within_ms, int fields_each)
         fill_hashes(f, KEYS, fields_each, f->due_ms, within_ms);
     loop_on_wake(f->server->core.loop, on_wake, f);
     assert_int_equal(server_run(f->server), 0);
-    assert_true(f->done_ms > 0); /* else they are still there */
+    assert_true(f->done_ms > 0); /* otherwise keys are left */
     const struct keyspace_stats *stats = &f->server->core.keyspace->stats;
     assert_int_equal(fields_each == 0 ? stats->expired_keys : stats->expired_fields, KEYS);
 }

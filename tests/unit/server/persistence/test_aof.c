@@ -1,4 +1,4 @@
-/* The append-only file of a server whose disk fails when the test says so. */
+/* The append-only file of a server whose disk fails when the test wants it to. */
 #include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/persistence/aof.h"
@@ -30,15 +30,15 @@ struct written { /* a file, and whether all of it was synced */
 struct fixture {
     struct settings settings;
     struct sys sys;
-    int64_t ahead_us; /* of the real clock */
+    int64_t ahead_us; /* added to the real clock */
     _Atomic bool sync_fails, write_fails, open_fails;
-    _Atomic bool sync_hangs; /* the next one, until this is false again */
-    int64_t room;            /* that the file system tells of */
+    _Atomic bool sync_hangs; /* the next sync hangs until this is false again */
+    int64_t room;            /* that the file system reports */
     pthread_mutex_t lock;
     struct written files[FILES_MAX]; /* with `lock` */
     int file_count, lists_stored;
     _Atomic int writes, syncs, opens;
-    _Atomic int writes_at_sync; /* how many there were when the last sync came */
+    _Atomic int writes_at_sync; /* number of writes before the last sync */
     struct config *cfg;
     struct server *server;
     char dir[64], before[256];
@@ -80,8 +80,8 @@ static int test_fsync(void *ctx, int fd)
     return f->sync_fails ? -EIO : sys_real()->fsync(NULL, fd);
 }
 
-/* What a list names is synced before the list has its name: a new file with what it begins with, and all of one that
- * another one follows. */
+/* The files that a manifest lists are synced before the manifest gets its name: a new file with its first bytes, and a
+ * file that is followed by another one completely. */
 static void check_list(struct fixture *f, const char *path)
 {
     struct aof_manifest m = {0};
@@ -198,7 +198,7 @@ static void write_something(struct fixture *f)
     write_unit(f, "SET", 5);
 }
 
-/* What a turn does with the log, so long after the one before. */
+/* What a turn does with the log, this long after the turn before. */
 static bool turn_after(struct fixture *f, int64_t us)
 {
     f->ahead_us += us;
@@ -206,7 +206,7 @@ static bool turn_after(struct fixture *f, int64_t us)
     return aof_turn(f->server);
 }
 
-/* Turns, a second apart, until it is so. */
+/* Runs turns, a second apart, until the condition holds. */
 static void await(struct fixture *f, bool (*so)(const struct fixture *f))
 {
     int64_t until = sys_mono_us(sys_real()) + PATIENCE_US;
@@ -215,7 +215,7 @@ static void await(struct fixture *f, bool (*so)(const struct fixture *f))
         loop_poll_turn(f->server->core.loop);
         assert_true(turn_after(f, SECOND_US));
         aof_cron(f->server);
-        usleep(1000); /* the worker and the child are others */
+        usleep(1000); /* the worker and the child need time */
     }
 }
 static bool is_refused(const struct fixture *f)
@@ -290,7 +290,7 @@ static void test_fault_11_a_write_does_not_wait_for_a_sync(void **state)
         assert_int_equal(aof_buffered_bytes(f->server), 0);
     }
     assert_int_equal(f->syncs, 1);
-    assert_false(is_synced(f)); /* that is what waits */
+    assert_false(is_synced(f)); /* these bytes wait for the sync */
     assert_int_equal(info_number(f, "aof_delayed_fsync:"), 1);
     f->sync_hangs = false;
     await(f, is_synced);
@@ -314,7 +314,7 @@ static void test_fault_11_list_is_stored_after_the_files_it_names(void **state)
         start(f, policies[i]);
         write_something(f);
         assert_true(turn_after(f, 0));
-        assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED); /* the file before is short of nothing */
+        assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED); /* the file before is complete */
         write_something(f);
         await(f, is_rewritten);
         assert_int_equal(aof_switch(f->server, false), 0);
@@ -376,7 +376,7 @@ static void test_S7_full_disk_refuses_writes_and_is_tried_each_second(void **sta
     assert_int_equal(aof_buffered_bytes(f->server), 0);
 }
 
-enum { TOO_MUCH = 17 * 1024 * 1024 }; /* to be kept for a disk that fails */
+enum { TOO_MUCH = 17 * 1024 * 1024 }; /* more bytes than are kept for a disk that fails */
 
 static bool info_has(const struct fixture *f, const char *line)
 {
@@ -388,7 +388,7 @@ static bool info_has(const struct fixture *f, const char *line)
     return has;
 }
 
-/* The disk is full, and more waits for it than may be kept. */
+/* The disk is full, and more bytes wait for it than may be kept. */
 static void fill_disk_and_memory(struct fixture *f, const char *command)
 {
     f->write_fails = true;
@@ -436,7 +436,7 @@ static void test_fault_7_a_rewrite_is_tried_when_there_is_more_room(void **state
         aof_cron(f->server);
         assert_false(is_rewriting(f));
     }
-    f->room += 9 << 20; /* not much beside what was there and did not suffice */
+    f->room += 9 << 20; /* little more than the room that did not suffice */
     assert_true(turn_after(f, SECOND_US));
     aof_cron(f->server);
     assert_false(is_rewriting(f));
@@ -510,7 +510,7 @@ static void test_fault_7_always_owes_what_a_failed_rewrite_had_collected(void **
     assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED);
     write_something(f); /* into the temporary file, by a master or by what expires */
     assert_true(turn_after(f, 0));
-    aof_may_shut_down(f->server, true); /* it stops the rewrite */
+    aof_may_shut_down(f->server, true); /* stops the rewrite */
     assert_false(turn_after(f, 0));
     assert_int_equal(f->server->core.life.exit_code, 1);
 }

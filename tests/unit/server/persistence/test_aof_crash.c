@@ -1,8 +1,8 @@
-/* The log through any sequence of writes, switches, rewrites and crashes: what was acknowledged is there again.
+/* Any sequence of writes, switches, rewrites and crashes: what the log has acknowledged is there after a restart.
  *
- * Each life of the server is a process of its own, which ends in the middle of one of its system calls, chosen by
- * chance, as by kill -9 (what was written stays: power cuts are another matter). What it had promised is in shared
- * memory. What a log can be in, and what each step may do to it:
+ * Each life of the server is a process of its own, which ends in the middle of a system call that is chosen at
+ * random, as by kill -9 (what was written stays; test_aof_power.c has power cuts). What it promised is in shared
+ * memory. The states of a log, and the effects of each step:
  *
  *     log        a write promises   a rewrite makes                  a crash leaves
  *     on         that it is there   another base, same data          what was promised, perhaps the write under way
@@ -10,7 +10,7 @@
  *     waits      nothing            a base and the file of the       what a rewrite, ended or about to, has made
  *                                   stream since then
  *
- * and independently of these: history is deleted at once or kept, at any time; files that nobody lists stand in the
+ * Independently of these, history is deleted at once or kept, and files that no manifest lists may stand in the
  * directory, under names that are next. So the states are {on, off, waits} x {no rewrite, one runs} x {history, none} x
  * {gc, none} x {leftovers under the next name, none}, and the steps below go from each to each. */
 #include <dirent.h>
@@ -47,18 +47,18 @@ enum {
     MINUTE_US = 60 * 1000 * 1000
 };
 
-struct data { /* what the keys hold */
+struct data { /* the values of the keys */
     int64_t values[KEYS];
 };
 
-/* What a crash may leave: one of these. */
+/* A crash leaves one of these data sets. */
 struct promise {
     struct data states[STATES];
     int count;
 };
 
 struct shared {
-    _Atomic int calls_left; /* until the process ends */
+    _Atomic int calls_left; /* system calls until the process ends */
     struct promise promise;
     int64_t next_value;
     char problem[512];
@@ -72,8 +72,8 @@ struct life {
     struct server *server;
     struct rng rng;
     int64_t ahead_us;           /* of the real clock */
-    bool failing;               /* some calls fail now */
-    bool failed;                /* since it was last looked at */
+    bool failing;               /* some calls fail at present */
+    bool failed;                /* a call has failed since the last look */
     struct data memory, forked; /* now; when the last rewrite began */
     uint64_t rewrites;
 };
@@ -182,7 +182,7 @@ static void is_what_was_promised(struct life *l, const char *when)
           (int)p->states[0].values[2], p->count - 1);
 }
 
-/* Each file that is listed as live is there. */
+/* Each file that the manifest lists exists. */
 static void check_listed(struct life *l)
 {
     struct aof_manifest m = {0};
@@ -217,7 +217,7 @@ static bool is_on(const struct life *l)
     return aof_synced(l->server->aof, repl_offset(l->server->core.repl));
 }
 
-/* What the end of a rewrite would make of the log. */
+/* The log as the end of a rewrite would make it. */
 static const struct data *rewritten_to(const struct life *l)
 {
     return aof_is_on(l->server->aof) ? &l->memory : &l->forked;
@@ -274,14 +274,14 @@ static void settle(struct life *l)
     l->failing = false;
     for (int i = 0; i < PATIENCE; i++) {
         turn(l);
-        l->ahead_us += MINUTE_US; /* what failed is tried again later and later */
+        l->ahead_us += MINUTE_US; /* failed work is retried after growing delays */
         if (info_number(l, "aof_rewrite_in_progress:") == 0 && info_number(l, "aof_rewrite_scheduled:") == 0) return;
-        usleep(200); /* the child is another process */
+        usleep(200); /* the child needs time */
     }
     found(l, "a rewrite does not end");
 }
 
-/* Files that no list knows, as a crash leaves them: the next names of both kinds. */
+/* Files that no manifest lists, as a crash leaves them, under the next names of both kinds. */
 static void make_leftovers(struct life *l)
 {
     static const char stale[] = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\n-666\r\n";
@@ -304,7 +304,7 @@ static void step(struct life *l)
 {
     l->failing = rng_below(&l->rng, 20) == 0;
     switch (rng_below(&l->rng, 16)) {
-    case 0: (void)aof_switch(l->server, false); break; /* what it says is looked at by the model */
+    case 0: (void)aof_switch(l->server, false); break; /* the model checks the result */
     case 1: (void)aof_switch(l->server, true); break;
     case 2: settle(l); break;
     case 3:
@@ -373,7 +373,7 @@ static void remove_all(const char *dir)
     assert_int_equal(system(command), 0);
 }
 
-/* A sequence of lives upon one directory. */
+/* A sequence of lives in one directory. */
 static void run_sequence(struct shared *shared, uint64_t seed, int lives)
 {
     memset(&shared->promise, 0, sizeof(shared->promise));

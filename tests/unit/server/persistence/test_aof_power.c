@@ -1,6 +1,6 @@
-/* Power cuts: the last file of a log with some pages as they were, some as they are, some lost, in every mixture. What
- * is loaded is what the log said at one moment between two units, no older than the last sync that had ended; its place
- * in the history is that of this moment, or unknown; and the log goes on from there. */
+/* Power cuts: the last file of a log with old, new and lost pages in every mixture. The loaded data set is that of one
+ * moment between two units, no older than the last completed sync. Its position in the history is that of this moment,
+ * or unknown, and the log continues from there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -32,9 +32,9 @@ struct fixture {
     struct config *cfg;
     struct server *server;
     char dir[64], before[256];
-    struct bytes_buf version[TURNS + 1]; /* of the file, after so many turns */
+    struct bytes_buf version[TURNS + 1]; /* the file after each turn */
     uint64_t offset[TURNS + 1];
-    int synced[TURNS + 1]; /* the version that is on disk for sure, then */
+    int synced[TURNS + 1]; /* the version that is certainly on disk after each turn */
     struct rng rng;
 };
 
@@ -134,7 +134,7 @@ static int teardown(void **state)
 
 /* ---- What is written ---- */
 
-/* Unit n sets "n" to n, and one of the big keys to bytes that tell n and their place; some have pages of zeros. */
+/* Unit n sets "n" to n, and a big key to bytes that contain n and their position; some have pages of zeros. */
 static void big_value(int n, struct bytes_buf *out)
 {
     static const size_t sizes[] = {10, 3000, 5000, 70, 40000, 100, 9000, 1, 300000, 4096};
@@ -182,11 +182,11 @@ static void await_sync(struct fixture *f)
         assert_true(sys_mono_us(sys_real()) < until);
         loop_poll_turn(f->server->core.loop);
         turn_after(f, 0);
-        usleep(500); /* the worker is another thread */
+        usleep(500); /* the worker needs time */
     }
 }
 
-/* A log of so many turns. Under everysec every fifth is synced. */
+/* A log of so many turns. With everysec, every fifth is synced. */
 static void write_log(struct fixture *f, const char *fsync)
 {
     server_up(f, fsync);
@@ -225,7 +225,7 @@ static int loaded_number(struct fixture *f)
     return atoi(text);
 }
 
-/* The data set is that after unit n, whichever that is, wholly. */
+/* The data set is exactly that after some unit n. */
 static int is_one_moment(struct fixture *f, const char *what)
 {
     struct bytes_buf value = {0};
@@ -260,7 +260,7 @@ static int load(struct fixture *f, const char *what)
     return n;
 }
 
-/* Starts, writes one more unit, and is there with it after a kill -9. */
+/* The server starts, writes one more unit, and has it after a kill -9. */
 static void goes_on(struct fixture *f, const char *what)
 {
     server_up(f, "everysec");
@@ -310,7 +310,7 @@ static size_t any_length(struct fixture *f, int from, int to)
     return (least / PAGE + 1 + rng_below(&f->rng, (most - least) / PAGE)) * PAGE;
 }
 
-/* Each page as it was at some moment since the sync. */
+/* Each page has its contents of some moment since the sync. */
 static void mix_pages(struct fixture *f, int from, int to, struct bytes_buf *image)
 {
     make_image(image, any_length(f, from, to));
@@ -345,7 +345,7 @@ static void test_fault_8_any_mixture_of_pages_under_everysec(void **state)
     mixtures(*state, "everysec", 250);
 }
 
-/* One page alone is lost, or as it was: each page that was written since the sync, the rest as it is. */
+/* A single page that was written since the sync is lost or old, and the rest is new; tried for each page. */
 static void test_fault_8_each_page_alone(void **state)
 {
     struct fixture *f = *state;
@@ -370,7 +370,7 @@ static void test_fault_8_each_page_alone(void **state)
     bytes_buf_release(&image);
 }
 
-/* A value with a page of zeros in it is valid syntax. */
+/* A value that contains a page of zeros is valid syntax. */
 static void test_fault_8_page_of_zeros_in_what_was_synced_refuses_the_start(void **state)
 {
     struct fixture *f = *state;
@@ -393,7 +393,7 @@ static void test_fault_8_page_of_zeros_in_what_was_synced_refuses_the_start(void
     bytes_buf_release(&image);
 }
 
-/* As long as the system runs the file is what was written, but for its end. */
+/* As long as the system runs, the file holds what was written; only its end may be torn. */
 static void test_fault_8_kill_in_the_middle_of_an_append_loses_nothing_before(void **state)
 {
     struct fixture *f = *state;
@@ -429,7 +429,7 @@ static bool is_rewritten(struct fixture *f)
     return done;
 }
 
-/* What a file begins with was synced before it was listed: so also what is lost before its first sync is found. */
+/* The beginning of a file was synced before it was listed, so losses before the first later sync are found too. */
 static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
 {
     struct fixture *f = *state;
@@ -441,12 +441,12 @@ static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
     assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED);
     read_file(second, &head);
     assert_memory_equal(head.data, "#SUM:0:", 7);
-    write_unit(f, 8); /* of many pages */
+    write_unit(f, 8); /* a unit of many pages */
     turn_after(f, 0);
     while (!is_rewritten(f)) {
         assert_true(sys_mono_us(sys_real()) < until);
         loop_poll_turn(f->server->core.loop);
-        usleep(500); /* the child is another process */
+        usleep(500); /* the child needs time */
     }
     server_down(f);
     read_file(second, &image);
@@ -458,7 +458,7 @@ static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
     bytes_buf_release(&image);
 }
 
-/* What another program has appended is taken, after a restart of the system too. */
+/* What another program has appended is loaded, also after a restart of the system. */
 static void test_fault_8_tail_of_another_program_is_kept(void **state)
 {
     struct fixture *f = *state;

@@ -19,7 +19,7 @@
 #include "server/process/process_crash.h"
 #include "server/process/process_title.h"
 
-/* What changes the process is tried in a child, which answers with its exit code. */
+/* Tests that change the process run in a child, whose exit code is the result. */
 static int in_child(int (*body)(void *ctx), void *ctx)
 {
     int status;
@@ -78,7 +78,7 @@ static void test_version_line(void **state)
     assert_string_equal(version, "7.2.4");
     assert_string_equal(sha, "00000000:0");
     assert_int_equal(strlen(build), PROCESS_BUILD_ID_CHARS);
-    assert_string_not_equal(build, "0000000000000000"); /* the linker left one */
+    assert_string_not_equal(build, "0000000000000000"); /* the linker has stored a build id */
     bytes_buf_release(&text);
 }
 
@@ -173,8 +173,8 @@ static void test_pidfile(void **state)
     assert_string_equal(text, expected);
     process_pidfile_remove(&pf, NULL);
     assert_int_equal(access(path, F_OK), -1);
-    process_pidfile_remove(&pf, NULL);                      /* does nothing any more */
-    process_pidfile_write(&pf, "/nonexistent/x.pid", NULL); /* is survived */
+    process_pidfile_remove(&pf, NULL);                      /* has no effect a second time */
+    process_pidfile_write(&pf, "/nonexistent/x.pid", NULL); /* a failure is ignored */
     process_pidfile_remove(&pf, NULL);
 }
 
@@ -186,7 +186,7 @@ static void replace_text(const char *path, const char *text)
     fclose(file);
 }
 
-/* What a crashed server left is written over; what another process put there since stays. */
+/* The file of a crashed server is overwritten; a file that another process has written since stays. */
 static void test_fault_17_pidfile_of_somebody_else_stays(void **state)
 {
     char path[128], text[32];

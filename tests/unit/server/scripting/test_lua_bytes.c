@@ -57,7 +57,7 @@ static void is_pushed(lua_State *L, const struct lua_bytes *b, struct bytes_view
     lua_pop(L, 1);
 }
 
-/* Anything may be pushed above the slot and popped again, and everything is collected in between. */
+/* Values may be pushed above the slot and popped again, with full collections in between. */
 static void test_random_pieces_match_a_plain_buffer(void **state)
 {
     struct fixture *f = *state;
@@ -150,7 +150,7 @@ static int append_long_pieces(lua_State *L)
     lua_bytes_init(&b, L);
     for (int i = 0; i < 40; i++) {
         lua_bytes_append(&b, piece, 1024 * 1024);
-        b.len = 0; /* so that it is the copying that counts, and no memory */
+        b.len = 0; /* so that only copying counts, not memory */
     }
     return 0;
 }
@@ -161,7 +161,7 @@ static void test_long_pieces_are_work(void **state)
     lua_guard_start(&f->guard, f->L, sys_mono_us(sys_real()));
     assert_int_equal(lua_cpcall(f->L, append_long_pieces, NULL), 0);
     lua_guard_stop(&f->guard);
-    assert_in_range(looks, 2, 4); /* 40 MB, and a look after each 16 */
+    assert_in_range(looks, 2, 4); /* 40 MB, and a check after each 16 MB */
     lua_settop(f->L, 0);
 }
 

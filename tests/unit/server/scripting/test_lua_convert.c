@@ -39,7 +39,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What a script that returns this expression answers. */
+/* The reply of a script that returns this expression. */
 static const char *answer(struct fixture *f, const char *expression, uint8_t proto, bool booleans)
 {
     char script[512];
@@ -104,7 +104,7 @@ static void test_errors_that_were_counted_are_told_apart(void **state)
     assert_true(f->reply.error_counted);
 }
 
-/* Whatever is in the text, one reply stays one reply. */
+/* CVE-2025-67733: whatever the text contains, the reply stays one reply. */
 static void test_CVE_2025_67733_no_text_forges_a_reply(void **state)
 {
     assert_string_equal(answer(*state, "{err = 'a\\r\\n+OK\\r\\n'}", 2, false), "-a  +OK  \r\n");
@@ -113,7 +113,7 @@ static void test_CVE_2025_67733_no_text_forges_a_reply(void **state)
     assert_string_equal(answer(*state, "{{err = '\\n'}, {ok = '\\r'}}", 2, false), "*2\r\n- \r\n+ \r\n");
 }
 
-/* A table in itself is an array without end: it ends where Lua's stack does. */
+/* A table that contains itself is an endless array, which ends at the limit of Lua's stack. */
 static void test_CVE_2021_32626_endless_nesting_ends(void **state)
 {
     struct fixture *f = *state;
@@ -199,7 +199,7 @@ static void test_CVE_2021_32626_replies_may_be_large_or_deep(void **state)
     for (int i = 0; i < 100000; i++) bytes_buf_append(&resp, "*1\r\n", 4);
     bytes_buf_append(&resp, ":1\r\n", 4);
     struct reply_text r = {bytes_buf_view(&resp)};
-    assert_int_not_equal(lua_cpcall(f->L, push_reply, &r), 0); /* an error, and no more */
+    assert_int_not_equal(lua_cpcall(f->L, push_reply, &r), 0); /* an error, no crash */
     assert_non_null(strstr(lua_tostring(f->L, -1), "nested too deeply"));
     lua_settop(f->L, 0);
     bytes_buf_release(&resp);

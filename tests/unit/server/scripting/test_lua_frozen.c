@@ -1,4 +1,4 @@
-/* Views of tables: what can be read through them, and that nothing gets past them. */
+/* Views of tables: what can be read through them, and that nothing bypasses them. */
 #include "server/scripting/lua_frozen.h"
 
 #include "tests/unit/server/scripting/lua_fixture.h"
@@ -61,7 +61,7 @@ static void test_nothing_can_be_changed(void **state)
     lua_settop(L, 0);
 }
 
-/* The error names the line of the script that made it. */
+/* The error names the line of the script that caused it. */
 static void test_an_assignment_tells_where(void **state)
 {
     lua_State *L = *state;
@@ -71,7 +71,7 @@ static void test_an_assignment_tells_where(void **state)
     lua_settop(L, 0);
 }
 
-/* Neither the table behind it nor the metatable in between is handed out. */
+/* Scripts get neither the table behind a view nor its metatable. */
 static void test_what_is_behind_stays_hidden(void **state)
 {
     lua_State *L = *state;

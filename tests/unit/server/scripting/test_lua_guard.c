@@ -1,4 +1,4 @@
-/* When the guard looks, and what ends. The clock is the test's: it goes on with each time that it is read. */
+/* When the guard looks at the time, and what it ends. The test's clock advances at each reading. */
 #include "server/scripting/lua_guard.h"
 
 #include <setjmp.h>
@@ -16,13 +16,13 @@
 #include "storage/base/memory.h"
 
 struct fixture {
-    struct lua_guard guard; /* first: look() finds the rest by it */
+    struct lua_guard guard; /* first member: look() finds the fixture by it */
     struct sys sys;
     int64_t now_us, step_us; /* the clock, and what each reading adds */
     lua_State *L;
-    int looks, end_at; /* the look that ends what runs; 0: none */
+    int looks, end_at; /* the look that ends the script; 0: none */
     int widest;        /* most instructions between two looks */
-    bool raises;       /* though nothing ended */
+    bool raises;       /* raises an error although the script is not ended */
     bool was_main, was_coroutine;
 };
 
@@ -46,7 +46,7 @@ static void look(struct lua_guard *g, lua_State *L)
     if (g->ended || f->raises) luaL_error(L, "ended");
 }
 
-/* work(units) and pause(): what C functions of libraries do. */
+/* work(units) and pause() act like C functions of libraries. */
 static int lua_work(lua_State *L)
 {
     lua_guard_work(L, (size_t)luaL_checknumber(L, 1));
@@ -94,14 +94,14 @@ static void test_instructions_lead_to_looks(void **state)
     assert_int_equal(run(f, "for i = 1, 100000 do end"), 0);
     assert_true(f->looks > 10);
     int quick = f->looks;
-    assert_int_equal(f->widest, 4096); /* as long as they are quick they get fewer */
+    assert_int_equal(f->widest, 4096); /* quick instructions need fewer looks */
     f->step_us = 6000;                 /* more than LUA_GUARD_SLOW_US */
     assert_int_equal(run(f, "for i = 1, 100000 do end"), 0);
     assert_true(f->looks > 10 * quick);
     lua_settop(f->L, 0);
 }
 
-/* However slow it is, there is one instruction at least between two looks. */
+/* However slow a script is, at least one instruction runs between two looks. */
 static void test_a_very_slow_clock(void **state)
 {
     struct fixture *f = *state;
@@ -121,7 +121,7 @@ static void test_work_leads_to_looks(void **state)
     assert_int_equal(f->looks, 1);
 }
 
-/* What Lua does in C of its own shows in the memory that it takes. */
+/* Work in Lua's own C code is noticed by the memory that it takes. */
 static void test_allocations_are_work(void **state)
 {
     struct fixture *f = *state;
@@ -139,14 +139,14 @@ static void test_an_end_is_an_error(void **state)
         assert_int_equal(run(f, endless[i]), LUA_ERRRUN);
         assert_non_null(strstr(lua_tostring(f->L, -1), "ended"));
         assert_int_equal(f->looks, 3);
-        assert_false(f->guard.ended); /* the next one is another one */
+        assert_false(f->guard.ended); /* the next run starts anew */
         lua_settop(f->L, 0);
     }
     f->end_at = 0;
     assert_int_equal(run(f, "for i = 1, 100000 do end"), 0);
 }
 
-/* Code that is not started is not looked at: a library that is opened, a state that is closed. */
+/* The guard ignores code that was not started with it: opening a library, closing a state. */
 static void test_nothing_is_looked_at_outside(void **state)
 {
     struct fixture *f = *state;
@@ -159,7 +159,7 @@ static void test_nothing_is_looked_at_outside(void **state)
     assert_false(lua_guard_ended(f->L));
 }
 
-static int resume_and_come_back(lua_State *L) /* as lua_safe.h does it */
+static int resume_and_come_back(lua_State *L) /* as in lua_safe.c */
 {
     lua_State *co = lua_tothread(L, 1);
     lua_sethook(co, lua_gethook(L), LUA_MASKCOUNT, 128);
@@ -193,12 +193,12 @@ static void test_memory_is_counted_and_has_a_limit(void **state)
     assert_int_equal(run(f, "s = ('x'):rep(1000000)"), LUA_ERRMEM);
     lua_settop(f->L, 0);
     assert_true(f->guard.memory <= f->guard.memory_max);
-    for (int i = 0; i < 10; i++) lua_gc(f->L, LUA_GCCOLLECT, 0); /* Lua 5.1 does not by itself for want of memory */
+    for (int i = 0; i < 10; i++) lua_gc(f->L, LUA_GCCOLLECT, 0); /* memory runs out: Lua 5.1 does not collect */
     assert_int_equal(run(f, "s = ('x'):rep(1000)"), 0);          /* it goes on */
     f->guard.memory_max = 0;
 }
 
-/* Its memory is nobody's then, so that another thread may close it. */
+/* The memory of the state is no longer counted, so that another thread may close it. */
 static void test_a_state_that_was_let_go(void **state)
 {
     struct fixture *f = *state;
@@ -209,7 +209,7 @@ static void test_a_state_that_was_let_go(void **state)
     lua_guard_let_go(L);
     assert_int_equal(other.memory, 0);
     assert_null(lua_guard_of(L));
-    lua_guard_let_go(L); /* nothing to let go */
+    lua_guard_let_go(L); /* has no effect a second time */
     lua_guard_work(L, SIZE_MAX);
     lua_guard_back_in(L);
     assert_false(lua_guard_ended(L));

@@ -1,4 +1,4 @@
-/* What redis-server 7.0.15 answers to the same expressions, unless a comment says otherwise. */
+/* bit: results are those of redis-server 7.0.15, unless a comment says otherwise. */
 #include "lua_fixture.h"
 
 static void test_computes(void **state)

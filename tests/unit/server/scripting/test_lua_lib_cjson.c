@@ -1,4 +1,4 @@
-/* What redis-server 7.0.15 answers to the same expressions, unless a comment says otherwise. */
+/* cjson: results are those of redis-server 7.0.15, unless a comment says otherwise. */
 #include "lua_fixture.h"
 
 static void test_encodes(void **state)
@@ -97,7 +97,7 @@ static void test_decodes(void **state)
     LUA_EXPECT(*state, cases);
 }
 
-/* What takes the int arithmetic of lua-cjson past its end: 6 bytes reserved for each of so many. */
+/* Overflows lua-cjson's int arithmetic, which reserves 6 bytes for each byte of a string (CVE-2022-24834). */
 static void test_cve_2022_24834_lengths_are_not_int(void **state)
 {
     lua_fixture_run(*state, "collectgarbage('setpause', 200) -- a cycle takes long here\n"
@@ -109,7 +109,7 @@ static void test_cve_2022_24834_lengths_are_not_int(void **state)
                             "assert(json:sub(1, 4) == '\"aaa' and json:sub(-3) == 'aa\"')\n");
 }
 
-/* Whatever the settings say, there is an error at the end of the Lua stack, and no crash. */
+/* At the limit of the Lua stack there is an error and no crash, whatever the settings are. */
 static void test_cve_2022_24834_depth_is_limited(void **state)
 {
     static const struct lua_expectation cases[] = {
@@ -126,7 +126,7 @@ static void test_cve_2022_24834_depth_is_limited(void **state)
     LUA_EXPECT(*state, cases);
 }
 
-/* lua-cjson leaves out what it cannot address. */
+/* lua-cjson leaves out elements that it cannot address. */
 static void test_keys_past_int_are_of_objects(void **state)
 {
     static const struct lua_expectation cases[] = {

@@ -1,4 +1,4 @@
-/* What redis-server 7.0.15 answers to the same expressions, unless a comment says otherwise. */
+/* cmsgpack: results are those of redis-server 7.0.15, unless a comment says otherwise. */
 #include "lua_fixture.h"
 
 static void test_packs(void **state)
@@ -109,7 +109,7 @@ static void test_cve_2018_11218_announced_lengths_are_not_believed(void **state)
     LUA_EXPECT(*state, cases);
 }
 
-/* As deep as the Lua stack goes, and no deeper: an error, and no crash. */
+/* Nesting beyond the limit of the Lua stack is an error, not a crash. */
 static void test_cve_2018_11219_depth_is_limited(void **state)
 {
     static const struct lua_expectation cases[] = {
@@ -121,7 +121,7 @@ static void test_cve_2018_11219_depth_is_limited(void **state)
     LUA_EXPECT(*state, cases);
 }
 
-/* The tests of Redis's own suite. */
+/* The cases of Redis's own test suite. */
 static void test_packs_every_kind_of_value_and_back(void **state)
 {
     lua_fixture_run(*state,

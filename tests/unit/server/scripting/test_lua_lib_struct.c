@@ -1,4 +1,4 @@
-/* What redis-server 7.0.15 answers to the same expressions, unless a comment says otherwise. */
+/* struct: results are those of redis-server 7.0.15, unless a comment says otherwise. */
 #include "lua_fixture.h"
 
 static void test_packs(void **state)
@@ -142,7 +142,7 @@ static void test_cve_2015_8080_and_2020_14147_sizes_do_not_overflow(void **state
     LUA_EXPECT(*state, cases);
 }
 
-/* Size after size: the sum overflows before any memory is asked for. */
+/* The sum of many sizes overflows before any memory is allocated. */
 static void test_cve_2018_11218_and_11219_room_is_checked(void **state)
 {
     static const struct lua_expectation cases[] = {
@@ -154,7 +154,7 @@ static void test_cve_2018_11218_and_11219_room_is_checked(void **state)
     LUA_EXPECT(*state, cases);
 }
 
-/* Every layout of integers, there and back. */
+/* Every layout of integers, packed and unpacked. */
 static void test_round_trips(void **state)
 {
     lua_fixture_run(*state, "for size = 1, 32 do\n"

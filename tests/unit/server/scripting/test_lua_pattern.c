@@ -1,5 +1,5 @@
-/* The pattern functions against those of Lua itself: the same texts and patterns, made by chance out of what matters to
- * patterns, give the same results or the same errors. */
+/* The pattern functions give the same results or errors as Lua's own, on random texts and patterns that are made of the
+ * characters that matter to patterns. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 enum { SEEDS = 200 };
 
-/* compare(seed): a text that says what differs, or nil. */
+/* compare(seed): a text that describes the difference, or nil. */
 static const char compare[] =
     "local ours, lua = ...\n"
     "local signs = {'a', 'b', 'B', '1', ' ', '.', '%', '%a', '%d', '%s', '%W', '%z', '%1', '%2', '%b', '%bab', '%f', '%f[a]',\n"

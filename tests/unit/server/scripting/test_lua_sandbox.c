@@ -1,4 +1,4 @@
-/* What scripts can reach, and what they cannot break. All of it also runs with a full collection after every
+/* What scripts can reach and cannot break. All tests also run with a full garbage collection after every
  * instruction. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,7 +78,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* The result as text, or the error with "! " before it. */
+/* The result as text, or the error after "! ". */
 static const char *run(struct fixture *f, const char *script)
 {
     lua_State *L = f->L;
@@ -118,7 +118,7 @@ static void test_offers_harmless_names_only(void **state)
     }
 }
 
-/* Every way that Lua 5.1 has to change a table, tried on every table that all scripts share. */
+/* Tries every way of Lua 5.1 to change a table on every table that all scripts share. */
 static void test_CVE_2025_46818_CVE_2022_24735_nothing_shared_can_be_changed(void **state)
 {
     struct fixture *f = *state;
@@ -156,7 +156,7 @@ static void test_CVE_2025_46818_CVE_2022_24735_nothing_shared_can_be_changed(voi
     assert_fails("load(function() return nil end)() x = 1", "readonly table");
 }
 
-/* pairs() and next() must not hand out the table behind a view. */
+/* pairs() and next() must not return the table behind a view. */
 static void test_CVE_2022_24735_the_real_tables_stay_hidden(void **state)
 {
     struct fixture *f = *state;
@@ -230,7 +230,7 @@ static void test_CVE_2025_46817_unpack_with_extreme_bounds(void **state)
     assert_runs("local t = {} for i = 1, 7000 do t[i] = i end return select('#', unpack(t))", "7000");
 }
 
-/* The counts of '=' in a long bracket are ints: no text may be long enough for them, from wherever it comes. */
+/* Lua counts '=' of a long bracket in an int (CVE-2025-46819), so no text, from any source, may be too long. */
 static void test_fault_4_CVE_2025_46819_text_that_is_loaded_is_limited(void **state)
 {
     struct fixture *f = *state;
@@ -290,7 +290,7 @@ static void test_pcall_and_its_kin(void **state)
                 "6");
 }
 
-/* Ends what runs at the first look. */
+/* Ends the script at the first look. */
 static void end_it(struct lua_guard *g, lua_State *L)
 {
     g->ended = true;
@@ -306,7 +306,7 @@ static void check_ends(struct fixture *f, const char *script)
     if (strstr(result, "the end") == NULL) fail_msg("%s\n  gave: %s", script, result);
 }
 
-/* Whoever is to end does, whatever it catches. */
+/* A script that is ended does end, whatever errors it catches. */
 static void test_an_ended_script_cannot_go_on(void **state)
 {
     static const char *const stubborn[] = {
@@ -324,7 +324,7 @@ static void test_an_ended_script_cannot_go_on(void **state)
     for (size_t i = 0; i < sizeof(stubborn) / sizeof(stubborn[0]); i++) check_ends(*state, stubborn[i]);
 }
 
-/* Loops in C, which the hook of instructions does not see; each alone takes longer than anybody lives. */
+/* Loops in C, which the instruction hook does not see; each would take years. */
 static void test_fault_4_loops_in_c_can_be_ended(void **state)
 {
     static const char *const loops[] = {
@@ -361,7 +361,7 @@ static void test_fault_4_loops_in_c_can_be_ended(void **state)
     for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) check_ends(*state, loops[i]);
 }
 
-/* Few pieces that are long: they end before they have taken much memory. */
+/* A few long pieces: the script ends before they have taken much memory. */
 static void test_fault_4_joining_long_strings_can_be_ended(void **state)
 {
     static const char *const loops[] = {
@@ -401,7 +401,7 @@ static void test_fault_4_long_formats_are_as_lua_has_them(void **state)
     assert_fails("string.format()", "script:1: bad argument #1 to 'format' (string expected, got no value)");
 }
 
-/* What would take as long without an answer. */
+/* Calls that would take as long and give no result. */
 static void test_fault_4_what_has_a_simple_answer_gets_it(void **state)
 {
     struct fixture *f = *state;

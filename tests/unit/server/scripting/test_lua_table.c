@@ -1,4 +1,4 @@
-/* The functions of `table` that are replaced give what Lua's own give, on any table. */
+/* The replaced functions of `table` give the same results as Lua's own, on any table. */
 #include "server/scripting/lua_table.h"
 
 #include "server/scripting/lua_guard.h"
@@ -6,7 +6,7 @@
 #include "storage/base/sys.h"
 #include "tests/unit/server/scripting/lua_fixture.h"
 
-/* The same chunk in two states, one of which has the replacements. */
+/* Runs the same chunk in two states, one of which has the replacements. */
 struct pair {
     lua_State *own, *ours;
 };
@@ -32,7 +32,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What the body of a function returns, or its error, in both. */
+/* Compares the results, or the errors, of a function body in both. */
 static void is_same(struct pair *p, const char *body)
 {
     char chunk[4096];
@@ -81,7 +81,7 @@ static void test_gives_what_lua_gives(void **state)
         "table.sort({3, 2, 1}, function() error('stop') end)",
         "local t = {} for i = 1, 400 do t[i] = {i % 7, i} end "
         "table.sort(t, function(a, b) return a[1] < b[1] end) local s = '' "
-        "for i = 1, 400 do s = s .. t[i][2] .. ' ' end return s", /* what is equal is in the same order */
+        "for i = 1, 400 do s = s .. t[i][2] .. ' ' end return s", /* equal elements have the same order */
         "local t = {} for i = 1, 400 do t[i] = (i * 7919) % 401 end table.sort(t) return t[1], t[200], t[400]",
         "local t = {} for i = 1, 400 do t[i] = i % 2 == 0 and i or tostring(i) end table.sort(t)",
         "table.sort({1, 2, nil, 4})",
@@ -90,7 +90,7 @@ static void test_gives_what_lua_gives(void **state)
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) is_same(*state, bodies[i]);
 }
 
-/* Operations at random on sequences: where there are holes, the length is not defined. */
+/* Random operations on sequences; with holes, the length would be undefined. */
 static void test_random_operations_give_what_lua_gives(void **state)
 {
     struct rng rng;
@@ -120,7 +120,7 @@ static void test_random_operations_give_what_lua_gives(void **state)
     }
 }
 
-/* A metatable of the table is not asked: Lua's own functions have raw access. */
+/* Metatables are ignored, since Lua's own functions use raw access. */
 static void test_metatables_are_not_asked(void **state)
 {
     is_same(*state, "local calls = 0 local t = setmetatable({1, 2, 3}, {__index = function() calls = calls + 1 end, "
