@@ -95,7 +95,9 @@ static int read_piece(lua_State *L)
     if (status != 0) caught(L);
     if (status != 0 || lua_isnil(L, -1) || lua_isstring(L, -1)) return status;
     lua_pop(L, 1);
+    luaL_where(L, 1);
     lua_pushliteral(L, "reader function must return a string");
+    lua_concat(L, 2);
     return LUA_ERRRUN;
 }
 

@@ -211,7 +211,8 @@ static void test_CVE_2025_49844_a_chunk_is_parsed_while_everything_is_collected(
                 "3");
     assert_runs("local _, e = load(function() collectgarbage() error('in the reader') end) return e",
                 "script:1: in the reader");
-    assert_runs("local _, e = load(function() return {} end) return e", "reader function must return a string");
+    assert_runs("local _, e = load(function() return {} end) return e",
+                "script:1: reader function must return a string");
     assert_runs("local f, e = loadstring('return =', ('long name '):rep(50)) collectgarbage() return #e > 20", "true");
 }
 
