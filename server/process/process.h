@@ -6,7 +6,7 @@
 #ifndef LOCKSTEP_SERVER_PROCESS_PROCESS_H
 #define LOCKSTEP_SERVER_PROCESS_PROCESS_H
 
-#include "server/config/settings.h"
+#include "server/process/settings_process.h"
 #include "storage/base/bytes.h"
 #include "storage/base/log.h"
 #include "storage/base/made_file.h"
