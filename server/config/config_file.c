@@ -178,7 +178,7 @@ static int visit_line(struct visit *v, struct bytes_view line, struct config_err
     return rc;
 }
 
-static struct bytes_view trimmed(struct bytes_view line)
+struct bytes_view config_trim(struct bytes_view line)
 {
     while (line.len > 0 && isspace((unsigned char)line.data[0])) line.data++, line.len--;
     while (line.len > 0 && isspace((unsigned char)line.data[line.len - 1])) line.len--;
@@ -201,7 +201,7 @@ static int visit_text(struct visit *v, const char *file, struct bytes_view text)
     for (int number = 1; at < end; number++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *stop = newline != NULL ? newline : end;
-        struct bytes_view line = trimmed(bytes_view(at, (size_t)(stop - at)));
+        struct bytes_view line = config_trim(bytes_view(at, (size_t)(stop - at)));
         at = newline != NULL ? newline + 1 : end;
         if (line.len == 0 || line.data[0] == '#') continue;
         int rc = visit_line(v, line, &f->error);

@@ -25,6 +25,9 @@ NODISCARD int config_file_read(const struct sys *sys, const char *path, struct b
  * the file behind it is replaced. 0 or -errno, with the old file as it was. */
 NODISCARD int config_file_replace(const struct sys *sys, const char *path, struct bytes_view text);
 
+/* The line without blanks at both ends. */
+struct bytes_view config_trim(struct bytes_view line);
+
 /* Calls `each` for every directive of the text until one fails: 0, or the negative result of `each` (or of reading an
  * include) with *failure saying where and why. With `sys` NULL includes are not followed but handed to `each` like any
  * directive. */

@@ -55,19 +55,12 @@ static int row_of_line(const struct config *cfg, struct bytes_view text)
     return row != NULL ? (int)(row - cfg->rows) : NO_ROW;
 }
 
-static struct bytes_view trim(struct bytes_view v)
-{
-    while (v.len > 0 && isspace((unsigned char)v.data[0])) v.data++, v.len--;
-    while (v.len > 0 && isspace((unsigned char)v.data[v.len - 1])) v.len--;
-    return v;
-}
-
 static void read_old_lines(struct config_rewriter *rw, struct bytes_view text)
 {
     const char *at = text.data, *end = text.data + text.len;
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
-        struct bytes_view line = trim(bytes_view(at, (size_t)((newline != NULL ? newline : end) - at)));
+        struct bytes_view line = config_trim(bytes_view(at, (size_t)((newline != NULL ? newline : end) - at)));
         at = newline != NULL ? newline + 1 : end;
         if (bytes_equal(line, bytes_str(marker))) rw->has_marker = true;
         add_line(rw, line, row_of_line(rw->cfg, line), false);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "storage/base/words.h"
+
 /* ---- words ---- */
 
 static bool is_blank(char c)
@@ -15,38 +17,6 @@ static bool ends_word(char c)
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-static char unescape(char c)
-{
-    switch (c) {
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    case 'b': return '\b';
-    case 'a': return '\a';
-    default: return c;
-    }
-}
-
-/* Decodes an escape in double quotes; p is at the character after the backslash. Writes one byte and returns the end of
- * the escape. */
-static const char *take_escape(const char *p, const char *end, char *out)
-{
-    if (*p == 'x' && end - p >= 3 && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0) {
-        *out = (char)(hex_value(p[1]) * 16 + hex_value(p[2]));
-        return p + 3;
-    }
-    *out = unescape(*p);
-    return p + 1;
-}
-
 /* Decodes quoted text; p is after the opening quote. Returns the position after the closing quote, or NULL if there is
  * none or if it is not followed by a blank or the end. */
 static const char *take_quoted(const char *p, const char *end, char quote, char **out)
@@ -54,7 +24,8 @@ static const char *take_quoted(const char *p, const char *end, char quote, char 
     while (p < end && *p != quote) {
         bool escape = *p == '\\' && end - p >= 2;
         if (escape && quote == '"') {
-            p = take_escape(p + 1, end, (*out)++);
+            p++;
+            *(*out)++ = word_take_escape(&p, end);
         } else {
             if (escape && p[1] == '\'') p++;
             *(*out)++ = *p++;

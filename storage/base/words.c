@@ -39,15 +39,15 @@ static char escaped_char(char ch)
     }
 }
 
-/* Reads what follows a backslash inside double quotes. The caller has checked that something does. */
-static char take_escape(struct cursor *c)
+char word_take_escape(const char **at, const char *end)
 {
-    if (c->end - c->at >= 3 && c->at[0] == 'x' && hex_value(c->at[1]) >= 0 && hex_value(c->at[2]) >= 0) {
-        char byte = (char)(hex_value(c->at[1]) * 16 + hex_value(c->at[2]));
-        c->at += 3;
-        return byte;
+    const char *p = *at;
+    if (end - p >= 3 && p[0] == 'x' && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0) {
+        *at = p + 3;
+        return (char)(hex_value(p[1]) * 16 + hex_value(p[2]));
     }
-    return escaped_char(*c->at++);
+    *at = p + 1;
+    return escaped_char(*p);
 }
 
 /* Reads from behind the opening quote to behind the closing one, which must end the word. */
@@ -57,7 +57,7 @@ static int take_quoted(struct cursor *c, char quote, struct bytes_buf *word)
         char ch = *c->at++;
         if (ch == '\\' && !at_end(c)) {
             if (quote == '"')
-                ch = take_escape(c);
+                ch = word_take_escape(&c->at, c->end);
             else if (*c->at == '\'')
                 ch = *c->at++;
         }

@@ -132,12 +132,35 @@ static void test_what_is_appended_is_read_back(void **state)
     }
 }
 
+static void check_escape(const char *text, size_t length, char byte, size_t taken)
+{
+    const char *at = text;
+    char found = word_take_escape(&at, text + length);
+    assert_int_equal(found, byte);
+    assert_int_equal(at - text, taken);
+}
+
+static void test_an_escape_never_reads_past_the_end(void **state)
+{
+    (void)state;
+    check_escape("n", 1, '\n', 1);
+    check_escape("\\", 1, '\\', 1);
+    check_escape("q", 1, 'q', 1);
+    check_escape("x41B", 4, 'A', 3);
+    check_escape("xfF", 3, (char)0xff, 3);
+    check_escape("x00", 3, '\0', 3);
+    check_escape("x41", 2, 'x', 1); /* the second digit is behind the end */
+    check_escape("x4g", 3, 'x', 1);
+    check_escape("xg4", 3, 'x', 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_splitting),
         cmocka_unit_test(test_unbalanced_quotes_are_errors),
         cmocka_unit_test(test_a_nul_is_kept_as_two_bytes),
+        cmocka_unit_test(test_an_escape_never_reads_past_the_end),
         cmocka_unit_test(test_words_are_quoted_only_where_needed),
         cmocka_unit_test(test_what_is_appended_is_read_back),
     };
