@@ -1,8 +1,8 @@
 /* fake_host.h -- a server around replication whose data set is a text.
  *
- * A unit of its stream is a text that ends with ';'. Applying a unit appends it to the data set. A snapshot looks enough
- * like an RDB to be verified: "REDIS0010", the text, and eight zero bytes, which stand for "no checksum".
- * The clock can be moved (later_us), and each call of the system that replication makes can be made to fail (failing). */
+ * A unit of its stream is a text that ends with ';'. Applying a unit appends it to the data set. A snapshot looks
+ * enough like an RDB to be verified: "REDIS0010", the text, and eight zero bytes, which stand for "no checksum".
+ * The test can move the clock (later_us) and make calls of the system fail (failing). */
 #ifndef LOCKSTEP_TESTS_UNIT_REPLICATION_FAKE_HOST_H
 #define LOCKSTEP_TESTS_UNIT_REPLICATION_FAKE_HOST_H
 
@@ -26,7 +26,7 @@ enum { SNAPSHOT_HEAD = 9, SNAPSHOT_TAIL = 8 };
 enum { FAIL_OPEN = 1, FAIL_READ = 2, FAIL_WRITE = 4, FAIL_FSYNC = 8, FAIL_RENAME = 16 };
 
 struct node {
-    struct sys sys; /* sys_real(), but for the clock and for what fails */
+    struct sys sys; /* sys_real() with another clock and with calls that fail */
     int64_t later_us;
     unsigned failing;
     struct loop *loop;
@@ -38,7 +38,7 @@ struct node {
     bool is_loading, load_fails, paused, child_busy, feed_stalls, has_field_times;
     size_t zeros;
     int snapshots, cancels, disconnects, role_changes, loads_begun, loads_dropped, acks;
-    int snapshot_error, load_error; /* -errno that the next start answers; 0: it starts */
+    int snapshot_error, load_error; /* -errno that the next start returns; 0: it succeeds */
     enum repl_snapshot_target target;
     unsigned omit; /* enum repl_omission */
     struct repl_position snapshot_at;
@@ -47,7 +47,7 @@ struct node {
     char rdb_path[128];
     char last_disconnect[128];
     void *disconnected[16];
-    struct repl_stream_reader aof; /* what a log would read */
+    struct repl_stream_reader aof; /* the reader that an AOF would have */
     int histories_ended, histories_replaced, aof_cuts;
     bool aof_stays;
     struct repl_position aof_cut_at;
@@ -298,13 +298,13 @@ static inline void node_free(struct node *n)
     repl_aof_stop(n->repl, &n->aof);
     repl_free(n->repl);
     if (n->pipe_write_end != -1) close(n->pipe_write_end);
-    (void)unlink(n->rdb_path); /* most tests make none */
+    (void)unlink(n->rdb_path); /* most tests make no file */
     bytes_buf_release(&n->data);
     bytes_buf_release(&n->loading);
     mem_free(n);
 }
 
-/* The snapshot that was asked for is written, and its child ends. */
+/* Writes the requested snapshot and ends its child. */
 static inline void node_finish_snapshot(struct node *n, bool ok)
 {
     struct bytes_buf rdb = node_snapshot(n);

@@ -14,7 +14,7 @@
 #define ZEROS     "\0\0\0\0\0\0\0\0"
 #define RDB(text) "REDIS0010" text ZEROS
 
-/* A master played by the test: a listening socket and, once it is there, the connection of our replica. */
+/* The master: a listening socket and, once accepted, the connection of our replica. */
 struct master {
     struct loop *loop;
     struct node *node;
@@ -50,7 +50,7 @@ static inline void turn(struct master *m)
     repl_end_turn(m->node->repl);
     repl_flush(m->node->repl);
     struct pollfd wait = {.fd = m->fd != -1 ? m->fd : m->listen_fd, .events = POLLIN};
-    (void)poll(&wait, 1, 1); /* only to give way */
+    (void)poll(&wait, 1, 1); /* only to yield */
 }
 
 static inline void accept_link(struct master *m)
@@ -118,7 +118,7 @@ static inline bool link_is_closed(struct master *m)
     return false;
 }
 
-/* What was said may take some turns to arrive. */
+/* The bytes may take some turns to arrive. */
 static inline void expect_data(struct master *m, const char *text)
 {
     for (int i = 0; i < 5000 && m->node->data.len < strlen(text); i++) turn(m);
@@ -126,7 +126,7 @@ static inline void expect_data(struct master *m, const char *text)
     if (m->node->data.len > 0) assert_memory_equal(m->node->data.data, text, strlen(text));
 }
 
-/* Up to the PSYNC, which is left in m->heard. */
+/* Runs the handshake up to the PSYNC, which is left in m->heard. */
 static inline void introduce(struct master *m)
 {
     accept_link(m);
@@ -149,7 +149,7 @@ static inline void follow(struct master *m)
     assert_int_equal(repl_follow(m->node->repl, "127.0.0.1", m->port), 0);
 }
 
-/* In the stream, with "base;" of history ID up to offset 1000. */
+/* Brings the link to the stream: the data set is "base;", of history ID at offset 1000. */
 static inline void synchronized(struct master *m)
 {
     master_open(m);

@@ -109,7 +109,7 @@ static inline const char *node_id(struct node *n)
     return id;
 }
 
-/* A master with history: one replica came and went, 100 bytes were written in database 0. */
+/* A master with a history: a replica connected and left, then 100 bytes were written in database 0. */
 static inline struct node *node_with_history(struct loop *loop)
 {
     struct node *n = node_new(loop);

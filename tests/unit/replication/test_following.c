@@ -5,7 +5,7 @@ static void test_full_sync_then_the_stream(void **state)
     struct master m;
     struct repl_position at;
     synchronized(&m);
-    assert_int_equal(m.node->db, 3); /* P7: what the snapshot says */
+    assert_int_equal(m.node->db, 3); /* P7: the database that the snapshot names */
     SAY(&m, "one;two");
     expect_data(&m, "base;one;");
     assert_int_equal(repl_offset(m.node->repl), 1004);
@@ -24,12 +24,12 @@ static void test_fault_9_an_acknowledgement_leaves_at_the_end_of_the_turn(void *
 {
     struct master m;
     synchronized(&m);
-    (void)has_heard(&m, "ACK"); /* that of the beginning */
+    (void)has_heard(&m, "ACK"); /* the first ACK */
     m.len = 0;
     assert_int_equal(write(m.fd, "one;", 4), 4);
     while (repl_offset(m.node->repl) < 1004) loop_poll_turn(m.loop);
     repl_ack_soon(m.node->repl);
-    repl_end_turn(m.node->repl); /* here the log is written */
+    repl_end_turn(m.node->repl); /* here the AOF is written */
     assert_false(has_heard(&m, "ACK"));
     repl_flush(m.node->repl);
     hear(&m, "ACK\r\n$4\r\n1004\r\n");
@@ -46,7 +46,7 @@ static void test_P4_P19_what_was_not_applied_is_not_counted(void **state)
     introduce(&m);
     expect_psync(&m, ID, "1005");
     SAY(&m, "+CONTINUE\r\nit;");
-    expect_data(&m, "base;one;it;"); /* P5: nothing of the old connection is glued to the new one */
+    expect_data(&m, "base;one;it;"); /* P5: bytes of the old connection are not joined with bytes of the new one */
     assert_int_equal(repl_offset(m.node->repl), 1007);
     repl_promote(m.node->repl);
     expect_data(&m, "base;one;it;");
@@ -125,7 +125,7 @@ static void test_P13_a_transfer_that_breaks_costs_no_history(void **state)
     }
 }
 
-/* What comes instead of a good snapshot: the old data set stays, and so does its history. */
+/* After a bad snapshot the old data set and its history are still there. */
 static void check_bad_snapshot(enum repl_diskless_load load, const char *wire, size_t len)
 {
     struct master m;
@@ -179,7 +179,7 @@ static void test_F8_an_empty_replica_loads_directly(void **state)
     assert_int_equal(repl_offset(m.node->repl), 14);
     repl_drop_link(m.node->repl, "test");
     introduce(&m);
-    SAY(&m, "+FULLRESYNC " ID2 " 0\r\n$EOF:" MARK "\r\nREDIS00"); /* not empty now: through a file */
+    SAY(&m, "+FULLRESYNC " ID2 " 0\r\n$EOF:" MARK "\r\nREDIS00"); /* not empty now, so the way is through a file */
     assert_false(m.node->is_loading);
     expect_data(&m, "abcstream;");
     master_close(&m);
@@ -200,7 +200,7 @@ static void test_P13_an_empty_data_set_is_loaded_into_directly_and_kept_as_a_fil
     assert_int_equal(shutdown(m.fd, SHUT_WR), 0);
     assert_true(link_is_closed(&m));
     introduce(&m);
-    expect_psync(&m, ID, "6"); /* it is as empty as before, at the same place of the same history */
+    expect_psync(&m, ID, "6"); /* the same data set, at the same position of the same history */
     assert_int_equal(access(m.node->rdb_path, F_OK), -1);
     SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\n" RDB("abc") MARK);
     wait_state(&m, "connected");
@@ -233,7 +233,7 @@ static void test_fault_14_nobody_of_priority_has_no_data_set(void **state)
     follow(&m);
     expect_priority(&m, 0);
     introduce(&m);
-    expect_psync(&m, "?", "-1"); /* there is no history that the master could know */
+    expect_psync(&m, "?", "-1"); /* we have no history that the master could know */
     SAY(&m, "+FULLRESYNC " ID " 7\r\n$EOF:" MARK "\r\nREDIS0010ab");
     expect_priority(&m, 0);
     repl_drop_link(m.node->repl, "test");
@@ -242,13 +242,13 @@ static void test_fault_14_nobody_of_priority_has_no_data_set(void **state)
     expect_psync(&m, "?", "-1");
     SAY(&m, "+FULLRESYNC " ID " 7\r\n$EOF:" MARK "\r\n" RDB("") MARK);
     wait_state(&m, "connected");
-    expect_priority(&m, 100); /* its master has no key either: that is a data set */
+    expect_priority(&m, 100); /* its master has no key either, so the empty data set is complete */
     repl_drop_link(m.node->repl, "test");
     expect_priority(&m, 100);
     introduce(&m);
     expect_psync(&m, ID, "8");
     SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\nREDIS0010ab");
-    expect_priority(&m, 100); /* the old one is still here */
+    expect_priority(&m, 100); /* the old data set is still here */
     repl_drop_link(m.node->repl, "test");
     introduce(&m);
     SAY(&m, "+CONTINUE\r\nx;");
@@ -257,7 +257,8 @@ static void test_fault_14_nobody_of_priority_has_no_data_set(void **state)
     repl_promote(m.node->repl);
     m.node->data.len = 0;
     follow(&m);
-    expect_priority(&m, 0); /* a master that became empty: nothing to give to others, before its history is known */
+    expect_priority(&m,
+                    0); /* a master that became empty has no data set to give to others until its history is known */
     master_close(&m);
 }
 
@@ -271,8 +272,8 @@ static void test_fault_14_a_data_set_that_was_given_up_is_none(void **state)
     repl_drop_link(m.node->repl, "test");
     introduce(&m);
     SAY(&m, "+FULLRESYNC " ID2 " 7\r\n$EOF:" MARK "\r\nREDIS0010ab");
-    expect_priority(&m, 100); /* it goes into a file */
-    SAY(&m, "?c" ZEROS MARK); /* loading that fails */
+    expect_priority(&m, 100); /* the snapshot goes into a file */
+    SAY(&m, "?c" ZEROS MARK); /* the load fails */
     for (int i = 0; i < 5000 && m.node->loads_dropped == 0; i++) turn(&m);
     assert_int_equal(m.node->load_kind, REPL_LOAD_REPLACE);
     expect_priority(&m, 0);
@@ -296,7 +297,7 @@ static void test_fault_14_a_replica_is_one_while_it_loads_its_file(void **state)
     expect_priority(&m, 0);
     bytes_buf_append(&m.node->data, "half", 4);
     for (int i = 0; i < 20; i++) turn(&m);
-    assert_string_equal(link_state(&m), "connect"); /* nobody is asked yet */
+    assert_string_equal(link_state(&m), "connect"); /* no master is asked yet */
     expect_priority(&m, 0);
     repl_restore_position(m.node->repl, &at, BYTES_LIT(""));
     repl_start(m.node->repl);
@@ -371,7 +372,7 @@ static void test_P14_nonsense_instead_of_answers(void **state)
         say_bytes(&m, nonsense[i], strlen(nonsense[i]));
         assert_true(link_is_closed(&m));
         introduce(&m);
-        if (strcmp(nonsense[i], "\r\n") == 0) break; /* a keep-alive here */
+        if (strcmp(nonsense[i], "\r\n") == 0) break; /* here it is a keep-alive */
         say_bytes(&m, nonsense[i], strlen(nonsense[i]));
         assert_true(link_is_closed(&m));
     }
@@ -428,7 +429,7 @@ static void test_promotion_during_a_transfer_keeps_the_old_data(void **state)
     repl_position(m.node->repl, &at);
     assert_int_equal(at.offset, 1000);
     assert_true(repl_role(m.node->repl) == REPL_MASTER);
-    assert_true(repl_stream_wanted(m.node->repl)); /* P20: what is written now can still be had */
+    assert_true(repl_stream_wanted(m.node->repl)); /* P20: bytes written now can still be read */
     master_close(&m);
 }
 

@@ -1,4 +1,4 @@
-/* Snapshots on their way to replicas: what test_serving.c does not say about sharing, stalling, failing and ending. */
+/* Snapshots for replicas: stalling, failing and ending. Sharing a snapshot is tested in test_serving.c. */
 #include "replication/replication_internal.h"
 #include "tests/unit/replication/fake_replica.h"
 
@@ -31,7 +31,7 @@ static bool is_doomed(const struct node *n, const void *client)
     return false;
 }
 
-/* Writes as much of `left` bytes as the pipe takes. */
+/* Writes at most `left` bytes to the pipe, as many as it takes. */
 static size_t feed_pipe(struct node *n, size_t left)
 {
     static char bytes[64 * 1024];
@@ -47,7 +47,7 @@ static size_t feed_pipe(struct node *n, size_t left)
     return fed;
 }
 
-/* Feeds the pipe until nobody reads it any more. */
+/* Feeds the pipe until it is not read any more. */
 static size_t feed_until_full(struct node *n)
 {
     size_t fed = 0, more;
@@ -59,7 +59,7 @@ static size_t feed_until_full(struct node *n)
     return fed;
 }
 
-/* All that is there is taken, and forgotten. */
+/* Reads and drops all bytes that the peer has been sent. */
 static size_t drain(struct peer *p)
 {
     size_t taken = 0;
@@ -86,7 +86,7 @@ static void test_F2_a_replica_that_takes_nothing_holds_the_child_at_the_window(v
     static struct peer fast, slow;
     open_waiting(&fast, n), open_waiting(&slow, n);
     turns(n);
-    (void)drain(&fast), (void)drain(&slow); /* headers */
+    (void)drain(&fast), (void)drain(&slow); /* the headers */
     size_t fed = 0, more;
     do {
         more = feed_pipe(n, 1024 * 1024);
@@ -97,7 +97,7 @@ static void test_F2_a_replica_that_takes_nothing_holds_the_child_at_the_window(v
     assert_true(fed < WINDOW + 4 * 1024 * 1024);
     assert_true(repl_stream_length(&n->repl->serving.sync.pipe->bytes) >= WINDOW);
 
-    (void)drain(&slow); /* it takes what there is: the child may go on */
+    (void)drain(&slow); /* it takes all bytes, so the child may continue */
     assert_true(repl_stream_length(&n->repl->serving.sync.pipe->bytes) < WINDOW);
     assert_true(feed_pipe(n, 1024) > 0);
     assert_int_equal(n->disconnects, 0);
@@ -128,7 +128,7 @@ static void test_F2_who_stalls_the_others_is_cut_off_sooner(void **state)
     assert_ptr_equal(n->disconnected[0], &slow);
     assert_string_equal(n->last_disconnect, "Disconnecting timedout replica (full sync)");
     (void)drain(&fast);
-    assert_true(feed_pipe(n, 1024) > 0); /* F3: the other one goes on */
+    assert_true(feed_pipe(n, 1024) > 0); /* F3: the other replica continues */
     assert_int_equal(n->cancels, 0);
     end_child(n, false);
     peer_close(&fast), peer_close(&slow);
@@ -158,7 +158,7 @@ static void test_a_stalled_replica_alone_has_the_whole_timeout(void **state)
         assert_int_equal(n->disconnects, 0);
         cron(n, 2 * 1000);
         assert_int_equal(n->disconnects, 1);
-        assert_int_equal(n->cancels, diskless); /* a file that is complete has no child any more */
+        assert_int_equal(n->cancels, diskless); /* when the file is complete the child has ended */
         if (diskless) end_child(n, false);
         peer_close(&p);
         node_free(n);
@@ -166,7 +166,7 @@ static void test_a_stalled_replica_alone_has_the_whole_timeout(void **state)
     loop_free(loop);
 }
 
-/* While the child has nothing to send, nobody is late. */
+/* While the child sends nothing, no replica is late. */
 static void test_a_slow_child_is_not_the_replicas_fault(void **state)
 {
     struct loop *loop = loop_new();
@@ -203,12 +203,12 @@ static void test_who_waits_is_kept_alive_with_empty_lines(void **state)
     assert_int_equal(n->snapshots, 1);
     assert_true(begins_with(&p, "+FULLRESYNC "));
     p.len = 0;
-    cron(n, 1000); /* the file is being written: it waits on */
+    cron(n, 1000); /* the file is still being written */
     expect_bytes(&p, "\n");
     node_finish_snapshot(n, true);
     assert_true(begins_with(&p, "$17\r\nREDIS0010"));
     p.len = 0;
-    cron(n, 1000); /* it is online: no empty lines in the stream */
+    cron(n, 1000); /* the replica is online: no empty lines in the stream */
     expect_bytes(&p, "");
     peer_close(&p);
     node_free(n);
@@ -230,7 +230,7 @@ static void test_a_snapshot_that_cannot_start_is_an_error_for_all_who_wait(void 
     assert_false(n->repl->serving.sync.running);
     peer_close(&a), peer_close(&b);
     n->snapshot_error = 0;
-    open_waiting(&a, n); /* the next one is served */
+    open_waiting(&a, n); /* the next replica is served */
     turns(n);
     assert_int_equal(n->snapshots, 1);
     assert_true(begins_with(&a, "+FULLRESYNC "));
@@ -250,7 +250,7 @@ static void test_a_child_that_fails_at_a_file(void **state)
     repl_snapshot_done(n->repl, false, "no space left on device");
     assert_true(is_doomed(n, &a) && is_doomed(n, &b));
     assert_string_equal(n->last_disconnect, "SYNC failed. BGSAVE child returned an error");
-    assert_false(repl_stream_reader_active(&n->repl->serving.sync.hold)); /* the stream is held for nobody */
+    assert_false(repl_stream_reader_active(&n->repl->serving.sync.hold)); /* the stream is not held any more */
     peer_close(&a), peer_close(&b);
     node_free(n);
     loop_free(loop);
@@ -277,7 +277,7 @@ static void test_a_file_that_cannot_be_opened_or_read(void **state)
     loop_free(loop);
 }
 
-/* The length was announced: a replica must not take what follows for the rest of the snapshot. */
+/* The length was announced, so the replica would take the stream for the rest of the snapshot. */
 static void test_a_file_that_becomes_shorter(void **state)
 {
     struct loop *loop = loop_new();
@@ -318,7 +318,7 @@ static void test_a_pipe_that_cannot_be_read(void **state)
     loop_free(loop);
 }
 
-/* The end of the pipe alone proves nothing: a child that was killed closes it as well. */
+/* The end of the pipe is no proof of success: a child that was killed closes it too. */
 static void test_F1_the_mark_comes_only_after_the_child_has_ended_well(void **state)
 {
     struct loop *loop = loop_new();
@@ -354,12 +354,12 @@ static void test_a_tool_gets_the_snapshot_and_no_stream(void **state)
     node_write(n, 0, "during;");
     node_finish_snapshot(n, true);
     assert_true(drain(&p) > 0);
-    conf(&p, "ack", "0"); /* opens the stream for others */
+    conf(&p, "ack", "0"); /* for other replicas this opens the stream */
     node_write(n, 0, "after;");
     assert_int_equal(drain(&p), 0);
     repl_replica_describe(p.replica, &info);
     assert_string_equal(info.state, "rdb_transmitted");
-    assert_int_equal(info.pending_bytes, 0); /* it holds nothing of the stream */
+    assert_int_equal(info.pending_bytes, 0); /* it keeps no bytes of the stream */
     assert_int_equal(repl_good_replica_count(n->repl), 0);
     assert_int_equal(n->disconnects, 0);
     peer_close(&p);
@@ -367,7 +367,7 @@ static void test_a_tool_gets_the_snapshot_and_no_stream(void **state)
     loop_free(loop);
 }
 
-/* A file can be joined as long as the child lives and somebody waits for it; a file that was given up cannot. */
+/* A file can be joined while the child lives and a replica waits for it, but not after it was cancelled. */
 static void test_a_cancelled_file_is_not_joined(void **state)
 {
     struct loop *loop = loop_new();
@@ -379,7 +379,7 @@ static void test_a_cancelled_file_is_not_joined(void **state)
     assert_int_equal(n->cancels, 1);
     open_waiting(&late, n);
     turns(n);
-    node_finish_snapshot(n, true); /* the host let it go on: it was none for `late` */
+    node_finish_snapshot(n, true); /* the host let the child finish; the file is not for `late` */
     assert_int_equal(n->disconnects, 0);
     turns(n);
     assert_int_equal(n->snapshots, 2);
@@ -390,7 +390,7 @@ static void test_a_cancelled_file_is_not_joined(void **state)
     loop_free(loop);
 }
 
-/* One snapshot serves all, so the delay gives others the time to come; a file need not be waited for. */
+/* The delay gives other replicas time to join a pipe. A file can be joined later, so it starts at once. */
 static void test_the_delay_is_for_pipes_alone(void **state)
 {
     struct loop *loop = loop_new();
@@ -412,7 +412,7 @@ static void test_the_delay_is_for_pipes_alone(void **state)
     loop_free(loop);
 }
 
-/* The stream is kept from the position of the snapshot on, for those who may still join it. */
+/* The stream is kept from the position of the snapshot on, for replicas that may still join. */
 static void test_a_file_holds_the_stream_for_those_who_join(void **state)
 {
     struct loop *loop = loop_new();
@@ -427,7 +427,7 @@ static void test_a_file_holds_the_stream_for_those_who_join(void **state)
     for (int i = 0; i < 20; i++) node_write(n, 0, unit);
     assert_int_equal(repl_stream_start(&n->repl->stream), at);
     open_waiting(&late, n);
-    peer_close(&p); /* the one for whom it was begun */
+    peer_close(&p); /* the replica for which it was started */
     assert_int_equal(n->cancels, 0);
     assert_true(repl_stream_covers(&n->repl->stream, at));
     n->data.len = 0;
@@ -435,7 +435,7 @@ static void test_a_file_holds_the_stream_for_those_who_join(void **state)
     assert_true(begins_with(&late, "+FULLRESYNC "));
     while (drain(&late) > 0) continue;
     assert_int_equal(repl_stream_pending(&late.replica->reader), 0);
-    assert_true(repl_stream_start(&n->repl->stream) > at); /* nobody needs it any more */
+    assert_true(repl_stream_start(&n->repl->stream) > at); /* no reader needs the bytes any more */
     peer_close(&late);
     node_free(n);
     loop_free(loop);

@@ -44,7 +44,7 @@ static enum handshake_verdict hear(struct dialog *d, const char *line)
     return handshake_line(&d->h, bytes_str(line), &d->options, &d->out);
 }
 
-/* Up to the point where PSYNC is due. */
+/* Runs the handshake up to the point where PSYNC is due. */
 static void introduce(struct dialog *d)
 {
     dialog_begin(d, NULL, NULL);
@@ -176,7 +176,7 @@ static void test_P14_no_answer_that_makes_no_sense_leads_to_a_sync(void **state)
         assert_true(d.h.error[0] != '\0');
         for (const char *p = d.h.error; *p != '\0'; p++) assert_true((unsigned char)*p >= ' ');
         assert_int_equal(d.out.len, 0);
-        assert_int_equal(hear(&d, "+FULLRESYNC " ID " 1"), HANDSHAKE_LATER); /* it stays over */
+        assert_int_equal(hear(&d, "+FULLRESYNC " ID " 1"), HANDSHAKE_LATER); /* the handshake stays over */
         dialog_end(&d);
     }
 }

@@ -16,7 +16,7 @@ static void test_a_fresh_id_has_no_past(void **state)
     assert_string_equal(a.id2, "0000000000000000000000000000000000000000");
     assert_int_equal(identity_second_offset(&a), -1);
     assert_true(identity_shares(&a, bytes_str(a.id), 12345));
-    assert_false(identity_shares(&a, bytes_str(a.id2), 0)); /* forty zeros are nobody's history */
+    assert_false(identity_shares(&a, bytes_str(a.id2), 0)); /* forty zeros name no history */
     assert_false(identity_shares(&a, bytes_str(b.id), 0));
 }
 

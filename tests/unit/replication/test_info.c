@@ -1,4 +1,4 @@
-/* What is reported: INFO of a link in each state, states of replicas, memory, statistics. */
+/* Reports: INFO of the link in each state, states of replicas, memory, statistics. */
 #include "replication/replication_internal.h"
 #include "tests/unit/replication/fake_master.h"
 #include "tests/unit/replication/fake_replica.h"
@@ -49,8 +49,8 @@ static void test_a_transfer_tells_how_far_it_is(void **state)
     assert_string_equal(field(m.node, "master_last_io_seconds_ago"), "-1");
     assert_string_equal(field(m.node, "master_link_down_since_seconds"), "5");
     introduce(&m);
-    SAY(&m,
-        "+FULLRESYNC " ID2 " 50\r\n$200\r\nREDIS0010" /* and 41 more */ "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    SAY(&m, "+FULLRESYNC " ID2
+            " 50\r\n$200\r\nREDIS0010" /* 9 bytes, and 41 more */ "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
     wait_field(&m, "master_sync_read_bytes", "50");
     assert_string_equal(field(m.node, "master_sync_in_progress"), "1");
     assert_string_equal(field(m.node, "master_sync_total_bytes"), "200");
@@ -58,12 +58,12 @@ static void test_a_transfer_tells_how_far_it_is(void **state)
     assert_string_equal(field(m.node, "master_sync_perc"), "25.00");
     m.node->later_us += 3 * 1000 * 1000;
     assert_string_equal(field(m.node, "master_sync_last_io_seconds_ago"), "3");
-    /* P21: in the history that it is to get it is nowhere, though it still has the old data. */
+    /* P21: the old data are not part of the history that is being received, so the offset is 0. */
     assert_string_equal(field(m.node, "slave_repl_offset"), "0");
     master_close(&m);
 }
 
-/* Its length is not known: nothing is divided by it. */
+/* The length is unknown, so there is no percentage. */
 static void test_a_transfer_without_a_length(void **state)
 {
     struct master m;
@@ -103,7 +103,7 @@ static void test_roles_and_links(void **state)
     follow(&m);
     assert_string_equal(field(m.node, "role"), "slave");
     assert_string_equal(field(m.node, "master_host"), "127.0.0.1");
-    assert_string_equal(field(m.node, "master_link_down_since_seconds"), "-1"); /* it never was up */
+    assert_string_equal(field(m.node, "master_link_down_since_seconds"), "-1"); /* the link has never been up */
     introduce(&m);
     wait_state(&m, "handshake");
     repl_link_describe(m.node->repl, &link);
@@ -181,7 +181,7 @@ static void test_what_a_replica_has_not_got_yet(void **state)
     loop_free(loop);
 }
 
-/* Fault 7: only the backlog counts as what somebody has configured. */
+/* Fault 7: the backlog is counted apart from what slow readers keep. */
 static void test_fault_7_memory_by_whom_it_is_kept_for(void **state)
 {
     struct loop *loop = loop_new();
@@ -216,12 +216,12 @@ static void test_fault_7_memory_by_whom_it_is_kept_for(void **state)
 static void test_statistics(void **state)
 {
     struct loop *loop = loop_new();
-    struct node *n = node_with_history(loop); /* by a full synchronization */
+    struct node *n = node_with_history(loop); /* with one full synchronization */
     struct repl_stats st;
     static struct peer p;
     repl_get_stats(n->repl, &st);
     assert_int_equal(st.sync_full, 1);
-    assert_int_equal(st.sync_partial_err, 0); /* it asked for "?" */
+    assert_int_equal(st.sync_partial_err, 0); /* the id was "?" */
     peer_open(&p, n);
     psync_ok(&p, node_id(n), 101);
     peer_read(&p);

@@ -1,4 +1,4 @@
-/* A snapshot from a master that the test plays: which way it takes, what is verified, and what a failure costs. */
+/* The snapshot from a master that the test plays: the ways, the verification, and the effect of each failure. */
 #include "tests/unit/replication/fake_master.h"
 
 #include <glob.h>
@@ -6,22 +6,22 @@
 #include "replication/replication_internal.h"
 #include "storage/base/crc64.h"
 
-#define BASE "base;" /* the data set before, of history ID at offset 1000 */
+#define BASE "base;" /* the data set before the synchronization, of history ID at offset 1000 */
 
-/* A replica with the data set BASE, that is asked for a full synchronization of history ID2. */
+/* A replica with the data set BASE, to which the master announces a snapshot of history ID2. */
 static void ask_for_full(struct master *m, enum repl_diskless_load load)
 {
     synchronized(m);
     m->node->settings.repl_diskless_load = load;
     m->node->loads_begun = 0;
-    (void)unlink(m->node->rdb_path); /* that of the synchronization before */
+    (void)unlink(m->node->rdb_path); /* the file of the first synchronization */
     repl_drop_link(m->node->repl, "test");
     introduce(m);
     SAY(m, "+FULLRESYNC " ID2 " 50\r\n");
     wait_state(m, "sync");
 }
 
-/* After a failure: what the next PSYNC asks for. */
+/* After a failure: checks the id and offset of the next PSYNC. */
 static void expect_next_psync(struct master *m, const char *id, const char *offset)
 {
     assert_true(link_is_closed(m));
@@ -85,7 +85,7 @@ static void test_the_way_depends_on_the_setting_and_the_data_set(void **state)
     }
 }
 
-/* The old data set is given up for a file, and not before that is here. */
+/* The old data set is given up only when the file is complete. */
 static void test_F8_a_file_that_cannot_be_written_costs_nothing(void **state)
 {
     static const unsigned failing[] = {FAIL_OPEN, FAIL_WRITE};
@@ -98,7 +98,7 @@ static void test_F8_a_file_that_cannot_be_written_costs_nothing(void **state)
         assert_int_equal(m.node->loads_begun, 0);
         assert_int_equal(temp_files(), 0);
         m.node->failing = 0;
-        SAY(&m, "+CONTINUE\r\nmore;"); /* the master has it after all */
+        SAY(&m, "+CONTINUE\r\nmore;"); /* the master can continue */
         expect_data(&m, BASE "more;");
         master_close(&m);
     }
@@ -118,7 +118,7 @@ static void test_a_file_that_breaks_off_is_removed(void **state)
     master_close(&m);
 }
 
-/* The data set is complete, so a file that cannot be kept is no reason to stop. */
+/* The data set is complete in memory, so a file that cannot be kept is only logged. */
 static void test_a_file_that_cannot_be_kept(void **state)
 {
     static const unsigned failing[] = {FAIL_FSYNC, FAIL_RENAME};
@@ -137,7 +137,7 @@ static void test_a_file_that_cannot_be_kept(void **state)
     }
 }
 
-/* From here on the old data set is gone, and with it the history. */
+/* During the load the old data set is gone, and its history with it. */
 static void test_a_load_that_fails_after_the_old_data_were_given_up(void **state)
 {
     struct master m;
@@ -147,7 +147,7 @@ static void test_a_load_that_fails_after_the_old_data_were_given_up(void **state
         if (i == 0)
             SAY(&m, "$20\r\n" RDB("new")); /* load_end() refuses it */
         else
-            SAY(&m, "$20\r\n" RDB("ne?")); /* load_feed() does, in the middle */
+            SAY(&m, "$20\r\n" RDB("ne?")); /* load_feed() refuses it in the middle */
         expect_next_psync(&m, "?", "-1");
         assert_true(repl_lacks_data(m.node->repl));
         assert_int_equal(m.node->histories_ended, 2);
@@ -161,7 +161,7 @@ static void test_a_load_that_fails_after_the_old_data_were_given_up(void **state
     }
 }
 
-/* A second data set beside it: the first one stays, whatever happens. */
+/* With a second data set, the first one survives every failure. */
 static void test_F8_a_second_data_set_that_fails_costs_nothing(void **state)
 {
     struct master m;
@@ -181,7 +181,7 @@ static void test_F8_a_second_data_set_that_fails_costs_nothing(void **state)
     }
 }
 
-/* What follows the snapshot in the same packet is of the stream, on either way. */
+/* The bytes after the snapshot in the same packet belong to the stream, in every mode. */
 static void test_the_stream_follows_at_once(void **state)
 {
     struct master m;
@@ -197,7 +197,7 @@ static void test_the_stream_follows_at_once(void **state)
     }
 }
 
-/* Whether the file was found good is seen by the load that begins. */
+/* A good file is recognized by the load that begins. */
 static void expect_verdict(const char *rdb, size_t len, size_t piece, bool good)
 {
     struct master m;
@@ -210,7 +210,7 @@ static void expect_verdict(const char *rdb, size_t len, size_t piece, bool good)
                          len - at < piece ? len - at : piece);
         turn(&m);
     }
-    assert_true(link_is_closed(&m)); /* the load of a good one does not end: the fake wants zeros at the end */
+    assert_true(link_is_closed(&m)); /* the load of a good file fails too, since the fake expects zeros at the end */
     assert_int_equal(m.node->loads_begun, good);
     if (!good) expect_data(&m, BASE);
     master_close(&m);
@@ -243,7 +243,7 @@ static void test_headers_and_versions(void **state)
     expect_verdict("REDIS0", 6, 1000, false);
 }
 
-/* The replicas of a replica have another data set from now on, and come back for it. */
+/* The history is that of the snapshot, with no second id. */
 static void test_the_history_is_taken_over(void **state)
 {
     struct master m;
@@ -255,9 +255,9 @@ static void test_the_history_is_taken_over(void **state)
     repl_position(m.node->repl, &at);
     assert_string_equal(at.id, ID2);
     assert_int_equal(at.offset, 50);
-    assert_int_equal(at.db, 3); /* what the snapshot says */
+    assert_int_equal(at.db, 3); /* the database that the snapshot names */
     assert_int_equal(m.node->histories_replaced, replaced + 1);
-    assert_false(identity_shares(&m.node->repl->identity, bytes_str(ID), 50)); /* P3: nothing of the old one */
+    assert_false(identity_shares(&m.node->repl->identity, bytes_str(ID), 50)); /* P3: the old history is forgotten */
     master_close(&m);
 }
 

@@ -1,4 +1,4 @@
-/* The object: feeding the stream, its backlog and its name, and changes of role. No connection but fake replicas. */
+/* struct repl: feeding the stream, the backlog, the ids, and changes of role, with fake replicas. */
 #include "replication/replication_internal.h"
 #include "tests/unit/replication/fake_replica.h"
 
@@ -6,13 +6,13 @@
 #define PING   "*1\r\n$4\r\nPING\r\n"
 #define GETACK "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n"
 
-/* A node that follows a port where nobody answers. */
+/* Makes the node follow a port on which no master listens. */
 static void follow_nobody(struct node *n)
 {
     assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
 }
 
-/* The bytes of the stream from a position on. */
+/* Checks the bytes of the stream from a position on. */
 static void expect_stream(struct node *n, uint64_t from, const char *text)
 {
     struct repl_stream_reader reader = {0};
@@ -27,7 +27,7 @@ static void expect_stream(struct node *n, uint64_t from, const char *text)
     bytes_buf_release(&got);
 }
 
-/* A master whose stream is counted for the sake of an AOF, without replicas. */
+/* A master without replicas whose stream is fed for an AOF. */
 static struct node *counting_node(struct loop *loop)
 {
     struct node *n = node_new(loop);
@@ -43,7 +43,7 @@ static void test_select_is_fed_where_the_database_changes(void **state)
     struct node *n = counting_node(loop);
     repl_feed(n->repl, 2, BYTES_LIT("a;"));
     repl_feed(n->repl, 2, BYTES_LIT("b;"));
-    repl_feed(n->repl, -1, BYTES_LIT("flushall;")); /* the same in every database */
+    repl_feed(n->repl, -1, BYTES_LIT("flushall;")); /* it means the same in every database */
     repl_feed(n->repl, 2, BYTES_LIT("c;"));
     repl_feed(n->repl, 0, BYTES_LIT("d;"));
     expect_stream(n, 0, SELECT("2") "a;b;flushall;c;" SELECT("0") "d;");
@@ -77,14 +77,14 @@ static void test_getack_is_fed_once_at_the_end_of_a_turn(void **state)
     repl_want_acks(n->repl);
     repl_want_acks(n->repl);
     assert_int_equal(repl_offset(n->repl), 100);
-    n->paused = true; /* H4: the offset stands still */
+    n->paused = true; /* H4: the offset must not move */
     repl_end_turn(n->repl);
     assert_int_equal(repl_offset(n->repl), 100);
     n->paused = false;
     repl_end_turn(n->repl);
     repl_end_turn(n->repl);
     expect_stream(n, 100, GETACK);
-    repl_request_acks(n->repl); /* at once, even while writes are paused: a hand-over asks so */
+    repl_request_acks(n->repl); /* at once, even while writes are paused: a hand-over does this */
     expect_stream(n, 100, GETACK GETACK);
     peer_close(&p);
     node_free(n);
@@ -136,7 +136,7 @@ static void test_P10_an_unused_backlog_goes_on_a_master_alone(void **state)
     loop_free(loop);
 }
 
-/* With an AOF the stream goes on being counted, so its name stays true. */
+/* With an AOF the stream is still fed, so the id stays valid. */
 static void test_an_unused_backlog_goes_and_the_name_stays_with_an_aof(void **state)
 {
     struct loop *loop = loop_new();
@@ -177,7 +177,7 @@ static void test_a_backlog_is_kept_for_ever_without_a_ttl_or_with_a_replica(void
     n->later_us += INT64_C(1000000) * 86400;
     repl_cron_master(n->repl);
     assert_true(n->repl->has_backlog);
-    peer_close(&p); /* the time counts from here */
+    peer_close(&p); /* the time to live counts from here */
     repl_cron_master(n->repl);
     assert_true(n->repl->has_backlog);
     node_free(n);
@@ -191,7 +191,7 @@ static void test_a_position_that_makes_no_sense_is_not_restored(void **state)
     struct repl_position at = {.id = "not an id", .offset = 5};
     repl_restore_position(n->repl, &at, (struct bytes_view){0});
     assert_int_equal(repl_offset(n->repl), 0);
-    at = (struct repl_position){.id = ID, .offset = INT64_MAX}; /* PSYNC could not ask for the next byte */
+    at = (struct repl_position){.id = ID, .offset = INT64_MAX}; /* PSYNC has no offset for the next byte */
     repl_restore_position(n->repl, &at, (struct bytes_view){0});
     assert_int_equal(repl_offset(n->repl), 0);
     assert_false(n->repl->has_backlog);
@@ -211,7 +211,7 @@ static void test_P6_a_restored_master_has_the_old_name_as_its_second(void **stat
     assert_false(identity_shares(&n->repl->identity, bytes_str(ID), 501));
     assert_true(repl_stream_covers(&n->repl->stream, 495));
     assert_false(repl_stream_covers(&n->repl->stream, 494));
-    node_write(n, 4, "own;"); /* behind the fork the new history begins with a SELECT */
+    node_write(n, 4, "own;"); /* the new history begins with a SELECT after the fork */
     expect_stream(n, 495, "tail;" SELECT("4") "own;");
     node_free(n);
     loop_free(loop);
@@ -237,7 +237,7 @@ static void test_a_restored_master_may_resume_until_it_writes(void **state)
     loop_free(loop);
 }
 
-/* A replica knows the history by its new name, so nobody may go on under the old one. */
+/* A replica knows the history by its new id, so the old id must not be used any more. */
 static void test_a_restored_master_may_not_resume_once_it_has_served(void **state)
 {
     struct loop *loop = loop_new();
@@ -262,7 +262,7 @@ static void test_a_replica_from_the_start_keeps_the_name_of_its_file(void **stat
     struct repl_link_info link;
     assert_int_equal(repl_follow_at_start(n->repl, "127.0.0.1", 1), 0);
     repl_link_describe(n->repl, &link);
-    assert_string_equal(link.state, "connect"); /* not before its file is loaded */
+    assert_string_equal(link.state, "connect"); /* it connects only after its file is loaded */
     assert_true(repl_lacks_data(n->repl));
     repl_restore_position(n->repl, &at, (struct bytes_view){0});
     assert_false(repl_lacks_data(n->repl));
@@ -283,7 +283,7 @@ static void test_P8_a_promotion_forks_the_history(void **state)
     struct node *n = node_with_history(loop);
     char id[REPL_ID_LEN + 1];
     snprintf(id, sizeof(id), "%s", node_id(n));
-    repl_promote(n->repl); /* a master already */
+    repl_promote(n->repl); /* it is a master already */
     assert_string_equal(node_id(n), id);
     assert_int_equal(n->role_changes, 0);
     follow_nobody(n);
@@ -293,13 +293,13 @@ static void test_P8_a_promotion_forks_the_history(void **state)
     assert_string_equal(n->repl->identity.id2, id);
     assert_int_equal(identity_second_offset(&n->repl->identity), 101);
     assert_int_equal(n->role_changes, 2);
-    node_write(n, 0, "own;"); /* P7: it selects, whatever was selected before */
+    node_write(n, 0, "own;"); /* P7: the first unit selects its database */
     expect_stream(n, 100, SELECT("0") "own;");
     node_free(n);
     loop_free(loop);
 }
 
-/* X11: with writes that are not in it, nobody shares our history. */
+/* X11: with writes that are not in the stream, no other server shares our history. */
 static void test_a_broken_history_has_no_second_name(void **state)
 {
     struct loop *loop = loop_new();
@@ -309,7 +309,7 @@ static void test_a_broken_history_has_no_second_name(void **state)
     assert_false(repl_has_history(n->repl));
     repl_promote(n->repl);
     assert_false(n->repl->identity.has_second);
-    assert_true(repl_has_history(n->repl)); /* a new one */
+    assert_true(repl_has_history(n->repl)); /* a new history */
     node_free(n);
     loop_free(loop);
 }
@@ -326,7 +326,7 @@ static void test_a_bad_port_changes_nothing(void **state)
     loop_free(loop);
 }
 
-/* The text of the link that ends may be that of the one that begins. */
+/* The host may be passed as the string that the old link owns. */
 static void test_following_the_same_master_again(void **state)
 {
     struct loop *loop = loop_new();
@@ -350,9 +350,9 @@ static void test_P7_an_aof_file_begins_with_the_database(void **state)
     assert_int_equal(repl_aof_select(n->repl), -1);
     uint64_t at = repl_offset(n->repl);
     repl_feed(n->repl, 3, BYTES_LIT("b;"));
-    expect_stream(n, at, SELECT("3") "b;"); /* the stream itself says it */
+    expect_stream(n, at, SELECT("3") "b;"); /* the stream itself selects the database */
     follow_nobody(n);
-    assert_int_equal(repl_aof_select(n->repl), 3); /* here our master has said it, in the file before */
+    assert_int_equal(repl_aof_select(n->repl), 3); /* our master selected it, in the file before */
     node_free(n);
     loop_free(loop);
 }
@@ -365,7 +365,7 @@ static void test_a_smaller_backlog_takes_effect_at_once(void **state)
     memset(unit, 'x', sizeof(unit) - 1);
     repl_feed(n->repl, 0, bytes_str(unit));
     assert_int_equal(repl_stream_start(&n->repl->stream), 0);
-    n->settings.repl_backlog_size = 1; /* the least is REPL_BACKLOG_MIN */
+    n->settings.repl_backlog_size = 1; /* the lower bound is REPL_BACKLOG_MIN */
     repl_settings_changed(n->repl);
     assert_true(repl_stream_length(&n->repl->stream) >= REPL_BACKLOG_MIN);
     assert_true(repl_stream_length(&n->repl->stream) < REPL_BACKLOG_MIN + STREAM_BLOCK_BYTES);
@@ -392,7 +392,7 @@ static void test_a_changed_id_is_unknown_to_replicas(void **state)
     loop_free(loop);
 }
 
-/* The cut is the fork of a later promotion, and no claim reaches beyond it. */
+/* After the cut no recorded position is beyond it: fork, fsync, release. */
 static void test_fault_10_no_claim_reaches_beyond_the_cut(void **state)
 {
     struct loop *loop = loop_new();
@@ -401,7 +401,7 @@ static void test_fault_10_no_claim_reaches_beyond_the_cut(void **state)
     struct repl_position at = {.id = ID, .offset = 500, .moment = 30};
     repl_restore_position(n->repl, &at, (struct bytes_view){0});
     repl_aof_synced(n->repl, true, 500);
-    peer_open(&p, n); /* so that it cannot go on under the old name */
+    peer_open(&p, n); /* after this it cannot resume under the old id */
     psync_ok(&p, ID, 471);
     peer_close(&p);
     assert_int_equal(n->repl->data_end, 470);
@@ -419,7 +419,7 @@ static void test_an_empty_data_set_without_a_past_is_none(void **state)
 {
     struct loop *loop = loop_new();
     struct node *n = node_new(loop);
-    assert_false(repl_lacks_data(n->repl)); /* a master has what it has */
+    assert_false(repl_lacks_data(n->repl)); /* the question is for replicas only */
     follow_nobody(n);
     assert_true(repl_lacks_data(n->repl));
     bytes_buf_append(&n->data, "x;", 2);
@@ -428,7 +428,7 @@ static void test_an_empty_data_set_without_a_past_is_none(void **state)
     assert_true(repl_lacks_data(n->repl));
     repl_adopt_history(n->repl, ID, 7, 0);
     n->data.len = 0;
-    assert_false(repl_lacks_data(n->repl)); /* its master has an empty one */
+    assert_false(repl_lacks_data(n->repl)); /* its master has an empty data set */
     assert_int_equal(n->histories_replaced, 1);
     assert_int_equal(repl_offset(n->repl), 7);
     node_free(n);
@@ -440,7 +440,7 @@ static void test_who_has_caught_up(void **state)
     struct loop *loop = loop_new();
     struct node *n = node_with_history(loop);
     struct peer a, b;
-    assert_true(repl_replicas_caught_up(n->repl, false)); /* nobody is behind */
+    assert_true(repl_replicas_caught_up(n->repl, false)); /* without replicas none is behind */
     peer_open(&a, n), peer_open(&b, n);
     psync_ok(&a, node_id(n), 101), psync_ok(&b, node_id(n), 101);
     node_write(n, 0, "12345678;");
@@ -450,11 +450,11 @@ static void test_who_has_caught_up(void **state)
     assert_int_equal(repl_acked_count(n->repl, 101), 0);
     int before = n->acks;
     conf(&a, "ack", "109");
-    conf(&a, "ack", "105"); /* an older one changes nothing */
+    conf(&a, "ack", "105"); /* an older ACK has no effect */
     assert_int_equal(n->acks, before + 1);
     assert_false(repl_replicas_caught_up(n->repl, true));
     assert_int_equal(repl_acked_count(n->repl, 109), 1);
-    repl_replica_closing(b.replica); /* it is going: nobody waits for it */
+    repl_replica_closing(b.replica); /* a replica that is being closed does not count */
     assert_true(repl_replicas_caught_up(n->repl, true));
     peer_close(&a), peer_close(&b);
     node_free(n);

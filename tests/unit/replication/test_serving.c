@@ -11,7 +11,7 @@ static void test_full_sync_through_a_pipe(void **state)
     struct peer p;
     char expected[512];
     node_write(n, 0, "before;");
-    assert_int_equal(repl_offset(n->repl), 0); /* nobody could ever read it */
+    assert_int_equal(repl_offset(n->repl), 0); /* no reader could ever get it */
     peer_open(&p, n);
     psync_ok(&p, "?", -1);
     turns(n);
@@ -25,7 +25,7 @@ static void test_full_sync_through_a_pipe(void **state)
     char mark[41] = "";
     memcpy(mark, p.got + strlen(expected), 40);
     p.len = 0;
-    node_write(n, 2, "during;"); /* goes out behind the snapshot */
+    node_write(n, 2, "during;"); /* is sent after the snapshot */
     bytes_buf_append(&n->data, "", 0);
     struct bytes_buf rdb = node_snapshot(n);
     node_finish_snapshot(n, true);
@@ -59,7 +59,7 @@ static void test_full_sync_through_a_file(void **state)
     turns(n);
     assert_int_equal(n->target, REPL_SNAPSHOT_FILE);
     node_write(n, 0, "during;");
-    peer_open(&late, n); /* joins, with what the first one waits for */
+    peer_open(&late, n); /* joins the snapshot of the first one */
     assert_int_equal(psync(&late, NULL, NULL, &error), 0);
     turns(n);
     assert_int_equal(n->snapshots, 1);
@@ -88,7 +88,7 @@ static void test_several_share_one_snapshot(void **state)
     }
     turns(n);
     assert_int_equal(n->snapshots, 1);
-    peer_close(&p[1]); /* F3: the others go on */
+    peer_close(&p[1]); /* F3: the others continue */
     node_finish_snapshot(n, true);
     turns(n);
     for (int i = 0; i < 3; i += 2) {
@@ -102,8 +102,8 @@ static void test_several_share_one_snapshot(void **state)
     loop_free(loop);
 }
 
-/* While fields of hashes expire, a replica that does not tell that it can read their times gets a snapshot without
- * them, and never through the file, which is the server's own; the others wait for a whole one. */
+/* If hash fields have expiry times, a replica that does not say it can read them gets a snapshot without them, and
+ * never the file. The others wait for a complete snapshot. */
 static void test_times_of_fields_go_to_those_that_can_read_them(void **state)
 {
     struct loop *loop = loop_new();
@@ -136,7 +136,7 @@ static void test_times_of_fields_go_to_those_that_can_read_them(void **state)
     loop_free(loop);
 }
 
-/* A tool that asks for the snapshot alone, and a replica that knows no pipe, get all there is. */
+/* A tool that wants only the snapshot, and a replica that cannot receive from a pipe, get the complete data set. */
 static void test_times_of_fields_go_to_tools(void **state)
 {
     struct loop *loop = loop_new();
@@ -186,8 +186,7 @@ static void test_a_file_with_times_is_not_joined_by_those_that_cannot_read_them(
     loop_free(loop);
 }
 
-/* A snapshot that leaves something out is not for those who want all there is, whoever comes first, and never a file.
- */
+/* A filtered snapshot is never shared with a replica that wants everything, and is never a file. */
 static void test_fault_15_filtered_snapshots_are_not_shared_with_whole_ones(void **state)
 {
     struct loop *loop = loop_new();
@@ -195,7 +194,7 @@ static void test_fault_15_filtered_snapshots_are_not_shared_with_whole_ones(void
         struct node *n = node_new(loop);
         struct peer functions, nothing, whole;
         n->settings.repl_diskless_sync = diskless;
-        n->has_field_times = true; /* there are none in a snapshot without keys */
+        n->has_field_times = true; /* a snapshot without keys has no times */
         peer_open(&functions, n), peer_open(&nothing, n), peer_open(&whole, n);
         conf(&functions, "rdb-only", "1"), conf(&functions, "rdb-filter-only", "functions");
         conf(&nothing, "rdb-filter-only", "");
@@ -247,7 +246,7 @@ static void test_the_last_one_gone_ends_the_snapshot(void **state)
         turns(n);
         peer_close(&p);
         assert_int_equal(n->cancels, 1);
-        peer_open(&p, n); /* waits for its own, which starts when the old child is gone */
+        peer_open(&p, n); /* waits for its own snapshot, which starts when the old child has ended */
         psync_ok(&p, "?", -1);
         turns(n);
         assert_int_equal(n->snapshots, 1);
@@ -276,7 +275,7 @@ static void test_F1_a_dead_child_ends_its_batch_and_the_next_may_start(void **st
     peer_open(&next, n);
     psync_ok(&next, "?", -1);
     turns(n);
-    repl_snapshot_done(n->repl, false, "killed by signal 9"); /* its pipe is still open */
+    repl_snapshot_done(n->repl, false, "killed by signal 9"); /* the pipe is still open */
     close(n->pipe_write_end);
     n->pipe_write_end = -1;
     assert_int_equal(n->disconnects, 1);
@@ -345,7 +344,7 @@ static void test_a_start_waits_for_more_unless_the_cap_is_reached(void **state)
     loop_free(loop);
 }
 
-/* ---- PSYNC: who may go on from where ---- */
+/* ---- PSYNC: which positions can be continued ---- */
 
 static void check_psync(struct node *n, const char *id, long long offset, bool continues)
 {
@@ -380,7 +379,7 @@ static void test_P1_P8_who_may_continue(void **state)
     strcpy(old, node_id(n));
     check_psync(n, old, 1, true);
     check_psync(n, old, 100, true);
-    check_psync(n, old, 101, true); /* P1: the very next byte */
+    check_psync(n, old, 101, true); /* P1: exactly the next byte */
     check_psync(n, old, 102, false);
     check_psync(n, old, 0, false);
     check_psync(n, old, -1, false);
@@ -389,7 +388,7 @@ static void test_P1_P8_who_may_continue(void **state)
     check_psync(n, "?", 1, false);
     check_psync(n, "", 1, false);
     check_psync(n, "0000000000000000000000000000000000000000", 1, false);
-    /* P8: after a promotion the old name is good up to the fork, and no further. */
+    /* P8: after a promotion the old id is valid up to the fork and no further. */
     assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
     repl_promote(n->repl);
     strcpy(id, node_id(n));
@@ -462,7 +461,7 @@ static void test_P6_a_restarted_master_is_somebody_else(void **state)
     repl_restore_position(n->repl, &at, BYTES_LIT(""));
     assert_int_equal(repl_offset(n->repl), 500);
     assert_string_not_equal(node_id(n), at.id);
-    node_write(n, 4, "x;"); /* selected again: nobody knows what was selected when the file was written */
+    node_write(n, 4, "x;"); /* SELECT again: the database that was selected when the file was written is unknown */
     assert_int_equal(repl_offset(n->repl), 525);
     check_psync(n, at.id, 501, true);
     check_psync(n, at.id, 502, false);
@@ -533,7 +532,7 @@ static void test_fault_9_nothing_leaves_before_the_end_of_the_turn(void **state)
     repl_replica_writable(p.replica);
     assert_int_equal(read(p.fd, p.got, sizeof(p.got)), -1);
     assert_int_equal(errno, EAGAIN);
-    repl_end_turn(n->repl); /* here the log is written */
+    repl_end_turn(n->repl); /* here the AOF is written */
     assert_int_equal(read(p.fd, p.got, sizeof(p.got)), -1);
     repl_flush(n->repl);
     peer_read(&p);
@@ -544,7 +543,7 @@ static void test_fault_9_nothing_leaves_before_the_end_of_the_turn(void **state)
     loop_free(loop);
 }
 
-/* ---- The rest ---- */
+/* ---- Other functions ---- */
 
 static void test_P7_a_new_replica_is_told_the_database(void **state)
 {
@@ -586,7 +585,7 @@ static void test_P17_a_limit_below_the_backlog_does_not_cut_off(void **state)
     n->limit = (struct output_limit){.hard_bytes = 1000};
     peer_open(&p, n);
     psync_ok(&p, node_id(n), 101);
-    node_write(n, 0, unit); /* more than the socket takes, and than the limit */
+    node_write(n, 0, unit); /* more than the socket takes, and more than the limit */
     turns(n);
     assert_int_equal(n->disconnects, 0);
     for (int i = 0; i < 5; i++) node_write(n, 0, unit); /* more than the backlog */
@@ -605,7 +604,7 @@ static void test_acks_beyond_what_was_sent_do_not_count(void **state)
     struct peer p;
     struct repl_replica_info info;
     peer_open(&p, n);
-    conf(&p, "ack", "5"); /* before PSYNC: nothing */
+    conf(&p, "ack", "5"); /* before PSYNC it is ignored */
     psync_ok(&p, node_id(n), 51);
     peer_read(&p);
     repl_replica_describe(p.replica, &info);
@@ -619,7 +618,7 @@ static void test_acks_beyond_what_was_sent_do_not_count(void **state)
     conf(&p, "ack", "100");
     assert_int_equal(repl_acked_count(n->repl, 100), 1);
     assert_true(repl_replicas_caught_up(n->repl, false));
-    conf(&p, "ack", "60"); /* it does not go back */
+    conf(&p, "ack", "60"); /* positions do not go back */
     assert_int_equal(repl_acked_count(n->repl, 100), 1);
     peer_close(&p);
     node_free(n);
@@ -632,11 +631,11 @@ static void test_S3_what_is_on_disk_is_counted_apart(void **state)
     struct node *n = node_with_history(loop);
     struct peer p;
     peer_open(&p, n);
-    conf(&p, "fack", "5"); /* before PSYNC: nothing */
+    conf(&p, "fack", "5"); /* before PSYNC it is ignored */
     psync_ok(&p, node_id(n), 51);
     peer_read(&p);
     conf(&p, "ack", "100");
-    assert_int_equal(repl_synced_count(n->repl, 0), 0); /* it has told of no log */
+    assert_int_equal(repl_synced_count(n->repl, 0), 0); /* it has not reported an AOF */
     conf(&p, "fack", "101");
     conf(&p, "fack", "nonsense");
     assert_int_equal(repl_synced_count(n->repl, 0), 0);
@@ -644,7 +643,7 @@ static void test_S3_what_is_on_disk_is_counted_apart(void **state)
     assert_int_equal(repl_synced_count(n->repl, 0), 1);
     assert_int_equal(repl_synced_count(n->repl, 1), 0);
     conf(&p, "fack", "100");
-    conf(&p, "fack", "60"); /* it does not go back */
+    conf(&p, "fack", "60"); /* positions do not go back */
     assert_int_equal(repl_synced_count(n->repl, 100), 1);
     peer_close(&p);
     node_free(n);
@@ -663,13 +662,13 @@ static void test_a_log_has_the_stream_without_replicas(void **state)
     node_write(n, 3, "early;");
     repl_aof_start(n->repl, &n->aof);
     assert_int_equal(repl_aof_select(n->repl), -1);
-    node_write(n, 3, "x;"); /* what is read elsewhere knows of no database that was selected before (P7) */
+    node_write(n, 3, "x;"); /* a reader that starts here knows no database that was selected before (P7) */
     assert_int_equal(repl_stream_peek(&n->aof, iov, 4), 1);
     assert_int_equal(iov[0].iov_len, strlen(SELECT("3") "x;"));
     assert_memory_equal(iov[0].iov_base, SELECT("3") "x;", iov[0].iov_len);
     repl_position(n->repl, &at);
     assert_int_equal(strlen(at.id), 40);
-    /* A replica that comes now finds the history that was counted all along. */
+    /* A replica that connects now can use the history that was fed for the AOF. */
     struct peer p;
     peer_open(&p, n);
     psync_ok(&p, "?", -1);
@@ -754,7 +753,7 @@ static void test_fault_13_announced_names_may_have_255_bytes(void **state)
     loop_free(loop);
 }
 
-/* The state behind a link that is dead, and nobody has noticed. */
+/* A master whose replica's link is dead without either side having noticed. */
 static void half_open(struct node *n, struct peer *p, const char *acked)
 {
     peer_open(p, n);
@@ -872,7 +871,7 @@ static void test_X11_writes_of_the_unit_that_made_us_a_replica(void **state)
     repl_feed(n->repl, 0, BYTES_LIT("late;"));
     assert_int_equal(repl_offset(n->repl), 100);
     repl_position(n->repl, &at);
-    assert_string_equal(at.id, ""); /* no history of ours can be continued by anybody */
+    assert_string_equal(at.id, ""); /* no server can continue our history */
     repl_end_turn(n->repl);
     repl_flush(n->repl);
     assert_false(repl_stream_wanted(n->repl));

@@ -9,7 +9,7 @@
 #include "storage/base/memory.h"
 #include "storage/base/sys.h"
 
-/* Byte number n of every stream here, so that content can be told from its position alone. */
+/* Byte number n of every stream in these tests: the position alone determines the content. */
 static char byte_at(uint64_t position)
 {
     return (char)(position * 2654435761u >> 13);
@@ -23,7 +23,7 @@ static void append_pattern(struct repl_stream *s, size_t n)
     mem_free(bytes);
 }
 
-/* Reads n bytes through the reader, in the pieces it offers, and checks every one. */
+/* Reads n bytes in the pieces that the reader offers, and checks each byte. */
 static void read_pattern(struct repl_stream_reader *r, uint64_t n)
 {
     struct iovec iov[3];
@@ -120,7 +120,7 @@ static void test_a_slow_reader_keeps_its_bytes_and_only_those(void **state)
     repl_stream_reader_start(&s, &quick, 500);
     append_pattern(&s, 10 * STREAM_BLOCK_BYTES);
     assert_int_equal(repl_stream_start(&s), 0); /* its block begins there */
-    assert_true(repl_stream_covers(&s, 400));   /* a third one may use what is there anyway */
+    assert_true(repl_stream_covers(&s, 400));   /* a third reader may start at any kept byte */
     read_pattern(&quick, repl_stream_pending(&quick));
     assert_int_equal(repl_stream_start(&s), 0);
     assert_true(repl_stream_memory_beyond_limit(&s) >= 9 * STREAM_BLOCK_BYTES);
@@ -130,7 +130,7 @@ static void test_a_slow_reader_keeps_its_bytes_and_only_those(void **state)
     assert_true(repl_stream_memory(&s) <= 2 * STREAM_BLOCK_BYTES + 4096);
     repl_stream_reader_stop(&slow);
     repl_stream_reader_stop(&quick);
-    repl_stream_reader_stop(&quick); /* twice is fine */
+    repl_stream_reader_stop(&quick); /* a second stop has no effect */
     repl_stream_release(&s);
 }
 
@@ -144,7 +144,7 @@ static void test_a_larger_limit_does_not_bring_bytes_back(void **state)
     assert_int_equal(repl_stream_length(&s), 1000);
     append_pattern(&s, 5 * STREAM_BLOCK_BYTES);
     assert_int_equal(repl_stream_start(&s), 10 * STREAM_BLOCK_BYTES);
-    repl_stream_set_limit(&s, 50); /* a smaller one takes effect at once */
+    repl_stream_set_limit(&s, 50); /* a smaller limit takes effect at once */
     assert_int_equal(repl_stream_length(&s), 1000);
     repl_stream_release(&s);
 }
@@ -226,7 +226,7 @@ static void test_P16_random_operations(void **state)
         random_step(&rng, &s, &m);
         repl_stream_check(&s);
         assert_int_equal(repl_stream_end(&s), m.end);
-        /* What the model needs is there; at most a block that was not looked at since is there in addition. */
+        /* All bytes that the model needs are kept, and at most one more block. */
         uint64_t wanted = model_start(&m);
         assert_true(repl_stream_start(&s) <= wanted || repl_stream_start(&s) == last_start);
         assert_true(repl_stream_start(&s) + 2 * STREAM_BLOCK_BYTES >= wanted);
@@ -241,7 +241,7 @@ static void test_P16_random_operations(void **state)
     repl_stream_release(&s);
 }
 
-/* What is kept in front of the cut stays readable, what is appended behind it follows. */
+/* Bytes before the cut stay readable; bytes appended after it follow them. */
 static void test_fault_10_the_end_can_be_cut_off(void **state)
 {
     struct rng rng;
@@ -267,7 +267,7 @@ static void test_fault_10_the_end_can_be_cut_off(void **state)
         repl_stream_reader_stop(&r);
         repl_stream_check(&s);
     }
-    repl_stream_cut(&s, repl_stream_start(&s) - 10); /* older than all that is kept */
+    repl_stream_cut(&s, repl_stream_start(&s) - 10); /* older than all kept bytes */
     repl_stream_check(&s);
     assert_int_equal(repl_stream_length(&s), 0);
     append_pattern(&s, 10);

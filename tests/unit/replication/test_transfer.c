@@ -38,7 +38,7 @@ static void receiver_begin(struct receiver *r)
     transfer_init(&r->t, &sink);
 }
 
-/* Feeds `wire` in pieces of at most `step` bytes; *rest is where the transfer says that it ended. */
+/* Feeds `wire` in pieces of at most `step` bytes. *rest is the position where the transfer ended. */
 static int feed(struct receiver *r, struct bytes_view wire, size_t step, size_t *rest)
 {
     size_t at = 0;
@@ -71,7 +71,7 @@ static void check_all_splits(struct bytes_view wire, const char *payload, const 
         assert_int_equal(wire.len - at, strlen(rest));
         check_received(&r, payload);
     }
-    for (size_t cut = 0; cut < wire.len - strlen(rest); cut++) { /* in two, anywhere */
+    for (size_t cut = 0; cut < wire.len - strlen(rest); cut++) { /* into two pieces, at any position */
         struct receiver r;
         size_t first, second;
         receiver_begin(&r);

@@ -27,7 +27,7 @@ static void user_is(struct fixture *f, const char *rules)
     mem_free(text);
 }
 
-/* "" or what the user is told, keys and channels named. */
+/* Checks the denial that the user is told, with keys and channels named; "" if the request is permitted. */
 static void answers(struct fixture *f, const char *request, const char *expected)
 {
     struct bytes_view argv[32];
@@ -63,7 +63,7 @@ static void test_commands_keys_and_channels(void **state)
     answers(f, "psubscribe c*", "User u has no permissions to access the 'c*' channel");
 }
 
-/* That a key is there may be seen by whoever may do anything to it; to read it is more. */
+/* Any permission on a key is enough to see that it exists, but not to read it. */
 static void test_existence_needs_any_access(void **state)
 {
     struct fixture *f = *state;
@@ -82,7 +82,7 @@ static void test_selectors_are_not_added_up(void **state)
     user_is(f, "+mget ~a (+mget ~a ~b) (+set ~c)");
     answers(f, "mget a b", "");
     answers(f, "mget a c", "User u has no permissions to access the 'c' key");
-    answers(f, "mget a b x", "User u has no permissions to access the 'x' key"); /* of the one that got furthest */
+    answers(f, "mget a b x", "User u has no permissions to access the 'x' key"); /* of the selector that got furthest */
     answers(f, "set a v", "User u has no permissions to access the 'a' key");
     answers(f, "get a", "User u has no permissions to run the 'get' command");
 }
@@ -144,7 +144,7 @@ static void test_reading_all(void **state)
     assert_true(acl_check_reading_all(NULL, slot, 2, argv));
 }
 
-/* Every slot has a number of its own, and all are there. */
+/* Every slot has its own id, and all ids are used. */
 static void test_numbers_of_commands(void **state)
 {
     struct fixture *f = *state;

@@ -36,7 +36,7 @@ static void test_files(void **state)
     parse_says(f, "user a\x01 on", "f:1: Usernames can't contain control characters. ");
 }
 
-/* Each wrong line is told, and the others are read all the same: one look at the answer is enough to mend a file. */
+/* Each wrong line is reported, and the other lines are parsed too, so one answer lists all errors. */
 static void test_every_wrong_line_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -47,7 +47,7 @@ static void test_every_wrong_line_is_told(void **state)
                "WARNING: Duplicate user 'a' found on line 3. WARNING: Duplicate user 'b' found on line 4. ");
 }
 
-/* A name is a peer's or a file's: what is shown of it has an end, and so has the answer. */
+/* Names in errors are truncated, so the length of the answer is bounded. */
 static void test_long_names_are_cut_in_errors(void **state)
 {
     struct fixture *f = *state;
@@ -62,7 +62,7 @@ static void test_long_names_are_cut_in_errors(void **state)
     bytes_buf_release(&errors);
 }
 
-/* What a text says of the default user replaces what it is without one. */
+/* The line of the default user replaces its initial rules. */
 static void test_the_default_user_of_a_text(void **state)
 {
     struct fixture *f = *state;
@@ -74,7 +74,7 @@ static void test_the_default_user_of_a_text(void **state)
     bytes_buf_release(&out);
 }
 
-/* Any users there are can be written and read, and are the same then. */
+/* Random users are written and read again, and are the same. */
 static void test_random_users_are_the_same_read_again(void **state)
 {
     static const char *const rules[] = {"on",

@@ -28,7 +28,7 @@ static void test_the_log_merges(void **state)
     note(lg, ACL_IN_MULTI, ACL_DENIED_KEY, "a", 62001);
     assert_int_equal(acl_log_count(lg), 4);
     note(lg, ACL_TOPLEVEL, ACL_DENIED_COMMAND, "a", 62001);
-    assert_int_equal(acl_log_count(lg), 4); /* as many as there may be */
+    assert_int_equal(acl_log_count(lg), 4); /* the maximum */
     assert_int_equal(acl_log_newest(lg)->id, 4);
     acl_log_trim(lg, 1);
     assert_int_equal(acl_log_newest(lg)->id, 4);
@@ -46,7 +46,7 @@ static void test_the_log_cuts_what_is_long(void **state)
     acl_log_free(lg);
 }
 
-/* By reason, context, object and user; not by client. */
+/* Compared are reason, context, object and user, but not the client. */
 static void test_what_makes_two_refusals_the_same(void **state)
 {
     static const struct {
@@ -71,12 +71,12 @@ static void test_what_makes_two_refusals_the_same(void **state)
         assert_int_equal(e->count, cases[i].same ? 2 : 1);
         assert_int_equal(e->created_ms, cases[i].same ? 5 : 6);
         assert_int_equal(e->updated_ms, 6);
-        assert_true(bytes_equal(bytes_buf_view(&e->client), BYTES_LIT("client 2"))); /* of the last time */
+        assert_true(bytes_equal(bytes_buf_view(&e->client), BYTES_LIT("client 2"))); /* the client of the last denial */
         acl_log_free(lg);
     }
 }
 
-/* Looking further for each refusal would let a flood of them cost more and more. */
+/* A bounded search keeps the cost of a flood of denials constant. */
 static void test_only_the_ten_newest_are_compared(void **state)
 {
     struct acl_log *lg = acl_log_new();
@@ -100,8 +100,8 @@ static void test_the_newest_first(void **state)
     note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "a", 1);
     note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 2);
     note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "c", 3);
-    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 4); /* from the middle to the front */
-    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 5); /* and where it is */
+    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 4); /* moves from the middle to the front */
+    note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "b", 5); /* stays at the front */
     const struct acl_log_entry *e = acl_log_newest(lg);
     static const char *const order[] = {"b", "c", "a"};
     for (int i = 0; i < 3; i++, e = e->older) {
@@ -113,7 +113,7 @@ static void test_the_newest_first(void **state)
     assert_null(acl_log_newest(lg));
     assert_int_equal(acl_log_count(lg), 0);
     note(lg, ACL_TOPLEVEL, ACL_DENIED_KEY, "d", 6);
-    assert_int_equal(acl_log_newest(lg)->id, 3); /* numbers are not used twice */
+    assert_int_equal(acl_log_newest(lg)->id, 3); /* ids are not used twice */
     acl_log_free(lg);
 }
 

@@ -87,7 +87,7 @@ static void test_everything(void **state)
     is_described_as(f->sel, "~* &* +@all");
     apply(f, "-get");
     assert_false(acl_selector_permits_all(f->sel));
-    apply(f, "+get"); /* every bit is there again, whatever the words say */
+    apply(f, "+get"); /* every bit is set again, whatever the words say */
     assert_true(acl_selector_permits_all(f->sel));
     is_described_as(f->sel, "~* &* +@all +get");
 }
@@ -132,7 +132,7 @@ static void test_first_arguments(void **state)
     assert_true(permits(f, "select", "abc"));
     assert_false(permits(f, "select", "1"));
     assert_false(permits(f, "select", NULL));
-    apply(f, "-@connection"); /* takes them back, as it would the command */
+    apply(f, "-@connection"); /* removes them, as it would remove the command */
     assert_false(permits(f, "select", "0"));
     apply(f, "+select|0");
     is_described_as(f->sel, "resetchannels -@all +select|abc -@connection +select|0");
@@ -142,7 +142,7 @@ static void test_first_arguments(void **state)
     assert_false(permits(f, "select", "0"));
 }
 
-/* A configuration may speak of commands that are refused whoever sends them. */
+/* A configuration may name commands that are refused for every client. */
 static void test_commands_of_a_cluster(void **state)
 {
     struct fixture *f = *state;
@@ -171,7 +171,7 @@ static void test_keys(void **state)
     assert_true(reads(f, "b:1") && writes(f, "b:1") && writes(f, "hello") && !reads(f, "hillo"));
     assert_true(acl_selector_permits_key(f->sel, BYTES_LIT("w:1"), 0));
     assert_false(acl_selector_permits_key(f->sel, BYTES_LIT("r:1"), ACL_MAY_BOTH));
-    apply(f, "%W~r:*"); /* the same pattern: now both */
+    apply(f, "%W~r:*"); /* the same pattern: now with both permissions */
     assert_true(acl_selector_permits_key(f->sel, BYTES_LIT("r:1"), ACL_MAY_BOTH));
     is_described_as(f->sel, "~r:* %W~w:* ~b:* ~h[ae]llo resetchannels -@all");
     assert_false(acl_selector_permits_all_keys(f->sel, ACL_MAY_READ));
@@ -183,7 +183,7 @@ static void test_keys(void **state)
     assert_false(reads(f, "r:1"));
 }
 
-/* One pattern has to permit all that is done to a key: reading by one and writing by another are not put together. */
+/* One pattern has to permit all access to a key: reading by one and writing by another are not combined. */
 static void test_access_is_not_added_up(void **state)
 {
     struct fixture *f = *state;
@@ -206,7 +206,7 @@ static void test_channels(void **state)
     is_described_as(f->sel, "resetchannels &news.* &a -@all");
 }
 
-/* Of what is wrong nothing is kept (CVE-2024-31227, CVE-2024-51741). */
+/* A wrong rule changes nothing (CVE-2024-31227, CVE-2024-51741). */
 static void test_malformed_rules_CVE_2024_51741(void **state)
 {
     struct fixture *f = *state;
@@ -270,7 +270,7 @@ static void test_channels_of_a_new_one(void **state)
     acl_selector_free(sel);
 }
 
-/* Random rules: what is written makes the same permissions again, and a copy is the same. */
+/* Random rules: the text of a selector gives the same permissions again, and so does a copy. */
 static struct acl_selector *read_again(struct fixture *f, struct bytes_view text)
 {
     struct acl_selector *sel = acl_selector_new(&f->env);

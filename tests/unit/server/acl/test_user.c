@@ -57,7 +57,7 @@ static void test_a_new_user_may_do_nothing(void **state)
 static void test_names(void **state)
 {
     assert_null(acl_user_name_refusal(BYTES_LIT("a")));
-    assert_null(acl_user_name_refusal(BYTES_LIT("\xc3\xa4"))); /* any other byte */
+    assert_null(acl_user_name_refusal(BYTES_LIT("\xc3\xa4"))); /* other bytes are allowed */
     assert_string_equal(acl_user_name_refusal(BYTES_LIT("")), "Usernames can't be empty");
     static const struct bytes_view blanks[] = {BYTES_LIT("a b"), BYTES_LIT("a\tb"), BYTES_LIT("a\n"),
                                                BYTES_LIT("a\0b")};
@@ -89,7 +89,7 @@ static void test_passwords(void **state)
     assert_int_equal(apply(f, user, "resetpass"), ACL_RULE_OK);
     assert_int_equal(acl_user_password_count(user), 0);
     assert_false(acl_user_accepts(user, BYTES_LIT("bar")));
-    assert_int_equal(apply(f, user, ">"), ACL_RULE_OK); /* an empty one is a password as well */
+    assert_int_equal(apply(f, user, ">"), ACL_RULE_OK); /* an empty password is a password too */
     assert_string_equal(acl_user_password(user, 0), EMPTY_DIGEST);
     assert_true(acl_user_accepts(user, BYTES_LIT("")));
     acl_user_unref(user);
@@ -127,7 +127,8 @@ static void test_nopass(void **state)
     assert_false(acl_user_has_nopass(user));
     assert_false(acl_user_accepts(user, BYTES_LIT("any")));
     assert_int_equal(apply(f, user, "nopass"), ACL_RULE_OK);
-    assert_int_equal(apply(f, user, "resetpass"), ACL_RULE_OK); /* neither: nobody can log in */
+    assert_int_equal(apply(f, user, "resetpass"),
+                     ACL_RULE_OK); /* neither nopass nor a password: no client can log in */
     assert_false(acl_user_accepts(user, BYTES_LIT("any")));
     acl_user_unref(user);
 }
@@ -137,10 +138,10 @@ static void test_selectors(void **state)
     struct fixture *f = *state;
     struct acl_user *user = fresh(f);
     assert_int_equal(apply(f, user, "(~a +get)"), ACL_RULE_OK);
-    assert_int_equal(apply(f, user, "(   )"), ACL_RULE_OK); /* one that permits nothing */
+    assert_int_equal(apply(f, user, "(   )"), ACL_RULE_OK); /* a selector that permits nothing */
     assert_int_equal(apply(f, user, "(+@all ~* &*)"), ACL_RULE_OK);
     assert_int_equal(acl_user_selector_count(user), 4);
-    assert_true(acl_user_permits_all(user)); /* one that permits all is enough */
+    assert_true(acl_user_permits_all(user)); /* one selector that permits everything is enough */
     assert_true(acl_user_permits_channel(user, BYTES_LIT("any"), false));
     assert_true(acl_selector_permits_key(acl_user_selector(user, 1), BYTES_LIT("a"), ACL_MAY_BOTH));
     assert_false(acl_selector_permits_key(acl_user_selector(user, 0), BYTES_LIT("a"), 0));
@@ -151,14 +152,14 @@ static void test_selectors(void **state)
     assert_int_equal(acl_user_selector_count(user), 4);
     is_text(user, "user alice off sanitize-payload resetchannels -@all (~a resetchannels -@all +get) (resetchannels "
                   "-@all) (~* &* +@all)");
-    assert_int_equal(apply(f, user, "+@read"), ACL_RULE_OK); /* of the root */
+    assert_int_equal(apply(f, user, "+@read"), ACL_RULE_OK); /* applies to the root */
     assert_int_equal(apply(f, user, "clearselectors"), ACL_RULE_OK);
     is_text(user, "user alice off sanitize-payload resetchannels -@all +@read");
     assert_false(acl_user_permits_all(user));
     acl_user_unref(user);
 }
 
-/* The words of one selector may come apart, as ACL SETUSER gets them. */
+/* The words of one selector may be separate arguments of ACL SETUSER. */
 static void test_rules_in_a_row(void **state)
 {
     struct fixture *f = *state;
@@ -173,7 +174,7 @@ static void test_rules_in_a_row(void **state)
     static const struct bytes_view open[] = {BYTES_LIT("off"), BYTES_LIT("(~a"), BYTES_LIT("+get")};
     assert_int_equal(acl_user_apply_all(user, &env, open, 3, &err), -EINVAL);
     assert_string_equal(err.text, "Unmatched parenthesis in acl selector starting at '(~a'.");
-    assert_false(acl_user_is_enabled(user)); /* up to there: callers try it on a copy */
+    assert_false(acl_user_is_enabled(user)); /* rules before the wrong one are applied: callers use a copy */
     static const struct bytes_view wrong[] = {BYTES_LIT("on"), BYTES_LIT("+get"), BYTES_LIT("what"), BYTES_LIT("off")};
     assert_int_equal(acl_user_apply_all(user, &env, wrong, 4, &err), -EINVAL);
     assert_string_equal(err.text, "Error in ACL SETUSER modifier 'what': Syntax error");
@@ -200,7 +201,7 @@ static void test_a_copy_is_another_user(void **state)
     acl_user_unref(copy);
 }
 
-/* Who holds the user sees the new rules, under the old name. */
+/* Holders of a reference see the new rules under the old name. */
 static void test_assigning_keeps_name_and_references(void **state)
 {
     struct fixture *f = *state;

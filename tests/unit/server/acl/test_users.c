@@ -147,7 +147,7 @@ static void count_gone(void *ctx, struct acl_user *user)
     ++*(int *)ctx;
 }
 
-/* Who is in both stays who it was: clients that hold it stay connected. */
+/* A user that is in both tables keeps its identity, so its clients stay connected. */
 static void test_fault_32_replacing_all(void **state)
 {
     struct fixture *f = *state;

@@ -23,7 +23,7 @@
 #include "storage/base/bytes.h"
 #include "storage/base/memory.h"
 
-/* One listener, the connections it accepted, and one that goes out. */
+/* A listener, the connections that it accepted, and one outgoing connection. */
 struct fixture {
     struct loop *loop;
     struct listener *listener;
@@ -81,7 +81,7 @@ static inline void fixture_free(struct fixture *f)
     listener_close(f->listener);
     loop_free(f->loop);
     bytes_buf_release(&f->received);
-    (void)unlink(f->path); /* most tests have none */
+    (void)unlink(f->path); /* most tests make no socket file */
     assert_int_equal(rmdir(f->dir), 0);
     mem_free(f);
 }

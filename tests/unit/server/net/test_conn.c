@@ -30,7 +30,7 @@ static void check_transfer(struct fixture *f)
     for (size_t i = 0; i < sizeof(block); i++) block[i] = (char)(i * 7);
     conn_set_handler(f->accepted[0], receive, NULL, f);
     conn_set_handler(f->out, NULL, count_write_event, f);
-    for (bool full = false; !full;) { /* nobody reads: the socket fills up */
+    for (bool full = false; !full;) { /* the peer does not read, so the socket fills up */
         struct iovec iov[2] = {{block, 60000}, {block + 60000, 40000}};
         ssize_t n = conn_writev(f->out, iov, 2);
         full = n == -EAGAIN;
@@ -104,15 +104,14 @@ static void test_unix_socket(void **state)
     fixture_free(f);
 }
 
-/* --- closing ---------------------------------------------------------------------------------------------------------
- */
+/* ---- closing ---- */
 
 static void close_myself(void *ctx)
 {
     struct fixture *f = ctx;
     f->write_events++;
     conn_close(f->accepted[0]);
-    conn_close(f->accepted[0]); /* no harm within the turn */
+    conn_close(f->accepted[0]); /* no effect within the turn */
     f->accepted[0] = NULL;
 }
 
@@ -121,7 +120,7 @@ static void must_not_run(void *ctx)
     fail();
 }
 
-/* Both events are due at once: after the first callback closes, the second must not come. */
+/* Both events are due at once. After the first callback closes the connection, the second must not be called. */
 static void test_closing_inside_a_callback(void **state)
 {
     struct fixture *f = fixture_new();
@@ -137,7 +136,7 @@ static void test_closing_inside_a_callback(void **state)
     fixture_free(f);
 }
 
-/* A forked child that holds the descriptor must not keep the peer waiting. */
+/* A forked child that holds the descriptor must not hide the end from the peer. */
 static void test_the_peer_sees_the_end_though_a_copy_is_open(void **state)
 {
     struct fixture *f = fixture_new();
@@ -154,8 +153,7 @@ static void test_the_peer_sees_the_end_though_a_copy_is_open(void **state)
     fixture_free(f);
 }
 
-/* --- connecting ------------------------------------------------------------------------------------------------------
- */
+/* ---- connecting ---- */
 
 static int unused_port(void)
 {
@@ -226,8 +224,7 @@ static void test_closing_while_connecting(void **state)
     fixture_free(f);
 }
 
-/* --- options ---------------------------------------------------------------------------------------------------------
- */
+/* ---- options ---- */
 
 static int option(const struct conn *c, int level, int name)
 {
@@ -257,9 +254,6 @@ static void test_socket_options(void **state)
     assert_true(fcntl(conn_fd(f->accepted[0]), F_GETFL) & O_NONBLOCK);
     fixture_free(f);
 }
-
-/* --- listening -------------------------------------------------------------------------------------------------------
- */
 
 int main(void)
 {

@@ -50,7 +50,7 @@ static void test_fault_17_socket_that_answers_is_left_alone(void **state)
     assert_int_equal(fails_to_open_unix(f, f->path), -EADDRINUSE);
     assert_int_equal(access(f->path, F_OK), 0);
     assert_int_equal(conn_connect_unix(f->loop, f->path, on_connected, f, &f->out), 0);
-    turn_until(f, &f->accepted_count, 2); /* the first one was the probe */
+    turn_until(f, &f->accepted_count, 2); /* the first connection was the probe */
     fixture_free(f);
 }
 
@@ -65,7 +65,7 @@ static void test_fault_17_file_that_is_no_socket_is_left_alone(void **state)
     fixture_free(f);
 }
 
-/* What a crash leaves behind: a socket file that nobody is bound to any more. */
+/* A socket file as a crash leaves it: no socket is bound to it. */
 static void leave_dead_socket(const char *path)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -89,7 +89,7 @@ static void test_fault_17_dead_socket_is_taken_over(void **state)
     fixture_free(f);
 }
 
-/* Who unlinks without looking, as redis-server does, has the name; closing ours does not take it away. */
+/* Another server may unlink the file without looking, as redis-server does. Closing ours must not remove its file. */
 static void test_fault_17_name_that_another_has_taken_stays(void **state)
 {
     struct fixture *f = fixture_new();
@@ -103,7 +103,7 @@ static void test_fault_17_name_that_another_has_taken_stays(void **state)
     fixture_free(f);
 }
 
-/* A relative path means the directory it was opened in, wherever the process has gone since. */
+/* A relative path is relative to the directory of the open call, even if the process has changed it since. */
 static void test_fault_17_socket_goes_from_its_own_directory(void **state)
 {
     struct fixture *f = fixture_new();
@@ -122,7 +122,7 @@ static void test_fault_17_socket_goes_from_its_own_directory(void **state)
     fixture_free(f);
 }
 
-/* IPv6 sockets take no IPv4, so that both wildcards can hold one port. */
+/* IPv6 sockets accept no IPv4, so both wildcards can use the same port. */
 static void test_both_wildcards_share_a_port(void **state)
 {
     struct fixture *f = fixture_new();
@@ -155,7 +155,7 @@ static void test_CVE_2023_45145_unix_socket_mode(void **state)
     assert_int_equal(listener_open_unix(f->loop, f->path, 0600, 5, &handler, &f->listener, NULL), 0);
     assert_int_equal(mode_of(f->path), 0600);
     listener_close(f->listener);
-    umask(077); /* wider than the umask is possible as well, and the file of before is in the way */
+    umask(077); /* a mode wider than the umask is possible too, and an old file is removed */
     assert_int_equal(listener_open_unix(f->loop, f->path, 0777, 5, &handler, &f->listener, NULL), 0);
     assert_int_equal(mode_of(f->path), 0777);
     umask(old);
@@ -197,7 +197,8 @@ static void test_many_waiting_connections_are_accepted_in_one_turn(void **state)
     fixture_free(f);
 }
 
-/* Out of descriptors: reported once, not in every turn, and those that wait are accepted when there is room again. */
+/* Without free descriptors the error is reported once, and waiting connections are accepted when some are free again.
+ * */
 static void test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out(void **state)
 {
     struct fixture *f = fixture_new();
@@ -213,7 +214,7 @@ static void test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out(void
     turn_until(f, &f->accept_errors, 1);
     assert_int_equal(f->accepted_count, 4);
     for (int i = 0; i < 5; i++) loop_poll_turn(f->loop);
-    loop_run_turn(f->loop); /* rested, tried again */
+    loop_run_turn(f->loop); /* after the pause it tried again */
     loop_run_turn(f->loop);
     assert_int_equal(f->accept_errors, 1);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
@@ -222,13 +223,13 @@ static void test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out(void
     fixture_free(f);
 }
 
-/* For a server that has room again: those that wait are accepted without a turn of the loop. */
+/* Waiting connections can be accepted without a turn of the loop. */
 static void test_accepting_without_a_turn(void **state)
 {
     struct fixture *f = fixture_new();
     int fds[4];
     listen_tcp(f, "127.0.0.1");
-    listener_accept_now(f->listener); /* nobody is there */
+    listener_accept_now(f->listener); /* no connection waits */
     assert_int_equal(f->accepted_count, 0);
     for (int i = 0; i < 4; i++) fds[i] = plain_connect(listener_port(f->listener));
     listener_accept_now(f->listener);
@@ -238,7 +239,7 @@ static void test_accepting_without_a_turn(void **state)
     fixture_free(f);
 }
 
-/* A peer that is gone before it was accepted is nobody's trouble. */
+/* A peer that left before it was accepted does not disturb the others. */
 static void test_peers_that_have_left_already(void **state)
 {
     struct fixture *f = fixture_new();
@@ -247,7 +248,7 @@ static void test_peers_that_have_left_already(void **state)
     listen_tcp(f, "127.0.0.1");
     int gone = plain_connect(listener_port(f->listener));
     assert_int_equal(setsockopt(gone, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
-    close(gone); /* by a reset */
+    close(gone); /* with a reset */
     int alive = plain_connect(listener_port(f->listener));
     turn_until(f, &f->accepted_count, 2);
     assert_int_equal(f->accept_errors, 0);

@@ -12,7 +12,7 @@
 
 #include "storage/base/sys.h"
 
-/* What happened, in order, as letters. */
+/* The events, in order, as letters. */
 struct trace {
     struct loop *loop;
     char text[64];
@@ -56,8 +56,7 @@ static void receive_byte(int fd)
     assert_int_equal(read(fd, &c, 1), 1);
 }
 
-/* --- turns -----------------------------------------------------------------------------------------------------------
- */
+/* ---- turns ---- */
 
 static void on_ready_count(void *ctx, unsigned ready)
 {
@@ -83,7 +82,7 @@ static void test_turns_keep_their_interval(void **state)
     loop_set_interval(t.loop, 20000);
     assert_true(five_turns_us(&t) >= 4 * 20000);
     loop_set_interval(t.loop, 0);
-    int64_t fastest = INT64_MAX; /* of some: a machine may have bad moments */
+    int64_t fastest = INT64_MAX; /* of several: the machine may be busy */
     for (int i = 0; i < 20 && fastest >= 20000; i++) {
         int64_t us = five_turns_us(&t);
         if (us < fastest) fastest = us;
@@ -95,8 +94,7 @@ static void test_turns_keep_their_interval(void **state)
     close_pair(&t);
 }
 
-/* --- descriptors -----------------------------------------------------------------------------------------------------
- */
+/* ---- descriptors ---- */
 
 static void on_io(void *ctx, unsigned ready)
 {
@@ -118,7 +116,7 @@ static void test_io_is_reported_as_wanted(void **state)
     loop_io_start(t.loop, &t.io[0], t.fds[0], on_io, &t);
     send_byte(t.fds[1]);
     loop_poll_turn(t.loop);
-    assert_string_equal(t.text, ""); /* nothing was wanted */
+    assert_string_equal(t.text, ""); /* no event was wanted */
     loop_io_want(&t.io[0], LOOP_READ);
     loop_run_turn(t.loop);
     assert_string_equal(t.text, "r");
@@ -147,7 +145,7 @@ static void on_io_stop_both(void *ctx, unsigned ready)
     loop_io_stop(&t->io[1]);
 }
 
-/* Both are due in the same turn; whichever comes first stops the other. */
+/* Both are due in the same turn, and the first one stops the other. */
 static void test_stopped_watchers_get_no_event_that_was_due(void **state)
 {
     struct trace t = trace_new();
@@ -188,8 +186,7 @@ static void test_reused_descriptor_numbers_work(void **state)
     loop_free(t.loop);
 }
 
-/* --- timers ----------------------------------------------------------------------------------------------------------
- */
+/* ---- timers ---- */
 
 static void on_timer_a(void *ctx)
 {
@@ -263,8 +260,7 @@ static void test_timers_can_be_restarted_and_stopped(void **state)
     loop_free(t.loop);
 }
 
-/* --- hooks -----------------------------------------------------------------------------------------------------------
- */
+/* ---- hooks ---- */
 
 static void deferred_d(void *ctx)
 {
@@ -315,7 +311,7 @@ static void test_order_within_a_turn(void **state)
     send_byte(t.fds[1]);
     loop_run_turn(t.loop);
     assert_string_equal(t.text, "^iD12");
-    loop_run_turn(t.loop); /* does not wait: something is deferred */
+    loop_run_turn(t.loop); /* does not wait, since a function is deferred */
     assert_string_equal(t.text, "^iD12^d12");
     loop_io_stop(&t.io[0]);
     close_pair(&t);
@@ -330,7 +326,7 @@ static bool hook_with_work(void *ctx)
     return t->countdown > 0;
 }
 
-/* Nothing else is due, so that the run ends at all only if a hook with work left keeps the loop from waiting. */
+/* No other event is due: the run ends only if a hook with work left keeps the loop from waiting. */
 static void test_hooks_with_work_left_keep_the_loop_turning(void **state)
 {
     struct trace t = trace_new();
@@ -361,8 +357,7 @@ static void test_deferred_functions_run_when_the_loop_is_freed(void **state)
     assert_string_equal(t.text, "Dd");
 }
 
-/* --- signals and threads ---------------------------------------------------------------------------------------------
- */
+/* ---- signals and threads ---- */
 
 static void on_signal(void *ctx, int signo)
 {

@@ -31,8 +31,7 @@ static void append_both(struct outbuf *o, struct bytes_buf *want, struct rng *rn
     mem_free(data);
 }
 
-/* --- bytes of somebody else ------------------------------------------------------------------------------------------
- */
+/* ---- bytes of somebody else ---- */
 
 struct shared {
     char bytes[300000];
@@ -57,7 +56,7 @@ static void append_shared(struct outbuf *o, struct bytes_buf *want, struct rng *
     bytes_buf_append_view(want, v);
 }
 
-/* A deferred header around random content, itself with deferred headers in it. */
+/* A deferred header around random content, which may hold deferred headers too. */
 static void append_deferred(struct outbuf *o, struct bytes_buf *want, struct rng *rng, int depth)
 {
     struct outbuf_mark mark = outbuf_mark(o);
@@ -186,7 +185,7 @@ static void test_first_block_is_kept_until_trimmed(void **state)
     assert_int_equal(st.oll, 0);
     assert_int_equal(st.omem, 0);
     assert_int_equal(st.rbs, OUTBUF_BLOCK);
-    outbuf_trim(&o); /* busy: nothing happens */
+    outbuf_trim(&o); /* busy: no effect */
     outbuf_consume(&o, 5);
     assert_true(outbuf_empty(&o));
     outbuf_get_stats(&o, &st);
@@ -206,7 +205,7 @@ static void test_large_payloads_are_counted(void **state)
     outbuf_init(&o);
     outbuf_append(&o, "x", 1);
     outbuf_append(&o, data, len);
-    outbuf_append(&o, "\r\n", 2); /* into the slack behind the payload */
+    outbuf_append(&o, "\r\n", 2); /* into the free space after the payload */
     outbuf_get_stats(&o, &st);
     assert_int_equal(st.oll, 1);
     assert_true(st.omem >= len && st.omem < len + len / 4);
@@ -217,10 +216,9 @@ static void test_large_payloads_are_counted(void **state)
     mem_free(data);
 }
 
-/* --- over a socket ---------------------------------------------------------------------------------------------------
- */
+/* ---- over a socket ---- */
 
-/* The peer reads slowly, so that writes stop at any byte. */
+/* The peer reads slowly, so writes may stop at any byte. */
 static void test_partial_writes_lose_nothing(void **state)
 {
     struct loop *loop = loop_new();

@@ -36,7 +36,7 @@ static void encoder_release(struct encoder *e)
     outbuf_release(&e->out);
 }
 
-/* The statement writes these bytes in RESP2 and those in RESP3; `r` is the encoder. */
+/* Checks that the statement writes the first bytes in RESP2 and the second in RESP3; `r` is the encoder. */
 #define CHECK(statement, resp2, resp3)                                                                                 \
     do {                                                                                                               \
         struct encoder e_;                                                                                             \
@@ -125,7 +125,7 @@ static void test_errors_are_noted(void **state)
     reply_error(&e.reply, "WRONGTYPE Operation against a key holding the wrong kind of value");
     assert_string_equal(e.reply.error_code, "WRONGTYPE");
     e.reply.muted = true;
-    reply_errorf(&e.reply, "%040d x", 0); /* no code is as long */
+    reply_errorf(&e.reply, "%040d x", 0); /* longer than any code */
     assert_string_equal(e.reply.error_code, "ERR");
     reply_error(&e.reply, "a:b#c\td\r\ne text");
     assert_string_equal(e.reply.error_code, "a_b_c_d__e");
@@ -158,8 +158,7 @@ static void test_muted_writes_nothing(void **state)
     encoder_release(&e);
 }
 
-/* --- whatever is written parses back --------------------------------------------------------------------------------
- */
+/* ---- whatever is written parses back ---- */
 
 /* Writes a random value and notes it in `want` the way parse_value() describes what it reads. */
 static void write_value(struct reply *r, struct rng *rng, struct bytes_buf *want, int depth);

@@ -10,7 +10,7 @@
 #include "storage/base/memory.h"
 #include "storage/base/sys.h"
 
-/* Fills n slots, so that slots that overlap are seen. */
+/* Takes and fills n slots, so that overlapping slots are detected. */
 static struct bytes_view *take(struct resp_batch *b, size_t n, size_t tag)
 {
     struct bytes_view *slots = resp_batch_reserve(b, n);
@@ -27,7 +27,7 @@ static void check(const struct bytes_view *slots, size_t n, size_t tag)
     }
 }
 
-/* What was handed out stays where it is, however much follows. */
+/* Slots stay in place, however many more are given out. */
 static void test_vectors_stay_in_place(void **state)
 {
     enum { ROUNDS = 300 };
@@ -60,7 +60,7 @@ static void test_what_is_not_committed_is_given_out_again(void **state)
     resp_batch_release(&b);
 }
 
-/* The memory of an ordinary round is kept, that of an extraordinary one is not. */
+/* A reset keeps the memory of an ordinary round and frees the rest. */
 static void test_a_reset_keeps_the_first_chunk_alone(void **state)
 {
     struct resp_batch b;
@@ -72,7 +72,7 @@ static void test_a_reset_keeps_the_first_chunk_alone(void **state)
     resp_batch_reset(&b);
     assert_int_equal(mem_used(), before);
     assert_ptr_equal(resp_batch_reserve(&b, 1), first);
-    resp_batch_reset(&b); /* twice is as good as once */
+    resp_batch_reset(&b); /* a second reset changes nothing */
     assert_ptr_equal(resp_batch_reserve(&b, 1), first);
     resp_batch_release(&b);
 }
@@ -86,7 +86,7 @@ static void test_bytes_live_with_the_vectors(void **state)
     for (int i = 0; i < 7; i++) {
         bytes[i] = resp_batch_bytes(&b, lengths[i]);
         memset(bytes[i], 'a' + i, lengths[i]);
-        (void)take(&b, 3, 77); /* whatever comes between */
+        (void)take(&b, 3, 77); /* slots between the bytes */
     }
     for (int i = 0; i < 7; i++)
         for (size_t k = 0; k < lengths[i]; k++) assert_int_equal(bytes[i][k], 'a' + i);

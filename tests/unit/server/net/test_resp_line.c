@@ -67,7 +67,7 @@ static void test_unbalanced_quotes(void **state)
     SPLIT("x\"", "unbalanced");
 }
 
-/* Whatever the words, quoting them and splitting the line gives them back. */
+/* Random words are quoted and joined; splitting the line gives them back. */
 static void test_random_words_survive_quoting(void **state)
 {
     struct rng rng;

@@ -15,10 +15,9 @@
 static const struct resp_limits usual = {.max_bulk = 512 << 20, .max_pending = 1 << 30, .authenticated = true};
 static const struct resp_limits stranger = {.max_bulk = 512 << 20, .max_pending = 1 << 30, .authenticated = false};
 
-/* --- the model: a plain parser of a stream that is there as a whole --------------------------------------------------
- */
+/* ---- the model: a plain parser of a stream that is there as a whole ---- */
 
-/* What a stream amounts to, as text: one line per request, one for the error at its end. */
+/* A stream as text: one line for each request, and one for the error at its end. */
 static void describe_request(struct bytes_buf *out, const struct bytes_view *argv, uint32_t argc, bool is_inline,
                              uint64_t end)
 {
@@ -62,7 +61,7 @@ static int model_length_line(struct model *m, struct bytes_view *line)
     return rc;
 }
 
-/* Whether the two bytes before m->pos are CR and LF. */
+/* True if the two bytes before m->pos are CR and LF. */
 static bool model_line_end(struct model *m)
 {
     bool good = m->in.data[m->pos - 2] == '\r' && m->in.data[m->pos - 1] == '\n';
@@ -146,8 +145,7 @@ static void model_parse(struct bytes_view in, bool authenticated, struct bytes_b
     }
 }
 
-/* --- the reader under test, fed in pieces ----------------------------------------------------------------------------
- */
+/* ---- the reader under test, fed in pieces ---- */
 
 struct feeding {
     struct bytes_view in;
@@ -198,8 +196,8 @@ static void maybe_take(struct feeding *f, struct resp_reader *r, const struct re
     }
 }
 
-/* Takes all requests that are there in rounds of up to `most`, as a server does; describes each round at its end, so
- * that whatever moved or overwrote an earlier request of the round shows. */
+/* Takes all complete requests in rounds of up to `most`, as a server does. It describes each round at its end, so
+ * that a request that was moved or overwritten within the round shows. */
 static enum resp_status drain(struct feeding *f, struct resp_reader *r, struct resp_batch *batch, struct bytes_buf *out)
 {
     struct resp_request reqs[8];
@@ -219,7 +217,7 @@ static enum resp_status drain(struct feeding *f, struct resp_reader *r, struct r
         if (used > 0 && used < n) assert_true(resp_reader_offset(r) >= reqs[used - 1].end_offset);
         for (uint32_t i = 0; i < used; i++) maybe_take(f, r, &reqs[i]);
         resp_batch_reset(batch);
-        if (used < n && rng_below(&f->rng, 2) == 0) return RESP_INCOMPLETE; /* goes on when more has arrived */
+        if (used < n && rng_below(&f->rng, 2) == 0) return RESP_INCOMPLETE; /* continues when more bytes have arrived */
         if (used == n && status != RESP_REQUEST) return status;
     }
 }
@@ -290,8 +288,7 @@ static void check_all_cuts(struct bytes_view in, const struct resp_limits *limit
     bytes_buf_release(&want);
 }
 
-/* --- tests -----------------------------------------------------------------------------------------------------------
- */
+/* ---- tests ---- */
 
 static void test_requests_are_the_same_however_they_are_cut(void **state)
 {
@@ -351,7 +348,7 @@ static void test_malformed_requests_get_redis_words(void **state)
     check_error(BYTES_LIT("*1\r\n\0\r\n"), &usual, BYTES_LIT("error Protocol error: expected '$', got '\0'"));
 }
 
-/* Each request after the first is one that a proxy which compares line ends does not see, or sees elsewhere. */
+/* A proxy that compares line ends would not see the requests after the first, or would see others. */
 static void test_fault_30_N3_line_ends_are_compared(void **state)
 {
     static const char *const cases[] = {
@@ -377,7 +374,7 @@ static void test_fault_30_N3_line_ends_are_compared(void **state)
     }
 }
 
-/* The same behind an argument that has a block of its own. */
+/* The same after an argument that has a block of its own. */
 static void test_fault_30_N3_line_end_of_a_big_argument_is_compared(void **state)
 {
     static const char *const ends[] = {"\r\n", "\rX", "X\n", "XX", "\n\r"};
@@ -462,7 +459,7 @@ static void test_limits_can_be_lifted_between_requests(void **state)
     resp_batch_release(&batch);
 }
 
-/* Declared lengths cost nothing: only what has arrived does, and one step of a block. */
+/* A declared length allocates nothing: only the bytes that arrived do, and one step of a block. */
 static void test_CVE_2021_32675_declared_lengths_take_no_memory(void **state)
 {
     struct resp_reader r;
@@ -481,7 +478,7 @@ static void test_CVE_2021_32675_declared_lengths_take_no_memory(void **state)
     resp_batch_release(&batch);
 }
 
-/* With the limit out of the way, the longest length there is must not wrap any sum of lengths. */
+/* Without a limit, the longest possible length must not overflow any sum of lengths. */
 static void test_CVE_2021_41099_CVE_2021_21309_the_longest_length_is_only_a_promise(void **state)
 {
     static const struct resp_limits none = {.max_bulk = SIZE_MAX, .max_pending = 4 << 20, .authenticated = true};
@@ -675,7 +672,7 @@ static void test_empty_lines_are_counted(void **state)
     resp_batch_release(&batch);
 }
 
-/* What is parsed ahead and not executed is given again, blocks included. */
+/* Requests that were parsed ahead and not executed are given again, including their blocks. */
 static void test_unread_gives_requests_again(void **state)
 {
     struct resp_reader r;

@@ -1,5 +1,5 @@
-/* Libraries of functions, in a server that does not run: what is loaded, what is refused, and that both halves, the
- * compiled functions and the sources in the keyspace, change together. */
+/* Function libraries, in a server that does not run: what is loaded and what is refused. The compiled functions and
+ * the sources in the keyspace change together. */
 #include "server/scripting/functions.h"
 
 #include <setjmp.h>
@@ -61,7 +61,7 @@ static void load(struct fixture *f, const char *source)
     if (load_with(f, source, false) != 0) fail_msg("%s\n%.*s", source, (int)f->error.len, f->error.data);
 }
 
-/* It is refused, with words that contain these, and nothing has changed. */
+/* Checks that the source is refused with an error that contains `words`, and that nothing has changed. */
 static void refused(struct fixture *f, const char *source, bool replace, const char *words)
 {
     size_t libraries = functions_library_count(f->fs), functions = functions_count(f->fs);
@@ -185,7 +185,7 @@ static void test_bad_registrations(void **state)
     }
 }
 
-/* Outside of a load nothing can be registered, so that libraries hold what their sources say. */
+/* Functions can be registered only during a load, so a library matches its source. */
 static void test_registering_later_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -204,7 +204,7 @@ static void test_names_that_are_taken(void **state)
     load(f, LIB("one", RETURNS("f", "1")));
     refused(f, LIB("one", RETURNS("g", "2")), false, "Library 'one' already exists");
     refused(f, LIB("two", RETURNS("g", "2") RETURNS("F", "2")), false, "Function F already exists");
-    refused(f, LIB("two", RETURNS("f", "2")), true, "Function f already exists"); /* that of another library */
+    refused(f, LIB("two", RETURNS("f", "2")), true, "Function f already exists"); /* a function of another library */
     assert_int_equal(result_of(f, "f"), 1);
     assert_null(find(f, "g"));
 }
@@ -220,7 +220,7 @@ static void test_replacing(void **state)
     assert_null(find(f, "old"));
     assert_int_equal(functions_library_count(f->fs), 2);
     refused(f, LIB("one", RETURNS("f", "11") RETURNS("g", "11")), true, "Function g already exists");
-    assert_int_equal(result_of(f, "f"), 10); /* the old one is back */
+    assert_int_equal(result_of(f, "f"), 10); /* the old library is back */
     assert_int_equal(result_of(f, "new"), 10);
     refused(f, LIB("one", "error('x')"), true, "Error registering functions");
     assert_int_equal(result_of(f, "f"), 10);
@@ -250,7 +250,7 @@ static void test_all_or_none(void **state)
     assert_int_equal(load_all(f, true, 2, good), 0);
     assert_int_equal(result_of(f, "a"), 10);
     assert_int_equal(result_of(f, "b"), 20);
-    assert_int_equal(load_all(f, true, 3, clash), -1); /* the third fails: the first is taken back */
+    assert_int_equal(load_all(f, true, 3, clash), -1); /* the third fails, so the first is undone */
     assert_int_equal(result_of(f, "a"), 10);
     assert_int_equal(result_of(f, "old"), 0);
     assert_null(find(f, "c"));
@@ -280,7 +280,7 @@ static void test_deleting_and_flushing(void **state)
     assert_int_equal(result_of(f, "a"), 3);
 }
 
-/* A library is loaded in limited time, also from a file. */
+/* The time to load a library is limited. */
 static void test_loading_has_a_limit(void **state)
 {
     struct fixture *f = *state;
@@ -292,11 +292,11 @@ static void test_loading_has_a_limit(void **state)
     assert_non_null(memmem(f->error.data, f->error.len, "FUNCTION LOAD timeout", 21));
     assert_null(name);
     assert_int_equal(result_of(f, "kept"), 1);
-    load(f, LIB("l", RETURNS("f", "2"))); /* the guard is as before */
+    load(f, LIB("l", RETURNS("f", "2"))); /* the guard has been reset */
     assert_int_equal(result_of(f, "f"), 2);
 }
 
-/* A data set that is taken comes with its functions. */
+/* A data set that replaces the current one brings its functions. */
 static void test_the_functions_of_another_data_set(void **state)
 {
     struct fixture *f = *state;

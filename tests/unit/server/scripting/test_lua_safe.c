@@ -1,4 +1,5 @@
-/* The replaced functions give what Lua's own give where that does no harm. (What they must not do: test_lua_sandbox.c.) */
+/* The replaced functions give the same results as Lua's own for harmless arguments. Harmful ones are tested in
+ * test_lua_sandbox.c. */
 #include "server/scripting/lua_safe.h"
 
 #include "server/scripting/lua_guard.h"
@@ -157,7 +158,7 @@ static void test_formats(void **state)
         "return string.format('%10')",
         "return string.format('%0123d', 1)",
         "return string.format('%s', ('x'):rep(200))",
-        "return #string.format('%s%s', ('x'):rep(100000), ('y'):rep(100000))", /* put together by us */
+        "return #string.format('%s%s', ('x'):rep(100000), ('y'):rep(100000))", /* built by our code */
         "return #string.format('%q', ('x\\0\\n\"'):rep(30000))",
         "return string.format('%s and %s', ('x'):rep(70000), 1):sub(-10)",
         "return string.format('%s' .. ('x'):rep(70000))",
@@ -179,7 +180,7 @@ static void test_garbage(void **state)
     ALL_SAME(*state, bodies);
 }
 
-/* The pace is the same for all scripts: who sets it is answered, and nothing happens. */
+/* All scripts share the pace of the collector: setting it has no effect. */
 static void test_the_pace_of_the_collector_stays(void **state)
 {
     struct pair *p = *state;
@@ -228,7 +229,7 @@ static void test_texts_are_compiled_with_a_name(void **state)
     lua_settop(L, 0);
     assert_int_equal(lua_safe_load(L, "", 0, "@name"), 0);
     lua_settop(L, 0);
-    assert_int_equal(lua_safe_load(L, "return #'a\0b'", 13, "@name"), 0); /* a zero byte is one like others */
+    assert_int_equal(lua_safe_load(L, "return #'a\0b'", 13, "@name"), 0); /* a zero byte is an ordinary byte */
     assert_int_equal(lua_pcall(L, 0, 1, 0), 0);
     assert_int_equal(lua_tointeger(L, -1), 3);
     lua_settop(L, 0);

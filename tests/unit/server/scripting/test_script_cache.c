@@ -22,7 +22,7 @@ struct fixture {
     struct script_cache *cache;
     int states;
     struct bytes_buf error;
-    void (*close)(void *state); /* what a flush has left to do */
+    void (*close)(void *state); /* the close that a flush leaves to `later` */
     void *closed;
 };
 
@@ -116,7 +116,7 @@ static void test_the_name_is_the_digest(void **state)
 static void test_a_script_is_compiled_once(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(f->states, 0); /* not before it is needed */
+    assert_int_equal(f->states, 0); /* the state is made only when needed */
     assert_int_equal(script_cache_vm_memory(f->cache), 0);
     const struct cached_script *s = add(f, "return 1");
     assert_ptr_equal(add(f, "return 1"), s);
@@ -157,11 +157,11 @@ static void test_what_a_script_says_of_itself(void **state)
     assert_int_equal(result_of(f, add(f, "#!lua\nreturn 7")), 7);
     assert_null(add(f, "#!lua flags=nonsense\nreturn 1"));
     failed_with(f, "Unexpected flag in script shebang: nonsense");
-    assert_null(add(f, "#!lua\nreturn return")); /* lines count from the first */
+    assert_null(add(f, "#!lua\nreturn return")); /* line numbers are those of the source */
     failed_with(f, "user_script:2:");
 }
 
-/* Time to compile has a limit, and the guard is as before then. */
+/* The time to compile is limited, and the guard is reset after a timeout. */
 static void test_compiling_takes_its_time(void **state)
 {
     struct fixture *f = *state;
@@ -177,7 +177,7 @@ static void test_compiling_takes_its_time(void **state)
     bytes_buf_release(&source);
 }
 
-/* A script that loads another one (in EVAL, by redis.call) has its own time. */
+/* A script that loads another script uses its own time limit. */
 static void test_compiling_from_inside_a_script(void **state)
 {
     struct fixture *f = *state;
@@ -211,7 +211,7 @@ static void test_flushing(void **state)
     assert_int_equal(result_of(f, add(f, "return 2")), 2);
     assert_int_equal(f->states, 2);
     script_cache_flush(f->cache, later, f);
-    assert_int_equal(f->guard.memory, 0); /* the old state is nobody's: another thread may close it */
+    assert_int_equal(f->guard.memory, 0); /* the old state has no guard, so another thread may close it */
     assert_null(script_cache_find(f->cache, BYTES_LIT("7f923f79fe76194c868d7e1d0820de36700eb649")));
     assert_int_equal(result_of(f, add(f, "return 2")), 2); /* meanwhile there is a new one */
     assert_non_null(f->close);
