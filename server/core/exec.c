@@ -102,7 +102,8 @@ static void exec_emit(struct core *core, struct exec *x)
     bool wrap = x->count > 1 && !x->no_wrap;
     if (UNLIKELY(x->abandoned)) x->count = 0, wrap = false;
     if (x->count == 1 && x->pieces[0].of_the_moment) {
-        repl_feed_moment(core->repl, x->pieces[0].db, bytes_view(x->bytes.data, x->pieces[0].len));
+        const struct exec_piece *only = &x->pieces[0];
+        repl_feed_moment(core->repl, only->db, bytes_view(x->bytes.data + only->offset, only->len));
         x->count = 0;
     }
     if (wrap) repl_feed(core->repl, -1, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
