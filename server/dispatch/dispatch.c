@@ -21,7 +21,7 @@ struct dispatcher *dispatcher_new(const struct dispatcher_uses *uses)
     d->commands = uses->commands;
     resp_batch_init(&d->arena);
     resp_batch_init(&d->busy_arena);
-    ticks_calibrate(&d->rate, sys_mono_us(d->core->sys));
+    ticks_calibrate(&d->rate, d->core->sys);
     return d;
 }
 
@@ -43,7 +43,7 @@ void dispatcher_settings_changed(struct dispatcher *d)
 {
     const struct settings_latency *lt = &d->core->settings->latency;
     double us = 1e12;
-    ticks_calibrate(&d->rate, sys_mono_us(d->core->sys));
+    ticks_calibrate(&d->rate, d->core->sys);
     if (lt->slowlog_log_slower_than_us >= 0) us = (double)lt->slowlog_log_slower_than_us;
     if (lt->latency_monitor_threshold_ms > 0 && (double)lt->latency_monitor_threshold_ms * 1000 < us)
         us = (double)lt->latency_monitor_threshold_ms * 1000;

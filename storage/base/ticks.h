@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <time.h>
 
+struct sys;
+
 static inline uint64_t ticks_now(void)
 {
 #ifdef __x86_64__
@@ -26,16 +28,9 @@ struct ticks_rate {
     double ns_per_tick; /* 0: not known yet */
 };
 
-static inline void ticks_calibrate(struct ticks_rate *rate, int64_t mono_us)
-{
-    uint64_t now = ticks_now();
-    if (rate->us == 0) {
-        rate->ticks = now;
-        rate->us = mono_us;
-    } else if (mono_us - rate->us > 1000 && now > rate->ticks) {
-        rate->ns_per_tick = (double)(mono_us - rate->us) * 1000.0 / (double)(now - rate->ticks);
-    }
-}
+/* Reads both clocks; the longer ago the first call was, the better the rate is known. A thread that loses the processor
+ * between two readings would spoil the rate for a long time, so the readings closest to each other are taken. */
+void ticks_calibrate(struct ticks_rate *rate, const struct sys *sys);
 
 static inline uint64_t ticks_to_ns(const struct ticks_rate *rate, uint64_t ticks)
 {

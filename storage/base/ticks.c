@@ -1,0 +1,33 @@
+#include "storage/base/ticks.h"
+
+#include "storage/base/sys.h"
+
+enum { TRIES = 4, INTERVAL_MIN_US = 1000 };
+
+/* Ticks and microseconds of one moment, as nearly as four tries can tell. */
+static uint64_t read_both(const struct sys *sys, int64_t *us)
+{
+    uint64_t best = 0, closest = UINT64_MAX;
+    for (int i = 0; i < TRIES; i++) {
+        uint64_t before = ticks_now();
+        int64_t now_us = sys_mono_us(sys);
+        uint64_t between = ticks_now() - before;
+        if (between >= closest) continue;
+        closest = between;
+        best = before + between / 2;
+        *us = now_us;
+    }
+    return best;
+}
+
+void ticks_calibrate(struct ticks_rate *rate, const struct sys *sys)
+{
+    int64_t us = 0;
+    uint64_t now = read_both(sys, &us);
+    if (rate->us == 0) {
+        rate->ticks = now;
+        rate->us = us;
+    } else if (us - rate->us > INTERVAL_MIN_US && now > rate->ticks) {
+        rate->ns_per_tick = (double)(us - rate->us) * 1000.0 / (double)(now - rate->ticks);
+    }
+}
