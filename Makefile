@@ -53,7 +53,7 @@ CFLAGS := $(CFLAGS_COMMON) -O3 -flto=auto
 LDFLAGS := -O3 -flto=auto -rdynamic
 LIBS += $(JEMALLOC)
 else ifeq ($(MODE),dev)
-CFLAGS := $(CFLAGS_COMMON) -O1
+CFLAGS := $(CFLAGS_COMMON) -O1 -DLOCKSTEP_DEVELOPMENT
 LDFLAGS := -rdynamic
 LIBS += $(JEMALLOC)
 else ifeq ($(MODE),fuzz)
@@ -64,7 +64,8 @@ CFLAGS := $(CFLAGS_COMMON) -O0 -Wno-maybe-uninitialized --coverage -fprofile-upd
 LDFLAGS := -rdynamic --coverage
 LIBS += $(JEMALLOC)
 else
-CFLAGS := $(CFLAGS_COMMON) -O1 -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DLOCKSTEP_SANITIZE
+CFLAGS := $(CFLAGS_COMMON) -O1 -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DLOCKSTEP_SANITIZE \
+          -DLOCKSTEP_DEVELOPMENT
 LDFLAGS := -rdynamic -fsanitize=$(SANITIZE)
 endif
 LIBS += -lm -lpthread

@@ -119,6 +119,7 @@ static int hook_replication(void *ctx, struct config_error *err)
     struct server *s = ctx;
     (void)err;
     repl_settings_changed(s->core.repl);
+    modes_refresh(&s->core);
     return 0;
 }
 static int hook_slow(void *ctx, struct config_error *err)

@@ -11,6 +11,7 @@
 #include "server/core/key_watch.h"
 #include "server/core/lifecycle.h"
 #include "server/core/modes.h"
+#include "server/core/obstacles.h"
 #include "server/core/pacing.h"
 #include "server/core/pause.h"
 #include "server/core/running.h"
@@ -46,6 +47,7 @@ struct core {
 
     struct key_watch keys;
     struct pacing pacing;
+    unsigned obstacles;     /* bits of enum obstacle */
     unsigned due;           /* bits of enum due */
     unsigned monitor_count; /* clients in MONITOR: written by monitor.c */
 };

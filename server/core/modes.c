@@ -9,6 +9,18 @@ void modes_init(struct modes *m)
     *m = (struct modes){.active_expire = true};
 }
 
+static void refresh_obstacles(struct core *core)
+{
+    const struct settings *st = core->settings;
+    const struct modes *m = &core->modes;
+    obstacle_note(&core->obstacles, OBSTACLE_LOADING, m->loading);
+    obstacle_note(&core->obstacles, OBSTACLE_REPLICA, repl_role(core->repl) == REPL_REPLICA);
+    obstacle_note(&core->obstacles, OBSTACLE_PAUSE, pause_current(core) != PAUSE_NONE);
+    obstacle_note(&core->obstacles, OBSTACLE_MAXMEMORY, st->memory.maxmemory > 0);
+    obstacle_note(&core->obstacles, OBSTACLE_MIN_REPLICAS, st->replication.min_replicas_to_write > 0);
+    obstacle_note(&core->obstacles, OBSTACLE_EXPIRY_HELD, m->expiry_held);
+}
+
 void modes_refresh(struct core *core)
 {
     struct keyspace *ks = core->keyspace;
@@ -22,12 +34,14 @@ void modes_refresh(struct core *core)
     ks->lfu_decay_minutes = (unsigned)memory->lfu_decay_time_min;
     ks->lazy_expire = memory->lazyfree_lazy_expire;
     ks->lazy_server_del = memory->lazyfree_lazy_server_del;
+    refresh_obstacles(core);
 }
 
 void modes_loading_begins(struct core *core, bool serves_reads)
 {
     core->modes.loading = true;
     core->modes.loading_serves_reads = serves_reads;
+    refresh_obstacles(core);
     if (!serves_reads) core->keyspace->expiry_mode = EXPIRY_IGNORE;
 }
 

@@ -21,7 +21,7 @@ struct modes {
 };
 
 void modes_init(struct modes *m);
-/* After a change of role, pause or memory policy. */
+/* After a change of role, pause, memory policy, maxmemory or min-replicas-to-write. Derives the obstacles, too. */
 void modes_refresh(struct core *core);
 void modes_loading_begins(struct core *core, bool serves_reads);
 void modes_loading_ends(struct core *core);

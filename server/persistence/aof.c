@@ -103,6 +103,11 @@ void aof_on_synced(struct aof *a, uint64_t position)
     ack_waits_synced(a->server->ack_waits);
 }
 
+void aof_note_obstacle(struct aof *a)
+{
+    obstacle_note(&a->server->core.obstacles, OBSTACLE_AOF, a->let_go || a->write_error != 0 || a->sync_error != 0);
+}
+
 static void note_sync_error(struct aof *a, int error)
 {
     if (error != 0 && a->sync_error == 0)
@@ -110,6 +115,7 @@ static void note_sync_error(struct aof *a, int error)
                     strerror(error));
     if (error == 0 && a->sync_error != 0) log_warning(a->server->core.log, "Syncing the AOF file works again.");
     a->sync_error = error;
+    aof_note_obstacle(a);
 }
 
 static void on_wake(void *ctx)
@@ -283,6 +289,7 @@ static void write_failed(struct aof *a, int rc)
         a->error_logged_us = s->core.clock.mono_us;
     }
     a->write_error = -rc;
+    aof_note_obstacle(a);
     a->retry_us = s->core.clock.mono_us + RETRY_US;
 }
 
@@ -307,6 +314,7 @@ static int write_pending(struct aof *a)
     if (summed) a->sum_due = false;
     if (a->write_error != 0) log_warning(s->core.log, "AOF write error looks solved. The server can write again.");
     a->write_error = 0;
+    aof_note_obstacle(a);
     repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
     a->of_the_moment_to = 0; /* the stream may be cut, and other bytes have these positions then */
     return 0;
@@ -474,6 +482,7 @@ void aof_stop_writing(struct aof *a)
     aof_retire_file(a);
     repl_aof_stop(a->server->core.repl, &a->reader);
     a->write_error = a->sync_error = 0;
+    aof_note_obstacle(a);
     aof_forget_synced(a);
 }
 

@@ -110,6 +110,7 @@ void aof_let_go(struct aof *a)
     a->let_go_error = a->write_error;
     if (!a->let_go) a->let_go_owes = false;
     a->let_go = true;
+    aof_note_obstacle(a);
     if (a->rewrite.running) persistence_kill_rewrite(s); /* what is behind its base will not be in the log */
     if (a->state == AOF_ON) {
         aof_retire_file(a);

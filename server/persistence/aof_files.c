@@ -124,6 +124,7 @@ static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
     a->file_is_temp = is_temp;
     a->timestamp_s = 0;
     a->write_error = 0;
+    aof_note_obstacle(a);
 }
 
 /* What a new file begins with. */
@@ -600,6 +601,7 @@ int aof_adopt_base(struct aof *a)
     if (a->state == AOF_WAITS) {
         a->state = AOF_ON;
         a->let_go = false;
+        aof_note_obstacle(a);
         aof_on_synced(a, a->has_synced ? a->synced : a->rewrite.position);
     }
     delete_history(a);

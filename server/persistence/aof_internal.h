@@ -125,6 +125,9 @@ void aof_forget_synced(struct aof *a); /* what a sync that is under way will tel
 /* `always` cannot be kept: nothing may be answered any more, and the server ends. false. */
 bool aof_end_server(struct aof *a, const char *what, int rc);
 
+/* After each change of write_error, sync_error or let_go: while one of them is set, admission asks aof_refuses_writes(). */
+void aof_note_obstacle(struct aof *a);
+
 /* aof_disk.c */
 /* Has the stream, from the log's reader on, anything that changes data? Only that is owed. */
 bool aof_owes(struct aof *a);

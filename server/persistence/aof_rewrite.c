@@ -192,6 +192,7 @@ static void switch_off(struct aof *a)
     break_off(a);
     a->state = AOF_OFF;
     a->interrupted = a->rewrite.scheduled = a->let_go = false;
+    aof_note_obstacle(a);
     repl_aof_want(a->server->core.repl, false);
     ack_waits_aof_off(a->server->ack_waits);
 }

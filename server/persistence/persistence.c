@@ -126,11 +126,17 @@ static struct snapshot_options snapshot_options(struct server *s, const struct r
 
 /* ---- In the foreground ---- */
 
+static void note_result(struct persistence *p, bool ok)
+{
+    p->last_ok = ok;
+    obstacle_note(&p->server->core.obstacles, OBSTACLE_RDB, !ok);
+}
+
 static void note_saved(struct persistence *p, uint64_t changes)
 {
     p->changes_at_save = changes;
     p->last_save_s = p->server->core.clock.now_ms / 1000;
-    p->last_ok = true;
+    note_result(p, true);
     p->saves++;
 }
 
@@ -184,7 +190,7 @@ static void save_ended(struct persistence *p, bool ok, const char *error, bool k
     } else {
         log_warning(s->core.log, "Background saving error: %s (in server root dir %s)", error,
                     s->core.settings->persistence.dir);
-        p->last_ok = false;
+        note_result(p, false);
     }
 }
 
@@ -259,7 +265,7 @@ static int start_save(struct persistence *p)
     p->last_try_s = s->core.clock.now_ms / 1000;
     struct snapshot_options options = snapshot_options(s, &at);
     int rc = start_child(p, CHILD_SAVE, &target, &options);
-    if (rc != 0) p->last_ok = false;
+    if (rc != 0) note_result(p, false);
     return rc;
 }
 
