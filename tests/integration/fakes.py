@@ -37,6 +37,10 @@ class FakeReplica(Wire):
     def psync(self, replid="?", offset=-1):
         """Sends PSYNC. Returns "FULLRESYNC" or "CONTINUE", or the error reply."""
         self.send_command("PSYNC", replid, offset)
+        return self.psync_reply(replid, offset)
+
+    def psync_reply(self, replid="?", offset=-1):
+        """Reads the reply to a PSYNC that was sent, as psync() does."""
         reply = self.read_status()
         if isinstance(reply, ReplyError):
             return reply

@@ -423,8 +423,7 @@ def rogue_stream(rogue, master):
     """What the peer got after the snapshot: whole commands only (or nothing, if it was disconnected)."""
     found = []
     try:
-        status = rogue.read_status()
-        if isinstance(status, ReplyError):
+        if isinstance(rogue.psync_reply(), ReplyError):
             return found
         rogue.read_rdb()
         rogue.go_online()
