@@ -1,4 +1,4 @@
-/* connect_config.c -- what a change of a directive sets in motion: struct config_hooks. */
+/* connect_config.c -- what the server does after CONFIG SET: struct config_hooks. */
 #include <locale.h>
 
 #include "replication/replication.h"
@@ -99,7 +99,7 @@ static int hook_modes(void *ctx, struct config_error *err)
     modes_refresh(&((struct server *)ctx)->core);
     return 0;
 }
-/* Eviction starts, or sees that there is nothing to do any more, with the next turn, whether or not a command comes. */
+/* Marks eviction as due, so that it starts in this turn even if no command follows. */
 static int hook_maxmemory(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;

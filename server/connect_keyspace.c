@@ -1,4 +1,4 @@
-/* connect_keyspace.c -- what the server does when the keyspace says that keys change, appear, expire or go. */
+/* connect_keyspace.c -- what the server does when keys change, appear, expire or go: struct keyspace_hooks. */
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/config/settings.h"
@@ -55,7 +55,7 @@ static void on_flushed(void *ctx, struct db *db, struct db *replacement)
     key_watch_flushed(&s->core.keys, db, replacement);
 }
 
-/* A client of ours gave the key its expiry while we followed a master that knows nothing of it. */
+/* The key has an expiry that a client of this replica has set, so that its master never deletes the key. */
 static void on_hidden_expiry(void *ctx, struct db *db, struct bytes_view key)
 {
     struct server *s = ctx;

@@ -1,4 +1,4 @@
-/* connect_replication.c -- what replication asks of the server: struct repl_host. */
+/* connect_replication.c -- the functions through which replication calls the server: struct repl_host. */
 #include <errno.h>
 
 #include "replication/replication.h"
@@ -16,7 +16,7 @@
 static int host_apply_stream(void *ctx, struct bytes_view in, size_t *consumed)
 {
     struct server *s = ctx;
-    if (pause_current(&s->core) != PAUSE_NONE) { /* what is not run must not count as applied (P18) */
+    if (pause_current(&s->core) != PAUSE_NONE) { /* commands that do not run must not count as applied (P18) */
         *consumed = 0;
         return -EAGAIN;
     }
@@ -62,7 +62,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     if (role == REPL_REPLICA)
         blocking_role_changed(s->clients->blocking);
     else
-        aof_history_replaced(s); /* if a master's data set was to replace ours and did not */
+        aof_history_replaced(s); /* a cancelled full synchronization may have ended it */
 }
 static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, unsigned omit,
                                const struct repl_position *at, int *pipe_fd)

@@ -1,4 +1,4 @@
-/* main.c -- one server in a process of its own: from the command line to the running loop. */
+/* main.c -- the program: one server in a process of its own. */
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -62,7 +62,7 @@ static void say_hello(struct program *p)
         log_notice(p->log, "Configuration loaded");
 }
 
-/* Signals, and what to leave behind in a crash. */
+/* Ignores two signals and installs the crash report. */
 static void prepare_signals(struct program *p, struct server *s)
 {
     signal(SIGHUP, SIG_IGN);
@@ -88,7 +88,7 @@ static int serve(struct program *p)
 {
     struct server *s = server_new(p->config, &p->settings, command_row_tables(), sys_real(), p->log);
     int code = 1;
-    if (s == NULL) return code; /* it has logged why */
+    if (s == NULL) return code; /* the reason is logged */
     prepare_signals(p, s);
     s->supervisor = p->supervisor;
     if (server_take_process(s, p->title) == 0 && listen_somewhere(s) == 0) {
@@ -98,7 +98,7 @@ static int serve(struct program *p)
         log_notice(p->log, "Running mode=standalone, port=%d, PID: %d", p->settings.net.port, (int)getpid());
         log_notice(p->log, "Server initialized");
         code = server_run(s);
-        /* After a failure the last line of the log is to say why. */
+        /* After a failure the last line of the log should be its reason. */
         process_pidfile_remove(&pidfile, code == 0 ? p->log : NULL);
     }
     server_free(s);

@@ -49,12 +49,12 @@ static void on_wake(void *ctx)
 void server_send(struct server *s)
 {
     repl_end_turn(s->core.repl);
-    if (UNLIKELY(!aof_turn(s))) return; /* nothing may be answered (S1) */
+    if (UNLIKELY(!aof_turn(s))) return; /* the log could not be written: no reply, nothing to replicas (S1) */
     repl_flush(s->core.repl);
     clients_flush(s->clients);
 }
 
-/* What became due in this turn. True: some of it goes on in the next one. */
+/* Does the work that became due in this turn. True if some of it continues in the next turn. */
 static bool serve_due(struct server *s)
 {
     const struct clients *cs = s->clients;
@@ -62,7 +62,7 @@ static bool serve_due(struct server *s)
     bool more = false;
     if (due & DUE_EVICTION) more = eviction_run(s->eviction) == EVICTION_GOES_ON;
     if (due & DUE_MIGRATIONS) migrations_serve(s->migrations);
-    /* What made the keys ready was no command: a load, an expiry, the end of a pause. */
+    /* Keys that became ready without a command: by a load, an expiry, the end of a pause. */
     if (s->core.due & DUE_KEY_WAITS) key_waits_serve(cs->key_waits);
     if (s->core.due & DUE_TRACKING_ROOM) more = tracking_make_room(cs->trackings) || more;
     if (s->core.due & DUE_TRACKING_BROADCAST) tracking_broadcast(cs->trackings);
@@ -77,7 +77,7 @@ static bool on_turn(void *ctx)
     more = expiry_fast_cycle(s->expiry) || more;
     persistence_turn(s);
     if (UNLIKELY(s->core.due != 0)) more = serve_due(s) || more;
-    clients_reap(s->clients); /* a client that closed another one, and has the answer, finds it closed */
+    clients_reap(s->clients); /* before the replies: the reply to CLIENT KILL means that the client is gone */
     server_send(s);
     clients_reap(s->clients);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
@@ -222,7 +222,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     return NULL;
 }
 
-/* Told to the process at its start, and again when the file or the command line lowered it. */
+/* Raises the limit of open files, or lowers maxclients to what the system allows. */
 static int fit_maxclients(struct server *s)
 {
     char text[16];
@@ -260,7 +260,7 @@ int server_take_process(struct server *s, struct process_title *title)
     if (fit_maxclients(s) != 0) return -1;
     if (allocator_set_background_thread(st->process.jemalloc_bg_thread) != 0)
         log_warning(s->core.log, "The allocator cannot have a thread of its own (jemalloc-bg-thread)");
-    (void)process_check_system(st->net.tcp_backlog, s->core.log); /* it has logged what it found */
+    (void)process_check_system(st->net.tcp_backlog, s->core.log); /* findings are logged */
     server_adjust_oom_score(s);
     server_set_title(s, title);
     return 0;
@@ -272,12 +272,13 @@ static void watch_signals(struct server *s)
     loop_signal(s->core.loop, SIGINT, on_signal, s);
 }
 
-/* A configured master is connected to once the own file is loaded, which may allow a partial resync. */
+/* Tells replication of the configured master. repl_start() connects to it after the own file is loaded, which may allow
+ * a partial resynchronization. */
 static void start_following(struct server *s)
 {
     if (s->core.settings->replication.master_host == NULL) return;
-    char *host =
-        mem_strdup(s->core.settings->replication.master_host); /* repl_follow() leads to the setting being rewritten */
+    /* A copy: host_role_changed() writes this setting. */
+    char *host = mem_strdup(s->core.settings->replication.master_host);
     if (repl_follow_at_start(s->core.repl, host, s->core.settings->replication.master_port) != 0)
         log_warning(s->core.log, "Cannot follow %s:%d", host, s->core.settings->replication.master_port);
     mem_free(host);
@@ -308,7 +309,7 @@ void server_free(struct server *s)
     persistence_free(s->persistence);
     clients_close_all(s->clients);
     aof_free(s->aof);
-    repl_free(s->core.repl); /* leaves the master, and says so to its stream */
+    repl_free(s->core.repl); /* calls host functions of master_stream */
     master_stream_free(s->master_stream);
     shutdown_free(s->shutdown);
     scripting_free(s->scripting);

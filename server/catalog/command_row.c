@@ -23,7 +23,7 @@ static int keyword_position(const struct key_spec *spec, int argc, const struct 
     return -1;
 }
 
-/* 0, or -1 when the arguments do not fit the row (with these flags). */
+/* The positions of one spec's keys. 0, or -1 if the arguments do not fit. */
 static int spec_range(const struct key_spec *spec, unsigned flags, int argc, const struct bytes_view *argv,
                       struct key_range *out)
 {
@@ -31,7 +31,7 @@ static int spec_range(const struct key_spec *spec, unsigned flags, int argc, con
     int begin = spec->begin_at;
     if (spec->begin == KEY_BEGIN_KEYWORD) {
         begin = keyword_position(spec, argc, argv);
-        if (begin < 0) return 0; /* the option is not there */
+        if (begin < 0) return 0; /* the keyword is not there: no keys */
     }
     if (begin >= argc) return -1;
     out->first = begin;

@@ -45,7 +45,7 @@ static void skip_separators(struct bytes_view *text)
     }
 }
 
-/* What is between a bracket and the one that closes it; both are taken. */
+/* Takes a bracketed part with its brackets. Returns the text between them. */
 static struct bytes_view take_bracketed(struct bytes_view *text, char open, char close)
 {
     size_t depth = 0, n = 0;
@@ -108,7 +108,7 @@ static void take_named(struct bytes_view *text, struct command_argument *out)
     }
 }
 
-/* A token belongs to the name behind it, if there is one in the same place. */
+/* A token and a following name are one argument, unless a separator stands between them. */
 static void take_one(struct bytes_view *text, struct command_argument *out)
 {
     out->type = ARGUMENT_PURE_TOKEN;

@@ -11,7 +11,7 @@ struct command_table {
     struct command_slot *slots;
     size_t count;
     size_t id_count;
-    size_t name_max;                        /* the longest name: rename-command sets no limit */
+    size_t name_max;                        /* length of the longest name; rename-command has no limit */
     struct command_slot *index[INDEX_SIZE]; /* open addressing by name_hash() */
 };
 
@@ -117,7 +117,7 @@ static void add_subcommands(struct command_table *t, struct command_slot *slot)
     }
 }
 
-/* What rename-command made of a name: the new one, "" for none, or the name itself. */
+/* The current name of a built-in command: its new name, "" if it is removed, or its own. */
 static const char *renamed(const struct renamed_command *renames, size_t count, const char *name)
 {
     const char *now = name;
@@ -126,7 +126,7 @@ static const char *renamed(const struct renamed_command *renames, size_t count, 
     return now;
 }
 
-/* The built-in name of the command that is called `name` after these lines; NULL: none is. */
+/* The built-in name of the command that these lines have given the name `name`; NULL if there is none. */
 static const char *built_in_name(const struct command *const *tables, const struct renamed_command *renames,
                                  size_t count, const char *name)
 {

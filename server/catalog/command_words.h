@@ -1,4 +1,4 @@
-/* command_words.h -- the words by which COMMAND and ACL speak of a row: flags, categories, key flags. */
+/* command_words.h -- the words that COMMAND and ACL use for flags, categories and key flags. */
 #ifndef LOCKSTEP_SERVER_CATALOG_COMMAND_WORDS_H
 #define LOCKSTEP_SERVER_CATALOG_COMMAND_WORDS_H
 
@@ -8,19 +8,19 @@ struct flag_word {
     unsigned flag;
     const char *word;
 };
-/* In the order in which they are reported; each ends with a NULL word. */
+/* In the order of COMMAND's replies; a NULL word ends each list. */
 const struct flag_word *command_flag_words(void);   /* enum command_flag */
 const struct flag_word *key_flag_words(void);       /* enum key_spec_flag */
 const struct flag_word *acl_category_words(void);   /* enum acl_category, without the '@' */
-unsigned acl_category_find(struct bytes_view word); /* 0: there is none of this name */
+unsigned acl_category_find(struct bytes_view word); /* 0: unknown word */
 
-/* All categories of a command: those of its row, and those that follow from its flags. */
+/* The categories of a command: those of its row and those that follow from its flags. */
 unsigned command_categories(const struct command *cmd);
-/* Its flags, with what follows from its key specs. */
+/* The flags of its row and those that follow from its key specs. */
 unsigned command_reported_flags(const struct command *cmd);
 
-/* Positions of the keys as one range, which is how old clients ask: zeros if there is none. Keys that no range can
- * express make the command CMD_MOVABLE_KEYS. */
+/* The positions of the keys as one range, the first fields of COMMAND INFO; zeros without keys. If one range cannot
+ * express the keys, command_reported_flags() has CMD_MOVABLE_KEYS. */
 struct legacy_range {
     int first, last, step;
 };

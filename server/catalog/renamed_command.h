@@ -2,10 +2,10 @@
 #ifndef LOCKSTEP_SERVER_CATALOG_RENAMED_COMMAND_H
 #define LOCKSTEP_SERVER_CATALOG_RENAMED_COMMAND_H
 
-/* Applied once, at start-up, by command_table_new(). The last line about a command is the one that holds. */
+/* command_table_new() applies the lines at start-up. The last line of a command is valid. */
 struct renamed_command {
     char *from; /* the built-in name */
-    char *to;   /* the new name; "" takes the command away */
+    char *to;   /* the new name; "" removes the command */
 };
 
 #endif

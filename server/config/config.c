@@ -16,14 +16,14 @@
 
 void config_replace_string(char **field, const char *text)
 {
-    char *copy = text != NULL ? mem_strdup(text) : NULL; /* first: text may be the old value */
+    char *copy = text != NULL ? mem_strdup(text) : NULL; /* before the free: text may be the old value */
     mem_free(*field);
     *field = copy;
 }
 
 int config_parse_memory(const char *text, uint64_t *out)
 {
-    if (*text == '\0') { /* CONFIG SET maxmemory "" is zero */
+    if (*text == '\0') { /* CONFIG SET maxmemory "" sets 0 */
         *out = 0;
         return 0;
     }
@@ -52,7 +52,7 @@ static bool is_number(enum config_kind kind)
     return kind >= CONFIG_INT && kind <= CONFIG_SIZE;
 }
 
-/* A number as the text form needs it: unsigned 64-bit fields above INT64_MAX stay what they are. */
+/* The field's value. Unsigned 64-bit values above INT64_MAX are kept exactly. */
 struct number {
     bool negative;
     uint64_t magnitude;
@@ -80,7 +80,7 @@ static struct number number_load(const struct config_row *row)
     UNREACHABLE();
 }
 
-/* `value` passed the row's bounds, so it fits the field. */
+/* `value` is within the row's bounds, so it fits the field. */
 static void number_store(const struct config_row *row, uint64_t value)
 {
     void *field = config_row_field(row);
@@ -233,7 +233,7 @@ static int fail_range(const struct config_row *row, struct config_error *err)
     return config_fail(err, shape, (long long)row->dir->min, (unsigned long long)row->dir->max);
 }
 
-/* The text as a number within the row's bounds. A negative one comes as its two's complement. */
+/* Parses a number within the row's bounds. A negative one is returned as its two's complement. */
 static int parse_number(const struct config_row *row, const char *text, uint64_t *out, struct config_error *err)
 {
     struct bytes_view view = bytes_str(text);
@@ -289,7 +289,7 @@ static int dispatch_set(struct config *cfg, struct config_row *row, char **words
     return set_number(cfg, row, words[0], err);
 }
 
-/* A control byte in a value could become a line of its own when the file is written anew. */
+/* A control byte in a value could start a new line of the file when CONFIG REWRITE writes it. */
 static bool has_control_bytes(const char *text)
 {
     if (strstr(text, BYTES_TEXT_NUL) != NULL) return true;
@@ -433,7 +433,7 @@ void config_each_row(const struct config *cfg, void *ctx, void (*each)(void *ctx
 
 /* ---- CONFIG GET ---- */
 
-/* Does this pattern show this name? A hidden directive has to be asked for by its full name. */
+/* Whether CONFIG GET with this pattern shows this name. A hidden directive needs its full name. */
 static bool pattern_shows(const struct config_row *row, const char *name, struct bytes_view pattern)
 {
     if (glob_is_literal(pattern)) return bytes_equal_nocase(pattern, name);
@@ -490,10 +490,10 @@ bool config_get_one(const struct config *cfg, const char *name, struct bytes_buf
 
 /* ---- CONFIG SET ---- */
 
-/* One pair of a CONFIG SET under way. */
+/* One pair of the current CONFIG SET. */
 struct change {
     struct config_row *row;
-    char *name; /* as the client wrote it */
+    char *name; /* in the client's spelling */
     char *value;
     char *old_text; /* what to restore */
     bool stored;    /* the new value is in place */
@@ -578,7 +578,8 @@ static bool same_hook_before(const struct change *changes, size_t i)
     return false;
 }
 
-/* Runs each hook once, in the order of the pairs. On failure *ran says how many pairs' hooks may have had an effect. */
+/* Runs each hook once, in the order of the pairs. On failure the hooks of the first *ran pairs may have had an effect.
+ */
 static int apply_changes(const struct change *changes, size_t count, size_t *ran, struct config_error *err)
 {
     for (size_t i = 0; i < count; i++) {
@@ -595,8 +596,8 @@ static void restore_changes(struct config *cfg, struct change *changes, size_t c
 {
     for (size_t i = 0; i < count; i++) {
         if (!changes[i].stored) continue;
-        /* The text came from get(), so it parses; what can fail is a directory that is gone, and then the new one
-         * stays. */
+        /* The text came from get(), so it parses. Only `dir` can fail, if the old directory is gone; it then keeps the
+         * new value. */
         (void)config_row_set_text(cfg, changes[i].row, changes[i].old_text, NULL);
     }
 }
@@ -613,7 +614,7 @@ static int commit_changes(struct config *cfg, struct change *changes, size_t cou
     if (rc == 0) return 0;
     restore_changes(cfg, changes, count);
     size_t again;
-    (void)apply_changes(changes, ran, &again, NULL); /* the first failure is the one to report */
+    (void)apply_changes(changes, ran, &again, NULL); /* the first failure is reported, not this one */
     return rc;
 }
 
@@ -637,7 +638,7 @@ static void changes_free(struct change *changes, size_t count)
     mem_free(changes);
 }
 
-/* They would be taken for a NUL. */
+/* bytes_to_text() writes a NUL as C0 80, so these bytes would be read back as a NUL. */
 static int refuse_text_nul(const struct bytes_view *pairs, size_t count, struct config_error *err)
 {
     for (size_t i = 0; i < 2 * count; i++) {

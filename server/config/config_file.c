@@ -49,7 +49,7 @@ int config_file_read(const struct sys *sys, const char *path, struct bytes_buf *
     return rc;
 }
 
-/* With the permissions of the old file: it may hold passwords. */
+/* The file keeps its permissions, since it may hold passwords. */
 static int mode_like(const char *path)
 {
     struct stat st;
@@ -67,11 +67,11 @@ static int write_and_sync(const struct sys *sys, int fd, struct bytes_view text)
 static int replace_by(const struct sys *sys, const char *temp, const char *path, struct bytes_view text)
 {
     int fd = sys->open(sys->ctx, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_like(path));
-    if (fd < 0) return fd; /* a file of that name is not ours */
+    if (fd < 0) return fd; /* with -EEXIST, the file belongs to another process: it is not removed */
     int rc = write_and_sync(sys, fd, text);
     if (rc == 0) rc = sys->rename(sys->ctx, temp, path);
     if (rc == 0) return sys->fsync_dir(sys->ctx, path);
-    (void)sys->unlink(sys->ctx, temp); /* the first error is the one to tell */
+    (void)sys->unlink(sys->ctx, temp); /* the first error is reported, not this one */
     return rc;
 }
 
@@ -87,7 +87,7 @@ static int replace_resolved(const struct sys *sys, const char *path, struct byte
     return rc < 0 ? rc : 0;
 }
 
-/* Where the name is a link, the file behind it is replaced and the link stays. */
+/* A symbolic link stays and its target is replaced. */
 static char *resolved(const char *path)
 {
     char *real = realpath(path, NULL);
@@ -134,7 +134,7 @@ static int visit_file(struct visit *v, const char *path, struct config_error *er
     return rc;
 }
 
-/* A pattern that matches nothing is no error: that is how directories of optional fragments are included. */
+/* A pattern without a match is no error, so that directories of optional files can be included. */
 static int visit_pattern(struct visit *v, const char *pattern, struct config_error *err)
 {
     if (strpbrk(pattern, "*?[") == NULL) return visit_file(v, pattern, err);
@@ -185,7 +185,7 @@ struct bytes_view config_trim(struct bytes_view line)
     return line;
 }
 
-/* The innermost place wins: an include that fails has already named its own line. */
+/* Keeps a place that is already set: a line of an included file is reported, not the line that includes the file. */
 static void note_place(struct config_failure *f, const char *file, int number, struct bytes_view line)
 {
     if (f->line != 0) return;
@@ -248,7 +248,7 @@ static bool is_option(const char *arg)
     return arg[0] == '-' && arg[1] == '-';
 }
 
-/* True when the argument is a name alone ("--port"), so that the next one is its value even if it starts with "--". */
+/* Whether the argument is a name alone ("--port"). The next argument is then its value, even if it starts with "--". */
 static bool is_bare_name(const char *arg)
 {
     struct word_list w;
@@ -258,8 +258,8 @@ static bool is_bare_name(const char *arg)
     return bare;
 }
 
-/* "--save" may stand without a value, at the end or before the next option, and then means an empty one; "--sentinel"
- * has none. Returns whether the option is complete. */
+/* "--save" at the end or before another option means "--save ''"; "--sentinel" has no value. Returns whether the option
+ * is complete. */
 static bool complete_valueless(struct bytes_buf *options, const char *arg, const char *next)
 {
     bool save = strcasecmp(arg, "--save") == 0;
@@ -269,8 +269,8 @@ static bool complete_valueless(struct bytes_buf *options, const char *arg, const
     return true;
 }
 
-/* One option on its own line; its values follow as quoted words. A value may itself start with "--" when it directly
- * follows a bare name. */
+/* Writes each option on its own line, followed by its values as quoted words. A value that follows a bare name may
+ * start with "--". */
 static void append_options(struct bytes_buf *options, char **args, int count)
 {
     bool wants_value = false;

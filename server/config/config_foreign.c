@@ -50,7 +50,7 @@ static const struct foreign {
     {"storage-provider", "KeyDB"},
 };
 
-/* Redis 8 has the directives of its modules beside its own. */
+/* Directives of the modules that are part of Redis 8. */
 static const struct foreign foreign_prefixes[] = {
     {"bf-", "the modules of Redis 8"},
     {"cf-", "the modules of Redis 8"},

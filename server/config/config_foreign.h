@@ -1,10 +1,11 @@
-/* config_foreign.h -- directives of other versions of Redis and of its forks that this server refuses, so that the
- * refusal can say whose they are. Those that are taken without effect are rows (config_rows.c), as is all that works.
- */
+/* config_foreign.h -- directives of other Redis versions and of forks, which this server refuses by name.
+ *
+ * The error message names the product that has the directive. Directives that are accepted without effect are rows in
+ * config_rows.c instead. */
 #ifndef LOCKSTEP_SERVER_CONFIG_CONFIG_FOREIGN_H
 #define LOCKSTEP_SERVER_CONFIG_CONFIG_FOREIGN_H
 
-/* "Redis 6.0 and 6.2", or NULL: nobody's that we know. */
+/* The product that has this directive, such as "Redis 6.0 and 6.2"; NULL if unknown. */
 const char *config_foreign_owner(const char *name);
 
 #endif

@@ -7,11 +7,11 @@
 /* A directive as registered: the data, and where its value lives. */
 struct config_row {
     const struct config_directive *dir;
-    void *target;       /* of the registration */
-    const void *hooks;  /* of the registration; NULL: none */
-    char *default_text; /* what get gives at the default */
-    bool seen;          /* set in the load under way: a VARIADIC row appends from the second time on */
-    bool included;      /* a file that the configuration includes has a line of it: so a rewrite must write its own */
+    void *target;       /* as registered */
+    const void *hooks;  /* as registered, or NULL */
+    char *default_text; /* the default as CONFIG GET prints it */
+    bool seen;          /* the current load has set it: another line of a VARIADIC row appends */
+    bool included;      /* an included file has a line of it: CONFIG REWRITE must write one too */
 };
 
 struct config {
@@ -20,13 +20,13 @@ struct config {
     struct config_hooks hooks;
     struct config_row *rows;
     size_t row_count;
-    char *path;      /* or NULL */
-    bool including;  /* the line being loaded is one of an included file */
-    bool appending;  /* a special set() adds to the value instead of replacing it */
-    bool by_command; /* CONFIG SET, not a line of a file */
-    bool force_all;  /* for the next rewrite */
-    bool users_noted;
-    struct user_line *users; /* what CONFIG REWRITE writes as users */
+    char *path;              /* or NULL */
+    bool including;          /* the current line is from an included file */
+    bool appending;          /* a special set() adds to the value instead of replacing it */
+    bool by_command;         /* the value comes from CONFIG SET, not from a file */
+    bool force_all;          /* the next rewrite writes every directive */
+    bool users_noted;        /* config_note_users() was called */
+    struct user_line *users; /* the lines "user ..." for CONFIG REWRITE */
     size_t user_count;
 };
 
@@ -34,14 +34,14 @@ static inline bool config_row_has(const struct config_row *row, unsigned flag)
 {
     return (row->dir->flags & flag) != 0;
 }
-struct config_row *config_find(const struct config *cfg,
-                               const char *name); /* by name or alias; NULL when there is none */
+/* By name or alias; NULL if there is none. */
+struct config_row *config_find(const struct config *cfg, const char *name);
 void *config_row_field(const struct config_row *row);
-/* The value as CONFIG GET shows it, appended. */
+/* Appends the value as CONFIG GET shows it. */
 void config_row_get(const struct config *cfg, const struct config_row *row, struct bytes_buf *out);
-/* The words after the name, as a file has them. */
+/* Sets the value from the words after the name in a file. */
 int config_row_set(struct config *cfg, struct config_row *row, char **words, size_t count, struct config_error *err);
-/* One text, as CONFIG SET has it: split for MULTI_ARG rows. */
+/* Sets the value from one argument of CONFIG SET, which is split into words for MULTI_ARG rows. */
 int config_row_set_text(struct config *cfg, struct config_row *row, char *text, struct config_error *err);
 void config_replace_string(char **field, const char *text); /* text may be NULL */
 

@@ -1,4 +1,4 @@
-/* From a command line to values: the file, standard input and overrides, in that order, as one text. */
+/* config_load.c -- loading: the file, standard input and options, in that order, joined to one text. */
 #include "server/config/config_internal.h"
 
 #include <errno.h>
@@ -64,7 +64,7 @@ void config_failure_print(const struct config_failure *failure, struct bytes_buf
     bytes_buf_printf(out, "%s\n", failure->error.text);
 }
 
-/* A server that cannot write its log should say so while somebody is looking. */
+/* Reports a log file that cannot be opened on standard error, before the server goes into the background. */
 static int check_logfile(struct config *cfg, struct config_failure *failure)
 {
     const char *path = cfg->settings->log.logfile;
@@ -78,7 +78,7 @@ static int check_logfile(struct config *cfg, struct config_failure *failure)
     return config_fail(&failure->error, "Can't open the log file: %s", strerror(-fd));
 }
 
-/* Kept absolute, since `dir` is about to change what a relative path means. */
+/* Stores an absolute path, since `dir` may change the working directory. */
 static void note_path(struct config *cfg, const char *file)
 {
     char cwd[PATH_MAX];

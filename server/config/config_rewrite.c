@@ -1,10 +1,10 @@
-/* CONFIG REWRITE: the old file's lines, each directive's line replaced in place where it stood, new ones at the end.
+/* config_rewrite.c -- CONFIG REWRITE: replaces the lines of directives in place and appends new ones.
  *
- *     old text --> lines (comment, blank or unknown: kept; known: remembered under their row)
- *     each row --> config_rewrite_line(): takes the next remembered line of that row, or appends
- *     lines still remembered under a row that wrote --> dropped
- *     new text --> read into a scratch configuration: a file that we could not load again never replaces one that we
- * can
+ *     old text --> lines: comments, blank and unknown lines are kept; each other line belongs to its directive's row
+ *     each row --> config_rewrite_line(): replaces the next old line of the row, or appends one
+ *              --> old lines of the row that are left are dropped
+ *     new text --> is loaded into a scratch configuration first, so that a file that cannot be loaded never replaces
+ *                  one that can
  *              --> temporary file, fsync, rename, fsync of the directory */
 #include "server/config/config_internal.h"
 
@@ -71,7 +71,7 @@ static int read_old_file(struct config_rewriter *rw, const char *path)
 {
     struct bytes_buf text = {NULL, 0, 0};
     int rc = config_file_read(rw->cfg->sys, path, &text);
-    if (rc == -ENOENT) rc = 0; /* removed since the start: it is written anew */
+    if (rc == -ENOENT) rc = 0; /* removed since the start: a new file is written */
     if (rc == 0 && text.len > 0) read_old_lines(rw, bytes_buf_view(&text));
     bytes_buf_release(&text);
     return rc;
@@ -146,8 +146,7 @@ static void append_value(const struct config_row *row, const char *text, struct 
         bytes_buf_append_view(line, bytes_str(text));
 }
 
-/* A special directive that takes several words, any of which might need quotes (bind, with a file that has odd
- * addresses). */
+/* The value of a directive with several words. Each is quoted if necessary. */
 static void append_words(const struct config_row *row, const char *text, struct bytes_buf *line)
 {
     struct word_list w;
@@ -178,7 +177,7 @@ static void rewrite_plain(struct config_rewriter *rw, const struct config_row *r
     bytes_buf_release(&value);
 }
 
-/* Lines of this row that its new value has no use for. */
+/* Drops the old lines of the current row that no new line has replaced. */
 static void drop_old_lines(struct config_rewriter *rw)
 {
     for (struct line *old = next_old_line(rw); old != NULL; old = next_old_line(rw)) {
@@ -192,7 +191,7 @@ void config_rewrite_at_end(struct config_rewriter *rw)
     drop_old_lines(rw);
 }
 
-/* Lines that only a file can have stay as they are, except users once somebody keeps them. */
+/* Lines of file-only directives are kept, except `user` lines after config_note_users(). */
 static bool keeps_lines(const struct config *cfg, const struct config_row *row)
 {
     if (!config_row_has(row, CONFIG_FLAG_FILE_ONLY)) return config_row_has(row, CONFIG_FLAG_NO_REWRITE);
@@ -216,7 +215,7 @@ static void append_line(struct bytes_buf *out, const struct line *l)
     bytes_buf_append(out, "\n", 1);
 }
 
-/* Dropped lines leave no gap: an empty line after one is dropped too when there was one before. */
+/* Also drops an empty line that follows a dropped line, if an empty line precedes it. */
 static void join_lines(const struct config_rewriter *rw, struct bytes_buf *out)
 {
     bool dropped = false, blank = true;
@@ -239,7 +238,7 @@ static void rewriter_release(struct config_rewriter *rw)
     mem_free(rw->lines);
 }
 
-/* `own` gets the lines that we answer for: not those that were in the old file and mean nothing to us. */
+/* `own` gets the lines that this rewrite wrote, without those that it only copied from the old file. */
 static int build_text(const struct config *cfg, const char *path, struct bytes_buf *out, struct bytes_buf *own,
                       struct config_error *err)
 {
@@ -272,7 +271,7 @@ static int prove_directive(void *ctx, char **words, size_t count, struct config_
     struct config_row *known = config_find(p->cfg, words[0]);
     if (known == NULL) return config_fail(err, "unknown directive '%s'", words[0]);
     struct config_row *row = config_find(p->scratch, words[0]);
-    if (row == NULL) return 0; /* of a subsystem that registered itself: no scratch target */
+    if (row == NULL) return 0; /* a row of config_register(), which the scratch configuration lacks */
     bool one_text = count == 2 && config_row_has(row, CONFIG_FLAG_MULTI_ARG);
     return one_text ? config_row_set_text(p->scratch, row, words[1], err)
                     : config_row_set(p->scratch, row, words + 1, count - 1, err);
@@ -295,7 +294,7 @@ static int prove_loadable(const struct config *cfg, struct bytes_view text, stru
 int config_rewrite(struct config *cfg, struct config_error *err)
 {
     if (cfg->path == NULL) {
-        (void)config_fail(err, "The server is running without a config file"); /* the code below says it too */
+        (void)config_fail(err, "The server is running without a config file"); /* the result below is the error */
         return -ENOENT;
     }
     struct bytes_buf text = {NULL, 0, 0}, own = {NULL, 0, 0};

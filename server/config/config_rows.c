@@ -1,4 +1,4 @@
-/* Every directive of struct settings, one row each. The order is that of redis.conf.example. */
+/* config_rows.c -- every directive of struct settings as a row, in the order of redis.conf.example. */
 #include "server/config/config_internal.h"
 
 #include <limits.h>
@@ -39,7 +39,7 @@ static const struct config_enum appendfsync_names[] = {
 static const struct config_enum tls_auth_names[] = {{"no", 0}, {"yes", 1}, {"optional", 2}, {0}};
 static const struct config_enum endpoint_names[] = {{"ip", 0}, {"hostname", 1}, {"unknown-endpoint", 2}, {0}};
 
-/* Shapes of rows: name, other name, field of struct settings, default, then what the shape needs, flags, hook. */
+/* Kinds of rows: name, alias, field of struct settings, default, arguments of the kind, flags, hook. */
 #define FIELD(member) .offset = offsetof(struct settings, member)
 #define HOOK(member) .apply = CONFIG_HOOK(member)
 #define NO_HOOK .apply = 0

@@ -1,4 +1,4 @@
-/* The directives whose values are more than one plain field: how each reads its words and writes itself down. */
+/* config_special.c -- directives whose values are not one plain field: parsing, printing and rewriting. */
 #include "server/config/config_special.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ static bool save_point_parse(char **words, struct save_point *out)
            out->seconds >= 1 && out->changes >= 0;
 }
 
-/* The first `save` of a file replaces the built-in points, those after it add; an empty one takes all away. */
+/* The first `save` of a file replaces the default points; later ones add to it; an empty one removes all points. */
 static int save_set(struct config *cfg, void *target, char **words, size_t count, struct config_error *err)
 {
     struct settings_persistence *st = target;
@@ -81,8 +81,8 @@ static void save_get(const struct config *cfg, const void *target, struct bytes_
     }
 }
 
-/* One line a point. Always written: a file without any `save` means the built-in points. Lines add up, so those of an
- * included file are first taken back. */
+/* Writes one line per point, and `save ""` if there is none, since a file without `save` means the default points.
+ * Lines add to each other, so `save ""` comes first if an included file has points. */
 static void save_rewrite(const struct config *cfg, const void *target, const char *name, struct config_rewriter *rw)
 {
     const struct settings_persistence *st = target;
@@ -116,7 +116,7 @@ static bool output_limit_parse(char **words, struct output_limit *out)
            num_parse_i64(bytes_str(words[2]), &out->soft_seconds) && out->soft_seconds >= 0;
 }
 
-/* CLASS HARD SOFT SECONDS, any number of times; classes that are not named keep their limits. */
+/* CLASS HARD SOFT SECONDS, repeated. Classes that are not named keep their limits. */
 static int output_limits_set(struct config *cfg, void *target, char **words, size_t count, struct config_error *err)
 {
     struct settings_clients *st = target;
@@ -300,7 +300,7 @@ static void replicaof_get(const struct config *cfg, const void *target, struct b
     if (repl->master_host != NULL) bytes_buf_printf(out, "%s %d", repl->master_host, repl->master_port);
 }
 
-/* Without a master the line goes away, or says so where an included file names one. */
+/* Without a master the line is dropped, or becomes "no one" if an included file names a master. */
 static void replicaof_rewrite(const struct config *cfg, const void *target, const char *name,
                               struct config_rewriter *rw)
 {
@@ -326,8 +326,7 @@ const struct config_special config_special_replicaof = {
 
 /* ---- dir ---- */
 
-/* Takes effect as it is read, so that the relative paths after it are relative to it. Empty: the directory the process
- * is in. */
+/* Changes the directory at once, so that later lines may have paths relative to it. "" is the current directory. */
 static int dir_set(struct config *cfg, void *target, char **words, size_t count, struct config_error *err)
 {
     const char *path = *words[0] != '\0' ? words[0] : ".";
@@ -409,7 +408,7 @@ static void user_release(void *target)
     st->user_count = 0;
 }
 
-/* Until somebody has said which users exist, the lines of the file stay as they are. */
+/* Called only after config_note_users(); until then the file's lines are kept. */
 static void user_rewrite(const struct config *cfg, const void *target, const char *name, struct config_rewriter *rw)
 {
     for (size_t i = 0; i < cfg->user_count; i++) {
@@ -471,7 +470,7 @@ int config_check_hz(const struct config *cfg, const char *text, int64_t *number,
     return 0;
 }
 
-/* A line of the file stays as it was written, and CONFIG GET shows it so. Replication keeps the minimum either way. */
+/* A smaller size from a file is stored as written, and CONFIG GET shows it. Replication applies the minimum anyway. */
 int config_check_backlog(const struct config *cfg, const char *text, int64_t *number, struct config_error *err)
 {
     if (cfg->by_command && *number < REPL_BACKLOG_MIN) *number = REPL_BACKLOG_MIN;

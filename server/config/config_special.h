@@ -6,7 +6,7 @@
 
 enum { CONFIG_HZ_MIN = 1, CONFIG_HZ_MAX = 500 };
 
-/* The field of each is the area (struct settings_net and so on) unless it says otherwise. */
+/* `target` is the area's struct (struct settings_net and so on), unless the comment names a field. */
 extern const struct config_special config_special_bind;
 extern const struct config_special config_special_save;
 extern const struct config_special config_special_output_limits;

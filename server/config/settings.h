@@ -1,11 +1,12 @@
-/* settings.h -- what the configuration says, as plain fields that other code reads directly.
+/* settings.h -- the values of all directives, as plain fields that other code reads directly.
  *
- * One struct per area. Only config.c writes here (through the rows of config_rows.c); everybody else reads, on hot
- * paths too, and hears of changes through the hooks in config.h. Every field is named after its directive.
+ * One struct per area; every field is named after its directive. server/config/ writes the fields (config.c by the rows
+ * of config_rows.c, config_special.c). All other code reads them, and learns of changes through the hooks in config.h.
+ * Exceptions: DEBUG writes limits.list_plain_min and connect_replication.c writes
+ * replication.replica_output_limit, neither of which is a directive's field.
  *
- * Strings belong to the configuration and are valid until the next CONFIG SET of that directive: whoever keeps one past
- * the current command copies it. A string marked "or NULL" is NULL when the directive is empty; others are never NULL.
- */
+ * The configuration owns the strings. A string is valid until the next CONFIG SET of its directive; code that keeps one
+ * past the current command copies it. A string marked "or NULL" is NULL if the directive is empty; others never are. */
 #ifndef LOCKSTEP_SERVER_CONFIG_SETTINGS_H
 #define LOCKSTEP_SERVER_CONFIG_SETTINGS_H
 
@@ -66,7 +67,7 @@ struct settings_clients {
 enum settings_protected_use { PROTECTED_NO = 0, PROTECTED_YES, PROTECTED_LOCAL };
 
 struct settings_security {
-    char *requirepass; /* or NULL: the password of the default user, as bytes_to_text() writes it */
+    char *requirepass; /* or NULL; the default user's password, as bytes_to_text() writes it */
     char *aclfile;     /* or NULL */
     uint64_t acllog_max_len;
     int acl_pubsub_default;       /* 1: allchannels */
@@ -120,17 +121,17 @@ enum settings_appendfsync { APPENDFSYNC_EVERYSEC = 0, APPENDFSYNC_ALWAYS, APPEND
 
 struct settings_persistence {
     struct save_point save[SETTINGS_SAVE_POINTS_MAX];
-    int save_count; /* 0: never by itself */
+    int save_count; /* 0: no automatic saves */
     char *dbfilename;
-    char *dir; /* absolute once the process has changed to it */
+    char *dir; /* absolute after the process has changed to it */
     bool rdbcompression;
     bool rdbchecksum;
     bool rdb_del_sync_files;
     bool stop_writes_on_bgsave_error;
     int sanitize_dump_payload; /* enum settings_sanitize */
     bool rdb_save_incremental_fsync;
-    int rdb_version;           /* that files and full synchronizations are written in: 9 to 12 */
-    int rdb_key_save_delay_us; /* hidden: for tests, as the two below */
+    int rdb_version;           /* of files and full synchronizations that are written: 9 to 12 */
+    int rdb_key_save_delay_us; /* hidden, for tests; so is key_load_delay_us */
     int key_load_delay_us;
     int64_t loading_process_events_interval_bytes;
     bool appendonly;
@@ -156,9 +157,8 @@ struct settings_latency {
     int percentile_count;
 };
 
-/* A line "user NAME RULES..." of the file, as words, for the access-control subsystem to apply at start-up. A line of
- * the main file counts where an included file has one for the same user: CONFIG REWRITE writes there who has changed.
- */
+/* A line "user NAME RULES..." of the file, as words; server/acl/ applies it at start-up. If both the main file and an
+ * included file define a user, the main file's line is valid, because CONFIG REWRITE writes changed users there. */
 struct user_line {
     char **words;
     size_t count;
@@ -168,7 +168,7 @@ struct user_line {
 struct settings_misc {
     int databases;
     int hz;                    /* 1..500 */
-    unsigned turn_interval_us; /* between turns at most, while many clients are busy: server/core/pacing.h */
+    unsigned turn_interval_us; /* longest pause between turns while many clients are busy: server/core/pacing.h */
     bool dynamic_hz;
     bool activerehashing;
     unsigned notify_keyspace_events; /* bits of enum settings_notify */
@@ -200,8 +200,7 @@ enum settings_notify {
                  NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM | NOTIFY_MODULE
 };
 
-/* TLS and cluster directives: their values are kept so that CONFIG GET and REWRITE answer, and nothing reads them yet.
- */
+/* TLS and cluster directives: stored for CONFIG GET and CONFIG REWRITE; no other code reads them. */
 struct settings_tls {
     bool replication;
     bool cluster;
@@ -225,7 +224,7 @@ struct settings_tls {
 };
 
 struct settings_cluster {
-    bool enabled; /* always false in this version */
+    bool enabled; /* always false */
     char *config_file;
     int64_t node_timeout_ms;
     int port;

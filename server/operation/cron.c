@@ -23,20 +23,20 @@ static void sample_rates(struct server *s)
     stats_sample(&s->core.stats, STATS_TURN_TICKS, s->core.stats.turn_ticks, s->core.clock.mono_us);
 }
 
-/* Resizing goes on with what is inserted and removed; tables that nobody changes are helped along, unless a child
- * shares their memory. */
+/* Inserts and removals advance the resizing of a table. This advances tables that do not change, unless a child shares
+ * their memory. */
 static void settle_tables(struct server *s)
 {
-    enum { STEPS = 256 /* of a table, each time: well below a millisecond */ };
+    enum { STEPS = 256 /* per table and call: well below a millisecond */ };
     if (!s->core.settings->misc.activerehashing || persistence_child_active(s)) return;
     for (int i = 0; i < s->core.keyspace->db_count; i++) {
         struct db *db = keyspace_db(s->core.keyspace, i);
-        (void)table_settle(&db->keys, STEPS); /* the rest next time */
+        (void)table_settle(&db->keys, STEPS); /* continues with the next call */
         (void)table_settle(&db->expires, STEPS);
     }
 }
 
-/* True once in so many milliseconds of cron time. */
+/* True once in `ms` milliseconds, counted in calls of cron(). */
 static bool every(const struct server *s, unsigned ms)
 {
     unsigned hz = s->core.settings->misc.hz > 0 ? (unsigned)s->core.settings->misc.hz : 1, loops = ms * hz / 1000;
@@ -57,7 +57,7 @@ static void cron(void *ctx)
     scripting_collect(s->scripting);
     aof_cron(s);
     persistence_cron(s);
-    if (every(s, 1000)) dispatcher_settings_changed(s->dispatcher); /* the tick counter's rate is known better by now */
+    if (every(s, 1000)) dispatcher_settings_changed(s->dispatcher); /* the tick counter's rate is known more exactly */
     if (shutdown_is_active(s)) shutdown_cron(s);
     s->cron_loops++;
     s->core.stats.cron_ticks += ticks_now() - start;

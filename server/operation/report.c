@@ -39,7 +39,7 @@ static const char *supervisor_name(const struct server *s)
     return "unknown";
 }
 
-/* One line for each kind, as Redis has it: all addresses, then the port. */
+/* One line for each kind of listener, as in Redis: all addresses, then the port. */
 static void info_listeners(const struct server *s, struct bytes_buf *out)
 {
     const struct settings_net *net = &s->core.settings->net;
@@ -224,7 +224,7 @@ static ull ticks_us(const struct server *s, uint64_t ticks)
     return dispatch_ticks_to_ns(s->dispatcher, ticks) / 1000;
 }
 
-/* What commands took of the loop's time. */
+/* The time that all commands have taken. */
 static uint64_t command_ticks(struct server *s)
 {
     size_t count;
@@ -248,7 +248,7 @@ static void eventloop_stats(struct server *s, struct bytes_buf *out)
                      turns > 0 ? ticks_us(s, ticks / turns) : 0);
 }
 
-/* Only shown when asked for by name. */
+/* A section that only its name selects. */
 static void info_debug(struct server *s, struct bytes_buf *out)
 {
     const struct stats *st = &s->core.stats;
@@ -410,7 +410,7 @@ static void info_replication(struct server *s, struct bytes_buf *out)
 }
 static void info_modules(struct server *s, struct bytes_buf *out)
 {
-    (void)s, (void)out; /* there are none */
+    (void)s, (void)out; /* no modules */
 }
 static void info_cluster(struct server *s, struct bytes_buf *out)
 {

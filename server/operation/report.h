@@ -1,4 +1,4 @@
-/* report.h -- what a server tells about itself: the sections of INFO, and the same for the log of a crash. */
+/* report.h -- the sections of INFO, the memory figures, the crash report and the process title. */
 #ifndef LOCKSTEP_SERVER_OPERATION_REPORT_H
 #define LOCKSTEP_SERVER_OPERATION_REPORT_H
 
@@ -7,9 +7,10 @@
 #include "server/process/process_title.h"
 #include "storage/base/allocator.h"
 
-/* INFO: sections by name ("server", "replication", ...; "default", "all", "everything"); count 0: the default ones. */
+/* Appends sections of INFO by name: "server", "replication", ..., or "default", "all", "everything". count 0: the
+ * default sections. */
 void server_info(struct server *s, const struct bytes_view *sections, size_t count, struct bytes_buf *out);
-/* What INFO memory and MEMORY STATS say, in bytes. */
+/* The figures of INFO memory and MEMORY STATS, in bytes. */
 struct memory_breakdown {
     size_t used, resident, startup;
     struct allocator_usage allocator;
@@ -21,8 +22,9 @@ struct memory_breakdown {
 void memory_breakdown(struct server *s, struct memory_breakdown *out);
 struct command_slot;
 double command_latency_percentile_us(struct server *s, const struct command_slot *slot, double percentile);
-/* Inside a signal handler: INFO and the clients, to a descriptor. */
+/* process_crash_hooks.report, in a signal handler: writes INFO and the list of clients to a descriptor. */
 void server_crash_report(void *ctx, int fd);
+/* Sets the title by proc-title-template and the settings of listening. */
 void server_set_title(struct server *s, struct process_title *title);
 
 #endif

@@ -14,7 +14,7 @@ enum { PROGRESS_EVERY_US = 200 * 1000 };
 
 struct terminal {
     const struct sys *sys;
-    bool shows_progress; /* on standard error, when that is somebody who watches */
+    bool shows_progress; /* on standard error, if that is a terminal */
     uint64_t total;
     int64_t next_us;
 };
@@ -106,10 +106,10 @@ static int run_check_aof(const struct sys *sys, const char *name, int count, cha
     return aof_check(sys, args[2], &options, &out);
 }
 
-/* ---- Which one ---- */
+/* ---- Selection ---- */
 
 struct file_checker {
-    const char *name;   /* part of the name by which it is called */
+    const char *name;   /* part of argv[0] */
     const char *option; /* or the first argument */
     int (*run)(const struct sys *sys, const char *name, int count, char **args);
 };

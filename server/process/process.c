@@ -24,7 +24,7 @@
 
 /* ---- Version ---- */
 
-/* The linker's build id: a digest of what was linked, so equal builds are equal and others are not. */
+/* The linker's build id: a digest of the linked program, the same for equal builds only. */
 static int find_build_id(struct dl_phdr_info *info, size_t size, void *out)
 {
     for (int i = 0; i < info->dlpi_phnum; i++) {
@@ -36,7 +36,7 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *out)
         for (int j = 0; j < PROCESS_BUILD_ID_CHARS / 2; j++) snprintf((char *)out + 2 * j, 3, "%02x", id[j]);
         break;
     }
-    return 1; /* the program itself comes first: look no further */
+    return 1; /* stops the iteration: the program itself comes first */
 }
 
 void process_build_id(char out[PROCESS_BUILD_ID_CHARS + 1])
@@ -119,7 +119,7 @@ static enum process_supervisor supervised_by_systemd(struct log *lg)
         lg,
         "supervised by systemd. Readiness is reported once the dataset is loaded: see to it that TimeoutStartSec and "
         "TimeoutStopSec of the unit leave time for that, and for a save on the way out.");
-    (void)process_systemd_notify("STATUS=Loading...\n"); /* one that does not listen now may listen later */
+    (void)process_systemd_notify("STATUS=Loading...\n"); /* optional: only READY=1 matters */
     return PROCESS_SYSTEMD;
 }
 
@@ -163,10 +163,10 @@ int process_daemonize(void)
 {
     pid_t pid = fork();
     if (pid == -1) return -errno;
-    if (pid != 0) _exit(0); /* without flushing what the child will flush */
+    if (pid != 0) _exit(0); /* not exit(): the child flushes the buffered output */
     setsid();
     int fd = open("/dev/null", O_RDWR, 0);
-    if (fd == -1) return 0; /* the terminal stays open, which is no reason to fail */
+    if (fd == -1) return 0; /* not fatal: the terminal stays open */
     dup2(fd, STDIN_FILENO);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
@@ -174,19 +174,19 @@ int process_daemonize(void)
     return 0;
 }
 
-/* Locked for as long as this process lives: fcntl()'s locks are not inherited by children, so a snapshot's child that
- * outlives a crash does not hold on to it. */
+/* Locks the file while this process lives. Children do not inherit fcntl() locks, so a snapshot child that outlives a
+ * crash of its parent does not keep the lock. */
 static int lock_pidfile(int fd, pid_t *holder)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(fd, F_SETLK, &lock) == 0) return 0;
     int rc = -errno;
-    if (rc != -EACCES && rc != -EAGAIN) return 0; /* a file system without locks: as if nobody held one */
+    if (rc != -EACCES && rc != -EAGAIN) return 0; /* a file system without locks */
     *holder = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
     return -EWOULDBLOCK;
 }
 
-/* 0, -errno, or -EWOULDBLOCK: a running process holds it. */
+/* 0 or -errno; -EWOULDBLOCK: the running process *holder has locked it. */
 static int fill_pidfile(int fd, pid_t *holder)
 {
     char text[16];
@@ -198,7 +198,7 @@ static int fill_pidfile(int fd, pid_t *holder)
     return n == len ? 0 : n == -1 ? -errno : -ENOSPC;
 }
 
-/* Where the name is a link, the file behind it is meant, and the link stays. */
+/* A symbolic link stays; its target is the pid file. */
 static int open_pidfile(struct process_pidfile *pf, const char *path, pid_t *holder)
 {
     char *real = realpath(path, NULL);
@@ -230,7 +230,7 @@ void process_pidfile_remove(struct process_pidfile *pf, struct log *lg)
 {
     if (pf->made.name == NULL) return;
     if (made_file_is_ours(&pf->made)) log_notice(lg, "Removing the pid file.");
-    (void)made_file_remove(&pf->made); /* somebody else's by now, or gone: both are their business */
+    (void)made_file_remove(&pf->made); /* fails if the file is gone or no longer ours, which is fine */
     close(pf->fd);
 }
 
@@ -242,7 +242,7 @@ int process_change_dir(void *ctx, const char *path, char *absolute, size_t cap)
 
 /* ---- Descriptors ---- */
 
-/* The soft limit to `wanted`, with the hard one raised where we may; the limit in force afterwards. */
+/* Raises the soft limit to `wanted`, and the hard limit if that is allowed. Returns the soft limit afterwards. */
 static rlim_t raise_open_files(rlim_t wanted, int *error)
 {
     struct rlimit now;
@@ -338,7 +338,7 @@ bool process_check_system(int tcp_backlog, struct log *lg)
     return overcommit && backlog;
 }
 
-/* Before Linux 5.8 each small write to a huge page that a child shares copied all of it. */
+/* Before Linux 5.8, a write to a huge page that is shared with a child copied the whole page. */
 static bool huge_pages_are_copied_whole(void)
 {
     struct utsname kernel;

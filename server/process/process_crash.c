@@ -1,5 +1,5 @@
-/* What is called here runs after memory may have been overwritten: only the stack, write(), and what the C library
- * needs for a backtrace, until the stack trace is out. */
+/* process_crash.c -- the signal handlers. Memory may be damaged when they run: until the stack trace is written they
+ * use only the stack, write(), and what the C library needs for a backtrace. */
 #include "server/process/process_crash.h"
 
 #include <execinfo.h>
@@ -21,8 +21,8 @@ static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 static struct {
     struct process_crash_hooks hooks;
-    volatile sig_atomic_t signal;               /* being reported; 0: none */
-    _Alignas(64) char stack[CRASH_STACK_BYTES]; /* to run on when the usual one has overflowed */
+    volatile sig_atomic_t signal;               /* that is being reported; 0: none */
+    _Alignas(64) char stack[CRASH_STACK_BYTES]; /* of the handlers: the usual one may have overflowed */
 } crash;
 
 static void say(int fd, const char *fmt, ...) PRINTF(2, 3);
@@ -35,7 +35,7 @@ static void say(int fd, const char *fmt, ...)
     va_end(ap);
     if (n < 0) return;
     size_t len = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
-    ssize_t ignored = write(fd, line, len); /* nobody is left to tell */
+    ssize_t ignored = write(fd, line, len); /* there is nowhere to report an error */
     (void)ignored;
 }
 
@@ -124,7 +124,7 @@ static void die_of(int sig)
     _exit(128 + sig);
 }
 
-/* The rest of the report hangs or crashed in turn: what is written has to do. */
+/* The report itself has crashed or takes too long: ends the process. */
 static void on_second_signal(int sig)
 {
     (void)sig;
@@ -165,7 +165,7 @@ void process_crash_install(const struct process_crash_hooks *hooks, bool enabled
 {
     if (hooks != NULL) crash.hooks = *hooks;
     void *frame;
-    backtrace(&frame, 1); /* loads what it needs now, while memory is sound */
+    backtrace(&frame, 1); /* the first call loads a library: do it before a crash */
     stack_t stack = {.ss_sp = crash.stack, .ss_size = sizeof(crash.stack)};
     sigaltstack(&stack, NULL);
     struct sigaction action = {.sa_flags = SA_NODEFER | SA_RESETHAND | SA_SIGINFO | SA_ONSTACK,

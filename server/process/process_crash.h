@@ -9,13 +9,13 @@
 struct process_crash_hooks {
     void *ctx;
     struct log *log;
-    /* Writes INFO, clients and the like to fd; NULL: nothing. Runs inside the signal handler of a damaged process,
-     * after the backtrace is out: should it crash or hang in turn, the report ends there. */
+    /* Writes INFO, clients and so on to fd; NULL: nothing. It runs in the signal handler of a damaged process, after
+     * the backtrace is written. If it crashes or hangs itself, the report ends there. */
     void (*report)(void *ctx, int fd);
 };
-/* Handles SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT: writes a report to the log, then dies of the same signal. *hooks
- * is copied. enabled false restores the default actions. One per process: the only state at file scope in the server,
- * since a signal handler gets no argument of ours. */
+/* Installs handlers of SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT that write a report to the log and then let the
+ * process die of the same signal. *hooks is copied; NULL keeps the former ones. enabled false restores the default
+ * actions. The state is at file scope, since a signal handler gets no argument of ours. */
 void process_crash_install(const struct process_crash_hooks *hooks, bool enabled);
 
 #endif

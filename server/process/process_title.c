@@ -7,17 +7,17 @@
 #include "storage/base/memory.h"
 
 struct process_title {
-    char *area; /* where the arguments and the environment were */
+    char *area; /* that held the arguments and the environment */
     size_t size;
     char **argv;    /* copies of the arguments */
-    char **strings; /* copies of the environment, which stay until the process ends */
+    char **strings; /* copies of the environment; they live until the process ends */
     int argc;
     char *name;
 };
 
 /* ---- Memory ---- */
 
-/* The strings lie one after another: how far do they reach without a gap? */
+/* The end of those strings that follow `end` and each other without a gap. */
 static char *end_of_strings(char *end, char **strings)
 {
     for (; *strings != NULL && *strings == end; strings++) end = *strings + strlen(*strings) + 1;
@@ -54,7 +54,7 @@ void process_title_free(struct process_title *title)
     if (title == NULL) return;
     for (int i = 0; i < title->argc; i++) mem_free(title->argv[i]);
     mem_free(title->argv);
-    mem_free(title->strings); /* not what it points to: that is the environment now */
+    mem_free(title->strings); /* the strings stay: they are the environment */
     mem_free(title->name);
     mem_free(title);
 }

@@ -1,7 +1,7 @@
-/* process_title.h -- what ps shows as the command: proc-title-template, filled in.
+/* process_title.h -- the command line that ps shows, from proc-title-template.
  *
- * The kernel reads a process's title from the memory where the arguments and the environment were at its start, so that
- * area is taken over and its strings are moved elsewhere. */
+ * The kernel reads it from the memory that held the arguments and the environment at the start. This module writes the
+ * title into that memory, after it has copied those strings elsewhere. */
 #ifndef LOCKSTEP_SERVER_PROCESS_PROCESS_TITLE_H
 #define LOCKSTEP_SERVER_PROCESS_PROCESS_TITLE_H
 
@@ -9,7 +9,8 @@
 
 struct process_title; /* opaque */
 
-/* Call it first in main(). argv's strings are replaced by copies that live as long as the object. */
+/* Called first in main(). Replaces the strings in argv by copies that live as long as the object, and those of the
+ * environment by copies that are never freed. */
 struct process_title *process_title_new(int argc, char **argv);
 void process_title_free(struct process_title *title);
 
@@ -22,6 +23,7 @@ struct process_title_values {
     const char *unixsocket;  /* or NULL */
     const char *config_file; /* or NULL */
 };
+/* Whether the template has only known variables; "{{" stands for "{". */
 bool process_title_template_valid(const char *template_text);
 void process_title_set(struct process_title *title, const char *template_text,
                        const struct process_title_values *values);
