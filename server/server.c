@@ -11,7 +11,7 @@
 #include "server/catalog/command_table.h"
 #include "server/clients/acl_source.h"
 #include "server/clients/blocking.h"
-#include "server/clients/clients.h"
+#include "server/clients/clients_room.h"
 #include "server/clients/key_waits.h"
 #include "server/clients/listening.h"
 #include "server/clients/pubsub.h"
@@ -166,7 +166,7 @@ static void unblocked(void *ctx, struct client *c)
 static void make_clients_and_dispatcher(struct server *s)
 {
     struct core *core = &s->core;
-    s->clients = clients_new(&(struct clients_uses){
+    s->clients = clients_room_new(&(struct clients_uses){
         .core = core,
         .config = s->config,
         .commands = s->commands,
@@ -319,7 +319,7 @@ void server_free(struct server *s)
     slowlog_free(s->slowlog);
     migrations_free(s->migrations);
     ack_waits_free(s->ack_waits);
-    clients_free(s->clients);
+    clients_room_free(s->clients);
     exec_release(&s->core.exec);
     running_release(&s->core.running);
     latency_free(s->core.latency);

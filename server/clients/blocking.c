@@ -110,7 +110,7 @@ void client_block(struct client *c, const struct blocked *how)
     ASSERT(!client_has(c, CLIENT_BLOCKED));
     c->blocked = mem_alloc(sizeof(*c->blocked));
     *c->blocked = *how;
-    c->flags |= CLIENT_BLOCKED;
+    client_flag_set(c, CLIENT_BLOCKED);
     b->counts[how->kind]++;
     if (how->until_ms == 0) return;
     heap_add(b, c);
@@ -124,7 +124,7 @@ static void end_block(struct client *c)
     if (c->blocked->ended != NULL) c->blocked->ended(c);
     if (c->blocked->heap_at > 0) heap_remove(b, c);
     b->counts[c->blocked->kind]--;
-    c->flags &= ~(uint32_t)CLIENT_BLOCKED;
+    client_flag_clear(c, CLIENT_BLOCKED);
     queued_command_release(&c->blocked->command);
     mem_free(c->blocked);
     c->blocked = NULL;
@@ -145,10 +145,12 @@ bool client_run_again(struct client *c)
     return runner->again(runner->ctx, c);
 }
 
-void client_cancel_block(struct client *c)
+static void cancel_block(struct client *c)
 {
     if (client_has(c, CLIENT_BLOCKED)) end_block(c);
 }
+
+const struct client_part blocking_part = {.free = cancel_block};
 
 void blocking_each(struct blocking *b, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx)
 {

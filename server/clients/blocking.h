@@ -9,6 +9,7 @@
 #define LOCKSTEP_SERVER_CLIENTS_BLOCKING_H
 
 #include "server/clients/client.h"
+#include "server/clients/client_part.h"
 #include "server/clients/multi.h"
 
 enum block_kind { BLOCK_WAIT, BLOCK_WAIT_AOF, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHUTDOWN, BLOCK_MIGRATE, BLOCK_KINDS };
@@ -36,8 +37,6 @@ void client_unblock(struct client *c);
 /* Runs the command of a blocked client once more. True: it is answered, and the client is to be unblocked. False: it
  * waits on. */
 bool client_run_again(struct client *c);
-/* The client is going away. Nothing if it is not blocked. */
-void client_cancel_block(struct client *c);
 
 /* How commands of blocked clients are run: filled in by the dispatcher, by fakes in tests. */
 struct command_runner {
@@ -45,6 +44,8 @@ struct command_runner {
     bool (*again)(void *ctx, struct client *c);     /* runs the command once more; true: it is answered */
     void (*unblocked)(void *ctx, struct client *c); /* it has been answered, by itself or by others: it is counted */
 };
+
+extern const struct client_part blocking_part;
 
 struct blocking *blocking_new(struct clients *cs, const struct command_runner *runner);
 void blocking_free(struct blocking *b);

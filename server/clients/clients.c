@@ -5,14 +5,7 @@
 
 #include "replication/replication.h"
 #include "server/acl/users.h"
-#include "server/catalog/command_table.h"
-#include "server/clients/blocking.h"
-#include "server/clients/key_waits.h"
-#include "server/clients/monitor.h"
-#include "server/clients/multi.h"
-#include "server/clients/pubsub.h"
-#include "server/clients/session.h"
-#include "server/clients/tracking.h"
+#include "server/clients/client_part.h"
 #include "server/core/core.h"
 #include "storage/base/memory.h"
 
@@ -21,7 +14,6 @@ enum {
     BLOCKED_INPUT_MAX = 1024 * 1024,        /* a blocked client's input is left in the socket beyond this */
     READY_INPUT_MAX = 256 * 1024,           /* and one's that has not been run yet beyond this */
     IDLE_TRIM_MS = 2000,
-    CLIENT_FLAGS_MAX = 24, /* letters of CLIENT LIST */
 };
 
 static uint64_t hash_of_id(uint64_t id)
@@ -34,19 +26,16 @@ static uint64_t client_hash(const void *ctx, const void *entry)
     return hash_of_id(((const struct client *)entry)->id);
 }
 
-struct clients *clients_new(const struct clients_uses *uses)
+/* Calls a function of each part that has it. */
+#define FOR_EACH_PART(cs, call, c)                                                                                     \
+    for (const struct client_part *const *part_ = (cs)->parts; *part_ != NULL; part_++)                                \
+        if ((*part_)->call != NULL) (*part_)->call(c)
+
+struct clients *clients_new(struct core *core, const struct client_part *const *parts)
 {
     struct clients *cs = mem_calloc(sizeof(*cs));
-    cs->core = uses->core;
-    cs->config = uses->config;
-    cs->commands = uses->commands;
-    cs->users = uses->users;
-    cs->acl_log = uses->acl_log;
-    cs->blocking = blocking_new(cs, &uses->runner);
-    cs->key_waits = key_waits_new(cs->core);
-    cs->pubsub = pubsub_new(cs->core);
-    cs->watches = watches_new(cs->core);
-    cs->trackings = trackings_new(cs);
+    cs->core = core;
+    cs->parts = parts;
     table_init(&cs->by_id, client_hash, NULL);
     cs->ready_last = &cs->ready;
     cs->flush_last = &cs->flush;
@@ -83,6 +72,11 @@ void clients_auth_changed(struct client *c)
 static void on_readable(void *ctx);
 static void on_writable(void *ctx);
 
+static void update_muted(struct client *c)
+{
+    c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
+}
+
 static void link_client(struct clients *cs, struct client *c)
 {
     c->next = cs->first;
@@ -103,7 +97,7 @@ static void unlink_client(struct clients *cs, struct client *c)
     if (c->conn != NULL) cs->count--;
 }
 
-struct client *client_new(struct clients *cs, struct conn *conn)
+static struct client *make_client(struct clients *cs, struct conn *conn, bool for_scripts)
 {
     struct client *c = mem_calloc(sizeof(*c));
     struct core *core = cs->core;
@@ -113,13 +107,13 @@ struct client *client_new(struct clients *cs, struct conn *conn)
     c->id = ++cs->last_id;
     c->db = keyspace_db(core->keyspace, 0);
     c->created_ms = c->last_active_ms = core->clock.now_ms;
+    client_flag_put(c, CLIENT_MASTER, conn == NULL && !for_scripts);
+    client_flag_put(c, CLIENT_SCRIPT, for_scripts);
     outbuf_init(&c->out);
     reply_init(&c->reply, &c->out);
     if (core->settings->clients.client_default_resp == 3) c->reply.proto = 3;
-    if (conn == NULL) {
-        c->flags |= CLIENT_MASTER;
-    } else {
-        if (conn_is_unix(conn)) c->flags |= CLIENT_UNIX;
+    if (conn != NULL) {
+        client_flag_put(c, CLIENT_UNIX, conn_is_unix(conn));
         snprintf(c->peer, sizeof(c->peer), "%s", conn_peer_name(conn));
         snprintf(c->local, sizeof(c->local), "%s", conn_local_name(conn));
         conn_set_handler(conn, on_readable, on_writable, c);
@@ -127,23 +121,21 @@ struct client *client_new(struct clients *cs, struct conn *conn)
         link_client(cs, c);
     }
     resp_reader_init(&c->reader, limits_of(c));
-    acl_session_open(c);
-    client_update_muted(c);
+    FOR_EACH_PART(cs, open, c);
+    update_muted(c);
     return c;
+}
+
+struct client *client_new(struct clients *cs, struct conn *conn)
+{
+    return make_client(cs, conn, false);
 }
 
 struct client *client_new_script(struct clients *cs)
 {
-    struct client *c = client_new(cs, NULL);
-    c->flags = CLIENT_SCRIPT | CLIENT_AUTHENTICATED;
+    struct client *c = make_client(cs, NULL, true);
     snprintf(c->peer, sizeof(c->peer), "lua"); /* as MONITOR shows it */
-    client_update_muted(c);
     return c;
-}
-
-void client_update_muted(struct client *c)
-{
-    c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
 }
 
 /* It is not one of those that could be evicted any more. */
@@ -155,12 +147,8 @@ static void forget_memory(struct client *c)
 
 static void client_free(struct client *c)
 {
-    client_cancel_block(c);
-    monitor_stop(c);
+    FOR_EACH_PART(c->clients, free, c);
     if (c->replica != NULL) repl_replica_gone(c->replica);
-    if (c->subscriptions != NULL) pubsub_client_free(c);
-    tracking_stop(c);
-    if (c->multi != NULL) multi_free(c);
     resp_reader_release(&c->reader);
     outbuf_release(&c->out);
     if (c->conn != NULL) {
@@ -170,7 +158,6 @@ static void client_free(struct client *c)
     mem_free(c->name);
     mem_free(c->lib_name);
     mem_free(c->lib_ver);
-    acl_session_close(c);
     mem_free(c);
 }
 
@@ -183,7 +170,7 @@ void client_free_fake(struct client *c)
 void client_close_later(struct client *c)
 {
     if (client_has(c, CLIENT_CLOSING) || c->conn == NULL) return;
-    c->flags |= CLIENT_CLOSING;
+    client_flag_set(c, CLIENT_CLOSING);
     forget_memory(c);
     conn_want_read(c->conn, false);
     conn_want_write(c->conn, false);
@@ -195,24 +182,22 @@ void client_close_later(struct client *c)
 void client_close_after_reply(struct client *c)
 {
     if (c->conn == NULL) return;
-    c->flags |= CLIENT_CLOSE_AFTER_REPLY;
+    client_flag_set(c, CLIENT_CLOSE_AFTER_REPLY);
     conn_want_read(c->conn, false);
     client_wants_flush(c);
 }
 
 void client_reset(struct client *c)
 {
-    multi_discard(c);
-    if (c->subscriptions != NULL) pubsub_unsubscribe_all(c);
-    tracking_stop(c);
-    monitor_stop(c);
-    c->flags &= ~(uint32_t)CLIENT_RESET_CLEARS;
-    acl_session_reset(c);
+    FOR_EACH_PART(c->clients, reset, c);
+    client_flag_clear(c, CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP_NEXT | CLIENT_REPLY_SKIP | CLIENT_NO_EVICT |
+                             CLIENT_NO_TOUCH);
+    ASSERT(!client_has(c, CLIENT_RESET_CLEARS));
     c->db = keyspace_db(c->core->keyspace, 0);
     c->reply.proto = 2;
     mem_free(c->name);
     c->name = NULL;
-    client_update_muted(c);
+    update_muted(c);
 }
 
 /* Takes it off a singly linked list; rare, so it is searched for. */
@@ -246,13 +231,7 @@ void clients_close_all(struct clients *cs)
 
 void clients_free(struct clients *cs)
 {
-    if (cs == NULL) return;
-    clients_close_all(cs);
-    trackings_free(cs->trackings);
-    watches_free(cs->watches);
-    pubsub_free(cs->pubsub);
-    key_waits_free(cs->key_waits);
-    blocking_free(cs->blocking);
+    ASSERT(cs->first == NULL);
     table_release(&cs->by_id, NULL, NULL);
     mem_free(cs);
 }
@@ -314,6 +293,62 @@ struct client *client_by_id(struct clients *cs, uint64_t id)
     return c;
 }
 
+/* ---- What CLIENT commands, replication and scripts say ---- */
+
+void client_set_reply_mode(struct client *c, enum client_reply_mode mode)
+{
+    switch (mode) {
+    case CLIENT_REPLIES_ON: client_flag_clear(c, CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT); break;
+    case CLIENT_REPLIES_OFF: client_flag_set(c, CLIENT_REPLY_OFF); break;
+    case CLIENT_REPLIES_SKIP:
+        if (!client_has(c, CLIENT_REPLY_OFF)) client_flag_set(c, CLIENT_REPLY_SKIP_NEXT);
+        return; /* this command is answered as before */
+    }
+    update_muted(c);
+}
+
+void client_reply_skipped(struct client *c)
+{
+    client_flag_put(c, CLIENT_REPLY_SKIP, client_has(c, CLIENT_REPLY_SKIP_NEXT));
+    client_flag_clear(c, CLIENT_REPLY_SKIP_NEXT);
+    update_muted(c);
+}
+
+void client_set_no_evict(struct client *c, bool on)
+{
+    client_flag_put(c, CLIENT_NO_EVICT, on);
+}
+void client_set_no_touch(struct client *c, bool on)
+{
+    client_flag_put(c, CLIENT_NO_TOUCH, on);
+}
+
+void client_run_script_for(struct client *script, const struct client *caller)
+{
+    ASSERT(client_has(script, CLIENT_SCRIPT));
+    client_flag_put(script, CLIENT_MASTER, client_has(caller, CLIENT_MASTER)); /* its replies are not muted by this */
+    client_flag_put(script, CLIENT_NO_TOUCH, client_has(caller, CLIENT_NO_TOUCH));
+    script->db = caller->db;
+    script->write_offset = caller->write_offset;
+}
+
+struct replica *client_replica(struct client *c)
+{
+    if (c->replica == NULL) c->replica = repl_replica_new(c->core->repl, c->conn, c, conn_peer_ip(c->conn));
+    return c->replica;
+}
+
+void client_become_replica(struct client *c)
+{
+    struct bytes_buf pending = {0};
+    outbuf_copy(&c->out, &pending);
+    outbuf_clear(&c->out);
+    repl_replica_queue(c->replica, bytes_buf_view(&pending));
+    bytes_buf_release(&pending);
+    client_flag_set(c, CLIENT_REPLICA);
+    update_muted(c);
+}
+
 bool client_set_name(struct client *c, struct bytes_view name)
 {
     for (size_t i = 0; i < name.len; i++)
@@ -328,8 +363,8 @@ bool client_set_name(struct client *c, struct bytes_view name)
 void client_make_ready(struct client *c)
 {
     struct clients *cs = c->clients;
-    if (c->flags & (CLIENT_READY | CLIENT_CLOSING) || c->conn == NULL) return;
-    c->flags |= CLIENT_READY;
+    if (client_has(c, CLIENT_READY | CLIENT_CLOSING) || c->conn == NULL) return;
+    client_flag_set(c, CLIENT_READY);
     c->ready_next = NULL;
     *cs->ready_last = c;
     cs->ready_last = &c->ready_next;
@@ -341,8 +376,8 @@ void client_make_ready(struct client *c)
 static void make_ready_in_front(struct client *c)
 {
     struct clients *cs = c->clients;
-    if (c->flags & (CLIENT_READY | CLIENT_CLOSING)) return;
-    c->flags |= CLIENT_READY;
+    if (client_has(c, CLIENT_READY | CLIENT_CLOSING)) return;
+    client_flag_set(c, CLIENT_READY);
     c->ready_next = cs->ready;
     cs->ready = c;
     if (c->ready_next == NULL) cs->ready_last = &c->ready_next;
@@ -403,18 +438,32 @@ void clients_read_now(struct clients *cs, const struct client *except)
 void client_wants_flush(struct client *c)
 {
     struct clients *cs = c->clients;
-    if (c->flags & (CLIENT_WANTS_FLUSH | CLIENT_CLOSING) || c->conn == NULL) return;
-    c->flags |= CLIENT_WANTS_FLUSH;
+    if (client_has(c, CLIENT_WANTS_FLUSH | CLIENT_CLOSING) || c->conn == NULL) return;
+    client_flag_set(c, CLIENT_WANTS_FLUSH);
     c->flush_next = NULL;
     *cs->flush_last = c;
     cs->flush_last = &c->flush_next;
+}
+
+void client_push_begin(struct client *c)
+{
+    c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLICA);
+    struct outbuf *behind_reply = running_push_queue(&c->core->running, c);
+    c->reply.out = behind_reply != NULL ? behind_reply : &c->out;
+}
+
+void client_push_end(struct client *c)
+{
+    c->reply.out = &c->out;
+    update_muted(c);
+    client_wants_flush(c);
 }
 
 enum client_limit_class client_limit_class(const struct client *c)
 {
     if (client_has(c, CLIENT_REPLICA | CLIENT_MONITOR))
         return client_has(c, CLIENT_REPLICA) ? CLIENT_LIMIT_REPLICA : CLIENT_LIMIT_NORMAL;
-    return c->subscriptions != NULL && pubsub_client_any(c) ? CLIENT_LIMIT_PUBSUB : CLIENT_LIMIT_NORMAL;
+    return client_has(c, CLIENT_SUBSCRIBED) ? CLIENT_LIMIT_PUBSUB : CLIENT_LIMIT_NORMAL;
 }
 
 size_t client_output_memory(const struct client *c)
@@ -504,7 +553,7 @@ void clients_flush(struct clients *cs)
     cs->flush_last = &cs->flush;
     for (; c != NULL; c = next) {
         next = c->flush_next;
-        c->flags &= ~(uint32_t)CLIENT_WANTS_FLUSH;
+        client_flag_clear(c, CLIENT_WANTS_FLUSH);
         if (client_has(c, CLIENT_CLOSING)) continue;
         if (client_has(c, CLIENT_REPLICA)) { /* what it was answered went out when it became one */
             outbuf_clear(&c->out);
@@ -524,8 +573,7 @@ static void client_cron(struct client *c)
 {
     struct core *core = c->core;
     int64_t idle_ms = core->clock.now_ms - c->last_active_ms;
-    bool exempt = client_has(c, CLIENT_REPLICA | CLIENT_BLOCKED | CLIENT_MONITOR) ||
-                  (c->subscriptions != NULL && pubsub_client_any(c));
+    bool exempt = client_has(c, CLIENT_REPLICA | CLIENT_BLOCKED | CLIENT_MONITOR | CLIENT_SUBSCRIBED);
     if (core->settings->clients.timeout_s > 0 && !exempt &&
         idle_ms > core->settings->clients.timeout_s * INT64_C(1000)) {
         log_verbose(core->log, "Closing idle client %s", c->peer);
@@ -554,7 +602,17 @@ void clients_cron(struct clients *cs)
     }
 }
 
-/* ---- Eviction ---- */
+/* ---- Memory and eviction ---- */
+
+size_t client_memory(const struct client *c)
+{
+    struct outbuf_stats st;
+    outbuf_get_stats(&c->out, &st);
+    size_t bytes = sizeof(*c) + resp_reader_memory(&c->reader) + st.total_memory;
+    for (const struct client_part *const *part = c->clients->parts; *part != NULL; part++)
+        if ((*part)->memory != NULL) bytes += (*part)->memory(c);
+    return bytes;
+}
 
 /* 0: no limit. */
 static size_t clients_memory_limit(const struct clients *cs)
@@ -618,89 +676,4 @@ void clients_evict_all(struct clients *cs)
 size_t clients_leaving_memory(const struct clients *cs)
 {
     return cs->leaving_memory;
-}
-
-/* ---- Describing ---- */
-
-static void describe_flags(const struct client *c, char out[CLIENT_FLAGS_MAX])
-{
-    char *p = out;
-    if (client_has(c, CLIENT_REPLICA)) *p++ = client_has(c, CLIENT_MONITOR) ? 'O' : 'S';
-    if (client_has(c, CLIENT_MONITOR) && !client_has(c, CLIENT_REPLICA)) *p++ = 'O';
-    if (client_has(c, CLIENT_MASTER)) *p++ = 'M';
-    if (c->subscriptions != NULL && pubsub_client_any(c)) *p++ = 'P';
-    if (client_has(c, CLIENT_IN_MULTI)) *p++ = 'x';
-    if (client_has(c, CLIENT_BLOCKED)) *p++ = 'b';
-    if (client_has(c, CLIENT_TRACKING)) *p++ = 't';
-    if (tracking_redirect_is_broken(c)) *p++ = 'R';
-    if (tracking_mode_of(c) & TRACKING_BCAST) *p++ = 'B';
-    if (client_has(c, CLIENT_WATCH_BROKEN)) *p++ = 'd';
-    if (client_has(c, CLIENT_CLOSE_AFTER_REPLY)) *p++ = 'c';
-    if (client_has(c, CLIENT_CLOSING)) *p++ = 'A';
-    if (client_has(c, CLIENT_UNIX)) *p++ = 'U';
-    if (client_has(c, CLIENT_READONLY)) *p++ = 'r';
-    if (client_has(c, CLIENT_NO_EVICT)) *p++ = 'e';
-    if (client_has(c, CLIENT_NO_TOUCH)) *p++ = 'T';
-    if (p == out) *p++ = 'N';
-    *p = '\0';
-}
-
-size_t client_memory(const struct client *c)
-{
-    struct outbuf_stats st;
-    outbuf_get_stats(&c->out, &st);
-    return sizeof(*c) + resp_reader_memory(&c->reader) + st.total_memory + multi_memory(c) + pubsub_client_memory(c) +
-           tracking_client_memory(c) + key_waits_memory(c);
-}
-
-static void describe_command(const struct client *c, struct bytes_buf *out)
-{
-    const struct command_slot *slot = c->last_slot;
-    bytes_buf_printf(out, " cmd=%s", slot == NULL ? "NULL" : slot->full_name);
-}
-
-void client_describe(const struct client *c, struct bytes_buf *out)
-{
-    char flags[CLIENT_FLAGS_MAX];
-    size_t channels = 0, patterns = 0, shard = 0;
-    struct outbuf_stats st;
-    const struct core *core = c->core;
-    size_t arguments, request = running_request_bytes(&c->core->running, c, &arguments);
-    describe_flags(c, flags);
-    if (c->subscriptions != NULL) pubsub_client_counts(c, &channels, &patterns, &shard);
-    outbuf_get_stats(&c->out, &st);
-    bytes_buf_printf(
-        out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%d sub=%zu psub=%zu ssub=%zu",
-        (unsigned long long)c->id, c->peer, c->local, c->conn == NULL ? -1 : conn_fd(c->conn),
-        c->name == NULL ? "" : c->name, (long long)(core->clock.now_ms - c->created_ms) / 1000,
-        (long long)(core->clock.now_ms - c->last_active_ms) / 1000, flags, c->db->id, channels, patterns, shard);
-    bytes_buf_printf(
-        out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",
-        multi_queued(c), resp_reader_unparsed(&c->reader) + request, resp_reader_room(&c->reader), arguments,
-        multi_memory(c), st.rbs, st.rbp, st.obl, st.oll, client_output_memory(c));
-    bytes_buf_printf(out, " tot-mem=%zu events=%s%s", client_memory(c), "r",
-                     c->conn != NULL && conn_wants_write(c->conn) ? "w" : "");
-    describe_command(c, out);
-    bytes_buf_printf(out, " user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s",
-                     c->user == NULL ? "(superuser)" : acl_user_name_text(c->user),
-                     client_has(c, CLIENT_TRACKING) ? (long long)tracking_redirect(c) : -1LL, c->reply.proto,
-                     c->lib_name == NULL ? "" : c->lib_name, c->lib_ver == NULL ? "" : c->lib_ver);
-    bytes_buf_printf(out, " watch=%zu", multi_watch_count(c)); /* of 7.4; last, so that the rest is the line of 7.2 */
-}
-
-void clients_summarize(struct clients *cs, struct clients_summary *out)
-{
-    *out = (struct clients_summary){0};
-    for (const struct client *c = cs->first; c != NULL; c = c->next) {
-        size_t input = resp_reader_pending(&c->reader), output = client_output_memory(c);
-        if (client_has(c, CLIENT_REPLICA))
-            out->memory_replicas += client_memory(c);
-        else
-            out->connected++, out->memory_normal += client_memory(c);
-        if (c->subscriptions != NULL && pubsub_client_any(c)) out->pubsub++;
-        if (client_has(c, CLIENT_BLOCKED)) out->blocked++;
-        if (multi_watch_count(c) > 0) out->watching++;
-        if (input > out->max_input) out->max_input = input;
-        if (output > out->max_output) out->max_output = output;
-    }
 }

@@ -227,12 +227,14 @@ void key_waits_block(struct client *c, const struct key_wait_for *what, struct c
     client_block(c, &how);
 }
 
-size_t key_waits_memory(const struct client *c)
+static size_t memory_of(const struct client *c)
 {
     if (!client_has(c, CLIENT_BLOCKED) || c->blocked->kind != BLOCK_KEYS) return 0;
     const struct key_wait *wait = c->blocked->data;
     return sizeof(*wait) + wait->count * sizeof(struct waiter) + c->blocked->command.bytes;
 }
+
+const struct client_part key_waits_part = {.memory = memory_of};
 
 /* ---- What happens to keys ---- */
 

@@ -22,6 +22,7 @@
 #define LOCKSTEP_SERVER_CLIENTS_KEY_WAITS_H
 
 #include "server/clients/client.h"
+#include "server/clients/client_part.h"
 
 struct key_waits; /* opaque */
 
@@ -49,6 +50,6 @@ void key_waits_serve(struct key_waits *kw);
 
 size_t key_waits_key_count(const struct key_waits *kw);
 size_t key_waits_gone_count(const struct key_waits *kw); /* keys with a client that waits with or_gone */
-size_t key_waits_memory(const struct client *c);
+extern const struct client_part key_waits_part;
 
 #endif

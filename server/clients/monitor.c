@@ -1,5 +1,6 @@
 #include "server/clients/monitor.h"
 
+#include "server/catalog/command_row.h"
 #include "server/clients/clients.h"
 #include "server/core/core.h"
 
@@ -51,13 +52,15 @@ void monitor_feed(const struct client *from, const struct command *cmd, int argc
 void monitor_start(struct client *c)
 {
     if (client_has(c, CLIENT_MONITOR)) return;
-    c->flags |= CLIENT_MONITOR;
+    client_flag_set(c, CLIENT_MONITOR);
     c->core->monitor_count++;
 }
 
-void monitor_stop(struct client *c)
+static void stop(struct client *c)
 {
     if (!client_has(c, CLIENT_MONITOR)) return;
-    c->flags &= ~(uint32_t)CLIENT_MONITOR;
+    client_flag_clear(c, CLIENT_MONITOR);
     c->core->monitor_count--;
 }
+
+const struct client_part monitor_part = {.reset = stop, .free = stop};

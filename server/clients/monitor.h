@@ -4,13 +4,13 @@
 #define LOCKSTEP_SERVER_CLIENTS_MONITOR_H
 
 #include "server/clients/client.h"
+#include "server/clients/client_part.h"
 
 struct command;
 
 /* Shows a command of this client to all that monitor. Secrets among the arguments are hidden. */
 void monitor_feed(const struct client *from, const struct command *cmd, int argc, const struct bytes_view *argv);
-/* The only writers of CLIENT_MONITOR and core.monitor_count. */
-void monitor_start(struct client *c);
-void monitor_stop(struct client *c);
+void monitor_start(struct client *c); /* until RESET, or until it is closed */
+extern const struct client_part monitor_part;
 
 #endif

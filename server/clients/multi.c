@@ -39,7 +39,7 @@ void queued_command_release(struct queued_command *q)
 void multi_queue(struct client *c, struct command_slot *slot, unsigned flags, int argc, const struct bytes_view *argv)
 {
     struct multi *m = multi_of(c);
-    if (c->flags & (CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return; /* EXEC will not run it anyway */
+    if (client_has(c, CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return; /* EXEC will not run it anyway */
     if (m->count == m->cap) {
         m->cap = m->cap == 0 ? 8 : m->cap * 2;
         m->queue = mem_realloc(m->queue, m->cap * sizeof(*m->queue));
@@ -58,6 +58,21 @@ static void forget_queue(struct multi *m)
     m->count = m->cap = m->bytes = 0;
     m->flags = 0;
     m->common = ~0u;
+}
+
+void multi_begin(struct client *c)
+{
+    client_flag_set(c, CLIENT_IN_MULTI);
+}
+
+void multi_fail(struct client *c)
+{
+    if (client_has(c, CLIENT_IN_MULTI)) client_flag_set(c, CLIENT_MULTI_FAILED);
+}
+
+void multi_executing(struct client *c, bool on)
+{
+    client_flag_put(c, CLIENT_EXECUTING_MULTI, on);
 }
 
 int multi_queued(const struct client *c)
@@ -232,6 +247,12 @@ void multi_unwatch(struct client *c)
     m->watched_count = 0;
 }
 
+void multi_unwatch_and_mend(struct client *c)
+{
+    multi_unwatch(c);
+    client_flag_clear(c, CLIENT_WATCH_BROKEN);
+}
+
 /* Keys that expired after WATCH count as changed, those that were expired already do not. */
 bool multi_watch_expired(struct client *c)
 {
@@ -255,7 +276,7 @@ static void on_changed(void *ctx, struct db *db, struct bytes_view key)
             wk->expired = false;
             if (keyspace_peek(db, keyref(db, key)) == NULL) continue;
         }
-        wk->client->flags |= CLIENT_WATCH_BROKEN;
+        client_flag_set(wk->client, CLIENT_WATCH_BROKEN);
     }
 }
 
@@ -267,7 +288,7 @@ static void break_watch(struct watched_key *wk, bool here, bool comes, bool come
     } else if (!wk->expired && !here && comes_expired) {
         wk->expired = true;
     } else {
-        wk->client->flags |= CLIENT_WATCH_BROKEN;
+        client_flag_set(wk->client, CLIENT_WATCH_BROKEN);
     }
 }
 
@@ -301,12 +322,14 @@ void multi_discard(struct client *c)
         forget_queue(c->multi);
         multi_unwatch(c);
     }
-    c->flags &= ~(uint32_t)(CLIENT_IN_MULTI | CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN);
+    client_flag_clear(c, CLIENT_IN_MULTI | CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN);
 }
 
-void multi_free(struct client *c)
+static void forget_client(struct client *c)
 {
     multi_discard(c);
     mem_free(c->multi);
     c->multi = NULL;
 }
+
+const struct client_part multi_part = {.reset = multi_discard, .free = forget_client, .memory = multi_memory};

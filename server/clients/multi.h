@@ -4,6 +4,7 @@
 
 #include "server/catalog/command_table.h"
 #include "server/clients/client.h"
+#include "server/clients/client_part.h"
 
 struct queued_command { /* owns its arguments: one allocation for argv and their bytes */
     struct command_slot *slot;
@@ -30,16 +31,20 @@ struct watches *watches_new(struct core *core);
 void watches_free(struct watches *w);
 size_t watches_key_count(const struct watches *w);
 
-/* The dispatcher queues (-EXECABORT bookkeeping is the dispatcher's: CLIENT_MULTI_FAILED). */
-/* `flags`: the command's, as they are with these arguments. */
+extern const struct client_part multi_part;
+
+void multi_begin(struct client *c); /* MULTI */
+void multi_fail(struct client *c);  /* a command was refused: in a transaction, EXEC will answer EXECABORT */
+/* Queues a command. `flags`: the command's, as they are with these arguments. */
 void multi_queue(struct client *c, struct command_slot *slot, unsigned flags, int argc, const struct bytes_view *argv);
-void multi_discard(struct client *c); /* forgets the queue and the watched keys, clears the flags */
-void multi_free(struct client *c);    /* when the client is freed */
+void multi_executing(struct client *c, bool on); /* around what EXEC runs */
+void multi_discard(struct client *c);            /* ends the transaction: forgets the queue and the watched keys */
 void multi_watch(struct client *c, struct bytes_view key);
-void multi_unwatch(struct client *c);
-bool multi_watch_expired(struct client *c); /* a watched key's time has come since */
-int multi_queued(const struct client *c);   /* commands so far; -1 outside of MULTI */
-size_t multi_memory(const struct client *c);
+void multi_unwatch(struct client *c);          /* what happened to watched keys so far still counts */
+void multi_unwatch_and_mend(struct client *c); /* UNWATCH: it does not */
+bool multi_watch_expired(struct client *c);    /* a watched key's time has come since */
+int multi_queued(const struct client *c);      /* commands so far; -1 outside of MULTI */
+size_t multi_memory(const struct client *c);   /* of the queue and the watched keys */
 size_t multi_watch_count(const struct client *c);
 
 #endif

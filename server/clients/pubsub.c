@@ -114,7 +114,15 @@ bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view
     t->last = sub;
     t->count++;
     table_insert(&c->subscriptions->own[kind], value_hash(ps->env, name), sub);
+    client_flag_set(c, CLIENT_SUBSCRIBED);
     return true;
+}
+
+static void update_subscribed(struct client *c)
+{
+    size_t channels, patterns, shard;
+    pubsub_client_counts(c, &channels, &patterns, &shard);
+    client_flag_put(c, CLIENT_SUBSCRIBED, channels + patterns + shard > 0);
 }
 
 static void leave_topic(struct subscription *sub)
@@ -147,6 +155,7 @@ bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_vi
     struct topic *t = sub->topic;
     leave_topic(sub);
     drop_topic_if_unused(c->clients->pubsub, kind, t);
+    update_subscribed(c);
     return true;
 }
 
@@ -165,6 +174,7 @@ size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*f
         struct topic *t = sub->topic;
         table_remove_at(own, value_hash(c->clients->pubsub->env, t->name), table_iter_pos(&it));
         leave_topic(sub);
+        update_subscribed(c);
         fn(ctx, t->name);
         drop_topic_if_unused(c->clients->pubsub, kind, t);
         count++;
@@ -179,14 +189,14 @@ static void tell_nobody(void *ctx, struct bytes_view name)
     (void)ctx, (void)name;
 }
 
-void pubsub_unsubscribe_all(struct client *c)
+static void unsubscribe_all(struct client *c)
 {
     for (int i = 0; i < PUBSUB_KINDS; i++) (void)pubsub_unsubscribe_each(c, (enum pubsub_kind)i, tell_nobody, NULL);
 }
 
-void pubsub_client_free(struct client *c)
+static void forget_client(struct client *c)
 {
-    pubsub_unsubscribe_all(c);
+    unsubscribe_all(c);
     mem_free(c->subscriptions);
     c->subscriptions = NULL;
 }
@@ -203,14 +213,7 @@ void pubsub_client_counts(const struct client *c, size_t *channels, size_t *patt
     *shard = pubsub_client_count(c, PUBSUB_SHARD);
 }
 
-bool pubsub_client_any(const struct client *c)
-{
-    size_t channels, patterns, shard;
-    pubsub_client_counts(c, &channels, &patterns, &shard);
-    return channels + patterns + shard > 0;
-}
-
-size_t pubsub_client_memory(const struct client *c)
+static size_t memory_of(const struct client *c)
 {
     size_t bytes = 0;
     if (c->subscriptions == NULL) return 0;
@@ -219,6 +222,8 @@ size_t pubsub_client_memory(const struct client *c)
                  table_count(&c->subscriptions->own[i]) * sizeof(struct subscription);
     return bytes + sizeof(*c->subscriptions);
 }
+
+const struct client_part pubsub_part = {.reset = unsubscribe_all, .free = forget_client, .memory = memory_of};
 
 bool pubsub_client_each(const struct client *c, enum pubsub_kind kind, struct bytes_view *name, struct table_iter *it,
                         bool first)
@@ -251,22 +256,6 @@ void pubsub_topics(const struct pubsub *ps, enum pubsub_kind kind, void (*fn)(vo
 }
 
 /* ---- Delivering ---- */
-
-void client_push_begin(struct client *c)
-{
-    c->flags |= CLIENT_PUSHING;
-    c->reply.muted = client_has(c, CLIENT_MASTER | CLIENT_REPLICA);
-    struct outbuf *behind_reply = running_push_queue(&c->core->running, c);
-    c->reply.out = behind_reply != NULL ? behind_reply : &c->out;
-}
-
-void client_push_end(struct client *c)
-{
-    c->flags &= ~(uint32_t)CLIENT_PUSHING;
-    c->reply.out = &c->out;
-    client_update_muted(c);
-    client_wants_flush(c);
-}
 
 static void push_message(struct client *c, const char *kind, struct bytes_view channel, struct bytes_view message)
 {

@@ -3,6 +3,7 @@
 #define LOCKSTEP_SERVER_CLIENTS_PUBSUB_H
 
 #include "server/clients/client.h"
+#include "server/clients/client_part.h"
 
 enum pubsub_kind { PUBSUB_CHANNEL = 0, PUBSUB_PATTERN, PUBSUB_SHARD, PUBSUB_KINDS };
 
@@ -18,25 +19,18 @@ bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_vi
 /* From all of a kind, telling `fn` of each as it goes; the name lives until fn returns. How many there were. */
 size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
                                void *ctx);
-void pubsub_unsubscribe_all(struct client *c); /* silently: RESET */
-void pubsub_client_free(struct client *c);     /* silently, and for good */
+extern const struct client_part pubsub_part;
 size_t pubsub_client_count(const struct client *c, enum pubsub_kind kind);
 void pubsub_client_counts(const struct client *c, size_t *channels, size_t *patterns, size_t *shard);
-bool pubsub_client_any(const struct client *c);
 /* Walks a client's subscriptions of a kind: first true starts, false goes on. The one just returned may not be dropped
  * meanwhile. */
 bool pubsub_client_each(const struct client *c, enum pubsub_kind kind, struct bytes_view *name, struct table_iter *it,
                         bool first);
-size_t pubsub_client_memory(const struct client *c);
 
 size_t pubsub_topic_count(const struct pubsub *ps, enum pubsub_kind kind);
 size_t pubsub_subscriber_count(const struct pubsub *ps, enum pubsub_kind kind, struct bytes_view name);
 void pubsub_topics(const struct pubsub *ps, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
                    void *ctx);
-
-/* Around a push message to a client, whatever it is doing: lets it through CLIENT REPLY OFF and has it sent. */
-void client_push_begin(struct client *c);
-void client_push_end(struct client *c);
 
 /* Keyspace events: __keyspace@N__ and __keyevent@N__, if notify-keyspace-events asks for this class. */
 void notify_keyspace_event(struct pubsub *ps, unsigned event_class, const char *event, struct bytes_view key, int db);

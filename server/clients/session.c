@@ -1,6 +1,7 @@
 #include "server/clients/session.h"
 
 #include "server/acl/users.h"
+#include "server/clients/client_list.h"
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/core/core.h"
@@ -15,10 +16,7 @@ bool acl_session_is_open(const struct clients *cs)
 
 static void update_restricted(struct client *c)
 {
-    if (acl_user_permits_all(c->user))
-        c->flags &= ~(uint32_t)CLIENT_RESTRICTED;
-    else
-        c->flags |= CLIENT_RESTRICTED;
+    client_flag_put(c, CLIENT_RESTRICTED, !acl_user_permits_all(c->user));
 }
 
 static void become(struct client *c, struct acl_user *user, bool authenticated)
@@ -27,30 +25,40 @@ static void become(struct client *c, struct acl_user *user, bool authenticated)
     acl_user_unref(c->user);
     c->user = user;
     update_restricted(c);
-    if (authenticated)
-        c->flags |= CLIENT_AUTHENTICATED;
-    else
-        c->flags &= ~(uint32_t)CLIENT_AUTHENTICATED;
+    client_flag_put(c, CLIENT_AUTHENTICATED, authenticated);
     clients_auth_changed(c);
 }
 
-void acl_session_open(struct client *c)
+static void open_session(struct client *c)
 {
     if (c->conn == NULL)
-        c->flags |= CLIENT_AUTHENTICATED;
+        client_flag_set(c, CLIENT_AUTHENTICATED);
     else
         become(c, acl_users_default(c->clients->users), acl_session_is_open(c->clients));
 }
 
-void acl_session_reset(struct client *c)
+static void reset_session(struct client *c)
 {
     if (c->user != NULL) become(c, acl_users_default(c->clients->users), acl_session_is_open(c->clients));
 }
 
-void acl_session_close(struct client *c)
+static void close_session(struct client *c)
 {
     acl_user_unref(c->user);
     c->user = NULL;
+}
+
+const struct client_part session_part = {.open = open_session, .reset = reset_session, .free = close_session};
+
+void acl_session_borrow(struct client *script, const struct client *caller)
+{
+    script->user = caller->user;
+    client_flag_put(script, CLIENT_RESTRICTED, client_has(caller, CLIENT_RESTRICTED));
+}
+
+void acl_session_return(struct client *script)
+{
+    script->user = NULL;
 }
 
 static void note(struct client *c, enum acl_context context, const struct acl_denial *why, struct bytes_view user)

@@ -10,10 +10,13 @@
 
 #include "server/acl/acl_log.h"
 #include "server/clients/client.h"
+#include "server/clients/client_part.h"
 
-void acl_session_open(struct client *c);  /* as the default user, unless the client has no connection */
-void acl_session_reset(struct client *c); /* the same, of one that was somebody else */
-void acl_session_close(struct client *c); /* the client is freed */
+extern const struct client_part session_part;
+
+/* The fake client of scripts may do what this client may, until acl_session_return(). The user is borrowed. */
+void acl_session_borrow(struct client *script, const struct client *caller);
+void acl_session_return(struct client *script);
 /* Becomes that user, if the password fits. False: counted and logged, as a failure of the command `object`. */
 NODISCARD bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_view password,
                                  struct bytes_view object);

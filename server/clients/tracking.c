@@ -2,10 +2,9 @@
 
 #include <stdlib.h>
 
+#include "server/catalog/command_row.h"
 #include "server/clients/clients.h"
-#include "server/clients/pubsub.h"
 #include "server/core/core.h"
-#include "server/dispatch/dispatch.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 #include "storage/table.h"
@@ -46,7 +45,6 @@ struct prefix_use { /* by one client */
 
 struct tracking { /* of one client */
     unsigned mode;
-    bool broken;
     uint64_t redirect;
     struct prefix_use **prefixes; /* in the order of their texts; none begins with another one, but for "" */
     size_t prefix_count, prefix_cap;
@@ -146,8 +144,8 @@ static struct client *receiver_of(struct client *c)
     if (t->redirect == 0) return c->reply.proto > 2 ? c : NULL;
     struct client *to = client_by_id(c->clients, t->redirect);
     if (to != NULL && !client_has(to, CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY))
-        return to->reply.proto > 2 || (to->subscriptions != NULL && pubsub_client_any(to)) ? to : NULL;
-    t->broken = true;
+        return to->reply.proto > 2 || client_has(to, CLIENT_SUBSCRIBED) ? to : NULL;
+    client_flag_set(c, CLIENT_TRACKING_BROKEN);
     if (c->reply.proto == 2) return NULL;
     client_push_begin(c);
     reply_push(&c->reply, 2);
@@ -289,6 +287,15 @@ static bool wants_to_remember(const struct client *c)
     if (mode & TRACKING_BCAST) return false;
     bool caching = client_has(c, CLIENT_TRACKING_CACHING); /* CLIENT CACHING YES with OPTIN, NO with OPTOUT */
     return mode & TRACKING_OPTIN ? caching : !(mode & TRACKING_OPTOUT) || !caching;
+}
+
+void tracking_set_caching(struct client *c)
+{
+    client_flag_set(c, CLIENT_TRACKING_CACHING);
+}
+void tracking_end_caching(struct client *c)
+{
+    client_flag_clear(c, CLIENT_TRACKING_CACHING);
 }
 
 void tracking_remember(struct client *c, const struct command *cmd, int argc, const struct bytes_view *argv)
@@ -587,12 +594,13 @@ void tracking_start(struct client *c, unsigned mode, uint64_t redirect, const st
 {
     if (c->tracking == NULL) {
         c->tracking = mem_calloc(sizeof(*c->tracking));
-        c->flags |= CLIENT_TRACKING;
+        client_flag_set(c, CLIENT_TRACKING);
         key_watch_add(&c->core->keys, KEY_WATCH_TRACKING);
     }
     c->tracking->mode = mode;
     c->tracking->redirect = redirect;
-    c->tracking->broken = false;
+    client_flag_clear(c, CLIENT_TRACKING_BROKEN);
+    client_flag_put(c, CLIENT_TRACKING_BCAST, (mode & TRACKING_BCAST) != 0);
     if (!(mode & TRACKING_BCAST)) return;
     size_t sorted = c->tracking->prefix_count;
     for (size_t i = 0; i < count; i++) add_prefix(c, prefixes[i]);
@@ -608,7 +616,7 @@ void tracking_stop(struct client *c)
     mem_free(t->prefixes);
     mem_free(t);
     c->tracking = NULL;
-    c->flags &= ~(uint32_t)(CLIENT_TRACKING | CLIENT_TRACKING_CACHING);
+    client_flag_clear(c, CLIENT_TRACKING | CLIENT_TRACKING_BCAST | CLIENT_TRACKING_BROKEN | CLIENT_TRACKING_CACHING);
     key_watch_remove(&c->core->keys, KEY_WATCH_TRACKING);
     if (c->core->keys.counts[KEY_WATCH_TRACKING] == 0) forget_all_keys(c->clients->trackings); /* nobody holds any */
 }
@@ -642,10 +650,6 @@ uint64_t tracking_redirect(const struct client *c)
 {
     return c->tracking == NULL ? 0 : c->tracking->redirect;
 }
-bool tracking_redirect_is_broken(const struct client *c)
-{
-    return c->tracking != NULL && c->tracking->broken;
-}
 size_t tracking_prefix_count(const struct client *c)
 {
     return c->tracking == NULL ? 0 : c->tracking->prefix_count;
@@ -655,7 +659,7 @@ struct bytes_view tracking_prefix(const struct client *c, size_t i)
     return c->tracking->prefixes[i]->prefix->text;
 }
 
-size_t tracking_client_memory(const struct client *c)
+static size_t memory_of(const struct client *c)
 {
     const struct tracking *t = c->tracking;
     if (t == NULL) return 0;
@@ -663,6 +667,8 @@ size_t tracking_client_memory(const struct client *c)
     for (size_t i = 0; i < t->prefix_count; i++) bytes += sizeof(struct prefix_use) + t->prefixes[i]->prefix->text.len;
     return bytes;
 }
+
+const struct client_part tracking_part = {.reset = tracking_stop, .free = tracking_stop, .memory = memory_of};
 
 void tracking_summarize(const struct trackings *ts, struct tracking_summary *out)
 {

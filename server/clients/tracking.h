@@ -16,6 +16,7 @@
 #define LOCKSTEP_SERVER_CLIENTS_TRACKING_H
 
 #include "server/clients/client.h"
+#include "server/clients/client_part.h"
 
 struct command;
 
@@ -25,6 +26,8 @@ enum tracking_mode {
     TRACKING_OPTOUT = 1 << 2, /* all but what is read after CLIENT CACHING NO */
     TRACKING_NOLOOP = 1 << 3,
 };
+
+extern const struct client_part tracking_part;
 
 struct trackings *trackings_new(struct clients *cs);
 void trackings_free(struct trackings *ts);
@@ -40,11 +43,12 @@ bool tracking_prefixes_overlap(struct bytes_view a, struct bytes_view b);
 const struct bytes_view *tracking_overlap(const struct client *c, struct bytes_view prefix);
 unsigned tracking_mode_of(const struct client *c); /* enum tracking_mode */
 uint64_t tracking_redirect(const struct client *c);
-bool tracking_redirect_is_broken(const struct client *c);
 size_t tracking_prefix_count(const struct client *c);
 struct bytes_view tracking_prefix(const struct client *c, size_t i);
-size_t tracking_client_memory(const struct client *c);
 
+/* CLIENT CACHING: for the next command or transaction, until tracking_end_caching(). */
+void tracking_set_caching(struct client *c);
+void tracking_end_caching(struct client *c);
 /* The command of a client that tracks has read its keys. */
 void tracking_remember(struct client *c, const struct command *cmd, int argc, const struct bytes_view *argv);
 

@@ -1,5 +1,6 @@
 #include "server/commands/client_tracking.h"
 
+#include "server/clients/clients.h"
 #include "server/clients/tracking.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -165,7 +166,7 @@ void cmd_client_caching(struct cmd_ctx *ctx)
     } else if (!yes && !(mode & TRACKING_OPTOUT)) {
         reply_error(ctx->reply, "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
     } else {
-        ctx->client->flags |= CLIENT_TRACKING_CACHING;
+        tracking_set_caching(ctx->client);
         reply_ok(ctx->reply);
     }
 }
@@ -187,7 +188,7 @@ static size_t list_flags(const struct client *c, const char *words[8])
     if (mode & TRACKING_OPTOUT) words[n++] = "optout";
     if ((mode & TRACKING_OPTOUT) && caching) words[n++] = "caching-no";
     if (mode & TRACKING_NOLOOP) words[n++] = "noloop";
-    if (tracking_redirect_is_broken(c)) words[n++] = "broken_redirect";
+    if (client_has(c, CLIENT_TRACKING_BROKEN)) words[n++] = "broken_redirect";
     return n;
 }
 

@@ -2,7 +2,7 @@
 #include "replication/replication.h"
 #include "server/acl/users.h"
 #include "server/clients/blocking.h"
-#include "server/clients/client.h"
+#include "server/clients/client_list.h"
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/commands/client_tracking.h"
@@ -91,7 +91,7 @@ static enum client_type type_of(const struct client *c)
 {
     if (client_has(c, CLIENT_MASTER)) return TYPE_MASTER_CLIENT;
     if (client_has(c, CLIENT_REPLICA)) return TYPE_REPLICA_CLIENT;
-    return c->subscriptions != NULL && pubsub_client_any(c) ? TYPE_PUBSUB_CLIENT : TYPE_NORMAL_CLIENT;
+    return client_has(c, CLIENT_SUBSCRIBED) ? TYPE_PUBSUB_CLIENT : TYPE_NORMAL_CLIENT;
 }
 
 struct filter {
@@ -329,38 +329,34 @@ static void cmd_client_reply(struct cmd_ctx *ctx)
 {
     struct client *c = ctx->client;
     if (ctx_arg_is(ctx, 2, "on")) {
-        c->flags &= ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT);
-        client_update_muted(c);
+        client_set_reply_mode(c, CLIENT_REPLIES_ON);
         reply_ok(ctx->reply);
     } else if (ctx_arg_is(ctx, 2, "off")) {
-        c->flags |= CLIENT_REPLY_OFF;
-        client_update_muted(c);
+        client_set_reply_mode(c, CLIENT_REPLIES_OFF);
     } else if (ctx_arg_is(ctx, 2, "skip")) {
-        if (!client_has(c, CLIENT_REPLY_OFF)) c->flags |= CLIENT_REPLY_SKIP_NEXT;
+        client_set_reply_mode(c, CLIENT_REPLIES_SKIP);
     } else {
         ctx_error_syntax(ctx);
     }
 }
 
-static void set_flag(struct cmd_ctx *ctx, uint32_t flag)
+static void set_on_or_off(struct cmd_ctx *ctx, void (*set)(struct client *c, bool on))
 {
-    if (ctx_arg_is(ctx, 2, "on")) {
-        ctx->client->flags |= flag;
-    } else if (ctx_arg_is(ctx, 2, "off")) {
-        ctx->client->flags &= ~flag;
-    } else {
+    bool on = ctx_arg_is(ctx, 2, "on");
+    if (!on && !ctx_arg_is(ctx, 2, "off")) {
         ctx_error_syntax(ctx);
         return;
     }
+    set(ctx->client, on);
     reply_ok(ctx->reply);
 }
 static void cmd_client_no_evict(struct cmd_ctx *ctx)
 {
-    set_flag(ctx, CLIENT_NO_EVICT);
+    set_on_or_off(ctx, client_set_no_evict);
 }
 static void cmd_client_no_touch(struct cmd_ctx *ctx)
 {
-    set_flag(ctx, CLIENT_NO_TOUCH);
+    set_on_or_off(ctx, client_set_no_touch);
 }
 
 /* ---- HELP ---- */

@@ -18,7 +18,7 @@ static void cmd_ping(struct cmd_ctx *ctx)
         ctx_error_arity(ctx);
         return;
     }
-    if (r->proto == 2 && ctx->client->subscriptions != NULL && pubsub_client_any(ctx->client)) {
+    if (r->proto == 2 && client_has(ctx->client, CLIENT_SUBSCRIBED)) {
         reply_array(r, 2); /* shaped like a message, so that a subscriber's parser need know nothing else */
         reply_bulk_cstr(r, "pong");
         reply_bulk(r, ctx->argc == 2 ? ctx->argv[1] : bytes_view("", 0));

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 
 #include "replication/replication.h"
+#include "server/clients/client_list.h"
 #include "server/commands/tables.h"
 #include "server/core/core.h"
 #include "server/dispatch/command.h"
@@ -139,13 +140,6 @@ static void cmd_role(struct cmd_ctx *ctx)
 
 /* ---- What replicas say ---- */
 
-static struct replica *make_replica(struct cmd_ctx *ctx)
-{
-    struct client *c = ctx->client;
-    if (c->replica == NULL) c->replica = repl_replica_new(ctx_repl(ctx), c->conn, c, conn_peer_ip(c->conn));
-    return c->replica;
-}
-
 /* 0: +OK is due when all pairs are good; 1: nothing is to be answered; -1: an error was, or the rest does not matter.
  */
 static int replconf_pair(struct cmd_ctx *ctx, struct bytes_view name, struct bytes_view value)
@@ -156,7 +150,7 @@ static int replconf_pair(struct cmd_ctx *ctx, struct bytes_view name, struct byt
         return -1;
     }
     if (bytes_equal_nocase(name, "ack") && ctx->client->replica == NULL) return -1;
-    int rc = repl_replica_conf(make_replica(ctx), name, value, &error);
+    int rc = repl_replica_conf(client_replica(ctx->client), name, value, &error);
     if (rc < 0 && error != NULL)
         reply_error(ctx->reply, error);
     else if (rc < 0)
@@ -187,29 +181,17 @@ static void cmd_replconf(struct cmd_ctx *ctx)
     if (!silent) reply_ok(ctx->reply);
 }
 
-/* Replies to what it sent before go first; from now on the connection is written to by replication alone. */
-static void hand_over_output(struct client *c)
-{
-    struct bytes_buf pending = {0};
-    outbuf_copy(&c->out, &pending);
-    outbuf_clear(&c->out);
-    repl_replica_queue(c->replica, bytes_buf_view(&pending));
-    bytes_buf_release(&pending);
-}
-
 static void psync(struct cmd_ctx *ctx, struct bytes_view id, struct bytes_view offset, bool failover)
 {
     struct client *c = ctx->client;
     const char *error = NULL;
     if (c->conn == NULL || client_has(c, CLIENT_REPLICA)) return; /* our master, or one who has asked already */
-    struct replica *rp = make_replica(ctx);
+    struct replica *rp = client_replica(c);
     if (repl_replica_check_psync(rp, id, offset, failover, &error) != 0) {
         reply_error(ctx->reply, error);
         return;
     }
-    hand_over_output(c);
-    c->flags |= CLIENT_REPLICA;
-    client_update_muted(c);
+    client_become_replica(c);
     repl_replica_psync(rp);
 }
 

@@ -8,7 +8,7 @@ static void cmd_multi(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR MULTI calls can not be nested");
         return;
     }
-    ctx->client->flags |= CLIENT_IN_MULTI;
+    multi_begin(ctx->client);
     reply_ok(ctx->reply);
 }
 
@@ -48,12 +48,12 @@ static void cmd_exec(struct cmd_ctx *ctx)
         return;
     }
     multi_unwatch(c); /* what we write ourselves is no change */
-    c->flags |= CLIENT_EXECUTING_MULTI;
+    multi_executing(c, true);
     if (c->multi != NULL)
         run_queue(ctx, c->multi);
     else
         reply_empty_array(ctx->reply);
-    c->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
+    multi_executing(c, false);
     multi_discard(c);
 }
 
@@ -70,8 +70,7 @@ static void cmd_watch(struct cmd_ctx *ctx)
 
 static void cmd_unwatch(struct cmd_ctx *ctx)
 {
-    multi_unwatch(ctx->client);
-    ctx->client->flags &= ~(uint32_t)CLIENT_WATCH_BROKEN;
+    multi_unwatch_and_mend(ctx->client);
     reply_ok(ctx->reply);
 }
 

@@ -301,18 +301,15 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
 static void end_caching(struct client *c)
 {
     bool of_client = strncmp(c->last_slot->full_name, "client|", 7) == 0;
-    if (!of_client && !client_has(c, CLIENT_IN_MULTI)) c->flags &= ~(uint32_t)CLIENT_TRACKING_CACHING;
+    if (!of_client && !client_has(c, CLIENT_IN_MULTI)) tracking_end_caching(c);
 }
 
 /* CLIENT REPLY SKIP mutes exactly one command. */
 static void after_reply(struct client *c)
 {
-    if (LIKELY(!(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_TRACKING_CACHING)))) return;
+    if (LIKELY(!client_has(c, CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_TRACKING_CACHING))) return;
     if (client_has(c, CLIENT_TRACKING_CACHING)) end_caching(c);
-    c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP;
-    if (c->flags & CLIENT_REPLY_SKIP_NEXT) c->flags |= CLIENT_REPLY_SKIP;
-    c->flags &= ~(uint32_t)CLIENT_REPLY_SKIP_NEXT;
-    client_update_muted(c);
+    client_reply_skipped(c);
 }
 
 void dispatch_after_command(struct client *c)
@@ -470,9 +467,7 @@ bool dispatcher_run(struct dispatcher *d)
 {
     struct client *c;
     d->ready = clients_take_ready(d->uses.clients);
-    while ((c = d->ready) != NULL) {
-        d->ready = c->ready_next;
-        c->flags &= ~(uint32_t)CLIENT_READY;
+    while ((c = clients_pop_ready(&d->ready)) != NULL) {
         if (c->flags & CLIENT_TAKES_NO_COMMANDS) continue;
         bool more = gather(d, c);
         for (int i = 0; more && i < BATCH_MAX && !(c->flags & (CLIENT_AUTHENTICATED | CLIENT_TAKES_NO_COMMANDS)); i++) {

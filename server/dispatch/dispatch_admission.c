@@ -168,8 +168,7 @@ static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
 static bool refused_while_subscribed(struct cmd_ctx *ctx, struct command_slot *slot)
 {
     struct client *c = ctx->client;
-    if (c->subscriptions == NULL || c->reply.proto != 2 || (slot->command->flags & CMD_SUBSCRIBED) ||
-        !pubsub_client_any(c))
+    if (LIKELY(!client_has(c, CLIENT_SUBSCRIBED)) || c->reply.proto != 2 || (slot->command->flags & CMD_SUBSCRIBED))
         return false;
     char text[256];
     snprintf(text, sizeof(text),
@@ -207,7 +206,7 @@ void dispatch_refuse(struct cmd_ctx *ctx, struct command_slot *slot, const char 
             reply_error(ctx->reply, text);
     }
     if (slot != NULL) slot->stats.rejected++;
-    if (client_has(c, CLIENT_IN_MULTI)) c->flags |= CLIENT_MULTI_FAILED;
+    multi_fail(c);
     if (c->reply.errors == 0) return;
     dispatch_count_error(ctx->dispatcher, c->reply.error_code, false);
     c->reply.errors = 0;

@@ -89,10 +89,8 @@ static void answer_while_busy(struct dispatcher *d, struct client *c)
 
 static void answer_ready(struct dispatcher *d, struct client *ready, const struct client *except)
 {
-    struct client *next, *later = NULL;
-    for (struct client *c = ready; c != NULL; c = next) {
-        next = c->ready_next;
-        c->flags &= ~(uint32_t)CLIENT_READY;
+    struct client *c, *later = NULL;
+    while ((c = clients_pop_ready(&ready)) != NULL) {
         if (c == except)
             later = c;
         else if (!(c->flags & CLIENT_TAKES_NO_COMMANDS))

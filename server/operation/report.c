@@ -7,6 +7,7 @@
 
 #include "server/catalog/command_table.h"
 #include "server/clients/blocking.h"
+#include "server/clients/client_list.h"
 #include "server/clients/clients.h"
 #include "server/clients/key_waits.h"
 #include "server/clients/multi.h"

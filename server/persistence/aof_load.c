@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "server/clients/clients.h"
+#include "server/clients/multi.h"
 #include "server/dispatch/dispatch.h"
 #include "server/persistence/persistence.h"
 #include "server/scripting/functions.h"
@@ -104,14 +105,14 @@ static void run_transaction(struct loader *l, struct bytes_view bytes)
 {
     struct aof_reader reader = {0};
     struct aof_item item;
-    l->client->flags |= CLIENT_EXECUTING_MULTI;
+    multi_executing(l->client, true);
     for (enum aof_status status; (status = aof_reader_next(&reader, bytes, &item)) != AOF_MORE;) {
         ASSERT(status != AOF_ERROR);
         bytes = bytes_view(bytes.data + item.len, bytes.len - item.len);
         if (status == AOF_ANNOTATION || is_word(&item, "multi") || is_word(&item, "exec")) continue;
         run(l, dispatch_find(l->server->dispatcher, item.argc, item.argv), &item);
     }
-    l->client->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
+    multi_executing(l->client, false);
     aof_reader_release(&reader);
 }
 
@@ -624,7 +625,7 @@ static void forget_load(struct loader *l)
     log_notice(s->core.log, "Loading the append only file again, without what was cut off");
     keyspace_flush(s->core.keyspace, NULL, false);
     functions_flush(functions_of(s->scripting), s->core.keyspace, NULL);
-    l->client->flags &= ~(uint32_t)CLIENT_EXECUTING_MULTI;
+    multi_executing(l->client, false);
     l->client->db = s->core.keyspace->dbs[0];
     l->place.id[0] = '\0';
     l->tail.len = 0;

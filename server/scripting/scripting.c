@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "server/clients/clients.h"
+#include "server/clients/session.h"
 #include "server/core/exec.h"
 #include "server/dispatch/dispatch.h"
 #include "server/scripting/functions.h"
@@ -273,19 +274,16 @@ static void begin(struct scripting *sc, struct script_run_state *run)
     ASSERT(sc->run == NULL);
     sc->run = run;
     lua_guard_start(&sc->guard, run->script->L, run->started_us);
-    c->db = caller->db;
-    c->flags =
-        CLIENT_SCRIPT | CLIENT_AUTHENTICATED | (caller->flags & (CLIENT_MASTER | CLIENT_NO_TOUCH | CLIENT_RESTRICTED));
-    c->user = caller->user; /* borrowed: the caller holds the reference */
+    client_run_script_for(c, caller);
+    acl_session_borrow(c, caller);
     c->reply.proto = 2;
-    c->write_offset = caller->write_offset;
 }
 
 static void end(struct scripting *sc)
 {
     sc->run = NULL;
     lua_guard_stop(&sc->guard);
-    sc->client->user = NULL;
+    acl_session_return(sc->client);
     outbuf_release(&sc->client->out);
     script_call_end(sc);
 }
