@@ -1,3 +1,4 @@
+#include "replication/replication_internal.h"
 #include "tests/unit/replication/fake_master.h"
 
 static void test_full_sync_then_the_stream(void **state)
@@ -33,6 +34,37 @@ static void test_fault_9_an_acknowledgement_leaves_at_the_end_of_the_turn(void *
     assert_false(has_heard(&m, "ACK"));
     repl_flush(m.node->repl);
     hear(&m, "ACK\r\n$4\r\n1004\r\n");
+    master_close(&m);
+}
+
+/* An acknowledgement that reported less on disk than there is, is followed by another one after the fsync. */
+static void test_S3_an_acknowledgement_tells_what_is_on_disk(void **state)
+{
+    struct master m;
+    master_open(&m);
+    loop_timer_stop(&m.node->repl->cron); /* it sends an ACK each second */
+    repl_aof_want(m.node->repl, true);
+    follow(&m);
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID " 1000\r\n$EOF:" MARK "\r\n" RDB("base;") MARK);
+    wait_state(&m, "connected");
+    hear(&m, "*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$4\r\n1000\r\n"); /* no AOF is on yet */
+    repl_aof_synced(m.node->repl, true, 900);
+    hear(&m, "ACK\r\n$4\r\n1000\r\n$4\r\nFACK\r\n$3\r\n900\r\n");
+    repl_aof_synced(m.node->repl, true, 1000);
+    hear(&m, "ACK\r\n$4\r\n1000\r\n$4\r\nFACK\r\n$4\r\n1000\r\n");
+    repl_aof_synced(m.node->repl, true, 1000); /* everything was reported: no further ACK */
+    for (int i = 0; i < 20; i++) turn(&m);
+    assert_false(has_heard(&m, "ACK"));
+    SAY(&m, "one;"); /* the cron or a GETACK acknowledges applied bytes */
+    expect_data(&m, "base;one;");
+    repl_ack_soon(m.node->repl);
+    hear(&m, "ACK\r\n$4\r\n1004\r\n$4\r\nFACK\r\n$4\r\n1000\r\n");
+    repl_aof_synced(m.node->repl, true, 1004);
+    hear(&m, "ACK\r\n$4\r\n1004\r\n$4\r\nFACK\r\n$4\r\n1004\r\n");
+    repl_aof_synced(m.node->repl, false, 0); /* the AOF was turned off */
+    repl_ack_soon(m.node->repl);
+    hear(&m, "*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$4\r\n1004\r\n");
     master_close(&m);
 }
 
@@ -472,6 +504,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full_sync_then_the_stream),
         cmocka_unit_test(test_fault_9_an_acknowledgement_leaves_at_the_end_of_the_turn),
+        cmocka_unit_test(test_S3_an_acknowledgement_tells_what_is_on_disk),
         cmocka_unit_test(test_P4_P19_what_was_not_applied_is_not_counted),
         cmocka_unit_test(test_P18_a_pause_counts_nothing),
         cmocka_unit_test(test_P15_keep_alives_around_the_snapshot_are_no_stream),

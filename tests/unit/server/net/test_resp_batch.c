@@ -14,6 +14,7 @@
 static struct bytes_view *take(struct resp_batch *b, size_t n, size_t tag)
 {
     struct bytes_view *slots = resp_batch_reserve(b, n);
+    assert_true(b->end >= slots && (size_t)(b->end - slots) >= n); /* all of them are in the chunk */
     for (size_t i = 0; i < n; i++) slots[i] = bytes_view((const char *)(uintptr_t)(tag + i), tag);
     resp_batch_commit(b, n);
     return slots;

@@ -282,6 +282,23 @@ static void test_effects_are_one_unit(void **state)
     assert_string_equal(streamed(f), SET("d", "4"));
 }
 
+/* Half of a script would be worse than a write that the server would refuse by now. */
+static void test_a_script_that_has_written_may_go_on(void **state)
+{
+    struct fixture *f = *state;
+    scripting_allow_all_commands(f->server->scripting, true); /* so that a script can change the configuration */
+    fails(f, "redis.call('config', 'set', 'min-replicas-to-write', '1') redis.call('set', 'a', '1')", "NOREPLICAS");
+    evals(f, "return redis.call('exists', 'a')", ":0\r\n");
+    evals(f, "redis.call('config', 'set', 'min-replicas-to-write', '0') return 1", ":1\r\n");
+    evals(f,
+          "redis.call('set', 'a', '1') redis.call('config', 'set', 'min-replicas-to-write', '1') "
+          "return redis.call('set', 'b', '2')",
+          "+OK\r\n");
+    fails(f, "redis.call('set', 'c', '3')", "NOREPLICAS"); /* the next script has not written yet */
+    evals(f, "return redis.call('exists', 'a', 'b', 'c')", ":2\r\n");
+    scripting_allow_all_commands(f->server->scripting, false);
+}
+
 static void test_killing(void **state)
 {
     struct fixture *f = *state;
@@ -360,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_rest_of_the_table, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resp3_in_a_script, setup, teardown),
         cmocka_unit_test_setup_teardown(test_effects_are_one_unit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_script_that_has_written_may_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_functions_run_as_well, setup, teardown),
         cmocka_unit_test_setup_teardown(test_garbage_goes, setup, teardown),
