@@ -1,10 +1,10 @@
 #include "server/memory/expiry.h"
 
 #include "replication/replication.h"
+#include "server/config/settings.h"
 #include "server/core/core.h"
 #include "server/core/latency.h"
 #include "server/core/modes.h"
-#include "server/dispatch/dispatch.h"
 #include "storage/base/memory.h"
 
 enum {

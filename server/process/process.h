@@ -28,7 +28,7 @@ enum process_supervisor { PROCESS_UNSUPERVISED = 0, PROCESS_SYSTEMD, PROCESS_UPS
  * result. Upstart is notified at once (SIGSTOP), systemd when the server is ready. A supervised process must not
  * daemonize. */
 enum process_supervisor process_supervise(int supervised, struct log *lg);
-/* Sends a datagram as sd_notify() does: "READY=1\nSTATUS=Ready to accept connections\n", "STOPPING=1\n". False if there
+/* Sends a datagram as sd_notify does: "READY=1\nSTATUS=Ready to accept connections\n", "STOPPING=1\n". False if there
  * is no socket or the send fails. */
 bool process_systemd_notify(const char *state);
 /* Forks and detaches from the terminal; the parent exits. 0 in the child, or -errno with nothing changed. */
