@@ -1,3 +1,4 @@
+/* server.c -- makes the rooms of a server, passes them to each other, and runs the turn of the loop. */
 #include "server/house.h"
 
 #include <errno.h>

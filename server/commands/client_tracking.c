@@ -9,7 +9,7 @@
 struct options {
     unsigned mode;
     uint64_t redirect;
-    struct bytes_view *prefixes; /* room for one in each argument */
+    struct bytes_view *prefixes; /* as many as there are arguments */
     size_t prefix_count;
 };
 
@@ -29,7 +29,7 @@ static bool set_redirect(struct cmd_ctx *ctx, int arg, struct options *o)
     return false;
 }
 
-/* One option; *arg is moved on by its argument. */
+/* Parses one option; *arg is moved past its argument. */
 static bool parse_option(struct cmd_ctx *ctx, int *arg, struct options *o)
 {
     bool more = ctx_has_arg(ctx, *arg + 1);
@@ -51,7 +51,7 @@ static bool parse_option(struct cmd_ctx *ctx, int *arg, struct options *o)
     return true;
 }
 
-/* Why these options do not fit each other, or what is in force; NULL: they do. */
+/* Why these options do not fit each other or the options in force, or NULL. */
 static const char *misfit(const struct client *c, const struct options *o)
 {
     unsigned now = tracking_mode_of(c), mode = o->mode;
@@ -83,11 +83,11 @@ static int compare_prefixes(const void *ctx, size_t a, size_t b)
 }
 
 struct overlap {
-    size_t first, second; /* positions of prefixes, first < second; SIZE_MAX: none overlap */
+    size_t first, second; /* positions of overlapping prefixes, first < second; SIZE_MAX: none */
 };
 
-/* Of two that overlap one is the start of the other, and so is it of all that stand between them in order: neighbours
- * tell whether there are such. */
+/* If one prefix begins another, it also begins all that stand between them in sorted order. So it is enough to compare
+ * neighbours. */
 static struct overlap find_overlap(const struct options *o)
 {
     struct overlap found = {SIZE_MAX, SIZE_MAX};
@@ -138,7 +138,7 @@ void cmd_client_tracking(struct cmd_ctx *ctx)
 {
     struct options o = {.prefixes = mem_alloc(sizeof(struct bytes_view) * (size_t)ctx->argc)};
     if (!parse_options(ctx, &o)) {
-        /* it is answered */
+        /* Already answered. */
     } else if (ctx_arg_is(ctx, 2, "on")) {
         start(ctx, &o);
     } else if (ctx_arg_is(ctx, 2, "off")) {
@@ -150,7 +150,7 @@ void cmd_client_tracking(struct cmd_ctx *ctx)
     mem_free(o.prefixes);
 }
 
-/* For the next command alone (end_caching() of dispatch.c), or the transaction that begins with it. */
+/* For the next command, or for the transaction that it begins. end_caching() of dispatch.c clears it. */
 void cmd_client_caching(struct cmd_ctx *ctx)
 {
     unsigned mode = tracking_mode_of(ctx->client);

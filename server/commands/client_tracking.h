@@ -1,4 +1,4 @@
-/* client_tracking.h -- CLIENT TRACKING and its kin: rows of cmd_client.c. */
+/* client_tracking.h -- CLIENT TRACKING, TRACKINGINFO, CACHING and GETREDIR, whose rows are in cmd_client.c. */
 #ifndef LOCKSTEP_SERVER_COMMANDS_CLIENT_TRACKING_H
 #define LOCKSTEP_SERVER_COMMANDS_CLIENT_TRACKING_H
 

@@ -1,4 +1,4 @@
-/* cmd_acl.c -- ACL: users, and what they may do. */
+/* cmd_acl.c -- ACL: the commands that manage users and their permissions. */
 #include "server/acl/users.h"
 #include "server/catalog/command_table.h"
 #include "server/catalog/command_words.h"
@@ -123,7 +123,7 @@ static void reply_rules(struct reply *r, const char *name, const struct acl_sele
     bytes_buf_release(&text);
 }
 
-/* Three pairs of a map. */
+/* A map of three pairs. */
 static void reply_selector(struct reply *r, const struct acl_selector *sel)
 {
     reply_rules(r, "commands", sel, acl_selector_describe_commands);

@@ -1,4 +1,5 @@
-/* cmd_admin.c -- the commands that look after the server: its state, its files, its end. */
+/* cmd_admin.c -- INFO, TIME, SAVE, BGSAVE, BGREWRITEAOF, SHUTDOWN, MONITOR, LOLWUT and other commands for the
+ * operator. */
 #include <stdio.h>
 
 #include "server/clients/blocking.h"
@@ -22,7 +23,7 @@ static void cmd_info(struct cmd_ctx *ctx)
 
 static void cmd_time(struct cmd_ctx *ctx)
 {
-    /* A transaction or a script has one time. */
+    /* The time does not change within a transaction or a script. */
     int64_t us = exec_is_nested(&ctx->core->exec) ? ctx->core->clock.now_us : sys_wall_us(ctx->core->sys);
     reply_array(ctx->reply, 2);
     reply_bulk_int(ctx->reply, us / 1000000);
@@ -58,7 +59,7 @@ static void cmd_bgsave(struct cmd_ctx *ctx)
         schedule = true;
     }
     if (client_has(ctx->client, CLIENT_EXECUTING_MULTI)) {
-        persistence_schedule_save(ctx->server); /* a snapshot from here would hold half of the transaction */
+        persistence_schedule_save(ctx->server); /* a snapshot now would contain half of the transaction */
         reply_status(ctx->reply, "Background saving scheduled");
         return;
     }
@@ -110,7 +111,7 @@ static bool parse_shutdown(struct cmd_ctx *ctx, struct shutdown_options *out)
     return (out->flags & both) != both && !(out->abort && out->flags != 0);
 }
 
-/* Without an error there is no answer: the connection ends with the server. */
+/* SHUTDOWN has no reply if it succeeds: the connection ends with the server. */
 static void cmd_shutdown(struct cmd_ctx *ctx)
 {
     struct server *s = ctx->server;
@@ -133,9 +134,9 @@ static void cmd_shutdown(struct cmd_ctx *ctx)
             reply_error(ctx->reply, script_busy_text(s->scripting));
         return;
     }
-    /* Blocked first: whoever gives up answers all who wait, this one too. */
+    /* Blocks the client first: a shutdown that is given up answers all blocked clients, including this one. */
     client_block(ctx->client, &(struct blocked){.kind = BLOCK_SHUTDOWN});
-    (void)shutdown_start(s, options.flags); /* a failure has been answered */
+    (void)shutdown_start(s, options.flags); /* an error has been answered */
 }
 
 /* ---- Looking on ---- */
@@ -147,12 +148,12 @@ static void cmd_monitor(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR MONITOR isn't allowed for DENY BLOCKING client");
         return;
     }
-    if (client_has(c, CLIENT_MONITOR | CLIENT_REPLICA)) return; /* it looks on already */
+    if (client_has(c, CLIENT_MONITOR | CLIENT_REPLICA)) return; /* already receives all commands */
     monitor_start(c);
     reply_ok(ctx->reply);
 }
 
-/* A maze that nobody laid out, and beside it the copy that an exact replica would have. */
+/* Draws a random maze, with a copy of each row next to it. */
 static void draw_maze(const struct sys *sys, int64_t columns, int64_t rows, struct bytes_buf *out)
 {
     enum { WIDTH_MAX = 100 };
@@ -179,7 +180,8 @@ static void cmd_lolwut(struct cmd_ctx *ctx)
 {
     int64_t version, columns = 33, rows = 12;
     int first = 1;
-    if (ctx->argc >= 3 && ctx_arg_is(ctx, 1, "version")) { /* there is one picture for all of them */
+    /* The version is accepted and ignored: there is one picture. */
+    if (ctx->argc >= 3 && ctx_arg_is(ctx, 1, "version")) {
         if (!ctx_arg_i64(ctx, 2, &version)) return;
         first = 3;
     }

@@ -1,4 +1,4 @@
-/* cmd_bitmap.c -- strings as rows of bits. */
+/* cmd_bitmap.c -- BITCOUNT, BITPOS, BITOP, BITFIELD, GETBIT and SETBIT: strings as arrays of bits. */
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
 #include "storage/base/bits.h"
@@ -7,8 +7,8 @@
 
 /* ---- What they share ---- */
 
-/* A position such as "7", or "#7" for the seventh field of `width` bits where that is allowed (width > 0), such that
- * the byte after it is within the longest string. */
+/* Parses a bit offset such as "7", or "#7" (the seventh field of `width` bits) if width > 0. The offset must lie within
+ * the longest allowed string. */
 static bool arg_bit_offset(struct cmd_ctx *ctx, int arg, unsigned width, uint64_t *out)
 {
     struct bytes_view text = ctx->argv[arg];
@@ -28,7 +28,7 @@ static struct bytes_view string_or_empty(const struct entry *e, struct number_te
     return e == NULL ? bytes_view("", 0) : entry_string(e, text);
 }
 
-/* The string, made or lengthened to `len` bytes, to be written to. */
+/* The string for writing, created or extended to `len` bytes. */
 static char *writable(struct cmd_ctx *ctx, struct keyref key, struct entry *e, size_t len)
 {
     char *data;
@@ -52,8 +52,10 @@ static void cmd_setbit(struct cmd_ctx *ctx)
     if (ctx_write(ctx, 1, TYPE_STRING, &e) == LOOKUP_WRONG_TYPE) return;
     struct bytes_view old = string_or_empty(e, &text);
     int64_t was = (int64_t)bits_get(old, at, 1);
-    bool grows = at / 8 >= old.len;                           /* is a change, though the bit may stay (X9) */
-    char *data = writable(ctx, key, e, (size_t)(at / 8) + 1); /* reported as raw from now on, whatever the bit was */
+    /* a longer string is a change even if the bit is 0 (X9) */
+    bool grows = at / 8 >= old.len;
+    /* The encoding becomes raw even if the bit did not change. */
+    char *data = writable(ctx, key, e, (size_t)(at / 8) + 1);
     if (grows || was != bit) {
         bits_set(data, at, 1, (uint64_t)bit);
         ctx_changed(ctx, key, NOTIFY_STRING, "setbit", 1);
@@ -73,12 +75,11 @@ static void cmd_getbit(struct cmd_ctx *ctx)
 /* ---- BITCOUNT, BITPOS ---- */
 
 struct bit_range {
-    int64_t start, end;    /* as given: negative ones count from the end */
-    bool in_bits, has_end; /* has_end: the client said where */
+    int64_t start, end;    /* as given; negative positions count from the end */
+    bool in_bits, has_end; /* has_end: the client gave an end */
 };
 
-/* Both commands refuse too many arguments first; then they read, and complain of, the others in an order of their own.
- */
+/* Both commands first refuse too many arguments. They parse, and report errors of, the others in different orders. */
 static bool parse_start(struct cmd_ctx *ctx, int arg, struct bit_range *r)
 {
     *r = (struct bit_range){.end = -1, .has_end = ctx_has_arg(ctx, arg + 1)};
@@ -101,7 +102,7 @@ static bool parse_unit(struct cmd_ctx *ctx, int arg, struct bit_range *r)
     return false;
 }
 
-/* As bits of a string of so many bytes: first to last. False: there are none. */
+/* The range as bits of a string of `len` bytes: first to last. False: it is empty. */
 static bool resolve_bit_range(const struct bit_range *r, size_t bytes, uint64_t *first, uint64_t *last)
 {
     int64_t units = (int64_t)bytes * (r->in_bits ? 8 : 1), start = r->start, end = r->end;
@@ -131,16 +132,16 @@ static void cmd_bitcount(struct cmd_ctx *ctx)
     uint64_t first, last;
     switch (ctx_read(ctx, 1, TYPE_STRING, &e)) {
     case LOOKUP_WRONG_TYPE: return;
-    case LOOKUP_MISSING: reply_int(ctx->reply, 0); return; /* whatever else was asked */
+    case LOOKUP_MISSING: reply_int(ctx->reply, 0); return; /* without a look at the other arguments */
     case LOOKUP_FOUND: break;
     }
-    if (ctx->argc == 3) { /* a start needs its end */
+    if (ctx->argc == 3) { /* a start without an end */
         ctx_error_syntax(ctx);
         return;
     }
     if (!parse_start(ctx, 2, &range) || !parse_end(ctx, 3, &range)) return;
-    /* Of two places before the beginning the later is not the beginning, unlike in BITPOS; and nobody asks for the
-     * unit. */
+    /* Two positions before the beginning, the later one first: an empty range, unlike in BITPOS. The unit is not
+     * checked. */
     if (range.start < 0 && range.end < 0 && range.start > range.end) {
         reply_int(ctx->reply, 0);
         return;
@@ -171,7 +172,8 @@ static void cmd_bitpos(struct cmd_ctx *ctx)
     if (!parse_start(ctx, 3, &range) || !parse_unit(ctx, 5, &range) || !parse_end(ctx, 4, &range)) return;
     struct bytes_view s = entry_string(e, &text);
     int64_t found = resolve_bit_range(&range, s.len, &first, &last) ? bits_find(s, first, last, bit == 1) : -2;
-    if (found == -1 && bit == 0 && !range.has_end) found = (int64_t)s.len * 8; /* as if zeros went on for ever */
+    /* As if the string continued with zeros. */
+    if (found == -1 && bit == 0 && !range.has_end) found = (int64_t)s.len * 8;
     reply_int(ctx->reply, found == -2 ? -1 : found);
 }
 
@@ -203,14 +205,14 @@ static void combine(enum bit_op op, char *to, const char *from, size_t len)
     }
 }
 
-/* The part of a source from a place on; behind its end there are zeros. */
+/* The part of a source from a position on; behind the end of a source there are zeros. */
 static struct bytes_view part_of(struct bytes_view s, size_t at, size_t len)
 {
     if (at >= s.len) return bytes_view("", 0);
     return bytes_view(s.data + at, s.len - at < len ? s.len - at : len);
 }
 
-/* One part of the result. */
+/* Computes one part of the result. */
 static void combine_part(enum bit_op op, const struct bytes_view *sources, size_t count, size_t at, char *to,
                          size_t len)
 {
@@ -227,7 +229,7 @@ static void combine_part(enum bit_op op, const struct bytes_view *sources, size_
     }
 }
 
-/* The sources, with empty views for missing keys. Their numbers live in `texts`. */
+/* The sources, with empty views for missing keys. Values that are integers are formatted in `texts`. */
 static bool read_sources(struct cmd_ctx *ctx, struct bytes_view *sources, struct number_text *texts, size_t *longest)
 {
     *longest = 0;
@@ -240,7 +242,7 @@ static bool read_sources(struct cmd_ctx *ctx, struct bytes_view *sources, struct
     return true;
 }
 
-enum { PART = 8192 /* of the result stays in the nearest cache while the sources come by */ };
+enum { PART = 8192 /* bytes of the result, few enough for the first-level cache while all sources are read */ };
 
 static struct blob *bit_op_result(enum bit_op op, const struct bytes_view *sources, size_t count, size_t len)
 {
@@ -291,7 +293,7 @@ struct field_op {
     bool is_signed;
     unsigned width;
     uint64_t at;
-    int64_t value; /* to set, or to add */
+    int64_t value; /* to set or to add */
 };
 
 static bool parse_field_type(struct cmd_ctx *ctx, int arg, struct field_op *op)
@@ -321,7 +323,7 @@ static bool parse_overflow(struct cmd_ctx *ctx, int arg, enum overflow *out)
     return false;
 }
 
-/* One operation from *arg on, which is left behind it. */
+/* Parses one operation at *arg and moves *arg past it. */
 static bool parse_field_op(struct cmd_ctx *ctx, int *arg, struct field_op *op)
 {
     int at = *arg, words = 0;
@@ -340,7 +342,7 @@ static bool parse_field_op(struct cmd_ctx *ctx, int *arg, struct field_op *op)
 struct field_ops {
     struct field_op *list;
     size_t count;
-    uint64_t write_end; /* bits up to here are written to; 0: only reads */
+    uint64_t write_end; /* number of bits that must exist for the writes; 0: only reads */
 };
 
 static bool parse_field_ops(struct cmd_ctx *ctx, bool read_only, struct field_ops *ops)
@@ -370,29 +372,29 @@ static int64_t field_value(const struct field_op *op, uint64_t bits)
     return (int64_t)((bits ^ sign) - sign);
 }
 
-/* The value that old + value (or value alone, when setting) becomes in a field. False: it does not fit, and that is not
- * to be done. 128 bits hold any sum of two. */
+/* The field's new bits for the value `wanted`, which is a sum for INCRBY. False: it does not fit and OVERFLOW FAIL is
+ * set. 128 bits hold every sum of two values. */
 static bool fit_field(const struct field_op *op, __int128 wanted, uint64_t *bits)
 {
     __int128 span = (__int128)1 << op->width;
     __int128 least = op->is_signed ? -(span / 2) : 0, most = op->is_signed ? span / 2 - 1 : span - 1;
     if (wanted < least || wanted > most) {
         if (op->overflow == OVERFLOW_FAIL) return false;
-        /* Redis takes a number to be set for one above when its distance to the most does not fit into 64 bits, and so
-         * must its replicas. */
+        /* Redis treats a value to be set as too large if its distance to the maximum does not fit into 64 bits.
+         * Replicas need the same result. */
         bool above = wanted > most || (op->verb == FIELD_SET && most - wanted > INT64_MAX);
         if (op->overflow == OVERFLOW_SATURATE) wanted = above ? most : least;
     }
-    *bits = (uint64_t)wanted & (uint64_t)(span - 1); /* wraps */
+    *bits = (uint64_t)wanted & (uint64_t)(span - 1); /* wraps around */
     return true;
 }
 
-/* True if it counts as a change: something is another value now, or the string had to grow for it. */
+/* True if it counts as a change: the value changed, or the string became longer. */
 static bool run_write(struct cmd_ctx *ctx, const struct field_op *op, char *data, size_t len, bool grown)
 {
     uint64_t bits, old_bits = bits_get(bytes_view(data, len), op->at, op->width);
     int64_t old = field_value(op, old_bits);
-    /* A value to be set in an unsigned field is taken as unsigned: -1 is the most there is. */
+    /* SET of an unsigned field takes the value as unsigned: -1 is the maximum. */
     __int128 given = op->is_signed || op->verb == FIELD_INCREMENT ? op->value : (__int128)(uint64_t)op->value;
     if (!fit_field(op, op->verb == FIELD_SET ? given : (__int128)old + given, &bits)) {
         reply_null(ctx->reply);
@@ -457,7 +459,7 @@ static void cmd_bitfield_ro(struct cmd_ctx *ctx)
     bitfield(ctx, true);
 }
 
-/* Of arguments that are not right, the worse is told. */
+/* With two wrong arguments, the error of the second is answered. */
 static unsigned bitfield_key_flags(int argc, const struct bytes_view *argv)
 {
     for (int arg = 2, length; arg < argc; arg += length) {

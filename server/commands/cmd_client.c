@@ -1,4 +1,4 @@
-/* cmd_client.c -- CLIENT: what connections are there, and what to do with them. */
+/* cmd_client.c -- CLIENT: the commands about connections. */
 #include "replication/replication.h"
 #include "server/acl/users.h"
 #include "server/clients/blocking.h"
@@ -119,7 +119,7 @@ static bool reply_bad_type(struct cmd_ctx *ctx, struct bytes_view word)
     return false;
 }
 
-/* One option and its value. */
+/* Parses one filter option and its value. */
 static bool parse_filter(struct cmd_ctx *ctx, int arg, struct filter *f)
 {
     struct bytes_view value = ctx->argv[arg + 1];
@@ -186,7 +186,7 @@ static bool list_by_ids(struct cmd_ctx *ctx, struct bytes_buf *out)
     return true;
 }
 
-/* Oldest first, as they were accepted; the registry has the newest first. */
+/* Calls fn for the clients in order of their ids. The registry has the newest first. */
 static void list_matching(struct cmd_ctx *ctx, const struct filter *f, struct bytes_buf *out)
 {
     const struct client *c = clients_first(ctx->client->clients);
@@ -224,7 +224,7 @@ static void cmd_client_list(struct cmd_ctx *ctx)
 static void kill_client(struct cmd_ctx *ctx, struct client *c)
 {
     if (c == ctx->client)
-        client_close_after_reply(c); /* it hears that it was killed */
+        client_close_after_reply(c); /* the client that kills itself still gets its reply */
     else
         client_close_later(c);
 }
@@ -248,7 +248,7 @@ static size_t kill_matching(struct cmd_ctx *ctx, const struct filter *f)
 static void cmd_client_kill(struct cmd_ctx *ctx)
 {
     struct filter f = {.skip_me = true};
-    if (ctx->argc == 3) { /* the old form: an address */
+    if (ctx->argc == 3) { /* the old form: an address alone */
         f = (struct filter){.has_peer = true, .peer = ctx->argv[2]};
         if (kill_matching(ctx, &f) == 0)
             reply_error(ctx->reply, "ERR No such client");

@@ -1,4 +1,5 @@
-/* cmd_cluster.c -- what clients probe for and a stand-alone server without modules answers: CLUSTER and its kin, MODULE. */
+/* cmd_cluster.c -- CLUSTER, ASKING, READONLY, READWRITE and MODULE, as a server without cluster and modules answers
+ * them. */
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
 #include "server/net/reply.h"
@@ -43,7 +44,7 @@ enum { CHANGES_CLUSTER = CMD_ADMIN | CMD_STALE | CMD_NO_ASYNC_LOADING };
 // clang-format off
 #define CLUSTER_ROW .run = cmd_no_cluster, .group = "cluster"
 #define MODULE_ROW .group = "server"
-/* Redis lists these whether or not it is a node of a cluster, and so may rules for users. */
+/* Redis lists these commands in stand-alone mode too, and ACL rules may name them. */
 static const struct command cluster_subcommands[] = {
     { .name = "addslots", CLUSTER_ROW, .arity = -3, .flags = CHANGES_CLUSTER, .since = "3.0.0", .complexity = "O(N) where N is the total number of hash slot arguments",
       .summary = "Gives slots to this node.",

@@ -1,4 +1,4 @@
-/* cmd_command.c -- COMMAND: what the rows say, to clients that ask. */
+/* cmd_command.c -- COMMAND: the rows of commands as replies. */
 #include <ctype.h>
 
 #include "server/catalog/command_syntax.h"
@@ -10,7 +10,7 @@
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"
 
-/* Taken away with rename-command, or not for anybody's eyes. */
+/* Whether COMMAND omits the command: it is hidden, or rename-command removed it. */
 static bool is_listed(const struct command_slot *slot)
 {
     return slot->name[0] != '\0' && !(slot->command->flags & CMD_HIDDEN);
@@ -46,7 +46,7 @@ static void reply_words(struct reply *r, const struct flag_word *words, unsigned
     reply_deferred_set(r, mark, count);
 }
 
-/* Takes what stands before the next separator, or all of the rest, and the separator. */
+/* Takes the text before the next separator, or the rest, from *text. */
 static struct bytes_view take_field(struct bytes_view *text, char separator)
 {
     const char *end = memchr(text->data, separator, text->len);
@@ -72,7 +72,7 @@ static void reply_number(struct reply *r, const char *name, int value)
     reply_int(r, value);
 }
 
-/* "unknown", with nothing said of it. */
+/* A key spec that says "unknown". */
 static void reply_unknown(struct reply *r, const char *name)
 {
     reply_bulk_cstr(r, name);
@@ -232,7 +232,7 @@ static size_t reply_argument_flags(struct reply *r, unsigned flags)
 
 enum { ARGUMENT_NAME_MAX = 32 };
 
-/* A token that has no name is named like itself, in small letters, which `lower` is the room for. */
+/* The name of an argument: its own, or its token in lower case, written to `lower`. */
 static struct bytes_view argument_name(const struct command_argument *arg, char lower[ARGUMENT_NAME_MAX])
 {
     if (arg->name.len > 0) return arg->name;
@@ -241,7 +241,7 @@ static struct bytes_view argument_name(const struct command_argument *arg, char 
     return bytes_view(lower, arg->token.len);
 }
 
-/* What is made of others is not shown itself. */
+/* An argument that consists of others has no display text. */
 static size_t reply_argument_shown(struct reply *r, const struct command_argument *arg, struct bytes_view name)
 {
     if (arg->type == ARGUMENT_ONEOF || arg->type == ARGUMENT_BLOCK) return 0;
@@ -294,7 +294,7 @@ static size_t reply_doc_flags(struct reply *r, const struct command *cmd)
     return 1;
 }
 
-/* Lines of a version and what changed then. */
+/* Lines "VERSION CHANGE". */
 static size_t reply_history(struct reply *r, const char *history)
 {
     if (history == NULL) return 0;
@@ -371,7 +371,7 @@ static bool passes(const struct command_slot *slot, enum list_filter filter, str
 {
     switch (filter) {
     case LIST_ALL: return true;
-    case LIST_BY_MODULE: return false; /* there are none */
+    case LIST_BY_MODULE: return false; /* no command comes from a module */
     case LIST_BY_CATEGORY: return (command_categories(slot->command) & acl_category_find(value)) != 0;
     case LIST_BY_PATTERN: return glob_match(value, bytes_str(slot->full_name), true);
     }

@@ -1,4 +1,4 @@
-/* cmd_config.c -- CONFIG. */
+/* cmd_config.c -- CONFIG: GET, SET, REWRITE and RESETSTAT. */
 #include <errno.h>
 
 #include "replication/replication.h"

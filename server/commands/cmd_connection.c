@@ -1,4 +1,4 @@
-/* cmd_connection.c -- what a connection says about itself. */
+/* cmd_connection.c -- PING, ECHO, SELECT, AUTH, HELLO, RESET, QUIT: the commands about the client's own connection. */
 #include "replication/replication.h"
 #include "server/acl/users.h"
 #include "server/clients/blocking.h"
@@ -19,7 +19,7 @@ static void cmd_ping(struct cmd_ctx *ctx)
         return;
     }
     if (r->proto == 2 && client_has(ctx->client, CLIENT_SUBSCRIBED)) {
-        reply_array(r, 2); /* shaped like a message, so that a subscriber's parser need know nothing else */
+        reply_array(r, 2); /* in the form of a message, for parsers of subscribers that know no other replies */
         reply_bulk_cstr(r, "pong");
         reply_bulk(r, ctx->argc == 2 ? ctx->argv[1] : bytes_view("", 0));
     } else if (ctx->argc == 1) {
@@ -93,7 +93,7 @@ static bool hides_credentials(const struct config *config, int argc, const struc
     return arg > 0;
 }
 
-/* The two arguments after AUTH. */
+/* The two arguments of HELLO's AUTH. */
 static bool hides_hello_credentials(const struct config *config, int argc, const struct bytes_view *argv, int arg)
 {
     (void)config, (void)argc;
@@ -122,7 +122,7 @@ static void reply_hello(struct cmd_ctx *ctx)
 }
 
 struct hello {
-    int64_t proto; /* 0: as it is */
+    int64_t proto; /* 0: unchanged */
     int auth_arg, name_arg;
 };
 
@@ -173,7 +173,7 @@ static void cmd_hello(struct cmd_ctx *ctx)
     reply_hello(ctx);
 }
 
-/* A browser that was tricked into talking to us: whatever follows on this connection is not meant for us
+/* POST and Host: are lines of HTTP: a browser was tricked into a request to this port. The connection is closed
  * (CVE-2016-10517). */
 static void cmd_cross_protocol(struct cmd_ctx *ctx)
 {

@@ -1,4 +1,4 @@
-/* cmd_debug.c -- DEBUG: a look inside, and things that only tests want done. */
+/* cmd_debug.c -- DEBUG: introspection, and actions for tests. */
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -17,8 +17,7 @@
 #include "storage/listpack.h"
 #include "storage/rdb_writer.h"
 
-/* The key, whether its time has come or not, and nothing happens to it. "no such key" has been answered if it is not
- * there. */
+/* The entry, even if it is expired; it is not touched or deleted. "no such key" is answered if there is none. */
 static const struct entry *peek(struct cmd_ctx *ctx, int arg)
 {
     const struct entry *e = keyspace_peek(ctx->db, keyref(ctx->db, ctx->argv[arg]));
@@ -55,7 +54,8 @@ static void debug_digest_value(struct cmd_ctx *ctx)
     }
 }
 
-/* "value:<n>", padded with zero bytes or cut to `size` unless that is 0. Not for the stream: replicas differ then. */
+/* The value "value:<n>", padded with zero bytes or cut to `size` unless that is 0. It is not replicated, so replicas
+ * differ. */
 static void populate_one(struct cmd_ctx *ctx, struct bytes_buf *name, struct bytes_view prefix, int64_t n,
                          struct bytes_buf *value, size_t size)
 {
@@ -144,7 +144,8 @@ static void debug_packed_threshold(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR argument must be a memory value bigger than 1 and smaller than 4gb");
         return;
     }
-    ctx->core->settings->limits.list_plain_min = (size_t)bytes; /* no directive, so the configuration does not mind */
+    /* Not a directive: the configuration does not write it. */
+    ctx->core->settings->limits.list_plain_min = (size_t)bytes;
     reply_ok(ctx->reply);
 }
 
@@ -156,7 +157,7 @@ static void debug_object(struct cmd_ctx *ctx)
     struct bytes_buf payload = {0}, quicklist = {0};
     if (e == NULL) return;
     rdb_dump(e, ctx->settings->persistence.rdb_version, &payload);
-    size_t serialized = payload.len - 1 - RDB_DUMP_FOOTER_LEN; /* the value alone */
+    size_t serialized = payload.len - 1 - RDB_DUMP_FOOTER_LEN; /* without type and footer */
     if (e->type == TYPE_LIST && entry_encoding(e) == ENCODING_QUICKLIST) {
         const struct list *l = entry_pointer(e);
         bytes_buf_printf(
@@ -194,7 +195,7 @@ static void debug_sdslen(struct cmd_ctx *ctx)
     bytes_buf_release(&text);
 }
 
-/* The bytes of a value that is one listpack; empty if it is none. */
+/* The bytes of a value that is stored as one listpack; empty for other values. */
 static struct bytes_view listpack_of(const struct entry *e)
 {
     struct bytes_view bytes = bytes_view("", 0);
@@ -304,7 +305,7 @@ static void debug_structsize(struct cmd_ctx *ctx)
 
 /* ---- The process ---- */
 
-/* Holds up everything, which is what it is for. */
+/* Blocks the whole server, as intended. */
 static void debug_sleep(struct cmd_ctx *ctx)
 {
     double seconds;
@@ -389,7 +390,7 @@ static void debug_mallctl_str(struct cmd_ctx *ctx)
     mem_free(set);
 }
 
-/* How long a match takes is seen from outside. */
+/* Runs a pattern match, so that a test can measure its time. */
 static void debug_stringmatch(struct cmd_ctx *ctx)
 {
     int64_t len;
@@ -400,7 +401,7 @@ static void debug_stringmatch(struct cmd_ctx *ctx)
     mem_free(text);
 }
 
-/* What Redis has a switch for and this server nothing that could be switched. */
+/* Accepts switches of Redis that have no meaning here. */
 static void debug_aof_flush_sleep(struct cmd_ctx *ctx)
 {
     int64_t us;
@@ -423,7 +424,7 @@ static void debug_change_repl_id(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
-/* Whatever it is goes into the stream, known to us or not. */
+/* Puts the arguments into the stream, even if they are no known command. */
 static void debug_replicate(struct cmd_ctx *ctx)
 {
     ctx_replicate_as(ctx, ctx->argc - 2, ctx->argv + 2);
@@ -613,7 +614,7 @@ static void debug_help(struct cmd_ctx *ctx)
 
 struct debug_row {
     const char *name;
-    int least, most; /* arguments, with DEBUG and the name; most 0: any number */
+    int least, most; /* number of arguments including DEBUG and the name; most 0: no maximum */
     void (*run)(struct cmd_ctx *ctx);
 };
 

@@ -1,4 +1,4 @@
-/* cmd_dump.c -- a value as bytes, and back. */
+/* cmd_dump.c -- DUMP and RESTORE: values as RDB payloads. */
 #include <errno.h>
 
 #include "server/clients/key_waits.h"
@@ -27,8 +27,8 @@ static void cmd_dump(struct cmd_ctx *ctx)
 
 struct restore_options {
     bool replace, absolute;
-    int64_t ttl_ms;             /* 0: none */
-    int64_t idle_seconds, freq; /* -1: not told */
+    int64_t ttl_ms;             /* 0: no expiry */
+    int64_t idle_seconds, freq; /* -1: not given */
 };
 
 static bool parse_restore_word(struct cmd_ctx *ctx, int *arg, struct restore_options *o)
@@ -69,10 +69,11 @@ static bool parse_restore_ttl(struct cmd_ctx *ctx, struct restore_options *o)
 struct restored {
     enum value_type type;
     void *value;             /* of a collection */
-    struct bytes_buf string; /* else */
+    struct bytes_buf string; /* otherwise */
 };
 
-/* The payload as if its checksum were right: DEBUG SET-SKIP-CHECKSUM-VALIDATION, so that tests reach what is behind. */
+/* The payload with a correct checksum, for DEBUG SET-SKIP-CHECKSUM-VALIDATION: tests reach the parser behind the
+ * check. */
 static int restore_unchecked(struct cmd_ctx *ctx, struct bytes_view payload, struct restored *r, struct bytes_buf *why)
 {
     struct bytes_buf fixed = {0};
@@ -86,7 +87,7 @@ static int restore_unchecked(struct cmd_ctx *ctx, struct bytes_view payload, str
     return rc;
 }
 
-/* False: the payload is bad, and that was answered. */
+/* Loads the payload. False: it is invalid, which has been answered. */
 static bool read_payload(struct cmd_ctx *ctx, struct restored *r)
 {
     struct bytes_buf why = {0};
@@ -109,7 +110,7 @@ static void drop_restored(struct restored *r)
     bytes_buf_release(&r->string);
 }
 
-/* Its time is past: what was there goes, and nothing comes. */
+/* The expiry is in the past: the old value is deleted and no new one is stored. */
 static void restore_nothing(struct cmd_ctx *ctx, struct keyref key)
 {
     bool lazy = ctx->settings->memory.lazyfree_lazy_server_del;
@@ -118,7 +119,7 @@ static void restore_nothing(struct cmd_ctx *ctx, struct keyref key)
     ctx_replicate(ctx, lazy ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key.name);
 }
 
-/* With a relative time: RESTORE key absolute payload options... ABSTTL. */
+/* A relative time is replicated as an absolute one: RESTORE key absolute payload options... ABSTTL. */
 static void replicate_restore(struct cmd_ctx *ctx, int64_t at_ms)
 {
     char number[24];
@@ -134,7 +135,8 @@ static void replicate_restore(struct cmd_ctx *ctx, int64_t at_ms)
 
 static void store_restored(struct cmd_ctx *ctx, struct keyref key, struct restored *r, const struct restore_options *o)
 {
-    (void)keyspace_drop(ctx->db, key, ctx->settings->memory.lazyfree_lazy_server_del); /* so that this is a new key */
+    /* So that this counts as a new key. */
+    (void)keyspace_drop(ctx->db, key, ctx->settings->memory.lazyfree_lazy_server_del);
     struct entry *e = r->type == TYPE_STRING ? keyspace_put_string(ctx->db, key, bytes_buf_view(&r->string), 0)
                                              : keyspace_put_value(ctx->db, key, r->type, r->value, 0);
     if (o->ttl_ms > 0) e = keyspace_set_expiry(ctx->db, key, e, o->ttl_ms);

@@ -1,4 +1,5 @@
-/* cmd_expire.c -- when a key is to go. Into the stream goes the absolute time, or the deletion if that time is past. */
+/* cmd_expire.c -- EXPIRE, TTL, PERSIST and their variants.
+ * The stream gets the absolute time, or a deletion if that time has passed. */
 #include "server/commands/expiry_options.h"
 #include "server/commands/tables.h"
 
@@ -39,7 +40,7 @@ static bool parse_conditions(struct cmd_ctx *ctx, struct expire_conditions *c)
     return conditions_fit_together(ctx, c);
 }
 
-/* present_ms: the present expiry, -1 for none, which counts as later than any. */
+/* present_ms: the current expiry; -1 (none) counts as later than any time. */
 static bool conditions_hold(const struct expire_conditions *c, int64_t present_ms, int64_t at_ms)
 {
     if (c->nx && present_ms != -1) return false;
@@ -49,13 +50,13 @@ static bool conditions_hold(const struct expire_conditions *c, int64_t present_m
     return true;
 }
 
-/* PEXPIREAT and the conditions that were given: they hold for whoever has the same data. */
+/* Replicates PEXPIREAT with the given conditions, which have the same result on equal data. */
 static void replicate_expiry(struct cmd_ctx *ctx, int64_t at_ms)
 {
     enum { ARGS_MAX = 8 };
     struct bytes_view argv[ARGS_MAX];
     char number[24];
-    int argc = ctx->argc < ARGS_MAX ? ctx->argc : 3; /* conditions that are said again and again are left out */
+    int argc = ctx->argc < ARGS_MAX ? ctx->argc : 3; /* repeated conditions are omitted */
     memcpy(argv, ctx->argv, (size_t)argc * sizeof(*argv));
     argv[0] = BYTES_LIT("PEXPIREAT");
     argv[2] = bytes_view(number, num_format_i64(number, at_ms));
@@ -122,10 +123,10 @@ static void cmd_persist(struct cmd_ctx *ctx)
 
 static int64_t to_seconds(int64_t ms)
 {
-    return ms / 1000 + (ms % 1000 >= 500); /* rounded; ms + 500 might overflow */
+    return ms / 1000 + (ms % 1000 >= 500); /* rounded; ms + 500 could overflow */
 }
 
-/* -2: no key, -1: no expiry. */
+/* -2: no such key; -1: no expiry. */
 static void answer_expiry(struct cmd_ctx *ctx, bool seconds, bool absolute)
 {
     struct keyref key = ctx_key(ctx, 1);

@@ -1,4 +1,4 @@
-/* cmd_function.c -- FUNCTION, and FCALL. */
+/* cmd_function.c -- FUNCTION, FCALL and FCALL_RO. */
 #include <errno.h>
 
 #include "server/clients/monitor.h"
@@ -132,7 +132,7 @@ static void function_dump(struct cmd_ctx *ctx)
     bytes_buf_release(&out);
 }
 
-struct restored { /* the sources in a payload, one after the other */
+struct restored { /* the sources of a payload */
     struct bytes_buf bytes;
     size_t *lengths, count, cap;
 };
@@ -149,7 +149,7 @@ static int keep_source(void *ctx, struct bytes_view source)
     return 0;
 }
 
-/* As a set of its own that then takes the place of the one there is. */
+/* Loads the sources into a new set of functions, which then replaces the present one. */
 static int restore_flushing(struct cmd_ctx *ctx, const struct bytes_view *sources, size_t count,
                             struct bytes_buf *error)
 {

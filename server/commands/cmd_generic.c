@@ -1,4 +1,4 @@
-/* cmd_generic.c -- the commands of keys whatever they hold, and of whole databases. Times of expiry are in cmd_expire.c. */
+/* cmd_generic.c -- commands for keys of any type and for whole databases. Expiry is in cmd_expire.c. */
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/commands/scan.h"
@@ -7,7 +7,7 @@
 #include "server/persistence/persistence.h"
 #include "storage/base/glob.h"
 
-/* A key of any type for reading, counted as a hit or a miss. */
+/* Reads a key of any type, counted as a hit or a miss. */
 static const struct entry *read_any(struct cmd_ctx *ctx, int arg, unsigned flags)
 {
     struct keyref key = ctx_key(ctx, arg);
@@ -16,14 +16,14 @@ static const struct entry *read_any(struct cmd_ctx *ctx, int arg, unsigned flags
     return e;
 }
 
-/* A change and its event in a database that need not be the client's. */
+/* Reports a change and its event in a database that need not be the client's. */
 static void changed_in(struct cmd_ctx *ctx, struct db *db, struct keyref key, const char *event)
 {
     keyspace_changed(db, key, 1);
     notify_keyspace_event(ctx->client->clients->pubsub, NOTIFY_GENERIC, event, key.name, db->id);
 }
 
-/* NULL when the error has been answered. */
+/* NULL: the error has been answered. */
 static struct db *find_db(struct cmd_ctx *ctx, int64_t id)
 {
     if (id >= 0 && id < ctx->keyspace->db_count) return keyspace_db(ctx->keyspace, (int)id);
@@ -71,7 +71,7 @@ static void cmd_exists(struct cmd_ctx *ctx)
 
 static void cmd_touch(struct cmd_ctx *ctx)
 {
-    int64_t found = 0; /* touching is the point: CLIENT NO-TOUCH does not apply */
+    int64_t found = 0; /* TOUCH touches the keys in spite of CLIENT NO-TOUCH */
     for (int i = 1; i < ctx->argc; i++) found += read_any(ctx, i, 0) != NULL;
     reply_int(ctx->reply, found);
 }
@@ -89,7 +89,7 @@ static void cmd_dbsize(struct cmd_ctx *ctx)
 
 static void cmd_randomkey(struct cmd_ctx *ctx)
 {
-    exec_no_wrap(ctx->core); /* expired keys met on the way have nothing to do with each other */
+    exec_no_wrap(ctx->core); /* the DELs of expired keys on the way are independent: no MULTI around them */
     const struct entry *e = keyspace_random(ctx->db);
     if (e == NULL)
         reply_null(ctx->reply);
@@ -99,7 +99,7 @@ static void cmd_randomkey(struct cmd_ctx *ctx)
 
 /* ---- KEYS and SCAN ---- */
 
-/* A pattern without wildcards is one look-up. */
+/* A pattern without wildcards needs one look-up. */
 static void keys_literal(struct cmd_ctx *ctx)
 {
     const struct entry *e = keyspace_peek(ctx->db, keyref(ctx->db, ctx->argv[1]));
@@ -131,8 +131,8 @@ static void cmd_keys(struct cmd_ctx *ctx)
 }
 
 struct key_scan {
-    struct scan_pass pass; /* the page to answer */
-    struct scan_page past; /* keys past their time, whatever type was asked for */
+    struct scan_pass pass; /* the page of the reply */
+    struct scan_page past; /* expired keys, of any type */
     const struct keyspace *keyspace;
 };
 
@@ -156,7 +156,7 @@ static void cmd_scan(struct cmd_ctx *ctx)
     do cursor = keyspace_scan(ctx->db, cursor, scan_key, &scan);
     while (scan_continues(&options, &page, cursor));
     exec_no_wrap(ctx->core);                     /* as for RANDOMKEY */
-    for (size_t i = 0; i < scan.past.count; i++) /* a master deletes them on the way */
+    for (size_t i = 0; i < scan.past.count; i++) /* on a master, SCAN deletes the expired keys that it visits */
         (void)keyspace_find(ctx->db, keyref(ctx->db, scan_page_item(&scan.past, i)), FIND_NO_TOUCH | FIND_NO_STATS);
     scan_page_release(&scan.past);
     scan_page_reply(ctx, &page, cursor);
@@ -164,7 +164,7 @@ static void cmd_scan(struct cmd_ctx *ctx)
 
 /* ---- Other names and places ---- */
 
-/* RENAME, RENAMENX. False: nothing was renamed, and that was answered. */
+/* RENAME, RENAMENX. False: nothing was renamed, and the reply was written. */
 static bool rename_key(struct cmd_ctx *ctx, bool only_if_absent)
 {
     struct keyref from = ctx_key(ctx, 1), to = ctx_key(ctx, 2);
@@ -178,7 +178,8 @@ static bool rename_key(struct cmd_ctx *ctx, bool only_if_absent)
         return false;
     }
     if (same) return true;
-    if (!only_if_absent) (void)keyspace_find_for_write(ctx->db, to); /* for its expiry: replicas get the DEL */
+    /* Deletes an expired target first: replicas get its DEL. */
+    if (!only_if_absent) (void)keyspace_find_for_write(ctx->db, to);
     keyspace_rename(ctx->db, from, ctx->db, to);
     ctx_changed(ctx, from, NOTIFY_GENERIC, "rename_from", 0);
     ctx_changed(ctx, to, NOTIFY_GENERIC, "rename_to", 1);
@@ -264,7 +265,7 @@ static bool parse_flush(struct cmd_ctx *ctx, bool *lazy)
     return false;
 }
 
-/* An empty database is flushed in the stream too: a replica's may differ (X9). */
+/* Replicates the flush of an empty database too, since a replica's database may differ (X9). */
 static void flush(struct cmd_ctx *ctx, struct db *db, bool lazy)
 {
     ctx->keyspace->stats.changes += keyspace_flush(ctx->keyspace, db, lazy);

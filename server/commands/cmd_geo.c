@@ -1,4 +1,4 @@
-/* cmd_geo.c -- places in sorted sets: adding them, and asking for those of members. cmd_geo_search.c has the searches. */
+/* cmd_geo.c -- GEOADD, GEODIST, GEOHASH, GEOPOS: positions in sorted sets. cmd_geo_search.c has the searches. */
 #include "server/commands/cmd_geo.h"
 
 #include <math.h>
@@ -39,7 +39,8 @@ bool arg_geo_unit(struct cmd_ctx *ctx, int arg, double *metres)
 void reply_geo_distance(struct reply *r, double distance)
 {
     char text[NUM_U64_MAX_CHARS + 5];
-    uint64_t scaled = (uint64_t)llrint(distance * 10000), fraction = scaled % 10000; /* not negative, not large */
+    /* Not negative, and small enough. */
+    uint64_t scaled = (uint64_t)llrint(distance * 10000), fraction = scaled % 10000;
     size_t len = num_format_u64(text, scaled / 10000);
     text[len++] = '.';
     for (uint64_t unit = 1000; unit > 0; unit /= 10) text[len++] = (char)('0' + fraction / unit % 10);
@@ -63,7 +64,7 @@ struct zadd_args {
     int argc;
 };
 
-/* The options stay, places become scores. */
+/* Builds the arguments of ZADD: the options stay, positions become scores. */
 static bool make_zadd(struct cmd_ctx *ctx, int first_place, struct zadd_args *z)
 {
     z->argv[0] = BYTES_LIT("ZADD");

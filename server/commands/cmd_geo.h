@@ -1,11 +1,11 @@
-/* cmd_geo.h -- what cmd_geo.c and cmd_geo_search.c share: the arguments that tell places and units, and distances as replies. */
+/* cmd_geo.h -- arguments and replies that cmd_geo.c and cmd_geo_search.c share: positions, units, distances. */
 #ifndef LOCKSTEP_SERVER_COMMANDS_CMD_GEO_H
 #define LOCKSTEP_SERVER_COMMANDS_CMD_GEO_H
 
 #include "server/dispatch/command.h"
 #include "storage/geo.h"
 
-/* Each answers the error and returns false if the argument does not fit. */
+/* Each answers the error and returns false if the argument is invalid. */
 bool arg_geo_point(struct cmd_ctx *ctx, int arg, struct geo_point *out); /* longitude, latitude */
 bool arg_geo_unit(struct cmd_ctx *ctx, int arg, double *metres);
 

@@ -1,8 +1,6 @@
-/* cmd_geo_search.c -- the members of a sorted set whose places lie within a circle or a box: GEOSEARCH, GEOSEARCHSTORE, and
- * the older GEORADIUS and GEORADIUSBYMEMBER with their read-only forms.
- *
- * All of them are one search with other ways of saying what is wanted: the arguments come first, then one walk over the
- * ranges of scores that cover the shape, then the order, then the reply or the new sorted set. */
+/* cmd_geo_search.c -- GEOSEARCH, GEOSEARCHSTORE, GEORADIUS, GEORADIUSBYMEMBER and their read-only forms.
+ * They find the members of a sorted set within a circle or a box. All are one search with different syntax: parse the
+ * arguments, walk the ranges of scores that cover the shape, sort, then reply or store a sorted set. */
 #include "server/commands/cmd_geo.h"
 #include "server/commands/collection.h"
 #include "server/commands/tables.h"
@@ -14,9 +12,9 @@
 
 enum search_order { ORDER_NONE, ORDER_ASCENDING, ORDER_DESCENDING };
 
-/* What the command's name says. */
+/* What depends on the command's name. */
 struct search_kind {
-    int source_arg, options_arg; /* the key; what is not in a fixed place */
+    int source_arg, options_arg; /* positions of the key and of the first option */
     bool any_shape;              /* GEOSEARCH: center and shape are options */
     bool from_member;            /* GEORADIUSBYMEMBER */
     bool stores;                 /* GEOSEARCHSTORE: into the first key */
@@ -26,13 +24,13 @@ struct search_kind {
 struct search {
     struct cmd_ctx *ctx;
     const struct search_kind *kind;
-    const struct zset *source; /* NULL: there is none, but arguments are looked at */
+    const struct zset *source; /* NULL: no such key; the arguments are checked anyway */
     struct geo_shape shape;
     bool has_member, has_point, has_radius, has_box;
     bool with_distance, with_hash, with_point, any;
     int64_t count; /* 0: all */
     enum search_order order;
-    int store_arg; /* 0: the client gets the result */
+    int store_arg; /* 0: reply to the client */
     bool store_distance;
 };
 
@@ -76,7 +74,7 @@ static bool parse_member(struct search *s, int arg)
 {
     double score;
     s->has_member = true;
-    if (s->source == NULL) return true; /* nothing will be found anyway */
+    if (s->source == NULL) return true; /* the result is empty anyway */
     if (!zset_score(s->source, s->ctx->argv[arg], &score)) return fail(s, "ERR could not decode requested zset member");
     s->shape.center = geo_point_of_score(score);
     return true;
@@ -88,7 +86,7 @@ static bool parse_count(struct search *s, int arg)
     return s->count > 0 || fail(s, "ERR COUNT must be > 0");
 }
 
-/* A word alone. */
+/* An option without a value. */
 static bool take_flag(struct search *s, int arg)
 {
     struct cmd_ctx *ctx = s->ctx;
@@ -111,7 +109,7 @@ static bool take_flag(struct search *s, int arg)
     return true;
 }
 
-/* GEOSEARCH: where the center is, and what the shape. How many arguments, 0 if it is no such option, -1 on an error. */
+/* GEOSEARCH's options of center and shape. Returns the number of arguments, 0 for another option, -1 on an error. */
 static int parse_place_option(struct search *s, int arg)
 {
     struct cmd_ctx *ctx = s->ctx;
@@ -134,7 +132,7 @@ static bool is_store_option(struct bytes_view word)
     return bytes_equal_nocase(word, "store") || bytes_equal_nocase(word, "storedist");
 }
 
-/* How many arguments, or -1: the error has been answered. */
+/* The number of arguments, or -1: the error has been answered. */
 static int parse_option(struct search *s, int arg)
 {
     struct cmd_ctx *ctx = s->ctx;
@@ -154,7 +152,7 @@ static int parse_option(struct search *s, int arg)
 static bool options_fit(struct search *s)
 {
     const char *name = s->ctx->argv[0].data;
-    int name_len = (int)s->ctx->argv[0].len; /* of a command that was found: short */
+    int name_len = (int)s->ctx->argv[0].len; /* the name of a known command: short */
     if (s->store_arg > 0 && (s->with_distance || s->with_hash || s->with_point)) {
         reply_errorf(s->ctx->reply, "ERR %s is not compatible with WITHDIST, WITHHASH and WITHCOORD options",
                      s->kind->stores ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS");
@@ -172,7 +170,7 @@ static bool options_fit(struct search *s)
     return !s->any || s->count > 0 || fail(s, "ERR the ANY argument requires COUNT argument");
 }
 
-/* The arguments in fixed places. Without a source, a member and what follows it are not looked at. */
+/* The arguments in fixed positions. Without a source, a member and the arguments behind it are not checked. */
 static bool parse_fixed(struct search *s)
 {
     if (s->kind->any_shape) return true;
@@ -189,11 +187,11 @@ static bool parse_search(struct search *s)
         if (length < 0) return false;
     }
     if (!options_fit(s)) return false;
-    if (s->count > 0 && s->order == ORDER_NONE && !s->any) s->order = ORDER_ASCENDING; /* the nearest */
+    if (s->count > 0 && s->order == ORDER_NONE && !s->any) s->order = ORDER_ASCENDING; /* the nearest members */
     return true;
 }
 
-/* The keys of STORE and STOREDIST, all of them, whichever is the one that counts (CVE-2023-41053). */
+/* Finds all keys of STORE and STOREDIST, although only the last is used (CVE-2023-41053). */
 static int find_store_keys(int argc, const struct bytes_view *argv, int options_arg, struct command_key *keys, int max)
 {
     int count = 1;
@@ -221,7 +219,7 @@ static int find_member_keys(int argc, const struct bytes_view *argv, struct comm
 
 struct match {
     size_t member_at, member_len; /* in the bytes of the result */
-    double score, distance;       /* in the unit that was asked for */
+    double score, distance;       /* in the unit of the request */
     struct geo_point place;
 };
 
@@ -229,8 +227,8 @@ struct matches {
     struct match *list;
     size_t count, room;
     struct bytes_buf members;
-    struct ranked *order; /* NULL: as they were found */
-    size_t answered;      /* how many of them count */
+    struct ranked *order; /* NULL: unsorted */
+    size_t answered;      /* how many matches the reply has */
 };
 
 static void add_match(struct matches *m, struct bytes_view member, const struct match *found)

@@ -1,4 +1,4 @@
-/* cmd_hash.c -- the commands of hashes. */
+/* cmd_hash.c -- the commands of hashes. Expiry of fields is in cmd_hash_expire.c. */
 #include <math.h>
 
 #include "server/commands/collection.h"
@@ -10,8 +10,8 @@
 
 /* ---- Setting ---- */
 
-/* The hash for a write, to which it matters whether the second argument, or none, is a field. *created: it is not in
- * the keyspace yet, store_created() puts it there. NULL: wrong type. */
+/* The hash for a write to the field in argument 2. *created: it is new and not in the keyspace yet; store_created()
+ * puts it there. NULL: wrong type, answered. */
 static struct hash *find_or_create(struct cmd_ctx *ctx, bool needs_field, bool *created)
 {
     struct hash *h;
@@ -34,7 +34,7 @@ static void reserve_for_arguments(struct cmd_ctx *ctx, struct hash *h)
     hash_reserve(h, (size_t)(ctx->argc - 2) / 2, longest);
 }
 
-/* How many fields are new, or -1: an error was answered. */
+/* The number of new fields, or -1: an error was answered. */
 static int64_t set_pairs(struct cmd_ctx *ctx)
 {
     bool created;
@@ -71,7 +71,7 @@ static void cmd_hsetnx(struct cmd_ctx *ctx)
         reply_int(ctx->reply, 0);
         return;
     }
-    (void)hash_set(h, ctx->argv[2], ctx->argv[3]); /* it is new */
+    (void)hash_set(h, ctx->argv[2], ctx->argv[3]); /* the field is new */
     store_created(ctx, h, created);
     ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_HASH, "hset", 1);
     reply_int(ctx->reply, 1);
@@ -117,7 +117,7 @@ static void cmd_hmget(struct cmd_ctx *ctx)
     for (int i = 2; i < ctx->argc; i++) reply_field(ctx, h, ctx->argv[i]);
 }
 
-/* Fields that are past their time count until they are deleted, as in Redis. */
+/* HLEN counts expired fields until they are deleted, as in Redis. */
 static void cmd_hlen(struct cmd_ctx *ctx)
 {
     const void *h;
@@ -180,14 +180,14 @@ static void cmd_hvals(struct cmd_ctx *ctx)
 
 /* ---- Numbers ---- */
 
-/* The text of a field, of an existing hash or of none. False: there is no such field. */
+/* The value of a field; the hash may be NULL. False: there is no such field. */
 static bool current_text(const struct hash *h, bool created, struct bytes_view field, struct number_text *text,
                          struct bytes_view *out)
 {
     return !created && hash_get(h, field, text, out);
 }
 
-/* An addition that is refused leaves no empty hash behind. */
+/* Frees a new hash if the addition is refused, so that no empty hash is stored. */
 static void refuse_addition(struct cmd_ctx *ctx, struct hash *h, bool created, const char *error)
 {
     if (created) hash_free(h);
@@ -196,7 +196,7 @@ static void refuse_addition(struct cmd_ctx *ctx, struct hash *h, bool created, c
 
 static void store_sum(struct cmd_ctx *ctx, struct hash *h, bool created, struct bytes_view sum, const char *event)
 {
-    (void)hash_alter(h, ctx->argv[2], sum); /* new or not: the reply is the sum */
+    (void)hash_alter(h, ctx->argv[2], sum); /* whether the field is new does not matter: the reply is the sum */
     store_created(ctx, h, created);
     ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_HASH, event, 1);
 }
@@ -230,18 +230,19 @@ static bool arg_finite(struct cmd_ctx *ctx, int arg, long double *out)
         return false;
     }
     if (isfinite(*out)) return true;
-    reply_error(ctx->reply, "ERR value is NaN or Infinity"); /* what it made could not be loaded (CVE-2023-28856) */
+    /* a file with such a value could not be loaded (CVE-2023-28856) */
+    reply_error(ctx->reply, "ERR value is NaN or Infinity");
     return false;
 }
 
-/* The sum, not the addition: floating point may differ from machine to machine. HSET takes away the field's time, so
- * that is set again (X4). */
+/* Replicates the sum, since floating-point addition may differ between machines. HSET removes the field's expiry, so
+ * HPEXPIREAT restores it (X4). */
 static void replicate_sum(struct cmd_ctx *ctx, const struct hash *h, struct bytes_view sum)
 {
     int64_t at_ms = HASH_FIELD_STAYS;
     char number[NUM_I64_MAX_CHARS];
     ctx_replicate(ctx, BYTES_LIT("HSET"), ctx->argv[1], ctx->argv[2], sum);
-    (void)hash_get_time(h, ctx->argv[2], &at_ms); /* the field is there */
+    (void)hash_get_time(h, ctx->argv[2], &at_ms); /* the field exists */
     if (at_ms == HASH_FIELD_STAYS) return;
     ctx_replicate(ctx, BYTES_LIT("HPEXPIREAT"), ctx->argv[1], bytes_view(number, num_format_i64(number, at_ms)),
                   BYTES_LIT("FIELDS"), BYTES_LIT("1"), ctx->argv[2]);
@@ -284,7 +285,8 @@ static bool random_has_allocated_items(const void *value)
 }
 static void random_one(const struct random_source *from, struct random_item *item)
 {
-    ASSERT(hash_random_at(from->value, from->now_ms, item->buf, &item->name, &item->value)); /* it was counted */
+    /* The index is below the count. */
+    ASSERT(hash_random_at(from->value, from->now_ms, item->buf, &item->name, &item->value));
 }
 static void random_each(const struct random_source *from, bool (*fn)(void *ctx, const struct random_item *item),
                         void *ctx)

@@ -1,18 +1,18 @@
-/* cmd_hash_expire.c -- when fields of a hash are to go. Into the stream goes the absolute time, for the fields that got it,
- * or their deletion if that time is past. */
+/* cmd_hash_expire.c -- HEXPIRE, HTTL, HPERSIST and their variants: expiry of fields.
+ * The stream gets the absolute time for the fields that got it, or their deletion if that time has passed. */
 #include "server/commands/expiry_options.h"
 #include "server/commands/hash_fields.h"
 #include "server/commands/tables.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
-/* What a command answers for a field. */
+/* The reply for one field. */
 enum { NO_FIELD = -2, NO_TIME = -1, NOT_CHANGED = 0, CHANGED = 1, DELETED = 2 };
 
-/* As in Redis, which keeps two bits of what a file could hold. */
+/* The maximum of Redis, which uses two bits of the time in a file for other purposes. */
 #define TIME_LIMIT_MS ((int64_t)1 << 46)
 
-/* FIELDS numfields field [field ...], at `arg` and to the end. False: the error was answered. */
+/* Parses FIELDS numfields field [field ...] from `arg` to the end. False: the error was answered. */
 static bool check_fields(struct cmd_ctx *ctx, int arg)
 {
     int64_t count;
@@ -41,10 +41,10 @@ struct field_expiry {
     struct hash *hash;
     struct entry *entry;
     enum condition condition;
-    int first; /* argument */
+    int first; /* argument of the first field */
     int64_t at_ms;
     bool is_past;
-    /* What goes into the stream: command, key, two or three arguments, and the fields that changed. */
+    /* The replicated command: name, key, two or three arguments, and the fields that changed. */
     struct bytes_view *argv;
     int argc;
     size_t changed;
@@ -68,14 +68,14 @@ static bool parse_time(struct cmd_ctx *ctx, bool seconds, bool absolute, int64_t
         return false;
     }
     if (expiry_to_ms(value, seconds, absolute ? 0 : ctx_now_ms(ctx), at_ms) && *at_ms < TIME_LIMIT_MS) {
-        if (*at_ms == 0) *at_ms = 1; /* both are long past */
+        if (*at_ms == 0) *at_ms = 1; /* 0 means "no expiry"; both times have passed */
         return true;
     }
     reply_errorf(ctx->reply, "ERR invalid expire time in '%s' command", ctx->command->name);
     return false;
 }
 
-/* A field without a time counts as going later than any. */
+/* The condition NX, XX, GT or LT. A field without expiry counts as later than any time. */
 static bool condition_holds(enum condition condition, int64_t present_ms, int64_t at_ms)
 {
     bool has = present_ms != HASH_FIELD_STAYS;
@@ -103,7 +103,7 @@ static int expire_field(struct cmd_ctx *ctx, struct field_expiry *x, struct byte
     return x->is_past ? DELETED : CHANGED;
 }
 
-/* HDEL key field ..., or HPEXPIREAT key time [condition] FIELDS n field ... without the number so far. */
+/* HDEL key field ..., or HPEXPIREAT key time [condition] FIELDS n field ...; n is filled in at the end. */
 static void begin_replacement(struct cmd_ctx *ctx, struct field_expiry *x)
 {
     x->argv = mem_alloc(checked_size_mul((size_t)ctx->argc, sizeof(*x->argv)));

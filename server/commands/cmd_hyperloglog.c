@@ -1,7 +1,7 @@
-/* cmd_hyperloglog.c -- PFADD, PFCOUNT, PFMERGE, and PFDEBUG and PFSELFTEST, which look inside.
+/* cmd_hyperloglog.c -- PFADD, PFCOUNT, PFMERGE, PFDEBUG and PFSELFTEST.
  *
- * PFCOUNT of one key keeps the count in the value, and tells the stream, so that a replica's value has the same bytes.
- * Asked by a client, a replica keeps nothing: its data are its master's. */
+ * PFCOUNT of one key caches the count in the value and replicates this, so that values of replicas have the same bytes.
+ * A replica that a client asks caches nothing: only its master changes its data. */
 #include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/core/core.h"
@@ -14,7 +14,7 @@ static void error_corrupt(struct cmd_ctx *ctx)
     reply_error(ctx->reply, "INVALIDOBJ Corrupted HLL object detected");
 }
 
-/* The bytes of an HLL in an entry. False: it holds something else, which was answered. */
+/* The bytes of an HLL in an entry. False: the entry has another type or content, which was answered. */
 static bool hll_of(struct cmd_ctx *ctx, const struct entry *e, struct number_text *text, struct bytes_view *hll)
 {
     *hll = entry_string(e, text);
@@ -29,8 +29,8 @@ struct hll_writer {
     struct cmd_ctx *ctx;
     struct keyref key;
     struct entry *entry;
-    struct hll_sparse hll; /* a dense one too: the bytes */
-    size_t room;           /* the string's length meanwhile */
+    struct hll_sparse hll; /* also used for the bytes of a dense one */
+    size_t room;           /* allocated length of the string */
 };
 
 static void writer_resize(struct hll_writer *w, size_t len)
@@ -39,7 +39,7 @@ static void writer_resize(struct hll_writer *w, size_t len)
     w->room = len;
 }
 
-/* The key in this argument, created if it is not there. False: the error has been answered. */
+/* Opens the HLL under this argument's key, created if missing. False: the error has been answered. */
 static bool writer_open(struct hll_writer *w, struct cmd_ctx *ctx, int arg, bool *created)
 {
     char empty[HLL_EMPTY_SIZE];
@@ -56,7 +56,7 @@ static bool writer_open(struct hll_writer *w, struct cmd_ctx *ctx, int arg, bool
     return true;
 }
 
-/* The string gets the length that it has come to. */
+/* Cuts the string to the length of the HLL. */
 static void writer_close(struct hll_writer *w)
 {
     if (w->room != w->hll.len) writer_resize(w, w->hll.len);
@@ -85,14 +85,14 @@ NODISCARD static int writer_make_dense(struct hll_writer *w)
     return rc;
 }
 
-/* As hll_sparse_raise(). */
+/* Returns as hll_sparse_raise(). */
 static int writer_raise_sparse(struct hll_writer *w, struct hll_place place)
 {
     if (w->room < w->hll.len + HLL_SPARSE_GROWTH) writer_resize(w, w->hll.len + HLL_SPARSE_GROWTH);
     return hll_sparse_raise(&w->hll, place, w->ctx->settings->limits.hll_sparse_max_bytes);
 }
 
-/* 1 if the register was lower, 0 if not, -EBADMSG if the value is corrupt. */
+/* 1: the register was raised; 0: it was not lower; -EBADMSG: the value is corrupt. */
 NODISCARD static int writer_raise(struct hll_writer *w, struct hll_place place)
 {
     if (writer_encoding(w) == HLL_SPARSE) {
@@ -108,7 +108,7 @@ NODISCARD static int writer_raise(struct hll_writer *w, struct hll_place place)
 
 /* ---- PFADD ---- */
 
-/* Elements before the one that met corrupt bytes stay; a replica is to have them, and no error. */
+/* If an element meets corrupt bytes, those before it stay added. They are replicated as a PFADD that succeeds. */
 static void replicate_part(struct cmd_ctx *ctx, int argc)
 {
     ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_STRING, "pfadd", 1);
@@ -177,7 +177,7 @@ static void count_one(struct cmd_ctx *ctx)
     reply_int(ctx->reply, (int64_t)count);
 }
 
-/* All keys from `arg` on, those that are missing left out. *dense: one of them is. False: an error was answered. */
+/* Collects the HLLs of all existing keys from `arg` on. *dense: one of them is dense. False: an error was answered. */
 static bool merge_keys(struct cmd_ctx *ctx, int arg, struct hll_registers *r, bool *dense)
 {
     *dense = false;
@@ -209,8 +209,7 @@ static void cmd_pfcount(struct cmd_ctx *ctx)
 
 /* ---- PFMERGE ---- */
 
-/* It may be sparse if it can; in that case registers are raised in their order, one by one, as Redis does: the bytes
- * come out the same. */
+/* Raises the registers in order, one by one, and stays sparse if possible, as Redis does: the bytes are the same. */
 static void write_merged(struct hll_writer *w, const struct hll_registers *r, bool dense)
 {
     int outcome = dense || writer_encoding(w) == HLL_DENSE ? HLL_MUST_BE_DENSE : HLL_UNCHANGED;
@@ -241,7 +240,7 @@ static bool make_dense(struct cmd_ctx *ctx, struct hll_writer *w, bool *changed)
         error_corrupt(ctx);
         return false;
     }
-    if (*changed) keyspace_changed_beside(ctx->db, 1); /* it counts what it counted */
+    if (*changed) keyspace_changed_beside(ctx->db, 1); /* the change counter counts the cached count */
     return true;
 }
 
@@ -250,7 +249,7 @@ static void debug_getreg(struct cmd_ctx *ctx, struct hll_writer *w)
     struct hll_registers r = {0};
     bool changed;
     if (!make_dense(ctx, w, &changed)) return;
-    ASSERT(hll_merge(&r, bytes_view(w->hll.data, w->hll.len)) == 0); /* it is dense */
+    ASSERT(hll_merge(&r, bytes_view(w->hll.data, w->hll.len)) == 0); /* a dense HLL always merges */
     reply_array(ctx->reply, HLL_REGISTERS);
     for (size_t i = 0; i < HLL_REGISTERS; i++) reply_int(ctx->reply, r.value[i]);
 }
@@ -308,7 +307,7 @@ static void cmd_pfdebug(struct cmd_ctx *ctx)
 
 enum { SELFTEST_ELEMENTS = 1000000, SELFTEST_ROUNDS = 100 };
 
-/* Registers written to a dense one read back as what they were raised to. */
+/* Test: registers of a dense HLL have the values to which they were raised. */
 static bool dense_registers_hold(struct cmd_ctx *ctx)
 {
     static const struct hll_registers zeros;
@@ -329,7 +328,7 @@ static bool dense_registers_hold(struct cmd_ctx *ctx)
     return true;
 }
 
-/* Within six times the standard error, 1.04 / sqrt(16384), or one for small counts. */
+/* Whether the estimate is within six standard errors (1.04 / sqrt(16384)), or within 1 for small counts. */
 static bool estimate_is_near(const char *hll, uint64_t count)
 {
     struct hll_registers r = {0};
@@ -346,7 +345,8 @@ static bool estimates_are_near(struct cmd_ctx *ctx)
     hll_write_dense(&zeros, header, hll);
     for (uint64_t i = 1; i <= SELFTEST_ELEMENTS; i++) {
         uint64_t element = i ^ seed;
-        (void)hll_dense_raise(hll, hll_place_of(bytes_view(&element, sizeof(element)))); /* the estimate tells */
+        /* The estimate is checked instead. */
+        (void)hll_dense_raise(hll, hll_place_of(bytes_view(&element, sizeof(element))));
         if (i != checkpoint) continue;
         checkpoint *= 10;
         if (estimate_is_near(hll, i)) continue;

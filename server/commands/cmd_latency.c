@@ -1,4 +1,4 @@
-/* cmd_latency.c -- LATENCY: what made the server slow, and how long each command takes. */
+/* cmd_latency.c -- LATENCY: events that made the server slow, and histograms of commands. */
 #include <stdio.h>
 
 #include "server/clients/clients.h"
@@ -8,7 +8,7 @@
 #include "server/core/latency_internal.h"
 #include "server/dispatch/dispatch.h"
 
-/* The i-th sample kept, oldest first. */
+/* The i-th stored sample; 0 is the oldest. */
 static const struct latency_sample *sample_at(const struct latency_event *e, size_t i)
 {
     return &e->samples[(e->next + LATENCY_HISTORY - e->count + i) % LATENCY_HISTORY];
@@ -63,8 +63,8 @@ static void cmd_latency_reset(struct cmd_ctx *ctx)
 /* ---- Summing up ---- */
 
 struct summary {
-    int64_t min_ms, max_ms, mean_ms, deviation_ms /* mean distance from the mean */;
-    int64_t period_s; /* between two samples, on average */
+    int64_t min_ms, max_ms, mean_ms, deviation_ms /* mean absolute deviation */;
+    int64_t period_s; /* average time between two samples */
 };
 
 static struct summary summarize(const struct latency_event *e, int64_t now_s)
@@ -116,7 +116,7 @@ static void draw_bars(const struct latency_event *e, size_t first, const struct 
     }
 }
 
-/* How long ago each column was, written downwards. */
+/* The ages of the columns, written downwards. */
 static void draw_ages(const struct latency_event *e, size_t first, int64_t now_s, struct bytes_buf *out)
 {
     char label[LABEL_MAX];
@@ -210,7 +210,7 @@ static void cmd_latency_doctor(struct cmd_ctx *ctx)
 
 /* ---- HISTOGRAM ---- */
 
-/* Limits of what is reported, in nanoseconds: those of Redis, whose histogram has steps of 1/128. */
+/* Bucket limits in nanoseconds that LATENCY HISTOGRAM reports: those of Redis, whose histogram has steps of 1/128. */
 static uint64_t reported_limit_ns(unsigned step)
 {
     uint64_t power = UINT64_C(1024) << step;
@@ -244,7 +244,7 @@ static void reply_histogram(struct cmd_ctx *ctx, const struct command_slot *slot
     reply_deferred_map(ctx->reply, mark, pairs);
 }
 
-/* A command and its subcommands, those that were called. */
+/* The command and its subcommands, if they were called. */
 static size_t histogram_tree(struct cmd_ctx *ctx, const struct command_slot *slot)
 {
     size_t count = 0;

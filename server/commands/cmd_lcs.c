@@ -11,7 +11,7 @@ struct lcs_options {
 
 struct lcs {
     struct bytes_view a, b;
-    uint32_t *lengths; /* [i * (b.len + 1) + j]: of the first i and the first j bytes */
+    uint32_t *lengths; /* [i * (b.len + 1) + j]: the LCS length of the first i bytes of a and the first j bytes of b */
 };
 
 static uint32_t *cell(const struct lcs *l, size_t i, size_t j)
@@ -41,7 +41,7 @@ static bool parse_lcs(struct cmd_ctx *ctx, struct lcs_options *o)
     return false;
 }
 
-/* An empty string for a key that is not there. Both are looked up before one is refused. */
+/* The strings; a missing key is an empty one. Both are looked up before an error is answered. */
 static bool read_strings(struct cmd_ctx *ctx, struct number_text texts[2], struct lcs *l)
 {
     const struct entry *a = ctx_read_any(ctx, 1), *b = ctx_read_any(ctx, 2);
@@ -54,7 +54,7 @@ static bool read_strings(struct cmd_ctx *ctx, struct number_text texts[2], struc
     return true;
 }
 
-/* The table's size is the product of two lengths that come from outside (CVE-2021-29477, CVE-2021-32625). */
+/* Checks the size of the table, a product of two lengths that clients choose (CVE-2021-29477, CVE-2021-32625). */
 static bool make_table(struct cmd_ctx *ctx, struct lcs *l)
 {
     size_t size;
@@ -85,7 +85,7 @@ static void fill_table(const struct lcs *l)
     }
 }
 
-/* One step back from the ends *i and *j; true if it took a byte that both have. */
+/* One step back from the ends *i and *j. True if it took a byte of both. */
 static bool step_back(const struct lcs *l, size_t *i, size_t *j)
 {
     if (l->a.data[*i - 1] == l->b.data[*j - 1]) {
@@ -110,7 +110,7 @@ static void reply_subsequence(struct cmd_ctx *ctx, const struct lcs *l)
     mem_free(text);
 }
 
-struct lcs_match { /* from these places on, so many bytes */
+struct lcs_match { /* positions and length of a common run */
     size_t a, b, len;
 };
 
@@ -128,7 +128,7 @@ static bool reply_match(struct cmd_ctx *ctx, const struct lcs_match *m, const st
     return true;
 }
 
-/* The runs of bytes that follow each other in both, the last first. */
+/* Replies with the common runs, the last one first. */
 static void reply_matches(struct cmd_ctx *ctx, const struct lcs *l, const struct lcs_options *o)
 {
     size_t i = l->a.len, j = l->b.len, count = 0;

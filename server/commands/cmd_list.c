@@ -13,7 +13,7 @@ static const char *pop_event(enum list_end end)
     return end == LIST_HEAD ? "lpop" : "rpop";
 }
 
-/* What was taken out is told, and the key goes with the last element. */
+/* Reports a removal, and deletes the key after its last element. */
 static void after_removal(struct cmd_ctx *ctx, struct keyref key, const struct list *l, const char *event, size_t gone)
 {
     ctx_changed(ctx, key, NOTIFY_LIST, event, gone);
@@ -148,9 +148,9 @@ static void cmd_lrange(struct cmd_ctx *ctx)
 /* ---- LPOS ---- */
 
 struct lpos {
-    int64_t rank;     /* the first match to report, from the tail if negative */
-    uint64_t count;   /* how many; 0: all */
-    uint64_t max_len; /* how many elements to compare; 0: all */
+    int64_t rank;     /* of the first match to report; negative: counted from the tail */
+    uint64_t count;   /* of matches; 0: all */
+    uint64_t max_len; /* number of elements to compare; 0: all */
     bool has_count;
 };
 
@@ -186,7 +186,7 @@ static bool parse_lpos_option(struct cmd_ctx *ctx, int arg, struct lpos *out)
     return false;
 }
 
-/* Answers the positions one after the other; how many. */
+/* Replies with the positions. Returns their number. */
 static size_t lpos_search(struct cmd_ctx *ctx, const struct list *l, const struct lpos *how)
 {
     struct list_iter it;
@@ -238,13 +238,13 @@ static void pop_one(struct cmd_ctx *ctx, struct keyref key, struct list *l, enum
 {
     struct number_text text;
     struct bytes_view element;
-    if (list_peek(l, end, &text, &element)) /* no list is empty */
+    if (list_peek(l, end, &text, &element)) /* a list in the keyspace is never empty */
         reply_bulk(ctx->reply, element);
     list_drop(l, end);
     after_removal(ctx, key, l, pop_event(end), 1);
 }
 
-/* Answers and removes up to `wanted` elements; how many. */
+/* Replies with up to `wanted` elements and removes them. Returns their number. */
 static size_t pop_many(struct cmd_ctx *ctx, struct keyref key, struct list *l, enum list_end end, uint64_t wanted)
 {
     size_t len = list_count(l), count = wanted < len ? (size_t)wanted : len;
@@ -271,7 +271,7 @@ static void pop(struct cmd_ctx *ctx, enum list_end end)
     case LOOKUP_FOUND: break;
     }
     if (counted)
-        (void)pop_many(ctx, ctx_key(ctx, 1), l, end, count); /* it goes into the stream as it came */
+        (void)pop_many(ctx, ctx_key(ctx, 1), l, end, count); /* replicated verbatim */
     else
         pop_one(ctx, ctx_key(ctx, 1), l, end);
 }
@@ -356,7 +356,7 @@ static void cmd_lrem(struct cmd_ctx *ctx)
     void *l;
     int64_t count;
     if (!ctx_arg_i64(ctx, 2, &count)) return;
-    if (count == INT64_MIN) count++; /* as many as there can be: all of them from the tail */
+    if (count == INT64_MIN) count++; /* -INT64_MIN overflows; INT64_MIN + 1 also means all matches from the tail */
     switch (ctx_write_value(ctx, 1, TYPE_LIST, &l)) {
     case LOOKUP_WRONG_TYPE: return;
     case LOOKUP_MISSING: reply_int(ctx->reply, 0); return;
@@ -385,14 +385,16 @@ static void cmd_ltrim(struct cmd_ctx *ctx)
         list_remove_range(l, 0, keep.first);
         after_removal(ctx, ctx_key(ctx, 1), l, "ltrim", gone);
     } else {
-        ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_LIST, "ltrim", 0); /* who watches it hears of it all the same */
+        /* WATCH and events see LTRIM even if nothing was removed */
+        ctx_changed(ctx, ctx_key(ctx, 1), NOTIFY_LIST, "ltrim", 0);
     }
     reply_ok(ctx->reply);
 }
 
 /* ---- From one list to another ---- */
 
-/* Both lists are one. What is pushed must not lie in the list, so it is copied first. */
+/* Source and destination are the same list. The popped element is copied, since a push must not get bytes of the
+ * list. */
 static void rotate(struct cmd_ctx *ctx, struct list *l, enum list_end from, enum list_end to)
 {
     struct number_text text;
@@ -417,7 +419,7 @@ static void move_element(struct cmd_ctx *ctx, struct list *from, enum list_end f
     list_drop(from, from_end);
 }
 
-enum move_outcome { MOVE_DONE, MOVE_REFUSED /* the error was answered */, MOVE_NOTHING /* and nothing was answered */ };
+enum move_outcome { MOVE_DONE, MOVE_REFUSED /* an error was answered */, MOVE_NOTHING /* nothing was answered */ };
 
 static enum move_outcome move(struct cmd_ctx *ctx, enum list_end from_end, enum list_end to_end)
 {
@@ -438,7 +440,7 @@ static enum move_outcome move(struct cmd_ctx *ctx, enum list_end from_end, enum 
         if (found == LOOKUP_MISSING) keyspace_put_value(ctx->db, to_key, TYPE_LIST, to, 0);
     }
     ctx_changed(ctx, to_key, NOTIFY_LIST, push_event(to_end), 1);
-    after_removal(ctx, ctx_key(ctx, 1), from, pop_event(from_end), 0); /* it counts as one change */
+    after_removal(ctx, ctx_key(ctx, 1), from, pop_event(from_end), 0); /* pop and push together count as one change */
     return MOVE_DONE;
 }
 
@@ -466,7 +468,7 @@ static void cmd_rpoplpush(struct cmd_ctx *ctx)
     if (move(ctx, LIST_TAIL, LIST_HEAD) == MOVE_NOTHING) reply_null(ctx->reply);
 }
 
-/* True if something was moved; else the client waits, or has its answer. */
+/* False: nothing was moved. The client then waits or has its reply. */
 static bool blocking_move(struct cmd_ctx *ctx, enum list_end from, enum list_end to, int timeout_arg)
 {
     struct key_wait_for wait = {.type = TYPE_LIST, .first_key = 1, .key_count = 1};

@@ -1,4 +1,4 @@
-/* cmd_memory.c -- MEMORY: where the bytes are. */
+/* cmd_memory.c -- MEMORY: USAGE, STATS, DOCTOR and others. */
 #include "server/clients/clients.h"
 #include "server/commands/tables.h"
 #include "server/house.h"
@@ -9,7 +9,7 @@
 
 /* ---- MEMORY USAGE ---- */
 
-/* A key's share of the tables that lead to it: slots of seven bytes at a usual load. */
+/* Bytes of the tables for one key: slots of seven bytes at the usual load. */
 enum { TABLE_SHARE = 10, USAGE_SAMPLES = 5 };
 
 static bool parse_samples(struct cmd_ctx *ctx, int64_t *samples)
@@ -44,7 +44,7 @@ static void cmd_memory_usage(struct cmd_ctx *ctx)
 
 /* ---- MEMORY STATS ---- */
 
-struct memory_report { /* what STATS answers and DOCTOR judges */
+struct memory_report { /* the figures of STATS and DOCTOR */
     struct memory_breakdown sums;
     size_t peak, keys, keys_bytes_each;
 };
@@ -100,7 +100,7 @@ static void stat_databases(struct stats_reply *r, struct keyspace *ks)
     }
 }
 
-/* Of all databases. */
+/* The sum for all databases. */
 static size_t hash_tables_memory(struct keyspace *ks)
 {
     size_t sum = 0;
@@ -145,7 +145,7 @@ static void cmd_memory_stats(struct cmd_ctx *ctx)
     stat_int(&r, "functions.caches", (int64_t)scripts.functions);
     stat_databases(&r, ctx->keyspace);
     stat_int(&r, "overhead.db.hashtable.lut", (int64_t)hash_tables_memory(ctx->keyspace));
-    stat_int(&r, "overhead.db.hashtable.rehashing", 0); /* of second tables: a table here grows within itself */
+    stat_int(&r, "overhead.db.hashtable.rehashing", 0); /* tables grow in place: there is no second table */
     stat_int(&r, "overhead.total", (int64_t)m.sums.overhead);
     stat_int(&r, "db.dict.rehashing.count", 0);
     stat_int(&r, "keys.count", (int64_t)m.keys);

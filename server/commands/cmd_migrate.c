@@ -1,4 +1,4 @@
-/* cmd_migrate.c -- MIGRATE: keys that move to another server. How they travel is told in server/streams/migration.h. */
+/* cmd_migrate.c -- MIGRATE: sends keys to another server. server/streams/migration.h describes the transfer. */
 #include "server/clients/blocking.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
@@ -14,7 +14,7 @@ struct migrate {
     int first_key, key_count;
 };
 
-/* How many arguments this option takes beside its name; -1: it is none. */
+/* The number of arguments of the option, without its name; -1: not an option. */
 static int option_arguments(struct bytes_view word)
 {
     if (bytes_equal_nocase(word, "copy") || bytes_equal_nocase(word, "replace")) return 0;
@@ -65,11 +65,11 @@ static bool parse_numbers(struct cmd_ctx *ctx, struct migrate *mg)
     int64_t db;
     if (!ctx_arg_i64(ctx, 5, &mg->to.timeout_ms) || !ctx_arg_i64(ctx, 4, &db)) return false;
     if (mg->to.timeout_ms <= 0) mg->to.timeout_ms = DEFAULT_TIMEOUT_MS;
-    mg->to.db = db < 0 || db > INT32_MAX ? INT32_MAX : (int)db; /* the target refuses it */
+    mg->to.db = db < 0 || db > INT32_MAX ? INT32_MAX : (int)db; /* out of range: the target answers the error */
     return true;
 }
 
-/* A port that is none is a target that cannot be reached: 0. */
+/* An invalid port becomes 0, a target that cannot be reached. */
 static void parse_address(struct cmd_ctx *ctx, struct migrate *mg)
 {
     int64_t port;
@@ -114,7 +114,8 @@ static void begin(struct cmd_ctx *ctx, struct migrate *mg)
     migration_free(m);
 }
 
-/* Deletes what the target has now; false if some of it had changed. One DEL in the stream is for all of them. */
+/* Deletes the keys that the target has stored, and replicates one DEL for all. False: some keys have changed since they
+ * were sent. */
 static bool delete_migrated(struct cmd_ctx *ctx, struct migration *m)
 {
     bool all = true;
@@ -162,7 +163,7 @@ static void cmd_migrate(struct cmd_ctx *ctx)
         begin(ctx, &mg);
 }
 
-/* As the command reads its options: behind AUTH the word KEYS is a password. */
+/* Finds the keys as the command parses its options: after AUTH, the word KEYS is a password. */
 static int find_keys(int argc, const struct bytes_view *argv, struct command_key *keys, int max)
 {
     int first = 3, count = 1;
@@ -184,7 +185,7 @@ static bool hides_credentials(const struct config *config, int argc, const struc
     (void)config;
     for (int i = OPTIONS_AT, more; i < argc; i += 1 + more) {
         more = option_arguments(argv[i]);
-        if (more == -1) return false; /* KEYS, or what is no MIGRATE */
+        if (more == -1) return false; /* KEYS, or a syntax error */
         if (arg > i && arg <= i + more) return true;
     }
     return false;

@@ -1,8 +1,8 @@
-/* cmd_object.c -- OBJECT: what is known of a key's value besides the value. */
+/* cmd_object.c -- OBJECT: encoding, access times and reference counts of keys. */
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
 
-/* The key, without a trace of having been looked at; a null has been answered if it is not there. */
+/* The entry, without a change of its access time or statistics. NULL: a null has been answered. */
 static const struct entry *inspected(struct cmd_ctx *ctx)
 {
     const struct entry *e = keyspace_find(ctx->db, ctx_key(ctx, 2), FIND_NO_TOUCH);
@@ -16,8 +16,8 @@ static void cmd_object_encoding(struct cmd_ctx *ctx)
     if (e != NULL) reply_bulk_cstr(ctx->reply, value_encoding_name(entry_encoding(e)));
 }
 
-/* Nothing is shared here. Redis shares the objects of small integers, unless each needs an access time of its own, and
- * tools know them by this number. */
+/* OBJECT REFCOUNT. No value is shared here, but tools know Redis's number for its shared small integers, which it uses
+ * unless maxmemory-policy needs an access time for each. */
 static bool looks_shared(const struct cmd_ctx *ctx, const struct entry *e)
 {
     enum { SHARED_INTEGERS = 10000 };

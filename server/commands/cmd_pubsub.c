@@ -1,4 +1,4 @@
-/* cmd_pubsub.c -- SUBSCRIBE and its kin, PUBLISH, PUBSUB. */
+/* cmd_pubsub.c -- SUBSCRIBE and its variants, PUBLISH, SPUBLISH and PUBSUB. */
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/commands/tables.h"
@@ -7,7 +7,7 @@
 
 /* ---- Subscribing ---- */
 
-/* What a confirmation counts: channels and patterns together, shard channels apart. */
+/* The count in a confirmation: channels and patterns together, or shard channels. */
 static size_t counted(const struct client *c, enum pubsub_kind kind)
 {
     if (kind == PUBSUB_SHARD) return pubsub_client_count(c, PUBSUB_SHARD);
@@ -103,7 +103,7 @@ static void cmd_spublish(struct cmd_ctx *ctx)
 
 struct listing {
     struct reply *reply;
-    struct bytes_view pattern; /* data NULL: all */
+    struct bytes_view pattern; /* data NULL: all topics */
     size_t count;
 };
 static void list_topic(void *ctx, struct bytes_view name)

@@ -1,3 +1,4 @@
+/* cmd_replication.c -- REPLICAOF, PSYNC, SYNC, REPLCONF, ROLE and FAILOVER. */
 #include <inttypes.h>
 
 #include "replication/replication.h"
@@ -22,7 +23,8 @@ static void log_role_change(const struct cmd_ctx *ctx, const char *what)
     bytes_buf_release(&who);
 }
 
-/* The name goes into the log, INFO and the rewritten configuration file: it may not look like something else there. */
+/* Checks the host name, which goes into the log, INFO and the configuration file: it must not be able to imitate other
+ * text there. */
 static bool host_is_sane(struct bytes_view host)
 {
     if (host.len == 0) return false;
@@ -73,8 +75,8 @@ static void follow(struct cmd_ctx *ctx)
     mem_free(host);
 }
 
-/* A snapshot of a master that is being loaded may be dropped for another master's. Not the file of the start, nor, as
- * in Redis, while the old data set is still served. */
+/* Cancels the load of a master's snapshot, for a new master. Not the load of the file at start, and, as in Redis, not a
+ * load during which the old data set is still served. */
 static bool may_change_role(const struct cmd_ctx *ctx)
 {
     struct repl_link_info link;
@@ -85,7 +87,7 @@ static bool may_change_role(const struct cmd_ctx *ctx)
 
 static void cmd_replicaof(struct cmd_ctx *ctx)
 {
-    if (ctx_is_replayed(ctx)) return; /* a master does not tell us whom to follow */
+    if (ctx_is_replayed(ctx)) return; /* a master cannot change our master */
     if (!may_change_role(ctx)) {
         reply_error(ctx->reply, "LOADING Redis is loading the dataset in memory");
         return;
@@ -140,8 +142,7 @@ static void cmd_role(struct cmd_ctx *ctx)
 
 /* ---- What replicas say ---- */
 
-/* 0: +OK is due when all pairs are good; 1: nothing is to be answered; -1: an error was, or the rest does not matter.
- */
+/* 0: reply +OK after all pairs; 1: no reply; -1: an error was answered, or the other pairs do not matter. */
 static int replconf_pair(struct cmd_ctx *ctx, struct bytes_view name, struct bytes_view value)
 {
     const char *error = NULL;
@@ -165,7 +166,7 @@ static void cmd_replconf(struct cmd_ctx *ctx)
         ctx_error_syntax(ctx);
         return;
     }
-    if (ctx->client->conn == NULL) { /* our master: GETACK is all it may want */
+    if (ctx->client->conn == NULL) { /* the master's client: only GETACK is valid */
         if (ctx->argc > 1 && ctx_arg_is(ctx, 1, "getack")) {
             repl_ack_soon(ctx_repl(ctx));
             pacing_ack_asked(&ctx->core->pacing);
@@ -176,7 +177,7 @@ static void cmd_replconf(struct cmd_ctx *ctx)
     for (int i = 1; i < ctx->argc; i += 2) {
         int rc = replconf_pair(ctx, ctx->argv[i], ctx->argv[i + 1]);
         if (rc < 0) return;
-        silent |= rc == 1; /* ACK, and what comes with it */
+        silent |= rc == 1; /* ACK and the pairs with it have no reply */
     }
     if (!silent) reply_ok(ctx->reply);
 }
@@ -185,7 +186,7 @@ static void psync(struct cmd_ctx *ctx, struct bytes_view id, struct bytes_view o
 {
     struct client *c = ctx->client;
     const char *error = NULL;
-    if (c->conn == NULL || client_has(c, CLIENT_REPLICA)) return; /* our master, or one who has asked already */
+    if (c->conn == NULL || client_has(c, CLIENT_REPLICA)) return; /* our master's client, or already a replica */
     struct replica *rp = client_replica(c);
     if (repl_replica_check_psync(rp, id, offset, failover, &error) != 0) {
         reply_error(ctx->reply, error);

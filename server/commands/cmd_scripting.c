@@ -1,4 +1,4 @@
-/* cmd_scripting.c -- EVAL and its kin, and SCRIPT. */
+/* cmd_scripting.c -- EVAL, EVALSHA and their read-only forms, SCRIPT. */
 #include "server/clients/monitor.h"
 #include "server/commands/tables.h"
 #include "server/house.h"
@@ -45,7 +45,7 @@ static const struct cached_script *cache_source(struct cmd_ctx *ctx, struct byte
 static void cmd_eval(struct cmd_ctx *ctx)
 {
     int key_count;
-    ctx_feed_monitors(ctx, ctx->command); /* what the script calls is shown behind it */
+    ctx_feed_monitors(ctx, ctx->command); /* before the commands that the script calls */
     if (!script_arg_key_count(ctx, 2, not_a_count, &key_count)) return;
     const struct cached_script *s = cache_source(ctx, ctx->argv[1]);
     if (s != NULL) run_script(ctx, s, key_count);
@@ -64,7 +64,7 @@ static void cmd_evalsha(struct cmd_ctx *ctx)
         run_script(ctx, s, key_count);
 }
 
-/* What is wrong with the first line is for the command itself to say. */
+/* The flags of the script. An error in its first line is answered by the command itself. */
 static unsigned eval_flags_now(const struct cmd_ctx *ctx, const struct command *cmd)
 {
     struct bytes_view body;

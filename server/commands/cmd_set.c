@@ -45,17 +45,17 @@ static void cmd_smove(struct cmd_ctx *ctx)
     enum lookup found = ctx_write_value(ctx, 1, TYPE_SET, &from);
     if (found == LOOKUP_MISSING) reply_int(ctx->reply, 0);
     if (found != LOOKUP_FOUND) {
-        (void)keyspace_find_for_write(ctx->db, ctx_key(ctx, 2)); /* past its time it is deleted all the same */
+        (void)keyspace_find_for_write(ctx->db, ctx_key(ctx, 2)); /* deletes it if it is expired */
         return;
     }
     found = ctx_write_value(ctx, 2, TYPE_SET, &to);
     if (found == LOOKUP_WRONG_TYPE) return;
-    if (from == to || !set_contains(from, member)) { /* onto itself nothing moves */
+    if (from == to || !set_contains(from, member)) { /* source and destination are the same set */
         reply_int(ctx->reply, from == to && set_contains(from, member));
         return;
     }
     struct keyref to_key = ctx_key(ctx, 2);
-    (void)set_remove(from, member); /* it is there */
+    (void)set_remove(from, member); /* the member exists */
     after_removal(ctx, from, "srem", 1);
     if (found == LOOKUP_MISSING) to = set_new(ctx->keyspace->env, member, 1);
     bool added = set_add(to, member);
@@ -115,7 +115,7 @@ static void pop_one(struct cmd_ctx *ctx, struct set *s)
     struct bytes_view member = set_random(s, &text);
     reply_bulk(ctx->reply, member);
     ctx_replicate(ctx, BYTES_LIT("SREM"), ctx->argv[1], member);
-    (void)set_remove(s, member); /* it was just found; the view may be gone from here on */
+    (void)set_remove(s, member); /* it was just found; the view may be invalid from here on */
     after_removal(ctx, s, "spop", 1);
 }
 
@@ -130,9 +130,9 @@ static void pop_everything(struct cmd_ctx *ctx, struct set *s)
     ctx_replicate(ctx, lazy ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), key.name);
 }
 
-enum { SREM_MEMBERS_MAX = 1024 /* in one command of the stream */ };
+enum { SREM_MEMBERS_MAX = 1024 /* per SREM in the stream */ };
 
-/* Removed members, kept until a SREM of them is full. */
+/* Removed members, for SREM commands of SREM_MEMBERS_MAX members each. */
 struct popped {
     struct bytes_buf bytes;
     size_t ends[SREM_MEMBERS_MAX];
@@ -159,7 +159,7 @@ static void popped_add(struct cmd_ctx *ctx, struct popped *p, struct bytes_view 
     p->ends[p->count++] = p->bytes.len;
 }
 
-/* Fewer than there are. */
+/* SPOP with a count below the size of the set. */
 static void pop_some(struct cmd_ctx *ctx, struct set *s, size_t count)
 {
     struct popped popped = {.count = 0};

@@ -1,5 +1,5 @@
 /* cmd_set_algebra.c -- intersections, unions and differences of sets.
- * A key that does not exist is an empty set; all keys are checked for their type before anything is computed. */
+ * A missing key is an empty set. The types of all keys are checked before anything is computed. */
 #include <stdlib.h>
 
 #include "server/commands/collection.h"
@@ -9,7 +9,7 @@
 #include "storage/base/num.h"
 #include "storage/intset.h"
 
-/* The sets to combine; NULL where the key does not exist. */
+/* The operands; NULL for a missing key. */
 struct operands {
     const struct set **sets;
     size_t count;
@@ -20,7 +20,7 @@ static void operands_release(struct operands *o)
     mem_free(o->sets);
 }
 
-/* False: one is no set, and the error has been answered. */
+/* False: a key has another type, and the error has been answered. */
 static bool operands_read(struct cmd_ctx *ctx, int first_key, size_t count, struct operands *out)
 {
     *out = (struct operands){.sets = mem_alloc(checked_size_mul(count, sizeof(*out->sets))), .count = count};
@@ -50,7 +50,7 @@ static int smaller_first(const void *a, const void *b)
 
 struct sink {
     struct cmd_ctx *ctx;
-    struct set **stored; /* made with the first member; NULL: members are answered, */
+    struct set **stored; /* created with the first member; NULL: members are replied, */
     bool counts;         /* or only counted */
     size_t count;
 };
@@ -64,7 +64,7 @@ static void sink_add(struct sink *sink, struct bytes_view member)
         return;
     }
     if (*sink->stored == NULL) *sink->stored = set_new(sink->ctx->keyspace->env, member, 1);
-    (void)set_add(*sink->stored, member); /* a union meets members again */
+    (void)set_add(*sink->stored, member); /* a union may find a member again */
 }
 
 /* ---- Intersection ---- */
@@ -83,7 +83,7 @@ static bool all_are_intsets(const struct operands *o)
     return true;
 }
 
-/* `at` is how far each set has been walked. */
+/* `at` is the current index in each set. */
 static bool int_in_all(const struct operands *o, uint32_t *at, int64_t value)
 {
     for (size_t i = 1; i < o->count; i++) {
@@ -94,7 +94,7 @@ static bool int_in_all(const struct operands *o, uint32_t *at, int64_t value)
     return true;
 }
 
-/* Sorted sets of integers are walked beside each other; only what is in all becomes text. */
+/* Intersects sorted arrays of integers by walking them in parallel; only common members become text. */
 static void intersect_ints(const struct operands *o, struct sink *sink, uint64_t limit)
 {
     const struct intset *first = set_intset(o->sets[0]);
@@ -107,7 +107,7 @@ static void intersect_ints(const struct operands *o, struct sink *sink, uint64_t
     mem_free(at);
 }
 
-/* Members that are in all sets, up to `limit` of them (0: all). Sorts the operands. */
+/* Finds the members of all sets, at most `limit` (0: all). Sorts the operands by size. */
 static void intersect(struct operands *o, struct sink *sink, uint64_t limit)
 {
     struct set_iter it;
@@ -188,7 +188,7 @@ static struct set *unite(struct cmd_ctx *ctx, const struct operands *o)
     return result;
 }
 
-/* Answers the members and frees the set, which may be NULL. */
+/* Replies with the members and frees the set, which may be NULL. */
 static void reply_and_free(struct cmd_ctx *ctx, struct set *s)
 {
     struct set_iter it;
@@ -231,7 +231,7 @@ static bool in_any(const struct operands *o, size_t from, struct bytes_view memb
     return false;
 }
 
-/* Looks each member of the first up in the others, of which the large ones are the likeliest to have it. */
+/* Looks up each member of the first set in the others, large ones first, since they contain it most likely. */
 static void subtract_by_lookup(struct operands *o, struct sink *sink)
 {
     struct set_iter it;
@@ -242,7 +242,7 @@ static void subtract_by_lookup(struct operands *o, struct sink *sink)
         if (!in_any(o, 1, member)) sink_add(sink, member);
 }
 
-/* Removes the members of all others from a copy of the first: for many small sets against a large one. */
+/* Removes the members of all other sets from a copy of the first. For many small sets against a large one. */
 static struct set *subtract_from_copy(const struct operands *o)
 {
     struct set *result = set_dup(o->sets[0]);
@@ -251,12 +251,12 @@ static struct set *subtract_from_copy(const struct operands *o)
         struct bytes_view member;
         if (o->sets[i] == NULL) continue;
         set_iter_init(&it, o->sets[i]);
-        while (set_iter_next(&it, &member)) (void)set_remove(result, member); /* there or not */
+        while (set_iter_next(&it, &member)) (void)set_remove(result, member); /* whether it was there or not */
     }
     return result;
 }
 
-/* Look-ups cost the size of the first for each of the others, half of that since the first hit ends them. */
+/* Estimates the cost of look-ups: the size of the first set for each other set, halved since a hit ends the search. */
 static bool lookups_are_cheaper(const struct operands *o)
 {
     size_t others = 0;
@@ -271,7 +271,7 @@ static bool is_among(const struct operands *o, const struct set *s)
     return false;
 }
 
-/* The result, or NULL: empty. */
+/* The result; NULL if it is empty. */
 static struct set *subtract(struct cmd_ctx *ctx, struct operands *o)
 {
     struct set *result = NULL;

@@ -1,4 +1,4 @@
-/* cmd_slowlog.c -- SLOWLOG: the commands that took long. */
+/* cmd_slowlog.c -- SLOWLOG: GET, LEN and RESET. */
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
 #include "server/dispatch/slowlog_internal.h"

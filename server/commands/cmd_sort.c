@@ -1,12 +1,13 @@
-/* cmd_sort.c -- SORT and SORT_RO: the elements of a list, a set or a sorted set in the order of numbers or of text, their
- * own or that of other keys (BY), answered or stored, themselves or what other keys hold for them (GET).
+/* cmd_sort.c -- SORT and SORT_RO: the elements of a list, set or sorted set, sorted as numbers or text.
+ * They are sorted by themselves or by the values of other keys (BY). The elements or the values of other keys (GET) are
+ * replied or stored.
  *
- *   load       copies the elements (only those that LIMIT asks for, where nothing is to be sorted)
- *   weigh      finds what each is sorted by
- *   rank       orders positions, by ranking.h: LIMIT near the front sorts no more than it needs
- *   answer or store
+ *   load      copies the elements (without sorting, only those of LIMIT)
+ *   weigh     finds the value by which each element is sorted
+ *   rank      sorts positions with ranking.h, which sorts only as far as LIMIT needs
+ *   reply or store
  *
- * Elements are copied, since looking up other keys may delete those that are past their time. */
+ * Elements are copied, because look-ups of other keys may delete keys that are expired. */
 #include <ctype.h>
 #include <errno.h>
 #include <float.h>
@@ -28,17 +29,17 @@
 /* ---- Arguments ---- */
 
 struct sort_request {
-    bool stores; /* SORT: STORE is taken */
+    bool stores; /* SORT: STORE is allowed */
     bool descending, alpha;
-    bool unsorted;  /* a BY that names no other key */
-    bool by_others; /* a BY that does */
+    bool unsorted;  /* BY with a pattern without "*" */
+    bool by_others; /* BY with a pattern that names other keys */
     int by_arg, store_arg;
     int64_t offset, limit; /* as given */
     int *get_args;
     size_t get_count;
 };
 
-/* How many arguments the option at `arg` has with its name; 0: it is none, or it lacks some. */
+/* The number of arguments of the option at `arg` with its name; 0: unknown option, or arguments are missing. */
 static int option_length(int argc, const struct bytes_view *argv, int arg, bool stores)
 {
     static const struct {
@@ -51,7 +52,7 @@ static int option_length(int argc, const struct bytes_view *argv, int arg, bool 
     return 0;
 }
 
-/* Text as C sees it: up to its first NUL. */
+/* The text up to its first NUL, as in C. */
 static struct bytes_view c_text(struct bytes_view s)
 {
     const char *nul = s.len == 0 ? NULL : memchr(s.data, '\0', s.len);
@@ -102,7 +103,8 @@ static bool parse_request(struct cmd_ctx *ctx, struct sort_request *r)
     return true;
 }
 
-/* BY and GET name keys that only the data tells: they are for those who may read every key. "#" is no exception. */
+/* BY and GET read keys that cannot be known from the arguments, so the user needs permission to read all keys. Even
+ * "GET #" needs it. */
 static bool may_read_others(struct cmd_ctx *ctx, const struct sort_request *r)
 {
     struct command_table *commands = ctx->client->clients->commands;
@@ -114,7 +116,7 @@ static bool may_read_others(struct cmd_ctx *ctx, const struct sort_request *r)
     return false;
 }
 
-/* The key that is sorted, and the one that the last STORE names, found as the command itself finds them. */
+/* Finds the sorted key and that of the last STORE. */
 static int find_sort_keys(int argc, const struct bytes_view *argv, struct command_key *keys, int max)
 {
     int store = 0;
@@ -128,7 +130,7 @@ static int find_sort_keys(int argc, const struct bytes_view *argv, struct comman
     return store > 0 ? 2 : 1;
 }
 
-/* The elements that LIMIT leaves, of so many (CVE-2022-35977: either number may be anything). */
+/* The part of `count` elements that LIMIT selects; both numbers may have any value (CVE-2022-35977). */
 static struct span limit_span(const struct sort_request *r, size_t count)
 {
     size_t offset = r->offset <= 0 ? 0 : (uint64_t)r->offset > count ? count : (size_t)r->offset;
@@ -141,7 +143,7 @@ static struct span limit_span(const struct sort_request *r, size_t count)
 
 struct pattern {
     bool is_element; /* "#" */
-    bool has_place;  /* else it finds nothing */
+    bool has_place;  /* has a "*"; without one, no key is found */
     bool has_field;
     struct bytes_view before, after, field;
 };
@@ -156,7 +158,7 @@ static struct pattern pattern_of(struct bytes_view text)
     struct bytes_view c_after = c_text(p.after);
     const char *arrow = memmem(c_after.data, c_after.len, "->", 2);
     if (arrow == NULL || arrow + 2 == c_after.data + c_after.len)
-        return p; /* nothing behind it: it is part of the name */
+        return p; /* nothing behind "->": it is part of the name */
     p.has_field = true;
     p.field = bytes_view(arrow + 2, p.after.len - (size_t)(arrow + 2 - p.after.data));
     p.after.len = (size_t)(arrow - p.after.data);
@@ -170,7 +172,7 @@ static void pattern_append_name(const struct pattern *p, struct bytes_view eleme
     bytes_buf_append_view(out, p->after);
 }
 
-/* What the key holds, or the field in it; false: there is no such thing. */
+/* The value of the key or of its field. False: it does not exist. */
 static bool look_up(struct cmd_ctx *ctx, const struct pattern *p, struct keyref key, struct number_text *text,
                     struct bytes_view *value)
 {
@@ -193,13 +195,13 @@ struct sorting {
     struct cmd_ctx *ctx;
     const struct sort_request *request;
     enum value_type type; /* of the collection */
-    bool shuffled;        /* it has no order of its own, not even on a replica of ours */
-    bool bad_number;      /* a weight was none */
+    bool shuffled;        /* a set: its order differs even between replicas */
+    bool bad_number;      /* a weight is not a number */
     struct bytes_buf bytes;
-    struct place *elements, *weights; /* in bytes; weights: of ALPHA, PLACE_NONE for one without */
+    struct place *elements, *weights; /* positions in `bytes`; weights only with ALPHA, PLACE_NONE: no value */
     struct ranked *order;
     size_t count, room;
-    struct span result; /* of order */
+    struct span result; /* of the sorted order */
 };
 
 static struct bytes_view view_of(const struct sorting *s, struct place p)
@@ -253,7 +255,7 @@ static void load_set(struct sorting *s, const struct set *set, struct span span)
     }
 }
 
-/* `span`: in the order of the collection, or in reverse if it has one. */
+/* Copies the elements of `span`, in the order of the collection or in reverse. */
 static void load(struct sorting *s, const void *value, struct span span, bool reverse)
 {
     s->room = span.count;
@@ -271,10 +273,10 @@ static void load(struct sorting *s, const void *value, struct span span, bool re
 
 enum { LOOKUP_BATCH = 32 };
 
-/* Hears of each element what it is sorted by, or NULL. */
+/* Gets the weight of each element, or NULL. */
 typedef void weight_fn(struct sorting *s, size_t i, const struct bytes_view *weight);
 
-/* The keys of some elements, loaded ahead together. */
+/* Weighs a batch of elements, whose keys are prefetched together. */
 static void weigh_batch(struct sorting *s, const struct pattern *p, size_t first, size_t count, struct bytes_buf *names,
                         weight_fn *fn)
 {
@@ -316,7 +318,8 @@ static void weigh_by_elements(struct sorting *s, weight_fn *fn)
     }
 }
 
-/* As strtod() reads it, blanks in front and nothing at all (0) included; neither NaN nor what is out of range. */
+/* Parses as strtod() does: leading blanks are allowed, and an empty text is 0. NaN and numbers out of range are
+ * refused. */
 static bool parse_weight(struct bytes_view text, double *out)
 {
     char *end, *copy;
@@ -341,14 +344,14 @@ static void weigh_number(struct sorting *s, size_t i, const struct bytes_view *w
     s->order[i] = (struct ranked){.key = directed(s, ranking_key_of_double(value)), .index = i};
 }
 
-/* Text that compares byte by byte as the locale orders the weight. */
+/* Stores the weight in a form that compares byte by byte in the order of the locale. */
 static void keep_collated(struct sorting *s, size_t i, struct bytes_view weight)
 {
     char *copy = bytes_to_cstr(weight);
     size_t len = strxfrm(NULL, copy, 0);
     bytes_buf_reserve(&s->bytes, len + 1);
     s->weights[i] = (struct place){.at = s->bytes.len, .len = len};
-    (void)strxfrm(s->bytes.data + s->bytes.len, copy, len + 1); /* the same length once more */
+    (void)strxfrm(s->bytes.data + s->bytes.len, copy, len + 1); /* returns the same length as before */
     s->bytes.len += len;
     mem_free(copy);
 }
@@ -359,7 +362,7 @@ static bool is_plain_locale(void)
     return name == NULL || strcmp(name, "C") == 0 || strcmp(name, "POSIX") == 0;
 }
 
-/* What is stored must not depend on a locale, which a replica may not have. */
+/* STORE compares bytes, since a replica may have another locale. */
 static void weigh_text(struct sorting *s, size_t i, const struct bytes_view *weight)
 {
     bool stored = s->request->store_arg > 0;
@@ -373,7 +376,7 @@ static void weigh_text(struct sorting *s, size_t i, const struct bytes_view *wei
         s->weights[i] = (struct place){.at = s->elements[i].at, .len = stored ? weight->len : c_text(*weight).len};
 }
 
-/* How many bytes all weights begin with that say nothing about their order: "user:" of "user:1", "user:2". */
+/* The length of the common prefix of all weights, such as "user:" of "user:1" and "user:2". */
 static size_t common_length(const struct sorting *s)
 {
     const char *first = NULL;
@@ -453,7 +456,7 @@ static struct bytes_view element_at(const struct sorting *s, size_t i)
 
 enum { PLACES_AHEAD = 16, BYTES_AHEAD = 8 };
 
-/* In order, elements lie anywhere: where they are, and they themselves, are loaded some steps before their turn. */
+/* After sorting, neighbours are far apart in memory, so places and bytes are prefetched some steps ahead. */
 static void prefetch_elements(const struct sorting *s, size_t i)
 {
     if (s->order == NULL || i + PLACES_AHEAD >= s->result.count) return;
@@ -462,7 +465,7 @@ static void prefetch_elements(const struct sorting *s, size_t i)
     prefetch(view_of(s, s->elements[r[BYTES_AHEAD].index]).data);
 }
 
-/* Calls fn with each value of the result, NULL for what GET does not find, until it has had enough. */
+/* Calls fn with each value of the result (NULL: GET found nothing) until it returns false. */
 typedef bool result_fn(struct sorting *s, void *to, const struct bytes_view *value);
 
 static bool get_each(struct sorting *s, const struct pattern *patterns, struct bytes_view element,
@@ -507,7 +510,7 @@ static size_t result_size(const struct sorting *s)
 
 enum { LIMIT_CHECK_PERIOD = 1024 };
 
-/* `to` counts. With GET the reply may be as long as the client likes. */
+/* `to` counts the values. With GET the reply may be of any length. */
 static bool reply_value(struct sorting *s, void *to, const struct bytes_view *value)
 {
     size_t *count = to;
@@ -562,7 +565,7 @@ static bool find_collection(struct cmd_ctx *ctx, const struct entry **e)
     return false;
 }
 
-/* A set has no order that a replica, or the next run of a script, could repeat. */
+/* The order of a set differs on a replica, and in the next run of a script, so its elements are always sorted then. */
 static void insist_on_order(struct cmd_ctx *ctx, struct sort_request *r, const struct entry *e)
 {
     bool repeatable = r->store_arg > 0 || client_has(ctx->client, CLIENT_SCRIPT);
@@ -584,7 +587,7 @@ static void sort_entry(struct cmd_ctx *ctx, struct sort_request *r, const struct
     }
     s.result = limit_span(r, all.count);
     load(&s, e == NULL ? NULL : entry_pointer(e), r->unsorted ? s.result : all, r->unsorted && r->descending);
-    if (r->unsorted) s.result.first = 0; /* only what is wanted was loaded */
+    if (r->unsorted) s.result.first = 0; /* load has copied only the elements of LIMIT */
     if (r->unsorted || sort_elements(&s)) answer(&s);
     bytes_buf_release(&s.bytes);
     mem_free(s.elements);

@@ -14,15 +14,15 @@
 
 struct add_options {
     bool nx, xx, gt, lt;
-    bool ch;   /* answer how many changed, not how many are new */
-    bool incr; /* add to the score, answer the sum */
+    bool ch;   /* the reply is the number of changed members, not of new ones */
+    bool incr; /* adds to the score, and the reply is the sum */
 };
 
 struct add_counts {
     uint64_t added, updated;
 };
 
-/* How many arguments from `arg` on are options. */
+/* The number of arguments from `arg` on that are options. */
 static int parse_add_options(struct cmd_ctx *ctx, int arg, struct add_options *out)
 {
     int start = arg;
@@ -47,7 +47,7 @@ static int parse_add_options(struct cmd_ctx *ctx, int arg, struct add_options *o
     return arg - start;
 }
 
-/* What is wrong with these options, or NULL. `args` are left for scores and members. */
+/* Why the options are invalid, or NULL. `args` is the number of scores and members that follow. */
 static const char *refuse_add_options(const struct add_options *o, int args)
 {
     if (args == 0 || args % 2 != 0) return "ERR syntax error";
@@ -58,7 +58,7 @@ static const char *refuse_add_options(const struct add_options *o, int args)
     return NULL;
 }
 
-enum addition { ADDITION_DONE, ADDITION_SKIPPED /* the options forbid it */, ADDITION_IS_NAN };
+enum addition { ADDITION_DONE, ADDITION_SKIPPED /* an option forbids it */, ADDITION_IS_NAN };
 
 static enum addition add_with_options(struct zset *z, struct bytes_view member, const struct add_options *o,
                                       double *score, struct add_counts *counts)
@@ -95,7 +95,7 @@ static struct zset *new_for_arguments(struct cmd_ctx *ctx, int first_member)
     return zset_new(ctx->keyspace->env, (size_t)(ctx->argc - first_member + 1) / 2, longest);
 }
 
-/* All scores are numbers. The last one stays in *score: for a single pair, that is the one. */
+/* Checks that all scores are numbers. *score is the last one, which is the only one if there is one pair. */
 static bool check_scores(struct cmd_ctx *ctx, int first_score, double *score)
 {
     for (int i = first_score; i < ctx->argc; i += 2)
@@ -130,7 +130,7 @@ static void add_pairs(struct cmd_ctx *ctx, int first_score, const struct add_opt
     if (UNLIKELY(found == LOOKUP_WRONG_TYPE)) return;
     if (found == LOOKUP_MISSING && !o->xx) z = new_for_arguments(ctx, first_score + 1);
     for (int i = first_score; z != NULL && i < ctx->argc; i += 2) {
-        if (several && !ctx_arg_double(ctx, i, &score)) break; /* it was a number before */
+        if (several && !ctx_arg_double(ctx, i, &score)) break; /* cannot fail: it was checked before */
         if (LIKELY(plain))
             add_plain(z, ctx->argv[i + 1], score, &counts);
         else
@@ -158,7 +158,7 @@ void zset_add_command(struct cmd_ctx *ctx)
 static void cmd_zincrby(struct cmd_ctx *ctx)
 {
     struct add_options options = {.incr = true};
-    if (parse_add_options(ctx, 2, &options) > 0) /* read as ZADD reads it: nothing is left of a number and a member */
+    if (parse_add_options(ctx, 2, &options) > 0) /* as in ZADD, but a word here leaves no score and member */
         ctx_error_syntax(ctx);
     else
         add_pairs(ctx, 2, &options);
@@ -184,7 +184,7 @@ static void cmd_zrem(struct cmd_ctx *ctx)
 
 enum pop_shape { POP_FLAT /* member, score, member, score */, POP_PAIRS, POP_BARE /* POP_FLAT within an array */ };
 
-/* Answers and removes up to `wanted` elements from the low or the high end; how many. */
+/* Replies with up to `wanted` elements of the low or the high end and removes them. Returns their number. */
 static size_t pop_elements(struct cmd_ctx *ctx, struct keyref key, struct zset *z, bool max, uint64_t wanted,
                            enum pop_shape shape)
 {
@@ -221,7 +221,7 @@ static void pop(struct cmd_ctx *ctx, bool max)
     case LOOKUP_FOUND: break;
     }
     enum pop_shape shape = counted && ctx->reply->proto > 2 ? POP_PAIRS : POP_FLAT;
-    (void)pop_elements(ctx, ctx_key(ctx, 1), z, max, count, shape); /* it goes into the stream as it came */
+    (void)pop_elements(ctx, ctx_key(ctx, 1), z, max, count, shape); /* replicated verbatim */
 }
 static void cmd_zpopmin(struct cmd_ctx *ctx)
 {
@@ -283,7 +283,8 @@ static void blocking_pop(struct cmd_ctx *ctx, bool max)
         if (found == LOOKUP_MISSING) continue;
         reply_array(ctx->reply, 3);
         reply_bulk(ctx->reply, ctx->argv[arg]);
-        (void)pop_elements(ctx, ctx_key(ctx, arg), z, max, 1, POP_BARE); /* no set is empty: it is one */
+        /* Takes exactly one: a sorted set in the keyspace is never empty. */
+        (void)pop_elements(ctx, ctx_key(ctx, arg), z, max, 1, POP_BARE);
         ctx_replicate(ctx, pop_command(max), ctx->argv[arg]);
         return;
     }

@@ -1,6 +1,6 @@
-/* cmd_sorted_set_algebra.c -- unions, intersections and differences of sorted sets, and of sets, whose members count as
- * having the score 1. A key that does not exist is empty; all keys are checked for their type before the options are
- * read. */
+/* cmd_sorted_set_algebra.c -- unions, intersections and differences of sorted sets and sets.
+ * Members of a set have the score 1. A missing key is empty. The types of all keys are checked before the options are
+ * parsed. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,8 +13,8 @@
 /* ---- Operands ---- */
 
 struct operand {
-    const struct zset *zset; /* one of the two, or */
-    const struct set *set;   /* neither: the key does not exist */
+    const struct zset *zset; /* one of these two, or */
+    const struct set *set;   /* both NULL: a missing key */
     size_t count;
     size_t position; /* among the arguments */
     double weight;
@@ -56,8 +56,8 @@ static bool same_operand(const struct operand *a, const struct operand *b)
     return a->zset == b->zset && a->set == b->set;
 }
 
-/* Sums of floating point numbers depend on their order, and a replica has to come to the same: so sizes decide, and
- * among equal ones the position. */
+/* The order of operands: by size, then by position. A sum of floating-point numbers depends on the order, and replicas
+ * need the same sum. */
 static int smaller_first(const void *a, const void *b)
 {
     const struct operand *left = a, *right = b;
@@ -76,12 +76,12 @@ enum aggregate { AGGREGATE_SUM, AGGREGATE_MIN, AGGREGATE_MAX };
 
 struct combination {
     enum operation operation;
-    bool stores, counts; /* the -STORE form, ZINTERCARD */
+    bool stores, counts; /* the STORE form, ZINTERCARD */
     struct operand *operands;
     size_t count;
     enum aggregate aggregate;
     bool with_scores;
-    uint64_t limit; /* ZINTERCARD: 0 is none */
+    uint64_t limit; /* of ZINTERCARD; 0: none */
 };
 
 static bool read_operand(struct cmd_ctx *ctx, int arg, struct operand *o)
@@ -148,7 +148,7 @@ static bool parse_aggregate(struct cmd_ctx *ctx, int arg, struct combination *c)
     return true;
 }
 
-/* How many arguments the option at `arg` takes with its name, or 0: the error has been answered. */
+/* The number of arguments of the option at `arg` with its name; 0: the error has been answered. */
 static int parse_option(struct cmd_ctx *ctx, int arg, struct combination *c)
 {
     size_t left = (size_t)(ctx->argc - arg - 1);
@@ -167,7 +167,7 @@ static int parse_option(struct cmd_ctx *ctx, int arg, struct combination *c)
     return 0;
 }
 
-/* False: the error has been answered. The operands are to be freed either way. */
+/* False: the error has been answered. The operands must be freed in both cases. */
 static bool parse_combination(struct cmd_ctx *ctx, int count_arg, struct combination *c)
 {
     if (!read_operands(ctx, count_arg, c)) return false;
@@ -188,14 +188,14 @@ static double number_or_zero(double score)
 static double combine(double a, double b, enum aggregate how)
 {
     switch (how) {
-    case AGGREGATE_SUM: return number_or_zero(a + b); /* of infinity and minus infinity */
+    case AGGREGATE_SUM: return number_or_zero(a + b); /* infinity minus infinity is 0 */
     case AGGREGATE_MIN: return b < a ? b : a;
     case AGGREGATE_MAX: return b > a ? b : a;
     }
     return a;
 }
 
-/* Weights make a -0 (of 0 and -1, or of -1 and 0), and it can lie in an operand that is a table. */
+/* Normalizes -0, which weights produce (0 * -1) and which operands stored as a table may contain. */
 static bool may_have_minus_zero(const struct combination *c)
 {
     for (size_t i = 0; i < c->count; i++) {
@@ -205,18 +205,18 @@ static bool may_have_minus_zero(const struct combination *c)
     return false;
 }
 
-/* Scores are combined, and shown, with -0 and 0 told apart; what is stored compactly loses that. */
+/* Combining and replying distinguish -0 and 0; the compact encoding does not store the difference. */
 static struct zset *new_result(struct cmd_ctx *ctx, const struct combination *c, size_t size_hint)
 {
     const struct value_env *env = ctx->keyspace->env;
     return may_have_minus_zero(c) ? zset_new_table(env, size_hint) : zset_new(env, size_hint, 0);
 }
 
-/* zset_set() leaves the one of 0 and -0 that is there. */
+/* zset_set() keeps the old one of 0 and -0, so the member is removed first. */
 static void set_exactly(struct zset *result, struct bytes_view member, double score)
 {
-    if (score == 0) (void)zset_remove(result, member); /* there or not */
-    (void)zset_set(result, member, score);             /* new or not */
+    if (score == 0) (void)zset_remove(result, member); /* whether it was there or not */
+    (void)zset_set(result, member, score);             /* whether it is new or not */
 }
 
 static struct zset *unite(struct cmd_ctx *ctx, struct combination *c)
@@ -237,7 +237,7 @@ static struct zset *unite(struct cmd_ctx *ctx, struct combination *c)
     return result;
 }
 
-/* The combined score of a member of the first operand; false if one of the others does not have it. */
+/* The combined score of a member of the first operand. False: another operand lacks the member. */
 static bool intersect_member(const struct combination *c, struct bytes_view member, double first, double *out)
 {
     double combined = number_or_zero(first * c->operands[0].weight), other;
@@ -292,7 +292,7 @@ static struct zset *subtract_by_lookup(struct cmd_ctx *ctx, struct combination *
     return result;
 }
 
-/* Removes the members of all others from a copy of the first: for many small operands against a large one. */
+/* Removes the members of all other operands from a copy of the first. For many small operands against a large one. */
 static struct zset *subtract_from_copy(struct cmd_ctx *ctx, const struct combination *c)
 {
     struct zset *rest = new_result(ctx, c, c->operands[0].count);
@@ -303,13 +303,14 @@ static struct zset *subtract_from_copy(struct cmd_ctx *ctx, const struct combina
     while (operand_iter_next(&it, &member, &score)) (void)zset_set(rest, member, score);
     for (size_t i = 1; i < c->count && zset_count(rest) > 0; i++) {
         operand_iter_init(&it, &c->operands[i]);
-        while (operand_iter_next(&it, &member, &score)) (void)zset_remove(rest, member); /* there or not */
+        /* Whether it was there or not. */
+        while (operand_iter_next(&it, &member, &score)) (void)zset_remove(rest, member);
     }
     return rest;
 }
 
-/* Look-ups cost the size of the first for each of the others, half of that since the first hit ends them; a copy costs
- * about as much as two look-ups for each member. */
+/* Compares costs. Look-ups cost the size of the first operand for each other one, halved since a hit ends the search. A
+ * copy costs about two look-ups per member. */
 static bool lookups_are_cheaper(const struct combination *c)
 {
     double first = (double)c->operands[0].count, others = 0;
@@ -335,7 +336,7 @@ static struct zset *compute(struct cmd_ctx *ctx, struct combination *c)
     case OPERATION_INTER: break;
     }
     result = new_result(ctx, c, 0);
-    (void)intersect(c, result); /* the count is the result's */
+    (void)intersect(c, result); /* the count is that of `result` */
     return result;
 }
 
@@ -367,7 +368,7 @@ static void store(struct cmd_ctx *ctx, enum operation operation, const char *eve
     struct combination c = {.operation = operation, .stores = true};
     if (parse_combination(ctx, 2, &c)) {
         struct zset *result = compute(ctx, &c);
-        zset_compact(result); /* whatever it was made in */
+        zset_compact(result); /* chooses the encoding by the final size */
         store_result(ctx, 1, TYPE_ZSET, result, event);
     }
     mem_free(c.operands);

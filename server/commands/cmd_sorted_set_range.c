@@ -1,6 +1,5 @@
-/* cmd_sorted_set_range.c -- the commands of ranges of a sorted set: by rank, by score, by the bytes of the members.
- * Whatever a range is given by, it becomes a span of ranks first; reading, counting, storing and removing start there.
- */
+/* cmd_sorted_set_range.c -- ranges of a sorted set by rank, by score and by member.
+ * Every range is first turned into a span of ranks. Reading, counting, storing and removing use the span. */
 #include "server/commands/cmd_sorted_set.h"
 #include "server/commands/collection.h"
 #include "server/commands/tables.h"
@@ -14,10 +13,10 @@ struct score_bound {
 struct lex_bound {
     struct bytes_view bytes;
     bool exclusive;
-    int infinite; /* -1: "-", below all members; 1: "+", above them; 0: neither */
+    int infinite; /* -1: "-", below all members; 1: "+", above all; 0: neither */
 };
 
-/* Both ends in ascending order, except that ranks with `reverse` count from the high end. */
+/* The lower and the upper end. Only ranks with `reverse` are counted from the high end. */
 struct zrange {
     enum range_by by;
     bool reverse;
@@ -32,7 +31,7 @@ struct zrange {
             struct lex_bound min, max;
         } lex;
     };
-    int64_t offset, limit; /* LIMIT: elements left out, at most so many taken (negative: all) */
+    int64_t offset, limit; /* LIMIT: elements to skip, and the maximum number (negative: all) */
 };
 
 /* ---- Bounds ---- */
@@ -58,7 +57,7 @@ static bool parse_lex_bound(struct bytes_view text, struct lex_bound *out)
     return true;
 }
 
-/* The two arguments from `arg` on; with reverse, the upper bound stands first. False: the error has been answered. */
+/* Parses the bounds at `arg`. With reverse, the upper bound comes first. False: the error has been answered. */
 static bool parse_bounds(struct cmd_ctx *ctx, int arg, struct zrange *r)
 {
     struct bytes_view min = ctx->argv[arg + r->reverse], max = ctx->argv[arg + !r->reverse];
@@ -82,7 +81,7 @@ static size_t rank_of_lex_bound(const struct zset *z, const struct lex_bound *b,
     return zset_rank_of_lex(z, b->bytes, inclusive);
 }
 
-/* The ranks, counted from the low end, that lie within the bounds; LIMIT is not looked at. */
+/* The ranks, from the low end, of the elements within the bounds, without LIMIT. */
 static struct span ranks_within(const struct zset *z, const struct zrange *r)
 {
     size_t len = zset_count(z), first = 0, end = 0;
@@ -116,15 +115,15 @@ static struct zset_walk walk_of(const struct zset *z, const struct zrange *r)
     return (struct zset_walk){.start = start, .count = count, .reverse = r->reverse};
 }
 
-/* What the command's name leaves open, and its arguments. */
+/* What depends on the command's name. */
 struct range_command {
     int bounds_arg;
     bool stores;                /* ZRANGESTORE */
-    bool any_by, any_direction; /* BYSCORE and BYLEX, REV are taken */
+    bool any_by, any_direction; /* BYSCORE and BYLEX, REV are options */
     bool has_by, has_reverse, with_scores;
 };
 
-/* How many arguments the option at `arg` takes with its name, or 0: the error has been answered. */
+/* The number of arguments of the option at `arg` with its name; 0: the error has been answered. */
 static int parse_range_option(struct cmd_ctx *ctx, int arg, struct range_command *c, struct zrange *r)
 {
     if (!c->stores && ctx_arg_is(ctx, arg, "WITHSCORES")) {
@@ -159,7 +158,7 @@ static bool parse_range_command(struct cmd_ctx *ctx, struct range_command *c, st
         reply_error(ctx->reply, "ERR syntax error, WITHSCORES not supported in combination with BYLEX");
         return false;
     }
-    if (r->by == BY_RANK) r->offset = 0; /* of a LIMIT that takes all */
+    if (r->by == BY_RANK) r->offset = 0; /* ranks ignore a LIMIT with a negative count */
     return parse_bounds(ctx, c->bounds_arg, r);
 }
 

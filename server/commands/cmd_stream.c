@@ -1,4 +1,4 @@
-/* cmd_stream.c -- entries of streams: adding, removing, reading ranges. */
+/* cmd_stream.c -- XADD, XTRIM, XDEL, XLEN, XRANGE, XSETID: entries of streams. XREAD is in cmd_stream_read.c. */
 #include "server/clients/clients.h"
 #include "server/clients/key_waits.h"
 #include "server/commands/stream_parse.h"
@@ -14,10 +14,10 @@ struct trim_words {
     struct stream_id_text text;
 };
 
-/* What the trimming left over, as a threshold that leaves the same whatever the nodes are like. */
+/* Replicates approximate trimming as an exact threshold, since the nodes of a replica may have other boundaries. */
 static void exact_trim(const struct stream *s, enum stream_trim_by by, struct trim_words *out)
 {
-    struct stream_id first = STREAM_ID_MAX; /* nothing is left: nothing may stay */
+    struct stream_id first = STREAM_ID_MAX; /* no entry is left */
     out->words[1] = BYTES_LIT("=");
     if (by == STREAM_TRIM_MAXLEN) {
         out->words[0] = BYTES_LIT("MAXLEN");
@@ -37,7 +37,7 @@ static bool refuse_new_id(struct cmd_ctx *ctx)
     return false;
 }
 
-/* The id that the options come to; greater than all there were. */
+/* The id of the new entry, greater than all before. False: an error was answered. */
 static bool choose_id(struct cmd_ctx *ctx, const struct stream *s, const struct xadd_options *o, struct stream_id *out)
 {
     struct stream_id last = stream_last_id(s), next = last, now = {.ms = (uint64_t)ctx_now_ms(ctx)};
@@ -50,7 +50,8 @@ static bool choose_id(struct cmd_ctx *ctx, const struct stream *s, const struct 
         return true;
     }
     *out = o->id;
-    if (o->auto_seq && o->id.ms == last.ms) *out = next; /* which is of another millisecond after the last number */
+    /* May overflow to the next millisecond, which is refused below. */
+    if (o->auto_seq && o->id.ms == last.ms) *out = next;
     if (out->ms != o->id.ms || stream_id_compare(*out, last) <= 0) return refuse_new_id(ctx);
     return true;
 }
@@ -66,7 +67,7 @@ static bool add_entry(struct cmd_ctx *ctx, struct stream *s, const struct xadd_o
 
 enum { XADD_WORDS = 6 /* XADD key MAXLEN = n id */, XADD_ON_STACK = 32 };
 
-/* With the id it got, and with what trimming left. */
+/* Replicates XADD with the final id and an exact threshold. */
 static void replicate_xadd(struct cmd_ctx *ctx, const struct stream *s, const struct xadd_options *o,
                            struct stream_id id)
 {
@@ -74,7 +75,7 @@ static void replicate_xadd(struct cmd_ctx *ctx, const struct stream *s, const st
     struct stream_id_text text;
     struct trim_words trim;
     int argc = 0, pairs = ctx->argc - o->id_arg - 1;
-    if (!o->auto_id && !o->auto_seq && !o->trim.approximate) return; /* as it stands */
+    if (!o->auto_id && !o->auto_seq && !o->trim.approximate) return; /* verbatim */
     if (pairs + XADD_WORDS > XADD_ON_STACK) argv = mem_alloc((size_t)(pairs + XADD_WORDS) * sizeof(*argv));
     argv[argc++] = BYTES_LIT("XADD");
     argv[argc++] = ctx->argv[1];
@@ -165,7 +166,7 @@ static void cmd_xlen(struct cmd_ctx *ctx)
     reply_int(ctx->reply, s == NULL ? 0 : (int64_t)stream_count(s));
 }
 
-/* [COUNT n] from `arg` on. *count: -1 if it is not given. */
+/* Parses [COUNT n] at `arg`. *count: -1 if missing. */
 static bool parse_range_count(struct cmd_ctx *ctx, int arg, int64_t *count)
 {
     *count = -1;
@@ -214,8 +215,8 @@ static void cmd_xrevrange(struct cmd_ctx *ctx)
 /* ---- XSETID ---- */
 
 struct setid_options {
-    struct stream_id id, max_deleted; /* 0-0: leave it */
-    int64_t entries_added;            /* -1: leave it */
+    struct stream_id id, max_deleted; /* 0-0: unchanged */
+    int64_t entries_added;            /* -1: unchanged */
 };
 
 static bool parse_max_deleted(struct cmd_ctx *ctx, int arg, struct setid_options *o)
@@ -252,7 +253,7 @@ static bool parse_setid(struct cmd_ctx *ctx, struct setid_options *o)
     return true;
 }
 
-/* NULL: they fit this stream. */
+/* Why the values do not fit this stream, or NULL. */
 static const char *check_setid(const struct stream *s, const struct setid_options *o)
 {
     struct stream_id last;

@@ -1,4 +1,4 @@
-/* cmd_stream_group.c -- groups of consumers: XGROUP, and what is pending in a group: XACK, XPENDING, XCLAIM, XAUTOCLAIM. */
+/* cmd_stream_group.c -- XGROUP, XACK, XPENDING, XCLAIM and XAUTOCLAIM: consumer groups and their pending entries. */
 #include "server/clients/clients.h"
 #include "server/clients/key_waits.h"
 #include "server/commands/stream_effects.h"
@@ -39,7 +39,7 @@ static bool parse_xgroup_options(struct cmd_ctx *ctx, bool create, struct xgroup
     return true;
 }
 
-/* The stream of an XGROUP subcommand. *s is NULL, which `optional` allows, if there is none. */
+/* The stream of an XGROUP subcommand. With `optional`, *s may be NULL: there is no such key. */
 static bool find_stream(struct cmd_ctx *ctx, bool optional, struct stream **s)
 {
     void *value;
@@ -84,7 +84,7 @@ static void cmd_xgroup_create(struct cmd_ctx *ctx)
     if (s == NULL) {
         s = stream_new(ctx->keyspace->env);
         keyspace_put_value(ctx->db, ctx_key(ctx, 2), TYPE_STREAM, s, 0);
-        keyspace_changed(ctx->db, ctx_key(ctx, 2), 0); /* the stream is data, its group is not */
+        keyspace_changed(ctx->db, ctx_key(ctx, 2), 0); /* a new key is a change of data, its group is not */
     }
     if (is_last_id(ctx, 4)) id = stream_last_id(s);
     if (stream_group_create(s, ctx->argv[3], id, o.entries_read) == NULL) {
@@ -119,7 +119,7 @@ static void cmd_xgroup_destroy(struct cmd_ctx *ctx)
     if (gone) {
         group_changed(ctx, "xgroup-destroy");
         key_waits_ready(ctx->client->clients->key_waits, ctx->db,
-                        ctx->argv[2]); /* who waits for it hears that it is gone */
+                        ctx->argv[2]); /* clients that wait for the group get an error */
     }
     reply_int(ctx->reply, gone);
 }
@@ -181,7 +181,7 @@ static void cmd_xack(struct cmd_ctx *ctx)
     if (ctx_write_value(ctx, 1, TYPE_STREAM, &s) == LOOKUP_WRONG_TYPE) return;
     struct stream_group *g = s == NULL ? NULL : stream_group_find(s, ctx->argv[2]);
     for (int i = 3; g != NULL && i < ctx->argc; i++)
-        if (!arg_stream_id(ctx, i, &id)) return; /* all of them are right, or nothing is done */
+        if (!arg_stream_id(ctx, i, &id)) return; /* XACK does nothing if one id is invalid */
     for (int i = 3; g != NULL && i < ctx->argc; i++)
         if (stream_id_parse(ctx->argv[i], 0, &id) && stream_pending_remove(g, id)) acknowledged++;
     keyspace_changed_beside(ctx->db, acknowledged);
@@ -202,10 +202,10 @@ struct pending_query {
     int64_t min_idle;
     struct stream_interval interval;
     uint64_t count;
-    int consumer_arg; /* 0: of all */
+    int consumer_arg; /* 0: all consumers */
 };
 
-/* [IDLE ms] start end count [consumer] */
+/* Parses [IDLE ms] start end count [consumer]. */
 static bool parse_pending_query(struct cmd_ctx *ctx, struct pending_query *out)
 {
     int arg = 3;
@@ -318,7 +318,7 @@ struct claim {
     struct group_use use;
     struct stream_consumer *consumer;
     int64_t min_idle;
-    int64_t delivery_ms, delivery_count; /* count -1: one more, or with just_id as it is */
+    int64_t delivery_ms, delivery_count; /* count -1: one more, or unchanged with JUSTID */
     bool force, just_id;
     struct stream_id last_id;
     int ids_end; /* argument behind the ids */
@@ -331,7 +331,7 @@ static bool parse_min_idle(struct cmd_ctx *ctx, int64_t *out, const char *error)
     return true;
 }
 
-/* How long ago the last delivery is said to be. */
+/* The time of the last delivery by IDLE or TIME. */
 static bool parse_claim_idle(struct cmd_ctx *ctx, int arg, struct claim *c)
 {
     int64_t idle;
@@ -341,7 +341,7 @@ static bool parse_claim_idle(struct cmd_ctx *ctx, int arg, struct claim *c)
     return true;
 }
 
-/* 1: the argument at *arg was an option, and *arg is at its last word. 0: it is none. -1: the error is answered. */
+/* 1: the argument at *arg was an option, and *arg is now its last word. 0: no option. -1: the error is answered. */
 static int parse_claim_option(struct cmd_ctx *ctx, int *arg, struct claim *c)
 {
     if (ctx_arg_is(ctx, *arg, "force")) return c->force = true;
@@ -362,7 +362,7 @@ static int parse_claim_option(struct cmd_ctx *ctx, int *arg, struct claim *c)
     return 0;
 }
 
-/* Times that cannot be are now. A master's times are what they are: its clock is not ours. */
+/* A delivery time in the future becomes now. Times in a master's stream are kept, since its clock may differ. */
 static int64_t sane_delivery_ms(const struct cmd_ctx *ctx, int64_t ms)
 {
     bool later = ms > ctx_now_ms(ctx) && !ctx_is_replayed(ctx);
@@ -396,7 +396,7 @@ static void deliver(struct claim *c, struct stream_pending *p)
         p->delivery_count++;
 }
 
-/* Gives what is pending to the consumer of the claim, and tells of it. */
+/* Makes the consumer the owner of the pending entry, and replicates this. */
 static void take_over(struct claim *c, struct stream_id id, struct stream_pending *p)
 {
     stream_pending_give(p, id, c->consumer);
@@ -434,7 +434,7 @@ static bool claim_one(struct claim *c, struct stream_id id)
     return true;
 }
 
-/* How many were. */
+/* The number of claimed entries. */
 static size_t claim_all(struct cmd_ctx *ctx, struct claim *c)
 {
     struct stream_id id;
@@ -457,7 +457,8 @@ static void cmd_xclaim(struct cmd_ctx *ctx)
     }
     c.consumer = group_use_consumer(&c.use, ctx->argv[3]);
     bool none = claim_all(ctx, &c) == 0;
-    if (c.use.moved && none) c.use.changes++; /* else LASTID is a part of what was claimed */
+    /* Otherwise the new position is replicated by the LASTID of an XCLAIM, and is no change of its own. */
+    if (c.use.moved && none) c.use.changes++;
     group_use_end(&c.use);
 }
 
@@ -476,7 +477,7 @@ static void id_list_add(struct id_list *l, struct stream_id id)
     l->ids[l->count++] = id;
 }
 
-enum { AUTOCLAIM_COUNT = 100, AUTOCLAIM_ATTEMPTS = 10 /* entries looked at for each one wanted */ };
+enum { AUTOCLAIM_COUNT = 100, AUTOCLAIM_ATTEMPTS = 10 /* entries examined per entry of COUNT */ };
 
 struct autoclaim {
     struct claim claim;
@@ -485,7 +486,7 @@ struct autoclaim {
     struct id_list claimed, dropped;
 };
 
-/* min-idle start [COUNT n] [JUSTID] */
+/* Parses min-idle start [COUNT n] [JUSTID]. */
 static bool parse_autoclaim(struct cmd_ctx *ctx, struct autoclaim *a)
 {
     *a = (struct autoclaim){.count = AUTOCLAIM_COUNT};
@@ -507,7 +508,7 @@ static bool parse_autoclaim(struct cmd_ctx *ctx, struct autoclaim *a)
     return true;
 }
 
-/* True if the entry counts as one of those wanted. */
+/* True if the entry counts towards COUNT. */
 static bool autoclaim_one(struct autoclaim *a, struct stream_id id, struct stream_pending *p)
 {
     struct claim *c = &a->claim;
@@ -532,7 +533,7 @@ static void autoclaim_walk(struct autoclaim *a)
     stream_pending_iter_init(&it, a->claim.use.group, a->start);
     for (; wanted > 0 && attempts > 0; attempts--) {
         p = stream_pending_iter_next(&it, &id);
-        if (p == NULL) return; /* from the start again: 0-0 */
+        if (p == NULL) return; /* the next cursor is 0-0: the start */
         if (autoclaim_one(a, id, p)) wanted--;
     }
     if (stream_pending_iter_next(&it, &id) != NULL) a->cursor = id;
@@ -553,7 +554,7 @@ static void cmd_xautoclaim(struct cmd_ctx *ctx)
     struct autoclaim a;
     struct claim *c = &a.claim;
     (void)keyspace_find_for_write(ctx->db,
-                                  ctx_key(ctx, 1)); /* past its time it is deleted, whatever the arguments are */
+                                  ctx_key(ctx, 1)); /* deletes it if it is expired, even if the arguments are invalid */
     if (!parse_autoclaim(ctx, &a) || !group_use_begin(ctx, 1, 2, "", &c->use)) return;
     c->consumer = group_use_consumer(&c->use, ctx->argv[3]);
     autoclaim_walk(&a);

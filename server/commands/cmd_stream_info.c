@@ -1,4 +1,4 @@
-/* cmd_stream_info.c -- XINFO: what a stream, its groups and their consumers are like. */
+/* cmd_stream_info.c -- XINFO: streams, their groups and their consumers. */
 #include "server/commands/stream_parse.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/tables.h"
@@ -131,7 +131,7 @@ static void reply_stream_summary(struct reply *r, const struct stream *s)
     reply_edge(r, s, "last-entry", true);
 }
 
-/* At most `limit` of what the walk meets, 0: all; with their consumers where these are not told otherwise. */
+/* Replies with pending entries, at most `limit` (0: all), with their consumers if the entries are those of a group. */
 static void reply_pending(struct reply *r, struct stream_pending_iter *it, uint64_t limit, bool with_consumer)
 {
     const struct stream_pending *p;
@@ -197,7 +197,7 @@ static void reply_stream_full(struct cmd_ctx *ctx, const struct stream *s, uint6
 
 enum { FULL_COUNT = 10 };
 
-/* FULL [COUNT n] */
+/* Parses FULL [COUNT n]. */
 static bool parse_full(struct cmd_ctx *ctx, uint64_t *limit)
 {
     int64_t count = FULL_COUNT;

@@ -10,22 +10,22 @@
 
 enum { SOURCES_ON_STACK = 8 };
 
-/* One of the streams a request names, and from where on it is to be read. */
+/* One stream of the request, and the position to read from. */
 struct source {
-    struct stream *stream; /* only read if there is no group; NULL: there is none under this key */
+    struct stream *stream; /* without a group only read; NULL: no such key */
     struct stream_group *group;
-    bool fresh;             /* ">": entries that the group was not given yet are asked for, */
-    struct stream_id after; /* else those behind this id */
-    bool newest;            /* "+": the last entry there is, whose id is the next after `after` */
+    bool fresh;             /* ">": entries that the group has not been given, */
+    struct stream_id after; /* otherwise entries behind this id */
+    bool newest;            /* "+": the last entry, whose predecessor is `after` */
 };
 
 struct read_request {
     bool grouped; /* XREADGROUP */
     bool no_ack;
     bool blocks;
-    int64_t until_ms; /* 0: for ever */
-    uint64_t limit;   /* of entries, from each stream; 0: none */
-    int group_arg;    /* 0: none; the consumer follows */
+    int64_t until_ms; /* 0: no timeout */
+    uint64_t limit;   /* of entries per stream; 0: none */
+    int group_arg;    /* 0: none; the consumer's name follows */
     int first_key, count;
 };
 
@@ -45,7 +45,7 @@ static bool parse_read_count(struct cmd_ctx *ctx, int arg, struct read_request *
     return true;
 }
 
-/* The words behind STREAMS: as many keys as ids. */
+/* The arguments behind STREAMS: as many keys as ids. */
 static bool parse_sources(struct cmd_ctx *ctx, int arg, struct read_request *r)
 {
     int words = ctx->argc - arg;
@@ -60,7 +60,7 @@ static bool parse_sources(struct cmd_ctx *ctx, int arg, struct read_request *r)
     return true;
 }
 
-/* One option, whose last word *arg is left at. */
+/* Parses one option; *arg becomes its last word. */
 static bool parse_read_option(struct cmd_ctx *ctx, int *arg, struct read_request *r)
 {
     bool has_value = ctx_has_arg(ctx, *arg + 1);
@@ -126,14 +126,14 @@ static bool find_source(struct cmd_ctx *ctx, const struct read_request *r, int k
     return false;
 }
 
-/* "+" of Redis 7.4. Where there is no entry it means what "$" does. */
+/* "+" as in Redis 7.4: the last entry. Without an entry it is "$". */
 static void find_newest(struct source *out)
 {
     struct stream_id id;
     if (out->stream == NULL) return;
     out->after = stream_last_id(out->stream);
     if (!stream_last_entry_id(out->stream, &id)) return;
-    bool there = stream_id_decrement(&id); /* 0-0 is no entry's */
+    bool there = stream_id_decrement(&id); /* never 0-0, which is no entry's id */
     ASSERT(there);
     out->after = id;
     out->newest = true;
@@ -156,7 +156,8 @@ static bool parse_position(struct cmd_ctx *ctx, const struct read_request *r, in
     }
     if (!bytes_equal(ctx->argv[arg], BYTES_LIT(">"))) {
         if (!arg_stream_id(ctx, arg, &out->after)) return false;
-        out->fresh = r->grouped && stream_id_compare(out->after, STREAM_ID_MAX) == 0; /* as Redis takes it */
+        /* Redis reads the maximal id as ">" */
+        out->fresh = r->grouped && stream_id_compare(out->after, STREAM_ID_MAX) == 0;
         return true;
     }
     out->fresh = true;
@@ -177,7 +178,7 @@ static bool find_sources(struct cmd_ctx *ctx, const struct read_request *r, stru
     return true;
 }
 
-/* Whether a reply names this stream at all. What is pending for a consumer is told even if it is nothing. */
+/* Whether the reply includes this stream. A consumer's pending entries are included even if there are none. */
 static bool has_answer(const struct read_request *r, const struct source *src)
 {
     struct stream_id last;
@@ -201,7 +202,7 @@ static bool limit_reached(const struct read_request *r, size_t count)
     return r->limit != 0 && count == r->limit;
 }
 
-/* It may be pending for somebody, if the group was set back to before it. */
+/* An entry may already be pending for a consumer, if XGROUP SETID moved the group back. */
 static void make_pending(struct delivery *d, struct stream_id id)
 {
     int64_t now = ctx_now_ms(d->ctx);
@@ -216,7 +217,7 @@ static void make_pending(struct delivery *d, struct stream_id id)
     group_use_pending(&d->use, id, p);
 }
 
-/* Entries that the group was not given yet. */
+/* Replies with entries that the group has not been given. */
 static void deliver_fresh(struct delivery *d, struct stream_id after)
 {
     struct stream_iter it;
@@ -239,7 +240,7 @@ static void deliver_fresh(struct delivery *d, struct stream_id after)
     d->use.changes += count > 0;
 }
 
-/* Entries that are pending for this consumer, once more. Of those that were deleted meanwhile the id is told. */
+/* Replies with entries that are pending for this consumer. A deleted entry has only its id. */
 static void deliver_again(struct delivery *d, struct stream_id after)
 {
     struct stream_pending_iter it;
@@ -247,7 +248,7 @@ static void deliver_again(struct delivery *d, struct stream_id after)
     struct stream_id id;
     size_t count = 0;
     struct outbuf_mark mark = reply_deferred(d->ctx->reply);
-    (void)stream_id_increment(&after); /* the greatest id is asked for as ">" is */
+    (void)stream_id_increment(&after); /* the greatest id is delivered by ">" instead */
     stream_pending_iter_init_of(&it, d->consumer, after);
     for (; !limit_reached(d->request, count) && (p = stream_pending_iter_next(&it, &id)) != NULL; count++) {
         if (!reply_stream_entry_of(d->ctx->reply, d->use.stream, id)) {
@@ -261,12 +262,12 @@ static void deliver_again(struct delivery *d, struct stream_id after)
         group_use_pending(&d->use, id, p);
     }
     reply_deferred_array(d->ctx->reply, mark, count);
-    d->use.changes++; /* whatever was pending */
+    d->use.changes++; /* counted whatever was pending */
 }
 
 /* ---- The reply ---- */
 
-/* It stands in front of the first stream that has an answer, and says in the end how many have one. */
+/* The reply's head comes before the first stream that has entries, and its count is filled in at the end. */
 struct read_reply {
     struct outbuf_mark mark;
     size_t streams;
@@ -292,12 +293,12 @@ static void read_plain(struct cmd_ctx *ctx, const struct read_request *r, int ke
 {
     struct stream_span span = {.start = src->after, .end = STREAM_ID_MAX, .limit = src->newest ? 1 : r->limit};
     if (!has_answer(r, src)) return;
-    (void)stream_id_increment(&span.start); /* there is an entry behind it */
+    (void)stream_id_increment(&span.start); /* cannot overflow: an entry follows */
     begin_stream(ctx, out, ctx->argv[key_arg]);
     reply_stream_span(ctx, src->stream, &span);
 }
 
-/* The consumer comes to be even if there is nothing for it. */
+/* Creates the consumer even if there is nothing for it. */
 static void read_grouped(struct cmd_ctx *ctx, const struct read_request *r, int key_arg, const struct source *src,
                          struct read_reply *out)
 {
@@ -317,7 +318,7 @@ static void read_grouped(struct cmd_ctx *ctx, const struct read_request *r, int 
     group_use_end(&d.use);
 }
 
-/* True if it has been answered. */
+/* False: no stream has entries and nothing was answered. */
 static bool read_sources(struct cmd_ctx *ctx, const struct read_request *r, const struct source *sources)
 {
     struct read_reply out = {0};
@@ -334,7 +335,7 @@ static bool read_sources(struct cmd_ctx *ctx, const struct read_request *r, cons
 
 /* ---- Waiting ---- */
 
-/* What is to be run later: with the ids in place of "$" and "+", which will not mean the same then. */
+/* The arguments of the command that runs again later, with ids in place of "$" and "+", whose meaning changes. */
 struct read_again {
     struct bytes_view *argv;
     struct stream_id_text *ids;
@@ -355,7 +356,7 @@ static struct read_again make_read_again(struct cmd_ctx *ctx, const struct read_
     return again;
 }
 
-/* False: it must not, or was not asked to. */
+/* False: BLOCK was not given or is not allowed here. */
 static bool wait_for_entries(struct cmd_ctx *ctx, const struct read_request *r, const struct source *sources)
 {
     struct key_wait_for what = {.type = TYPE_STREAM,

@@ -1,4 +1,4 @@
-/* cmd_string.c -- the commands of strings (bitmaps are elsewhere). */
+/* cmd_string.c -- the commands of strings. Those of bits are in cmd_bitmap.c. */
 #include <math.h>
 
 #include "server/commands/expiry_options.h"
@@ -18,7 +18,7 @@ static void reply_entry_string(struct cmd_ctx *ctx, const struct entry *e)
     reply_bulk(ctx->reply, entry_string(e, &text));
 }
 
-/* Stores an argument: in its own allocation if it came in one. */
+/* Stores an argument. If it arrived in an allocation of its own, that becomes the value. */
 static struct entry *store_argument(struct cmd_ctx *ctx, struct keyref key, int arg, unsigned flags)
 {
     struct blob *taken = ctx_take_blob(ctx, arg);
@@ -76,7 +76,7 @@ static void cmd_getrange(struct cmd_ctx *ctx)
         reply_bulk(ctx->reply, bytes_view(value.data + start, (size_t)(end - start + 1)));
 }
 
-/* For those that answer with a string and then change its key: to the statistics they read. */
+/* Counts as a read in the statistics, for commands that reply with the value and then change it. */
 static enum lookup read_to_change(struct cmd_ctx *ctx, struct entry **e)
 {
     const struct entry *seen;
@@ -99,7 +99,7 @@ static void cmd_getdel(struct cmd_ctx *ctx)
     ctx_replicate(ctx, lazy ? BYTES_LIT("UNLINK") : BYTES_LIT("DEL"), ctx->argv[1]);
 }
 
-/* Sets the expiry, or deletes the key where that time is past; the stream gets what was done, with absolute times. */
+/* Sets the expiry, or deletes the key if the time has passed. The stream gets this with the absolute time. */
 static void expire_or_delete(struct cmd_ctx *ctx, struct keyref key, struct entry *e, int64_t at_ms)
 {
     char number[24];
@@ -137,7 +137,7 @@ static void cmd_getex(struct cmd_ctx *ctx)
 
 /* ---- SET and its kin ---- */
 
-/* An expiry is relative to now, so the stream says SET key value PXAT time, if that is not what the client said. */
+/* Replicates SET key value PXAT time instead of a time relative to now. */
 static void replicate_set_with_expiry(struct cmd_ctx *ctx, int value_arg, int64_t at_ms)
 {
     char number[24];
@@ -154,7 +154,7 @@ static void set_plain(struct cmd_ctx *ctx, struct keyref key, int value_arg)
 
 static void set_with_expiry(struct cmd_ctx *ctx, struct keyref key, int value_arg, int64_t at_ms)
 {
-    /* A key past its time leaves first, so that the DEL for it comes before this SET in the stream. */
+    /* Deletes an expired key first, so that its DEL precedes this SET in the stream. */
     (void)keyspace_find_for_write(ctx->db, key);
     replicate_set_with_expiry(ctx, value_arg, at_ms);
     struct entry *e = store_argument(ctx, key, value_arg, 0);
@@ -163,13 +163,13 @@ static void set_with_expiry(struct cmd_ctx *ctx, struct keyref key, int value_ar
     ctx_notify(ctx, NOTIFY_GENERIC, "expire", key);
 }
 
-/* Without the word GET: nobody reads the answer there. */
+/* Omits the word GET, since nobody reads the reply. */
 static void replicate_without_get(struct cmd_ctx *ctx)
 {
     enum { ARGS_MAX = 8 };
     struct bytes_view argv[ARGS_MAX];
     int argc = 0;
-    if (ctx->argc > ARGS_MAX) return; /* as it is: options said again and again */
+    if (ctx->argc > ARGS_MAX) return; /* repeated options: replicated verbatim */
     for (int i = 0; i < ctx->argc; i++)
         if (i < 3 || !ctx_arg_is(ctx, i, "get")) argv[argc++] = ctx->argv[i];
     ctx_replicate_as(ctx, argc, argv);
@@ -423,8 +423,7 @@ static void cmd_incrbyfloat(struct cmd_ctx *ctx)
         keyspace_put_string(ctx->db, key, result, PUT_NO_INT);
     ctx_changed(ctx, key, NOTIFY_STRING, "incrbyfloat", 1);
     reply_bulk(ctx->reply, result);
-    /* The result, not the addition: floating point may differ from machine to machine. The expiry stays as it is (X4).
-     */
+    /* Replicates the sum, since floating-point addition may differ between machines. KEEPTTL keeps the expiry (X4). */
     ctx_replicate(ctx, BYTES_LIT("SET"), key.name, result, BYTES_LIT("KEEPTTL"));
 }
 

@@ -1,3 +1,4 @@
+/* cmd_transactions.c -- MULTI, EXEC, DISCARD, WATCH and UNWATCH. */
 #include "server/clients/multi.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
@@ -22,7 +23,8 @@ static void cmd_discard(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
-/* What changed between queueing and now: a command that is a write may have become one that must not run. */
+/* Checks again what may have changed since the commands were queued, such as a write on a server that is now a
+ * replica. */
 static void run_queue(struct cmd_ctx *ctx, struct multi *m)
 {
     reply_array(ctx->reply, m->count);
@@ -36,7 +38,7 @@ static void cmd_exec(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR EXEC without MULTI");
         return;
     }
-    ctx_replicate_none(ctx); /* the commands it runs are what is replicated */
+    ctx_replicate_none(ctx); /* its commands are replicated instead */
     if (client_has(c, CLIENT_MULTI_FAILED)) {
         multi_discard(c);
         reply_error(ctx->reply, "EXECABORT Transaction discarded because of previous errors.");
@@ -47,7 +49,7 @@ static void cmd_exec(struct cmd_ctx *ctx)
         reply_null_array(ctx->reply);
         return;
     }
-    multi_unwatch(c); /* what we write ourselves is no change */
+    multi_unwatch(c); /* before the commands run: the transaction's own writes do not count */
     multi_executing(c, true);
     if (c->multi != NULL)
         run_queue(ctx, c->multi);
@@ -63,7 +65,7 @@ static void cmd_watch(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR WATCH inside MULTI is not allowed");
         return;
     }
-    if (!client_has(ctx->client, CLIENT_WATCH_BROKEN)) /* it cannot get more broken */
+    if (!client_has(ctx->client, CLIENT_WATCH_BROKEN)) /* it cannot become clean again before EXEC */
         for (int i = 1; i < ctx->argc; i++) multi_watch(ctx->client, ctx->argv[i]);
     reply_ok(ctx->reply);
 }

@@ -1,3 +1,4 @@
+/* cmd_wait.c -- WAIT and WAITAOF: waiting until replicas, or the append-only file, have a client's writes. */
 #include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/ctx_waits.h"
@@ -5,7 +6,7 @@
 #include "server/persistence/aof.h"
 #include "server/streams/ack_waits.h"
 
-/* A client does not wait inside a transaction, and a command of a master or of a file never does. */
+/* WAIT does not block inside a transaction, nor as a command of a master's stream or a file. */
 static bool must_not_wait(const struct client *c)
 {
     return client_has(c, CLIENT_EXECUTING_MULTI) || c->conn == NULL;

@@ -3,7 +3,7 @@
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
-/* True: the hash has no field left, and the key is deleted. */
+/* Finishes a removal of fields. True: the hash was empty and its key is deleted. */
 static bool expire_named(struct cmd_ctx *ctx, int first, int count)
 {
     if (count == 0) return false;

@@ -1,23 +1,23 @@
-/* hash_fields.h -- a hash as a command gets it, when some of its fields may be past their time.
+/* hash_fields.h -- access to a hash whose fields may be expired.
  *
- * On a master the fields that a command names, and whose time is past, are deleted before it looks at them, and their
- * HDEL goes into the stream before it: so the command does the same wherever it is run again (X1). A replica's clients
- * do not see such fields, but they stay until the master's HDEL comes; what the master sends sees them. A time that a
- * replica's own client has set (replica-read-only no) hides the field likewise, for good: no HDEL will come for it. */
+ * On a master, a command first deletes those expired fields that it names. Their HDEL precedes the command in the
+ * stream, so that the command has the same result wherever it runs again (X1). Clients of a replica do not see expired
+ * fields, which stay until the master's HDEL arrives; commands of the master see them. If a replica's own client has
+ * set the time (replica-read-only no), the field stays hidden, since no HDEL will come. */
 #ifndef LOCKSTEP_SERVER_COMMANDS_HASH_FIELDS_H
 #define LOCKSTEP_SERVER_COMMANDS_HASH_FIELDS_H
 
 #include "server/dispatch/command.h"
 
-/* The hash in the first argument, for a command whose arguments from `first` on, `count` of them, are names of fields.
- * *h is NULL unless found. */
+/* The hash in argument 1, for a command whose `count` arguments from `first` on are names of fields. *h is NULL unless
+ * found. */
 enum lookup fields_read(struct cmd_ctx *ctx, int first, int count, const struct hash **h);
-/* The same for writing: a replica's own client, where it may write, takes away what is past its time too. */
+/* The same for writing. On a writable replica, this deletes expired fields too. */
 enum lookup fields_write(struct cmd_ctx *ctx, int first, int count, struct hash **h);
-/* Deletes all fields of the first argument's hash that are past their time, unless they are very many. On a master. */
+/* Deletes all expired fields of argument 1's hash, on a master, unless there are very many. */
 void fields_expire_some(struct cmd_ctx *ctx);
 
-/* hash_get() without fields that are past their time. */
+/* As hash_get(), without expired fields. */
 static inline bool field_get(const struct cmd_ctx *ctx, const struct hash *h, struct bytes_view field,
                              struct number_text *buf, struct bytes_view *value)
 {

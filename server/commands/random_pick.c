@@ -8,7 +8,7 @@ struct pick {
     struct cmd_ctx *ctx;
     const struct random_kind *kind;
     struct random_source from;
-    size_t size; /* elements there are */
+    size_t size; /* number of elements */
     bool pairs;
 };
 
@@ -26,7 +26,7 @@ static void reply_item(const struct pick *p, const struct random_item *item)
 
 /* ---- Once each ---- */
 
-/* Takes `needed` of the `left` elements still to come, each with the same chance. */
+/* Selects `needed` of the `left` elements to come, each with the same probability. */
 struct selection {
     const struct pick *pick;
     struct rng *rng;
@@ -44,8 +44,7 @@ static bool select_item(void *ctx, const struct random_item *item)
     return s->needed > 0;
 }
 
-/* In one walk over all elements: for all of them, or for a large share, or where elements cannot be reached one by one.
- */
+/* One walk over all elements: to pick all or a large share, or if elements have no index. */
 static void pick_by_walk(const struct pick *p, size_t count)
 {
     struct selection s = {.pick = p, .rng = p->ctx->keyspace->env->rng, .needed = count, .left = p->size};
@@ -53,7 +52,7 @@ static void pick_by_walk(const struct pick *p, size_t count)
     if (count > 0) p->kind->each(&p->from, select_item, &s);
 }
 
-/* Addresses that were seen, in open addressing with at least half of the slots free. */
+/* A set of addresses, with open addressing; at least half of the slots are free. */
 struct seen {
     const char **slots;
     size_t mask;
@@ -66,7 +65,7 @@ static struct seen seen_new(size_t expected)
     return (struct seen){.slots = mem_calloc(checked_size_mul(slots, sizeof(char *))), .mask = slots - 1};
 }
 
-/* False: it was there. */
+/* False: the address is already in the set. */
 static bool seen_add(struct seen *s, const char *address)
 {
     size_t at = (size_t)(((uint64_t)(uintptr_t)address * 0x9e3779b97f4a7c15u) >> 20) & s->mask;
@@ -76,7 +75,7 @@ static bool seen_add(struct seen *s, const char *address)
     return true;
 }
 
-/* One by one, trying again where one comes a second time: for a small share. */
+/* Picks one by one and tries again on a repetition: for a small share. */
 static void pick_by_trial(const struct pick *p, size_t count)
 {
     struct seen seen = seen_new(count);
@@ -104,11 +103,11 @@ static void pick_distinct(const struct pick *p, uint64_t wanted)
 
 enum {
     LIMIT_CHECK_PERIOD = 1024,
-    COPY_FROM = 8,         /* picks from which on a packed value is unpacked once */
-    PICKS_MAX = INT32_MAX, /* repetitions have no natural bound, and no client reads a longer reply */
+    COPY_FROM = 8,         /* number of picks from which a packed value is unpacked once */
+    PICKS_MAX = INT32_MAX, /* repetitions have no natural limit, and clients cannot read a longer reply */
 };
 
-/* The elements of a packed value, side by side, so that any of them is at hand. */
+/* The elements of a packed value as an array. */
 struct unpacked {
     struct bytes_buf bytes;
     struct unpacked_item {
@@ -193,7 +192,7 @@ static void pick_single(struct cmd_ctx *ctx, const struct random_kind *kind)
     reply_bulk(ctx->reply, item.name);
 }
 
-/* The order of these checks is the one in which clients know their errors. */
+/* The order of these checks is that of Redis's errors. */
 static bool parse_pick(struct cmd_ctx *ctx, const struct random_kind *kind, bool *pairs, int64_t *count)
 {
     if (ctx->argc > 3 && kind->pair_option == NULL) {
@@ -206,7 +205,7 @@ static bool parse_pick(struct cmd_ctx *ctx, const struct random_kind *kind, bool
         ctx_error_syntax(ctx);
         return false;
     }
-    if (*pairs && (*count > INT64_MAX / 2 || *count < -INT64_MAX / 2)) { /* twice as many (CVE-2023-22458) */
+    if (*pairs && (*count > INT64_MAX / 2 || *count < -INT64_MAX / 2)) { /* twice as many elements (CVE-2023-22458) */
         reply_error(ctx->reply, "ERR value is out of range");
         return false;
     }

@@ -1,18 +1,18 @@
-/* random_pick.h -- SRANDMEMBER, HRANDFIELD and ZRANDMEMBER: elements chosen at random, once each or with repetitions.
- * A type says how to walk and to pick its elements; the choosing and answering is the same for all. */
+/* random_pick.h -- SRANDMEMBER, HRANDFIELD and ZRANDMEMBER: random elements, once each or with repetitions.
+ * A type provides how to walk and pick its elements; choosing and replying is common code. */
 #ifndef LOCKSTEP_SERVER_COMMANDS_RANDOM_PICK_H
 #define LOCKSTEP_SERVER_COMMANDS_RANDOM_PICK_H
 
 #include "server/dispatch/command.h"
 
-/* A member of a set, a field with its value, a member with its score. */
+/* A member of a set, a field with its value, or a member with its score. */
 struct random_item {
     struct bytes_view name, value;
     double score;
     struct number_text buf[2];
 };
 
-/* What is picked from. Fields of a hash that are past their time at now_ms are not there. */
+/* The value to pick from. Fields of a hash that are expired at now_ms are left out. */
 struct random_source {
     const void *value;
     int64_t now_ms;
@@ -20,13 +20,13 @@ struct random_source {
 
 struct random_kind {
     enum value_type type;
-    const char *pair_option;                     /* WITHVALUES, WITHSCORES: answers pairs. NULL: there are none */
-    void (*before_reading)(struct cmd_ctx *ctx); /* called once the arguments are known to be good; or NULL */
+    const char *pair_option;                     /* WITHVALUES, WITHSCORES: replies with pairs; NULL: no such option */
+    void (*before_reading)(struct cmd_ctx *ctx); /* called after the arguments were checked; or NULL */
     size_t (*count)(const struct random_source *from);
-    /* Each element is an allocation of its own: a random one is cheap, and told from others by where its name lies. */
+    /* Whether each element is an allocation of its own: a random one is cheap to pick and its address identifies it. */
     bool (*has_allocated_items)(const void *value);
     void (*random)(const struct random_source *from, struct random_item *item);
-    /* Calls fn for each element until it answers false. */
+    /* Calls fn for each element until it returns false. */
     void (*each)(const struct random_source *from, bool (*fn)(void *ctx, const struct random_item *item), void *ctx);
     void (*reply_second)(struct reply *r, const struct random_item *item); /* of a pair */
 };

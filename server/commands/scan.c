@@ -89,7 +89,7 @@ void scan_page_add(struct scan_page *page, struct bytes_view item)
 struct bytes_view scan_page_item(const struct scan_page *page, size_t i)
 {
     size_t start = i == 0 ? 0 : page->ends[i - 1];
-    if (page->ends[i] == start) return bytes_view("", 0); /* where all are empty there are no bytes at all */
+    if (page->ends[i] == start) return bytes_view("", 0); /* if all items are empty, no bytes were allocated */
     return bytes_view(page->bytes.data + start, page->ends[i] - start);
 }
 

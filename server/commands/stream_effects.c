@@ -6,14 +6,14 @@
 #include "server/core/core.h"
 #include "storage/base/memory.h"
 
-enum { IDS_PER_COMMAND = 512, WORDS_MAX = 16 /* of an XCLAIM, its ids aside */ };
+enum { IDS_PER_COMMAND = 512, WORDS_MAX = 16 /* words of an XCLAIM without its ids */ };
 
 /* ---- Into the stream ---- */
 
 struct effect_words {
     struct bytes_view *argv;
     int argc;
-    struct stream_id_text *ids; /* what the views of ids borrow from */
+    struct stream_id_text *ids; /* text that the views of ids point to */
 };
 
 static void add_word(struct effect_words *w, struct bytes_view word)
@@ -73,7 +73,7 @@ static void say_effect(struct group_use *use)
     e->count = 0;
 }
 
-/* Servers that are to read files of version 9 know no ENTRIESREAD. */
+/* With rdb-version 9, replicas are too old for ENTRIESREAD. */
 static void say_position(struct group_use *use)
 {
     struct stream_id_text id;

@@ -1,18 +1,18 @@
-/* stream_effects.h -- a group in use by one command: finding it, and telling replicas what became of it.
+/* stream_effects.h -- a consumer group in use by one command: look-up and replication of changes.
  *
- * What such a command does depends on the clock and on who asks first, so it goes into the stream as its effects:
+ * The result of such a command depends on the clock and on the order of clients, so its effects are replicated:
  *     XCLAIM key group consumer 0 id ... TIME ms RETRYCOUNT n FORCE JUSTID LASTID id    entries are pending like this
- *     XACK key group id ...                                                            entries are pending no more
- *     XGROUP SETID key group id ENTRIESREAD n                                          the group has read up to here
- *     XGROUP CREATECONSUMER key group consumer         a consumer that none of the others mentions
- * Entries that share a consumer, a time and a count share an XCLAIM. */
+ *     XACK key group id ...                                                            entries are no longer pending
+ *     XGROUP SETID key group id ENTRIESREAD n                                          the position of the group
+ *     XGROUP CREATECONSUMER key group consumer         a new consumer that no other effect mentions
+ * Entries with the same consumer, time and count share an XCLAIM. */
 #ifndef LOCKSTEP_SERVER_COMMANDS_STREAM_EFFECTS_H
 #define LOCKSTEP_SERVER_COMMANDS_STREAM_EFFECTS_H
 
 #include "server/dispatch/command.h"
 #include "storage/stream.h"
 
-/* Entries that one command of the stream will name. */
+/* Entries that one replicated command will name. */
 struct stream_effect {
     const struct stream_consumer *consumer; /* NULL: they are acknowledged */
     int64_t delivery_ms;
@@ -26,30 +26,30 @@ struct group_use {
     struct keyref key;
     const struct stream *stream;
     struct stream_group *group;
-    struct stream_effect effect;          /* not in the stream yet */
-    const struct stream_consumer *unsaid; /* was created, and nothing in the stream mentions it yet */
-    bool moved;                           /* the group's position */
-    uint64_t changes; /* for `save`, counted as Redis does: not one for each entry that is told of */
+    struct stream_effect effect;          /* not yet in the stream */
+    const struct stream_consumer *unsaid; /* a new consumer that no effect mentions yet */
+    bool moved;                           /* the group's position has changed */
+    uint64_t changes;                     /* for `save`, counted as in Redis: not one per entry */
 };
 
-/* The group that the arguments name, for changing it. False: -WRONGTYPE or -NOGROUP is answered, the latter with
- * `where` behind the names. The command itself will not go into the stream. */
+/* Finds the group that the arguments name, for a change. False: -WRONGTYPE or -NOGROUP is answered, the latter with
+ * `where` behind the names. The command itself is not replicated. */
 bool group_use_begin(struct cmd_ctx *ctx, int key_arg, int group_arg, const char *where, struct group_use *out);
-/* Found or created, and seen now. */
+/* Finds or creates the consumer and sets the time when it was last seen. */
 struct stream_consumer *group_use_consumer(struct group_use *use, struct bytes_view name);
-/* Tells of an entry that is pending as *p says. What it counts for is the caller's to say. */
+/* Replicates that an entry is pending as *p says. The caller counts the change. */
 void group_use_pending(struct group_use *use, struct stream_id id, const struct stream_pending *p);
-/* Drops what is pending with this id and exists no more, tells of it, and counts it. */
+/* Removes a pending entry whose stream entry is deleted, replicates this, and counts it. */
 void group_use_drop(struct group_use *use, struct stream_id id);
-/* Tells of the group's position, as it is at the end. Counted by the caller. */
+/* Replicates the group's position, as it is at the end. The caller counts the change. */
 static inline void group_use_moved(struct group_use *use)
 {
     use->moved = true;
 }
-/* All that was told goes into the stream, and the key counts as changed if it was. */
+/* Puts all effects into the stream; the key counts as changed if any was. */
 void group_use_end(struct group_use *use);
 
-/* With its event. NULL: there is one of that name. */
+/* Creates a consumer, with its event. NULL: the name exists. */
 struct stream_consumer *group_create_consumer(struct cmd_ctx *ctx, struct keyref key, struct stream_group *g,
                                               struct bytes_view name);
 

@@ -5,7 +5,7 @@
 
 /* ---- Ids ---- */
 
-/* Like Redis, any spelling that strtoull() takes: leading zeros and spaces, a sign. */
+/* As in Redis, accepts what strtoull() does: leading zeros and blanks, a sign. */
 static bool parse_loosely(struct bytes_view text, uint64_t *out)
 {
     char copy[128];
@@ -26,7 +26,7 @@ static bool parse_part(struct bytes_view text, uint64_t *out)
     return num_parse_u64(text, out) || parse_loosely(text, out);
 }
 
-/* Cuts the text at its first '-'. False: there is none, and *seq is untouched. */
+/* Splits the text at its first '-'. False: there is none, and *seq is untouched. */
 static bool split_id(struct bytes_view text, struct bytes_view *ms, struct bytes_view *seq)
 {
     const char *dash = text.len == 0 ? NULL : memchr(text.data, '-', text.len);
@@ -39,7 +39,7 @@ static bool split_id(struct bytes_view text, struct bytes_view *ms, struct bytes
 
 enum { ID_TEXT_MAX = 127 };
 
-/* Redis reads no further, and its replicas are sent such ids as they came. */
+/* Redis parses only part of such an id and replicates it as given. */
 static struct bytes_view up_to_zero_byte(struct bytes_view text)
 {
     const char *end = text.len == 0 ? NULL : memchr(text.data, '\0', text.len);
@@ -90,7 +90,7 @@ bool arg_stream_id_or_end(struct cmd_ctx *ctx, int arg, struct stream_id *out)
 
 /* ---- Intervals ---- */
 
-/* *exclusive: the end was given as "(id". */
+/* *exclusive: the bound was given as "(id". */
 static bool parse_interval_end(struct cmd_ctx *ctx, int arg, uint64_t missing_seq, struct stream_id *out,
                                bool *exclusive)
 {
@@ -126,7 +126,7 @@ struct trim_parse {
     bool given, limit_given;
 };
 
-/* "[=|~] threshold" behind MAXLEN or MINID at *arg, which is left at the threshold. */
+/* Parses "[=|~] threshold" behind MAXLEN or MINID at *arg, which becomes the threshold. */
 static bool parse_threshold(struct cmd_ctx *ctx, int *arg, enum stream_trim_by by, struct trim_parse *p)
 {
     struct stream_trim *trim = p->trim;
@@ -165,7 +165,7 @@ static bool parse_limit(struct cmd_ctx *ctx, int arg, struct trim_parse *p)
     return true;
 }
 
-/* 1: the argument at *arg was an option, and *arg is at its last word. 0: it is none. -1: the error is answered. */
+/* 1: the argument at *arg was an option, and *arg is now its last word. 0: no option. -1: the error is answered. */
 static int parse_trim_option(struct cmd_ctx *ctx, int *arg, struct trim_parse *p)
 {
     if (*arg + 1 >= ctx->argc) return 0;
@@ -175,7 +175,7 @@ static int parse_trim_option(struct cmd_ctx *ctx, int *arg, struct trim_parse *p
     return 0;
 }
 
-/* So that no call takes long: a hundred nodes. */
+/* At most a hundred nodes, so that no call takes long. */
 static uint64_t default_limit(const struct cmd_ctx *ctx)
 {
     size_t entries = ctx->keyspace->env->limits->stream_max_entries;
@@ -190,7 +190,7 @@ static bool settle_limit(struct cmd_ctx *ctx, struct trim_parse *p)
         return false;
     }
     if (ctx_is_replayed(ctx)) {
-        p->trim->limit = 0; /* whoever wrote this has made the threshold what its own limit left over */
+        p->trim->limit = 0; /* a replicated threshold already includes the effect of LIMIT */
         return true;
     }
     if (p->limit_given && !p->trim->approximate) {
@@ -217,7 +217,7 @@ bool parse_xtrim_options(struct cmd_ctx *ctx, struct stream_trim *out)
     return settle_limit(ctx, &p);
 }
 
-/* "*", "<ms>-*", or a whole id. */
+/* "*", "<ms>-*", or a complete id. */
 static bool parse_new_id(struct cmd_ctx *ctx, int arg, struct xadd_options *out)
 {
     struct bytes_view ms, seq, text = ctx->argv[arg];

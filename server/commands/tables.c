@@ -3,7 +3,7 @@
 const struct command *const *command_row_tables(void)
 {
     // clang-format off
-    static const struct command *const tables[] = { /* one a line, so that additions do not touch each other */
+    static const struct command *const tables[] = { /* one per line, so that additions do not conflict */
         acl_commands,
         admin_commands,
         bitmap_commands,

@@ -4,7 +4,7 @@
 
 #include "server/catalog/command_row.h"
 
-/* Each ends with a row without a name. */
+/* A row without a name ends each table. */
 extern const struct command acl_commands[];
 extern const struct command admin_commands[];
 extern const struct command bitmap_commands[];
@@ -47,7 +47,7 @@ extern const struct command string_commands[];
 extern const struct command transaction_commands[];
 extern const struct command wait_commands[];
 
-/* All of them, ended by NULL. */
+/* All tables, ended by NULL. */
 const struct command *const *command_row_tables(void);
 
 #endif
