@@ -186,7 +186,7 @@ static void resume_one(struct client *c, void *ctx)
 static void pause_changed(void *ctx, bool relaxed)
 {
     struct blocking *b = ctx;
-    arm(b, pause_until(b->core));
+    arm(b, pause_next_end(b->core));
     if (!relaxed) return;
     blocking_each(b, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
     b->stream_resumes = true;                        /* not from here: this may be a command */

@@ -34,29 +34,26 @@ void pause_end(struct core *core, enum pause_purpose purpose)
     refresh(core);
 }
 
-int64_t pause_check_deadlines(struct core *core)
+int64_t pause_next_end(const struct core *core)
 {
     int64_t next_ms = INT64_MAX;
     for (int i = 0; i < PAUSE_PURPOSES; i++) {
         const struct pause *p = &core->pauses.of[i];
-        if (p->mode == PAUSE_NONE) continue;
-        if (core->clock.now_ms >= p->until_ms)
-            pause_end(core, (enum pause_purpose)i);
-        else if (p->until_ms < next_ms)
-            next_ms = p->until_ms;
+        if (p->mode != PAUSE_NONE && p->until_ms < next_ms) next_ms = p->until_ms;
     }
     return next_ms;
+}
+
+int64_t pause_check_deadlines(struct core *core)
+{
+    for (int i = 0; i < PAUSE_PURPOSES; i++) {
+        const struct pause *p = &core->pauses.of[i];
+        if (p->mode != PAUSE_NONE && core->clock.now_ms >= p->until_ms) pause_end(core, (enum pause_purpose)i);
+    }
+    return pause_next_end(core);
 }
 
 enum pause_mode pause_current(const struct core *core)
 {
     return core->pauses.mode;
-}
-
-int64_t pause_until(const struct core *core)
-{
-    int64_t until = 0;
-    for (int i = 0; i < PAUSE_PURPOSES; i++)
-        if (core->pauses.of[i].until_ms > until) until = core->pauses.of[i].until_ms;
-    return until;
 }

@@ -35,6 +35,6 @@ void pause_end(struct core *core, enum pause_purpose purpose);
 /* Ends what is over. The time when the next one ends; INT64_MAX if none is in force. */
 int64_t pause_check_deadlines(struct core *core);
 enum pause_mode pause_current(const struct core *core);
-int64_t pause_until(const struct core *core); /* latest end among those in force; 0 if none */
+int64_t pause_next_end(const struct core *core); /* the earliest end of those in force; INT64_MAX if none is */
 
 #endif

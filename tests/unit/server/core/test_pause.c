@@ -23,7 +23,7 @@ static void test_none_is_in_force_at_first(void **state)
 {
     struct core_fixture *f = *state;
     assert_int_equal(pause_current(&f->core), PAUSE_NONE);
-    assert_int_equal(pause_until(&f->core), 0);
+    assert_int_equal(pause_next_end(&f->core), INT64_MAX);
     assert_int_equal(pause_check_deadlines(&f->core), INT64_MAX);
 }
 
@@ -33,12 +33,12 @@ static void test_the_strictest_counts(void **state)
     pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_ALL, in_ms(f, 100));
     pause_start(&f->core, PAUSE_FAILOVER, PAUSE_WRITES, in_ms(f, 200));
     assert_int_equal(pause_current(&f->core), PAUSE_ALL);
-    assert_int_equal(pause_until(&f->core), in_ms(f, 200));
+    assert_int_equal(pause_next_end(&f->core), in_ms(f, 100)); /* whichever is stricter */
     pause_end(&f->core, PAUSE_BY_CLIENT);
     assert_int_equal(pause_current(&f->core), PAUSE_WRITES); /* the end of one does not end another */
     pause_end(&f->core, PAUSE_FAILOVER);
     assert_int_equal(pause_current(&f->core), PAUSE_NONE);
-    assert_int_equal(pause_until(&f->core), 0);
+    assert_int_equal(pause_next_end(&f->core), INT64_MAX);
 }
 
 static void test_a_second_one_only_makes_it_longer_and_stricter(void **state)
@@ -47,14 +47,14 @@ static void test_a_second_one_only_makes_it_longer_and_stricter(void **state)
     pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_ALL, in_ms(f, 100));
     pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_WRITES, in_ms(f, 50));
     assert_int_equal(pause_current(&f->core), PAUSE_ALL);
-    assert_int_equal(pause_until(&f->core), in_ms(f, 100));
+    assert_int_equal(pause_next_end(&f->core), in_ms(f, 100));
     pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_WRITES, in_ms(f, 300));
     assert_int_equal(pause_current(&f->core), PAUSE_ALL);
-    assert_int_equal(pause_until(&f->core), in_ms(f, 300));
+    assert_int_equal(pause_next_end(&f->core), in_ms(f, 300));
     pause_end(&f->core, PAUSE_BY_CLIENT);
     pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_WRITES, in_ms(f, 10)); /* after its end it starts over */
     assert_int_equal(pause_current(&f->core), PAUSE_WRITES);
-    assert_int_equal(pause_until(&f->core), in_ms(f, 10));
+    assert_int_equal(pause_next_end(&f->core), in_ms(f, 10));
 }
 
 static void test_each_ends_at_its_time(void **state)
