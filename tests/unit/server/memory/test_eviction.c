@@ -221,6 +221,30 @@ static void test_all_databases_are_looked_at(void **state)
     assert_int_equal(keyspace_count(f->core->keyspace), 0);
 }
 
+static int setup_four_databases(void **state)
+{
+    struct memory_fixture *f = mem_calloc(sizeof(*f));
+    memory_fixture_init(f, "databases 4\n", NULL, NULL);
+    *state = f;
+    return 0;
+}
+
+/* Where all scores are equal, databases take turns to be the first whose keys are candidates. */
+static void test_no_database_pays_for_all(void **state)
+{
+    struct memory_fixture *f = *state;
+    char name[16];
+    set_policy(f, EVICT_ALLKEYS_LRU);
+    f->base.settings.memory.maxmemory_samples = 16;
+    for (int i = 0; i < 160; i++) {
+        snprintf(name, sizeof(name), "key:%d", i / 4);
+        memory_put(f, i % 4, name, 0);
+    }
+    limit_to(f, 80);
+    assert_int_equal(eviction_run(f->eviction), EVICTION_DONE);
+    for (int db = 0; db < 4; db++) assert_in_range(db_count(keyspace_db(f->core->keyspace, db)), 5, 35);
+}
+
 /* ---- What is heard of it ---- */
 
 static void test_each_key_is_a_unit_of_its_own(void **state)
@@ -498,6 +522,7 @@ int main(void)
         TEST(test_scores_of_another_policy_do_not_count),
         TEST(test_few_samples_come_close),
         TEST(test_all_databases_are_looked_at),
+        cmocka_unit_test_setup_teardown(test_no_database_pays_for_all, setup_four_databases, memory_teardown),
         TEST(test_each_key_is_a_unit_of_its_own),
         TEST(test_lazy_eviction_says_unlink),
         TEST(test_change_event_and_stream_come_in_this_order),
