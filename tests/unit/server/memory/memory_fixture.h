@@ -8,7 +8,7 @@
 
 #include "server/acl/acl_log.h"
 #include "server/acl/users.h"
-#include "server/clients/clients.h"
+#include "server/clients/clients_room.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/tracking.h"
 #include "server/memory/eviction.h"
@@ -130,7 +130,7 @@ static inline void memory_fixture_init(struct memory_fixture *f, const char *dir
     f->commands = command_table_new(rows == NULL ? none : rows, NULL, 0);
     f->users = acl_users_new(f->commands, &f->base.settings.security);
     f->acl_log = acl_log_new();
-    f->clients = clients_new(&(struct clients_uses){
+    f->clients = clients_room_new(&(struct clients_uses){
         .core = core,
         .config = f->base.config,
         .commands = f->commands,
@@ -145,10 +145,9 @@ static inline void memory_fixture_init(struct memory_fixture *f, const char *dir
 
 static inline void memory_fixture_release(struct memory_fixture *f)
 {
-    clients_close_all(f->clients);
+    clients_room_free(f->clients);
     eviction_free(f->eviction);
     expiry_free(f->expiry);
-    clients_free(f->clients);
     acl_log_free(f->acl_log);
     acl_users_free(f->users);
     for (int i = 0; i < f->peer_count; i++) close(f->peers[i]);
