@@ -589,7 +589,7 @@ static void prepare(struct world *w)
     ASSERT(w->server != NULL);
     w->client = client_new(w->server->clients, NULL);
     w->client->flags = CLIENT_AUTHENTICATED;
-    client_update_muted(w->client);
+    w->client->reply.muted = false;
     w->look = w->server->scripting->guard.look;
     w->server->scripting->guard.look = look;
     check_libraries(w);
