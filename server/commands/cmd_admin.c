@@ -1,5 +1,5 @@
-/* cmd_admin.c -- INFO, TIME, SAVE, BGSAVE, BGREWRITEAOF, SHUTDOWN, MONITOR, LOLWUT and other commands for the
- * operator. */
+/* cmd_admin.c -- INFO, TIME, FLUSHDB, FLUSHALL, SAVE, BGSAVE, BGREWRITEAOF, SHUTDOWN, MONITOR, LOLWUT and other commands for
+ * the operator. */
 #include <stdio.h>
 
 #include "server/clients/blocking.h"
@@ -28,6 +28,38 @@ static void cmd_time(struct cmd_ctx *ctx)
     reply_array(ctx->reply, 2);
     reply_bulk_int(ctx->reply, us / 1000000);
     reply_bulk_int(ctx->reply, us % 1000000);
+}
+
+/* ---- The data set ---- */
+
+static bool parse_flush(struct cmd_ctx *ctx, bool *lazy)
+{
+    *lazy = ctx->argc == 1 ? ctx->settings->memory.lazyfree_lazy_user_flush : ctx_arg_is(ctx, 1, "async");
+    if (ctx->argc == 1 || (ctx->argc == 2 && (*lazy || ctx_arg_is(ctx, 1, "sync")))) return true;
+    ctx_error_syntax(ctx);
+    return false;
+}
+
+/* Replicates the flush of an empty database too, since a replica's database may differ (X9). */
+static void flush(struct cmd_ctx *ctx, struct db *db, bool lazy)
+{
+    ctx->keyspace->stats.changes += keyspace_flush(ctx->keyspace, db, lazy);
+    ctx_replicate_force(ctx);
+    reply_ok(ctx->reply);
+}
+
+static void cmd_flushdb(struct cmd_ctx *ctx)
+{
+    bool lazy;
+    if (parse_flush(ctx, &lazy)) flush(ctx, ctx->db, lazy);
+}
+
+static void cmd_flushall(struct cmd_ctx *ctx)
+{
+    bool lazy;
+    if (!parse_flush(ctx, &lazy)) return;
+    flush(ctx, NULL, lazy);
+    persistence_flushed_all(ctx->server);
 }
 
 /* ---- Files ---- */
@@ -203,6 +235,14 @@ const struct command admin_commands[] = {
       .syntax = "[section]..." },
     { .name = "time", .run = cmd_time, .arity = 1, .flags = ALWAYS | CMD_FAST, .group = "server", .tips = "nondeterministic_output",
       .since = "2.6.0", .complexity = "O(1)", .summary = "Returns the server's time." },
+    { .name = "flushdb", .run = cmd_flushdb, .arity = -1, .flags = CMD_WRITE, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "server", .since = "1.0.0",
+      .complexity = "O(N) where N is the number of keys in the selected database", .summary = "Deletes all keys of the database.", .tips = "request_policy:all_shards response_policy:all_succeeded",
+      .history = "4.0.0 ASYNC was added.\n6.2.0 SYNC was added.",
+      .syntax = "[flush-type<ASYNC@4.0.0 | SYNC@6.2.0>]" },
+    { .name = "flushall", .run = cmd_flushall, .arity = -1, .flags = CMD_WRITE, .acl = ACL_KEYSPACE | ACL_DANGEROUS, .group = "server", .since = "1.0.0",
+      .complexity = "O(N) where N is the total number of keys in all databases", .summary = "Deletes all keys of all databases.", .tips = "request_policy:all_shards response_policy:all_succeeded",
+      .history = "4.0.0 ASYNC was added.\n6.2.0 SYNC was added.",
+      .syntax = "[flush-type<ASYNC@4.0.0 | SYNC@6.2.0>]" },
     { .name = "lastsave", .run = cmd_lastsave, .arity = 1, .flags = ALWAYS | CMD_FAST, .acl = ACL_ADMIN | ACL_DANGEROUS, .group = "server",
       .tips = "nondeterministic_output", .since = "1.0.0", .complexity = "O(1)", .summary = "Returns the Unix time of the last successful save." },
     { .name = "save", .run = cmd_save, .arity = 1, .flags = OPERATOR | CMD_NO_MULTI | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",

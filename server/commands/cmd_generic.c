@@ -4,7 +4,6 @@
 #include "server/commands/scan.h"
 #include "server/commands/tables.h"
 #include "server/core/exec.h"
-#include "server/persistence/persistence.h"
 #include "storage/base/glob.h"
 
 /* Reads a key of any type, counted as a hit or a miss. */
@@ -257,36 +256,6 @@ static void cmd_copy(struct cmd_ctx *ctx)
 
 /* ---- Whole databases ---- */
 
-static bool parse_flush(struct cmd_ctx *ctx, bool *lazy)
-{
-    *lazy = ctx->argc == 1 ? ctx->settings->memory.lazyfree_lazy_user_flush : ctx_arg_is(ctx, 1, "async");
-    if (ctx->argc == 1 || (ctx->argc == 2 && (*lazy || ctx_arg_is(ctx, 1, "sync")))) return true;
-    ctx_error_syntax(ctx);
-    return false;
-}
-
-/* Replicates the flush of an empty database too, since a replica's database may differ (X9). */
-static void flush(struct cmd_ctx *ctx, struct db *db, bool lazy)
-{
-    ctx->keyspace->stats.changes += keyspace_flush(ctx->keyspace, db, lazy);
-    ctx_replicate_force(ctx);
-    reply_ok(ctx->reply);
-}
-
-static void cmd_flushdb(struct cmd_ctx *ctx)
-{
-    bool lazy;
-    if (parse_flush(ctx, &lazy)) flush(ctx, ctx->db, lazy);
-}
-
-static void cmd_flushall(struct cmd_ctx *ctx)
-{
-    bool lazy;
-    if (!parse_flush(ctx, &lazy)) return;
-    flush(ctx, NULL, lazy);
-    persistence_flushed_all(ctx->server);
-}
-
 static void cmd_swapdb(struct cmd_ctx *ctx)
 {
     const struct db *first, *second;
@@ -352,14 +321,6 @@ const struct command generic_commands[] = {
       .syntax = "source:k0 destination:k1 [DB destination-db:i] [REPLACE]" },
     { .name = "dbsize", .run = cmd_dbsize, .arity = 1, .flags = CMD_READONLY | CMD_FAST, .acl = ACL_KEYSPACE, .group = "server", .since = "1.0.0", .complexity = "O(1)",
       .summary = "Tells the number of keys.", .tips = "request_policy:all_shards response_policy:agg_sum" },
-    { .name = "flushdb", .run = cmd_flushdb, .arity = -1, .flags = CMD_WRITE, DANGEROUS_ROW, .group = "server", .since = "1.0.0",
-      .complexity = "O(N) where N is the number of keys in the selected database", .summary = "Deletes all keys of the database.", .tips = "request_policy:all_shards response_policy:all_succeeded",
-      .history = "4.0.0 ASYNC was added.\n6.2.0 SYNC was added.",
-      .syntax = "[flush-type<ASYNC@4.0.0 | SYNC@6.2.0>]" },
-    { .name = "flushall", .run = cmd_flushall, .arity = -1, .flags = CMD_WRITE, DANGEROUS_ROW, .group = "server", .since = "1.0.0",
-      .complexity = "O(N) where N is the total number of keys in all databases", .summary = "Deletes all keys of all databases.", .tips = "request_policy:all_shards response_policy:all_succeeded",
-      .history = "4.0.0 ASYNC was added.\n6.2.0 SYNC was added.",
-      .syntax = "[flush-type<ASYNC@4.0.0 | SYNC@6.2.0>]" },
     { .name = "swapdb", .run = cmd_swapdb, .arity = 3, .flags = CMD_WRITE | CMD_FAST, DANGEROUS_ROW, .group = "server", .since = "4.0.0",
       .complexity = "O(N) where N is the count of clients watching or blocking on keys from both databases.", .summary = "Exchanges two databases.",
       .syntax = "index1:i index2:i" },
