@@ -8,7 +8,7 @@
 #include "server/house.h"
 #include "server/memory/expiry.h"
 #include "server/persistence/aof.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/rdb_loading.h"
 #include "server/streams/ack_waits.h"
 #include "server/streams/master_stream.h"
 #include "storage/rdb.h"
@@ -34,15 +34,15 @@ static int host_stream_db(void *ctx)
 }
 static int host_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async)
 {
-    return persistence_load_begin(ctx, kind, empty_async);
+    return rdb_loading_begin(((struct server *)ctx)->rdb_loading, kind, empty_async);
 }
 static int host_load_feed(void *ctx, struct bytes_view in, size_t *consumed, const char **error)
 {
-    return persistence_load_feed(ctx, in, consumed, error);
+    return rdb_loading_feed(((struct server *)ctx)->rdb_loading, in, consumed, error);
 }
 static int host_load_end(void *ctx, bool commit, struct repl_position *position)
 {
-    return persistence_load_end(ctx, commit, position);
+    return rdb_loading_end(((struct server *)ctx)->rdb_loading, commit, position);
 }
 static bool host_dataset_is_empty(void *ctx)
 {
@@ -67,11 +67,11 @@ static void host_role_changed(void *ctx, enum repl_role role)
 static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, unsigned omit,
                                const struct repl_position *at, int *pipe_fd)
 {
-    return persistence_snapshot_for_replicas(ctx, target, omit, at, pipe_fd);
+    return saving_for_replicas(((struct server *)ctx)->saving, target, omit, at, pipe_fd);
 }
 static void host_snapshot_cancel(void *ctx)
 {
-    persistence_snapshot_cancel(ctx);
+    saving_for_replicas_cancel(((struct server *)ctx)->saving);
 }
 static void host_disconnect_replica(void *ctx, void *client, const char *why)
 {

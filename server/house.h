@@ -25,7 +25,10 @@ struct server {
     struct migrations *migrations;       /* migration.h: keys that MIGRATE sends */
     struct dispatcher *dispatcher;       /* dispatch.h */
     struct scripting *scripting;         /* scripting/scripting.h */
-    struct persistence *persistence;     /* persistence.h: saving, loading, the child process */
+    struct child *child;                 /* child.h: the one child process */
+    struct loading *loading;             /* loading.h: how far a load is */
+    struct saving *saving;               /* saving.h: RDB files are written */
+    struct rdb_loading *rdb_loading;     /* rdb_loading.h: and read */
     struct aof *aof;                     /* aof.h */
     struct slowlog *slowlog;             /* slowlog.h */
     struct master_stream *master_stream; /* master_stream.h */

@@ -27,7 +27,7 @@
 #include "server/operation/report.h"
 #include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/rdb_loading.h"
 #include "server/process/process.h"
 #include "server/process/process_crash.h"
 #include "server/scripting/scripting.h"
@@ -76,7 +76,7 @@ static bool on_turn(void *ctx)
     bool more = dispatcher_run(s->dispatcher);
     blocking_check_timeouts(s->clients->blocking);
     more = expiry_fast_cycle(s->expiry) || more;
-    persistence_turn(s);
+    saving_turn(s->saving);
     if (UNLIKELY(s->core.due != 0)) more = serve_due(s) || more;
     clients_reap(s->clients); /* before the replies: the reply to CLIENT KILL means that the client is gone */
     server_send(s);
@@ -138,7 +138,7 @@ static const char *disk_refusal(void *ctx)
 {
     const struct server *s = ctx;
     const char *refusal = aof_refuses_writes(s);
-    return UNLIKELY(refusal != NULL) ? refusal : persistence_write_refusal(s);
+    return UNLIKELY(refusal != NULL) ? refusal : saving_write_refusal(s->saving);
 }
 
 static void accept_now(void *ctx)
@@ -195,6 +195,22 @@ static void make_clients_and_dispatcher(struct server *s)
     });
 }
 
+static void make_persistence(struct server *s)
+{
+    struct core *core = &s->core;
+    s->child = child_new(core, &s->oom);
+    s->loading = loading_new(core, s->clients->key_waits);
+    s->saving =
+        saving_new(&(struct saving_uses){.core = core, .child = s->child, .stop_asked = shutdown_insisted, .ctx = s});
+    s->rdb_loading = rdb_loading_new(&(struct rdb_loading_uses){.core = core,
+                                                                .clients = s->clients,
+                                                                .scripting = s->scripting,
+                                                                .child = s->child,
+                                                                .saving = s->saving,
+                                                                .loading = s->loading});
+    s->aof = aof_new(s);
+}
+
 struct server *server_new(struct config *config, struct settings *settings, const struct command *const *rows,
                           const struct sys *sys, struct log *log)
 {
@@ -208,8 +224,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     make_clients_and_dispatcher(s);
     s->listening = listening_new(s->clients);
     s->scripting = scripting_new(s->clients, s->dispatcher, s->commands);
-    s->persistence = persistence_new(s);
-    s->aof = aof_new(s);
+    make_persistence(s);
     s->ack_waits = ack_waits_new(s->clients, s->aof);
     s->migrations = migrations_new(&s->core);
     s->master_stream = master_stream_new(s->clients, s->dispatcher);
@@ -285,13 +300,19 @@ static void start_following(struct server *s)
     mem_free(host);
 }
 
+static int load_at_start(struct server *s)
+{
+    if (s->core.settings->persistence.appendonly) return aof_load_at_start(s);
+    return rdb_loading_at_start(s->rdb_loading);
+}
+
 int server_run(struct server *s)
 {
     if (s->core.life.process_owner) watch_signals(s);
     loop_on_wake(s->core.loop, on_wake, s);
     loop_on_turn(s->core.loop, on_turn, s);
     start_following(s);
-    if (aof_find_files(s) != 0 || persistence_load_at_start(s) != 0 || aof_open_at_start(s) != 0)
+    if (aof_find_files(s) != 0 || load_at_start(s) != 0 || aof_open_at_start(s) != 0)
         return s->core.life.stopping ? s->core.life.exit_code : 1;
     repl_start(s->core.repl);
     expiry_hold(s->expiry);
@@ -307,7 +328,10 @@ void server_free(struct server *s)
     if (s == NULL) return;
     listening_free(s->listening);
     cron_stop(s);
-    persistence_free(s->persistence);
+    rdb_loading_free(s->rdb_loading);
+    saving_free(s->saving);
+    loading_free(s->loading);
+    child_free(s->child);
     clients_close_all(s->clients);
     aof_free(s->aof);
     repl_free(s->core.repl); /* calls host functions of master_stream */

@@ -1,5 +1,5 @@
-/* cmd_admin.c -- INFO, TIME, FLUSHDB, FLUSHALL, SAVE, BGSAVE, BGREWRITEAOF, SHUTDOWN, MONITOR, LOLWUT and other commands for
- * the operator. */
+/* cmd_admin.c -- INFO, TIME, FLUSHDB, FLUSHALL, SAVE, BGSAVE, BGREWRITEAOF, SHUTDOWN, MONITOR, LOLWUT and other
+ * commands for the operator. */
 #include <stdio.h>
 
 #include "server/clients/blocking.h"
@@ -9,7 +9,7 @@
 #include "server/operation/report.h"
 #include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/saving.h"
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
 
@@ -59,21 +59,21 @@ static void cmd_flushall(struct cmd_ctx *ctx)
     bool lazy;
     if (!parse_flush(ctx, &lazy)) return;
     flush(ctx, NULL, lazy);
-    persistence_flushed_all(ctx->server);
+    saving_flushed_all(ctx->server->saving);
 }
 
 /* ---- Files ---- */
 
 static void cmd_lastsave(struct cmd_ctx *ctx)
 {
-    reply_int(ctx->reply, persistence_last_save_s(ctx->server));
+    reply_int(ctx->reply, saving_last_s(ctx->server->saving));
 }
 
 static void cmd_save(struct cmd_ctx *ctx)
 {
-    if (persistence_child_active(ctx->server))
+    if (child_is_active(ctx->server->child))
         reply_error(ctx->reply, "ERR Background save already in progress");
-    else if (persistence_save(ctx->server) != 0)
+    else if (saving_save(ctx->server->saving) != 0)
         reply_error(ctx->reply, "ERR The data set could not be saved: see the server's log");
     else
         reply_ok(ctx->reply);
@@ -91,11 +91,11 @@ static void cmd_bgsave(struct cmd_ctx *ctx)
         schedule = true;
     }
     if (client_has(ctx->client, CLIENT_EXECUTING_MULTI)) {
-        persistence_schedule_save(ctx->server); /* a snapshot now would contain half of the transaction */
+        saving_schedule(ctx->server->saving); /* a snapshot now would contain half of the transaction */
         reply_status(ctx->reply, "Background saving scheduled");
         return;
     }
-    if (persistence_bgsave(ctx->server, &schedule, &error) != 0)
+    if (saving_bgsave(ctx->server->saving, &schedule, &error) != 0)
         reply_error(ctx->reply, error);
     else
         reply_status(ctx->reply, schedule ? "Background saving scheduled" : "Background saving started");

@@ -7,7 +7,7 @@
 #include "server/commands/tables.h"
 #include "server/house.h"
 #include "server/persistence/aof.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/rdb_loading.h"
 #include "server/scripting/scripting.h"
 #include "storage/base/allocator.h"
 #include "storage/base/glob.h"
@@ -105,7 +105,7 @@ static void debug_reload(struct cmd_ctx *ctx)
             return;
         }
     }
-    if (persistence_reload(ctx->server, save, flush, merge) == 0)
+    if (rdb_loading_reload(ctx->server->rdb_loading, save, flush, merge) == 0)
         reply_ok(ctx->reply);
     else
         reply_error(ctx->reply, "ERR Error trying to load the RDB dump, check server logs");

@@ -5,7 +5,7 @@
 #include "server/memory/expiry.h"
 #include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/saving.h"
 #include "server/scripting/scripting.h"
 #include "storage/base/memory.h"
 #include "storage/base/ticks.h"
@@ -28,7 +28,7 @@ static void sample_rates(struct server *s)
 static void settle_tables(struct server *s)
 {
     enum { STEPS = 256 /* per table and call: well below a millisecond */ };
-    if (!s->core.settings->misc.activerehashing || persistence_child_active(s)) return;
+    if (!s->core.settings->misc.activerehashing || child_is_active(s->child)) return;
     for (int i = 0; i < s->core.keyspace->db_count; i++) {
         struct db *db = keyspace_db(s->core.keyspace, i);
         (void)table_settle(&db->keys, STEPS); /* continues with the next call */
@@ -56,7 +56,7 @@ static void cron(void *ctx)
     settle_tables(s);
     scripting_collect(s->scripting);
     aof_cron(s);
-    persistence_cron(s);
+    saving_cron(s->saving);
     if (every(s, 1000)) dispatcher_settings_changed(s->dispatcher); /* the tick counter's rate is known more exactly */
     if (shutdown_is_active(s)) shutdown_cron(s);
     s->cron_loops++;

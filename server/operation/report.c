@@ -18,7 +18,7 @@
 #include "server/memory/expiry.h"
 #include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/rdb_loading.h"
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
 #include "server/streams/migration.h"
@@ -261,6 +261,18 @@ static void info_debug(struct server *s, struct bytes_buf *out)
         (ull)st->turn_commands_max);
 }
 
+static void info_persistence(struct server *s, struct bytes_buf *out)
+{
+    const struct modes *m = &s->core.modes;
+    bytes_buf_printf(out, "loading:%d\r\nasync_loading:%d\r\n", m->loading && !m->loading_serves_reads,
+                     m->loading_serves_reads);
+    child_info(s->child, out);
+    saving_info(s->saving, out);
+    rdb_loading_info(s->rdb_loading, out);
+    aof_info(s, out);
+    loading_info(s->loading, out);
+}
+
 static void info_stats(struct server *s, struct bytes_buf *out)
 {
     const struct stats *st = &s->core.stats;
@@ -295,8 +307,8 @@ static void info_stats(struct server *s, struct bytes_buf *out)
         (ull)st->active_expire_us / 1000, (ull)st->evicted_keys, (ull)st->evicted_clients,
         (ull)(st->over_memory_us + over_us) / 1000, (ull)over_us / 1000, (ull)ks->hits, (ull)ks->misses,
         pubsub_topic_count(s->clients->pubsub, PUBSUB_CHANNEL), pubsub_topic_count(s->clients->pubsub, PUBSUB_PATTERN),
-        pubsub_topic_count(s->clients->pubsub, PUBSUB_SHARD), (ll)persistence_last_fork_us(s),
-        (ull)persistence_fork_count(s));
+        pubsub_topic_count(s->clients->pubsub, PUBSUB_SHARD), (ll)child_last_fork_us(s->child),
+        (ull)child_fork_count(s->child));
     bytes_buf_printf(
         out,
         "migrate_cached_sockets:%zu\r\nslave_expires_tracked_keys:%zu\r\nactive_defrag_hits:0\r\nactive_defrag_misses:"
@@ -441,7 +453,7 @@ static const struct section sections_in_order[] = {
     {"server", "Server", SHOWN_BY_DEFAULT, info_server},
     {"clients", "Clients", SHOWN_BY_DEFAULT, info_clients},
     {"memory", "Memory", SHOWN_BY_DEFAULT, info_memory},
-    {"persistence", "Persistence", SHOWN_BY_DEFAULT, persistence_info},
+    {"persistence", "Persistence", SHOWN_BY_DEFAULT, info_persistence},
     {"stats", "Stats", SHOWN_BY_DEFAULT, info_stats},
     {"replication", "Replication", SHOWN_BY_DEFAULT, info_replication},
     {"cpu", "CPU", SHOWN_BY_DEFAULT, info_cpu},

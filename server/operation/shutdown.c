@@ -6,7 +6,7 @@
 #include "server/clients/blocking.h"
 #include "server/clients/clients.h"
 #include "server/persistence/aof.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/saving.h"
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
 #include "storage/base/memory.h"
@@ -67,7 +67,7 @@ static int save_interruptibly(struct server *s)
     sigaddset(&interrupt, SIGINT);
     pthread_sigmask(SIG_BLOCK, &interrupt, &before);
     s->shutdown->saving = true;
-    int rc = persistence_save(s);
+    int rc = saving_save(s->saving);
     if (rc != 0 && shutdown_insisted(s)) {
         log_warning(s->core.log, "You insist... exiting now.");
         s->core.life.exit_code = 1;
@@ -108,7 +108,7 @@ static bool finish(struct server *s)
     if (s->core.life.process_owner) process_systemd_notify("STOPPING=1\n");
     (void)repl_replicas_caught_up(s->core.repl, true); /* it logs who has not */
     if (!aof_may_shut_down(s, sd->flags & SHUTDOWN_FORCE)) return fail(s);
-    persistence_kill_child(s);
+    saving_kill(s->saving);
     aof_shut_down(s);
     if (!save_before_exit(s, sd->flags)) return fail(s);
     server_send(s);

@@ -5,7 +5,7 @@
 
 #include "server/core/latency.h"
 #include "server/persistence/aof_load.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/loading.h"
 #include "server/scripting/functions.h"
 #include "server/streams/ack_waits.h"
 #include "storage/base/memory.h"
@@ -274,9 +274,9 @@ static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_bu
 /* A write that takes long because of a sync, or of a child that writes too, is worth telling apart. */
 static void note_write_time(struct aof *a, int64_t took_us)
 {
-    const char *why = a->syncs > 0                          ? "aof-write-pending-fsync"
-                      : persistence_child_active(a->server) ? "aof-write-active-child"
-                                                            : "aof-write-alone";
+    const char *why = a->syncs > 0                        ? "aof-write-pending-fsync"
+                      : child_is_active(a->server->child) ? "aof-write-active-child"
+                                                          : "aof-write-alone";
     latency_note(&a->server->core, why, took_us / 1000);
     latency_note(&a->server->core, "aof-write", took_us / 1000);
 }
@@ -389,7 +389,7 @@ static void sync_each_second(struct aof *a)
     if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs > 0 || !is_unsynced(a) || a->sync_asked == a->reader.pos)
         return;
     if (a->server->core.clock.mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
-    if (st->no_appendfsync_on_rewrite && persistence_child_active(a->server)) return;
+    if (st->no_appendfsync_on_rewrite && child_is_active(a->server->child)) return;
     sync_later(a);
 }
 
@@ -505,7 +505,7 @@ int aof_reload(struct server *s)
 {
     struct aof *a = s->aof;
     struct aof_loaded loaded;
-    if (aof_manifest_is_empty(&a->manifest) || persistence_is_receiving(s)) {
+    if (aof_manifest_is_empty(&a->manifest) || loading_is_receiving(s->loading)) {
         log_warning(s->core.log,
                     aof_manifest_is_empty(&a->manifest)
                         ? "There is no append only file to load"

@@ -40,7 +40,7 @@
  * its own accord, and on a replica what its master sent, are in memory and with replicas alone until the rewrite is
  * there; killed before, this server has lost it, and a replica that has it is resynchronized fully.
  *
- * Not here: the child process (persistence.h), reading the files (aof_load.h). */
+ * Not here: the child process (child.h), reading the files (aof_load.h). */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_AOF_H
 #define LOCKSTEP_SERVER_PERSISTENCE_AOF_H
 
@@ -80,8 +80,6 @@ bool aof_cut(struct server *s, const struct repl_position *at);
 /* --- rewriting --- */
 enum aof_rewrite_answer { AOF_REWRITE_STARTED, AOF_REWRITE_SCHEDULED, AOF_REWRITE_RUNNING, AOF_REWRITE_FAILED };
 enum aof_rewrite_answer aof_rewrite(struct server *s, bool later); /* BGREWRITEAOF; later: not from inside this unit */
-/* The child that persistence_start_rewrite() began has ended; with *ok its file has its name. */
-void aof_rewrite_ended(struct server *s, bool ok, bool killed, const char *error, uint64_t cow_bytes);
 
 /* --- the end, and tools --- */
 /* False: the first rewrite is under way and must not be lost (unless forced). Stops a rewrite. */

@@ -5,7 +5,6 @@
 #include "server/dispatch/dispatch.h"
 #include "server/persistence/aof_internal.h"
 #include "server/persistence/aof_load.h"
-#include "server/persistence/persistence.h"
 #include "storage/aof_reader.h"
 
 enum {
@@ -111,7 +110,7 @@ void aof_let_go(struct aof *a)
     if (!a->let_go) a->let_go_owes = false;
     a->let_go = true;
     aof_note_obstacle(a);
-    if (a->rewrite.running) persistence_kill_rewrite(s); /* what is behind its base will not be in the log */
+    if (a->rewrite.running) aof_cancel_rewrite(a); /* what is behind its base will not be in the log */
     if (a->state == AOF_ON) {
         aof_retire_file(a);
         aof_forget_synced(a);

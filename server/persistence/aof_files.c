@@ -7,7 +7,7 @@
 
 #include "server/core/latency.h"
 #include "server/persistence/aof_load.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/saving_options.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
@@ -394,6 +394,19 @@ int aof_load_at_start(struct server *s)
     return rc == 0 ? 0 : -1;
 }
 
+static int write_base(struct aof *a, const char *path, bool as_commands, const struct repl_position *at)
+{
+    struct core *core = &a->server->core;
+    struct bytes_buf error = {0};
+    struct snapshot_options options = saving_options_of_base(core, as_commands, at);
+    int rc = snapshot_save_file(core->keyspace, core->sys, path, &options, &error);
+    if (rc != 0)
+        log_warning(core->log, "Error writing the base of the append only file: %.*s (in server root dir %s)",
+                    (int)error.len, error.data, aof_settings(a)->dir);
+    bytes_buf_release(&error);
+    return rc;
+}
+
 static int write_first_base(struct aof *a, struct aof_manifest *copy)
 {
     struct repl_position at;
@@ -402,7 +415,7 @@ static int write_first_base(struct aof *a, struct aof_manifest *copy)
     struct aof_part base = aof_new_part(a, rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
     char *path = aof_path(a, base.name);
     log_notice(a->server->core.log, "Creating AOF base file %s on server start", base.name);
-    int rc = persistence_write_base(a->server, path, !rdb, &at);
+    int rc = write_base(a, path, !rdb, &at);
     if (rc == 0) {
         a->other_bytes = bytes_of_part(a, base.name);
         aof_manifest_replace_base(copy, &base, 0);
@@ -473,7 +486,7 @@ static bool cut_by_rewrite(struct server *s)
 static void stop_rewrite(struct aof *a)
 {
     if (!a->rewrite.running) return;
-    persistence_kill_rewrite(a->server);
+    aof_cancel_rewrite(a);
     a->rewrite.scheduled = true;
 }
 

@@ -9,12 +9,12 @@
 
 #include <pthread.h>
 
+#include "replication/replication.h"
 #include "replication/stream.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/child.h"
 #include "storage/aof_file.h"
 #include "storage/aof_manifest.h"
-
-struct repl_position;
 
 enum aof_state { AOF_OFF = 0, AOF_WAITS /* for its first rewrite */, AOF_ON };
 
@@ -100,6 +100,12 @@ static inline const struct settings_persistence *aof_settings(const struct aof *
 static inline uint64_t aof_current_bytes(const struct aof *a)
 {
     return a->other_bytes + (a->file != NULL && !a->file_is_temp ? aof_file_size(a->file) : 0);
+}
+
+/* Ends a rewrite that runs; its base is dropped. */
+static inline void aof_cancel_rewrite(struct aof *a)
+{
+    if (child_kind(a->server->child) == CHILD_REWRITE) child_cancel(a->server->child);
 }
 
 /* aof.c */

@@ -8,7 +8,8 @@
 #include "server/clients/clients.h"
 #include "server/clients/multi.h"
 #include "server/dispatch/dispatch.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/loading.h"
+#include "server/persistence/saving.h"
 #include "server/scripting/functions.h"
 #include "storage/base/assert.h"
 #include "storage/rdb_load.h"
@@ -262,7 +263,7 @@ static ssize_t read_chunk(struct loader *l)
     ssize_t n;
     if (l->turn != NULL && l->loaded >= l->next_turn) {
         l->next_turn = l->loaded + (uint64_t)s->core.settings->persistence.loading_process_events_interval_bytes;
-        persistence_load_progress(s, l->loaded);
+        loading_progress(s->loading, l->loaded);
         int rc = l->turn(s);
         if (rc != 0) return rc;
     }
@@ -642,10 +643,11 @@ int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, in
                        .boot = aof_boot(s->core.sys)};
     l.part.sum = aof_sum_new();
     l.part.at_end = aof_sum_new();
-    persistence_load_begins(s, total_size(s, m, dir));
+    loading_begin(s->loading, false, total_size(s, m, dir));
     int rc;
     while ((rc = load_parts(&l, m, dir)) == LOAD_AGAIN) forget_load(&l);
-    persistence_load_ends(s);
+    loading_end(s->loading);
+    saving_note_loaded(s->saving);
     finish_tail(&l);
     if (l.part.start + l.part.taken > l.part.data_end) aof_sum_copy(l.part.sum, l.part.at_end);
     *out = (struct aof_loaded){.place = l.place,

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "server/dispatch/dispatch.h"
-#include "server/persistence/persistence.h"
+#include "server/persistence/saving_options.h"
 #include "server/streams/ack_waits.h"
 #include "storage/base/memory.h"
 
@@ -14,20 +14,6 @@ enum {
 };
 
 /* ---- One rewrite ---- */
-
-static int start_child(struct aof *a)
-{
-    struct rewrite *rw = &a->rewrite;
-    struct repl_position at;
-    rw->as_rdb = aof_settings(a)->aof_use_rdb_preamble;
-    repl_position(a->server->core.repl, &at);
-    rw->position = at.offset;
-    rw->base = aof_new_part(a, rw->as_rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
-    char *path = aof_path(a, rw->base.name);
-    int rc = persistence_start_rewrite(a->server, path, !rw->as_rdb, &at);
-    mem_free(path);
-    return rc;
-}
 
 static void rewrite_failed(struct aof *a, bool killed)
 {
@@ -41,6 +27,45 @@ static void rewrite_failed(struct aof *a, bool killed)
     if (a->state != AOF_WAITS) return;
     aof_drop_temp_incr(a);
     rw->scheduled = true;
+}
+
+/* If the child succeeded, its file has its name. */
+static void rewrite_ended(void *ctx, const struct child_end *end)
+{
+    struct aof *a = ctx;
+    struct core *core = &a->server->core;
+    struct rewrite *rw = &a->rewrite;
+    rw->running = false;
+    rw->last_s = core->clock.now_ms / 1000 - rw->started_s;
+    rw->last_cow_bytes = end->cow_bytes;
+    if (end->ok && aof_adopt_base(a) == 0) {
+        log_notice(core->log, "Background AOF rewrite finished successfully");
+        rw->last_ok = true;
+        rw->failures = 0;
+        rw->done++;
+        return;
+    }
+    log_warning(core->log, "Background AOF rewrite failed: %s", end->ok ? "see above" : end->error);
+    rewrite_failed(a, end->killed);
+}
+
+static int start_child(struct aof *a)
+{
+    struct rewrite *rw = &a->rewrite;
+    struct repl_position at;
+    rw->as_rdb = aof_settings(a)->aof_use_rdb_preamble;
+    repl_position(a->server->core.repl, &at);
+    rw->position = at.offset;
+    rw->base = aof_new_part(a, rw->as_rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
+    char *path = aof_path(a, rw->base.name);
+    struct child_job job = {.kind = CHILD_REWRITE,
+                            .target = {.path = path},
+                            .options = saving_options_of_base(&a->server->core, !rw->as_rdb, &at),
+                            .ended = rewrite_ended,
+                            .ctx = a};
+    int rc = child_start(a->server->child, &job);
+    mem_free(path);
+    return rc;
 }
 
 static int begin_rewrite(struct aof *a)
@@ -59,29 +84,11 @@ static int begin_rewrite(struct aof *a)
     return 0;
 }
 
-void aof_rewrite_ended(struct server *s, bool ok, bool killed, const char *error, uint64_t cow_bytes)
-{
-    struct aof *a = s->aof;
-    struct rewrite *rw = &a->rewrite;
-    rw->running = false;
-    rw->last_s = s->core.clock.now_ms / 1000 - rw->started_s;
-    rw->last_cow_bytes = cow_bytes;
-    if (ok && aof_adopt_base(a) == 0) {
-        log_notice(s->core.log, "Background AOF rewrite finished successfully");
-        rw->last_ok = true;
-        rw->failures = 0;
-        rw->done++;
-        return;
-    }
-    log_warning(s->core.log, "Background AOF rewrite failed: %s", ok ? "see above" : error);
-    rewrite_failed(a, killed);
-}
-
 enum aof_rewrite_answer aof_rewrite(struct server *s, bool later)
 {
     struct aof *a = s->aof;
     if (a->rewrite.running) return AOF_REWRITE_RUNNING;
-    if (later || a->interrupted || persistence_child_active(s)) {
+    if (later || a->interrupted || child_is_active(s->child)) {
         a->rewrite.scheduled = true;
         a->rewrite.failures = 0; /* somebody asks for it: no more delays */
         a->room.retry_us = 0;
@@ -131,7 +138,7 @@ static int64_t growth(const struct aof *a)
 void aof_cron(struct server *s)
 {
     struct aof *a = s->aof;
-    if (a->interrupted || s->core.modes.loading || persistence_child_active(s)) return;
+    if (a->interrupted || s->core.modes.loading || child_is_active(s->child)) return;
     if (a->rewrite.scheduled) {
         if (!is_limited(a)) (void)begin_rewrite(a); /* it has logged why not, and is tried again where it must be */
         return;
@@ -155,10 +162,10 @@ static int switch_on(struct aof *a)
                    "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF "
                    "and starting a rewrite now.");
         a->state = AOF_OFF; /* which is what it was begun in */
-        persistence_kill_rewrite(s);
+        aof_cancel_rewrite(a);
         a->state = AOF_WAITS;
     }
-    if (persistence_child_active(s) || exec_is_nested(&s->core.exec)) {
+    if (child_is_active(s->child) || exec_is_nested(&s->core.exec)) {
         log_notice(s->core.log,
                    "AOF was enabled but there is already another background operation. An AOF background was "
                    "scheduled to start when possible.");
@@ -181,7 +188,7 @@ static void break_off(struct aof *a)
 {
     if (a->rewrite.running) {
         log_notice(a->server->core.log, "Killing running AOF rewrite child");
-        persistence_kill_rewrite(a->server);
+        aof_cancel_rewrite(a);
     }
     aof_stop_writing(a);
 }
@@ -234,6 +241,6 @@ bool aof_may_shut_down(struct server *s, bool force)
         if (!force) return false;
     }
     log_warning(s->core.log, "There is a child rewriting the AOF. Killing it!");
-    persistence_kill_rewrite(s);
+    aof_cancel_rewrite(a);
     return true;
 }
