@@ -39,6 +39,7 @@ struct clients *clients_new(struct core *core, const struct client_part *const *
     table_init(&cs->by_id, client_hash, NULL);
     cs->ready_last = &cs->ready;
     cs->flush_last = &cs->flush;
+    cs->cron_next_id = UINT64_MAX;
     clients_limits_changed(cs);
     return cs;
 }
