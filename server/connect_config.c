@@ -138,13 +138,13 @@ static int hook_crash_log(void *ctx, struct config_error *err)
 static int hook_appendonly(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
-    if (aof_switch(s, s->core.settings->persistence.appendonly) == 0) return 0;
+    if (aof_switch(s->aof, s->core.settings->persistence.appendonly) == 0) return 0;
     return config_fail(err, "Unable to turn on AOF. Check server logs.");
 }
 static int hook_aof(void *ctx, struct config_error *err)
 {
     (void)err;
-    aof_settings_changed(ctx);
+    aof_settings_changed(((struct server *)ctx)->aof);
     return 0;
 }
 static int hook_hz(void *ctx, struct config_error *err)

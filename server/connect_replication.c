@@ -62,7 +62,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     if (role == REPL_REPLICA)
         blocking_role_changed(s->clients->blocking);
     else
-        aof_history_replaced(s); /* a cancelled full synchronization may have ended it */
+        aof_history_replaced(s->aof); /* a cancelled full synchronization may have ended it */
 }
 static int host_snapshot_start(void *ctx, enum repl_snapshot_target target, unsigned omit,
                                const struct repl_position *at, int *pipe_fd)
@@ -108,16 +108,16 @@ static bool host_has_field_times(void *ctx)
 }
 static bool host_cut_aof(void *ctx, const struct repl_position *at)
 {
-    return aof_cut(ctx, at);
+    return aof_cut(((struct server *)ctx)->aof, at);
 }
 
 static void host_history_ends(void *ctx)
 {
-    aof_history_ends(ctx);
+    aof_history_ends(((struct server *)ctx)->aof);
 }
 static void host_history_replaced(void *ctx)
 {
-    aof_history_replaced(ctx);
+    aof_history_replaced(((struct server *)ctx)->aof);
 }
 
 struct repl *connect_replication(struct server *s)

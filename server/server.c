@@ -50,7 +50,7 @@ static void on_wake(void *ctx)
 void server_send(struct server *s)
 {
     repl_end_turn(s->core.repl);
-    if (UNLIKELY(!aof_turn(s))) return; /* the log could not be written: no reply, nothing to replicas (S1) */
+    if (UNLIKELY(!aof_turn(s->aof))) return; /* the log could not be written: no reply, nothing to replicas (S1) */
     repl_flush(s->core.repl);
     clients_flush(s->clients);
 }
@@ -137,7 +137,7 @@ static size_t memory_left_out(void *ctx)
 static const char *disk_refusal(void *ctx)
 {
     const struct server *s = ctx;
-    const char *refusal = aof_refuses_writes(s);
+    const char *refusal = aof_refuses_writes(s->aof);
     return UNLIKELY(refusal != NULL) ? refusal : saving_write_refusal(s->saving);
 }
 
@@ -195,6 +195,18 @@ static void make_clients_and_dispatcher(struct server *s)
     });
 }
 
+static void aof_has_synced(void *ctx)
+{
+    const struct server *s = ctx;
+    ack_waits_synced(s->ack_waits);
+}
+
+static void aof_is_off(void *ctx)
+{
+    const struct server *s = ctx;
+    ack_waits_aof_off(s->ack_waits);
+}
+
 static void make_persistence(struct server *s)
 {
     struct core *core = &s->core;
@@ -208,7 +220,16 @@ static void make_persistence(struct server *s)
                                                                 .child = s->child,
                                                                 .saving = s->saving,
                                                                 .loading = s->loading});
-    s->aof = aof_new(s);
+    s->aof = aof_new(&(struct aof_uses){.load = {.core = core,
+                                                 .clients = s->clients,
+                                                 .dispatcher = s->dispatcher,
+                                                 .scripting = s->scripting,
+                                                 .loading = s->loading,
+                                                 .saving = s->saving},
+                                        .child = s->child,
+                                        .ctx = s,
+                                        .synced = aof_has_synced,
+                                        .off = aof_is_off});
 }
 
 struct server *server_new(struct config *config, struct settings *settings, const struct command *const *rows,
@@ -302,7 +323,7 @@ static void start_following(struct server *s)
 
 static int load_at_start(struct server *s)
 {
-    if (s->core.settings->persistence.appendonly) return aof_load_at_start(s);
+    if (s->core.settings->persistence.appendonly) return aof_load_at_start(s->aof);
     return rdb_loading_at_start(s->rdb_loading);
 }
 
@@ -312,7 +333,7 @@ int server_run(struct server *s)
     loop_on_wake(s->core.loop, on_wake, s);
     loop_on_turn(s->core.loop, on_turn, s);
     start_following(s);
-    if (aof_find_files(s) != 0 || load_at_start(s) != 0 || aof_open_at_start(s) != 0)
+    if (aof_find_files(s->aof) != 0 || load_at_start(s) != 0 || aof_open_at_start(s->aof) != 0)
         return s->core.life.stopping ? s->core.life.exit_code : 1;
     repl_start(s->core.repl);
     expiry_hold(s->expiry);

@@ -103,7 +103,7 @@ static void cmd_bgsave(struct cmd_ctx *ctx)
 
 static void cmd_bgrewriteaof(struct cmd_ctx *ctx)
 {
-    switch (aof_rewrite(ctx->server, client_has(ctx->client, CLIENT_EXECUTING_MULTI))) {
+    switch (aof_rewrite(ctx->server->aof, client_has(ctx->client, CLIENT_EXECUTING_MULTI))) {
     case AOF_REWRITE_STARTED: reply_status(ctx->reply, "Background append only file rewriting started"); return;
     case AOF_REWRITE_SCHEDULED: reply_status(ctx->reply, "Background append only file rewriting scheduled"); return;
     case AOF_REWRITE_RUNNING:

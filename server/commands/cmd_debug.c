@@ -113,7 +113,7 @@ static void debug_reload(struct cmd_ctx *ctx)
 
 static void debug_loadaof(struct cmd_ctx *ctx)
 {
-    if (aof_reload(ctx->server) == 0)
+    if (aof_reload(ctx->server->aof) == 0)
         reply_ok(ctx->reply);
     else
         reply_error(ctx->reply, "ERR Error trying to load the AOF files, check server logs");
@@ -406,7 +406,7 @@ static void debug_aof_flush_sleep(struct cmd_ctx *ctx)
 {
     int64_t us;
     if (!ctx_arg_i64(ctx, 2, &us)) return;
-    aof_set_flush_sleep(ctx->server, us);
+    aof_set_flush_sleep(ctx->server->aof, us);
     reply_ok(ctx->reply);
 }
 

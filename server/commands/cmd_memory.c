@@ -138,7 +138,7 @@ static void cmd_memory_stats(struct cmd_ctx *ctx)
     stat_int(&r, "clients.slaves", (int64_t)m.sums.clients_replicas);
     stat_int(&r, "clients.normal", (int64_t)m.sums.clients_normal);
     stat_int(&r, "cluster.links", 0);
-    stat_int(&r, "aof.buffer", (int64_t)aof_buffered_bytes(ctx->server));
+    stat_int(&r, "aof.buffer", (int64_t)aof_buffered_bytes(ctx->server->aof));
     struct scripting_memory scripts;
     scripting_get_memory(ctx->server->scripting, &scripts);
     stat_int(&r, "lua.caches", (int64_t)scripts.scripts_eval);

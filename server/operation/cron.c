@@ -55,7 +55,7 @@ static void cron(void *ctx)
     clients_evict_all(s->clients);
     settle_tables(s);
     scripting_collect(s->scripting);
-    aof_cron(s);
+    aof_cron(s->aof);
     saving_cron(s->saving);
     if (every(s, 1000)) dispatcher_settings_changed(s->dispatcher); /* the tick counter's rate is known more exactly */
     if (shutdown_is_active(s)) shutdown_cron(s);

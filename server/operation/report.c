@@ -209,7 +209,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
                      "mem_total_replication_buffers:%zu\r\nmem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\n"
                      "mem_cluster_links:0\r\nmem_aof_buffer:%llu\r\n",
                      not_counted, m.stream.backlog, m.stream.backlog + m.stream.replica_buffers, m.clients_replicas,
-                     m.clients_normal, (ull)aof_buffered_bytes(s));
+                     m.clients_normal, (ull)aof_buffered_bytes(s->aof));
     char allocator[64];
     process_allocator(allocator, sizeof(allocator));
     bytes_buf_printf(out,
@@ -269,7 +269,7 @@ static void info_persistence(struct server *s, struct bytes_buf *out)
     child_info(s->child, out);
     saving_info(s->saving, out);
     rdb_loading_info(s->rdb_loading, out);
-    aof_info(s, out);
+    aof_info(s->aof, out);
     loading_info(s->loading, out);
 }
 

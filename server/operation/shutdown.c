@@ -107,9 +107,9 @@ static bool finish(struct server *s)
     struct shutdown *sd = s->shutdown;
     if (s->core.life.process_owner) process_systemd_notify("STOPPING=1\n");
     (void)repl_replicas_caught_up(s->core.repl, true); /* it logs who has not */
-    if (!aof_may_shut_down(s, sd->flags & SHUTDOWN_FORCE)) return fail(s);
+    if (!aof_may_shut_down(s->aof, sd->flags & SHUTDOWN_FORCE)) return fail(s);
     saving_kill(s->saving);
-    aof_shut_down(s);
+    aof_shut_down(s->aof);
     if (!save_before_exit(s, sd->flags)) return fail(s);
     server_send(s);
     log_warning(s->core.log, "Lockstep is now ready to exit, bye bye...");

@@ -4,10 +4,9 @@
 #include <stdio.h>
 
 #include "server/core/latency.h"
-#include "server/persistence/aof_load.h"
 #include "server/persistence/loading.h"
+#include "server/process/process.h"
 #include "server/scripting/functions.h"
-#include "server/streams/ack_waits.h"
 #include "storage/base/memory.h"
 #include "storage/base/ticks.h"
 #include "storage/base/worker.h"
@@ -66,7 +65,7 @@ void aof_hand_over(struct aof *a, int fd, unsigned what)
 {
     struct job *job = mem_alloc(sizeof(*job));
     *job = (struct job){.aof = a,
-                        .sys = a->server->core.sys,
+                        .sys = a->core->sys,
                         .fd = fd,
                         .what = what,
                         .epoch = a->epoch,
@@ -79,7 +78,7 @@ void aof_hand_over(struct aof *a, int fd, unsigned what)
 
 static void sync_later(struct aof *a)
 {
-    a->last_sync_us = a->server->core.clock.mono_us;
+    a->last_sync_us = a->core->clock.mono_us;
     a->sync_asked = a->reader.pos;
     a->sum_due = true;
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC);
@@ -99,21 +98,21 @@ void aof_on_synced(struct aof *a, uint64_t position)
     a->synced = position;
     a->has_synced = true;
     if (a->state != AOF_ON) return; /* without a base it is of no use yet */
-    repl_aof_synced(a->server->core.repl, true, position);
-    ack_waits_synced(a->server->ack_waits);
+    repl_aof_synced(a->core->repl, true, position);
+    a->uses.synced(a->uses.ctx);
 }
 
 void aof_note_obstacle(struct aof *a)
 {
-    obstacle_note(&a->server->core.obstacles, OBSTACLE_AOF, a->let_go || a->write_error != 0 || a->sync_error != 0);
+    obstacle_note(&a->core->obstacles, OBSTACLE_AOF, a->let_go || a->write_error != 0 || a->sync_error != 0);
 }
 
 static void note_sync_error(struct aof *a, int error)
 {
     if (error != 0 && a->sync_error == 0)
-        log_warning(a->server->core.log, "Syncing the AOF file failed: %s. Writes are refused until it works again.",
+        log_warning(a->core->log, "Syncing the AOF file failed: %s. Writes are refused until it works again.",
                     strerror(error));
-    if (error == 0 && a->sync_error != 0) log_warning(a->server->core.log, "Syncing the AOF file works again.");
+    if (error == 0 && a->sync_error != 0) log_warning(a->core->log, "Syncing the AOF file works again.");
     a->sync_error = error;
     aof_note_obstacle(a);
 }
@@ -144,29 +143,31 @@ static void on_wake(void *ctx)
 
 static void pin_worker(void *ctx)
 {
-    const struct server *s = ctx;
-    if (s->core.life.process_owner && process_pin_to_cpus(s->core.settings->process.bio_cpulist) != 0)
-        log_warning(s->core.log, "bio_cpulist %s cannot be applied", s->core.settings->process.bio_cpulist);
+    const struct core *core = ctx;
+    const char *cpus = core->settings->process.bio_cpulist;
+    if (core->life.process_owner && process_pin_to_cpus(cpus) != 0)
+        log_warning(core->log, "bio_cpulist %s cannot be applied", cpus);
 }
 
-struct aof *aof_new(struct server *s)
+struct aof *aof_new(const struct aof_uses *uses)
 {
     struct aof *a = mem_calloc(sizeof(*a));
-    a->server = s;
-    a->boot = aof_boot(s->core.sys);
+    a->uses = *uses;
+    a->core = uses->load.core;
+    a->boot = aof_boot(a->core->sys);
     a->rewrite.last_s = -1;
     a->rewrite.last_ok = true;
     pthread_mutex_init(&a->result.lock, NULL);
     a->worker = worker_new();
-    worker_on_start(a->worker, pin_worker, s);
-    loop_waker_start(s->core.loop, &a->waker, on_wake, a);
+    worker_on_start(a->worker, pin_worker, a->core);
+    loop_waker_start(a->core->loop, &a->waker, on_wake, a);
     return a;
 }
 
 void aof_free(struct aof *a)
 {
     if (a == NULL) return;
-    repl_aof_stop(a->server->core.repl, &a->reader);
+    repl_aof_stop(a->core->repl, &a->reader);
     worker_free(a->worker);
     loop_waker_stop(&a->waker);
     aof_file_close(a->file);
@@ -186,14 +187,13 @@ bool aof_synced(const struct aof *a, uint64_t offset)
     return a->state == AOF_ON && a->has_synced && a->synced >= offset;
 }
 
-uint64_t aof_buffered_bytes(const struct server *s)
+uint64_t aof_buffered_bytes(const struct aof *a)
 {
-    return repl_stream_reader_active(&s->aof->reader) ? repl_stream_pending(&s->aof->reader) : 0;
+    return repl_stream_reader_active(&a->reader) ? repl_stream_pending(&a->reader) : 0;
 }
 
-const char *aof_refuses_writes(const struct server *s)
+const char *aof_refuses_writes(struct aof *a)
 {
-    struct aof *a = s->aof;
     int error = a->let_go ? a->let_go_error : a->write_error != 0 ? a->write_error : a->sync_error;
     if (LIKELY(error == 0) || a->state == AOF_OFF) return NULL;
     snprintf(a->refusal, sizeof(a->refusal), "MISCONF Errors writing to the AOF file: %s", strerror(error));
@@ -205,7 +205,7 @@ const char *aof_refuses_writes(const struct server *s)
 /* What goes in front of this turn's commands. */
 static void format_timestamp(struct aof *a, struct bytes_buf *out)
 {
-    int64_t now_s = a->server->core.clock.now_ms / 1000;
+    int64_t now_s = a->core->clock.now_ms / 1000;
     if (!aof_settings(a)->aof_timestamp_enabled || now_s == a->timestamp_s) return;
     a->timestamp_s = now_s;
     size_t at = out->len;
@@ -233,7 +233,7 @@ void aof_format_place(const struct aof *a, struct aof_file *file, const struct r
 static void format_place(const struct aof *a, struct bytes_buf *out)
 {
     struct repl_position at;
-    repl_position(a->server->core.repl, &at);
+    repl_position(a->core->repl, &at);
     aof_format_place(a, a->file, &at, out);
 }
 
@@ -247,7 +247,7 @@ static void sum_pieces(struct aof *a, const struct iovec *iov, int count)
 static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_buf *tail)
 {
     struct iovec iov[WRITE_PIECES];
-    uint64_t position = a->reader.pos, end = repl_offset(a->server->core.repl), pending = end - position;
+    uint64_t position = a->reader.pos, end = repl_offset(a->core->repl), pending = end - position;
     size_t filler = 0;
     int n = 1;
     format_sum(a, pending, head);
@@ -274,37 +274,37 @@ static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_bu
 /* A write that takes long because of a sync, or of a child that writes too, is worth telling apart. */
 static void note_write_time(struct aof *a, int64_t took_us)
 {
-    const char *why = a->syncs > 0                        ? "aof-write-pending-fsync"
-                      : child_is_active(a->server->child) ? "aof-write-active-child"
-                                                          : "aof-write-alone";
-    latency_note(&a->server->core, why, took_us / 1000);
-    latency_note(&a->server->core, "aof-write", took_us / 1000);
+    const char *why = a->syncs > 0                     ? "aof-write-pending-fsync"
+                      : child_is_active(a->uses.child) ? "aof-write-active-child"
+                                                       : "aof-write-alone";
+    latency_note(a->core, why, took_us / 1000);
+    latency_note(a->core, "aof-write", took_us / 1000);
 }
 
 static void write_failed(struct aof *a, int rc)
 {
-    struct server *s = a->server;
-    if (a->write_error == 0 || s->core.clock.mono_us - a->error_logged_us >= ERROR_LOG_US) {
-        log_warning(s->core.log, "Error writing to the AOF file: %s", strerror(-rc));
-        a->error_logged_us = s->core.clock.mono_us;
+    struct core *core = a->core;
+    if (a->write_error == 0 || core->clock.mono_us - a->error_logged_us >= ERROR_LOG_US) {
+        log_warning(core->log, "Error writing to the AOF file: %s", strerror(-rc));
+        a->error_logged_us = core->clock.mono_us;
     }
     a->write_error = -rc;
     aof_note_obstacle(a);
-    a->retry_us = s->core.clock.mono_us + RETRY_US;
+    a->retry_us = core->clock.mono_us + RETRY_US;
 }
 
 static int write_pending(struct aof *a)
 {
-    struct server *s = a->server;
+    struct core *core = a->core;
     struct bytes_buf head = {0}, tail = {0};
     if (repl_stream_pending(&a->reader) == 0) return 0;
     if (UNLIKELY(a->flush_sleep_us > 0)) sys_test_delay(a->flush_sleep_us, NULL);
-    int64_t start = sys_mono_us(s->core.sys);
+    int64_t start = sys_mono_us(core->sys);
     int rc = append_pending(a, &head, &tail);
     bool summed = head.len > 0 && head.data[1] == 'S';
     bytes_buf_release(&head);
     bytes_buf_release(&tail);
-    note_write_time(a, sys_mono_us(s->core.sys) - start);
+    note_write_time(a, sys_mono_us(core->sys) - start);
     if (rc != 0) {
         aof_file_undo(a->file);
         a->timestamp_s = 0;
@@ -312,7 +312,7 @@ static int write_pending(struct aof *a)
         return rc;
     }
     if (summed) a->sum_due = false;
-    if (a->write_error != 0) log_warning(s->core.log, "AOF write error looks solved. The server can write again.");
+    if (a->write_error != 0) log_warning(core->log, "AOF write error looks solved. The server can write again.");
     a->write_error = 0;
     aof_note_obstacle(a);
     repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
@@ -322,11 +322,11 @@ static int write_pending(struct aof *a)
 
 static int sync_now(struct aof *a)
 {
-    struct server *s = a->server;
-    int64_t start = sys_mono_us(s->core.sys);
-    int rc = s->core.sys->fsync(s->core.sys->ctx, aof_file_fd(a->file));
-    latency_note(&s->core, "aof-fsync-always", (sys_mono_us(s->core.sys) - start) / 1000);
-    a->last_sync_us = s->core.clock.mono_us;
+    struct core *core = a->core;
+    int64_t start = sys_mono_us(core->sys);
+    int rc = core->sys->fsync(core->sys->ctx, aof_file_fd(a->file));
+    latency_note(core, "aof-fsync-always", (sys_mono_us(core->sys) - start) / 1000);
+    a->last_sync_us = core->clock.mono_us;
     if (rc != 0) return rc;
     note_sync_error(a, 0);
     a->sync_asked = a->reader.pos;
@@ -343,15 +343,15 @@ static bool is_unsynced(const struct aof *a)
 
 bool aof_end_server(struct aof *a, const char *what, int rc)
 {
-    log_warning(a->server->core.log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...",
-                what, strerror(-rc));
-    lifecycle_stop(&a->server->core, 1);
+    log_warning(a->core->log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...", what,
+                strerror(-rc));
+    lifecycle_stop(a->core, 1);
     return false;
 }
 
 static bool retries_later(const struct aof *a)
 {
-    return UNLIKELY(a->write_error != 0) && a->server->core.clock.mono_us < a->retry_us;
+    return UNLIKELY(a->write_error != 0) && a->core->clock.mono_us < a->retry_us;
 }
 
 /* Messages of the moment can wait for the disk, and the bound. */
@@ -373,13 +373,12 @@ static bool turn_always(struct aof *a)
 /* Nothing waits for it, but meanwhile nothing more gets safe. */
 static void note_slow_sync(struct aof *a)
 {
-    if (LIKELY(a->syncs == 0) || a->server->core.clock.mono_us - a->last_sync_us < SLOW_SYNC_US) return;
+    if (LIKELY(a->syncs == 0) || a->core->clock.mono_us - a->last_sync_us < SLOW_SYNC_US) return;
     if (a->slow_sync_us == a->last_sync_us) return;
     a->slow_sync_us = a->last_sync_us;
     a->delayed_syncs++;
-    log_notice(a->server->core.log,
-               "Asynchronous AOF fsync is taking too long (disk is busy?). The AOF buffer is written "
-               "without waiting for fsync to complete, this may slow down the server.");
+    log_notice(a->core->log, "Asynchronous AOF fsync is taking too long (disk is busy?). The AOF buffer is written "
+                             "without waiting for fsync to complete, this may slow down the server.");
 }
 
 /* S2: also when nothing was written in this turn. */
@@ -388,8 +387,8 @@ static void sync_each_second(struct aof *a)
     const struct settings_persistence *st = aof_settings(a);
     if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs > 0 || !is_unsynced(a) || a->sync_asked == a->reader.pos)
         return;
-    if (a->server->core.clock.mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
-    if (st->no_appendfsync_on_rewrite && child_is_active(a->server->child)) return;
+    if (a->core->clock.mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
+    if (st->no_appendfsync_on_rewrite && child_is_active(a->uses.child)) return;
     sync_later(a);
 }
 
@@ -408,16 +407,15 @@ static bool turn_relaxed(struct aof *a)
     return true;
 }
 
-bool aof_turn(struct server *s)
+bool aof_turn(struct aof *a)
 {
-    struct aof *a = s->aof;
     if (LIKELY(a->file == NULL)) {
         if (LIKELY(!a->let_go) || aof_pass_by(a)) return true;
         return aof_end_server(a, "write to", -a->let_go_error);
     }
     uint64_t start = ticks_now();
     bool good = aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS ? turn_always(a) : turn_relaxed(a);
-    s->core.stats.aof_ticks += ticks_now() - start;
+    a->core->stats.aof_ticks += ticks_now() - start;
     return good;
 }
 
@@ -452,7 +450,7 @@ void aof_retire_file(struct aof *a)
 {
     if (a->file == NULL) return;
     a->other_bytes += aof_file_size(a->file);
-    a->last_sync_us = a->server->core.clock.mono_us;
+    a->last_sync_us = a->core->clock.mono_us;
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC | AOF_JOB_CLOSE);
     aof_file_forget(a->file);
     a->file = NULL;
@@ -460,27 +458,27 @@ void aof_retire_file(struct aof *a)
 
 void aof_start_reading(struct aof *a)
 {
-    repl_aof_stop(a->server->core.repl, &a->reader);
-    repl_aof_start(a->server->core.repl, &a->reader);
+    repl_aof_stop(a->core->repl, &a->reader);
+    repl_aof_start(a->core->repl, &a->reader);
     a->of_the_moment_to = 0;
     a->epoch++;
     a->synced = a->sync_asked = a->reader.pos;
     a->has_synced = a->state == AOF_ON;
-    if (a->state == AOF_ON) repl_aof_synced(a->server->core.repl, true, a->synced);
+    if (a->state == AOF_ON) repl_aof_synced(a->core->repl, true, a->synced);
 }
 
 void aof_forget_synced(struct aof *a)
 {
     a->epoch++;
     a->has_synced = a->doubtful = false;
-    repl_aof_synced(a->server->core.repl, false, 0);
+    repl_aof_synced(a->core->repl, false, 0);
 }
 
 void aof_stop_writing(struct aof *a)
 {
     (void)flush_now(a); /* an error was logged, and there is no later */
     aof_retire_file(a);
-    repl_aof_stop(a->server->core.repl, &a->reader);
+    repl_aof_stop(a->core->repl, &a->reader);
     a->write_error = a->sync_error = 0;
     aof_note_obstacle(a);
     aof_forget_synced(a);
@@ -488,48 +486,45 @@ void aof_stop_writing(struct aof *a)
 
 /* ---- The end, and tools ---- */
 
-void aof_shut_down(struct server *s)
+void aof_shut_down(struct aof *a)
 {
-    struct aof *a = s->aof;
     if (a->let_go)
-        log_warning(s->core.log,
+        log_warning(a->core->log,
                     "The AOF was let go, and lacks what has changed since: it could not be written in time.");
     if (a->file == NULL) return;
-    log_notice(s->core.log, "Calling fsync() on the AOF file.");
+    log_notice(a->core->log, "Calling fsync() on the AOF file.");
     (void)flush_now(a); /* an error was logged, and there is no later */
-    int rc = s->core.sys->fsync(s->core.sys->ctx, aof_file_fd(a->file));
-    if (rc != 0) log_warning(s->core.log, "Fail to fsync the AOF file: %s", strerror(-rc));
+    int rc = a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file));
+    if (rc != 0) log_warning(a->core->log, "Fail to fsync the AOF file: %s", strerror(-rc));
 }
 
-int aof_reload(struct server *s)
+int aof_reload(struct aof *a)
 {
-    struct aof *a = s->aof;
     struct aof_loaded loaded;
-    if (aof_manifest_is_empty(&a->manifest) || loading_is_receiving(s->loading)) {
-        log_warning(s->core.log,
+    if (aof_manifest_is_empty(&a->manifest) || loading_is_receiving(a->uses.load.loading)) {
+        log_warning(a->core->log,
                     aof_manifest_is_empty(&a->manifest)
                         ? "There is no append only file to load"
                         : "A data set of the master is being loaded: nothing else can be before that is over");
         return -1;
     }
     if (a->let_go || flush_now(a) != 0) return -1;
-    keyspace_flush(s->core.keyspace, NULL, false);
-    functions_flush(functions_of(s->scripting), s->core.keyspace, NULL);
-    int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, NULL, 0, &loaded);
+    keyspace_flush(a->core->keyspace, NULL, false);
+    functions_flush(functions_of(a->uses.load.scripting), a->core->keyspace, NULL);
+    int rc = aof_load(&a->uses.load, &a->manifest, aof_settings(a)->appenddirname, NULL, 0, &loaded);
     aof_loaded_release(&loaded);
     if (rc != 0) return -1;
-    log_notice(s->core.log, "Append Only File loaded by DEBUG LOADAOF");
+    log_notice(a->core->log, "Append Only File loaded by DEBUG LOADAOF");
     return 0;
 }
 
-void aof_set_flush_sleep(struct server *s, int64_t us)
+void aof_set_flush_sleep(struct aof *a, int64_t us)
 {
-    s->aof->flush_sleep_us = us;
+    a->flush_sleep_us = us;
 }
 
-void aof_info(const struct server *s, struct bytes_buf *out)
+void aof_info(const struct aof *a, struct bytes_buf *out)
 {
-    const struct aof *a = s->aof;
     const struct rewrite *rw = &a->rewrite;
     bytes_buf_printf(out,
                      "aof_enabled:%d\r\naof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\n"
@@ -538,13 +533,13 @@ void aof_info(const struct server *s, struct bytes_buf *out)
                      "aof_rewrites_consecutive_failures:%u\r\naof_last_write_status:%s\r\naof_last_cow_size:%" PRIu64
                      "\r\nmodule_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
                      a->state != AOF_OFF, rw->running, rw->scheduled, rw->last_s,
-                     rw->running ? s->core.clock.now_ms / 1000 - rw->started_s : (int64_t)-1,
+                     rw->running ? a->core->clock.now_ms / 1000 - rw->started_s : (int64_t)-1,
                      rw->last_ok ? "ok" : "err", rw->done, rw->failures,
                      !a->let_go && a->write_error == 0 && a->sync_error == 0 ? "ok" : "err", rw->last_cow_bytes);
     if (a->state == AOF_OFF) return;
     bytes_buf_printf(out,
                      "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"
                      "aof_buffer_length:%" PRIu64 "\r\naof_pending_bio_fsync:%u\r\naof_delayed_fsync:%" PRIu64 "\r\n",
-                     aof_current_bytes(a), a->base_bytes, rw->scheduled, aof_buffered_bytes(s), a->syncs,
+                     aof_current_bytes(a), a->base_bytes, rw->scheduled, aof_buffered_bytes(a), a->syncs,
                      a->delayed_syncs);
 }

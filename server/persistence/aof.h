@@ -44,50 +44,60 @@
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_AOF_H
 #define LOCKSTEP_SERVER_PERSISTENCE_AOF_H
 
-#include "server/house.h"
+#include "server/persistence/aof_load.h"
 
+struct aof; /* opaque */
+struct child;
 struct repl_position;
-struct aof *aof_new(struct server *s);
+
+struct aof_uses { /* all of it outlives the log */
+    struct aof_load_uses load;
+    struct child *child;
+    void *ctx;                 /* of the functions */
+    void (*synced)(void *ctx); /* the stream is on disk up to another position: aof_synced() */
+    void (*off)(void *ctx);    /* appendonly was switched off */
+};
+struct aof *aof_new(const struct aof_uses *uses);
 void aof_free(struct aof *a);
 
 /* --- start-up --- */
 /* Reads the manifest; with appendonly, a file of before Redis 7 is moved to where it belongs. All three: 0, or -1 with
  * the reason logged: the server must not start. */
-int aof_find_files(struct server *s);
-int aof_load_at_start(struct server *s); /* the data set, and with it the place in the history */
-int aof_open_at_start(struct server *s); /* goes on with the last file, or makes the first ones */
+int aof_find_files(struct aof *a);
+int aof_load_at_start(struct aof *a); /* the data set, and with it the place in the history */
+int aof_open_at_start(struct aof *a); /* goes on with the last file, or makes the first ones */
 
 /* --- running --- */
 /* Writes what the stream has got in this turn. False: it could not be made as safe as promised, nothing may be
  * answered, and the server ends. */
-bool aof_turn(struct server *s);
-void aof_cron(struct server *s);
+bool aof_turn(struct aof *a);
+void aof_cron(struct aof *a);
 /* The text to refuse writes with, or NULL. */
-const char *aof_refuses_writes(const struct server *s);
+const char *aof_refuses_writes(struct aof *a);
 bool aof_is_on(const struct aof *a);                   /* or waits for its first rewrite */
 bool aof_synced(const struct aof *a, uint64_t offset); /* the stream is on disk up to there */
 
 /* appendonly was set while running. 0, or -1 with the reason logged. */
-int aof_switch(struct server *s, bool on);
-void aof_settings_changed(struct server *s); /* aof-disable-auto-gc, appendfsync */
+int aof_switch(struct aof *a, bool on);
+void aof_settings_changed(struct aof *a); /* aof-disable-auto-gc, appendfsync */
 /* From replication: the stream forgets what it had; the data set is another one. */
-void aof_history_ends(struct server *s);
-void aof_history_replaced(struct server *s);
+void aof_history_ends(struct aof *a);
+void aof_history_replaced(struct aof *a);
 /* The stream behind this position is taken back; it changed no data. The log goes on in a new file from there: its note
  * says this place, which is true of what the files before it make. False: it stays as it was. */
-bool aof_cut(struct server *s, const struct repl_position *at);
+bool aof_cut(struct aof *a, const struct repl_position *at);
 
 /* --- rewriting --- */
 enum aof_rewrite_answer { AOF_REWRITE_STARTED, AOF_REWRITE_SCHEDULED, AOF_REWRITE_RUNNING, AOF_REWRITE_FAILED };
-enum aof_rewrite_answer aof_rewrite(struct server *s, bool later); /* BGREWRITEAOF; later: not from inside this unit */
+enum aof_rewrite_answer aof_rewrite(struct aof *a, bool later); /* BGREWRITEAOF; later: not from inside this unit */
 
 /* --- the end, and tools --- */
 /* False: the first rewrite is under way and must not be lost (unless forced). Stops a rewrite. */
-bool aof_may_shut_down(struct server *s, bool force);
-void aof_shut_down(struct server *s);                   /* writes and syncs what there is */
-int aof_reload(struct server *s);                       /* DEBUG LOADAOF: 0 or -1, logged */
-void aof_set_flush_sleep(struct server *s, int64_t us); /* DEBUG AOF-FLUSH-SLEEP */
-void aof_info(const struct server *s, struct bytes_buf *out);
-uint64_t aof_buffered_bytes(const struct server *s);
+bool aof_may_shut_down(struct aof *a, bool force);
+void aof_shut_down(struct aof *a);                   /* writes and syncs what there is */
+int aof_reload(struct aof *a);                       /* DEBUG LOADAOF: 0 or -1, logged */
+void aof_set_flush_sleep(struct aof *a, int64_t us); /* DEBUG AOF-FLUSH-SLEEP */
+void aof_info(const struct aof *a, struct bytes_buf *out);
+uint64_t aof_buffered_bytes(const struct aof *a);
 
 #endif

@@ -24,14 +24,14 @@ static bool is_frame(const struct command *cmd)
 }
 
 /* Whole units, of which no command changes data. */
-static bool are_of_the_moment(struct server *s, struct bytes_view units)
+static bool are_of_the_moment(struct dispatcher *dispatcher, struct bytes_view units)
 {
     struct aof_reader reader = {0};
     struct aof_item item;
     bool so = true;
     while (so && units.len > 0) {
         enum aof_status status = aof_reader_next(&reader, units, &item);
-        struct command_slot *slot = status == AOF_COMMAND ? dispatch_find(s->dispatcher, item.argc, item.argv) : NULL;
+        struct command_slot *slot = status == AOF_COMMAND ? dispatch_find(dispatcher, item.argc, item.argv) : NULL;
         so = slot != NULL && (aof_is_of_the_moment(slot->command) || is_frame(slot->command));
         units = bytes_view(units.data + item.len, units.len - item.len);
     }
@@ -52,10 +52,10 @@ static void copy_pending(const struct aof *a, uint64_t from, struct bytes_buf *o
 bool aof_owes(struct aof *a)
 {
     struct bytes_buf units = {0};
-    uint64_t end = repl_offset(a->server->core.repl), from = a->reader.pos;
+    uint64_t end = repl_offset(a->core->repl), from = a->reader.pos;
     if (a->of_the_moment_to > from && a->of_the_moment_to <= end) from = a->of_the_moment_to;
     copy_pending(a, from, &units);
-    bool owes = !are_of_the_moment(a->server, bytes_buf_view(&units));
+    bool owes = !are_of_the_moment(a->uses.load.dispatcher, bytes_buf_view(&units));
     if (!owes) a->of_the_moment_to = end;
     bytes_buf_release(&units);
     return owes;
@@ -65,13 +65,13 @@ bool aof_owes(struct aof *a)
 
 bool aof_pins_too_much(const struct aof *a)
 {
-    int64_t backlog = a->server->core.settings->replication.repl_backlog_size; /* kept anyway */
+    int64_t backlog = a->core->settings->replication.repl_backlog_size; /* kept anyway */
     return repl_stream_pending(&a->reader) > (uint64_t)(backlog > PINNED_MAX ? backlog : PINNED_MAX);
 }
 
 static uint64_t free_bytes(const struct aof *a)
 {
-    const struct sys *sys = a->server->core.sys;
+    const struct sys *sys = a->core->sys;
     int64_t bytes = sys->free_bytes(sys->ctx, aof_settings(a)->appenddirname);
     return bytes > 0 ? (uint64_t)bytes : 0;
 }
@@ -83,14 +83,14 @@ void aof_measure_room(struct aof *a)
 
 void aof_found_no_room(struct aof *a)
 {
-    a->room.failed_us = a->server->core.clock.mono_us;
-    a->room.retry_us = a->server->core.clock.mono_us + RETRY_US;
+    a->room.failed_us = a->core->clock.mono_us;
+    a->room.retry_us = a->core->clock.mono_us + RETRY_US;
 }
 
 bool aof_has_room(struct aof *a)
 {
     struct room *room = &a->room;
-    int64_t now = a->server->core.clock.mono_us;
+    int64_t now = a->core->clock.mono_us;
     if (now >= room->retry_us) return true;
     if (now - room->failed_us < SETTLE_US) return false;
     uint64_t bytes = free_bytes(a), share = room->bytes / ROOM_SHARE;
@@ -100,8 +100,8 @@ bool aof_has_room(struct aof *a)
 
 void aof_let_go(struct aof *a)
 {
-    struct server *s = a->server;
-    log_warning(s->core.log,
+    struct core *core = a->core;
+    log_warning(core->log,
                 "The AOF is let go: %" PRIu64 " bytes wait for a disk that does not take them (%s). Its files stay as "
                 "they are. Writes are refused until a rewrite has begun it anew, which is tried when there is more "
                 "room.",

@@ -34,7 +34,7 @@ static char *path_with(const struct aof *a, const char *prefix, const char *suff
 static int64_t size_of(const struct aof *a, const char *name)
 {
     char *path = aof_path(a, name);
-    int64_t size = a->server->core.sys->file_size(a->server->core.sys->ctx, path);
+    int64_t size = a->core->sys->file_size(a->core->sys->ctx, path);
     mem_free(path);
     return size;
 }
@@ -83,8 +83,8 @@ static void retire_leftovers(const struct aof *a, struct aof_manifest *copy, enu
 static int store_manifest(struct aof *a, const struct aof_manifest *m, bool *renamed)
 {
     char *path = path_with(a, "", ".manifest"), *temp = path_with(a, "temp-", ".manifest");
-    int rc = aof_manifest_store(a->server->core.sys, path, temp, m, renamed);
-    if (rc != 0) log_warning(a->server->core.log, "Error writing the AOF manifest file %s: %s", path, strerror(-rc));
+    int rc = aof_manifest_store(a->core->sys, path, temp, m, renamed);
+    if (rc != 0) log_warning(a->core->log, "Error writing the AOF manifest file %s: %s", path, strerror(-rc));
     mem_free(path);
     mem_free(temp);
     return rc;
@@ -105,12 +105,12 @@ static int commit_manifest(struct aof *a, struct aof_manifest *copy, bool *renam
 
 static int make_directory(struct aof *a)
 {
-    const struct sys *sys = a->server->core.sys;
+    const struct sys *sys = a->core->sys;
     const char *dir = aof_settings(a)->appenddirname;
     int rc = sys->mkdir(sys->ctx, dir, 0755);
     if (rc == -EEXIST) return 0;
     if (rc == 0) rc = sys->fsync_dir(sys->ctx, dir);
-    if (rc != 0) log_warning(a->server->core.log, "Can't make the append-only dir %s: %s", dir, strerror(-rc));
+    if (rc != 0) log_warning(a->core->log, "Can't make the append-only dir %s: %s", dir, strerror(-rc));
     return rc;
 }
 
@@ -136,8 +136,8 @@ struct head {
 /* The note is needed although the files before end at this place: what begins a file looks like the stream. */
 static struct head head_of_now(const struct aof *a, struct repl_position *at)
 {
-    repl_position(a->server->core.repl, at);
-    return (struct head){.db = repl_aof_select(a->server->core.repl), .place = at->db >= 0 ? at : NULL};
+    repl_position(a->core->repl, at);
+    return (struct head){.db = repl_aof_select(a->core->repl), .place = at->db >= 0 ? at : NULL};
 }
 
 /* A checksum note, which is on disk before anything else is; the very first file of a log does without, as there is
@@ -166,14 +166,14 @@ static int write_head(struct aof *a, struct aof_file *file, const struct head *h
     if (out.len > 0) rc = aof_file_write(file, &(struct iovec){.iov_base = out.data, .iov_len = out.len}, 1);
     if (rc == 0 && out.len > 0) rc = aof_file_commit(file, note);
     bytes_buf_release(&out);
-    if (rc != 0) log_warning(a->server->core.log, "Error writing to the new AOF file: %s", strerror(-rc));
+    if (rc != 0) log_warning(a->core->log, "Error writing to the new AOF file: %s", strerror(-rc));
     return rc;
 }
 
 static int open_part(struct aof *a, const char *path, uint64_t size, const struct aof_sum *sum, struct aof_file **out)
 {
-    int rc = aof_file_open(a->server->core.sys, path, size, sum, out);
-    if (rc != 0) log_warning(a->server->core.log, "Can't open the append-only file %s: %s", path, strerror(-rc));
+    int rc = aof_file_open(a->core->sys, path, size, sum, out);
+    if (rc != 0) log_warning(a->core->log, "Can't open the append-only file %s: %s", path, strerror(-rc));
     return rc;
 }
 
@@ -181,7 +181,7 @@ static int open_part(struct aof *a, const char *path, uint64_t size, const struc
  * with the last descriptor. */
 static void delete_path(struct aof *a, const char *path)
 {
-    const struct sys *sys = a->server->core.sys;
+    const struct sys *sys = a->core->sys;
     int fd = sys->open(sys->ctx, path, O_RDONLY, 0);
     (void)sys->unlink(sys->ctx, path); /* what is left over does no harm */
     if (fd >= 0) aof_hand_over(a, fd, AOF_JOB_CLOSE);
@@ -204,9 +204,9 @@ static int open_new(struct aof *a, const char *path, const struct head *head, st
     aof_sum_free(sum);
     if (rc != 0) return rc;
     rc = aof_file_empty(*out);
-    if (rc != 0) log_warning(a->server->core.log, "Can't empty the append-only file %s: %s", path, strerror(-rc));
+    if (rc != 0) log_warning(a->core->log, "Can't empty the append-only file %s: %s", path, strerror(-rc));
     if (rc == 0) rc = write_head(a, *out, head);
-    if (rc == 0) rc = a->server->core.sys->fsync(a->server->core.sys->ctx, aof_file_fd(*out));
+    if (rc == 0) rc = a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(*out));
     if (rc == 0) return 0;
     aof_file_close(*out);
     delete_path(a, path);
@@ -227,7 +227,7 @@ static void delete_history(struct aof *a)
     bool stored = commit_manifest(a, &copy, &renamed) == 0;
     for (size_t i = 0; i < gone.count && stored; i++) {
         if (aof_manifest_is_live(&a->manifest, gone.parts[i].name)) continue;
-        log_notice(a->server->core.log, "Removing the history file %s in the background", gone.parts[i].name);
+        log_notice(a->core->log, "Removing the history file %s in the background", gone.parts[i].name);
         delete_part(a, gone.parts[i].name);
     }
     aof_parts_release(&gone);
@@ -243,7 +243,7 @@ static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *w
     struct aof_part part = aof_new_part(a, AOF_PART_INCR);
     char *path = aof_path(a, part.name);
     *listed = false;
-    log_notice(a->server->core.log, "Creating AOF incr file %s on %s", part.name, when);
+    log_notice(a->core->log, "Creating AOF incr file %s on %s", part.name, when);
     int rc = aof_sync(a);
     if (rc == 0) rc = open_new(a, path, head, &file);
     if (rc != 0) {
@@ -279,7 +279,7 @@ static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
 /* A file of before Redis 7 is moved into the directory, and becomes the base. */
 static int upgrade(struct aof *a)
 {
-    struct server *s = a->server;
+    struct core *core = a->core;
     const char *name = aof_settings(a)->appendfilename;
     struct aof_manifest m = {0};
     bool renamed;
@@ -288,16 +288,15 @@ static int upgrade(struct aof *a)
     if (rc == 0) rc = commit_manifest(a, &m, &renamed);
     if (rc != 0) return rc;
     char *path = aof_path(a, name);
-    rc = s->core.sys->rename(s->core.sys->ctx, name, path);
-    if (rc == 0) rc = s->core.sys->fsync_dir(s->core.sys->ctx, path);
+    rc = core->sys->rename(core->sys->ctx, name, path);
+    if (rc == 0) rc = core->sys->fsync_dir(core->sys->ctx, path);
     mem_free(path);
     if (rc == 0) {
-        log_notice(s->core.log,
-                   "Successfully migrated an old-style AOF configuration (%s) into the AOF directory (%s).", name,
-                   aof_settings(a)->appenddirname);
+        log_notice(core->log, "Successfully migrated an old-style AOF configuration (%s) into the AOF directory (%s).",
+                   name, aof_settings(a)->appenddirname);
         return 0;
     }
-    log_warning(s->core.log, "Error trying to move the old AOF file %s into dir %s: %s", name,
+    log_warning(core->log, "Error trying to move the old AOF file %s into dir %s: %s", name,
                 aof_settings(a)->appenddirname, strerror(-rc));
     return rc;
 }
@@ -305,19 +304,19 @@ static int upgrade(struct aof *a)
 /* Is there one, and nothing newer? */
 static bool needs_upgrade(const struct aof *a, bool has_manifest)
 {
-    const struct server *s = a->server;
+    const struct core *core = a->core;
     const char *name = aof_settings(a)->appendfilename;
-    if (s->core.sys->file_size(s->core.sys->ctx, name) < 0) return false;
+    if (core->sys->file_size(core->sys->ctx, name) < 0) return false;
     if (!has_manifest) return true;
     return aof_manifest_is_upgrade(&a->manifest, name) && size_of(a, name) < 0;
 }
 
 static void log_bad_manifest(const struct aof *a, const struct aof_manifest_error *error)
 {
-    log_warning(a->server->core.log, "*** FATAL AOF MANIFEST FILE ERROR ***");
+    log_warning(a->core->log, "*** FATAL AOF MANIFEST FILE ERROR ***");
     if (error->line > 0)
-        log_warning(a->server->core.log, "Reading the manifest file, at line %d: '%s'", error->line, error->text);
-    log_warning(a->server->core.log, "%s", error->why);
+        log_warning(a->core->log, "Reading the manifest file, at line %d: '%s'", error->line, error->text);
+    log_warning(a->core->log, "%s", error->why);
 }
 
 /* 0 or a negative code, logged. */
@@ -326,10 +325,10 @@ static int read_manifest(struct aof *a)
     struct aof_manifest m = {0};
     struct aof_manifest_error error;
     char *path = path_with(a, "", ".manifest");
-    int rc = aof_manifest_load(a->server->core.sys, path, &m, &error);
+    int rc = aof_manifest_load(a->core->sys, path, &m, &error);
     if (rc == -EINVAL) log_bad_manifest(a, &error);
     if (rc != 0 && rc != -EINVAL && rc != -ENOENT)
-        log_warning(a->server->core.log, "Can't read the AOF manifest file %s: %s", path, strerror(-rc));
+        log_warning(a->core->log, "Can't read the AOF manifest file %s: %s", path, strerror(-rc));
     mem_free(path);
     if (rc != 0 && rc != -ENOENT) return rc;
     aof_manifest_release(&a->manifest);
@@ -339,9 +338,9 @@ static int read_manifest(struct aof *a)
 
 static int load_turn(void *ctx)
 {
-    struct server *s = ctx;
-    loop_poll_turn(s->core.loop);
-    return s->core.life.stopping ? -ECANCELED : 0;
+    struct core *core = ctx;
+    loop_poll_turn(core->loop);
+    return core->life.stopping ? -ECANCELED : 0;
 }
 
 static void restore_place(struct aof *a, const struct aof_loaded *loaded)
@@ -350,18 +349,18 @@ static void restore_place(struct aof *a, const struct aof_loaded *loaded)
     struct repl_position at = {.offset = place->offset, .db = place->db, .moment = loaded->moment};
     if (place->id[0] == '\0') return;
     memcpy(at.id, place->id, sizeof(at.id));
-    repl_restore_position(a->server->core.repl, &at, bytes_buf_view(&loaded->tail));
+    repl_restore_position(a->core->repl, &at, bytes_buf_view(&loaded->tail));
 }
 
-static uint64_t backlog_bytes(const struct server *s)
+static uint64_t backlog_bytes(const struct aof *a)
 {
-    int64_t size = s->core.settings->replication.repl_backlog_size;
+    int64_t size = a->core->settings->replication.repl_backlog_size;
     return size > 0 ? (uint64_t)size : 0;
 }
 
-int aof_find_files(struct server *s)
+int aof_find_files(struct aof *a)
 {
-    return read_manifest(s->aof) == 0 ? 0 : -1;
+    return read_manifest(a) == 0 ? 0 : -1;
 }
 
 static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
@@ -376,16 +375,16 @@ static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
     return 0;
 }
 
-int aof_load_at_start(struct server *s)
+int aof_load_at_start(struct aof *a)
 {
-    struct aof *a = s->aof;
     struct aof_loaded loaded;
-    int64_t start = sys_mono_us(s->core.sys);
+    int64_t start = sys_mono_us(a->core->sys);
     if (aof_manifest_is_empty(&a->manifest)) return 0;
-    int rc = aof_load(s, &a->manifest, aof_settings(a)->appenddirname, load_turn, backlog_bytes(s), &loaded);
+    int rc =
+        aof_load(&a->uses.load, &a->manifest, aof_settings(a)->appenddirname, load_turn, backlog_bytes(a), &loaded);
     if (rc == 0) {
-        log_notice(s->core.log, "DB loaded from append only file: %.3f seconds",
-                   (double)(sys_mono_us(s->core.sys) - start) / 1e6);
+        log_notice(a->core->log, "DB loaded from append only file: %.3f seconds",
+                   (double)(sys_mono_us(a->core->sys) - start) / 1e6);
         restore_place(a, &loaded);
         a->other_bytes = loaded.total_size;
         if (a->manifest.incr.count > 0) rc = open_last_part(a, &loaded);
@@ -396,7 +395,7 @@ int aof_load_at_start(struct server *s)
 
 static int write_base(struct aof *a, const char *path, bool as_commands, const struct repl_position *at)
 {
-    struct core *core = &a->server->core;
+    struct core *core = a->core;
     struct bytes_buf error = {0};
     struct snapshot_options options = saving_options_of_base(core, as_commands, at);
     int rc = snapshot_save_file(core->keyspace, core->sys, path, &options, &error);
@@ -411,10 +410,10 @@ static int write_first_base(struct aof *a, struct aof_manifest *copy)
 {
     struct repl_position at;
     bool rdb = aof_settings(a)->aof_use_rdb_preamble;
-    repl_position(a->server->core.repl, &at);
+    repl_position(a->core->repl, &at);
     struct aof_part base = aof_new_part(a, rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
     char *path = aof_path(a, base.name);
-    log_notice(a->server->core.log, "Creating AOF base file %s on server start", base.name);
+    log_notice(a->core->log, "Creating AOF base file %s on server start", base.name);
     int rc = write_base(a, path, !rdb, &at);
     if (rc == 0) {
         a->other_bytes = bytes_of_part(a, base.name);
@@ -438,20 +437,20 @@ static int make_files(struct aof *a)
     return rc;
 }
 
-int aof_open_at_start(struct server *s)
+int aof_open_at_start(struct aof *a)
 {
-    struct aof *a = s->aof;
-    if (!s->core.settings->persistence.appendonly) return 0;
-    repl_aof_want(s->core.repl, true);
+    if (!a->core->settings->persistence.appendonly) return 0;
+    repl_aof_want(a->core->repl, true);
     if (a->file == NULL) {
         if (make_files(a) != 0) return -1;
     } else {
-        log_notice(s->core.log, "Opening AOF incr file %s on server start",
+        log_notice(a->core->log, "Opening AOF incr file %s on server start",
                    a->manifest.incr.parts[a->manifest.incr.count - 1].name);
     }
-    int rc = s->core.sys->fsync(s->core.sys->ctx, aof_file_fd(a->file)); /* what was loaded may not have been on disk */
+    int rc =
+        a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file)); /* what was loaded may not have been on disk */
     if (rc != 0) {
-        log_warning(s->core.log, "Syncing the AOF file failed: %s", strerror(-rc));
+        log_warning(a->core->log, "Syncing the AOF file failed: %s", strerror(-rc));
         return -1;
     }
     a->state = AOF_ON;
@@ -475,10 +474,10 @@ static int begin_incr(struct aof *a)
 }
 
 /* The log cannot go on from there: it begins anew. What its files say stays true, since nothing is added to them. */
-static bool cut_by_rewrite(struct server *s)
+static bool cut_by_rewrite(struct aof *a)
 {
-    aof_history_ends(s);
-    aof_history_replaced(s);
+    aof_history_ends(a);
+    aof_history_replaced(a);
     return true;
 }
 
@@ -490,19 +489,18 @@ static void stop_rewrite(struct aof *a)
     a->rewrite.scheduled = true;
 }
 
-bool aof_cut(struct server *s, const struct repl_position *at)
+bool aof_cut(struct aof *a, const struct repl_position *at)
 {
-    struct aof *a = s->aof;
     struct aof_manifest copy;
     struct head head = {.db = at->db, .place = at};
     bool listed;
     if (a->state == AOF_OFF || a->interrupted) return true;
-    if (a->state == AOF_WAITS || at->id[0] == '\0') return cut_by_rewrite(s);
+    if (a->state == AOF_WAITS || at->id[0] == '\0') return cut_by_rewrite(a);
     if (aof_flush(a) != 0) return false;
     stop_rewrite(a);
     aof_manifest_copy(&a->manifest, &copy);
     if (add_incr_with(a, &copy, "the end of the history being taken back", &head, &listed) != 0)
-        return listed && cut_by_rewrite(s);
+        return listed && cut_by_rewrite(a);
     a->epoch++; /* positions that a sync under way will tell are of what is taken back */
     if (a->synced > at->offset) a->synced = at->offset;
     a->sync_asked = 0;
@@ -514,7 +512,7 @@ static int begin_temp_incr(struct aof *a)
 {
     struct aof_file *file;
     char *path = path_with(a, "temp-", ".incr");
-    log_notice(a->server->core.log, "Creating AOF temp incr file %s on background rewrite", path);
+    log_notice(a->core->log, "Creating AOF temp incr file %s on background rewrite", path);
     struct repl_position at;
     struct head head = head_of_now(a, &at);
     int rc = open_new(a, path, &head, &file); /* a server that crashed may have left one */
@@ -529,9 +527,9 @@ void aof_drop_temp_incr(struct aof *a)
 {
     if (a->file == NULL) return;
     char *path = path_with(a, "temp-", ".incr");
-    log_notice(a->server->core.log, "Removing the temp incr aof file %s in the background", path);
-    if (!a->let_go) repl_aof_stop(a->server->core.repl, &a->reader); /* else the reader goes on: see aof_pass_by() */
-    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_CLOSE);           /* behind its syncs */
+    log_notice(a->core->log, "Removing the temp incr aof file %s in the background", path);
+    if (!a->let_go) repl_aof_stop(a->core->repl, &a->reader); /* else the reader goes on: see aof_pass_by() */
+    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_CLOSE);    /* behind its syncs */
     aof_file_forget(a->file);
     a->file = NULL;
     a->has_synced = false;
@@ -554,19 +552,19 @@ int aof_prepare_files(struct aof *a)
 /* The temporary file becomes one that counts, and *copy says so. */
 static int name_temp_incr(struct aof *a, struct aof_manifest *copy)
 {
-    const struct sys *sys = a->server->core.sys;
+    const struct sys *sys = a->core->sys;
     struct aof_part part = aof_new_part(a, AOF_PART_INCR);
     char *temp = path_with(a, "temp-", ".incr"), *path = aof_path(a, part.name);
     int64_t start = sys_mono_us(sys);
     int rc = aof_sync(a); /* the list is synced after the files that it names */
     if (rc == 0) rc = sys->rename(sys->ctx, temp, path);
     if (rc == 0) rc = sys->fsync_dir(sys->ctx, path);
-    latency_note(&a->server->core, "aof-rename", (sys_mono_us(sys) - start) / 1000);
+    latency_note(a->core, "aof-rename", (sys_mono_us(sys) - start) / 1000);
     if (rc == 0) {
         retire_leftovers(a, copy, AOF_PART_INCR, part.seq);
         aof_manifest_add_incr(copy, &part);
     } else {
-        log_warning(a->server->core.log, "Error renaming %s to %s: %s", temp, path, strerror(-rc));
+        log_warning(a->core->log, "Error renaming %s to %s: %s", temp, path, strerror(-rc));
     }
     aof_part_release(&part);
     mem_free(temp);
@@ -621,7 +619,7 @@ int aof_adopt_base(struct aof *a)
     return 0;
 }
 
-void aof_settings_changed(struct server *s)
+void aof_settings_changed(struct aof *a)
 {
-    delete_history(s->aof); /* it may be allowed now */
+    delete_history(a); /* it may be allowed now */
 }

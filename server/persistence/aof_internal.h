@@ -11,6 +11,8 @@
 
 #include "replication/replication.h"
 #include "replication/stream.h"
+#include "server/config/settings.h"
+#include "server/core/core.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/child.h"
 #include "storage/aof_file.h"
@@ -50,7 +52,8 @@ struct sync_result {
 };
 
 struct aof {
-    struct server *server;
+    struct aof_uses uses;
+    struct core *core;
     enum aof_state state;
     bool interrupted; /* the data set is being replaced: nothing is written until it has begun anew */
     struct aof_manifest manifest;
@@ -93,7 +96,7 @@ struct aof {
 
 static inline const struct settings_persistence *aof_settings(const struct aof *a)
 {
-    return &a->server->core.settings->persistence;
+    return &a->core->settings->persistence;
 }
 
 /* In bytes, all files together; the temporary one does not count yet. */
@@ -105,7 +108,7 @@ static inline uint64_t aof_current_bytes(const struct aof *a)
 /* Ends a rewrite that runs; its base is dropped. */
 static inline void aof_cancel_rewrite(struct aof *a)
 {
-    if (child_kind(a->server->child) == CHILD_REWRITE) child_cancel(a->server->child);
+    if (child_kind(a->uses.child) == CHILD_REWRITE) child_cancel(a->uses.child);
 }
 
 /* aof.c */

@@ -49,7 +49,8 @@ struct part {
 };
 
 struct loader {
-    struct server *server;
+    const struct aof_load_uses *uses;
+    struct core *core;
     struct client *client;
     struct aof_reader reader;
     struct bytes_buf buf;
@@ -68,9 +69,9 @@ struct loader {
 
 static struct command_slot *find_command(struct loader *l, const struct aof_item *item)
 {
-    struct command_slot *slot = dispatch_find(l->server->dispatcher, item->argc, item->argv);
+    struct command_slot *slot = dispatch_find(l->uses->dispatcher, item->argc, item->argv);
     if (slot == NULL)
-        log_warning(l->server->core.log, "Unknown command '%.*s' reading the append only file %s",
+        log_warning(l->core->log, "Unknown command '%.*s' reading the append only file %s",
                     bytes_shown(item->argv[0], 128), item->argv[0].data, l->part.name);
     return slot;
 }
@@ -84,16 +85,15 @@ bool aof_is_of_the_moment(const struct command *cmd)
 static void note_failure(struct loader *l, const struct command_slot *slot)
 {
     if (l->failures++ >= FAILURES_LOGGED) return;
-    log_warning(l->server->core.log,
-                "== CRITICAL == A command of the append only file %s fails while it is loaded: '%s': %s", l->part.name,
-                slot->full_name, l->client->reply.error_code);
+    log_warning(l->core->log, "== CRITICAL == A command of the append only file %s fails while it is loaded: '%s': %s",
+                l->part.name, slot->full_name, l->client->reply.error_code);
 }
 
 static void run(struct loader *l, struct command_slot *slot, const struct aof_item *item)
 {
-    sys_test_delay(l->server->core.settings->persistence.key_load_delay_us, &l->delay_calls);
+    sys_test_delay(l->core->settings->persistence.key_load_delay_us, &l->delay_calls);
     if (aof_is_of_the_moment(slot->command)) return;
-    if (!dispatch_replay(l->server->dispatcher, l->client, slot, item->argc, item->argv)) note_failure(l, slot);
+    if (!dispatch_replay(l->uses->dispatcher, l->client, slot, item->argc, item->argv)) note_failure(l, slot);
 }
 
 static bool is_word(const struct aof_item *item, const char *word)
@@ -111,7 +111,7 @@ static void run_transaction(struct loader *l, struct bytes_view bytes)
         ASSERT(status != AOF_ERROR);
         bytes = bytes_view(bytes.data + item.len, bytes.len - item.len);
         if (status == AOF_ANNOTATION || is_word(&item, "multi") || is_word(&item, "exec")) continue;
-        run(l, dispatch_find(l->server->dispatcher, item.argc, item.argv), &item);
+        run(l, dispatch_find(l->uses->dispatcher, item.argc, item.argv), &item);
     }
     multi_executing(l->client, false);
     aof_reader_release(&reader);
@@ -122,7 +122,7 @@ static void run_transaction(struct loader *l, struct bytes_view bytes)
 /* Only as much of the file is copied as is asked for: it may be large. */
 static void begin_tail(struct loader *l, const char *path)
 {
-    int64_t size = l->server->core.sys->file_size(l->server->core.sys->ctx, path);
+    int64_t size = l->core->sys->file_size(l->core->sys->ctx, path);
     uint64_t max = l->tail_max;
     if (size < 0 || max == 0) return;
     l->part.tail_begin = (uint64_t)size > max ? (uint64_t)size - max : 0;
@@ -259,19 +259,19 @@ static void drop_run_bytes(struct loader *l)
 /* Bytes read, 0 at the end, or a negative code, logged. */
 static ssize_t read_chunk(struct loader *l)
 {
-    struct server *s = l->server;
+    struct core *core = l->core;
     ssize_t n;
     if (l->turn != NULL && l->loaded >= l->next_turn) {
-        l->next_turn = l->loaded + (uint64_t)s->core.settings->persistence.loading_process_events_interval_bytes;
-        loading_progress(s->loading, l->loaded);
-        int rc = l->turn(s);
+        l->next_turn = l->loaded + (uint64_t)core->settings->persistence.loading_process_events_interval_bytes;
+        loading_progress(l->uses->loading, l->loaded);
+        int rc = l->turn(l->core);
         if (rc != 0) return rc;
     }
     bytes_buf_reserve(&l->buf, READ_CHUNK);
-    do n = s->core.sys->read(s->core.sys->ctx, l->part.fd, l->buf.data + l->buf.len, READ_CHUNK);
+    do n = core->sys->read(core->sys->ctx, l->part.fd, l->buf.data + l->buf.len, READ_CHUNK);
     while (n == -EINTR);
     if (n < 0) {
-        log_warning(s->core.log, "Unrecoverable error reading the append only file %s: %s", l->part.name,
+        log_warning(core->log, "Unrecoverable error reading the append only file %s: %s", l->part.name,
                     strerror((int)-n));
         return n;
     }
@@ -304,38 +304,38 @@ static int feed_preamble(struct loader *l, struct rdb_load *rdb)
         l->buf.len -= used;
         if (status == RDB_DONE) return 0;
         if (status == RDB_ERROR) {
-            log_warning(l->server->core.log, "Error reading the RDB base file %s, AOF loading aborted: %s",
-                        l->part.name, rdb_load_error(rdb));
+            log_warning(l->core->log, "Error reading the RDB base file %s, AOF loading aborted: %s", l->part.name,
+                        rdb_load_error(rdb));
             return -EINVAL;
         }
         ssize_t n = read_chunk(l);
         if (n < 0) return (int)n;
         if (n > 0) continue;
-        log_warning(l->server->core.log,
-                    "Error reading the RDB base file %s, AOF loading aborted: it ends before its end", l->part.name);
+        log_warning(l->core->log, "Error reading the RDB base file %s, AOF loading aborted: it ends before its end",
+                    l->part.name);
         return -EINVAL;
     }
 }
 
 static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *why)
 {
-    struct server *s = ctx;
+    const struct aof_load_uses *uses = ctx;
     const char *name;
-    return functions_load(functions_of(s->scripting), s->core.keyspace, source, false, LIBRARY_LOAD_MS_FROM_FILE, &name,
-                          why);
+    return functions_load(functions_of(uses->scripting), uses->core->keyspace, source, false, LIBRARY_LOAD_MS_FROM_FILE,
+                          &name, why);
 }
 
 /* Keys past their time are loaded too: what follows was written while they were there. */
 static int load_preamble(struct loader *l)
 {
-    struct server *s = l->server;
+    struct core *core = l->core;
     struct rdb_load_options options = {.keep_expired = true,
-                                       .ignore_checksum = !s->core.settings->persistence.rdbchecksum,
-                                       .key_delay_us = &s->core.settings->persistence.key_load_delay_us,
-                                       .log = s->core.log,
-                                       .ctx = s,
+                                       .ignore_checksum = !core->settings->persistence.rdbchecksum,
+                                       .key_delay_us = &core->settings->persistence.key_load_delay_us,
+                                       .log = core->log,
+                                       .ctx = (void *)l->uses,
                                        .library = take_library};
-    struct rdb_load *rdb = rdb_load_new(s->core.keyspace, &options);
+    struct rdb_load *rdb = rdb_load_new(core->keyspace, &options);
     int rc = feed_preamble(l, rdb);
     if (rc == 0) note_place_of_rdb(l, rdb_load_info(rdb));
     rdb_load_free(rdb);
@@ -361,7 +361,7 @@ static bool is_torn_by_zeros(const struct loader *l)
 
 static void refuse_short(const struct loader *l, bool is_last)
 {
-    struct log *log = l->server->core.log;
+    struct log *log = l->core->log;
     if (is_last)
         log_warning(log,
                     "Unexpected end of file reading the append only file %s. You can: 1) Make a backup of your AOF "
@@ -375,33 +375,33 @@ static void refuse_short(const struct loader *l, bool is_last)
 /* 0 or a negative code, logged. */
 static int truncate_at(const struct loader *l, const char *path, uint64_t at)
 {
-    struct server *s = l->server;
-    int fd = s->core.sys->open(s->core.sys->ctx, path, O_WRONLY, 0), rc = fd;
+    struct core *core = l->core;
+    int fd = core->sys->open(core->sys->ctx, path, O_WRONLY, 0), rc = fd;
     if (fd >= 0) {
-        rc = s->core.sys->truncate(s->core.sys->ctx, fd, (int64_t)at);
-        if (rc == 0) rc = s->core.sys->fsync(s->core.sys->ctx, fd);
-        (void)s->core.sys->close(s->core.sys->ctx, fd); /* it is synced */
+        rc = core->sys->truncate(core->sys->ctx, fd, (int64_t)at);
+        if (rc == 0) rc = core->sys->fsync(core->sys->ctx, fd);
+        (void)core->sys->close(core->sys->ctx, fd); /* it is synced */
     }
     if (rc < 0) {
-        log_warning(s->core.log, "Error truncating the AOF file %s: %s", l->part.name, strerror(-rc));
+        log_warning(core->log, "Error truncating the AOF file %s: %s", l->part.name, strerror(-rc));
         return rc;
     }
-    log_warning(s->core.log, "Truncating the AOF %s at offset %" PRIu64, l->part.name, at);
+    log_warning(core->log, "Truncating the AOF %s at offset %" PRIu64, l->part.name, at);
     return 0;
 }
 
 /* The file ends, or turns into zeros, inside of a unit: that unit is cut off where this is allowed. */
 static int cut_off(struct loader *l, const char *path, bool is_last)
 {
-    struct server *s = l->server;
+    struct core *core = l->core;
     struct part *p = &l->part;
     uint64_t good = p->start + p->unit;
-    if (!is_last || !s->core.settings->persistence.aof_load_truncated) {
+    if (!is_last || !core->settings->persistence.aof_load_truncated) {
         refuse_short(l, is_last);
         return -EINVAL;
     }
-    log_warning(s->core.log, "!!! Warning: short read while loading the AOF file %s!!!", p->name);
-    log_warning(s->core.log, "AOF loaded anyway because aof-load-truncated is enabled");
+    log_warning(core->log, "!!! Warning: short read while loading the AOF file %s!!!", p->name);
+    log_warning(core->log, "AOF loaded anyway because aof-load-truncated is enabled");
     int rc = truncate_at(l, path, good);
     if (rc != 0) return rc;
     if (p->summed > p->unit) return LOAD_AGAIN; /* the sum is of more than is left */
@@ -417,7 +417,7 @@ static void refuse_damage(const struct loader *l, const char *why)
 {
     const struct part *p = &l->part;
     log_warning(
-        l->server->core.log,
+        l->core->log,
         "The append only file %s is damaged behind offset %" PRIu64 " (found at %" PRIu64
         "): it does not hold what was written, and %s. Make a backup of the file. You can then cut it off there "
         "by lockstep-check-aof --fix <filename.manifest>, or, if it was edited on purpose, take all lines out "
@@ -431,22 +431,22 @@ static bool was_copied(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;
     if (p->noted.id[0] == '\0') return false;
-    int64_t size = l->server->core.sys->file_size(l->server->core.sys->ctx, path);
+    int64_t size = l->core->sys->file_size(l->core->sys->ctx, path);
     return size >= 0 && (uint64_t)size - p->good <= AOF_TAIL_MAX &&
-           aof_sum_goes_on(l->server->core.sys, path, p->good, &p->noted) == 1;
+           aof_sum_goes_on(l->core->sys, path, p->good, &p->noted) == 1;
 }
 
 /* What stands behind the last right note is not what was written. Where a power cut or a copy can have done that, and
  * no sync had ended for it, the file is cut off at that note. LOAD_AGAIN, or a negative code, logged. */
 static int cut_damage(struct loader *l, const char *path, bool is_last)
 {
-    struct server *s = l->server;
+    struct core *core = l->core;
     const struct part *p = &l->part;
     const char *why = NULL;
     uint32_t boot = p->boot;
-    int vouched = aof_sum_vouched(s->core.sys, path, p->good, &boot);
+    int vouched = aof_sum_vouched(core->sys, path, p->good, &boot);
     if (vouched < 0) {
-        log_warning(s->core.log, "Error reading the append only file %s: %s", p->name, strerror(-vouched));
+        log_warning(core->log, "Error reading the append only file %s: %s", p->name, strerror(-vouched));
         return vouched;
     }
     bool same_boot = boot == l->boot && boot != 0;
@@ -456,18 +456,18 @@ static int cut_damage(struct loader *l, const char *path, bool is_last)
         why = "it is not the last file";
     else if (same_boot && !was_copied(l, path))
         why = "the system was not restarted since";
-    else if (!s->core.settings->persistence.aof_load_truncated)
+    else if (!core->settings->persistence.aof_load_truncated)
         why = "aof-load-truncated is off";
     if (why != NULL) {
         refuse_damage(l, why);
         return -EINVAL;
     }
-    log_warning(s->core.log,
+    log_warning(core->log,
                 "!!! Warning: %s left the AOF file %s damaged behind offset %" PRIu64 ". It is cut off there because "
                 "aof-load-truncated is enabled: %" PRIu64 " bytes%s are lost",
                 same_boot ? "copying it while it was written to"
                           : "a power cut, or copying it while it was written to,",
-                p->name, p->good, (uint64_t)s->core.sys->file_size(s->core.sys->ctx, path) - p->good,
+                p->name, p->good, (uint64_t)core->sys->file_size(core->sys->ctx, path) - p->good,
                 same_boot ? "" : " that had not been synced");
     int rc = truncate_at(l, path, p->good);
     return rc != 0 ? rc : LOAD_AGAIN;
@@ -486,7 +486,7 @@ static bool is_suspect(const struct loader *l)
 static bool is_merely_short(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;
-    return (p->boot == 0 || l->boot == 0) && aof_sum_has_hole(l->server->core.sys, path, p->good) == 0;
+    return (p->boot == 0 || l->boot == 0) && aof_sum_has_hole(l->core->sys, path, p->good) == 0;
 }
 
 /* A file whose first page was lost before it was ever synced: no note is right, but there are some, of a system that
@@ -496,9 +496,8 @@ static bool was_never_synced(const struct loader *l, const char *path)
     const struct part *p = &l->part;
     uint32_t boot = l->boot;
     if (p->has_sums || p->start + p->taken > 0) return false;
-    int64_t size = l->server->core.sys->file_size(l->server->core.sys->ctx, path);
-    return size >= 0 && size <= AOF_TAIL_MAX && aof_sum_vouched(l->server->core.sys, path, 0, &boot) == 0 &&
-           boot != l->boot;
+    int64_t size = l->core->sys->file_size(l->core->sys->ctx, path);
+    return size >= 0 && size <= AOF_TAIL_MAX && aof_sum_vouched(l->core->sys, path, 0, &boot) == 0 && boot != l->boot;
 }
 
 /* The file ends where a unit does. */
@@ -507,15 +506,14 @@ static int accept_end(struct loader *l, const char *path, bool is_last)
     struct part *p = &l->part;
     sum_up_to(l, p->taken);
     if (!is_suspect(l) || p->start + p->taken == p->good) return 0;
-    int hole = aof_sum_has_hole(l->server->core.sys, path, p->good);
-    if (hole < 0)
-        log_warning(l->server->core.log, "Error reading the append only file %s: %s", p->name, strerror(-hole));
+    int hole = aof_sum_has_hole(l->core->sys, path, p->good);
+    if (hole < 0) log_warning(l->core->log, "Error reading the append only file %s: %s", p->name, strerror(-hole));
     return hole <= 0 ? hole : cut_damage(l, path, is_last);
 }
 
 static void refuse_format(const struct loader *l)
 {
-    log_warning(l->server->core.log,
+    log_warning(l->core->log,
                 "Bad file format reading the append only file %s, near byte %" PRIu64
                 " (%s): make a backup of your AOF "
                 "file, then use lockstep-check-aof --fix <filename.manifest>",
@@ -570,22 +568,22 @@ static void begin_part(struct loader *l, const char *name)
 
 static int load_part(struct loader *l, const char *dir, const char *name, bool is_last, bool is_incr)
 {
-    struct server *s = l->server;
+    struct core *core = l->core;
     struct bytes_buf path = {0};
-    int64_t start = sys_mono_us(s->core.sys);
+    int64_t start = sys_mono_us(core->sys);
     bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
     begin_part(l, name);
     if (is_last && is_incr) begin_tail(l, path.data);
-    int rc = l->part.fd = s->core.sys->open(s->core.sys->ctx, path.data, O_RDONLY, 0);
+    int rc = l->part.fd = core->sys->open(core->sys->ctx, path.data, O_RDONLY, 0);
     if (rc < 0) {
-        log_warning(s->core.log, "Fatal error: can't open the append log file %s for reading: %s", name, strerror(-rc));
+        log_warning(core->log, "Fatal error: can't open the append log file %s for reading: %s", name, strerror(-rc));
     } else {
         rc = load_open_part(l, path.data, is_last);
-        (void)s->core.sys->close(s->core.sys->ctx, l->part.fd); /* only read from */
+        (void)core->sys->close(core->sys->ctx, l->part.fd); /* only read from */
     }
     if (rc == 0)
-        log_notice(s->core.log, "DB loaded from %s file %s: %.3f seconds", is_incr ? "incr" : "base", name,
-                   (double)(sys_mono_us(s->core.sys) - start) / 1e6);
+        log_notice(core->log, "DB loaded from %s file %s: %.3f seconds", is_incr ? "incr" : "base", name,
+                   (double)(sys_mono_us(core->sys) - start) / 1e6);
     bytes_buf_release(&path);
     aof_reader_release(&l->reader);
     l->buf.len = 0;
@@ -603,61 +601,63 @@ static int load_parts(struct loader *l, const struct aof_manifest *m, const char
     return rc;
 }
 
-static uint64_t part_size(const struct server *s, const char *dir, const char *name)
+static uint64_t part_size(const struct core *core, const char *dir, const char *name)
 {
     struct bytes_buf path = {0};
     bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
-    int64_t size = s->core.sys->file_size(s->core.sys->ctx, path.data);
+    int64_t size = core->sys->file_size(core->sys->ctx, path.data);
     bytes_buf_release(&path);
     return size < 0 ? 0 : (uint64_t)size;
 }
 
-static uint64_t total_size(const struct server *s, const struct aof_manifest *m, const char *dir)
+static uint64_t total_size(const struct core *core, const struct aof_manifest *m, const char *dir)
 {
-    uint64_t total = m->base.name != NULL ? part_size(s, dir, m->base.name) : 0;
-    for (size_t i = 0; i < m->incr.count; i++) total += part_size(s, dir, m->incr.parts[i].name);
+    uint64_t total = m->base.name != NULL ? part_size(core, dir, m->base.name) : 0;
+    for (size_t i = 0; i < m->incr.count; i++) total += part_size(core, dir, m->incr.parts[i].name);
     return total;
 }
 
 /* What was run was cut off. */
 static void forget_load(struct loader *l)
 {
-    struct server *s = l->server;
-    log_notice(s->core.log, "Loading the append only file again, without what was cut off");
-    keyspace_flush(s->core.keyspace, NULL, false);
-    functions_flush(functions_of(s->scripting), s->core.keyspace, NULL);
+    struct core *core = l->core;
+    log_notice(core->log, "Loading the append only file again, without what was cut off");
+    keyspace_flush(core->keyspace, NULL, false);
+    functions_flush(functions_of(l->uses->scripting), core->keyspace, NULL);
     multi_executing(l->client, false);
-    l->client->db = s->core.keyspace->dbs[0];
+    l->client->db = core->keyspace->dbs[0];
     l->place.id[0] = '\0';
     l->tail.len = 0;
     l->loaded = l->next_turn = l->failures = 0;
 }
 
-int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx), uint64_t tail_max,
-             struct aof_loaded *out)
+int aof_load(const struct aof_load_uses *uses, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx),
+             uint64_t tail_max, struct aof_loaded *out)
 {
-    struct loader l = {.server = s,
-                       .client = client_new(s->clients, NULL),
+    struct core *core = uses->core;
+    struct loader l = {.uses = uses,
+                       .core = core,
+                       .client = client_new(uses->clients, NULL),
                        .turn = turn,
                        .tail_max = tail_max,
-                       .boot = aof_boot(s->core.sys)};
+                       .boot = aof_boot(core->sys)};
     l.part.sum = aof_sum_new();
     l.part.at_end = aof_sum_new();
-    loading_begin(s->loading, false, total_size(s, m, dir));
+    loading_begin(uses->loading, false, total_size(core, m, dir));
     int rc;
     while ((rc = load_parts(&l, m, dir)) == LOAD_AGAIN) forget_load(&l);
-    loading_end(s->loading);
-    saving_note_loaded(s->saving);
+    loading_end(uses->loading);
+    saving_note_loaded(uses->saving);
     finish_tail(&l);
     if (l.part.start + l.part.taken > l.part.data_end) aof_sum_copy(l.part.sum, l.part.at_end);
     *out = (struct aof_loaded){.place = l.place,
                                .moment = l.part.moment,
                                .last_part_size = l.part.data_end,
-                               .total_size = total_size(s, m, dir),
+                               .total_size = total_size(core, m, dir),
                                .sum = l.part.sum,
                                .tail = l.tail};
     if (l.failures > 0)
-        log_warning(s->core.log, "%" PRIu64 " commands of the append only file failed while it was loaded", l.failures);
+        log_warning(core->log, "%" PRIu64 " commands of the append only file failed while it was loaded", l.failures);
     aof_sum_free(l.part.at_end);
     client_free_fake(l.client);
     bytes_buf_release(&l.buf);

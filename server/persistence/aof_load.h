@@ -14,13 +14,13 @@
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_AOF_LOAD_H
 #define LOCKSTEP_SERVER_PERSISTENCE_AOF_LOAD_H
 
-#include "server/dispatch/command.h"
-#include "server/house.h"
+#include "server/core/core.h"
 #include "storage/aof_manifest.h"
 #include "storage/aof_sum.h"
 
 /* Does it change no data? What was said to subscribers was said then; and PINGs, like questions of a master, are in the
  * stream for replicas. */
+struct command;
 bool aof_is_of_the_moment(const struct command *cmd);
 
 struct aof_loaded {
@@ -32,10 +32,19 @@ struct aof_loaded {
     struct bytes_buf tail;   /* the bytes of the stream in front of the place */
 };
 
-/* 0, or a negative code with the reason logged. `turn` (or NULL) is called now and then; nonzero from it ends the load.
+struct aof_load_uses { /* what a load needs */
+    struct core *core;
+    struct clients *clients;       /* a client without a connection runs the commands */
+    struct dispatcher *dispatcher; /* which finds and runs them */
+    struct scripting *scripting;   /* gets the libraries of functions */
+    struct loading *loading;
+    struct saving *saving;
+};
+
+/* 0, or a negative code with the reason logged. `turn` (or NULL) is called now and then, with the core; nonzero from it ends the load.
  * `dir` is the directory of the files. out->tail gets up to tail_max bytes. */
-NODISCARD int aof_load(struct server *s, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx),
-                       uint64_t tail_max, struct aof_loaded *out);
+NODISCARD int aof_load(const struct aof_load_uses *uses, const struct aof_manifest *m, const char *dir,
+                       int (*turn)(void *ctx), uint64_t tail_max, struct aof_loaded *out);
 void aof_loaded_release(struct aof_loaded *loaded); /* after a failure too */
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "server/dispatch/dispatch.h"
 #include "server/persistence/saving_options.h"
-#include "server/streams/ack_waits.h"
 #include "storage/base/memory.h"
 
 enum {
@@ -33,7 +32,7 @@ static void rewrite_failed(struct aof *a, bool killed)
 static void rewrite_ended(void *ctx, const struct child_end *end)
 {
     struct aof *a = ctx;
-    struct core *core = &a->server->core;
+    struct core *core = a->core;
     struct rewrite *rw = &a->rewrite;
     rw->running = false;
     rw->last_s = core->clock.now_ms / 1000 - rw->started_s;
@@ -54,16 +53,16 @@ static int start_child(struct aof *a)
     struct rewrite *rw = &a->rewrite;
     struct repl_position at;
     rw->as_rdb = aof_settings(a)->aof_use_rdb_preamble;
-    repl_position(a->server->core.repl, &at);
+    repl_position(a->core->repl, &at);
     rw->position = at.offset;
     rw->base = aof_new_part(a, rw->as_rdb ? AOF_PART_BASE_RDB : AOF_PART_BASE_COMMANDS);
     char *path = aof_path(a, rw->base.name);
     struct child_job job = {.kind = CHILD_REWRITE,
                             .target = {.path = path},
-                            .options = saving_options_of_base(&a->server->core, !rw->as_rdb, &at),
+                            .options = saving_options_of_base(a->core, !rw->as_rdb, &at),
                             .ended = rewrite_ended,
                             .ctx = a};
-    int rc = child_start(a->server->child, &job);
+    int rc = child_start(a->uses.child, &job);
     mem_free(path);
     return rc;
 }
@@ -80,15 +79,14 @@ static int begin_rewrite(struct aof *a)
         return rc;
     }
     rw->running = true;
-    rw->started_s = a->server->core.clock.now_ms / 1000;
+    rw->started_s = a->core->clock.now_ms / 1000;
     return 0;
 }
 
-enum aof_rewrite_answer aof_rewrite(struct server *s, bool later)
+enum aof_rewrite_answer aof_rewrite(struct aof *a, bool later)
 {
-    struct aof *a = s->aof;
     if (a->rewrite.running) return AOF_REWRITE_RUNNING;
-    if (later || a->interrupted || child_is_active(s->child)) {
+    if (later || a->interrupted || child_is_active(a->uses.child)) {
         a->rewrite.scheduled = true;
         a->rewrite.failures = 0; /* somebody asks for it: no more delays */
         a->room.retry_us = 0;
@@ -104,7 +102,7 @@ enum aof_rewrite_answer aof_rewrite(struct server *s, bool later)
 static bool is_limited(struct aof *a)
 {
     struct rewrite *rw = &a->rewrite;
-    int64_t now_s = a->server->core.clock.now_ms / 1000;
+    int64_t now_s = a->core->clock.now_ms / 1000;
     if (a->state == AOF_WAITS && (a->let_go || rw->failures >= FAILURES_FREE)) return !aof_has_room(a);
     if (rw->failures < FAILURES_FREE) {
         rw->delay_minutes = 0;
@@ -119,7 +117,7 @@ static bool is_limited(struct aof *a)
     rw->delay_minutes = rw->delay_minutes == 0 ? 1 : rw->delay_minutes * 2;
     if (rw->delay_minutes > RETRY_MINUTES_MAX) rw->delay_minutes = RETRY_MINUTES_MAX;
     rw->next_s = now_s + rw->delay_minutes * INT64_C(60);
-    log_warning(a->server->core.log,
+    log_warning(a->core->log,
                 "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in %d minutes",
                 rw->delay_minutes);
     return true;
@@ -135,17 +133,16 @@ static int64_t growth(const struct aof *a)
     return (int64_t)((double)now * 100 / (double)base - 100);
 }
 
-void aof_cron(struct server *s)
+void aof_cron(struct aof *a)
 {
-    struct aof *a = s->aof;
-    if (a->interrupted || s->core.modes.loading || child_is_active(s->child)) return;
+    if (a->interrupted || a->core->modes.loading || child_is_active(a->uses.child)) return;
     if (a->rewrite.scheduled) {
         if (!is_limited(a)) (void)begin_rewrite(a); /* it has logged why not, and is tried again where it must be */
         return;
     }
     int64_t grown = growth(a);
-    if (grown < s->core.settings->persistence.auto_aof_rewrite_percentage || grown < 0 || is_limited(a)) return;
-    log_notice(s->core.log, "Starting automatic rewriting of AOF on %" PRId64 "%% growth", grown);
+    if (grown < a->core->settings->persistence.auto_aof_rewrite_percentage || grown < 0 || is_limited(a)) return;
+    log_notice(a->core->log, "Starting automatic rewriting of AOF on %" PRId64 "%% growth", grown);
     (void)begin_rewrite(a); /* as above */
 }
 
@@ -153,20 +150,20 @@ void aof_cron(struct server *s)
 
 static int switch_on(struct aof *a)
 {
-    struct server *s = a->server;
+    struct core *core = a->core;
     if (a->state != AOF_OFF) return 0;
-    repl_aof_want(s->core.repl, true);
+    repl_aof_want(core->repl, true);
     a->state = AOF_WAITS;
     if (a->rewrite.running) {
-        log_notice(s->core.log,
+        log_notice(core->log,
                    "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF "
                    "and starting a rewrite now.");
         a->state = AOF_OFF; /* which is what it was begun in */
         aof_cancel_rewrite(a);
         a->state = AOF_WAITS;
     }
-    if (child_is_active(s->child) || exec_is_nested(&s->core.exec)) {
-        log_notice(s->core.log,
+    if (child_is_active(a->uses.child) || exec_is_nested(&core->exec)) {
+        log_notice(core->log,
                    "AOF was enabled but there is already another background operation. An AOF background was "
                    "scheduled to start when possible.");
         a->rewrite.scheduled = true;
@@ -174,12 +171,12 @@ static int switch_on(struct aof *a)
     }
     int rc = begin_rewrite(a);
     if (rc == 0) return 0;
-    log_warning(s->core.log,
+    log_warning(core->log,
                 "The server needs to enable the AOF but can't trigger a background AOF rewrite operation: %s",
                 strerror(-rc));
     a->state = AOF_OFF;
     a->rewrite.scheduled = false;
-    repl_aof_want(s->core.repl, false);
+    repl_aof_want(core->repl, false);
     return rc;
 }
 
@@ -187,7 +184,7 @@ static int switch_on(struct aof *a)
 static void break_off(struct aof *a)
 {
     if (a->rewrite.running) {
-        log_notice(a->server->core.log, "Killing running AOF rewrite child");
+        log_notice(a->core->log, "Killing running AOF rewrite child");
         aof_cancel_rewrite(a);
     }
     aof_stop_writing(a);
@@ -200,47 +197,44 @@ static void switch_off(struct aof *a)
     a->state = AOF_OFF;
     a->interrupted = a->rewrite.scheduled = a->let_go = false;
     aof_note_obstacle(a);
-    repl_aof_want(a->server->core.repl, false);
-    ack_waits_aof_off(a->server->ack_waits);
+    repl_aof_want(a->core->repl, false);
+    a->uses.off(a->uses.ctx);
 }
 
-int aof_switch(struct server *s, bool on)
+int aof_switch(struct aof *a, bool on)
 {
-    if (on) return switch_on(s->aof) == 0 ? 0 : -1;
-    switch_off(s->aof);
+    if (on) return switch_on(a) == 0 ? 0 : -1;
+    switch_off(a);
     return 0;
 }
 
-void aof_history_ends(struct server *s)
+void aof_history_ends(struct aof *a)
 {
-    struct aof *a = s->aof;
     if (a->state == AOF_OFF && !a->rewrite.running) return;
     break_off(a);
     a->rewrite.scheduled = false;
     a->interrupted = a->state != AOF_OFF;
 }
 
-void aof_history_replaced(struct server *s)
+void aof_history_replaced(struct aof *a)
 {
-    struct aof *a = s->aof;
     if (a->state == AOF_OFF || !a->interrupted) return;
     a->interrupted = false;
     a->state = AOF_WAITS;
     a->rewrite.scheduled = true;
     a->room.retry_us = 0;
     a->of_the_moment_to = 0;
-    if (a->let_go) repl_aof_start(s->core.repl, &a->reader);
+    if (a->let_go) repl_aof_start(a->core->repl, &a->reader);
 }
 
-bool aof_may_shut_down(struct server *s, bool force)
+bool aof_may_shut_down(struct aof *a, bool force)
 {
-    struct aof *a = s->aof;
     if (!a->rewrite.running) return true;
     if (a->state == AOF_WAITS) {
-        log_warning(s->core.log, force ? "Writing initial AOF. Exit anyway." : "Writing initial AOF, can't exit");
+        log_warning(a->core->log, force ? "Writing initial AOF. Exit anyway." : "Writing initial AOF, can't exit");
         if (!force) return false;
     }
-    log_warning(s->core.log, "There is a child rewriting the AOF. Killing it!");
+    log_warning(a->core->log, "There is a child rewriting the AOF. Killing it!");
     aof_cancel_rewrite(a);
     return true;
 }

@@ -1,6 +1,7 @@
 /* The append-only file of a server whose disk fails when the test wants it to. */
 #include "replication/replication.h"
 #include "server/commands/tables.h"
+#include "server/house.h"
 #include "server/persistence/aof.h"
 
 #include <errno.h>
@@ -144,8 +145,8 @@ static void start(struct fixture *f, const char *fsync)
     assert_int_equal(config_load_text(f->cfg, bytes_str(text), &failure), 0);
     f->server = server_new(f->cfg, &f->settings, command_row_tables(), &f->sys, NULL);
     assert_non_null(f->server);
-    assert_int_equal(aof_find_files(f->server), 0);
-    assert_int_equal(aof_open_at_start(f->server), 0);
+    assert_int_equal(aof_find_files(f->server->aof), 0);
+    assert_int_equal(aof_open_at_start(f->server->aof), 0);
     f->writes = f->syncs = f->writes_at_sync = 0;
 }
 
@@ -203,7 +204,7 @@ static bool turn_after(struct fixture *f, int64_t us)
 {
     f->ahead_us += us;
     clock_update(&f->server->core);
-    return aof_turn(f->server);
+    return aof_turn(f->server->aof);
 }
 
 /* Runs turns, a second apart, until the condition holds. */
@@ -214,17 +215,17 @@ static void await(struct fixture *f, bool (*so)(const struct fixture *f))
         assert_true(sys_mono_us(sys_real()) < until);
         loop_poll_turn(f->server->core.loop);
         assert_true(turn_after(f, SECOND_US));
-        aof_cron(f->server);
+        aof_cron(f->server->aof);
         usleep(1000); /* the worker and the child need time */
     }
 }
 static bool is_refused(const struct fixture *f)
 {
-    return aof_refuses_writes(f->server) != NULL;
+    return aof_refuses_writes(f->server->aof) != NULL;
 }
 static bool is_accepted(const struct fixture *f)
 {
-    return aof_refuses_writes(f->server) == NULL;
+    return aof_refuses_writes(f->server->aof) == NULL;
 }
 static bool is_synced(const struct fixture *f)
 {
@@ -262,7 +263,7 @@ static void test_S2_everysec_syncs_the_last_write_when_nothing_follows(void **st
 static uint64_t info_number(const struct fixture *f, const char *field)
 {
     struct bytes_buf info = {0};
-    aof_info(f->server, &info);
+    aof_info(f->server->aof, &info);
     bytes_buf_append(&info, "", 1);
     const char *at = strstr(info.data, field);
     assert_non_null(at);
@@ -287,7 +288,7 @@ static void test_fault_11_a_write_does_not_wait_for_a_sync(void **state)
         write_something(f);
         assert_true(turn_after(f, SECOND_US));
         assert_int_equal(f->writes, i);
-        assert_int_equal(aof_buffered_bytes(f->server), 0);
+        assert_int_equal(aof_buffered_bytes(f->server->aof), 0);
     }
     assert_int_equal(f->syncs, 1);
     assert_false(is_synced(f)); /* these bytes wait for the sync */
@@ -314,11 +315,11 @@ static void test_fault_11_list_is_stored_after_the_files_it_names(void **state)
         start(f, policies[i]);
         write_something(f);
         assert_true(turn_after(f, 0));
-        assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED); /* the file before is complete */
+        assert_int_equal(aof_rewrite(f->server->aof, false), AOF_REWRITE_STARTED); /* the file before is complete */
         write_something(f);
         await(f, is_rewritten);
-        assert_int_equal(aof_switch(f->server, false), 0);
-        assert_int_equal(aof_switch(f->server, true), 0); /* the first rewrite gives the new file its name */
+        assert_int_equal(aof_switch(f->server->aof, false), 0);
+        assert_int_equal(aof_switch(f->server->aof, true), 0); /* the first rewrite gives the new file its name */
         write_something(f);
         assert_true(turn_after(f, 0));
         await(f, is_synced);
@@ -346,11 +347,12 @@ static void test_S4_after_a_failed_sync_only_a_rewrite_counts(void **state)
     f->sync_fails = true;
     write_something(f);
     await(f, is_refused);
-    assert_string_equal(aof_refuses_writes(f->server), "MISCONF Errors writing to the AOF file: Input/output error");
+    assert_string_equal(aof_refuses_writes(f->server->aof),
+                        "MISCONF Errors writing to the AOF file: Input/output error");
     f->sync_fails = false;
     await(f, is_synced);
     assert_true(is_accepted(f));
-    aof_info(f->server, &info);
+    aof_info(f->server->aof, &info);
     bytes_buf_append(&info, "", 1);
     assert_non_null(strstr(info.data, "aof_rewrites:1\r\n"));
     bytes_buf_release(&info);
@@ -369,11 +371,11 @@ static void test_S7_full_disk_refuses_writes_and_is_tried_each_second(void **sta
     assert_int_equal(f->writes, tried);
     assert_true(turn_after(f, SECOND_US));
     assert_true(f->writes > tried);
-    uint64_t kept = aof_buffered_bytes(f->server);
+    uint64_t kept = aof_buffered_bytes(f->server->aof);
     assert_true(kept > 0);
     f->write_fails = false;
     await(f, is_accepted);
-    assert_int_equal(aof_buffered_bytes(f->server), 0);
+    assert_int_equal(aof_buffered_bytes(f->server->aof), 0);
 }
 
 enum { TOO_MUCH = 17 * 1024 * 1024 }; /* more bytes than are kept for a disk that fails */
@@ -381,7 +383,7 @@ enum { TOO_MUCH = 17 * 1024 * 1024 }; /* more bytes than are kept for a disk tha
 static bool info_has(const struct fixture *f, const char *line)
 {
     struct bytes_buf info = {0};
-    aof_info(f->server, &info);
+    aof_info(f->server->aof, &info);
     bytes_buf_append(&info, "", 1);
     bool has = strstr(info.data, line) != NULL;
     bytes_buf_release(&info);
@@ -395,7 +397,7 @@ static void fill_disk_and_memory(struct fixture *f, const char *command)
     write_unit(f, command, TOO_MUCH);
     assert_true(turn_after(f, 0));
     assert_true(turn_after(f, 0));
-    assert_int_equal(aof_buffered_bytes(f->server), 0);
+    assert_int_equal(aof_buffered_bytes(f->server->aof), 0);
     assert_true(is_refused(f));
     assert_false(is_synced(f));
 }
@@ -410,11 +412,11 @@ static void test_fault_7_what_a_full_disk_does_not_take_is_let_go(void **state)
     struct fixture *f = *state;
     start(f, "everysec");
     fill_disk_and_memory(f, "SET");
-    assert_string_equal(aof_refuses_writes(f->server),
+    assert_string_equal(aof_refuses_writes(f->server->aof),
                         "MISCONF Errors writing to the AOF file: No space left on device");
     write_unit(f, "SET", TOO_MUCH); /* from now on nothing is kept */
     assert_true(turn_after(f, 0));
-    assert_int_equal(aof_buffered_bytes(f->server), 0);
+    assert_int_equal(aof_buffered_bytes(f->server->aof), 0);
     f->write_fails = false;
     f->room = 1 << 30;
     await(f, is_synced);
@@ -433,16 +435,16 @@ static void test_fault_7_a_rewrite_is_tried_when_there_is_more_room(void **state
     f->write_fails = false;
     for (int i = 0; i < 50; i++) {
         assert_true(turn_after(f, SECOND_US));
-        aof_cron(f->server);
+        aof_cron(f->server->aof);
         assert_false(is_rewriting(f));
     }
     f->room += 9 << 20; /* little more than the room that did not suffice */
     assert_true(turn_after(f, SECOND_US));
-    aof_cron(f->server);
+    aof_cron(f->server->aof);
     assert_false(is_rewriting(f));
     f->room += 9 << 20;
     assert_true(turn_after(f, SECOND_US));
-    aof_cron(f->server);
+    aof_cron(f->server->aof);
     assert_true(is_rewriting(f));
     await(f, is_accepted);
 }
@@ -457,12 +459,12 @@ static void test_fault_7_a_rewrite_is_tried_each_minute_whatever_the_disk_tells(
     f->opens = 0;
     for (int i = 0; i < 300; i++) {
         assert_true(turn_after(f, SECOND_US));
-        aof_cron(f->server);
+        aof_cron(f->server->aof);
     }
     assert_in_range(f->opens, 4, 6);
     assert_true(is_refused(f));
     f->open_fails = false;
-    assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED); /* at once, for BGREWRITEAOF */
+    assert_int_equal(aof_rewrite(f->server->aof, false), AOF_REWRITE_STARTED); /* at once, for BGREWRITEAOF */
     await(f, is_accepted);
 }
 
@@ -476,7 +478,7 @@ static void test_fault_7_a_sync_that_hangs_keeps_no_more_than_the_bound(void **s
     for (int i = 0; i < 3; i++) {
         write_unit(f, "SET", TOO_MUCH);
         assert_true(turn_after(f, 1000));
-        assert_true(aof_buffered_bytes(f->server) < TOO_MUCH);
+        assert_true(aof_buffered_bytes(f->server->aof) < TOO_MUCH);
     }
     assert_true(is_accepted(f));
     assert_false(is_synced(f));
@@ -492,7 +494,7 @@ static void test_fault_7_always_lets_go_of_messages_only(void **state)
     write_unit(f, "PUBLISH", 100);
     assert_true(turn_after(f, 0));
     assert_true(is_refused(f));
-    assert_true(aof_buffered_bytes(f->server) > 100);
+    assert_true(aof_buffered_bytes(f->server->aof) > 100);
     fill_disk_and_memory(f, "PUBLISH");
     write_unit(f, "PUBLISH", 100);
     assert_true(turn_after(f, 0));
@@ -507,10 +509,10 @@ static void test_fault_7_always_owes_what_a_failed_rewrite_had_collected(void **
     start(f, "always");
     fill_disk_and_memory(f, "PUBLISH");
     f->write_fails = false;
-    assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED);
+    assert_int_equal(aof_rewrite(f->server->aof, false), AOF_REWRITE_STARTED);
     write_something(f); /* into the temporary file, by a master or by what expires */
     assert_true(turn_after(f, 0));
-    aof_may_shut_down(f->server, true); /* stops the rewrite */
+    aof_may_shut_down(f->server->aof, true); /* stops the rewrite */
     assert_false(turn_after(f, 0));
     assert_int_equal(f->server->core.life.exit_code, 1);
 }

@@ -33,6 +33,7 @@
 #include "server/core/exec.h"
 #include "server/dispatch/dispatch.h"
 #include "server/net/loop.h"
+#include "server/house.h"
 #include "server/persistence/aof.h"
 #include "storage/aof_manifest.h"
 #include "storage/base/memory.h"
@@ -204,7 +205,7 @@ static void check_listed(struct life *l)
 static uint64_t info_number(const struct life *l, const char *field)
 {
     struct bytes_buf info = {0};
-    aof_info(l->server, &info);
+    aof_info(l->server->aof, &info);
     bytes_buf_append(&info, "", 1);
     const char *at = strstr(info.data, field);
     uint64_t value = at == NULL ? 0 : strtoull(at + strlen(field), NULL, 10);
@@ -232,9 +233,9 @@ static void turn(struct life *l)
     if (!was_on) promise_also(l, rewritten_to(l));
     loop_poll_turn(l->server->core.loop);
     clock_update(&l->server->core);
-    if (!aof_turn(l->server)) _exit(ENDED_BY_FAULT);
+    if (!aof_turn(l->server->aof)) _exit(ENDED_BY_FAULT);
     uint64_t running = info_number(l, "aof_rewrite_in_progress:");
-    aof_cron(l->server);
+    aof_cron(l->server->aof);
     if (running == 0 && info_number(l, "aof_rewrite_in_progress:") == 1) l->forked = l->memory;
     uint64_t rewrites = info_number(l, "aof_rewrites:");
     if (rewrites > l->rewrites) {
@@ -260,13 +261,13 @@ static void write_one(struct life *l)
     exec_add(&l->server->core, 0, 3, argv);
     exec_end(&l->server->core);
     clock_update(&l->server->core);
-    if (!aof_turn(l->server)) _exit(ENDED_BY_FAULT);
+    if (!aof_turn(l->server->aof)) _exit(ENDED_BY_FAULT);
     if (is_on(l) && on) promise_only(l, &l->memory);
 }
 
 static void rewrite_begins(struct life *l)
 {
-    if (aof_rewrite(l->server, false) == AOF_REWRITE_STARTED) l->forked = l->memory;
+    if (aof_rewrite(l->server->aof, false) == AOF_REWRITE_STARTED) l->forked = l->memory;
 }
 
 static void settle(struct life *l)
@@ -304,14 +305,14 @@ static void step(struct life *l)
 {
     l->failing = rng_below(&l->rng, 20) == 0;
     switch (rng_below(&l->rng, 16)) {
-    case 0: (void)aof_switch(l->server, false); break; /* the model checks the result */
-    case 1: (void)aof_switch(l->server, true); break;
+    case 0: (void)aof_switch(l->server->aof, false); break; /* the model checks the result */
+    case 1: (void)aof_switch(l->server->aof, true); break;
     case 2: settle(l); break;
     case 3:
     case 4: rewrite_begins(l); break;
     case 5:
         l->settings.persistence.aof_disable_auto_gc = rng_below(&l->rng, 2);
-        aof_settings_changed(l->server);
+        aof_settings_changed(l->server->aof);
         break;
     case 6: l->settings.persistence.aof_use_rdb_preamble = rng_below(&l->rng, 2); break;
     case 7: make_leftovers(l); break;
@@ -346,12 +347,12 @@ static void start(struct life *l, bool with_log)
     if (config_load_text(l->cfg, bytes_str(text), &failure) != 0) found(l, "configuration");
     l->server = server_new(l->cfg, &l->settings, command_row_tables(), &l->sys, NULL);
     if (l->server == NULL) found(l, "no server");
-    if (aof_find_files(l->server) != 0) found(l, "the list cannot be read");
+    if (aof_find_files(l->server->aof) != 0) found(l, "the list cannot be read");
     if (!with_log) return;
-    if (aof_load_at_start(l->server) != 0) found(l, "the log cannot be loaded");
+    if (aof_load_at_start(l->server->aof) != 0) found(l, "the log cannot be loaded");
     is_what_was_promised(l, "after the start");
     read_memory(l, &l->memory);
-    if (aof_open_at_start(l->server) != 0) found(l, "the log cannot be opened");
+    if (aof_open_at_start(l->server->aof) != 0) found(l, "the log cannot be opened");
     promise_only(l, &l->memory);
     check_listed(l);
 }

@@ -16,6 +16,7 @@
 #include "server/commands/tables.h"
 #include "server/core/exec.h"
 #include "server/net/loop.h"
+#include "server/house.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/aof_load.h"
 #include "storage/base/memory.h"
@@ -91,7 +92,7 @@ static void server_up(struct fixture *f, const char *fsync)
     assert_int_equal(config_load_text(f->cfg, bytes_str(text), &failure), 0);
     f->server = server_new(f->cfg, &f->settings, command_row_tables(), &f->sys, NULL);
     assert_non_null(f->server);
-    assert_int_equal(aof_find_files(f->server), 0);
+    assert_int_equal(aof_find_files(f->server->aof), 0);
 }
 
 static void server_down(struct fixture *f)
@@ -167,7 +168,7 @@ static void turn_after(struct fixture *f, int64_t us)
 {
     f->ahead_us += us;
     clock_update(&f->server->core);
-    assert_true(aof_turn(f->server));
+    assert_true(aof_turn(f->server->aof));
 }
 
 static bool is_synced(const struct fixture *f)
@@ -190,7 +191,7 @@ static void await_sync(struct fixture *f)
 static void write_log(struct fixture *f, const char *fsync)
 {
     server_up(f, fsync);
-    assert_int_equal(aof_open_at_start(f->server), 0);
+    assert_int_equal(aof_open_at_start(f->server->aof), 0);
     read_file(INCR, &f->version[0]);
     f->offset[0] = repl_offset(f->server->core.repl);
     for (int n = 1; n <= TURNS; n++) {
@@ -241,6 +242,17 @@ static int is_one_moment(struct fixture *f, const char *what)
     return n;
 }
 
+static int load_log(struct server *s, const struct aof_manifest *m, struct aof_loaded *out)
+{
+    struct aof_load_uses uses = {.core = &s->core,
+                                 .clients = s->clients,
+                                 .dispatcher = s->dispatcher,
+                                 .scripting = s->scripting,
+                                 .loading = s->loading,
+                                 .saving = s->saving};
+    return aof_load(&uses, m, "appendonlydir", NULL, 0, out);
+}
+
 /* The number of the last unit, or -1 for a refused start. */
 static int load(struct fixture *f, const char *what)
 {
@@ -249,7 +261,7 @@ static int load(struct fixture *f, const char *what)
     struct aof_loaded loaded;
     server_up(f, "everysec");
     assert_int_equal(aof_manifest_load(sys_real(), "appendonlydir/appendonly.aof.manifest", &m, &error), 0);
-    int rc = aof_load(f->server, &m, "appendonlydir", NULL, 0, &loaded);
+    int rc = load_log(f->server, &m, &loaded);
     int n = rc == 0 ? is_one_moment(f, what) : -1;
     if (rc == 0 && loaded.place.id[0] != '\0' && loaded.place.offset != f->offset[n])
         fail_msg("%s: unit %d is loaded, and its place is %d instead of %d", what, n, (int)loaded.place.offset,
@@ -264,14 +276,14 @@ static int load(struct fixture *f, const char *what)
 static void goes_on(struct fixture *f, const char *what)
 {
     server_up(f, "everysec");
-    assert_int_equal(aof_load_at_start(f->server), 0);
-    assert_int_equal(aof_open_at_start(f->server), 0);
+    assert_int_equal(aof_load_at_start(f->server->aof), 0);
+    assert_int_equal(aof_open_at_start(f->server->aof), 0);
     int n = loaded_number(f) + 1;
     write_unit(f, n);
     turn_after(f, 0);
     server_down(f);
     server_up(f, "everysec");
-    assert_int_equal(aof_load_at_start(f->server), 0);
+    assert_int_equal(aof_load_at_start(f->server->aof), 0);
     if (is_one_moment(f, what) != n) fail_msg("%s: the unit that was written behind %d is gone", what, n - 1);
     server_down(f);
 }
@@ -422,7 +434,7 @@ static void test_fault_8_kill_in_the_middle_of_an_append_loses_nothing_before(vo
 static bool is_rewritten(struct fixture *f)
 {
     struct bytes_buf info = {0};
-    aof_info(f->server, &info);
+    aof_info(f->server->aof, &info);
     bytes_buf_append(&info, "", 1);
     bool done = strstr(info.data, "aof_rewrites:1") != NULL;
     bytes_buf_release(&info);
@@ -437,8 +449,8 @@ static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
     int64_t until = sys_mono_us(sys_real()) + PATIENCE_US;
     static const char second[] = "appendonlydir/appendonly.aof.2.incr.aof";
     server_up(f, "everysec");
-    assert_int_equal(aof_open_at_start(f->server), 0);
-    assert_int_equal(aof_rewrite(f->server, false), AOF_REWRITE_STARTED);
+    assert_int_equal(aof_open_at_start(f->server->aof), 0);
+    assert_int_equal(aof_rewrite(f->server->aof, false), AOF_REWRITE_STARTED);
     read_file(second, &head);
     assert_memory_equal(head.data, "#SUM:0:", 7);
     write_unit(f, 8); /* a unit of many pages */
@@ -477,7 +489,7 @@ static void test_fault_8_tail_of_another_program_is_kept(void **state)
             struct aof_loaded loaded;
             server_up(f, "everysec");
             assert_int_equal(aof_manifest_load(sys_real(), "appendonlydir/appendonly.aof.manifest", &m, &error), 0);
-            assert_int_equal(aof_load(f->server, &m, "appendonlydir", NULL, 0, &loaded), 0);
+            assert_int_equal(load_log(f->server, &m, &loaded), 0);
             assert_int_equal(loaded_number(f), 777);
             assert_string_equal(loaded.place.id, "");
             aof_loaded_release(&loaded);
