@@ -1,0 +1,212 @@
+/* Sockets on which clients are accepted: what is bound, what may fail, and who is let in. */
+#include "server/clients/listening.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include "tests/unit/server/clients/fixture.h"
+
+struct test {
+    struct room *r;
+    struct listening *l;
+    char unix_path[64];
+    int port;
+};
+
+/* A port that was free a moment ago. */
+static int free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    close(fd);
+    return ntohs(at.sin_port);
+}
+
+/* `format`: lines of redis.conf that name port (%d) and path (%s). */
+static void start(struct test *t, const char *format)
+{
+    char directives[256];
+    t->port = free_port();
+    snprintf(t->unix_path, sizeof(t->unix_path), "/tmp/lockstep-listening-%d.sock", (int)getpid());
+    snprintf(directives, sizeof(directives), format, t->port, t->unix_path);
+    t->r = room_new(directives);
+    t->l = listening_new(t->r->cs);
+}
+static void finish(struct test *t)
+{
+    listening_free(t->l);
+    room_free(t->r);
+    (void)unlink(t->unix_path); /* not every test makes it */
+}
+
+/* A connection from this address of the loopback network; -1: it is refused. */
+static int dial(const struct test *t, const char *from)
+{
+    struct sockaddr_in local = {.sin_family = AF_INET},
+                       peer = {.sin_family = AF_INET, .sin_port = htons((uint16_t)t->port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(inet_pton(AF_INET, from, &local.sin_addr), 1);
+    peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&local, sizeof(local)), 0);
+    if (connect(fd, (struct sockaddr *)&peer, sizeof(peer)) == 0) return fd;
+    close(fd);
+    return -1;
+}
+static int dial_unix(const struct test *t)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s", t->unix_path);
+    if (connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+static void test_tcp_and_unix_clients_are_accepted(void **state)
+{
+    struct test t;
+    (void)state;
+    start(&t, "bind 127.0.0.1\nport %d\nunixsocket %s\n");
+    assert_false(listening_any(t.l));
+    assert_int_equal(dial(&t, "127.0.0.1"), -1);
+    assert_int_equal(listening_open(t.l), 0);
+    assert_true(listening_any(t.l));
+    int tcp = dial(&t, "127.0.0.1"), local = dial_unix(&t);
+    assert_true(tcp != -1 && local != -1);
+    for (int i = 0; i < 3; i++) loop_poll_turn(t.r->core->loop);
+    assert_int_equal(clients_count(t.r->cs), 2);
+    assert_int_equal(t.r->core->stats.connections_received, 2);
+    int unix_clients = 0;
+    for (struct client *c = clients_first(t.r->cs); c != NULL; c = c->next) unix_clients += client_has(c, CLIENT_UNIX);
+    assert_int_equal(unix_clients, 1);
+    close(tcp);
+    close(local);
+    finish(&t);
+}
+
+static void test_accepting_without_the_loop(void **state)
+{
+    struct test t;
+    (void)state;
+    start(&t, "bind 127.0.0.1\nport %d\n");
+    assert_int_equal(listening_open(t.l), 0);
+    int fd = dial(&t, "127.0.0.1");
+    assert_int_equal(clients_count(t.r->cs), 0);
+    listening_accept_now(t.l);
+    assert_int_equal(clients_count(t.r->cs), 1);
+    close(fd);
+    finish(&t);
+}
+
+static void test_port_0_listens_on_no_tcp_address(void **state)
+{
+    struct test t;
+    (void)state;
+    start(&t, "bind 127.0.0.1\n#port %d\nport 0\nunixsocket %s\n");
+    assert_int_equal(listening_open(t.l), 0);
+    assert_int_equal(dial(&t, "127.0.0.1"), -1);
+    int fd = dial_unix(&t);
+    assert_true(fd != -1);
+    close(fd);
+    finish(&t);
+}
+
+static void test_a_port_in_use_fails_with_the_reason_logged(void **state)
+{
+    struct test t, second;
+    (void)state;
+    start(&t, "bind 127.0.0.1\nport %d\n");
+    assert_int_equal(listening_open(t.l), 0);
+    start(&second, "bind 127.0.0.1\nport %d\n");
+    second.r->f.settings.net.port = t.port;
+    assert_int_equal(listening_open(second.l), LISTENING_TCP_FAILED);
+    assert_int_equal(core_logged(&second.r->f, "Could not create server TCP listening socket 127.0.0.1:"), 1);
+    finish(&second);
+    finish(&t);
+}
+
+static void test_an_address_with_a_minus_may_be_missing(void **state)
+{
+    struct test t;
+    (void)state;
+    start(&t, "bind 127.0.0.1 -192.0.2.1\nport %d\n"); /* 192.0.2.0/24 is for documentation: no machine has it */
+    assert_int_equal(listening_open(t.l), 0);
+    finish(&t);
+    start(&t, "bind 127.0.0.1 192.0.2.1\nport %d\n");
+    assert_int_equal(listening_open(t.l), LISTENING_TCP_FAILED);
+    finish(&t);
+}
+
+static void test_a_unix_socket_that_cannot_be_made_fails(void **state)
+{
+    struct test t;
+    (void)state;
+    start(&t, "port 0\n#%d %s\nunixsocket /nonexistent/dir/s.sock\n");
+    assert_int_equal(listening_open(t.l), LISTENING_UNIX_FAILED);
+    assert_int_equal(core_logged(&t.r->f, "Failed opening the Unix socket /nonexistent/dir/s.sock"), 1);
+    assert_false(listening_any(t.l));
+    finish(&t);
+}
+
+/* CONFIG SET port: connections through the Unix socket are not cut off. */
+static void test_opening_again_moves_tcp_and_keeps_unix(void **state)
+{
+    struct test t;
+    (void)state;
+    start(&t, "bind 127.0.0.1\nport %d\nunixsocket %s\n");
+    assert_int_equal(listening_open(t.l), 0);
+    int old = t.port;
+    t.r->f.settings.net.port = t.port = free_port();
+    assert_int_equal(listening_open(t.l), 0);
+    int fd = dial(&t, "127.0.0.1"), local = dial_unix(&t);
+    assert_true(fd != -1 && local != -1);
+    t.port = old;
+    assert_int_equal(dial(&t, "127.0.0.1"), -1);
+    close(fd);
+    close(local);
+    finish(&t);
+}
+
+static void test_protected_mode_lets_only_this_host_in(void **state)
+{
+    struct test t;
+    char text[16] = {0}, password[] = "pw";
+    struct bytes_view view = bytes_str(password);
+    (void)state;
+    start(&t, "bind 127.0.0.1\nport %d\nprotected-mode yes\n");
+    assert_int_equal(listening_open(t.l), 0);
+    int here = dial(&t, "127.0.0.1"), there = dial(&t, "127.0.0.2");
+    assert_true(here != -1 && there != -1);
+    for (int i = 0; i < 3; i++) loop_poll_turn(t.r->core->loop);
+    assert_int_equal(clients_count(t.r->cs), 1);
+    assert_int_equal(t.r->core->stats.connections_rejected, 1);
+    assert_int_equal(read(there, text, 8), 8);
+    assert_string_equal(text, "-DENIED ");
+    close(there);
+    acl_users_set_default_password(t.r->users, &view); /* a password protects by itself */
+    there = dial(&t, "127.0.0.2");
+    for (int i = 0; i < 3; i++) loop_poll_turn(t.r->core->loop);
+    assert_int_equal(clients_count(t.r->cs), 2);
+    close(there);
+    close(here);
+    finish(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tcp_and_unix_clients_are_accepted),
+        cmocka_unit_test(test_accepting_without_the_loop),
+        cmocka_unit_test(test_port_0_listens_on_no_tcp_address),
+        cmocka_unit_test(test_a_port_in_use_fails_with_the_reason_logged),
+        cmocka_unit_test(test_an_address_with_a_minus_may_be_missing),
+        cmocka_unit_test(test_a_unix_socket_that_cannot_be_made_fails),
+        cmocka_unit_test(test_opening_again_moves_tcp_and_keeps_unix),
+        cmocka_unit_test(test_protected_mode_lets_only_this_host_in),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
