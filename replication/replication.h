@@ -28,10 +28,9 @@
  *       ... data | PING PUBLISH GETACK |      data_end: the data set is the same at each position from here to the end
  *                ^ data_end   ^ acked  ^ end
  *
- * When the master becomes a replica, it takes back the bytes after data_end that no other server has: no replica
- * acknowledged them, and no live replica was sent them. It disconnects its replicas, cuts the stream, continues the AOF
- * in a new file whose note holds the new position, and asks for that position in PSYNC. The data sets stay equal (P9,
- * P12, P6, P8) because:
+ * When the master becomes a replica, it takes back the bytes after data_end that no attached replica acknowledged and
+ * no live replica was sent. It disconnects its replicas, cuts the stream, continues the AOF in a new file whose note
+ * holds the new position, and asks for that position in PSYNC. The data sets stay equal (P9, P12, P6, P8) because:
  *   1. The data set at the cut equals ours. Only content of the moment followed the cut. SELECT is not of the moment,
  *      so the database selected at the cut is the one selected at the end.
  *   2. The new master accepts only positions that its history covers, up to the fork if our id is its second id. The

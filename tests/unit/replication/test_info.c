@@ -41,6 +41,14 @@ static void test_a_transfer_tells_how_far_it_is(void **state)
     assert_string_equal(field(m.node, "slave_repl_offset"), "1000");
     SAY(&m, "half a unit");
     wait_field(&m, "slave_read_repl_offset", "1011");
+    struct repl_stats st;
+    repl_get_stats(m.node->repl, &st);
+    assert_true(st.net_input_bytes > 2 * 40 + 11); /* the handshake, the snapshot and its marks, the stream */
+    uint64_t before = st.net_input_bytes;
+    SAY(&m, " more");
+    wait_field(&m, "slave_read_repl_offset", "1016");
+    repl_get_stats(m.node->repl, &st);
+    assert_int_equal(st.net_input_bytes, before + 5);
     assert_string_equal(field(m.node, "slave_repl_offset"), "1000");
 
     repl_drop_link(m.node->repl, "test");

@@ -264,6 +264,7 @@ static void test_a_replica_from_the_start_keeps_the_name_of_its_file(void **stat
     repl_link_describe(n->repl, &link);
     assert_string_equal(link.state, "connect"); /* it connects only after its file is loaded */
     assert_true(repl_lacks_data(n->repl));
+    assert_false(repl_stream_wanted(n->repl)); /* no transaction made it a replica */
     repl_restore_position(n->repl, &at, (struct bytes_view){0});
     assert_false(repl_lacks_data(n->repl));
     repl_position(n->repl, &now);
@@ -415,6 +416,44 @@ static void test_fault_10_no_claim_reaches_beyond_the_cut(void **state)
     loop_free(loop);
 }
 
+static void test_a_master_has_no_link_to_drop(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct repl_link_info link;
+    repl_drop_link(n->repl, "test");
+    repl_ack_soon(n->repl);
+    repl_apply_again(n->repl);
+    repl_start(n->repl);
+    turns(n);
+    repl_link_describe(n->repl, &link);
+    assert_string_equal(link.state, "none");
+    assert_null(link.host);
+    assert_false(repl_is_master_host(n->repl, "127.0.0.1", 1));
+    node_free(n);
+    loop_free(loop);
+}
+
+/* A replica that is being closed does not count, so the cut ignores what it acknowledged. */
+static void test_fault_10_a_closing_replica_holds_no_cut(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    peer_open(&p, n);
+    psync_ok(&p, node_id(n), 101);
+    repl_feed_moment(n->repl, -1, BYTES_LIT("ping;"));
+    turns(n);
+    conf(&p, "ack", "105");
+    repl_replica_closing(p.replica);
+    n->later_us += 3 * 1000 * 1000; /* it is silent as well */
+    follow_nobody(n);
+    assert_int_equal(repl_offset(n->repl), 100);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_an_empty_data_set_without_a_past_is_none(void **state)
 {
     struct loop *loop = loop_new();
@@ -484,6 +523,8 @@ int main(void)
         cmocka_unit_test(test_a_smaller_backlog_takes_effect_at_once),
         cmocka_unit_test(test_a_changed_id_is_unknown_to_replicas),
         cmocka_unit_test(test_fault_10_no_claim_reaches_beyond_the_cut),
+        cmocka_unit_test(test_a_master_has_no_link_to_drop),
+        cmocka_unit_test(test_fault_10_a_closing_replica_holds_no_cut),
         cmocka_unit_test(test_an_empty_data_set_without_a_past_is_none),
         cmocka_unit_test(test_who_has_caught_up),
     };

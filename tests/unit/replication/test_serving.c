@@ -879,6 +879,40 @@ static void test_X11_writes_of_the_unit_that_made_us_a_replica(void **state)
     loop_free(loop);
 }
 
+static int psync_failover(struct peer *p, const char *id, const char *offset, const char **error)
+{
+    return repl_replica_check_psync(p->replica, bytes_str(id), bytes_str(offset), true, error);
+}
+
+/* Our master hands over to us: only to its replica, and only in the history that we share with it. */
+static void test_a_hand_over_is_accepted_in_the_same_history_alone(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    const char *error = NULL;
+    char id[REPL_ID_LEN + 1];
+    snprintf(id, sizeof(id), "%s", node_id(n));
+    peer_open(&p, n);
+    conf(&p, "capa", "psync2");
+    assert_int_equal(psync_failover(&p, id, "101", &error), -EINVAL);
+    assert_string_equal(error, "ERR PSYNC FAILOVER can't be sent to a master.");
+    assert_int_equal(repl_follow(n->repl, "127.0.0.1", 1), 0);
+    assert_int_equal(psync_failover(&p, "0123456789012345678901234567890123456789", "101", &error), -EINVAL);
+    assert_string_equal(error, "ERR PSYNC FAILOVER replid must match my replid.");
+    assert_int_equal(repl_role(n->repl), REPL_REPLICA);
+    assert_int_equal(psync_failover(&p, id, "101", &error), 0);
+    assert_int_equal(repl_role(n->repl), REPL_MASTER);
+    repl_replica_psync(p.replica); /* the old master continues from the fork */
+    assert_true(begins_with(&p, "+CONTINUE "));
+    assert_memory_equal(p.got + 10, node_id(n), REPL_ID_LEN);
+    assert_string_not_equal(node_id(n), id);
+    assert_string_equal(n->repl->identity.id2, id);
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_promotion_tells_replicas_to_come_back(void **state)
 {
     struct loop *loop = loop_new();
@@ -971,6 +1005,7 @@ int main(void)
         cmocka_unit_test(test_fault_10_nothing_is_taken_back_that_the_log_keeps),
         cmocka_unit_test(test_fault_10_nothing_of_the_moment_without_a_replica),
         cmocka_unit_test(test_X11_writes_of_the_unit_that_made_us_a_replica),
+        cmocka_unit_test(test_a_hand_over_is_accepted_in_the_same_history_alone),
         cmocka_unit_test(test_promotion_tells_replicas_to_come_back),
         cmocka_unit_test(test_info_of_a_master),
     };
