@@ -5,11 +5,9 @@
 
 #include "server/core/latency.h"
 #include "server/persistence/loading.h"
-#include "server/process/process.h"
 #include "server/scripting/functions.h"
 #include "storage/base/memory.h"
 #include "storage/base/ticks.h"
-#include "storage/base/worker.h"
 
 enum {
     WRITE_PIECES = 64,
@@ -20,134 +18,7 @@ enum {
     ERROR_LOG_US = 30 * 1000 * 1000,
 };
 
-/* ---- The worker ---- */
-
-struct job {
-    struct aof *aof;
-    const struct sys *sys;
-    int fd;
-    unsigned what;            /* of enum aof_job */
-    uint64_t epoch, position; /* of what is synced */
-    unsigned file_number;
-    uint64_t file_size;
-};
-
-static void tell_result(struct aof *a, const struct job *job, int rc)
-{
-    struct sync_result *r = &a->result;
-    pthread_mutex_lock(&r->lock);
-    r->syncs++;
-    r->error = -rc;
-    r->failed |= rc != 0;
-    if (rc == 0) {
-        r->epoch = job->epoch;
-        r->position = job->position;
-        r->file_number = job->file_number;
-        r->file_size = job->file_size;
-        r->any_good = true;
-    }
-    pthread_mutex_unlock(&r->lock);
-    loop_waker_wake(&a->waker);
-}
-
-static void run_job(void *ctx)
-{
-    struct job *job = ctx;
-    int rc = 0;
-    if (job->what & AOF_JOB_SYNC) rc = job->sys->fsync(job->sys->ctx, job->fd);
-    if (job->what & AOF_JOB_CLOSE)
-        (void)job->sys->close(job->sys->ctx, job->fd); /* it is synced, or that failed and was told */
-    if (job->what & AOF_JOB_SYNC) tell_result(job->aof, job, rc);
-    mem_free(job);
-}
-
-void aof_hand_over(struct aof *a, int fd, unsigned what)
-{
-    struct job *job = mem_alloc(sizeof(*job));
-    *job = (struct job){.aof = a,
-                        .sys = a->core->sys,
-                        .fd = fd,
-                        .what = what,
-                        .epoch = a->epoch,
-                        .position = a->reader.pos,
-                        .file_number = a->file_number,
-                        .file_size = a->file != NULL ? aof_file_size(a->file) : 0};
-    if (what & AOF_JOB_SYNC) a->syncs++;
-    worker_run(a->worker, run_job, job);
-}
-
-static void sync_later(struct aof *a)
-{
-    a->last_sync_us = a->core->clock.mono_us;
-    a->sync_asked = a->reader.pos;
-    a->sum_due = true;
-    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC);
-}
-
-/* The system forgets pages that it could not write, and the next sync says that all is well (S4): only a rewrite makes
- * it so. Until then nothing more counts as synced. */
-static void doubt(struct aof *a)
-{
-    a->doubtful = true;
-    if (a->state != AOF_OFF && !a->interrupted) a->rewrite.scheduled = true;
-}
-
-void aof_on_synced(struct aof *a, uint64_t position)
-{
-    if (a->doubtful) return;
-    a->synced = position;
-    a->has_synced = true;
-    if (a->state != AOF_ON) return; /* without a base it is of no use yet */
-    repl_aof_synced(a->core->repl, true, position);
-    a->uses.synced(a->uses.ctx);
-}
-
-void aof_note_obstacle(struct aof *a)
-{
-    obstacle_note(&a->core->obstacles, OBSTACLE_AOF, a->let_go || a->write_error != 0 || a->sync_error != 0);
-}
-
-static void note_sync_error(struct aof *a, int error)
-{
-    if (error != 0 && a->sync_error == 0)
-        log_warning(a->core->log, "Syncing the AOF file failed: %s. Writes are refused until it works again.",
-                    strerror(error));
-    if (error == 0 && a->sync_error != 0) log_warning(a->core->log, "Syncing the AOF file works again.");
-    a->sync_error = error;
-    aof_note_obstacle(a);
-}
-
-static void on_wake(void *ctx)
-{
-    struct aof *a = ctx;
-    struct sync_result *r = &a->result;
-    pthread_mutex_lock(&r->lock);
-    unsigned syncs = r->syncs;
-    bool failed = r->failed;
-    bool good = r->any_good && r->epoch == a->epoch;
-    uint64_t position = r->position, file_size = r->file_size;
-    bool same_file = r->any_good && r->file_number == a->file_number;
-    int error = r->error;
-    r->syncs = 0;
-    r->any_good = r->failed = false;
-    pthread_mutex_unlock(&r->lock);
-    a->syncs -= syncs;
-    if (failed) doubt(a);
-    if (syncs > 0) note_sync_error(a, error);
-    if (same_file && !a->doubtful && file_size > a->file_synced) a->file_synced = file_size;
-    if (error != 0) a->sync_asked = 0; /* the next one is for all of it */
-    if (good && a->state != AOF_OFF && (!a->has_synced || position > a->synced)) aof_on_synced(a, position);
-}
-
 /* ---- Life ---- */
-
-static void pin_worker(void *ctx)
-{
-    const struct core *core = ctx;
-    const char *cpus = core->settings->process.bio_cpulist;
-    if (core->life.process_owner && process_pin_to_cpus(cpus) != 0)
-        log_warning(core->log, "bio_cpulist %s cannot be applied", cpus);
-}
 
 struct aof *aof_new(const struct aof_uses *uses)
 {
@@ -157,10 +28,7 @@ struct aof *aof_new(const struct aof_uses *uses)
     a->boot = aof_boot(a->core->sys);
     a->rewrite.last_s = -1;
     a->rewrite.last_ok = true;
-    pthread_mutex_init(&a->result.lock, NULL);
-    a->worker = worker_new();
-    worker_on_start(a->worker, pin_worker, a->core);
-    loop_waker_start(a->core->loop, &a->waker, on_wake, a);
+    aof_sync_start(a);
     return a;
 }
 
@@ -168,12 +36,10 @@ void aof_free(struct aof *a)
 {
     if (a == NULL) return;
     repl_aof_stop(a->core->repl, &a->reader);
-    worker_free(a->worker);
-    loop_waker_stop(&a->waker);
+    aof_sync_stop(a);
     aof_file_close(a->file);
     aof_manifest_release(&a->manifest);
     aof_part_release(&a->rewrite.base);
-    pthread_mutex_destroy(&a->result.lock);
     mem_free(a);
 }
 
@@ -320,28 +186,7 @@ static int write_pending(struct aof *a)
     return 0;
 }
 
-static int sync_now(struct aof *a)
-{
-    struct core *core = a->core;
-    int64_t start = sys_mono_us(core->sys);
-    int rc = core->sys->fsync(core->sys->ctx, aof_file_fd(a->file));
-    latency_note(core, "aof-fsync-always", (sys_mono_us(core->sys) - start) / 1000);
-    a->last_sync_us = core->clock.mono_us;
-    if (rc != 0) return rc;
-    note_sync_error(a, 0);
-    a->sync_asked = a->reader.pos;
-    a->sum_due = true;
-    if (!a->doubtful) a->file_synced = aof_file_size(a->file);
-    aof_on_synced(a, a->reader.pos);
-    return 0;
-}
-
-static bool is_unsynced(const struct aof *a)
-{
-    return !a->has_synced || a->synced < a->reader.pos;
-}
-
-bool aof_end_server(struct aof *a, const char *what, int rc)
+static bool end_server(struct aof *a, const char *what, int rc)
 {
     log_warning(a->core->log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...", what,
                 strerror(-rc));
@@ -361,13 +206,13 @@ static bool turn_always(struct aof *a)
     if (UNLIKELY(a->let_go) && aof_owes(a)) a->let_go_owes = true;
     int rc = write_pending(a);
     if (rc != 0) {
-        if (aof_owes(a)) return aof_end_server(a, "write to", rc);
+        if (aof_owes(a)) return end_server(a, "write to", rc);
         if (aof_pins_too_much(a)) aof_let_go(a);
         return true;
     }
-    if (!is_unsynced(a)) return true;
-    rc = sync_now(a);
-    return rc == 0 || aof_end_server(a, "sync", rc);
+    if (!aof_is_unsynced(a)) return true;
+    rc = aof_sync_now(a);
+    return rc == 0 || end_server(a, "sync", rc);
 }
 
 /* Nothing waits for it, but meanwhile nothing more gets safe. */
@@ -385,11 +230,12 @@ static void note_slow_sync(struct aof *a)
 static void sync_each_second(struct aof *a)
 {
     const struct settings_persistence *st = aof_settings(a);
-    if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs > 0 || !is_unsynced(a) || a->sync_asked == a->reader.pos)
+    if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs > 0 || !aof_is_unsynced(a) ||
+        a->sync_asked == a->reader.pos)
         return;
     if (a->core->clock.mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
     if (st->no_appendfsync_on_rewrite && child_is_active(a->uses.child)) return;
-    sync_later(a);
+    aof_sync_later(a);
 }
 
 static bool turn_relaxed(struct aof *a)
@@ -411,7 +257,7 @@ bool aof_turn(struct aof *a)
 {
     if (LIKELY(a->file == NULL)) {
         if (LIKELY(!a->let_go) || aof_pass_by(a)) return true;
-        return aof_end_server(a, "write to", -a->let_go_error);
+        return end_server(a, "write to", -a->let_go_error);
     }
     uint64_t start = ticks_now();
     bool good = aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS ? turn_always(a) : turn_relaxed(a);
@@ -429,32 +275,11 @@ static int flush_now(struct aof *a)
 int aof_flush(struct aof *a)
 {
     int rc = flush_now(a);
-    if (rc == 0 && aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS && is_unsynced(a)) rc = sync_now(a);
-    return rc;
-}
-
-int aof_sync(struct aof *a)
-{
-    if (a->file == NULL || !is_unsynced(a)) return 0;
-    int rc = sync_now(a);
-    if (rc == 0) return 0;
-    note_sync_error(a, -rc);
-    doubt(a);
+    if (rc == 0 && aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS && aof_is_unsynced(a)) rc = aof_sync_now(a);
     return rc;
 }
 
 /* ---- Beginning and ending ---- */
-
-/* Synced before it is closed, so that no later file survives a power cut alone (S5). */
-void aof_retire_file(struct aof *a)
-{
-    if (a->file == NULL) return;
-    a->other_bytes += aof_file_size(a->file);
-    a->last_sync_us = a->core->clock.mono_us;
-    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC | AOF_JOB_CLOSE);
-    aof_file_forget(a->file);
-    a->file = NULL;
-}
 
 void aof_start_reading(struct aof *a)
 {
@@ -465,13 +290,6 @@ void aof_start_reading(struct aof *a)
     a->synced = a->sync_asked = a->reader.pos;
     a->has_synced = a->state == AOF_ON;
     if (a->state == AOF_ON) repl_aof_synced(a->core->repl, true, a->synced);
-}
-
-void aof_forget_synced(struct aof *a)
-{
-    a->epoch++;
-    a->has_synced = a->doubtful = false;
-    repl_aof_synced(a->core->repl, false, 0);
 }
 
 void aof_stop_writing(struct aof *a)

@@ -1,9 +1,12 @@
 /* aof_internal.h -- what the files of aof share. For them alone.
  *
- *     aof.c           the object: writing what the stream says, syncing, the worker, the end, INFO
+ *     aof_rewrite.c   when the log is rewritten; switching it on and off, and what the end of a history does to it
  *     aof_files.c     which files the log is made of: at the start, for a rewrite, and after it
- *     aof_rewrite.c   when it is rewritten; switching it on and off
- *     aof_disk.c      while the disk does not take it: letting go, looking for room */
+ *     aof.c           the object: writing what the stream says, the end, INFO
+ *     aof_disk.c      while the disk does not take it: letting go, looking for room
+ *     aof_sync.c      syncing: the worker and its results, syncs that are waited for
+ *
+ * Each file uses only those below it. */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_AOF_INTERNAL_H
 #define LOCKSTEP_SERVER_PERSISTENCE_AOF_INTERNAL_H
 
@@ -111,31 +114,37 @@ static inline void aof_cancel_rewrite(struct aof *a)
     if (child_kind(a->uses.child) == CHILD_REWRITE) child_cancel(a->uses.child);
 }
 
-/* aof.c */
+/* aof_sync.c */
 enum aof_job { AOF_JOB_SYNC = 1, AOF_JOB_CLOSE = 2 };
+void aof_sync_start(struct aof *a); /* the worker */
+void aof_sync_stop(struct aof *a);  /* waits until it has done all jobs */
 /* The worker does it, behind all that it was given before; `what` is one of these or both. A sync is for all that was
  * written so far; what comes of it is noted later. With AOF_JOB_CLOSE the descriptor is the worker's from now on. */
 void aof_hand_over(struct aof *a, int fd, unsigned what);
-/* Syncs and closes the file that is written to, if there is one: another one takes its place, or none. */
-void aof_retire_file(struct aof *a);
-/* Writes all that the stream has, and syncs it where that is promised. 0, or -errno. */
-NODISCARD int aof_flush(struct aof *a);
+void aof_sync_later(struct aof *a);        /* hands over a sync of the file that is written to */
+NODISCARD int aof_sync_now(struct aof *a); /* the same, waited for. 0, or -errno */
 /* All that was written is on disk, whatever the policy. 0, or -errno with the log in doubt. */
 NODISCARD int aof_sync(struct aof *a);
+/* Syncs and closes the file that is written to, if there is one: another one takes its place, or none. */
+void aof_retire_file(struct aof *a);
+void aof_on_synced(struct aof *a, uint64_t position); /* all up to there is on disk */
+void aof_forget_synced(struct aof *a); /* what a sync that is under way will tell is of no use any more */
+/* After each change of write_error, sync_error or let_go: while one of them is set, admission asks aof_refuses_writes(). */
+void aof_note_obstacle(struct aof *a);
+static inline bool aof_is_unsynced(const struct aof *a)
+{
+    return !a->has_synced || a->synced < a->reader.pos;
+}
+
+/* aof.c */
+/* Writes all that the stream has, and syncs it where that is promised. 0, or -errno. */
+NODISCARD int aof_flush(struct aof *a);
 /* The stream is read from here on. All that came before is in the files. */
 void aof_start_reading(struct aof *a);
 /* Nothing of this history is written any more. What was, stays. No rewrite may be running. */
 void aof_stop_writing(struct aof *a);
 void aof_format_place(const struct aof *a, struct aof_file *file, const struct repl_position *at,
-                      struct bytes_buf *out);         /* the note of a file that ends there */
-void aof_on_synced(struct aof *a, uint64_t position); /* all up to there is on disk */
-
-void aof_forget_synced(struct aof *a); /* what a sync that is under way will tell is of no use any more */
-/* `always` cannot be kept: nothing may be answered any more, and the server ends. false. */
-bool aof_end_server(struct aof *a, const char *what, int rc);
-
-/* After each change of write_error, sync_error or let_go: while one of them is set, admission asks aof_refuses_writes(). */
-void aof_note_obstacle(struct aof *a);
+                      struct bytes_buf *out); /* the note of a file that ends there */
 
 /* aof_disk.c */
 /* Has the stream, from the log's reader on, anything that changes data? Only that is owed. */
@@ -157,6 +166,9 @@ char *aof_path(const struct aof *a, const char *name); /* of a file of the log; 
 /* What a rewrite needs: the directory and, unless the log is off, a new file for what the stream gets from now on. 0,
  * or -errno with the stream going where it went before. */
 NODISCARD int aof_prepare_files(struct aof *a);
+/* The stream goes on in a new file from this position, which is true of what the files before it make. 0, or -errno;
+ * *listed: the manifest on disk may have the new file all the same. */
+NODISCARD int aof_cut_file(struct aof *a, const struct repl_position *at, bool *listed);
 void aof_drop_temp_incr(struct aof *a); /* while the log waits for its first rewrite: the new file, if there is one */
 void aof_drop_base(struct aof *a);      /* of a rewrite that failed, if it has got so far */
 /* The new base, and what the stream has got since it was begun, are the log from now on. 0, or -errno, logged, with the

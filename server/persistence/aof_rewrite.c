@@ -227,6 +227,36 @@ void aof_history_replaced(struct aof *a)
     if (a->let_go) repl_aof_start(a->core->repl, &a->reader);
 }
 
+/* The log cannot go on from there: it begins anew. What its files say stays true, since nothing is added to them. */
+static bool cut_by_rewrite(struct aof *a)
+{
+    aof_history_ends(a);
+    aof_history_replaced(a);
+    return true;
+}
+
+/* A rewrite would adopt the last file alone, and lose the one before it. */
+static void stop_rewrite(struct aof *a)
+{
+    if (!a->rewrite.running) return;
+    aof_cancel_rewrite(a);
+    a->rewrite.scheduled = true;
+}
+
+bool aof_cut(struct aof *a, const struct repl_position *at)
+{
+    bool listed;
+    if (a->state == AOF_OFF || a->interrupted) return true;
+    if (a->state == AOF_WAITS || at->id[0] == '\0') return cut_by_rewrite(a);
+    if (aof_flush(a) != 0) return false;
+    stop_rewrite(a);
+    if (aof_cut_file(a, at, &listed) != 0) return listed && cut_by_rewrite(a);
+    a->epoch++; /* positions that a sync under way will tell are of what is taken back */
+    if (a->synced > at->offset) a->synced = at->offset;
+    a->sync_asked = 0;
+    return true;
+}
+
 bool aof_may_shut_down(struct aof *a, bool force)
 {
     if (!a->rewrite.running) return true;
