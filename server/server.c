@@ -26,6 +26,7 @@
 #include "server/operation/cron.h"
 #include "server/operation/report.h"
 #include "server/operation/shutdown.h"
+#include "server/operation/turn_end.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/rdb_loading.h"
 #include "server/process/process.h"
@@ -45,14 +46,6 @@ static void on_wake(void *ctx)
     struct server *s = ctx;
     stats_turn_begins(&s->core.stats, &s->core.turn);
     clock_update(&s->core);
-}
-
-void server_send(struct server *s)
-{
-    repl_end_turn(s->core.repl);
-    if (UNLIKELY(!aof_turn(s->aof))) return; /* the log could not be written: no reply, nothing to replicas (S1) */
-    repl_flush(s->core.repl);
-    clients_flush(s->clients);
 }
 
 /* Does the work that became due in this turn. True if some of it continues in the next turn. */
@@ -79,7 +72,7 @@ static bool on_turn(void *ctx)
     saving_turn(s->saving);
     if (UNLIKELY(s->core.due != 0)) more = serve_due(s) || more;
     clients_reap(s->clients); /* before the replies: the reply to CLIENT KILL means that the client is gone */
-    server_send(s);
+    turn_end_send(&s->core, s->aof, s->clients);
     clients_reap(s->clients);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
     stats_turn_ends(&s->core.stats, &s->core.turn);
@@ -149,7 +142,8 @@ static void accept_now(void *ctx)
 
 static void send_now(void *ctx)
 {
-    server_send(ctx);
+    struct server *s = ctx;
+    turn_end_send(&s->core, s->aof, s->clients);
 }
 
 static bool run_again(void *ctx, struct client *c)

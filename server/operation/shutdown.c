@@ -5,6 +5,7 @@
 
 #include "server/clients/blocking.h"
 #include "server/clients/clients.h"
+#include "server/operation/turn_end.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/saving.h"
 #include "server/process/process.h"
@@ -111,7 +112,7 @@ static bool finish(struct server *s)
     saving_kill(s->saving);
     aof_shut_down(s->aof);
     if (!save_before_exit(s, sd->flags)) return fail(s);
-    server_send(s);
+    turn_end_send(&s->core, s->aof, s->clients);
     log_warning(s->core.log, "Lockstep is now ready to exit, bye bye...");
     lifecycle_stop(&s->core, s->core.life.exit_code);
     return true;

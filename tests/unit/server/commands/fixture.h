@@ -35,6 +35,7 @@
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
 #include "server/house.h"
+#include "server/operation/turn_end.h"
 #include "storage/base/memory.h"
 #include "storage/base/words.h"
 
@@ -143,7 +144,7 @@ static inline void fixture_turns(struct fixture *f)
         blocking_check_timeouts(s->clients->blocking);
         if (s->core.due & DUE_KEY_WAITS) key_waits_serve(s->clients->key_waits);
         clients_reap(s->clients);
-        server_send(s);
+        turn_end_send(&s->core, s->aof, s->clients);
         clients_reap(s->clients);
     }
 }
