@@ -190,6 +190,11 @@ static void test_a_copy_is_another_user(void **state)
     assert_int_equal(apply(f, user, ">foo"), ACL_RULE_OK);
     assert_int_equal(apply(f, user, "(~a +get)"), ACL_RULE_OK);
     struct acl_user *copy = acl_user_copy(user);
+    assert_int_equal(apply(f, copy, "allchannels"), ACL_RULE_OK);
+    struct acl_user *second = acl_user_copy(copy);
+    is_text(second, "user alice off sanitize-payload #" FOO_DIGEST " &* -@all (~a resetchannels -@all +get)");
+    acl_user_unref(second);
+    assert_int_equal(apply(f, copy, "resetchannels"), ACL_RULE_OK);
     assert_int_equal(apply(f, copy, "on"), ACL_RULE_OK);
     assert_int_equal(apply(f, copy, "resetpass"), ACL_RULE_OK);
     assert_int_equal(apply(f, copy, "clearselectors"), ACL_RULE_OK);

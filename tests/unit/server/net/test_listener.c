@@ -219,6 +219,13 @@ static void test_CVE_2025_48367_accepting_goes_on_after_descriptors_run_out(void
     assert_int_equal(f->accept_errors, 1);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     turn_until(f, &f->accepted_count, 10);
+    int more = plain_connect(listener_port(f->listener)); /* a second lack is reported again */
+    tight.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    turn_until(f, &f->accept_errors, 2);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    turn_until(f, &f->accepted_count, 11);
+    close(more);
     for (int i = 0; i < 10; i++) close(fds[i]);
     fixture_free(f);
 }

@@ -133,6 +133,22 @@ static void test_errors_are_noted(void **state)
     encoder_release(&e);
 }
 
+/* Formatted texts of every length around the buffer on the stack are complete. */
+static void test_long_formats_are_complete(void **state)
+{
+    struct encoder e;
+    encoder_init(&e, 2);
+    for (int len = 500; len <= 520; len++) {
+        struct bytes_buf want = {0};
+        bytes_buf_printf(&want, "-%0*d\r\n$%d\r\n%0*d\r\n", len, 7, len, len, 7);
+        reply_errorf(&e.reply, "%0*d", len, 7);
+        reply_bulkf(&e.reply, "%0*d", len, 7);
+        encoder_expect(&e, bytes_buf_view(&want));
+        bytes_buf_release(&want);
+    }
+    encoder_release(&e);
+}
+
 static void test_muted_writes_nothing(void **state)
 {
     struct encoder e;
@@ -303,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_deferred_sizes),
         cmocka_unit_test(test_CVE_2025_67733_lines_cannot_be_broken),
         cmocka_unit_test(test_errors_are_noted),
+        cmocka_unit_test(test_long_formats_are_complete),
         cmocka_unit_test(test_muted_writes_nothing),
         cmocka_unit_test(test_random_replies_parse_back),
     };
