@@ -3,7 +3,7 @@
  *     without aclfile:  requirepass --> lines "user ..." of included files --> lines of the main file (the last wins)
  *     with aclfile:     the file, which is then the only source
  *
- * Changes of users are told to the sessions, so that connections follow or are closed. */
+ * Changes of users are passed to session.h, which updates or closes the connections. */
 #ifndef LOCKSTEP_SERVER_CLIENTS_ACL_SOURCE_H
 #define LOCKSTEP_SERVER_CLIENTS_ACL_SOURCE_H
 
@@ -18,6 +18,6 @@ NODISCARD int acl_source_load(struct clients *cs); /* at start-up. 0, or -1 with
 NODISCARD int acl_source_reload(struct clients *cs, struct client *current, struct bytes_buf *error);
 NODISCARD int acl_source_save(struct clients *cs);    /* ACL SAVE: 0, or -errno, logged */
 void acl_source_password_changed(struct clients *cs); /* CONFIG SET requirepass */
-void acl_source_note_lines(struct clients *cs);       /* gives the configuration the user lines for CONFIG REWRITE */
+void acl_source_note_lines(struct clients *cs);       /* hands the configuration its "user" lines for CONFIG REWRITE */
 
 #endif

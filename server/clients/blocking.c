@@ -5,19 +5,19 @@
 #include "server/core/core.h"
 #include "storage/base/memory.h"
 
-enum { HEAP_KEPT = 1 << 10 }; /* room for so many deadlines is never given back */
+enum { HEAP_KEPT = 1 << 10 }; /* the heap is never shrunk below this many deadlines */
 
 struct blocking {
     struct clients *clients;
     struct core *core;
     struct command_runner runner;
-    struct loop_timer timer; /* wakes the loop for the next deadline; the turn hook does the work */
+    struct loop_timer timer; /* wakes the loop at the next deadline; blocking_check_timeouts() does the work */
     int64_t timer_at_ms;
     bool timer_fired;
-    struct client **heap; /* by blocked.until_ms, the earliest first; heap[0] is not used */
+    struct client **heap; /* binary heap by blocked.until_ms, the earliest first; heap[0] is unused */
     size_t heap_count, heap_cap;
     size_t counts[BLOCK_KINDS];
-    bool stream_resumes; /* a pause that held the master's stream is over: it goes on with the next turn */
+    bool stream_resumes; /* a pause has ended: the master's stream is applied again in the next turn */
 };
 
 void blocking_free(struct blocking *b)
@@ -93,7 +93,7 @@ static void heap_remove(struct blocking *b, struct client *c)
 static void wake(void *ctx)
 {
     struct blocking *b = ctx;
-    b->timer_fired = true; /* the turn hook looks at the deadlines */
+    b->timer_fired = true; /* blocking_check_timeouts() looks at the deadlines */
 }
 
 static void arm(struct blocking *b, int64_t deadline_ms)
@@ -188,8 +188,8 @@ static void pause_changed(void *ctx, bool relaxed)
     struct blocking *b = ctx;
     arm(b, pause_next_end(b->core));
     if (!relaxed) return;
-    blocking_each(b, BLOCK_PAUSE, resume_one, NULL); /* those still held are held again */
-    b->stream_resumes = true;                        /* not from here: this may be a command */
+    blocking_each(b, BLOCK_PAUSE, resume_one, NULL); /* admission holds back again what another pause holds back */
+    b->stream_resumes = true;                        /* not here: this may be called by a command */
     arm(b, b->core->clock.now_ms);
 }
 
@@ -210,7 +210,7 @@ static void time_out(struct client *c)
 {
     void (*answer)(struct client * c) = c->blocked->timed_out;
     if (answer != NULL) answer(c);
-    client_unblock(c); /* one that is closing hears nothing of it */
+    client_unblock(c); /* a closing client gets no reply: client_wants_flush() ignores it */
 }
 
 void blocking_check_timeouts(struct blocking *b)

@@ -1,10 +1,17 @@
-/* blocking.h -- clients that wait: for replicas or disks (WAIT, WAITAOF), for keys (key_waits.h), for another server
- * (migration.h), for the end of a pause.
+/* blocking.h -- blocked clients: their command has no reply yet, and no other command of them runs.
  *
- * While it is blocked no command of a client runs; what it sent stays in its reader. It goes on when somebody calls
- * client_unblock(), when its time is up (`timed_out` then answers it), or when it is closed (nothing is answered).
- * Those with a deadline stand in a heap, so that neither their number nor that of all clients matters when one is due.
- */
+ *                          client_unblock()  <-- what it waited for has come: WAIT, keys, MIGRATE, the end of a pause
+ *     client_block() -->   timed_out(), then client_unblock()  <-- its deadline
+ *                          ended() alone     <-- its connection is closed
+ *
+ * Requests that a blocked client sends stay in its reader. A kind that runs its command again (keys) has a copy.
+ *
+ * Invariants:
+ * 1. A client is in the heap of deadlines exactly while it is blocked with a deadline. So neither the number of clients
+ *    nor that of blocked ones matters when a deadline is due.
+ * 2. `ended` is called once for each client_block(), whatever ends the wait.
+ * Ownership: a client owns its struct blocked; `data` belongs to the kind, whose `ended` frees it.
+ * Not here:  the queues of clients that wait for keys (key_waits.h), how a command runs (dispatch.h). */
 #ifndef LOCKSTEP_SERVER_CLIENTS_BLOCKING_H
 #define LOCKSTEP_SERVER_CLIENTS_BLOCKING_H
 
@@ -16,44 +23,45 @@ enum block_kind { BLOCK_WAIT, BLOCK_WAIT_AOF, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHU
 
 struct blocked {
     enum block_kind kind;
-    int64_t until_ms;                    /* wall clock at which timed_out() is called; 0: never */
-    uint64_t offset;                     /* WAIT: the stream offset waited for */
-    size_t replicas;                     /* WAIT: by how many */
-    bool local;                          /* WAITAOF: here too */
-    void (*timed_out)(struct client *c); /* writes the reply */
-    void (*ended)(struct client *c);     /* forget it, however it ended. May be NULL */
+    int64_t until_ms;                    /* deadline by the wall clock; 0: none */
+    uint64_t offset;                     /* WAIT, WAITAOF: the stream offset that must be reached */
+    size_t replicas;                     /* ... by so many replicas */
+    bool local;                          /* WAITAOF: ... and by this server's append-only file */
+    void (*timed_out)(struct client *c); /* writes the reply at the deadline. NULL: CLIENT UNBLOCK does not apply */
+    void (*ended)(struct client *c);     /* frees `data`. May be NULL */
     void *data;                          /* of the kind */
-    struct queued_command command;       /* to be run again; without a slot there is none. Owned */
-    uint64_t ticks;                      /* what running it has taken so far; waiting is not work */
-    bool counted;                        /* it was run to its end, and counted as a call */
-    size_t heap_at;                      /* its place among the deadlines, from 1 on; 0: it has none */
+    struct queued_command command;       /* the command to be run again; its slot is NULL if there is none. Owned */
+    uint64_t ticks;                      /* time that runs of the command have taken; waiting does not count */
+    bool counted;                        /* the command has been counted as a call */
+    size_t heap_at;                      /* position in the heap of deadlines, from 1; 0: none. blocking.c alone */
 };
 
-/* The command of this client is not answered yet. `how` is copied. */
+/* Blocks the client, whose command gives no reply now. `how` is copied. */
 void client_block(struct client *c, const struct blocked *how);
-/* The reply has been written (or none is due): it goes on with what it sent meanwhile. A command that waited counts as
- * one call, now. */
+/* Ends the wait once the reply is written (or if none is due). The client's input is processed in the next turn. A
+ * command that waited is counted as one call, here. */
 void client_unblock(struct client *c);
-/* Runs the command of a blocked client once more. True: it is answered, and the client is to be unblocked. False: it
- * waits on. */
+/* Runs the command of a blocked client again. True: it has been answered, and the caller unblocks the client. False:
+ * the client waits on. */
 bool client_run_again(struct client *c);
 
 /* How commands of blocked clients are run: filled in by the dispatcher, by fakes in tests. */
 struct command_runner {
     void *ctx;
-    bool (*again)(void *ctx, struct client *c);     /* runs the command once more; true: it is answered */
-    void (*unblocked)(void *ctx, struct client *c); /* it has been answered, by itself or by others: it is counted */
+    bool (*again)(void *ctx, struct client *c);     /* client_run_again() */
+    void (*unblocked)(void *ctx, struct client *c); /* the command is answered: counts it */
 };
 
 extern const struct client_part blocking_part;
 
 struct blocking *blocking_new(struct clients *cs, const struct command_runner *runner);
 void blocking_free(struct blocking *b);
-void blocking_check_timeouts(struct blocking *b);         /* each turn; cheap while nobody is due */
-size_t blocking_deadline_count(const struct blocking *b); /* clients that wait until some time */
-/* Calls fn for each client blocked so; fn may unblock it. */
+/* Called in each turn: ends pauses and waits that are due. Costs one comparison while none is. */
+void blocking_check_timeouts(struct blocking *b);
+size_t blocking_deadline_count(const struct blocking *b); /* blocked clients with a deadline */
+/* Calls fn for each client that is blocked in this way and not closing; fn may unblock any client. */
 void blocking_each(struct blocking *b, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx);
-/* We are a replica now: what clients of a master wait for will not come. They hear so, and are closed. */
+/* This server became a replica. Clients that wait for what only a master does get an error and are closed. */
 void blocking_role_changed(struct blocking *b);
 
 #endif

@@ -29,7 +29,7 @@ static const struct {
     {CLIENT_NO_EVICT, 0, 'e'},
     {CLIENT_NO_TOUCH, 0, 'T'},
 };
-enum { LETTERS = sizeof(letters) / sizeof(letters[0]), LETTERS_MAX = LETTERS + 2 /* N if there is none, and a 0 */ };
+enum { LETTERS = sizeof(letters) / sizeof(letters[0]), LETTERS_MAX = LETTERS + 2 /* "N" without flags, and the NUL */ };
 
 static char *describe_flags(const struct client *c, char out[LETTERS_MAX])
 {
@@ -73,7 +73,8 @@ void client_describe(const struct client *c, struct bytes_buf *out)
                      c->user == NULL ? "(superuser)" : acl_user_name_text(c->user),
                      client_has(c, CLIENT_TRACKING) ? (long long)tracking_redirect(c) : -1LL, c->reply.proto,
                      c->lib_name == NULL ? "" : c->lib_name, c->lib_ver == NULL ? "" : c->lib_ver);
-    bytes_buf_printf(out, " watch=%zu", multi_watch_count(c)); /* of 7.4; last, so that the rest is the line of 7.2 */
+    bytes_buf_printf(out, " watch=%zu",
+                     multi_watch_count(c)); /* new in 7.4: last, so that the rest is the line of 7.2 */
 }
 
 void clients_summarize(struct clients *cs, struct clients_summary *out)

@@ -10,15 +10,15 @@
 #include "storage/base/memory.h"
 
 enum {
-    UNAUTHENTICATED_OUTPUT_MAX = 64 * 1024, /* CVE-2025-21605: what somebody unknown may leave unread */
-    BLOCKED_INPUT_MAX = 1024 * 1024,        /* a blocked client's input is left in the socket beyond this */
-    READY_INPUT_MAX = 256 * 1024,           /* and one's that has not been run yet beyond this */
+    UNAUTHENTICATED_OUTPUT_MAX = 64 * 1024, /* CVE-2025-21605: pending replies to a client that has not logged in */
+    BLOCKED_INPUT_MAX = 1024 * 1024,        /* beyond this, the input of a blocked client is left in the socket */
+    READY_INPUT_MAX = 256 * 1024,           /* ... and that of a client on the ready list */
     IDLE_TRIM_MS = 2000,
 };
 
 static uint64_t hash_of_id(uint64_t id)
 {
-    return id * 0x9e3779b97f4a7c15u ^ id >> 32; /* ids are handed out in turn: nobody chooses them */
+    return id * 0x9e3779b97f4a7c15u ^ id >> 32; /* ids are consecutive and no client can choose its own */
 }
 static uint64_t client_hash(const void *ctx, const void *entry)
 {
@@ -26,7 +26,7 @@ static uint64_t client_hash(const void *ctx, const void *entry)
     return hash_of_id(((const struct client *)entry)->id);
 }
 
-/* Calls a function of each part that has it. */
+/* Calls one of the functions of struct client_part, for each part that has it. */
 #define FOR_EACH_PART(cs, call, c)                                                                                     \
     for (const struct client_part *const *part_ = (cs)->parts; *part_ != NULL; part_++)                                \
         if ((*part_)->call != NULL) (*part_)->call(c)
@@ -139,7 +139,7 @@ struct client *client_new_script(struct clients *cs)
     return c;
 }
 
-/* It is not one of those that could be evicted any more. */
+/* The client does not count towards maxmemory-clients any more. */
 static void forget_memory(struct client *c)
 {
     c->clients->evictable_memory -= c->counted_memory;
@@ -201,7 +201,7 @@ void client_reset(struct client *c)
     update_muted(c);
 }
 
-/* Takes it off a singly linked list; rare, so it is searched for. */
+/* Removes a client from a singly linked list. It is searched for, since this is rare. */
 #define LIST_REMOVE(head, last, which, member)                                                                         \
     do {                                                                                                               \
         struct client **at_ = &(head);                                                                                 \
@@ -242,7 +242,7 @@ void clients_free(struct clients *cs)
 static void refuse_connection(struct clients *cs, struct conn *conn, const char *text)
 {
     cs->core->stats.connections_rejected++;
-    (void)conn_write(conn, text, strlen(text)); /* a courtesy: if it does not fit, the close says enough */
+    (void)conn_write(conn, text, strlen(text)); /* the connection is closed anyway */
     conn_close(conn);
 }
 
@@ -303,7 +303,7 @@ void client_set_reply_mode(struct client *c, enum client_reply_mode mode)
     case CLIENT_REPLIES_OFF: client_flag_set(c, CLIENT_REPLY_OFF); break;
     case CLIENT_REPLIES_SKIP:
         if (!client_has(c, CLIENT_REPLY_OFF)) client_flag_set(c, CLIENT_REPLY_SKIP_NEXT);
-        return; /* this command is answered as before */
+        return; /* this command still gets its reply */
     }
     update_muted(c);
 }
@@ -327,7 +327,8 @@ void client_set_no_touch(struct client *c, bool on)
 void client_run_script_for(struct client *script, const struct client *caller)
 {
     ASSERT(client_has(script, CLIENT_SCRIPT));
-    client_flag_put(script, CLIENT_MASTER, client_has(caller, CLIENT_MASTER)); /* its replies are not muted by this */
+    client_flag_put(script, CLIENT_MASTER,
+                    client_has(caller, CLIENT_MASTER)); /* without muting: the script reads its replies */
     client_flag_put(script, CLIENT_NO_TOUCH, client_has(caller, CLIENT_NO_TOUCH));
     script->db = caller->db;
     script->write_offset = caller->write_offset;
@@ -372,8 +373,8 @@ void client_make_ready(struct client *c)
     if (UNLIKELY(!client_has(c, CLIENT_CLOSE_AFTER_REPLY))) conn_want_read(c->conn, true);
 }
 
-/* Of all that became readable during one wait, whoever was first is told of last: so this one goes in front, and
- * requests of different connections run in the order in which they came. */
+/* The loop reports the connections that became readable during one wait in reverse order. Each is put in front, so that
+ * requests of different connections run in the order of their arrival. */
 static void make_ready_in_front(struct client *c)
 {
     struct clients *cs = c->clients;
@@ -403,7 +404,7 @@ static void on_readable(void *ctx)
     struct core *core = c->core;
     char *room;
     size_t len;
-    /* What was read before is still waiting for its turn: the socket may hold the rest. */
+    /* Requests that were read before have not run yet, so the rest stays in the socket. */
     if (UNLIKELY(client_has(c, CLIENT_READY)) && resp_reader_pending(&c->reader) > READY_INPUT_MAX) return;
     if (UNLIKELY(client_has(c, CLIENT_BLOCKED)) && resp_reader_pending(&c->reader) > BLOCKED_INPUT_MAX) {
         conn_want_read(c->conn, false);
@@ -423,7 +424,8 @@ static void on_readable(void *ctx)
     c->net_in += (uint64_t)n;
     c->last_active_ms = core->clock.now_ms;
     pacing_client_sent(&core->pacing, &c->pacing_window);
-    if (client_has(c, CLIENT_REPLICA)) repl_replica_heard(c->replica); /* an empty line is a sign of life, too */
+    if (client_has(c, CLIENT_REPLICA))
+        repl_replica_heard(c->replica); /* even an empty line shows that the replica is alive */
     if (!client_has(c, CLIENT_BLOCKED)) make_ready_in_front(c);
     client_memory_changed(c);
 }
@@ -475,14 +477,14 @@ size_t client_output_memory(const struct client *c)
     return outbuf_memory(&c->out) + info.pending_bytes;
 }
 
-/* Bytes of replies, whatever the blocks take that hold them. What fits into the first block counts for nothing, as in
- * Redis: every busy connection has one. */
+/* Bytes of replies, not the memory of the blocks that hold them. Replies that fit into the first block do not count, as
+ * in Redis: every busy connection has that block. */
 size_t client_output_waiting(const struct client *c)
 {
     return outbuf_memory(&c->out) == 0 ? 0 : outbuf_bytes(&c->out);
 }
 
-/* A replica's limit is replication's own to watch: it knows what is in the backlog anyway. */
+/* Replication enforces the limit of replicas: it knows which bytes are in the backlog anyway. */
 static bool over_output_limit(struct client *c)
 {
     struct core *core = c->core;
@@ -529,7 +531,7 @@ bool client_flush(struct client *c)
     return true;
 }
 
-/* Soft limits count from what the socket did not take. */
+/* Soft limits apply to what the socket did not take. */
 static void flush_and_check(struct client *c)
 {
     if (!client_flush(c)) return;
@@ -556,13 +558,13 @@ void clients_flush(struct clients *cs)
         next = c->flush_next;
         client_flag_clear(c, CLIENT_WANTS_FLUSH);
         if (client_has(c, CLIENT_CLOSING)) continue;
-        if (client_has(c, CLIENT_REPLICA)) { /* what it was answered went out when it became one */
+        if (client_has(c, CLIENT_REPLICA)) { /* client_become_replica() has handed over what was pending */
             outbuf_clear(&c->out);
             if (client_has(c, CLIENT_CLOSE_AFTER_REPLY)) client_close_later(c);
             continue;
         }
-        client_enforce_output_limit(c); /* what is over the limit is not sent, even if there is room */
-        client_memory_changed(c);       /* somebody else may have written to it */
+        client_enforce_output_limit(c); /* output over the limit is not sent, even if the socket has room */
+        client_memory_changed(c);       /* another client's command may have pushed a message */
         if (client_has(c, CLIENT_CLOSING) || UNLIKELY(conn_wants_write(c->conn))) continue;
         flush_and_check(c);
     }
@@ -586,7 +588,7 @@ static void client_cron(struct client *c)
     client_enforce_output_limit(c);
 }
 
-/* Every client comes round about once a second. */
+/* Each client has its turn about once a second. */
 void clients_cron(struct clients *cs)
 {
     size_t share = cs->count / (size_t)(cs->core->settings->misc.hz > 0 ? cs->core->settings->misc.hz : 1) + 5;
@@ -615,7 +617,7 @@ size_t client_memory(const struct client *c)
     return bytes;
 }
 
-/* 0: no limit. */
+/* maxmemory-clients in bytes; 0: no limit. */
 static size_t clients_memory_limit(const struct clients *cs)
 {
     int64_t limit = cs->core->settings->clients.maxmemory_clients;

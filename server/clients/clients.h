@@ -10,7 +10,8 @@
  *    the free list at most once (CLIENT_CLOSING).
  * 2. A closing client joins no list. It leaves the others when they are walked, or in clients_reap().
  * 3. evictable_memory is the sum of counted_memory of all clients.
- * Limits:   maxclients, protected mode, client-query-buffer-limit, client-output-buffer-limit, maxmemory-clients, timeout.
+ * Limits:   maxclients, protected-mode, client-query-buffer-limit, client-output-buffer-limit, maxmemory-clients,
+ *           timeout.
  * Not here: parsing and commands (dispatch.h), what modules keep for a client (client_part.h), making all of this room
  *           (clients_room.h). */
 #ifndef LOCKSTEP_SERVER_CLIENTS_CLIENTS_H
@@ -24,7 +25,7 @@ struct client_part;
 
 /* All connections of a server, and the modules of this room. */
 struct clients {
-    /* written by clients_room.c, once */
+    /* written once, when the room is made */
     struct core *core;
     struct config *config;          /* knows which arguments are secret, and rewrites the lines of users */
     struct command_table *commands; /* for the rules of users */
@@ -72,8 +73,8 @@ void clients_auth_changed(struct client *c);     /* CLIENT_AUTHENTICATED has cha
 struct client *clients_first(struct clients *cs); /* then c->next; clients may be closed meanwhile */
 size_t clients_count(const struct clients *cs);   /* with a connection, replicas included */
 struct client *client_by_id(struct clients *cs, uint64_t id);
-/* The dispatcher takes the ready list whole, and from it one client after the other. Clients that become ready meanwhile
- * are on the next list. */
+/* The dispatcher takes the ready list whole, and from it one client after the other. Clients that become ready
+ * meanwhile are on the next list. */
 struct client *clients_take_ready(struct clients *cs);
 bool clients_any_ready(const struct clients *cs);
 static inline struct client *clients_pop_ready(struct client **list) /* NULL at the end */

@@ -1,4 +1,4 @@
-/* clients_room.h -- makes the modules of this room and lists what they keep for each client.
+/* clients_room.h -- all modules of this room, made in one place.
  *
  *     clients_room_new() --> clients.c, with the rows of all modules (client_part.h)
  *                        --> blocking, key_waits, pubsub, watches, trackings: one object for each server

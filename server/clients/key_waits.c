@@ -10,14 +10,14 @@ struct waiter { /* one client in the queue of one key */
     struct key_wait *wait;
     struct waited_key *key;
     struct waiter *prev, *next;
-    uint64_t number; /* of its arrival: they increase along a queue */
+    uint64_t number; /* ascending along a queue */
 };
 
 struct key_wait {
     struct client *client;
     enum value_type type;
     bool or_gone;
-    size_t count; /* keys, each once */
+    size_t count; /* of different keys */
     struct waiter waiters[];
 };
 
@@ -25,8 +25,8 @@ struct waited_key {
     struct db *db;
     struct bytes_view name; /* bytes behind the struct */
     struct waiter *first, *last;
-    struct waiter *cursor; /* while being served: whose turn comes next */
-    size_t or_gone;        /* waiters of that kind */
+    struct waiter *cursor; /* while being served: the next waiter to look at */
+    size_t or_gone;        /* waiters with or_gone */
     bool is_ready, being_served;
     struct waited_key *ready_prev, *ready_next;
 };
@@ -71,7 +71,7 @@ struct key_waits *key_waits_new(struct core *core)
 void key_waits_free(struct key_waits *kw)
 {
     if (kw == NULL) return;
-    ASSERT(table_count(&kw->keys) == 0); /* the clients are gone, and their waits with them */
+    ASSERT(table_count(&kw->keys) == 0); /* all clients are freed, and their waits with them */
     table_release(&kw->keys, NULL, NULL);
     mem_free(kw);
 }
@@ -148,7 +148,7 @@ static void drop_if_unused(struct key_waits *kw, struct waited_key *k)
 
 /* ---- Queues ---- */
 
-/* Appended all at once, so a client that is in this queue already is its last. */
+/* A client joins all its queues in one go, so if it is in this queue already, it is the last one. */
 static bool is_queued(const struct waited_key *k, const struct key_wait *wait)
 {
     return k->last != NULL && k->last->wait == wait;
@@ -195,7 +195,7 @@ static void wait_ended(struct client *c)
 
 static void wait_timed_out(struct client *c)
 {
-    reply_null_array(&c->reply); /* of BLMOVE too, which answers a bulk otherwise */
+    reply_null_array(&c->reply); /* for BLMOVE too, whose reply is a bulk string otherwise */
 }
 
 static struct key_wait *new_wait(struct client *c, const struct key_wait_for *what)
@@ -238,7 +238,7 @@ const struct client_part key_waits_part = {.memory = memory_of};
 
 /* ---- What happens to keys ---- */
 
-/* What the key holds, an expired value being none; nothing is deleted on the way. */
+/* The type of the value. False: there is none, or it has expired. Deletes nothing. */
 static bool look_at(const struct waited_key *k, enum value_type *type)
 {
     const struct entry *e = keyspace_peek(k->db, keyref(k->db, k->name));
@@ -292,7 +292,7 @@ void key_waits_all_ready(struct key_waits *kw)
 
 /* ---- Serving ---- */
 
-/* Runs the command of whoever waits for what the key holds now, up to the one that was last when this began. */
+/* Runs the commands of waiters that wait for what the key holds. Waiters that arrive meanwhile are not served here. */
 static void serve_key(struct key_waits *kw, struct waited_key *k)
 {
     enum value_type type;
@@ -301,7 +301,7 @@ static void serve_key(struct key_waits *kw, struct waited_key *k)
     for (struct waiter *w = k->first; w != NULL && w->number <= last; w = k->cursor) {
         struct client *c = w->wait->client;
         k->cursor = w->next;
-        bool here = look_at(k, &type); /* anew each time: the one before may have taken all there was */
+        bool here = look_at(k, &type); /* each time: the command before may have taken everything */
         if (!here && k->or_gone == 0) break;
         bool wanted = here && type == w->wait->type;
         if ((!wanted && !w->wait->or_gone) || client_has(c, CLIENT_CLOSING)) continue;
@@ -319,7 +319,7 @@ void key_waits_serve(struct key_waits *kw)
     if (kw->serving || core->modes.loading || core->life.stopping || pause_current(core) != PAUSE_NONE) return;
     kw->serving = true;
     clock_update(core);
-    /* A master's stream may have made the keys ready; the commands of our own clients see expired keys as usual. */
+    /* The stream of our master may have made the keys ready, and it sees expired keys. Commands of clients do not. */
     enum expiry_mode before = modes_override_expiry(core, core->keyspace->expiry_mode);
     modes_refresh(core);
     while ((k = kw->ready_first) != NULL) {

@@ -46,7 +46,7 @@ static void on_accept_error(void *ctx, int rc, const char *text)
     log_warning(l->clients->core->log, "Accepting a connection: %s", text);
 }
 
-/* What CONFIG SET bind and port are about: the Unix socket stays as it is. */
+/* CONFIG SET bind and port concern TCP alone: the Unix socket stays open. */
 static void close_tcp_listeners(struct listening *l)
 {
     size_t kept = 0;
@@ -59,7 +59,7 @@ static void close_tcp_listeners(struct listening *l)
     l->count = kept;
 }
 
-/* An address written with a '-' before it may be missing on this machine. */
+/* An address with a '-' in front may be missing on this machine. */
 static bool may_be_missing(const char *address, int rc)
 {
     return address[0] == '-' &&

@@ -10,12 +10,13 @@ struct listening; /* opaque */
 struct listening *listening_new(struct clients *cs);
 void listening_free(struct listening *l); /* closes the sockets */
 
-/* Binds what the configuration says, which may be nothing. Also after CONFIG SET bind or port: the Unix socket stays.
- * 0, or what failed, with the reason logged. */
+/* Listens on the configured addresses, which may be none. Also after CONFIG SET bind or port: then TCP sockets are
+ * replaced and the Unix socket stays. 0, or which kind failed, with the reason logged. An address written with a '-' in
+ * front may be missing on this machine. */
 enum { LISTENING_TCP_FAILED = -1, LISTENING_UNIX_FAILED = -2 };
 int listening_open(struct listening *l);
 bool listening_any(const struct listening *l);
-/* Accepts the connections that wait, without the loop. */
+/* Accepts pending connections without the loop. */
 void listening_accept_now(struct listening *l);
 
 #endif

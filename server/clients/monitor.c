@@ -4,7 +4,7 @@
 #include "server/clients/clients.h"
 #include "server/core/core.h"
 
-/* As it would be written in C, so that no argument can break the line. */
+/* Quotes and escapes the argument as C does, so that it cannot end the line. */
 static void append_quoted(struct bytes_buf *out, struct bytes_view v)
 {
     bytes_buf_append(out, "\"", 1);

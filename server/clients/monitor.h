@@ -1,5 +1,7 @@
-/* monitor.h -- MONITOR: clients that see every command as it is run, whether it fails or not. A command that is refused
- * before it runs (unknown, arity, permissions, memory) is not shown, except EXEC. */
+/* monitor.h -- MONITOR: clients that are shown every command which runs, even if it fails.
+ *
+ * A command that is refused before it runs (unknown, wrong arity, permissions, memory) is not shown, except EXEC.
+ * monitor.c alone writes core.monitor_count, which the dispatcher tests for each command. */
 #ifndef LOCKSTEP_SERVER_CLIENTS_MONITOR_H
 #define LOCKSTEP_SERVER_CLIENTS_MONITOR_H
 
@@ -8,9 +10,10 @@
 
 struct command;
 
-/* Shows a command of this client to all that monitor. Secrets among the arguments are hidden. */
-void monitor_feed(const struct client *from, const struct command *cmd, int argc, const struct bytes_view *argv);
-void monitor_start(struct client *c); /* until RESET, or until it is closed */
 extern const struct client_part monitor_part;
+
+void monitor_start(struct client *c); /* until RESET or the end of the connection */
+/* Shows a command of this client to all clients in MONITOR. Secret arguments are hidden. */
+void monitor_feed(const struct client *from, const struct command *cmd, int argc, const struct bytes_view *argv);
 
 #endif

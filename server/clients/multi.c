@@ -39,7 +39,7 @@ void queued_command_release(struct queued_command *q)
 void multi_queue(struct client *c, struct command_slot *slot, unsigned flags, int argc, const struct bytes_view *argv)
 {
     struct multi *m = multi_of(c);
-    if (client_has(c, CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return; /* EXEC will not run it anyway */
+    if (client_has(c, CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return; /* EXEC will not run the queue */
     if (m->count == m->cap) {
         m->cap = m->cap == 0 ? 8 : m->cap * 2;
         m->queue = mem_realloc(m->queue, m->cap * sizeof(*m->queue));
@@ -87,9 +87,9 @@ size_t multi_watch_count(const struct client *c)
 }
 
 /* ---- Watched keys ----
- * Each watched (database, key) is a record in one table, with the list of the clients that watch it; each client has
- * the list of its own watches. A second table finds the watch of one client on one record, so that WATCH and UNWATCH of
- * n keys are O(n), however many clients watch them. */
+ * A record stands for a watched key and has the list of its watches. A client has the list of its own watches. A second
+ * table finds the watch of one client on one record, so that WATCH and UNWATCH of n keys are O(n), however many clients
+ * watch these keys. */
 
 struct watch_record {
     int db;
@@ -98,11 +98,11 @@ struct watch_record {
     struct watched_key *first;
 };
 
-struct watched_key { /* one client's watch of one key: on the record's list and on the client's */
+struct watched_key { /* one client's watch of one key, on the lists of both */
     struct client *client;
     struct watch_record *record;
     struct watched_key *record_prev, *record_next, *client_next;
-    bool expired; /* was there, but past its time, when WATCH was sent: its removal is no change */
+    bool expired; /* at the time of WATCH the key was past its expiry: its removal is no change */
 };
 
 size_t multi_memory(const struct client *c)
@@ -158,7 +158,8 @@ struct watches *watches_new(struct core *core)
 void watches_free(struct watches *w)
 {
     if (w == NULL) return;
-    ASSERT(table_count(&w->records) == 0 && table_count(&w->watched) == 0); /* the clients took them along */
+    ASSERT(table_count(&w->records) == 0 &&
+           table_count(&w->watched) == 0); /* all clients are freed, and their watches with them */
     table_release(&w->records, NULL, NULL);
     table_release(&w->watched, NULL, NULL);
     mem_free(w);
@@ -253,7 +254,7 @@ void multi_unwatch_and_mend(struct client *c)
     client_flag_clear(c, CLIENT_WATCH_BROKEN);
 }
 
-/* Keys that expired after WATCH count as changed, those that were expired already do not. */
+/* A key that has expired since WATCH counts as changed. A key that had expired before does not. */
 bool multi_watch_expired(struct client *c)
 {
     struct keyspace *ks = c->core->keyspace;
@@ -272,7 +273,7 @@ static void on_changed(void *ctx, struct db *db, struct bytes_view key)
     struct watch_record *r = find_record(w, db->id, key);
     for (struct watched_key *wk = r == NULL ? NULL : r->first; wk != NULL; wk = wk->record_next) {
         if (wk->expired) {
-            /* Its removal only shows what was so before; whatever comes after is a change. */
+            /* The removal of an expired key changes nothing. Every later event is a change. */
             wk->expired = false;
             if (keyspace_peek(db, keyref(db, key)) == NULL) continue;
         }
@@ -280,7 +281,7 @@ static void on_changed(void *ctx, struct db *db, struct bytes_view key)
     }
 }
 
-/* What a client that watches the key sees of the change: a key past its time counts as absent, from WATCH on. */
+/* One watch of a key in a flushed database. `here`: the key was in it; `comes`: the key is in the replacement. */
 static void break_watch(struct watched_key *wk, bool here, bool comes, bool comes_expired)
 {
     if (wk->expired && (!comes || comes_expired)) {

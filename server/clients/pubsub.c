@@ -8,8 +8,7 @@
 #include "storage/base/memory.h"
 #include "storage/table.h"
 
-/* A topic (channel, pattern or shard channel) that has subscribers holds the list of its subscriptions; a client finds
- * its own by name. A topic goes with its last subscription. */
+/* One client's subscription to one topic: a channel, a pattern or a shard channel. */
 struct subscription {
     struct client *client;
     struct topic *topic;
@@ -56,7 +55,7 @@ void pubsub_free(struct pubsub *ps)
 {
     if (ps == NULL) return;
     for (int i = 0; i < PUBSUB_KINDS; i++)
-        table_release(&ps->topics[i], NULL, NULL); /* the clients took all topics along */
+        table_release(&ps->topics[i], NULL, NULL); /* all clients are freed, and the topics with them */
     mem_free(ps);
 }
 
@@ -159,7 +158,7 @@ bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_vi
     return true;
 }
 
-/* In one pass: beginning anew after each removal would pass the buckets that are empty by then again and again. */
+/* One pass over the table. A new pass after each removal would visit the emptied buckets again and again. */
 size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),
                                void *ctx)
 {

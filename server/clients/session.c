@@ -12,7 +12,7 @@ bool acl_session_is_open(const struct clients *cs)
     return acl_user_is_enabled(user) && acl_user_has_nopass(user);
 }
 
-/* ---- Who a client is ---- */
+/* ---- The user of a client ---- */
 
 static void update_restricted(struct client *c)
 {
@@ -21,7 +21,7 @@ static void update_restricted(struct client *c)
 
 static void become(struct client *c, struct acl_user *user, bool authenticated)
 {
-    acl_user_ref(user); /* first: it may be the one that it is */
+    acl_user_ref(user); /* before the unref: it may be the same user */
     acl_user_unref(c->user);
     c->user = user;
     update_restricted(c);
@@ -84,7 +84,7 @@ bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_vi
     return false;
 }
 
-/* ---- What it is refused ---- */
+/* ---- Refused requests ---- */
 
 void acl_session_denied(struct client *c, enum acl_context context, const struct acl_denial *why)
 {
@@ -99,7 +99,7 @@ void acl_session_denied(struct client *c, enum acl_context context, const struct
     note(c, context, why, acl_user_name(c->user));
 }
 
-/* ---- When its user changes ---- */
+/* ---- Changes of users ---- */
 
 static bool may_hear_all_it_listens_to(const struct client *c)
 {
@@ -120,7 +120,7 @@ static void end(struct client *c, const struct client *current)
         client_close_later(c);
 }
 
-/* The rules of its user may be others now. */
+/* Applies the present rules of the client's user to the client. */
 static void follow_user(struct client *c, const struct client *current)
 {
     const struct clients *cs = c->clients;

@@ -10,7 +10,7 @@
 #include "storage/table.h"
 
 enum {
-    ROOM_SLICE = 1000,  /* keys that make room in one go */
+    ROOM_SLICE = 1000,  /* keys that tracking_make_room() evicts in one call */
     KEYS_ON_STACK = 32, /* of a command */
 };
 #define INVALIDATE_CHANNEL BYTES_LIT("__redis__:invalidate")
@@ -23,8 +23,8 @@ struct tracked_key {
 
 struct changed_key {
     struct bytes_view name;   /* bytes behind the struct */
-    const struct client *by;  /* NULL: nobody, or more than one. Only compared: it may be gone */
-    struct changed_key *next; /* in order of their changes */
+    const struct client *by;  /* NULL: no client, or several. Only compared, since it may be freed */
+    struct changed_key *next; /* in the order of changes */
 };
 
 struct prefix {
@@ -33,11 +33,11 @@ struct prefix {
     struct table changed;     /* struct changed_key, by name */
     struct changed_key *oldest, **newest;
     size_t changed_count;
-    struct prefix *prev, *next; /* among those with changes, if is_pending */
+    struct prefix *prev, *next; /* list of prefixes with changes, if is_pending */
     bool is_pending;
 };
 
-struct prefix_use { /* by one client */
+struct prefix_use { /* one client's use of one prefix */
     struct client *client;
     struct prefix *prefix;
     struct prefix_use *prev, *next;
@@ -46,7 +46,7 @@ struct prefix_use { /* by one client */
 struct tracking { /* of one client */
     unsigned mode;
     uint64_t redirect;
-    struct prefix_use **prefixes; /* in the order of their texts; none begins with another one, but for "" */
+    struct prefix_use **prefixes; /* sorted by text; none begins with another one, except for "" */
     size_t prefix_count, prefix_cap;
 };
 
@@ -56,12 +56,12 @@ struct trackings {
     const struct value_env *env; /* the seed of hashes */
     struct table keys, prefixes;
     size_t items;
-    /* The lengths that prefixes have, ascending, and how many have each: a key is looked up once for each length. */
+    /* The lengths of prefixes, ascending, and the number of prefixes of each. A key is looked up once per length. */
     size_t *lengths, *length_uses;
     uint64_t *length_hashes; /* of the key that is looked up */
     size_t length_count, length_cap;
     struct prefix *pending;
-    int64_t memory_of_changes; /* what telling of changes has taken in all */
+    int64_t memory_of_changes; /* taken by messages since the start */
 };
 
 static uint64_t key_hash(const void *ctx, const void *entry)
@@ -117,7 +117,7 @@ static void forget_all_keys(struct trackings *ts)
 void trackings_free(struct trackings *ts)
 {
     if (ts == NULL) return;
-    ASSERT(table_count(&ts->prefixes) == 0); /* the clients took them along */
+    ASSERT(table_count(&ts->prefixes) == 0); /* all clients are freed, and their prefixes with them */
     table_release(&ts->keys, free_tracked_key, NULL);
     table_release(&ts->prefixes, NULL, NULL);
     mem_free(ts->lengths);
@@ -126,7 +126,7 @@ void trackings_free(struct trackings *ts)
     mem_free(ts);
 }
 
-/* Copies the text behind a struct that begins with its view. */
+/* Allocates a zeroed struct that begins with a bytes_view, and copies the name behind it. */
 static void *new_named(size_t size, struct bytes_view name)
 {
     char *p = mem_calloc(checked_size_add(size, name.len));
@@ -137,7 +137,7 @@ static void *new_named(size_t size, struct bytes_view name)
 
 /* ---- Messages ---- */
 
-/* The connection that hears what this client is to be told; NULL: none does. */
+/* The client that gets the messages for this client; NULL: none does. */
 static struct client *receiver_of(struct client *c)
 {
     struct tracking *t = c->tracking;
@@ -155,7 +155,7 @@ static struct client *receiver_of(struct client *c)
     return NULL;
 }
 
-/* What comes next is the array of keys, or null: all of them. */
+/* The caller appends the array of keys, or null for all keys. */
 static void begin_message(struct client *to)
 {
     client_push_begin(to);
@@ -206,7 +206,7 @@ static void take_out_key(struct trackings *ts, struct tracked_key *k)
     ts->items -= k->count;
 }
 
-/* Tells everybody who may hold it, but for `by` if it wants no echo. The key is forgotten. */
+/* Sends a message to the readers of the key, except to `by` if it has NOLOOP. Drops the key. */
 static void invalidate_key(struct trackings *ts, struct tracked_key *k, const struct client *by)
 {
     take_out_key(ts, k);
@@ -238,10 +238,10 @@ bool tracking_make_room(struct trackings *ts)
 
 void tracking_limit_changed(struct trackings *ts)
 {
-    (void)tracking_make_room(ts); /* the turn of the loop goes on with it */
+    (void)tracking_make_room(ts); /* the end of the turn goes on with it */
 }
 
-/* How many of these ascending numbers are below this one. */
+/* The count of ascending numbers that are below this one. */
 static size_t numbers_below(const uint64_t *numbers, size_t count, uint64_t number)
 {
     size_t low = 0, high = count;
@@ -275,7 +275,7 @@ static void remember_key(struct trackings *ts, const struct client *c, struct by
     if (k == NULL) {
         k = new_named(sizeof(*k), name);
         table_insert(&ts->keys, hash_of(ts, name), k);
-        /* Room is made at the end of the turn, not in the middle of a command. */
+        /* Keys are evicted at the end of the turn, not in the middle of a command. */
         if (is_full(ts)) due_set(ts->core, DUE_TRACKING_ROOM);
     }
     add_id(ts, k, c->id);
@@ -395,7 +395,7 @@ static int compare_uses(const void *a, const void *b)
     return bytes_compare((*first)->prefix->text, (*second)->prefix->text);
 }
 
-/* How many of the client's first `count` prefixes come before this text. */
+/* The count of the client's first `count` prefixes that sort before this text. */
 static size_t prefixes_before(const struct tracking *t, size_t count, struct bytes_view text)
 {
     size_t low = 0, high = count;
@@ -409,7 +409,7 @@ static size_t prefixes_before(const struct tracking *t, size_t count, struct byt
     return low;
 }
 
-/* Puts those behind the first `sorted` where they belong; each of the sorted ones moves once. */
+/* Merges the prefixes behind the first `sorted` into these; each of the sorted ones moves once. */
 static void sort_prefixes(struct tracking *t, size_t sorted)
 {
     size_t added = t->prefix_count - sorted, size = added * sizeof(*t->prefixes);
@@ -539,7 +539,7 @@ void tracking_broadcast(struct trackings *ts)
 
 /* ---- What happens to keys ---- */
 
-/* by NULL: no client changed it */
+/* `by`: the client whose command changed the key, or NULL. */
 static void key_changed(struct trackings *ts, struct client *by, struct bytes_view key)
 {
     if (ts->length_count > 0) {
@@ -554,11 +554,11 @@ static void key_changed(struct trackings *ts, struct client *by, struct bytes_vi
 static void on_changed(void *ctx, struct db *db, struct bytes_view key)
 {
     struct trackings *ts = ctx;
-    (void)db; /* names count, whatever database they are in */
+    (void)db; /* a key counts by its name, whatever its database */
     key_changed(ts, ts->core->running.client, key);
 }
 
-/* Nobody changed a key whose time has come, whoever may have looked at it. */
+/* No client has changed a key that has expired, although a client's look-up may have removed it. */
 static void on_expired(void *ctx, struct bytes_view key)
 {
     key_changed(ctx, NULL, key);
@@ -572,7 +572,8 @@ int64_t tracking_memory_of_changes(const struct trackings *ts)
 static void on_flushed(void *ctx, struct db *db, struct db *replacement)
 {
     (void)db;
-    if (replacement == NULL) tracking_flushed(ctx); /* after SWAPDB names stay in use */
+    if (replacement == NULL)
+        tracking_flushed(ctx); /* SWAPDB sends no messages: a key counts by its name in all databases */
 }
 
 void tracking_flushed(struct trackings *ts)
@@ -584,7 +585,7 @@ void tracking_flushed(struct trackings *ts)
 
 /* ---- Clients ---- */
 
-/* The prefix "", which is the first one. */
+/* The client has the prefix "", which sorts first. */
 static bool has_every_key(const struct tracking *t)
 {
     return t->prefix_count > 0 && t->prefixes[0]->prefix->text.len == 0;
@@ -618,7 +619,7 @@ void tracking_stop(struct client *c)
     c->tracking = NULL;
     client_flag_clear(c, CLIENT_TRACKING | CLIENT_TRACKING_BCAST | CLIENT_TRACKING_BROKEN | CLIENT_TRACKING_CACHING);
     key_watch_remove(&c->core->keys, KEY_WATCH_TRACKING);
-    if (c->core->keys.counts[KEY_WATCH_TRACKING] == 0) forget_all_keys(c->clients->trackings); /* nobody holds any */
+    if (c->core->keys.counts[KEY_WATCH_TRACKING] == 0) forget_all_keys(c->clients->trackings); /* no client tracks */
 }
 
 bool tracking_prefixes_overlap(struct bytes_view a, struct bytes_view b)
@@ -627,8 +628,8 @@ bool tracking_prefixes_overlap(struct bytes_view a, struct bytes_view b)
     return len == 0 || memcmp(a.data, b.data, len) == 0;
 }
 
-/* No prefix of a client begins with another one, so of those that a text begins with, or that begin with it, one is
- * its neighbour in the order. But for "", which comes first. */
+/* No prefix of a client begins with another one. So if prefixes overlap with the text, one of them is its neighbour in
+ * sorted order. Only "", which sorts first, may be elsewhere. */
 const struct bytes_view *tracking_overlap(const struct client *c, struct bytes_view prefix)
 {
     const struct tracking *t = c->tracking;

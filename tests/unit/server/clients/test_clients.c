@@ -375,7 +375,7 @@ static void test_a_freed_client_leaves_all_lists(void **state)
         struct client *ready = clients_take_ready(r->cs);
         clients_flush(r->cs);
         for (int i = 0; i < 4; i++) {
-            char wanted[8];
+            char wanted[16];
             snprintf(wanted, sizeof(wanted), ":%d\r\n", i);
             if (i == gone) continue;
             assert_ptr_equal(next_ready(&ready), r->clients[i]);

@@ -48,7 +48,7 @@ static void test_arguments_are_quoted(void **state)
 {
     struct room *r = *state;
     struct client *c = room_open(r);
-    struct bytes_view argv[] = {BYTES_LIT("get"), bytes_view("\"\\\r\n\t\a\b\0\x7f\xff", 10), (struct bytes_view){0}};
+    struct bytes_view argv[] = {BYTES_LIT("get"), bytes_view("\"\\\r\n\t\a\b\0\x7f\xff", 10), BYTES_LIT("")};
     monitor_start(c);
     comes_from(c, "lua");
     feed(c, 0, 3, argv);

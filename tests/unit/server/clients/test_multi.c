@@ -37,7 +37,7 @@ static void test_arguments_may_be_empty_and_hold_zeros(void **state)
 {
     struct room *r = *state;
     struct client *c = room_open(r);
-    struct bytes_view argv[3] = {BYTES_LIT("set"), {0}, bytes_view("a\0b", 3)};
+    struct bytes_view argv[3] = {BYTES_LIT("set"), BYTES_LIT(""), bytes_view("a\0b", 3)};
     multi_begin(c);
     multi_queue(c, command_table_find(r->commands, argv[0]), 0, 3, argv);
     const struct queued_command *q = &c->multi->queue[0];

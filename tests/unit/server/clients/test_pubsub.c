@@ -2,6 +2,7 @@
 #include "server/clients/pubsub.h"
 
 #include "server/clients/monitor.h"
+#include "storage/base/num.h"
 #include "tests/unit/server/clients/fixture.h"
 
 static const enum pubsub_kind all_kinds[] = {PUBSUB_CHANNEL, PUBSUB_PATTERN, PUBSUB_SHARD};
@@ -50,7 +51,8 @@ struct collected {
 static void collect(void *ctx, struct bytes_view name)
 {
     struct collected *col = ctx;
-    int number = atoi(name.data);
+    int64_t number;
+    assert_true(num_parse_i64(name, &number));
     assert_in_range(number, 0, 299);
     assert_int_equal(col->seen[number], 0); /* each once */
     col->seen[number] = 1;
@@ -208,9 +210,9 @@ static void test_names_and_messages_may_be_empty_or_hold_anything(void **state)
 {
     struct room *r = *state;
     struct client *c = room_open(r);
-    pubsub_subscribe(c, PUBSUB_CHANNEL, (struct bytes_view){0});
+    pubsub_subscribe(c, PUBSUB_CHANNEL, BYTES_LIT(""));
     pubsub_subscribe(c, PUBSUB_CHANNEL, bytes_view("\0\r\n", 3));
-    assert_int_equal(pubsub_publish(r->cs->pubsub, (struct bytes_view){0}, (struct bytes_view){0}), 1);
+    assert_int_equal(pubsub_publish(r->cs->pubsub, BYTES_LIT(""), BYTES_LIT("")), 1);
     assert_told(c, "*3\r\n$7\r\nmessage\r\n$0\r\n\r\n$0\r\n\r\n");
     assert_int_equal(pubsub_publish(r->cs->pubsub, bytes_view("\0\r\n", 3), BYTES_LIT("m")), 1);
 }

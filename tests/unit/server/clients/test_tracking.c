@@ -316,7 +316,7 @@ static void test_a_command_with_more_keys_than_fit_on_the_stack(void **state)
     static const struct command mget = {.name = "mget", .keys = {KEY_RANGE(1, -1, 1, KEY_RO | KEY_ACCESS)}};
     struct room *r = *state;
     struct bytes_view argv[101] = {BYTES_LIT("mget")};
-    char names[100][8];
+    char names[100][16];
     r->f.settings.clients.tracking_table_max_keys = 0; /* no limit */
     for (int i = 0; i < 100; i++) {
         snprintf(names[i], sizeof(names[i]), "key%d", i);
