@@ -234,8 +234,9 @@ bool dispatch_permitted(struct cmd_ctx *ctx, struct command_slot *slot)
 /* A client and a command of which only the state of the server can be in the way: obstacles.h. */
 static bool is_plain(const struct client *c, const struct command *cmd)
 {
-    const unsigned asked = CLIENT_AUTHENTICATED | CLIENT_IN_MULTI | CLIENT_RESTRICTED | CLIENT_REPLICA | CLIENT_MONITOR;
-    return (c->flags & asked) == CLIENT_AUTHENTICATED && !(cmd->flags & CMD_PROTECTED) && c->subscriptions == NULL;
+    const unsigned asked = CLIENT_AUTHENTICATED | CLIENT_IN_MULTI | CLIENT_RESTRICTED | CLIENT_REPLICA |
+                           CLIENT_MONITOR | CLIENT_SUBSCRIBED;
+    return (c->flags & asked) == CLIENT_AUTHENTICATED && !(cmd->flags & CMD_PROTECTED);
 }
 
 static enum admission ask_all(struct cmd_ctx *ctx, struct command_slot *slot)
