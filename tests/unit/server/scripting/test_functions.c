@@ -13,6 +13,7 @@
 
 #include "server/commands/tables.h"
 #include "server/scripting/script_flags.h"
+#include "server/scripting/scripting_internal.h"
 #include "server/house.h"
 #include "storage/base/memory.h"
 #include "storage/libraries.h"
@@ -292,7 +293,9 @@ static void test_loading_has_a_limit(void **state)
     assert_non_null(memmem(f->error.data, f->error.len, "FUNCTION LOAD timeout", 21));
     assert_null(name);
     assert_int_equal(result_of(f, "kept"), 1);
-    load(f, LIB("l", RETURNS("f", "2"))); /* the guard has been reset */
+    load(f, LIB("l", RETURNS("f", "2")));
+    assert_null(f->server->scripting->guard.running); /* the guard has been reset */
+    assert_int_equal(f->server->scripting->guard.deadline_us, 0);
     assert_int_equal(result_of(f, "f"), 2);
 }
 

@@ -208,6 +208,7 @@ static void test_the_rest_of_the_table(void **state)
     evals(f, "return {redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING}",
           "*4\r\n:0\r\n:1\r\n:2\r\n:3\r\n");
     evals(f, "redis.log(redis.LOG_NOTICE, 'a', 1, {}, 'b') return 1", ":1\r\n");
+    evals(f, "redis.log(redis.LOG_DEBUG, 'x') redis.log(redis.LOG_WARNING, 'x') return 1", ":1\r\n");
     fails(f, "redis.log('x')", "ERR redis.log() requires two arguments or more.");
     fails(f, "redis.log('x', 'y')", "ERR First argument must be a number (log level).");
     fails(f, "redis.log(4, 'y')", "ERR Invalid debug level.");
