@@ -343,14 +343,15 @@ void server_free(struct server *s)
     if (s == NULL) return;
     listening_free(s->listening);
     cron_stop(s);
+    if (child_is_active(s->child)) child_drop(s->child);
+    clients_close_all(s->clients);
+    aof_free(s->aof);
+    repl_free(s->core.repl); /* calls host functions of master_stream, rdb_loading and saving */
+    master_stream_free(s->master_stream);
     rdb_loading_free(s->rdb_loading);
     saving_free(s->saving);
     loading_free(s->loading);
     child_free(s->child);
-    clients_close_all(s->clients);
-    aof_free(s->aof);
-    repl_free(s->core.repl); /* calls host functions of master_stream */
-    master_stream_free(s->master_stream);
     shutdown_free(s->shutdown);
     scripting_free(s->scripting);
     dispatcher_free(s->dispatcher);

@@ -173,11 +173,34 @@ static void test_one_follows_the_other(void **state)
     expect(b, "SET k v", "-READONLY You can't write against a read only replica.");
 }
 
+static void wait_loading(struct node *n)
+{
+    char reply[256];
+    for (int tries = 0; tries < READY_MS; tries++) {
+        if (strncmp(ask(n, reply, sizeof(reply), "PING"), "-LOADING", 8) == 0) return;
+        usleep(1000);
+    }
+    fail_msg("nothing is loaded");
+}
+
+/* The teardown stops the replica first. Its replication gives up the load when it is freed, and needs what loads. */
+static void test_replica_stops_while_it_loads(void **state)
+{
+    struct node *a = *state, *b = a + 1;
+    char command[128];
+    expect(a, "DEBUG POPULATE 1000", "+OK");
+    expect(a, "CONFIG SET rdb-key-save-delay 10000", "+OK");
+    snprintf(command, sizeof(command), "REPLICAOF 127.0.0.1 %d", a->port);
+    expect(b, command, "+OK");
+    wait_loading(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_two_servers_share_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_follows_the_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replica_stops_while_it_loads, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
