@@ -170,7 +170,10 @@ void saving_kill(struct saving *sv)
     if (active == CHILD_NONE || active == CHILD_REWRITE) return;
     log_warning(sv->core->log, "There is a child saving an .rdb. Killing it!");
     child_drop(sv->child);
-    if (active == CHILD_REPLICAS) repl_snapshot_done(sv->core->repl, false, "the child was killed");
+    if (active == CHILD_REPLICAS)
+        repl_snapshot_done(sv->core->repl, false, "the child was killed");
+    else
+        repl_child_ended(sv->core->repl); /* replicas may have waited for it (F15) */
 }
 
 void saving_flushed_all(struct saving *sv)

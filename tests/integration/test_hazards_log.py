@@ -276,6 +276,19 @@ def test_F15_full_synchronization_waits_for_a_rewrite(farm):
     assert replica.log().count("Full resync from master") == 1
 
 
+def test_F15_full_synchronization_waits_for_a_save_that_flushall_kills(farm):
+    """No other child ends later: the replica must not wait for one."""
+    master = farm.server("ours", "rdb-key-save-delay 50000")
+    fill_strings(master, 400)
+    master.call("BGSAVE")
+    replica = farm.server("ours", f"replicaof {master.host} {master.port}")
+    wait_for(lambda: "Another child is running" in master.log(), 10, "the replica to wait for the save")
+    master.call("FLUSHALL")
+    master.call("SET", "k", 1)
+    wait_in_sync(master, replica)
+    assert_same(master, replica)
+
+
 # X7: what a blocking pop leaves in the log
 
 
