@@ -23,7 +23,7 @@ static void set_policy(struct memory_fixture *f, int policy)
  * often, expiring earlier. */
 static void put_twelve(struct memory_fixture *f)
 {
-    char name[8];
+    char name[16];
     for (int i = 0; i < 12; i++) {
         int number = i / 2;
         snprintf(name, sizeof(name), "%c%d", i % 2 == 0 ? 'v' : 'k', number);
