@@ -16,52 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "server/process/process_crash.h"
-#include "server/process/process_title.h"
-
-/* Tests that change the process run in a child, whose exit code is the result. */
-static int in_child(int (*body)(void *ctx), void *ctx)
-{
-    int status;
-    fflush(NULL);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) _exit(body(ctx));
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return status;
-}
-
-static void child_agrees(int (*body)(void *ctx), void *ctx)
-{
-    int status = in_child(body, ctx);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
-}
-
-static size_t read_text(const char *path, char *buf, size_t cap)
-{
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    size_t n = fread(buf, 1, cap - 1, file);
-    fclose(file);
-    buf[n] = '\0';
-    return n;
-}
-
-static int make_dir(void **state)
-{
-    *state = strdup("/tmp/lockstep-process-XXXXXX");
-    return mkdtemp(*state) != NULL ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf '%s'", (char *)*state);
-    int rc = system(command);
-    free(*state);
-    return rc;
-}
+#include "tests/unit/server/process/process_fixture.h"
 
 /* ---- Version ---- */
 
@@ -308,128 +263,8 @@ static void test_oom_score(void **state)
     assert_true(WEXITSTATUS(status) == 0 || (!may_lower && WEXITSTATUS(status) == 4));
 }
 
-/* ---- Title ---- */
-
-static void test_title_templates(void **state)
+int main(void)
 {
-    static const char *const good[] = {
-        "", "x", "{title} {listen-addr} {server-mode}", "{port}{tls-port}", "a{{b}", "{unixsocket} {config-file}"};
-    static const char *const bad[] = {"{", "{}", "{title", "{titles}", "{ title}", "x {port} {y}"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) assert_true(process_title_template_valid(good[i]));
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) assert_false(process_title_template_valid(bad[i]));
-}
-
-struct arguments {
-    int argc;
-    char **argv;
-};
-
-static void shows(const char *expected)
-{
-    char text[256];
-    read_text("/proc/self/cmdline", text, sizeof(text));
-    assert_string_equal(text, expected);
-}
-
-static void test_title(void **state)
-{
-    const struct arguments *args = *state;
-    char *path = strdup(getenv("PATH")), *name = strdup(args->argv[0]), expected[256];
-    struct process_title *title = process_title_new(args->argc, args->argv);
-    struct process_title_values values = {.listen_addr = "127.0.0.1:6379", .server_mode = "", .port = 6379};
-    assert_string_equal(args->argv[0], name);
-    assert_string_equal(getenv("PATH"), path);
-    process_title_set(title, "{title} {listen-addr} {server-mode}", &values);
-    snprintf(expected, sizeof(expected), "%s 127.0.0.1:6379", name);
-    shows(expected);
-    values.title = "child";
-    process_title_set(title, "{{{title}} {port}/{tls-port} {unixsocket}", &values);
-    shows("{child} 6379/0");
-    process_title_set(title, "{nonsense}", &values); /* stays */
-    shows("{child} 6379/0");
-    assert_string_equal(getenv("PATH"), path);
-    free(path);
-    free(name);
-    process_title_free(title);
-}
-
-/* ---- Crash report ---- */
-
-struct crash_case {
-    const char *path;
-    bool enabled;
-    int signal;
-    bool report_crashes;
-};
-
-static void report(void *ctx, int fd)
-{
-    const struct crash_case *c = ctx;
-    dprintf(fd, "redis_mode:standalone\n");
-    if (c->report_crashes) raise(SIGSEGV);
-}
-
-static int crashes(void *ctx)
-{
-    struct crash_case *c = ctx;
-    struct log *lg = log_new();
-    if (log_set_file(lg, c->path) != 0) return 1;
-    struct process_crash_hooks hooks = {.ctx = c, .log = lg, .report = report};
-    process_crash_install(&hooks, c->enabled);
-    raise(c->signal);
-    return 2;
-}
-
-static void check_crash(struct crash_case *c, char *text, size_t cap)
-{
-    int status = in_child(crashes, c);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), c->signal);
-    read_text(c->path, text, cap);
-}
-
-static void test_crash_report(void **state)
-{
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-    static char text[65536];
-    char path[128], cause[32];
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        snprintf(path, sizeof(path), "%s/crash-%d.log", (char *)*state, signals[i]);
-        struct crash_case c = {.path = path, .enabled = true, .signal = signals[i]};
-        check_crash(&c, text, sizeof(text));
-        snprintf(cause, sizeof(cause), "crashed by signal: %d", signals[i]);
-        static const char *const parts[] = {
-            "=== REDIS BUG REPORT START", "STACK TRACE",           "REGISTERS",
-            "redis_version:7.2.4",        "redis_mode:standalone", "=== REDIS BUG REPORT END"};
-        assert_non_null(strstr(text, cause));
-        for (size_t j = 0; j < sizeof(parts) / sizeof(parts[0]); j++) assert_non_null(strstr(text, parts[j]));
-    }
-}
-
-static void test_a_report_that_crashes_ends_there(void **state)
-{
-    static char text[65536];
-    char path[128];
-    snprintf(path, sizeof(path), "%s/twice.log", (char *)*state);
-    struct crash_case c = {.path = path, .enabled = true, .signal = SIGABRT, .report_crashes = true};
-    check_crash(&c, text, sizeof(text));
-    assert_non_null(strstr(text, "redis_mode:standalone"));
-    assert_null(strstr(text, "REPORT END"));
-}
-
-static void test_crash_log_can_be_switched_off(void **state)
-{
-    static char text[1024];
-    char path[128];
-    snprintf(path, sizeof(path), "%s/off.log", (char *)*state);
-    struct crash_case c = {.path = path, .enabled = false, .signal = SIGABRT};
-    check_crash(&c, text, sizeof(text));
-    assert_string_equal(text, "");
-}
-
-int main(int argc, char **argv)
-{
-    struct arguments args = {argc, argv};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_version_line),
         cmocka_unit_test_setup_teardown(test_systemd_is_notified, make_dir, remove_dir),
@@ -442,11 +277,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_maxclients_follows_the_open_files),
         cmocka_unit_test(test_processors),
         cmocka_unit_test(test_oom_score),
-        cmocka_unit_test(test_title_templates),
-        cmocka_unit_test_prestate(test_title, &args),
-        cmocka_unit_test_setup_teardown(test_crash_report, make_dir, remove_dir),
-        cmocka_unit_test_setup_teardown(test_a_report_that_crashes_ends_there, make_dir, remove_dir),
-        cmocka_unit_test_setup_teardown(test_crash_log_can_be_switched_off, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
