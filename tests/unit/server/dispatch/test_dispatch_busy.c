@@ -15,7 +15,15 @@ static void busy_ok(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
+static void quit(struct cmd_ctx *ctx)
+{
+    note_run(ctx);
+    reply_ok(ctx->reply);
+    client_close_after_reply(ctx->client);
+}
+
 static const struct command more_rows[] = {
+    {.name = "quit", .run = quit, .arity = -1, .flags = CMD_ALLOW_BUSY},
     {.name = "kill", .run = busy_ok, .arity = -1, .flags = CMD_ALLOW_BUSY},
     {.name = "hello", .run = busy_ok, .arity = -1, .flags = CMD_ALLOW_BUSY | CMD_LOADING | CMD_NO_AUTH},
     {.name = "discard", .run = busy_ok, .arity = -1, .flags = CMD_ALLOW_BUSY | CMD_NO_QUEUE},
@@ -106,6 +114,42 @@ static void test_a_batch_goes_on_behind_the_slow_command(void **state)
     (void)dispatch_round(f);
     assert_out(f->b, "+OK\r\n");
     assert_out(f->a, "+OK\r\n+OK\r\n+OK\r\n$1\r\n1\r\n");
+}
+
+/* They were on the ready list, but the batch was full before it was their turn. */
+static void test_clients_whose_turn_has_not_come_are_answered(void **state)
+{
+    struct dispatch_fixture *f = *state;
+    say(f->a, "during");
+    for (int i = 1; i < BATCH_MAX; i++) say(f->a, "ping");
+    say(f->b, "get k");
+    say(f->b, "kill");
+    f->during = answer_others;
+    (void)dispatch_round(f);
+    assert_out(f->b, BUSY "+OK\r\n");
+    assert_reply(f, f->b, "get k", "$-1\r\n");
+    assert_int_equal(f->a->commands, BATCH_MAX);
+}
+
+/* It has more requests than a batch holds. */
+static void test_the_caller_goes_on_afterwards(void **state)
+{
+    struct dispatch_fixture *f = *state;
+    say(f->a, "during");
+    for (int i = 0; i < 2 * BATCH_MAX; i++) say(f->a, "ping");
+    while (dispatch_round(f)) continue;
+    assert_int_equal(f->a->commands, 2 * BATCH_MAX + 1);
+}
+
+static void test_nothing_runs_behind_quit(void **state)
+{
+    struct dispatch_fixture *f = *state;
+    say(f->a, "during");
+    peer_says(f, 1, "quit");
+    peer_says(f, 1, "kill");
+    (void)dispatch_round(f);
+    assert_ran(f, "during;quit;");
+    assert_out(f->b, "+OK\r\n");
 }
 
 static void twice(struct cmd_ctx *ctx)
@@ -224,6 +268,20 @@ static void test_while_a_data_set_is_loaded(void **state)
     f->core->running.command = NULL;
     modes_loading_ends(f->core);
     assert_out(f->b, LOADING "+OK\r\n" LOADING);
+    assert_int_equal(f->dispatcher->item_count, 0); /* there was no batch */
+}
+
+/* Then the script is one of a client. */
+static void test_while_a_second_data_set_is_loaded(void **state)
+{
+    struct dispatch_fixture *f = *state;
+    modes_loading_begins(f->core, true);
+    say(f->a, "during");
+    peer_says(f, 1, "get k");
+    peer_says(f, 1, "kill");
+    (void)dispatch_round(f);
+    modes_loading_ends(f->core);
+    assert_out(f->b, BUSY "+OK\r\n");
 }
 
 static void push_to_b(struct cmd_ctx *ctx)
@@ -278,6 +336,9 @@ int main(void)
         TEST(test_what_ends_scripts_runs),
         TEST(test_the_rest_of_the_batch_is_answered_too),
         TEST(test_a_batch_goes_on_behind_the_slow_command),
+        TEST(test_clients_whose_turn_has_not_come_are_answered),
+        TEST(test_the_caller_goes_on_afterwards),
+        TEST(test_nothing_runs_behind_quit),
         TEST(test_it_may_be_called_again),
         TEST(test_the_caller_is_not_read),
         TEST(test_not_without_permission),
@@ -286,6 +347,7 @@ int main(void)
         TEST(test_inside_a_transaction),
         TEST(test_an_exec_is_refused_and_ends_the_transaction),
         TEST(test_while_a_data_set_is_loaded),
+        TEST(test_while_a_second_data_set_is_loaded),
         TEST(test_pushes_to_the_caller_are_kept),
         TEST(test_a_client_that_was_closed_is_left_alone),
     };

@@ -237,6 +237,10 @@ static void test_errors_of_a_master(void **state)
     dispatch_count_call(&ctx, slot_of(f, "fail"), 1);
     assert_int_equal(f->core->stats.unexpected_errors, 1);
     assert_int_equal(core_logged(f->base, "== CRITICAL =="), 1);
+    master->flags |= CLIENT_SCRIPT; /* a script of the master's: its caller will say whether it failed */
+    reply_error(&master->reply, "BROKEN in a script");
+    dispatch_count_call(&ctx, slot_of(f, "fail"), 1);
+    assert_int_equal(f->core->stats.unexpected_errors, 1);
     client_free_fake(master);
     reply_error(&f->a->reply, "BROKEN of a client");
     count(f, "fail", 1);
