@@ -53,6 +53,9 @@ struct core_fixture {
     void *acks_ctx;
     int (*apply_stream)(void *ctx, struct bytes_view in, size_t *consumed); /* what follows a master, or NULL */
     void *apply_ctx;
+    int (*snapshot_start)(void *ctx, enum repl_snapshot_target target, unsigned omit, const struct repl_position *at,
+                          int *pipe_fd); /* set by a test that makes real snapshots, or NULL */
+    void *snapshot_ctx;
 };
 
 static inline int64_t core_fake_wall_us(void *ctx)
@@ -108,8 +111,7 @@ static inline int core_host_snapshot_start(void *ctx, enum repl_snapshot_target 
 {
     struct core_fixture *f = ctx;
     int fds[2];
-    (void)omit;
-    (void)at;
+    if (f->snapshot_start != NULL) return f->snapshot_start(f->snapshot_ctx, target, omit, at, pipe_fd);
     assert_int_equal(target, REPL_SNAPSHOT_PIPE);
     assert_int_equal(pipe(fds), 0);
     *pipe_fd = fds[0];
@@ -375,10 +377,9 @@ static inline void replica_says_offset(struct fake_peer *p, const char *what)
     replica_conf(p, what, text);
 }
 
-/* Attached by a full synchronization, online, and it has acknowledged everything. */
-static inline struct fake_peer *replica_attach(struct core_fixture *f)
+/* It has connected and asks for a full synchronization. */
+static inline struct fake_peer *replica_ask(struct core_fixture *f)
 {
-    static const char rdb[] = "REDIS0010\0\0\0\0\0\0\0\0";
     struct fake_peer *p = f->peers;
     while (p->conn != NULL) p++;
     const char *error = NULL;
@@ -392,6 +393,14 @@ static inline struct fake_peer *replica_attach(struct core_fixture *f)
     assert_int_equal(repl_replica_check_psync(p->replica, BYTES_LIT("?"), BYTES_LIT("-1"), false, &error), 0);
     repl_replica_psync(p->replica);
     core_turns(f);
+    return p;
+}
+
+/* Attached by a full synchronization, online, and it has acknowledged everything. */
+static inline struct fake_peer *replica_attach(struct core_fixture *f)
+{
+    static const char rdb[] = "REDIS0010\0\0\0\0\0\0\0\0";
+    struct fake_peer *p = replica_ask(f);
     assert_true(f->snapshot_fd != -1);
     assert_int_equal(write(f->snapshot_fd, rdb, sizeof(rdb) - 1), sizeof(rdb) - 1);
     close(f->snapshot_fd);
