@@ -369,10 +369,11 @@ static inline void replica_conf(struct fake_peer *p, const char *name, const cha
     assert_true(repl_replica_conf(p->replica, bytes_str(name), bytes_str(value), &error) >= 0);
 }
 
-/* It has acknowledged (or synced) the whole stream. */
+/* It has been sent the whole stream, and acknowledges it ("ack") or has synced it ("fack"). */
 static inline void replica_says_offset(struct fake_peer *p, const char *what)
 {
     char text[32];
+    core_turns(p->f);
     snprintf(text, sizeof(text), "%llu", (unsigned long long)repl_offset(p->f->core.repl));
     replica_conf(p, what, text);
 }
