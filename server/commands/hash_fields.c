@@ -3,7 +3,7 @@
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
-/* Finishes a removal of fields. True: the hash was empty and its key is deleted. */
+/* Deletes those of the named fields that are expired. True: no field is left, and the key is deleted. */
 static bool expire_named(struct cmd_ctx *ctx, int first, int count)
 {
     if (count == 0) return false;
