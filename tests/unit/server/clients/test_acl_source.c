@@ -144,7 +144,8 @@ static void test_a_failed_reload_changes_nothing(void **state)
     assert_true(acl_session_login(c, BYTES_LIT("a"), BYTES_LIT("x"), BYTES_LIT("auth")));
     write_file(path, "user b on\nuser a nonsense\n");
     assert_int_equal(acl_source_reload(r->cs, NULL, &error), -1);
-    assert_true(error.len > 0);
+    assert_non_null(memmem(error.data, error.len, "Error in ACL SETUSER modifier 'nonsense'", 40));
+    assert_non_null(memmem(error.data, error.len, "no change to the previously active ACL rules", 44));
     assert_int_equal(acl_users_count(r->users), 2);
     assert_rules(r, "a", "on nopass sanitize-payload ~* resetchannels -@all +get");
     assert_false(client_has(c, CLIENT_CLOSING));

@@ -115,6 +115,29 @@ static void test_the_timer_wakes_the_loop(void **state)
     assert_int_equal(calls.timed_out_count, 1);
 }
 
+static void give_up(void *ctx)
+{
+    (void)ctx;
+    fail_msg("the loop was not woken");
+}
+
+/* A loop that sleeps is woken for each deadline, also for those that come after the first. */
+static void test_the_timer_is_set_for_the_next_deadline(void **state)
+{
+    struct room *r = *state;
+    struct loop_timer guard = {0};
+    loop_timer_start(r->core->loop, &guard, 5000, 0, give_up, NULL);
+    block(r, BLOCK_WAIT, in_ms(r, 30));
+    block(r, BLOCK_WAIT, in_ms(r, 10));
+    block(r, BLOCK_WAIT, in_ms(r, 20)); /* no reason to set the timer later */
+    for (int i = 1; i <= 3; i++) {
+        loop_run_turn(r->core->loop);
+        later(r, 10);
+        assert_int_equal(calls.timed_out_count, i);
+    }
+    loop_timer_stop(&guard);
+}
+
 static void test_a_deadline_in_the_past_is_due_at_once(void **state)
 {
     struct room *r = *state;
@@ -285,6 +308,7 @@ int main(void)
         TEST(test_any_of_many_may_leave),
         TEST(test_without_a_deadline_it_waits_for_ever),
         TEST(test_the_timer_wakes_the_loop),
+        TEST(test_the_timer_is_set_for_the_next_deadline),
         TEST(test_a_deadline_in_the_past_is_due_at_once),
         TEST(test_unblocking_goes_on_with_the_input),
         TEST(test_a_client_that_goes_hears_nothing),

@@ -127,8 +127,24 @@ static void test_a_replica(void **state)
     assert_field(c, "flags", "OU");
     clients_summarize(r->cs, &sum);
     assert_int_equal(sum.connected, 0);
-    assert_true(sum.memory_replicas >= sizeof(*c));
+    assert_int_equal(sum.memory_replicas, client_memory(c));
     assert_int_equal(sum.memory_normal, 0);
+}
+
+static void test_events_show_output_that_the_socket_did_not_take(void **state)
+{
+    struct room *r = *state;
+    struct client *c = room_open(r);
+    char *bytes = mem_calloc(4 << 20);
+    assert_field(c, "events", "r");
+    reply_raw(&c->reply, bytes_view(bytes, 4 << 20));
+    mem_free(bytes);
+    assert_true(client_flush(c));
+    assert_field(c, "events", "rw");
+    struct clients_summary sum;
+    clients_summarize(r->cs, &sum);
+    assert_int_equal(sum.max_output, client_output_memory(c));
+    assert_true(sum.max_output > 1 << 20);
 }
 
 static void test_sums(void **state)
@@ -160,6 +176,7 @@ int main(void)
         ROOM_TEST(test_fields_follow_the_client),
         ROOM_TEST(test_letters_of_flags),
         ROOM_TEST(test_a_replica),
+        ROOM_TEST(test_events_show_output_that_the_socket_did_not_take),
         ROOM_TEST(test_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,15 @@ static bool is_closing(const struct client *c)
     return client_has(c, CLIENT_CLOSING);
 }
 
+static enum resp_status next_status(struct client *c)
+{
+    struct resp_batch batch = {0};
+    struct resp_request request;
+    enum resp_status status = resp_reader_next(&c->reader, &batch, &request);
+    resp_batch_release(&batch);
+    return status;
+}
+
 /* A room with these lines of redis.conf; the test frees it. */
 static struct room *with(void **state, const char *directives)
 {
@@ -68,6 +77,8 @@ static void test_a_fake_client_is_on_no_list(void **state)
     assert_int_equal(master->flags, CLIENT_MASTER | CLIENT_AUTHENTICATED);
     assert_int_equal(script->flags, CLIENT_SCRIPT | CLIENT_AUTHENTICATED);
     assert_null(master->user);
+    resp_reader_feed(&master->reader, BYTES_LIT("*1\r\n$100000000000\r\n"));
+    assert_int_equal(next_status(master), RESP_INCOMPLETE); /* no limit: it is our master */
     reply_ok(&master->reply);
     assert_told(master, ""); /* a master gets no replies */
     reply_ok(&script->reply);
@@ -170,6 +181,7 @@ static void test_a_client_is_ready_once(void **state)
     ready = clients_take_ready(r->cs);
     assert_ptr_equal(next_ready(&ready), a);
     assert_int_equal(r->core->stats.net_in, 6);
+    assert_int_equal(r->core->stats.reads_processed, 2);
     assert_int_equal(a->net_in, 6);
 }
 
@@ -223,15 +235,6 @@ static void test_reading_without_the_loop_leaves_one_out(void **state)
     assert_int_equal(resp_reader_pending(&leaving->reader), 0);
 }
 
-static enum resp_status next_status(struct client *c)
-{
-    struct resp_batch batch = {0};
-    struct resp_request request;
-    enum resp_status status = resp_reader_next(&c->reader, &batch, &request);
-    resp_batch_release(&batch);
-    return status;
-}
-
 static void test_the_query_buffer_has_a_limit_that_may_change(void **state)
 {
     struct room *r = with(state, "client-query-buffer-limit 1mb\n");
@@ -256,7 +259,8 @@ static void test_before_login_only_little_may_be_sent(void **state)
     acl_users_set_default_password(r->users, &password);
     struct client *c = room_open(r);
     assert_false(client_has(c, CLIENT_AUTHENTICATED));
-    resp_reader_feed(&c->reader, BYTES_LIT("*1\r\n$100000\r\n"));
+    resp_reader_feed(&c->reader, BYTES_LIT("*2\r\n$4\r\nAUTH\r\n$3\r\nabc\r\n*1\r\n$100000\r\n"));
+    assert_int_equal(next_status(c), RESP_REQUEST);
     assert_int_equal(next_status(c), RESP_ERROR);
     queue_bytes(c, 60 * 1024);
     client_enforce_output_limit(c);
@@ -349,6 +353,8 @@ static void test_closing_drops_what_is_queued(void **state)
     reply_ok(&c->reply);
     client_wants_flush(c);
     client_close_later(c);
+    room_say(r, c, "PING\r\n"); /* not read any more */
+    assert_int_equal(r->core->stats.reads_processed, 0);
     clients_flush(r->cs);
     assert_received(r, c, "");
     client_close_later(c); /* once is enough */

@@ -135,6 +135,26 @@ static void test_any_of_several_keys_will_do(void **state)
     assert_non_null(list_at(keyspace_db(r->core->keyspace, 0), BYTES_LIT("c")));
 }
 
+static void test_several_keys_are_served_in_the_order_in_which_they_became_ready(void **state)
+{
+    struct room *r = *state;
+    static const char *const keys[] = {"c", "a", "b", "d"};
+    struct client *c[4];
+    for (int i = 0; i < 4; i++) c[i] = wait_for(r, keys[i]);
+    push(r, 0, "b", "1"); /* c[2] */
+    push(r, 0, "c", "2"); /* c[0] */
+    push(r, 0, "d", "3"); /* c[3] */
+    push(r, 0, "b", "4");
+    room_close(r, c[0]);  /* its key was in the middle of the list */
+    push(r, 0, "a", "5"); /* c[1] */
+    serve(r);
+    assert_int_equal(r->run_count, 3);
+    assert_ptr_equal(r->runs[0], c[2]);
+    assert_ptr_equal(r->runs[1], c[3]);
+    assert_ptr_equal(r->runs[2], c[1]);
+    assert_served(c[1], "$1\r\n5\r\n");
+}
+
 static void test_a_key_named_twice_is_waited_for_once(void **state)
 {
     struct room *r = *state;
@@ -442,6 +462,7 @@ int main(void)
         TEST(test_the_first_to_come_is_served_first),
         TEST(test_a_key_counts_in_its_database),
         TEST(test_any_of_several_keys_will_do),
+        TEST(test_several_keys_are_served_in_the_order_in_which_they_became_ready),
         TEST(test_a_key_named_twice_is_waited_for_once),
         TEST(test_who_finds_nothing_keeps_its_place),
         TEST(test_another_type_serves_nobody),

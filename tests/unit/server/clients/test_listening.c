@@ -92,13 +92,14 @@ static void test_accepting_without_the_loop(void **state)
 {
     struct test t;
     (void)state;
-    start(&t, "bind 127.0.0.1\nport %d\n");
+    start(&t, "bind 127.0.0.1\nport %d\nunixsocket %s\n");
     assert_int_equal(listening_open(t.l), 0);
-    int fd = dial(&t, "127.0.0.1");
+    int fd = dial(&t, "127.0.0.1"), local = dial_unix(&t);
     assert_int_equal(clients_count(t.r->cs), 0);
     listening_accept_now(t.l);
-    assert_int_equal(clients_count(t.r->cs), 1);
+    assert_int_equal(clients_count(t.r->cs), 2);
     close(fd);
+    close(local);
     finish(&t);
 }
 

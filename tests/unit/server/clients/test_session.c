@@ -3,6 +3,7 @@
 
 #include "server/clients/multi.h"
 #include "server/clients/pubsub.h"
+#include "server/net/resp_batch.h"
 #include "tests/unit/server/clients/fixture.h"
 
 static void set_user(struct room *r, const char *name, const char *rules)
@@ -179,6 +180,34 @@ static void test_clients_that_had_to_log_in_are_let_in_when_it_opens(void **stat
     assert_true(client_has(c, CLIENT_AUTHENTICATED));
 }
 
+/* A change of the default user lets no client in that has not logged in, unless no password is asked any more. */
+static void test_a_change_of_rules_logs_nobody_in(void **state)
+{
+    struct room *r = *state;
+    set_user(r, "default", "on >secret ~* &* +@all");
+    struct client *c = room_open(r);
+    set_user(r, "default", "on >other ~* &* +@all");
+    acl_session_user_changed(r->cs, acl_users_default(r->users), NULL);
+    acl_session_users_changed(r->cs, NULL);
+    assert_false(client_has(c, CLIENT_AUTHENTICATED));
+}
+
+/* A client that has not logged in may send small requests only. */
+static void test_logging_in_lifts_the_limits_of_input(void **state)
+{
+    struct room *r = *state;
+    struct resp_batch batch = {0};
+    struct resp_request request;
+    set_user(r, "default", "on >secret ~* &* +@all");
+    struct client *before = room_open(r), *after = room_open(r);
+    assert_true(log_in(after, "default", "secret"));
+    resp_reader_feed(&before->reader, BYTES_LIT("*1\r\n$100000\r\n"));
+    resp_reader_feed(&after->reader, BYTES_LIT("*1\r\n$100000\r\n"));
+    assert_int_equal(resp_reader_next(&before->reader, &batch, &request), RESP_ERROR);
+    assert_int_equal(resp_reader_next(&after->reader, &batch, &request), RESP_INCOMPLETE);
+    resp_batch_release(&batch);
+}
+
 static void test_clients_of_a_removed_user_are_closed(void **state)
 {
     struct room *r = *state;
@@ -205,6 +234,8 @@ int main(void)
         ROOM_TEST(test_clients_follow_the_rules_of_their_user),
         ROOM_TEST(test_who_listens_to_what_it_may_not_hear_is_closed),
         ROOM_TEST(test_clients_that_had_to_log_in_are_let_in_when_it_opens),
+        ROOM_TEST(test_a_change_of_rules_logs_nobody_in),
+        ROOM_TEST(test_logging_in_lifts_the_limits_of_input),
         ROOM_TEST(test_clients_of_a_removed_user_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

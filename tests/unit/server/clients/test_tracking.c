@@ -331,6 +331,39 @@ static void test_a_command_with_more_keys_than_fit_on_the_stack(void **state)
     assert_int_equal(summary(r).keys, 4);
 }
 
+static void test_starting_again_keeps_what_there_is(void **state)
+{
+    struct room *r = *state;
+    struct client *c = r->clients[0];
+    assert_int_equal(tracking_redirect(c), 0);
+    for (int i = 0; i < 2; i++) tracking_start(c, TRACKING_BCAST, r->clients[1]->id, NULL, 0);
+    assert_int_equal(tracking_prefix_count(c), 1); /* "", once */
+    assert_int_equal(tracking_prefix(c, 0).len, 0);
+    assert_int_equal(tracking_redirect(c), r->clients[1]->id);
+    assert_int_equal(tracking_mode_of(c), TRACKING_BCAST);
+    assert_int_equal(summary(r).clients, 1);
+}
+
+/* Eviction from a table that is much too large is spread over several turns. */
+static void test_room_is_made_in_slices(void **state)
+{
+    struct room *r = *state;
+    tracking_start(r->clients[1], 0, 0, NULL, 0);
+    r->f.settings.clients.tracking_table_max_keys = 0;
+    for (int i = 0; i < 2500; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "key%d", i);
+        reads(r->clients[1], key);
+    }
+    r->f.settings.clients.tracking_table_max_keys = 100;
+    assert_true(tracking_make_room(r->cs->trackings));
+    assert_in_range(summary(r).keys, 1000, 2000);
+    assert_true(r->core->due & DUE_TRACKING_ROOM);
+    while (tracking_make_room(r->cs->trackings)) continue;
+    assert_int_equal(summary(r).keys, 100);
+    assert_false(r->core->due & DUE_TRACKING_ROOM);
+}
+
 /* Eviction subtracts this memory; otherwise each evicted key would cause the eviction of the next one. */
 static void test_memory_of_messages_is_counted_apart(void **state)
 {
@@ -370,6 +403,8 @@ int main(void)
         TEST(test_flags_of_a_client_follow_its_tracking),
         TEST(test_a_freed_reader_is_skipped),
         TEST(test_a_command_with_more_keys_than_fit_on_the_stack),
+        TEST(test_starting_again_keeps_what_there_is),
+        TEST(test_room_is_made_in_slices),
         TEST(test_memory_of_messages_is_counted_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
