@@ -109,7 +109,6 @@ struct config_hooks {
     void *ctx;                          /* must be the first member: offset 0 means "no hook" */
     config_hook_fn *bind_changed;       /* bind; "Failed to bind to specified addresses." */
     config_hook_fn *port_changed;       /* port; "Unable to listen on this port. Check server logs." */
-    config_hook_fn *keepalive_changed;  /* tcp-keepalive */
     config_hook_fn *log_changed;        /* loglevel */
     config_hook_fn *crash_log_changed;  /* crash-log-enabled */
     config_hook_fn *proc_title_changed; /* proc-title-template */
@@ -117,25 +116,20 @@ struct config_hooks {
     config_hook_fn *allocator_changed;  /* jemalloc-bg-thread */
     config_hook_fn *oom_score_changed;  /* oom-score-adj, oom-score-adj-values */
     config_hook_fn *maxclients_changed; /* maxclients; fails if the system allows too few descriptors */
-    /* client-output-buffer-limit, client-query-buffer-limit, maxmemory-clients */
+    /* client-output-buffer-limit, client-query-buffer-limit, proto-max-bulk-len, maxmemory-clients */
     config_hook_fn *client_limits_changed;
     config_hook_fn *tracking_limit_changed; /* tracking-table-max-keys */
     config_hook_fn *requirepass_changed;    /* requirepass */
     config_hook_fn *maxmemory_changed;      /* maxmemory, maxmemory-policy, maxmemory-samples, -tenacity */
     config_hook_fn *modes_changed;          /* lfu-*, lazyfree-lazy-expire and -server-del */
-    config_hook_fn *limits_changed;         /* any encoding threshold */
-    config_hook_fn *expire_changed;         /* active-expire-effort */
-    config_hook_fn *save_changed;           /* save */
-    config_hook_fn *persistence_changed;    /* dbfilename, rdb-*, stop-writes-on-bgsave-error, sanitize-dump-payload */
     config_hook_fn *appendonly_changed;     /* appendonly; fails if the first rewrite cannot start */
     config_hook_fn *aof_changed;            /* aof-disable-auto-gc */
     config_hook_fn *backlog_changed;        /* repl-backlog-size, repl-backlog-ttl */
-    config_hook_fn *replication_changed;    /* any other repl-*, replica-*, masterauth, masteruser */
+    config_hook_fn *replication_changed;    /* most of repl-*, masterauth, masteruser, bind-source-addr */
     config_hook_fn *min_replicas_changed;   /* min-replicas-to-write, min-replicas-max-lag */
     config_hook_fn *slowlog_changed;        /* slowlog-* */
     config_hook_fn *latency_changed;        /* latency-* */
     config_hook_fn *hz_changed;             /* hz, dynamic-hz */
-    config_hook_fn *notify_changed;         /* notify-keyspace-events */
     /* Changes the working directory of the process and writes its absolute path; called when loading too. 0 or -errno.
      * NULL: `dir` is stored as written, for several servers in one process. process_change_dir() fits. */
     int (*change_dir)(void *ctx, const char *path, char *absolute, size_t cap);

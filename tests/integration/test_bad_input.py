@@ -170,6 +170,9 @@ def test_proto_max_bulk_len(farm):
     for command in (("APPEND", "k", "y"), ("SETRANGE", "k", 1 << 20, "y")):
         assert str(server.ask(*command)) == "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
     assert server.call("STRLEN", "k") == 1 << 20
+    server.config_set("proto-max-bulk-len", 2 << 20)
+    assert server.call("SET", "k", "x" * (2 << 20)) == "OK"
+    assert closes_with(server, b"*1\r\n$2097153\r\n", "ERR Protocol error: invalid bulk length")
 
 
 def test_query_buffer_limit(farm):
