@@ -1,8 +1,9 @@
 /* house.h -- one server: the list of its subsystems.
  *
  * A server is an object; several may live in one process. server_new() makes the subsystems and passes to each what it
- * uses; server_free() frees them. Only server/ itself, operation/ and the administrative commands use this struct. All
- * other rooms get struct core or their own object, so that they can be tested without a server. */
+ * uses; server_free() frees them. Only server/ itself, operation/ and some commands (administrative ones, WAIT, MIGRATE,
+ * scripts) use this struct. All other rooms get struct core or their own object, so that they can be tested without a
+ * server. */
 #ifndef LOCKSTEP_SERVER_HOUSE_H
 #define LOCKSTEP_SERVER_HOUSE_H
 
@@ -18,7 +19,7 @@ struct command;
 struct server {
     struct core core;
     struct config *config;
-    struct command_table *commands;      /* command.h */
+    struct command_table *commands;      /* command_table.h */
     struct acl_users *users;             /* acl/users.h */
     struct acl_log *acl_log;             /* acl/acl_log.h */
     struct clients *clients;             /* clients.h: all connections */

@@ -133,7 +133,7 @@ int64_t ctx_now_ms(const struct cmd_ctx *ctx);
  * EXEC that does not run is shown as well, since its MULTI was. */
 void ctx_feed_monitors(const struct cmd_ctx *ctx, const struct command *cmd);
 
-/* Adds the subcommand "help": lines as Redis answers them to X HELP. */
+/* Replies to X HELP with these lines, which end with NULL, and the ones that Redis adds. */
 void ctx_reply_help(struct cmd_ctx *ctx, const char *const *lines);
 
 #endif

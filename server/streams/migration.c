@@ -4,8 +4,9 @@
 #include <stdio.h>
 
 #include "server/clients/blocking.h"
+#include "server/core/core.h"
+#include "server/core/key_watch.h"
 #include "server/dispatch/dispatch.h"
-#include "server/house.h"
 #include "server/net/resp_line.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
