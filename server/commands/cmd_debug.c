@@ -401,7 +401,6 @@ static void debug_stringmatch(struct cmd_ctx *ctx)
     mem_free(text);
 }
 
-/* Accepts switches of Redis that have no meaning here. */
 static void debug_aof_flush_sleep(struct cmd_ctx *ctx)
 {
     int64_t us;
@@ -410,6 +409,7 @@ static void debug_aof_flush_sleep(struct cmd_ctx *ctx)
     reply_ok(ctx->reply);
 }
 
+/* Accepts switches of Redis that have no meaning here. */
 static void debug_without_effect(struct cmd_ctx *ctx)
 {
     reply_ok(ctx->reply);
