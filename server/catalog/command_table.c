@@ -93,6 +93,16 @@ struct command_slot *command_table_slots(struct command_table *t, size_t *count)
     return t->slots;
 }
 
+uint64_t command_table_ticks(const struct command_table *t)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        sum += t->slots[i].stats.ticks;
+        for (size_t j = 0; j < t->slots[i].subcommand_count; j++) sum += t->slots[i].subcommands[j].stats.ticks;
+    }
+    return sum;
+}
+
 static char *join_name(const char *container, const char *name)
 {
     size_t size = strlen(container) + strlen(name) + 2;

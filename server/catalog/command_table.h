@@ -36,6 +36,7 @@ struct command_slot *command_slot_sub(struct command_slot *container, struct byt
 struct command_slot *command_table_find_documented(struct command_table *t, struct bytes_view full_name);
 const struct command_slot *command_table_slot_of(struct command_table *t, const struct command *cmd); /* never NULL */
 size_t command_table_id_count(const struct command_table *t); /* number of slots, subcommands included */
+uint64_t command_table_ticks(const struct command_table *t);  /* the time that all commands have taken */
 /* The hook `renamed` of config.h. As in Redis, each line of rename-command refers to the names that the lines before it
  * have left. ctx: the tables, as for command_table_new(). */
 const char *command_table_rename(void *ctx, const struct renamed_command *before, size_t count, const char *from,

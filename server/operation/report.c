@@ -225,19 +225,6 @@ static ull ticks_us(const struct server *s, uint64_t ticks)
     return dispatch_ticks_to_ns(s->dispatcher, ticks) / 1000;
 }
 
-/* The time that all commands have taken. */
-static uint64_t command_ticks(struct server *s)
-{
-    size_t count;
-    uint64_t sum = 0;
-    const struct command_slot *slots = command_table_slots(s->commands, &count);
-    for (size_t i = 0; i < count; i++) {
-        sum += slots[i].stats.ticks;
-        for (size_t j = 0; j < slots[i].subcommand_count; j++) sum += slots[i].subcommands[j].stats.ticks;
-    }
-    return sum;
-}
-
 static void eventloop_stats(struct server *s, struct bytes_buf *out)
 {
     const struct stats *st = &s->core.stats;
@@ -245,7 +232,7 @@ static void eventloop_stats(struct server *s, struct bytes_buf *out)
     bytes_buf_printf(out,
                      "eventloop_cycles:%llu\r\neventloop_duration_sum:%llu\r\neventloop_duration_cmd_sum:%llu\r\n"
                      "instantaneous_eventloop_cycles_per_sec:%llu\r\ninstantaneous_eventloop_duration_usec:%llu\r\n",
-                     (ull)st->turns, ticks_us(s, st->turn_ticks), ticks_us(s, command_ticks(s)), (ull)turns,
+                     (ull)st->turns, ticks_us(s, st->turn_ticks), ticks_us(s, command_table_ticks(s->commands)), (ull)turns,
                      turns > 0 ? ticks_us(s, ticks / turns) : 0);
 }
 

@@ -145,6 +145,18 @@ static void test_rules_of_renaming(void **state)
     command_table_free(t);
 }
 
+static void test_ticks_of_all(void **state)
+{
+    struct command_table *t = make(NULL, 0);
+    (void)state;
+    assert_int_equal(command_table_ticks(t), 0);
+    command_table_find(t, BYTES_LIT("get"))->stats.ticks = 5;
+    command_table_find(t, BYTES_LIT("client"))->stats.ticks = 70;
+    command_table_find_full(t, BYTES_LIT("client|kill"))->stats.ticks = 900;
+    assert_int_equal(command_table_ticks(t), 975);
+    command_table_free(t);
+}
+
 /* More commands than a short probe meets. */
 static void test_many_commands(void **state)
 {
@@ -165,9 +177,9 @@ static void test_many_commands(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),         cmocka_unit_test(test_slots),
-        cmocka_unit_test(test_renamed),       cmocka_unit_test(test_rules_of_renaming),
-        cmocka_unit_test(test_many_commands),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_renamed),      cmocka_unit_test(test_rules_of_renaming),
+        cmocka_unit_test(test_ticks_of_all), cmocka_unit_test(test_many_commands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
