@@ -12,9 +12,9 @@
 enum {
     WRITE_PIECES = 64,
     SYNC_INTERVAL_US = 1000 * 1000,
-    SLOW_SYNC_US = 2000 * 1000, /* one that takes longer is told */
-    RETRY_US = 1000 * 1000,     /* after an error */
-    NOTES_MAX_LEN = 300,        /* of an append */
+    SLOW_SYNC_US = 2000 * 1000, /* a sync that takes longer is logged */
+    RETRY_US = 1000 * 1000,     /* of a write that failed */
+    NOTES_MAX_LEN = 300,        /* of the notes that one append adds */
     ERROR_LOG_US = 30 * 1000 * 1000,
 };
 
@@ -68,7 +68,7 @@ const char *aof_refuses_writes(struct aof *a)
 
 /* ---- Writing ---- */
 
-/* What goes in front of this turn's commands. */
+/* Written in front of this turn's commands. */
 static void format_timestamp(struct aof *a, struct bytes_buf *out)
 {
     int64_t now_s = a->core->clock.now_ms / 1000;
@@ -79,7 +79,7 @@ static void format_timestamp(struct aof *a, struct bytes_buf *out)
     aof_sum_add(aof_file_sum(a->file), bytes_view(out->data + at, out->len - at));
 }
 
-/* In front of this turn's commands too: what the file ends with is vouched for when they are torn. */
+/* Written in front of this turn's commands, too: the checksum vouches for the end of the file if they are torn. */
 static void format_sum(struct aof *a, uint64_t pending, struct bytes_buf *out)
 {
     struct aof_sum *sum = aof_file_sum(a->file);
@@ -108,8 +108,8 @@ static void sum_pieces(struct aof *a, const struct iovec *iov, int count)
     for (int i = 0; i < count; i++) aof_sum_add(aof_file_sum(a->file), bytes_view(iov[i].iov_base, iov[i].iov_len));
 }
 
-/* All that the stream has, between *head and *tail, which are formatted on the way. 0, or -errno with the file as it
- * was before. */
+/* Appends everything that the stream has, between *head and *tail, which are formatted here. 0, or -errno: the caller
+ * must call aof_file_undo(). */
 static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_buf *tail)
 {
     struct iovec iov[WRITE_PIECES];
@@ -137,7 +137,7 @@ static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_bu
     return aof_file_commit(a->file, tail->len - filler);
 }
 
-/* A write that takes long because of a sync, or of a child that writes too, is worth telling apart. */
+/* Latency events tell a slow write apart that competes with a sync or with a child. */
 static void note_write_time(struct aof *a, int64_t took_us)
 {
     const char *why = a->syncs > 0                     ? "aof-write-pending-fsync"
@@ -182,7 +182,7 @@ static int write_pending(struct aof *a)
     a->write_error = 0;
     aof_note_obstacle(a);
     repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
-    a->of_the_moment_to = 0; /* the stream may be cut, and other bytes have these positions then */
+    a->of_the_moment_to = 0; /* if the stream is cut, other bytes get these positions */
     return 0;
 }
 
@@ -199,7 +199,7 @@ static bool retries_later(const struct aof *a)
     return UNLIKELY(a->write_error != 0) && a->core->clock.mono_us < a->retry_us;
 }
 
-/* Messages of the moment can wait for the disk, and the bound. */
+/* Content that changes no data may wait for the disk, up to the bound of what is kept. */
 static bool turn_always(struct aof *a)
 {
     if (retries_later(a) && !aof_pins_too_much(a) && !aof_owes(a)) return true;
@@ -215,7 +215,7 @@ static bool turn_always(struct aof *a)
     return rc == 0 || end_server(a, "sync", rc);
 }
 
-/* Nothing waits for it, but meanwhile nothing more gets safe. */
+/* A slow sync holds up no write, but meanwhile nothing more becomes durable. */
 static void note_slow_sync(struct aof *a)
 {
     if (LIKELY(a->syncs == 0) || a->core->clock.mono_us - a->last_sync_us < SLOW_SYNC_US) return;
@@ -226,7 +226,7 @@ static void note_slow_sync(struct aof *a)
                              "without waiting for fsync to complete, this may slow down the server.");
 }
 
-/* S2: also when nothing was written in this turn. */
+/* Also in a turn that writes nothing (S2). */
 static void sync_each_second(struct aof *a)
 {
     const struct settings_persistence *st = aof_settings(a);
@@ -242,7 +242,7 @@ static bool turn_relaxed(struct aof *a)
 {
     bool over = aof_pins_too_much(a);
     if (over || (repl_stream_pending(&a->reader) > 0 && !retries_later(a))) {
-        int rc = write_pending(a); /* it is tried again, and writes are refused until then */
+        int rc = write_pending(a); /* on failure it is tried again, and clients' writes are refused until then */
         if (rc != 0 && aof_pins_too_much(a)) {
             aof_let_go(a);
             return true;
@@ -265,7 +265,7 @@ bool aof_turn(struct aof *a)
     return good;
 }
 
-/* Written whatever the policy, the worker or an earlier error say. 0 or -errno. */
+/* Writes at once, regardless of the sync policy, of pending syncs and of earlier errors. 0 or -errno. */
 static int flush_now(struct aof *a)
 {
     if (a->file == NULL) return 0;
@@ -294,7 +294,7 @@ void aof_start_reading(struct aof *a)
 
 void aof_stop_writing(struct aof *a)
 {
-    (void)flush_now(a); /* an error was logged, and there is no later */
+    (void)flush_now(a); /* the error is logged; there is no later chance */
     aof_retire_file(a);
     repl_aof_stop(a->core->repl, &a->reader);
     a->write_error = a->sync_error = 0;
@@ -311,7 +311,7 @@ void aof_shut_down(struct aof *a)
                     "The AOF was let go, and lacks what has changed since: it could not be written in time.");
     if (a->file == NULL) return;
     log_notice(a->core->log, "Calling fsync() on the AOF file.");
-    (void)flush_now(a); /* an error was logged, and there is no later */
+    (void)flush_now(a); /* the error is logged; there is no later chance */
     int rc = a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file));
     if (rc != 0) log_warning(a->core->log, "Fail to fsync the AOF file: %s", strerror(-rc));
 }

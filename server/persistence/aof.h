@@ -1,44 +1,48 @@
-/* aof.h -- the append-only file: a reader of the stream that writes what it reads to disk.
+/* aof.h -- the append-only file: a reader of the stream that writes it to disk.
  *
  *                                     off
  *      appendonly no  ^ |                             | ^  appendonly no
  *                     | | at the start: load, open    | |
  *                     | v                             v |
- *                     on  <---- the rewrite is there, waiting for a first rewrite (a failed one is tried again)
+ *                     on  <---- a rewrite has made a base, waiting for a rewrite (retried if it fails)
  *                      `------- let go, by a full disk ------^
  *
- * The file is the stream, byte for byte, PINGs and all, from the moment on for which its base stands. At its end it
- * says which place in the history that is (storage/aof_reader.h), so that a server which comes back knows where it is.
+ * The log holds the stream byte for byte, PINGs included, from the position of its base on. The last line of the last
+ * file tells the place in the history (storage/aof_reader.h), so that a restarted server knows its position.
  *
- * Invariants: between two turns the file ends where a unit does (S8). A reply is sent after what it answers was
- * written, and with `appendfsync always` after it was synced: aof_turn() comes before replies in the turn, on every
- * path (S1). It comes before replicas get the stream, too, and before our master gets an acknowledgement: whoever comes
- * back after a kill -9 knows at least what others had from it (fault 9), and all that was answered, whatever the
- * policy, but for the writes between an error of writing and its end. A power cut takes from that what was not synced;
- * a disk that is full does as well, since the stream goes to replicas all the same. A write does not wait for a sync
- * that is under way, as Redis's does for up to 2 s: what that saves is tens of milliseconds (ext4, virtual disk: while
- * 100 MB are synced in 0.2 s, appends take 10 to 20 us, the slowest 19 to 44 ms), and what it costs is what WAIT has
- * acknowledged. A rewrite begins a new incremental file, so what it stands for is what the files before that say; a
- * base replaces them in the manifest only when it is whole (S6). Waiting for the disk is a thread's
- * (storage/base/worker.h), in order: no descriptor is closed before its sync (S4, S5). The list of files is synced
- * after the files it names, the last part before a new one included: these syncs, at the beginning of a rewrite, are
- * the only ones besides those of `always` that the main thread waits for.
+ * Invariants:
+ *   1. Between two turns the file ends at the end of a unit (S8).
+ *   2. A reply is sent after the write that it answers is in the file, with `appendfsync always` on disk: aof_turn()
+ *      precedes replies in each turn, on every path (S1).
+ *   3. aof_turn() also precedes sending the stream to replicas, and acknowledging it to the master. So after a kill -9
+ *      a server has everything that others had from it (fault 9) and everything that it answered, with any policy,
+ *      except for writes between a write error and its end. A power cut loses what was not synced. A full disk has the
+ *      effect of a write error: replicas get the stream nevertheless.
+ *   4. A rewrite begins a new incremental file. Its base replaces the earlier files in the manifest only when the base
+ *      is complete and synced (S6).
+ *   5. A file is synced before a manifest lists it or a file after it, and before it is closed, unless it is
+ *      deleted (S4, S5).
  *
- * While writing fails (S7), writes of clients are refused, the stream keeps what is to be written, and each second
- * tries again. With `always` the server ends over data that it cannot write; what changes no data (messages, PINGs,
- * questions of a master) is not owed, and waits.
+ * Threads: fsync and close run in a worker thread (storage/base/worker.h), in order. The main thread waits for the disk
+ * only with `always`, and at the beginning of a rewrite (invariant 5). A write does not wait for a pending sync (Redis
+ * waits up to 2 s): waiting would save tens of milliseconds (ext4, virtual disk: while 100 MB are synced in
+ * 0.2 s, appends take 10 to 20 us, the slowest 19 to 44 ms), but delay what WAIT acknowledges.
  *
- * What waits is bounded (fault 7): no more of the stream is kept for the log than the backlog, or 16 MB if that is
- * more, whether the disk is full or slow. Beyond it the log is let go (aof_disk.c). What that promises:
- *   1. The files stay as they are, whole up to the last unit that was written, until a new base, a new incremental
- *      file and the manifest that lists both are on disk. A server that is killed meanwhile starts with the old ones:
- *      all that was ever said to be synced is in them.
- *   2. Until then writes of clients are refused, nothing counts as synced (WAITAOF, FACK), and with `always` the
- *      server ends as soon as it owes data.
- *   3. The rewrite is tried when the file system has more room, each minute, and for BGREWRITEAOF.
- * What breaks it: what was accepted before the first write failed (all of it in one turn), what the server deleted of
- * its own accord, and on a replica what its master sent, are in memory and with replicas alone until the rewrite is
- * there; killed before, this server has lost it, and a replica that has it is resynchronized fully.
+ * While writes to the disk fail (S7), clients' writes are refused, the stream keeps what waits, and a write is tried
+ * again each second. With `always` the server ends if it cannot write data; content that changes no data (messages,
+ * PINGs, REPLCONF GETACK) is not owed, and waits.
+ *
+ * What waits is bounded (fault 7): the stream keeps at most repl-backlog-size, or 16 MB if that is more, for the log,
+ * whether the disk is full or slow. Beyond that the log is let go (aof_disk.c):
+ *   1. The files stay as they are, whole up to the last unit that was written, until a new base, a new incremental file
+ *      and the manifest that lists both are on disk. A server that is killed before starts with the old files, which
+ *      hold everything that was ever reported as synced.
+ *   2. Until then clients' writes are refused, nothing counts as synced (WAITAOF, FACK), and with `always` the server
+ *      ends as soon as it owes data.
+ *   3. A rewrite is tried when the file system has more free room, each minute, and for BGREWRITEAOF.
+ * Limits of this: what was accepted before the first write failed (all of it in one turn), keys that the server deleted
+ * itself (expiry, eviction), and on a replica the master's writes are only in memory and on replicas until the rewrite
+ * is done. If the server is killed before, it has lost them; a replica that has them gets a full synchronization.
  *
  * Not here: the child process (child.h), reading the files (aof_load.h). */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_AOF_H
@@ -54,47 +58,47 @@ struct aof_uses { /* all of it outlives the log */
     struct aof_load_uses load;
     struct child *child;
     void *ctx;                 /* of the functions */
-    void (*synced)(void *ctx); /* the stream is on disk up to another position: aof_synced() */
+    void (*synced)(void *ctx); /* aof_synced() holds for a later position now */
     void (*off)(void *ctx);    /* appendonly was switched off */
 };
 struct aof *aof_new(const struct aof_uses *uses);
 void aof_free(struct aof *a);
 
 /* --- start-up --- */
-/* Reads the manifest; with appendonly, a file of before Redis 7 is moved to where it belongs. All three: 0, or -1 with
- * the reason logged: the server must not start. */
+/* Reads the manifest. With appendonly, moves the file of a server older than Redis 7 into the directory. All three
+ * functions: 0, or -1 with the reason logged: the server must not start. */
 int aof_find_files(struct aof *a);
-int aof_load_at_start(struct aof *a); /* the data set, and with it the place in the history */
-int aof_open_at_start(struct aof *a); /* goes on with the last file, or makes the first ones */
+int aof_load_at_start(struct aof *a); /* loads the data set, and the place in the history */
+int aof_open_at_start(struct aof *a); /* continues the last file, or makes the first files */
 
 /* --- running --- */
-/* Writes what the stream has got in this turn. False: it could not be made as safe as promised, nothing may be
- * answered, and the server ends. */
+/* Writes, and with `always` syncs, what was added to the stream in this turn. False: the promise of `always` cannot be
+ * kept; no reply may be sent, and the server ends. */
 bool aof_turn(struct aof *a);
 void aof_cron(struct aof *a);
-/* The text to refuse writes with, or NULL. */
+/* The error that refuses writes, valid until the next call; or NULL. */
 const char *aof_refuses_writes(struct aof *a);
-bool aof_is_on(const struct aof *a);                   /* or waits for its first rewrite */
-bool aof_synced(const struct aof *a, uint64_t offset); /* the stream is on disk up to there */
+bool aof_is_on(const struct aof *a);                   /* true also while it waits for a rewrite */
+bool aof_synced(const struct aof *a, uint64_t offset); /* the log is on disk up to this offset */
 
-/* appendonly was set while running. 0, or -1 with the reason logged. */
+/* CONFIG SET appendonly. 0, or -1 with the reason logged. */
 int aof_switch(struct aof *a, bool on);
 void aof_settings_changed(struct aof *a); /* aof-disable-auto-gc, appendfsync */
-/* From replication: the stream forgets what it had; the data set is another one. */
+/* Called by replication: the stream drops its content; another data set has replaced this one. */
 void aof_history_ends(struct aof *a);
 void aof_history_replaced(struct aof *a);
-/* The stream behind this position is taken back; it changed no data. The log goes on in a new file from there: its note
- * says this place, which is true of what the files before it make. False: it stays as it was. */
+/* Takes back the stream after this position, which changed no data. The log continues in a new file, whose head notes
+ * this place: it is that of the data set that the earlier files make. False: failed, the log is as it was. */
 bool aof_cut(struct aof *a, const struct repl_position *at);
 
 /* --- rewriting --- */
 enum aof_rewrite_answer { AOF_REWRITE_STARTED, AOF_REWRITE_SCHEDULED, AOF_REWRITE_RUNNING, AOF_REWRITE_FAILED };
-enum aof_rewrite_answer aof_rewrite(struct aof *a, bool later); /* BGREWRITEAOF; later: not from inside this unit */
+enum aof_rewrite_answer aof_rewrite(struct aof *a, bool later); /* BGREWRITEAOF; `later`: after the running unit */
 
 /* --- the end, and tools --- */
-/* False: the first rewrite is under way and must not be lost (unless forced). Stops a rewrite. */
+/* Kills a running rewrite. False: it is the first one of the log, which is not killed unless forced. */
 bool aof_may_shut_down(struct aof *a, bool force);
-void aof_shut_down(struct aof *a);                   /* writes and syncs what there is */
+void aof_shut_down(struct aof *a);                   /* writes and syncs what is pending */
 int aof_reload(struct aof *a);                       /* DEBUG LOADAOF: 0 or -1, logged */
 void aof_set_flush_sleep(struct aof *a, int64_t us); /* DEBUG AOF-FLUSH-SLEEP */
 void aof_info(const struct aof *a, struct bytes_buf *out);

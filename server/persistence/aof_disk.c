@@ -1,4 +1,4 @@
-/* aof_disk.c -- what the log does while its disk does not take it: what it owes, letting go, looking for room. */
+/* aof_disk.c -- the append-only file while its disk takes no writes: what it owes, letting go, waiting for room. */
 #include <inttypes.h>
 
 #include "server/dispatch/command.h"
@@ -9,21 +9,21 @@
 
 enum {
     PINNED_MAX = 16 * 1024 * 1024,
-    ROOM_MIN = 1024 * 1024,      /* more room than when the last try failed that is worth another try */
-    ROOM_SHARE = 8,              /* and at least this part of what there was */
-    SETTLE_US = 1000 * 1000,     /* what a failed rewrite has written is being deleted */
-    RETRY_US = 60 * 1000 * 1000, /* a quota, or another limit that no file system tells of, may be gone */
+    ROOM_MIN = 1024 * 1024,      /* so many more free bytes than at the last failure are worth another try */
+    ROOM_SHARE = 8,              /* and at least this fraction of what was free then */
+    SETTLE_US = 1000 * 1000,     /* the file system is still deleting what a failed rewrite wrote */
+    RETRY_US = 60 * 1000 * 1000, /* free_bytes() does not show quotas and the like: try again anyway */
 };
 
 /* ---- What the log owes ---- */
 
-/* They say only how the commands around them belong together. */
+/* Commands that only group or place the commands around them. */
 static bool is_frame(const struct command *cmd)
 {
     return strcmp(cmd->name, "select") == 0 || strcmp(cmd->name, "multi") == 0 || strcmp(cmd->name, "exec") == 0;
 }
 
-/* Whole units, of which no command changes data. */
+/* `units` are whole units. True if none of their commands changes data. */
 static bool are_of_the_moment(struct dispatcher *dispatcher, struct bytes_view units)
 {
     struct aof_reader reader = {0};
@@ -65,7 +65,7 @@ bool aof_owes(struct aof *a)
 
 bool aof_pins_too_much(const struct aof *a)
 {
-    int64_t backlog = a->core->settings->replication.repl_backlog_size; /* kept anyway */
+    int64_t backlog = a->core->settings->replication.repl_backlog_size; /* the backlog keeps that much in any case */
     return repl_stream_pending(&a->reader) > (uint64_t)(backlog > PINNED_MAX ? backlog : PINNED_MAX);
 }
 
@@ -110,7 +110,7 @@ void aof_let_go(struct aof *a)
     if (!a->let_go) a->let_go_owes = false;
     a->let_go = true;
     aof_note_obstacle(a);
-    if (a->rewrite.running) aof_cancel_rewrite(a); /* what is behind its base will not be in the log */
+    if (a->rewrite.running) aof_cancel_rewrite(a); /* the log would lack the stream after its base */
     if (a->state == AOF_ON) {
         aof_retire_file(a);
         aof_forget_synced(a);
@@ -121,7 +121,7 @@ void aof_let_go(struct aof *a)
     aof_found_no_room(a);
 }
 
-/* With `always` data must not be missing, whatever becomes of the rewrite that would have brought it. */
+/* False with `always` if data would be missing from the log should the rewrite fail. */
 static bool keeps_promise(struct aof *a)
 {
     if (aof_settings(a)->appendfsync != APPENDFSYNC_ALWAYS) return true;
@@ -130,7 +130,7 @@ static bool keeps_promise(struct aof *a)
 
 bool aof_pass_by(struct aof *a)
 {
-    if (!repl_stream_reader_active(&a->reader)) return true; /* the data set is being replaced */
+    if (!repl_stream_reader_active(&a->reader)) return true; /* a load is replacing the data set */
     if (!keeps_promise(a)) return false;
     repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
     return true;

@@ -1,4 +1,4 @@
-/* aof_files.c -- which files the log is made of: at the start, for a rewrite, and after it. */
+/* aof_files.c -- the files of the log and its manifest: at the start, for a rewrite, and after it. */
 #include "server/persistence/aof_internal.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
-/* ---- Paths; each is the caller's to free ---- */
+/* ---- Paths; the caller frees them ---- */
 
 char *aof_path(const struct aof *a, const char *name)
 {
@@ -39,7 +39,7 @@ static int64_t size_of(const struct aof *a, const char *name)
     return size;
 }
 
-/* 0 for one that is not there. */
+/* 0 if the file does not exist. */
 static uint64_t bytes_of_part(const struct aof *a, const char *name)
 {
     int64_t size = size_of(a, name);
@@ -56,8 +56,8 @@ static uint64_t bytes_of_parts(const struct aof *a)
 
 /* ---- The files ---- */
 
-/* A part is never made under the name of another one: nothing that the list holds, history included, has it, and no
- * file, which a crash may have left. */
+/* A new part never gets the name of another part in the manifest (history included), nor that of an existing file: a
+ * crash may have left one. */
 struct aof_part aof_new_part(const struct aof *a, enum aof_part_kind kind)
 {
     const char *name = aof_settings(a)->appendfilename;
@@ -67,8 +67,8 @@ struct aof_part aof_new_part(const struct aof *a, enum aof_part_kind kind)
     return part;
 }
 
-/* What has the names that `part` was not given, and is in no list, a crash has left: it is history, to be deleted like
- * the rest of it. Without a list nobody knows what it is, and it stays. */
+/* Files under the names that aof_new_part() skipped, and that no manifest lists, were left by a crash. They become
+ * history and are deleted with it. If the manifest is empty, their origin is unknown, and they stay. */
 static void retire_leftovers(const struct aof *a, struct aof_manifest *copy, enum aof_part_kind kind, int64_t part_seq)
 {
     const char *name = aof_settings(a)->appendfilename;
@@ -79,7 +79,7 @@ static void retire_leftovers(const struct aof *a, struct aof_manifest *copy, enu
     aof_part_release(&left);
 }
 
-/* *renamed: the files that the new list holds must stay, though this failed. */
+/* 0 or -errno, logged. *renamed: the new manifest may be on disk in spite of the failure, so its files must stay. */
 static int store_manifest(struct aof *a, const struct aof_manifest *m, bool *renamed)
 {
     char *path = path_with(a, "", ".manifest"), *temp = path_with(a, "temp-", ".manifest");
@@ -90,7 +90,7 @@ static int store_manifest(struct aof *a, const struct aof_manifest *m, bool *ren
     return rc;
 }
 
-/* Takes the copy over once it is stored. *renamed: see store_manifest(). */
+/* Stores *copy and makes it the manifest; on failure *copy is released. *renamed: see store_manifest(). */
 static int commit_manifest(struct aof *a, struct aof_manifest *copy, bool *renamed)
 {
     int rc = store_manifest(a, copy, renamed);
@@ -114,35 +114,36 @@ static int make_directory(struct aof *a)
     return rc;
 }
 
-/* From now on the stream goes into this file. */
+/* The stream is written to this file from now on. */
 static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
 {
     a->file = file;
     a->file_number++;
     a->file_synced = 0;
-    a->sum_due = true; /* behind what was written on another boot */
+    a->sum_due = true; /* it separates what an earlier boot wrote */
     a->file_is_temp = is_temp;
     a->timestamp_s = 0;
     a->write_error = 0;
     aof_note_obstacle(a);
 }
 
-/* What a new file begins with. */
+/* The beginning of a new file. */
 struct head {
-    int db;                            /* others load it with database 0 selected; -1: the stream selects one */
+    int db; /* to be selected, as other servers load each file with database 0; -1: the stream selects one */
     const struct repl_position *place; /* NULL: unknown */
 };
 
-/* The note is needed although the files before end at this place: what begins a file looks like the stream. */
+/* The place is noted although the previous file ends there: the SELECT at the head of a file looks like the stream, but
+ * is not in it. */
 static struct head head_of_now(const struct aof *a, struct repl_position *at)
 {
     repl_position(a->core->repl, at);
     return (struct head){.db = repl_aof_select(a->core->repl), .place = at->db >= 0 ? at : NULL};
 }
 
-/* A checksum note, which is on disk before anything else is; the very first file of a log does without, as there is
- * none while a file has one page (aof_sum.h), and without a note on the place, which its base tells. Returns the length
- * of the note on the place, which is the last thing. */
+/* Formats the head of a file: a checksum note, which reaches the disk before anything else does, SELECT, and a note of
+ * the place. The very first file of a log has neither note: a file of one page needs no checksum (aof_sum.h), and the
+ * base tells the place. Returns the length of the note of the place, which comes last. */
 static size_t put_head(const struct aof *a, struct aof_file *file, const struct head *head, struct bytes_buf *out)
 {
     char digits[16];
@@ -177,17 +178,16 @@ static int open_part(struct aof *a, const char *path, uint64_t size, const struc
     return rc;
 }
 
-/* Its name is gone at once, so that another file may have it. What takes long is to give the blocks back, which comes
- * with the last descriptor. */
+/* The name is free at once. Releasing the blocks takes long; it happens when the worker closes the last descriptor. */
 static void delete_path(struct aof *a, const char *path)
 {
     const struct sys *sys = a->core->sys;
     int fd = sys->open(sys->ctx, path, O_RDONLY, 0);
-    (void)sys->unlink(sys->ctx, path); /* what is left over does no harm */
+    (void)sys->unlink(sys->ctx, path); /* a file that is left over does no harm */
     if (fd >= 0) aof_hand_over(a, fd, AOF_JOB_CLOSE);
 }
 
-/* The only place that deletes parts. The manifest on disk must not need it. */
+/* The only function that deletes parts. The manifest on disk must not list the part as live. */
 static void delete_part(struct aof *a, const char *name)
 {
     ASSERT(!aof_manifest_is_live(&a->manifest, name));
@@ -196,7 +196,7 @@ static void delete_part(struct aof *a, const char *name)
     mem_free(path);
 }
 
-/* With whatever the path held gone, and synced. On failure there is no such file. */
+/* Makes the file, emptied if it exists, with its head, and syncs it. On failure the file does not exist. */
 static int open_new(struct aof *a, const char *path, const struct head *head, struct aof_file **out)
 {
     struct aof_sum *sum = aof_sum_new();
@@ -213,8 +213,8 @@ static int open_new(struct aof *a, const char *path, const struct head *head, st
     return rc;
 }
 
-/* History was replaced by a base that is on disk, and the manifest says so. Where another server has given a name
- * twice, the file is live all the same. */
+/* Deletes parts that a base on disk has replaced, after a manifest without them is stored. A part that another server
+ * listed twice, as history and as live, stays. */
 static void delete_history(struct aof *a)
 {
     struct aof_manifest copy;
@@ -233,9 +233,9 @@ static void delete_history(struct aof *a)
     aof_parts_release(&gone);
 }
 
-/* The stream goes on in a new incremental file, the last one of the manifest *copy, which is used up. `when` is for the
- * log. What was written to the file before is synced: once the list names another one behind it, a power cut must not
- * leave it short. On failure *listed tells whether the manifest on disk may have it all the same. */
+/* Continues the stream in a new incremental file, which becomes the last one of the manifest *copy; *copy is consumed.
+ * `when` is for the server log. The previous file is synced first: once the manifest lists a file after it, a power cut
+ * must not leave it short. On failure *listed tells whether the manifest on disk may list the new file nevertheless. */
 static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *when, const struct head *head,
                          bool *listed)
 {
@@ -276,7 +276,8 @@ static int add_incr(struct aof *a, struct aof_manifest *copy, const char *when)
 
 /* ---- At the start ---- */
 
-/* A file of before Redis 7 is moved into the directory, and becomes the base. */
+/* Moves the single file of a server older than Redis 7 into the directory, as the base. The manifest is stored first: a
+ * start after a crash in between finishes the move. */
 static int upgrade(struct aof *a)
 {
     struct core *core = a->core;
@@ -301,7 +302,7 @@ static int upgrade(struct aof *a)
     return rc;
 }
 
-/* Is there one, and nothing newer? */
+/* True if there is such a file and no newer log, or if a move was interrupted. */
 static bool needs_upgrade(const struct aof *a, bool has_manifest)
 {
     const struct core *core = a->core;
@@ -319,7 +320,7 @@ static void log_bad_manifest(const struct aof *a, const struct aof_manifest_erro
     log_warning(a->core->log, "%s", error->why);
 }
 
-/* 0 or a negative code, logged. */
+/* 0, or a negative code, logged. */
 static int read_manifest(struct aof *a)
 {
     struct aof_manifest m = {0};
@@ -424,7 +425,7 @@ static int write_first_base(struct aof *a, struct aof_manifest *copy)
     return rc;
 }
 
-/* A first base if there is nothing, and an incremental file. */
+/* Makes an incremental file, and a base if the manifest is empty. */
 static int make_files(struct aof *a)
 {
     struct aof_manifest copy;
@@ -447,8 +448,8 @@ int aof_open_at_start(struct aof *a)
         log_notice(a->core->log, "Opening AOF incr file %s on server start",
                    a->manifest.incr.parts[a->manifest.incr.count - 1].name);
     }
-    int rc =
-        a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file)); /* what was loaded may not have been on disk */
+    int rc = a->core->sys->fsync(a->core->sys->ctx,
+                                 aof_file_fd(a->file)); /* the loaded bytes may still be in the page cache alone */
     if (rc != 0) {
         log_warning(a->core->log, "Syncing the AOF file failed: %s", strerror(-rc));
         return -1;
@@ -463,7 +464,7 @@ int aof_open_at_start(struct aof *a)
 
 /* ---- For a rewrite, and after it ---- */
 
-/* The stream goes on in a new incremental file; the one before says all up to here. */
+/* Continues the stream in a new incremental file. The previous files hold everything up to here. */
 static int begin_incr(struct aof *a)
 {
     struct aof_manifest copy;
@@ -481,7 +482,7 @@ int aof_cut_file(struct aof *a, const struct repl_position *at, bool *listed)
     return add_incr_with(a, &copy, "the end of the history being taken back", &head, listed);
 }
 
-/* Until there is a base for it, what the stream gets is collected in a file that the manifest does not know. */
+/* While the log has no base, the stream is collected in a temporary file that no manifest lists. */
 static int begin_temp_incr(struct aof *a)
 {
     struct aof_file *file;
@@ -489,7 +490,7 @@ static int begin_temp_incr(struct aof *a)
     log_notice(a->core->log, "Creating AOF temp incr file %s on background rewrite", path);
     struct repl_position at;
     struct head head = head_of_now(a, &at);
-    int rc = open_new(a, path, &head, &file); /* a server that crashed may have left one */
+    int rc = open_new(a, path, &head, &file); /* a crash may have left one; it is emptied */
     mem_free(path);
     if (rc != 0) return rc;
     use_file(a, file, true);
@@ -502,8 +503,9 @@ void aof_drop_temp_incr(struct aof *a)
     if (a->file == NULL) return;
     char *path = path_with(a, "temp-", ".incr");
     log_notice(a->core->log, "Removing the temp incr aof file %s in the background", path);
-    if (!a->let_go) repl_aof_stop(a->core->repl, &a->reader); /* else the reader goes on: see aof_pass_by() */
-    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_CLOSE);    /* behind its syncs */
+    if (!a->let_go)
+        repl_aof_stop(a->core->repl, &a->reader);          /* if it was let go, the reader stays: see aof_pass_by() */
+    aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_CLOSE); /* after the syncs of the file */
     aof_file_forget(a->file);
     a->file = NULL;
     a->has_synced = false;
@@ -523,14 +525,14 @@ int aof_prepare_files(struct aof *a)
     UNREACHABLE();
 }
 
-/* The temporary file becomes one that counts, and *copy says so. */
+/* Renames the temporary file to that of a part and adds the part to *copy. */
 static int name_temp_incr(struct aof *a, struct aof_manifest *copy)
 {
     const struct sys *sys = a->core->sys;
     struct aof_part part = aof_new_part(a, AOF_PART_INCR);
     char *temp = path_with(a, "temp-", ".incr"), *path = aof_path(a, part.name);
     int64_t start = sys_mono_us(sys);
-    int rc = aof_sync(a); /* the list is synced after the files that it names */
+    int rc = aof_sync(a); /* the manifest is synced after the files that it lists */
     if (rc == 0) rc = sys->rename(sys->ctx, temp, path);
     if (rc == 0) rc = sys->fsync_dir(sys->ctx, path);
     latency_note(a->core, "aof-rename", (sys_mono_us(sys) - start) / 1000);
@@ -546,7 +548,7 @@ static int name_temp_incr(struct aof *a, struct aof_manifest *copy)
     return rc;
 }
 
-/* What `copy` lists and the manifest does not goes, since the list that says so was not stored. */
+/* Deletes the parts that only *copy lists, since *copy could not be stored. */
 static void delete_unlisted(struct aof *a, const struct aof_manifest *copy)
 {
     if (!aof_manifest_lists(&a->manifest, copy->base.name)) delete_part(a, copy->base.name);
@@ -557,7 +559,7 @@ static void delete_unlisted(struct aof *a, const struct aof_manifest *copy)
 void aof_drop_base(struct aof *a)
 {
     if (a->rewrite.base.name == NULL) return;
-    delete_part(a, a->rewrite.base.name); /* the child may have got that far */
+    delete_part(a, a->rewrite.base.name); /* the child may have made the file */
     aof_part_release(&a->rewrite.base);
 }
 
@@ -578,7 +580,7 @@ int aof_adopt_base(struct aof *a)
     if (rc != 0 && !renamed) delete_unlisted(a, &undo);
     aof_manifest_release(&undo);
     if (rc != 0) return rc;
-    if (a->doubtful) a->sync_asked = 0; /* what came since is synced next, and then all of it is */
+    if (a->doubtful) a->sync_asked = 0; /* the next sync covers everything since the base */
     a->file_is_temp = a->doubtful = false;
     a->other_bytes = bytes_of_parts(a);
     if (a->file != NULL && a->other_bytes >= aof_file_size(a->file)) a->other_bytes -= aof_file_size(a->file);
@@ -595,5 +597,5 @@ int aof_adopt_base(struct aof *a)
 
 void aof_settings_changed(struct aof *a)
 {
-    delete_history(a); /* it may be allowed now */
+    delete_history(a); /* aof-disable-auto-gc may be off now */
 }

@@ -16,36 +16,36 @@
 
 enum {
     READ_CHUNK = 256 * 1024,
-    ZEROS_MAX = 16 * 1024 * 1024, /* at the end of a file that are taken for a torn write */
-    FAILURES_LOGGED = 20,         /* one by one */
-    LOAD_AGAIN = 1,               /* for the file was cut off before what was run already */
+    ZEROS_MAX = 16 * 1024 * 1024, /* at most so many zeros at the end are taken for a torn write */
+    FAILURES_LOGGED = 20,         /* so many are logged one by one */
+    LOAD_AGAIN = 1,               /* the file was cut off before commands that have run already */
 };
 
-/* The bytes of a file that were read:
+/* The bytes that were read of a file:
  *
- *     buf:  [ run .... | a transaction without its EXEC yet | not looked at ]
+ *     buf:  [ run .... | a transaction without its EXEC yet | not parsed yet ]
  *           ^ `start`  ^ `unit`                             ^ `taken`
  *
- * `start` is a position in the file, the others are places in buf. */
+ * `start` is an offset in the file; `unit`, `taken` and `summed` are offsets in buf. */
 struct part {
-    const char *name; /* of the file */
+    const char *name; /* file name */
     int fd;
     uint64_t start;
     size_t unit, taken;
     bool in_multi, has_commands;
-    uint64_t moment; /* bytes of the commands at its end, so far, that are of the moment */
+    uint64_t moment; /* bytes of the last commands that change no data */
     /* Checksums: aof_sum.h. */
-    struct aof_sum *sum;    /* of the bytes since the last #SUM, in buf up to `summed` */
-    struct aof_sum *at_end; /* the same up to data_end, where a note on the place follows */
+    struct aof_sum *sum;    /* of the bytes since the last #SUM, up to `summed` */
+    struct aof_sum *at_end; /* the same up to data_end, if a note of the place follows */
     size_t summed;
-    bool has_sums, has_place; /* has_place: the last thing was a right note on the place */
-    bool is_foreign;          /* behind such a note something else has been written */
-    uint64_t good;            /* position behind the last right note */
-    uint64_t last_unit;       /* of the beginning of the last whole unit */
-    uint32_t boot;            /* of that note */
-    struct aof_place noted;   /* what that note says, if it is one on the place */
-    uint64_t data_end;        /* position behind the last item that is no note on the place */
-    uint64_t tail_begin;      /* commands from this position on are kept as the tail; UINT64_MAX: none */
+    bool has_sums, has_place; /* has_place: the last item was a valid note of the place */
+    bool is_foreign;          /* another program has written after such a note */
+    uint64_t good;            /* offset in the file, after the last valid note */
+    uint64_t last_unit;       /* offset in the file, of the last whole unit */
+    uint32_t boot;            /* that the last valid note tells */
+    struct aof_place noted;   /* that the last valid note tells, if it is one of the place */
+    uint64_t data_end;        /* offset in the file, after the last item that is no note of the place */
+    uint64_t tail_begin;      /* commands from this offset on are kept as the tail; UINT64_MAX: none */
 };
 
 struct loader {
@@ -58,7 +58,7 @@ struct loader {
     struct aof_place place;
     struct bytes_buf tail;
     uint64_t tail_max;
-    uint32_t boot; /* of the system that runs */
+    uint32_t boot; /* the running one */
     int (*turn)(void *ctx);
     uint64_t loaded, next_turn; /* bytes */
     int64_t delay_calls;
@@ -81,7 +81,7 @@ bool aof_is_of_the_moment(const struct command *cmd)
     return (cmd->flags & CMD_PUBSUB) || strcmp(cmd->name, "ping") == 0 || strcmp(cmd->name, "replconf") == 0;
 }
 
-/* The log has only what once worked: from here on the data set may be another one than it was. */
+/* Every command in the log succeeded once. After a failure the data set may differ from what it was. */
 static void note_failure(struct loader *l, const struct command_slot *slot)
 {
     if (l->failures++ >= FAILURES_LOGGED) return;
@@ -101,7 +101,7 @@ static bool is_word(const struct aof_item *item, const char *word)
     return item->argc == 1 && bytes_equal_nocase(item->argv[0], word);
 }
 
-/* The commands between MULTI and EXEC: they were looked at before, and are all good. */
+/* Runs the commands between MULTI and EXEC, all of which have been parsed and found before. */
 static void run_transaction(struct loader *l, struct bytes_view bytes)
 {
     struct aof_reader reader = {0};
@@ -119,7 +119,7 @@ static void run_transaction(struct loader *l, struct bytes_view bytes)
 
 /* ---- The tail ---- */
 
-/* Only as much of the file is copied as is asked for: it may be large. */
+/* Copies no more than tail_max bytes, since the file may be large. */
 static void begin_tail(struct loader *l, const char *path)
 {
     int64_t size = l->core->sys->file_size(l->core->sys->ctx, path);
@@ -136,7 +136,7 @@ static void keep_for_tail(struct loader *l, const struct aof_item *item, bool is
     bytes_buf_append(&l->tail, l->buf.data + p->taken - item->len, item->len);
 }
 
-/* It cannot begin before the history does. */
+/* The tail cannot begin before the history does. */
 static void finish_tail(struct loader *l)
 {
     struct bytes_buf *tail = &l->tail;
@@ -203,7 +203,7 @@ static int on_command(struct loader *l, const struct aof_item *item)
     return 0;
 }
 
-/* 0, or -EILSEQ: a note says that something before it is not what was written. */
+/* 0, or -EILSEQ: the checksum of a note does not match the bytes before it. */
 static int on_annotation(struct loader *l, const struct aof_item *item)
 {
     struct part *p = &l->part;
@@ -223,8 +223,8 @@ static int on_annotation(struct loader *l, const struct aof_item *item)
     return 0;
 }
 
-/* 0; -EBADMSG: what follows is no command; -EILSEQ: on_annotation(); -EINVAL: it is one that cannot be run, and that
- * was logged. */
+/* Takes the items that are complete. 0; -EBADMSG: bytes that are no command; -EILSEQ: see on_annotation(); -EINVAL: an
+ * unknown command, logged. */
 static int take_items(struct loader *l)
 {
     struct part *p = &l->part;
@@ -256,7 +256,7 @@ static void drop_run_bytes(struct loader *l)
 
 /* ---- Reading ---- */
 
-/* Bytes read, 0 at the end, or a negative code, logged. */
+/* The number of bytes read; 0 at the end of the file; or a negative code, logged. */
 static ssize_t read_chunk(struct loader *l)
 {
     struct core *core = l->core;
@@ -292,7 +292,7 @@ static void note_place_of_rdb(struct loader *l, const struct rdb_load_info *info
     if (info->repl_offset >= 0) snprintf(l->place.id, sizeof(l->place.id), "%s", info->repl_id);
 }
 
-/* 0 with the bytes behind the RDB left in buf. */
+/* 0 with the bytes after the RDB in buf; or a negative code, logged. */
 static int feed_preamble(struct loader *l, struct rdb_load *rdb)
 {
     size_t used = 0;
@@ -325,7 +325,7 @@ static int take_library(void *ctx, struct bytes_view source, struct bytes_buf *w
                           &name, why);
 }
 
-/* Keys past their time are loaded too: what follows was written while they were there. */
+/* Keys past their time are loaded too: the commands after the base were written while they existed. */
 static int load_preamble(struct loader *l)
 {
     struct core *core = l->core;
@@ -345,7 +345,7 @@ static int load_preamble(struct loader *l)
 
 /* ---- The end of a file ---- */
 
-/* Are there zeros to the end, where a command broke off? Blocks that a power cut left unwritten read as zeros. */
+/* True if the file ends in zeros after an incomplete command: blocks that a power cut left unwritten read as zeros. */
 static bool is_torn_by_zeros(const struct loader *l)
 {
     const struct part *p = &l->part;
@@ -372,7 +372,7 @@ static void refuse_short(const struct loader *l, bool is_last)
         log_warning(log, "Fatal error: the truncated file is not the last file: %s", l->part.name);
 }
 
-/* 0 or a negative code, logged. */
+/* 0, or a negative code, logged. */
 static int truncate_at(const struct loader *l, const char *path, uint64_t at)
 {
     struct core *core = l->core;
@@ -380,7 +380,7 @@ static int truncate_at(const struct loader *l, const char *path, uint64_t at)
     if (fd >= 0) {
         rc = core->sys->truncate(core->sys->ctx, fd, (int64_t)at);
         if (rc == 0) rc = core->sys->fsync(core->sys->ctx, fd);
-        (void)core->sys->close(core->sys->ctx, fd); /* it is synced */
+        (void)core->sys->close(core->sys->ctx, fd); /* nothing is unsynced */
     }
     if (rc < 0) {
         log_warning(core->log, "Error truncating the AOF file %s: %s", l->part.name, strerror(-rc));
@@ -390,7 +390,8 @@ static int truncate_at(const struct loader *l, const char *path, uint64_t at)
     return 0;
 }
 
-/* The file ends, or turns into zeros, inside of a unit: that unit is cut off where this is allowed. */
+/* Cuts off an incomplete unit at the end of the file, where that is allowed. 0, LOAD_AGAIN, or a negative code that is
+ * logged. */
 static int cut_off(struct loader *l, const char *path, bool is_last)
 {
     struct core *core = l->core;
@@ -404,7 +405,7 @@ static int cut_off(struct loader *l, const char *path, bool is_last)
     log_warning(core->log, "AOF loaded anyway because aof-load-truncated is enabled");
     int rc = truncate_at(l, path, good);
     if (rc != 0) return rc;
-    if (p->summed > p->unit) return LOAD_AGAIN; /* the sum is of more than is left */
+    if (p->summed > p->unit) return LOAD_AGAIN; /* the checksum covers bytes that are cut off */
     sum_up_to(l, p->unit);
     p->taken = p->unit;
     p->has_place = false;
@@ -425,8 +426,8 @@ static void refuse_damage(const struct loader *l, const char *why)
         p->name, p->good, p->start + p->taken, why);
 }
 
-/* Was the file copied while it was written to? Then a note on the place was still there which the next bytes had
- * overwritten when they were read. */
+/* True if the file is a copy made while the server wrote to it: the copy then has an old note of the place, and behind
+ * it bytes of a later append, which overwrote that note in the original. */
 static bool was_copied(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;
@@ -436,8 +437,8 @@ static bool was_copied(const struct loader *l, const char *path)
            aof_sum_goes_on(l->core->sys, path, p->good, &p->noted) == 1;
 }
 
-/* What stands behind the last right note is not what was written. Where a power cut or a copy can have done that, and
- * no sync had ended for it, the file is cut off at that note. LOAD_AGAIN, or a negative code, logged. */
+/* The bytes after the last valid note are not those that were written. If a power cut or a copy can be the cause, and
+ * no completed sync covered those bytes, cuts the file off at that note. LOAD_AGAIN, or a negative code, logged. */
 static int cut_damage(struct loader *l, const char *path, bool is_last)
 {
     struct core *core = l->core;
@@ -473,7 +474,7 @@ static int cut_damage(struct loader *l, const char *path, bool is_last)
     return rc != 0 ? rc : LOAD_AGAIN;
 }
 
-/* Is what follows the last right note ours, with its own note lost by a power cut? */
+/* True if the bytes after the last valid note may be of this server, with their own note lost by a power cut. */
 static bool is_suspect(const struct loader *l)
 {
     const struct part *p = &l->part;
@@ -482,15 +483,15 @@ static bool is_suspect(const struct loader *l)
     return p->last_unit <= p->good || p->last_unit - p->good <= AOF_TAIL_MAX;
 }
 
-/* Where nobody knows whether the system was restarted: a kill leaves the end short, and no zeros before it. */
+/* True if it is unknown whether the system was restarted, and a mere kill explains the end, since there is no hole of
+ * zeros. */
 static bool is_merely_short(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;
     return (p->boot == 0 || l->boot == 0) && aof_sum_has_hole(l->core->sys, path, p->good) == 0;
 }
 
-/* A file whose first page was lost before it was ever synced: no note is right, but there are some, of a system that
- * was restarted since. */
+/* True for a file whose first page was lost before it was ever synced: it has notes of an earlier boot, none valid. */
 static bool was_never_synced(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;
@@ -500,7 +501,7 @@ static bool was_never_synced(const struct loader *l, const char *path)
     return size >= 0 && size <= AOF_TAIL_MAX && aof_sum_vouched(l->core->sys, path, 0, &boot) == 0 && boot != l->boot;
 }
 
-/* The file ends where a unit does. */
+/* The file ends at the end of a unit: 0, unless a power cut has left a hole in it (cut_damage()). */
 static int accept_end(struct loader *l, const char *path, bool is_last)
 {
     struct part *p = &l->part;
@@ -579,7 +580,7 @@ static int load_part(struct loader *l, const char *dir, const char *name, bool i
         log_warning(core->log, "Fatal error: can't open the append log file %s for reading: %s", name, strerror(-rc));
     } else {
         rc = load_open_part(l, path.data, is_last);
-        (void)core->sys->close(core->sys->ctx, l->part.fd); /* only read from */
+        (void)core->sys->close(core->sys->ctx, l->part.fd); /* it was only read */
     }
     if (rc == 0)
         log_notice(core->log, "DB loaded from %s file %s: %.3f seconds", is_incr ? "incr" : "base", name,
@@ -617,7 +618,7 @@ static uint64_t total_size(const struct core *core, const struct aof_manifest *m
     return total;
 }
 
-/* What was run was cut off. */
+/* Empties the data set, since commands that have run were cut off. */
 static void forget_load(struct loader *l)
 {
     struct core *core = l->core;

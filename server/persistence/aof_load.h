@@ -1,16 +1,17 @@
-/* aof_load.h -- fills the keyspace from the files of an append-only log.
+/* aof_load.h -- loads the data set from the files of an append-only log.
  *
- * Commands run as they did once, without the checks for clients, and nothing of it goes into the stream. A transaction
- * is run when its EXEC is there: a file that ends inside one has none of it (S8). What is wrong with the end of the
- * last file is cut off, where aof-load-truncated allows it: a command that is not all there, or zeros that a power cut
- * left. What a power cut, or a copy that was made of a file in use, has destroyed is told by checksums
- * (storage/aof_sum.h): the file is cut off there and loaded again, or the start is refused. A command that fails is
- * logged and counted (unexpected_error_replies), and what follows is run all the same, as on the link to a master.
+ * - Commands run without the checks for clients, and do not enter the stream.
+ * - A transaction runs when its EXEC is read: of one without EXEC at the end of the file nothing runs (S8).
+ * - A damaged end of the last file is cut off if aof-load-truncated allows it: an incomplete command, or zeros that a
+ *   power cut left. Checksums (storage/aof_sum.h) find other damage, by a power cut or by a copy made of a file in use:
+ *   the file is cut off there and loaded again, or the start is refused.
+ * - A command that fails is logged and counted (unexpected_error_replies), and the load continues, as on the link to a
+ *   master.
  *
- * The commands of the last file are the bytes of the stream that end at the place, if there is one: as long as one
- * history is counted, one file gets its bytes without a gap. (With another program's commands at its end a file has no
- * place; what this server appends then is of a new history that is counted from 0, and no tail is longer than its
- * position.) A SELECT at the head of a file may be the file's own, so it is never a part of that. */
+ * The tail: the commands of the last file are the bytes of the stream that end at its place, if it has one, because a
+ * file receives the stream of one history without gaps. If another program has appended commands, the file has no
+ * place. What this server appends then belongs to a new history that begins at 0, and a tail is never longer than its
+ * offset. A SELECT at the head of a file may be the file's own and is never part of the tail. */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_AOF_LOAD_H
 #define LOCKSTEP_SERVER_PERSISTENCE_AOF_LOAD_H
 
@@ -18,31 +19,31 @@
 #include "storage/aof_manifest.h"
 #include "storage/aof_sum.h"
 
-/* Does it change no data? What was said to subscribers was said then; and PINGs, like questions of a master, are in the
- * stream for replicas. */
+/* True if the command changes no data and is not run: messages, which had their subscribers then; and PING and
+ * REPLCONF, which are meant for replicas. */
 struct command;
 bool aof_is_of_the_moment(const struct command *cmd);
 
 struct aof_loaded {
-    struct aof_place place;  /* in the history, if the files say so */
-    uint64_t moment;         /* the bytes in front of it that changed no data, as far as the last file has them */
-    uint64_t last_part_size; /* bytes of the last file, without the note at its end */
-    uint64_t total_size;     /* of all */
-    struct aof_sum *sum;     /* of the last file up to there, to go on with */
+    struct aof_place place;  /* of the data set; id "": the files tell none */
+    uint64_t moment;         /* so many bytes in front of the place change no data, as far as the last file shows */
+    uint64_t last_part_size; /* bytes of the last file, without the note of the place at its end */
+    uint64_t total_size;     /* bytes of all files */
+    struct aof_sum *sum;     /* of the last file up to last_part_size, to be continued */
     struct bytes_buf tail;   /* the bytes of the stream in front of the place */
 };
 
-struct aof_load_uses { /* what a load needs */
+struct aof_load_uses { /* all of it outlives the load */
     struct core *core;
-    struct clients *clients;       /* a client without a connection runs the commands */
-    struct dispatcher *dispatcher; /* which finds and runs them */
-    struct scripting *scripting;   /* gets the libraries of functions */
+    struct clients *clients;       /* for a client without a connection, which runs the commands */
+    struct dispatcher *dispatcher; /* finds and runs commands */
+    struct scripting *scripting;   /* takes function libraries */
     struct loading *loading;
     struct saving *saving;
 };
 
-/* 0, or a negative code with the reason logged. `turn` (or NULL) is called now and then, with the core; nonzero from it ends the load.
- * `dir` is the directory of the files. out->tail gets up to tail_max bytes. */
+/* 0, or a negative code with the reason logged. `dir`: the directory of the files. `turn`, unless it is NULL, is called
+ * now and then with the core; nonzero from it ends the load with that code. out->tail gets up to tail_max bytes. */
 NODISCARD int aof_load(const struct aof_load_uses *uses, const struct aof_manifest *m, const char *dir,
                        int (*turn)(void *ctx), uint64_t tail_max, struct aof_loaded *out);
 void aof_loaded_release(struct aof_loaded *loaded); /* after a failure too */

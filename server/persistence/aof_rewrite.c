@@ -1,4 +1,4 @@
-/* aof_rewrite.c -- when the log is rewritten: asked for, by its growth, and when it is switched on. */
+/* aof_rewrite.c -- when the log is rewritten: by command, by growth, when it is switched on, and after a load. */
 #include "server/persistence/aof_internal.h"
 
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 #include "storage/base/memory.h"
 
 enum {
-    FAILURES_FREE = 3, /* failed rewrites in a row before they are tried less and less often */
+    FAILURES_FREE = 3, /* so many failures in a row before retries are delayed */
     RETRY_MINUTES_MAX = 60,
 };
 
@@ -28,7 +28,7 @@ static void rewrite_failed(struct aof *a, bool killed)
     rw->scheduled = true;
 }
 
-/* If the child succeeded, its file has its name. */
+/* If the child succeeded, the base has its final name. */
 static void rewrite_ended(void *ctx, const struct child_end *end)
 {
     struct aof *a = ctx;
@@ -88,17 +88,17 @@ enum aof_rewrite_answer aof_rewrite(struct aof *a, bool later)
     if (a->rewrite.running) return AOF_REWRITE_RUNNING;
     if (later || a->interrupted || child_is_active(a->uses.child)) {
         a->rewrite.scheduled = true;
-        a->rewrite.failures = 0; /* somebody asks for it: no more delays */
+        a->rewrite.failures = 0; /* a request ends the delay of retries */
         a->room.retry_us = 0;
         return AOF_REWRITE_SCHEDULED;
     }
     return begin_rewrite(a) == 0 ? AOF_REWRITE_STARTED : AOF_REWRITE_FAILED;
 }
 
-/* ---- By itself ---- */
+/* ---- Without a request ---- */
 
-/* What failed again and again is tried less and less often. Where the log is missing meanwhile, it is also tried as
- * soon as there is more room. */
+/* True if a rewrite must wait because earlier ones failed. The delay doubles with each failure. While the log has no
+ * base (AOF_WAITS), free room on the disk decides instead. */
 static bool is_limited(struct aof *a)
 {
     struct rewrite *rw = &a->rewrite;
@@ -111,7 +111,7 @@ static bool is_limited(struct aof *a)
     }
     if (rw->next_s > now_s) return true;
     if (rw->next_s != 0) {
-        rw->next_s = 0; /* it is due */
+        rw->next_s = 0; /* the delay is over */
         return false;
     }
     rw->delay_minutes = rw->delay_minutes == 0 ? 1 : rw->delay_minutes * 2;
@@ -123,7 +123,7 @@ static bool is_limited(struct aof *a)
     return true;
 }
 
-/* In percent of what it was after the last rewrite; -1: not enough to look at. */
+/* In percent of the size after the last rewrite; -1: the log is too small, or growth is not looked at. */
 static int64_t growth(const struct aof *a)
 {
     const struct settings_persistence *st = aof_settings(a);
@@ -137,13 +137,13 @@ void aof_cron(struct aof *a)
 {
     if (a->interrupted || a->core->modes.loading || child_is_active(a->uses.child)) return;
     if (a->rewrite.scheduled) {
-        if (!is_limited(a)) (void)begin_rewrite(a); /* it has logged why not, and is tried again where it must be */
+        if (!is_limited(a)) (void)begin_rewrite(a); /* a failure is logged, and retried where needed */
         return;
     }
     int64_t grown = growth(a);
     if (grown < a->core->settings->persistence.auto_aof_rewrite_percentage || grown < 0 || is_limited(a)) return;
     log_notice(a->core->log, "Starting automatic rewriting of AOF on %" PRId64 "%% growth", grown);
-    (void)begin_rewrite(a); /* as above */
+    (void)begin_rewrite(a); /* likewise */
 }
 
 /* ---- On and off ---- */
@@ -158,7 +158,7 @@ static int switch_on(struct aof *a)
         log_notice(core->log,
                    "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF "
                    "and starting a rewrite now.");
-        a->state = AOF_OFF; /* which is what it was begun in */
+        a->state = AOF_OFF; /* the state in which the rewrite began */
         aof_cancel_rewrite(a);
         a->state = AOF_WAITS;
     }
@@ -180,7 +180,7 @@ static int switch_on(struct aof *a)
     return rc;
 }
 
-/* The log of this history ends, and so does a rewrite of it. */
+/* Ends the log of this history, and a rewrite of it. */
 static void break_off(struct aof *a)
 {
     if (a->rewrite.running) {
@@ -227,7 +227,7 @@ void aof_history_replaced(struct aof *a)
     if (a->let_go) repl_aof_start(a->core->repl, &a->reader);
 }
 
-/* The log cannot go on from there: it begins anew. What its files say stays true, since nothing is added to them. */
+/* The log cannot continue there: a rewrite replaces it. Its files stay valid, since nothing is added to them. */
 static bool cut_by_rewrite(struct aof *a)
 {
     aof_history_ends(a);
@@ -235,7 +235,7 @@ static bool cut_by_rewrite(struct aof *a)
     return true;
 }
 
-/* A rewrite would adopt the last file alone, and lose the one before it. */
+/* The rewrite would keep only the last incremental file, and the one before it would be lost. */
 static void stop_rewrite(struct aof *a)
 {
     if (!a->rewrite.running) return;
@@ -251,7 +251,7 @@ bool aof_cut(struct aof *a, const struct repl_position *at)
     if (aof_flush(a) != 0) return false;
     stop_rewrite(a);
     if (aof_cut_file(a, at, &listed) != 0) return listed && cut_by_rewrite(a);
-    a->epoch++; /* positions that a sync under way will tell are of what is taken back */
+    a->epoch++; /* a pending sync will report positions that are taken back */
     if (a->synced > at->offset) a->synced = at->offset;
     a->sync_asked = 0;
     return true;

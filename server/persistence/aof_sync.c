@@ -1,4 +1,4 @@
-/* aof_sync.c -- syncing the files of the log: the worker, what has become of its syncs, and syncs that are waited for. */
+/* aof_sync.c -- syncs of the append-only file: by a worker thread, or by the main thread where it must wait. */
 #include "server/persistence/aof_internal.h"
 
 #include "server/core/latency.h"
@@ -42,7 +42,7 @@ static void run_job(void *ctx)
     int rc = 0;
     if (job->what & AOF_JOB_SYNC) rc = job->sys->fsync(job->sys->ctx, job->fd);
     if (job->what & AOF_JOB_CLOSE)
-        (void)job->sys->close(job->sys->ctx, job->fd); /* it is synced, or that failed and was told */
+        (void)job->sys->close(job->sys->ctx, job->fd); /* the file is synced, or the failure of the sync is reported */
     if (job->what & AOF_JOB_SYNC) tell_result(job->aof, job, rc);
     mem_free(job);
 }
@@ -70,8 +70,8 @@ void aof_sync_later(struct aof *a)
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC);
 }
 
-/* The system forgets pages that it could not write, and the next sync says that all is well (S4): only a rewrite makes
- * it so. Until then nothing more counts as synced. */
+/* After a failed fsync the kernel may drop the pages that it could not write, and the next fsync succeeds (S4). After a
+ * failure nothing counts as synced until a rewrite has written everything to new files. */
 static void doubt(struct aof *a)
 {
     a->doubtful = true;
@@ -83,7 +83,7 @@ void aof_on_synced(struct aof *a, uint64_t position)
     if (a->doubtful) return;
     a->synced = position;
     a->has_synced = true;
-    if (a->state != AOF_ON) return; /* without a base it is of no use yet */
+    if (a->state != AOF_ON) return; /* the file is useless until its base exists */
     repl_aof_synced(a->core->repl, true, position);
     a->uses.synced(a->uses.ctx);
 }
@@ -121,7 +121,7 @@ static void on_wake(void *ctx)
     if (failed) doubt(a);
     if (syncs > 0) note_sync_error(a, error);
     if (same_file && !a->doubtful && file_size > a->file_synced) a->file_synced = file_size;
-    if (error != 0) a->sync_asked = 0; /* the next one is for all of it */
+    if (error != 0) a->sync_asked = 0; /* the next sync covers these bytes too */
     if (good && a->state != AOF_OFF && (!a->has_synced || position > a->synced)) aof_on_synced(a, position);
 }
 
@@ -148,7 +148,7 @@ void aof_sync_stop(struct aof *a)
     pthread_mutex_destroy(&a->result.lock);
 }
 
-/* ---- Syncs that are waited for ---- */
+/* ---- Syncs by the main thread ---- */
 
 int aof_sync_now(struct aof *a)
 {
@@ -178,7 +178,7 @@ int aof_sync(struct aof *a)
 
 /* ---- Another file, or another history ---- */
 
-/* Synced before it is closed, so that no later file survives a power cut alone (S5). */
+/* Syncs the file before it is closed, lest a power cut leaves a later file whole and this one short (S5). */
 void aof_retire_file(struct aof *a)
 {
     if (a->file == NULL) return;

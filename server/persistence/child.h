@@ -2,7 +2,7 @@
  *
  *     child_start() --> active --- the child exits -----------------> ended() is called
  *                         |------- child_kill(), it exits ----------> ended() is called with `killed`
- *                         |------- child_cancel() ------------------> ended() is called with `killed`, before it returns
+ *                         |------- child_cancel() ------------------> ended() is called with `killed`, at once
  *                         '------- child_drop() --------------------> nothing is called
  *
  * Invariants:

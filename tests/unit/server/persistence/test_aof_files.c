@@ -54,7 +54,7 @@ static bool manifest_is(const char *text)
 
 /* ---- At the start ---- */
 
-/* The list names only what is on disk: the base and its name, then the incremental file, then the list, then its name. */
+/* The manifest lists only what is on disk: base, name of the base, incremental file, manifest, name of the manifest. */
 static void test_first_files_are_synced_before_the_list(void **state)
 {
     struct persistence_fixture *f = *state;
@@ -255,7 +255,7 @@ static void test_S6_base_whose_list_cannot_be_stored_is_dropped(void **state)
     assert_int_equal(pf_keys(f), 6);
 }
 
-/* The name of the list may have reached the disk although syncing the directory failed: then the files it names stay. */
+/* The manifest may be on disk although syncing the directory failed: the files that it lists stay. */
 static void test_files_stay_when_the_list_may_name_them(void **state)
 {
     struct persistence_fixture *f = *state;

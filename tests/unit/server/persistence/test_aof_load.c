@@ -66,7 +66,7 @@ static void test_database_is_that_of_the_file_before(void **state)
     assert_int_equal(load_only(f, SELECT("5") SET("a"), SET("b") SELECT("3") SET("c")), 0);
     assert_true(pf_holds(f, 5, "a", "1"));
     assert_true(pf_holds(f, 3, "c", "1"));
-    assert_true(pf_holds(f, 5, "b", "1")); /* as in Redis: a file that begins without SELECT continues the one before */
+    assert_true(pf_holds(f, 5, "b", "1")); /* without SELECT it continues there */
 }
 
 static void test_transaction_runs_with_its_exec(void **state)
