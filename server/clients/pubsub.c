@@ -183,14 +183,14 @@ size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*f
     return count;
 }
 
-static void tell_nobody(void *ctx, struct bytes_view name)
+static void ignore_name(void *ctx, struct bytes_view name)
 {
     (void)ctx, (void)name;
 }
 
 static void unsubscribe_all(struct client *c)
 {
-    for (int i = 0; i < PUBSUB_KINDS; i++) (void)pubsub_unsubscribe_each(c, (enum pubsub_kind)i, tell_nobody, NULL);
+    for (int i = 0; i < PUBSUB_KINDS; i++) (void)pubsub_unsubscribe_each(c, (enum pubsub_kind)i, ignore_name, NULL);
 }
 
 static void forget_client(struct client *c)

@@ -122,7 +122,7 @@ static inline struct room *room_new(const char *directives)
 static inline void room_free(struct room *r)
 {
     clients_room_free(r->cs);
-    assert_int_equal(r->core->keys.total, 0); /* nobody watches a key any more */
+    assert_int_equal(r->core->keys.total, 0); /* all clients have dropped their keys */
     assert_int_equal(r->core->monitor_count, 0);
     assert_int_equal(r->core->due, 0);
     for (int i = 0; i < r->count; i++)

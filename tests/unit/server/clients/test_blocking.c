@@ -168,7 +168,7 @@ static void test_unblocking_goes_on_with_the_input(void **state)
     assert_received(r, c, ":1\r\n");
 }
 
-static void test_a_client_that_goes_hears_nothing(void **state)
+static void test_a_closed_client_gets_no_reply(void **state)
 {
     struct room *r = *state;
     struct client *c = block(r, BLOCK_KEYS, in_ms(r, 50));
@@ -229,7 +229,7 @@ static void test_each_visits_one_kind_and_may_unblock(void **state)
     assert_int_equal(visited, 0);
 }
 
-static void test_each_does_not_visit_who_was_unblocked_meanwhile(void **state)
+static void test_each_skips_clients_that_were_unblocked_meanwhile(void **state)
 {
     struct room *r = *state;
     int visited = 0;
@@ -272,14 +272,14 @@ static void test_the_end_of_a_pause_releases_its_clients(void **state)
     assert_int_equal(pause_current(r->core), PAUSE_NONE);
 }
 
-static void test_a_pause_that_gets_stricter_releases_nobody(void **state)
+static void test_a_stricter_pause_releases_no_client(void **state)
 {
     struct room *r = *state;
     pause_start(r->core, PAUSE_BY_CLIENT, PAUSE_WRITES, in_ms(r, 50));
     struct client *held = block(r, BLOCK_PAUSE, 0);
     pause_start(r->core, PAUSE_FAILOVER, PAUSE_ALL, in_ms(r, 20));
     assert_true(client_has(held, CLIENT_BLOCKED));
-    later(r, 20); /* the stricter one ends: who it held looks again */
+    later(r, 20); /* the stricter pause ends: its clients are asked again */
     assert_false(client_has(held, CLIENT_BLOCKED));
     assert_int_equal(pause_current(r->core), PAUSE_WRITES);
 }
@@ -311,13 +311,13 @@ int main(void)
         TEST(test_the_timer_is_set_for_the_next_deadline),
         TEST(test_a_deadline_in_the_past_is_due_at_once),
         TEST(test_unblocking_goes_on_with_the_input),
-        TEST(test_a_client_that_goes_hears_nothing),
+        TEST(test_a_closed_client_gets_no_reply),
         TEST(test_its_command_is_kept_and_runs_again),
         TEST(test_each_visits_one_kind_and_may_unblock),
-        TEST(test_each_does_not_visit_who_was_unblocked_meanwhile),
+        TEST(test_each_skips_clients_that_were_unblocked_meanwhile),
         TEST(test_a_replica_ends_what_a_master_waits_for),
         TEST(test_the_end_of_a_pause_releases_its_clients),
-        TEST(test_a_pause_that_gets_stricter_releases_nobody),
+        TEST(test_a_stricter_pause_releases_no_client),
         TEST(test_a_pause_and_a_deadline_are_kept_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

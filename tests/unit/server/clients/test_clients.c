@@ -106,7 +106,7 @@ static void test_scripts_run_with_the_rights_of_their_caller(void **state)
     client_run_script_for(script, master);
     assert_int_equal(script->flags, CLIENT_SCRIPT | CLIENT_AUTHENTICATED | CLIENT_MASTER);
     reply_ok(&script->reply);
-    assert_told(script, "+OK\r\n"); /* the script reads the reply, whoever called it */
+    assert_told(script, "+OK\r\n"); /* the script reads the reply, so it is not muted */
     client_free_fake(script);
     client_free_fake(master);
 }
@@ -281,7 +281,7 @@ static void test_output_is_sent_once_in_each_turn(void **state)
     reply_int(&b->reply, 1);
     client_wants_flush(b);
     client_wants_flush(a);
-    reply_ok(&silent->reply); /* nobody has said so */
+    reply_ok(&silent->reply); /* without client_wants_flush() */
     clients_flush(r->cs);
     assert_received(r, a, "+OK\r\n");
     assert_received(r, b, ":1\r\n");
@@ -418,7 +418,7 @@ static void test_the_soft_limit_counts_time_above_it(void **state)
     core_later_ms(&r->f, 2000);
     client_enforce_output_limit(c);
     assert_false(is_closing(c));
-    outbuf_clear(&c->out); /* below it for a moment: time begins anew */
+    outbuf_clear(&c->out); /* below the limit for a moment: the time starts again */
     client_enforce_output_limit(c);
     queue_bytes(c, 60000);
     client_enforce_output_limit(c);
@@ -472,7 +472,7 @@ static void test_the_largest_client_goes_when_all_take_too_much(void **state)
     assert_int_equal(r->cs->evictable_memory, sum);
 }
 
-static void test_who_is_protected_is_not_counted(void **state)
+static void test_a_client_with_no_evict_is_not_counted(void **state)
 {
     struct room *r = with(state, "maxmemory-clients 1mb\n");
     struct client *protected = room_open(r), *small = room_open(r);
@@ -529,7 +529,7 @@ static void test_idle_clients_are_closed(void **state)
     assert_false(is_closing(blocked) || is_closing(monitors) || is_closing(listens) || is_closing(busy));
 }
 
-/* A share of the clients each time; those that come or go meanwhile do not disturb the round. */
+/* Each call visits a share of the clients and goes on where the last call ended. */
 static void test_cron_comes_round_to_every_client(void **state)
 {
     struct room *r = with(state, "timeout 1\nhz 10\n");
@@ -686,7 +686,7 @@ int main(void)
         ROOM_TEST(test_the_soft_limit_counts_time_above_it),
         ROOM_TEST(test_each_class_has_limits_of_its_own),
         ROOM_TEST(test_the_largest_client_goes_when_all_take_too_much),
-        ROOM_TEST(test_who_is_protected_is_not_counted),
+        ROOM_TEST(test_a_client_with_no_evict_is_not_counted),
         ROOM_TEST(test_the_limit_may_be_a_share_of_maxmemory),
         ROOM_TEST(test_a_lower_limit_holds_at_once),
         ROOM_TEST(test_idle_clients_are_closed),

@@ -127,7 +127,7 @@ static void test_any_of_several_keys_will_do(void **state)
     struct client *c = wait_with(r, (struct key_wait_for){.type = TYPE_LIST}, "a", "b", "c");
     assert_int_equal(key_waits_key_count(r->cs->key_waits), 3);
     push(r, 0, "b", "v");
-    push(r, 0, "c", "w"); /* ready, too, but by its turn nobody waits */
+    push(r, 0, "c", "w"); /* ready as well, but when it is served no client waits */
     serve(r);
     assert_served(c, "$1\r\nv\r\n");
     assert_int_equal(r->run_count, 1);
@@ -167,7 +167,7 @@ static void test_a_key_named_twice_is_waited_for_once(void **state)
     assert_int_equal(r->run_count, 1);
 }
 
-static void test_who_finds_nothing_keeps_its_place(void **state)
+static void test_a_client_that_finds_nothing_keeps_its_place(void **state)
 {
     struct room *r = *state;
     struct client *a = wait_for(r, "k"), *b = wait_for(r, "k");
@@ -218,7 +218,7 @@ static void test_streams_say_themselves_that_they_are_ready(void **state)
     assert_int_equal(r->run_count, 2);
 }
 
-/* An expired value is none, though nobody has deleted it. */
+/* An expired value does not count, even before it is deleted. */
 static void test_an_expired_list_is_not_there(void **state)
 {
     struct room *r = *state;
@@ -233,9 +233,9 @@ static void test_an_expired_list_is_not_there(void **state)
     assert_waits(c);
 }
 
-/* ---- or_gone: XREADGROUP hears that its stream is gone ---- */
+/* ---- or_gone: XREADGROUP gets an error when its stream is gone ---- */
 
-static void test_who_waits_or_gone_looks_again_when_the_key_goes(void **state)
+static void test_a_client_with_or_gone_runs_again_when_the_key_goes(void **state)
 {
     struct room *r = *state;
     struct keyref ref;
@@ -274,7 +274,7 @@ static void test_a_swap_brings_the_key(void **state)
     assert_waits(other);
 }
 
-static void test_a_flush_is_heard_with_or_gone(void **state)
+static void test_a_flush_runs_clients_with_or_gone_again(void **state)
 {
     struct room *r = *state;
     struct client *plain = wait_for(r, "k");
@@ -381,7 +381,7 @@ static bool push_and_wait_again(struct room *r, struct client *c)
     return true;
 }
 
-/* Each round lets one go: a command that fills the key it has emptied does not keep the round going. */
+/* Each round ends at least one wait, so commands that refill the key they have emptied do not run for ever. */
 static void test_a_rotation_ends(void **state)
 {
     struct room *r = *state;
@@ -417,7 +417,7 @@ static void test_nothing_is_served_while_loading_paused_or_stopping(void **state
     assert_served(c, "$1\r\nv\r\n");
 }
 
-/* The stream of a master may have made the key ready, with expired keys in sight: clients see them as usual. */
+/* The stream of our master, which sees expired keys, may have made the key ready. Commands of clients do not see it. */
 static void test_commands_run_in_the_servers_own_expiry_mode(void **state)
 {
     struct room *r = *state;
@@ -464,13 +464,13 @@ int main(void)
         TEST(test_any_of_several_keys_will_do),
         TEST(test_several_keys_are_served_in_the_order_in_which_they_became_ready),
         TEST(test_a_key_named_twice_is_waited_for_once),
-        TEST(test_who_finds_nothing_keeps_its_place),
+        TEST(test_a_client_that_finds_nothing_keeps_its_place),
         TEST(test_another_type_serves_nobody),
         TEST(test_streams_say_themselves_that_they_are_ready),
         TEST(test_an_expired_list_is_not_there),
-        TEST(test_who_waits_or_gone_looks_again_when_the_key_goes),
+        TEST(test_a_client_with_or_gone_runs_again_when_the_key_goes),
         TEST(test_a_swap_brings_the_key),
-        TEST(test_a_flush_is_heard_with_or_gone),
+        TEST(test_a_flush_runs_clients_with_or_gone_again),
         TEST(test_the_next_in_the_queue_may_leave_while_it_is_served),
         TEST(test_all_may_leave_while_one_is_served),
         TEST(test_a_closing_client_is_passed_over),

@@ -192,7 +192,7 @@ static void test_a_key_that_expires_meanwhile_has_changed(void **state)
     watch(c, "k");
     assert_false(multi_watch_expired(c));
     core_later_ms(&r->f, 101);
-    assert_true(multi_watch_expired(c)); /* nobody has looked at it, so it is still there */
+    assert_true(multi_watch_expired(c)); /* no look-up has deleted it yet */
     assert_false(client_has(c, CLIENT_WATCH_BROKEN));
     assert_true(is_broken(c));
 }

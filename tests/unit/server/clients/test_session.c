@@ -144,7 +144,7 @@ static void test_clients_follow_the_rules_of_their_user(void **state)
     assert_false(client_has(c, CLIENT_RESTRICTED));
 }
 
-static void test_who_listens_to_what_it_may_not_hear_is_closed(void **state)
+static void test_clients_with_subscriptions_that_are_no_longer_permitted_are_closed(void **state)
 {
     struct room *r = *state;
     set_user(r, "u", "on >pw ~* &* +@all");
@@ -181,7 +181,7 @@ static void test_clients_that_had_to_log_in_are_let_in_when_it_opens(void **stat
 }
 
 /* A change of the default user lets no client in that has not logged in, unless no password is asked any more. */
-static void test_a_change_of_rules_logs_nobody_in(void **state)
+static void test_a_change_of_rules_logs_no_client_in(void **state)
 {
     struct room *r = *state;
     set_user(r, "default", "on >secret ~* &* +@all");
@@ -232,9 +232,9 @@ int main(void)
         ROOM_TEST(test_refusals_are_counted_by_reason),
         ROOM_TEST(test_scripts_borrow_the_user_of_their_caller),
         ROOM_TEST(test_clients_follow_the_rules_of_their_user),
-        ROOM_TEST(test_who_listens_to_what_it_may_not_hear_is_closed),
+        ROOM_TEST(test_clients_with_subscriptions_that_are_no_longer_permitted_are_closed),
         ROOM_TEST(test_clients_that_had_to_log_in_are_let_in_when_it_opens),
-        ROOM_TEST(test_a_change_of_rules_logs_nobody_in),
+        ROOM_TEST(test_a_change_of_rules_logs_no_client_in),
         ROOM_TEST(test_logging_in_lifts_the_limits_of_input),
         ROOM_TEST(test_clients_of_a_removed_user_are_closed),
     };
