@@ -4,12 +4,14 @@
  * that code with a time budget ends after a known number of looks. Settings have their defaults.
  * The stream is read by a reader in the place of the append-only file. assert_stream() compares what was added since the
  * last call, as words: "SELECT 0|MULTI|DEL a|DEL b|EXEC".
- * A test may attach a replica (replica_attach()) or make this server a replica of a port that nobody listens on
+ * A test may attach a replica (replica_attach()) or make this server a replica whose link never comes up
  * (core_follow()). */
 #ifndef LOCKSTEP_TESTS_UNIT_SERVER_CORE_CORE_FIXTURE_H
 #define LOCKSTEP_TESTS_UNIT_SERVER_CORE_CORE_FIXTURE_H
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -46,6 +48,7 @@ struct core_fixture {
     struct config *config;
     char log_path[64];
     struct repl_stream_reader stream;
+    int refusing_fd; /* core_refusing_port(), or -1 */
     int snapshot_fd; /* the write end that a snapshot's child would have, or -1 */
     int role_changes;
     struct fake_peer peers[CORE_PEERS_MAX];
@@ -202,7 +205,8 @@ static inline void core_fixture_init(struct core_fixture *f, const char *directi
 {
     struct core *core = &f->core;
     struct config_failure failure;
-    *f = (struct core_fixture){.wall_us = INT64_C(1000000) * CORE_START_S, .mono_us = 5000000, .snapshot_fd = -1};
+    *f = (struct core_fixture){
+        .wall_us = INT64_C(1000000) * CORE_START_S, .mono_us = 5000000, .snapshot_fd = -1, .refusing_fd = -1};
     mem_thread_register();
     f->sys = *sys_real();
     f->sys.ctx = f;
@@ -247,6 +251,7 @@ static inline void core_fixture_release(struct core_fixture *f)
     repl_aof_stop(core->repl, &f->stream);
     repl_free(core->repl);
     if (f->snapshot_fd != -1) close(f->snapshot_fd);
+    if (f->refusing_fd != -1) close(f->refusing_fd);
     exec_release(&core->exec);
     running_release(&core->running);
     latency_free(core->latency);
@@ -342,9 +347,22 @@ static inline int core_logged(const struct core_fixture *f, const char *text)
 
 /* ---- Roles ---- */
 
+/* A port of this host that refuses connections: it is taken, and nobody listens. */
+static inline int core_refusing_port(struct core_fixture *f)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    if (f->refusing_fd == -1) {
+        f->refusing_fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(bind(f->refusing_fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    }
+    assert_int_equal(getsockname(f->refusing_fd, (struct sockaddr *)&at, &len), 0);
+    return ntohs(at.sin_port);
+}
+
 static inline void core_follow(struct core_fixture *f)
 {
-    assert_int_equal(repl_follow(f->core.repl, "127.0.0.1", 1), 0);
+    assert_int_equal(repl_follow(f->core.repl, "127.0.0.1", core_refusing_port(f)), 0);
     assert_int_equal(repl_role(f->core.repl), REPL_REPLICA);
 }
 

@@ -1,10 +1,6 @@
 #include "server/core/pacing.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
+#include "tests/unit/server/core/core_fixture.h"
 
 enum { LIMIT_US = 100 };
 
@@ -92,6 +88,46 @@ static void test_clients_are_counted_once_in_each_window(void **state)
     assert_int_equal(p.window.clients, 1);
 }
 
+/* ---- Windows ---- */
+
+static void clients_send(struct core_fixture *f, uint32_t *noted, int clients, int times)
+{
+    for (int i = 0; i < clients * times; i++) pacing_client_sent(&f->core.pacing, &noted[i % clients]);
+}
+
+static void test_a_window_is_at_least_four_milliseconds(void **state)
+{
+    struct core_fixture *f = *state;
+    uint32_t noted[50] = {0};
+    struct pacing *p = &f->core.pacing;
+    p->start_us = f->core.clock.mono_us;
+    clients_send(f, noted, 50, 2);
+    f->mono_us += 3999;
+    clock_update(&f->core);
+    pacing_turn_ends(&f->core, 0);
+    assert_int_equal(p->window.reads, 100);
+    f->mono_us += 1;
+    clock_update(&f->core);
+    pacing_turn_ends(&f->core, 0);
+    assert_int_equal(p->window.reads, 0); /* the next one has begun */
+    assert_int_equal(p->start_us, f->core.clock.mono_us);
+    clients_send(f, noted, 50, 1);
+    assert_int_equal(p->window.clients, 50); /* each counts once in it */
+}
+
+static void test_each_window_counts_its_own_commands(void **state)
+{
+    struct core_fixture *f = *state;
+    struct pacing *p = &f->core.pacing;
+    pacing_ack_asked(p);
+    p->start_us = f->core.clock.mono_us;
+    core_later_ms(f, 4);
+    pacing_turn_ends(&f->core, 1000);
+    assert_int_equal(p->commands_before, 1000);
+    assert_false(p->window.ack_asked);
+    assert_int_equal(p->window.commands, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +140,8 @@ int main(void)
         cmocka_unit_test(test_a_stream_does_not_wait_at_the_cost_of_clients),
         cmocka_unit_test(test_a_master_that_asks_is_answered_soon),
         cmocka_unit_test(test_clients_are_counted_once_in_each_window),
+        cmocka_unit_test_setup_teardown(test_a_window_is_at_least_four_milliseconds, core_setup, core_teardown),
+        cmocka_unit_test_setup_teardown(test_each_window_counts_its_own_commands, core_setup, core_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
