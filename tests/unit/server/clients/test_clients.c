@@ -52,6 +52,7 @@ static void test_ids_ascend_and_find_their_clients(void **state)
         if (i > 0) assert_true(c[i]->id > c[i - 1]->id);
     }
     room_close(r, c[7]);
+    assert_true(room_peer_sees_end(r, 7));
     room_close(r, c[0]);
     room_close(r, c[19]);
     assert_int_equal(clients_count(r->cs), 17);
@@ -328,7 +329,7 @@ static void test_the_last_reply_is_sent_before_the_end(void **state)
     clients_reap(r->cs);
     assert_int_equal(clients_count(r->cs), 0);
     loop_poll_turn(r->core->loop);
-    assert_received(r, c, "+OK\r\n");
+    room_assert_received(r, 0, "+OK\r\n", __FILE__, __LINE__);
 }
 
 static void test_a_peer_that_leaves_ends_its_client(void **state)

@@ -257,6 +257,9 @@ static void test_a_client_with_or_gone_runs_again_when_the_key_goes(void **state
     client_unblock(gone);
     assert_int_equal(key_waits_gone_count(r->cs->key_waits), 0);
     assert_int_equal(key_waits_key_count(r->cs->key_waits), 1);
+    client_unblock(plain);
+    assert_int_equal(key_waits_gone_count(r->cs->key_waits), 0);
+    assert_int_equal(key_waits_key_count(r->cs->key_waits), 0);
 }
 
 /* ---- FLUSHALL and SWAPDB ---- */

@@ -292,6 +292,8 @@ static void test_flags_of_a_client_follow_its_tracking(void **state)
     tracking_start(c, TRACKING_OPTIN, 0, NULL, 0);
     assert_false(client_has(c, CLIENT_TRACKING_BROKEN)); /* until the new redirection breaks */
     tracking_end_caching(c);
+    assert_false(client_has(c, CLIENT_TRACKING_CACHING));
+    tracking_set_caching(c);
     client_reset(c);
     assert_int_equal(c->flags & all, 0);
     assert_null(c->tracking);
