@@ -232,8 +232,8 @@ static void eventloop_stats(struct server *s, struct bytes_buf *out)
     bytes_buf_printf(out,
                      "eventloop_cycles:%llu\r\neventloop_duration_sum:%llu\r\neventloop_duration_cmd_sum:%llu\r\n"
                      "instantaneous_eventloop_cycles_per_sec:%llu\r\ninstantaneous_eventloop_duration_usec:%llu\r\n",
-                     (ull)st->turns, ticks_us(s, st->turn_ticks), ticks_us(s, command_table_ticks(s->commands)), (ull)turns,
-                     turns > 0 ? ticks_us(s, ticks / turns) : 0);
+                     (ull)st->turns, ticks_us(s, st->turn_ticks), ticks_us(s, command_table_ticks(s->commands)),
+                     (ull)turns, turns > 0 ? ticks_us(s, ticks / turns) : 0);
 }
 
 /* A section that only its name selects. */
