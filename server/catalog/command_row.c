@@ -33,6 +33,8 @@ static int spec_range(const struct key_spec *spec, unsigned flags, int argc, con
         begin = keyword_position(spec, argc, argv);
         if (begin < 0) return 0; /* the keyword is not there: no keys */
     }
+    bool may_be_empty = spec->begin == KEY_BEGIN_INDEX && spec->find == KEY_FIND_RANGE && spec->last < 0;
+    if (begin == argc && may_be_empty) return 0; /* PFMERGE key: its first key still counts, for permissions too */
     if (begin >= argc) return -1;
     out->first = begin;
     if (spec->find == KEY_FIND_RANGE) {

@@ -49,6 +49,7 @@ static void test_one_key_and_ranges(void **state)
     static const struct command mset = {.keys = {KEY_RANGE(1, -1, 2, KEY_OW)}};
     static const struct command blpop = {.keys = {KEY_RANGE(1, -2, 1, KEY_RW)}};
     static const struct command rename = {.keys = {KEY_AT(1, KEY_RW), KEY_AT(2, KEY_OW)}};
+    static const struct command pfmerge = {.keys = {KEY_AT(1, KEY_RW), KEY_RANGE(2, -1, 1, KEY_RO)}};
     static const struct command ping = {0};
     (void)state;
     CHECK_KEYS(&get, "get k", "k");
@@ -62,6 +63,9 @@ static void test_one_key_and_ranges(void **state)
     CHECK_KEYS(&blpop, "blpop 0", "none");
     CHECK_KEYS(&rename, "rename a b", "a b");
     CHECK_KEYS(&rename, "rename a", "wrong");
+    CHECK_KEYS(&pfmerge, "pfmerge d a b", "d a b");
+    CHECK_KEYS(&pfmerge, "pfmerge d", "d"); /* no sources, but the target is a key */
+    CHECK_KEYS(&pfmerge, "pfmerge", "wrong");
     CHECK_KEYS(&ping, "ping x", "none");
 }
 

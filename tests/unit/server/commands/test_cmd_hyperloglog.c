@@ -77,6 +77,18 @@ static void test_values_that_are_none(void **state)
     CHECK(f, "PFDEBUG ENCODING none", "-ERR The specified key does not exist");
 }
 
+/* The key of PFMERGE without sources is a key all the same. */
+static void test_permissions_of_a_merge_without_sources(void **state)
+{
+    struct fixture *f = *state;
+    CHECK(f, "ACL SETUSER ann on nopass ~a* +@all", "+OK");
+    CHECK_AS(f, 1, "AUTH ann x", "+OK");
+    CHECK_AS(f, 1, "PFMERGE b", "-NOPERM No permissions to access a key");
+    CHECK_AS(f, 1, "PFMERGE a", "+OK");
+    CHECK(f, "EXISTS a b", ":1");
+    CHECK(f, "COMMAND GETKEYS PFMERGE d", "[d]");
+}
+
 /* A sparse value whose opcodes are cut off: an error, and nothing is written beyond. */
 static void test_corrupt_bytes(void **state)
 {
@@ -90,8 +102,13 @@ static void test_corrupt_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_add_and_count), TEST(test_a_count_is_kept_and_replicated), TEST(test_merge),
-        TEST(test_many),          TEST(test_values_that_are_none),           TEST(test_corrupt_bytes),
+        TEST(test_add_and_count),
+        TEST(test_a_count_is_kept_and_replicated),
+        TEST(test_merge),
+        TEST(test_many),
+        TEST(test_values_that_are_none),
+        TEST(test_permissions_of_a_merge_without_sources),
+        TEST(test_corrupt_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
