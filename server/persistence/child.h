@@ -11,7 +11,7 @@
  *   3. After ended() of a save or a rewrite, replication is told that a child can be started again (F15). A child for
  *      replicas is reported to replication by its owner.
  * Errors: child_start() returns -errno and logs the reason.
- * Not here: what is written and when (persistence.h, aof.h), the protocol between the two processes (snapshot.h). */
+ * Not here: what is written and when (saving.h, aof.h), the protocol between the two processes (snapshot.h). */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_CHILD_H
 #define LOCKSTEP_SERVER_PERSISTENCE_CHILD_H
 

@@ -5,7 +5,7 @@
  * In between clients get -LOADING, or read the old data set while the new one is loaded beside it (`serves_reads`), and
  * INFO tells how much is loaded. core/modes.h holds the mode itself.
  *
- * Not here: reading the files (persistence.h, aof_load.h). */
+ * Not here: reading the files (rdb_loading.h, aof_load.h). */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_LOADING_H
 #define LOCKSTEP_SERVER_PERSISTENCE_LOADING_H
 
