@@ -181,9 +181,10 @@ static inline const char *run_as(struct fixture *f, int client, const char *line
 {
     struct bytes_buf request = {0};
     fixture_request(line, &request);
-    for (size_t at = 0; at < request.len;) {
-        ssize_t n = send(f->fds[client], request.data + at, request.len - at, MSG_DONTWAIT);
-        if (n > 0) at += (size_t)n;
+    for (size_t at = 0, idle = 0; at < request.len && idle < 100; idle++) { /* the server may stop reading */
+        ssize_t n = send(f->fds[client], request.data + at, request.len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n == -1 && errno != EAGAIN) break;
+        if (n > 0) at += (size_t)n, idle = 0;
         fixture_turns(f);
     }
     bytes_buf_release(&request);

@@ -9,7 +9,7 @@ static void test_objects(void **state)
     CHECK(f, "DEBUG OBJECT none", "-ERR no such key");
     CHECK(f, "RPUSH l a b", ":2");
     CHECK(f, "DEBUG LISTPACK none", "-ERR no such key");
-    CHECK(f, "DEBUG WHAT", "-ERR DEBUG subcommand not supported");
+    CHECK(f, "DEBUG WHAT", "-ERR unknown subcommand or wrong number of arguments for 'WHAT'. Try DEBUG HELP.");
 }
 
 static void test_digests(void **state)
