@@ -1,8 +1,8 @@
 /* core.h -- what every room of the server may read: resources, clock, state of the running command.
  *
- * One struct core lies in each struct server (house.h). A module that needs more than this gets it at its creation and
- * keeps it in its own object, so that a unit test makes a struct core and no server. Each part says in its header who
- * writes it. The pointers are set before anything else is made and stay. */
+ * Each struct server (house.h) contains one struct core. A module that needs more than this is handed it at its creation
+ * and keeps it in its own object, so a unit test makes a struct core and no server. The header of each part says who
+ * writes it. The pointers are set before any module is made and do not change. */
 #ifndef LOCKSTEP_SERVER_CORE_CORE_H
 #define LOCKSTEP_SERVER_CORE_CORE_H
 
@@ -17,11 +17,12 @@
 #include "server/core/running.h"
 #include "server/core/stats.h"
 
-/* What the turn has to do at its end. Whoever finds work sets the bit; who has done all of it clears the bit. */
+/* Work for the end of the turn. The code that finds work sets the bit; the function named here clears it when all of it
+ * is done. */
 enum due {
     DUE_EVICTION = 1 << 0,           /* memory may be over maxmemory: eviction_run() */
-    DUE_MIGRATIONS = 1 << 1,         /* keys have arrived at other servers, or will not: migrations_serve() */
-    DUE_KEY_WAITS = 1 << 2,          /* keys that clients wait for may be there: key_waits_serve() */
+    DUE_MIGRATIONS = 1 << 1,         /* migrations have ended, well or not: migrations_serve() */
+    DUE_KEY_WAITS = 1 << 2,          /* keys that blocked clients wait for may exist: key_waits_serve() */
     DUE_TRACKING_ROOM = 1 << 3,      /* the table of tracked keys is full: tracking_make_room() */
     DUE_TRACKING_BROADCAST = 1 << 4, /* keys with tracked prefixes changed: tracking_broadcast() */
 };

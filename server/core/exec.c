@@ -5,7 +5,7 @@
 #include "server/net/reply.h"
 #include "storage/base/memory.h"
 
-/* What an ordinary unit needs is kept from one to the next; more is given back. */
+/* Buffers up to these sizes are kept from one unit to the next; larger ones are freed. */
 enum { BYTES_KEPT = 1 << 20, PIECES_KEPT = 1 << 10 };
 
 void exec_release(struct exec *x)
@@ -54,8 +54,8 @@ void exec_add(struct core *core, int db, int argc, const struct bytes_view *argv
     piece->len = x->bytes.len - piece->offset;
 }
 
-/* A command comes upon a key (or a field) whose time is over before it does anything to it: so that is how it goes into
- * the stream, even when the handler has said already what it will do. */
+/* A command finds an expired key (or field) before it changes anything. So the deletion precedes the command in the
+ * stream, even if the handler has already added its own pieces. */
 void exec_add_before(struct core *core, int db, int argc, const struct bytes_view *argv)
 {
     struct exec *x = &core->exec;
@@ -77,7 +77,7 @@ void exec_add_delete(struct core *core, int db, struct bytes_view key, bool unli
 void exec_no_wrap(struct core *core)
 {
     struct exec *x = &core->exec;
-    if (x->depth == 1) x->no_wrap = true; /* inside EXEC the unit is more than this command */
+    if (x->depth == 1) x->no_wrap = true; /* inside EXEC the unit has other commands, too */
 }
 
 void exec_abandon(struct core *core)
@@ -93,10 +93,10 @@ void exec_drop_own(struct core *core)
 void exec_begin(struct core *core)
 {
     struct exec *x = &core->exec;
-    if (x->depth++ == 0) x->command_start = SIZE_MAX; /* no command: what is added stays in order */
+    if (x->depth++ == 0) x->command_start = SIZE_MAX; /* no command: exec_add_before() appends */
 }
 
-/* Nothing else can come between these pieces, since they are fed in one go. */
+/* Feeds all pieces in one go, so that no other bytes come between them. */
 static void exec_emit(struct core *core, struct exec *x)
 {
     bool wrap = x->count > 1 && !x->no_wrap;

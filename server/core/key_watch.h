@@ -1,7 +1,10 @@
-/* key_watch.h -- the modules that hear of every change of a key: WATCH, blocked clients, MIGRATE, tracking.
+/* key_watch.h -- tells WATCH, blocked clients, MIGRATE and tracking about changes of keys.
  *
- * The keyspace calls the hooks of the server, and these call the watchers in the order of enum key_watch_kind. Each
- * watcher keeps its count of what it watches; while all counts are 0 a change costs one test. */
+ *     keyspace --> hooks of the server --> key_watch_changed() --> watchers, in the order of enum key_watch_kind
+ *
+ * Each watcher reports how many keys it watches (key_watch_add(), _remove()). Only watchers with a count above 0 are
+ * called. While all counts are 0, a change costs one test.
+ * Not here: which keys are watched, and by whom: each watcher knows its own. */
 #ifndef LOCKSTEP_SERVER_CORE_KEY_WATCH_H
 #define LOCKSTEP_SERVER_CORE_KEY_WATCH_H
 
@@ -10,13 +13,13 @@
 
 enum key_watch_kind { KEY_WATCH_TRANSACTIONS, KEY_WATCH_WAITS, KEY_WATCH_MIGRATIONS, KEY_WATCH_TRACKING, KEY_WATCHERS };
 
-struct key_watcher { /* called only while the watcher's count is above 0; any may be NULL */
+struct key_watcher { /* called only while the watcher's count is above 0; any function may be NULL */
     void *ctx;
     void (*changed)(void *ctx, struct db *db, struct bytes_view key);
     void (*created)(void *ctx, struct db *db, struct bytes_view key);
-    /* db NULL: all databases. `replacement`: what takes the place of the database's keys, or NULL: nothing does. */
+    /* db NULL: all databases. `replacement`: the database whose keys take the place of the old ones, or NULL. */
     void (*flushed)(void *ctx, struct db *db, struct db *replacement);
-    /* A key, or some fields of it, was deleted because its time had come; `changed` is called besides. */
+    /* The key, or some of its fields, expired. `changed` is called as well. */
     void (*expired)(void *ctx, struct bytes_view key);
 };
 

@@ -20,7 +20,7 @@ struct latency_event *latency_find(const struct latency *lt, const char *event)
 
 static struct latency_event *add_event(struct latency *lt, const char *name)
 {
-    ASSERT(lt->count < LATENCY_EVENTS_MAX); /* names are literals of ours */
+    ASSERT(lt->count < LATENCY_EVENTS_MAX); /* names are literals in our own code */
     struct latency_event *e = mem_calloc(sizeof(*e));
     e->name = name;
     lt->events[lt->count++] = e;

@@ -1,4 +1,4 @@
-/* latency.h -- how long things take: the latency monitor's events, and a histogram for each command. */
+/* latency.h -- the latency monitor's events, and a histogram of execution times for each command. */
 #ifndef LOCKSTEP_SERVER_CORE_LATENCY_H
 #define LOCKSTEP_SERVER_CORE_LATENCY_H
 
@@ -9,12 +9,12 @@ struct latency; /* opaque */
 
 struct latency *latency_new(void);
 void latency_free(struct latency *lt);
-/* One event ("command", "fork", "expire-cycle", ...) of this many milliseconds, if latency-monitor-threshold asks for
- * it. */
+/* Records an event ("command", "fork", "expire-cycle", ...; a literal) that took so long, if latency-monitor-threshold
+ * is set and reached. */
 void latency_note(struct core *core, const char *event, int64_t ms);
 
-/* Histograms are over ticks (storage/base/ticks.h), four buckets for each power of two, and read out in microseconds.
- */
+/* Histograms count ticks (storage/base/ticks.h), with four buckets for each power of two. LATENCY HISTOGRAM converts
+ * them to microseconds. */
 static inline unsigned latency_bucket(uint64_t ticks)
 {
     if (ticks < 4) return (unsigned)ticks;
@@ -28,7 +28,7 @@ static inline void latency_count(struct command_slot *slot, uint64_t ticks)
     if (UNLIKELY(slot->latency == NULL)) latency_histogram_new(slot);
     slot->latency[latency_bucket(ticks)]++;
 }
-/* Upper bound of a bucket, in ticks. */
+/* The largest number of ticks that falls into a bucket. */
 uint64_t latency_bucket_limit(unsigned bucket);
 
 #endif

@@ -1,4 +1,4 @@
-/* modes.h -- what the server is doing as a whole: loading, expiring keys or hiding them.
+/* modes.h -- states of the whole server: loading, and whether expired keys are deleted, hidden or shown.
  *
  * modes_refresh() is the one place that derives the keyspace's treatment of expired keys and its counters of use from
  * role, pauses, loading and settings. Whoever changes one of these calls it. */
@@ -26,7 +26,8 @@ void modes_refresh(struct core *core);
 void modes_loading_begins(struct core *core, bool serves_reads);
 void modes_loading_ends(struct core *core);
 void modes_hold_expiry(struct core *core, bool held);
-/* Overrides the treatment of expired keys until modes_restore_expiry() with the returned value. modes_refresh() ends it. */
+/* Overrides the treatment of expired keys until modes_restore_expiry() with the returned value. modes_refresh() ends
+ * it. */
 enum expiry_mode modes_override_expiry(struct core *core, enum expiry_mode mode);
 void modes_restore_expiry(struct core *core, enum expiry_mode before);
 

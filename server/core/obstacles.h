@@ -1,8 +1,8 @@
 /* obstacles.h -- one word that says whether any state of the server may keep a command from running.
  *
- * While no bit is set, a plain command of a plain client runs without further questions (dispatch_admission.c). A set bit
- * only means that the questions are asked: so a bit that stays set too long costs time and is no fault, and a bit that is
- * not set in time is a fault. Development builds ask the questions each time and assert that they all say yes.
+ * While no bit is set, a plain command of a plain client runs without further questions (dispatch_admission.c). A set
+ * bit only means that the questions are asked: so a bit that stays set too long costs time and is no fault, and a bit
+ * that is not set in time is a fault. Development builds ask the questions each time and assert that they all say yes.
  *
  *     bit            is set while                                          set and cleared by
  *     LOADING        a data set is loaded                                  modes.c

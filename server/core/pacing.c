@@ -6,10 +6,10 @@
 
 enum {
     WINDOW_US = 4000,
-    CLIENT_SHARE = 8,        /* an eighth of a client's time from request to request */
-    CLIENT_READS_MIN = 2,    /* that are worth an interval */
-    STREAM_FACTOR = 4,       /* of the limit, for a stream alone */
-    STREAM_COMMANDS_MIN = 8, /* that are worth it */
+    CLIENT_SHARE = 8,        /* the interval is 1/8 of the time between two requests of a client */
+    CLIENT_READS_MIN = 2,    /* requests in an interval, else it is 0 */
+    STREAM_FACTOR = 4,       /* times the limit, if only our master sends */
+    STREAM_COMMANDS_MIN = 8, /* commands in an interval, else it is 0 */
 };
 
 static unsigned clients_interval_us(const struct pacing_window *w, uint64_t limit_us)
@@ -34,7 +34,7 @@ unsigned pacing_interval_us(const struct pacing_window *w, unsigned limit_us)
 
 void pacing_init(struct pacing *p)
 {
-    *p = (struct pacing){.number = 1}; /* new clients have noted none */
+    *p = (struct pacing){.number = 1}; /* a new client has 0 */
 }
 
 static void pacing_decide(struct core *core, uint64_t us, uint64_t commands)

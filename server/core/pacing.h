@@ -1,48 +1,48 @@
-/* pacing.h -- how far apart the turns of the loop are.
+/* pacing.h -- the least time between two turns of the loop, which lets requests of many clients share a turn.
  *
- * A server that is faster than its clients is woken by the first request that comes, answers it, and sleeps again: many
- * turns of one request each, whose waits, wake-ups and writes to replicas cost more than the commands in them. While
- * many clients are at it, turns are therefore kept some microseconds apart, and what comes meanwhile shares one.
+ * A server that is faster than its clients wakes up for each request, answers it, and sleeps again. The waits, wake-ups
+ * and writes to replicas of such turns cost more than the commands in them. So while many clients are busy, turns are
+ * kept some microseconds apart, and the requests that arrive in between share one turn.
  *
  *     without   wait 1 . wait 2 . wait 3 . wait 4 .           with   wait ........ 1 2 3 4
  *
- * The interval is decided anew every few milliseconds, from what the last ones saw:
+ * The interval is set every few milliseconds (a window), from what the last window counted:
  *
- *   clients      at most an eighth of the time from one request of a client to its next, and none unless at least two
- *                requests come in it. Both hold only where sixteen clients or more are busy at the same time: one that
- *                talks to the server alone never waits. A turn that took as long as the interval is followed by no
- *                pause, so a server that has enough to do is not slowed down.
- *   our master   while no client asks for anything: four times the limit, if enough commands come in it. The bytes are
- *                here already, and only who reads this replica could tell the difference. A master that asks for an
- *                acknowledgement (WAIT) gets it without delay.
+ *   clients      An eighth of the mean time between two requests of one client, if at least two requests arrive in this
+ *                interval; else 0. It follows that at least sixteen clients must be busy at the same time: a client
+ *                that is alone with the server never waits. A turn that took as long as the interval is not followed by
+ *                a pause, so a busy server is not slowed down.
+ *   our master   While no client sends anything: four times the limit, if enough commands arrive in it. Only a client
+ *                that reads from this replica could notice. If the master asks for an acknowledgement (WAIT), the
+ *                interval is 0.
  *
- * Limits: turn-interval-us; 0 turns it off. */
-#ifndef LOCKSTEP_SERVER_OPERATION_PACING_H
-#define LOCKSTEP_SERVER_OPERATION_PACING_H
+ * Limits: turn-interval-us bounds the interval of clients; 0 turns pacing off. */
+#ifndef LOCKSTEP_SERVER_CORE_PACING_H
+#define LOCKSTEP_SERVER_CORE_PACING_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct core;
 
-struct pacing_window { /* what was seen in a few milliseconds */
+struct pacing_window { /* counted in a few milliseconds */
     uint64_t us;       /* its length */
-    uint64_t clients;  /* different ones that sent something */
-    uint64_t reads;    /* how often they did */
+    uint64_t clients;  /* that sent something, each counted once */
+    uint64_t reads;    /* how often clients sent something */
     uint64_t commands; /* of our master's stream */
-    bool ack_asked;    /* by our master */
+    bool ack_asked;    /* our master asked for an acknowledgement */
 };
-/* Microseconds from one turn to the next, as said above; 0: none. */
+/* Microseconds from one turn to the next; 0: no least time. */
 unsigned pacing_interval_us(const struct pacing_window *w, unsigned limit_us);
 
 struct pacing {
     int64_t start_us;            /* of the window, monotonic */
-    uint32_t number;             /* of the window: clients note it when they send something */
+    uint32_t number;             /* of the window; a client keeps that of the last window in which it sent something */
     uint64_t commands_before;    /* of our master's stream, run before the window */
     struct pacing_window window; /* so far; `us` and `commands` are filled in at its end */
 };
 
-/* A client has sent something. *noted: the window in which it did so before; each client keeps one. */
+/* A client has sent something. *noted: the client's own record of the window in which it did so last. */
 static inline void pacing_client_sent(struct pacing *p, uint32_t *noted)
 {
     p->window.reads++;
@@ -56,7 +56,7 @@ static inline void pacing_ack_asked(struct pacing *p)
 }
 
 void pacing_init(struct pacing *p);
-/* `commands`: how many commands of our master's stream have been run since the start. */
+/* `commands`: number of commands of our master's stream that have run since the start. */
 void pacing_turn_ends(struct core *core, uint64_t commands);
 
 #endif

@@ -14,7 +14,7 @@ void running_release(struct running *r)
     outbuf_release(&r->pushes);
 }
 
-/* The messages of SUBSCRIBE and its kin are the reply. */
+/* SUBSCRIBE, UNSUBSCRIBE and the like: their push messages are their reply. */
 static bool pushes_its_reply(const struct command *cmd)
 {
     const unsigned flags = CMD_PUBSUB | CMD_SUBSCRIBED;

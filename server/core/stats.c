@@ -25,7 +25,7 @@ void stats_turn_ends(struct stats *st, const struct stats_turn *turn)
     uint64_t took = ticks_now() - turn->ticks;
     st->turn_ticks += took;
     if (took > st->turn_ticks_max) st->turn_ticks_max = took;
-    if (st->commands_processed < turn->commands) return; /* reset meanwhile */
+    if (st->commands_processed < turn->commands) return; /* CONFIG RESETSTAT ran in this turn */
     uint64_t commands = st->commands_processed - turn->commands;
     if (commands > st->turn_commands_max) st->turn_commands_max = commands;
 }

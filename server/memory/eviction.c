@@ -13,14 +13,14 @@
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
-/* The best candidates seen lately, best last. Sampling a few keys each time and remembering the best of them comes
- * close to true LRU. */
+/* The pool keeps the best candidates of all samples, the best one last. So few samples per eviction come close to the
+ * true order. */
 enum { POOL_SIZE = 16, SAMPLES_MAX = 64 };
 
 struct candidate {
-    uint64_t score; /* the higher, the rather it goes */
+    uint64_t score; /* the key with the highest score is evicted first */
     int db;
-    uint64_t hash; /* of the key: no name is copied, since memory is what there is none of */
+    uint64_t hash; /* of the key; its name is not copied, since memory is short */
 };
 
 struct eviction {
@@ -29,8 +29,8 @@ struct eviction {
     const struct used_memory *used;
     struct candidate pool[POOL_SIZE];
     size_t count;
-    int policy;  /* whose scores are in the pool */
-    int next_db; /* to pick from, or to sample first: all have their turn */
+    int policy;  /* the policy that gave the scores in the pool */
+    int next_db; /* the database to sample first, or to pick from: they take turns */
 };
 
 struct eviction *eviction_new(struct core *core, struct clients *clients, const struct used_memory *used)
@@ -80,7 +80,7 @@ static void pool_offer(struct eviction *ev, const struct db *db, struct bytes_vi
     if (ev->count == POOL_SIZE && score <= ev->pool[0].score) return;
     uint64_t hash = keyref(db, key).hash;
     if (in_pool(ev, db->id, hash)) return;
-    if (ev->count == POOL_SIZE) /* the worst one gives way */
+    if (ev->count == POOL_SIZE) /* drop the worst one */
         memmove(&ev->pool[0], &ev->pool[1], --ev->count * sizeof(ev->pool[0]));
     size_t at = ev->count++;
     for (; at > 0 && ev->pool[at - 1].score > score; at--) ev->pool[at] = ev->pool[at - 1];
@@ -100,7 +100,7 @@ static void fill_pool(struct eviction *ev, int policy)
         size_t got = table_count(t) == 0 ? 0 : table_sample(t, ks->env->rng, samples, wanted);
         for (size_t j = 0; j < got; j++) pool_offer(ev, db, entry_key(samples[j]), score_of(ks, samples[j], policy));
     }
-    ev->next_db = (ev->next_db + 1) % ks->db_count; /* where scores are equal, the first one counts */
+    ev->next_db = (ev->next_db + 1) % ks->db_count; /* a full pool takes no further key with an equal score */
 }
 
 static const struct entry *find_by_hash(const struct db *db, uint64_t hash)
@@ -113,7 +113,7 @@ static const struct entry *find_by_hash(const struct db *db, uint64_t hash)
     return NULL;
 }
 
-/* The best candidate that is still there. */
+/* Removes candidates from the pool until one still exists and fits the policy. NULL: the pool is empty. */
 static const struct entry *take_best(struct eviction *ev, int policy, struct db **db)
 {
     while (ev->count > 0) {
@@ -141,7 +141,7 @@ static const struct entry *pick(struct eviction *ev, struct db **db)
 {
     int policy = ev->core->settings->memory.maxmemory_policy;
     if (policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM) return pick_random(ev, policy, db);
-    if (ev->policy != policy) ev->count = 0; /* scores of another policy mean nothing */
+    if (ev->policy != policy) ev->count = 0; /* scores of two policies cannot be compared */
     ev->policy = policy;
     fill_pool(ev, policy);
     return take_best(ev, policy, db);
@@ -154,7 +154,7 @@ static void evict(struct eviction *ev, struct db *db, const struct entry *e)
         keyspace_delete_expired(db, e);
         return;
     }
-    char *copy = bytes_to_cstr(entry_key(e)); /* the entry goes before the event is told */
+    char *copy = bytes_to_cstr(entry_key(e)); /* the event is published after the entry is freed */
     struct bytes_view key = bytes_view(copy, entry_key(e).len);
     exec_begin(ev->core);
     exec_add_delete(ev->core, db->id, key, lazy);
@@ -170,12 +170,13 @@ static int64_t time_limit_us(const struct eviction *ev)
     int tenacity = ev->core->settings->memory.maxmemory_eviction_tenacity;
     if (tenacity >= 100) return INT64_MAX;
     if (tenacity <= 10) return 50 * tenacity;
-    double us = 500; /* 15 % more for each step beyond ten */
+    double us = 500; /* 15 % more for each step above 10 */
     for (int i = 10; i < tenacity; i++) us *= 1.15;
     return (int64_t)us;
 }
 
-/* But for what was told to clients that cache keys since `told` was looked at. */
+/* Leaves out invalidation messages queued since tracking_memory_of_changes() returned `told`: eviction would feed
+ * itself. */
 static bool over_limit(const struct eviction *ev, int64_t told)
 {
     int64_t used = (int64_t)used_memory_now(ev->used) - (tracking_memory_of_changes(ev->clients->trackings) - told);
@@ -188,7 +189,7 @@ static bool exempt(const struct eviction *ev)
            (repl_role(ev->core->repl) == REPL_REPLICA && ev->core->settings->memory.replica_ignore_maxmemory);
 }
 
-/* For INFO: the time begins when a run leaves too much, and ends with the next one that does not. */
+/* For INFO: a period above the limit begins with a run that does not get below it, and ends with one that does. */
 static void note_time_over_limit(struct eviction *ev, bool over)
 {
     struct stats *st = &ev->core->stats;
@@ -221,7 +222,7 @@ static enum eviction_result free_memory(struct eviction *ev)
 enum eviction_result eviction_run(struct eviction *ev)
 {
     due_clear(ev->core, DUE_EVICTION);
-    if (pause_current(ev->core) != PAUSE_NONE) return EVICTION_DONE; /* nothing may change; writes are held anyway */
+    if (pause_current(ev->core) != PAUSE_NONE) return EVICTION_DONE; /* the data set must not change */
     enum eviction_result result = free_memory(ev);
     note_time_over_limit(ev, result != EVICTION_DONE);
     return result;

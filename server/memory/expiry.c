@@ -9,21 +9,22 @@
 
 enum {
     SLOW_BUDGET_US = 500, /* per cron */
-    FAST_BUDGET_US = 400, /* per turn without a cron, while the last cycle left many behind */
-    SCAN_POSITIONS = 4,   /* of the table, between two looks at the clock: about 30 keys */
-    WINDOW = 128,         /* keys to look at before judging how many of them are past their time */
+    FAST_BUDGET_US = 400, /* per turn, while the last cycle left too many expired keys */
+    SCAN_POSITIONS = 4,   /* buckets between two readings of the clock: about 30 keys */
+    WINDOW = 128,         /* keys to look at before the share of expired ones is computed */
     FOUND_MAX = 256,
-    FIELDS_PORTION = 32, /* between two looks at the clock */
+    FIELDS_PORTION = 32, /* fields between two readings of the clock */
     HOLD_US = 60 * 1000 * 1000,
-    SLOW_ACCEPTS_PERCENT = 1, /* of expired keys among those looked at; the fast cycle accepts what effort says */
+    SLOW_ACCEPTS_PERCENT =
+        1, /* share of expired keys at which the slow cycle stops; the fast cycle's is the effort's */
 };
 
 struct expiry {
     struct core *core;
     int next_db;
-    bool behind;      /* the last cycle left many expired keys */
-    bool had_turn;    /* the slow cycle ran in this turn of the loop: the fast one waits for the next */
-    struct table own; /* struct own_key: expiries that a replica's clients set */
+    bool behind;      /* the last cycle left too many expired keys */
+    bool had_turn;    /* the slow cycle ran in this turn of the loop, so the fast one waits for the next turn */
+    struct table own; /* struct own_key: keys that clients of this replica gave an expiry */
     uint64_t own_cursor;
     int64_t held_until_us; /* while core.modes.expiry_held */
 };
@@ -65,7 +66,7 @@ void expiry_free(struct expiry *x)
 
 /* ---- A master's cycle ---- */
 
-/* Keys that one scan found past their time. They are collected first, since a scan must not change the table. */
+/* Expired keys of one scan. They are collected first, because the table must not change during a scan. */
 struct finding {
     struct db *db;
     const struct entry *expired[FOUND_MAX];
@@ -115,7 +116,7 @@ struct cycle {
     bool out_of_time;
 };
 
-/* Looks at keys until few enough of them were expired, or time is up. True: the last ones were still too many. */
+/* Expires keys until their share is small enough or time is up. True: it was still too large at the end. */
 static bool expire_db(struct cycle *c, struct db *db)
 {
     struct finding f = {.db = db};
@@ -132,7 +133,7 @@ static bool expire_db(struct cycle *c, struct db *db)
     return found * 100 > seen * c->accept_percent;
 }
 
-/* Fields of hashes, in the order of their times. True: more are due. */
+/* Expires fields of hashes, in the order of their times. True: more are due. */
 static bool expire_fields(const struct cycle *c, struct db *db, int64_t end_us)
 {
     while (keyspace_expire_next_fields(db, FIELDS_PORTION))
@@ -140,7 +141,7 @@ static bool expire_fields(const struct cycle *c, struct db *db, int64_t end_us)
     return false;
 }
 
-/* Keys and fields share the time that is left. */
+/* If a database has both, fields get half of the time that is left, and keys the rest. */
 static bool expire_in_db(struct cycle *c, struct db *db, int64_t now_us)
 {
     bool has_keys = table_count(&db->expires) > 0, behind = false;
@@ -150,7 +151,7 @@ static bool expire_in_db(struct cycle *c, struct db *db, int64_t now_us)
     return behind;
 }
 
-/* Goes on where the last call stopped; whoever used up the time is followed by the others. */
+/* Begins with the database after the last one, so that one database cannot use up the time of all. */
 static bool run_cycle(struct expiry *x, int64_t budget_us, unsigned accept_percent)
 {
     struct keyspace *ks = x->core->keyspace;
@@ -208,7 +209,7 @@ size_t expiry_own_count(const struct expiry *x)
 
 struct own_finding {
     struct keyspace *keyspace;
-    struct own_key *done[FOUND_MAX]; /* expired, or no longer to be watched */
+    struct own_key *done[FOUND_MAX]; /* expired, deleted, or without an expiry by now */
     size_t count;
 };
 
