@@ -26,7 +26,7 @@ static struct entry *store_argument(struct cmd_ctx *ctx, struct keyref key, int 
     return keyspace_put_string(ctx->db, key, ctx->argv[arg], flags);
 }
 
-/* ---- GET and its kin ---- */
+/* ---- GET and its variants ---- */
 
 static void cmd_get(struct cmd_ctx *ctx)
 {
@@ -135,7 +135,7 @@ static void cmd_getex(struct cmd_ctx *ctx)
     }
 }
 
-/* ---- SET and its kin ---- */
+/* ---- SET and its variants ---- */
 
 /* Replicates SET key value PXAT time instead of a time relative to now. */
 static void replicate_set_with_expiry(struct cmd_ctx *ctx, int value_arg, int64_t at_ms)
@@ -163,7 +163,7 @@ static void set_with_expiry(struct cmd_ctx *ctx, struct keyref key, int value_ar
     ctx_notify(ctx, NOTIFY_GENERIC, "expire", key);
 }
 
-/* Omits the word GET, since nobody reads the reply. */
+/* Omits the word GET, since replicas send no reply. */
 static void replicate_without_get(struct cmd_ctx *ctx)
 {
     enum { ARGS_MAX = 8 };
