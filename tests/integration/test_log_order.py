@@ -19,7 +19,8 @@ def in_log(server, text):
 
 
 def log_ends_at(server):
-    """The position up to which a restarted master knows the old history."""
+    """The position up to which a restarted master knows the old history, once it has loaded its files."""
+    wait_for(lambda: server.info("persistence")["loading"] == "0", 60, "the files to be loaded")
     return int(server.info("replication")["second_repl_offset"]) - 1
 
 
