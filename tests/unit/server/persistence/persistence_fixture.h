@@ -385,23 +385,30 @@ static inline const char *pf_digest(struct persistence_fixture *f, char hex[2 * 
 
 /* ---- What was called, and what the files are ---- */
 
+/* What was called since the last time, with a zero byte at the end. */
+static inline void take_calls(struct persistence_fixture *f, struct bytes_buf *out)
+{
+    pthread_mutex_lock(&f->lock);
+    bytes_buf_append_view(out, bytes_buf_view(&f->calls));
+    f->calls.len = 0;
+    pthread_mutex_unlock(&f->lock);
+    bytes_buf_append(out, "", 1);
+}
 #define assert_calls(f, wanted)          pf_assert_calls(f, NULL, wanted, __FILE__, __LINE__)
 #define assert_calls_of(f, name, wanted) pf_assert_calls(f, name, wanted, __FILE__, __LINE__)
 static inline void pf_assert_calls(struct persistence_fixture *f, const char *name, const char *wanted,
                                    const char *file, int line)
 {
-    struct bytes_buf chosen = {0};
-    pthread_mutex_lock(&f->lock);
-    bytes_buf_append(&f->calls, "", 1);
-    for (char *at = f->calls.data, *end; *at != '\0'; at = end + 1) {
+    struct bytes_buf calls = {0}, chosen = {0};
+    take_calls(f, &calls);
+    for (char *at = calls.data, *end; *at != '\0'; at = end + 1) {
         end = strchr(at, ';');
         *end = '\0';
         if (name == NULL || strstr(at, name) != NULL) bytes_buf_printf(&chosen, "%s;", at);
     }
-    f->calls.len = 0;
-    pthread_mutex_unlock(&f->lock);
     bytes_buf_append(&chosen, "", 1);
     _assert_string_equal(chosen.data, wanted, file, line);
+    bytes_buf_release(&calls);
     bytes_buf_release(&chosen);
 }
 static inline void forget_calls(struct persistence_fixture *f)

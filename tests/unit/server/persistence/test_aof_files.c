@@ -66,8 +66,7 @@ static void test_first_files_are_synced_before_the_list(void **state)
              "mkdir appendonlydir;syncdir;create %s;sync %s;rename %s " BASE(1) ";syncdir;create " INCR(1) ";", temp,
              temp, temp);
     struct bytes_buf calls = {0};
-    bytes_buf_append_view(&calls, bytes_buf_view(&f->calls));
-    bytes_buf_append(&calls, "", 1);
+    take_calls(f, &calls);
     assert_int_equal(strncmp(calls.data, wanted, strlen(wanted)), 0);
     const char *incr_synced = strstr(calls.data, "sync " INCR(1) ";");
     const char *list_synced = strstr(calls.data, "sync temp-" MANIFEST ";");
@@ -280,16 +279,15 @@ static void test_file_before_is_synced_before_the_next_is_listed(void **state)
     assert_true(turn(f));
     forget_calls(f);
     assert_int_equal(aof_rewrite(f->aof, false), AOF_REWRITE_STARTED);
-    pthread_mutex_lock(&f->lock);
-    bytes_buf_append(&f->calls, "", 1);
-    f->calls.len--;
-    const char *before = strstr(f->calls.data, "sync " INCR(1) ";");
-    const char *created = strstr(f->calls.data, "create " INCR(2) ";");
-    const char *synced = strstr(f->calls.data, "sync " INCR(2) ";");
-    const char *listed = strstr(f->calls.data, "rename temp-" MANIFEST);
+    struct bytes_buf calls = {0};
+    take_calls(f, &calls);
+    const char *before = strstr(calls.data, "sync " INCR(1) ";");
+    const char *created = strstr(calls.data, "create " INCR(2) ";");
+    const char *synced = strstr(calls.data, "sync " INCR(2) ";");
+    const char *listed = strstr(calls.data, "rename temp-" MANIFEST);
     assert_true(before != NULL && created != NULL && synced != NULL && listed != NULL);
     assert_true(before < created && created < synced && synced < listed);
-    pthread_mutex_unlock(&f->lock);
+    bytes_buf_release(&calls);
     await_child(f);
 }
 
