@@ -38,6 +38,7 @@ enum failing {
     FAIL_TRUNCATE = 1 << 7,
     FAIL_FORK = 1 << 8,
     FAIL_PIPE = 1 << 9,
+    FAIL_WRITE_HALF = 1 << 10, /* the disk takes one more byte */
 };
 
 struct persistence_fixture {
@@ -110,6 +111,11 @@ static inline ssize_t pf_pwritev(void *ctx, int fd, const struct iovec *iov, int
     char name[256];
     pf_name_of(fd, name);
     if (pf_fails(f, FAIL_WRITE, name)) return -ENOSPC;
+    if (pf_fails(f, FAIL_WRITE_HALF, name)) {
+        f->failing = FAIL_WRITE;
+        while (iov->iov_len == 0) iov++;
+        return sys_real()->pwritev(NULL, fd, &(struct iovec){iov->iov_base, 1}, 1, offset);
+    }
     pf_note(f, "write %s;", name);
     return sys_real()->pwritev(NULL, fd, iov, count, offset);
 }

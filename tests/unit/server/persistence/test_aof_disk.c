@@ -84,9 +84,10 @@ static void test_S8_failed_write_leaves_no_half_of_a_unit(void **state)
     up(f, "no");
     say(f, "SET", "k", "1");
     assert_true(turn_after(f, 0));
-    f->failing = FAIL_WRITE;
+    f->failing = FAIL_WRITE_HALF;
     say(f, "SET", "lost", "1");
     assert_true(turn_after(f, 0));
+    assert_int_equal(f->failing, FAIL_WRITE);
     f->failing = 0; /* a kill, before the next try */
     pf_down(f);
     up(f, "no");

@@ -296,7 +296,11 @@ static void test_rewrite_that_cannot_begin_leaves_the_files(void **state)
     static const struct {
         enum failing call;
         const char *name;
-    } cases[] = {{FAIL_CREATE, ".incr"}, {FAIL_SYNC, INCR(1)}, {FAIL_RENAME, MANIFEST}, {FAIL_FORK, NULL}};
+    } cases[] = {{FAIL_CREATE, ".incr"},
+                 {FAIL_SYNC, INCR(1)},
+                 {FAIL_RENAME, MANIFEST},
+                 {FAIL_SYNCDIR, MANIFEST},
+                 {FAIL_FORK, NULL}};
     struct persistence_fixture *f = *state;
     pf_up(f, NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

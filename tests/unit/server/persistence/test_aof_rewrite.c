@@ -182,7 +182,11 @@ static void test_failures_in_a_row_are_tried_less_and_less_often(void **state)
     assert_int_equal(core_logged(&f->m.base, "will retry in 1 minutes"), 1);
     assert_int_equal(core_logged(&f->m.base, "will retry in 2 minutes"), 1);
     assert_int_equal(core_logged(&f->m.base, "will retry in 4 minutes"), 1);
-    assert_int_equal(aof_rewrite(f->aof, false), AOF_REWRITE_STARTED); /* BGREWRITEAOF does not wait */
+    aof_cron(f->aof);
+    assert_false(is_rewriting(f));
+    assert_int_equal(aof_rewrite(f->aof, true), AOF_REWRITE_SCHEDULED); /* a request ends the delay */
+    aof_cron(f->aof);
+    assert_true(is_rewriting(f));
     await_child(f);
     assert_info(f, "aof_rewrites_consecutive_failures:0");
 }

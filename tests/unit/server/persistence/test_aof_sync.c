@@ -183,6 +183,24 @@ static void test_S4_after_a_failed_sync_only_a_rewrite_counts(void **state)
     pf_await(f, is_synced);
 }
 
+/* Without its base the temporary file of a first rewrite is of no use, synced or not. */
+static void test_nothing_counts_as_synced_before_the_first_rewrite_is_done(void **state)
+{
+    struct persistence_fixture *f = *state;
+    pf_up(f, "appendonly no\nappendfsync everysec\n");
+    say_keys(f, 100, 10);
+    f->m.base.settings.persistence.rdb_key_save_delay_us = 1000 * 1000;
+    assert_int_equal(aof_switch(f->aof, true), 0);
+    forget_calls(f);
+    say(f, "SET", "k", "1");
+    assert_true(turn_after(f, 2 * SECOND_MS));
+    pf_await(f, no_sync_is_pending);
+    assert_calls_of(f, "sync", "sync temp-appendonly.aof.incr;");
+    assert_int_equal(f->synced, 0);
+    assert_false(is_synced(f));
+    child_cancel(f->child);
+}
+
 /* S5: a file is synced before its descriptor is closed, also when it is not written to any more. */
 static void test_S5_retired_file_is_synced(void **state)
 {
@@ -223,6 +241,7 @@ int main(void)
         PF_TEST(test_no_appendfsync_on_rewrite_waits_for_the_child),
         PF_TEST(test_S4_always_stops_the_server_when_a_sync_fails),
         PF_TEST(test_S4_after_a_failed_sync_only_a_rewrite_counts),
+        PF_TEST(test_nothing_counts_as_synced_before_the_first_rewrite_is_done),
         PF_TEST(test_S5_retired_file_is_synced),
         PF_TEST(test_result_of_a_former_history_is_ignored),
     };
