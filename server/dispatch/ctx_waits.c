@@ -12,13 +12,13 @@ bool ctx_wait_for_keys(struct cmd_ctx *ctx, const struct key_wait_for *what)
     struct key_wait_for wait = *what;
     if (c->conn == NULL || exec_is_nested(&ctx->core->exec)) return false;
     ctx->waits = true;
-    if (client_has(c, CLIENT_BLOCKED)) return true; /* it was run again, and waits on */
+    if (client_has(c, CLIENT_BLOCKED)) return true; /* this was another run: the client keeps its place */
     if (wait.argv == NULL) wait.argv = ctx->argv;
     key_waits_block(c, &wait, ctx->slot, ctx->argc);
     return true;
 }
 
-/* Rounded up: who asks for a fraction of a millisecond does not ask for eternity. */
+/* Rounds up: a fraction of a millisecond must not become 0, which means no timeout. */
 static bool parse_seconds(struct cmd_ctx *ctx, int arg, int64_t *timeout_ms)
 {
     long double seconds;

@@ -38,7 +38,7 @@ uint64_t dispatch_ticks_to_ns(const struct dispatcher *d, uint64_t ticks)
     return ticks_to_ns(&d->rate, ticks);
 }
 
-/* The counter's rate is known after a while, and then better and better: the cron calls this now and then. */
+/* The rate of the tick counter becomes known with time, so the cron calls this, too. */
 void dispatcher_settings_changed(struct dispatcher *d)
 {
     const struct settings_latency *lt = &d->core->settings->latency;
@@ -52,7 +52,7 @@ void dispatcher_settings_changed(struct dispatcher *d)
 
 /* ---- Running one command ---- */
 
-/* To an attached replica only the stream is sent: whatever makes us answer it is none (F12). */
+/* An attached replica is sent the stream and nothing else. A peer that makes us answer is disconnected (F12). */
 static void check_replica_reply(struct dispatcher *d, struct client *c, const struct bytes_view *argv,
                                 const struct command_slot *slot)
 {
@@ -79,7 +79,7 @@ static void check_replica_reply(struct dispatcher *d, struct client *c, const st
     client_close_later(c);
 }
 
-/* The request as it arrived; empty inside EXEC and scripts. */
+/* The bytes of the request; none inside EXEC and scripts. */
 static struct bytes_view ctx_raw(const struct cmd_ctx *ctx)
 {
     return ctx->request != NULL ? ctx->request->raw : (struct bytes_view){0};
@@ -99,7 +99,7 @@ static void replicate(struct cmd_ctx *ctx, int db, uint64_t changes_before)
     }
 }
 
-/* The outermost command is over. */
+/* The outermost command has ended. */
 static void end_running(struct running *r)
 {
     if (UNLIKELY(!outbuf_empty(&r->pushes))) outbuf_move(&r->client->out, &r->pushes);
@@ -107,7 +107,7 @@ static void end_running(struct running *r)
     r->request = NULL;
 }
 
-/* For client-side caching. What a script reads, its commands read. */
+/* For client-side caching. A script reads through its commands, so it does not count itself. */
 static bool reads_keys(const struct command *cmd)
 {
     return (cmd->flags & CMD_READONLY) && !(cmd->acl & ACL_SCRIPTING);
@@ -135,7 +135,7 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
     slot->command->run(ctx);
     d->last_ticks = ticks_now();
     uint64_t took = d->last_ticks - start;
-    /* Commands of the operator are not for everybody who looks on. */
+    /* Commands of the operator are not shown to MONITOR. */
     if (UNLIKELY(core->monitor_count > 0) && !(slot->command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) && !again)
         monitor_feed(c, slot->command, ctx->argc, ctx->argv);
     if (UNLIKELY(client_has(ctx->caller, CLIENT_TRACKING)) && reads_keys(slot->command))
@@ -154,7 +154,7 @@ void dispatch_call(struct cmd_ctx *ctx, struct command_slot *slot)
     if (UNLIKELY(ctx->taken != NULL)) ctx_let_go(ctx);
 }
 
-/* The rules were others when the command was queued. */
+/* The user's rules may have changed since the command was queued. */
 static bool still_permitted(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv)
 {
     static const char *const reasons[] = {
@@ -179,7 +179,7 @@ void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc,
     if (UNLIKELY(client_has(outer->client, CLIENT_RESTRICTED)) && !still_permitted(outer, slot, argc, argv)) return;
     struct cmd_ctx ctx = dispatch_ctx(outer->dispatcher, outer->client, argc, argv);
     ctx.command = slot->command;
-    outer->reply->errors = 0; /* of a command that was refused: this one has not failed */
+    outer->reply->errors = 0; /* the error of a queued command that was refused before is not this command's */
     dispatch_call(&ctx, slot);
 }
 
@@ -191,7 +191,7 @@ uint64_t dispatch_for_script(struct dispatcher *d, struct client *c, struct clie
     ctx.command = slot->command;
     ctx.not_into_stream = !into_stream;
     uint64_t start = ticks_now();
-    d->last_ticks = start; /* what Lua took is the script's, not this command's */
+    d->last_ticks = start; /* time spent in Lua belongs to the script, not to this command */
     dispatch_call(&ctx, slot);
     return d->last_ticks - start;
 }
@@ -246,7 +246,7 @@ static struct command_slot *lookup_memo(struct dispatcher *d, struct bytes_view 
     return slot;
 }
 
-/* Where the first key stands in the plain cases, which is all that prefetching needs; else 0. */
+/* The argument that is the first key, in the plain cases: prefetching needs no more. Else 0. */
 static int plain_first_key(const struct command_slot *slot, uint32_t argc)
 {
     const struct key_spec *spec = &slot->command->keys[0];
@@ -265,7 +265,7 @@ static void item_prepare(struct dispatcher *d, struct batch_item *item)
     keyspace_prefetch_bucket(item->client->db, item->hash);
 }
 
-/* False: this client's further requests of the batch stay unread. */
+/* False: this request and later ones of the client go back into its reader. */
 static bool run_item(struct dispatcher *d, struct batch_item *item)
 {
     struct client *c = item->client;
@@ -297,14 +297,14 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
     return true;
 }
 
-/* What CLIENT CACHING said is for one command that is not CLIENT's, or one transaction. */
+/* CLIENT CACHING applies to the next command other than CLIENT, or to the next transaction. */
 static void end_caching(struct client *c)
 {
     bool of_client = strncmp(c->last_slot->full_name, "client|", 7) == 0;
     if (!of_client && !client_has(c, CLIENT_IN_MULTI)) tracking_end_caching(c);
 }
 
-/* CLIENT REPLY SKIP mutes exactly one command. */
+/* Ends what CLIENT REPLY SKIP and CLIENT CACHING said about one command. */
 static void after_reply(struct client *c)
 {
     if (LIKELY(!client_has(c, CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_TRACKING_CACHING))) return;
@@ -315,7 +315,7 @@ static void after_reply(struct client *c)
 void dispatch_after_command(struct client *c)
 {
     c->commands++;
-    if (LIKELY(!client_has(c, CLIENT_BLOCKED))) after_reply(c); /* else it is still to come */
+    if (LIKELY(!client_has(c, CLIENT_BLOCKED))) after_reply(c); /* a blocked client has no reply yet */
     if (UNLIKELY(outbuf_is_long(&c->out))) client_enforce_output_limit(c);
     client_memory_changed(c);
 }
@@ -336,8 +336,8 @@ bool dispatch_again(void *dispatcher, struct client *c)
     struct command_slot *slot = c->blocked->command.slot;
     struct cmd_ctx ctx = ctx_of_blocked(d, c);
     ASSERT(d->core->running.client == NULL);
-    d->last_ticks = ticks_now();                          /* it may be long ago that a command ran */
-    enum admission admitted = dispatch_admit(&ctx, slot); /* what was allowed once need not be so now */
+    d->last_ticks = ticks_now();                          /* the last command may have ended long ago */
+    enum admission admitted = dispatch_admit(&ctx, slot); /* permissions, role or memory may have changed */
     if (admitted == ADMIT_RUN)
         dispatch_call(&ctx, slot);
     else
@@ -362,7 +362,7 @@ void dispatch_unblocked(void *dispatcher, struct client *c)
     after_reply(c);
 }
 
-/* Looks up the collection of a command that goes for one of its members. True if there is one. */
+/* Looks up the collection of a command that names one of its members. True if there is one. */
 static bool item_find_value(struct batch_item *item)
 {
     item->value = NULL;
@@ -390,7 +390,7 @@ static void prefetch_members(struct dispatcher *d)
     }
 }
 
-/* Loads what the batch's commands will touch, all of it at once rather than one after the other. */
+/* Prefetches what the commands of the batch will touch, so that their cache misses overlap. */
 static void prefetch_batch(struct dispatcher *d)
 {
     for (size_t i = 0; i < d->item_count; i++) item_prepare(d, &d->items[i]);
@@ -440,7 +440,7 @@ void dispatch_protocol_error(struct dispatcher *d, struct client *c, enum resp_s
     client_close_after_reply(c);
 }
 
-/* Takes requests of one client into the batch. True if it may have more input buffered. */
+/* Takes requests of one client into the batch. True: it may have more of them in its buffer. */
 static bool gather(struct dispatcher *d, struct client *c)
 {
     while (d->item_count < BATCH_MAX) {
@@ -449,14 +449,14 @@ static bool gather(struct dispatcher *d, struct client *c)
         if (status == RESP_REQUEST) {
             item->client = c;
             d->item_count++;
-            if (UNLIKELY(!client_has(c, CLIENT_AUTHENTICATED))) return true; /* AUTH changes what may come next */
+            if (UNLIKELY(!client_has(c, CLIENT_AUTHENTICATED))) return true; /* AUTH changes the reader's limits */
             continue;
         }
         if (status == RESP_INCOMPLETE) {
-            client_memory_changed(c); /* a large argument has been given its block: before anybody else is answered */
+            client_memory_changed(c); /* a large argument may have got its block */
             return false;
         }
-        run_batch(d); /* what came before the error is answered first */
+        run_batch(d); /* requests before the malformed one are answered first */
         if (!(c->flags & CLIENT_TAKES_NO_COMMANDS)) dispatch_protocol_error(d, c, status);
         return false;
     }
@@ -471,7 +471,7 @@ bool dispatcher_run(struct dispatcher *d)
         if (c->flags & CLIENT_TAKES_NO_COMMANDS) continue;
         bool more = gather(d, c);
         for (int i = 0; more && i < BATCH_MAX && !(c->flags & (CLIENT_AUTHENTICATED | CLIENT_TAKES_NO_COMMANDS)); i++) {
-            run_batch(d); /* one request at a time: AUTH changes what may come next */
+            run_batch(d); /* one request at a time, since AUTH changes the reader's limits */
             more = gather(d, c);
         }
         if (more) client_make_ready(c);

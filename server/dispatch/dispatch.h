@@ -1,12 +1,27 @@
-/* dispatch.h -- runs commands: from parsed requests of many clients, through the checks, to the handler and the stream.
+/* dispatch.h -- runs commands: takes parsed requests in batches, admits them, calls handlers, feeds the stream.
  *
- *   ready clients -> a batch of requests (argv are slices of query buffers) -> hash and prefetch the keys of the batch
- *                 -> each in order: look up, check, run -> what it did goes into the stream, once, when the outermost
- * unit ends
+ *     ready clients --> batch of up to 64 requests --> look up rows, hash and prefetch all first keys
+ *                       (argv: slices of buffers)           |
+ *                                                           v   one request after the other
+ *                       exec.h --> stream <-- handler <-- dispatch_admit() --> refused: an error is answered
+ *                                               |                         --> MULTI: queued
+ *                                               v                         --> pause: the client is blocked
+ *                                             counted
  *
- * What a command puts into the stream is collected by exec.h. The rest is in four files: dispatch.c has the batches and
- * the running, dispatch_admission.c what may run, dispatch_count.c what is counted, dispatch_busy.c what happens while
- * a script takes too long. */
+ *     dispatch.c             batches, running one command, blocked clients, a master's stream, commands of a file
+ *     dispatch_admission.c   whether a command may run
+ *     dispatch_count.c       calls, times and errors
+ *     dispatch_busy.c        other clients while a script takes too long
+ *
+ * Invariants:
+ * 1. Requests of one client are run in the order in which they came, and are neighbours in a batch.
+ * 2. A request that cannot run now (its client is blocked, or the server stops) goes back into its reader. Requests of
+ *    a closed client are dropped.
+ * 3. The stream gets a unit as a whole, before the next unit runs (exec.h).
+ * 4. The stream of our master is not asked whether it may run a command.
+ * Ownership: the dispatcher borrows everything in struct dispatcher_uses. Views of arguments live until the handler
+ *            returns.
+ * Not here:  what a command does (server/commands/), sockets (clients.h), who waits for which key (key_waits.h). */
 #ifndef LOCKSTEP_SERVER_DISPATCH_DISPATCH_H
 #define LOCKSTEP_SERVER_DISPATCH_DISPATCH_H
 
@@ -15,9 +30,9 @@
 
 struct dispatcher; /* opaque */
 
-/* What it is given; all of it outlives the dispatcher. */
+/* What the dispatcher uses; all of it outlives the dispatcher. */
 struct dispatcher_uses {
-    struct server *house; /* for handlers: cmd_ctx.server; the dispatcher does not look into it */
+    struct server *house; /* cmd_ctx.server, for handlers; the dispatcher itself does not use it */
     struct core *core;
     struct command_table *commands;
     struct clients *clients;
@@ -25,48 +40,49 @@ struct dispatcher_uses {
     struct expiry *expiry;
     struct slowlog *slowlog;
     void *ctx;                              /* of the functions */
-    const char *(*disk_refusal)(void *ctx); /* why nothing may be written since the disk does not take it, or NULL */
-    void (*accept_now)(void *ctx);          /* accepts who waits to be, without the loop */
-    void (*send)(void *ctx);                /* the stream goes to log and replicas, and then replies to clients */
+    const char *(*disk_refusal)(void *ctx); /* the error that refuses writes because of a disk error, or NULL */
+    void (*accept_now)(void *ctx);          /* accepts waiting connections, without the loop */
+    void (*send)(void *ctx);                /* sends the stream to file and replicas, then replies to clients */
 };
 struct dispatcher *dispatcher_new(const struct dispatcher_uses *uses);
 void dispatcher_free(struct dispatcher *d);
-/* One round over all clients with input; true if some have more. */
+/* Runs one batch of requests of each client that has input. True: some clients have more. */
 bool dispatcher_run(struct dispatcher *d);
 
-/* Runs a command for EXEC: no checks that queueing has made, but for what its user may do. */
+/* Runs a queued command for EXEC. Of the checks, which were made when it was queued, only the user's permissions are
+ * checked again. */
 void dispatch_queued(struct cmd_ctx *outer, struct command_slot *slot, int argc, const struct bytes_view *argv);
-/* Runs a command for the script of `caller`, as this fake client of scripts; whether it may is checked (script_call.c).
- * The reply is in the client's output. The ticks that it took. */
+/* Runs a command of a script of `caller`, as the fake client `c`, which gets the reply. script_call.c has checked
+ * whether it may run. Returns the ticks that it took. */
 uint64_t dispatch_for_script(struct dispatcher *d, struct client *c, struct client *caller, struct command_slot *slot,
                              int argc, const struct bytes_view *argv, bool into_stream);
-/* A command of a script (NULL: there is none of that name) was refused with this error. */
+/* Counts the error that refused a command of a script. `slot`: NULL if there is no such command. */
 void dispatch_script_refused(struct dispatcher *d, struct command_slot *slot, const char *error);
-/* Why no command may write now, or NULL. / Memory was over maxmemory when the outermost command came. */
+/* The error that refuses all writes now, or NULL. */
 const char *dispatch_write_refusal(struct dispatcher *d);
-bool dispatch_out_of_memory(const struct dispatcher *d);
-/* Why a replica without its master shows nothing of its data, or NULL. */
+bool dispatch_out_of_memory(const struct dispatcher *d); /* when the outermost command was admitted */
+/* The error of a replica whose link is down and that does not serve stale data, or NULL. */
 const char *dispatch_stale_refusal(const struct dispatcher *d);
-/* From inside a script that takes too long: new requests are read, and answered with -BUSY. What runs of them touches
- * no data: the commands that end a script, and what connections say about themselves (CMD_ALLOW_BUSY). */
+/* Called from inside a script that takes too long. Reads requests of other clients and answers them with -BUSY. Only
+ * commands that touch no data are run: those that end a script, and those about the connection (CMD_ALLOW_BUSY). */
 void dispatch_while_busy(struct dispatcher *d, const char *busy_text);
 /* The two functions of struct command_runner (clients/blocking.h), with the dispatcher as their context. */
 bool dispatch_again(void *dispatcher, struct client *c);
 void dispatch_unblocked(void *dispatcher, struct client *c);
-/* Parses and runs what the reader of a fake client holds (a master's stream), in batches. False on malformed input.
- * After each whole unit `applied` is called with the reader's offset behind it. */
+/* Parses and runs all requests in the reader of a fake client (a master's stream), in batches. After each whole unit
+ * `applied` is called with the reader's offset behind it. False: the input is malformed. */
 bool dispatch_stream(struct dispatcher *d, struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);
 
-/* The row that these arguments ask for, subcommands included; NULL: there is none, or their number is wrong. */
+/* The command or subcommand of these arguments. NULL: there is none, or the number of arguments is wrong. */
 struct command_slot *dispatch_find(struct dispatcher *d, int argc, const struct bytes_view *argv);
-/* Runs a command of an append-only file through a fake client: no checks, nothing is counted but errors, nothing goes
- * into the stream. May be called from inside a command. False: it was answered with an error, c->reply.error_code. */
+/* Runs a command of an append-only file for a fake client. It is not checked, only errors are counted, and nothing
+ * enters the stream. May be called from inside a command. False: the command failed with c->reply.error_code. */
 bool dispatch_replay(struct dispatcher *d, struct client *c, struct command_slot *slot, int argc,
                      const struct bytes_view *argv);
 
-/* Errors answered, by their first word: for INFO errorstats. */
+/* Error replies by their code: INFO errorstats. */
 void dispatch_errors_each(struct dispatcher *d, void (*fn)(void *ctx, const char *code, uint64_t count), void *ctx);
-void dispatch_reset_stats(struct dispatcher *d);        /* the slots' counters too */
+void dispatch_reset_stats(struct dispatcher *d);        /* errors, and the counters of all commands */
 void dispatcher_settings_changed(struct dispatcher *d); /* thresholds of the slow log and the latency monitor */
 uint64_t dispatch_ticks_to_ns(const struct dispatcher *d, uint64_t ticks);
 

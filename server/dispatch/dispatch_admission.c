@@ -1,4 +1,15 @@
-/* dispatch_admission.c -- whether a command may run now: by its name, its client, and the state of the server. */
+/* dispatch_admission.c -- decides whether a command may run now.
+ *
+ * The reasons to refuse, in the order in which they are checked; the first one is answered:
+ *
+ *     by name         unknown command or subcommand, number of arguments       dispatch_resolve()
+ *     by client       NOAUTH, enable-debug-command, not inside MULTI, NOPERM   ask_all()
+ *     by effect       OOM, MISCONF (disk), READONLY, NOREPLICAS                refuse_effect()
+ *     by connection   RESP2 with subscriptions                                 refused_while_subscribed()
+ *     by state        MASTERDOWN, LOADING, replica or MONITOR                  refuse_state()
+ *     by pause        not refused: the client is blocked                       held_by_pause()
+ *
+ * While core.obstacles is 0, a plain command of a plain client skips all but the first line. */
 #include <ctype.h>
 
 #include "replication/replication.h"
@@ -96,7 +107,7 @@ unsigned dispatch_effective_flags(const struct cmd_ctx *ctx, const struct comman
     return cmd->flags;
 }
 
-/* A queue may grow without limit, so what would be queued is refused as well while memory is over maxmemory. */
+/* While memory is above maxmemory, any command that would be queued is refused, too: a queue has no limit. */
 static bool refused_for_memory(struct cmd_ctx *ctx, unsigned flags)
 {
     struct dispatcher *d = ctx->dispatcher;
@@ -128,7 +139,7 @@ bool dispatch_out_of_memory(const struct dispatcher *d)
     return d->core->settings->memory.maxmemory > 0 && !d->core->modes.loading && d->out_of_memory;
 }
 
-/* What the command would do to the data set and to memory, or NULL. */
+/* The error because of what the command would do to memory and data, or NULL. */
 static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd, unsigned flags)
 {
     const char *refusal = NULL;
@@ -147,7 +158,7 @@ const char *dispatch_stale_refusal(const struct dispatcher *d)
     return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 }
 
-/* What the state of the server and of the client forbids, or NULL. */
+/* The error because of the state of the server or of the client, or NULL. */
 static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
 {
     struct dispatcher *d = ctx->dispatcher;
@@ -164,7 +175,7 @@ static const char *refuse_state(struct cmd_ctx *ctx, unsigned flags)
     return NULL;
 }
 
-/* The rules of a RESP2 connection that has subscriptions. True: it was refused. */
+/* A RESP2 connection with subscriptions may run few commands. True: this one has been refused. */
 static bool refused_while_subscribed(struct cmd_ctx *ctx, struct command_slot *slot)
 {
     struct client *c = ctx->client;
@@ -179,18 +190,19 @@ static bool refused_while_subscribed(struct cmd_ctx *ctx, struct command_slot *s
     return true;
 }
 
-/* A client is held back while writes (or everything) are paused. What replicas and our master send is not. */
+/* True: a pause holds the command. Commands of replicas are not held; those of our master are not asked. */
 static bool held_by_pause(const struct cmd_ctx *ctx, const struct command *cmd, unsigned flags)
 {
     enum pause_mode mode = pause_current(ctx->core);
     if (LIKELY(mode == PAUSE_NONE) || client_has(ctx->client, CLIENT_REPLICA)) return false;
     if (cmd->flags & CMD_NO_PAUSE) return false;
     if (client_has(ctx->client, CLIENT_IN_MULTI) && !(cmd->flags & CMD_NO_QUEUE))
-        return false; /* queueing is harmless */
+        return false; /* queueing changes nothing */
     return mode == PAUSE_ALL || (flags & (CMD_WRITE | CMD_MAY_REPLICATE));
 }
 
-/* Messages change no data: sentinels say hello to a master that they will demote. */
+/* A write of a client ends the hold of expiry (expiry.h). Messages do not, since they change no data: sentinels publish
+ * them to a master that they are about to demote. */
 static void release_expiry(struct dispatcher *d, const struct command *cmd, unsigned flags)
 {
     if ((flags & (CMD_WRITE | CMD_MAY_REPLICATE)) && !(cmd->flags & CMD_PUBSUB)) expiry_release_hold(d->uses.expiry);
@@ -224,14 +236,14 @@ bool dispatch_permitted(struct cmd_ctx *ctx, struct command_slot *slot)
     bytes_buf_printf(&text, "NOPERM ");
     acl_denial_text(c->user, &why, false, &text);
     bytes_buf_append(&text, "", 1);
-    c->last_slot = slot; /* the log shows what it tried */
+    c->last_slot = slot; /* for the client's line in ACL LOG */
     acl_session_denied(c, client_has(c, CLIENT_IN_MULTI) ? ACL_IN_MULTI : ACL_TOPLEVEL, &why);
     dispatch_refuse(ctx, slot, text.data);
     bytes_buf_release(&text);
     return false;
 }
 
-/* A client and a command of which only the state of the server can be in the way: obstacles.h. */
+/* True: only the state of the server can keep this command of this client from running (obstacles.h). */
 static bool is_plain(const struct client *c, const struct command *cmd)
 {
     const unsigned asked = CLIENT_AUTHENTICATED | CLIENT_IN_MULTI | CLIENT_RESTRICTED | CLIENT_REPLICA |
@@ -280,7 +292,7 @@ static enum admission admit_client(struct cmd_ctx *ctx, struct command_slot *slo
     return ADMIT_RUN;
 }
 
-/* What our master sends is not asked whether it may. */
+/* Commands of our master are only queued or run. */
 enum admission dispatch_admit(struct cmd_ctx *ctx, struct command_slot *slot)
 {
     struct client *c = ctx->client;

@@ -1,8 +1,7 @@
-/* dispatch_busy.c -- while a script runs that takes too long.
+/* dispatch_busy.c -- answers other clients while a script takes too long.
  *
- * The batch in which it runs is still under way. What it holds of other clients goes back into their readers, so that
- * these are like all others; whoever runs the script (or waits behind it, in a transaction or our master's stream) is
- * not read from. The loop is not involved: sockets are simply tried. */
+ * The batch that contains the script is still running. Its requests of other clients go back into their readers. The
+ * caller of the script is not read from: its later requests wait. Sockets are read directly, without the loop. */
 #include "server/clients/clients.h"
 #include "server/clients/multi.h"
 #include "server/dispatch/dispatch_internal.h"
@@ -26,7 +25,7 @@ static void give_back_batch(struct dispatcher *d)
     d->item_count = kept;
 }
 
-/* The script and its caller are no part of this command, nor is the time that the script has taken. */
+/* Runs a command with a struct running of its own: neither the script nor its time belongs to it. */
 static void call_beside_script(struct dispatcher *d, struct cmd_ctx *ctx, struct command_slot *slot)
 {
     struct running *now = &d->core->running, script = *now;
@@ -39,8 +38,8 @@ static void call_beside_script(struct dispatcher *d, struct cmd_ctx *ctx, struct
     *now = script;
 }
 
-/* Why a command that may run now is not this one; NULL: it is. A script of a log that is being loaded is nothing that
- * clients can end. */
+/* The error because of the script, or NULL: the command may run. While an append-only file is loaded, the script is one
+ * of the file, which clients cannot end. */
 static const char *refusal_while_busy(const struct dispatcher *d, unsigned flags)
 {
     if (d->core->modes.loading && !d->core->modes.loading_serves_reads)
@@ -48,7 +47,7 @@ static const char *refusal_while_busy(const struct dispatcher *d, unsigned flags
     return (flags & CMD_ALLOW_BUSY) ? NULL : d->busy_text;
 }
 
-/* Whether it may be run is asked only as far as it matters for what touches no data. */
+/* Makes only those checks of admission that apply to commands that touch no data. */
 static void run_while_busy(struct dispatcher *d, struct client *c, const struct resp_request *request)
 {
     struct command_slot *slot = command_table_find(d->commands, request->argv[0]);
@@ -110,5 +109,5 @@ void dispatch_while_busy(struct dispatcher *d, const char *busy_text)
     clients_read_now(d->uses.clients, caller);
     answer_ready(d, clients_take_ready(d->uses.clients), caller);
     resp_batch_reset(&d->busy_arena);
-    d->uses.send(d->uses.ctx); /* what was answered before the script began waits, too */
+    d->uses.send(d->uses.ctx); /* includes replies from before the script */
 }

@@ -1,4 +1,4 @@
-/* dispatch_count.c -- what is counted of commands: calls, their time, and errors. */
+/* dispatch_count.c -- counts calls, execution times and errors of commands. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -57,8 +57,8 @@ void dispatch_reset_stats(struct dispatcher *d)
     d->errors_overflow = 0;
 }
 
-/* Better no replica than one that differs, if the configuration says so. One that clients may write to differs by their
- * wish. */
+/* propagation-error-behavior can stop a replica whose data set may differ from its master's. It does not apply to a
+ * replica that its own clients may write to. */
 static void panic_if_configured(const struct dispatcher *d)
 {
     const struct repl_settings *st = &d->core->settings->replication;
@@ -66,7 +66,7 @@ static void panic_if_configured(const struct dispatcher *d)
     log_warning(d->core->log,
                 "This replica panicked sending an error to its master after processing a command from its "
                 "replication stream (propagation-error-behavior)");
-    if (d->core->settings->misc.use_exit_on_panic) _exit(1); /* as it stands: nothing is tidied up */
+    if (d->core->settings->misc.use_exit_on_panic) _exit(1); /* at once: nothing is saved or closed */
     abort();
 }
 

@@ -44,7 +44,7 @@ void slowlog_free(struct slowlog *sl)
     mem_free(sl);
 }
 
-/* Long arguments and long lists are cut, with a note of how much is missing. */
+/* A long argument is cut, and the text says how many bytes are missing. */
 static void copy_argument(struct bytes_buf *to, struct bytes_view arg)
 {
     if (arg.len <= SLOWLOG_ARGUMENT_MAX) {
@@ -73,7 +73,7 @@ void slowlog_note(struct slowlog *sl, const struct client *c, const struct comma
 {
     const struct settings_latency *st = &sl->core->settings->latency;
     if (st->slowlog_log_slower_than_us < 0 || us < st->slowlog_log_slower_than_us) return;
-    if (st->slowlog_max_len <= 0) { /* as with Redis, what there was goes now, and not when the length was set */
+    if (st->slowlog_max_len <= 0) { /* as in Redis, old entries go with the next slow command, not at CONFIG SET */
         sl->next_id++;
         slowlog_trim(sl, 0);
         return;

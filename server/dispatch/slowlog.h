@@ -1,5 +1,8 @@
-/* slowlog.h -- the commands that took longer than slowlog-log-slower-than, newest first, at most slowlog-max-len of
- * them. */
+/* slowlog.h -- the slow log: the last slowlog-max-len commands that took slowlog-log-slower-than or longer.
+ *
+ * Ownership: entries copy names and arguments. At most 32 arguments are kept, and 128 bytes of each, as in Redis.
+ * Secret arguments are replaced.
+ * Not here:  the SLOWLOG command (commands/cmd_slowlog.c). */
 #ifndef LOCKSTEP_SERVER_DISPATCH_SLOWLOG_H
 #define LOCKSTEP_SERVER_DISPATCH_SLOWLOG_H
 
@@ -15,7 +18,7 @@ struct config;
 
 struct slowlog *slowlog_new(const struct core *core, const struct config *config);
 void slowlog_free(struct slowlog *sl);
-/* Keeps it if it was slow enough; arguments are cut as Redis cuts them (32 arguments, 128 bytes), secrets hidden. */
+/* Adds an entry if the command took long enough. */
 void slowlog_note(struct slowlog *sl, const struct client *c, const struct command *cmd, int argc,
                   const struct bytes_view *argv, int64_t us);
 

@@ -1,4 +1,4 @@
-/* slowlog_internal.h -- the log's entries, for slowlog.c and the SLOWLOG command. */
+/* slowlog_internal.h -- the entries of the slow log, shared by slowlog.c and the SLOWLOG command. */
 #ifndef LOCKSTEP_SERVER_DISPATCH_SLOWLOG_INTERNAL_H
 #define LOCKSTEP_SERVER_DISPATCH_SLOWLOG_INTERNAL_H
 
@@ -18,7 +18,7 @@ struct slowlog_entry {
 
 struct slowlog {
     const struct core *core;
-    const struct config *config; /* knows which arguments are secrets */
+    const struct config *config; /* knows which arguments are secret */
     struct slowlog_entry *newest, *oldest;
     size_t count;
     uint64_t next_id;

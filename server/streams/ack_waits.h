@@ -1,8 +1,9 @@
-/* ack_waits.h -- clients blocked by WAIT and WAITAOF until replicas or the disk have their writes.
+/* ack_waits.h -- WAIT and WAITAOF: blocks clients until replicas or disks have their writes.
  *
- * A client waits for one offset of the stream: that behind its last write. It is unblocked when enough replicas have
- * acknowledged the offset (WAIT), or have synced it to disk while the local append-only file has, too (WAITAOF); or at
- * its deadline, with the numbers reached by then.
+ *     last write --> client.write_offset --> blocked
+ *                                              |--> WAIT: enough replicas acknowledged the offset       --> unblocked
+ *                                              |--> WAITAOF: replicas and the local file have synced it --> unblocked
+ *                                              `--> deadline --> unblocked; the reply has the numbers reached by then
  *
  * Not here: the arguments and the cases that are answered at once (commands/cmd_wait.c); deadlines (blocking.h). */
 #ifndef LOCKSTEP_SERVER_STREAMS_ACK_WAITS_H
@@ -16,7 +17,7 @@ struct ack_waits; /* opaque */
 struct ack_waits *ack_waits_new(struct clients *cs, const struct aof *aof); /* both are borrowed */
 void ack_waits_free(struct ack_waits *aw);
 
-/* WAITAOF asks for the local file and there is none. */
+/* The error if WAITAOF asks for the local file and appendonly is off. */
 extern const char ack_waits_no_aof[];
 
 /* Blocks the client until `replicas` have acknowledged its last write. until_ms: wall clock; 0: no deadline. */

@@ -13,9 +13,9 @@ struct master_stream {
     struct core *core;
     struct dispatcher *dispatcher;
     struct client *client;
-    size_t seen;      /* bytes of `in` that the reader already has */
-    uint64_t applied; /* reader offset behind the last whole unit */
-    uint64_t base;    /* reader offset of in.data */
+    size_t seen;      /* bytes of the next `in` that the reader already has */
+    uint64_t applied; /* the reader's offset behind the last whole unit */
+    uint64_t base;    /* the reader's offset of in.data */
 };
 
 struct master_stream *master_stream_new(struct clients *cs, struct dispatcher *dispatcher)
@@ -77,7 +77,7 @@ int master_stream_apply(struct master_stream *ms, struct bytes_view in, size_t *
     resp_reader_feed(&ms->client->reader, bytes_view(in.data + ms->seen, in.len - ms->seen));
     ms->seen = in.len;
     struct core *core = ms->core;
-    enum expiry_mode before = modes_override_expiry(core, EXPIRY_IGNORE); /* the master decides what is gone */
+    enum expiry_mode before = modes_override_expiry(core, EXPIRY_IGNORE); /* the master sends a DEL */
     bool good = dispatch_stream(ms->dispatcher, ms->client, note_applied, ms);
     modes_restore_expiry(core, before);
     *consumed = (size_t)(ms->applied - ms->base);

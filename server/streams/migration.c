@@ -19,12 +19,12 @@ enum {
     LINE_MAX_BYTES = 64 * 1024, /* of an answer of the target */
 };
 
-/* A connection to a target. While it is idle it belongs to struct migrations. */
+/* A connection to a target. It belongs to a migration, or while it is idle to struct migrations. */
 struct link {
     struct migrations *owner;
     struct conn *conn;
-    struct bytes_view name; /* host, port and credentials; bytes behind the struct */
-    int db;                 /* selected there; -1: unknown */
+    struct bytes_view name; /* host, port and credentials; the bytes follow the struct */
+    int db;                 /* selected at the target; -1: unknown */
     bool reused;
     struct loop_timer idle;
     struct link *prev, *next;
@@ -33,40 +33,41 @@ struct link {
 struct sent_key {
     struct migration *migration;
     struct db *db;
-    struct bytes_view name; /* bytes of their own */
+    struct bytes_view name; /* the bytes follow the struct */
     int64_t expiry_ms;      /* -1: none */
-    bool taken_over, changed;
+    bool taken_over;        /* the target has answered +OK */
+    bool changed;           /* here, since it was sent */
 };
 
 enum migration_state {
     MIGRATION_CONNECTING = 0,
-    MIGRATION_OPENING, /* AUTH and SELECT are sent; nothing else is before they are answered */
-    MIGRATION_SENDING, /* the keys */
-    MIGRATION_OVER,
+    MIGRATION_OPENING, /* AUTH and SELECT are sent and not answered yet */
+    MIGRATION_SENDING, /* RESTORE for each key */
+    MIGRATION_OVER,    /* on the list of struct migrations until it is served */
 };
 
 struct migration {
     struct migrations *owner;
     struct client *client;
     enum migration_state state;
-    struct link *link; /* NULL once it is over, or given up */
+    struct link *link; /* NULL when it is over, or the link was closed */
     char *host;
     int port, db;
     int64_t timeout_ms;
     bool replace, restarted, answered;
     struct bytes_buf name;    /* of the link */
-    struct bytes_buf auth;    /* the command, if any */
-    struct bytes_buf opening; /* what is sent in MIGRATION_OPENING */
+    struct bytes_buf auth;    /* the AUTH command; empty: none */
+    struct bytes_buf opening; /* bytes to send in MIGRATION_OPENING */
     struct bytes_buf keys_out;
-    size_t sent; /* of what the state sends */
+    size_t sent; /* bytes sent of those of the state */
     unsigned opening_due;
     struct sent_key **keys;
     size_t count, cap, answers;
-    bool settled; /* its keys are not watched any more */
+    bool settled; /* migration_settle() */
     struct resp_line_reader lines;
     struct loop_timer timeout;
     char *error;
-    struct migration *prev, *next; /* among those that are over and not served yet */
+    struct migration *prev, *next; /* in migrations.over */
 };
 
 struct migrations {
@@ -196,7 +197,7 @@ static void link_take_out(struct migrations *ms, struct link *l)
     ms->link_count--;
 }
 
-static void drop_idle_link(void *ctx) /* its time is up, or the target closed it, or it speaks without being asked */
+static void drop_idle_link(void *ctx) /* it was idle for too long, or the target closed it or sent something */
 {
     struct link *l = ctx;
     link_take_out(l->owner, l);
@@ -238,7 +239,7 @@ size_t migrations_cached_links(const struct migrations *ms)
 void migrations_free(struct migrations *ms)
 {
     if (ms == NULL) return;
-    ASSERT(table_count(&ms->keys) == 0); /* the clients are gone, and their migrations with them */
+    ASSERT(table_count(&ms->keys) == 0); /* migrations end with their clients */
     while (ms->links != NULL) drop_idle_link(ms->links);
     table_release(&ms->keys, NULL, NULL);
     mem_free(ms);
@@ -255,10 +256,10 @@ static void give_up_link(struct migration *m)
 
 static void set_error(struct migration *m, const char *text)
 {
-    if (m->error == NULL) m->error = mem_strdup(text); /* the first one counts */
+    if (m->error == NULL) m->error = mem_strdup(text); /* the first error is answered */
 }
 
-/* The turn of the loop does the rest. */
+/* Leaves the rest to migrations_serve(). */
 static void over(struct migration *m)
 {
     struct migrations *ms = m->owner;
@@ -317,7 +318,7 @@ enum migrated migration_key(const struct migration *m, size_t i, struct bytes_vi
     *name = k->name;
     if (!k->taken_over) return MIGRATED_NOT;
     bool expired = k->expiry_ms != -1 && k->expiry_ms <= k->db->keyspace->now_ms;
-    return k->changed && !expired ? MIGRATED_BUT_CHANGED : MIGRATED; /* its time came: there as here */
+    return k->changed && !expired ? MIGRATED_BUT_CHANGED : MIGRATED; /* it expired at the target, too */
 }
 
 void migrations_serve(struct migrations *ms)
@@ -327,7 +328,7 @@ void migrations_serve(struct migrations *ms)
         struct client *c = m->client;
         next = m->next;
         if (client_has(c, CLIENT_CLOSING)) continue;
-        if (client_run_again(c)) client_unblock(c); /* and that frees the migration */
+        if (client_run_again(c)) client_unblock(c); /* which frees the migration */
     }
 }
 
@@ -335,7 +336,7 @@ void migrations_serve(struct migrations *ms)
 
 static int start_link(struct migration *m);
 
-/* The connection is of no use any more. */
+/* The connection failed: tries a new one if that is safe, else ends the migration. */
 static void broken(struct migration *m, const char *error)
 {
     bool may_restart = m->link->reused && !m->answered && !m->restarted;
@@ -363,7 +364,7 @@ static const char *io_error(const struct migration *m)
 static void on_timeout(void *ctx)
 {
     struct migration *m = ctx;
-    m->restarted = true; /* a second attempt would only wait again */
+    m->restarted = true; /* a second attempt would wait for another timeout */
     broken(m, io_error(m));
 }
 
@@ -412,13 +413,14 @@ static void target_error(struct migration *m, struct bytes_view line)
     set_error(m, text);
 }
 
-/* False: the migration is over, or has begun anew, and what else was read is not to be looked at. */
+/* Takes one line of the target's replies. False: the migration is over or has a new link; the rest
+ * of the input is not looked at. */
 static bool on_line(struct migration *m, struct bytes_view line)
 {
     bool ok = line.len > 0 && line.data[0] == '+';
     if (!ok && (line.len == 0 || line.data[0] != '-')) {
         m->answered = true;
-        broken(m, io_error(m)); /* it does not speak this protocol */
+        broken(m, io_error(m)); /* the peer does not speak RESP */
         return false;
     }
     m->answered = true;
@@ -483,7 +485,7 @@ static void open_session(struct migration *m)
                        (struct bytes_view[]){BYTES_LIT("SELECT"), bytes_view(number, num_format_i64(number, m->db))});
         m->opening_due++;
     }
-    resp_line_reader_release(&m->lines); /* what a connection before this one said */
+    resp_line_reader_release(&m->lines); /* input of a connection that has been replaced */
     resp_line_reader_init(&m->lines, LINE_MAX_BYTES);
     conn_set_handler(m->link->conn, read_more, send_more, m);
     conn_want_read(m->link->conn, true);
@@ -503,7 +505,7 @@ static void on_connected(void *ctx, int rc)
         open_session(m);
         return;
     }
-    broken(m, "IOERR error or timeout writing to target instance"); /* as Redis says it: it notices when it writes */
+    broken(m, "IOERR error or timeout writing to target instance"); /* Redis notices it at the first write */
 }
 
 static struct link *new_link(struct migration *m)
@@ -530,7 +532,7 @@ static int start_link(struct migration *m)
     return 0;
 }
 
-static void on_kept_link(void *ctx) /* never from inside migration_start(): its caller has yet to block the client */
+static void on_kept_link(void *ctx) /* from the loop, since migration_start() returns before the client is blocked */
 {
     open_session(ctx);
 }
@@ -546,7 +548,7 @@ int migration_start(struct migration *m)
         return 0;
     }
     int rc = start_link(m);
-    if (rc == -ENOENT) set_error(m, "IOERR error or timeout connecting to the client"); /* no such host */
+    if (rc == -ENOENT) set_error(m, "IOERR error or timeout connecting to the client"); /* unknown host */
     if (rc != 0) set_error(m, "IOERR error or timeout writing to target instance");
     return rc;
 }
