@@ -271,8 +271,8 @@ static bool can_continue(const struct replica *rp, struct bytes_view id, int64_t
         log_notice(r->log,
                    "Partial resynchronization not accepted: %s asks for history %.*s at offset %" PRId64
                    ", ours are '%s' and, up to %" PRId64 ", '%s'",
-                   replica_name(rp), (int)(id.len < REPL_ID_LEN ? id.len : REPL_ID_LEN), id.data, offset,
-                   r->identity.id, identity_second_offset(&r->identity), r->identity.id2);
+                   replica_name(rp), bytes_shown(id, REPL_ID_LEN), id.data, offset, r->identity.id,
+                   identity_second_offset(&r->identity), r->identity.id2);
         return false;
     }
     if (repl_stream_covers(&r->stream, *position)) return true;

@@ -155,8 +155,7 @@ static int replconf_pair(struct cmd_ctx *ctx, struct bytes_view name, struct byt
     if (rc < 0 && error != NULL)
         reply_error(ctx->reply, error);
     else if (rc < 0)
-        reply_errorf(ctx->reply, "ERR Unrecognized REPLCONF option: %.*s", (int)(name.len < 128 ? name.len : 128),
-                     name.data);
+        reply_errorf(ctx->reply, "ERR Unrecognized REPLCONF option: %.*s", bytes_shown(name, 128), name.data);
     return rc < 0 ? -1 : rc;
 }
 
