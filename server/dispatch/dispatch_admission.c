@@ -27,10 +27,8 @@ const char dispatch_loading_text[] = "LOADING Redis is loading the dataset in me
 static void reply_unknown_command(struct cmd_ctx *ctx)
 {
     struct bytes_buf args = {0};
-    for (int i = 1; i < ctx->argc && args.len < 128; i++) {
-        size_t shown = ctx->argv[i].len < 128 - args.len ? ctx->argv[i].len : 128 - args.len;
-        bytes_buf_printf(&args, "'%.*s' ", (int)shown, ctx->argv[i].data);
-    }
+    for (int i = 1; i < ctx->argc && args.len < 128; i++)
+        bytes_buf_printf(&args, "'%.*s' ", bytes_shown(ctx->argv[i], 128 - args.len), ctx->argv[i].data);
     reply_errorf(ctx->reply, "ERR unknown command '%.*s', with args beginning with: %.*s",
                  bytes_shown(ctx->argv[0], 128), ctx->argv[0].data, (int)args.len, args.data ? args.data : "");
     bytes_buf_release(&args);
