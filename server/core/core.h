@@ -11,7 +11,6 @@
 #include "server/core/key_watch.h"
 #include "server/core/lifecycle.h"
 #include "server/core/modes.h"
-#include "server/core/obstacles.h"
 #include "server/core/pacing.h"
 #include "server/core/pause.h"
 #include "server/core/running.h"

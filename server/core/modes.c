@@ -3,6 +3,7 @@
 #include "replication/replication.h"
 #include "server/config/settings.h"
 #include "server/core/core.h"
+#include "server/core/obstacles.h"
 
 void modes_init(struct modes *m)
 {

@@ -2,6 +2,7 @@
 #include "server/persistence/aof_internal.h"
 
 #include "server/core/latency.h"
+#include "server/core/obstacles.h"
 #include "server/process/process.h"
 #include "storage/base/memory.h"
 #include "storage/base/worker.h"

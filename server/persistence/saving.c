@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "server/config/settings.h"
+#include "server/core/obstacles.h"
 #include "server/persistence/saving_options.h"
 #include "storage/base/memory.h"
 
