@@ -40,6 +40,9 @@
  * unless guarantee 2 forbids it or more than AOF_TAIL_MAX would be lost. (A program that repeatedly copies only what
  * is new behind the size of the copy gets this at each pass: such a copy ends with the first pass, or is refused.)
  *
+ * A kill -9 in the middle of a write of several pages leaves a part of it, and no #REPL. The commands before the torn
+ * one are kept, but the place is lost: replicas then need a full synchronization.
+ *
  * What breaks the guarantees:
  * - A client that may write values and computes checksums can forge a note within a value. Such a note is read only
  *   when a file is damaged; it can make the start be refused.

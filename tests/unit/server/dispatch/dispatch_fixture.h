@@ -12,6 +12,7 @@
 #include "server/clients/monitor.h"
 #include "server/clients/multi.h"
 #include "server/clients/session.h"
+#include "server/core/obstacles.h"
 #include "server/dispatch/ctx_waits.h"
 #include "server/dispatch/dispatch_internal.h"
 #include "server/dispatch/slowlog_internal.h"

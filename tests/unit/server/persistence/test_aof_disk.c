@@ -1,4 +1,5 @@
 /* The log while its disk does not take it: refusals, what is owed, letting go, and room for another try. */
+#include "server/core/obstacles.h"
 #include "server/persistence/aof.h"
 
 #include "tests/unit/server/persistence/persistence_fixture.h"

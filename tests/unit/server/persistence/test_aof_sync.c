@@ -1,4 +1,5 @@
 /* Syncing the log: what each policy promises, what the worker tells, and what a failed sync does. */
+#include "server/core/obstacles.h"
 #include "server/persistence/aof.h"
 
 #include "tests/unit/server/persistence/persistence_fixture.h"

@@ -1,4 +1,5 @@
 /* Saves in the foreground and in the background, save points, snapshots for replicas, and the refusal of writes. */
+#include "server/core/obstacles.h"
 #include "server/persistence/saving.h"
 
 #include "server/scripting/functions.h"
