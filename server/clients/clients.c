@@ -327,6 +327,8 @@ void client_set_no_touch(struct client *c, bool on)
 void client_run_script_for(struct client *script, const struct client *caller)
 {
     ASSERT(client_has(script, CLIENT_SCRIPT));
+    /* DEBUG SET-DISABLE-DENY-SCRIPTS lets a script say MULTI or CLIENT NO-EVICT: that ends with the script. */
+    if (UNLIKELY(client_has(script, CLIENT_RESET_CLEARS & ~CLIENT_NO_TOUCH))) client_reset(script);
     client_flag_put(script, CLIENT_MASTER,
                     client_has(caller, CLIENT_MASTER)); /* without muting: the script reads its replies */
     client_flag_put(script, CLIENT_NO_TOUCH, client_has(caller, CLIENT_NO_TOUCH));

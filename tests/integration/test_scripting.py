@@ -521,3 +521,13 @@ def test_fault_21_codes_of_scripts_leave_room_for_those_of_the_server(server):
     assert server.log_contains("ERRORSTATS_OVERFLOW")
     server.call("CONFIG", "RESETSTAT")
     assert server.info("errorstats") == {}
+
+
+def test_states_of_the_scripts_client_end_with_the_script(server):
+    """With the rules for scripts switched off, one script may say MULTI or CLIENT NO-EVICT; the next one starts afresh."""
+    server.call("DEBUG", "SET-DISABLE-DENY-SCRIPTS", 1)
+    assert server.call("EVAL", "redis.call('multi') return 1", 0) == 1
+    assert str(server.ask("EVAL", "return redis.call('exec')", 0)).startswith("ERR EXEC without MULTI")
+    assert server.call("EVAL", "return redis.call('client', 'no-evict', 'on')", 0) == "OK"
+    assert b" flags=N " in server.call("EVAL", "return redis.call('client', 'info')", 0)
+    server.call("DEBUG", "SET-DISABLE-DENY-SCRIPTS", 0)
