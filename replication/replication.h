@@ -147,7 +147,8 @@ void repl_free(struct repl *r);
 /* --- the stream --- */
 /* False while nothing can read the stream (no backlog, no AOF): the dispatcher then skips repl_feed(). */
 bool repl_stream_wanted(const struct repl *r);
-/* Appends one whole unit of effects: RESP commands that run in database `db`. A SELECT is put in front if another
+/* Appends one piece of a unit: RESP commands that run in database `db`. All pieces of a unit are appended in one go, with
+ * MULTI and EXEC around them if there are several. A SELECT is put in front if another
  * database is selected in the stream (db -1: any database will do). On a replica the unit can only be the rest of the
  * transaction that ran REPLICAOF: then the data set no longer matches our offset, and the next synchronization is a
  * full one (X11). */

@@ -13,8 +13,8 @@
  *                what they wait for. A command that finds something ends the wait. One that calls ctx_wait_for_keys()
  *                again keeps its place and its deadline.
  *
- * Commands that are served may make further keys ready, which are appended to the list. Serving ends, because each
- * round ends at least one wait.
+ * Commands that are served may make further keys ready, which are appended to the list. Serving ends,
+ * because only a command that ends its own wait can make further keys ready.
  *
  * Invariants:
  * 1. A waited_key has waiters, or is being served. It is on the ready list at most once.

@@ -44,8 +44,8 @@ struct script {
     int first_key;    /* index in ctx->argv; after the keys come the other arguments */
     int key_count;
 };
-/* True if the command may run the script. A script without declared flags is checked here for stale data: admission
- * could not do it, since the script was not known then. False: the error has been answered. */
+/* True if the command may run the script. A script that declares no flags is checked for stale data only here:
+ * admission knows the flags of scripts that declare them. False: the error has been answered. */
 bool script_may_run(struct cmd_ctx *ctx, const struct script *script);
 /* Runs the script and writes the reply. */
 void script_run(struct scripting *sc, struct cmd_ctx *ctx, const struct script *script);

@@ -7,7 +7,7 @@
  *             2. Bytes that are not applied come again at the beginning of the next `in`; the reader remembers how far
  *                it has parsed them.
  *             3. Expired keys are visible to the stream: the master decides when they are deleted.
- * Not here:   the link, offsets and acknowledgements (replication/following.h). */
+ * Not here:   the link, offsets and acknowledgements (replication/following.c). */
 #ifndef LOCKSTEP_SERVER_STREAMS_MASTER_STREAM_H
 #define LOCKSTEP_SERVER_STREAMS_MASTER_STREAM_H
 
