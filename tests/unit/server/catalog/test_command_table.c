@@ -160,7 +160,7 @@ static void test_ticks_of_all(void **state)
 /* More commands than a short probe meets. */
 static void test_many_commands(void **state)
 {
-    static char names[300][16];
+    static char names[300][24];
     static struct command rows[301];
     static const struct command *const all[] = {rows, NULL};
     (void)state;
