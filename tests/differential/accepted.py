@@ -189,6 +189,11 @@ ACCEPTED = (
         reply=errors("ERR timeout is out of range", "ERR timeout is negative"),
     ),
     Accepted(
+        "7.2 tells an overflow of a timeout, 7.0 waits for no time",
+        (b"WAIT",),
+        reply=lambda mine, theirs, args: mine == ("-", b"ERR timeout is out of range") and theirs[0] == ":",
+    ),
+    Accepted(
         "7.2 runs a command again that waited for a key which is gone",
         (b"XREADGROUP",),
         reply=errors("NOGROUP No such key .*", "UNBLOCKED the stream key no longer exists|NOGROUP the consumer group this client was blocked on no longer exists"),
