@@ -180,8 +180,8 @@ static void test_the_effort_says_how_many_may_stay(void **state)
         little += expired_with_effort(f, 1);
         much += expired_with_effort(f, 10);
     }
-    assert_true(little < 5 * 100);  /* a window or two: 10 % may stay */
-    assert_true(much >= little); /* usually a hundred times as many: it depends on where the keys lie in the table */
+    assert_true(little < 5 * 100); /* a window or two: 10 % may stay */
+    assert_true(much >= little);   /* usually a hundred times as many: it depends on where the keys lie in the table */
 }
 
 static void test_statistics(void **state)
