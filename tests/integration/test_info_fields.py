@@ -127,7 +127,7 @@ def use_of_data(watched, call):
     call("EVAL", "return redis.call('get', KEYS[1])", 1, "later:2")
     call("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
     call("FCALL", "f", 0)
-    watched.until(expired_keys=above(100), expired_subkeys="1", lazyfreed_objects=above(0))
+    watched.until(expired_keys=above(100), expired_subkeys=above(0), lazyfreed_objects=above(0))
 
 
 def use_of_errors(watched, call):
