@@ -174,7 +174,12 @@ static inline int64_t pf_free_bytes(void *ctx, const char *path)
 }
 static inline pid_t pf_fork(void *ctx)
 {
-    return pf_fails(ctx, FAIL_FORK, "") ? -EAGAIN : sys_real()->fork(NULL);
+    struct persistence_fixture *f = ctx;
+    if (pf_fails(ctx, FAIL_FORK, "")) return -EAGAIN;
+    pthread_mutex_lock(&f->lock); /* else the child could begin with it held by the worker, which is not there */
+    pid_t pid = sys_real()->fork(NULL);
+    pthread_mutex_unlock(&f->lock);
+    return pid;
 }
 static inline int pf_pipe(void *ctx, int fds[2])
 {
