@@ -115,6 +115,16 @@ static int test_rename(void *ctx, const char *from, const char *to)
     return sys_real()->rename(NULL, from, to);
 }
 
+/* With the lock, so that no worker holds it in the child. */
+static pid_t test_fork(void *ctx)
+{
+    struct fixture *f = ctx;
+    pthread_mutex_lock(&f->lock);
+    pid_t pid = sys_real()->fork(NULL);
+    pthread_mutex_unlock(&f->lock);
+    return pid;
+}
+
 static ssize_t test_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
 {
     struct fixture *f = ctx;
@@ -160,6 +170,7 @@ static int setup(void **state)
     f->sys.fsync = test_fsync;
     f->sys.rename = test_rename;
     f->sys.pwritev = test_pwritev;
+    f->sys.fork = test_fork;
     f->sys.open = test_open;
     f->sys.free_bytes = test_free_bytes;
     assert_non_null(getcwd(f->before, sizeof(f->before)));
