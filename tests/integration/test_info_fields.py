@@ -275,6 +275,7 @@ def use_of_rewrites(watched, call):
 def use_of_replicas(watched, call, farm):
     server = watched.server
     call("CONFIG", "SET", "min-replicas-to-write", 1)
+    watched.sample()  # with no replica yet
     replica = farm.server("ours", f"replicaof 127.0.0.1 {server.port}", "replica-read-only no")
     watched.until(connected_slaves="1", min_slaves_good_slaves="1", slave0=lambda text: "state=online" in (text or ""))
     call("CONFIG", "SET", "min-replicas-to-write", 0)
