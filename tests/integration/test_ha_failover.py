@@ -7,7 +7,7 @@ import pytest
 import redis
 import redis.sentinel
 
-from dataset import WriteLoad, assert_same, stat, wait_in_sync
+from dataset import WriteLoad, assert_same, offset, stat, wait_in_sync, wait_link_down
 from ha import HaSetup, IoredisWriter, SequenceWriter, ioredis_directory
 from harness import wait_for
 from wire import Wire
@@ -100,6 +100,8 @@ def test_H_kill_master_under_load_of_all_types(farm):
     load.wait_done(5000)
     full_before = [stat(server, "sync_full") for server in setup.servers]
     setup.master.kill()
+    wait_link_down(*setup.servers[1:])
+    reached = {server: offset(server) for server in setup.servers[1:]}
     wait_for(lambda: "master" in [s.role() for s in setup.servers[1:]], 40, "a promotion", interval=0.05)
     promoted, sibling = setup.servers[1:] if setup.servers[1].role() == "master" else setup.servers[:0:-1]
     setup.wait_demoted(sibling, promoted)
@@ -109,6 +111,8 @@ def test_H_kill_master_under_load_of_all_types(farm):
     assert_same(promoted, sibling)
     # P10, P20: the sibling went on where it was, with the writes made before it came (which the backlog has room for,
     # however long Sentinel takes to get to it).
+    if reached[sibling] > reached[promoted]:
+        return  # it had writes that the promoted one never got, and has to give them up
     index = setup.servers.index(promoted)
     assert stat(promoted, "sync_full") == full_before[index]
     assert stat(promoted, "sync_partial_ok") >= 1
