@@ -111,11 +111,11 @@ def test_H_kill_master_under_load_of_all_types(farm):
     assert_same(promoted, sibling)
     # P10, P20: the sibling went on where it was, with the writes made before it came (which the backlog has room for,
     # however long Sentinel takes to get to it).
-    if reached[sibling] > reached[promoted]:
-        return  # it had writes that the promoted one never got, and has to give them up
     index = setup.servers.index(promoted)
-    assert stat(promoted, "sync_full") == full_before[index]
-    assert stat(promoted, "sync_partial_ok") >= 1
+    # A sibling that was ahead has writes that the promoted one never got, and gives them up with a full synchronization.
+    ahead = reached[sibling] > reached[promoted]
+    assert stat(promoted, "sync_full") - full_before[index] <= ahead
+    assert stat(promoted, "sync_partial_ok") >= 1 or ahead
 
 
 @pytest.mark.slow
