@@ -52,10 +52,9 @@ static void on_wake(void *ctx)
 static bool serve_due(struct server *s)
 {
     const struct clients *cs = s->clients;
-    unsigned due = s->core.due;
     bool more = false;
-    if (due & DUE_EVICTION) more = eviction_run(s->eviction) == EVICTION_GOES_ON;
-    if (due & DUE_MIGRATIONS) migrations_serve(s->migrations);
+    if (s->core.due & DUE_EVICTION) more = eviction_run(s->eviction) == EVICTION_GOES_ON;
+    if (s->core.due & DUE_MIGRATIONS) migrations_serve(s->migrations);
     /* Keys that became ready without a command: by a load, an expiry, the end of a pause. */
     if (s->core.due & DUE_KEY_WAITS) key_waits_serve(cs->key_waits);
     if (s->core.due & DUE_TRACKING_ROOM) more = tracking_make_room(cs->trackings) || more;

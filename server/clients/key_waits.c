@@ -320,7 +320,7 @@ void key_waits_serve(struct key_waits *kw)
     kw->serving = true;
     clock_update(core);
     /* The stream of our master may have made the keys ready, and it sees expired keys. Commands of clients do not. */
-    enum expiry_mode before = modes_override_expiry(core, core->keyspace->expiry_mode);
+    enum expiry_mode before = core->keyspace->expiry_mode;
     modes_refresh(core);
     while ((k = kw->ready_first) != NULL) {
         take_off_ready(kw, k);

@@ -330,9 +330,8 @@ static struct cmd_ctx ctx_of_blocked(struct dispatcher *d, struct client *c)
     return ctx;
 }
 
-bool dispatch_again(void *dispatcher, struct client *c)
+bool dispatch_again(struct dispatcher *d, struct client *c)
 {
-    struct dispatcher *d = dispatcher;
     struct command_slot *slot = c->blocked->command.slot;
     struct cmd_ctx ctx = ctx_of_blocked(d, c);
     ASSERT(d->core->running.client == NULL);
@@ -345,9 +344,8 @@ bool dispatch_again(void *dispatcher, struct client *c)
     return admitted == ADMIT_REFUSED || (admitted == ADMIT_RUN && !ctx.waits);
 }
 
-void dispatch_unblocked(void *dispatcher, struct client *c)
+void dispatch_unblocked(struct dispatcher *d, struct client *c)
 {
-    struct dispatcher *d = dispatcher;
     struct blocked *b = c->blocked;
     if (b->kind == BLOCK_PAUSE) return; /* its command has not run yet */
     if (b->command.slot != NULL && !b->counted) {

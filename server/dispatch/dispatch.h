@@ -66,9 +66,9 @@ const char *dispatch_stale_refusal(const struct dispatcher *d);
 /* Called from inside a script that takes too long. Reads requests of other clients and answers them with -BUSY. Only
  * commands that touch no data are run: those that end a script, and those about the connection (CMD_ALLOW_BUSY). */
 void dispatch_while_busy(struct dispatcher *d, const char *busy_text);
-/* The two functions of struct command_runner (clients/blocking.h), with the dispatcher as their context. */
-bool dispatch_again(void *dispatcher, struct client *c);
-void dispatch_unblocked(void *dispatcher, struct client *c);
+/* What the two functions of struct command_runner (clients/blocking.h) do. */
+bool dispatch_again(struct dispatcher *d, struct client *c);
+void dispatch_unblocked(struct dispatcher *d, struct client *c);
 /* Parses and runs all requests in the reader of a fake client (a master's stream), in batches. After each whole unit
  * `applied` is called with the reader's offset behind it. False: the input is malformed. */
 bool dispatch_stream(struct dispatcher *d, struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);
