@@ -42,7 +42,8 @@ struct fake_peer {
 
 struct core_fixture {
     struct core core;
-    struct sys sys; /* sys_real(), except for the clocks */
+    struct sys sys;  /* sys_real(), except for the clocks and the random bytes */
+    uint64_t random; /* state: the same bytes in each run, so that hashes and samples are the same */
     int64_t wall_us, mono_us, step_us;
     struct settings settings;
     struct config *config;
@@ -200,6 +201,16 @@ static inline struct log *core_fake_log(struct core_fixture *f)
     return lg;
 }
 
+static inline void core_fake_random(void *ctx, void *buf, size_t len)
+{
+    struct core_fixture *f = ctx;
+    unsigned char *p = buf;
+    for (size_t i = 0; i < len; i++) {
+        f->random = f->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        p[i] = (unsigned char)(f->random >> 56);
+    }
+}
+
 /* `directives`: lines of redis.conf, or NULL. */
 static inline void core_fixture_init(struct core_fixture *f, const char *directives)
 {
@@ -212,6 +223,7 @@ static inline void core_fixture_init(struct core_fixture *f, const char *directi
     f->sys.ctx = f;
     f->sys.wall_us = core_fake_wall_us;
     f->sys.mono_us = core_fake_mono_us;
+    f->sys.random = core_fake_random;
     f->config = config_new(&f->settings, &f->sys, &(struct config_hooks){0});
     f->settings.replication.repl_diskless_sync_delay_s = 0;
     if (directives != NULL) assert_int_equal(config_load_text(f->config, bytes_str(directives), &failure), 0);

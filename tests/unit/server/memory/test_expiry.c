@@ -129,7 +129,7 @@ static void test_the_fast_cycle_waits_for_a_turn_of_its_own(void **state)
     assert_true(f->core->keyspace->stats.expired_keys > expired);
     int turns = 0;
     while (expiry_fast_cycle(f->expiry)) assert_true(++turns < 2000);
-    assert_true(keyspace_count(f->core->keyspace) < 200); /* some may hide where the last looks did not fall */
+    assert_int_equal(keyspace_count(f->core->keyspace), 0);
     before = f->base.mono_us;
     assert_false(expiry_fast_cycle(f->expiry)); /* it does not even look at the clock */
     assert_int_equal(f->base.mono_us, before);
@@ -181,7 +181,7 @@ static void test_the_effort_says_how_many_may_stay(void **state)
         much += expired_with_effort(f, 10);
     }
     assert_true(little < 5 * 100); /* a window or two: 10 % may stay */
-    assert_true(much >= little);   /* usually a hundred times as many: it depends on where the keys lie in the table */
+    assert_true(much > 5 * 1000);
 }
 
 static void test_statistics(void **state)
