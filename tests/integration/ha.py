@@ -1,5 +1,6 @@
 """A high-availability set-up as users have it: master, replica with the same file, three sentinels, HAProxy."""
 
+import contextlib
 import csv
 import fcntl
 import io
@@ -120,6 +121,11 @@ class HostServer(Server):
         return [line for line in words if line[0] in names]
 
 
+# For how many milliseconds a master must not answer until it is failed over.
+PATIENT = 60000  # longer than a full disk queue or a busy machine ever stalled a healthy one
+SWIFT = 2000
+
+
 class Sentinel(Process):
     def __init__(self, number, directory, master, down_after, failover_timeout, password=None):
         self.port = free_port()
@@ -150,6 +156,9 @@ class Sentinel(Process):
     def master_port(self):
         return int(self.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[1])
 
+    def set_down_after(self, milliseconds):
+        assert self.call("SENTINEL", "SET", "mymaster", "down-after-milliseconds", int(milliseconds * SCALE)) == "OK"
+
     def sees(self, replicas):
         """Whether this sentinel knows that many healthy replicas and the other two sentinels."""
         try:
@@ -158,6 +167,17 @@ class Sentinel(Process):
             return False
         healthy = [row for row in rows if row[b"flags"] == b"slave" and row[b"master-link-status"] == b"ok"]
         return len(healthy) == replicas and master[b"num-other-sentinels"] == b"2" and master[b"flags"] == b"master"
+
+
+@contextlib.contextmanager
+def swift(sentinels, down_after=SWIFT):
+    """In this block the sentinels fail over a master that is down; outside they are patient, as they cannot tell a
+    master that is down from one whose disk or processor was busy for a moment."""
+    for sentinel in sentinels:
+        sentinel.set_down_after(down_after)
+    yield
+    for sentinel in sentinels:
+        sentinel.set_down_after(PATIENT)
 
 
 class HAProxy(Process):
@@ -192,7 +212,7 @@ class HAProxy(Process):
 class HaSetup:
     """All processes, started and in a steady state."""
 
-    def __init__(self, farm, kinds=("ours", "ours"), down_after=5000, failover_timeout=10000, password=None):
+    def __init__(self, farm, kinds=("ours", "ours"), down_after=PATIENT, failover_timeout=6000, password=None):
         self.farm = farm
         self.password = password
         self.servers = []

@@ -8,7 +8,7 @@ import redis
 import redis.sentinel
 
 from dataset import WriteLoad, assert_same, offset, stat, wait_in_sync, wait_link_down
-from ha import HaSetup, IoredisWriter, SequenceWriter, ioredis_directory
+from ha import SWIFT, HaSetup, IoredisWriter, SequenceWriter, ioredis_directory, swift
 from harness import wait_for
 from wire import Wire
 
@@ -41,15 +41,16 @@ def check_clients_follow(setup, master):
     assert addr == ["127.0.0.1", str(master.port)]
 
 
-def kill_the_master(setup, writer):
+def kill_the_master(setup, writer, down_after=SWIFT):
     """Runs the whole failover; returns the first number that was written after the promotion."""
     writer.wait_acked(500)
-    setup.master.kill()
-    setup.wait_promoted(setup.replica)
-    first_after = writer.next + 1
+    with swift(setup.sentinels, down_after):
+        setup.master.kill()
+        setup.wait_promoted(setup.replica)
+        first_after = writer.next + 1
+        setup.wait_all_sentinels_moved(setup.replica)
     writer.wait_acked(500)
     setup.wait_haproxy(1)
-    setup.wait_all_sentinels_moved(setup.replica)
     setup.master.start()
     setup.wait_demoted(setup.master, setup.replica)
     writer.wait_acked(200)
@@ -71,7 +72,7 @@ def test_H_kill_master_with_settings_of_a_real_site(farm):
     setup = HaSetup(farm, down_after=5000, failover_timeout=10000)
     check_clients_follow(setup, setup.master)
     writer = farm.helper(SequenceWriter(setup.haproxy.address))
-    first_after = kill_the_master(setup, writer)
+    first_after = kill_the_master(setup, writer, down_after=5000)
     check_old_master_caught_up(setup, writer, first_after)
     check_clients_follow(setup, setup.replica)
     # Sentinel had both files rewritten: the roles survive a restart of either.
@@ -83,7 +84,7 @@ def test_H_kill_master_with_settings_of_a_real_site(farm):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kinds", [("ours", "redis"), ("redis", "ours")], ids=["to-redis", "to-lockstep"])
 def test_H_kill_master_of_a_mixed_pair_with_password(farm, kinds):
-    setup = HaSetup(farm, kinds, down_after=2000, failover_timeout=6000, password="s3cret")
+    setup = HaSetup(farm, kinds, password="s3cret")
     writer = farm.helper(SequenceWriter(setup.haproxy.address, setup.password))
     first_after = kill_the_master(setup, writer)
     check_old_master_caught_up(setup, writer, first_after)
@@ -94,16 +95,18 @@ def test_H_kill_master_of_a_mixed_pair_with_password(farm, kinds):
 @pytest.mark.timeout(120)
 def test_H_kill_master_under_load_of_all_types(farm):
     """As above with every type of write going on, two replicas, and a third node that follows the promoted one."""
-    setup = HaSetup(farm, ("ours", "ours", "ours"), down_after=2000, failover_timeout=6000)
+    setup = HaSetup(farm, ("ours", "ours", "ours"))
     load = farm.helper(WriteLoad(setup.haproxy.address, reconnect=True))
     load.start()
     load.wait_done(5000)
     full_before = [stat(server, "sync_full") for server in setup.servers]
-    setup.master.kill()
-    wait_link_down(*setup.servers[1:])
-    reached = {server: offset(server) for server in setup.servers[1:]}
-    wait_for(lambda: "master" in [s.role() for s in setup.servers[1:]], 40, "a promotion", interval=0.05)
-    promoted, sibling = setup.servers[1:] if setup.servers[1].role() == "master" else setup.servers[:0:-1]
+    with swift(setup.sentinels):
+        setup.master.kill()
+        wait_link_down(*setup.servers[1:])
+        reached = {server: offset(server) for server in setup.servers[1:]}
+        wait_for(lambda: "master" in [s.role() for s in setup.servers[1:]], 40, "a promotion", interval=0.05)
+        promoted, sibling = setup.servers[1:] if setup.servers[1].role() == "master" else setup.servers[:0:-1]
+        setup.wait_all_sentinels_moved(promoted)
     setup.wait_demoted(sibling, promoted)
     load.wait_done(5000)
     load.stop()
@@ -123,7 +126,7 @@ def test_H_kill_master_under_load_of_all_types(farm):
 def test_H_planned_hand_over(farm):
     """SENTINEL FAILOVER with a client at work. (What the old master takes until it is demoted is lost, as with any
     Sentinel fail-over; what was acknowledged through HAProxy once the new one is in place is not.)"""
-    setup = HaSetup(farm, down_after=2000, failover_timeout=6000)
+    setup = HaSetup(farm)
     writer = farm.helper(SequenceWriter(setup.haproxy.address))
     writer.wait_acked(500)
     assert setup.sentinels[0].call("SENTINEL", "FAILOVER", "mymaster") == "OK"
@@ -143,11 +146,13 @@ def test_H_ioredis_in_sentinel_mode_goes_on(farm):
     library, reason = ioredis_directory()
     if library is None:
         pytest.skip(reason)
-    setup = HaSetup(farm, down_after=2000, failover_timeout=6000)
+    setup = HaSetup(farm)
     client = farm.adopt(IoredisWriter(setup, farm.directory / "ioredis", library))
     client.wait_acked(50)
-    setup.master.kill()
-    setup.wait_promoted(setup.replica)
+    with swift(setup.sentinels):
+        setup.master.kill()
+        setup.wait_promoted(setup.replica)
+        setup.wait_all_sentinels_moved(setup.replica)
     before = max(number for number, _ in client.acked())
     client.wait_acked(100, timeout=40)
     client.finish()

@@ -1,11 +1,13 @@
 """Failovers by three sentinels: which replica may be promoted, and how the old master returns."""
 
+import contextlib
+
 import failover_rounds
 import pytest
 
 from dataset import WriteLoad, assert_same, fill_strings, offset, replicate, stat, wait_in_sync, wait_link_up
-from ha import Sentinel
-from harness import SCALE, wait_for
+from ha import PATIENT, Sentinel, swift
+from harness import wait_for
 from hazards import attach, psync_answer, replication
 from proxy import Proxy
 from wire import Closed, ReplyError
@@ -14,9 +16,9 @@ from wire import Closed, ReplyError
 class Watch:
     """Three sentinels that watch a master, and know its replicas."""
 
-    def __init__(self, farm, master, replicas, down_after=1000, failover_timeout=6000):
+    def __init__(self, farm, master, replicas, failover_timeout=6000):
         self.sentinels = [
-            farm.adopt(Sentinel(n, farm.directory / f"sentinel{n}", master, int(down_after * SCALE), failover_timeout))
+            farm.adopt(Sentinel(n, farm.directory / f"sentinel{n}", master, PATIENT, failover_timeout))
             for n in range(3)
         ]
         for sentinel in self.sentinels:
@@ -39,18 +41,24 @@ class Watch:
         expected = {b"%d" % priority for priority in wanted}
         wait_for(lambda: self.priorities() == expected, 30, lambda: f"{wanted} to be seen: {self.priorities()}", 0.1)
 
-    def wait_given_up(self):
-        """A failover was tried, and there was no replica to promote."""
-        wait_for(
-            lambda: any(sentinel.log_contains("-failover-abort-no-good-slave") for sentinel in self.sentinels),
-            60,
-            "a failover to be given up",
-            0.1,
-        )
+    def kill_in_vain(self, master):
+        """A failover is tried, and there is no replica to promote."""
+        with swift(self.sentinels):
+            master.kill()
+            wait_for(
+                lambda: any(sentinel.log_contains("-failover-abort-no-good-slave") for sentinel in self.sentinels),
+                60,
+                "a failover to be given up",
+                0.1,
+            )
 
-    def wait_promoted(self, server):
-        wait_for(lambda: replication(server)["role"] == "master", 60, f"{server.name} to be promoted", 0.1)
-        wait_for(lambda: all(s.master_port() == server.port for s in self.sentinels), 40, "sentinels to switch", 0.1)
+    @contextlib.contextmanager
+    def promotes(self, server):
+        """In this block the master goes down."""
+        with swift(self.sentinels):
+            yield
+            wait_for(lambda: replication(server)["role"] == "master", 60, f"{server.name} to be promoted", 0.1)
+            wait_for(lambda: all(s.master_port() == server.port for s in self.sentinels), 40, "all to switch", 0.1)
 
 
 def slow_master(farm, *lines):
@@ -75,7 +83,6 @@ def wait_syncing(replica):
 
 
 def check_nothing_was_lost(watch, master, replica):
-    watch.wait_given_up()
     assert replication(replica)["role"] == "slave"
     restart_fast(master)
     wait_in_sync(master, replica)
@@ -95,7 +102,7 @@ def test_fault_14_an_empty_replica_is_not_promoted(farm, mode):
     wait_syncing(replica)
     watch = Watch(farm, master, replicas=1)
     watch.wait_priorities(0)
-    master.kill()
+    watch.kill_in_vain(master)
     check_nothing_was_lost(watch, master, replica)
     watch.wait_priorities(100)
 
@@ -109,15 +116,14 @@ def test_fault_14_half_a_data_set_is_not_promoted(farm):
     fill_strings(master, 400, size=50000)  # five or six keys for each turn of the loop
     replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
     wait_in_sync(master, replica)
-    watch = Watch(farm, master, replicas=1, down_after=3000)
+    watch = Watch(farm, master, replicas=1)
     watch.wait_priorities(100)
     replica.config_set("key-load-delay", 80000)
     master.call("DEBUG", "CHANGE-REPL-ID")
     master.call("CLIENT", "KILL", "TYPE", "replica")
     wait_for(lambda: replica.info("persistence")["loading"] == "1", what="the file to be loaded")
     watch.wait_priorities(0)
-    master.kill()
-    watch.wait_given_up()
+    watch.kill_in_vain(master)
     assert replication(replica)["role"] == "slave"
     replica.config_set("key-load-delay", 0)
     check_nothing_was_lost(watch, master, replica)
@@ -137,8 +143,8 @@ def test_fault_14_a_replica_with_an_older_data_set_is_promoted(farm):
     master.call("CLIENT", "KILL", "TYPE", "replica")
     wait_syncing(replica)
     assert replication(replica)["slave_priority"] == "100"
-    master.kill()
-    watch.wait_promoted(replica)
+    with watch.promotes(replica):
+        master.kill()
     assert replica.call("DBSIZE") == 400
     restart_fast(master)
     wait_for(lambda: replication(master)["role"] == "slave", 40, "the old master to be made a replica", 0.1)
@@ -521,11 +527,11 @@ def test_fault_10_killed_under_load_and_failed_over(farm):
     for number in range(2):
         load = farm.helper(WriteLoad(pair.master.address, seed=number, reconnect=True).start())
         load.wait_done(1000)
-        pair.master.kill()
-        load.stop(check=False)
-        place, full = last_place(pair.master), stat(pair.replica, "sync_full")
+        with pair.watch.promotes(pair.replica):
+            pair.master.kill()
+            load.stop(check=False)
+            place, full = last_place(pair.master), stat(pair.replica, "sync_full")
         pair.swap()
-        pair.watch.wait_promoted(pair.master)
         with WriteLoad(pair.master.address, seed=10 + number) as load:
             load.wait_done(300)
         fork = int(replication(pair.master)["second_repl_offset"]) - 1
@@ -542,9 +548,9 @@ def test_fault_10_stopped_and_failed_over(farm):
     pair = Pair(farm)
     for _ in range(2):
         full = stat(pair.replica, "sync_full")
-        pair.master.pause()
+        with pair.watch.promotes(pair.replica):
+            pair.master.pause()
         pair.swap()
-        pair.watch.wait_promoted(pair.master)
         fill_strings(pair.master, 50, prefix="after:")
         pair.replica.resume()
         pair.wait_demoted(pair.replica)
