@@ -159,7 +159,7 @@ static uint64_t expired_with_effort(struct memory_fixture *f, int effort)
     keyspace_flush(f->core->keyspace, NULL, false);
     put_keys(f, 0, 30000, 16);
     core_later_ms(&f->base, 2);
-    f->base.step_us = SLOW_US;                             /* the slow cycle comes no further than one look */
+    f->base.step_us = SLOW_US; /* the slow cycle comes no further than one look */
     expiry_slow_cycle(f->expiry);
     assert_true(expiry_fast_cycle(f->expiry));
     f->base.step_us = 0; /* and the fast one has all the time */
