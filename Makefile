@@ -49,7 +49,8 @@ LIBS := -lev -lxxhash -llzf
 LIBS += -l:liblua5.1-cjson.a -l:liblua5.1-bitop.a -l:liblua5.1.a
 JEMALLOC := -l:libjemalloc_pic.a
 ifeq ($(MODE),release)
-CFLAGS := $(CFLAGS_COMMON) -O3 -flto=auto
+# Without the alignment, a change elsewhere moves the hot loops, and costs differ by up to 7 %.
+CFLAGS := $(CFLAGS_COMMON) -O3 -flto=auto -falign-functions=64 -falign-loops=32
 LDFLAGS := -O3 -flto=auto -rdynamic
 LIBS += $(JEMALLOC)
 else ifeq ($(MODE),dev)
