@@ -105,7 +105,7 @@ $(SERVER): $(OBJECTS) $(OUT)/server/main.o
 $(CHECKERS): | $(SERVER)
 	@ln -sf $(notdir $(SERVER)) $@
 
-$(OUT)/%.o: %.c | $(OUT)/.libraries
+$(OUT)/%.o: %.c Makefile | $(OUT)/.libraries
 	@mkdir -p $(@D)
 	@echo "  CC  $<"
 	@$(COMPILE) $(CPPFLAGS) $(DEPFLAGS) $(CFLAGS) -c -o $@ $<
