@@ -117,8 +117,10 @@ static void socket_close(struct conn *c)
     c->fd = -1;
 }
 
-const struct conn_ops conn_tcp_ops = {"tcp", socket_read, socket_writev, socket_close};
-const struct conn_ops conn_unix_ops = {"unix", socket_read, socket_writev, socket_close};
+const struct conn_ops conn_tcp_ops = {
+    .name = "tcp", .read = socket_read, .writev = socket_writev, .close = socket_close};
+const struct conn_ops conn_unix_ops = {
+    .name = "unix", .read = socket_read, .writev = socket_writev, .close = socket_close};
 
 static int set_int_option(int fd, int level, int option, int value)
 {
@@ -168,6 +170,7 @@ static void conn_free(void *ctx)
     connecting_free(c);
     conn_address_release(&c->peer);
     conn_address_release(&c->local);
+    mem_free(c->error);
     mem_free(c);
 }
 
@@ -175,6 +178,7 @@ void conn_close(struct conn *c)
 {
     if (c == NULL || c->state == CONN_CLOSED) return;
     loop_io_stop(&c->io);
+    c->wanted = 0;
     c->ops->close(c);
     c->state = CONN_CLOSED;
     loop_defer(c->loop, conn_free, c);
@@ -188,6 +192,9 @@ struct connecting {
     const struct addrinfo *next; /* NULL: none left */
     struct addrinfo *source;     /* local addresses to bind, one per family at most */
     bool has_source;
+    conn_upgrade_fn *upgrade; /* NULL: none */
+    void *upgrade_ctx;
+    char *host; /* for the upgrade */
     conn_connected_fn *on_connected;
     void *ctx;
 };
@@ -198,6 +205,7 @@ static void connecting_free(struct conn *c)
     if (k == NULL) return;
     if (k->found != NULL) freeaddrinfo(k->found);
     if (k->source != NULL) freeaddrinfo(k->source);
+    mem_free(k->host);
     mem_free(k);
     c->connecting = NULL;
 }
@@ -242,17 +250,27 @@ static int connect_next(struct conn *c, int rc)
     return rc;
 }
 
-static void conn_connect_done(struct conn *c, int rc)
+void conn_connected(struct conn *c, int rc)
 {
     conn_connected_fn *on_connected = c->connecting->on_connected;
     void *ctx = c->connecting->ctx;
+    ASSERT(c->state == CONN_CONNECTING);
     connecting_free(c);
     c->state = rc == 0 ? CONN_OPEN : CONN_FAILED;
+    on_connected(ctx, rc);
+}
+
+static void conn_connect_done(struct conn *c, int rc)
+{
+    const struct connecting *k = c->connecting;
     if (rc == 0) {
         loop_io_want(&c->io, 0);
         conn_set_addresses_from_socket(c);
     }
-    on_connected(ctx, rc);
+    if (rc == 0 && k->upgrade != NULL)
+        k->upgrade(k->upgrade_ctx, c, k->host);
+    else
+        conn_connected(c, rc);
 }
 
 static void conn_on_connect_result(struct conn *c)
@@ -304,8 +322,8 @@ static struct conn *conn_new_connecting(struct loop *loop, const struct conn_ops
     return c;
 }
 
-int conn_connect(struct loop *loop, const char *host, int port, const char *source, conn_connected_fn *on_connected,
-                 void *ctx, struct conn **out)
+int conn_connect_then(struct loop *loop, const char *host, int port, const char *source, conn_upgrade_fn *upgrade,
+                      void *upgrade_ctx, conn_connected_fn *on_connected, void *ctx, struct conn **out)
 {
     struct conn *c = conn_new_connecting(loop, &conn_tcp_ops);
     struct connecting *k = c->connecting;
@@ -317,7 +335,18 @@ int conn_connect(struct loop *loop, const char *host, int port, const char *sour
         return rc;
     }
     k->next = k->found;
+    if (upgrade != NULL) {
+        k->upgrade = upgrade;
+        k->upgrade_ctx = upgrade_ctx;
+        k->host = mem_strdup(host);
+    }
     return conn_start_connecting(c, on_connected, ctx, out);
+}
+
+int conn_connect(struct loop *loop, const char *host, int port, const char *source, conn_connected_fn *on_connected,
+                 void *ctx, struct conn **out)
+{
+    return conn_connect_then(loop, host, port, source, NULL, NULL, on_connected, ctx, out);
 }
 
 int conn_connect_unix(struct loop *loop, const char *path, conn_connected_fn *on_connected, void *ctx,
@@ -342,9 +371,9 @@ static void conn_on_ready(void *ctx, unsigned ready)
         conn_on_connect_result(c);
         return;
     }
-    if (ready & c->io.wanted & LOOP_READ) c->on_readable(c->ctx);
+    if (ready & c->wanted & LOOP_READ) c->on_readable(c->ctx);
     /* on_readable may have closed the connection (then no event is wanted) or sent all pending bytes. */
-    if (ready & c->io.wanted & LOOP_WRITE) c->on_writable(c->ctx);
+    if (ready & c->wanted & LOOP_WRITE) c->on_writable(c->ctx);
 }
 
 void conn_set_handler(struct conn *c, conn_event_fn *on_readable, conn_event_fn *on_writable, void *ctx)
@@ -356,8 +385,14 @@ void conn_set_handler(struct conn *c, conn_event_fn *on_readable, conn_event_fn 
 
 static void conn_want(struct conn *c, unsigned event, bool want)
 {
+    unsigned wanted = want ? c->wanted | event : c->wanted & ~event;
     ASSERT(c->state == CONN_OPEN);
-    loop_io_want(&c->io, want ? c->io.wanted | event : c->io.wanted & ~event);
+    if (wanted == c->wanted) return;
+    c->wanted = wanted;
+    if (UNLIKELY(c->ops->wanted_changed != NULL))
+        c->ops->wanted_changed(c);
+    else
+        loop_io_want(&c->io, wanted);
 }
 
 void conn_want_read(struct conn *c, bool want)
@@ -374,7 +409,7 @@ void conn_want_write(struct conn *c, bool want)
 
 bool conn_wants_write(const struct conn *c)
 {
-    return (c->io.wanted & LOOP_WRITE) != 0;
+    return (c->wanted & LOOP_WRITE) != 0;
 }
 
 ssize_t conn_read(struct conn *c, void *buf, size_t len)
@@ -391,6 +426,11 @@ ssize_t conn_write(struct conn *c, const void *buf, size_t len)
 {
     struct iovec iov = {.iov_base = (void *)buf, .iov_len = len};
     return c->ops->writev(c, &iov, 1);
+}
+
+const char *conn_error_text(const struct conn *c, int rc)
+{
+    return rc == -EPROTO && c->error != NULL ? c->error : strerror(-rc);
 }
 
 /* ---- questions ---- */

@@ -1,11 +1,11 @@
-/* conn.h -- a connection: a non-blocking byte stream to a peer over TCP or a Unix socket.
+/* conn.h -- a connection: a non-blocking byte stream to a peer over TCP, TLS or a Unix socket.
  *
  *     conn_connect() --> CONNECTING --+--> OPEN --conn_close()--> CLOSED --> freed at the end of the loop turn
  *                                     `--> FAILED --conn_close()----^
  *     conn_adopt(), accept() ------------> OPEN
  *
- * A connection belongs to one loop. The transport is a struct conn_ops (conn_internal.h), so that TLS or a simulated
- * network can be added behind the same functions.
+ * A connection belongs to one loop. The transport is a struct conn_ops (conn_internal.h), so that a simulated network can
+ * be added behind the same functions. conn_tls.h makes connections with TLS.
  * Ownership: the code that gets a struct conn (from an accept callback, conn_connect() or conn_adopt()) ends it with
  *            conn_close().
  * Not here:  timeouts and limits (of the owner), buffering (resp_reader.h, outbuf.h). */
@@ -45,9 +45,13 @@ void conn_close(struct conn *c);
 /* > 0: bytes read; 0: end of stream; -EAGAIN: nothing to read now; other -errno. */
 ssize_t conn_read(struct conn *c, void *buf, size_t len);
 /* Bytes written, possibly fewer than given; -EAGAIN; other -errno (-EPIPE: the peer is gone; no signal is raised).
- * n <= IOV_MAX. */
+ * n <= IOV_MAX. The next write continues with the bytes that were not written, at least as many: TLS may have encrypted
+ * them already. */
 ssize_t conn_writev(struct conn *c, const struct iovec *iov, int n);
 ssize_t conn_write(struct conn *c, const void *buf, size_t len);
+/* The text for an error of conn_connect(), conn_read() or conn_writev(), for the log: what TLS said, or strerror(). It
+ * stays until the next error, or until the end of the turn in which the connection is closed. */
+const char *conn_error_text(const struct conn *c, int rc);
 
 /* Sets the callbacks for events, which conn_want_*() turns on. A callback may be NULL if its event is never turned on.
  * on_readable runs before on_writable if both are due. While connecting only on_connected is called. */
