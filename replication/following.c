@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "replication/replication_internal.h"
+#include "server/net/conn_tls.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
@@ -128,7 +129,7 @@ static void link_flush(struct repl *r)
     else if (lk->applying)
         lk->drop_wanted = true;
     else
-        link_fail(r, strerror(-rc));
+        link_fail(r, conn_error_text(lk->conn, rc));
 }
 
 static void link_send(struct repl *r, struct bytes_buf *bytes)
@@ -190,7 +191,10 @@ static void link_connect(struct repl *r)
     if (lk->held) return;
     log_notice(r->log, "Connecting to MASTER %s:%d", lk->host, lk->port);
     lk->retry_ms = repl_now_ms(r) + LINK_RETRY_MS;
-    int rc = conn_connect(r->loop, lk->host, lk->port, r->settings->bind_source_addr, on_connected, r, &lk->conn);
+    const char *source = r->settings->bind_source_addr;
+    int rc = r->settings->tls_replication
+                 ? conn_tls_connect(r->host.tls, lk->host, lk->port, source, on_connected, r, &lk->conn)
+                 : conn_connect(r->loop, lk->host, lk->port, source, on_connected, r, &lk->conn);
     if (rc < 0) {
         lk->conn = NULL;
         log_warning(r->log, "Unable to connect to MASTER: %s", strerror(-rc));
@@ -205,8 +209,9 @@ static void on_connected(void *ctx, int rc)
     struct link *lk = &r->link;
     struct bytes_buf out = {0};
     if (rc < 0) {
-        log_warning(r->log, "Error condition on socket for SYNC: %s", strerror(-rc));
-        link_down(r, strerror(-rc), lk->retry_ms - repl_now_ms(r));
+        const char *why = conn_error_text(lk->conn, rc);
+        log_warning(r->log, "Error condition on socket for SYNC: %s", why);
+        link_down(r, why, lk->retry_ms - repl_now_ms(r));
         return;
     }
     conn_set_handler(lk->conn, on_readable, on_writable, r);
@@ -341,7 +346,8 @@ static void read_handshake(struct repl *r)
     ssize_t n = conn_read(lk->conn, buf, sizeof(buf));
     if (n == -EAGAIN) return;
     if (n <= 0) {
-        link_fail(r, n == 0 ? "the master closed the connection during the handshake" : strerror((int)-n));
+        link_fail(r,
+                  n == 0 ? "the master closed the connection during the handshake" : conn_error_text(lk->conn, (int)n));
         return;
     }
     lk->last_io_ms = repl_now_ms(r);
@@ -444,7 +450,8 @@ static int read_stream_once(struct repl *r)
     ssize_t n = conn_read(lk->conn, lk->in.data + lk->in.len, room);
     if (n == -EAGAIN) return 0;
     if (n <= 0) {
-        log_notice(r->log, "The connection to the master ended: %s", n == 0 ? "closed by it" : strerror((int)-n));
+        log_notice(r->log, "The connection to the master ended: %s",
+                   n == 0 ? "closed by it" : conn_error_text(lk->conn, (int)n));
         link_down(r, "lost", 0);
         return -1;
     }
@@ -480,7 +487,8 @@ static void read_transfer(struct repl *r)
         ssize_t n = conn_read(lk->conn, buf, sizeof(buf));
         if (n == -EAGAIN) return;
         if (n <= 0) {
-            link_fail(r, n == 0 ? "I/O error trying to sync with MASTER: connection lost" : strerror((int)-n));
+            link_fail(r, n == 0 ? "I/O error trying to sync with MASTER: connection lost"
+                                : conn_error_text(lk->conn, (int)n));
             return;
         }
         lk->last_io_ms = repl_now_ms(r);

@@ -46,6 +46,7 @@ struct repl_settings {
     int propagation_error_behavior;                  /* enum repl_propagation_error */
     const struct output_limit *replica_output_limit; /* client-output-buffer-limit replica; NULL: none */
     const char *bind_source_addr;                    /* or NULL */
+    bool tls_replication;                            /* the link to our master uses TLS */
 };
 
 #endif

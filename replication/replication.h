@@ -87,6 +87,8 @@ enum repl_omission {
     REPL_OMIT_FUNCTIONS = 1 << 2,
 };
 
+struct tls_transport; /* server/net/conn_tls.h */
+
 struct repl_host { /* everything that replication asks of the server around it */
     void *ctx;
 
@@ -138,6 +140,8 @@ struct repl_host { /* everything that replication asks of the server around it *
     bool (*cut_aof)(void *ctx, const struct repl_position *at);
     /* The data set was replaced by that of our master. The AOF does not contain it, so it has to be rewritten. */
     void (*history_replaced)(void *ctx);
+
+    struct tls_transport *tls; /* for tls-replication; NULL: a link with TLS fails */
 };
 
 struct repl *repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,

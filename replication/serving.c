@@ -435,7 +435,7 @@ void replica_push(struct replica *rp)
     if (rp->doomed) return;
     int rc = send_all(rp);
     if (rc < 0) {
-        replica_doom(rp, strerror(-rc));
+        replica_doom(rp, conn_error_text(rp->conn, rc));
         return;
     }
     if (!rp->doomed) conn_want_write(rp->conn, rc == 0);

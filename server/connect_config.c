@@ -5,6 +5,7 @@
 #include "server/clients/acl_source.h"
 #include "server/clients/clients.h"
 #include "server/clients/listening.h"
+#include "server/clients/tls_setup.h"
 #include "server/clients/tracking.h"
 #include "server/dispatch/dispatch.h"
 #include "server/house.h"
@@ -25,6 +26,18 @@ static int hook_bind(void *ctx, struct config_error *err)
     return listening_open(((struct server *)ctx)->listening) == 0
                ? 0
                : config_fail(err, "Failed to bind to specified addresses.");
+}
+static int hook_tls(void *ctx, struct config_error *err)
+{
+    const struct server *s = ctx;
+    return tls_setup_apply(s->tls) == 0 ? 0
+                                        : config_fail(err, "Unable to update TLS configuration. Check server logs.");
+}
+/* Certificates that were set by the same command are loaded first. */
+static int hook_tls_port(void *ctx, struct config_error *err)
+{
+    int rc = hook_tls(ctx, err);
+    return rc == 0 ? hook_listen(ctx, err) : rc;
 }
 static int hook_log(void *ctx, struct config_error *err)
 {
@@ -160,6 +173,8 @@ void connect_config(struct server *s)
         .ctx = s,
         .bind_changed = hook_bind,
         .port_changed = hook_listen,
+        .tls_port_changed = hook_tls_port,
+        .tls_changed = hook_tls,
         .log_changed = hook_log,
         .crash_log_changed = hook_crash_log,
         .proc_title_changed = hook_proc_title,

@@ -5,6 +5,7 @@
 #include "server/clients/blocking.h"
 #include "server/clients/client.h"
 #include "server/clients/clients.h"
+#include "server/clients/tls_setup.h"
 #include "server/house.h"
 #include "server/memory/expiry.h"
 #include "server/persistence/aof.h"
@@ -92,8 +93,8 @@ static bool host_writes_paused(void *ctx)
 }
 static int host_listening_port(void *ctx)
 {
-    struct server *s = ctx;
-    return s->core.settings->net.port;
+    const struct settings *st = ((const struct server *)ctx)->core.settings;
+    return st->replication.tls_replication && st->net.tls_port != 0 ? st->net.tls_port : st->net.port;
 }
 static const char *host_rdb_path(void *ctx)
 {
@@ -143,6 +144,7 @@ struct repl *connect_replication(struct server *s)
         .cut_aof = host_cut_aof,
         .history_ends = host_history_ends,
         .history_replaced = host_history_replaced,
+        .tls = tls_setup_transport(s->tls),
     };
     s->core.settings->replication.replica_output_limit = &s->core.settings->clients.output_limits[CLIENT_LIMIT_REPLICA];
     return repl_new(&host, &s->core.settings->replication, s->core.loop, s->core.sys, s->core.log);

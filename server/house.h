@@ -34,6 +34,7 @@ struct server {
     struct slowlog *slowlog;             /* slowlog.h */
     struct master_stream *master_stream; /* master_stream.h */
     struct ack_waits *ack_waits;         /* ack_waits.h: WAIT and WAITAOF */
+    struct tls_setup *tls;               /* tls_setup.h: certificates, and connections with TLS */
     struct listening *listening;         /* listening.h */
     struct used_memory used_memory;
     struct loop_timer cron_timer;

@@ -6,6 +6,7 @@
 
 #include "server/catalog/command_table.h"
 #include "server/clients/listening.h"
+#include "server/clients/tls_setup.h"
 #include "server/commands/tables.h"
 #include "server/house.h"
 #include "server/operation/report.h"
@@ -73,9 +74,15 @@ static void prepare_signals(struct program *p, struct server *s)
 
 static int listen_somewhere(struct server *s)
 {
+    if (tls_setup_apply(s->tls) != 0) {
+        log_warning(s->core.log, "Failed to configure TLS. Check logs for more info.");
+        return -1;
+    }
     int rc = listening_open(s->listening);
     if (rc == LISTENING_UNIX_FAILED)
         log_warning(s->core.log, "Failed listening on the Unix socket %s, aborting.", s->core.settings->net.unixsocket);
+    else if (rc == LISTENING_TLS_FAILED)
+        log_warning(s->core.log, "Failed listening on port %d (tls), aborting.", s->core.settings->net.tls_port);
     else if (rc != 0)
         log_warning(s->core.log, "Failed listening on port %d (tcp), aborting.", s->core.settings->net.port);
     if (rc != 0) return -1;

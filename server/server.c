@@ -15,6 +15,7 @@
 #include "server/clients/clients_room.h"
 #include "server/clients/key_waits.h"
 #include "server/clients/listening.h"
+#include "server/clients/tls_setup.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/tracking.h"
 #include "server/core/latency.h"
@@ -74,6 +75,7 @@ static bool on_turn(void *ctx)
     turn_end_send(&s->core, s->aof, s->clients);
     clients_reap(s->clients);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
+    more = tls_transport_turn(tls_setup_transport(s->tls), s->core.stats.commands_processed) || more;
     stats_turn_ends(&s->core.stats, &s->core.turn);
     pacing_turn_ends(&s->core, master_stream_commands(s->master_stream));
     return more || clients_any_ready(s->clients);
@@ -117,6 +119,7 @@ static void make_core(struct server *s, struct settings *settings, const struct 
     running_init(&core->running);
     modes_init(&core->modes);
     lifecycle_make_run_id(core);
+    s->tls = tls_setup_new(core);
     core->repl = connect_replication(s);
 }
 
@@ -236,7 +239,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->users = acl_users_new(s->commands, &settings->security);
     s->acl_log = acl_log_new();
     make_clients_and_dispatcher(s);
-    s->listening = listening_new(s->clients);
+    s->listening = listening_new(s->clients, tls_setup_transport(s->tls));
     s->scripting = scripting_new(s->clients, s->dispatcher, s->commands);
     make_persistence(s);
     s->ack_waits = ack_waits_new(s->clients, s->aof);
@@ -332,6 +335,7 @@ int server_run(struct server *s)
     expiry_hold(s->expiry);
     cron_start(s);
     log_notice(s->core.log, "Ready to accept connections tcp");
+    if (s->core.settings->net.tls_port != 0) log_notice(s->core.log, "Ready to accept connections tls");
     if (s->core.life.process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");
     if (!s->core.life.stopping) loop_run(s->core.loop);
     return s->core.life.exit_code;
@@ -363,6 +367,7 @@ void server_free(struct server *s)
     exec_release(&s->core.exec);
     running_release(&s->core.running);
     latency_free(s->core.latency);
+    tls_setup_free(s->tls); /* clients and the link to our master are closed */
     acl_log_free(s->acl_log);
     acl_users_free(s->users);
     command_table_free(s->commands);

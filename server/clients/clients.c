@@ -252,11 +252,16 @@ static bool protected_mode_refuses(const struct clients *cs, const struct conn *
            !conn_is_local(conn);
 }
 
-void clients_accept(struct clients *cs, struct conn *conn)
+bool clients_is_full(const struct clients *cs, size_t more)
 {
-    if (cs->count >= cs->core->settings->clients.maxclients) {
+    return cs->count + more >= cs->core->settings->clients.maxclients;
+}
+
+struct client *clients_accept(struct clients *cs, struct conn *conn)
+{
+    if (clients_is_full(cs, 0)) {
         refuse_connection(cs, conn, "-ERR max number of clients reached\r\n");
-        return;
+        return NULL;
     }
     if (protected_mode_refuses(cs, conn)) {
         refuse_connection(
@@ -266,14 +271,14 @@ void clients_accept(struct clients *cs, struct conn *conn)
             "interface. To connect from elsewhere, set a password (requirepass), or turn protected mode off "
             "(protected-mode no in the configuration file, --protected-mode no on the command line, or "
             "CONFIG SET protected-mode no from the same host) where the network is trusted.\r\n");
-        return;
+        return NULL;
     }
     int rc = conn_set_nodelay(conn, true);
     if (rc == 0 && cs->core->settings->net.tcp_keepalive_s > 0)
         rc = conn_set_keepalive(conn, cs->core->settings->net.tcp_keepalive_s);
     if (rc != 0) log_debug(cs->core->log, "Socket options of %s: %s", conn_peer_name(conn), strerror(-rc));
     cs->core->stats.connections_received++;
-    client_new(cs, conn);
+    return client_new(cs, conn);
 }
 
 struct client *clients_first(struct clients *cs)
@@ -416,7 +421,7 @@ static void on_readable(void *ctx)
     ssize_t n = conn_read(c->conn, room, len);
     if (n == -EAGAIN) return;
     if (UNLIKELY(n <= 0)) {
-        if (n < 0) log_verbose(core->log, "Reading from client %s: %s", c->peer, strerror((int)-n));
+        if (n < 0) log_verbose(core->log, "Reading from client %s: %s", c->peer, conn_error_text(c->conn, (int)n));
         client_close_later(c);
         return;
     }
@@ -523,7 +528,7 @@ bool client_flush(struct client *c)
     c->core->stats.net_out += sent;
     c->core->stats.writes_processed++;
     if (UNLIKELY(rc < 0)) {
-        log_verbose(c->core->log, "Writing to client %s: %s", c->peer, strerror(-rc));
+        log_verbose(c->core->log, "Writing to client %s: %s", c->peer, conn_error_text(c->conn, rc));
         client_close_later(c);
         return false;
     }

@@ -5,6 +5,8 @@
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
 #include "server/core/core.h"
+#include "server/net/conn_tls.h"
+#include "storage/base/log.h"
 
 bool acl_session_is_open(const struct clients *cs)
 {
@@ -82,6 +84,33 @@ bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_vi
     note(c, client_has(c, CLIENT_IN_MULTI) ? ACL_IN_MULTI : ACL_TOPLEVEL, &(struct acl_denial){ACL_DENIED_AUTH, object},
          name);
     return false;
+}
+
+/* The default user is left out: a client without a user has it already, and may need its password. */
+static struct acl_user *user_of_certificate(const struct client *c, enum tls_name kind, struct bytes_buf *name)
+{
+    enum { NAMES_MAX = 64 };
+    struct acl_users *users = c->clients->users;
+    for (size_t i = 0; i < NAMES_MAX; i++) {
+        name->len = 0;
+        if (!conn_tls_peer_cert_name(c->conn, kind, i, name)) return NULL;
+        struct acl_user *user = acl_users_find(users, bytes_buf_view(name));
+        if (user != NULL && user != acl_users_default(users) && acl_user_is_enabled(user)) return user;
+    }
+    return NULL;
+}
+
+void acl_session_login_by_certificate(struct client *c)
+{
+    int by = c->core->settings->tls.auth_clients_user;
+    struct bytes_buf name = {0};
+    if (by == TLS_USER_OFF) return;
+    struct acl_user *user = user_of_certificate(c, by == TLS_USER_CN ? TLS_NAME_CN : TLS_NAME_SAN, &name);
+    if (user != NULL)
+        become(c, user, true);
+    else
+        log_verbose(c->core->log, "The certificate of client %s names no user that is on", c->peer);
+    bytes_buf_release(&name);
 }
 
 /* ---- Refused requests ---- */

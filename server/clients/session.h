@@ -22,6 +22,10 @@ bool acl_session_is_open(const struct clients *cs);
  * command `object`. */
 NODISCARD bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_view password,
                                  struct bytes_view object);
+/* With tls-auth-clients-user: logs a new connection in as the user that its verified certificate names, without a
+ * password. Of several alternative names the first one that is a user counts. Without such a user, or if the user is
+ * off, the client stays what it is. */
+void acl_session_login_by_certificate(struct client *c);
 /* Counts and logs a request that was refused. */
 void acl_session_denied(struct client *c, enum acl_context context, const struct acl_denial *why);
 

@@ -551,7 +551,7 @@ static int store_changes(struct config *cfg, struct change *changes, size_t coun
         if (rc != 0) return fail_change(c, reason.text, err);
         c->stored = true;
         char *now = text_of(cfg, c->row);
-        c->differs = strcmp(now, c->old_text) != 0;
+        c->differs = config_row_has(c->row, CONFIG_FLAG_VOLATILE) || strcmp(now, c->old_text) != 0;
         mem_free(now);
     }
     return 0;

@@ -58,6 +58,7 @@ enum config_flag {
     CONFIG_FLAG_NO_REWRITE = 1 << 16,
     CONFIG_FLAG_BINARY = 1 << 17,       /* strings: any bytes; the field holds them as bytes_to_text() writes them */
     CONFIG_FLAG_ALIAS_HIDDEN = 1 << 18, /* CONFIG GET shows the alias only under its full name: Redis 7.2 has none */
+    CONFIG_FLAG_VOLATILE = 1 << 19,     /* names a file: CONFIG SET runs the hook even if the value is the same */
 };
 
 struct config_enum {
@@ -109,6 +110,8 @@ struct config_hooks {
     void *ctx;                          /* must be the first member: offset 0 means "no hook" */
     config_hook_fn *bind_changed;       /* bind; "Failed to bind to specified addresses." */
     config_hook_fn *port_changed;       /* port; "Unable to listen on this port. Check server logs." */
+    config_hook_fn *tls_port_changed;   /* tls-port; the same, or "Unable to update TLS configuration. ..." */
+    config_hook_fn *tls_changed;        /* other tls-*; "Unable to update TLS configuration. Check server logs." */
     config_hook_fn *log_changed;        /* loglevel */
     config_hook_fn *crash_log_changed;  /* crash-log-enabled */
     config_hook_fn *proc_title_changed; /* proc-title-template */

@@ -37,6 +37,8 @@ static const struct config_enum propagation_names[] = {
 static const struct config_enum appendfsync_names[] = {
     {"everysec", APPENDFSYNC_EVERYSEC}, {"always", APPENDFSYNC_ALWAYS}, {"no", APPENDFSYNC_NO}, {0}};
 static const struct config_enum tls_auth_names[] = {{"no", 0}, {"yes", 1}, {"optional", 2}, {0}};
+static const struct config_enum tls_user_names[] = {
+    {"off", TLS_USER_OFF}, {"CN", TLS_USER_CN}, {"SAN", TLS_USER_SAN}, {0}};
 static const struct config_enum endpoint_names[] = {{"ip", 0}, {"hostname", 1}, {"unknown-endpoint", 2}, {0}};
 
 /* Kinds of rows: name, alias, field of struct settings, default, arguments of the kind, flags, hook. */
@@ -74,9 +76,9 @@ static const struct config_enum endpoint_names[] = {{"ip", 0}, {"hostname", 1}, 
 #define VARIADIC CONFIG_FLAG_VARIADIC
 #define ALWAYS CONFIG_FLAG_ALWAYS_REWRITE
 #define ONLY_DEFAULT CONFIG_FLAG_ONLY_DEFAULT
+#define VOLATILE CONFIG_FLAG_VOLATILE
 #define MB (1024 * 1024)
 
-static const char no_tls[] = "TLS is not available in this version";
 static const char no_modules[] = "modules are not available";
 
 const struct config_directive config_builtin_rows[] = {
@@ -93,29 +95,30 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_UINT, "socket-mark-id", NULL, net.socket_mark_id, "0", 0, UINT_MAX, IMMUTABLE | NO_EFFECT, NO_HOOK),
 
     /* TLS */
-    {.name = "tls-port", .kind = CONFIG_INT, FIELD(net.tls_port), .def = "0", .max = 65535,
-     .flags = ONLY_DEFAULT, .refusal = no_tls},
-    {.name = "tls-replication", .kind = CONFIG_BOOL, FIELD(tls.replication), .def = "no",
-     .flags = ONLY_DEFAULT, .refusal = no_tls},
-    {.name = "tls-cluster", .kind = CONFIG_BOOL, FIELD(tls.cluster), .def = "no",
-     .flags = ONLY_DEFAULT, .refusal = no_tls},
-    TEXT("tls-cert-file", NULL, tls.cert_file, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    TEXT("tls-key-file", NULL, tls.key_file, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    TEXT("tls-key-file-pass", NULL, tls.key_file_pass, "", NULL, OR_NULL | NO_EFFECT | SENSITIVE, NO_HOOK),
-    TEXT("tls-client-cert-file", NULL, tls.client_cert_file, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    TEXT("tls-client-key-file", NULL, tls.client_key_file, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    TEXT("tls-client-key-file-pass", NULL, tls.client_key_file_pass, "", NULL, OR_NULL | NO_EFFECT | SENSITIVE, NO_HOOK),
-    TEXT("tls-dh-params-file", NULL, tls.dh_params_file, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    TEXT("tls-ca-cert-file", NULL, tls.ca_cert_file, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    TEXT("tls-ca-cert-dir", NULL, tls.ca_cert_dir, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    CHOICE("tls-auth-clients", tls.auth_clients, "yes", tls_auth_names, NO_EFFECT, NO_HOOK),
-    TEXT("tls-protocols", NULL, tls.protocols, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    TEXT("tls-ciphers", NULL, tls.ciphers, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    TEXT("tls-ciphersuites", NULL, tls.ciphersuites, "", NULL, OR_NULL | NO_EFFECT, NO_HOOK),
-    YES_NO("tls-prefer-server-ciphers", NULL, tls.prefer_server_ciphers, "no", NO_EFFECT, NO_HOOK),
-    YES_NO("tls-session-caching", NULL, tls.session_caching, "yes", NO_EFFECT, NO_HOOK),
-    NUMBER(CONFIG_INT, "tls-session-cache-size", NULL, tls.session_cache_size, "20480", 0, INT_MAX, NO_EFFECT, NO_HOOK),
-    NUMBER(CONFIG_INT, "tls-session-cache-timeout", NULL, tls.session_cache_timeout_s, "300", 0, INT_MAX, NO_EFFECT, NO_HOOK),
+    NUMBER(CONFIG_INT, "tls-port", NULL, net.tls_port, "0", 0, 65535, 0, HOOK(tls_port_changed)),
+    TEXT("tls-cert-file", NULL, tls.cert_file, "", NULL, OR_NULL | VOLATILE, HOOK(tls_changed)),
+    TEXT("tls-key-file", NULL, tls.key_file, "", NULL, OR_NULL | VOLATILE, HOOK(tls_changed)),
+    TEXT("tls-key-file-pass", NULL, tls.key_file_pass, "", NULL, OR_NULL | SENSITIVE, HOOK(tls_changed)),
+    TEXT("tls-client-cert-file", NULL, tls.client_cert_file, "", NULL, OR_NULL | VOLATILE, HOOK(tls_changed)),
+    TEXT("tls-client-key-file", NULL, tls.client_key_file, "", NULL, OR_NULL | VOLATILE, HOOK(tls_changed)),
+    TEXT("tls-client-key-file-pass", NULL, tls.client_key_file_pass, "", NULL, OR_NULL | SENSITIVE, HOOK(tls_changed)),
+    TEXT("tls-dh-params-file", NULL, tls.dh_params_file, "", NULL, OR_NULL | VOLATILE, HOOK(tls_changed)),
+    TEXT("tls-ca-cert-file", NULL, tls.ca_cert_file, "", NULL, OR_NULL | VOLATILE, HOOK(tls_changed)),
+    TEXT("tls-ca-cert-dir", NULL, tls.ca_cert_dir, "", NULL, OR_NULL | VOLATILE, HOOK(tls_changed)),
+    YES_NO("tls-auto-reload", NULL, tls.auto_reload, "yes", 0, NO_HOOK),
+    CHOICE("tls-auth-clients", tls.auth_clients, "yes", tls_auth_names, 0, HOOK(tls_changed)),
+    CHOICE("tls-auth-clients-user", tls.auth_clients_user, "off", tls_user_names, 0, NO_HOOK),
+    YES_NO("tls-replication", NULL, replication.tls_replication, "no", 0, HOOK(tls_changed)),
+    {.name = "tls-cluster", .kind = CONFIG_BOOL, FIELD(tls.cluster), .def = "no", .flags = ONLY_DEFAULT,
+     .refusal = "cluster mode is not available"},
+    TEXT("tls-protocols", NULL, tls.protocols, "", NULL, OR_NULL, HOOK(tls_changed)),
+    TEXT("tls-ciphers", NULL, tls.ciphers, "", NULL, OR_NULL, HOOK(tls_changed)),
+    TEXT("tls-ciphersuites", NULL, tls.ciphersuites, "", NULL, OR_NULL, HOOK(tls_changed)),
+    YES_NO("tls-prefer-server-ciphers", NULL, tls.prefer_server_ciphers, "no", 0, HOOK(tls_changed)),
+    YES_NO("tls-session-caching", NULL, tls.session_caching, "yes", 0, HOOK(tls_changed)),
+    NUMBER(CONFIG_INT, "tls-session-cache-size", NULL, tls.session_cache_size, "20480", 0, INT_MAX, 0, HOOK(tls_changed)),
+    NUMBER(CONFIG_INT, "tls-session-cache-timeout", NULL, tls.session_cache_timeout_s, "300", 0, INT_MAX, 0,
+           HOOK(tls_changed)),
 
     /* Process */
     YES_NO("daemonize", NULL, process.daemonize, "no", IMMUTABLE, NO_HOOK),

@@ -200,16 +200,18 @@ enum settings_notify {
                  NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM | NOTIFY_MODULE
 };
 
-/* TLS and cluster directives: stored for CONFIG GET and CONFIG REWRITE; no other code reads them. */
+enum settings_tls_user { TLS_USER_OFF = 0, TLS_USER_CN, TLS_USER_SAN };
+
 struct settings_tls {
-    bool replication;
-    bool cluster;
-    int auth_clients;
+    bool cluster;          /* always false */
+    int auth_clients;      /* enum tls_auth */
+    int auth_clients_user; /* enum settings_tls_user: the name in a certificate that is the name of a user */
+    bool auto_reload;
     bool prefer_server_ciphers;
     bool session_caching;
     int session_cache_size;
     int session_cache_timeout_s;
-    char *cert_file; /* or NULL, as all below */
+    char *cert_file; /* a path; or NULL, as all below */
     char *key_file;
     char *key_file_pass;
     char *client_cert_file;
@@ -223,6 +225,7 @@ struct settings_tls {
     char *ciphersuites;
 };
 
+/* Stored for CONFIG GET and CONFIG REWRITE; no other code reads them. */
 struct settings_cluster {
     bool enabled; /* always false */
     char *config_file;

@@ -1,6 +1,7 @@
 #include "server/operation/cron.h"
 
 #include "server/clients/clients.h"
+#include "server/clients/tls_setup.h"
 #include "server/dispatch/dispatch.h"
 #include "server/memory/expiry.h"
 #include "server/operation/shutdown.h"
@@ -58,6 +59,7 @@ static void cron(void *ctx)
     aof_cron(s->aof);
     saving_cron(s->saving);
     if (every(s, 1000)) dispatcher_settings_changed(s->dispatcher); /* the tick counter's rate is known more exactly */
+    if (every(s, 1000)) tls_setup_cron(s->tls);
     if (shutdown_is_active(s)) shutdown_cron(s);
     s->cron_loops++;
     s->core.stats.cron_ticks += ticks_now() - start;

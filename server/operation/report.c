@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/catalog/command_table.h"
@@ -12,6 +13,7 @@
 #include "server/clients/key_waits.h"
 #include "server/clients/multi.h"
 #include "server/clients/pubsub.h"
+#include "server/clients/tls_setup.h"
 #include "server/clients/tracking.h"
 #include "server/core/latency.h"
 #include "server/dispatch/dispatch.h"
@@ -40,17 +42,27 @@ static const char *supervisor_name(const struct server *s)
     return "unknown";
 }
 
+static void info_listener(const struct settings_net *net, int number, const char *name, int port, struct bytes_buf *out)
+{
+    bytes_buf_printf(out, "listener%d:name=%s", number, name);
+    for (int i = 0; i < net->bind_count; i++) bytes_buf_printf(out, ",bind=%s", net->bind[i]);
+    bytes_buf_printf(out, ",port=%d\r\n", port);
+}
+
 /* One line for each kind of listener, as in Redis: all addresses, then the port. */
 static void info_listeners(const struct server *s, struct bytes_buf *out)
 {
     const struct settings_net *net = &s->core.settings->net;
     int kinds = 0;
-    if (net->port != 0 && net->bind_count > 0) {
-        bytes_buf_printf(out, "listener%d:name=tcp", kinds++);
-        for (int i = 0; i < net->bind_count; i++) bytes_buf_printf(out, ",bind=%s", net->bind[i]);
-        bytes_buf_printf(out, ",port=%d\r\n", net->port);
-    }
-    if (net->unixsocket != NULL) bytes_buf_printf(out, "listener%d:name=unix,bind=%s\r\n", kinds, net->unixsocket);
+    if (net->port != 0 && net->bind_count > 0) info_listener(net, kinds++, "tcp", net->port, out);
+    if (net->unixsocket != NULL) bytes_buf_printf(out, "listener%d:name=unix,bind=%s\r\n", kinds++, net->unixsocket);
+    if (net->tls_port != 0 && net->bind_count > 0) info_listener(net, kinds, "tls", net->tls_port, out);
+}
+
+/* INFO's tcp_port is the port of TLS if there is no other, as in Redis. */
+static int main_port(const struct settings_net *net)
+{
+    return net->port != 0 ? net->port : net->tls_port;
 }
 
 static void info_server(struct server *s, struct bytes_buf *out)
@@ -75,7 +87,7 @@ static void info_server(struct server *s, struct bytes_buf *out)
         "io_threads_active:0\r\n",
         LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, os.sysname, os.release, os.machine, loop_backend(s->core.loop),
         __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), supervisor_name(s), s->core.life.run_id,
-        s->core.settings->net.port, (ll)sys_wall_us(s->core.sys), (ll)uptime_s, (ll)uptime_s / 86400,
+        main_port(&s->core.settings->net), (ll)sys_wall_us(s->core.sys), (ll)uptime_s, (ll)uptime_s / 86400,
         s->core.settings->misc.hz, s->core.settings->misc.hz, (ull)(s->core.clock.now_ms / 1000) & 0xffffff, path,
         config == NULL ? "" : config);
     info_listeners(s, out);
@@ -412,6 +424,23 @@ static void info_modules(struct server *s, struct bytes_buf *out)
 {
     (void)s, (void)out; /* no modules */
 }
+static void info_tls(struct server *s, struct bytes_buf *out)
+{
+    struct tls_setup_info info;
+    char day[32] = "";
+    tls_setup_describe(s->tls, &info);
+    time_t not_after = (time_t)info.not_after_s;
+    struct tm tm;
+    if (not_after != 0 && gmtime_r(&not_after, &tm) != NULL) strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    bytes_buf_printf(
+        out,
+        "tls_enabled:%d\r\ntls_server_cert_not_after:%s\r\ntls_reloads:%llu\r\ntls_reload_failures:%llu\r\n"
+        "tls_handshakes_running:%zu\r\ntls_handshakes_completed:%llu\r\ntls_handshakes_resumed:%llu\r\n"
+        "tls_handshakes_failed:%llu\r\ntls_handshakes_timed_out:%llu\r\ntls_handshakes_refused:%llu\r\n",
+        tls_setup_is_on(s->tls), day, (ull)info.reloads, (ull)info.reload_failures, info.handshakes.running,
+        (ull)info.handshakes.completed, (ull)info.handshakes.resumed, (ull)info.handshakes.failed,
+        (ull)info.handshakes.late, (ull)info.handshakes.too_many);
+}
 static void info_cluster(struct server *s, struct bytes_buf *out)
 {
     (void)s;
@@ -429,7 +458,7 @@ static void info_keyspace(struct server *s, struct bytes_buf *out)
     }
 }
 
-enum section_shown { SHOWN_BY_NAME, SHOWN_WITH_ALL, SHOWN_BY_DEFAULT };
+enum section_shown { SHOWN_BY_NAME, SHOWN_WITH_ALL, SHOWN_BY_DEFAULT, SHOWN_IF_TLS /* by default while TLS is on */ };
 struct section {
     const char *name, *title;
     enum section_shown shown;
@@ -448,19 +477,28 @@ static const struct section sections_in_order[] = {
     {"commandstats", "Commandstats", SHOWN_WITH_ALL, info_commandstats},
     {"errorstats", "Errorstats", SHOWN_BY_DEFAULT, info_errorstats},
     {"latencystats", "Latencystats", SHOWN_WITH_ALL, info_latencystats},
+    {"tls", "TLS", SHOWN_IF_TLS, info_tls},
     {"cluster", "Cluster", SHOWN_BY_DEFAULT, info_cluster},
     {"keyspace", "Keyspace", SHOWN_BY_DEFAULT, info_keyspace},
     {"debug", "Debug", SHOWN_BY_NAME, info_debug},
 };
 
-static bool asked_for(const struct section *section, const struct bytes_view *names, size_t count)
+static enum section_shown shown_now(const struct server *s, const struct section *section)
 {
-    if (count == 0) return section->shown == SHOWN_BY_DEFAULT;
+    if (section->shown != SHOWN_IF_TLS) return section->shown;
+    return tls_setup_is_on(s->tls) ? SHOWN_BY_DEFAULT : SHOWN_BY_NAME;
+}
+
+static bool asked_for(const struct server *s, const struct section *section, const struct bytes_view *names,
+                      size_t count)
+{
+    enum section_shown shown = shown_now(s, section);
+    if (count == 0) return shown == SHOWN_BY_DEFAULT;
     for (size_t i = 0; i < count; i++) {
         if (bytes_equal_nocase(names[i], section->name)) return true;
-        if (bytes_equal_nocase(names[i], "default") && section->shown == SHOWN_BY_DEFAULT) return true;
+        if (bytes_equal_nocase(names[i], "default") && shown == SHOWN_BY_DEFAULT) return true;
         bool all = bytes_equal_nocase(names[i], "all") || bytes_equal_nocase(names[i], "everything");
-        if (all && section->shown != SHOWN_BY_NAME) return true;
+        if (all && shown != SHOWN_BY_NAME) return true;
     }
     return false;
 }
@@ -470,7 +508,7 @@ void server_info(struct server *s, const struct bytes_view *names, size_t count,
     bool first = true;
     for (size_t i = 0; i < sizeof(sections_in_order) / sizeof(sections_in_order[0]); i++) {
         const struct section *section = &sections_in_order[i];
-        if (!asked_for(section, names, count)) continue;
+        if (!asked_for(s, section, names, count)) continue;
         bytes_buf_printf(out, "%s# %s\r\n", first ? "" : "\r\n", section->title);
         section->write(s, out);
         first = false;
@@ -515,13 +553,14 @@ void server_set_title(struct server *s, struct process_title *title)
     const struct settings_net *net = &s->core.settings->net;
     char address[128] = "";
     if (!s->core.settings->process.set_proc_title) return;
-    if (net->port != 0 && net->bind_count > 0)
-        snprintf(address, sizeof(address), "%s:%d", net->bind[0], net->port);
+    if (main_port(net) != 0 && net->bind_count > 0)
+        snprintf(address, sizeof(address), "%s:%d", net->bind[0], main_port(net));
     else if (net->unixsocket != NULL)
         snprintf(address, sizeof(address), "%s", net->unixsocket);
     struct process_title_values values = {.listen_addr = address,
                                           .server_mode = "",
                                           .port = net->port,
+                                          .tls_port = net->tls_port,
                                           .unixsocket = net->unixsocket,
                                           .config_file = config_path(s->config)};
     process_title_set(title, s->core.settings->process.proc_title_template, &values);

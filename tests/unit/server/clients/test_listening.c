@@ -5,11 +5,13 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include "server/net/conn_tls.h"
 #include "tests/unit/server/clients/fixture.h"
 
 struct test {
     struct room *r;
     struct listening *l;
+    struct tls_transport *tls;
     char unix_path[64];
     int port;
 };
@@ -34,11 +36,13 @@ static void start(struct test *t, const char *format)
     snprintf(t->unix_path, sizeof(t->unix_path), "/tmp/lockstep-listening-%d.sock", (int)getpid());
     snprintf(directives, sizeof(directives), format, t->port, t->unix_path);
     t->r = room_new(directives);
-    t->l = listening_new(t->r->cs);
+    t->tls = tls_transport_new(t->r->core->loop, t->r->core->sys);
+    t->l = listening_new(t->r->cs, t->tls);
 }
 static void finish(struct test *t)
 {
     listening_free(t->l);
+    tls_transport_free(t->tls);
     room_free(t->r);
     (void)unlink(t->unix_path); /* not every test makes it */
 }
@@ -130,6 +134,36 @@ static void test_a_port_in_use_fails_with_the_reason_logged(void **state)
     finish(&t);
 }
 
+static void test_port_of_tls(void **state)
+{
+    struct test t;
+    struct tls_stats stats;
+    char byte;
+    (void)state;
+    start(&t, "bind 127.0.0.1\nport 0\ntls-port %d\n");
+    assert_int_equal(listening_open(t.l), 0);
+    int fd = dial(&t, "127.0.0.1");
+    listening_accept_now(t.l);
+    tls_transport_stats(t.tls, &stats);
+    assert_int_equal(stats.too_many, 1); /* the transport got it, and has no certificate */
+    assert_int_equal(read(fd, &byte, 1), 0);
+    close(fd);
+    t.r->f.settings.clients.maxclients = 0;
+    fd = dial(&t, "127.0.0.1");
+    listening_accept_now(t.l);
+    tls_transport_stats(t.tls, &stats);
+    assert_int_equal(stats.too_many, 1);
+    assert_int_equal(t.r->core->stats.connections_rejected, 1);
+    assert_int_equal(clients_count(t.r->cs), 0);
+    close(fd);
+    struct test second;
+    start(&second, "bind 127.0.0.1\nport 0\ntls-port %d\n");
+    second.r->f.settings.net.tls_port = t.port;
+    assert_int_equal(listening_open(second.l), LISTENING_TLS_FAILED);
+    finish(&second);
+    finish(&t);
+}
+
 static void test_an_address_with_a_minus_may_be_missing(void **state)
 {
     struct test t;
@@ -204,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_accepting_without_the_loop),
         cmocka_unit_test(test_port_0_listens_on_no_tcp_address),
         cmocka_unit_test(test_a_port_in_use_fails_with_the_reason_logged),
+        cmocka_unit_test(test_port_of_tls),
         cmocka_unit_test(test_an_address_with_a_minus_may_be_missing),
         cmocka_unit_test(test_a_unix_socket_that_cannot_be_made_fails),
         cmocka_unit_test(test_opening_again_moves_tcp_and_keeps_unix),

@@ -20,7 +20,7 @@
 struct fixture {
     struct settings settings;
     struct config *cfg;
-    int port_calls, bind_calls, memory_calls;
+    int port_calls, bind_calls, memory_calls, tls_calls;
     int refused_port; /* the hook fails for this port */
     char dir[64];     /* the last argument of change_dir() */
 };
@@ -45,6 +45,12 @@ static inline int on_maxmemory(void *ctx, struct config_error *err)
     return 0;
 }
 
+static inline int on_tls(void *ctx, struct config_error *err)
+{
+    ((struct fixture *)ctx)->tls_calls++;
+    return 0;
+}
+
 static inline int change_dir(void *ctx, const char *path, char *absolute, size_t cap)
 {
     struct fixture *f = ctx;
@@ -61,6 +67,7 @@ static inline int setup(void **state)
                                  .port_changed = on_port,
                                  .bind_changed = on_bind,
                                  .maxmemory_changed = on_maxmemory,
+                                 .tls_changed = on_tls,
                                  .change_dir = change_dir};
     f->cfg = config_new(&f->settings, sys_real(), &hooks);
     f->refused_port = -1;

@@ -116,8 +116,7 @@ static void test_what_cannot_be_honoured_is_refused(void **state)
 {
     struct fixture *f = *state;
     load_fails(f, "cluster-enabled yes", "cluster mode is not available");
-    load_fails(f, "tls-port 6380", "TLS is not available in this version");
-    load_fails(f, "tls-replication yes", "TLS is not available in this version");
+    load_fails(f, "tls-cluster yes", "cluster mode is not available");
     load_fails(f, "loadmodule /x.so", "modules are not available");
     load_fails(f, "appendonly maybe", "argument must be 'yes' or 'no'");
     load_ok(f, "appendonly no\ncluster-enabled no\ntls-port 0\nio-threads 4\nlua-replicate-commands yes\n");
@@ -125,6 +124,22 @@ static void test_what_cannot_be_honoured_is_refused(void **state)
     assert_false(f->settings.cluster.enabled);
     SET_REFUSED(f, "appendonly", "maybe", "argument must be 'yes' or 'no'");
     value_is(f, "appendonly", "no");
+}
+
+static void test_directives_of_tls(void **state)
+{
+    struct fixture *f = *state;
+    load_ok(f, "tls-port 6380\ntls-replication yes\ntls-auth-clients optional\ntls-auth-clients-user san\n"
+               "tls-cert-file a.crt\ntls-session-cache-size 5\n");
+    assert_int_equal(f->settings.net.tls_port, 6380);
+    assert_true(f->settings.replication.tls_replication);
+    value_is(f, "tls-auth-clients-user", "SAN");
+    value_is(f, "tls-auto-reload", "yes");
+    SET_REFUSED(f, "tls-auth-clients-user", "dn", "argument(s) must be one of the following: off, CN, SAN");
+    SET_OK(f, "tls-cert-file", "a.crt"); /* the file may have changed */
+    assert_int_equal(f->tls_calls, 1);
+    SET_OK(f, "tls-auth-clients", "optional");
+    assert_int_equal(f->tls_calls, 1);
 }
 
 static void test_values_that_are_moved_into_range(void **state)
@@ -145,6 +160,7 @@ int main(void)
         WITH(test_units_of_memory),
         WITH(test_bad_values_in_a_file),
         WITH(test_what_cannot_be_honoured_is_refused),
+        WITH(test_directives_of_tls),
         WITH(test_values_that_are_moved_into_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
