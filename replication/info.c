@@ -145,6 +145,20 @@ void repl_link_describe(const struct repl *r, struct repl_link_info *out)
     };
 }
 
+void repl_freshness(const struct repl *r, struct repl_freshness *out)
+{
+    const struct link *lk = &r->link;
+    bool up = lk->state == LINK_STREAM;
+    int64_t since = up ? lk->last_io_ms : lk->down_since_ms;
+    *out = (struct repl_freshness){
+        .has_data = !repl_lacks_data(r),
+        .link_up = up,
+        .synchronizing = lk->state == LINK_TRANSFER || lk->state == LINK_LOADING,
+        .lag_bytes = up ? lk->in.len - lk->in_pos + conn_received_bytes(lk->conn) : 0,
+        .silent_ms = up || since > 0 ? repl_now_ms(r) - since : -1,
+    };
+}
+
 void repl_memory(const struct repl *r, struct repl_memory *out)
 {
     size_t total = repl_stream_memory(&r->stream), beyond = repl_stream_memory_beyond_limit(&r->stream);

@@ -258,6 +258,19 @@ struct repl_link_info {
     const char *peer, *local; /* addresses of the connection, for CLIENT LIST and KILL; NULL without a connection */
 };
 void repl_link_describe(const struct repl *r, struct repl_link_info *out);
+/* What a replica knows about its own data, for health checks. */
+struct repl_freshness {
+    bool has_data;      /* a complete data set: false before the first synchronization, and after an aborted one */
+    bool link_up;       /* the stream of the master arrives */
+    bool synchronizing; /* a snapshot of the master is being received or loaded */
+    /* While link_up: bytes of the stream that are here and not applied. The master may have more that it could not send
+     * yet, so this is a lower bound. */
+    uint64_t lag_bytes;
+    /* While link_up: since the master was heard last (it sends a PING every repl-ping-replica-period). Else: since the
+     * link went down; -1: it has not been up. */
+    int64_t silent_ms;
+};
+void repl_freshness(const struct repl *r, struct repl_freshness *out); /* of a replica */
 /* The memory of the stream. Only the backlog is bounded by a directive. The rest grows and shrinks with slow readers,
  * and evicting keys would not free it (fault 7). */
 struct repl_memory {

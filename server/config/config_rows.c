@@ -39,6 +39,8 @@ static const struct config_enum appendfsync_names[] = {
 static const struct config_enum tls_auth_names[] = {{"no", 0}, {"yes", 1}, {"optional", 2}, {0}};
 static const struct config_enum tls_user_names[] = {
     {"off", TLS_USER_OFF}, {"CN", TLS_USER_CN}, {"SAN", TLS_USER_SAN}, {0}};
+static const struct config_enum balancer_names[] = {
+    {"ready", BALANCER_READY}, {"drain", BALANCER_DRAIN}, {"maint", BALANCER_MAINT}, {0}};
 static const struct config_enum endpoint_names[] = {{"ip", 0}, {"hostname", 1}, {"unknown-endpoint", 2}, {0}};
 
 /* Kinds of rows: name, alias, field of struct settings, default, arguments of the kind, flags, hook. */
@@ -119,6 +121,9 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_INT, "tls-session-cache-size", NULL, tls.session_cache_size, "20480", 0, INT_MAX, 0, HOOK(tls_changed)),
     NUMBER(CONFIG_INT, "tls-session-cache-timeout", NULL, tls.session_cache_timeout_s, "300", 0, INT_MAX, 0,
            HOOK(tls_changed)),
+
+    /* Load balancers and monitors */
+    CHOICE("load-balancer-state", net.load_balancer_state, "ready", balancer_names, 0, NO_HOOK),
 
     /* Process */
     YES_NO("daemonize", NULL, process.daemonize, "no", IMMUTABLE, NO_HOOK),

@@ -25,6 +25,8 @@ enum {
     SETTINGS_PERCENTILES_MAX = 64,
 };
 
+enum settings_balancer { BALANCER_READY = 0, BALANCER_DRAIN, BALANCER_MAINT };
+
 struct settings_net {
     char *bind[SETTINGS_BIND_MAX]; /* as written: "-::1" keeps its '-', which allows the address to be missing */
     int bind_count;                /* 0: listen on no TCP address */
@@ -36,6 +38,7 @@ struct settings_net {
     int unixsocketperm;  /* 0: leave the umask's */
     unsigned socket_mark_id;
     bool protected_mode;
+    int load_balancer_state; /* enum settings_balancer */
 };
 
 struct settings_log {

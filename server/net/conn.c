@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -462,6 +463,12 @@ bool conn_is_unix(const struct conn *c)
 int conn_fd(const struct conn *c)
 {
     return c->fd;
+}
+size_t conn_received_bytes(const struct conn *c)
+{
+    int bytes = 0;
+    if (c->fd == -1 || ioctl(c->fd, FIONREAD, &bytes) == -1) return 0;
+    return bytes > 0 ? (size_t)bytes : 0;
 }
 bool conn_is_local(const struct conn *c)
 {

@@ -70,6 +70,9 @@ int conn_local_port(const struct conn *c);
 bool conn_is_unix(const struct conn *c);
 bool conn_is_local(const struct conn *c); /* Unix, 127.0.0.1 or ::1: the peers that protected mode admits */
 int conn_fd(const struct conn *c);
+/* Bytes that the kernel has received and conn_read() has not fetched yet. With TLS they are encrypted, which makes them a
+ * few more. */
+size_t conn_received_bytes(const struct conn *c);
 
 /* TCP options. On other transports they do nothing and return 0. */
 NODISCARD int conn_set_nodelay(struct conn *c, bool on);

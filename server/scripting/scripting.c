@@ -417,6 +417,11 @@ bool script_is_running(const struct scripting *sc)
     return sc->run != NULL;
 }
 
+bool script_is_busy(const struct scripting *sc)
+{
+    return sc->run != NULL && sc->run->busy;
+}
+
 enum script_kind script_running_kind(const struct scripting *sc)
 {
     return sc->run->script->kind;

@@ -54,6 +54,7 @@ bool script_arg_key_count(struct cmd_ctx *ctx, int arg, const char *not_a_number
 
 /* ---- the running script ---- */
 bool script_is_running(const struct scripting *sc);
+bool script_is_busy(const struct scripting *sc); /* it is past busy-reply-threshold */
 enum script_kind script_running_kind(const struct scripting *sc);
 const char *script_busy_text(const struct scripting *sc); /* the error for other clients meanwhile */
 /* SCRIPT KILL and FUNCTION KILL. Writes the reply. */

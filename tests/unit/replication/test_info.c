@@ -221,6 +221,59 @@ static void test_fault_7_memory_by_whom_it_is_kept_for(void **state)
     loop_free(loop);
 }
 
+/* What health checks read: states and bytes of the link. */
+static void test_how_fresh_a_replica_is(void **state)
+{
+    struct master m;
+    struct repl_freshness f;
+    synchronized(&m);
+    repl_freshness(m.node->repl, &f);
+    assert_true(f.has_data && f.link_up && !f.synchronizing);
+    assert_int_equal(f.lag_bytes, 0);
+    SAY(&m, "unread"); /* in the socket */
+    for (int i = 0; i < 5000 && f.lag_bytes == 0; i++) {
+        (void)poll(NULL, 0, 1);
+        repl_freshness(m.node->repl, &f);
+    }
+    assert_int_equal(f.lag_bytes, 6);
+    wait_field(&m, "slave_read_repl_offset", "1006"); /* read, and not a whole unit */
+    m.node->later_us += 3 * 1000 * 1000;
+    repl_freshness(m.node->repl, &f);
+    assert_int_equal(f.lag_bytes, 6);
+    assert_true(f.silent_ms >= 3000 && f.silent_ms < 4000);
+    SAY(&m, ";");
+    wait_field(&m, "slave_repl_offset", "1007");
+    repl_freshness(m.node->repl, &f);
+    assert_int_equal(f.lag_bytes, 0);
+    assert_true(f.silent_ms < 1000);
+
+    repl_drop_link(m.node->repl, "test");
+    m.node->later_us += 5 * 1000 * 1000;
+    repl_freshness(m.node->repl, &f);
+    assert_true(f.has_data && !f.link_up && !f.synchronizing);
+    assert_int_equal(f.lag_bytes, 0);
+    assert_true(f.silent_ms >= 5000 && f.silent_ms < 6000);
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID2 " 5000\r\n$100\r\n");
+    wait_field(&m, "master_sync_in_progress", "1");
+    repl_freshness(m.node->repl, &f);
+    assert_true(f.synchronizing && !f.link_up);
+    master_close(&m);
+}
+
+static void test_freshness_without_data(void **state)
+{
+    struct master m;
+    struct repl_freshness f;
+    master_open(&m);
+    repl_start(m.node->repl);
+    assert_int_equal(repl_follow(m.node->repl, "127.0.0.1", m.port), 0);
+    repl_freshness(m.node->repl, &f);
+    assert_true(!f.has_data && !f.link_up && !f.synchronizing);
+    assert_int_equal(f.silent_ms, -1);
+    master_close(&m);
+}
+
 static void test_statistics(void **state)
 {
     struct loop *loop = loop_new();
@@ -260,6 +313,8 @@ int main(void)
         cmocka_unit_test(test_states_of_a_replica),
         cmocka_unit_test(test_what_a_replica_has_not_got_yet),
         cmocka_unit_test(test_fault_7_memory_by_whom_it_is_kept_for),
+        cmocka_unit_test(test_how_fresh_a_replica_is),
+        cmocka_unit_test(test_freshness_without_data),
         cmocka_unit_test(test_statistics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

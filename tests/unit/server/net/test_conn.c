@@ -1,5 +1,7 @@
 #include "server/net/conn.h"
 
+#include <poll.h>
+
 #include "tests/unit/server/net/fixture.h"
 
 /* ---- reading and writing ---- */
@@ -255,6 +257,20 @@ static void test_socket_options(void **state)
     fixture_free(f);
 }
 
+static void test_bytes_that_were_received(void **state)
+{
+    struct fixture *f = fixture_new();
+    char buf[8];
+    listen_tcp(f, "127.0.0.1");
+    connect_and_accept(f, "127.0.0.1");
+    assert_int_equal(conn_received_bytes(f->accepted[0]), 0);
+    assert_int_equal(conn_write(f->out, "12345", 5), 5);
+    while (conn_received_bytes(f->accepted[0]) < 5) (void)poll(NULL, 0, 1);
+    assert_int_equal(conn_read(f->accepted[0], buf, 3), 3);
+    assert_int_equal(conn_received_bytes(f->accepted[0]), 2);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_a_source_address_is_bound),
         cmocka_unit_test(test_closing_while_connecting),
         cmocka_unit_test(test_socket_options),
+        cmocka_unit_test(test_bytes_that_were_received),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
