@@ -17,15 +17,13 @@
 
 static int hook_listen(void *ctx, struct config_error *err)
 {
-    return listening_open(((struct server *)ctx)->listening) == 0
-               ? 0
-               : config_fail(err, "Unable to listen on this port. Check server logs.");
+    if (listening_open(((struct server *)ctx)->listening, NULL) == 0) return 0;
+    return config_fail(err, "Unable to listen on this port. Check server logs.");
 }
 static int hook_bind(void *ctx, struct config_error *err)
 {
-    return listening_open(((struct server *)ctx)->listening) == 0
-               ? 0
-               : config_fail(err, "Failed to bind to specified addresses.");
+    if (listening_open(((struct server *)ctx)->listening, NULL) == 0) return 0;
+    return config_fail(err, "Failed to bind to specified addresses.");
 }
 static int hook_tls(void *ctx, struct config_error *err)
 {

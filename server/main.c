@@ -78,15 +78,16 @@ static int listen_somewhere(struct server *s)
         log_warning(s->core.log, "Failed to configure TLS. Check logs for more info.");
         return -1;
     }
-    int rc = listening_open(s->listening);
-    if (rc == LISTENING_UNIX_FAILED)
-        log_warning(s->core.log, "Failed listening on the Unix socket %s, aborting.", s->core.settings->net.unixsocket);
-    else if (rc == LISTENING_TLS_FAILED)
-        log_warning(s->core.log, "Failed listening on port %d (tls), aborting.", s->core.settings->net.tls_port);
-    else if (rc != 0)
-        log_warning(s->core.log, "Failed listening on port %d (tcp), aborting.", s->core.settings->net.port);
-    if (rc != 0) return -1;
-    if (listening_any(s->listening)) return 0;
+    const struct listening_kind *failed;
+    if (listening_open(s->listening, &failed) != 0) {
+        if (failed->port == NULL)
+            log_warning(s->core.log, "Failed listening on the Unix socket %s, aborting.",
+                        s->core.settings->net.unixsocket);
+        else
+            log_warning(s->core.log, "Failed listening on port %d (%s), aborting.", *failed->port, failed->name);
+        return -1;
+    }
+    if (listening_for_clients(s->listening)) return 0;
     log_warning(s->core.log, "Configured to not listen anywhere, exiting.");
     return -1;
 }

@@ -334,8 +334,7 @@ int server_run(struct server *s)
     repl_start(s->core.repl);
     expiry_hold(s->expiry);
     cron_start(s);
-    log_notice(s->core.log, "Ready to accept connections tcp");
-    if (s->core.settings->net.tls_port != 0) log_notice(s->core.log, "Ready to accept connections tls");
+    listening_log_ready(s->listening);
     if (s->core.life.process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");
     if (!s->core.life.stopping) loop_run(s->core.loop);
     return s->core.life.exit_code;

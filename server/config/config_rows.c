@@ -85,7 +85,7 @@ static const char no_modules[] = "modules are not available";
 
 const struct config_directive config_builtin_rows[] = {
     /* Network */
-    SPECIAL("bind", NULL, net, "* -::*", &config_special_bind, MULTI, HOOK(bind_changed)),
+    SPECIAL("bind", NULL, net.bind, "* -::*", &config_special_bind, MULTI, HOOK(bind_changed)),
     TEXT("bind-source-addr", NULL, replication.bind_source_addr, "", NULL, OR_NULL, HOOK(replication_changed)),
     YES_NO("protected-mode", NULL, net.protected_mode, "yes", 0, NO_HOOK),
     NUMBER(CONFIG_INT, "port", NULL, net.port, "6379", 0, 65535, 0, HOOK(port_changed)),

@@ -22,28 +22,28 @@ static void append_word(struct bytes_buf *out, const char *word)
 
 static void bind_release(void *target)
 {
-    struct settings_net *net = target;
-    for (int i = 0; i < net->bind_count; i++) config_replace_string(&net->bind[i], NULL);
-    net->bind_count = 0;
+    struct settings_bind *bind = target;
+    for (int i = 0; i < bind->count; i++) config_replace_string(&bind->addresses[i], NULL);
+    bind->count = 0;
 }
 
 static int bind_set(struct config *cfg, void *target, char **words, size_t count, struct config_error *err)
 {
-    struct settings_net *net = target;
+    struct settings_bind *bind = target;
     if (count > SETTINGS_BIND_MAX) return config_fail(err, "Too many bind addresses specified.");
     for (size_t i = 0; i < count; i++) {
         if (*words[i] == '\0' || strchr(words[i], ' ') != NULL)
             return config_fail(err, "Invalid bind address '%s'", words[i]);
     }
-    bind_release(net);
-    for (size_t i = 0; i < count; i++) net->bind[net->bind_count++] = mem_strdup(words[i]);
+    bind_release(bind);
+    for (size_t i = 0; i < count; i++) bind->addresses[bind->count++] = mem_strdup(words[i]);
     return 0;
 }
 
 static void bind_get(const struct config *cfg, const void *target, struct bytes_buf *out)
 {
-    const struct settings_net *net = target;
-    for (int i = 0; i < net->bind_count; i++) append_word(out, net->bind[i]);
+    const struct settings_bind *bind = target;
+    for (int i = 0; i < bind->count; i++) append_word(out, bind->addresses[i]);
 }
 
 const struct config_special config_special_bind = {.set = bind_set, .get = bind_get, .release = bind_release};

@@ -27,10 +27,15 @@ enum {
 
 enum settings_balancer { BALANCER_READY = 0, BALANCER_DRAIN, BALANCER_MAINT };
 
+/* Addresses of TCP listeners: "127.0.0.1", "*", "-::1". A '-' in front allows the address to be missing. */
+struct settings_bind {
+    char *addresses[SETTINGS_BIND_MAX];
+    int count; /* 0: listen on no TCP address */
+};
+
 struct settings_net {
-    char *bind[SETTINGS_BIND_MAX]; /* as written: "-::1" keeps its '-', which allows the address to be missing */
-    int bind_count;                /* 0: listen on no TCP address */
-    int port;                      /* 0: no TCP */
+    struct settings_bind bind;
+    int port; /* 0: no TCP */
     int tls_port;
     int tcp_backlog;
     int tcp_keepalive_s; /* 0: off */

@@ -38,7 +38,7 @@ static void listener_report(struct listener *l, int rc)
     if (l->handler.on_error == NULL) return;
     char text[128];
     snprintf(text, sizeof(text), "Accepting client connection: accept: %s", strerror(-rc));
-    l->handler.on_error(l->handler.ctx, rc, text);
+    l->handler.on_error(l->handler.error_ctx, rc, text);
 }
 
 static void listener_on_rested(void *ctx)
@@ -133,30 +133,32 @@ static struct listener *listener_new(struct loop *loop, int fd, const struct con
     return l;
 }
 
-static int set_flag(int fd, int level, int option)
+static int set_flag(int fd, int level, int option, bool on)
 {
-    int on = 1;
-    return setsockopt(fd, level, option, &on, sizeof(on)) == -1 ? -errno : 0;
+    int value = on;
+    return setsockopt(fd, level, option, &value, sizeof(value)) == -1 ? -errno : 0;
 }
 
 /* Accepted sockets inherit TCP_NODELAY. */
 static int tcp_options(int fd, int family)
 {
-    int rc = set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
-    if (rc == 0 && family == AF_INET6) rc = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    if (rc == 0) rc = set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+    int rc = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true);
+    if (rc == 0 && family == AF_INET6) rc = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, true);
+    if (rc == 0) rc = set_flag(fd, IPPROTO_TCP, TCP_NODELAY, true);
     return rc;
 }
 
 /* The listening descriptor, or -errno. */
-static int tcp_listen_on(const struct addrinfo *ai, int backlog, struct listener_error *err)
+static int tcp_listen_on(const struct addrinfo *ai, int backlog, bool shared, struct listener_error *err)
 {
     int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
     if (fd == -1) return fail(err, "socket", -errno);
     int rc = tcp_options(fd, ai->ai_family);
+    if (rc == 0 && shared) rc = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true);
     if (rc != 0) fail(err, "setsockopt", rc);
     if (rc == 0 && bind(fd, ai->ai_addr, ai->ai_addrlen) == -1) rc = fail(err, "bind", -errno);
     if (rc == 0 && listen(fd, backlog) == -1) rc = fail(err, "listen", -errno);
+    if (rc == 0 && shared) rc = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, false);
     if (rc == 0) return fd;
     close(fd);
     return rc;
@@ -193,20 +195,37 @@ static int bound_port(int fd)
     return port;
 }
 
-int listener_open_tcp(struct loop *loop, const char *address, int port, int backlog,
-                      const struct listener_handler *handler, struct listener **out, struct listener_error *err)
+static int open_tcp(struct loop *loop, const char *address, int port, int backlog, bool shared,
+                    const struct listener_handler *handler, struct listener **out, struct listener_error *err)
 {
     struct addrinfo *found;
     int rc = resolve_local(address, port, &found, err);
     if (rc != 0) return rc;
     int fd = -ENOENT;
     for (const struct addrinfo *ai = found; ai != NULL && fd < 0; ai = ai->ai_next)
-        fd = tcp_listen_on(ai, backlog, err);
+        fd = tcp_listen_on(ai, backlog, shared, err);
     freeaddrinfo(found);
     if (fd < 0) return fd;
     *out = listener_new(loop, fd, &conn_tcp_ops, handler);
     (*out)->port = bound_port(fd);
     return 0;
+}
+
+int listener_open_tcp(struct loop *loop, const char *address, int port, int backlog,
+                      const struct listener_handler *handler, struct listener **out, struct listener_error *err)
+{
+    return open_tcp(loop, address, port, backlog, false, handler, out, err);
+}
+
+int listener_open_tcp_shared(struct loop *loop, const char *address, int port, int backlog,
+                             const struct listener_handler *handler, struct listener **out, struct listener_error *err)
+{
+    return open_tcp(loop, address, port, backlog, true, handler, out, err);
+}
+
+int listener_share(struct listener *l, bool on)
+{
+    return set_flag(l->fd, SOL_SOCKET, SO_REUSEPORT, on);
 }
 
 /* 0: no process listens on the socket file; -EADDRINUSE: a process does (its queue may be full, or its socket of
@@ -302,9 +321,9 @@ void listener_close(struct listener *l)
     mem_free(l);
 }
 
-bool listener_is_unix(const struct listener *l)
+void listener_set_handler(struct listener *l, const struct listener_handler *handler)
 {
-    return l->ops == &conn_unix_ops;
+    l->handler = *handler;
 }
 
 int listener_port(const struct listener *l)

@@ -24,16 +24,17 @@
 struct listener; /* opaque */
 
 struct listener_handler {
-    void (*on_accept)(void *ctx, struct conn *c);          /* takes over the connection */
-    void (*on_error)(void *ctx, int rc, const char *text); /* rc: -errno; text: for the log. May be NULL */
+    void (*on_accept)(void *ctx, struct conn *c); /* takes over the connection */
     void *ctx;
+    void (*on_error)(void *error_ctx, int rc, const char *text); /* rc: -errno; text: for the log. May be NULL */
+    void *error_ctx;
 };
 
 struct listener_error {
     char text[256]; /* "bind: Address already in use" */
 };
 
-/* Both return 0 with *out set, or -errno with a text in *err (err may be NULL). No connection is accepted before the
+/* These return 0 with *out set, or -errno with a text in *err (err may be NULL). No connection is accepted before the
  * loop runs. */
 
 /* address: an IPv4 or IPv6 address or a name; "*" or "" for all of IPv4; "::*" for all of IPv6 (IPv6 sockets accept no
@@ -42,6 +43,13 @@ struct listener_error {
 NODISCARD int listener_open_tcp(struct loop *loop, const char *address, int port, int backlog,
                                 const struct listener_handler *handler, struct listener **out,
                                 struct listener_error *err);
+/* The same, for an address that overlaps with that of an open listener: "*" and "127.0.0.1" with one port. Between
+ * listener_share(open, true) and listener_share(open, false), both can listen: no moment is left in which neither does.
+ * The caller then closes the older one. */
+NODISCARD int listener_open_tcp_shared(struct loop *loop, const char *address, int port, int backlog,
+                                       const struct listener_handler *handler, struct listener **out,
+                                       struct listener_error *err);
+int listener_share(struct listener *l, bool on); /* 0 or -errno */
 /* A socket file without a listening process is removed first. With one the result is -EADDRINUSE. perm 0 leaves the
  * mode to the umask; otherwise no client can connect before the mode is set (CVE-2023-45145). */
 NODISCARD int listener_open_unix(struct loop *loop, const char *path, mode_t perm, int backlog,
@@ -50,9 +58,9 @@ NODISCARD int listener_open_unix(struct loop *loop, const char *path, mode_t per
 /* Must not be called from on_accept. Removes the file of a Unix socket if it is still this listener's. NULL is
  * allowed. */
 void listener_close(struct listener *l);
+void listener_set_handler(struct listener *l, const struct listener_handler *handler);
 void listener_accept_now(struct listener *l); /* accepts as if the loop had reported the socket readable */
 
 int listener_port(const struct listener *l); /* the port that the system chose if 0 was asked for; 0 for Unix */
-bool listener_is_unix(const struct listener *l);
 
 #endif

@@ -11,6 +11,7 @@
 #include "server/clients/client_list.h"
 #include "server/clients/clients.h"
 #include "server/clients/key_waits.h"
+#include "server/clients/listening.h"
 #include "server/clients/multi.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/tls_setup.h"
@@ -40,23 +41,6 @@ static const char *supervisor_name(const struct server *s)
     case PROCESS_UPSTART: return "upstart";
     }
     return "unknown";
-}
-
-static void info_listener(const struct settings_net *net, int number, const char *name, int port, struct bytes_buf *out)
-{
-    bytes_buf_printf(out, "listener%d:name=%s", number, name);
-    for (int i = 0; i < net->bind_count; i++) bytes_buf_printf(out, ",bind=%s", net->bind[i]);
-    bytes_buf_printf(out, ",port=%d\r\n", port);
-}
-
-/* One line for each kind of listener, as in Redis: all addresses, then the port. */
-static void info_listeners(const struct server *s, struct bytes_buf *out)
-{
-    const struct settings_net *net = &s->core.settings->net;
-    int kinds = 0;
-    if (net->port != 0 && net->bind_count > 0) info_listener(net, kinds++, "tcp", net->port, out);
-    if (net->unixsocket != NULL) bytes_buf_printf(out, "listener%d:name=unix,bind=%s\r\n", kinds++, net->unixsocket);
-    if (net->tls_port != 0 && net->bind_count > 0) info_listener(net, kinds, "tls", net->tls_port, out);
 }
 
 /* INFO's tcp_port is the port of TLS if there is no other, as in Redis. */
@@ -90,7 +74,7 @@ static void info_server(struct server *s, struct bytes_buf *out)
         main_port(&s->core.settings->net), (ll)sys_wall_us(s->core.sys), (ll)uptime_s, (ll)uptime_s / 86400,
         s->core.settings->misc.hz, s->core.settings->misc.hz, (ull)(s->core.clock.now_ms / 1000) & 0xffffff, path,
         config == NULL ? "" : config);
-    info_listeners(s, out);
+    listening_info(s->listening, out);
     if (shutdown_left_ms(s) >= 0) bytes_buf_printf(out, "shutdown_in_milliseconds:%lld\r\n", (ll)shutdown_left_ms(s));
 }
 
@@ -553,8 +537,8 @@ void server_set_title(struct server *s, struct process_title *title)
     const struct settings_net *net = &s->core.settings->net;
     char address[128] = "";
     if (!s->core.settings->process.set_proc_title) return;
-    if (main_port(net) != 0 && net->bind_count > 0)
-        snprintf(address, sizeof(address), "%s:%d", net->bind[0], main_port(net));
+    if (main_port(net) != 0 && net->bind.count > 0)
+        snprintf(address, sizeof(address), "%s:%d", net->bind.addresses[0], main_port(net));
     else if (net->unixsocket != NULL)
         snprintf(address, sizeof(address), "%s", net->unixsocket);
     struct process_title_values values = {.listen_addr = address,

@@ -65,7 +65,7 @@ static void node_start(struct node *n)
     assert_int_equal(config_load_text(n->cfg, bytes_str(text), &failure), 0);
     n->server = server_new(n->cfg, &n->settings, command_row_tables(), sys_real(), NULL);
     assert_non_null(n->server);
-    assert_int_equal(listening_open(n->server->listening), 0);
+    assert_int_equal(listening_open(n->server->listening, NULL), 0);
     assert_int_equal(pthread_create(&n->thread, NULL, run, n), 0);
     struct sockaddr_in to = loopback(n->port);
     struct timeval patience = {.tv_sec = READY_MS / 1000};

@@ -199,7 +199,7 @@ static void test_it_loads(void **state)
 {
     struct fixture *f = *state;
     load(f->cfg, bytes_buf_view(&f->text));
-    assert_string_equal(f->settings.net.bind[0], "127.0.0.1");
+    assert_string_equal(f->settings.net.bind.addresses[0], "127.0.0.1");
     assert_true(f->settings.net.protected_mode);
 }
 

@@ -8,8 +8,8 @@ static void test_defaults(void **state)
     struct fixture *f = *state;
     const struct settings *s = &f->settings;
     assert_int_equal(s->net.port, 6379);
-    assert_int_equal(s->net.bind_count, 2);
-    assert_string_equal(s->net.bind[1], "-::*");
+    assert_int_equal(s->net.bind.count, 2);
+    assert_string_equal(s->net.bind.addresses[1], "-::*");
     assert_int_equal(s->limits.hash_max_entries, encoding_limits_default().hash_max_entries);
     assert_int_equal(s->persistence.save_count, 3);
     assert_int_equal(s->persistence.save[2].changes, 10000);

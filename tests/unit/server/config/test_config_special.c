@@ -61,7 +61,7 @@ static void test_replicaof_and_bind(void **state)
     assert_null(f->settings.replication.master_host);
     value_is(f, "slaveof", "");
     SET_OK(f, "bind", "");
-    assert_int_equal(f->settings.net.bind_count, 0);
+    assert_int_equal(f->settings.net.bind.count, 0);
     SET_OK(f, "bind", "127.0.0.1 -::1");
     value_is(f, "bind", "127.0.0.1 -::1");
     load_fails(f, "bind \"1 2\" 3", "Invalid bind address '1 2'");

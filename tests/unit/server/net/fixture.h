@@ -61,7 +61,7 @@ static inline void on_connected(void *ctx, int rc)
 
 static inline struct listener_handler handler_of(struct fixture *f)
 {
-    return (struct listener_handler){.on_accept = on_accept, .on_error = on_accept_error, .ctx = f};
+    return (struct listener_handler){.on_accept = on_accept, .on_error = on_accept_error, .ctx = f, .error_ctx = f};
 }
 
 static inline struct fixture *fixture_new(void)
