@@ -7,8 +7,6 @@
 #include "server/catalog/command_row.h"
 #include "server/catalog/renamed_command.h"
 
-enum { LATENCY_BUCKETS = 128 };
-
 /* A command with its counters. Slots live as long as the table. */
 struct command_slot {
     const struct command *command;
@@ -19,7 +17,9 @@ struct command_slot {
     struct command_slot *subcommands; /* array, or NULL */
     size_t subcommand_count;
     struct command_stats stats;
-    uint64_t *latency; /* NULL, or LATENCY_BUCKETS counts (core/latency.h), from the first call with latency-tracking */
+    /* NULL, or HISTOGRAM_BUCKETS counts of ticks (histogram.h), from the first call with latency-tracking on. Their sum
+     * is in stats. */
+    uint64_t *latency;
 };
 
 /* `tables`: a list of arrays of rows. A row without a name ends an array, NULL ends the list. They outlive the table.

@@ -231,8 +231,8 @@ static void reply_histogram(struct cmd_ctx *ctx, const struct command_slot *slot
     struct outbuf_mark mark = reply_deferred(ctx->reply);
     for (unsigned step = 0; step < STEPS; step++) {
         uint64_t limit = step == STEPS - 1 ? UINT64_MAX : reported_limit_ns(step);
-        for (; bucket < LATENCY_BUCKETS; bucket++) {
-            if (dispatch_ticks_to_ns(ctx->dispatcher, latency_bucket_limit(bucket)) > limit) break;
+        for (; bucket < HISTOGRAM_BUCKETS; bucket++) {
+            if (dispatch_ticks_to_ns(ctx->dispatcher, histogram_bucket_limit(bucket)) > limit) break;
             sum += slot->latency[bucket];
         }
         if (sum == reported) continue;

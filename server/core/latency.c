@@ -68,13 +68,5 @@ void latency_free(struct latency *lt)
 
 void latency_histogram_new(struct command_slot *slot)
 {
-    slot->latency = mem_calloc(LATENCY_BUCKETS * sizeof(uint64_t));
-}
-
-uint64_t latency_bucket_limit(unsigned bucket)
-{
-    if (bucket < 4) return bucket;
-    unsigned log2 = (bucket + 4) / 4;
-    uint64_t quarter = (bucket + 4) % 4;
-    return (UINT64_C(1) << log2) + ((quarter + 1) << (log2 - 2)) - 1;
+    slot->latency = mem_calloc(HISTOGRAM_BUCKETS * sizeof(uint64_t));
 }

@@ -23,7 +23,7 @@ void stats_turn_begins(struct stats *st, struct stats_turn *turn)
 void stats_turn_ends(struct stats *st, const struct stats_turn *turn)
 {
     uint64_t took = ticks_now() - turn->ticks;
-    st->turn_ticks += took;
+    histogram_add(&st->turn_times, took);
     if (took > st->turn_ticks_max) st->turn_ticks_max = took;
     if (st->commands_processed < turn->commands) return; /* CONFIG RESETSTAT ran in this turn */
     uint64_t commands = st->commands_processed - turn->commands;

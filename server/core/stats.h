@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "storage/base/histogram.h"
+
 enum { STATS_SAMPLES = 16 /* of 100 ms each, for the instantaneous_* fields */ };
 enum stats_metric {
     STATS_COMMANDS = 0,
@@ -37,7 +39,8 @@ struct stats {
     uint64_t errors; /* error replies */
     uint64_t unexpected_errors;
     uint64_t reads_processed, writes_processed, turns;
-    uint64_t turn_ticks, turn_ticks_max, cron_ticks, aof_ticks; /* of ticks.h; time of turns without waiting */
+    struct histogram turn_times; /* of turns without waiting, in ticks of ticks.h */
+    uint64_t turn_ticks_max, cron_ticks, aof_ticks;
     uint64_t turn_commands_max;
     uint64_t acl_denied_auth, acl_denied_cmd, acl_denied_key, acl_denied_channel;
     size_t peak_memory;

@@ -21,7 +21,7 @@ static void sample_rates(struct server *s)
     stats_sample(&s->core.stats, STATS_REPL_NET_IN, repl.net_input_bytes, s->core.clock.mono_us);
     stats_sample(&s->core.stats, STATS_REPL_NET_OUT, repl.net_output_bytes, s->core.clock.mono_us);
     stats_sample(&s->core.stats, STATS_TURNS, s->core.stats.turns, s->core.clock.mono_us);
-    stats_sample(&s->core.stats, STATS_TURN_TICKS, s->core.stats.turn_ticks, s->core.clock.mono_us);
+    stats_sample(&s->core.stats, STATS_TURN_TICKS, s->core.stats.turn_times.sum, s->core.clock.mono_us);
 }
 
 /* Inserts and removals advance the resizing of a table. This advances tables that do not change, unless a child shares

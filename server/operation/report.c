@@ -25,6 +25,7 @@
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
 #include "server/streams/migration.h"
+#include "storage/base/histogram.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
 
@@ -228,7 +229,7 @@ static void eventloop_stats(struct server *s, struct bytes_buf *out)
     bytes_buf_printf(out,
                      "eventloop_cycles:%llu\r\neventloop_duration_sum:%llu\r\neventloop_duration_cmd_sum:%llu\r\n"
                      "instantaneous_eventloop_cycles_per_sec:%llu\r\ninstantaneous_eventloop_duration_usec:%llu\r\n",
-                     (ull)st->turns, ticks_us(s, st->turn_ticks), ticks_us(s, command_table_ticks(s->commands)),
+                     (ull)st->turns, ticks_us(s, st->turn_times.sum), ticks_us(s, command_table_ticks(s->commands)),
                      (ull)turns, turns > 0 ? ticks_us(s, ticks / turns) : 0);
 }
 
@@ -364,12 +365,12 @@ static void info_commandstats(struct server *s, struct bytes_buf *out)
 double command_latency_percentile_us(struct server *s, const struct command_slot *slot, double percentile)
 {
     uint64_t total = 0, below = 0;
-    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) total += slot->latency[i];
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) total += slot->latency[i];
     uint64_t wanted = (uint64_t)((double)total * percentile / 100.0 + 0.5);
     if (wanted == 0) wanted = 1;
-    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         below += slot->latency[i];
-        if (below >= wanted) return (double)dispatch_ticks_to_ns(s->dispatcher, latency_bucket_limit(i)) / 1000;
+        if (below >= wanted) return (double)dispatch_ticks_to_ns(s->dispatcher, histogram_bucket_limit(i)) / 1000;
     }
     return 0;
 }

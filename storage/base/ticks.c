@@ -2,7 +2,7 @@
 
 #include "storage/base/sys.h"
 
-enum { TRIES = 4, INTERVAL_MIN_US = 1000 };
+enum { TRIES = 4, INTERVAL_MIN_US = 1000, SETTLED_US = 10 * 1000 * 1000 };
 
 /* Ticks and microseconds of one moment, as nearly as four tries can tell. */
 static uint64_t read_both(const struct sys *sys, int64_t *us)
@@ -20,6 +20,14 @@ static uint64_t read_both(const struct sys *sys, int64_t *us)
     return best;
 }
 
+static void take_rate(struct ticks_rate *rate, int64_t us, uint64_t ticks)
+{
+    double measured = (double)us * 1000.0 / (double)ticks, off = measured - rate->ns_per_tick;
+    if (rate->settled && off < rate->ns_per_tick / 100 && off > -rate->ns_per_tick / 100) return;
+    rate->ns_per_tick = measured;
+    rate->settled = us >= SETTLED_US;
+}
+
 void ticks_calibrate(struct ticks_rate *rate, const struct sys *sys)
 {
     int64_t us = 0;
@@ -28,6 +36,6 @@ void ticks_calibrate(struct ticks_rate *rate, const struct sys *sys)
         rate->ticks = now;
         rate->us = us;
     } else if (us - rate->us > INTERVAL_MIN_US && now > rate->ticks) {
-        rate->ns_per_tick = (double)(us - rate->us) * 1000.0 / (double)(now - rate->ticks);
+        take_rate(rate, us - rate->us, now - rate->ticks);
     }
 }

@@ -5,6 +5,7 @@
 #ifndef LOCKSTEP_STORAGE_BASE_TICKS_H
 #define LOCKSTEP_STORAGE_BASE_TICKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -26,10 +27,13 @@ struct ticks_rate {
     uint64_t ticks;
     int64_t us;
     double ns_per_tick; /* 0: not known yet */
+    bool settled;       /* it changes only if it turns out to be wrong by 1 % or more */
 };
 
 /* Reads both clocks; the longer ago the first call was, the better the rate is known. A thread that loses the processor
- * between two readings would spoil the rate for a long time, so the readings closest to each other are taken. */
+ * between two readings would spoil the rate for a long time, so the readings closest to each other are taken.
+ * After 10 seconds the rate is settled. With a rate that changes in its last digits, a sum of ticks that is shown in
+ * seconds could decrease, which Prometheus takes for a restart of the counter from 0. */
 void ticks_calibrate(struct ticks_rate *rate, const struct sys *sys);
 
 static inline uint64_t ticks_to_ns(const struct ticks_rate *rate, uint64_t ticks)

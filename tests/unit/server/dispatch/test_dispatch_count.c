@@ -29,8 +29,8 @@ static void test_calls_and_time(void **state)
     const struct command_slot *ping = slot_of(f, "ping");
     assert_int_equal(ping->stats.calls, 2);
     assert_int_equal(ping->stats.ticks, 1000);
-    assert_int_equal(ping->latency[latency_bucket(100)], 1);
-    assert_int_equal(ping->latency[latency_bucket(900)], 1);
+    assert_int_equal(ping->latency[histogram_bucket(100)], 1);
+    assert_int_equal(ping->latency[histogram_bucket(900)], 1);
     assert_int_equal(f->core->stats.commands_processed, 2);
     f->base->settings.latency.latency_tracking = false;
     count(f, "get", 5);

@@ -64,11 +64,42 @@ static void test_a_reader_that_loses_the_processor_does_not_spoil_the_rate(void 
     assert_near(measure(3, 3), wanted); /* of four tries */
 }
 
+static int64_t set_mono_us(void *ctx)
+{
+    return *(int64_t *)ctx;
+}
+
+static void calibrate_at(struct ticks_rate *rate, int64_t us)
+{
+    struct sys sys = *sys_real();
+    sys.ctx = &us;
+    sys.mono_us = set_mono_us;
+    ticks_calibrate(rate, &sys);
+}
+
+static void test_a_settled_rate_stays_as_it_is(void **state)
+{
+    const int64_t second = 1000000;
+    /* So many ticks ago that the time of this test does not count. */
+    struct ticks_rate rate = {.ticks = ticks_now() / 2, .us = second};
+    (void)state;
+    calibrate_at(&rate, 4 * second);
+    double early = rate.ns_per_tick;
+    calibrate_at(&rate, 12 * second);
+    double settled = rate.ns_per_tick;
+    assert_true(settled > early * 3);
+    calibrate_at(&rate, 12 * second + second / 20);
+    assert_true(rate.ns_per_tick == settled);
+    calibrate_at(&rate, 13 * second); /* 9 % more than what was measured before */
+    assert_true(rate.ns_per_tick > settled * 1.05);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rate_is_unknown_at_first),
         cmocka_unit_test(test_a_reader_that_loses_the_processor_does_not_spoil_the_rate),
+        cmocka_unit_test(test_a_settled_rate_stays_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
