@@ -52,6 +52,7 @@
 
 struct aof; /* opaque */
 struct child;
+struct histogram;
 struct repl_position;
 
 struct aof_uses { /* all of it outlives the log */
@@ -103,5 +104,7 @@ int aof_reload(struct aof *a);                       /* DEBUG LOADAOF: 0 or -1, 
 void aof_set_flush_sleep(struct aof *a, int64_t us); /* DEBUG AOF-FLUSH-SLEEP */
 void aof_info(const struct aof *a, struct bytes_buf *out);
 uint64_t aof_buffered_bytes(const struct aof *a);
+/* How long the syncs of the log took since the start, in ticks of ticks.h. */
+void aof_sync_times(struct aof *a, struct histogram *out);
 
 #endif

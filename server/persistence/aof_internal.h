@@ -24,6 +24,7 @@
 #include "server/persistence/child.h"
 #include "storage/aof_file.h"
 #include "storage/aof_manifest.h"
+#include "storage/base/histogram.h"
 
 enum aof_state { AOF_OFF = 0, AOF_WAITS /* for a rewrite that makes a base */, AOF_ON };
 
@@ -49,6 +50,7 @@ struct room {
 /* Results of the worker, for the main thread. */
 struct sync_result {
     pthread_mutex_t lock;
+    struct histogram times; /* of all syncs, those of the main thread too, in ticks of ticks.h */
     unsigned syncs; /* that ended since the main thread looked */
     uint64_t epoch, position;
     unsigned file_number;

@@ -5,6 +5,7 @@
 #include "server/core/obstacles.h"
 #include "server/process/process.h"
 #include "storage/base/memory.h"
+#include "storage/base/ticks.h"
 #include "storage/base/worker.h"
 
 /* ---- The worker ---- */
@@ -37,11 +38,29 @@ static void tell_result(struct aof *a, const struct job *job, int rc)
     loop_waker_wake(&a->waker);
 }
 
+static int sync_and_measure(struct sync_result *r, const struct sys *sys, int fd)
+{
+    uint64_t start = ticks_now();
+    int rc = sys->fsync(sys->ctx, fd);
+    uint64_t took = ticks_now() - start;
+    pthread_mutex_lock(&r->lock);
+    histogram_add(&r->times, took);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+void aof_sync_times(struct aof *a, struct histogram *out)
+{
+    pthread_mutex_lock(&a->result.lock);
+    *out = a->result.times;
+    pthread_mutex_unlock(&a->result.lock);
+}
+
 static void run_job(void *ctx)
 {
     struct job *job = ctx;
     int rc = 0;
-    if (job->what & AOF_JOB_SYNC) rc = job->sys->fsync(job->sys->ctx, job->fd);
+    if (job->what & AOF_JOB_SYNC) rc = sync_and_measure(&job->aof->result, job->sys, job->fd);
     if (job->what & AOF_JOB_CLOSE)
         (void)job->sys->close(job->sys->ctx, job->fd); /* the file is synced, or the failure of the sync is reported */
     if (job->what & AOF_JOB_SYNC) tell_result(job->aof, job, rc);
@@ -155,7 +174,7 @@ int aof_sync_now(struct aof *a)
 {
     struct core *core = a->core;
     int64_t start = sys_mono_us(core->sys);
-    int rc = core->sys->fsync(core->sys->ctx, aof_file_fd(a->file));
+    int rc = sync_and_measure(&a->result, core->sys, aof_file_fd(a->file));
     latency_note(core, "aof-fsync-always", (sys_mono_us(core->sys) - start) / 1000);
     a->last_sync_us = core->clock.mono_us;
     if (rc != 0) return rc;

@@ -71,6 +71,39 @@ static void test_everysec_hands_a_sync_to_the_worker_once_a_second(void **state)
     assert_calls(f, "write " INCR ";sync " INCR ";");
 }
 
+static uint64_t times_measured(struct persistence_fixture *f, uint64_t *ticks)
+{
+    struct histogram times;
+    uint64_t count = 0;
+    aof_sync_times(f->aof, &times);
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) count += times.counts[i];
+    *ticks = times.sum;
+    return count;
+}
+
+/* Also one that fails: a disk that takes long to report an error is slow, too. */
+static void test_each_sync_is_measured(void **state)
+{
+    struct persistence_fixture *f = *state;
+    uint64_t ticks, before = 0;
+    up(f, "everysec");
+    assert_int_equal(times_measured(f, &ticks), 0);
+    say(f, "SET", "k", "1");
+    assert_true(turn_after(f, 2 * SECOND_MS));
+    pf_await(f, is_synced);
+    assert_int_equal(times_measured(f, &before), 1);
+    assert_true(before > 0);
+    f->m.base.settings.persistence.appendfsync = APPENDFSYNC_ALWAYS;
+    say(f, "SET", "k", "2");
+    assert_true(turn_after(f, 0));
+    assert_int_equal(times_measured(f, &ticks), 2);
+    assert_true(ticks > before);
+    f->failing = FAIL_SYNC;
+    say(f, "SET", "k", "3");
+    assert_false(turn_after(f, 0));
+    assert_int_equal(times_measured(f, &ticks), 3);
+}
+
 static void test_pending_sync_is_counted_and_does_not_hold_up_writes(void **state)
 {
     struct persistence_fixture *f = *state;
@@ -236,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PF_TEST(test_always_syncs_after_each_write_within_the_turn),
         PF_TEST(test_everysec_hands_a_sync_to_the_worker_once_a_second),
+        PF_TEST(test_each_sync_is_measured),
         PF_TEST(test_pending_sync_is_counted_and_does_not_hold_up_writes),
         PF_TEST(test_policy_no_never_syncs),
         PF_TEST(test_policy_takes_effect_at_once),
