@@ -190,7 +190,8 @@ static void link_connect(struct repl *r)
     struct link *lk = &r->link;
     if (lk->held) return;
     log_notice(r->log, "Connecting to MASTER %s:%d", lk->host, lk->port);
-    lk->retry_ms = repl_now_ms(r) + LINK_RETRY_MS;
+    lk->connect_us = sys_mono_us(r->sys);
+    lk->retry_ms = lk->connect_us / 1000 + LINK_RETRY_MS;
     const char *source = r->settings->bind_source_addr;
     int rc = r->settings->tls_replication
                  ? conn_tls_connect(r->host.tls, lk->host, lk->port, source, on_connected, r, &lk->conn)
@@ -370,6 +371,8 @@ void link_stream_begins(struct repl *r)
     lk->at_start = true;
     lk->new_id[0] = '\0';
     lk->down_since_ms = 0;
+    enum repl_sync_kind kind = lk->state == LINK_PSYNC ? REPL_SYNC_PARTIAL : REPL_SYNC_FULL;
+    histogram_add(&r->sync_times.followed[kind], (uint64_t)(sys_mono_us(r->sys) - lk->connect_us));
     link_transition(r, LINK_STREAM, "MASTER <-> REPLICA sync: the stream begins");
     conn_want_read(lk->conn, true);
     repl_ack_soon(r);

@@ -172,7 +172,13 @@ void repl_get_stats(const struct repl *r, struct repl_stats *out)
     *out = r->stats;
 }
 
+const struct repl_sync_times *repl_get_sync_times(const struct repl *r)
+{
+    return &r->sync_times;
+}
+
 void repl_reset_stats(struct repl *r)
 {
     r->stats = (struct repl_stats){0};
+    r->sync_times = (struct repl_sync_times){0};
 }

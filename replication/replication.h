@@ -52,6 +52,7 @@
 #include "server/net/conn.h"
 #include "server/net/loop.h"
 #include "storage/base/bytes.h"
+#include "storage/base/histogram.h"
 #include "storage/base/log.h"
 #include "storage/base/sys.h"
 
@@ -284,6 +285,15 @@ struct repl_stats {
     uint64_t net_output_bytes, net_input_bytes;
 };
 void repl_get_stats(const struct repl *r, struct repl_stats *out);
+enum repl_sync_kind { REPL_SYNC_FULL, REPL_SYNC_PARTIAL, REPL_SYNC_KINDS };
+/* How long synchronizations took that have succeeded, in microseconds. */
+struct repl_sync_times {
+    /* Of a replica: from its PSYNC until it has acknowledged everything that the stream held at that moment. */
+    struct histogram served[REPL_SYNC_KINDS];
+    /* Of our link: from connecting to our master until its stream is applied. */
+    struct histogram followed[REPL_SYNC_KINDS];
+};
+const struct repl_sync_times *repl_get_sync_times(const struct repl *r);
 void repl_reset_stats(struct repl *r);
 
 #endif

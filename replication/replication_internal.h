@@ -69,6 +69,10 @@ struct replica {
     int64_t waiting_since_ms;
     int64_t progress_ms; /* when its socket last took bytes of the snapshot */
     int64_t soft_limit_since_ms;
+    bool synchronizing; /* it has not acknowledged sync_until yet */
+    enum repl_sync_kind sync_kind;
+    int64_t sync_began_us; /* when it sent PSYNC */
+    uint64_t sync_until;   /* the end of the stream at that moment */
 
     struct snapshot_pipe *pipe;         /* RECEIVING through a pipe, else NULL */
     struct repl_stream_reader snapshot; /* its position in the bytes of that pipe */
@@ -138,9 +142,9 @@ struct link {
     int port;
     struct conn *conn;
     struct outbuf out;
-    int64_t retry_ms, last_io_ms;
-    int64_t down_since_ms; /* 0: the link has not been up since we became a replica */
-    bool held;             /* stay down until the own file is loaded: it may hold the position to continue from */
+    int64_t retry_ms, last_io_ms, connect_us; /* connect_us: start of this attempt to connect */
+    int64_t down_since_ms;                    /* 0: the link has not been up since we became a replica */
+    bool held; /* stay down until the own file is loaded: it may hold the position to continue from */
 
     struct handshake handshake;
     struct resp_line_reader lines;
@@ -211,6 +215,7 @@ struct repl {
     unsigned cron_loops;
     int64_t alone_since_ms; /* when the last replica left */
     struct repl_stats stats;
+    struct repl_sync_times sync_times;
 };
 
 static inline int64_t repl_now_ms(const struct repl *r)

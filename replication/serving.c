@@ -51,6 +51,10 @@ static void attach(struct replica *rp, enum replica_state state)
     sv->last = rp;
     sv->count++;
     rp->heard_ms = rp->waiting_since_ms = rp->progress_ms = repl_now_ms(rp->repl);
+    rp->synchronizing = true;
+    rp->sync_kind = state == REPLICA_ONLINE ? REPL_SYNC_PARTIAL : REPL_SYNC_FULL;
+    rp->sync_began_us = sys_mono_us(rp->repl->sys);
+    rp->sync_until = repl_stream_end(&rp->repl->stream);
     rp->repl->was_restored = false; /* a replica knows our history by its new id now */
     int rc = conn_set_nodelay(rp->conn, !rp->repl->settings->repl_disable_tcp_nodelay);
     if (rc != 0) log_verbose(rp->repl->log, "TCP_NODELAY of replica %s: %s", replica_name(rp), strerror(-rc));
@@ -164,6 +168,13 @@ static int conf_rdb_only(struct replica *rp, struct bytes_view value, const char
     return 0;
 }
 
+static void note_synchronized(struct replica *rp)
+{
+    struct histogram *times = &rp->repl->sync_times.served[rp->sync_kind];
+    histogram_add(times, (uint64_t)(sys_mono_us(rp->repl->sys) - rp->sync_began_us));
+    rp->synchronizing = false;
+}
+
 /* Ignores an acknowledgement of bytes that were never sent, since WAIT trusts these numbers. */
 static void conf_ack(struct replica *rp, struct bytes_view value)
 {
@@ -171,7 +182,9 @@ static void conf_ack(struct replica *rp, struct bytes_view value)
     rp->heard_ms = repl_now_ms(rp->repl);
     if (rp->doomed || !num_parse_u64(value, &offset)) return;
     if (rp->state == REPLICA_LOADING) replica_set_online(rp);
-    if (rp->state != REPLICA_ONLINE || offset > rp->reader.pos || offset <= rp->acked) return;
+    if (rp->state != REPLICA_ONLINE || offset > rp->reader.pos) return;
+    if (rp->synchronizing && offset >= rp->sync_until) note_synchronized(rp);
+    if (offset <= rp->acked) return;
     rp->acked = offset;
     rp->repl->host.acks_changed(rp->repl->host.ctx);
 }

@@ -480,6 +480,46 @@ static void test_a_restored_replica_resumes(void **state)
     master_close(&m);
 }
 
+static uint64_t count_of(const struct histogram *h)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) count += h->counts[i];
+    return count;
+}
+
+/* From connecting to the stream. What fails in between is not counted. */
+static void test_synchronizations_are_measured(void **state)
+{
+    enum { SECOND_US = 1000000 };
+    struct master m;
+    master_open(&m);
+    const struct repl_sync_times *times = repl_get_sync_times(m.node->repl);
+    follow(&m);
+    introduce(&m);
+    SAY(&m, "+FULLRESYNC " ID " 1000\r\n$EOF:" MARK "\r\n" RDB("ba"));
+    close(m.fd); /* in the middle of the snapshot */
+    m.fd = -1;
+    wait_state(&m, "connect");
+    repl_drop_link(m.node->repl, "the test has no time to wait for the next try");
+    introduce(&m);
+    m.node->later_us += SECOND_US;
+    SAY(&m, "+FULLRESYNC " ID " 1000\r\n$EOF:" MARK "\r\n" RDB("base;") MARK);
+    wait_state(&m, "connected");
+    assert_int_equal(count_of(&times->followed[REPL_SYNC_FULL]), 1);
+    assert_int_equal(count_of(&times->followed[REPL_SYNC_PARTIAL]), 0);
+    assert_in_range(times->followed[REPL_SYNC_FULL].sum, SECOND_US, 30 * SECOND_US);
+    close(m.fd);
+    m.fd = -1;
+    introduce(&m);
+    m.node->later_us += 3 * SECOND_US;
+    SAY(&m, "+CONTINUE\r\n");
+    wait_state(&m, "connected");
+    assert_int_equal(count_of(&times->followed[REPL_SYNC_FULL]), 1);
+    assert_int_equal(count_of(&times->followed[REPL_SYNC_PARTIAL]), 1);
+    assert_in_range(times->followed[REPL_SYNC_PARTIAL].sum, 3 * SECOND_US, 30 * SECOND_US);
+    master_close(&m);
+}
+
 static void test_info_of_a_replica(void **state)
 {
     struct master m;
@@ -524,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_H9_and_F9_another_master_at_any_time),
         cmocka_unit_test(test_promotion_during_a_transfer_keeps_the_old_data),
         cmocka_unit_test(test_a_restored_replica_resumes),
+        cmocka_unit_test(test_synchronizations_are_measured),
         cmocka_unit_test(test_info_of_a_replica),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -930,6 +930,53 @@ static void test_promotion_tells_replicas_to_come_back(void **state)
     loop_free(loop);
 }
 
+static uint64_t count_of(const struct histogram *h)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) count += h->counts[i];
+    return count;
+}
+
+/* Until the replica has acknowledged what the stream held when it asked. */
+static void test_synchronizations_are_measured(void **state)
+{
+    enum { SECOND_US = 1000000 };
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    const struct repl_sync_times *times = repl_get_sync_times(n->repl);
+    struct peer full, partial;
+    assert_int_equal(count_of(&times->served[REPL_SYNC_FULL]), 0); /* the replica of the history never acknowledged */
+    peer_open(&partial, n);
+    psync_ok(&partial, node_id(n), 51);
+    peer_open(&full, n);
+    psync_ok(&full, "?", -1);
+    turns(n);
+    node_write(n, 0, "later;");
+    turns(n);
+    n->later_us += SECOND_US;
+    conf(&partial, "ack", "99");
+    assert_int_equal(count_of(&times->served[REPL_SYNC_PARTIAL]), 0);
+    conf(&partial, "ack", "100");
+    assert_int_equal(count_of(&times->served[REPL_SYNC_PARTIAL]), 1);
+    assert_in_range(times->served[REPL_SYNC_PARTIAL].sum, SECOND_US, 30 * SECOND_US);
+    conf(&partial, "ack", "106");
+    assert_int_equal(count_of(&times->served[REPL_SYNC_PARTIAL]), 1);
+    node_finish_snapshot(n, true);
+    peer_read(&full);
+    assert_int_equal(count_of(&times->served[REPL_SYNC_FULL]), 0);
+    n->later_us += SECOND_US;
+    conf(&full, "ack", "100");
+    assert_int_equal(count_of(&times->served[REPL_SYNC_FULL]), 1);
+    assert_in_range(times->served[REPL_SYNC_FULL].sum, 2 * SECOND_US, 30 * SECOND_US);
+    assert_int_equal(count_of(&times->followed[REPL_SYNC_FULL]) + count_of(&times->followed[REPL_SYNC_PARTIAL]), 0);
+    repl_reset_stats(n->repl);
+    assert_int_equal(count_of(&times->served[REPL_SYNC_FULL]), 0);
+    peer_close(&full);
+    peer_close(&partial);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_info_of_a_master(void **state)
 {
     struct loop *loop = loop_new();
@@ -1007,6 +1054,7 @@ int main(void)
         cmocka_unit_test(test_X11_writes_of_the_unit_that_made_us_a_replica),
         cmocka_unit_test(test_a_hand_over_is_accepted_in_the_same_history_alone),
         cmocka_unit_test(test_promotion_tells_replicas_to_come_back),
+        cmocka_unit_test(test_synchronizations_are_measured),
         cmocka_unit_test(test_info_of_a_master),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
