@@ -421,6 +421,7 @@ static void on_readable(void *ctx)
     ssize_t n = conn_read(c->conn, room, len);
     if (n == -EAGAIN) return;
     if (UNLIKELY(n <= 0)) {
+        if (client_has(c, CLIENT_READY)) return; /* its last requests run first; then the end is read again */
         if (n < 0) log_verbose(core->log, "Reading from client %s: %s", c->peer, conn_error_text(c->conn, (int)n));
         client_close_later(c);
         return;

@@ -3,6 +3,7 @@ and RESP3; and what a client sees: INFO, CLIENT, COMMAND, pub/sub, transactions,
 
 import os
 import re
+import socket
 import subprocess
 import threading
 
@@ -844,6 +845,17 @@ def test_many_connections(server):
             wire.close()
     wait_for(lambda: int(server.info("clients")["connected_clients"]) == 1, 10)
     assert stat(server, "total_connections_received") >= 501
+
+
+def test_last_requests_of_a_client_that_leaves(server):
+    """The end of the connection arrives while requests wait: these still run."""
+    for count in (10, 65, 200, 1000, 5000) * 3:
+        with server.wire() as wire:
+            wire.send(b"".join(encode_command("SET", f"key:{i}", "x") for i in range(count)))
+            wire.sock.shutdown(socket.SHUT_WR)
+            assert wire.is_closed()
+        assert server.call("DBSIZE") == count
+        server.call("FLUSHALL")
 
 
 def test_deep_pipeline_in_order(server):
