@@ -39,9 +39,11 @@ static int hook_tls_port(void *ctx, struct config_error *err)
 }
 static int hook_log(void *ctx, struct config_error *err)
 {
-    struct server *s = ctx;
+    const struct server *s = ctx;
+    const struct settings_log *st = &s->core.settings->log;
     (void)err;
-    log_set_level(s->core.log, (enum log_level)s->core.settings->log.loglevel);
+    log_set_level(s->core.log, (enum log_level)st->loglevel);
+    log_set_format(s->core.log, (enum log_format)st->format, (enum log_stamp)st->stamp);
     return 0;
 }
 static int hook_client_limits(void *ctx, struct config_error *err)

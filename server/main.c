@@ -30,6 +30,7 @@ static int open_log(struct program *p)
 {
     const struct settings_log *st = &p->settings.log;
     log_set_level(p->log, (enum log_level)st->loglevel);
+    log_set_format(p->log, (enum log_format)st->format, (enum log_stamp)st->stamp);
     log_set_syslog(p->log, st->syslog_enabled, st->syslog_ident, st->syslog_facility);
     int rc = log_set_file(p->log, st->logfile);
     if (rc == 0) return 0;

@@ -112,7 +112,7 @@ struct config_hooks {
     config_hook_fn *port_changed;       /* port; "Unable to listen on this port. Check server logs." */
     config_hook_fn *tls_port_changed;   /* tls-port; the same, or "Unable to update TLS configuration. ..." */
     config_hook_fn *tls_changed;        /* other tls-*; "Unable to update TLS configuration. Check server logs." */
-    config_hook_fn *log_changed;        /* loglevel */
+    config_hook_fn *log_changed;        /* loglevel, log-format, log-timestamp-format */
     config_hook_fn *crash_log_changed;  /* crash-log-enabled */
     config_hook_fn *proc_title_changed; /* proc-title-template */
     config_hook_fn *locale_changed;     /* locale-collate; "Invalid locale" */

@@ -34,8 +34,6 @@ static const struct foreign {
     {"events-per-io-thread", "Valkey 8"},
     {"extended-redis-compatibility", "Valkey 8"},
     {"import-mode", "Valkey 8.1"},
-    {"log-format", "Valkey 8.1"},
-    {"log-timestamp-format", "Valkey 8.1"},
     {"primaryauth", "Valkey 8 (here masterauth)"},
     {"primaryuser", "Valkey 8 (here masteruser)"},
     {"rdma-bind", "Valkey 8.1"},

@@ -14,6 +14,10 @@ static const struct config_enum supervised_names[] = {
 static const struct config_enum loglevel_names[] = {
     {"debug", LOG_LEVEL_DEBUG}, {"verbose", LOG_LEVEL_VERBOSE}, {"notice", LOG_LEVEL_NOTICE}, {"warning", LOG_LEVEL_WARNING},
     {"nothing", LOG_LEVEL_NOTHING}, {0}};
+static const struct config_enum log_format_names[] = {
+    {"legacy", LOG_FORMAT_LEGACY}, {"redis", LOG_FORMAT_LEGACY}, {"logfmt", LOG_FORMAT_LOGFMT}, {"json", LOG_FORMAT_JSON}, {0}};
+static const struct config_enum log_stamp_names[] = {
+    {"legacy", LOG_STAMP_LEGACY}, {"iso8601", LOG_STAMP_ISO8601}, {"milliseconds", LOG_STAMP_MILLISECONDS}, {0}};
 static const struct config_enum facility_names[] = {
     {"user", LOG_USER}, {"local0", LOG_LOCAL0}, {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2}, {"local3", LOG_LOCAL3},
     {"local4", LOG_LOCAL4}, {"local5", LOG_LOCAL5}, {"local6", LOG_LOCAL6}, {"local7", LOG_LOCAL7}, {0}};
@@ -157,6 +161,8 @@ const struct config_directive config_builtin_rows[] = {
 
     /* Log */
     CHOICE("loglevel", log.loglevel, "notice", loglevel_names, 0, HOOK(log_changed)),
+    CHOICE("log-format", log.format, "legacy", log_format_names, 0, HOOK(log_changed)),
+    CHOICE("log-timestamp-format", log.stamp, "legacy", log_stamp_names, 0, HOOK(log_changed)),
     TEXT("logfile", NULL, log.logfile, "", NULL, IMMUTABLE, NO_HOOK),
     YES_NO("syslog-enabled", NULL, log.syslog_enabled, "no", IMMUTABLE, NO_HOOK),
     TEXT("syslog-ident", NULL, log.syslog_ident, "redis", NULL, IMMUTABLE, NO_HOOK),

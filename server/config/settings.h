@@ -48,6 +48,8 @@ struct settings_net {
 
 struct settings_log {
     int loglevel;  /* enum log_level */
+    int format;    /* enum log_format */
+    int stamp;     /* enum log_stamp */
     char *logfile; /* "": standard output */
     bool syslog_enabled;
     char *syslog_ident;

@@ -68,6 +68,7 @@ static void set_up_process(void *ctx)
     const struct settings_process *st = &ch->core->settings->process;
     bool is_rewrite = ch->kind == CHILD_REWRITE;
     const char *cpus = is_rewrite ? st->aof_rewrite_cpulist : st->bgsave_cpulist;
+    log_set_role(ch->core->log, 'C');
     if (!ch->core->life.process_owner) return;
     if (process_set_oom_score(ch->oom, st, PROCESS_OOM_CHILD) != 0)
         log_warning(ch->core->log, "Unable to write oom_score_adj of the child");

@@ -1,5 +1,9 @@
 /* process_crash.c -- the signal handlers. Memory may be damaged when they run: until the stack trace is written they
- * use only the stack, write(), and what the C library needs for a backtrace. */
+ * use only the stack, write(), and what the C library needs for a backtrace.
+ *
+ * The parts of the report are written to a descriptor: the log's, or, if the log is structured, that of a file in
+ * memory, which relay() carries over to the log as messages after each part. So the log has the parts before one that
+ * crashes itself, in both cases. */
 #include "server/process/process_crash.h"
 
 #include <execinfo.h>
@@ -8,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <ucontext.h>
@@ -22,6 +27,10 @@ static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 static struct {
     struct process_crash_hooks hooks;
     volatile sig_atomic_t signal;               /* that is being reported; 0: none */
+    volatile sig_atomic_t relaying;             /* set while relay() runs: it must not run inside itself */
+    int log_fd, report_fd;                      /* equal if the log is not structured */
+    off_t relayed;                              /* bytes of report_fd that are in the log */
+    char text[2 * LOG_CRASH_LINE_MAX];          /* of relay() */
     _Alignas(64) char stack[CRASH_STACK_BYTES]; /* of the handlers: the usual one may have overflowed */
 } crash;
 
@@ -124,10 +133,35 @@ static void die_of(int sig)
     _exit(128 + sig);
 }
 
+/* ---- To the log ---- */
+
+static void open_report(void)
+{
+    crash.log_fd = log_fd_for_crash(crash.hooks.log);
+    crash.report_fd = log_is_structured(crash.hooks.log) ? memfd_create("crash-report", MFD_CLOEXEC) : crash.log_fd;
+    if (crash.report_fd == -1) crash.report_fd = crash.log_fd; /* a report in the wrong format is better than none */
+}
+
+/* Writes the whole lines that the report has got since the last time to a structured log. */
+static void relay(void)
+{
+    if (crash.report_fd == crash.log_fd || crash.relaying) return;
+    crash.relaying = 1;
+    for (;;) {
+        ssize_t n = pread(crash.report_fd, crash.text, sizeof(crash.text), crash.relayed);
+        size_t done = n > 0 ? log_crash_lines(crash.hooks.log, crash.log_fd, crash.text, (size_t)n) : 0;
+        if (done == 0) break;
+        crash.relayed += (off_t)done;
+    }
+    crash.relaying = 0;
+}
+
 /* The report itself has crashed or takes too long: ends the process. */
 static void on_second_signal(int sig)
 {
     (void)sig;
+    if (crash.report_fd != crash.log_fd) say(crash.report_fd, "\n"); /* ends the line that it was in */
+    relay();
     die_of(crash.signal);
 }
 
@@ -146,18 +180,23 @@ static void on_crash(int sig, siginfo_t *info, void *context)
     if (crash.signal != 0) die_of(sig);
     crash.signal = sig;
     guard_rest_of_report();
-    int fd = log_fd_for_crash(crash.hooks.log);
+    open_report();
+    int fd = crash.report_fd;
     say(fd, "\n\n=== REDIS BUG REPORT START: cut and paste from here (this is Lockstep, not Redis) ===\n");
     say_cause(fd, sig, info);
+    relay();
     say_stack(fd, uc);
+    relay();
     say_registers(fd, uc);
     say_build(fd);
+    relay();
     if (crash.hooks.report != NULL) {
         say(fd, "\n------ SERVER ------\n");
         crash.hooks.report(crash.hooks.ctx, fd);
     }
     say(fd,
         "\n=== REDIS BUG REPORT END. Please report it to the makers of Lockstep with what the server was doing. ===\n");
+    relay();
     die_of(sig);
 }
 

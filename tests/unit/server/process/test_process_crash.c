@@ -8,6 +8,7 @@ struct crash_case {
     bool enabled;
     int signal;
     bool report_crashes;
+    enum log_format format;
 };
 
 static void report(void *ctx, int fd)
@@ -22,6 +23,7 @@ static int crashes(void *ctx)
     struct crash_case *c = ctx;
     struct log *lg = log_new();
     if (log_set_file(lg, c->path) != 0) return 1;
+    log_set_format(lg, c->format, LOG_STAMP_ISO8601);
     struct process_crash_hooks hooks = {.ctx = c, .log = lg, .report = report};
     process_crash_install(&hooks, c->enabled);
     raise(c->signal);
@@ -65,6 +67,46 @@ static void test_a_report_that_crashes_ends_there(void **state)
     assert_null(strstr(text, "REPORT END"));
 }
 
+/* Counts the lines of `text`, each of which must begin and end as a message of the log in JSON does. */
+static int json_lines(char *text)
+{
+    int count = 0;
+    for (char *save = NULL, *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        count++;
+        assert_int_equal(strncmp(line, "{\"pid\":", 7), 0);
+        assert_non_null(strstr(line, "\"level\":\"warning\",\"message\":\""));
+        assert_string_equal(line + strlen(line) - 2, "\"}");
+    }
+    return count;
+}
+
+static void test_structured_log_gets_the_report_as_messages(void **state)
+{
+    static char text[65536];
+    char path[128];
+    snprintf(path, sizeof(path), "%s/structured.log", (char *)*state);
+    struct crash_case c = {.path = path, .enabled = true, .signal = SIGSEGV, .format = LOG_FORMAT_JSON};
+    check_crash(&c, text, sizeof(text));
+    static const char *const parts[] = {"\"=== REDIS BUG REPORT START", "crashed by signal: 11",
+                                        "\"------ STACK TRACE ------\"}", "\"redis_mode:standalone\"}",
+                                        "\"=== REDIS BUG REPORT END"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) assert_non_null(strstr(text, parts[i]));
+    assert_true(json_lines(text) > 10);
+}
+
+static void test_structured_log_keeps_what_precedes_a_second_crash(void **state)
+{
+    static char text[65536];
+    char path[128];
+    snprintf(path, sizeof(path), "%s/structured-twice.log", (char *)*state);
+    struct crash_case c = {
+        .path = path, .enabled = true, .signal = SIGABRT, .report_crashes = true, .format = LOG_FORMAT_JSON};
+    check_crash(&c, text, sizeof(text));
+    assert_non_null(strstr(text, "\"redis_mode:standalone\"}"));
+    assert_null(strstr(text, "REPORT END"));
+    assert_true(json_lines(text) > 10);
+}
+
 static void test_crash_log_can_be_switched_off(void **state)
 {
     static char text[1024];
@@ -80,6 +122,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_crash_report, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_a_report_that_crashes_ends_there, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_structured_log_gets_the_report_as_messages, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_structured_log_keeps_what_precedes_a_second_crash, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_crash_log_can_be_switched_off, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
