@@ -36,6 +36,8 @@
 #include "server/streams/ack_waits.h"
 #include "server/streams/master_stream.h"
 #include "server/streams/migration.h"
+#include "server/web/web.h"
+#include "server/web/web_health.h"
 #include "storage/base/allocator.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
@@ -75,6 +77,7 @@ static bool on_turn(void *ctx)
     turn_end_send(&s->core, s->aof, s->clients);
     clients_reap(s->clients);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
+    more = web_turn(s->web) || more;
     more = tls_transport_turn(tls_setup_transport(s->tls), s->core.stats.commands_processed) || more;
     stats_turn_ends(&s->core.stats, &s->core.turn);
     pacing_turn_ends(&s->core, master_stream_commands(s->master_stream));
@@ -246,6 +249,8 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->migrations = migrations_new(&s->core);
     s->master_stream = master_stream_new(s->clients, s->dispatcher);
     s->shutdown = shutdown_new();
+    s->web = web_new(s->clients, s->listening, tls_setup_transport(s->tls));
+    web_health_add(s->web, s);
     connect_config(s);
     modes_refresh(&s->core);
     dispatcher_settings_changed(s->dispatcher);
@@ -344,6 +349,7 @@ void server_free(struct server *s)
 {
     if (s == NULL) return;
     listening_free(s->listening);
+    web_free(s->web);
     cron_stop(s);
     if (child_is_active(s->child)) child_drop(s->child);
     clients_close_all(s->clients);

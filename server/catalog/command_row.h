@@ -72,6 +72,7 @@ enum acl_category {
     ACL_CONNECTION = 1 << 18,
     ACL_TRANSACTION = 1 << 19,
     ACL_SCRIPTING = 1 << 20,
+    ACL_HTTP = 1 << 21, /* not of Redis: what the HTTP port answers (server/web/). Rows have no other category */
 };
 
 /* What a command does to a key, and how its keys are found: the key specs of Redis 7's COMMAND INFO. */

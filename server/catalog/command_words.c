@@ -70,6 +70,7 @@ const struct flag_word *acl_category_words(void)
         {ACL_CONNECTION, "connection"},
         {ACL_TRANSACTION, "transaction"},
         {ACL_SCRIPTING, "scripting"},
+        {ACL_HTTP, "http"},
         {0, NULL},
     };
     return words;
@@ -91,6 +92,7 @@ unsigned command_categories(const struct command *cmd)
         {CMD_FAST, ACL_FAST},   {CMD_BLOCKING, ACL_BLOCKING},
     };
     unsigned categories = cmd->acl;
+    if (categories == ACL_HTTP) return categories; /* no rule of Redis that names a category shall permit it */
     for (size_t i = 0; i < sizeof(implied) / sizeof(implied[0]); i++)
         if (cmd->flags & implied[i].flag) categories |= implied[i].categories;
     if ((cmd->flags & CMD_READONLY) && !(cmd->acl & ACL_SCRIPTING)) categories |= ACL_READ;

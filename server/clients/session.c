@@ -87,30 +87,36 @@ bool acl_session_login(struct client *c, struct bytes_view name, struct bytes_vi
 }
 
 /* The default user is left out: a client without a user has it already, and may need its password. */
-static struct acl_user *user_of_certificate(const struct client *c, enum tls_name kind, struct bytes_buf *name)
+static struct acl_user *find_by_names(struct acl_users *users, const struct conn *conn, enum tls_name kind,
+                                      struct bytes_buf *name)
 {
     enum { NAMES_MAX = 64 };
-    struct acl_users *users = c->clients->users;
     for (size_t i = 0; i < NAMES_MAX; i++) {
         name->len = 0;
-        if (!conn_tls_peer_cert_name(c->conn, kind, i, name)) return NULL;
+        if (!conn_tls_peer_cert_name(conn, kind, i, name)) return NULL;
         struct acl_user *user = acl_users_find(users, bytes_buf_view(name));
         if (user != NULL && user != acl_users_default(users) && acl_user_is_enabled(user)) return user;
     }
     return NULL;
 }
 
+struct acl_user *acl_session_user_of_certificate(const struct clients *cs, const struct conn *conn)
+{
+    int by = cs->core->settings->tls.auth_clients_user;
+    struct bytes_buf name = {0};
+    if (by == TLS_USER_OFF) return NULL;
+    struct acl_user *user = find_by_names(cs->users, conn, by == TLS_USER_CN ? TLS_NAME_CN : TLS_NAME_SAN, &name);
+    bytes_buf_release(&name);
+    return user;
+}
+
 void acl_session_login_by_certificate(struct client *c)
 {
-    int by = c->core->settings->tls.auth_clients_user;
-    struct bytes_buf name = {0};
-    if (by == TLS_USER_OFF) return;
-    struct acl_user *user = user_of_certificate(c, by == TLS_USER_CN ? TLS_NAME_CN : TLS_NAME_SAN, &name);
+    struct acl_user *user = acl_session_user_of_certificate(c->clients, c->conn);
     if (user != NULL)
         become(c, user, true);
-    else
+    else if (c->core->settings->tls.auth_clients_user != TLS_USER_OFF)
         log_verbose(c->core->log, "The certificate of client %s names no user that is on", c->peer);
-    bytes_buf_release(&name);
 }
 
 /* ---- Refused requests ---- */

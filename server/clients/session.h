@@ -26,6 +26,7 @@ NODISCARD bool acl_session_login(struct client *c, struct bytes_view name, struc
  * password. Of several alternative names the first one that is a user counts. Without such a user, or if the user is
  * off, the client stays what it is. */
 void acl_session_login_by_certificate(struct client *c);
+struct acl_user *acl_session_user_of_certificate(const struct clients *cs, const struct conn *conn); /* or NULL */
 /* Counts and logs a request that was refused. */
 void acl_session_denied(struct client *c, enum acl_context context, const struct acl_denial *why);
 

@@ -57,7 +57,7 @@ struct tls_transport *tls_setup_transport(const struct tls_setup *ts)
 bool tls_setup_is_on(const struct tls_setup *ts)
 {
     const struct settings *st = ts->core->settings;
-    return st->net.tls_port != 0 || st->replication.tls_replication;
+    return st->net.tls_port != 0 || st->replication.tls_replication || (st->http.tls && st->http.port != 0);
 }
 
 /* ---- Files ---- */

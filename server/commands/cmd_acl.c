@@ -26,7 +26,7 @@ static void reply_categories(struct reply *r)
 static size_t reply_members(struct reply *r, const struct command_slot *slot, unsigned category)
 {
     size_t count = 0;
-    if (slot->name[0] == '\0' || (slot->command->flags & CMD_HIDDEN)) return 0;
+    if (slot->name[0] == '\0' || ((slot->command->flags & CMD_HIDDEN) && category != ACL_HTTP)) return 0;
     if (command_categories(slot->command) & category) {
         reply_bulk_cstr(r, slot->full_name);
         count++;

@@ -21,6 +21,7 @@ const struct command *const *command_row_tables(void)
         geo_search_commands,
         hash_commands,
         hash_expire_commands,
+        http_commands,
         hyperloglog_commands,
         latency_commands,
         lcs_commands,

@@ -22,6 +22,7 @@ extern const struct command geo_commands[];
 extern const struct command geo_search_commands[];
 extern const struct command hash_commands[];
 extern const struct command hash_expire_commands[];
+extern const struct command http_commands[];
 extern const struct command hyperloglog_commands[];
 extern const struct command latency_commands[];
 extern const struct command lcs_commands[];

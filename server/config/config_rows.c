@@ -45,6 +45,8 @@ static const struct config_enum tls_user_names[] = {
     {"off", TLS_USER_OFF}, {"CN", TLS_USER_CN}, {"SAN", TLS_USER_SAN}, {0}};
 static const struct config_enum balancer_names[] = {
     {"ready", BALANCER_READY}, {"drain", BALANCER_DRAIN}, {"maint", BALANCER_MAINT}, {0}};
+static const struct config_enum http_group_names[] = {
+    {"none", 0}, {"health", HTTP_GROUP_HEALTH}, {"metrics", HTTP_GROUP_METRICS}, {"page", HTTP_GROUP_PAGE}, {0}};
 static const struct config_enum endpoint_names[] = {{"ip", 0}, {"hostname", 1}, {"unknown-endpoint", 2}, {0}};
 
 /* Kinds of rows: name, alias, field of struct settings, default, arguments of the kind, flags, hook. */
@@ -128,6 +130,11 @@ const struct config_directive config_builtin_rows[] = {
 
     /* Load balancers and monitors */
     CHOICE("load-balancer-state", net.load_balancer_state, "ready", balancer_names, 0, NO_HOOK),
+    SPECIAL("http-bind", NULL, http.bind, "127.0.0.1 -::1", &config_special_bind, MULTI, HOOK(port_changed)),
+    NUMBER(CONFIG_INT, "http-port", NULL, http.port, "0", 0, 65535, 0, HOOK(tls_port_changed)),
+    YES_NO("http-tls", NULL, http.tls, "no", 0, HOOK(tls_port_changed)),
+    CHOICE("http-public", http.public_groups, "health", http_group_names, BITS | MULTI, NO_HOOK),
+    TEXT("http-hosts", NULL, http.hosts, "", config_check_hosts, OR_NULL, NO_HOOK),
 
     /* Process */
     YES_NO("daemonize", NULL, process.daemonize, "no", IMMUTABLE, NO_HOOK),

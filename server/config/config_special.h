@@ -23,6 +23,8 @@ int config_check_appendfilename(const struct config *cfg, const char *text, int6
 int config_check_appenddirname(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);
 int config_check_title(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);
 int config_check_hostname(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);
+/* Names of hosts between blanks, or "*". */
+int config_check_hosts(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);
 int config_check_hz(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);
 int config_check_backlog(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);
 

@@ -46,6 +46,17 @@ struct settings_net {
     int load_balancer_state; /* enum settings_balancer */
 };
 
+/* The groups of routes of the HTTP port, as bits of http-public. */
+enum settings_http_group { HTTP_GROUP_HEALTH = 1 << 0, HTTP_GROUP_METRICS = 1 << 1, HTTP_GROUP_PAGE = 1 << 2 };
+
+struct settings_http {
+    struct settings_bind bind;
+    int port; /* 0: closed */
+    bool tls;
+    int public_groups; /* enum settings_http_group: what needs no login */
+    char *hosts;       /* names between blanks, or NULL */
+};
+
 struct settings_log {
     int loglevel;  /* enum log_level */
     int format;    /* enum log_format */
@@ -261,6 +272,7 @@ struct settings_cluster {
 struct settings {
     struct encoding_limits limits; /* all *-listpack-*, *-ziplist-*, intset, list, stream and hll thresholds */
     struct settings_net net;
+    struct settings_http http;
     struct settings_log log;
     struct settings_process process;
     struct settings_clients clients;

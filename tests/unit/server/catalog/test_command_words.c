@@ -48,6 +48,7 @@ static void test_categories_follow_from_flags(void **state)
     assert_int_equal(categories(CMD_READONLY, ACL_SCRIPTING), ACL_SCRIPTING | ACL_SLOW); /* EVAL_RO is no @read */
     assert_int_equal(categories(CMD_ADMIN, 0), ACL_ADMIN | ACL_DANGEROUS | ACL_SLOW);
     assert_int_equal(categories(CMD_PUBSUB | CMD_BLOCKING, 0), ACL_PUBSUB | ACL_BLOCKING | ACL_SLOW);
+    assert_int_equal(categories(CMD_HIDDEN, ACL_HTTP), ACL_HTTP);
 }
 
 static void test_reported_flags(void **state)
