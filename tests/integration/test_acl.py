@@ -486,6 +486,8 @@ def test_dryrun_names_what_is_missing(server):
 
 def test_every_category_is_a_rule_and_covers_its_commands(server):
     for category in words(server.call("ACL", "CAT")):
+        if category == "http":
+            continue  # names that COMMAND does not know: test_http.py
         members = words(server.call("ACL", "CAT", category))
         make_user(server, "with", f"+@{category}", "allkeys")
         make_user(server, "without", "+@all", f"-@{category}", "allkeys")
