@@ -472,6 +472,7 @@ size_t conn_received_bytes(const struct conn *c)
 }
 bool conn_is_local(const struct conn *c)
 {
+    if (c->is_from_elsewhere) return false;
     return conn_is_unix(c) || strcmp(c->peer.ip, "127.0.0.1") == 0 || strcmp(c->peer.ip, "::1") == 0;
 }
 

@@ -68,7 +68,8 @@ const char *conn_peer_ip(const struct conn *c); /* without port and brackets; fo
 int conn_peer_port(const struct conn *c);       /* 0 for Unix */
 int conn_local_port(const struct conn *c);
 bool conn_is_unix(const struct conn *c);
-bool conn_is_local(const struct conn *c); /* Unix, 127.0.0.1 or ::1: the peers that protected mode admits */
+/* Unix, 127.0.0.1 or ::1: the peers that protected mode admits. Behind a proxy: client and proxy are both local. */
+bool conn_is_local(const struct conn *c);
 int conn_fd(const struct conn *c);
 /* Bytes that the kernel has received and conn_read() has not fetched yet. With TLS they are encrypted, which makes them a
  * few more. */

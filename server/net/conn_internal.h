@@ -43,6 +43,7 @@ struct conn {
     conn_event_fn *on_readable, *on_writable;
     void *ctx;
     struct conn_address peer, local;
+    bool is_from_elsewhere;        /* accepted from a proxy that is not local: conn_is_local() is false */
     struct connecting *connecting; /* while CONN_CONNECTING */
     struct conn_tls *tls;          /* conn_tls.c; NULL: no TLS, or closed */
     char *error;                   /* the text for the last -EPROTO, or NULL */
