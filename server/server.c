@@ -16,6 +16,7 @@
 #include "server/clients/key_waits.h"
 #include "server/clients/listening.h"
 #include "server/clients/tls_setup.h"
+#include "server/clients/proxy_ports.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/tracking.h"
 #include "server/core/latency.h"
@@ -243,6 +244,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->acl_log = acl_log_new();
     make_clients_and_dispatcher(s);
     s->listening = listening_new(s->clients, tls_setup_transport(s->tls));
+    s->proxy_ports = proxy_ports_new(s->clients, s->listening);
     s->scripting = scripting_new(s->clients, s->dispatcher, s->commands);
     make_persistence(s);
     s->ack_waits = ack_waits_new(s->clients, s->aof);
@@ -350,6 +352,7 @@ void server_free(struct server *s)
     if (s == NULL) return;
     listening_free(s->listening);
     web_free(s->web);
+    proxy_ports_free(s->proxy_ports);
     cron_stop(s);
     if (child_is_active(s->child)) child_drop(s->child);
     clients_close_all(s->clients);

@@ -295,6 +295,15 @@ void listening_add(struct listening *l, const struct listening_kind *kind)
     l->kinds[l->kind_count++] = kind;
 }
 
+const struct listening_kind *listening_tcp(const struct listening *l)
+{
+    return &l->tcp;
+}
+const struct listening_kind *listening_tls(const struct listening *l)
+{
+    return &l->tls;
+}
+
 /* ---- Questions ---- */
 
 static bool is_open(const struct listening *l, const struct listening_kind *kind)

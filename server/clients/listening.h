@@ -4,7 +4,7 @@
  *     tcp         bind             port                      clients.h
  *     unix        unixsocket                                 clients.h
  *     tls         bind             tls-port                  a handshake (server/net/conn_tls.h), then clients.h
- *     ...         rows of others: listening_add()
+ *     proxy-protocol, proxy-protocol-tls: proxy_ports.h. Rows of other modules: listening_add()
  *
  *     directives --listening_open()--> wanted sockets --+--> all could be opened: the others are closed
  *                                                       `--> one could not: the sockets stay as they were
@@ -47,6 +47,9 @@ struct listening_kind {
 struct listening *listening_new(struct clients *cs, struct tls_transport *tls);
 void listening_free(struct listening *l); /* closes the sockets */
 void listening_add(struct listening *l, const struct listening_kind *kind);
+/* The rows of `port` and `tls-port`, for modules that do something with a connection before it becomes a client. */
+const struct listening_kind *listening_tcp(const struct listening *l);
+const struct listening_kind *listening_tls(const struct listening *l);
 
 /* Opens and closes sockets until they are what the directives say. An address written with a '-' in front may be missing
  * on this machine. 0, or -1 with the reason logged, *failed set (if not NULL) and all sockets as before. */

@@ -57,7 +57,8 @@ struct tls_transport *tls_setup_transport(const struct tls_setup *ts)
 bool tls_setup_is_on(const struct tls_setup *ts)
 {
     const struct settings *st = ts->core->settings;
-    return st->net.tls_port != 0 || st->replication.tls_replication || (st->http.tls && st->http.port != 0);
+    bool has_port = st->net.tls_port != 0 || st->net.proxy_tls_port != 0 || (st->http.tls && st->http.port != 0);
+    return has_port || st->replication.tls_replication;
 }
 
 /* ---- Files ---- */

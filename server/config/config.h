@@ -109,8 +109,8 @@ typedef int config_hook_fn(void *ctx, struct config_error *err);
 struct config_hooks {
     void *ctx;                          /* must be the first member: offset 0 means "no hook" */
     config_hook_fn *bind_changed;       /* bind; "Failed to bind to specified addresses." */
-    config_hook_fn *port_changed;       /* port; "Unable to listen on this port. Check server logs." */
-    config_hook_fn *tls_port_changed;   /* tls-port; the same, or "Unable to update TLS configuration. ..." */
+    config_hook_fn *port_changed;       /* other ports; "Unable to listen on this port. Check server logs." */
+    config_hook_fn *tls_port_changed;   /* ports of TLS; the same, or "Unable to update TLS configuration. ..." */
     config_hook_fn *tls_changed;        /* other tls-*; "Unable to update TLS configuration. Check server logs." */
     config_hook_fn *log_changed;        /* loglevel, log-format, log-timestamp-format */
     config_hook_fn *crash_log_changed;  /* crash-log-enabled */

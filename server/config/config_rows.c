@@ -129,6 +129,9 @@ const struct config_directive config_builtin_rows[] = {
            HOOK(tls_changed)),
 
     /* Load balancers and monitors */
+    NUMBER(CONFIG_INT, "proxy-protocol-port", NULL, net.proxy_port, "0", 0, 65535, 0, HOOK(port_changed)),
+    NUMBER(CONFIG_INT, "proxy-protocol-tls-port", NULL, net.proxy_tls_port, "0", 0, 65535, 0, HOOK(tls_port_changed)),
+    SPECIAL("proxy-protocol-trusted", NULL, net.proxy_trusted, "127.0.0.0/8 ::1", &config_special_ranges, MULTI, NO_HOOK),
     CHOICE("load-balancer-state", net.load_balancer_state, "ready", balancer_names, 0, NO_HOOK),
     SPECIAL("http-bind", NULL, http.bind, "127.0.0.1 -::1", &config_special_bind, MULTI, HOOK(port_changed)),
     NUMBER(CONFIG_INT, "http-port", NULL, http.port, "0", 0, 65535, 0, HOOK(tls_port_changed)),

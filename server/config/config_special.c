@@ -48,6 +48,33 @@ static void bind_get(const struct config *cfg, const void *target, struct bytes_
 
 const struct config_special config_special_bind = {.set = bind_set, .get = bind_get, .release = bind_release};
 
+/* ---- proxy-protocol-trusted ---- */
+
+static int ranges_set(struct config *cfg, void *target, char **words, size_t count, struct config_error *err)
+{
+    struct settings_ranges parsed = {.count = 0}, *ranges = target;
+    if (count > SETTINGS_RANGES_MAX) return config_fail(err, "Too many addresses specified.");
+    for (size_t i = 0; i < count; i++) {
+        if (*words[i] == '\0' && count == 1) break; /* "": none */
+        if (ip_range_parse(words[i], &parsed.ranges[parsed.count++]) != 0)
+            return config_fail(err, "'%s' is not an address, nor a range such as 10.0.0.0/8", words[i]);
+    }
+    *ranges = parsed;
+    return 0;
+}
+
+static void ranges_get(const struct config *cfg, const void *target, struct bytes_buf *out)
+{
+    const struct settings_ranges *ranges = target;
+    char text[IP_RANGE_TEXT_MAX];
+    for (int i = 0; i < ranges->count; i++) {
+        ip_range_print(&ranges->ranges[i], text);
+        append_word(out, text);
+    }
+}
+
+const struct config_special config_special_ranges = {.set = ranges_set, .get = ranges_get};
+
 /* ---- save ---- */
 
 static bool save_point_parse(char **words, struct save_point *out)

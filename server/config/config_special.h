@@ -7,7 +7,8 @@
 enum { CONFIG_HZ_MIN = 1, CONFIG_HZ_MAX = 500 };
 
 /* `target` is the area's struct (struct settings_net and so on), unless the comment names a field. */
-extern const struct config_special config_special_bind;
+extern const struct config_special config_special_bind;   /* a struct settings_bind */
+extern const struct config_special config_special_ranges; /* a struct settings_ranges */
 extern const struct config_special config_special_save;
 extern const struct config_special config_special_output_limits;
 extern const struct config_special config_special_oom_values;

@@ -16,11 +16,13 @@
 
 #include "replication/repl_settings.h"
 #include "server/catalog/renamed_command.h"
+#include "server/net/ip_range.h"
 #include "server/process/settings_process.h"
 #include "storage/limits.h"
 
 enum {
     SETTINGS_BIND_MAX = 16,
+    SETTINGS_RANGES_MAX = 64,
     SETTINGS_SAVE_POINTS_MAX = 64,
     SETTINGS_PERCENTILES_MAX = 64,
 };
@@ -33,10 +35,17 @@ struct settings_bind {
     int count; /* 0: listen on no TCP address */
 };
 
+struct settings_ranges {
+    struct ip_range ranges[SETTINGS_RANGES_MAX];
+    int count;
+};
+
 struct settings_net {
     struct settings_bind bind;
     int port; /* 0: no TCP */
     int tls_port;
+    int proxy_port, proxy_tls_port;       /* connections begin with a header of the PROXY protocol */
+    struct settings_ranges proxy_trusted; /* addresses that may connect to these two */
     int tcp_backlog;
     int tcp_keepalive_s; /* 0: off */
     char *unixsocket;    /* or NULL */

@@ -13,6 +13,7 @@
 #include "server/clients/key_waits.h"
 #include "server/clients/listening.h"
 #include "server/clients/multi.h"
+#include "server/clients/proxy_ports.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/tls_setup.h"
 #include "server/clients/tracking.h"
@@ -426,6 +427,17 @@ static void info_tls(struct server *s, struct bytes_buf *out)
         (ull)info.handshakes.completed, (ull)info.handshakes.resumed, (ull)info.handshakes.failed,
         (ull)info.handshakes.late, (ull)info.handshakes.too_many);
 }
+static void info_proxy(struct server *s, struct bytes_buf *out)
+{
+    struct proxy_ports_info info;
+    proxy_ports_describe(s->proxy_ports, &info);
+    bytes_buf_printf(out,
+                     "proxy_protocol_enabled:%d\r\nproxy_protocol_waiting:%zu\r\nproxy_protocol_accepted:%llu\r\n"
+                     "proxy_protocol_failed:%llu\r\nproxy_protocol_timed_out:%llu\r\nproxy_protocol_untrusted:%llu\r\n"
+                     "proxy_protocol_refused:%llu\r\n",
+                     proxy_ports_are_on(s->proxy_ports), info.headers.waiting, (ull)info.headers.completed,
+                     (ull)info.headers.failed, (ull)info.headers.late, (ull)info.untrusted, (ull)info.headers.too_many);
+}
 static void info_cluster(struct server *s, struct bytes_buf *out)
 {
     (void)s;
@@ -443,11 +455,21 @@ static void info_keyspace(struct server *s, struct bytes_buf *out)
     }
 }
 
-enum section_shown { SHOWN_BY_NAME, SHOWN_WITH_ALL, SHOWN_BY_DEFAULT, SHOWN_IF_TLS /* by default while TLS is on */ };
+static bool tls_is_on(const struct server *s)
+{
+    return tls_setup_is_on(s->tls);
+}
+static bool proxy_ports_are_open(const struct server *s)
+{
+    return proxy_ports_are_on(s->proxy_ports);
+}
+
+enum section_shown { SHOWN_BY_NAME, SHOWN_WITH_ALL, SHOWN_BY_DEFAULT, SHOWN_WHILE_ON /* by default while is_on() */ };
 struct section {
     const char *name, *title;
     enum section_shown shown;
     void (*write)(struct server *s, struct bytes_buf *out);
+    bool (*is_on)(const struct server *s);
 };
 
 static const struct section sections_in_order[] = {
@@ -462,7 +484,8 @@ static const struct section sections_in_order[] = {
     {"commandstats", "Commandstats", SHOWN_WITH_ALL, info_commandstats},
     {"errorstats", "Errorstats", SHOWN_BY_DEFAULT, info_errorstats},
     {"latencystats", "Latencystats", SHOWN_WITH_ALL, info_latencystats},
-    {"tls", "TLS", SHOWN_IF_TLS, info_tls},
+    {"tls", "TLS", SHOWN_WHILE_ON, info_tls, tls_is_on},
+    {"proxy", "Proxy", SHOWN_WHILE_ON, info_proxy, proxy_ports_are_open},
     {"cluster", "Cluster", SHOWN_BY_DEFAULT, info_cluster},
     {"keyspace", "Keyspace", SHOWN_BY_DEFAULT, info_keyspace},
     {"debug", "Debug", SHOWN_BY_NAME, info_debug},
@@ -470,8 +493,8 @@ static const struct section sections_in_order[] = {
 
 static enum section_shown shown_now(const struct server *s, const struct section *section)
 {
-    if (section->shown != SHOWN_IF_TLS) return section->shown;
-    return tls_setup_is_on(s->tls) ? SHOWN_BY_DEFAULT : SHOWN_BY_NAME;
+    if (section->shown != SHOWN_WHILE_ON) return section->shown;
+    return section->is_on(s) ? SHOWN_BY_DEFAULT : SHOWN_BY_NAME;
 }
 
 static bool asked_for(const struct server *s, const struct section *section, const struct bytes_view *names,

@@ -76,8 +76,8 @@ class Certificates:
 class TlsWire(Wire):
     """A Wire over TLS. A failed handshake raises ssl.SSLError or ConnectionError."""
 
-    def __init__(self, address, context, timeout=15.0, session=None, rcvbuf=None):
-        super().__init__(address, timeout, rcvbuf)
+    def __init__(self, address, context, timeout=15.0, session=None, rcvbuf=None, source=None):
+        super().__init__(address, timeout, rcvbuf, source)
         plain = self.sock
         try:
             self.sock = context.wrap_socket(plain, server_hostname="localhost", session=session)

@@ -1,18 +1,16 @@
 """A high-availability set-up as users have it: master, replica with the same file, three sentinels, HAProxy."""
 
 import contextlib
-import csv
 import fcntl
-import io
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
 
-from harness import HAPROXY, ROOT, SCALE, SENTINEL, Process, Server, free_port, wait_for
+from balancer import Balancer
+from harness import ROOT, SCALE, SENTINEL, Process, Server, free_port, wait_for
 from wire import Closed, ReplyError, Wire, pairs_to_dict
 
 # The file of both hosts; what differs between them (port, directory) is given on the command line.
@@ -57,16 +55,6 @@ sentinel announce-ip 127.0.0.1
 """
 
 HAPROXY_CONF = """\
-global
-    maxconn 256
-    stats socket {directory}/stats.sock mode 600 level admin
-
-defaults
-    mode tcp
-    timeout connect 2s
-    timeout client 60s
-    timeout server 60s
-
 frontend redis_in
     bind 127.0.0.1:{port}
     default_backend redis_master
@@ -180,33 +168,21 @@ def swift(sentinels, down_after=SWIFT):
         sentinel.set_down_after(PATIENT)
 
 
-class HAProxy(Process):
+class HAProxy(Balancer):
     def __init__(self, directory, servers, password=None):
         self.port = free_port()
         self.address = ("127.0.0.1", self.port)
         rows = [f"    server host{n} 127.0.0.1:{server.port} check" for n, server in enumerate(servers)]
-        directory.mkdir(parents=True)
         auth = HAPROXY_AUTH.format(password=password) if password else ""
-        conf = directory / "haproxy.cfg"
-        conf.write_text(HAPROXY_CONF.format(directory=directory, port=self.port, servers="\n".join(rows), auth=auth))
-        super().__init__("haproxy", directory, [HAPROXY, "-db", "-f", conf])
+        super().__init__(directory, HAPROXY_CONF.format(port=self.port, servers="\n".join(rows), auth=auth))
 
     def up(self):
         """The indices of the servers to which HAProxy would send a client."""
-        try:
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(5)
-                sock.connect(str(self.directory / "stats.sock"))
-                sock.sendall(b"show stat\n")
-                text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
-        except OSError:
+        rows = self.rows()
+        if rows is None:
             return None
-        rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
-        return [
-            int(row["svname"][4:])
-            for row in rows
-            if re.match(r"host\d", row["svname"]) and row["status"].startswith("UP")
-        ]
+        up = [name for name, row in rows.items() if row["status"].startswith("UP")]
+        return [int(name.removeprefix("redis_master/host")) for name in up]
 
 
 class HaSetup:

@@ -54,9 +54,9 @@ def to_bytes(arg):
 
 
 class Wire:
-    """One connection. A wait of more than `timeout` seconds raises socket.timeout."""
+    """One connection. A wait of more than `timeout` seconds raises socket.timeout. `source`: the local address."""
 
-    def __init__(self, address, timeout=15.0, rcvbuf=None):
+    def __init__(self, address, timeout=15.0, rcvbuf=None, source=None):
         self.timeout = timeout
         if isinstance(address, str):
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -67,6 +67,8 @@ class Wire:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(timeout)
         try:
+            if source:
+                self.sock.bind((source, 0))
             self.sock.connect(address)
         except OSError:
             self.sock.close()

@@ -73,6 +73,32 @@ static void test_replicaof_and_bind(void **state)
     value_is(f, "slaveof", "");
 }
 
+static void test_ranges_of_addresses(void **state)
+{
+    struct fixture *f = *state;
+    value_is(f, "proxy-protocol-trusted", "127.0.0.0/8 ::1");
+    SET_OK(f, "proxy-protocol-trusted", "10.1.2.3/8 ::1/128 192.0.2.1");
+    value_is(f, "proxy-protocol-trusted", "10.0.0.0/8 ::1 192.0.2.1");
+    load_fails(f, "proxy-protocol-trusted 10.0.0.1 localhost",
+               "'localhost' is not an address, nor a range such as 10.0.0.0/8");
+    load_fails(f, "proxy-protocol-trusted 10.0.0.1 \"\"", "'' is not an address, nor a range such as 10.0.0.0/8");
+    value_is(f, "proxy-protocol-trusted", "10.0.0.0/8 ::1 192.0.2.1");
+    SET_OK(f, "proxy-protocol-trusted", "");
+    assert_int_equal(f->settings.net.proxy_trusted.count, 0);
+    value_is(f, "proxy-protocol-trusted", "");
+    struct bytes_buf many = {0};
+    for (int i = 0; i < SETTINGS_RANGES_MAX; i++) bytes_buf_printf(&many, " 10.0.0.%d", i);
+    bytes_buf_append(&many, "", 1);
+    struct bytes_view pair[] = {BYTES_LIT("proxy-protocol-trusted"), bytes_str(many.data)};
+    assert_int_equal(config_set_many(f->cfg, pair, 1, &(struct config_set_context){0}, NULL), 0);
+    assert_int_equal(f->settings.net.proxy_trusted.count, SETTINGS_RANGES_MAX);
+    char *line = NULL;
+    assert_true(asprintf(&line, "proxy-protocol-trusted%s ::2", many.data) > 0);
+    load_fails(f, line, "Too many addresses specified.");
+    free(line);
+    bytes_buf_release(&many);
+}
+
 static void test_notify_flags(void **state)
 {
     struct fixture *f = *state;
@@ -121,6 +147,7 @@ int main(void)
         WITH(test_save_lines_add_up),
         WITH(test_too_many_save_points_and_addresses_are_refused),
         WITH(test_replicaof_and_bind),
+        WITH(test_ranges_of_addresses),
         WITH(test_notify_flags),
         WITH(test_lines_that_only_a_file_can_have),
     };
