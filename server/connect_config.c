@@ -102,9 +102,15 @@ static int hook_maxclients(void *ctx, struct config_error *err)
 {
     struct server *s = ctx;
     unsigned asked = s->core.settings->clients.maxclients;
-    if (!s->core.life.process_owner || process_adjust_open_files(asked, s->core.log) >= asked) return 0;
+    unsigned others = server_other_descriptors(s);
+    if (!s->core.life.process_owner || process_adjust_open_files(asked, others, s->core.log) >= asked) return 0;
     return config_fail(err, "The operating system is not able to handle the specified number of clients, try with %u",
-                       process_adjust_open_files(asked, NULL));
+                       process_adjust_open_files(asked, others, NULL));
+}
+static int hook_http(void *ctx, struct config_error *err)
+{
+    int rc = hook_maxclients(ctx, err);
+    return rc == 0 ? hook_tls_port(ctx, err) : rc;
 }
 static int hook_modes(void *ctx, struct config_error *err)
 {
@@ -175,6 +181,7 @@ void connect_config(struct server *s)
         .port_changed = hook_listen,
         .tls_port_changed = hook_tls_port,
         .tls_changed = hook_tls,
+        .http_changed = hook_http,
         .log_changed = hook_log,
         .crash_log_changed = hook_crash_log,
         .proc_title_changed = hook_proc_title,

@@ -61,6 +61,7 @@ void server_free(struct server *s);
 /* Makes this server the owner of the process: sets limits, title, locale, oom score. Called before listening_open(). 0,
  * or -1 with the reason logged. */
 int server_take_process(struct server *s, struct process_title *title);
+unsigned server_other_descriptors(const struct server *s); /* for connections that are no clients */
 enum process_oom_role server_oom_role(const struct server *s);
 void server_adjust_oom_score(struct server *s);
 

@@ -262,11 +262,17 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     return NULL;
 }
 
+unsigned server_other_descriptors(const struct server *s)
+{
+    return s->core.settings->http.port != 0 ? WEB_DESCRIPTORS : 0;
+}
+
 /* Raises the limit of open files, or lowers maxclients to what the system allows. */
 static int fit_maxclients(struct server *s)
 {
     char text[16];
-    unsigned fitting = process_adjust_open_files(s->core.settings->clients.maxclients, s->core.log);
+    unsigned fitting =
+        process_adjust_open_files(s->core.settings->clients.maxclients, server_other_descriptors(s), s->core.log);
     if (fitting == 0) return -1;
     if (fitting == s->core.settings->clients.maxclients) return 0;
     snprintf(text, sizeof(text), "%u", fitting);

@@ -111,8 +111,11 @@ static void on_accept_error(void *ctx, int rc, const char *text)
 
 static struct listener_handler handler_of(struct listening *l, const struct listening_kind *kind)
 {
-    return (struct listener_handler){
-        .on_accept = kind->on_accept, .ctx = kind->ctx, .on_error = on_accept_error, .error_ctx = l};
+    return (struct listener_handler){.on_accept = kind->on_accept,
+                                     .ctx = kind->ctx,
+                                     .accepts_per_event = kind->accepts_per_event,
+                                     .on_error = on_accept_error,
+                                     .error_ctx = l};
 }
 
 /* Whether sockets that will be closed have this port, and share it now (or no longer). */

@@ -38,6 +38,7 @@ struct listening_kind {
     const int *port;                              /* 0: closed. NULL: the Unix socket */
     bool for_clients;                             /* connections become clients that send commands */
     void (*on_accept)(void *ctx, struct conn *c); /* takes over the connection */
+    int accepts_per_event;                        /* as in struct listener_handler */
     /* Continues connections that were accepted before, without the loop: a script runs for long. May be NULL. */
     void (*run_now)(void *ctx);
     void *ctx; /* of both */

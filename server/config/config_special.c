@@ -494,8 +494,9 @@ int config_check_hosts(const struct config *cfg, const char *text, int64_t *numb
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._ ";
     if (strcmp(text, "*") == 0 || strspn(text, allowed) == strlen(text)) return 0;
-    return config_fail(err, "Names of hosts may only contain letters, digits, hyphens, underscores and dots, with blanks "
-                            "between them; \"*\" stands for all");
+    return config_fail(err,
+                       "Names of hosts may only contain letters, digits, hyphens, underscores and dots, with blanks "
+                       "between them; \"*\" stands for all");
 }
 
 int config_check_hz(const struct config *cfg, const char *text, int64_t *number, struct config_error *err)

@@ -94,7 +94,8 @@ static int listener_accept_one(struct listener *l)
 static void listener_on_ready(void *ctx, unsigned ready)
 {
     struct listener *l = ctx;
-    for (int i = 0; i < LISTENER_ACCEPTS_PER_EVENT; i++) {
+    int most = l->handler.accepts_per_event > 0 ? l->handler.accepts_per_event : LISTENER_ACCEPTS_PER_EVENT;
+    for (int i = 0; i < most; i++) {
         int rc = listener_accept_one(l);
         if (rc == 0) continue;
         if (rc == -EAGAIN) return;

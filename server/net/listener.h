@@ -1,6 +1,6 @@
 /* listener.h -- a listening TCP or Unix socket that accepts connections.
  *
- *     listening socket readable --> accept(), up to LISTENER_ACCEPTS_PER_EVENT times --> on_accept(conn)
+ *     listening socket readable --> accept(), up to accepts_per_event times --> on_accept(conn)
  *                ^                         | out of descriptors or memory
  *                `--- LISTENER_REST_MS ----'
  *
@@ -26,6 +26,7 @@ struct listener; /* opaque */
 struct listener_handler {
     void (*on_accept)(void *ctx, struct conn *c); /* takes over the connection */
     void *ctx;
+    int accepts_per_event; /* 0: LISTENER_ACCEPTS_PER_EVENT */
     void (*on_error)(void *error_ctx, int rc, const char *text); /* rc: -errno; text: for the log. May be NULL */
     void *error_ctx;
 };

@@ -259,10 +259,11 @@ static rlim_t raise_open_files(rlim_t wanted, int *error)
     return setrlimit(RLIMIT_NOFILE, &more) == 0 ? more.rlim_cur : now.rlim_cur;
 }
 
-static unsigned lowered_maxclients(unsigned maxclients, unsigned long long limit, int error, struct log *lg)
+static unsigned lowered_maxclients(unsigned maxclients, unsigned reserved, unsigned long long limit, int error,
+                                   struct log *lg)
 {
-    unsigned long long wanted = (unsigned long long)maxclients + PROCESS_RESERVED_FDS;
-    if (limit <= PROCESS_RESERVED_FDS) {
+    unsigned long long wanted = (unsigned long long)maxclients + reserved;
+    if (limit <= reserved) {
         log_warning(
             lg,
             "Your current 'ulimit -n' of %llu is not enough for the server to start. Please increase your open file "
@@ -270,7 +271,7 @@ static unsigned lowered_maxclients(unsigned maxclients, unsigned long long limit
             limit, wanted);
         return 0;
     }
-    unsigned fits = (unsigned)(limit - PROCESS_RESERVED_FDS);
+    unsigned fits = (unsigned)(limit - reserved);
     log_warning(lg, "You requested maxclients of %u requiring at least %llu max file descriptors.", maxclients, wanted);
     log_warning(lg, "Server can't set maximum open files to %llu because of OS error: %s.", wanted, strerror(error));
     log_warning(
@@ -281,14 +282,15 @@ static unsigned lowered_maxclients(unsigned maxclients, unsigned long long limit
     return fits;
 }
 
-unsigned process_adjust_open_files(unsigned maxclients, struct log *lg)
+unsigned process_adjust_open_files(unsigned maxclients, unsigned others, struct log *lg)
 {
     struct rlimit before = {0};
-    rlim_t wanted = (rlim_t)maxclients + PROCESS_RESERVED_FDS;
+    unsigned reserved = PROCESS_RESERVED_FDS + others;
+    rlim_t wanted = (rlim_t)maxclients + reserved;
     int error;
     (void)getrlimit(RLIMIT_NOFILE, &before); /* only for the log line */
     rlim_t limit = raise_open_files(wanted, &error);
-    if (limit < wanted) return lowered_maxclients(maxclients, limit, error, lg);
+    if (limit < wanted) return lowered_maxclients(maxclients, reserved, limit, error, lg);
     if (before.rlim_cur < wanted)
         log_notice(lg, "Increased maximum number of open files to %llu (it was originally set to %llu).",
                    (unsigned long long)wanted, (unsigned long long)before.rlim_cur);

@@ -46,9 +46,9 @@ void process_pidfile_remove(struct process_pidfile *pf, struct log *lg);
 
 /* ---- Limits and advice of the system ---- */
 
-/* Raises RLIMIT_NOFILE to maxclients plus PROCESS_RESERVED_FDS. Returns maxclients, or the smaller number that the
- * system allows (logged), or 0 if it allows none. */
-unsigned process_adjust_open_files(unsigned maxclients, struct log *lg);
+/* Raises RLIMIT_NOFILE to maxclients plus PROCESS_RESERVED_FDS plus `others`, for connections that are no clients.
+ * Returns maxclients, or the smaller number that the system allows (logged), or 0 if it allows none. */
+unsigned process_adjust_open_files(unsigned maxclients, unsigned others, struct log *lg);
 enum { PROCESS_RESERVED_FDS = 32 };
 /* Checks the system's overcommit setting, and whether its listen queue is as long as tcp_backlog (0: not checked). Logs
  * a warning for each bad setting. True if there is none. */

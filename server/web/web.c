@@ -93,8 +93,13 @@ struct web *web_new(struct clients *cs, struct listening *listening, struct tls_
     w->clients = cs;
     w->tls = tls;
     w->http = http_new(cs->core, &http_default_limits, answer, w);
-    w->kind = (struct listening_kind){
-        .name = "http", .bind = &st->bind, .port = &st->port, .on_accept = accept_any, .run_now = run_now, .ctx = w};
+    w->kind = (struct listening_kind){.name = "http",
+                                      .bind = &st->bind,
+                                      .port = &st->port,
+                                      .on_accept = accept_any,
+                                      .accepts_per_event = HTTP_ACCEPTS,
+                                      .run_now = run_now,
+                                      .ctx = w};
     listening_add(listening, &w->kind);
     return w;
 }

@@ -26,7 +26,7 @@ struct listening;
 struct tls_transport;
 struct web; /* opaque */
 
-enum { WEB_ROUTES_MAX = 32 };
+enum { WEB_ROUTES_MAX = 32, WEB_DESCRIPTORS = 160 /* connections, and some that are being refused */ };
 
 struct web_route {
     const char *path;               /* "/ready", compared byte by byte */

@@ -202,9 +202,10 @@ static void test_fault_17_link_to_a_pidfile_stays(void **state)
 
 static int lowers_maxclients(void *ctx)
 {
-    unsigned fits = process_adjust_open_files(4000000000u, NULL); /* more than any kernel allows */
+    unsigned fits = process_adjust_open_files(4000000000u, 0, NULL); /* more than any kernel allows */
     if (fits == 0 || fits >= 4000000000u) return 1;
-    return process_adjust_open_files(fits, NULL) == fits && process_adjust_open_files(10, NULL) == 10 ? 0 : 2;
+    if (process_adjust_open_files(fits, 0, NULL) != fits || process_adjust_open_files(10, 100, NULL) != 10) return 2;
+    return process_adjust_open_files(fits, 100, NULL) == fits - 100 ? 0 : 3; /* other connections come first */
 }
 
 static void test_maxclients_follows_the_open_files(void **state)
