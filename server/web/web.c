@@ -46,10 +46,14 @@ void web_add(struct web *w, const struct web_route *route)
 
 /* ---- Connections ---- */
 
-static void accept_plain(void *ctx, struct conn *conn)
+void web_accept(struct web *w, struct conn *conn)
 {
-    const struct web *w = ctx;
     http_accept(w->http, conn);
+}
+
+static void on_accepted(void *ctx, struct conn *conn)
+{
+    web_accept(ctx, conn);
 }
 
 /* Clients of TLS ports share the limit of handshakes. A quarter of them is enough here. */
@@ -58,14 +62,14 @@ static void accept_any(void *ctx, struct conn *conn)
     struct web *w = ctx;
     struct tls_stats handshakes;
     if (!w->clients->core->settings->http.tls) {
-        accept_plain(w, conn);
+        web_accept(w, conn);
         return;
     }
     tls_transport_stats(w->tls, &handshakes);
     if (tls_transport_context(w->tls) == NULL || handshakes.running >= TLS_HANDSHAKES_MAX / 4)
         conn_close(conn);
     else
-        conn_tls_accept(w->tls, conn, accept_plain, w);
+        conn_tls_accept(w->tls, conn, on_accepted, w);
 }
 
 static void run_now(void *ctx)

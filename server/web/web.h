@@ -41,6 +41,7 @@ struct web *web_new(struct clients *cs, struct listening *listening, struct tls_
 void web_free(struct web *w);
 /* Adds a row to the table. The path is borrowed, and not in the table yet. */
 void web_add(struct web *w, const struct web_route *route);
+void web_accept(struct web *w, struct conn *conn); /* takes over a connection of the port, after its handshake */
 /* At the end of a turn: goes on with connections, within the budget of http.h. True: the next turn must not wait. */
 bool web_turn(struct web *w);
 void web_get_stats(const struct web *w, struct http_stats *out);

@@ -7,6 +7,11 @@
 
 /* ---- Where a head ends ---- */
 
+static bool is_control(char c)
+{
+    return ((unsigned char)c < ' ' && c != '\r' && c != '\t') || c == '\x7f';
+}
+
 /* A request line begins with a letter. So a TLS handshake, or a request in the Redis protocol, is recognised at once. */
 static bool may_begin_line(struct bytes_view in, size_t at)
 {
@@ -23,16 +28,18 @@ static size_t skip_empty_lines(struct bytes_view in)
 ssize_t web_head_length(struct bytes_view in)
 {
     size_t start = skip_empty_lines(in), line = start;
+    bool in_name = false; /* of a field: no blank stands there */
     if (start + 1 == in.len && in.data[start] == '\r') return 0;
     if (!may_begin_line(in, start)) return -EPROTO;
     for (size_t i = start; i < in.len; i++) {
         char c = in.data[i];
-        bool more = i + 1 < in.len;
-        if (c == '\0' || c == '\n' || (i == line && i > start && (c == ' ' || c == '\t'))) return -EPROTO;
-        if (c != '\r' || !more) continue;
+        if (is_control(c) || (in_name && (c == ' ' || c == '\t'))) return -EPROTO;
+        if (c == ':') in_name = false;
+        if (c != '\r' || i + 1 == in.len) continue;
         if (in.data[i + 1] != '\n') return -EPROTO;
         if (i == line) return (ssize_t)i + 2;
         line = ++i + 1;
+        in_name = true;
     }
     return 0;
 }
@@ -158,9 +165,10 @@ static int take_url(const struct head *h)
 {
     struct web_request *out = h->out;
     struct http_parser_url u;
+    if (memchr(h->url.data, '#', h->url.len) != NULL) return 400;
     http_parser_url_init(&u);
     if (http_parser_parse_url(h->url.data, h->url.len, 0, &u) != 0) return 400;
-    if (u.field_set & (1u << UF_FRAGMENT | 1u << UF_USERINFO)) return 400;
+    if (u.field_set & 1u << UF_USERINFO) return 400;
     out->path = url_part(h->url, &u, UF_PATH);
     out->query = url_part(h->url, &u, UF_QUERY);
     if (u.field_set & 1u << UF_HOST) {

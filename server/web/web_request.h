@@ -4,7 +4,8 @@
  *                                                                      `--> status of the error to answer
  *
  * libhttp-parser does the parsing. What it tolerates and a proxy in front of this server may read otherwise is refused
- * first: a bare CR or LF, a NUL, a folded line, a second Host. So both agree where a request ends.
+ * first: a bare CR or LF, another control byte, a folded line, a blank in the name of a field, a second Host. So both agree
+ * where a request ends.
  * A request has no body. One with a body, or with a Transfer-Encoding, is refused, and its connection is closed: so the
  * bytes behind a head are always the next request.
  * Limits:     WEB_HEAD_MAX for a head, WEB_TARGET_MAX for what it asks for, WEB_FIELDS_MAX for its lines.

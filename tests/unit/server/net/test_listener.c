@@ -287,9 +287,30 @@ static void test_what_a_listener_is(void **state)
     fixture_free(f);
 }
 
+/* The others wait in the queue for the next turn. */
+static void test_few_are_accepted_in_one_event(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct listener_handler handler = handler_of(f);
+    struct conn *out[5];
+    handler.accepts_per_event = 2;
+    assert_int_equal(listener_open_tcp(f->loop, "127.0.0.1", 0, 511, &handler, &f->listener, NULL), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(conn_connect(f->loop, "127.0.0.1", listener_port(f->listener), NULL, on_connected, f, &out[i]),
+                         0);
+    turn_until(f, &f->connected_calls, 5);
+    for (int before = f->accepted_count; f->accepted_count < 5; before = f->accepted_count) {
+        loop_run_turn(f->loop);
+        assert_true(f->accepted_count - before <= 2);
+    }
+    for (int i = 0; i < 5; i++) conn_close(out[i]);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_few_are_accepted_in_one_event),
         cmocka_unit_test(test_addresses_that_cannot_be_bound),
         cmocka_unit_test(test_fault_17_socket_that_answers_is_left_alone),
         cmocka_unit_test(test_fault_17_file_that_is_no_socket_is_left_alone),
