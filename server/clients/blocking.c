@@ -28,6 +28,13 @@ void blocking_free(struct blocking *b)
     mem_free(b);
 }
 
+size_t blocking_client_count(const struct blocking *b)
+{
+    size_t count = 0;
+    for (int i = 0; i < BLOCK_KINDS; i++) count += b->counts[i];
+    return count;
+}
+
 size_t blocking_deadline_count(const struct blocking *b)
 {
     return b->heap_count;

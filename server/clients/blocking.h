@@ -58,6 +58,7 @@ struct blocking *blocking_new(struct clients *cs, const struct command_runner *r
 void blocking_free(struct blocking *b);
 /* Called in each turn: ends pauses and waits that are due. Costs one comparison while none is. */
 void blocking_check_timeouts(struct blocking *b);
+size_t blocking_client_count(const struct blocking *b);   /* blocked clients */
 size_t blocking_deadline_count(const struct blocking *b); /* blocked clients with a deadline */
 /* Calls fn for each client that is blocked in this way and not closing; fn may unblock any client. */
 void blocking_each(struct blocking *b, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx);

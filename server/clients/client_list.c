@@ -2,6 +2,7 @@
 
 #include "server/acl/users.h"
 #include "server/catalog/command_table.h"
+#include "server/clients/blocking.h"
 #include "server/clients/clients.h"
 #include "server/clients/multi.h"
 #include "server/clients/pubsub.h"
@@ -77,19 +78,15 @@ void client_describe(const struct client *c, struct bytes_buf *out)
                      multi_watch_count(c)); /* new in 7.4: last, so that the rest is the line of 7.2 */
 }
 
-void clients_summarize(struct clients *cs, struct clients_summary *out)
+void clients_summarize(const struct clients *cs, struct clients_summary *out)
 {
-    *out = (struct clients_summary){0};
-    for (const struct client *c = cs->first; c != NULL; c = c->next) {
-        size_t input = resp_reader_pending(&c->reader), output = client_output_memory(c);
-        if (client_has(c, CLIENT_REPLICA))
-            out->memory_replicas += client_memory(c);
-        else
-            out->connected++, out->memory_normal += client_memory(c);
-        if (client_has(c, CLIENT_SUBSCRIBED)) out->pubsub++;
-        if (client_has(c, CLIENT_BLOCKED)) out->blocked++;
-        if (multi_watch_count(c) > 0) out->watching++;
-        if (input > out->max_input) out->max_input = input;
-        if (output > out->max_output) out->max_output = output;
+    *out = (struct clients_summary){.connected = cs->count - cs->replica_count,
+                                    .pubsub = pubsub_client_total(cs->pubsub),
+                                    .blocked = blocking_client_count(cs->blocking),
+                                    .watching = watches_client_count(cs->watches)};
+    if (cs->count > CLIENTS_WALKED) {
+        out->memory = cs->counted;
+        return;
     }
+    for (const struct client *c = cs->first; c != NULL; c = c->next) clients_memory_add(&out->memory, c);
 }

@@ -96,6 +96,7 @@ static void unlink_client(struct clients *cs, struct client *c)
     if (c->next != NULL) c->next->prev = c->prev;
     ASSERT(table_remove(&cs->by_id, hash_of_id(c->id), c));
     if (c->conn != NULL) cs->count--;
+    if (client_has(c, CLIENT_REPLICA)) cs->replica_count--;
 }
 
 static struct client *make_client(struct clients *cs, struct conn *conn, bool for_scripts)
@@ -354,6 +355,7 @@ void client_become_replica(struct client *c)
     outbuf_clear(&c->out);
     repl_replica_queue(c->replica, bytes_buf_view(&pending));
     bytes_buf_release(&pending);
+    c->clients->replica_count += !client_has(c, CLIENT_REPLICA);
     client_flag_set(c, CLIENT_REPLICA);
     update_muted(c);
 }
@@ -605,10 +607,13 @@ void clients_cron(struct clients *cs)
     for (; share > 0; share--) {
         if (c == NULL) {
             cs->cron_next_id = UINT64_MAX;
+            cs->counted = cs->counting;
+            cs->counting = (struct clients_memory){0};
             return;
         }
         cs->cron_next_id = c->id - 1;
         if (!client_has(c, CLIENT_CLOSING)) client_cron(c);
+        clients_memory_add(&cs->counting, c);
         c = c->next;
     }
 }
@@ -623,6 +628,14 @@ size_t client_memory(const struct client *c)
     for (const struct client_part *const *part = c->clients->parts; *part != NULL; part++)
         if ((*part)->memory != NULL) bytes += (*part)->memory(c);
     return bytes;
+}
+
+void clients_memory_add(struct clients_memory *sum, const struct client *c)
+{
+    size_t input = resp_reader_pending(&c->reader), output = client_output_memory(c);
+    *(client_has(c, CLIENT_REPLICA) ? &sum->replicas : &sum->normal) += client_memory(c);
+    if (input > sum->max_input) sum->max_input = input;
+    if (output > sum->max_output) sum->max_output = output;
 }
 
 /* maxmemory-clients in bytes; 0: no limit. */

@@ -23,6 +23,12 @@
 
 struct client_part;
 
+/* Memory of clients, as sums or maxima over several. */
+struct clients_memory {
+    size_t max_input, max_output; /* the longest input of a client that is not parsed yet, the largest output */
+    size_t normal, replicas;      /* bytes of ordinary clients and of replicas */
+};
+
 /* All connections of a server, and the modules of this room. */
 struct clients {
     /* written once, when the room is made */
@@ -46,9 +52,11 @@ struct clients {
     struct client *ready, **ready_last;
     struct client *flush, **flush_last;
     struct client *to_free;
-    size_t evictable_memory; /* 0 without maxmemory-clients */
-    size_t leaving_memory;   /* of evicted clients that are not freed yet */
-    uint64_t cron_next_id;   /* clients_cron() goes on with the first client up to this id */
+    size_t evictable_memory;                 /* 0 without maxmemory-clients */
+    size_t leaving_memory;                   /* of evicted clients that are not freed yet */
+    uint64_t cron_next_id;                   /* clients_cron() goes on with the first client up to this id */
+    size_t replica_count;                    /* clients with CLIENT_REPLICA */
+    struct clients_memory counting, counted; /* of this pass of clients_cron() so far, and of the last one */
     struct resp_limits limits, unauthenticated_limits, master_limits;
 };
 
@@ -91,6 +99,8 @@ static inline struct client *clients_pop_ready(struct client **list) /* NULL at 
 
 /* Counts the memory of all clients; while it exceeds maxmemory-clients, the largest one is closed. */
 void clients_evict_all(struct clients *cs);
+/* Adds the client's memory. */
+void clients_memory_add(struct clients_memory *sum, const struct client *c);
 size_t clients_leaving_memory(const struct clients *cs); /* of clients evicted in this turn */
 /* The same after one client has read, run or sent something. */
 void client_check_memory(struct client *c);

@@ -117,6 +117,7 @@ struct watches {
     const struct value_env *env; /* the seed of hashes */
     struct table records;        /* struct watch_record, by database and key */
     struct table watched;        /* struct watched_key, by record and client */
+    size_t client_count;         /* clients that watch a key */
 };
 
 static uint64_t record_hash_of(const struct watches *w, int db, struct bytes_view key)
@@ -169,6 +170,12 @@ size_t watches_key_count(const struct watches *w)
 {
     return table_count(&w->records);
 }
+
+size_t watches_client_count(const struct watches *w)
+{
+    return w->client_count;
+}
+
 static struct watch_record *find_record(const struct watches *w, int db, struct bytes_view key)
 {
     struct table_probe probe;
@@ -216,7 +223,7 @@ void multi_watch(struct client *c, struct bytes_view key)
     r->first = wk;
     m->watched = wk;
     table_insert(&w->watched, watched_hash_of(w, r, c), wk);
-    m->watched_count++;
+    w->client_count += m->watched_count++ == 0;
 }
 
 static void unlink_from_record(struct watches *w, struct watched_key *wk)
@@ -246,6 +253,7 @@ void multi_unwatch(struct client *c)
     }
     m->watched = NULL;
     m->watched_count = 0;
+    w->client_count--;
 }
 
 void multi_unwatch_and_mend(struct client *c)

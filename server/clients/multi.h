@@ -44,6 +44,7 @@ extern const struct client_part multi_part;
 struct watches *watches_new(struct core *core);
 void watches_free(struct watches *w);
 size_t watches_key_count(const struct watches *w);
+size_t watches_client_count(const struct watches *w); /* clients that watch a key */
 
 void multi_begin(struct client *c); /* MULTI */
 void multi_fail(struct client *c);  /* a command was refused: in a transaction, EXEC will answer EXECABORT */

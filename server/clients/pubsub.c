@@ -25,6 +25,7 @@ struct pubsub {
     struct core *core;
     const struct value_env *env; /* the seed of hashes */
     struct table topics[PUBSUB_KINDS];
+    size_t client_count; /* clients with CLIENT_SUBSCRIBED */
 };
 
 struct subscriptions {
@@ -97,6 +98,14 @@ static void make_subscriptions(struct client *c)
         table_init(&c->subscriptions->own[i], subscription_hash, c->clients->pubsub->env);
 }
 
+static void set_subscribed(struct client *c, bool on)
+{
+    struct pubsub *ps = c->clients->pubsub;
+    if (client_has(c, CLIENT_SUBSCRIBED) == on) return;
+    client_flag_put(c, CLIENT_SUBSCRIBED, on);
+    ps->client_count += on ? 1 : -(size_t)1;
+}
+
 bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view name)
 {
     struct pubsub *ps = c->clients->pubsub;
@@ -113,7 +122,7 @@ bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view
     t->last = sub;
     t->count++;
     table_insert(&c->subscriptions->own[kind], value_hash(ps->env, name), sub);
-    client_flag_set(c, CLIENT_SUBSCRIBED);
+    set_subscribed(c, true);
     return true;
 }
 
@@ -121,7 +130,7 @@ static void update_subscribed(struct client *c)
 {
     size_t channels, patterns, shard;
     pubsub_client_counts(c, &channels, &patterns, &shard);
-    client_flag_put(c, CLIENT_SUBSCRIBED, channels + patterns + shard > 0);
+    set_subscribed(c, channels + patterns + shard > 0);
 }
 
 static void leave_topic(struct subscription *sub)
@@ -235,6 +244,10 @@ bool pubsub_client_each(const struct client *c, enum pubsub_kind kind, struct by
     return true;
 }
 
+size_t pubsub_client_total(const struct pubsub *ps)
+{
+    return ps->client_count;
+}
 size_t pubsub_topic_count(const struct pubsub *ps, enum pubsub_kind kind)
 {
     return table_count(&ps->topics[kind]);

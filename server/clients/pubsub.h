@@ -47,6 +47,7 @@ bool pubsub_client_each(const struct client *c, enum pubsub_kind kind, struct by
 
 /* ---- Topics of the server ---- */
 
+size_t pubsub_client_total(const struct pubsub *ps); /* clients with CLIENT_SUBSCRIBED */
 size_t pubsub_topic_count(const struct pubsub *ps, enum pubsub_kind kind);
 size_t pubsub_subscriber_count(const struct pubsub *ps, enum pubsub_kind kind, struct bytes_view name);
 void pubsub_topics(const struct pubsub *ps, enum pubsub_kind kind, void (*fn)(void *ctx, struct bytes_view name),

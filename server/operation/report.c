@@ -92,7 +92,7 @@ static void info_clients(struct server *s, struct bytes_buf *out)
         "client_recent_max_output_buffer:%zu\r\nblocked_clients:%zu\r\ntracking_clients:%u\r\npubsub_clients:%zu\r\n"
         "watching_clients:%zu\r\nclients_in_timeout_table:%zu\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n"
         "total_blocking_keys_on_nokey:%zu\r\n",
-        sum.connected, s->core.settings->clients.maxclients, sum.max_input, sum.max_output, sum.blocked,
+        sum.connected, s->core.settings->clients.maxclients, sum.memory.max_input, sum.memory.max_output, sum.blocked,
         s->core.keys.counts[KEY_WATCH_TRACKING], sum.pubsub, sum.watching,
         blocking_deadline_count(s->clients->blocking), watches_key_count(s->clients->watches),
         key_waits_key_count(s->clients->key_waits), key_waits_gone_count(s->clients->key_waits));
@@ -132,8 +132,8 @@ void memory_breakdown(struct server *s, struct memory_breakdown *m)
         .used = mem_used(), .resident = resident_bytes(), .startup = s->core.life.startup_memory};
     repl_memory(s->core.repl, &m->stream);
     m->tables = keyspace_overhead(s->core.keyspace);
-    m->clients_normal = sum.memory_normal;
-    m->clients_replicas = sum.memory_replicas + m->stream.replica_buffers;
+    m->clients_normal = sum.memory.normal;
+    m->clients_replicas = sum.memory.replicas + m->stream.replica_buffers;
     m->overhead =
         m->startup + m->stream.backlog + m->stream.aof_buffer + m->tables + m->clients_normal + m->clients_replicas;
     m->dataset = m->used > m->overhead ? m->used - m->overhead : 0;

@@ -15,7 +15,7 @@
 #include "server/catalog/command_table.h"
 #include "server/clients/clients_room.h"
 
-enum { ROOM_CLIENTS = 64, ROOM_RUNS = 64 };
+enum { ROOM_CLIENTS = 264, ROOM_RUNS = 64 };
 
 struct room {
     struct core_fixture f; /* first: core_*() and assert_stream() take it */

@@ -127,8 +127,8 @@ static void test_a_replica(void **state)
     assert_field(c, "flags", "OU");
     clients_summarize(r->cs, &sum);
     assert_int_equal(sum.connected, 0);
-    assert_int_equal(sum.memory_replicas, client_memory(c));
-    assert_int_equal(sum.memory_normal, 0);
+    assert_int_equal(sum.memory.replicas, client_memory(c));
+    assert_int_equal(sum.memory.normal, 0);
 }
 
 static void test_events_show_output_that_the_socket_did_not_take(void **state)
@@ -143,8 +143,8 @@ static void test_events_show_output_that_the_socket_did_not_take(void **state)
     assert_field(c, "events", "rw");
     struct clients_summary sum;
     clients_summarize(r->cs, &sum);
-    assert_int_equal(sum.max_output, client_output_memory(c));
-    assert_true(sum.max_output > 1 << 20);
+    assert_int_equal(sum.memory.max_output, client_output_memory(c));
+    assert_true(sum.memory.max_output > 1 << 20);
 }
 
 static void test_sums(void **state)
@@ -163,10 +163,80 @@ static void test_sums(void **state)
     assert_int_equal(sum.pubsub, 1);
     assert_int_equal(sum.blocked, 1);
     assert_int_equal(sum.watching, 1);
-    assert_int_equal(sum.max_input, 9);
+    assert_int_equal(sum.memory.max_input, 9);
     size_t memory = 0;
     for (int i = 0; i < 5; i++) memory += client_memory(r->clients[i]);
-    assert_int_equal(sum.memory_normal, memory);
+    assert_int_equal(sum.memory.normal, memory);
+}
+
+static void assert_counts(struct room *r, size_t connected, size_t pubsub, size_t blocked, size_t watching)
+{
+    struct clients_summary sum;
+    clients_summarize(r->cs, &sum);
+    assert_int_equal(sum.connected, connected);
+    assert_int_equal(sum.pubsub, pubsub);
+    assert_int_equal(sum.blocked, blocked);
+    assert_int_equal(sum.watching, watching);
+}
+
+/* Whatever ends a subscription, a wait or a watch: each client counts once, and not after it. */
+static void test_counts_follow_the_clients(void **state)
+{
+    struct room *r = *state;
+    struct client *c[6];
+    for (int i = 0; i < 6; i++) c[i] = room_open(r);
+    for (int i = 0; i < 3; i++) {
+        pubsub_subscribe(c[i], PUBSUB_CHANNEL, BYTES_LIT("a"));
+        pubsub_subscribe(c[i], PUBSUB_PATTERN, BYTES_LIT("a*"));
+        multi_watch(c[i], BYTES_LIT("k"));
+        multi_watch(c[i], BYTES_LIT("l"));
+        client_block(c[i], &(struct blocked){.kind = BLOCK_WAIT});
+    }
+    (void)client_replica(c[5]);
+    client_become_replica(c[5]);
+    assert_counts(r, 5, 3, 3, 3);
+    pubsub_unsubscribe(c[0], PUBSUB_CHANNEL, BYTES_LIT("a"));
+    assert_counts(r, 5, 3, 3, 3);
+    pubsub_unsubscribe(c[0], PUBSUB_PATTERN, BYTES_LIT("a*"));
+    pubsub_unsubscribe(c[0], PUBSUB_PATTERN, BYTES_LIT("a*")); /* it is none any more */
+    multi_unwatch(c[0]);
+    multi_unwatch(c[0]);
+    client_unblock(c[0]);
+    assert_counts(r, 5, 2, 2, 2);
+    client_unblock(c[1]);
+    client_reset(c[1]);
+    assert_counts(r, 5, 1, 1, 1);
+    room_close(r, c[2]);
+    assert_counts(r, 4, 0, 0, 0);
+    room_close(r, c[5]);
+    assert_counts(r, 4, 0, 0, 0);
+    room_close(r, c[4]);
+    assert_counts(r, 3, 0, 0, 0);
+}
+
+/* Of many clients, the last complete pass of the cron is reported. */
+static void test_the_memory_of_many_is_that_of_the_last_pass(void **state)
+{
+    struct room *r = *state;
+    struct clients_summary sum;
+    size_t memory = 0;
+    for (int i = 0; i <= CLIENTS_WALKED; i++) room_open(r);
+    resp_reader_feed(&r->clients[CLIENTS_WALKED]->reader, BYTES_LIT("123456789"));
+    resp_reader_feed(&r->clients[0]->reader, BYTES_LIT("12345"));
+    for (int i = 0; i <= CLIENTS_WALKED; i++) memory += client_memory(r->clients[i]);
+    clients_summarize(r->cs, &sum);
+    assert_int_equal(sum.connected, CLIENTS_WALKED + 1);
+    assert_int_equal(sum.memory.normal, 0); /* the first pass has not begun */
+    for (int i = 0; i <= r->core->settings->misc.hz; i++) clients_cron(r->cs);
+    clients_summarize(r->cs, &sum);
+    assert_int_equal(sum.memory.normal, memory);
+    assert_int_equal(sum.memory.max_input, 9);
+    clients_cron(r->cs); /* a pass that is not complete changes nothing */
+    clients_summarize(r->cs, &sum);
+    assert_int_equal(sum.memory.normal, memory);
+    room_close(r, r->clients[CLIENTS_WALKED]);
+    clients_summarize(r->cs, &sum);
+    assert_int_equal(sum.memory.max_input, 5); /* few enough again */
 }
 
 int main(void)
@@ -178,6 +248,8 @@ int main(void)
         ROOM_TEST(test_a_replica),
         ROOM_TEST(test_events_show_output_that_the_socket_did_not_take),
         ROOM_TEST(test_sums),
+        ROOM_TEST(test_counts_follow_the_clients),
+        ROOM_TEST(test_the_memory_of_many_is_that_of_the_last_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

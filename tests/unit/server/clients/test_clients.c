@@ -519,7 +519,7 @@ static void test_idle_clients_are_closed(void **state)
     struct room *r = with(state, "timeout 10\n");
     struct client *idle = room_open(r), *blocked = room_open(r), *monitors = room_open(r), *listens = room_open(r),
                   *busy = room_open(r);
-    client_block(blocked, &(struct blocked){.kind = BLOCK_KEYS});
+    client_block(blocked, &(struct blocked){.kind = BLOCK_WAIT});
     monitor_start(monitors);
     pubsub_subscribe(listens, PUBSUB_CHANNEL, BYTES_LIT("c"));
     core_later_ms(&r->f, 6000);
