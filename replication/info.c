@@ -128,6 +128,7 @@ void repl_replica_describe(const struct replica *rp, struct repl_replica_info *o
         .acked_offset = rp->acked,
         .lag_s = rp->state == REPLICA_ONLINE ? (repl_now_ms(rp->repl) - rp->heard_ms) / 1000 : 0,
         .pending_bytes = rp->head.len - rp->head_sent,
+        .leaving = rp->doomed,
     };
     if (repl_stream_reader_active(&rp->reader)) out->pending_bytes += (size_t)repl_stream_pending(&rp->reader);
 }

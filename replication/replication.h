@@ -247,6 +247,7 @@ struct repl_replica_info {
     uint64_t acked_offset;
     int64_t lag_s;
     size_t pending_bytes; /* not sent yet: counts as output memory of this client */
+    bool leaving;         /* it is being disconnected; INFO does not list it */
 };
 void repl_replica_describe(const struct replica *rp, struct repl_replica_info *out);
 /* Walks the attached replicas, for ROLE and CLIENT LIST. NULL returns the first. */

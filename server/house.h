@@ -36,6 +36,7 @@ struct server {
     struct ack_waits *ack_waits;         /* ack_waits.h: WAIT and WAITAOF */
     struct tls_setup *tls;               /* tls_setup.h: certificates, and connections with TLS */
     struct listening *listening;         /* listening.h */
+    struct metrics *metrics;             /* operation/metrics.h */
     struct web *web;                     /* web/web.h: the HTTP port */
     struct proxy_ports *proxy_ports;     /* proxy_ports.h */
     struct used_memory used_memory;

@@ -26,6 +26,7 @@
 #include "server/memory/expiry.h"
 #include "server/net/listener.h"
 #include "server/operation/cron.h"
+#include "server/operation/metrics.h"
 #include "server/operation/report.h"
 #include "server/operation/shutdown.h"
 #include "server/operation/turn_end.h"
@@ -39,6 +40,7 @@
 #include "server/streams/migration.h"
 #include "server/web/web.h"
 #include "server/web/web_health.h"
+#include "server/web/web_metrics.h"
 #include "storage/base/allocator.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
@@ -251,8 +253,10 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->migrations = migrations_new(&s->core);
     s->master_stream = master_stream_new(s->clients, s->dispatcher);
     s->shutdown = shutdown_new();
+    s->metrics = metrics_new(s);
     s->web = web_new(s->clients, s->listening, tls_setup_transport(s->tls));
     web_health_add(s->web, s);
+    web_metrics_add(s->web, s->metrics);
     connect_config(s);
     modes_refresh(&s->core);
     dispatcher_settings_changed(s->dispatcher);
@@ -357,6 +361,7 @@ void server_free(struct server *s)
 {
     if (s == NULL) return;
     listening_free(s->listening);
+    metrics_free(s->metrics);
     web_free(s->web);
     proxy_ports_free(s->proxy_ports);
     cron_stop(s);

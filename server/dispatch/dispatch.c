@@ -38,6 +38,11 @@ uint64_t dispatch_ticks_to_ns(const struct dispatcher *d, uint64_t ticks)
     return ticks_to_ns(&d->rate, ticks);
 }
 
+double dispatch_ns_per_tick(const struct dispatcher *d)
+{
+    return d->rate.ns_per_tick;
+}
+
 /* The rate of the tick counter becomes known with time, so the cron calls this, too. */
 void dispatcher_settings_changed(struct dispatcher *d)
 {

@@ -85,5 +85,6 @@ void dispatch_errors_each(struct dispatcher *d, void (*fn)(void *ctx, const char
 void dispatch_reset_stats(struct dispatcher *d);        /* errors, and the counters of all commands */
 void dispatcher_settings_changed(struct dispatcher *d); /* thresholds of the slow log and the latency monitor */
 uint64_t dispatch_ticks_to_ns(const struct dispatcher *d, uint64_t ticks);
+double dispatch_ns_per_tick(const struct dispatcher *d); /* 0 in the first millisecond */
 
 #endif

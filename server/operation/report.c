@@ -363,27 +363,29 @@ static void info_commandstats(struct server *s, struct bytes_buf *out)
     each_called(s, commandstat, out);
 }
 
-double command_latency_percentile_us(struct server *s, const struct command_slot *slot, double percentile)
+void command_latency_percentiles(struct server *s, const struct command_slot *slot, uint64_t *ns)
 {
-    uint64_t total = 0, below = 0;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) total += slot->latency[i];
-    uint64_t wanted = (uint64_t)((double)total * percentile / 100.0 + 0.5);
-    if (wanted == 0) wanted = 1;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        below += slot->latency[i];
-        if (below >= wanted) return (double)dispatch_ticks_to_ns(s->dispatcher, histogram_bucket_limit(i)) / 1000;
+    const struct settings_latency *st = &s->core.settings->latency;
+    uint64_t below[HISTOGRAM_BUCKETS], total = 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) below[i] = total += slot->latency[i];
+    for (int p = 0; p < st->percentile_count; p++) {
+        uint64_t wanted = (uint64_t)((double)total * st->percentiles[p] / 100.0 + 0.5);
+        unsigned bucket = 0;
+        if (wanted == 0) wanted = 1;
+        while (bucket < HISTOGRAM_BUCKETS - 1 && below[bucket] < wanted) bucket++;
+        ns[p] = total == 0 ? 0 : dispatch_ticks_to_ns(s->dispatcher, histogram_bucket_limit(bucket));
     }
-    return 0;
 }
 
 static void latencystat(struct server *s, const struct command_slot *slot, struct bytes_buf *out)
 {
     const struct settings_latency *st = &s->core.settings->latency;
+    uint64_t ns[SETTINGS_PERCENTILES_MAX];
     if (slot->latency == NULL) return;
+    command_latency_percentiles(s, slot, ns);
     bytes_buf_printf(out, "latency_percentiles_usec_%s:", slot->full_name);
     for (int i = 0; i < st->percentile_count; i++)
-        bytes_buf_printf(out, "%sp%g=%.3f", i == 0 ? "" : ",", st->percentiles[i],
-                         command_latency_percentile_us(s, slot, st->percentiles[i]));
+        bytes_buf_printf(out, "%sp%g=%.3f", i == 0 ? "" : ",", st->percentiles[i], (double)ns[i] / 1000);
     bytes_buf_append(out, "\r\n", 2);
 }
 static void info_latencystats(struct server *s, struct bytes_buf *out)

@@ -21,7 +21,8 @@ struct memory_breakdown {
 };
 void memory_breakdown(struct server *s, struct memory_breakdown *out);
 struct command_slot;
-double command_latency_percentile_us(struct server *s, const struct command_slot *slot, double percentile);
+/* Fills ns[] with the percentiles of latency-tracking-info-percentiles. The slot has a histogram. */
+void command_latency_percentiles(struct server *s, const struct command_slot *slot, uint64_t *ns);
 /* process_crash_hooks.report, in a signal handler: writes INFO and the list of clients to a descriptor. */
 void server_crash_report(void *ctx, int fd);
 /* Sets the title by proc-title-template and the settings of listening. */

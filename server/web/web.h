@@ -11,6 +11,7 @@
  *     path                       group     handler
  *     /live /ready /primary      health    web_health.c
  *     /replica                   health    web_health.c
+ *     /metrics                   metrics   web_metrics.c
  *     ...                        rows of others: web_add() */
 #ifndef LOCKSTEP_SERVER_WEB_WEB_H
 #define LOCKSTEP_SERVER_WEB_WEB_H

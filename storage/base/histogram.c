@@ -7,9 +7,3 @@ uint64_t histogram_bucket_limit(unsigned bucket)
     uint64_t quarter = (bucket + 4) % 4;
     return (UINT64_C(1) << log2) + ((quarter + 1) << (log2 - 2)) - 1;
 }
-
-void histogram_merge(struct histogram *into, const struct histogram *from)
-{
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) into->counts[i] += from->counts[i];
-    into->sum += from->sum;
-}

@@ -32,6 +32,5 @@ static inline void histogram_add(struct histogram *h, uint64_t value)
 /* The largest value that falls into the bucket. For the last one this is the limit that it would have if it did not
  * count larger values too. */
 uint64_t histogram_bucket_limit(unsigned bucket);
-void histogram_merge(struct histogram *into, const struct histogram *from);
 
 #endif

@@ -43,27 +43,12 @@ static void test_values_are_counted_and_summed(void **state)
     assert_int_equal(h.sum, 2001 + (UINT64_C(1) << 50));
 }
 
-static void test_a_merge_adds_counts_and_sums(void **state)
-{
-    struct histogram into = {0}, from = {0};
-    (void)state;
-    histogram_add(&into, 7);
-    histogram_add(&from, 7);
-    histogram_add(&from, 900);
-    histogram_merge(&into, &from);
-    assert_int_equal(into.counts[7], 2);
-    assert_int_equal(into.counts[histogram_bucket(900)], 1);
-    assert_int_equal(into.sum, 914);
-    assert_int_equal(from.sum, 907);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_bucket_ends_where_the_next_begins),
         cmocka_unit_test(test_buckets_are_fine_enough),
         cmocka_unit_test(test_values_are_counted_and_summed),
-        cmocka_unit_test(test_a_merge_adds_counts_and_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
