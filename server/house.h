@@ -40,6 +40,7 @@ struct server {
     struct web *web;                     /* web/web.h: the HTTP port */
     struct proxy_ports *proxy_ports;     /* proxy_ports.h */
     struct used_memory used_memory;
+    struct samples *samples; /* samples.h: the last ten minutes */
     struct loop_timer cron_timer;
     struct shutdown *shutdown; /* shutdown.h */
     struct eviction *eviction; /* eviction.h */

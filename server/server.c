@@ -28,6 +28,7 @@
 #include "server/operation/cron.h"
 #include "server/operation/metrics.h"
 #include "server/operation/report.h"
+#include "server/operation/samples.h"
 #include "server/operation/shutdown.h"
 #include "server/operation/turn_end.h"
 #include "server/persistence/aof.h"
@@ -252,6 +253,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->ack_waits = ack_waits_new(s->clients, s->aof);
     s->migrations = migrations_new(&s->core);
     s->master_stream = master_stream_new(s->clients, s->dispatcher);
+    s->samples = samples_new();
     s->shutdown = shutdown_new();
     s->metrics = metrics_new(s);
     s->web = web_new(s->clients, s->listening, tls_setup_transport(s->tls));
@@ -375,6 +377,7 @@ void server_free(struct server *s)
     loading_free(s->loading);
     child_free(s->child);
     shutdown_free(s->shutdown);
+    samples_free(s->samples);
     scripting_free(s->scripting);
     dispatcher_free(s->dispatcher);
     eviction_free(s->eviction);

@@ -1,4 +1,4 @@
-/* cron.h -- the tasks that run `hz` times a second: expiry, clients, save points, rates, peak memory. */
+/* cron.h -- the tasks that run `hz` times a second: expiry, clients, save points, rates, samples, peak memory. */
 #ifndef LOCKSTEP_SERVER_OPERATION_CRON_H
 #define LOCKSTEP_SERVER_OPERATION_CRON_H
 

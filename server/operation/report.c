@@ -100,7 +100,7 @@ static void info_clients(struct server *s, struct bytes_buf *out)
 
 /* ---- Memory ---- */
 
-static size_t resident_bytes(void)
+size_t resident_bytes(void)
 {
     unsigned long pages = 0;
     FILE *f = fopen("/proc/self/statm", "re");
