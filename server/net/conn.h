@@ -45,7 +45,7 @@ void conn_close(struct conn *c);
 /* > 0: bytes read; 0: end of stream; -EAGAIN: nothing to read now; other -errno. */
 ssize_t conn_read(struct conn *c, void *buf, size_t len);
 /* Bytes written, possibly fewer than given; -EAGAIN; other -errno (-EPIPE: the peer is gone; no signal is raised).
- * n <= IOV_MAX. The next write continues with the bytes that were not written, at least as many: TLS may have encrypted
+ * n <= IOV_MAX. The next write begins with the same bytes that were not written, and may add more: TLS may have encrypted
  * them already. */
 ssize_t conn_writev(struct conn *c, const struct iovec *iov, int n);
 ssize_t conn_write(struct conn *c, const void *buf, size_t len);

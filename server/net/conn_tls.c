@@ -1,6 +1,5 @@
 #include "server/net/conn_tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -8,103 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <xxhash.h>
 
-#include "server/net/conn_internal.h"
+#include "server/net/conn_tls_internal.h"
 #include "server/net/tls_internal.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
 enum {
-    RECORD_MAX = SSL3_RT_MAX_PLAIN_LENGTH, /* bytes of one record: 16 KB */
-    EMPTY_READS_MAX = 4,                   /* reads without data: a peer may send key updates and nothing else */
-};
-
-/* A place on a circular list. The list itself is one, too. */
-struct place {
-    struct place *prev, *next; /* NULL: on no list */
-};
-
-struct tls_transport {
-    struct loop *loop;
-    const struct sys *sys;
-    struct tls_context *context;
-    BIO_METHOD *method; /* how OpenSSL reads from and writes to a connection's socket */
-    struct place idle;  /* handshakes that wait for their peer */
-    struct place due;   /* handshakes that can go on */
-    struct place pending;
-    struct tls_stats stats;
-    int64_t credit_us;   /* time that handshakes may take; negative: what they took too much */
-    int64_t credited_us; /* when it was credited last */
-    uint64_t commands;   /* that had run then */
-    conn_tls_failed_fn *failed;
-    void *failed_ctx;
-    char record[RECORD_MAX]; /* where small pieces are joined before they are encrypted */
-};
-
-/* While the handshake runs. */
-struct handshake {
-    struct place place; /* on idle or due */
-    struct loop_timer deadline;
-    conn_tls_accepted_fn *on_accepted; /* NULL: we have connected */
-    void *ctx;
-};
-
-struct conn_tls {
-    struct tls_transport *t;
-    struct conn *conn;
-    SSL *ssl;
-    struct handshake *handshake; /* NULL: complete */
-    struct place pending;
-    size_t retry_len;      /* length of the record that the socket has not taken whole, or 0 */
-    bool read_wants_write; /* OpenSSL must write before it can go on reading */
-    bool write_wants_read;
-    bool is_drained; /* the last read took all that OpenSSL has */
-    bool is_blocked; /* the socket has refused a read or write since the flag was cleared */
-    bool saw_eof;
-    bool has_ended;    /* reads return `ended` from now on: 0 or -errno */
-    int ended, broken; /* broken: -errno that writes return from now on, or 0 */
-    int socket_error;  /* errno of the socket, or 0 */
+    RECORDS_PER_CALL = 64, /* that one call of OpenSSL or one tls_read() begins: records can be as small as one likes */
+    EMPTY_RECORDS_MAX = 64, /* records without data that a peer may send beyond one for each 16 KB of data */
 };
 
 static const struct conn_ops conn_tls_ops;
-
-/* ---- Lists ---- */
-
-static void list_init(struct place *list)
-{
-    list->prev = list->next = list;
-}
-static bool list_is_empty(const struct place *list)
-{
-    return list->next == list;
-}
-static bool is_placed(const struct place *p)
-{
-    return p->next != NULL;
-}
-static void place_remove(struct place *p)
-{
-    if (!is_placed(p)) return;
-    p->prev->next = p->next;
-    p->next->prev = p->prev;
-    p->prev = p->next = NULL;
-}
-static void place_last(struct place *list, struct place *p)
-{
-    place_remove(p);
-    p->prev = list->prev;
-    p->next = list;
-    list->prev->next = p;
-    list->prev = p;
-}
-/* Moves all that is on `from` to the empty list `to`. */
-static void list_take(struct place *to, struct place *from)
-{
-    list_init(to);
-    while (!list_is_empty(from)) place_last(to, from->next);
-}
-
-#define OWNER_OF(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 /* ---- OpenSSL's view of the socket ---- */
 
@@ -121,13 +36,51 @@ static int bio_result(BIO *bio, struct conn_tls *s, ssize_t n, int retry_flags)
     return -1;
 }
 
+static void forget_kept(struct conn_tls *s)
+{
+    mem_free(s->kept);
+    s->kept = NULL;
+    s->in = NULL;
+    s->in_pos = s->in_len = 0;
+}
+
+/* Reads from the socket. > 0: there is input; 0: end of the stream; -1 with errno. */
+static ssize_t refill(struct conn_tls *s)
+{
+    ssize_t n;
+    if (s->is_short) {
+        errno = EAGAIN; /* the loop reports what arrives meanwhile */
+        return -1;
+    }
+    forget_kept(s);
+    do n = recv(s->conn->fd, s->t->input, s->read_size, 0);
+    while (n == -1 && errno == EINTR);
+    s->saw_eof = n == 0;
+    s->is_short = n < (ssize_t)s->read_size;
+    if (n <= 0) return n;
+    s->in = s->t->input;
+    s->in_len = (size_t)n;
+    return n;
+}
+
+/* OpenSSL reads the header of each record by itself, so no record passes unseen. */
 static int bio_read(BIO *bio, char *buf, int len)
 {
     struct conn_tls *s = BIO_get_data(bio);
-    ssize_t n;
-    do n = recv(s->conn->fd, buf, (size_t)len, 0);
-    while (n == -1 && errno == EINTR);
-    if (n == 0 && len > 0) s->saw_eof = true;
+    ssize_t n = 1;
+    if (len == SSL3_RT_HEADER_LENGTH && s->records >= RECORDS_PER_CALL) {
+        errno = EAGAIN;
+        n = -1;
+    } else if (!tls_has_input(s)) {
+        n = refill(s);
+    }
+    if (n > 0) {
+        s->records += len == SSL3_RT_HEADER_LENGTH;
+        size_t left = s->in_len - s->in_pos;
+        n = len < (ssize_t)left ? len : (ssize_t)left;
+        memcpy(buf, s->in + s->in_pos, (size_t)n);
+        s->in_pos += (size_t)n;
+    }
     return bio_result(bio, s, n, BIO_FLAGS_READ);
 }
 
@@ -155,7 +108,7 @@ static int bio_create(BIO *bio)
     return 1;
 }
 
-static BIO_METHOD *method_new(void)
+BIO_METHOD *tls_method_new(void)
 {
     BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
     ASSERT(method != NULL);
@@ -166,16 +119,33 @@ static BIO_METHOD *method_new(void)
     return method;
 }
 
-/* ---- Results ---- */
+/* ---- Calls of OpenSSL and their results ---- */
 
-static void begin_call(struct conn_tls *s)
+void tls_enter(struct conn_tls *s, size_t read_size)
 {
     ERR_clear_error(); /* SSL_get_error() looks at the queue */
-    s->is_blocked = false;
+    s->read_size = read_size < sizeof(s->t->input) ? read_size : sizeof(s->t->input);
+    s->records = 0;
+    s->is_short = s->is_blocked = false;
     s->socket_error = 0;
 }
 
-static void set_error(struct conn *c, const char *text)
+/* t->input is needed for the next connection. */
+void tls_leave(struct conn_tls *s)
+{
+    size_t left = s->in_len - s->in_pos;
+    if (left == 0) {
+        forget_kept(s);
+    } else if (s->kept == NULL) {
+        s->kept = mem_alloc(left);
+        memcpy(s->kept, s->in + s->in_pos, left);
+        s->in = s->kept;
+        s->in_pos = 0;
+        s->in_len = left;
+    }
+}
+
+void tls_set_error(struct conn *c, const char *text)
 {
     mem_free(c->error);
     c->error = mem_strdup(text);
@@ -187,16 +157,15 @@ static void note_error(struct conn_tls *s)
     char reason[100];
     tls_take_error(TLS_NEWEST_ERROR, reason, sizeof(reason), "protocol error");
     if (s->handshake == NULL || verified == X509_V_OK) {
-        set_error(s->conn, reason);
+        tls_set_error(s->conn, reason);
         return;
     }
     char text[200];
     snprintf(text, sizeof(text), "%s: %s", reason, X509_verify_cert_error_string(verified));
-    set_error(s->conn, text);
+    tls_set_error(s->conn, text);
 }
 
-/* What a call that has failed means: -EAGAIN with *wants_write set, 0 for the end of the stream, or another -errno. */
-static int failure(struct conn_tls *s, int result, bool *wants_write)
+int tls_failure(struct conn_tls *s, int result, bool *wants_write)
 {
     *wants_write = false;
     switch (SSL_get_error(s->ssl, result)) {
@@ -214,10 +183,10 @@ static int failure(struct conn_tls *s, int result, bool *wants_write)
 static bool is_pending(const struct conn_tls *s)
 {
     if (s->handshake != NULL || (s->conn->wanted & LOOP_READ) == 0) return false;
-    return s->has_ended || (!s->is_drained && SSL_has_pending(s->ssl));
+    return s->has_ended || tls_has_input(s) || SSL_pending(s->ssl) > 0;
 }
 
-static void update_pending(struct conn_tls *s)
+void tls_update_pending(struct conn_tls *s)
 {
     if (!is_pending(s))
         place_remove(&s->pending);
@@ -237,16 +206,15 @@ static void update_events(struct conn_tls *s)
 static void tls_wanted_changed(struct conn *c)
 {
     update_events(c->tls);
-    update_pending(c->tls);
+    tls_update_pending(c->tls);
 }
 
 static void on_ready(void *ctx, unsigned ready)
 {
     struct conn *c = ctx;
-    const struct conn_tls *s = c->tls;
+    struct conn_tls *s = c->tls;
     if (s->handshake != NULL) {
-        loop_io_want(&c->io, 0);
-        place_last(&s->t->due, &s->handshake->place);
+        tls_handshake_ready(s);
         return;
     }
     bool readable = (ready & (s->read_wants_write ? LOOP_WRITE : LOOP_READ)) != 0;
@@ -256,31 +224,66 @@ static void on_ready(void *ctx, unsigned ready)
     if (writable && c->wanted & LOOP_WRITE) c->on_writable(c->ctx);
 }
 
-/* ---- Reading and writing ---- */
+/* ---- Reading ---- */
+
+static void read_ends(struct conn_tls *s, int rc)
+{
+    s->has_ended = true;
+    s->ended = rc;
+}
+
+/* A call has begun to read `records` and has returned `data` bytes. Records without data, such as key updates, cost more
+ * than they are worth: a peer that sends them and little else is cut off. */
+static void settle_records(struct conn_tls *s, unsigned records, size_t data)
+{
+    unsigned with_data = data > 0 || s->is_blocked ? 1 : 0; /* the last one, of which a part may be missing */
+    if (records > with_data) s->debt += (uint64_t)(records - with_data) * TLS_RECORD_MAX;
+    s->debt -= data < s->debt ? data : s->debt;
+    if (s->debt <= (uint64_t)EMPTY_RECORDS_MAX * TLS_RECORD_MAX) return;
+    if (SSL_version(s->ssl) <= TLS1_VERSION) return; /* its clients send an empty record in front of each other one */
+    tls_set_error(s->conn, "too many records without data");
+    read_ends(s, -EPROTO);
+    s->broken = -EPROTO;
+}
+
+/* Bytes that were read, or 0. `goes_on`: the next call may read more. */
+static size_t read_once(struct conn_tls *s, char *buf, size_t len, bool *goes_on)
+{
+    unsigned before = s->records;
+    size_t n = 0;
+    int rc = 1;
+    if (SSL_read_ex(s->ssl, buf, len, &n) != 1) rc = tls_failure(s, 0, &s->read_wants_write);
+    if (rc == 1 || rc == -EAGAIN)
+        settle_records(s, s->records - before, n);
+    else
+        read_ends(s, rc);
+    *goes_on = rc == 1 || (rc == -EAGAIN && !s->is_blocked && s->records > before);
+    return n;
+}
+
+/* Whether another read could only find that the socket is empty. */
+static bool is_drained(const struct conn_tls *s)
+{
+    return s->is_short && !tls_has_input(s) && SSL_pending(s->ssl) == 0;
+}
 
 static ssize_t tls_read(struct conn *c, void *buf, size_t len)
 {
     struct conn_tls *s = c->tls;
     size_t done = 0;
-    s->is_drained = s->read_wants_write = false;
-    for (int empty = 0; done < len && !s->has_ended && !s->is_drained && empty < EMPTY_READS_MAX;) {
-        size_t n = 0;
-        begin_call(s);
-        if (SSL_read_ex(s->ssl, (char *)buf + done, len - done, &n) == 1) {
-            done += n;
-            continue;
-        }
-        int rc = failure(s, 0, &s->read_wants_write);
-        s->is_drained = rc == -EAGAIN && s->is_blocked;
-        s->has_ended = rc != -EAGAIN;
-        if (s->has_ended) s->ended = rc;
-        empty++;
-    }
+    bool goes_on = true;
+    s->read_wants_write = false;
+    tls_enter(s, len + len / 16 + 4096); /* with the headers of ordinary records */
+    while (goes_on && done < len && !s->has_ended && !(done > 0 && is_drained(s)))
+        done += read_once(s, (char *)buf + done, len - done, &goes_on);
+    tls_leave(s);
     update_events(s);
-    update_pending(s);
+    tls_update_pending(s);
     if (done > 0) return (ssize_t)done;
     return s->has_ended ? s->ended : -EAGAIN;
 }
+
+/* ---- Writing ---- */
 
 /* A position in the bytes that are to be written. */
 struct cursor {
@@ -331,18 +334,21 @@ static ssize_t write_record(struct conn_tls *s, const char *bytes, size_t len)
 {
     bool wants_write;
     size_t n = 0;
-    if (len < s->retry_len) { /* the owner has dropped bytes that are encrypted already */
-        set_error(s->conn, "a write was not continued");
+    /* The retried record is encrypted already: its bytes will arrive, whatever the owner has instead of them now. */
+    if (s->retry_len > 0 && (len < s->retry_len || XXH3_64bits(bytes, len) != s->retry_sum)) {
+        tls_set_error(s->conn, "a write was not continued");
         return -EPROTO;
     }
-    begin_call(s);
     if (SSL_write_ex(s->ssl, bytes, len, &n) == 1) {
         s->retry_len = 0;
         return (ssize_t)n;
     }
-    int rc = failure(s, 0, &wants_write);
+    int rc = tls_failure(s, 0, &wants_write);
     if (rc == 0) return -EPIPE;
-    if (rc == -EAGAIN) s->write_wants_read = !wants_write;
+    if (rc != -EAGAIN) return rc;
+    s->write_wants_read = !wants_write;
+    if (s->retry_len == 0) s->retry_sum = XXH3_64bits(bytes, len);
+    s->retry_len = len;
     return rc;
 }
 
@@ -353,49 +359,44 @@ static ssize_t tls_writev(struct conn *c, const struct iovec *iov, int n)
     size_t done = 0, len;
     int rc = s->broken;
     s->write_wants_read = false;
+    tls_enter(s, 4096);
     while (rc == 0 && done < TLS_WRITE_MAX) {
-        const char *bytes = next_record(s->t, at, s->retry_len > 0 ? s->retry_len : RECORD_MAX, &len);
+        const char *bytes = next_record(s->t, at, s->retry_len > 0 ? s->retry_len : TLS_RECORD_MAX, &len);
         if (len == 0) break;
         ssize_t written = write_record(s, bytes, len);
         if (written < 0) {
             rc = (int)written;
-            if (rc == -EAGAIN)
-                s->retry_len = len;
-            else
-                s->broken = rc;
+            if (rc != -EAGAIN) s->broken = rc;
             break;
         }
         done += (size_t)written;
         cursor_move(&at, (size_t)written);
     }
+    tls_leave(s);
     update_events(s);
+    tls_update_pending(s);
     return done > 0 || rc == 0 ? (ssize_t)done : rc;
 }
 
 /* ---- Life ---- */
 
-static void handshake_free(struct conn_tls *s)
+static void free_ssl(struct conn_tls *s)
 {
-    struct handshake *h = s->handshake;
-    if (h == NULL) return;
-    if (h->on_accepted != NULL) s->t->stats.running--;
-    loop_timer_stop(&h->deadline);
-    place_remove(&h->place);
-    mem_free(h);
-    s->handshake = NULL;
+    bool says_goodbye = s->handshake == NULL && s->retry_len == 0 && s->broken == 0 && s->ended == 0;
+    tls_enter(s, 4096);
+    if (says_goodbye) (void)SSL_shutdown(s->ssl); /* a courtesy: the peer may be gone */
+    SSL_free(s->ssl);
+    ERR_clear_error();
 }
 
 static void tls_close(struct conn *c)
 {
     struct conn_tls *s = c->tls;
     if (s != NULL) {
-        bool says_goodbye = s->handshake == NULL && s->retry_len == 0 && s->broken == 0 && s->ended == 0;
-        handshake_free(s);
+        if (s->ssl != NULL) free_ssl(s);
+        tls_handshake_free(s);
         place_remove(&s->pending);
-        begin_call(s);
-        if (says_goodbye) (void)SSL_shutdown(s->ssl); /* a courtesy: the peer may be gone */
-        SSL_free(s->ssl);
-        ERR_clear_error();
+        mem_free(s->kept);
         mem_free(s);
         c->tls = NULL;
     }
@@ -405,229 +406,26 @@ static void tls_close(struct conn *c)
 static const struct conn_ops conn_tls_ops = {
     .name = "tls", .read = tls_read, .writev = tls_writev, .close = tls_close, .wanted_changed = tls_wanted_changed};
 
-static void on_deadline(void *ctx);
-
-/* Turns a connected TCP connection into one whose handshake is about to begin. */
-static struct conn_tls *upgrade(struct tls_transport *t, struct conn *c, SSL_CTX *context)
+struct conn_tls *tls_upgrade(struct tls_transport *t, struct conn *c)
 {
     struct conn_tls *s = mem_calloc(sizeof(*s));
-    BIO *bio = BIO_new(t->method);
     s->t = t;
     s->conn = c;
-    s->ssl = SSL_new(context);
     s->handshake = mem_calloc(sizeof(*s->handshake));
-    ASSERT(bio != NULL && s->ssl != NULL); /* out of memory */
-    BIO_set_data(bio, s);
-    SSL_set_bio(s->ssl, bio, bio); /* the SSL owns it */
     c->tls = s;
     c->ops = &conn_tls_ops;
     loop_io_stop(&c->io);
     loop_io_start(t->loop, &c->io, c->fd, on_ready, c);
-    loop_timer_start(t->loop, &s->handshake->deadline, TLS_HANDSHAKE_MS, 0, on_deadline, s);
     return s;
 }
 
-struct tls_transport *tls_transport_new(struct loop *loop, const struct sys *sys)
+void tls_make_ssl(struct conn_tls *s, SSL_CTX *context)
 {
-    struct tls_transport *t = mem_calloc(sizeof(*t));
-    t->loop = loop;
-    t->sys = sys;
-    list_init(&t->idle);
-    list_init(&t->due);
-    list_init(&t->pending);
-    return t;
-}
-
-static struct conn_tls *handshake_at(struct place *p); /* the connection */
-
-static void close_all(struct place *list)
-{
-    while (!list_is_empty(list)) conn_close(handshake_at(list->next)->conn);
-}
-
-void tls_transport_free(struct tls_transport *t)
-{
-    if (t == NULL) return;
-    close_all(&t->idle);
-    close_all(&t->due);
-    ASSERT(list_is_empty(&t->pending));
-    tls_context_free(t->context);
-    BIO_meth_free(t->method);
-    mem_free(t);
-}
-
-void tls_transport_use(struct tls_transport *t, struct tls_context *context)
-{
-    if (t->method == NULL) t->method = method_new();
-    tls_context_free(t->context);
-    t->context = context;
-}
-
-const struct tls_context *tls_transport_context(const struct tls_transport *t)
-{
-    return t->context;
-}
-
-void tls_transport_on_failed(struct tls_transport *t, conn_tls_failed_fn *failed, void *ctx)
-{
-    t->failed = failed;
-    t->failed_ctx = ctx;
-}
-
-void tls_transport_stats(const struct tls_transport *t, struct tls_stats *out)
-{
-    *out = t->stats;
-}
-
-/* ---- Handshakes ---- */
-
-/* The timer's context is the connection, so the way from a place to the connection leads over it. */
-static struct conn_tls *handshake_at(struct place *p)
-{
-    return OWNER_OF(p, struct handshake, place)->deadline.ctx;
-}
-
-static void handshake_ends(struct conn_tls *s, int rc)
-{
-    struct tls_transport *t = s->t;
-    struct conn *c = s->conn;
-    conn_tls_accepted_fn *on_accepted = s->handshake->on_accepted;
-    void *ctx = s->handshake->ctx;
-    handshake_free(s);
-    s->broken = rc;
-    loop_io_want(&c->io, 0);
-    if (on_accepted == NULL) {
-        conn_connected(c, rc);
-    } else if (rc == 0) {
-        t->stats.completed++;
-        t->stats.resumed += SSL_session_reused(s->ssl) == 1;
-        on_accepted(ctx, c);
-    } else {
-        if (rc == -ETIMEDOUT)
-            t->stats.late++;
-        else
-            t->stats.failed++;
-        if (t->failed != NULL) t->failed(t->failed_ctx, c, conn_error_text(c, rc));
-        conn_close(c);
-    }
-}
-
-static void on_deadline(void *ctx)
-{
-    handshake_ends(ctx, -ETIMEDOUT);
-}
-
-static void handshake_continue(struct conn_tls *s)
-{
-    bool wants_write;
-    begin_call(s);
-    int result = SSL_do_handshake(s->ssl);
-    if (result == 1) {
-        handshake_ends(s, 0);
-        return;
-    }
-    int rc = failure(s, result, &wants_write);
-    if (rc == -EAGAIN) {
-        place_last(&s->t->idle, &s->handshake->place);
-        loop_io_want(&s->conn->io, wants_write ? LOOP_WRITE : LOOP_READ);
-        return;
-    }
-    handshake_ends(s, rc == 0 ? -ECONNRESET : rc);
-}
-
-void conn_tls_accept(struct tls_transport *t, struct conn *c, conn_tls_accepted_fn *on_accepted, void *ctx)
-{
-    if (t->context == NULL || t->stats.running >= TLS_HANDSHAKES_MAX) {
-        t->stats.too_many++;
-        conn_close(c);
-        return;
-    }
-    struct conn_tls *s = upgrade(t, c, t->context->accepting);
-    t->stats.running++;
-    s->handshake->on_accepted = on_accepted;
-    s->handshake->ctx = ctx;
-    SSL_set_accept_state(s->ssl);
-    place_last(&t->idle, &s->handshake->place);
-    loop_io_want(&c->io, LOOP_READ);
-}
-
-static bool is_address(const char *host)
-{
-    struct in6_addr raw;
-    return inet_pton(AF_INET, host, &raw) == 1 || inet_pton(AF_INET6, host, &raw) == 1;
-}
-
-static void begin_connecting(void *ctx, struct conn *c, const char *host)
-{
-    struct tls_transport *t = ctx;
-    struct conn_tls *s = upgrade(t, c, t->context->connecting);
-    SSL_set_connect_state(s->ssl);
-    /* Only names can be sent (SNI). One that is too long is not sent. */
-    if (!is_address(host)) (void)SSL_set_tlsext_host_name(s->ssl, host);
-    place_last(&t->idle, &s->handshake->place);
-    loop_io_want(&c->io, LOOP_WRITE); /* the next turn sends our first message */
-}
-
-int conn_tls_connect(struct tls_transport *t, const char *host, int port, const char *source,
-                     conn_connected_fn *on_connected, void *ctx, struct conn **out)
-{
-    if (t == NULL || t->context == NULL) return -ENOTSUP;
-    return conn_connect_then(t->loop, host, port, source, begin_connecting, t, on_connected, ctx, out);
-}
-
-/* ---- The turn ---- */
-
-static void credit(struct tls_transport *t, int64_t now, uint64_t commands)
-{
-    int64_t others = now - t->credited_us;
-    t->credit_us += others / TLS_OTHERS_SHARE;
-    if (t->credit_us > TLS_CREDIT_MAX_US) t->credit_us = TLS_CREDIT_MAX_US;
-    if (commands == t->commands && t->credit_us <= 0) t->credit_us = 1; /* nobody else: one handshake may go on */
-    t->commands = commands;
-    t->credited_us = now;
-}
-
-static void run_handshakes(struct tls_transport *t, uint64_t commands)
-{
-    int64_t now = sys_mono_us(t->sys);
-    credit(t, now, commands);
-    while (t->credit_us > 0 && !list_is_empty(&t->due)) {
-        handshake_continue(handshake_at(t->due.next));
-        int64_t then = now;
-        now = sys_mono_us(t->sys);
-        t->credit_us -= now - then;
-        t->credited_us = now;
-    }
-}
-
-static void report_pending(struct tls_transport *t)
-{
-    struct place now;
-    list_take(&now, &t->pending);
-    while (!list_is_empty(&now)) {
-        struct conn_tls *s = OWNER_OF(now.next, struct conn_tls, pending);
-        struct conn *c = s->conn;
-        place_remove(&s->pending);
-        c->on_readable(c->ctx);
-        if (c->tls != NULL) update_pending(c->tls); /* it may have left bytes */
-    }
-}
-
-bool tls_transport_turn(struct tls_transport *t, uint64_t commands)
-{
-    bool is_due = !list_is_empty(&t->due), is_reported = !list_is_empty(&t->pending);
-    if (LIKELY(!is_due && !is_reported)) return false;
-    if (is_due) run_handshakes(t, commands);
-    report_pending(t);
-    return is_reported || !list_is_empty(&t->due) || !list_is_empty(&t->pending);
-}
-
-void tls_transport_handshakes_now(struct tls_transport *t)
-{
-    struct place now;
-    list_take(&now, &t->due);
-    while (!list_is_empty(&t->idle)) place_last(&now, t->idle.next);
-    while (!list_is_empty(&now)) handshake_continue(handshake_at(now.next));
+    BIO *bio = BIO_new(s->t->method);
+    s->ssl = SSL_new(context);
+    ASSERT(bio != NULL && s->ssl != NULL); /* out of memory */
+    BIO_set_data(bio, s);
+    SSL_set_bio(s->ssl, bio, bio); /* the SSL owns it */
 }
 
 /* ---- Certificates ---- */
@@ -679,7 +477,7 @@ static bool copy_alternative_name(const X509 *cert, size_t index, struct bytes_b
 
 bool conn_tls_peer_cert_name(const struct conn *c, enum tls_name kind, size_t index, struct bytes_buf *out)
 {
-    if (c->tls == NULL || SSL_get_verify_result(c->tls->ssl) != X509_V_OK) return false;
+    if (c->tls == NULL || c->tls->ssl == NULL || SSL_get_verify_result(c->tls->ssl) != X509_V_OK) return false;
     const X509 *cert = SSL_get0_peer_certificate(c->tls->ssl);
     if (cert == NULL) return false;
     bool found =

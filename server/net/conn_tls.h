@@ -1,25 +1,33 @@
 /* conn_tls.h -- connections with TLS: handshakes within limits, records, and bytes that wait inside OpenSSL.
  *
- *     accept() --> conn_tls_accept() --+--> HANDSHAKE --+--> on_accepted(conn): OPEN
- *                      | too many      |                `--> failed(): closed (deadline, error, transport freed)
- *                      `--> closed     |
- *     conn_tls_connect() --> TCP ------'--> HANDSHAKE -----> on_connected(0 or -errno)
+ *     accept() --> conn_tls_accept() --> SILENT --> QUEUED --+--> HANDSHAKE --+--> on_accepted(conn): OPEN
+ *                      `--> closed: too many                 |                `--> failed(): closed
+ *     conn_tls_connect() --> TCP ----------------------------'--> HANDSHAKE -----> on_connected(0 or -errno)
  *
- * A struct tls_transport belongs to one loop. It owns the context for new connections, the handshakes that peers have
- * begun, and the lists below; conn.h's functions work on its connections as on others.
+ *     silent     accepted, and the peer has sent nothing: it costs a descriptor and little memory
+ *     queued     the peer has sent something; the handshake begins as soon as the limits permit
+ *     handshake  tls_transport_turn() continues it, within a budget: the operations with the private key are the most
+ *                expensive thing that a stranger can ask for
+ *     open       `pending` is a list of the connections with bytes that no event of the socket will report
  *
- *     due        handshakes whose peer has sent something. tls_transport_turn() continues them, within a budget: the
- *                operations with the private key are the most expensive thing that a stranger can ask for
- *     pending    connections with decrypted or buffered bytes that no event of the socket will report
+ * A struct tls_transport belongs to one loop. It owns the context for new connections, the connections that are not open
+ * yet, and the lists; conn.h's functions work on its connections as on others.
  *
- * Invariants: 1. At most TLS_HANDSHAKES_MAX handshakes of accepted connections run, each for TLS_HANDSHAKE_MS at most.
- *                A connection is nobody's before its handshake is complete: on_accepted() gets it, or the transport
+ * Limits for strangers:
+ *     1. At most TLS_WAITING_MAX accepted connections are not open yet, for TLS_HANDSHAKE_MS at most. At the limit the
+ *        oldest silent one gives way to the new one.
+ *     2. Of these, TLS_HANDSHAKES_MAX have begun a handshake, and have memory of OpenSSL: up to 160 KB, which the peer
+ *        chooses. At the limit the oldest one whose peer has let us wait for TLS_STALL_MS since it began gives way.
+ *     3. A handshake has at most 256 records. One call of OpenSSL takes 64 records, of handshakes or of data.
+ *     4. While commands of clients run, handshakes get a fifth of the time: TLS_OTHERS_SHARE to 1. They pay later for
+ *        what the last one took beyond that.
+ *     5. An open connection that sends records without data (key updates, requests for renegotiation, empty ones) may
+ *        send 64, and one more for each 16 KB of data.
+ * Invariants: 1. A connection is nobody's before its handshake is complete: on_accepted() gets it, or the transport
  *                closes it.
- *             2. While commands of clients run, handshakes get a fifth of the time: TLS_OTHERS_SHARE to 1. They pay
- *                later for what the last one took beyond that.
- *             3. A connection that its owner wants to read and that has bytes inside OpenSSL is on `pending`.
- *             4. A record that the socket did not take whole counts as not written. The next write repeats its bytes
- *                (conn_writev()).
+ *             2. A connection that its owner wants to read and that has bytes inside OpenSSL is on `pending`.
+ *             3. A record that the socket did not take whole counts as not written. The next write repeats its bytes
+ *                (conn_writev()): others are refused, with -EPROTO.
  * Ownership:  as in conn.h. The transport must outlive its open connections.
  * Not here:   which files a context is made of (tls.h), users of certificates (server/clients/session.h). */
 #ifndef LOCKSTEP_SERVER_NET_CONN_TLS_H
@@ -31,10 +39,12 @@
 #include "storage/base/sys.h"
 
 enum {
+    TLS_WAITING_MAX = 1024,
     TLS_HANDSHAKES_MAX = 256,
     TLS_HANDSHAKE_MS = 10 * 1000,
+    TLS_STALL_MS = 1000,
     TLS_OTHERS_SHARE = 4,        /* parts of the time for one part that handshakes get */
-    TLS_CREDIT_MAX_US = 10000,   /* budget that an idle time can save up */
+    TLS_CREDIT_MAX_US = 2000,    /* budget that an idle time can save up */
     TLS_WRITE_MAX = 1024 * 1024, /* bytes that one write encrypts */
 };
 
@@ -43,17 +53,17 @@ struct tls_transport; /* opaque */
 typedef void conn_tls_accepted_fn(void *ctx, struct conn *c);                 /* takes over the connection */
 typedef void conn_tls_failed_fn(void *ctx, struct conn *c, const char *text); /* it is closed after the call */
 
-/* What has happened to handshakes of accepted connections. */
+/* What has happened to accepted connections. */
 struct tls_stats {
-    size_t running;
+    size_t running; /* not open yet */
     uint64_t completed, resumed;
     uint64_t failed;   /* error, or closed by the peer */
     uint64_t late;     /* over the deadline */
-    uint64_t too_many; /* closed at accept */
+    uint64_t too_many; /* closed because of limits 1 and 2 */
 };
 
 struct tls_transport *tls_transport_new(struct loop *loop, const struct sys *sys);
-/* Closes the connections whose handshake runs. The owners of others have closed them. NULL is allowed. */
+/* Closes the connections that are not open yet. The owners of others have closed them. NULL is allowed. */
 void tls_transport_free(struct tls_transport *t);
 /* Sets the context for new connections and takes ownership of it. */
 void tls_transport_use(struct tls_transport *t, struct tls_context *context);
@@ -73,7 +83,7 @@ NODISCARD int conn_tls_connect(struct tls_transport *t, const char *host, int po
  * owners of their connections. `commands`: how many commands have run so far; if none has since the last call, nobody
  * else needs the time. True if the next turn must not wait. */
 bool tls_transport_turn(struct tls_transport *t, uint64_t commands);
-/* Continues all handshakes, without the loop and without a budget: for a script that runs for long. */
+/* Continues handshakes for a while (TLS_CREDIT_MAX_US) without the loop: for a script that runs for long. */
 void tls_transport_handshakes_now(struct tls_transport *t);
 
 /* A name in the verified certificate of the peer. */

@@ -104,6 +104,16 @@ static int set_protocols(SSL_CTX *ctx, const char *text, struct tls_error *err)
     return 0;
 }
 
+/* Elliptic curves. OpenSSL's default includes the group ffdhe8192, with which anybody can keep the server busy for more than
+ * ten milliseconds. The second list is for providers that have the curves of NIST only. */
+static int set_groups(SSL_CTX *ctx, struct tls_error *err)
+{
+    static const char *const lists[] = {"X25519:P-256:X448:P-384:P-521", "P-256:P-384:P-521"};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        if (SSL_CTX_set1_groups_list(ctx, lists[i]) == 1) return 0;
+    return fail_with_reason(err, "Failed to configure the groups of the key exchange", lists[1]);
+}
+
 static int set_ciphers(SSL_CTX *ctx, const struct tls_settings *st, struct tls_error *err)
 {
     if (is_set(st->ciphers) && SSL_CTX_set_cipher_list(ctx, st->ciphers) != 1)
@@ -174,12 +184,14 @@ static int new_half(const struct tls_settings *st, const SSL_METHOD *method, con
     if (ctx == NULL) return fail_with_reason(err, "Cannot make a TLS context", "SSL_CTX_new");
     SSL_CTX_set_options(ctx, SSL_OP_NO_SSLv3 | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_SINGLE_DH_USE |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF);
-    /* Without AUTO_RETRY a read returns after each record: conn_tls.c counts records that carry no data. */
+    /* conn_tls.c reads ahead and counts records. For that, OpenSSL reads the header of each record by itself, and a read
+     * returns after each message of a handshake: with read-ahead of its own it would go on for as long as it has some. */
+    SSL_CTX_set_read_ahead(ctx, 0);
     SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_read_ahead(ctx, 1);
-    int rc = set_protocols(ctx, st->protocols, err);
+    int rc = set_groups(ctx, err);
+    if (rc == 0) rc = set_protocols(ctx, st->protocols, err);
     if (rc == 0) rc = set_ciphers(ctx, st, err);
     if (rc == 0) rc = load_identity(ctx, id, err);
     if (rc == 0) rc = load_authorities(ctx, st, err);

@@ -19,7 +19,7 @@ struct fixture {
     SSL_CTX *peers;
     uint64_t commands;
 
-    struct conn *accepted[300];
+    struct conn *accepted[20];
     int accepted_count;
     int failed_count;
     char failed_text[200];
@@ -273,23 +273,138 @@ static void test_client_without_the_certificate_that_is_required(void **state)
     free_peer(&p);
 }
 
+/* At the limit, the oldest connection that has sent nothing gives way. */
+static void test_limit_of_silent_connections(void **state)
+{
+    struct fixture *f = *state;
+    struct tls_stats stats;
+    int *fds = mem_alloc((TLS_WAITING_MAX + 2) * sizeof(*fds));
+    char byte;
+    for (int i = 0; i < TLS_WAITING_MAX; i++) fds[i] = raw_peer(f);
+    assert_int_equal(read(fds[0], &byte, 1), -1);
+    for (int i = TLS_WAITING_MAX; i < TLS_WAITING_MAX + 2; i++) fds[i] = raw_peer(f);
+    tls_transport_stats(f->t, &stats);
+    assert_int_equal(stats.running, TLS_WAITING_MAX);
+    assert_int_equal(stats.too_many, 2);
+    assert_int_equal(f->failed_count, 2);
+    assert_string_equal(f->failed_text, "too many handshakes");
+    assert_int_equal(read(fds[1], &byte, 1), 0);
+    assert_int_equal(read(fds[2], &byte, 1), -1);
+    struct peer p = connected_peer(f); /* fds[2] gives way */
+    free_peer(&p);
+    assert_int_equal(read(fds[2], &byte, 1), 0);
+    for (int i = 0; i < TLS_WAITING_MAX + 2; i++) close(fds[i]);
+    while (stats.running > 0) {
+        turn(f);
+        tls_transport_stats(f->t, &stats);
+    }
+    mem_free(fds);
+}
+
+/* The first bytes of a ClientHello. */
+static void send_half_a_hello(int fd)
+{
+    assert_int_equal(write(fd, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), 11);
+}
+
+static void turns(struct fixture *f, int n)
+{
+    while (n-- > 0) turn(f);
+}
+
+/* At the limit, others wait; the oldest one that has stalled for a while gives way. */
 static void test_limit_of_handshakes(void **state)
 {
     struct fixture *f = *state;
     struct tls_stats stats;
-    int fds[TLS_HANDSHAKES_MAX + 1];
+    int fds[TLS_HANDSHAKES_MAX];
     char byte;
-    for (int i = 0; i <= TLS_HANDSHAKES_MAX; i++) fds[i] = raw_peer(f);
+    for (int i = 0; i < TLS_HANDSHAKES_MAX; i++) send_half_a_hello(fds[i] = raw_peer(f));
+    turns(f, TLS_HANDSHAKES_MAX);
+    struct peer p = new_peer(f);
+    for (int i = 0; i < 20; i++) {
+        (void)SSL_do_handshake(p.ssl);
+        turn(f);
+    }
+    assert_int_equal(f->accepted_count, 0);
+    assert_false(tls_transport_turn(f->t, 0)); /* nothing can be done: the loop may wait */
+    f->now_us += TLS_STALL_MS * 1000;
+    for (int i = 0; i < 20; i++) {
+        turn(f);
+        (void)SSL_do_handshake(p.ssl);
+    }
+    assert_int_equal(f->accepted_count, 1);
+    assert_int_equal(f->failed_count, 1);
+    assert_string_equal(f->failed_text, "too many handshakes");
+    int closed = 0;
+    for (int i = 0; i < TLS_HANDSHAKES_MAX; i++) closed += read(fds[i], &byte, 1) != -1 || errno != EAGAIN;
+    assert_int_equal(closed, 1);
     tls_transport_stats(f->t, &stats);
-    assert_int_equal(stats.running, TLS_HANDSHAKES_MAX);
+    assert_int_equal(stats.running, TLS_HANDSHAKES_MAX - 1);
     assert_int_equal(stats.too_many, 1);
-    assert_int_equal(read(fds[TLS_HANDSHAKES_MAX], &byte, 1), 0);
-    assert_int_equal(read(fds[0], &byte, 1), -1);
-    close(fds[0]);
-    while (f->failed_count == 0) turn(f);
-    struct peer p = connected_peer(f); /* there is room again */
     free_peer(&p);
-    for (int i = 1; i <= TLS_HANDSHAKES_MAX; i++) close(fds[i]);
+    for (int i = 0; i < TLS_HANDSHAKES_MAX; i++) close(fds[i]);
+}
+
+/* A queued handshake begins when another one ends, and the loop is woken to look for one that has stalled. */
+static void test_queue_of_handshakes(void **state)
+{
+    struct fixture *f = *state;
+    int fds[TLS_HANDSHAKES_MAX];
+    for (int i = 0; i < TLS_HANDSHAKES_MAX; i++) send_half_a_hello(fds[i] = raw_peer(f));
+    turns(f, TLS_HANDSHAKES_MAX);
+    struct peer p = new_peer(f);
+    (void)SSL_do_handshake(p.ssl);
+    turns(f, 10);
+    loop_run_turn(f->loop); /* does not wait for ever */
+    close(fds[7]);
+    for (int i = 0; i < 20 && f->accepted_count == 0; i++) {
+        turn(f);
+        (void)SSL_do_handshake(p.ssl);
+    }
+    assert_int_equal(f->accepted_count, 1);
+    assert_int_equal(f->failed_count, 1);
+    free_peer(&p);
+    for (int i = 0; i < TLS_HANDSHAKES_MAX; i++)
+        if (i != 7) close(fds[i]);
+}
+
+/* A ClientHello in records of one byte. */
+static void test_handshake_of_tiny_records(void **state)
+{
+    struct fixture *f = *state;
+    int fd = raw_peer(f), steps = 0;
+    char bytes[500 * 6], header[] = {1, 0, 2, 0, 3, 3};
+    for (size_t i = 0; i < 500; i++) {
+        char record[6] = {0x16, 3, 1, 0, 1, i < sizeof(header) ? header[i] : 'x'};
+        memcpy(bytes + i * 6, record, 6);
+    }
+    assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+    loop_poll_turn(f->loop);
+    f->commands = 1;
+    f->step_us = TLS_CREDIT_MAX_US; /* one step each turn */
+    while (f->failed_count == 0) {
+        assert_true(tls_transport_turn(f->t, f->commands) || f->failed_count == 1);
+        steps++;
+    }
+    assert_in_range(steps, 4, 40);
+    assert_string_equal(f->failed_text, "too many records in the handshake");
+    close(fd);
+}
+
+/* ffdhe8192 would cost the server ten milliseconds. */
+static void test_expensive_groups_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct peer p = new_peer(f);
+    assert_int_equal(SSL_set1_groups_list(p.ssl, "ffdhe8192:ffdhe2048"), 1);
+    for (int i = 0; i < 20 && f->failed_count == 0; i++) {
+        (void)SSL_do_handshake(p.ssl);
+        turn(f);
+    }
+    assert_int_equal(f->accepted_count, 0);
+    assert_string_equal(f->failed_text, "no suitable key share");
+    free_peer(&p);
 }
 
 static void test_transport_without_a_context(void **state)
@@ -547,25 +662,71 @@ static void test_garbage_after_the_handshake(void **state)
     free_peer(&p);
 }
 
+static void peer_updates_keys(struct peer *p, int type)
+{
+    assert_int_equal(SSL_key_update(p->ssl, type), 1);
+    assert_int_equal(SSL_do_handshake(p->ssl), 1);
+}
+
 static void test_key_updates(void **state)
 {
     struct fixture *f = *state;
     struct peer p = connected_peer(f);
     struct owner o;
-    own(&o, f->accepted[0], 100);
-    for (int i = 0; i < 200; i++) {
-        assert_int_equal(SSL_key_update(p.ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
-        assert_int_equal(SSL_do_handshake(p.ssl), 1);
+    char data[16384] = {0}, buf[10];
+    own(&o, f->accepted[0], 20000);
+    for (int i = 1; i <= 300; i++) { /* with data between them */
+        peer_updates_keys(&p, i % 2 == 0 ? SSL_KEY_UPDATE_NOT_REQUESTED : SSL_KEY_UPDATE_REQUESTED);
+        peer_sends(&p, data, sizeof(data));
+        for (int j = 0; j < 10 && o.got.len < i * sizeof(data); j++) turn(f);
+        assert_int_equal(o.got.len, i * sizeof(data));
     }
-    peer_sends(&p, "x", 1);
-    for (int i = 0; i < 100 && o.got.len == 0; i++) turn(f);
-    assert_int_equal(o.got.len, 1);
-    assert_int_equal(SSL_key_update(p.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-    peer_sends(&p, "y", 1);
-    while (o.got.len < 2) turn(f);
-    char buf[10];
     assert_int_equal(conn_write(f->accepted[0], "z", 1), 1);
     assert_int_equal(peer_reads(&p, buf, sizeof(buf)), 1);
+    bytes_buf_release(&o.got);
+    free_peer(&p);
+}
+
+static void is_cut_off(struct owner *o)
+{
+    assert_int_equal(o->last, -EPROTO);
+    assert_string_equal(conn_error_text(o->c, -EPROTO), "too many records without data");
+    assert_int_equal(conn_write(o->c, "x", 1), -EPROTO);
+}
+
+static void test_flood_of_key_updates(void **state)
+{
+    struct fixture *f = *state;
+    struct peer p = connected_peer(f);
+    struct owner o;
+    own(&o, f->accepted[0], 100);
+    for (int i = 0; i < 100; i++) {
+        peer_updates_keys(&p, SSL_KEY_UPDATE_NOT_REQUESTED);
+        peer_sends(&p, "x", 1);
+    }
+    for (int i = 0; i < 100 && o.last == 1; i++) turn(f);
+    is_cut_off(&o);
+    assert_in_range(o.got.len, 60, 70); /* what came before is kept */
+    bytes_buf_release(&o.got);
+    free_peer(&p);
+}
+
+/* Each record costs more than its byte: one read takes a part of them, and the loop serves others in between. */
+static void test_tiny_records(void **state)
+{
+    struct fixture *f = *state;
+    struct peer p = connected_peer(f);
+    struct owner o;
+    size_t before = 0;
+    own(&o, f->accepted[0], 40000);
+    for (int i = 0; i < 200; i++) peer_sends(&p, "x", 1);
+    loop_poll_turn(f->loop);
+    while (o.got.len < 200) {
+        assert_in_range(o.got.len - before, 1, 64);
+        before = o.got.len;
+        assert_true(tls_transport_turn(f->t, 0));
+    }
+    assert_int_equal(o.last, 1);
     bytes_buf_release(&o.got);
     free_peer(&p);
 }
@@ -679,6 +840,21 @@ static void test_write_that_is_not_continued(void **state)
     assert_int_equal(conn_write(f->accepted[0], data + sent, 5), -EPROTO);
     assert_string_equal(conn_error_text(f->accepted[0], -EPROTO), "a write was not continued");
     assert_int_equal(conn_write(f->accepted[0], data + sent, BULK - sent), -EPROTO);
+    mem_free(data);
+    free_peer(&p);
+}
+
+/* The record that the socket has not taken whole is encrypted: its bytes cannot change any more. */
+static void test_write_that_is_continued_with_other_bytes(void **state)
+{
+    struct fixture *f = *state;
+    struct peer p = connected_peer(f);
+    char *data = bulk_new();
+    size_t sent = 0;
+    fill_socket(f->accepted[0], data, &sent);
+    data[sent + 100] ^= 1;
+    assert_int_equal(conn_write(f->accepted[0], data + sent, BULK - sent), -EPROTO);
+    assert_string_equal(conn_error_text(f->accepted[0], -EPROTO), "a write was not continued");
     mem_free(data);
     free_peer(&p);
 }
@@ -966,7 +1142,11 @@ int main(void)
         WITH(test_plain_text_fails),
         WITH(test_peer_that_leaves_in_the_handshake),
         WITH(test_client_without_the_certificate_that_is_required),
+        WITH(test_limit_of_silent_connections),
         WITH(test_limit_of_handshakes),
+        WITH(test_queue_of_handshakes),
+        WITH(test_handshake_of_tiny_records),
+        WITH(test_expensive_groups_are_refused),
         WITH(test_transport_without_a_context),
         WITH(test_handshakes_end_with_the_transport),
         WITH(test_handshakes_without_the_loop),
@@ -981,10 +1161,13 @@ int main(void)
         WITH(test_end_without_close_notify),
         WITH(test_garbage_after_the_handshake),
         WITH(test_key_updates),
+        WITH(test_flood_of_key_updates),
+        WITH(test_tiny_records),
         WITH(test_renegotiation_is_refused),
         WITH(test_small_pieces_become_one_record),
         WITH(test_writes_that_the_socket_does_not_take),
         WITH(test_write_that_is_not_continued),
+        WITH(test_write_that_is_continued_with_other_bytes),
         WITH(test_one_write_is_limited),
         WITH(test_peer_that_is_gone),
         WITH(test_close_says_goodbye),
