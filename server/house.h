@@ -37,6 +37,7 @@ struct server {
     struct tls_setup *tls;               /* tls_setup.h: certificates, and connections with TLS */
     struct listening *listening;         /* listening.h */
     struct metrics *metrics;             /* operation/metrics.h */
+    struct agent_check *agent_check;     /* agent_check.h: the port for HAProxy's agent checks */
     struct web *web;                     /* web/web.h: the HTTP port */
     struct proxy_ports *proxy_ports;     /* proxy_ports.h */
     struct used_memory used_memory;

@@ -25,6 +25,7 @@
 #include "server/memory/eviction.h"
 #include "server/memory/expiry.h"
 #include "server/net/listener.h"
+#include "server/operation/agent_check.h"
 #include "server/operation/cron.h"
 #include "server/operation/metrics.h"
 #include "server/operation/report.h"
@@ -256,6 +257,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->samples = samples_new();
     s->shutdown = shutdown_new();
     s->metrics = metrics_new(s);
+    s->agent_check = agent_check_new(s, &s->core, s->listening);
     s->web = web_new(s->clients, s->listening, tls_setup_transport(s->tls));
     web_health_add(s->web, s);
     web_metrics_add(s->web, s->metrics);
@@ -364,6 +366,7 @@ void server_free(struct server *s)
     if (s == NULL) return;
     listening_free(s->listening);
     metrics_free(s->metrics);
+    agent_check_free(s->agent_check);
     web_free(s->web);
     proxy_ports_free(s->proxy_ports);
     cron_stop(s);

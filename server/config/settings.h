@@ -52,7 +52,10 @@ struct settings_net {
     int unixsocketperm;  /* 0: leave the umask's */
     unsigned socket_mark_id;
     bool protected_mode;
-    int load_balancer_state; /* enum settings_balancer */
+    struct settings_bind agent_check_bind;
+    int agent_check_port;
+    uint64_t agent_check_lag; /* bytes from which on the weight of a replica falls; 0: it does not */
+    int load_balancer_state;  /* enum settings_balancer */
 };
 
 /* The groups of routes of the HTTP port, as bits of http-public. */
