@@ -10,7 +10,7 @@
  *                                                       `--> one could not: the sockets stay as they were
  *
  * Invariants: 1. listening_open() succeeds whole or changes nothing. Sockets whose address and port stay are not closed.
- *                Before the others are closed, the connections in their queues are accepted.
+ *                Before the others are closed, the connections in their queues are accepted, as many as in one event.
  *             2. A socket is known by its address and port. If another kind gets them, the socket goes over to that kind.
  * Ownership:  the table owns the sockets. A row is borrowed and outlives the table.
  * Not here:   how a socket is opened and accepts (server/net/listener.h). */

@@ -6,7 +6,8 @@
 #include "storage/base/memory.h"
 
 enum {
-    BEYOND_MAX = 16, /* fewer than the descriptors that process.h reserves */
+    BEYOND_MAX = 16,         /* fewer than the descriptors that process.h reserves */
+    ACCEPTS_PER_EVENT = 200, /* a few milliseconds, even if all are refused */
     LOG_INTERVAL_US = 1000 * 1000,
 };
 
@@ -124,6 +125,7 @@ static void add_layer(struct proxy_ports *pp, struct listening *l, struct layer 
                                           .port = port,
                                           .for_clients = true,
                                           .on_accept = accept_proxy,
+                                          .accepts_per_event = ACCEPTS_PER_EVENT,
                                           .ctx = layer};
     listening_add(l, &layer->kind);
 }

@@ -26,7 +26,7 @@ struct listener; /* opaque */
 struct listener_handler {
     void (*on_accept)(void *ctx, struct conn *c); /* takes over the connection */
     void *ctx;
-    int accepts_per_event; /* 0: LISTENER_ACCEPTS_PER_EVENT */
+    int accepts_per_event;                                       /* 0: LISTENER_ACCEPTS_PER_EVENT */
     void (*on_error)(void *error_ctx, int rc, const char *text); /* rc: -errno; text: for the log. May be NULL */
     void *error_ctx;
 };

@@ -5,6 +5,8 @@
 #include "server/net/conn.h"
 #include "storage/base/memory.h"
 
+enum { ANSWERS_PER_EVENT = 50 }; /* less than a millisecond */
+
 struct agent_check {
     const struct server *server;
     const struct settings *settings;
@@ -76,6 +78,7 @@ struct agent_check *agent_check_new(const struct server *s, const struct core *c
                                        .bind = &core->settings->net.agent_check_bind,
                                        .port = &core->settings->net.agent_check_port,
                                        .on_accept = answer,
+                                       .accepts_per_event = ANSWERS_PER_EVENT,
                                        .ctx = ac};
     listening_add(l, &ac->kind);
     return ac;

@@ -23,7 +23,7 @@
  *       1 |__________`-----.______       count.
  *         0       L   2L       100L
  *
- * Limits:   nothing is read but what waits in the socket, nothing is kept of a connection.
+ * Limits:   of each event of the loop, 50 connections are answered. Nothing is kept of a connection.
  * Not here: roles. A balancer that looks for the master checks http-port for /primary, or INFO replication. */
 #ifndef LOCKSTEP_SERVER_OPERATION_AGENT_CHECK_H
 #define LOCKSTEP_SERVER_OPERATION_AGENT_CHECK_H
