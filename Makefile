@@ -144,6 +144,7 @@ install: all
 	install -D -m 644 redis.conf.example $(DESTDIR)$(PREFIX)/share/lockstep/redis.conf.example
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep README.md CHANGELOG.md SECURITY.md LICENSE
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep/docs $(wildcard docs/*.md)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep/docs/monitoring $(wildcard docs/monitoring/*)
 
 # ---- Tests ----
 
@@ -231,9 +232,10 @@ lint:
 	@$(MAKE) --no-print-directory DEV=1 all
 	@tools/lint "$(CPPFLAGS) -std=gnu11" build/dev $(LINT_SOURCES)
 
-## docs: writes docs/MODULES.md from the first line of each header
+## docs: writes docs/MODULES.md from the first line of each header, and the dashboard in docs/monitoring
 docs:
 	@tools/modules
+	@tools/dashboard
 
 ## circles: uses between rooms that point upwards, and modules that need each other
 circles:
