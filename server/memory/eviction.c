@@ -165,6 +165,19 @@ static void evict(struct eviction *ev, struct db *db, const struct entry *e)
     mem_free(copy);
 }
 
+/* Reads the clock only for the latency monitor: to delete a large value takes long. */
+static void evict_and_measure(struct eviction *ev, struct db *db, const struct entry *e)
+{
+    const struct core *core = ev->core;
+    if (LIKELY(core->settings->latency.latency_monitor_threshold_ms <= 0)) {
+        evict(ev, db, e);
+        return;
+    }
+    int64_t start = sys_mono_us(core->sys);
+    evict(ev, db, e);
+    latency_note(ev->core, "eviction-del", (sys_mono_us(core->sys) - start) / 1000);
+}
+
 static int64_t time_limit_us(const struct eviction *ev)
 {
     int tenacity = ev->core->settings->memory.maxmemory_eviction_tenacity;
@@ -199,24 +212,31 @@ static void note_time_over_limit(struct eviction *ev, bool over)
     st->over_memory_since_us = over ? now : 0;
 }
 
+static enum eviction_result evict_until_below(struct eviction *ev, int64_t told, int64_t start)
+{
+    int64_t limit = time_limit_us(ev);
+    for (unsigned i = 1; over_limit(ev, told); i++) {
+        struct db *db;
+        const struct entry *e = pick(ev, &db);
+        if (e == NULL) return lazyfree_pending(ev->core->lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;
+        evict_and_measure(ev, db, e);
+        if (i % 16 == 0 && sys_mono_us(ev->core->sys) - start > limit) {
+            due_set(ev->core, DUE_EVICTION);
+            return EVICTION_GOES_ON;
+        }
+    }
+    return EVICTION_DONE;
+}
+
 static enum eviction_result free_memory(struct eviction *ev)
 {
     int64_t told = tracking_memory_of_changes(ev->clients->trackings);
     if (exempt(ev) || !over_limit(ev, told)) return EVICTION_DONE;
     if (ev->core->settings->memory.maxmemory_policy == EVICT_NONE) return EVICTION_OUT_OF_MEMORY;
-    int64_t start = sys_mono_us(ev->core->sys), limit = time_limit_us(ev);
-    for (unsigned i = 1; over_limit(ev, told); i++) {
-        struct db *db;
-        const struct entry *e = pick(ev, &db);
-        if (e == NULL) return lazyfree_pending(ev->core->lazyfree) > 0 ? EVICTION_GOES_ON : EVICTION_OUT_OF_MEMORY;
-        evict(ev, db, e);
-        if (i % 16 == 0 && sys_mono_us(ev->core->sys) - start > limit) {
-            due_set(ev->core, DUE_EVICTION);
-            latency_note(ev->core, "eviction-cycle", (sys_mono_us(ev->core->sys) - start) / 1000);
-            return EVICTION_GOES_ON;
-        }
-    }
-    return EVICTION_DONE;
+    int64_t start = sys_mono_us(ev->core->sys);
+    enum eviction_result result = evict_until_below(ev, told, start);
+    latency_note(ev->core, "eviction-cycle", (sys_mono_us(ev->core->sys) - start) / 1000);
+    return result;
 }
 
 enum eviction_result eviction_run(struct eviction *ev)

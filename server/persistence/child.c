@@ -79,11 +79,20 @@ static void set_up_process(void *ctx)
 
 /* ---- The end ---- */
 
+/* To rename or remove a large file takes long on some file systems: the file that goes is freed meanwhile. */
+static void note_files(struct child *ch, bool removed, int64_t start_us)
+{
+    const char *renamed = ch->kind == CHILD_REWRITE ? "aof-rename" : "rdb-rename";
+    latency_note(ch->core, removed ? "rdb-unlink-temp-file" : renamed, (sys_mono_us(ch->core->sys) - start_us) / 1000);
+}
+
 void child_drop(struct child *ch)
 {
     ASSERT(child_is_active(ch));
+    int64_t start = sys_mono_us(ch->core->sys);
     loop_io_stop(&ch->io);
     snapshot_end(ch->snapshot);
+    note_files(ch, true, start);
     ch->snapshot = NULL;
     ch->kind = CHILD_NONE;
 }
@@ -112,7 +121,9 @@ static void on_readable(void *ctx, unsigned ready)
 {
     struct child *ch = ctx;
     (void)ready;
+    int64_t start = sys_mono_us(ch->core->sys);
     enum snapshot_state state = snapshot_poll(ch->snapshot);
+    note_files(ch, state == SNAPSHOT_FAILED, start);
     const struct snapshot_progress *progress = snapshot_progress(ch->snapshot);
     if (progress->cow_bytes > ch->peak_cow_bytes) ch->peak_cow_bytes = progress->cow_bytes;
     if (state == SNAPSHOT_RUNNING) return;

@@ -397,7 +397,7 @@ static void test_the_tenacity_bounds_a_run(void **state)
     assert_false(f->core->due & DUE_EVICTION);
 }
 
-static void test_a_run_that_stops_is_an_event_of_the_latency_monitor(void **state)
+static void test_a_run_is_an_event_of_the_latency_monitor(void **state)
 {
     struct memory_fixture *f = *state;
     set_policy(f, EVICT_ALLKEYS_RANDOM);
@@ -407,8 +407,15 @@ static void test_a_run_that_stops_is_an_event_of_the_latency_monitor(void **stat
     f->base.settings.memory.maxmemory_eviction_tenacity = 1;
     f->base.step_us = 2000;
     assert_int_equal(eviction_run(f->eviction), EVICTION_GOES_ON);
+    assert_int_equal(latency_reset(f->core->latency, BYTES_LIT("eviction-cycle")), 1);
+    assert_int_equal(latency_reset(f->core->latency, BYTES_LIT("eviction-del")), 1);
+    f->base.settings.memory.maxmemory_eviction_tenacity = 100; /* to the end */
+    assert_int_equal(eviction_run(f->eviction), EVICTION_DONE);
     f->base.step_us = 0;
     assert_int_equal(latency_reset(f->core->latency, BYTES_LIT("eviction-cycle")), 1);
+    assert_int_equal(latency_reset(f->core->latency, BYTES_LIT("eviction-del")), 1);
+    assert_int_equal(eviction_run(f->eviction), EVICTION_DONE); /* nothing to do */
+    assert_int_equal(latency_reset(f->core->latency, (struct bytes_view){0}), 0);
 }
 
 static void test_nothing_is_evicted_during_a_pause(void **state)
@@ -529,7 +536,7 @@ int main(void)
         TEST(test_an_expired_key_is_expired_not_evicted),
         TEST(test_telling_clients_of_it_is_not_counted),
         TEST(test_the_tenacity_bounds_a_run),
-        TEST(test_a_run_that_stops_is_an_event_of_the_latency_monitor),
+        TEST(test_a_run_is_an_event_of_the_latency_monitor),
         TEST(test_nothing_is_evicted_during_a_pause),
         TEST(test_nothing_is_evicted_while_loading),
         TEST(test_a_replica_leaves_it_to_its_master),

@@ -60,6 +60,7 @@ struct persistence_fixture {
     const char *fail_name; /* NULL: every file */
     _Atomic bool sync_hangs;
     int64_t free_bytes;
+    int64_t rename_us, unlink_us; /* how long these calls take */
     pthread_mutex_t lock; /* of `calls`: the worker syncs */
     struct bytes_buf calls;
     struct bytes_buf info;
@@ -141,6 +142,7 @@ static inline int pf_fsync(void *ctx, int fd)
 static inline int pf_rename(void *ctx, const char *from, const char *to)
 {
     struct persistence_fixture *f = ctx;
+    f->m.base.mono_us += f->rename_us;
     if (pf_fails(f, FAIL_RENAME, to)) return -EXDEV;
     pf_note(f, "rename %s %s;", pf_base(from), pf_base(to));
     return sys_real()->rename(NULL, from, to);
@@ -155,6 +157,7 @@ static inline int pf_fsync_dir(void *ctx, const char *path)
 static inline int pf_unlink(void *ctx, const char *path)
 {
     struct persistence_fixture *f = ctx;
+    f->m.base.mono_us += f->unlink_us;
     int rc = sys_real()->unlink(NULL, path);
     if (rc == 0) pf_note(f, "unlink %s;", pf_base(path));
     return rc;

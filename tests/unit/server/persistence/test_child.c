@@ -1,6 +1,7 @@
 /* The one child process: how it starts, how it ends, and who is told. */
 #include "server/persistence/child.h"
 
+#include "server/core/latency_internal.h"
 #include "server/persistence/saving_options.h"
 #include "tests/unit/server/persistence/persistence_fixture.h"
 
@@ -177,6 +178,40 @@ static void test_cancelled_child_ends_at_once(void **state)
     assert_int_equal(told.times, 1);
 }
 
+static void assert_events(struct persistence_fixture *f, const char *event)
+{
+    if (event != NULL) assert_int_equal(latency_reset(f->core->latency, bytes_str(event)), 1);
+    assert_int_equal(latency_reset(f->core->latency, (struct bytes_view){0}), 0);
+}
+
+static void test_slow_file_systems_are_events_of_the_latency_monitor(void **state)
+{
+    struct persistence_fixture *f = *state;
+    pf_up(f, NULL);
+    struct told told = {.f = f};
+    f->m.base.settings.latency.latency_monitor_threshold_ms = 5;
+    start(&told, CHILD_SAVE, file);
+    await_child(f);
+    assert_events(f, NULL);
+    f->rename_us = 5000;
+    start(&told, CHILD_SAVE, file);
+    await_child(f);
+    assert_events(f, "rdb-rename");
+    start(&told, CHILD_REWRITE, file);
+    await_child(f);
+    assert_events(f, "aof-rename");
+    f->unlink_us = 5000;
+    f->rename_us = 0;
+    slow_down(f);
+    start(&told, CHILD_SAVE, file);
+    child_cancel(f->child);
+    assert_events(f, "rdb-unlink-temp-file");
+    start(&told, CHILD_SAVE, file);
+    child_kill(f->child);
+    await_child(f);
+    assert_events(f, "rdb-unlink-temp-file");
+}
+
 static void test_nobody_is_told_of_a_dropped_child(void **state)
 {
     struct persistence_fixture *f = *state;
@@ -239,6 +274,7 @@ int main(void)
         PF_TEST(test_start_that_fails_leaves_no_child),
         PF_TEST(test_killed_child_ends_later),
         PF_TEST(test_cancelled_child_ends_at_once),
+        PF_TEST(test_slow_file_systems_are_events_of_the_latency_monitor),
         PF_TEST(test_nobody_is_told_of_a_dropped_child),
         PF_TEST(test_child_has_the_data_of_its_start),
         PF_TEST(test_info_tells_of_the_active_child_only),
