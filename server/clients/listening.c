@@ -114,6 +114,7 @@ static struct listener_handler handler_of(struct listening *l, const struct list
     return (struct listener_handler){.on_accept = kind->on_accept,
                                      .ctx = kind->ctx,
                                      .accepts_per_event = kind->accepts_per_event,
+                                     .rest_ms = kind->rest_ms,
                                      .on_error = on_accept_error,
                                      .error_ctx = l};
 }

@@ -38,10 +38,11 @@ struct listening_kind {
     const int *port;                              /* 0: closed. NULL: the Unix socket */
     bool for_clients;                             /* connections become clients that send commands */
     void (*on_accept)(void *ctx, struct conn *c); /* takes over the connection */
-    int accepts_per_event;                        /* as in struct listener_handler */
+    int accepts_per_event;                        /* as in struct listener_handler, like rest_ms */
+    int (*rest_ms)(void *ctx);
     /* Continues connections that were accepted before, without the loop: a script runs for long. May be NULL. */
     void (*run_now)(void *ctx);
-    void *ctx; /* of both */
+    void *ctx; /* of all */
 };
 
 /* `tls` has a context before a port of TLS is opened. */

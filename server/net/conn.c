@@ -494,3 +494,9 @@ int conn_set_keepalive(struct conn *c, int interval_s)
     if (rc == 0) rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
     return rc;
 }
+
+int conn_set_buffers(struct conn *c, int send_bytes, int receive_bytes)
+{
+    int rc = set_int_option(c->fd, SOL_SOCKET, SO_SNDBUF, send_bytes);
+    return rc == 0 ? set_int_option(c->fd, SOL_SOCKET, SO_RCVBUF, receive_bytes) : rc;
+}

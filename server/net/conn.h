@@ -80,4 +80,7 @@ NODISCARD int conn_set_nodelay(struct conn *c, bool on);
 /* Probes after interval_s of silence, three times at a third of it. 0 turns it off. */
 NODISCARD int conn_set_keepalive(struct conn *c, int interval_s);
 
+/* Limits what the kernel keeps for the connection in each direction. Linux adds as much again for itself. */
+int conn_set_buffers(struct conn *c, int send_bytes, int receive_bytes);
+
 #endif

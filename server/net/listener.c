@@ -46,13 +46,18 @@ static void listener_on_rested(void *ctx)
     listener_update_wanted(ctx);
 }
 
-/* The connection stays in the backlog and the socket stays readable: without a pause the loop would spin. */
-static void listener_rest(struct listener *l, int rc)
+/* Connections stay in the backlog and the socket stays readable: without a pause the loop would spin. */
+static void listener_rest(struct listener *l, int ms)
+{
+    loop_timer_start(l->loop, &l->rest, ms, 0, listener_on_rested, l);
+    listener_update_wanted(l);
+}
+
+static void listener_on_exhaustion(struct listener *l, int rc)
 {
     if (!l->exhausted) listener_report(l, rc);
     l->exhausted = true;
-    loop_timer_start(l->loop, &l->rest, LISTENER_REST_MS, 0, listener_on_rested, l);
-    listener_update_wanted(l);
+    listener_rest(l, LISTENER_REST_MS);
 }
 
 /* True for errors of one connection that died before it was accepted. accept(2) says to retry after these. */
@@ -94,13 +99,18 @@ static int listener_accept_one(struct listener *l)
 static void listener_on_ready(void *ctx, unsigned ready)
 {
     struct listener *l = ctx;
+    int rest_ms = l->handler.rest_ms != NULL ? l->handler.rest_ms(l->handler.ctx) : 0;
+    if (rest_ms > 0) {
+        listener_rest(l, rest_ms);
+        return;
+    }
     int most = l->handler.accepts_per_event > 0 ? l->handler.accepts_per_event : LISTENER_ACCEPTS_PER_EVENT;
     for (int i = 0; i < most; i++) {
         int rc = listener_accept_one(l);
         if (rc == 0) continue;
         if (rc == -EAGAIN) return;
         if (is_exhaustion(rc)) {
-            listener_rest(l, rc);
+            listener_on_exhaustion(l, rc);
             return;
         }
         listener_report(l, rc);

@@ -4,6 +4,8 @@
  *                ^                         | out of descriptors or memory
  *                `--- LISTENER_REST_MS ----'
  *
+ *   The owner may ask for a pause, too (rest_ms).
+ *
  *   1. An error of one connection (it died before it was accepted) does not end the round.
  *   2. If descriptors or memory run out, the error is reported once, and accepting pauses for LISTENER_REST_MS. It is
  *      reported again only after a connection was accepted.
@@ -26,7 +28,8 @@ struct listener; /* opaque */
 struct listener_handler {
     void (*on_accept)(void *ctx, struct conn *c); /* takes over the connection */
     void *ctx;
-    int accepts_per_event;                                       /* 0: LISTENER_ACCEPTS_PER_EVENT */
+    int accepts_per_event;     /* 0: LISTENER_ACCEPTS_PER_EVENT */
+    int (*rest_ms)(void *ctx); /* asked first: > 0: accept nothing now, and pause for so long. May be NULL */
     void (*on_error)(void *error_ctx, int rc, const char *text); /* rc: -errno; text: for the log. May be NULL */
     void *error_ctx;
 };

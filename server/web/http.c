@@ -13,7 +13,6 @@ const struct http_limits http_default_limits = {
     .request_ms = 5 * 1000,
     .idle_ms = 75 * 1000,
     .send_ms = 10 * 1000,
-    .slow_ms = 1000,
     .leave_ms = 1000,
 };
 
@@ -28,16 +27,21 @@ struct peer {
     struct http *http;
     struct conn *conn;
     enum state state;
-    bool closes;         /* after the answer */
-    bool failed;         /* the answer is an error of the connection: LEAVING follows */
-    bool due;            /* on the list of due connections */
+    bool closes; /* after the answer */
+    bool failed; /* the answer is an error of the connection: LEAVING follows */
+    bool due;    /* on a list of due connections */
+    bool was_answered;
+    int64_t accepted_us; /* monotonic */
     size_t may_drop;     /* LEAVING: bytes */
-    int64_t progress_us; /* monotonic: when it was accepted, or last changed its state */
     struct bytes_buf in; /* bytes that are not parsed yet */
     struct outbuf out;
     struct loop_timer deadline;
-    struct peer *prev, *next; /* all connections; the one whose progress is longest ago first */
+    struct peer *prev, *next; /* all connections; the one whose last change of state is longest ago first */
     struct peer *due_next;
+};
+
+struct due_list {
+    struct peer *first, **last;
 };
 
 struct http {
@@ -46,8 +50,11 @@ struct http {
     http_answer_fn *answer;
     void *ctx;
     struct peer *first, *last;
-    struct peer *due, **due_last;
-    size_t output; /* bytes in all output queues */
+    struct due_list fresh, others; /* due; fresh: no request of theirs has been answered */
+    size_t output;                 /* bytes in all output queues */
+    int64_t credit_us;             /* time that may be spent; below 0 after a long step */
+    int64_t credited_us;           /* monotonic: up to when it was granted */
+    struct loop_timer rest;        /* wakes the loop when connections are due and the time was spent */
     struct http_stats stats;
 };
 
@@ -69,33 +76,45 @@ static void take_out(struct http *h, const struct peer *p)
     h->stats.connections--;
 }
 
+static struct due_list *list_of(struct http *h, const struct peer *p)
+{
+    return p->was_answered ? &h->others : &h->fresh;
+}
+
 static void make_due(struct peer *p)
 {
-    struct http *h = p->http;
+    struct due_list *list = list_of(p->http, p);
     if (p->due) return;
     p->due = true;
     p->due_next = NULL;
-    *h->due_last = p;
-    h->due_last = &p->due_next;
+    *list->last = p;
+    list->last = &p->due_next;
+}
+
+static bool any_due(const struct http *h)
+{
+    return h->fresh.first != NULL || h->others.first != NULL;
 }
 
 static struct peer *take_due(struct http *h)
 {
-    struct peer *p = h->due;
+    struct due_list *list = h->fresh.first != NULL ? &h->fresh : &h->others;
+    struct peer *p = list->first;
     if (p == NULL) return NULL;
-    h->due = p->due_next;
-    if (h->due == NULL) h->due_last = &h->due;
+    list->first = p->due_next;
+    if (list->first == NULL) list->last = &list->first;
     p->due = false;
     return p;
 }
 
 static void forget_due(struct http *h, const struct peer *p)
 {
-    struct peer **at = &h->due;
+    struct due_list *list = list_of(h, p);
+    struct peer **at = &list->first;
     if (!p->due) return;
     while (*at != p) at = &(*at)->due_next;
     *at = p->due_next;
-    if (h->due_last == &p->due_next) h->due_last = at;
+    if (list->last == &p->due_next) list->last = at;
 }
 
 /* ---- States ---- */
@@ -119,7 +138,6 @@ static void enter(struct peer *p, enum state next, int deadline_ms)
 {
     struct http *h = p->http;
     p->state = next;
-    p->progress_us = sys_mono_us(h->core->sys);
     take_out(h, p);
     append(h, p);
     conn_want_read(p->conn, next == READING || next == LEAVING);
@@ -163,6 +181,7 @@ static void answer(struct peer *p, const struct web_request *request)
     struct http *h = p->http;
     struct web_reply reply = {0};
     h->answer(h->ctx, p->conn, request, &reply);
+    p->was_answered = true;
     if (!request->head_only && h->output + reply.body.len > h->limits.output_bytes)
         web_reply_line(&reply, 503, "too many answers wait to be sent");
     queue(p, &reply, request->keep_alive && !reply.close, request->head_only);
@@ -308,60 +327,87 @@ static void say_unavailable(struct conn *conn)
     bytes_buf_release(&reply.body);
 }
 
-/* The connection to close for another one; NULL: none. One that is due may have a request. */
+/* The connection to close for another one. */
 static struct peer *choose_victim(const struct http *h)
 {
-    int64_t slow_since = sys_mono_us(h->core->sys) - (int64_t)h->limits.slow_ms * 1000;
-    struct peer *busy = NULL;
-    for (struct peer *p = h->first; p != NULL; p = p->next) {
-        if (p->state == SENDING && p->progress_us > slow_since) continue;
-        if (!p->due) return p;
-        if (busy == NULL) busy = p;
+    int64_t fresh_since_us = sys_mono_us(h->core->sys) - INT64_C(1000) * HTTP_FRESH_MS;
+    struct peer *sending = NULL, *fresh = NULL, *other = NULL;
+    size_t sending_count = 0;
+    for (struct peer *p = h->last; p != NULL; p = p->prev) {
+        bool is_fresh = !p->was_answered && p->accepted_us > fresh_since_us;
+        *(p->state == SENDING ? &sending : is_fresh ? &fresh : &other) = p;
+        sending_count += p->state == SENDING;
     }
-    return busy;
+    if (sending_count > h->stats.connections / 2) return sending;
+    return other != NULL ? other : fresh;
 }
 
-static bool make_room(struct http *h)
+static void make_room(struct http *h)
 {
-    if (h->stats.connections < h->limits.connections) return true;
+    if (h->stats.connections < h->limits.connections) return;
     struct peer *victim = choose_victim(h);
-    if (victim == NULL) return false;
     if (victim->state == READING && victim->in.len > 0) say_unavailable(victim->conn);
     end(victim);
     h->stats.displaced++;
-    return true;
 }
 
 void http_accept(struct http *h, struct conn *conn)
 {
-    if (!make_room(h)) {
-        h->stats.refused++;
-        say_unavailable(conn);
-        conn_close(conn);
-        return;
-    }
+    make_room(h);
     struct peer *p = mem_calloc(sizeof(*p));
     p->http = h;
     p->conn = conn;
+    p->accepted_us = sys_mono_us(h->core->sys);
     outbuf_init(&p->out);
     append(h, p);
     conn_set_handler(conn, on_event, on_event, p);
+    (void)conn_set_buffers(conn, HTTP_SEND_BYTES, HTTP_RECEIVE_BYTES); /* else the kernel keeps a little more */
     enter(p, READING, h->limits.request_ms);
     h->stats.accepted++;
+    h->credit_us -= HTTP_ACCEPT_US;
 }
 
-/* ---- Turns ---- */
+/* ---- Time ---- */
+
+static int64_t grant_credit(struct http *h)
+{
+    int64_t now_us = sys_mono_us(h->core->sys);
+    h->credit_us += (now_us - h->credited_us) / HTTP_SHARE;
+    h->credited_us = now_us;
+    if (h->credit_us > HTTP_CREDIT_US) h->credit_us = HTTP_CREDIT_US;
+    return now_us;
+}
+
+int http_rest_ms(struct http *h)
+{
+    (void)grant_credit(h);
+    return h->credit_us > 0 ? 0 : HTTP_REST_MS;
+}
+
+static void on_rested(void *ctx)
+{
+    (void)ctx; /* http_turn() follows in this turn */
+}
+
+static void run_due(struct http *h, int64_t start_us)
+{
+    int64_t budget_us = h->credit_us < HTTP_TURN_US ? h->credit_us : HTTP_TURN_US, spent_us = 0;
+    struct peer *p;
+    while (spent_us < budget_us && (p = take_due(h)) != NULL) {
+        step(p);
+        spent_us = sys_mono_us(h->core->sys) - start_us;
+    }
+    h->credit_us -= spent_us;
+}
 
 bool http_turn(struct http *h)
 {
-    if (LIKELY(h->due == NULL)) return false;
-    int64_t end_us = sys_mono_us(h->core->sys) + HTTP_TURN_US;
-    struct peer *p;
-    while ((p = take_due(h)) != NULL) {
-        step(p);
-        if (sys_mono_us(h->core->sys) >= end_us) break;
-    }
-    return h->due != NULL;
+    if (LIKELY(!any_due(h))) return false;
+    int64_t now_us = grant_credit(h);
+    run_due(h, now_us);
+    if (any_due(h) && h->credit_us <= 0 && !loop_timer_active(&h->rest))
+        loop_timer_start(h->core->loop, &h->rest, HTTP_REST_MS, 0, on_rested, h);
+    return any_due(h) && h->credit_us > 0;
 }
 
 void http_run_now(struct http *h)
@@ -380,7 +426,10 @@ struct http *http_new(struct core *core, const struct http_limits *limits, http_
     h->limits = *limits;
     h->answer = answer_fn;
     h->ctx = ctx;
-    h->due_last = &h->due;
+    h->fresh.last = &h->fresh.first;
+    h->others.last = &h->others.first;
+    h->credit_us = HTTP_CREDIT_US;
+    h->credited_us = sys_mono_us(core->sys);
     return h;
 }
 
@@ -388,6 +437,7 @@ void http_free(struct http *h)
 {
     if (h == NULL) return;
     while (h->first != NULL) end(h->first);
+    loop_timer_stop(&h->rest);
     mem_free(h);
 }
 

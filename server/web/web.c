@@ -72,6 +72,12 @@ static void accept_any(void *ctx, struct conn *conn)
         conn_tls_accept(w->tls, conn, on_accepted, w);
 }
 
+static int rest_ms(void *ctx)
+{
+    const struct web *w = ctx;
+    return http_rest_ms(w->http);
+}
+
 static void run_now(void *ctx)
 {
     const struct web *w = ctx;
@@ -102,6 +108,7 @@ struct web *web_new(struct clients *cs, struct listening *listening, struct tls_
                                       .port = &st->port,
                                       .on_accept = accept_any,
                                       .accepts_per_event = HTTP_ACCEPTS,
+                                      .rest_ms = rest_ms,
                                       .run_now = run_now,
                                       .ctx = w};
     listening_add(listening, &w->kind);

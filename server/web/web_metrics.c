@@ -25,8 +25,6 @@ static void write_port(void *ctx, struct bytes_buf *out)
                   st.accepted);
     write_counter(out, "lockstep_http_connections_displaced_total",
                   "Connections of the HTTP port that were closed to make room for another one.", st.displaced);
-    write_counter(out, "lockstep_http_connections_refused_total", "Connections that found no room at the HTTP port.",
-                  st.refused);
     write_counter(out, "lockstep_http_requests_total", "Requests that the HTTP port has answered.", st.requests);
     write_counter(out, "lockstep_http_request_errors_total",
                   "Requests of the HTTP port that were malformed, too long or too late.", st.errors);

@@ -252,6 +252,9 @@ static void test_socket_options(void **state)
     assert_int_equal(option(f->accepted[0], IPPROTO_TCP, TCP_KEEPCNT), 3);
     assert_int_equal(conn_set_keepalive(f->accepted[0], 0), 0);
     assert_false(option(f->accepted[0], SOL_SOCKET, SO_KEEPALIVE));
+    assert_int_equal(conn_set_buffers(f->accepted[0], 32768, 16384), 0);
+    assert_int_equal(option(f->accepted[0], SOL_SOCKET, SO_SNDBUF), 2 * 32768);
+    assert_int_equal(option(f->accepted[0], SOL_SOCKET, SO_RCVBUF), 2 * 16384);
     assert_true(fcntl(conn_fd(f->accepted[0]), F_GETFD) & FD_CLOEXEC);
     assert_true(fcntl(conn_fd(f->accepted[0]), F_GETFL) & O_NONBLOCK);
     fixture_free(f);

@@ -307,10 +307,28 @@ static void test_few_are_accepted_in_one_event(void **state)
     fixture_free(f);
 }
 
+static int rest_twice(void *ctx)
+{
+    struct fixture *f = ctx;
+    return f->write_events++ < 2 ? 5 : 0;
+}
+
+static void test_the_owner_asks_for_a_pause(void **state)
+{
+    struct fixture *f = fixture_new();
+    struct listener_handler handler = handler_of(f);
+    handler.rest_ms = rest_twice;
+    assert_int_equal(listener_open_tcp(f->loop, "127.0.0.1", 0, 511, &handler, &f->listener, NULL), 0);
+    connect_and_accept(f, "127.0.0.1");
+    assert_int_equal(f->write_events, 3); /* two pauses, and then it was accepted */
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_few_are_accepted_in_one_event),
+        cmocka_unit_test(test_the_owner_asks_for_a_pause),
         cmocka_unit_test(test_addresses_that_cannot_be_bound),
         cmocka_unit_test(test_fault_17_socket_that_answers_is_left_alone),
         cmocka_unit_test(test_fault_17_file_that_is_no_socket_is_left_alone),
