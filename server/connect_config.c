@@ -107,7 +107,7 @@ static int hook_maxclients(void *ctx, struct config_error *err)
     return config_fail(err, "The operating system is not able to handle the specified number of clients, try with %u",
                        process_adjust_open_files(asked, others, NULL));
 }
-static int hook_http(void *ctx, struct config_error *err)
+static int hook_other_port(void *ctx, struct config_error *err)
 {
     int rc = hook_maxclients(ctx, err);
     return rc == 0 ? hook_tls_port(ctx, err) : rc;
@@ -181,7 +181,7 @@ void connect_config(struct server *s)
         .port_changed = hook_listen,
         .tls_port_changed = hook_tls_port,
         .tls_changed = hook_tls,
-        .http_changed = hook_http,
+        .other_port_changed = hook_other_port,
         .log_changed = hook_log,
         .crash_log_changed = hook_crash_log,
         .proc_title_changed = hook_proc_title,

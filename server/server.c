@@ -272,7 +272,8 @@ struct server *server_new(struct config *config, struct settings *settings, cons
 
 unsigned server_other_descriptors(const struct server *s)
 {
-    return s->core.settings->http.port != 0 ? WEB_DESCRIPTORS : 0;
+    unsigned of_http = s->core.settings->http.port != 0 ? WEB_DESCRIPTORS : 0;
+    return of_http + (proxy_ports_are_on(s->proxy_ports) ? PROXY_WAITING_MAX : 0);
 }
 
 /* Raises the limit of open files, or lowers maxclients to what the system allows. */

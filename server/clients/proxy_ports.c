@@ -6,7 +6,6 @@
 #include "storage/base/memory.h"
 
 enum {
-    BEYOND_MAX = 16,         /* fewer than the descriptors that process.h reserves */
     ACCEPTS_PER_EVENT = 200, /* a few milliseconds, even if all are refused */
     LOG_INTERVAL_US = 1000 * 1000,
 };
@@ -84,25 +83,17 @@ static bool is_trusted(const struct proxy_ports *pp, const struct conn *conn)
     return ip_range_any_has(trusted->ranges, (size_t)trusted->count, conn_peer_ip(conn));
 }
 
-static bool has_room(const struct proxy_ports *pp)
-{
-    struct proxy_stats headers;
-    proxy_transport_stats(pp->transport, &headers);
-    return headers.waiting < BEYOND_MAX || !clients_is_full(pp->clients, headers.waiting - BEYOND_MAX + 1);
-}
-
 static void accept_proxy(void *ctx, struct conn *conn)
 {
     struct layer *layer = ctx;
     struct proxy_ports *pp = layer->pp;
-    if (!is_trusted(pp, conn)) {
-        pp->untrusted++;
-        log_untrusted(pp, conn);
-    } else if (has_room(pp)) {
+    if (is_trusted(pp, conn)) {
         conn_proxy_accept(pp->transport, conn, after_header, layer);
         return;
     }
+    pp->untrusted++;
     pp->clients->core->stats.connections_rejected++;
+    log_untrusted(pp, conn);
     conn_close(conn);
 }
 

@@ -10,8 +10,8 @@
  *
  * Each connection must begin with a header, and only trusted sources may connect: a source that could send a header or
  * leave it out as it likes could choose its own address (specification, section 5).
- * Limits:   those of conn_proxy.h. At maxclients, BEYOND_MAX connections may wait for their header, so that they can be
- *           answered; others are closed. Each kind of trouble is logged once a second at most.
+ * Limits:   those of conn_proxy.h. Connections that wait for their header have descriptors beside those of maxclients
+ *           (server_other_descriptors()). Each kind of trouble is logged once a second at most.
  * Not here: the bytes of a header (server/net/proxy_protocol.h). */
 #ifndef LOCKSTEP_SERVER_CLIENTS_PROXY_PORTS_H
 #define LOCKSTEP_SERVER_CLIENTS_PROXY_PORTS_H

@@ -112,7 +112,8 @@ struct config_hooks {
     config_hook_fn *port_changed;       /* other ports; "Unable to listen on this port. Check server logs." */
     config_hook_fn *tls_port_changed;   /* ports of TLS; the same, or "Unable to update TLS configuration. ..." */
     config_hook_fn *tls_changed;        /* other tls-*; "Unable to update TLS configuration. Check server logs." */
-    config_hook_fn *http_changed;       /* http-port, http-tls; as tls_port_changed and maxclients_changed */
+    /* http-port, http-tls, proxy-protocol-*port: as tls_port_changed and maxclients_changed */
+    config_hook_fn *other_port_changed;
     config_hook_fn *log_changed;        /* loglevel, log-format, log-timestamp-format */
     config_hook_fn *crash_log_changed;  /* crash-log-enabled */
     config_hook_fn *proc_title_changed; /* proc-title-template */

@@ -129,16 +129,17 @@ const struct config_directive config_builtin_rows[] = {
            HOOK(tls_changed)),
 
     /* Load balancers and monitors */
-    NUMBER(CONFIG_INT, "proxy-protocol-port", NULL, net.proxy_port, "0", 0, 65535, 0, HOOK(port_changed)),
-    NUMBER(CONFIG_INT, "proxy-protocol-tls-port", NULL, net.proxy_tls_port, "0", 0, 65535, 0, HOOK(tls_port_changed)),
+    NUMBER(CONFIG_INT, "proxy-protocol-port", NULL, net.proxy_port, "0", 0, 65535, 0, HOOK(other_port_changed)),
+    NUMBER(CONFIG_INT, "proxy-protocol-tls-port", NULL, net.proxy_tls_port, "0", 0, 65535, 0,
+           HOOK(other_port_changed)),
     SPECIAL("proxy-protocol-trusted", NULL, net.proxy_trusted, "127.0.0.0/8 ::1", &config_special_ranges, MULTI, NO_HOOK),
     NUMBER(CONFIG_INT, "agent-check-port", NULL, net.agent_check_port, "0", 0, 65535, 0, HOOK(port_changed)),
     SPECIAL("agent-check-bind", NULL, net.agent_check_bind, "127.0.0.1 -::1", &config_special_bind, MULTI, HOOK(port_changed)),
     NUMBER(CONFIG_U64, "agent-check-lag", NULL, net.agent_check_lag, "1mb", 0, INT64_MAX, MEMORY, NO_HOOK),
     CHOICE("load-balancer-state", net.load_balancer_state, "ready", balancer_names, 0, NO_HOOK),
     SPECIAL("http-bind", NULL, http.bind, "127.0.0.1 -::1", &config_special_bind, MULTI, HOOK(port_changed)),
-    NUMBER(CONFIG_INT, "http-port", NULL, http.port, "0", 0, 65535, 0, HOOK(http_changed)),
-    YES_NO("http-tls", NULL, http.tls, "no", 0, HOOK(http_changed)),
+    NUMBER(CONFIG_INT, "http-port", NULL, http.port, "0", 0, 65535, 0, HOOK(other_port_changed)),
+    YES_NO("http-tls", NULL, http.tls, "no", 0, HOOK(other_port_changed)),
     CHOICE("http-public", http.public_groups, "health", http_group_names, BITS | MULTI, NO_HOOK),
     TEXT("http-hosts", NULL, http.hosts, "", config_check_hosts, OR_NULL, NO_HOOK),
 

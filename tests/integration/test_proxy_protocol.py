@@ -1,5 +1,7 @@
 """The PROXY protocol: clients behind a real HAProxy have their own addresses everywhere; bad and hostile headers."""
 
+import os
+import resource
 import socket
 import ssl
 import struct
@@ -11,11 +13,13 @@ import pytest
 from balancer import Balancer
 from certificates import Certificates, TlsWire
 from harness import SCALE, free_port, wait_for
-from wire import Closed, ReplyError, Wire, encode_command, pairs_to_dict
+from latency import Latency
+from wire import ReplyError, Wire, encode_command, pairs_to_dict
 
 pytestmark = pytest.mark.lockstep_only("no PROXY protocol")
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+MB = 1024 * 1024
 WAITING_MAX = 256
 HEADER_MAX = 4096
 WAIT_S = 5
@@ -388,57 +392,71 @@ def test_untrusted_sources(bare):
 # Limits
 
 
-def fill(front, name, count):
-    """Connections that send the beginning of a header and then nothing."""
+def half_open(port, count, beginning):
+    """Connections that send the beginning of a header, and then nothing."""
     socks = []
     for number in range(count):
-        sock = socket.create_connection(("127.0.0.1", front.ports[name]))
+        sock = socket.socket()
         sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", port))
         try:
-            sock.send(b"PROXY TCP4 "[: number % 12])
+            sock.send(beginning[: number % len(beginning)])
         except OSError:
-            pass  # it was closed
+            pass  # it is not connected yet, or closed already
         socks.append(sock)
     return socks
 
 
 @pytest.mark.slow
 def test_flood_of_half_open_connections(farm, made):
-    """Limits hold, clients are served meanwhile, and the places are free again after the deadline."""
-    front = Front(farm, made, "maxclients 9000", haproxy=False)
-    server, delays, done = front.server, [], threading.Event()
-    rss = server.rss_bytes()
-
-    def measure():
-        with server.wire() as wire:
-            while not done.is_set():
-                began = time.monotonic()
-                wire.call("SET", "k", "v")
-                delays.append(time.monotonic() - began)
-                time.sleep(0.001)
-
-    client = threading.Thread(target=measure)
-    client.start()
+    """10,000 connections: limits hold, clients are served meanwhile, and the places are free again after the deadline."""
+    front = Front(farm, made, haproxy=False)
+    server = front.server
+    with Latency(server.port) as quiet:
+        time.sleep(1)
+    rss, socks = server.rss_bytes(), []
     try:
-        socks = fill(front, "plain", 2500) + fill(front, "tls", 500)
-        wait_for(lambda: front.info()["waiting"] + front.info()["timed_out"] >= WAITING_MAX)
+        with Latency(server.port) as flooded:
+            for name, beginning in (("plain", b"PROXY TCP4 192"), ("tls", SIGNATURE + b"\x21\x11\0\x0c")):
+                socks += half_open(front.ports[name], 5000, beginning)
+                info = front.info()
+                assert info["waiting"] <= WAITING_MAX
+                assert int(server.info("clients")["connected_clients"]) <= 3
+                assert server.rss_bytes() - rss < 20 * MB
+            wait_for(lambda: front.info()["refused"] >= 5000)
+            assert front.info()["accepted"] == 0
+            wait_for(lambda: front.info()["waiting"] == 0, timeout=WAIT_S + 10)
         info = front.info()
-        assert info["waiting"] <= WAITING_MAX
-        assert info["refused"] >= 3000 - 2 * WAITING_MAX
-        assert int(server.info("clients")["connected_clients"]) <= 3
-        assert server.rss_bytes() - rss < 20 * 1024 * 1024
-        wait_for(lambda: front.info()["waiting"] == 0, timeout=WAIT_S + 5)
-        for sock in socks:
-            sock.close()
+        assert info["refused"] + info["timed_out"] + info["failed"] <= 10000
+        assert len(os.listdir(f"/proc/{server.pid}/fd")) < 50
         with front.raw() as wire:
             wire.send(v1())
             assert wire.ask("PING") == "PONG"
     finally:
-        done.set()
-        client.join()
-    assert len(delays) > 100
-    assert sorted(delays)[int(len(delays) * 0.99)] < 0.05 * SCALE
-    assert server.cpu_seconds() < 5 * SCALE
+        for sock in socks:
+            sock.close()
+    assert len(flooded.sorted_us) > 1000
+    # On an idle machine 5 ms; where other work disturbs a quiet server too, not much more than that.
+    assert flooded.percentile(99.9) < max(0.005, 3 * quiet.percentile(99.9)) * SCALE
+
+
+@pytest.mark.slow
+def test_flood_from_untrusted_sources(farm, made):
+    front = Front(farm, made, "proxy-protocol-trusted 127.0.0.2", haproxy=False)
+    with Latency(front.server.port) as quiet:
+        time.sleep(1)
+    socks = []
+    try:
+        with Latency(front.server.port) as flooded:
+            for name in ("plain", "tls"):
+                socks += half_open(front.ports[name], 5000, v1())
+            wait_for(lambda: front.info()["untrusted"] >= 5000)
+        assert front.info()["waiting"] == 0
+    finally:
+        for sock in socks:
+            sock.close()
+    assert flooded.percentile(99.9) < max(0.005, 3 * quiet.percentile(99.9)) * SCALE
+    assert front.server.log().count("Refused a connection") < 30
 
 
 def test_maxclients(farm, made):
@@ -446,28 +464,16 @@ def test_maxclients(farm, made):
     with front.server.wire() as admin:
         held = []
         try:
-            for _ in range(20):
-                wire = front.wire("v1")
-                held.append(wire)
-                try:
-                    reply = wire.ask("PING")
-                except (Closed, OSError):
-                    break
+            while len(held) < 20:
+                held.append(front.wire("v1"))
+                reply = held[-1].ask("PING")
                 if reply != "PONG":
-                    assert str(reply) == "ERR max number of clients reached"
                     break
-            else:
-                raise AssertionError("more clients than maxclients")
-            fields = pairs_to_dict_of_info(admin, "clients")
-            assert int(fields["connected_clients"]) <= 12
+            assert str(reply) == "ERR max number of clients reached"
+            assert "\r\nconnected_clients:12\r\n" in admin.call("INFO", "clients").decode()
         finally:
             for wire in held:
                 wire.close()
-
-
-def pairs_to_dict_of_info(wire, section):
-    text = wire.call("INFO", section).decode()
-    return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
 
 
 def test_while_a_script_runs(front):
@@ -509,6 +515,13 @@ def test_ports_change_at_run_time(farm, made):
         assert old.ask("PING") == "PONG"
     with pytest.raises(ConnectionRefusedError):
         Wire(("127.0.0.1", other))
+
+
+def test_descriptors_beside_those_of_clients(farm):
+    server = farm.server("ours", "maxclients 2000", limits={resource.RLIMIT_NOFILE: (1024, 20000)})
+    assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE)[0] == 2032
+    server.config_set("proxy-protocol-port", free_port())
+    assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE)[0] == 2032 + WAITING_MAX
 
 
 def test_a_port_with_tls_needs_certificates(farm):
