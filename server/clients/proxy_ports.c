@@ -6,7 +6,7 @@
 #include "storage/base/memory.h"
 
 enum {
-    ACCEPTS_PER_EVENT = 200, /* a few milliseconds, even if all are refused */
+    ACCEPTS_PER_EVENT = 50, /* half a millisecond */
     LOG_INTERVAL_US = 1000 * 1000,
 };
 

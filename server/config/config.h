@@ -107,11 +107,11 @@ struct config_directive {
  * A hook reads the new values from settings. 0, or config_fail(err, ...), which undoes the whole CONFIG SET. */
 typedef int config_hook_fn(void *ctx, struct config_error *err);
 struct config_hooks {
-    void *ctx;                          /* must be the first member: offset 0 means "no hook" */
-    config_hook_fn *bind_changed;       /* bind; "Failed to bind to specified addresses." */
-    config_hook_fn *port_changed;       /* other ports; "Unable to listen on this port. Check server logs." */
-    config_hook_fn *tls_port_changed;   /* ports of TLS; the same, or "Unable to update TLS configuration. ..." */
-    config_hook_fn *tls_changed;        /* other tls-*; "Unable to update TLS configuration. Check server logs." */
+    void *ctx;                        /* must be the first member: offset 0 means "no hook" */
+    config_hook_fn *bind_changed;     /* bind; "Failed to bind to specified addresses." */
+    config_hook_fn *port_changed;     /* other ports; "Unable to listen on this port. Check server logs." */
+    config_hook_fn *tls_port_changed; /* ports of TLS; the same, or "Unable to update TLS configuration. ..." */
+    config_hook_fn *tls_changed;      /* other tls-*; "Unable to update TLS configuration. Check server logs." */
     /* http-port, http-tls, proxy-protocol-*port: as tls_port_changed and maxclients_changed */
     config_hook_fn *other_port_changed;
     config_hook_fn *log_changed;        /* loglevel, log-format, log-timestamp-format */

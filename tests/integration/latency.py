@@ -1,7 +1,7 @@
 """Measures how long a client waits for its replies, from a process of its own.
 
-Run as a program: latency.py PORT. It sends commands one by one until its standard input ends, and prints each latency in
-microseconds.
+Run as a program: latency.py PORT. It sends a command each millisecond until its standard input ends, and prints each
+latency in microseconds.
 """
 
 import subprocess
@@ -26,7 +26,7 @@ class Latency:
         return self
 
     def __exit__(self, *exc):
-        out, _ = self.proc.communicate("", timeout=60)
+        out, _ = self.proc.communicate("", timeout=120)
         self.sorted_us = sorted(int(line) for line in out.split())
 
     def percentile(self, percent):
@@ -45,6 +45,7 @@ def main():
             began = time.perf_counter_ns()
             wire.call("SET", "latency", "v")
             found.append((time.perf_counter_ns() - began) // 1000)
+            time.sleep(0.001)
         print("\n".join(map(str, found)))
 
 

@@ -208,6 +208,28 @@ static void test_maxclients(void **state)
     finish(&t);
 }
 
+/* A flood is spread over turns, so that no turn is long. */
+static void test_few_connections_in_one_turn(void **state)
+{
+    enum { FLOOD = 120, MOST = 50 };
+    struct test t;
+    int fds[FLOOD];
+    (void)state;
+    start(&t, "proxy-protocol-port", "");
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons((uint16_t)t.port)};
+    peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < FLOOD; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&peer, sizeof(peer)), 0);
+    }
+    for (size_t turn = 1; turn <= 3; turn++) {
+        loop_poll_turn(t.r->core->loop);
+        assert_int_equal(info_of(&t).headers.waiting, turn < 3 ? turn * MOST : FLOOD);
+    }
+    for (int i = 0; i < FLOOD; i++) close(fds[i]);
+    finish(&t);
+}
+
 static void test_without_the_loop(void **state)
 {
     struct test t;
@@ -233,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_what_is_logged_of_headers),
         cmocka_unit_test(test_the_handshake_comes_after_the_header),
         cmocka_unit_test(test_maxclients),
+        cmocka_unit_test(test_few_connections_in_one_turn),
         cmocka_unit_test(test_without_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
