@@ -13,7 +13,7 @@ import pytest
 import redis
 
 import harness
-from certificates import Certificates, TlsServer, TlsWire
+from certificates import Certificates, TlsServer, TlsWire, openssl
 from harness import SCALE, wait_for
 from proxy import Proxy
 from wire import Closed, ReplyError, Wire, encode_command
@@ -208,6 +208,19 @@ def test_client_that_says_goodbye(server):
     wire.close()
 
 
+def test_last_requests_before_goodbye(server):
+    """The end of the connection arrives with the last requests, in the same read: they still run."""
+    for count in (1, 10, 65, 200, 1000):
+        wire = server.tls()
+        requests = b"".join(encode_command("SET", f"key:{i}", "x") for i in range(count))
+        wire.sock.sendall(encode_command("CLIENT", "REPLY", "OFF") + requests)
+        wire.sock.unwrap().shutdown(socket.SHUT_WR)
+        wait_for(lambda: server.info("clients")["connected_clients"] == "1")
+        assert server.call("DBSIZE") == count
+        server.call("FLUSHALL")
+        wire.close()
+
+
 def test_script_that_is_busy(start):
     """A new connection gets its handshake while a script runs."""
     server = start("busy-reply-threshold 50")
@@ -275,6 +288,36 @@ def test_session_resumption(start, made):
     server.config_set("tls-session-caching", "no")
     with server.tls(context=context, session=session) as third:
         assert third.ask("PING") == "PONG" and not third.sock.session_reused
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_end_with_the_settings_that_made_them(start, made, version):
+    """A session cannot be resumed after the rules have changed: it would pass over them."""
+
+    def session_of(context):
+        with server.tls(context=context) as wire:
+            assert wire.ask("PING") == "PONG"
+            return wire.sock.session
+
+    def resumes(context, session):
+        with server.tls(context=context, session=session) as wire:
+            assert wire.ask("PING") == "PONG"
+            return wire.sock.session_reused
+
+    server = start("tls-auth-clients no")
+    nobody, client = made.context(client=None, version=version), made.context(version=version)
+    sessions = [session_of(nobody) for _ in range(2)]
+    assert resumes(nobody, sessions[0])
+    server.config_set("tls-auth-clients", "yes")
+    with pytest.raises((OSError, Closed)):
+        resumes(nobody, sessions[1])
+    sessions = [session_of(client) for _ in range(2)]
+    assert resumes(client, sessions[0])
+    server.config_set("tls-ca-cert-file", made.path("stranger.crt"))
+    with pytest.raises((OSError, Closed)):
+        resumes(client, sessions[1])
+    server.config_set("tls-ca-cert-file", made.path("ca.crt"))
+    assert not resumes(client, sessions[1])
 
 
 # Users of certificates
@@ -418,6 +461,49 @@ def test_port_that_is_taken(server):
         assert "Unable to listen on this port. Check server logs." in str(reply)
     with server.tls() as wire:
         assert wire.ask("PING") == "PONG"
+
+
+def test_port_that_is_taken_and_new_certificates(server, made):
+    """Nothing of one CONFIG SET stays if a part of it fails, in either order."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = ("tls-port", other.getsockname()[1])
+        pair = ("tls-cert-file", made.path("rsa.crt"), "tls-key-file", made.path("rsa.key"))
+        for pairs in (port + pair, pair + port):
+            assert "Unable to listen on this port" in str(server.ask("CONFIG", "SET", *pairs))
+            assert server.config_get("tls-port") == str(server.tls_port)
+            assert server.config_get("tls-cert-file") == made.path("server.crt")
+            with server.tls() as wire:
+                assert wire.sock.getpeercert()["subject"] == ((("commonName", "server"),),)
+
+
+def test_passwords_by_config_set(start, made):
+    """The password of a key file is set with the key, or after it was changed in the file."""
+    server = start()
+    locked = ("tls-cert-file", made.path("locked.crt"), "tls-key-file", made.path("locked.key"))
+    for wrong in ((), ("tls-key-file-pass", "wrong"), ("tls-key-file-pass", "x" * 5000)):
+        assert "Unable to update TLS configuration" in str(server.ask("CONFIG", "SET", *locked, *wrong))
+    assert server.config_get("tls-key-file-pass") == ""
+    server.config_set(*locked, "tls-key-file-pass", "secret")
+    with server.tls() as wire:
+        assert wire.sock.getpeercert()["subject"] == ((("commonName", "locked"),),)
+    assert "Unable to update TLS configuration" in str(server.ask("CONFIG", "SET", "tls-key-file-pass", ""))
+    server.config_set("tls-cert-file", made.path("server.crt"), "tls-key-file", made.path("server.key"))
+    with server.tls() as wire:
+        assert wire.sock.getpeercert()["subject"] == ((("commonName", "server"),),)
+    assert "secret" not in server.log()
+
+
+def test_dh_parameters(start, made, tmp_path):
+    openssl(tmp_path, "genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048", "-out", "dh.pem")
+    server = start("tls-protocols TLSv1.2", name="rsa")
+    context = made.context()
+    context.set_ciphers("DHE-RSA-AES128-GCM-SHA256")
+    assert closed_in_handshake(server, context)
+    server.config_set("tls-dh-params-file", tmp_path / "dh.pem")
+    with server.tls(context=context) as wire:
+        assert wire.sock.cipher()[0] == "DHE-RSA-AES128-GCM-SHA256"
 
 
 def test_protocols_and_ciphers(start, made):
