@@ -114,12 +114,31 @@ static void handshake_continue(struct conn_tls *s)
     }
 }
 
+/* A silent peer has sent something or has left. One that cannot be a client of TLS costs no SSL. */
+static void first_bytes(struct conn_tls *s)
+{
+    unsigned char type;
+    ssize_t n = recv(s->conn->fd, &type, 1, MSG_PEEK);
+    if (n == -1 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n == 1 && type == SSL3_RT_HANDSHAKE) {
+        loop_io_want(&s->conn->io, 0);
+        place_last(&s->t->queued, &s->handshake->place);
+        return;
+    }
+    if (n == 1) tls_set_error(s->conn, "not a client of TLS");
+    int rc = n == 1 ? -EPROTO : n == 0 ? -ECONNRESET : -errno;
+    handshake_fails(s, rc, &s->t->stats.failed);
+}
+
 void tls_handshake_ready(struct conn_tls *s)
 {
-    struct handshake *h = s->handshake;
-    h->is_idle = false;
+    if (s->ssl == NULL) {
+        first_bytes(s);
+        return;
+    }
+    s->handshake->is_idle = false;
     loop_io_want(&s->conn->io, 0);
-    place_last(s->ssl != NULL ? &s->t->due : &s->t->queued, &h->place);
+    place_last(&s->t->due, &s->handshake->place);
 }
 
 /* Whether another handshake may begin. If too many have begun, the oldest one that lets us wait gives way. */
@@ -294,8 +313,9 @@ static void look_for_events(struct place *list)
 {
     struct place *next;
     for (struct place *p = list->next; p != list; p = next) {
+        struct conn_tls *s = handshake_at(p);
         next = p->next;
-        if (has_event(handshake_at(p))) tls_handshake_ready(handshake_at(p));
+        if (s->ssl == NULL || has_event(s)) tls_handshake_ready(s);
     }
 }
 

@@ -617,6 +617,23 @@ def test_silent_flood(server):
             assert wire.ask("PING") == "PONG"
 
 
+def test_memory_of_connections(server, made):
+    """OpenSSL's memory is part of used_memory, and an idle connection keeps no buffers."""
+
+    def used():
+        return int(server.info("memory")["used_memory"])
+
+    context, count, before = made.context(), 100, used()
+    wires = [server.tls(context=context) for _ in range(count)]
+    for wire in wires:
+        assert wire.ask("PING") == "PONG"
+    assert used() - before > 10_000 * count
+    wait_for(lambda: used() - before < 26_000 * count, timeout=20, what=lambda: f"{used() - before} bytes")
+    for wire in wires:
+        wire.close()
+    wait_for(lambda: used() - before < 300_000, timeout=20, what=lambda: f"{used() - before} bytes")
+
+
 def test_many_clients_at_once(start, made):
     server = start(name="rsa")
     context = made.context()
