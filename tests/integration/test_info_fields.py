@@ -75,7 +75,7 @@ CONSTANT = {
     "module_fork_in_progress": "there are no modules (loadmodule is refused); exporters read it",
     "module_fork_last_cow_size": "there are no modules (loadmodule is refused); exporters read it",
     "master_failover_state": "FAILOVER is refused; sentinels and operators read it",
-    "uptime_in_days": "a test would have to run for a day",
+    "uptime_in_days": ELSEWHERE + "tests/unit/server/operation/test_report.c, where the clock goes faster",
     "process_supervised": ELSEWHERE + "test_config.py: test_supervised_by_systemd",
     "aof_last_write_status": ELSEWHERE + "test_hazards_log.py, where a disk is full",
 }

@@ -247,6 +247,32 @@ def test_synchronizations_and_lag(farm):
     )
 
 
+def test_a_busy_script_and_a_load_are_seen(farm):
+    server = http_server(farm, "busy-reply-threshold 50")
+    for i in range(2000):
+        server.call("SET", f"k:{i}", "v" * 100)
+    with Wire(server.address) as busy:
+        busy.send_command("EVAL", "while true do end", 0)
+        wait_for(lambda: metrics_of(server).value("lockstep_health_reason", reason="busy") == 1, 20, "a busy script")
+        assert metrics_of(server).value("lockstep_health_serves_reads") == 0
+        assert metrics_of(server).value("redis_db_keys", db="db0") == 2000
+        assert server.call("SCRIPT", "KILL") == "OK"
+    wait_for(lambda: metrics_of(server).value("lockstep_health_reason", reason="ok") == 1, 20, "the end of the script")
+    assert server.call("SAVE") == "OK"
+    server.kill()
+    server.argv += ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"]
+    server.start(ready=False)
+
+    def is_loading():
+        metrics = metrics_of(server)
+        return metrics.value("redis_loading_dump_file") == 1 and metrics.value("redis_loading_loaded_bytes") > 0
+
+    wait_for(is_loading, 20, "the load", retry_on=(OSError, KeyError))
+    assert metrics_of(server).value("lockstep_health_reason", reason="loading") == 1
+    server.call("CONFIG", "SET", "key-load-delay", 0)
+    wait_for(lambda: metrics_of(server).value("redis_loading_dump_file") == 0, 20, "the end of the load")
+
+
 def test_no_counter_ever_decreases(farm):
     """Also not while the rate of the tick counter becomes known more exactly."""
     server = http_server(farm)
