@@ -42,9 +42,10 @@ static size_t format_decimal(char *buf, uint64_t value, unsigned decimals)
     size_t len = num_format_u64(buf, value / powers[decimals]);
     if (fraction == 0) return len;
     buf[len++] = '.';
-    for (unsigned i = 1; fraction > 0; i++) {
-        buf[len++] = (char)('0' + fraction / powers[decimals - i]);
-        fraction %= powers[decimals - i];
+    while (fraction > 0 && decimals > 0) {
+        decimals--;
+        buf[len++] = (char)('0' + fraction / powers[decimals]);
+        fraction %= powers[decimals];
     }
     return len;
 }

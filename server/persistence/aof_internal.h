@@ -51,7 +51,7 @@ struct room {
 struct sync_result {
     pthread_mutex_t lock;
     struct histogram times; /* of all syncs, those of the main thread too, in ticks of ticks.h */
-    unsigned syncs; /* that ended since the main thread looked */
+    unsigned syncs;         /* that ended since the main thread looked */
     uint64_t epoch, position;
     unsigned file_number;
     uint64_t file_size;

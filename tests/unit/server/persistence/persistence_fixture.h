@@ -61,7 +61,7 @@ struct persistence_fixture {
     _Atomic bool sync_hangs;
     int64_t free_bytes;
     int64_t rename_us, unlink_us; /* how long these calls take */
-    pthread_mutex_t lock; /* of `calls`: the worker syncs */
+    pthread_mutex_t lock;         /* of `calls`: the worker syncs */
     struct bytes_buf calls;
     struct bytes_buf info;
     char dir[64], before[256];
