@@ -234,8 +234,9 @@ static bool is_port(struct bytes_view v)
 
 bool web_host_split(struct bytes_view authority, struct bytes_view *host)
 {
-    bool is_v6 = authority.len > 0 && authority.data[0] == '[';
-    const char *end = authority.len == 0 ? NULL : memchr(authority.data, is_v6 ? ']' : ':', authority.len);
+    if (authority.len == 0) return false;
+    bool is_v6 = authority.data[0] == '[';
+    const char *end = memchr(authority.data, is_v6 ? ']' : ':', authority.len);
     if (is_v6 && end == NULL) return false;
     size_t len = end != NULL ? (size_t)(end - authority.data) : authority.len;
     size_t behind = len + is_v6; /* where ":port" begins, if there is one */
