@@ -549,3 +549,53 @@ def test_curl(start):
     assert curl("-s", "-w", "%{num_connects}", f"{url}/live", f"{url}/live") == (0, "live\n1live\n0")
     assert curl("-sI", f"{url}/live")[1].startswith("HTTP/1.1 200 OK\n")
     assert curl("-s", "-d", "x=1", f"{url}/live") == (0, "Method Not Allowed\n")
+
+
+# The document
+
+DOCUMENT = (harness.ROOT / "docs/HTTP.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.M | re.S)
+
+
+def sessions(text):
+    """Pairs (command, output) of a block: a line with "$ " in front begins one."""
+    for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
+        command, _, output = part.partition("\n")
+        yield command, output
+
+
+def test_examples_of_the_document(farm):
+    """As they stand, but for the ports."""
+    (lines,) = blocks("redis")
+    ports = [harness.free_port() for _ in range(2)]
+    servers = []
+    for port in ports:
+        text = lines.replace("8379", str(port)).strip().splitlines()
+        servers.append(farm.server("ours", *text, *(f"replicaof 127.0.0.1 {server.port}" for server in servers)))
+    master, _ = servers
+    replica_port = HttpPort(ports[1])
+    wait_for(lambda: replica_port.status("/replica") == 200, 15)
+
+    def run(command):
+        for name, port in zip(("8379", "8380"), ports):
+            command = command.replace(name, str(port))
+        password = f"REDISCLI_AUTH={master.password()} " if master.password() else ""
+        command = command.replace("redis-cli", f"{password}redis-cli -p {master.port}").replace("curl", CURL)
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30 * SCALE, check=False)
+        return re.sub(r"heard \d+ ms", "heard N ms", done.stdout)
+
+    first, second = blocks("console")
+    for command, output in sessions(first):
+        assert run(command) == output, command
+    master.config_set("load-balancer-state", "ready")
+    (probes,) = blocks("yaml")
+    for path in re.findall(r"path: (\S+), port: 8379", probes):
+        assert HttpPort(ports[0]).status(path) == 200
+    assert len(re.findall("path:", probes)) == 2
+    master.lines.append("requirepass of-the-document")
+    master.config_set("requirepass", "of-the-document")
+    for command, output in sessions(second):
+        assert run(command) == output, command
