@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from certificates import Certificates, TlsServer
 from harness import SCALE, wait_for
 from httpwire import HttpPort
 
@@ -234,3 +235,19 @@ def test_requests_that_are_never_read(target):
     wait_for(lambda: descriptors(server) <= base + 1, 15 * SCALE, "connections that take no answers to end", interval=0.2)
     for raw in deaf:
         raw.close()
+
+
+def test_handshakes_leave_room_for_clients(farm, tmp_path):
+    """Peers of the HTTP port that begin no handshake take a quarter of those that may run: clients of tls-port get theirs."""
+    certs = Certificates(tmp_path / "certificates")
+    http = HttpPort(context=certs.context())
+    server = farm.adopt(TlsServer("ours", farm.directory / "tls", certs, [*http.lines, "http-tls yes"])).start()
+    silent = [http.raw() for _ in range(300)]
+    wait_for(lambda: int(server.info("tls")["tls_handshakes_running"]) == 64, 5)
+    with server.tls() as wire:
+        assert wire.ask("PING") == "PONG"
+    assert server.info("tls")["tls_handshakes_refused"] == "0"
+    for raw in silent:
+        raw.close()
+    wait_for(lambda: server.info("tls")["tls_handshakes_running"] == "0", 5)
+    assert http.status("/live") == 200
