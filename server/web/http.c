@@ -315,12 +315,12 @@ static void on_deadline(void *ctx)
 
 /* ---- Accepting ---- */
 
-static void say_unavailable(struct conn *conn)
+static void say_unavailable(const struct http *h, struct conn *conn)
 {
     struct web_reply reply = {0};
     struct bytes_buf text = {0};
     web_reply_line(&reply, 503, "too many connections");
-    web_reply_head(&reply, false, 0, &text);
+    web_reply_head(&reply, false, h->core->clock.now_ms / 1000, &text);
     bytes_buf_append(&text, reply.body.data, reply.body.len);
     (void)conn_write(conn, text.data, text.len); /* what the socket does not take at once is not worth waiting for */
     bytes_buf_release(&text);
@@ -346,7 +346,7 @@ static void make_room(struct http *h)
 {
     if (h->stats.connections < h->limits.connections) return;
     struct peer *victim = choose_victim(h);
-    if (victim->state == READING && victim->in.len > 0) say_unavailable(victim->conn);
+    if (victim->state == READING && victim->in.len > 0) say_unavailable(h, victim->conn);
     end(victim);
     h->stats.displaced++;
 }
@@ -372,8 +372,9 @@ void http_accept(struct http *h, struct conn *conn)
 static int64_t grant_credit(struct http *h)
 {
     int64_t now_us = sys_mono_us(h->core->sys);
-    h->credit_us += (now_us - h->credited_us) / HTTP_SHARE;
-    h->credited_us = now_us;
+    int64_t granted_us = (now_us - h->credited_us) / HTTP_SHARE;
+    h->credit_us += granted_us;
+    h->credited_us += granted_us * HTTP_SHARE; /* the rest counts next time */
     if (h->credit_us > HTTP_CREDIT_US) h->credit_us = HTTP_CREDIT_US;
     return now_us;
 }
