@@ -110,6 +110,9 @@ $(OUT)/%.o: %.c Makefile | $(OUT)/.libraries
 	@echo "  CC  $<"
 	@$(COMPILE) $(CPPFLAGS) $(DEPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# The assembler includes these files, of which the compiler's list of dependencies knows nothing.
+$(OUT)/server/web/page_files.o: server/web/page.html server/web/page.css server/web/page.js
+
 $(OUT)/liblockstep.a: $(OBJECTS)
 	@rm -f $@ && $(AR) rcs $@ $^
 

@@ -43,6 +43,7 @@
 #include "server/web/web.h"
 #include "server/web/web_health.h"
 #include "server/web/web_metrics.h"
+#include "server/web/web_page.h"
 #include "storage/base/allocator.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
@@ -261,6 +262,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->web = web_new(s->clients, s->listening, tls_setup_transport(s->tls));
     web_health_add(s->web, s);
     web_metrics_add(s->web, s->metrics);
+    web_page_add(s->web, s);
     connect_config(s);
     modes_refresh(&s->core);
     dispatcher_settings_changed(s->dispatcher);

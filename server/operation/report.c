@@ -110,7 +110,7 @@ size_t resident_bytes(void)
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static const char *policy_name(int policy)
+const char *memory_policy_name(int policy)
 {
     static const char *const names[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
                                         "allkeys-lru",  "allkeys-lfu",  "allkeys-random",  "noeviction"};
@@ -199,7 +199,7 @@ static void info_memory(struct server *s, struct bytes_buf *out)
     memory_field(out, "total_system_memory", total);
     info_scripts(s, out);
     memory_field(out, "maxmemory", s->core.settings->memory.maxmemory);
-    bytes_buf_printf(out, "maxmemory_policy:%s\r\n", policy_name(s->core.settings->memory.maxmemory_policy));
+    bytes_buf_printf(out, "maxmemory_policy:%s\r\n", memory_policy_name(s->core.settings->memory.maxmemory_policy));
     info_allocator(&m, out);
     size_t counted = used_memory_now(&s->used_memory), not_counted = m.used > counted ? m.used - counted : 0;
     bytes_buf_printf(out,

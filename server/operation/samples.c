@@ -208,6 +208,7 @@ static void read_replication(const struct server *s, int64_t *v)
     v[SAMPLE_LAG] = SAMPLE_UNKNOWN;
     for (const struct replica *rp = repl_replica_next(repl, NULL); rp != NULL; rp = repl_replica_next(repl, rp)) {
         repl_replica_describe(rp, &info);
+        if (info.leaving) continue;
         v[SAMPLE_REPLICAS]++;
         if (strcmp(info.state, "online") != 0) continue; /* it acknowledges nothing yet */
         int64_t lag = offset > info.acked_offset ? (int64_t)(offset - info.acked_offset) : 0;

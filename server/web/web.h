@@ -12,6 +12,8 @@
  *     /live /ready /primary      health    web_health.c
  *     /replica                   health    web_health.c
  *     /metrics                   metrics   web_metrics.c
+ *     / /page.css /page.js       page      web_page.c
+ *     /status.json               page      web_page.c
  *     ...                        rows of others: web_add() */
 #ifndef LOCKSTEP_SERVER_WEB_WEB_H
 #define LOCKSTEP_SERVER_WEB_WEB_H
