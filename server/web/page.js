@@ -538,7 +538,7 @@ function eventsBetween(before, after) {
   const found = [];
   const add = (level, text) => found.push({ t: after.t, level, text });
   if (after.first) add('warn', 'the server started');
-  if (!after.first && after.span > HELD_UP_MS) add('warn', `did not answer for ${span(after.span)}`);
+  if (!after.first && after.span > HELD_UP_MS) add('warn', `stood still for ${span(after.span)}`);
   if (before.role !== after.role) add('', after.role === 0 ? 'became a master' : 'became a replica');
   if (before.reason !== after.reason) add(...reasonEvent(reasons[before.reason], reasons[after.reason]));
   if (after.sync_full > 0) add('', `gave ${after.sync_full === 1 ? 'a replica' : `${after.sync_full} replicas`} a full copy`);

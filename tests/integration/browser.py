@@ -91,9 +91,10 @@ class Browser:
         """Errors and warnings on the console since the last call, violations of the content policy among them."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
-    def screenshot(self, path):
-        """The whole page as PNG, not only the part in the window."""
-        width, height = self.js("return [innerWidth, document.documentElement.scrollHeight]")
+    def screenshot(self, path, height=None):
+        """The page as PNG from its top, the whole of it or so many pixels: also what is outside of the window."""
+        width, whole = self.js("return [innerWidth, document.documentElement.scrollHeight]")
+        height = height or whole
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         answer = self.driver.execute_cdp_cmd(
             "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": clip}
