@@ -7,10 +7,10 @@
 #include "server/catalog/command_table.h"
 #include "server/clients/clients.h"
 #include "server/dispatch/dispatch.h"
-#include "server/house.h"
 #include "server/operation/health.h"
 #include "server/operation/report.h"
 #include "storage/base/assert.h"
+#include "storage/base/histogram.h"
 #include "storage/base/memory.h"
 
 struct samples {
@@ -39,9 +39,9 @@ static const struct {
     [SAMPLE_BUSY_US] = {"busy_us", RATE},
     [SAMPLE_SYNC_FULL] = {"sync_full", EVENTS},
     [SAMPLE_SYNC_PARTIAL] = {"sync_partial", EVENTS},
-    [SAMPLE_P50_NS] = {"p50_ns", PERCENTILE, 0.5},
-    [SAMPLE_P99_NS] = {"p99_ns", PERCENTILE, 0.99},
-    [SAMPLE_P999_NS] = {"p999_ns", PERCENTILE, 0.999},
+    [SAMPLE_TIME_50_NS] = {"p50_ns", PERCENTILE, 0.5},
+    [SAMPLE_TIME_99_NS] = {"p99_ns", PERCENTILE, 0.99},
+    [SAMPLE_TIME_999_NS] = {"p999_ns", PERCENTILE, 0.999},
     [SAMPLE_TURN_NS] = {"turn_ns", PERCENTILE, 1.0, SAMPLES_TURN_TIME},
     [SAMPLE_MEMORY] = {"memory", STATE},
     [SAMPLE_RESIDENT] = {"resident", STATE},

@@ -15,10 +15,7 @@
 #ifndef LOCKSTEP_SERVER_OPERATION_SAMPLES_H
 #define LOCKSTEP_SERVER_OPERATION_SAMPLES_H
 
-#include <stddef.h>
 #include <stdint.h>
-
-#include "storage/base/histogram.h"
 
 struct server;
 struct samples; /* opaque */
@@ -40,9 +37,9 @@ enum sample_field {
     SAMPLE_SYNC_FULL,
     SAMPLE_SYNC_PARTIAL,
     /* States: */
-    SAMPLE_P50_NS, /* execution times of the commands since the last sample; unknown without latency-tracking */
-    SAMPLE_P99_NS,
-    SAMPLE_P999_NS,
+    SAMPLE_TIME_50_NS, /* execution times of the commands since the last sample; unknown without latency-tracking */
+    SAMPLE_TIME_99_NS,
+    SAMPLE_TIME_999_NS,
     SAMPLE_TURN_NS,  /* the longest turn of the loop since the last sample, without its waiting */
     SAMPLE_MEMORY,   /* bytes in use by the allocator */
     SAMPLE_RESIDENT, /* bytes of the process in main memory */
@@ -70,7 +67,7 @@ struct samples_reading {
     int64_t wall_us, mono_us;
     int64_t values[SAMPLE_FIELDS]; /* counters as they stand, or SAMPLE_UNKNOWN; percentiles are not read */
     double ns_per_tick;            /* 0: unknown */
-    /* All times so far, in ticks: HISTOGRAM_BUCKETS counts. NULL: unknown. */
+    /* All times so far, in ticks: HISTOGRAM_BUCKETS counts (histogram.h). NULL: unknown. */
     const uint64_t *histograms[SAMPLES_HISTOGRAMS];
 };
 

@@ -4,7 +4,6 @@
 
 #include "replication/replication.h"
 #include "server/clients/client_list.h"
-#include "server/house.h"
 #include "server/operation/health.h"
 #include "server/operation/report.h"
 #include "server/operation/samples.h"

@@ -2,6 +2,7 @@
 #include "server/operation/samples.h"
 
 #include "server/operation/health.h"
+#include "storage/base/histogram.h"
 #include "tests/unit/server/commands/fixture.h"
 
 /* ---- The ring ---- */
@@ -53,7 +54,7 @@ static void test_first_sample_has_states_but_no_rates(void **state)
     assert_int_equal(s->span_us, 0);
     assert_int_equal(s->values[SAMPLE_COMMANDS], SAMPLE_UNKNOWN);
     assert_int_equal(s->values[SAMPLE_SYNC_FULL], SAMPLE_UNKNOWN);
-    assert_int_equal(s->values[SAMPLE_P99_NS], SAMPLE_UNKNOWN);
+    assert_int_equal(s->values[SAMPLE_TIME_99_NS], SAMPLE_UNKNOWN);
     assert_int_equal(s->values[SAMPLE_MEMORY], 77);
     assert_int_equal(s->values[SAMPLE_LAG], SAMPLE_UNKNOWN);
 }
@@ -151,16 +152,16 @@ static void test_percentiles_are_those_of_the_last_second(void **state)
     count(r, 20000, 10);
     count(r, 400000, 1);
     const struct sample *s = add_after(r, 1000000);
-    assert_int_equal(s->values[SAMPLE_P50_NS], limit_ns(r, 1000));
-    assert_int_equal(s->values[SAMPLE_P99_NS], limit_ns(r, 20000));
-    assert_int_equal(s->values[SAMPLE_P999_NS], limit_ns(r, 20000));
+    assert_int_equal(s->values[SAMPLE_TIME_50_NS], limit_ns(r, 1000));
+    assert_int_equal(s->values[SAMPLE_TIME_99_NS], limit_ns(r, 20000));
+    assert_int_equal(s->values[SAMPLE_TIME_999_NS], limit_ns(r, 20000));
     count(r, 5, 1);
     s = add_after(r, 1000000);
-    assert_int_equal(s->values[SAMPLE_P50_NS], limit_ns(r, 5));
-    assert_int_equal(s->values[SAMPLE_P999_NS], limit_ns(r, 5));
+    assert_int_equal(s->values[SAMPLE_TIME_50_NS], limit_ns(r, 5));
+    assert_int_equal(s->values[SAMPLE_TIME_999_NS], limit_ns(r, 5));
     count(r, UINT64_MAX, 1); /* the last bucket */
     s = add_after(r, 1000000);
-    assert_int_equal(s->values[SAMPLE_P50_NS], limit_ns(r, UINT64_MAX));
+    assert_int_equal(s->values[SAMPLE_TIME_50_NS], limit_ns(r, UINT64_MAX));
 }
 
 static void test_percentiles_without_commands_are_unknown(void **state)
@@ -168,7 +169,7 @@ static void test_percentiles_without_commands_are_unknown(void **state)
     struct ring *r = *state;
     count(r, 1000, 5);
     add_after(r, 0);
-    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_P50_NS], SAMPLE_UNKNOWN);
+    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_TIME_50_NS], SAMPLE_UNKNOWN);
 }
 
 /* latency-tracking off and on again: the seconds next to the change are not known. */
@@ -178,11 +179,11 @@ static void test_percentiles_without_tracking_are_unknown(void **state)
     count(r, 1000, 5);
     add_after(r, 0);
     r->now.histograms[SAMPLES_COMMANDS_TIME] = NULL;
-    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_P50_NS], SAMPLE_UNKNOWN);
+    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_TIME_50_NS], SAMPLE_UNKNOWN);
     count(r, 1000, 5);
-    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_P50_NS], SAMPLE_UNKNOWN);
+    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_TIME_50_NS], SAMPLE_UNKNOWN);
     count(r, 1000, 5);
-    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_P50_NS], limit_ns(r, 1000));
+    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_TIME_50_NS], limit_ns(r, 1000));
 }
 
 static void test_histograms_that_were_reset_give_nothing(void **state)
@@ -192,9 +193,9 @@ static void test_histograms_that_were_reset_give_nothing(void **state)
     add_after(r, 0);
     memset(r->latency, 0, sizeof(r->latency));
     count(r, 2000, 9);
-    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_P50_NS], SAMPLE_UNKNOWN);
+    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_TIME_50_NS], SAMPLE_UNKNOWN);
     count(r, 2000, 9);
-    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_P50_NS], limit_ns(r, 2000));
+    assert_int_equal(add_after(r, 1000000)->values[SAMPLE_TIME_50_NS], limit_ns(r, 2000));
 }
 
 static void test_longest_turn(void **state)
@@ -206,7 +207,7 @@ static void test_longest_turn(void **state)
     r->latency[histogram_bucket(70000)] += 1;
     const struct sample *s = add_after(r, 1000000);
     assert_int_equal(s->values[SAMPLE_TURN_NS], limit_ns(r, 70000));
-    assert_int_equal(s->values[SAMPLE_P50_NS], SAMPLE_UNKNOWN);
+    assert_int_equal(s->values[SAMPLE_TIME_50_NS], SAMPLE_UNKNOWN);
     r->latency[histogram_bucket(100)] += 1;
     assert_int_equal(add_after(r, 1000000)->values[SAMPLE_TURN_NS], limit_ns(r, 100));
 }
@@ -258,7 +259,7 @@ static void test_samples_of_a_server(void **state)
     assert_true(s->values[SAMPLE_MEMORY] > 0);
     assert_true(s->values[SAMPLE_OFFSET] > 0);
     /* The clocks of this server stand, so the rate of the ticks is not known. */
-    assert_int_equal(s->values[SAMPLE_P50_NS], SAMPLE_UNKNOWN);
+    assert_int_equal(s->values[SAMPLE_TIME_50_NS], SAMPLE_UNKNOWN);
     assert_int_equal(s->values[SAMPLE_BUSY_US], SAMPLE_UNKNOWN);
 }
 
@@ -280,9 +281,9 @@ static void test_times_of_a_server(void **state)
     } while (s->values[SAMPLE_BUSY_US] == SAMPLE_UNKNOWN);
     CHECK(f, "SET a 1", "+OK");
     s = take_after(f, 1);
-    assert_true(s->values[SAMPLE_P50_NS] > 0);
-    assert_true(s->values[SAMPLE_P999_NS] >= s->values[SAMPLE_P99_NS]);
-    assert_true(s->values[SAMPLE_P99_NS] >= s->values[SAMPLE_P50_NS]);
+    assert_true(s->values[SAMPLE_TIME_50_NS] > 0);
+    assert_true(s->values[SAMPLE_TIME_999_NS] >= s->values[SAMPLE_TIME_99_NS]);
+    assert_true(s->values[SAMPLE_TIME_99_NS] >= s->values[SAMPLE_TIME_50_NS]);
     assert_in_range(s->values[SAMPLE_BUSY_US], 0, 1000000);
 }
 
@@ -292,7 +293,7 @@ static void test_samples_without_latency_tracking(void **state)
     CHECK(f, "CONFIG SET latency-tracking no", "+OK");
     take_after(f, 0);
     CHECK(f, "SET a 1", "+OK");
-    assert_int_equal(take_after(f, 1000)->values[SAMPLE_P50_NS], SAMPLE_UNKNOWN);
+    assert_int_equal(take_after(f, 1000)->values[SAMPLE_TIME_50_NS], SAMPLE_UNKNOWN);
 }
 
 static void test_samples_of_a_replica(void **state)
