@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#define XXH_STATIC_LINKING_ONLY /* for the state as a complete type */
 #include <xxhash.h>
 
 #include "server/net/conn_tls_internal.h"
@@ -22,19 +23,6 @@ enum {
 static const struct conn_ops conn_tls_ops;
 
 /* ---- OpenSSL's view of the socket ---- */
-
-static int bio_result(BIO *bio, struct conn_tls *s, ssize_t n, int retry_flags)
-{
-    BIO_clear_retry_flags(bio);
-    if (n >= 0) return (int)n;
-    if (errno == EAGAIN) {
-        BIO_set_flags(bio, retry_flags | BIO_FLAGS_SHOULD_RETRY);
-        s->is_blocked = true;
-    } else {
-        s->socket_error = errno;
-    }
-    return -1;
-}
 
 static void forget_kept(struct conn_tls *s)
 {
@@ -81,16 +69,32 @@ static int bio_read(BIO *bio, char *buf, int len)
         memcpy(buf, s->in + s->in_pos, (size_t)n);
         s->in_pos += (size_t)n;
     }
-    return bio_result(bio, s, n, BIO_FLAGS_READ);
+    BIO_clear_retry_flags(bio);
+    if (n >= 0) return (int)n;
+    s->is_blocked = errno == EAGAIN;
+    if (s->is_blocked)
+        BIO_set_retry_read(bio);
+    else
+        s->socket_error = errno;
+    return -1;
 }
 
+/* Takes everything, and nothing is sent yet. So OpenSSL never has half a record: with one, it could not answer a peer that
+ * asks for new keys. */
 static int bio_write(BIO *bio, const char *buf, int len)
 {
     struct conn_tls *s = BIO_get_data(bio);
-    ssize_t n;
-    do n = send(s->conn->fd, buf, (size_t)len, MSG_NOSIGNAL);
-    while (n == -1 && errno == EINTR);
-    return bio_result(bio, s, n, BIO_FLAGS_WRITE);
+    struct tls_transport *t = s->t;
+    BIO_clear_retry_flags(bio);
+    if (!tls_has_unsent(s) && t->output_len + (size_t)len <= sizeof(t->output)) {
+        memcpy(t->output + t->output_len, buf, (size_t)len);
+        t->output_len += (size_t)len;
+    } else {
+        bytes_buf_append(&s->unsent, t->output, t->output_len);
+        t->output_len = 0;
+        bytes_buf_append(&s->unsent, buf, (size_t)len);
+    }
+    return len;
 }
 
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
@@ -99,7 +103,7 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
     (void)number;
     (void)pointer;
     if (command == BIO_CTRL_EOF) return s->saw_eof;
-    return command == BIO_CTRL_FLUSH; /* nothing is buffered here */
+    return command == BIO_CTRL_FLUSH; /* tls_leave() does it */
 }
 
 static int bio_create(BIO *bio)
@@ -130,8 +134,7 @@ void tls_enter(struct conn_tls *s, size_t read_size)
     s->socket_error = 0;
 }
 
-/* t->input is needed for the next connection. */
-void tls_leave(struct conn_tls *s)
+static void keep_input(struct conn_tls *s)
 {
     size_t left = s->in_len - s->in_pos;
     if (left == 0) {
@@ -143,6 +146,43 @@ void tls_leave(struct conn_tls *s)
         s->in_pos = 0;
         s->in_len = left;
     }
+}
+
+/* Bytes that the socket has taken; 0 with s->broken set after an error. */
+static size_t send_bytes(struct conn_tls *s, const char *bytes, size_t len)
+{
+    ssize_t n;
+    if (s->broken != 0) return 0;
+    do n = send(s->conn->fd, bytes, len, MSG_NOSIGNAL);
+    while (n == -1 && errno == EINTR);
+    if (n == -1 && errno != EAGAIN) s->broken = -errno;
+    return n == -1 ? 0 : (size_t)n;
+}
+
+/* Returns how many bytes of t->output were sent. The others are kept. */
+static size_t send_output(struct conn_tls *s)
+{
+    struct tls_transport *t = s->t;
+    size_t len = t->output_len, sent = len == 0 ? 0 : send_bytes(s, t->output, len);
+    t->output_len = 0;
+    if (sent < len && s->broken == 0) bytes_buf_append(&s->unsent, t->output + sent, len - sent);
+    return sent;
+}
+
+bool tls_send_unsent(struct conn_tls *s)
+{
+    if (!tls_has_unsent(s)) return true;
+    s->unsent_pos += send_bytes(s, s->unsent.data + s->unsent_pos, s->unsent.len - s->unsent_pos);
+    if (tls_has_unsent(s) && s->broken == 0) return false;
+    bytes_buf_release(&s->unsent);
+    s->unsent_pos = 0;
+    return s->broken == 0;
+}
+
+void tls_leave(struct conn_tls *s)
+{
+    keep_input(s);
+    (void)send_output(s);
 }
 
 void tls_set_error(struct conn *c, const char *text)
@@ -165,11 +205,9 @@ static void note_error(struct conn_tls *s)
     tls_set_error(s->conn, text);
 }
 
-int tls_failure(struct conn_tls *s, int result, bool *wants_write)
+int tls_failure(struct conn_tls *s, int result)
 {
-    *wants_write = false;
     switch (SSL_get_error(s->ssl, result)) {
-    case SSL_ERROR_WANT_WRITE: *wants_write = true; return -EAGAIN;
     case SSL_ERROR_WANT_READ: return -EAGAIN;
     case SSL_ERROR_ZERO_RETURN: return 0;
     case SSL_ERROR_SYSCALL: return -s->socket_error; /* 0: the peer closed without close_notify */
@@ -198,8 +236,9 @@ void tls_update_pending(struct conn_tls *s)
 static void update_events(struct conn_tls *s)
 {
     unsigned mask = 0;
-    if (s->conn->wanted & LOOP_READ) mask |= s->read_wants_write ? LOOP_WRITE : LOOP_READ;
+    if (s->conn->wanted & LOOP_READ) mask |= LOOP_READ;
     if (s->conn->wanted & LOOP_WRITE) mask |= s->write_wants_read ? LOOP_READ : LOOP_WRITE;
+    if (tls_has_unsent(s)) mask |= LOOP_WRITE;
     loop_io_want(&s->conn->io, mask);
 }
 
@@ -217,9 +256,10 @@ static void on_ready(void *ctx, unsigned ready)
         tls_handshake_ready(s);
         return;
     }
-    bool readable = (ready & (s->read_wants_write ? LOOP_WRITE : LOOP_READ)) != 0;
+    if (ready & LOOP_WRITE && !tls_send_unsent(s) && s->broken == 0) ready &= ~(unsigned)LOOP_WRITE;
     bool writable = (ready & (s->write_wants_read ? LOOP_READ : LOOP_WRITE)) != 0;
-    if (readable && c->wanted & LOOP_READ) c->on_readable(c->ctx);
+    update_events(s);
+    if (ready & LOOP_READ && c->wanted & LOOP_READ) c->on_readable(c->ctx);
     /* on_readable may have closed the connection: then no event is wanted, and *s is gone. */
     if (writable && c->wanted & LOOP_WRITE) c->on_writable(c->ctx);
 }
@@ -252,7 +292,7 @@ static size_t read_once(struct conn_tls *s, char *buf, size_t len, bool *goes_on
     unsigned before = s->records;
     size_t n = 0;
     int rc = 1;
-    if (SSL_read_ex(s->ssl, buf, len, &n) != 1) rc = tls_failure(s, 0, &s->read_wants_write);
+    if (SSL_read_ex(s->ssl, buf, len, &n) != 1) rc = tls_failure(s, 0);
     if (rc == 1 || rc == -EAGAIN)
         settle_records(s, s->records - before, n);
     else
@@ -272,7 +312,6 @@ static ssize_t tls_read(struct conn *c, void *buf, size_t len)
     struct conn_tls *s = c->tls;
     size_t done = 0;
     bool goes_on = true;
-    s->read_wants_write = false;
     tls_enter(s, len + len / 16 + 4096); /* with the headers of ordinary records */
     while (goes_on && done < len && !s->has_ended && !(done > 0 && is_drained(s)))
         done += read_once(s, (char *)buf + done, len - done, &goes_on);
@@ -329,49 +368,102 @@ static const char *next_record(struct tls_transport *t, struct cursor at, size_t
     return t->record;
 }
 
-/* Bytes written of one record; -EAGAIN; other -errno. */
-static ssize_t write_record(struct conn_tls *s, const char *bytes, size_t len)
+static uint64_t sum_of(struct cursor at, size_t len)
 {
-    bool wants_write;
-    size_t n = 0;
-    /* The retried record is encrypted already: its bytes will arrive, whatever the owner has instead of them now. */
-    if (s->retry_len > 0 && (len < s->retry_len || XXH3_64bits(bytes, len) != s->retry_sum)) {
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    while (len > 0 && at.left > 0) {
+        size_t piece = at.iov->iov_len - at.offset;
+        if (piece > len) piece = len;
+        XXH3_64bits_update(&state, (const char *)at.iov->iov_base + at.offset, piece);
+        len -= piece;
+        cursor_move(&at, piece);
+    }
+    return XXH3_64bits_digest(&state);
+}
+
+static size_t bytes_at(struct cursor at)
+{
+    size_t len = 0;
+    for (; at.left > 0; at.left--, at.iov++) len += at.iov->iov_len;
+    return len - at.offset;
+}
+
+/* Continues the last write. 0, with `at` and *done behind the bytes that are sent now; -EAGAIN; other -errno. */
+static int write_rest(struct conn_tls *s, struct cursor *at, size_t *done)
+{
+    /* Their bytes are encrypted: they will arrive, whatever the owner has instead of them now. */
+    if (s->retry_len > 0 && (bytes_at(*at) < s->retry_len || sum_of(*at, s->retry_len) != s->retry_sum)) {
         tls_set_error(s->conn, "a write was not continued");
         return -EPROTO;
     }
-    if (SSL_write_ex(s->ssl, bytes, len, &n) == 1) {
-        s->retry_len = 0;
-        return (ssize_t)n;
+    if (!tls_send_unsent(s)) return s->broken != 0 ? s->broken : -EAGAIN;
+    cursor_move(at, s->retry_len);
+    *done = s->retry_len;
+    s->retry_len = 0;
+    return 0;
+}
+
+/* Some records that are sent at once. */
+struct batch {
+    struct {
+        size_t data, end; /* bytes of the owner, and the end of the record in t->output */
+    } records[4];
+    size_t count;
+};
+
+/* Encrypts the next bytes. 0; -EAGAIN, if some could not be encrypted; other -errno. */
+static int fill_batch(struct conn_tls *s, struct cursor at, struct batch *batch)
+{
+    enum { MAX = sizeof(batch->records) / sizeof(batch->records[0]) };
+    for (batch->count = 0; batch->count < MAX;) {
+        size_t len, n = 0;
+        const char *bytes = next_record(s->t, at, TLS_RECORD_MAX, &len);
+        if (len == 0) return 0;
+        if (SSL_write_ex(s->ssl, bytes, len, &n) != 1) {
+            int rc = tls_failure(s, 0);
+            s->write_wants_read = rc == -EAGAIN;
+            return rc == 0 ? -EPIPE : rc;
+        }
+        ASSERT(!tls_has_unsent(s)); /* t->output has room for a batch */
+        batch->records[batch->count].data = n;
+        batch->records[batch->count++].end = s->t->output_len;
+        cursor_move(&at, n);
     }
-    int rc = tls_failure(s, 0, &wants_write);
-    if (rc == 0) return -EPIPE;
-    if (rc != -EAGAIN) return rc;
-    s->write_wants_read = !wants_write;
-    if (s->retry_len == 0) s->retry_sum = XXH3_64bits(bytes, len);
-    s->retry_len = len;
-    return rc;
+    return 0;
+}
+
+/* Sends the batch and moves `at` and *done behind the records that the socket has taken whole. */
+static void send_batch(struct conn_tls *s, const struct batch *batch, struct cursor *at, size_t *done)
+{
+    size_t sent = send_output(s);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->records[i].end > sent) {
+            s->retry_len += batch->records[i].data;
+            continue;
+        }
+        *done += batch->records[i].data;
+        cursor_move(at, batch->records[i].data);
+    }
+    if (s->retry_len > 0) s->retry_sum = sum_of(*at, s->retry_len);
 }
 
 static ssize_t tls_writev(struct conn *c, const struct iovec *iov, int n)
 {
     struct conn_tls *s = c->tls;
     struct cursor at = {iov, n, 0};
-    size_t done = 0, len;
-    int rc = s->broken;
+    struct batch batch = {.count = 1};
+    size_t done = 0;
     s->write_wants_read = false;
     tls_enter(s, 4096);
-    while (rc == 0 && done < TLS_WRITE_MAX) {
-        const char *bytes = next_record(s->t, at, s->retry_len > 0 ? s->retry_len : TLS_RECORD_MAX, &len);
-        if (len == 0) break;
-        ssize_t written = write_record(s, bytes, len);
-        if (written < 0) {
-            rc = (int)written;
-            if (rc != -EAGAIN) s->broken = rc;
-            break;
-        }
-        done += (size_t)written;
-        cursor_move(&at, (size_t)written);
+    int rc = s->broken != 0 ? s->broken : write_rest(s, &at, &done);
+    while (rc == 0 && batch.count > 0 && done < TLS_WRITE_MAX) {
+        rc = fill_batch(s, at, &batch);
+        send_batch(s, &batch, &at, &done);
+        if (rc == 0 && s->broken != 0) rc = s->broken;
+        if (rc == 0 && tls_has_unsent(s)) rc = -EAGAIN;
     }
+    if (rc != 0 && rc != -EAGAIN) s->broken = rc;
     tls_leave(s);
     update_events(s);
     tls_update_pending(s);
@@ -382,10 +474,12 @@ static ssize_t tls_writev(struct conn *c, const struct iovec *iov, int n)
 
 static void free_ssl(struct conn_tls *s)
 {
-    bool says_goodbye = s->handshake == NULL && s->retry_len == 0 && s->broken == 0 && s->ended == 0;
+    bool says_goodbye = s->handshake == NULL && s->broken == 0 && s->ended == 0;
     tls_enter(s, 4096);
-    if (says_goodbye) (void)SSL_shutdown(s->ssl); /* a courtesy: the peer may be gone */
+    if (says_goodbye && tls_send_unsent(s)) (void)SSL_shutdown(s->ssl); /* a courtesy: the peer may be gone */
+    tls_leave(s);
     SSL_free(s->ssl);
+    bytes_buf_release(&s->unsent);
     ERR_clear_error();
 }
 

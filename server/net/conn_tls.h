@@ -26,8 +26,8 @@
  * Invariants: 1. A connection is nobody's before its handshake is complete: on_accepted() gets it, or the transport
  *                closes it.
  *             2. A connection that its owner wants to read and that has bytes inside OpenSSL is on `pending`.
- *             3. A record that the socket did not take whole counts as not written. The next write repeats its bytes
- *                (conn_writev()): others are refused, with -EPROTO.
+ *             3. A record that the socket did not take whole counts as not written. The next write begins with its bytes
+ *                (conn_writev()): others are refused, with -EPROTO. OpenSSL itself never has half a record to write.
  * Ownership:  as in conn.h. The transport must outlive its open connections.
  * Not here:   which files a context is made of (tls.h), users of certificates (server/clients/session.h). */
 #ifndef LOCKSTEP_SERVER_NET_CONN_TLS_H

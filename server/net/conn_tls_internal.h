@@ -10,6 +10,7 @@
 enum {
     TLS_RECORD_MAX = SSL3_RT_MAX_PLAIN_LENGTH, /* data of one record: 16 KB */
     TLS_INPUT_MAX = 64 * 1024,                 /* bytes that are read from a socket at once */
+    TLS_OUTPUT_MAX = 68 * 1024, /* bytes that are written to a socket at once: four full records, and more */
 };
 
 /* A place on a circular list. The list itself is one, too. */
@@ -68,8 +69,11 @@ struct tls_transport {
     uint64_t commands;   /* that had run then */
     conn_tls_failed_fn *failed;
     void *failed_ctx;
-    char input[TLS_INPUT_MAX];   /* what was read from the socket of the connection at work */
-    char record[TLS_RECORD_MAX]; /* where small pieces are joined before they are encrypted */
+    /* Of the connection at work: */
+    char input[TLS_INPUT_MAX];   /* what was read from its socket */
+    char output[TLS_OUTPUT_MAX]; /* what OpenSSL has written and the socket will get at the end of the call */
+    size_t output_len;
+    char record[TLS_RECORD_MAX]; /* small pieces are joined before they are encrypted */
 };
 
 /* While the handshake has not ended. */
@@ -79,7 +83,7 @@ struct handshake {
     struct loop_timer deadline;
     int64_t begun_us;
     unsigned records; /* that the peer has sent */
-    bool is_idle, wants_write;
+    bool is_idle;
     conn_tls_accepted_fn *on_accepted; /* NULL: we have connected */
     void *ctx;
 };
@@ -102,13 +106,17 @@ struct conn_tls {
     bool saw_eof;
     int socket_error; /* errno of the socket in this call, or 0 */
 
-    uint64_t debt;         /* TLS_RECORD_MAX for each record without data, less the data that were received */
-    uint64_t retry_sum;    /* checksum of the record that the socket has not taken whole */
-    size_t retry_len;      /* its length, or 0: there is none */
-    bool read_wants_write; /* OpenSSL must write before it can go on reading */
-    bool write_wants_read;
-    bool has_ended;    /* reads return `ended` from now on: 0 or -errno */
-    int ended, broken; /* broken: -errno that writes return from now on, or 0 */
+    uint64_t debt; /* TLS_RECORD_MAX for each record without data, less the data that were received */
+
+    /* Output of OpenSSL that the socket has not taken, from unsent_pos on. */
+    struct bytes_buf unsent;
+    size_t unsent_pos;
+    size_t retry_len;   /* bytes of the owner that are encrypted in `unsent` and count as not written */
+    uint64_t retry_sum; /* their checksum */
+
+    bool write_wants_read; /* OpenSSL must read the rest of a message before it can write */
+    bool has_ended;        /* reads return `ended` from now on: 0 or -errno */
+    int ended, broken;     /* broken: -errno that writes return from now on, or 0 */
 };
 
 /* ---- conn_tls.c ---- */
@@ -117,11 +125,17 @@ BIO_METHOD *tls_method_new(void);
 /* Turns a connected TCP connection into one whose handshake has not begun. No event is wanted. */
 struct conn_tls *tls_upgrade(struct tls_transport *t, struct conn *c);
 void tls_make_ssl(struct conn_tls *s, SSL_CTX *context);
-/* Around each use of s->ssl that reads or writes. */
+/* Around each use of s->ssl that reads or writes. tls_leave() sends what OpenSSL has written. */
 void tls_enter(struct conn_tls *s, size_t read_size);
 void tls_leave(struct conn_tls *s);
-/* What a call that has failed means: -EAGAIN with *wants_write set, 0 for the end of the stream, or another -errno. */
-int tls_failure(struct conn_tls *s, int result, bool *wants_write);
+/* What a call that has failed means: -EAGAIN (more input is needed), 0 for the end of the stream, or another -errno. */
+int tls_failure(struct conn_tls *s, int result);
+static inline bool tls_has_unsent(const struct conn_tls *s)
+{
+    return s->unsent_pos < s->unsent.len;
+}
+/* Sends what is left of the output. False: some of it still is, or the connection is broken. */
+bool tls_send_unsent(struct conn_tls *s);
 void tls_set_error(struct conn *c, const char *text);
 static inline bool tls_has_input(const struct conn_tls *s)
 {

@@ -85,33 +85,41 @@ static void crowd_out(struct conn_tls *s)
 
 /* ---- Steps ---- */
 
-static void wait_for_peer(struct conn_tls *s, bool wants_write)
+static void wait_for_peer(struct conn_tls *s)
 {
     struct handshake *h = s->handshake;
-    h->wants_write = wants_write;
+    bool wants_write = tls_has_unsent(s);
     h->is_idle = wants_write || !tls_has_input(s);
     place_last(h->is_idle ? &s->t->idle : &s->t->due, &h->place);
     if (h->is_idle) loop_io_want(&s->conn->io, wants_write ? LOOP_WRITE : LOOP_READ);
 }
 
-static void handshake_continue(struct conn_tls *s)
+/* 1: it is complete; -EAGAIN: it waits for the peer; other -errno. */
+static int handshake_step(struct conn_tls *s)
 {
-    bool wants_write = false;
+    if (!tls_send_unsent(s)) return s->broken != 0 ? s->broken : -EAGAIN;
     tls_enter(s, READ_SIZE);
     int result = SSL_do_handshake(s->ssl);
-    int rc = result == 1 ? 0 : tls_failure(s, result, &wants_write);
+    int rc = result == 1 ? 1 : tls_failure(s, result);
     tls_leave(s);
     s->handshake->records += s->records;
-    if (result == 1) {
-        handshake_succeeds(s);
-    } else if (rc != -EAGAIN) {
-        handshake_fails(s, rc == 0 ? -ECONNRESET : rc, &s->t->stats.failed);
-    } else if (s->handshake->records > RECORDS_MAX) {
+    if (rc == -EAGAIN && s->handshake->records > RECORDS_MAX) {
         tls_set_error(s->conn, "too many records in the handshake");
-        handshake_fails(s, -EPROTO, &s->t->stats.failed);
-    } else {
-        wait_for_peer(s, wants_write);
+        return -EPROTO;
     }
+    if (rc > 0 || rc == -EAGAIN) return s->broken != 0 ? s->broken : rc;
+    return rc == 0 ? -ECONNRESET : rc;
+}
+
+static void handshake_continue(struct conn_tls *s)
+{
+    int rc = handshake_step(s);
+    if (rc == 1)
+        handshake_succeeds(s);
+    else if (rc == -EAGAIN)
+        wait_for_peer(s);
+    else
+        handshake_fails(s, rc, &s->t->stats.failed);
 }
 
 /* A silent peer has sent something or has left. One that cannot be a client of TLS costs no SSL. */
@@ -230,7 +238,9 @@ static void begin_connecting(void *ctx, struct conn *c, const char *host)
     SSL_set_connect_state(c->tls->ssl);
     /* Only names can be sent (SNI). One that is too long is not sent. */
     if (!is_address(host)) (void)SSL_set_tlsext_host_name(c->tls->ssl, host);
-    wait_for_peer(c->tls, true); /* the next turn sends our first message */
+    c->tls->handshake->is_idle = true;
+    place_last(&t->idle, &c->tls->handshake->place);
+    loop_io_want(&c->io, LOOP_WRITE); /* the next turn sends our first message */
 }
 
 int conn_tls_connect(struct tls_transport *t, const char *host, int port, const char *source,
@@ -306,7 +316,7 @@ bool tls_transport_turn(struct tls_transport *t, uint64_t commands)
 static bool has_event(const struct conn_tls *s)
 {
     char byte;
-    return s->handshake->wants_write || recv(s->conn->fd, &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN;
+    return tls_has_unsent(s) || recv(s->conn->fd, &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN;
 }
 
 static void look_for_events(struct place *list)

@@ -806,7 +806,7 @@ static void test_writes_that_the_socket_does_not_take(void **state)
             assert_true(conn_wants_write(o.c));
             turn(f);
             assert_int_equal(o.writes, events); /* the socket is full */
-            for (int i = 0; i < 40 && (n = peer_reads(&p, buf, sizeof(buf))) > 0; i++) {
+            while ((n = peer_reads(&p, buf, sizeof(buf))) > 0) {
                 assert_memory_equal(buf, data + received, n);
                 received += n;
             }
@@ -828,6 +828,57 @@ static void fill_socket(struct conn *c, char *data, size_t *sent)
     ssize_t n;
     while ((n = conn_write(c, data + *sent, BULK - *sent)) > 0) *sent += (size_t)n;
     assert_int_equal(n, -EAGAIN);
+}
+
+/* The peer asks for new keys while it does not read: the answer waits behind the record that is on its way. */
+static void test_new_keys_while_the_socket_is_full(void **state)
+{
+    struct fixture *f = *state;
+    struct peer p = connected_peer(f);
+    struct owner o;
+    char *data = bulk_new(), buf[5000];
+    size_t sent = 0, received = 0, n;
+    own(&o, f->accepted[0], 100);
+    fill_socket(f->accepted[0], data, &sent);
+    peer_updates_keys(&p, SSL_KEY_UPDATE_REQUESTED);
+    peer_sends(&p, "hello", 5);
+    for (int i = 0; i < 20 && o.got.len < 5; i++) turn(f);
+    assert_int_equal(o.got.len, 5);
+    while (received < BULK) {
+        ssize_t written = sent < BULK ? write_from(o.c, data, sent) : 0;
+        if (written > 0) sent += (size_t)written;
+        while ((n = peer_reads(&p, buf, sizeof(buf))) > 0) {
+            assert_memory_equal(buf, data + received, n);
+            received += n;
+        }
+        turn(f);
+    }
+    bytes_buf_release(&o.got);
+    mem_free(data);
+    free_peer(&p);
+}
+
+/* What OpenSSL has to say is sent when the socket has room, even if the owner has nothing to write. */
+static void test_answers_do_not_need_the_owner(void **state)
+{
+    struct fixture *f = *state;
+    struct peer p = connected_peer(f);
+    struct owner o;
+    char *data = bulk_new(), buf[5000];
+    size_t sent = 0, received = 0, n;
+    own(&o, f->accepted[0], 100);
+    fill_socket(f->accepted[0], data, &sent);
+    assert_false(conn_wants_write(f->accepted[0]));
+    for (int i = 0; i < 50; i++) {
+        while ((n = peer_reads(&p, buf, sizeof(buf))) > 0) received += n;
+        turn(f);
+    }
+    assert_true(received > sent); /* the rest of what is encrypted has come, too */
+    assert_int_equal(o.writes, 0);
+    assert_true(write_from(o.c, data, sent) > 0); /* and counts as written now */
+    bytes_buf_release(&o.got);
+    mem_free(data);
+    free_peer(&p);
 }
 
 static void test_write_that_is_not_continued(void **state)
@@ -1166,6 +1217,8 @@ int main(void)
         WITH(test_renegotiation_is_refused),
         WITH(test_small_pieces_become_one_record),
         WITH(test_writes_that_the_socket_does_not_take),
+        WITH(test_new_keys_while_the_socket_is_full),
+        WITH(test_answers_do_not_need_the_owner),
         WITH(test_write_that_is_not_continued),
         WITH(test_write_that_is_continued_with_other_bytes),
         WITH(test_one_write_is_limited),
