@@ -247,6 +247,11 @@ static void refuse_connection(struct clients *cs, struct conn *conn, const char 
     conn_close(conn);
 }
 
+void clients_refuse(struct clients *cs, struct conn *conn)
+{
+    refuse_connection(cs, conn, "-ERR max number of clients reached\r\n");
+}
+
 static bool protected_mode_refuses(const struct clients *cs, const struct conn *conn)
 {
     return cs->core->settings->net.protected_mode && acl_user_has_nopass(acl_users_default(cs->users)) &&
@@ -261,7 +266,7 @@ bool clients_is_full(const struct clients *cs, size_t more)
 struct client *clients_accept(struct clients *cs, struct conn *conn)
 {
     if (clients_is_full(cs, 0)) {
-        refuse_connection(cs, conn, "-ERR max number of clients reached\r\n");
+        clients_refuse(cs, conn);
         return NULL;
     }
     if (protected_mode_refuses(cs, conn)) {

@@ -68,6 +68,8 @@ void clients_free(struct clients *cs);      /* there must be no client left */
 
 /* Takes the connection. One that maxclients or protected mode refuses gets an error and is closed: NULL. */
 struct client *clients_accept(struct clients *cs, struct conn *conn);
+/* Refuses the connection with the error of maxclients, and closes it. */
+void clients_refuse(struct clients *cs, struct conn *conn);
 bool clients_is_full(const struct clients *cs, size_t more); /* maxclients are connected, with `more` to come */
 void clients_reap(struct clients *cs);                       /* frees the clients that were closed */
 void clients_cron(struct clients *cs); /* idle timeouts, buffers, soft limits: of a share of the clients each call */

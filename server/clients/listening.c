@@ -29,6 +29,7 @@ struct places {
 struct listening {
     struct clients *clients;
     struct tls_transport *transport;
+    struct tls_share *handshakes; /* of ports for clients */
     struct listening_kind tcp, unix_socket, tls;
     const struct listening_kind *kinds[LISTENING_KINDS_MAX];
     size_t kind_count;
@@ -218,10 +219,24 @@ int listening_open(struct listening *l, const struct listening_kind **failed)
 
 /* ---- Kinds ---- */
 
+/* Connections whose handshake runs have descriptors, so they count as clients do. Those whose peers let us wait give way
+ * to others. */
+static bool has_room(const struct listening *l)
+{
+    const struct clients *cs = l->clients;
+    if (clients_is_full(cs, 0)) return false;
+    while (clients_is_full(cs, tls_share_running(l->handshakes)))
+        if (!tls_share_make_room(l->handshakes)) return false;
+    return true;
+}
+
 static void accept_client(void *ctx, struct conn *conn)
 {
     const struct listening *l = ctx;
-    (void)clients_accept(l->clients, conn); /* it may have been refused */
+    if (has_room(l))
+        (void)clients_accept(l->clients, conn); /* it may have been refused */
+    else
+        clients_refuse(l->clients, conn);
 }
 
 /* The handshake is complete. */
@@ -232,19 +247,16 @@ static void accept_tls_client(void *ctx, struct conn *conn)
     if (c != NULL) acl_session_login_by_certificate(c);
 }
 
-/* A client that would be refused gets no handshake, as in Redis: its error reply could not be encrypted. Connections whose
- * handshake runs count, since they have descriptors. */
+/* A client that would be refused gets no handshake, as in Redis: its error reply could not be encrypted. */
 static void begin_tls(void *ctx, struct conn *conn)
 {
     struct listening *l = ctx;
-    struct tls_stats handshakes;
-    tls_transport_stats(l->transport, &handshakes);
-    if (clients_is_full(l->clients, handshakes.running)) {
+    if (!has_room(l)) {
         l->clients->core->stats.connections_rejected++;
         conn_close(conn);
         return;
     }
-    conn_tls_accept(l->transport, conn, accept_tls_client, l);
+    conn_tls_accept(l->handshakes, conn, accept_tls_client, l);
 }
 
 static void continue_tls(void *ctx)
@@ -280,6 +292,7 @@ struct listening *listening_new(struct clients *cs, struct tls_transport *tls)
     struct listening *l = mem_calloc(sizeof(*l));
     l->clients = cs;
     l->transport = tls;
+    l->handshakes = tls_share_new(tls, TLS_WAITING_MAX);
     add_own_kinds(l);
     return l;
 }

@@ -14,10 +14,13 @@
  * yet, and the lists; conn.h's functions work on its connections as on others.
  *
  * Limits for strangers:
- *     1. At most TLS_WAITING_MAX accepted connections are not open yet, for TLS_HANDSHAKE_MS at most. At the limit the
- *        oldest silent one gives way to the new one.
- *     2. Of these, TLS_HANDSHAKES_MAX have begun a handshake, and have memory of OpenSSL: up to 160 KB, which the peer
- *        chooses. At the limit the oldest one whose peer has let us wait for TLS_STALL_MS since it began gives way.
+ *     1. Each kind of port has a share (struct tls_share) of the accepted connections that are not open yet, each for
+ *        TLS_HANDSHAKE_MS at most. At its limit the oldest silent one of the share gives way to the new one, or else the
+ *        oldest one whose peer has let us wait for TLS_STALL_MS since its handshake began. So a flood on one port takes
+ *        no place on another.
+ *     2. Of all of these, TLS_HANDSHAKES_MAX have begun a handshake, and have memory of OpenSSL: up to 160 KB, which the
+ *        peer chooses. At the limit the oldest one whose peer has let us wait for TLS_STALL_MS gives way. The shares take
+ *        turns to begin one.
  *     3. A handshake has at most 256 records. One call of OpenSSL takes 64 records, of handshakes or of data.
  *     4. While commands of clients run, handshakes get a fifth of the time: TLS_OTHERS_SHARE to 1. They pay later for
  *        what the last one took beyond that.
@@ -39,7 +42,7 @@
 #include "storage/base/sys.h"
 
 enum {
-    TLS_WAITING_MAX = 1024,
+    TLS_WAITING_MAX = 1024, /* the share of ports for clients */
     TLS_HANDSHAKES_MAX = 256,
     TLS_HANDSHAKE_MS = 10 * 1000,
     TLS_STALL_MS = 1000,
@@ -49,6 +52,7 @@ enum {
 };
 
 struct tls_transport; /* opaque */
+struct tls_share;     /* opaque */
 
 typedef void conn_tls_accepted_fn(void *ctx, struct conn *c);                 /* takes over the connection */
 typedef void conn_tls_failed_fn(void *ctx, struct conn *c, const char *text); /* it is closed after the call */
@@ -71,9 +75,15 @@ const struct tls_context *tls_transport_context(const struct tls_transport *t); 
 void tls_transport_on_failed(struct tls_transport *t, conn_tls_failed_fn *failed, void *ctx);
 void tls_transport_stats(const struct tls_transport *t, struct tls_stats *out);
 
-/* Begins the handshake of a TCP connection that was accepted just now, and takes it over. on_accepted may be called in a
+/* A share for at most `most` connections. It belongs to the transport, and lives as long. */
+struct tls_share *tls_share_new(struct tls_transport *t, size_t most);
+size_t tls_share_running(const struct tls_share *share); /* connections of the share that are not open yet */
+/* Closes the connection of the share that is the first to give way (limit 1). False: there is none. */
+bool tls_share_make_room(struct tls_share *share);
+
+/* Begins the handshake of a TCP connection that was accepted just now, and takes it over. on_accepted is called in a
  * later turn, never from inside this call. */
-void conn_tls_accept(struct tls_transport *t, struct conn *c, conn_tls_accepted_fn *on_accepted, void *ctx);
+void conn_tls_accept(struct tls_share *share, struct conn *c, conn_tls_accepted_fn *on_accepted, void *ctx);
 /* As conn_connect(). on_connected is called after the handshake, which verifies the certificate of the peer against the
  * authorities of the context, but not its name (as Redis does). -ENOTSUP without a context. */
 NODISCARD int conn_tls_connect(struct tls_transport *t, const char *host, int port, const char *source,

@@ -61,6 +61,8 @@ struct tls_transport {
     struct place pending; /* connections with bytes that no event of the socket will report */
     size_t begun_count;
     bool queue_is_next;
+    struct tls_share *shares;           /* all of them */
+    const struct tls_share *begun_last; /* whose handshake began last, or NULL */
     struct loop_timer recheck;
     struct tls_stats stats;
     int64_t now_us;      /* the last look at the clock */
@@ -76,6 +78,12 @@ struct tls_transport {
     char record[TLS_RECORD_MAX]; /* small pieces are joined before they are encrypted */
 };
 
+struct tls_share {
+    struct tls_transport *t;
+    size_t most, running;
+    struct tls_share *next;
+};
+
 /* While the handshake has not ended. */
 struct handshake {
     struct place place;  /* on silent, queued, due or idle */
@@ -84,7 +92,8 @@ struct handshake {
     int64_t begun_us;
     unsigned records; /* that the peer has sent */
     bool is_idle;
-    conn_tls_accepted_fn *on_accepted; /* NULL: we have connected */
+    struct tls_share *share; /* NULL: we have connected */
+    conn_tls_accepted_fn *on_accepted;
     void *ctx;
 };
 

@@ -16,6 +16,11 @@ enum {
     RECHECK_MS = 50,   /* while handshakes are queued: how often a stalled one is looked for */
 };
 
+static int64_t look_at_clock(struct tls_transport *t)
+{
+    return t->now_us = sys_mono_us(t->sys);
+}
+
 /* The timer's context is the connection, so the way from a place to the connection leads over it. */
 static struct conn_tls *handshake_at(struct place *p)
 {
@@ -28,7 +33,10 @@ void tls_handshake_free(struct conn_tls *s)
 {
     struct handshake *h = s->handshake;
     if (h == NULL) return;
-    if (h->on_accepted != NULL) s->t->stats.running--;
+    if (h->share != NULL) {
+        h->share->running--;
+        s->t->stats.running--;
+    }
     if (is_placed(&h->by_age)) s->t->begun_count--;
     place_remove(&h->by_age);
     place_remove(&h->place);
@@ -40,11 +48,12 @@ void tls_handshake_free(struct conn_tls *s)
 static void handshake_succeeds(struct conn_tls *s)
 {
     struct tls_transport *t = s->t;
+    bool is_accepted = s->handshake->share != NULL;
     conn_tls_accepted_fn *on_accepted = s->handshake->on_accepted;
     void *ctx = s->handshake->ctx;
     tls_handshake_free(s);
     loop_io_want(&s->conn->io, 0);
-    if (on_accepted == NULL) {
+    if (!is_accepted) {
         conn_connected(s->conn, 0);
         return;
     }
@@ -58,7 +67,7 @@ static void handshake_fails(struct conn_tls *s, int rc, uint64_t *counter)
 {
     struct tls_transport *t = s->t;
     struct conn *c = s->conn;
-    bool is_accepted = s->handshake->on_accepted != NULL;
+    bool is_accepted = s->handshake->share != NULL;
     tls_handshake_free(s);
     s->broken = rc;
     loop_io_want(&c->io, 0);
@@ -149,25 +158,49 @@ void tls_handshake_ready(struct conn_tls *s)
     place_last(&s->t->due, &s->handshake->place);
 }
 
-/* Whether another handshake may begin. If too many have begun, the oldest one that lets us wait gives way. */
+/* The oldest handshake that has begun and whose peer lets us wait, or NULL. `share` NULL: of all shares. */
+static struct conn_tls *oldest_stalled(const struct tls_transport *t, const struct tls_share *share)
+{
+    int64_t too_old_us = t->now_us - TLS_STALL_MS * INT64_C(1000);
+    for (const struct place *p = t->begun.next; p != &t->begun; p = p->next) {
+        struct handshake *h = OWNER_OF(p, struct handshake, by_age);
+        if (h->begun_us > too_old_us) return NULL;
+        if (h->is_idle && (share == NULL || h->share == share)) return h->deadline.ctx;
+    }
+    return NULL;
+}
+
+/* Whether another handshake may begin. If too many have begun, a stalled one gives way. */
 static bool may_begin(struct tls_transport *t)
 {
     if (t->begun_count < TLS_HANDSHAKES_MAX) return true;
-    int64_t too_old_us = t->now_us - TLS_STALL_MS * INT64_C(1000);
-    for (struct place *p = t->begun.next; p != &t->begun; p = p->next) {
-        struct handshake *h = OWNER_OF(p, struct handshake, by_age);
-        if (h->begun_us > too_old_us) return false;
-        if (!h->is_idle) continue;
-        crowd_out(h->deadline.ctx);
-        return true;
+    struct conn_tls *stalled = oldest_stalled(t, NULL);
+    if (stalled != NULL) crowd_out(stalled);
+    return stalled != NULL;
+}
+
+static struct conn_tls *first_of(const struct place *list, const struct tls_share *share)
+{
+    for (struct place *p = list->next; p != list; p = p->next)
+        if (OWNER_OF(p, struct handshake, place)->share == share) return handshake_at(p);
+    return NULL;
+}
+
+/* The first one of a share that did not begin the last one, if there is one. */
+static struct conn_tls *next_queued(const struct tls_transport *t)
+{
+    for (const struct tls_share *share = t->shares; share != NULL; share = share->next) {
+        struct conn_tls *s = share == t->begun_last ? NULL : first_of(&t->queued, share);
+        if (s != NULL) return s;
     }
-    return false;
+    return handshake_at(t->queued.next);
 }
 
 static bool step_queued(struct tls_transport *t)
 {
     if (list_is_empty(&t->queued) || !may_begin(t)) return false;
-    struct conn_tls *s = handshake_at(t->queued.next);
+    struct conn_tls *s = next_queued(t);
+    t->begun_last = s->handshake->share;
     tls_make_ssl(s, t->context->accepting);
     SSL_set_accept_state(s->ssl);
     s->handshake->begun_us = t->now_us;
@@ -200,24 +233,42 @@ static struct handshake *handshake_new(struct tls_transport *t, struct conn *c)
     return s->handshake;
 }
 
-/* If too many connections wait, the oldest one that has sent nothing gives way. */
-static bool has_room(struct tls_transport *t)
+struct tls_share *tls_share_new(struct tls_transport *t, size_t most)
 {
-    if (t->stats.running < TLS_WAITING_MAX) return true;
-    if (list_is_empty(&t->silent)) return false;
-    crowd_out(handshake_at(t->silent.next));
-    return true;
+    struct tls_share *share = mem_alloc(sizeof(*share));
+    *share = (struct tls_share){.t = t, .most = most, .next = t->shares};
+    t->shares = share;
+    return share;
 }
 
-void conn_tls_accept(struct tls_transport *t, struct conn *c, conn_tls_accepted_fn *on_accepted, void *ctx)
+size_t tls_share_running(const struct tls_share *share)
 {
-    if (t->context == NULL || !has_room(t)) {
+    return share->running;
+}
+
+bool tls_share_make_room(struct tls_share *share)
+{
+    struct tls_transport *t = share->t;
+    if (share->running == 0) return false;
+    (void)look_at_clock(t);
+    struct conn_tls *s = first_of(&t->silent, share);
+    if (s == NULL) s = oldest_stalled(t, share);
+    if (s != NULL) crowd_out(s);
+    return s != NULL;
+}
+
+void conn_tls_accept(struct tls_share *share, struct conn *c, conn_tls_accepted_fn *on_accepted, void *ctx)
+{
+    struct tls_transport *t = share->t;
+    if (t->context == NULL || (share->running >= share->most && !tls_share_make_room(share))) {
         t->stats.too_many++;
         conn_close(c);
         return;
     }
     struct handshake *h = handshake_new(t, c);
+    share->running++;
     t->stats.running++;
+    h->share = share;
     h->on_accepted = on_accepted;
     h->ctx = ctx;
     place_last(&t->silent, &h->place);
@@ -251,11 +302,6 @@ int conn_tls_connect(struct tls_transport *t, const char *host, int port, const 
 }
 
 /* ---- The turn ---- */
-
-static int64_t look_at_clock(struct tls_transport *t)
-{
-    return t->now_us = sys_mono_us(t->sys);
-}
 
 static void credit(struct tls_transport *t, uint64_t commands)
 {
@@ -367,6 +413,10 @@ void tls_transport_free(struct tls_transport *t)
     close_all(&t->idle);
     close_all(&t->due);
     ASSERT(list_is_empty(&t->pending));
+    for (struct tls_share *next, *share = t->shares; share != NULL; share = next) {
+        next = share->next;
+        mem_free(share);
+    }
     tls_context_free(t->context);
     BIO_meth_free(t->method);
     mem_free(t);

@@ -9,7 +9,7 @@
 
 struct web {
     struct clients *clients;
-    struct tls_transport *tls;
+    struct tls_share *handshakes;
     struct http *http;
     struct listening_kind kind;
     struct web_route routes[WEB_ROUTES_MAX];
@@ -56,20 +56,13 @@ static void on_accepted(void *ctx, struct conn *conn)
     web_accept(ctx, conn);
 }
 
-/* Clients of TLS ports share the limit of handshakes. A quarter of them is enough here. */
 static void accept_any(void *ctx, struct conn *conn)
 {
     struct web *w = ctx;
-    struct tls_stats handshakes;
-    if (!w->clients->core->settings->http.tls) {
-        web_accept(w, conn);
-        return;
-    }
-    tls_transport_stats(w->tls, &handshakes);
-    if (tls_transport_context(w->tls) == NULL || handshakes.running >= TLS_HANDSHAKES_MAX / 4)
-        conn_close(conn);
+    if (w->clients->core->settings->http.tls)
+        conn_tls_accept(w->handshakes, conn, on_accepted, w);
     else
-        conn_tls_accept(w->tls, conn, on_accepted, w);
+        web_accept(w, conn);
 }
 
 static int rest_ms(void *ctx)
@@ -101,7 +94,7 @@ struct web *web_new(struct clients *cs, struct listening *listening, struct tls_
     struct web *w = mem_calloc(sizeof(*w));
     const struct settings_http *st = &cs->core->settings->http;
     w->clients = cs;
-    w->tls = tls;
+    w->handshakes = tls_share_new(tls, WEB_HANDSHAKES_MAX);
     w->http = http_new(cs->core, &http_default_limits, answer, w);
     w->kind = (struct listening_kind){.name = "http",
                                       .bind = &st->bind,

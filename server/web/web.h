@@ -29,7 +29,11 @@ struct listening;
 struct tls_transport;
 struct web; /* opaque */
 
-enum { WEB_ROUTES_MAX = 32, WEB_DESCRIPTORS = 160 /* connections, and some that are being refused */ };
+enum {
+    WEB_ROUTES_MAX = 32,
+    WEB_HANDSHAKES_MAX = 64, /* with http-tls: connections that are not open yet */
+    WEB_DESCRIPTORS = 224,   /* these, the connections of http.h, and some that are being refused */
+};
 
 struct web_route {
     const char *path;               /* "/ready", compared byte by byte */

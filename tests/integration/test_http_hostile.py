@@ -1,6 +1,7 @@
 """Hostile peers of the HTTP port: its limits hold, health checks are answered, and clients of Redis do not notice."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -238,7 +239,7 @@ def test_requests_that_are_never_read(target):
 
 
 def test_handshakes_leave_room_for_clients(farm, tmp_path):
-    """Peers of the HTTP port that begin no handshake take a quarter of those that may run: clients of tls-port get theirs."""
+    """Peers of the HTTP port that begin no handshake take no place of clients of tls-port, or of other peers."""
     certs = Certificates(tmp_path / "certificates")
     http = HttpPort(context=certs.context())
     server = farm.adopt(TlsServer("ours", farm.directory / "tls", certs, [*http.lines, "http-tls yes"])).start()
@@ -246,8 +247,19 @@ def test_handshakes_leave_room_for_clients(farm, tmp_path):
     wait_for(lambda: int(server.info("tls")["tls_handshakes_running"]) == 64, 5)
     with server.tls() as wire:
         assert wire.ask("PING") == "PONG"
-    assert server.info("tls")["tls_handshakes_refused"] == "0"
+    assert http.status("/live") == 200
     for raw in silent:
         raw.close()
     wait_for(lambda: server.info("tls")["tls_handshakes_running"] == "0", 5)
     assert http.status("/live") == 200
+
+
+def test_handshakes_of_clients_leave_room_for_health_checks(farm, tmp_path):
+    certs = Certificates(tmp_path / "certificates")
+    http = HttpPort(context=certs.context())
+    server = farm.adopt(TlsServer("ours", farm.directory / "tls", certs, [*http.lines, "http-tls yes"])).start()
+    silent = [socket.create_connection(server.tls_address) for _ in range(300)]
+    wait_for(lambda: int(server.info("tls")["tls_handshakes_running"]) == 300, 5)
+    assert http.status("/live") == 200
+    for sock in silent:
+        sock.close()

@@ -1,6 +1,7 @@
 """Attacks on the port of TLS before authentication: limits hold, others are served in time, clients still get in."""
 
 import resource
+import socket
 
 import pytest
 
@@ -75,3 +76,18 @@ def test_attack(farm, made, kind, count, lines, enters):
     wait_for(lambda: tls_counter(server, "handshakes_running") == 0, timeout=15)
     wait_for(lambda: used_memory(server) - used < 2 * MB, timeout=30)
     assert int(server.info("clients")["connected_clients"]) == 1
+
+
+def test_handshakes_leave_descriptors(farm, made):
+    """Silent peers of tls-port, and as many clients as maxclients permits, leave descriptors for files."""
+    limits = {resource.RLIMIT_NOFILE: (200, 200)}
+    server = farm.adopt(TlsServer("ours", farm.directory / "server", made, limits=limits)).start()
+    most = int(server.config_get("maxclients"))
+    silent = [socket.create_connection(server.tls_address) for _ in range(most - 10)]
+    wait_for(lambda: tls_counter(server, "handshakes_running") == most - 10, 5)
+    clients = [socket.create_connection(server.address) for _ in range(most - 1)]
+    wait_for(lambda: int(server.info("clients")["connected_clients"]) == most, 5)
+    assert server.call("BGSAVE") == "Background saving started"
+    assert tls_counter(server, "handshakes_running") == 0
+    for sock in silent + clients:
+        sock.close()

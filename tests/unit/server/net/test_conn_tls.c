@@ -9,6 +9,8 @@
 #include "storage/base/memory.h"
 #include "tests/unit/server/net/tls_fixture.h"
 
+enum { OTHER_MAX = 4 }; /* connections of the second share */
+
 /* A transport, and peers that use OpenSSL directly over the other ends of socket pairs. */
 struct fixture {
     struct files files;
@@ -16,6 +18,7 @@ struct fixture {
     struct sys sys;
     int64_t now_us, step_us; /* the clock advances by step_us with each look at it */
     struct tls_transport *t;
+    struct tls_share *share, *other;
     SSL_CTX *peers;
     uint64_t commands;
 
@@ -76,6 +79,8 @@ static int setup(void **state)
     f->loop = loop_new();
     f->t = tls_transport_new(f->loop, &f->sys);
     tls_transport_on_failed(f->t, on_failed, f);
+    f->share = tls_share_new(f->t, TLS_WAITING_MAX);
+    f->other = tls_share_new(f->t, OTHER_MAX);
     use_context(f, TLS_AUTH_NO, NULL);
     f->peers = SSL_CTX_new(TLS_client_method());
     *state = f;
@@ -105,12 +110,17 @@ static bool turn(struct fixture *f)
 }
 
 /* A raw socket whose other end the transport has accepted. */
-static int raw_peer(struct fixture *f)
+static int raw_peer_of(struct fixture *f, struct tls_share *share)
 {
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    conn_tls_accept(f->t, conn_adopt(f->loop, fds[0]), on_accepted, f);
+    conn_tls_accept(share, conn_adopt(f->loop, fds[0]), on_accepted, f);
     return fds[1];
+}
+
+static int raw_peer(struct fixture *f)
+{
+    return raw_peer_of(f, f->share);
 }
 
 static struct peer new_peer(struct fixture *f)
@@ -346,6 +356,75 @@ static void test_limit_of_handshakes(void **state)
     for (int i = 0; i < TLS_HANDSHAKES_MAX; i++) close(fds[i]);
 }
 
+/* A flood on one port takes no place on another, in neither direction. */
+static void test_shares(void **state)
+{
+    struct fixture *f = *state;
+    int fds[OTHER_MAX + 1], *flood = mem_alloc(TLS_WAITING_MAX * sizeof(*flood));
+    char byte;
+    for (int i = 0; i < OTHER_MAX; i++) fds[i] = raw_peer_of(f, f->other);
+    for (int i = 0; i < TLS_WAITING_MAX; i++) flood[i] = raw_peer(f);
+    assert_int_equal(f->failed_count, 0);
+    assert_int_equal(tls_share_running(f->other), OTHER_MAX);
+    fds[OTHER_MAX] = raw_peer_of(f, f->other);
+    assert_int_equal(tls_share_running(f->other), OTHER_MAX);
+    assert_int_equal(f->failed_count, 1);
+    assert_int_equal(read(fds[0], &byte, 1), 0);
+    assert_int_equal(read(flood[0], &byte, 1), -1);
+    for (int i = 0; i <= OTHER_MAX; i++) close(fds[i]);
+    for (int i = 0; i < TLS_WAITING_MAX; i++) close(flood[i]);
+    while (tls_share_running(f->share) + tls_share_running(f->other) > 0) turn(f);
+    mem_free(flood);
+}
+
+/* A share whose handshakes have all begun: the oldest one that has stalled for a while gives way, and no younger one. */
+static void test_stalled_handshakes_of_a_share(void **state)
+{
+    struct fixture *f = *state;
+    int fds[OTHER_MAX], of_others = raw_peer(f);
+    char byte;
+    assert_false(tls_share_make_room(f->other));
+    send_half_a_hello(of_others);
+    for (int i = 0; i < OTHER_MAX; i++) send_half_a_hello(fds[i] = raw_peer_of(f, f->other));
+    turns(f, OTHER_MAX + 1);
+    int late = raw_peer_of(f, f->other);
+    assert_int_equal(read(late, &byte, 1), 0);
+    assert_int_equal(f->failed_count, 0);
+    close(late);
+    f->now_us += TLS_STALL_MS * 1000;
+    late = raw_peer_of(f, f->other);
+    assert_int_equal(read(late, &byte, 1), -1);
+    assert_int_equal(f->failed_count, 1);
+    int closed = 0;
+    for (int i = 0; i < OTHER_MAX; i++) closed += read(fds[i], &byte, 1) != -1 || errno != EAGAIN;
+    assert_int_equal(closed, 1);
+    assert_int_equal(tls_share_running(f->share), 1);
+    assert_true(tls_share_make_room(f->other)); /* the one that has sent nothing */
+    assert_int_equal(read(late, &byte, 1), 0);
+    close(late);
+    close(of_others);
+    for (int i = 0; i < OTHER_MAX; i++) close(fds[i]);
+}
+
+/* While one port has a queue of handshakes, one of another port begins second at the latest. */
+static void test_shares_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    int fds[50];
+    for (int i = 0; i < 50; i++) send_half_a_hello(fds[i] = raw_peer(f));
+    struct peer p = {.fd = raw_peer_of(f, f->other), .ssl = SSL_new(f->peers)};
+    SSL_set_fd(p.ssl, p.fd);
+    SSL_set_connect_state(p.ssl);
+    f->step_us = TLS_CREDIT_MAX_US; /* one step each turn */
+    for (f->commands = 1; f->accepted_count == 0 && f->commands < 40; f->commands++) {
+        (void)SSL_do_handshake(p.ssl);
+        turn(f);
+    }
+    assert_int_equal(f->accepted_count, 1);
+    free_peer(&p);
+    for (int i = 0; i < 50; i++) close(fds[i]);
+}
+
 /* A queued handshake begins when another one ends, and the loop is woken to look for one that has stalled. */
 static void test_queue_of_handshakes(void **state)
 {
@@ -415,7 +494,7 @@ static void test_transport_without_a_context(void **state)
     char byte;
     assert_null(tls_transport_context(t));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    conn_tls_accept(t, conn_adopt(f->loop, fds[0]), on_accepted, f);
+    conn_tls_accept(tls_share_new(t, 1), conn_adopt(f->loop, fds[0]), on_accepted, f);
     assert_int_equal(read(fds[1], &byte, 1), 0);
     close(fds[1]);
     assert_int_equal(conn_tls_connect(t, "127.0.0.1", 1, NULL, NULL, NULL, &f->out), -ENOTSUP);
@@ -1084,7 +1163,7 @@ static void test_peer_without_a_certificate(void **state)
 static void on_tcp_accepted(void *ctx, struct conn *c)
 {
     struct fixture *f = ctx;
-    conn_tls_accept(f->t, c, on_accepted, f);
+    conn_tls_accept(f->share, c, on_accepted, f);
 }
 
 static void on_plain_accepted(void *ctx, struct conn *c)
@@ -1195,6 +1274,9 @@ int main(void)
         WITH(test_client_without_the_certificate_that_is_required),
         WITH(test_limit_of_silent_connections),
         WITH(test_limit_of_handshakes),
+        WITH(test_shares),
+        WITH(test_stalled_handshakes_of_a_share),
+        WITH(test_shares_take_turns),
         WITH(test_queue_of_handshakes),
         WITH(test_handshake_of_tiny_records),
         WITH(test_expensive_groups_are_refused),
