@@ -297,7 +297,7 @@ static size_t read_once(struct conn_tls *s, char *buf, size_t len, bool *goes_on
         settle_records(s, s->records - before, n);
     else
         read_ends(s, rc);
-    *goes_on = rc == 1 || (rc == -EAGAIN && !s->is_blocked && s->records > before);
+    *goes_on = !s->has_ended && (rc == 1 || !s->is_blocked);
     return n;
 }
 
@@ -311,9 +311,10 @@ static ssize_t tls_read(struct conn *c, void *buf, size_t len)
 {
     struct conn_tls *s = c->tls;
     size_t done = 0;
-    bool goes_on = true;
+    bool goes_on = !s->has_ended;
     tls_enter(s, len + len / 16 + 4096); /* with the headers of ordinary records */
-    while (goes_on && done < len && !s->has_ended && !(done > 0 && is_drained(s)))
+    /* A record may take two calls of OpenSSL: one that reads a message, one that answers it. */
+    for (int calls = 0; goes_on && done < len && calls < 2 * RECORDS_PER_CALL && !(done > 0 && is_drained(s)); calls++)
         done += read_once(s, (char *)buf + done, len - done, &goes_on);
     tls_leave(s);
     update_events(s);

@@ -312,7 +312,7 @@ static void settle(struct world *w)
     for (int i = 0; i < 2000; i++) {
         size_t before = w->owner_got + w->peer_got + w->owner_sent + (size_t)BIO_ctrl_pending(w->cable);
         deliver(w, SIZE_MAX);
-        turns(4);
+        turns(8);
         if (w->owner_sent < w->owner_wants) owner_writes(w);
         for (int j = 0; j < 8; j++) peer_reads(w, 40000);
         if (i > 20 && before == w->owner_got + w->peer_got + w->owner_sent + (size_t)BIO_ctrl_pending(w->cable)) break;

@@ -56,6 +56,12 @@ class Certificates:
             f"tls-ca-cert-file {self.path(ca + '.crt')}",
         )
 
+    def bundle(self, name):
+        """The path of a file with a certificate and its key, as HAProxy wants them."""
+        path = self.directory / f"{name}.pem"
+        path.write_text((self.directory / f"{name}.crt").read_text() + (self.directory / f"{name}.key").read_text())
+        return str(path)
+
     def cli(self, client="client"):
         """Arguments of redis-cli."""
         args = ["--tls", "--cacert", self.path("ca.crt")]
@@ -115,16 +121,7 @@ class TlsServer(harness.Server):
         context = options.pop("context", None) or self.certificates.context(client)
         return TlsWire(self.tls_address, context, timeout * harness.SCALE, **options)
 
-    def wire(self, timeout=15.0, **options):
-        return super().wire(timeout, **options) if self.plain else self.tls(timeout=timeout, **options)
-
-    def _answers(self):
+    def connect(self, timeout, **options):
         if self.plain:
-            return super()._answers()
-        if not self.running():
-            raise AssertionError(f"{self.name} ended at start-up:\n{self.log_tail()}")
-        try:
-            with self.tls() as wire:
-                return not str(wire.ask("PING")).startswith("LOADING")
-        except (OSError, Closed):
-            return False
+            return super().connect(timeout, **options)
+        return TlsWire(self.tls_address, self.certificates.context(), timeout, **options)

@@ -1,16 +1,12 @@
 """A high-availability set-up as users have it: master, replica with the same file, three sentinels, HAProxy."""
 
 import contextlib
-import fcntl
-import os
-import re
-import shutil
-import subprocess
 import threading
 import time
 
 from balancer import Balancer
-from harness import ROOT, SCALE, SENTINEL, Process, Server, free_port, wait_for
+from certificates import TlsWire
+from harness import SCALE, SENTINEL, Process, Server, free_port, wait_for
 from wire import Closed, ReplyError, Wire, pairs_to_dict
 
 # The file of both hosts; what differs between them (port, directory) is given on the command line.
@@ -44,7 +40,7 @@ enable-debug-command yes
 
 SENTINEL_CONF = """\
 bind 127.0.0.1
-port {port}
+{ports}
 dir {directory}
 protected-mode no
 sentinel monitor mymaster 127.0.0.1 {master} 2
@@ -62,7 +58,7 @@ frontend redis_in
 backend redis_master
     balance first
     option tcp-check
-    tcp-check connect
+    tcp-check connect{ssl}
 {auth}\
     tcp-check send PING\\r\\n
     tcp-check expect string +PONG
@@ -80,19 +76,34 @@ HAPROXY_AUTH = """\
 """
 
 
-class HostServer(Server):
-    """A server on one "host": the common file and the options of this host."""
+def connect(address, certificates, timeout=15.0, **options):
+    if certificates:
+        return TlsWire(address, certificates.context(), timeout, **options)
+    return Wire(address, timeout, **options)
 
-    def __init__(self, kind, directory, extra="", password=None):
+
+def tls_lines(certificates):
+    """What servers and sentinels have in their files if they speak TLS only."""
+    return "\n".join((*certificates.lines(), "tls-replication yes")) + "\n" if certificates else ""
+
+
+class HostServer(Server):
+    """A server on one "host": the common file and the options of this host. With certificates it speaks TLS only."""
+
+    def __init__(self, kind, directory, extra="", password=None, certificates=None):
         self.extra = extra
         self._password = password
+        self.certificates = certificates
         port = free_port()
-        args = ["--port", port, "--dir", directory]
-        super().__init__(kind, directory, args=args, port=port)
+        ports = ["--port", 0, "--tls-port", port] if certificates else ["--port", port]
+        super().__init__(kind, directory, args=[*ports, "--dir", directory], port=port)
+
+    def connect(self, timeout, **options):
+        return connect(self.address, self.certificates, timeout, **options)
 
     def write_config(self):
         secret = f"requirepass {self._password}\nmasterauth {self._password}\n" if self._password else ""
-        self.conf_path.write_text(REDIS_CONF + secret + self.extra)
+        self.conf_path.write_text(REDIS_CONF + secret + tls_lines(self.certificates) + self.extra)
 
     def password(self):
         return self._password
@@ -115,13 +126,14 @@ SWIFT = 2000
 
 
 class Sentinel(Process):
-    def __init__(self, number, directory, master, down_after, failover_timeout, password=None):
+    def __init__(self, number, directory, master, down_after, failover_timeout, password=None, certificates=None):
         self.port = free_port()
         self.address = ("127.0.0.1", self.port)
+        self.certificates = certificates
         conf = directory / "sentinel.conf"
         super().__init__(f"sentinel-{number}", directory, [SENTINEL, conf])
         text = SENTINEL_CONF.format(
-            port=self.port,
+            ports=f"port 0\ntls-port {self.port}" if certificates else f"port {self.port}",
             directory=directory,
             master=master.port,
             down_after=down_after,
@@ -129,10 +141,10 @@ class Sentinel(Process):
         )
         if password:
             text += f"sentinel auth-pass mymaster {password}\n"
-        conf.write_text(text)
+        conf.write_text(text + tls_lines(certificates))
 
     def call(self, *args):
-        with Wire(self.address) as wire:
+        with connect(self.address, self.certificates) as wire:
             return wire.call(*args)
 
     def master(self):
@@ -168,13 +180,23 @@ def swift(sentinels, down_after=SWIFT):
         sentinel.set_down_after(PATIENT)
 
 
+def ssl_options(certificates):
+    """Of HAProxy's server lines."""
+    return f"ssl verify required ca-file {certificates.path('ca.crt')} crt {certificates.bundle('client')}"
+
+
 class HAProxy(Balancer):
-    def __init__(self, directory, servers, password=None):
+    """With certificates, clients of its port are not encrypted, and the servers' ends are."""
+
+    def __init__(self, directory, servers, password=None, certificates=None):
         self.port = free_port()
         self.address = ("127.0.0.1", self.port)
-        rows = [f"    server host{n} 127.0.0.1:{server.port} check" for n, server in enumerate(servers)]
+        ssl = ssl_options(certificates) if certificates else ""
+        rows = [f"    server host{n} 127.0.0.1:{server.port} check {ssl}" for n, server in enumerate(servers)]
         auth = HAPROXY_AUTH.format(password=password) if password else ""
-        super().__init__(directory, HAPROXY_CONF.format(port=self.port, servers="\n".join(rows), auth=auth))
+        check_ssl = " ssl" if certificates else ""
+        text = HAPROXY_CONF.format(port=self.port, servers="\n".join(rows), auth=auth, ssl=check_ssl)
+        super().__init__(directory, text)
 
     def up(self):
         """The indices of the servers to which HAProxy would send a client."""
@@ -188,18 +210,19 @@ class HAProxy(Balancer):
 class HaSetup:
     """All processes, started and in a steady state."""
 
-    def __init__(self, farm, kinds=("ours", "ours"), down_after=PATIENT, failover_timeout=6000, password=None):
+    def __init__(self, farm, kinds=("ours", "ours"), down_after=PATIENT, failover_timeout=6000, password=None, certificates=None):
         self.farm = farm
         self.password = password
+        self.certificates = certificates
         self.servers = []
         for number, kind in enumerate(kinds):
             extra = "" if number == 0 else f"slaveof 127.0.0.1 {self.servers[0].port}\n"
-            server = HostServer(kind, farm.directory / f"host{number}", extra, password)
+            server = HostServer(kind, farm.directory / f"host{number}", extra, password, certificates)
             self.servers.append(farm.adopt(server).start())
         self.master, self.replica = self.servers[:2]
-        options = (self.master, down_after, failover_timeout, password)
+        options = (self.master, down_after, failover_timeout, password, certificates)
         self.sentinels = [farm.adopt(Sentinel(n, farm.directory / f"sentinel{n}", *options)) for n in range(3)]
-        self.haproxy = farm.adopt(HAProxy(farm.directory / "haproxy", self.servers, password))
+        self.haproxy = farm.adopt(HAProxy(farm.directory / "haproxy", self.servers, password, certificates))
         for process in (*self.sentinels, self.haproxy):
             process.launch()
         self.wait_steady(0, len(kinds) - 1)
@@ -281,56 +304,3 @@ class SequenceWriter:
                 replies = wire.pipeline([("GET", f"{self.prefix}:{number}") for number in batch])
                 lost += [number for number, reply in zip(batch, replies) if reply != b"%d" % number]
         return lost
-
-
-# ioredis, installed on demand
-
-
-def ioredis_directory():
-    """The directory that contains ioredis, or the reason why it is not available."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if not npm or not node:
-        return None, "npm or node is not installed"
-    target = ROOT / "build" / "ioredis"
-    target.mkdir(parents=True, exist_ok=True)
-    with open(target / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        source = ROOT / "tests" / "integration" / "ioredis"
-        if not (target / "node_modules" / "ioredis").is_dir():
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(source / name, target / name)
-            done = subprocess.run(
-                [npm, "ci", "--no-audit", "--no-fund"],
-                cwd=target,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            assert done.returncode == 0, f"npm ci fails: {done.stderr}"
-    return target, None
-
-
-class IoredisWriter(Process):
-    """tests/integration/ioredis/writer.js, which prints "acked N VALUE" for each acknowledged write."""
-
-    def __init__(self, setup, directory, library):
-        argv = ["node", ROOT / "tests/integration/ioredis/writer.js", *[s.port for s in setup.sentinels]]
-        if setup.password:
-            argv.append(f"--password={setup.password}")
-        read_end, self._stdin = os.pipe()
-        super().__init__("ioredis", directory, argv, env={"IOREDIS_DIR": str(library)}, stdin=read_end)
-        self.launch()
-        os.close(read_end)
-
-    def acked(self):
-        text = self.stdout_path.read_text()
-        return [tuple(map(int, words)) for words in re.findall(r"^acked (\d+) (\d+)$", text, re.M)]
-
-    def wait_acked(self, more, timeout=30.0):
-        goal = len(self.acked()) + more
-        wait_for(lambda: len(self.acked()) >= goal, timeout, f"{more} writes of ioredis", interval=0.05)
-
-    def finish(self):
-        os.close(self._stdin)
-        assert self.wait_exit() == 0, self.log_tail()

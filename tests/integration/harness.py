@@ -295,15 +295,18 @@ class Server(Process):
         if not self.running():
             raise AssertionError(f"{self.name} ended with {self.proc.returncode} at start-up:\n{self.log_tail()}")
         try:
-            with Wire(self.address, timeout=2 * SCALE) as wire:
+            with self.connect(2 * SCALE) as wire:
                 reply = wire.ask("PING")
         except (OSError, Closed):
             return False
         return not (isinstance(reply, ReplyError) and str(reply).startswith("LOADING"))
 
+    def connect(self, timeout, **options):
+        return Wire(self.address, timeout, **options)
+
     def wire(self, timeout=15.0, **options):
         """A new connection for the caller."""
-        return Wire(self.address, timeout * SCALE, **options)
+        return self.connect(timeout * SCALE, **options)
 
     def session(self, timeout=30.0, database=0):
         """A new, authenticated connection for the caller."""

@@ -8,8 +8,9 @@ import redis
 import redis.sentinel
 
 from dataset import WriteLoad, assert_same, offset, stat, wait_in_sync, wait_link_down
-from ha import SWIFT, HaSetup, IoredisWriter, SequenceWriter, ioredis_directory, swift
+from ha import SWIFT, HaSetup, SequenceWriter, swift
 from harness import wait_for
+from node import IoredisWriter, node_directory
 from wire import Wire
 
 
@@ -143,11 +144,11 @@ def test_H_planned_hand_over(farm):
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_H_ioredis_in_sentinel_mode_goes_on(farm):
-    library, reason = ioredis_directory()
-    if library is None:
+    packages, reason = node_directory()
+    if packages is None:
         pytest.skip(reason)
     setup = HaSetup(farm)
-    client = farm.adopt(IoredisWriter(setup, farm.directory / "ioredis", library))
+    client = farm.adopt(IoredisWriter(setup, farm.directory / "ioredis", packages))
     client.wait_acked(50)
     with swift(setup.sentinels):
         setup.master.kill()

@@ -1,17 +1,17 @@
 // Writes numbered keys through ioredis in Sentinel mode until stdin closes; prints one line per acknowledged write.
-// usage: writer.js SENTINEL_PORT... [--password=PASSWORD]
+// usage: writer.js SENTINEL_PORT... [--password=PASSWORD] [--certificates=DIRECTORY]
 'use strict';
-const { createRequire } = require('module');
-const path = require('path');
-const Redis = createRequire(path.join(process.env.IOREDIS_DIR, 'package.json'))('ioredis');
+const { load, option, tlsOptions } = require('./common');
+const Redis = load('ioredis');
 
 const ports = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
-const flag = process.argv.find((arg) => arg.startsWith('--password='));
+const tls = tlsOptions();
 
 const redis = new Redis({
   sentinels: ports.map((port) => ({ host: '127.0.0.1', port: Number(port) })),
   name: 'mymaster',
-  password: flag ? flag.split('=')[1] : undefined,
+  password: option('password'),
+  ...(tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
   sentinelRetryStrategy: () => 100,
   retryStrategy: () => 100,
   reconnectOnError: (err) => (err.message.startsWith('READONLY') ? 2 : false),
