@@ -188,8 +188,13 @@ class Process:
         self.proc.send_signal(number)
 
     def pause(self):
-        """Stops the process with SIGSTOP, as if its host hung: its sockets stay open."""
+        """Stops the process with SIGSTOP, as if its host hung: its sockets stay open. The signal takes a moment."""
         self.signal(signal.SIGSTOP)
+        wait_for(self._is_stopped, what=f"{self.name} to stop", retry_on=(FileNotFoundError,))
+
+    def _is_stopped(self):
+        threads = Path(f"/proc/{self.proc.pid}/task").glob("*/stat")
+        return all(thread.read_text().rsplit(")", 1)[1].split()[0] == "T" for thread in threads)
 
     def resume(self):
         self.signal(signal.SIGCONT)
