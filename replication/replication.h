@@ -235,7 +235,8 @@ size_t repl_acked_count(const struct repl *r, uint64_t offset);  /* replicas tha
 size_t repl_synced_count(const struct repl *r, uint64_t offset); /* replicas that have it on disk */
 void repl_request_acks(struct repl *r);                          /* appends REPLCONF GETACK * at once */
 void repl_want_acks(struct repl *r); /* appends it at the end of this turn, once, and not while writes are paused */
-/* For SHUTDOWN: true if all online replicas acknowledged our offset. Logs those that did not, if asked to. */
+/* For SHUTDOWN: true if all replicas whose snapshot is complete acknowledged our offset. Logs those that did not, if
+ * asked to. */
 bool repl_replicas_caught_up(const struct repl *r, bool log_laggards);
 
 /* --- INFO, ROLE, CLIENT LIST and statistics --- */

@@ -560,7 +560,7 @@ bool repl_replicas_caught_up(const struct repl *r, bool log_laggards)
 {
     size_t online = 0, behind = 0;
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
-        if (rp->state != REPLICA_ONLINE || rp->doomed) continue;
+        if ((rp->state != REPLICA_ONLINE && rp->state != REPLICA_LOADING) || rp->doomed) continue;
         online++;
         if (rp->acked == repl_stream_end(&r->stream)) continue;
         behind++;

@@ -36,8 +36,10 @@ static void test_full_sync_through_a_pipe(void **state)
     p.len = 0;
     bytes_buf_release(&rdb);
     expect_bytes(&p, ""); /* the stream waits for the first ACK */
+    assert_false(repl_replicas_caught_up(n->repl, false));
     conf(&p, "ack", "0");
     expect_bytes(&p, SELECT("2") "during;");
+    assert_false(repl_replicas_caught_up(n->repl, false));
     node_write(n, 2, "after;");
     expect_bytes(&p, "after;");
     peer_close(&p);
