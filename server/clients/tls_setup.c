@@ -24,6 +24,7 @@ struct tls_setup {
     struct tls_transport *transport;
     struct mark marks[FILES]; /* of the files that were tried last */
     uint64_t reloads, reload_failures;
+    bool files_refused;
 };
 
 static void on_failed(void *ctx, struct conn *c, const char *text)
@@ -114,6 +115,7 @@ static int use_new_context(struct tls_setup *ts, struct tls_error *err)
     struct tls_context *context;
     mark_files(ts, ts->marks); /* before they are read: a change meanwhile is found by the next look */
     int rc = tls_context_new(&from, &context, err);
+    ts->files_refused = rc != 0;
     if (rc == 0) tls_transport_use(ts->transport, context);
     return rc;
 }
@@ -159,6 +161,7 @@ void tls_setup_describe(const struct tls_setup *ts, struct tls_setup_info *out)
     const struct tls_context *context = tls_transport_context(ts->transport);
     *out = (struct tls_setup_info){.not_after_s = context != NULL ? tls_context_not_after(context) : 0,
                                    .reloads = ts->reloads,
-                                   .reload_failures = ts->reload_failures};
+                                   .reload_failures = ts->reload_failures,
+                                   .files_refused = ts->files_refused};
     tls_transport_stats(ts->transport, &out->handshakes);
 }

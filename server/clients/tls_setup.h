@@ -32,6 +32,7 @@ void tls_setup_cron(struct tls_setup *ts);
 struct tls_setup_info {
     int64_t not_after_s; /* when the server's certificate expires, in seconds since 1970 */
     uint64_t reloads, reload_failures;
+    bool files_refused; /* the files as they are now cannot be used: those of before are in use */
     struct tls_stats handshakes;
 };
 void tls_setup_describe(const struct tls_setup *ts, struct tls_setup_info *out);

@@ -347,6 +347,8 @@ static const struct metrics_field rows[] = {
      "Certificates that were taken up while the server ran."},
     {"tls_reload_failures", "lockstep_tls_reload_failures_total", METRICS_COUNTER,
      "Certificates that changed and were refused."},
+    {"tls_files_refused", "lockstep_tls_files_refused", METRICS_GAUGE,
+     "1 while changed certificates, keys or CA files cannot be used, and the old ones are."},
     {"tls_handshakes_running", "lockstep_tls_handshakes_running", METRICS_GAUGE, "Handshakes that have not ended."},
     {"tls_handshakes_completed", "lockstep_tls_handshakes_completed_total", METRICS_COUNTER,
      "Handshakes that succeeded."},

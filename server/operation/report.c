@@ -423,11 +423,11 @@ static void info_tls(struct server *s, struct bytes_buf *out)
     bytes_buf_printf(
         out,
         "tls_enabled:%d\r\ntls_server_cert_not_after:%s\r\ntls_reloads:%llu\r\ntls_reload_failures:%llu\r\n"
-        "tls_handshakes_running:%zu\r\ntls_handshakes_completed:%llu\r\ntls_handshakes_resumed:%llu\r\n"
+        "tls_files_refused:%d\r\ntls_handshakes_running:%zu\r\ntls_handshakes_completed:%llu\r\ntls_handshakes_resumed:%llu\r\n"
         "tls_handshakes_failed:%llu\r\ntls_handshakes_timed_out:%llu\r\ntls_handshakes_refused:%llu\r\n",
-        tls_setup_is_on(s->tls), day, (ull)info.reloads, (ull)info.reload_failures, info.handshakes.running,
-        (ull)info.handshakes.completed, (ull)info.handshakes.resumed, (ull)info.handshakes.failed,
-        (ull)info.handshakes.late, (ull)info.handshakes.too_many);
+        tls_setup_is_on(s->tls), day, (ull)info.reloads, (ull)info.reload_failures, info.files_refused,
+        info.handshakes.running, (ull)info.handshakes.completed, (ull)info.handshakes.resumed,
+        (ull)info.handshakes.failed, (ull)info.handshakes.late, (ull)info.handshakes.too_many);
 }
 static void info_proxy(struct server *s, struct bytes_buf *out)
 {

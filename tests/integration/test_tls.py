@@ -549,8 +549,10 @@ def test_changed_files_that_do_not_fit(start, own):
     wait_for(lambda: int(server.info("stats")["eventloop_cycles"]) > loops + 25)
     assert counter(server, "reload_failures") == 1
     assert server.log().count("TLS files have changed and cannot be used") == 1
+    assert counter(server, "files_refused") == 1
     shutil.copy(own.path("rsa.key"), own.path("server.key"))
     wait_for(lambda: counter(server, "reloads") == 1)
+    assert counter(server, "files_refused") == 0
     with server.tls() as wire:
         assert wire.sock.getpeercert()["subject"] == ((("commonName", "rsa"),),)
 

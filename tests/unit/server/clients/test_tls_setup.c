@@ -63,6 +63,13 @@ static void counts(const struct test *t, uint64_t reloads, uint64_t failures)
     assert_int_equal(info.reload_failures, failures);
 }
 
+static bool files_refused(const struct test *t)
+{
+    struct tls_setup_info info;
+    tls_setup_describe(t->ts, &info);
+    return info.files_refused;
+}
+
 static const struct tls_context *context_of(const struct test *t)
 {
     return tls_transport_context(tls_setup_transport(t->ts));
@@ -116,8 +123,10 @@ static void test_what_is_refused_changes_nothing(void **state)
     assert_int_equal(tls_setup_apply(t->ts), -EINVAL);
     assert_int_equal(core_logged(&t->f, "Failed to load private key"), 1);
     assert_ptr_equal(context_of(t), before);
+    assert_true(files_refused(t));
     set(t, "tls-key-file", t->files.key);
     assert_int_equal(tls_setup_apply(t->ts), 0);
+    assert_false(files_refused(t));
     assert_ptr_not_equal(context_of(t), before);
 }
 
@@ -137,11 +146,13 @@ static void test_changed_files(void **state)
     replace(cert, t->files.cert); /* the key is not there yet */
     for (int i = 0; i < 3; i++) tls_setup_cron(t->ts);
     counts(t, 0, 1);
+    assert_true(files_refused(t));
     assert_int_equal(core_logged(&t->f, "TLS files have changed and cannot be used"), 1);
     assert_ptr_equal(context_of(t), before);
     replace(key, t->files.key);
     for (int i = 0; i < 3; i++) tls_setup_cron(t->ts);
     counts(t, 1, 1);
+    assert_false(files_refused(t));
     assert_ptr_not_equal(context_of(t), before);
     assert_int_equal(unlink(cert), 0);
     for (int i = 0; i < 3; i++) tls_setup_cron(t->ts);
