@@ -122,8 +122,12 @@ static int use_new_context(struct tls_setup *ts, struct tls_error *err)
 
 static void warn_of_expiry(const struct tls_setup *ts)
 {
-    int64_t left_s = tls_context_not_after(tls_transport_context(ts->transport)) - ts->core->clock.now_ms / 1000;
-    if (left_s <= 0) log_warning(ts->core->log, "WARNING The certificate in tls-cert-file has expired");
+    const struct tls_context *context = tls_transport_context(ts->transport);
+    int64_t now_s = ts->core->clock.now_ms / 1000, client_s = tls_context_client_not_after(context);
+    if (tls_context_not_after(context) <= now_s)
+        log_warning(ts->core->log, "WARNING The certificate in tls-cert-file has expired");
+    if (client_s != 0 && client_s <= now_s)
+        log_warning(ts->core->log, "WARNING The certificate in tls-client-cert-file has expired");
 }
 
 int tls_setup_apply(struct tls_setup *ts)
@@ -160,6 +164,7 @@ void tls_setup_describe(const struct tls_setup *ts, struct tls_setup_info *out)
 {
     const struct tls_context *context = tls_transport_context(ts->transport);
     *out = (struct tls_setup_info){.not_after_s = context != NULL ? tls_context_not_after(context) : 0,
+                                   .client_not_after_s = context != NULL ? tls_context_client_not_after(context) : 0,
                                    .reloads = ts->reloads,
                                    .reload_failures = ts->reload_failures,
                                    .files_refused = ts->files_refused};

@@ -30,7 +30,8 @@ NODISCARD int tls_setup_apply(struct tls_setup *ts);
 void tls_setup_cron(struct tls_setup *ts);
 
 struct tls_setup_info {
-    int64_t not_after_s; /* when the server's certificate expires, in seconds since 1970 */
+    int64_t not_after_s;        /* when the server's certificate expires, in seconds since 1970; 0: TLS is off */
+    int64_t client_not_after_s; /* the same for tls-client-cert-file; 0: there is none */
     uint64_t reloads, reload_failures;
     bool files_refused; /* the files as they are now cannot be used: those of before are in use */
     struct tls_stats handshakes;

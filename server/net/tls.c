@@ -281,6 +281,7 @@ int tls_context_new(const struct tls_settings *st, struct tls_context **out, str
         return rc;
     }
     made.not_after = expiry_of(made.accepting);
+    if (is_set(st->client_cert_file)) made.client_not_after = expiry_of(made.connecting);
     *out = mem_alloc(sizeof(**out));
     **out = made;
     return 0;
@@ -297,4 +298,9 @@ void tls_context_free(struct tls_context *t)
 int64_t tls_context_not_after(const struct tls_context *t)
 {
     return t->not_after;
+}
+
+int64_t tls_context_client_not_after(const struct tls_context *t)
+{
+    return t->client_not_after;
 }

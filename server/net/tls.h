@@ -55,5 +55,7 @@ void tls_context_free(struct tls_context *t); /* NULL is allowed */
 
 /* When the server's certificate expires, in seconds since 1970. */
 int64_t tls_context_not_after(const struct tls_context *t);
+/* The same for tls-client-cert-file; 0 if it is empty. */
+int64_t tls_context_client_not_after(const struct tls_context *t);
 
 #endif

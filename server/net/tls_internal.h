@@ -9,7 +9,7 @@
 struct tls_context {
     SSL_CTX *accepting;  /* for connections that peers make */
     SSL_CTX *connecting; /* for connections that we make */
-    int64_t not_after;
+    int64_t not_after, client_not_after;
 };
 
 /* Writes the reason of an error in OpenSSL's queue, or `otherwise` if the queue is empty. Empties the queue. The oldest

@@ -151,11 +151,17 @@ static void write_allocator(struct metrics *m)
 
 static void write_tls(struct metrics *m)
 {
+    static const char name[] = "lockstep_tls_certificate_expiry_timestamp_seconds";
     struct tls_setup_info info;
     tls_setup_describe(m->server->tls, &info);
     if (info.not_after_s == 0) return;
-    one_gauge(m, "lockstep_tls_certificate_expiry_timestamp_seconds",
-              "When the certificate of the server expires, as Unix time.", info.not_after_s);
+    metrics_family(&m->text, name, METRICS_GAUGE,
+                   "When the certificate in tls-cert-file (server), or in tls-client-cert-file (client), expires.");
+    one_label(m, "certificate", "server");
+    metrics_number(&m->text, name, labels(m), info.not_after_s);
+    if (info.client_not_after_s == 0) return;
+    one_label(m, "certificate", "client");
+    metrics_number(&m->text, name, labels(m), info.client_not_after_s);
 }
 
 static void write_health(struct metrics *m)

@@ -343,6 +343,7 @@ static const struct metrics_field rows[] = {
     /* TLS */
     {"tls_enabled", "lockstep_tls_enabled", METRICS_GAUGE, "1 if TLS is on."},
     {"tls_server_cert_not_after"},
+    {"tls_client_cert_not_after"},
     {"tls_reloads", "lockstep_tls_reloads_total", METRICS_COUNTER,
      "Certificates that were taken up while the server ran."},
     {"tls_reload_failures", "lockstep_tls_reload_failures_total", METRICS_COUNTER,

@@ -412,20 +412,28 @@ static void info_modules(struct server *s, struct bytes_buf *out)
 {
     (void)s, (void)out; /* no modules */
 }
+/* Empty for 0. */
+static void print_day(int64_t unix_s, char text[32])
+{
+    time_t at = (time_t)unix_s;
+    struct tm tm;
+    text[0] = '\0';
+    if (at != 0 && gmtime_r(&at, &tm) != NULL) strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
 static void info_tls(struct server *s, struct bytes_buf *out)
 {
     struct tls_setup_info info;
-    char day[32] = "";
+    char day[32], client_day[32];
     tls_setup_describe(s->tls, &info);
-    time_t not_after = (time_t)info.not_after_s;
-    struct tm tm;
-    if (not_after != 0 && gmtime_r(&not_after, &tm) != NULL) strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    print_day(info.not_after_s, day);
+    print_day(info.client_not_after_s, client_day);
     bytes_buf_printf(
         out,
-        "tls_enabled:%d\r\ntls_server_cert_not_after:%s\r\ntls_reloads:%llu\r\ntls_reload_failures:%llu\r\n"
+        "tls_enabled:%d\r\ntls_server_cert_not_after:%s\r\ntls_client_cert_not_after:%s\r\ntls_reloads:%llu\r\ntls_reload_failures:%llu\r\n"
         "tls_files_refused:%d\r\ntls_handshakes_running:%zu\r\ntls_handshakes_completed:%llu\r\ntls_handshakes_resumed:%llu\r\n"
         "tls_handshakes_failed:%llu\r\ntls_handshakes_timed_out:%llu\r\ntls_handshakes_refused:%llu\r\n",
-        tls_setup_is_on(s->tls), day, (ull)info.reloads, (ull)info.reload_failures, info.files_refused,
+        tls_setup_is_on(s->tls), day, client_day, (ull)info.reloads, (ull)info.reload_failures, info.files_refused,
         info.handshakes.running, (ull)info.handshakes.completed, (ull)info.handshakes.resumed,
         (ull)info.handshakes.failed, (ull)info.handshakes.late, (ull)info.handshakes.too_many);
 }

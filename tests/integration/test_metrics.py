@@ -400,7 +400,8 @@ def as_grafana_asks(expression):
 def watched(farm, tmp_path):
     """A master with TLS and a log, its replica, and Prometheus with the alert rules."""
     certs = Certificates(tmp_path / "certificates")
-    master = http_server(farm, "appendonly yes", "maxmemory 1gb", f"tls-port {free_port()}", *certs.lines())
+    client = (f"tls-client-cert-file {certs.path('client.crt')}", f"tls-client-key-file {certs.path('client.key')}")
+    master = http_server(farm, "appendonly yes", "maxmemory 1gb", f"tls-port {free_port()}", *certs.lines(), *client)
     replica = http_server(farm, f"replicaof 127.0.0.1 {master.port}")
     use(master)
     wait_for(lambda: replica.call("DBSIZE") == 20, 20, "the data of the replica")

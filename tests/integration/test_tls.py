@@ -751,6 +751,7 @@ def test_replication_with_a_certificate_of_its_own(start, made):
     replica = start("tls-replication yes", *client)
     follow(replica, master, master.tls_port)
     assert b"user=alice" in master.call("CLIENT", "LIST", "TYPE", "replica")
+    assert tls_info(replica)["tls_client_cert_not_after"] > "2020" and tls_info(master)["tls_client_cert_not_after"] == ""
 
 
 def test_master_that_cannot_be_verified(start, made):

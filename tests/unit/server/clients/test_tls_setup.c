@@ -192,6 +192,12 @@ static void test_expired_certificate(void **state)
     clock_update(&t->f.core);
     assert_int_equal(tls_setup_apply(t->ts), 0);
     assert_int_equal(core_logged(&t->f, "has expired"), 1);
+    set(t, "tls-client-cert-file", t->files.cert);
+    set(t, "tls-client-key-file", t->files.key);
+    assert_int_equal(tls_setup_apply(t->ts), 0);
+    assert_int_equal(core_logged(&t->f, "tls-client-cert-file has expired"), 1);
+    tls_setup_describe(t->ts, &info);
+    assert_int_equal(info.client_not_after_s, info.not_after_s);
 }
 
 int main(void)

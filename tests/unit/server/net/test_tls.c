@@ -51,6 +51,7 @@ static void test_both_halves(void **state)
     struct tls_context *t = accepted(f);
     int64_t left_s = tls_context_not_after(t) - (int64_t)time(NULL);
     assert_true(left_s > 29 * 24 * 3600 && left_s <= 30 * 24 * 3600);
+    assert_int_equal(tls_context_client_not_after(t), 0); /* no certificate of its own */
     assert_int_equal(SSL_CTX_get_verify_mode(t->accepting), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
     assert_int_equal(SSL_CTX_get_verify_mode(t->connecting), SSL_VERIFY_PEER);
     for (int i = 0; i < 2; i++) {
@@ -62,6 +63,26 @@ static void test_both_halves(void **state)
     }
     tls_context_free(t);
     tls_context_free(NULL);
+}
+
+static void test_expiry_of_a_certificate_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    char server_cert[64], server_key[64];
+    strcpy(server_cert, f->files.cert);
+    strcpy(server_key, f->files.key);
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = new_cert(key, f->files.ca, 60);
+    add_common_name(cert, "replica", 7);
+    sign_and_write(&f->files, cert, key, "replica");
+    f->st.cert_file = server_cert;
+    f->st.key_file = server_key;
+    f->st.client_cert_file = f->files.cert;
+    f->st.client_key_file = f->files.key;
+    struct tls_context *t = accepted(f);
+    int64_t longer_s = tls_context_client_not_after(t) - tls_context_not_after(t);
+    assert_true(longer_s > 29 * 24 * 3600 && longer_s < 31 * 24 * 3600);
+    tls_context_free(t);
 }
 
 static void test_missing_settings(void **state)
@@ -229,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_both_halves, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_expiry_of_a_certificate_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_settings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_that_do_not_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_password_of_a_key, setup, teardown),
