@@ -194,8 +194,14 @@ void tls_set_error(struct conn *c, const char *text)
 static void note_error(struct conn_tls *s)
 {
     long verified = SSL_get_verify_result(s->ssl);
+    unsigned long code = ERR_peek_last_error();
+    bool is_no_tls = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER;
     char reason[100];
     tls_take_error(TLS_NEWEST_ERROR, reason, sizeof(reason), "protocol error");
+    if (s->handshake != NULL && is_no_tls) {
+        tls_set_error(s->conn, "wrong version number: the peer does not use TLS on this port");
+        return;
+    }
     if (s->handshake == NULL || verified == X509_V_OK) {
         tls_set_error(s->conn, reason);
         return;

@@ -17,7 +17,7 @@
 /* A certificate with its key, for one half of a context. */
 struct identity {
     const char *cert_file, *key_file, *key_file_pass;
-    const char *cert_directive, *key_directive; /* for error texts */
+    const char *cert_directive, *key_directive, *pass_directive; /* for error texts */
 };
 
 static bool is_set(const char *text)
@@ -136,27 +136,44 @@ static int set_dh_params(SSL_CTX *ctx, const char *path, struct tls_error *err)
 
 /* ---- Files ---- */
 
+struct password {
+    const char *text;
+    bool was_asked;
+};
+
 static int give_password(char *buf, int size, int for_writing, void *ctx)
 {
-    const char *password = ctx;
+    struct password *p = ctx;
+    const char *password = p != NULL ? p->text : NULL;
     size_t len = is_set(password) ? strlen(password) : 0;
     (void)for_writing;
+    if (p != NULL) p->was_asked = true;
     if (len == 0 || len > (size_t)size) return -1; /* never asks the terminal */
     memcpy(buf, password, len);
     return (int)len;
+}
+
+/* A key that was decrypted and does not fit the certificate is an error of X.509. */
+static int fail_with_key(const struct identity *id, const struct password *p, struct tls_error *err)
+{
+    if (!p->was_asked || ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509)
+        return fail_with_reason(err, "Failed to load private key", id->key_file);
+    return fail(err, "Failed to load private key: %s is encrypted, and %s is empty or wrong", id->key_file,
+                id->pass_directive);
 }
 
 static int load_identity(SSL_CTX *ctx, const struct identity *id, struct tls_error *err)
 {
     if (!is_set(id->cert_file)) return fail(err, "No %s configured!", id->cert_directive);
     if (!is_set(id->key_file)) return fail(err, "No %s configured!", id->key_directive);
+    struct password password = {.text = id->key_file_pass};
     SSL_CTX_set_default_passwd_cb(ctx, give_password);
-    SSL_CTX_set_default_passwd_cb_userdata(ctx, (void *)id->key_file_pass);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, &password);
     int rc = 0;
     if (SSL_CTX_use_certificate_chain_file(ctx, id->cert_file) != 1)
         rc = fail_with_reason(err, "Failed to load certificate", id->cert_file);
     else if (SSL_CTX_use_PrivateKey_file(ctx, id->key_file, SSL_FILETYPE_PEM) != 1)
-        rc = fail_with_reason(err, "Failed to load private key", id->key_file);
+        rc = fail_with_key(id, &password, err);
     else if (SSL_CTX_check_private_key(ctx) != 1)
         rc = fail_with_reason(err, "The private key does not belong to the certificate", id->key_file);
     SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL); /* the password is borrowed */
@@ -230,7 +247,8 @@ static int verify_mode(enum tls_auth auth)
 
 static int new_accepting(const struct tls_settings *st, SSL_CTX **out, struct tls_error *err)
 {
-    struct identity id = {st->cert_file, st->key_file, st->key_file_pass, "tls-cert-file", "tls-key-file"};
+    struct identity id = {st->cert_file,   st->key_file,   st->key_file_pass,
+                          "tls-cert-file", "tls-key-file", "tls-key-file-pass"};
     SSL_CTX *ctx = NULL;
     int rc = new_half(st, TLS_server_method(), &id, &ctx, err);
     if (rc == 0) rc = set_dh_params(ctx, st->dh_params_file, err);
@@ -247,10 +265,11 @@ static int new_accepting(const struct tls_settings *st, SSL_CTX **out, struct tl
 
 static int new_connecting(const struct tls_settings *st, SSL_CTX **out, struct tls_error *err)
 {
-    struct identity id = {st->cert_file, st->key_file, st->key_file_pass, "tls-cert-file", "tls-key-file"};
+    struct identity id = {st->cert_file,   st->key_file,   st->key_file_pass,
+                          "tls-cert-file", "tls-key-file", "tls-key-file-pass"};
     if (is_set(st->client_cert_file))
-        id = (struct identity){st->client_cert_file, st->client_key_file, st->client_key_file_pass,
-                               "tls-client-cert-file", "tls-client-key-file"};
+        id = (struct identity){st->client_cert_file,   st->client_key_file,   st->client_key_file_pass,
+                               "tls-client-cert-file", "tls-client-key-file", "tls-client-key-file-pass"};
     int rc = new_half(st, TLS_client_method(), &id, out, err);
     if (rc != 0) return rc;
     SSL_CTX_set_verify(*out, SSL_VERIFY_PEER, NULL);

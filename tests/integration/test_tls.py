@@ -380,7 +380,7 @@ def test_start_with_files_that_do_not_fit(farm, made):
         ((f"tls-cert-file {made.path('server.crt')}", f"tls-key-file {made.path('rsa.key')}"), "does not belong to the certificate"),
         ((f"tls-cert-file {made.path('server.crt')}", f"tls-key-file {made.path('client.key')}"), "Failed to load private key"),
         ((f"tls-cert-file {made.path('none.crt')}", f"tls-key-file {made.path('client.key')}"), "No such file or directory"),
-        ((f"tls-cert-file {made.path('locked.crt')}", f"tls-key-file {made.path('locked.key')}"), "Failed to load private key"),
+        ((f"tls-cert-file {made.path('locked.crt')}", f"tls-key-file {made.path('locked.key')}"), "tls-key-file-pass is empty or wrong"),
         ((*made.lines(), "tls-protocols TLSv9"), "Invalid tls-protocols"),
         ((*made.lines(), "tls-ciphers NONSENSE"), "Failed to configure tls-ciphers"),
         ((*made.lines(), "tls-ciphersuites NONSENSE"), "Failed to configure tls-ciphersuites"),
@@ -775,6 +775,6 @@ def test_master_that_refuses_us(start, made):
 def test_master_without_tls(start):
     master, replica = start(), start("tls-replication yes")
     assert replica.call("REPLICAOF", master.host, master.port) == "OK"
-    wait_for(lambda: "Error condition on socket for SYNC" in replica.log())
+    wait_for(lambda: "Error condition on socket for SYNC: wrong version number: the peer does not use TLS" in replica.log())
     replica.config_set("tls-replication", "no")
     wait_for(lambda: replica.info("replication")["master_link_status"] == "up", timeout=20)

@@ -140,11 +140,19 @@ static void test_password_of_a_key(void **state)
     write_key(f->files.key, key, "secret");
     EVP_PKEY_free(key);
     f->st = settings_of(&f->files);
-    refused(f, "Failed to load private key");
+    refused(f, "is encrypted, and tls-key-file-pass is empty or wrong");
     f->st.key_file_pass = "wrong";
-    refused(f, "Failed to load private key");
+    refused(f, "is encrypted, and tls-key-file-pass is empty or wrong");
     f->st.key_file_pass = "secret";
     tls_context_free(accepted(f));
+    char locked[64];
+    strcpy(locked, f->files.key);
+    make_cert(&f->files, "other");
+    f->st.client_cert_file = f->files.cert;
+    f->st.client_key_file = locked;
+    refused(f, "is empty");
+    f->st.client_key_file_pass = "secret"; /* it is another key */
+    refused(f, "key values mismatch");
 }
 
 static void test_protocols(void **state)
