@@ -31,6 +31,7 @@ struct eviction {
     size_t count;
     int policy;  /* the policy that gave the scores in the pool */
     int next_db; /* the database to sample first, or to pick from: they take turns */
+    bool found_nothing;
 };
 
 struct eviction *eviction_new(struct core *core, struct clients *clients, const struct used_memory *used)
@@ -244,6 +245,12 @@ enum eviction_result eviction_run(struct eviction *ev)
     due_clear(ev->core, DUE_EVICTION);
     if (pause_current(ev->core) != PAUSE_NONE) return EVICTION_DONE; /* the data set must not change */
     enum eviction_result result = free_memory(ev);
+    ev->found_nothing = result == EVICTION_OUT_OF_MEMORY;
     note_time_over_limit(ev, result != EVICTION_DONE);
     return result;
+}
+
+bool eviction_found_nothing(const struct eviction *ev)
+{
+    return ev->found_nothing;
 }

@@ -14,6 +14,8 @@
 #ifndef LOCKSTEP_SERVER_MEMORY_EVICTION_H
 #define LOCKSTEP_SERVER_MEMORY_EVICTION_H
 
+#include <stdbool.h>
+
 #include "server/memory/used_memory.h"
 
 struct eviction; /* opaque */
@@ -29,5 +31,7 @@ enum eviction_result {
 };
 /* Deletes keys for a bounded time (maxmemory-eviction-tenacity), and clears or sets DUE_EVICTION. */
 enum eviction_result eviction_run(struct eviction *ev);
+/* Whether the last eviction_run() ended with EVICTION_OUT_OF_MEMORY. */
+bool eviction_found_nothing(const struct eviction *ev);
 
 #endif

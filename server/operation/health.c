@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "server/dispatch/dispatch.h"
 #include "server/house.h"
+#include "server/memory/eviction.h"
 #include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/saving.h"
@@ -95,11 +95,11 @@ static void ask_replicas(const struct core *core, struct health *h)
              st->min_replicas_to_write);
 }
 
-/* With another policy, only the last command that asked for memory knows whether there was something to evict. */
+/* With another policy, only the last run of eviction knows whether there was something to evict. */
 static void ask_memory(const struct server *s, struct health *h)
 {
     const struct settings_memory *st = &s->core.settings->memory;
-    if (st->maxmemory == 0 || (st->maxmemory_policy != EVICT_NONE && !dispatch_out_of_memory(s->dispatcher))) return;
+    if (st->maxmemory == 0 || (st->maxmemory_policy != EVICT_NONE && !eviction_found_nothing(s->eviction))) return;
     if (used_memory_now(&s->used_memory) > st->maxmemory)
         note(h, HEALTH_MEMORY, "writes are refused: OOM used memory is above maxmemory");
 }

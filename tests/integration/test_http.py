@@ -190,6 +190,21 @@ def test_full_memory(start):
     assert statuses(http) == MASTER
 
 
+def test_full_memory_with_a_policy_that_finds_keys(start):
+    """A balancer sends no command to a master that is not primary, so it must not take one to become primary again."""
+    server, http = start("maxmemory-policy volatile-lru")
+    for i in range(100):
+        server.call("SET", f"k{i}", "v" * 10_000)
+    server.config_set("maxmemory", int(server.info("memory")["used_memory"]) - 500_000)
+    assert str(server.ask("SET", "a", "b")).startswith("OOM")
+    assert statuses(http) == READS
+    server.config_set("maxmemory-policy", "allkeys-lru")
+    idle = [server.wire() for _ in range(100)]  # memory is above the limit again, and no command evicts
+    wait_statuses(http, MASTER)
+    for wire in idle:
+        wire.close()
+
+
 def test_pauses_of_clients(start):
     server, http = start()
     server.call("CLIENT", "PAUSE", 100_000, "WRITE")
