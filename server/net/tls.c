@@ -144,12 +144,12 @@ struct password {
 static int give_password(char *buf, int size, int for_writing, void *ctx)
 {
     struct password *p = ctx;
-    const char *password = p != NULL ? p->text : NULL;
-    size_t len = is_set(password) ? strlen(password) : 0;
     (void)for_writing;
-    if (p != NULL) p->was_asked = true;
+    if (p == NULL) return -1;
+    p->was_asked = true;
+    size_t len = is_set(p->text) ? strlen(p->text) : 0;
     if (len == 0 || len > (size_t)size) return -1; /* never asks the terminal */
-    memcpy(buf, password, len);
+    memcpy(buf, p->text, len);
     return (int)len;
 }
 
