@@ -127,7 +127,7 @@ BIO_METHOD *tls_method_new(void)
 
 void tls_enter(struct conn_tls *s, size_t read_size)
 {
-    ERR_clear_error(); /* SSL_get_error() looks at the queue */
+    if (ERR_peek_error() != 0) ERR_clear_error(); /* SSL_get_error() looks at the queue */
     s->read_size = read_size < sizeof(s->t->input) ? read_size : sizeof(s->t->input);
     s->records = 0;
     s->is_short = s->is_blocked = false;
