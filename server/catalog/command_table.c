@@ -136,13 +136,13 @@ static const char *renamed(const struct renamed_command *renames, size_t count, 
     return now;
 }
 
-/* The built-in name of the command that these lines have given the name `name`; NULL if there is none. */
-static const char *built_in_name(const struct command *const *tables, const struct renamed_command *renames,
-                                 size_t count, const char *name)
+/* The built-in command that these lines have given the name `name`; NULL if there is none. */
+static const struct command *built_in(const struct command *const *tables, const struct renamed_command *renames,
+                                      size_t count, const char *name)
 {
     for (size_t i = 0; tables[i] != NULL; i++)
         for (const struct command *c = tables[i]; c->name != NULL; c++)
-            if (bytes_equal_nocase(bytes_str(renamed(renames, count, c->name)), name)) return c->name;
+            if (bytes_equal_nocase(bytes_str(renamed(renames, count, c->name)), name)) return c;
     return NULL;
 }
 
@@ -150,14 +150,14 @@ const char *command_table_rename(void *ctx, const struct renamed_command *before
                                  const char *to, const char **refusal)
 {
     const struct command *const *tables = ctx;
-    const char *command = from[0] == '\0' ? NULL : built_in_name(tables, before, count, from);
-    const char *taken = to[0] == '\0' ? NULL : built_in_name(tables, before, count, to);
-    if (command == NULL)
+    const struct command *command = from[0] == '\0' ? NULL : built_in(tables, before, count, from);
+    const struct command *taken = to[0] == '\0' ? NULL : built_in(tables, before, count, to);
+    if (command == NULL || command->acl == ACL_HTTP) /* a name of permissions */
         *refusal = "No such command in rename-command";
     else if (taken != NULL && taken != command)
         *refusal = "Target command name already exists";
     else
-        return command;
+        return command->name;
     return NULL;
 }
 

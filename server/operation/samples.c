@@ -46,6 +46,7 @@ static const struct {
     [SAMPLE_MEMORY] = {"memory", STATE},
     [SAMPLE_RESIDENT] = {"resident", STATE},
     [SAMPLE_KEYS] = {"keys", STATE},
+    [SAMPLE_EXPIRING] = {"expiring", STATE},
     [SAMPLE_CLIENTS] = {"clients", STATE},
     [SAMPLE_OFFSET] = {"offset", STATE},
     [SAMPLE_REPLICAS] = {"replicas", STATE},
@@ -219,6 +220,15 @@ static void read_replication(const struct server *s, int64_t *v)
     v[SAMPLE_REASON] = health.reason;
 }
 
+static void read_keys(const struct server *s, int64_t *values)
+{
+    struct keyspace *ks = s->core.keyspace;
+    values[SAMPLE_KEYS] = (int64_t)keyspace_count(ks);
+    values[SAMPLE_EXPIRING] = 0;
+    for (int i = 0; i < ks->db_count; i++)
+        values[SAMPLE_EXPIRING] += (int64_t)table_count(&keyspace_db(ks, i)->expires);
+}
+
 void samples_take(struct server *s)
 {
     enum { TICKS = 1 << 30 }; /* a number of ticks whose time tells the rate */
@@ -230,7 +240,7 @@ void samples_take(struct server *s)
     read_replication(s, now.values);
     now.values[SAMPLE_MEMORY] = (int64_t)mem_used();
     now.values[SAMPLE_RESIDENT] = (int64_t)resident_bytes();
-    now.values[SAMPLE_KEYS] = (int64_t)keyspace_count(s->core.keyspace);
+    read_keys(s, now.values);
     now.values[SAMPLE_CLIENTS] = (int64_t)clients_count(s->clients) - now.values[SAMPLE_REPLICAS];
     now.ns_per_tick = (double)dispatch_ticks_to_ns(s->dispatcher, TICKS) / TICKS;
     double busy_us = (double)s->core.stats.turn_times.sum * now.ns_per_tick / 1000;

@@ -44,6 +44,7 @@ enum sample_field {
     SAMPLE_MEMORY,   /* bytes in use by the allocator */
     SAMPLE_RESIDENT, /* bytes of the process in main memory */
     SAMPLE_KEYS,
+    SAMPLE_EXPIRING, /* keys with a time to live */
     SAMPLE_CLIENTS,  /* without replicas */
     SAMPLE_OFFSET,   /* of the replication stream */
     SAMPLE_REPLICAS, /* attached */

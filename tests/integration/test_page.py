@@ -78,7 +78,8 @@ def test_json_of_a_master_and_a_replica(farm):
     link = below["replication"]["master"]
     assert (link["host"], link["port"], link["state"], link["link_up"]) == ("127.0.0.1", master.port, "connected", True)
     assert above["replication"]["id"] == below["replication"]["id"]
-    assert above["keys"] == below["keys"] == {"count": 1, "expiring": 0}
+    for server in master, replica:  # the newest sample may be from before the write
+        wait_for(lambda: status(server)["keys"] == {"count": 1, "expiring": 0}, 30, "a sample with the key")
     assert "rows" not in above["samples"]
 
 

@@ -11,7 +11,8 @@
 
 static const struct command client_subcommands[] = {{.name = "list"}, {.name = "kill"}, {0}};
 static const struct command first_rows[] = {{.name = "get"}, {.name = "set"}, {0}};
-static const struct command second_rows[] = {{.name = "client", .subcommands = client_subcommands}, {0}};
+static const struct command second_rows[] = {
+    {.name = "client", .subcommands = client_subcommands}, {.name = "http", .acl = ACL_HTTP}, {0}};
 static const struct command *const tables[] = {first_rows, second_rows, NULL};
 
 static struct command_table *make(const struct renamed_command *renames, size_t count)
@@ -59,12 +60,12 @@ static void test_names(void **state)
 static void test_slots(void **state)
 {
     struct command_table *t = make(NULL, 0);
-    bool seen[5] = {false};
+    bool seen[6] = {false};
     size_t count;
     (void)state;
     struct command_slot *slots = command_table_slots(t, &count);
-    assert_int_equal(count, 3);
-    assert_int_equal(command_table_id_count(t), 5);
+    assert_int_equal(count, 4);
+    assert_int_equal(command_table_id_count(t), 6);
     for (size_t i = 0; i < count; i++) {
         assert_false(seen[slots[i].id]);
         seen[slots[i].id] = true;
@@ -129,6 +130,8 @@ static void test_rules_of_renaming(void **state)
     REFUSED("", "x", "No such command in rename-command");
     REFUSED("get", "SET", "Target command name already exists");
     REFUSED("client|list", "x", "No such command in rename-command");
+    REFUSED("http", "x", "No such command in rename-command"); /* a name of permissions */
+    REFUSED("get", "http", "Target command name already exists");
     TAKEN("get", "GET", "get"); /* to its own name */
     TAKEN("Get", "g", "get");
     REFUSED("get", "h", "No such command in rename-command"); /* it is called g now */

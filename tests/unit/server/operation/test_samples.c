@@ -243,7 +243,7 @@ static void test_samples_of_a_server(void **state)
     assert_int_equal(s->values[SAMPLE_REPLICAS], 0);
     assert_int_equal(s->values[SAMPLE_CLIENTS], clients_count(f->server->clients));
     assert_true(s->values[SAMPLE_RESIDENT] > 0);
-    CHECK(f, "SET a 1", "+OK");
+    CHECK(f, "SET a 1 EX 1000", "+OK");
     CHECK(f, "GET a", "1");
     CHECK(f, "GET b", "nil");
     CHECK(f, "INCR a b", "-ERR wrong number of arguments for 'incr' command");
@@ -254,6 +254,7 @@ static void test_samples_of_a_server(void **state)
     assert_int_equal(s->values[SAMPLE_MISSES], 1);
     assert_int_equal(s->values[SAMPLE_ERRORS], 1);
     assert_int_equal(s->values[SAMPLE_KEYS], 1);
+    assert_int_equal(s->values[SAMPLE_EXPIRING], 1);
     assert_true(s->values[SAMPLE_NET_IN] > 0);
     assert_true(s->values[SAMPLE_NET_OUT] > 0);
     assert_true(s->values[SAMPLE_MEMORY] > 0);
