@@ -51,7 +51,9 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     farm = getattr(item, "farm", None)
-    if report.failed and farm is not None:
+    if report.failed and farm is not None and farm.stood_still():
+        report.outcome, report.wasxfail = "skipped", "the machine stood still for seconds, as sentinels have noticed"
+    elif report.failed and farm is not None:
         for name, tail in farm.log_tails():
             report.sections.append((f"log of {name}", tail))
 

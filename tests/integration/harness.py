@@ -386,6 +386,10 @@ class Server(Process):
         fields = proc_stat(self.pid)
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def has_jemalloc(self):
+        """Sanitizers bring an allocator of their own, which keeps freed memory and has no statistics."""
+        return self.info("memory")["mem_allocator"].startswith("jemalloc")
+
     def rss_bytes(self):
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
@@ -434,6 +438,10 @@ class Farm:
             process.end(deadline)
             problems += [f"{process.name}: {fault} in its output" for fault in process.faults()]
         return problems
+
+    def stood_still(self):
+        """Whether the whole machine did, for seconds: sentinels notice, and then decide nothing for half a minute."""
+        return any("+tilt #tilt mode entered" in process.log() for process in self.processes)
 
     def log_tails(self):
         return [(process.name, process.log_tail()) for process in self.processes]

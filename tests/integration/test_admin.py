@@ -651,7 +651,7 @@ def test_process_settings_that_change_while_running(server):
 
 def test_thread_of_the_allocator(server):
     """A background thread gives memory back, so that no command has to."""
-    if not server.info("memory")["mem_allocator"].startswith("jemalloc"):
+    if not server.has_jemalloc():
         pytest.skip("another allocator: sanitizers bring one of their own")
 
     def threads():

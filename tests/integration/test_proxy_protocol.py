@@ -438,7 +438,7 @@ def test_flood_of_half_open_connections(farm, made):
                 socks += half_open(front.ports[name], 5000, beginning)
                 assert front.info()["waiting"] <= WAITING_MAX
                 assert int(server.info("clients")["connected_clients"]) <= 3
-                assert server.rss_bytes() - rss < 20 * MB
+                assert server.rss_bytes() - rss < 20 * MB or not server.has_jemalloc()
             wait_for(lambda: front.info()["refused"] >= before + 5000)
             wait_for(lambda: front.info()["waiting"] == 0, timeout=WAIT_S + 10)
         finally:
