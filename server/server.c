@@ -253,7 +253,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->scripting = scripting_new(s->clients, s->dispatcher, s->commands);
     make_persistence(s);
     s->ack_waits = ack_waits_new(s->clients, s->aof);
-    s->migrations = migrations_new(&s->core);
+    s->migrations = migrations_new(&s->core, tls_setup_transport(s->tls));
     s->master_stream = master_stream_new(s->clients, s->dispatcher);
     s->samples = samples_new();
     s->shutdown = shutdown_new();

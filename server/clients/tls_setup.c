@@ -59,7 +59,7 @@ bool tls_setup_is_on(const struct tls_setup *ts)
 {
     const struct settings *st = ts->core->settings;
     bool has_port = st->net.tls_port != 0 || st->net.proxy_tls_port != 0 || (st->http.tls && st->http.port != 0);
-    return has_port || st->replication.tls_replication;
+    return has_port || st->replication.tls_replication || st->tls.cluster;
 }
 
 /* ---- Files ---- */
@@ -106,7 +106,7 @@ static int use_new_context(struct tls_setup *ts, struct tls_error *err)
         .ciphers = st->ciphers,
         .ciphersuites = st->ciphersuites,
         .auth_clients = (enum tls_auth)st->auth_clients,
-        .verifies_master = ts->core->settings->replication.tls_replication,
+        .verifies_servers = ts->core->settings->replication.tls_replication || st->cluster,
         .prefer_server_ciphers = st->prefer_server_ciphers,
         .session_caching = st->session_caching,
         .session_cache_size = st->session_cache_size,

@@ -3,8 +3,8 @@
  *     directives --tls_setup_apply()--> tls_context_new() --+--> the transport uses the new context
  *     files changed --tls_setup_cron()--^                   `--> error: logged; the old context stays in use
  *
- * TLS is on if tls-port, proxy-protocol-tls-port or tls-replication is set, or http-tls with http-port. While it is off,
- * no file is read, and the directives may have any value.
+ * TLS is on if tls-port, proxy-protocol-tls-port, tls-replication or tls-cluster is set, or http-tls with http-port. While
+ * it is off, no file is read, and the directives may have any value.
  * With tls-auto-reload, files are compared once a second by their times, sizes and inodes. A set of files that was
  * refused is tried again when one of them changes again, so it is logged once.
  * Not here:  sockets (listening.h), handshakes (server/net/conn_tls.h). */

@@ -236,7 +236,7 @@ enum settings_notify {
 enum settings_tls_user { TLS_USER_OFF = 0, TLS_USER_CN, TLS_USER_SAN };
 
 struct settings_tls {
-    bool cluster;          /* always false */
+    bool cluster;          /* MIGRATE connects with TLS */
     int auth_clients;      /* enum tls_auth */
     int auth_clients_user; /* enum settings_tls_user: the name in a certificate that is the name of a user */
     bool auto_reload;

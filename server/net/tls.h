@@ -36,7 +36,7 @@ struct tls_settings {
     const char *ciphers;      /* up to TLS 1.2, in OpenSSL's syntax */
     const char *ciphersuites; /* TLS 1.3 */
     enum tls_auth auth_clients;
-    bool verifies_master; /* a CA is required even if no client is asked for a certificate */
+    bool verifies_servers; /* a CA is required even if no client is asked for a certificate */
     bool prefer_server_ciphers;
     bool session_caching;
     int session_cache_size;      /* 0: no limit */

@@ -7,6 +7,7 @@
 #include "server/core/core.h"
 #include "server/core/key_watch.h"
 #include "server/dispatch/dispatch.h"
+#include "server/net/conn_tls.h"
 #include "server/net/resp_line.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -23,7 +24,7 @@ enum {
 struct link {
     struct migrations *owner;
     struct conn *conn;
-    struct bytes_view name; /* host, port and credentials; the bytes follow the struct */
+    struct bytes_view name; /* kind of the connection, host, port and credentials; the bytes follow the struct */
     int db;                 /* selected at the target; -1: unknown */
     bool reused;
     struct loop_timer idle;
@@ -72,6 +73,7 @@ struct migration {
 
 struct migrations {
     struct core *core;
+    struct tls_transport *tls;
     struct table keys; /* struct sent_key, by database and name */
     struct link *links;
     size_t link_count;
@@ -94,10 +96,11 @@ static uint64_t sent_key_hash(const void *ctx, const void *entry)
 static void on_changed(void *ctx, struct db *db, struct bytes_view key);
 static void on_flushed(void *ctx, struct db *db, struct db *replacement);
 
-struct migrations *migrations_new(struct core *core)
+struct migrations *migrations_new(struct core *core, struct tls_transport *tls)
 {
     struct migrations *ms = mem_calloc(sizeof(*ms));
     ms->core = core;
+    ms->tls = tls;
     key_watch_set(&core->keys, KEY_WATCH_MIGRATIONS,
                   &(struct key_watcher){.ctx = ms, .changed = on_changed, .flushed = on_flushed});
     table_init(&ms->keys, sent_key_hash, NULL);
@@ -517,12 +520,20 @@ static struct link *new_link(struct migration *m)
     return l;
 }
 
+static int connect_link(struct migration *m, struct conn **conn)
+{
+    const struct core *core = m->client->core;
+    if (m->port == 0) return -EINVAL;
+    if (core->settings->tls.cluster)
+        return conn_tls_connect(m->owner->tls, m->host, m->port, NULL, on_connected, m, conn);
+    return conn_connect(core->loop, m->host, m->port, NULL, on_connected, m, conn);
+}
+
 static int start_link(struct migration *m)
 {
-    struct loop *loop = m->client->core->loop;
     m->state = MIGRATION_CONNECTING;
     struct link *l = new_link(m);
-    int rc = m->port == 0 ? -EINVAL : conn_connect(loop, m->host, m->port, NULL, on_connected, m, &l->conn);
+    int rc = connect_link(m, &l->conn);
     if (rc != 0) {
         mem_free(l);
         return rc;
@@ -569,7 +580,7 @@ struct migration *migration_new(struct migrations *ms, struct client *c, const s
     m->db = to->db;
     m->timeout_ms = to->timeout_ms;
     m->replace = to->replace;
-    bytes_buf_printf(&m->name, "%d ", to->port);
+    bytes_buf_printf(&m->name, "%s %d ", ms->core->settings->tls.cluster ? "tls" : "tcp", to->port);
     append_counted(&m->name, to->host);
     if (to->has_user) append_counted(&m->name, to->user);
     if (!to->has_password) return m;

@@ -22,10 +22,12 @@
 #include "server/clients/client.h"
 #include "storage/keyspace.h"
 
+struct tls_transport; /* server/net/conn_tls.h */
 struct migrations; /* opaque: the keys that are being sent, and idle connections */
 struct migration;  /* opaque: of one client */
 
-struct migrations *migrations_new(struct core *core);
+/* `tls`: for connections while tls-cluster is set. */
+struct migrations *migrations_new(struct core *core, struct tls_transport *tls);
 void migrations_free(struct migrations *ms);
 size_t migrations_cached_links(const struct migrations *ms); /* idle connections */
 

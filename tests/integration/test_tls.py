@@ -778,3 +778,37 @@ def test_master_without_tls(start):
     wait_for(lambda: "Error condition on socket for SYNC: wrong version number: the peer does not use TLS" in replica.log())
     replica.config_set("tls-replication", "no")
     wait_for(lambda: replica.info("replication")["master_link_status"] == "up", timeout=20)
+
+
+# MIGRATE
+
+
+@pytest.mark.parametrize("source_kind, target_kind", [("ours", "ours"), ("ours", "redis"), ("redis", "ours")])
+def test_migrate(start, source_kind, target_kind):
+    source, target = start("tls-cluster yes", kind=source_kind), start(kind=target_kind)
+    values = {f"key:{size}": os.urandom(size) for size in (1, 1000, 16384, 100_000, 3 * MB)}
+
+    def migrate(port, *keys):
+        return source.ask("MIGRATE", target.host, port, "", 0, 10000, "KEYS", *keys)
+
+    for key, value in values.items():
+        source.call("SET", key, value)
+    for keys in (["key:1"], ["key:1000", "key:16384", "key:100000"], [f"key:{3 * MB}"]):
+        assert migrate(target.tls_port, *keys) == "OK"
+    for key, value in values.items():
+        assert target.call("GET", key) == value
+    assert source.call("DBSIZE") == 0
+    if source_kind == "redis":
+        return  # it keeps its connections: the next one would go over the old one
+    source.call("SET", "key", "x")
+    assert str(migrate(target.port, "key")).startswith("IOERR")
+    source.config_set("tls-cluster", "no")
+    assert str(migrate(target.tls_port, "key")).startswith("IOERR")
+    assert migrate(target.port, "key") == "OK"
+
+
+def test_migrate_to_a_target_that_cannot_be_verified(start, made):
+    source, target = start("tls-cluster yes", f"tls-ca-cert-file {made.path('stranger.crt')}"), start()
+    source.call("SET", "key", "x")
+    reply = source.ask("MIGRATE", target.host, target.tls_port, "key", 0, 10000)
+    assert str(reply).startswith("IOERR") and source.call("GET", "key") == b"x"

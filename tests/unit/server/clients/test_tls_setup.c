@@ -111,6 +111,12 @@ static void test_on_for_clients_or_for_a_master(void **state)
     assert_int_equal(tls_setup_apply(t->ts), 0);
     set(t, "tls-replication", "yes"); /* a master has to be verified */
     assert_int_equal(tls_setup_apply(t->ts), -EINVAL);
+    set(t, "tls-replication", "no");
+    set(t, "tls-port", "0");
+    assert_false(tls_setup_is_on(t->ts));
+    set(t, "tls-cluster", "yes"); /* and so has the target of MIGRATE */
+    assert_true(tls_setup_is_on(t->ts));
+    assert_int_equal(tls_setup_apply(t->ts), -EINVAL);
 }
 
 static void test_what_is_refused_changes_nothing(void **state)

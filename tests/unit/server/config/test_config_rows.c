@@ -116,7 +116,6 @@ static void test_what_cannot_be_honoured_is_refused(void **state)
 {
     struct fixture *f = *state;
     load_fails(f, "cluster-enabled yes", "cluster mode is not available");
-    load_fails(f, "tls-cluster yes", "cluster mode is not available");
     load_fails(f, "loadmodule /x.so", "modules are not available");
     load_fails(f, "appendonly maybe", "argument must be 'yes' or 'no'");
     load_ok(f, "appendonly no\ncluster-enabled no\ntls-port 0\nio-threads 4\nlua-replicate-commands yes\n");

@@ -98,7 +98,7 @@ static void test_missing_settings(void **state)
     refused(f, "Either tls-ca-cert-file or tls-ca-cert-dir must be specified");
     f->st.auth_clients = TLS_AUTH_NO;
     tls_context_free(accepted(f));
-    f->st.verifies_master = true;
+    f->st.verifies_servers = true;
     refused(f, "Either tls-ca-cert-file or tls-ca-cert-dir must be specified");
     f->st = settings_of(&f->files);
     f->st.client_cert_file = f->files.cert;

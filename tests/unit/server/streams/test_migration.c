@@ -59,7 +59,7 @@ static int setup(void **state)
     const struct command_runner runner = {.ctx = f, .again = finish, .unblocked = unblocked};
     memory_fixture_init(&f->room, NULL, NULL, &runner);
     f->core = f->room.core;
-    f->migrations = migrations_new(f->core);
+    f->migrations = migrations_new(f->core, NULL);
     f->c = memory_client(&f->room);
     f->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     assert_int_equal(bind(f->listen_fd, (struct sockaddr *)&at, sizeof(at)), 0);
