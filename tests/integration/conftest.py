@@ -14,6 +14,7 @@ import harness
 def pytest_configure(config):
     config.addinivalue_line("markers", "lockstep_only(reason): behaviour that Redis 7.0.15 does not have")
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    config.addinivalue_line("markers", "alone: loads the whole machine, and measures; not beside other tests")
     if not os.access(harness.OURS, os.X_OK):
         pytest.exit(f"no server to test: {harness.OURS} (build it, or set LOCKSTEP_SERVER)", returncode=2)
 

@@ -102,7 +102,7 @@ def flooded(farm, kind, target, wire, check=lambda: None):
     return best
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(240 * SCALE)
 @pytest.mark.parametrize("kind", FLOODS)
 def test_floods(farm, target, kind):

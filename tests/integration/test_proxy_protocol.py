@@ -424,7 +424,7 @@ def assert_served(farm, server, flood):
     raise AssertionError(f"99.9 % of latencies with and without a flood: {seen}")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180 * SCALE)
 def test_flood_of_half_open_connections(farm, made):
     """10,000 connections: limits hold, clients are served meanwhile, and the places are free again after the deadline."""
@@ -453,7 +453,7 @@ def test_flood_of_half_open_connections(farm, made):
         assert wire.ask("PING") == "PONG"
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180 * SCALE)
 def test_flood_from_untrusted_sources(farm, made):
     front = Front(farm, made, "proxy-protocol-trusted 127.0.0.2", haproxy=False)

@@ -40,7 +40,7 @@ def limit_ms(before):
     return (5 + 2 * before.at(0.999)) * SCALE
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "kind, count, lines, enters",
     [
