@@ -289,8 +289,9 @@ int tls_context_new(const struct tls_settings *st, struct tls_context **out, str
 {
     bool needs_ca = st->auth_clients != TLS_AUTH_NO || st->verifies_servers;
     if (needs_ca && !is_set(st->ca_cert_file) && !is_set(st->ca_cert_dir))
-        return fail(err, "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, tls-replication "
-                         "or tls-auth-clients are enabled!");
+        return fail(err,
+                    "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, tls-replication "
+                    "or tls-auth-clients are enabled!");
     struct tls_context made = {0};
     ERR_clear_error();
     int rc = new_accepting(st, &made.accepting, err);
