@@ -23,8 +23,8 @@
 #include "storage/keyspace.h"
 
 struct tls_transport; /* server/net/conn_tls.h */
-struct migrations; /* opaque: the keys that are being sent, and idle connections */
-struct migration;  /* opaque: of one client */
+struct migrations;    /* opaque: the keys that are being sent, and idle connections */
+struct migration;     /* opaque: of one client */
 
 /* `tls`: for connections while tls-cluster is set. */
 struct migrations *migrations_new(struct core *core, struct tls_transport *tls);
