@@ -26,6 +26,7 @@ static struct {
     struct sys sys;
     int64_t now_us;
     struct tls_transport *transport;
+    struct tls_share *share; /* of the transport */
     SSL_CTX *peers;
     int listening, port;
     struct conn *accepted;
@@ -109,6 +110,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     g.sys.mono_us = fake_mono_us;
     g.transport = tls_transport_new(g.loop, &g.sys);
     tls_transport_use(g.transport, new_context());
+    g.share = tls_share_new(g.transport, 16);
     g.peers = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_security_level(g.peers, 0);
     start_listening();
@@ -135,7 +137,7 @@ static int accept_one(void)
 {
     int fds[2];
     check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0, "no socket pair");
-    conn_tls_accept(g.transport, conn_adopt(g.loop, fds[0]), on_accepted, NULL);
+    conn_tls_accept(g.share, conn_adopt(g.loop, fds[0]), on_accepted, NULL);
     return fds[1];
 }
 
@@ -156,7 +158,7 @@ static void end(int fd)
 static void send_raw(int fd, const uint8_t *data, size_t size)
 {
     for (size_t piece; size > 0; data += piece, size -= piece) {
-        piece = (data[0] & 1) != 0 ? size : 1 + data[0] % 64;
+        piece = (data[0] & 1) != 0 ? size : 1 + (size_t)data[0] % 64;
         if (piece > size) piece = size;
         if (send(fd, data, piece, MSG_NOSIGNAL) == -1) return;
         turns(3);
