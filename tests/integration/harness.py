@@ -200,11 +200,14 @@ class Process:
         self.signal(signal.SIGCONT)
 
     def kill(self):
-        """Kills the process with SIGKILL, as in a crash."""
+        """Kills the process with SIGKILL, as in a crash. Its children die of it a moment later; one that was forked just
+        now may still hold the port."""
         self.expect_exit = True
         if self.running():
+            children = child_pids(self.proc.pid)
             self.proc.kill()
             self.proc.wait(10)
+            wait_for(lambda: all((proc_stat(pid) or "Z")[0] == "Z" for pid in children), what="its children to die")
 
     def wait_exit(self, timeout=10.0):
         self.expect_exit = True
