@@ -200,8 +200,8 @@ class Process:
         self.signal(signal.SIGCONT)
 
     def kill(self):
-        """Kills the process with SIGKILL, as in a crash. Its children die of it a moment later; one that was forked just
-        now may still hold the port."""
+        """Kills the process with SIGKILL, as in a crash. Its children die of it a moment later; one that was just
+        forked may still hold the port."""
         self.expect_exit = True
         if self.running():
             children = child_pids(self.proc.pid)
