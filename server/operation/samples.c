@@ -223,10 +223,12 @@ static void read_replication(const struct server *s, int64_t *v)
 static void read_keys(const struct server *s, int64_t *values)
 {
     struct keyspace *ks = s->core.keyspace;
-    values[SAMPLE_KEYS] = (int64_t)keyspace_count(ks);
-    values[SAMPLE_EXPIRING] = 0;
-    for (int i = 0; i < ks->db_count; i++)
-        values[SAMPLE_EXPIRING] += (int64_t)table_count(&keyspace_db(ks, i)->expires);
+    values[SAMPLE_KEYS] = values[SAMPLE_EXPIRING] = 0;
+    for (int i = 0; i < ks->db_count; i++) {
+        const struct db *db = keyspace_db(ks, i);
+        values[SAMPLE_KEYS] += (int64_t)db_count(db);
+        values[SAMPLE_EXPIRING] += (int64_t)table_count(&db->expires);
+    }
 }
 
 void samples_take(struct server *s)

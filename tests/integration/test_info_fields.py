@@ -348,7 +348,7 @@ def test_fault_19_every_field_of_info_is_measured(farm):
     replica, target = use_of_replicas(watched, call, farm)
     use_as_replica(watched, call, target)
     unchanged = watched.unchanged() - set(MOMENTARY)
-    if not server.info("memory")["mem_allocator"].startswith("jemalloc"):
+    if not server.has_jemalloc():
         unchanged -= ALLOCATOR
     assert unchanged == set(CONSTANT), (sorted(unchanged - set(CONSTANT)), sorted(set(CONSTANT) - unchanged))
 

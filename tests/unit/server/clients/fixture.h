@@ -8,6 +8,9 @@
 #ifndef LOCKSTEP_TESTS_UNIT_SERVER_CLIENTS_FIXTURE_H
 #define LOCKSTEP_TESTS_UNIT_SERVER_CLIENTS_FIXTURE_H
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "tests/unit/server/core/core_fixture.h"
 
 #include "server/acl/acl_log.h"
@@ -147,6 +150,18 @@ static inline int room_teardown(void **state)
 #define ROOM_TEST(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
 /* ---- Clients ---- */
+
+/* A port that was free a moment ago. */
+static inline int room_free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    close(fd);
+    return ntohs(at.sin_port);
+}
 
 static inline struct conn *room_connect(struct room *r)
 {

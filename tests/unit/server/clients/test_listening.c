@@ -16,23 +16,11 @@ struct test {
     int port;
 };
 
-/* A port that was free a moment ago. */
-static int free_port(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(at);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-    close(fd);
-    return ntohs(at.sin_port);
-}
-
 /* `format`: lines of redis.conf that name port (%d) and path (%s). */
 static void start(struct test *t, const char *format)
 {
     char directives[256];
-    t->port = free_port();
+    t->port = room_free_port();
     snprintf(t->unix_path, sizeof(t->unix_path), "/tmp/lockstep-listening-%d.sock", (int)getpid());
     snprintf(directives, sizeof(directives), format, t->port, t->unix_path);
     t->r = room_new(directives);
@@ -201,7 +189,7 @@ static void test_opening_again_moves_tcp_and_keeps_unix(void **state)
     start(&t, "bind 127.0.0.1\nport %d\nunixsocket %s\n");
     assert_int_equal(listening_open(t.l, NULL), 0);
     int old = t.port;
-    t.r->f.settings.net.port = t.port = free_port();
+    t.r->f.settings.net.port = t.port = room_free_port();
     assert_int_equal(listening_open(t.l, NULL), 0);
     int fd = dial(&t, "127.0.0.1"), local = dial_unix(&t);
     assert_true(fd != -1 && local != -1);

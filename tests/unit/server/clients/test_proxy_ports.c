@@ -18,22 +18,11 @@ struct test {
     int port;
 };
 
-static int free_port(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(at);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-    close(fd);
-    return ntohs(at.sin_port);
-}
-
 /* `directive`: of the port. */
 static void start(struct test *t, const char *directive, const char *more)
 {
     char directives[256];
-    t->port = free_port();
+    t->port = room_free_port();
     snprintf(directives, sizeof(directives), "bind 127.0.0.1\nport 0\n%s %d\n%s", directive, t->port, more);
     t->r = room_new(directives);
     t->tls = tls_transport_new(t->r->core->loop, t->r->core->sys);
