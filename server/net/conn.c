@@ -2,17 +2,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "server/net/conn_internal.h"
+#include "server/net/socket.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
@@ -69,9 +66,9 @@ static void unix_addresses_share_path(struct conn *c)
 
 static void conn_set_addresses(struct conn *c, const struct sockaddr *peer, socklen_t peer_len)
 {
-    struct sockaddr_storage local = {0};
-    socklen_t local_len = sizeof(local);
-    if (getsockname(c->fd, (struct sockaddr *)&local, &local_len) == -1) local_len = 0;
+    struct sockaddr_storage local;
+    socklen_t local_len;
+    socket_local_address(c->fd, &local, &local_len);
     conn_address_release(&c->peer);
     conn_address_release(&c->local);
     conn_address_set(&c->peer, peer, peer_len);
@@ -81,52 +78,35 @@ static void conn_set_addresses(struct conn *c, const struct sockaddr *peer, sock
 
 static void conn_set_addresses_from_socket(struct conn *c)
 {
-    struct sockaddr_storage peer = {0};
-    socklen_t peer_len = sizeof(peer);
-    if (getpeername(c->fd, (struct sockaddr *)&peer, &peer_len) == -1) peer_len = 0;
+    struct sockaddr_storage peer;
+    socklen_t peer_len;
+    socket_peer_address(c->fd, &peer, &peer_len);
     conn_set_addresses(c, (struct sockaddr *)&peer, peer_len);
 }
 
 /* ---- plain sockets ---- */
 
-static ssize_t socket_read(struct conn *c, void *buf, size_t len)
+static ssize_t plain_read(struct conn *c, void *buf, size_t len)
 {
-    ssize_t n;
-    do n = recv(c->fd, buf, len, 0);
-    while (n == -1 && errno == EINTR);
-    return n == -1 ? -errno : n;
+    return socket_read(c->fd, buf, len);
 }
 
-static ssize_t socket_writev(struct conn *c, const struct iovec *iov, int n)
+static ssize_t plain_writev(struct conn *c, const struct iovec *iov, int n)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
-    ssize_t sent;
-    do {
-        if (n == 1)
-            sent = send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
-        else
-            sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
-    } while (sent == -1 && errno == EINTR);
-    return sent == -1 ? -errno : sent;
+    return socket_writev(c->fd, iov, n);
 }
 
-static void socket_close(struct conn *c)
+static void plain_close(struct conn *c)
 {
     if (c->fd == -1) return;
-    (void)shutdown(c->fd, SHUT_RDWR); /* fails only if the socket is not connected any more */
-    close(c->fd);
+    socket_shutdown(c->fd);
+    socket_close(c->fd);
     c->fd = -1;
 }
 
-const struct conn_ops conn_tcp_ops = {
-    .name = "tcp", .read = socket_read, .writev = socket_writev, .close = socket_close};
+const struct conn_ops conn_tcp_ops = {.name = "tcp", .read = plain_read, .writev = plain_writev, .close = plain_close};
 const struct conn_ops conn_unix_ops = {
-    .name = "unix", .read = socket_read, .writev = socket_writev, .close = socket_close};
-
-static int set_int_option(int fd, int level, int option, int value)
-{
-    return setsockopt(fd, level, option, &value, sizeof(value)) == -1 ? -errno : 0;
-}
+    .name = "unix", .read = plain_read, .writev = plain_writev, .close = plain_close};
 
 /* ---- life ---- */
 
@@ -153,11 +133,11 @@ struct conn *conn_from_accept(struct loop *loop, int fd, const struct sockaddr *
 
 struct conn *conn_adopt(struct loop *loop, int fd)
 {
-    struct sockaddr_storage local = {0};
-    socklen_t len = sizeof(local);
-    int flags = fcntl(fd, F_GETFL);
-    ASSERT(flags != -1 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != -1);
-    ASSERT(getsockname(fd, (struct sockaddr *)&local, &len) == 0);
+    struct sockaddr_storage local;
+    socklen_t len;
+    ASSERT(socket_adopt(fd) == 0);
+    socket_local_address(fd, &local, &len);
+    ASSERT(len > 0);
     struct conn *c = conn_new(loop, fd, local.ss_family == AF_UNIX ? &conn_unix_ops : &conn_tcp_ops, CONN_OPEN);
     conn_set_addresses_from_socket(c);
     return c;
@@ -216,21 +196,21 @@ static int bind_source(const struct connecting *k, int fd, int family)
     if (!k->has_source) return 0;
     for (const struct addrinfo *s = k->source; s != NULL; s = s->ai_next) {
         if (s->ai_family != family) continue;
-        return bind(fd, s->ai_addr, s->ai_addrlen) == -1 ? -errno : 0;
+        return socket_bind(fd, s->ai_addr, s->ai_addrlen);
     }
     return -EADDRNOTAVAIL;
 }
 
 /* A socket that is connecting to the address, or -errno. */
-static int socket_connect(const struct connecting *k, const struct addrinfo *to)
+static int open_connecting(const struct connecting *k, const struct addrinfo *to)
 {
-    int fd = socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
-    if (fd == -1) return -errno;
+    int fd = socket_open(to->ai_family);
+    if (fd < 0) return fd;
     int rc = bind_source(k, fd, to->ai_family);
-    if (rc == 0 && to->ai_family != AF_UNIX) rc = set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (rc == 0 && connect(fd, to->ai_addr, to->ai_addrlen) == -1 && errno != EINPROGRESS) rc = -errno;
-    if (rc == 0) return fd;
-    close(fd);
+    if (rc == 0 && to->ai_family != AF_UNIX) rc = socket_set_nodelay(fd, true);
+    if (rc == 0) rc = socket_connect(fd, to->ai_addr, to->ai_addrlen);
+    if (rc == 0 || rc == -EINPROGRESS) return fd;
+    socket_close(fd);
     return rc;
 }
 
@@ -241,7 +221,7 @@ static int connect_next(struct conn *c, int rc)
     while (k->next != NULL) {
         const struct addrinfo *to = k->next;
         k->next = to->ai_next;
-        rc = socket_connect(k, to);
+        rc = open_connecting(k, to);
         if (rc < 0) continue;
         c->fd = rc;
         loop_io_start(c->loop, &c->io, c->fd, conn_on_ready, c);
@@ -276,16 +256,14 @@ static void conn_connect_done(struct conn *c, int rc)
 
 static void conn_on_connect_result(struct conn *c)
 {
-    int error = 0;
-    socklen_t len = sizeof(error);
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1) error = errno;
-    if (error == 0) {
+    int rc = socket_result(c->fd);
+    if (rc == 0) {
         conn_connect_done(c, 0);
         return;
     }
     loop_io_stop(&c->io);
     c->ops->close(c);
-    int rc = connect_next(c, -error);
+    rc = connect_next(c, rc);
     if (rc != 0) conn_connect_done(c, rc);
 }
 
@@ -466,9 +444,7 @@ int conn_fd(const struct conn *c)
 }
 size_t conn_received_bytes(const struct conn *c)
 {
-    int bytes = 0;
-    if (c->fd == -1 || ioctl(c->fd, FIONREAD, &bytes) == -1) return 0;
-    return bytes > 0 ? (size_t)bytes : 0;
+    return c->fd == -1 ? 0 : socket_received_bytes(c->fd);
 }
 bool conn_is_local(const struct conn *c)
 {
@@ -480,23 +456,17 @@ bool conn_is_local(const struct conn *c)
 
 int conn_set_nodelay(struct conn *c, bool on)
 {
-    return conn_is_unix(c) ? 0 : set_int_option(c->fd, IPPROTO_TCP, TCP_NODELAY, on);
+    return conn_is_unix(c) ? 0 : socket_set_nodelay(c->fd, on);
 }
 
 int conn_set_keepalive(struct conn *c, int interval_s)
 {
     if (conn_is_unix(c)) return 0;
-    int rc = set_int_option(c->fd, SOL_SOCKET, SO_KEEPALIVE, interval_s > 0);
-    if (rc != 0 || interval_s <= 0) return rc;
     int third = interval_s / 3 > 0 ? interval_s / 3 : 1;
-    rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, interval_s);
-    if (rc == 0) rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, third);
-    if (rc == 0) rc = set_int_option(c->fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
-    return rc;
+    return socket_set_keepalive(c->fd, interval_s, third, 3);
 }
 
 int conn_set_buffers(struct conn *c, int send_bytes, int receive_bytes)
 {
-    int rc = set_int_option(c->fd, SOL_SOCKET, SO_SNDBUF, send_bytes);
-    return rc == 0 ? set_int_option(c->fd, SOL_SOCKET, SO_RCVBUF, receive_bytes) : rc;
+    return socket_set_buffers(c->fd, send_bytes, receive_bytes);
 }

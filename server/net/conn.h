@@ -4,8 +4,8 @@
  *                                     `--> FAILED --conn_close()----^
  *     conn_adopt(), accept() ------------> OPEN
  *
- * A connection belongs to one loop. The transport is a struct conn_ops (conn_internal.h), so that a simulated network can
- * be added behind the same functions. conn_tls.h makes connections with TLS.
+ * A connection belongs to one loop. The transport is a struct conn_ops (conn_internal.h) above a socket (socket.h, where a
+ * simulated network takes the system's place). conn_tls.h makes connections with TLS.
  * Ownership: the code that gets a struct conn (from an accept callback, conn_connect() or conn_adopt()) ends it with
  *            conn_close().
  * Not here:  timeouts and limits (of the owner), buffering (resp_reader.h, outbuf.h). */

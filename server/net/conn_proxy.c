@@ -6,6 +6,7 @@
 
 #include "server/net/conn_internal.h"
 #include "server/net/proxy_protocol.h"
+#include "server/net/socket.h"
 #include "storage/base/memory.h"
 
 struct proxy_transport {
@@ -119,22 +120,11 @@ static void succeed(struct waiting *w, const struct proxy_header *header)
 /* Fetches bytes that were looked at. */
 static bool fetch(const struct conn *c, char *bytes, size_t len)
 {
-    ssize_t n;
-    do n = recv(c->fd, bytes, len, 0);
-    while (n == -1 && errno == EINTR);
-    return n == (ssize_t)len;
+    return socket_read(c->fd, bytes, len) == (ssize_t)len;
 }
 
-/* Looks at what the socket has before it is fetched: what follows the header must stay there. */
-static ssize_t look(const struct conn *c, char *bytes, size_t len)
-{
-    ssize_t n;
-    do n = recv(c->fd, bytes, len, MSG_PEEK);
-    while (n == -1 && errno == EINTR);
-    return n == -1 ? -errno : n;
-}
-
-/* Part of a header is fetched, too. Left in the socket it would wake the loop in each turn. */
+/* Looks at what the socket has before it is fetched: what follows the header must stay there. Part of a header is
+ * fetched, too. Left in the socket it would wake the loop in each turn. */
 static void on_readable(void *ctx)
 {
     struct waiting *w = ctx;
@@ -143,7 +133,7 @@ static void on_readable(void *ctx)
     const char *reason;
     size_t had = w->got.len, header_len = 0;
     if (had > 0) memcpy(t->bytes, w->got.data, had);
-    ssize_t n = look(w->conn, t->bytes + had, sizeof(t->bytes) - had);
+    ssize_t n = socket_peek(w->conn->fd, t->bytes + had, sizeof(t->bytes) - had);
     if (n == -EAGAIN) return;
     if (n <= 0) {
         t->stats.failed++;

@@ -6,11 +6,11 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #define XXH_STATIC_LINKING_ONLY /* for the state as a complete type */
 #include <xxhash.h>
 
 #include "server/net/conn_tls_internal.h"
+#include "server/net/socket.h"
 #include "server/net/tls_internal.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
@@ -32,17 +32,12 @@ static void forget_kept(struct conn_tls *s)
     s->in_pos = s->in_len = 0;
 }
 
-/* Reads from the socket. > 0: there is input; 0: end of the stream; -1 with errno. */
+/* Reads from the socket. > 0: there is input; 0: end of the stream; -errno. */
 static ssize_t refill(struct conn_tls *s)
 {
-    ssize_t n;
-    if (s->is_short) {
-        errno = EAGAIN; /* the loop reports what arrives meanwhile */
-        return -1;
-    }
+    if (s->is_short) return -EAGAIN; /* the loop reports what arrives meanwhile */
     forget_kept(s);
-    do n = recv(s->conn->fd, s->t->input, s->read_size, 0);
-    while (n == -1 && errno == EINTR);
+    ssize_t n = socket_read(s->conn->fd, s->t->input, s->read_size);
     s->saw_eof = n == 0;
     s->is_short = n < (ssize_t)s->read_size;
     if (n <= 0) return n;
@@ -56,12 +51,10 @@ static int bio_read(BIO *bio, char *buf, int len)
 {
     struct conn_tls *s = BIO_get_data(bio);
     ssize_t n = 1;
-    if (len == SSL3_RT_HEADER_LENGTH && s->records >= RECORDS_PER_CALL) {
-        errno = EAGAIN;
-        n = -1;
-    } else if (!tls_has_input(s)) {
+    if (len == SSL3_RT_HEADER_LENGTH && s->records >= RECORDS_PER_CALL)
+        n = -EAGAIN;
+    else if (!tls_has_input(s))
         n = refill(s);
-    }
     if (n > 0) {
         s->records += len == SSL3_RT_HEADER_LENGTH;
         size_t left = s->in_len - s->in_pos;
@@ -71,11 +64,11 @@ static int bio_read(BIO *bio, char *buf, int len)
     }
     BIO_clear_retry_flags(bio);
     if (n >= 0) return (int)n;
-    s->is_blocked = errno == EAGAIN;
+    s->is_blocked = n == -EAGAIN;
     if (s->is_blocked)
         BIO_set_retry_read(bio);
     else
-        s->socket_error = errno;
+        s->socket_error = (int)-n;
     return -1;
 }
 
@@ -151,12 +144,10 @@ static void keep_input(struct conn_tls *s)
 /* Bytes that the socket has taken; 0 with s->broken set after an error. */
 static size_t send_bytes(struct conn_tls *s, const char *bytes, size_t len)
 {
-    ssize_t n;
     if (s->broken != 0) return 0;
-    do n = send(s->conn->fd, bytes, len, MSG_NOSIGNAL);
-    while (n == -1 && errno == EINTR);
-    if (n == -1 && errno != EAGAIN) s->broken = -errno;
-    return n == -1 ? 0 : (size_t)n;
+    ssize_t n = socket_write(s->conn->fd, bytes, len);
+    if (n < 0 && n != -EAGAIN) s->broken = (int)n;
+    return n < 0 ? 0 : (size_t)n;
 }
 
 /* Returns how many bytes of t->output were sent. The others are kept. */

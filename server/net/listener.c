@@ -2,15 +2,13 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "server/net/conn_internal.h"
+#include "server/net/socket.h"
 #include "storage/base/made_file.h"
 #include "storage/base/memory.h"
 
@@ -84,13 +82,13 @@ static bool is_exhaustion(int rc)
     return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM;
 }
 
-/* 0, or -errno of accept4(). */
+/* 0, or -errno of socket_accept(). */
 static int listener_accept_one(struct listener *l)
 {
     struct sockaddr_storage peer = {0};
-    socklen_t len = sizeof(peer);
-    int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd == -1) return -errno;
+    socklen_t len;
+    int fd = socket_accept(l->fd, &peer, &len);
+    if (fd < 0) return fd;
     l->exhausted = false;
     l->handler.on_accept(l->handler.ctx, conn_from_accept(l->loop, fd, (struct sockaddr *)&peer, len, l->ops));
     return 0;
@@ -144,34 +142,40 @@ static struct listener *listener_new(struct loop *loop, int fd, const struct con
     return l;
 }
 
-static int set_flag(int fd, int level, int option, bool on)
-{
-    int value = on;
-    return setsockopt(fd, level, option, &value, sizeof(value)) == -1 ? -errno : 0;
-}
-
 /* Accepted sockets inherit TCP_NODELAY. */
 static int tcp_options(int fd, int family)
 {
-    int rc = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true);
-    if (rc == 0 && family == AF_INET6) rc = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, true);
-    if (rc == 0) rc = set_flag(fd, IPPROTO_TCP, TCP_NODELAY, true);
+    int rc = socket_set_reuse_address(fd, true);
+    if (rc == 0 && family == AF_INET6) rc = socket_set_only_ipv6(fd, true);
+    if (rc == 0) rc = socket_set_nodelay(fd, true);
     return rc;
+}
+
+static int bind_to(int fd, const struct sockaddr *address, socklen_t len, struct listener_error *err)
+{
+    int rc = socket_bind(fd, address, len);
+    return rc != 0 ? fail(err, "bind", rc) : 0;
+}
+
+static int listen_with(int fd, int backlog, struct listener_error *err)
+{
+    int rc = socket_listen(fd, backlog);
+    return rc != 0 ? fail(err, "listen", rc) : 0;
 }
 
 /* The listening descriptor, or -errno. */
 static int tcp_listen_on(const struct addrinfo *ai, int backlog, bool shared, struct listener_error *err)
 {
-    int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
-    if (fd == -1) return fail(err, "socket", -errno);
+    int fd = socket_open(ai->ai_family);
+    if (fd < 0) return fail(err, "socket", fd);
     int rc = tcp_options(fd, ai->ai_family);
-    if (rc == 0 && shared) rc = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true);
+    if (rc == 0 && shared) rc = socket_set_reuse_port(fd, true);
     if (rc != 0) fail(err, "setsockopt", rc);
-    if (rc == 0 && bind(fd, ai->ai_addr, ai->ai_addrlen) == -1) rc = fail(err, "bind", -errno);
-    if (rc == 0 && listen(fd, backlog) == -1) rc = fail(err, "listen", -errno);
-    if (rc == 0 && shared) rc = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, false);
+    if (rc == 0) rc = bind_to(fd, ai->ai_addr, ai->ai_addrlen, err);
+    if (rc == 0) rc = listen_with(fd, backlog, err);
+    if (rc == 0 && shared) rc = socket_set_reuse_port(fd, false);
     if (rc == 0) return fd;
-    close(fd);
+    socket_close(fd);
     return rc;
 }
 
@@ -196,9 +200,9 @@ static int resolve_local(const char *address, int port, struct addrinfo **out, s
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage sa = {0};
-    socklen_t len = sizeof(sa);
-    if (getsockname(fd, (struct sockaddr *)&sa, &len) == -1) return 0;
+    struct sockaddr_storage sa;
+    socklen_t len;
+    socket_local_address(fd, &sa, &len);
     struct conn_address a;
     conn_address_set(&a, (struct sockaddr *)&sa, len);
     int port = a.port;
@@ -236,17 +240,17 @@ int listener_open_tcp_shared(struct loop *loop, const char *address, int port, i
 
 int listener_share(struct listener *l, bool on)
 {
-    return set_flag(l->fd, SOL_SOCKET, SO_REUSEPORT, on);
+    return socket_set_reuse_port(l->fd, on);
 }
 
 /* 0: no process listens on the socket file; -EADDRINUSE: a process does (its queue may be full, or its socket of
  * another type); other -errno: it cannot be determined, so the file must stay. */
 static int probe_socket(const struct sockaddr_un *un)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1) return -errno;
-    int rc = connect(fd, (const struct sockaddr *)un, sizeof(*un)) == -1 ? -errno : 0;
-    close(fd);
+    int fd = socket_open(AF_UNIX);
+    if (fd < 0) return fd;
+    int rc = socket_connect(fd, (const struct sockaddr *)un, sizeof(*un));
+    socket_close(fd);
     if (rc == -ECONNREFUSED || rc == -ENOENT) return 0;
     return rc == 0 || rc == -EAGAIN || rc == -EINPROGRESS || rc == -EPROTOTYPE ? -EADDRINUSE : rc;
 }
@@ -273,14 +277,13 @@ static int take_over_name(const struct sockaddr_un *un, struct listener_error *e
 static int unix_bind(int fd, const struct sockaddr_un *un, mode_t perm, struct listener_error *err)
 {
     if (perm != 0 && fchmod(fd, perm) == -1) return fail(err, "fchmod", -errno);
-    if (bind(fd, (const struct sockaddr *)un, sizeof(*un)) == -1) return fail(err, "bind", -errno);
-    return 0;
+    return bind_to(fd, (const struct sockaddr *)un, sizeof(*un), err);
 }
 
 static int unix_listen(int fd, const struct sockaddr_un *un, mode_t perm, int backlog, struct listener_error *err)
 {
     if (perm != 0 && chmod(un->sun_path, perm) == -1) return fail(err, "chmod", -errno);
-    return listen(fd, backlog) == -1 ? fail(err, "listen", -errno) : 0;
+    return listen_with(fd, backlog, err);
 }
 
 /* The directory stays locked from the probe until we listen, so that a server that starts at the same time finds our
@@ -310,11 +313,11 @@ int listener_open_unix(struct loop *loop, const char *path, mode_t perm, int bac
     struct made_file made;
     if (strlen(path) >= sizeof(un.sun_path)) return fail(err, "bind", -ENAMETOOLONG);
     memcpy(un.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1) return fail(err, "socket", -errno);
+    int fd = socket_open(AF_UNIX);
+    if (fd < 0) return fail(err, "socket", fd);
     int rc = unix_listen_on(fd, &un, perm, backlog, &made, err);
     if (rc != 0) {
-        close(fd);
+        socket_close(fd);
         return rc;
     }
     *out = listener_new(loop, fd, &conn_unix_ops, handler);
@@ -328,7 +331,7 @@ void listener_close(struct listener *l)
     loop_timer_stop(&l->rest);
     loop_io_stop(&l->io);
     (void)made_file_remove(&l->socket_file); /* before close(): while the socket is bound, its inode is not reused */
-    close(l->fd);
+    socket_close(l->fd);
     mem_free(l);
 }
 

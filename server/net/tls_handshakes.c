@@ -2,10 +2,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "server/net/conn_tls.h"
 #include "server/net/conn_tls_internal.h"
+#include "server/net/socket.h"
 #include "server/net/tls_internal.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
@@ -135,15 +135,15 @@ static void handshake_continue(struct conn_tls *s)
 static void first_bytes(struct conn_tls *s)
 {
     unsigned char type;
-    ssize_t n = recv(s->conn->fd, &type, 1, MSG_PEEK);
-    if (n == -1 && (errno == EAGAIN || errno == EINTR)) return;
+    ssize_t n = socket_peek(s->conn->fd, &type, 1);
+    if (n == -EAGAIN) return;
     if (n == 1 && type == SSL3_RT_HANDSHAKE) {
         loop_io_want(&s->conn->io, 0);
         place_last(&s->t->queued, &s->handshake->place);
         return;
     }
     if (n == 1) tls_set_error(s->conn, "not a client of TLS");
-    int rc = n == 1 ? -EPROTO : n == 0 ? -ECONNRESET : -errno;
+    int rc = n == 1 ? -EPROTO : n == 0 ? -ECONNRESET : (int)n;
     handshake_fails(s, rc, &s->t->stats.failed);
 }
 
@@ -362,7 +362,7 @@ bool tls_transport_turn(struct tls_transport *t, uint64_t commands)
 static bool has_event(const struct conn_tls *s)
 {
     char byte;
-    return tls_has_unsent(s) || recv(s->conn->fd, &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN;
+    return tls_has_unsent(s) || socket_peek(s->conn->fd, &byte, 1) != -EAGAIN;
 }
 
 static void look_for_events(struct place *list)
