@@ -72,7 +72,8 @@ enum acl_category {
     ACL_CONNECTION = 1 << 18,
     ACL_TRANSACTION = 1 << 19,
     ACL_SCRIPTING = 1 << 20,
-    ACL_HTTP = 1 << 21, /* not of Redis: what the HTTP port answers (server/web/). Rows have no other category */
+    ACL_HTTP = 1 << 21,     /* not of Redis: what the HTTP port answers (server/web/). Rows have no other category */
+    ACL_LOCKSTEP = 1 << 22, /* not of Redis: the subcommands of LOCKSTEP */
 };
 
 /* What a command does to a key, and how its keys are found: the key specs of Redis 7's COMMAND INFO. */

@@ -71,6 +71,7 @@ const struct flag_word *acl_category_words(void)
         {ACL_TRANSACTION, "transaction"},
         {ACL_SCRIPTING, "scripting"},
         {ACL_HTTP, "http"},
+        {ACL_LOCKSTEP, "lockstep"},
         {0, NULL},
     };
     return words;

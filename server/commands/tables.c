@@ -26,6 +26,7 @@ const struct command *const *command_row_tables(void)
         latency_commands,
         lcs_commands,
         list_commands,
+        lockstep_commands,
         memory_commands,
         migrate_commands,
         object_commands,

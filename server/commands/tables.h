@@ -27,6 +27,7 @@ extern const struct command hyperloglog_commands[];
 extern const struct command latency_commands[];
 extern const struct command lcs_commands[];
 extern const struct command list_commands[];
+extern const struct command lockstep_commands[];
 extern const struct command memory_commands[];
 extern const struct command migrate_commands[];
 extern const struct command object_commands[];
