@@ -527,6 +527,11 @@ const struct sim_disk_stats *sim_disk_stats(const struct sim_disk *d)
     return &d->stats;
 }
 
+void sim_disk_set_order(struct sim_disk *d, enum sim_disk_order order)
+{
+    d->order = order;
+}
+
 void sim_disk_set_capacity(struct sim_disk *d, int64_t bytes)
 {
     d->capacity = bytes;

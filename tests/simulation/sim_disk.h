@@ -51,6 +51,7 @@ struct sim_disk_stats {
 /* The disk draws from rng, which outlives it. */
 struct sim_disk *sim_disk_new(struct rng *rng, enum sim_disk_order order);
 void sim_disk_free(struct sim_disk *d);
+void sim_disk_set_order(struct sim_disk *d, enum sim_disk_order order);
 const struct sim_disk_stats *sim_disk_stats(const struct sim_disk *d);
 
 /* --- what a process calls --- */

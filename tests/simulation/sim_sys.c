@@ -1,0 +1,837 @@
+#include "tests/simulation/sim_sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "server/net/loop.h"
+#include "storage/base/assert.h"
+
+enum { PIPE_ROOM = 64 * 1024, OPS_TOGETHER = 16 * 1024, FORK_US = 300 };
+
+struct pipe {
+    unsigned readers, writers;
+    size_t len, start, room;
+    char *bytes;
+};
+
+/* One end, in one process. */
+struct pipe_end {
+    struct pipe *pipe;
+    bool writes;
+    bool nonblocking;
+};
+
+struct open_file {
+    struct sim_disk *disk;
+    struct sim_file *file;
+};
+
+enum op_kind {
+    OP_OPEN,
+    OP_WRITE,
+    OP_FSYNC,
+    OP_CLOSE,
+    OP_FSYNC_DIR,
+    OP_RENAME,
+    OP_UNLINK,
+    OP_PIPE,
+    OP_PIPE_CLOSE,
+    OP_EXIT
+};
+
+struct op {
+    struct op *next;
+    int64_t at_us;
+    enum op_kind kind;
+    struct child_file *file;
+    struct pipe_end *end;
+    int number; /* OP_OPEN: flags; OP_FSYNC: the result; OP_EXIT: the status */
+    char *path, *to;
+    char *bytes; /* OP_WRITE, OP_PIPE */
+    size_t len, done;
+};
+
+/* A file that a child has opened: it exists once OP_OPEN has taken effect. */
+struct child_file {
+    struct child_file *next;
+    struct child *child;
+    struct sim_file *file;
+};
+
+struct child {
+    struct child *next;
+    struct sim_node *node;
+    struct sim_process *process; /* NULL: it has ended and waits for waitpid() */
+    struct sim_fiber *fiber;     /* NULL: its function has returned */
+    struct sys_child what;
+    int pid, status;
+    struct op *first, *last;
+    struct child_file *files;
+    struct pipe_end *reading; /* it waits for bytes */
+    struct sim_event event;
+};
+
+struct node_state {
+    struct sim_sys_settings settings;
+    struct sim_sys_stats stats;
+};
+
+static struct node_state states[SIM_NODES_MAX];
+static struct child *children;
+static unsigned pipes;
+
+static void *must(void *p)
+{
+    if (p == NULL) abort();
+    return p;
+}
+
+static struct node_state *state_of(const struct sim_node *node)
+{
+    return &states[node->index];
+}
+
+static struct child *child_by_pid(const struct sim_node *node, int pid)
+{
+    for (struct child *c = children; c != NULL; c = c->next) {
+        if (c->node == node && c->pid == pid) return c;
+    }
+    return NULL;
+}
+
+/* The child whose code runs now, or NULL. */
+static struct child *running_child(void)
+{
+    if (sim.process == NULL || !sim.process->is_child) return NULL;
+    for (struct child *c = children; c != NULL; c = c->next) {
+        if (c->process == sim.process) return c;
+    }
+    return NULL;
+}
+
+/* ---- Pipes ---- */
+
+static unsigned pipe_end_ready(void *object)
+{
+    const struct pipe_end *e = object;
+    const struct pipe *p = e->pipe;
+    if (e->writes) return p->len < PIPE_ROOM || p->readers == 0 ? LOOP_WRITE : 0;
+    return p->len > 0 || p->writers == 0 ? LOOP_READ : 0;
+}
+
+/* Processes of the node look again: the server, by its loop, and children that wait for the pipe. */
+static void pipe_changed(struct sim_node *node)
+{
+    if (node->process != NULL) sim_fd_changed(node->process);
+    for (struct child *c = children; c != NULL; c = c->next) {
+        bool waits = c->reading != NULL || (c->first != NULL && c->first->kind == OP_PIPE);
+        if (c->node == node && c->process != NULL && waits && c->event.place == 0 && c->event.fn != NULL)
+            sim_event_at(&c->event, sim.now_us + 1, c->event.fn, c);
+    }
+}
+
+static void pipe_end_release(struct pipe_end *e)
+{
+    struct pipe *p = e->pipe;
+    if (e->writes)
+        p->writers--;
+    else
+        p->readers--;
+    if (p->readers + p->writers == 0) {
+        pipes--;
+        free(p->bytes);
+        free(p);
+    }
+    free(e);
+}
+
+static struct pipe_end *pipe_end_new(struct pipe *p, bool writes)
+{
+    struct pipe_end *e = must(calloc(1, sizeof(*e)));
+    *e = (struct pipe_end){.pipe = p, .writes = writes};
+    if (writes)
+        p->writers++;
+    else
+        p->readers++;
+    return e;
+}
+
+static struct sim_node *owner; /* of the process whose descriptors are being closed */
+
+static void pipe_end_close(void *object)
+{
+    pipe_end_release(object);
+    if (owner != NULL) pipe_changed(owner);
+}
+
+static const struct sim_fd_ops pipe_ops = {.kind = "pipe", .ready = pipe_end_ready, .close = pipe_end_close};
+
+static size_t pipe_take(struct pipe *p, char *buf, size_t len)
+{
+    if (len > p->len) len = p->len;
+    memcpy(buf, p->bytes + p->start, len);
+    p->start += len;
+    p->len -= len;
+    if (p->len == 0) p->start = 0;
+    return len;
+}
+
+static size_t pipe_add(struct pipe *p, const char *data, size_t len)
+{
+    if (len > PIPE_ROOM - p->len) len = PIPE_ROOM - p->len;
+    if (len == 0) return 0;
+    if (p->start + p->len + len > p->room) {
+        p->room = p->start + p->len + len;
+        p->bytes = must(realloc(p->bytes, p->room));
+    }
+    memcpy(p->bytes + p->start + p->len, data, len);
+    p->len += len;
+    return len;
+}
+
+/* ---- Files of the server ---- */
+
+static unsigned file_ready(void *object)
+{
+    return LOOP_READ | LOOP_WRITE;
+}
+
+static void file_close(void *object)
+{
+    struct open_file *f = object;
+    sim_disk_close(f->disk, f->file);
+    free(f);
+}
+
+static const struct sim_fd_ops file_ops = {.kind = "file", .ready = file_ready, .close = file_close};
+
+static void child_file_close(void *object)
+{
+    /* It is freed with its child: recorded calls still name it. */
+}
+
+static const struct sim_fd_ops child_file_ops = {.kind = "file", .ready = file_ready, .close = child_file_close};
+
+/* ---- What a child has done takes effect ---- */
+
+static void op_free(struct op *op)
+{
+    free(op->path);
+    free(op->to);
+    free(op->bytes);
+    free(op);
+}
+
+static void drop_first(struct child *c)
+{
+    struct op *op = c->first;
+    c->first = op->next;
+    if (c->first == NULL) c->last = NULL;
+    op_free(op);
+}
+
+static void drop_all(struct child *c)
+{
+    while (c->first != NULL) {
+        if (c->first->kind == OP_WRITE) sim_disk_unreserve(c->node->disk, c->first->len);
+        drop_first(c);
+    }
+}
+
+static void end_child(struct child *c, int status)
+{
+    sim_event_cancel(&c->event);
+    drop_all(c);
+    for (struct child_file *f = c->files, *next; f != NULL; f = next) {
+        next = f->next;
+        if (f->file != NULL) sim_disk_close(c->node->disk, f->file);
+        free(f);
+    }
+    c->files = NULL;
+    c->reading = NULL;
+    c->status = status;
+    struct sim_process *p = c->process;
+    c->process = NULL;
+    c->fiber = NULL;
+    owner = c->node;
+    sim_process_end(p);
+    owner = NULL;
+    pipe_changed(c->node);
+}
+
+static void forget_child(struct child *c)
+{
+    struct child **link = &children;
+    while (*link != c) link = &(*link)->next;
+    *link = c->next;
+    free(c);
+}
+
+/* False: the pipe is full. */
+static bool effect_on_pipe(struct child *c, struct op *op)
+{
+    struct pipe *p = op->end->pipe;
+    op->done += pipe_add(p, op->bytes + op->done, op->len - op->done);
+    pipe_changed(c->node);
+    if (op->done == op->len) return true;
+    state_of(c->node)->stats.full_pipes++;
+    return false;
+}
+
+static void effect_on_disk(struct child *c, struct op *op)
+{
+    struct sim_disk *d = c->node->disk;
+    switch (op->kind) {
+    case OP_OPEN:
+        /* A folder that has vanished meanwhile: the child's writes go nowhere. */
+        if (sim_disk_open(d, op->path, op->number, &op->file->file) < 0) op->file->file = NULL;
+        break;
+    case OP_WRITE:
+        if (op->file->file != NULL)
+            sim_disk_write_reserved(d, op->file->file, op->bytes, op->len);
+        else
+            sim_disk_unreserve(d, op->len);
+        break;
+    case OP_FSYNC:
+        if (op->file->file != NULL) (void)sim_disk_fsync_as(d, op->file->file, op->number);
+        break;
+    case OP_CLOSE:
+        if (op->file->file != NULL) sim_disk_close(d, op->file->file);
+        op->file->file = NULL;
+        break;
+    case OP_FSYNC_DIR: (void)sim_disk_fsync_dir(d, op->path); break;
+    case OP_RENAME: (void)sim_disk_rename(d, op->path, op->to); break;
+    case OP_UNLINK: (void)sim_disk_unlink(d, op->path); break;
+    case OP_PIPE:
+    case OP_PIPE_CLOSE:
+    case OP_EXIT: break;
+    }
+}
+
+static void schedule(struct child *c);
+
+/* All it has done has taken effect: it reads, if there is something to read. */
+static void let_read(struct child *c)
+{
+    if (c->reading == NULL || !(pipe_end_ready(c->reading) & LOOP_READ)) return;
+    c->reading = NULL;
+    c->process->clock_us = 0;
+    sim_fiber_wake(c->fiber);
+}
+
+static void on_event(void *ctx)
+{
+    struct child *c = ctx;
+    while (c->first != NULL && c->first->at_us <= sim.now_us) {
+        struct op *op = c->first;
+        if (op->kind == OP_EXIT) {
+            state_of(c->node)->stats.children_done++;
+            end_child(c, op->number << 8);
+            return;
+        }
+        if (op->kind == OP_PIPE && op->end->pipe->readers == 0) {
+            state_of(c->node)->stats.broken_pipes++;
+            end_child(c, 1 << 8);
+            return;
+        }
+        if (op->kind == OP_PIPE && !effect_on_pipe(c, op)) return; /* pipe_changed() goes on */
+        effect_on_disk(c, op);
+        drop_first(c);
+    }
+    if (c->first == NULL)
+        let_read(c);
+    else
+        schedule(c);
+}
+
+static void schedule(struct child *c)
+{
+    int64_t at = c->first != NULL ? c->first->at_us : sim.now_us + 1;
+    sim_event_at(&c->event, at > sim.now_us ? at : sim.now_us + 1, on_event, c);
+}
+
+/* ---- What a child does ---- */
+
+static struct op *record(struct child *c, enum op_kind kind)
+{
+    struct op *op = must(calloc(1, sizeof(*op)));
+    int64_t pace = state_of(c->node)->settings.child_pace_us;
+    if (pace > 0) c->process->clock_us += (int64_t)rng_below(&c->node->rng, (uint64_t)pace + 1);
+    op->kind = kind;
+    op->at_us = sim.now_us + c->process->clock_us;
+    if (c->last != NULL)
+        c->last->next = op;
+    else
+        c->first = op;
+    c->last = op;
+    schedule(c);
+    return op;
+}
+
+static struct op *record_path(struct child *c, enum op_kind kind, const char *path)
+{
+    struct op *op = record(c, kind);
+    op->path = must(strdup(path));
+    return op;
+}
+
+static void append_bytes(struct op *op, const void *data, size_t len)
+{
+    op->bytes = must(realloc(op->bytes, op->len + len));
+    memcpy(op->bytes + op->len, data, len);
+    op->len += len;
+}
+
+static int child_open(struct child *c, const char *path, int flags)
+{
+    struct child_file *f = must(calloc(1, sizeof(*f)));
+    *f = (struct child_file){.child = c, .next = c->files};
+    c->files = f;
+    struct op *op = record_path(c, OP_OPEN, path);
+    op->file = f;
+    op->number = flags;
+    return sim_fd_open(&child_file_ops, f);
+}
+
+static ssize_t child_write(struct child *c, struct child_file *f, const void *buf, size_t len)
+{
+    struct sim_disk *d = c->node->disk;
+    if (sim_disk_decide(d, SIM_DISK_EIO_WRITE) != 0) return -EIO;
+    size_t fits = sim_disk_reserve(d, len);
+    if (fits == 0 && len > 0) return -ENOSPC;
+    struct op *op = c->last;
+    if (op == NULL || op->kind != OP_WRITE || op->file != f || op->len > OPS_TOGETHER) op = record(c, OP_WRITE);
+    op->file = f;
+    append_bytes(op, buf, fits);
+    return (ssize_t)fits;
+}
+
+static ssize_t child_pipe_write(struct child *c, struct pipe_end *e, const void *buf, size_t len)
+{
+    struct op *op = c->last;
+    if (op == NULL || op->kind != OP_PIPE || op->end != e || op->done > 0 || op->len > OPS_TOGETHER || e->nonblocking)
+        op = record(c, OP_PIPE);
+    op->end = e;
+    append_bytes(op, buf, len);
+    return (ssize_t)len;
+}
+
+static int child_fsync(struct child *c, struct child_file *f)
+{
+    int rc = sim_disk_decide(c->node->disk, SIM_DISK_EIO_FSYNC);
+    int64_t took = state_of(c->node)->settings.fsync_us;
+    c->process->clock_us += (int64_t)rng_below(&c->node->rng, (uint64_t)took + 1);
+    struct op *op = record(c, OP_FSYNC);
+    op->file = f;
+    op->number = rc;
+    return rc;
+}
+
+static ssize_t child_pipe_read(struct child *c, struct pipe_end *e, void *buf, size_t len)
+{
+    struct pipe *p = e->pipe;
+    if (c->first != NULL || (p->len == 0 && p->writers > 0)) {
+        c->reading = e;
+        schedule(c);
+        sim_fiber_wait();
+    }
+    return (ssize_t)pipe_take(p, buf, len);
+}
+
+static void child_main(void *ctx)
+{
+    struct child *c = ctx;
+    int status = c->what.run(c->what.ctx);
+    struct op *op = record(c, OP_EXIT);
+    op->number = status & 0xff;
+    c->fiber = NULL;
+}
+
+/* ---- struct sys ---- */
+
+static struct sim_node *enter(void *ctx, const char *name)
+{
+    sim_system_call(name);
+    return ctx;
+}
+
+static int64_t sys_wall(void *ctx)
+{
+    return sim_node_wall_us(ctx);
+}
+
+static int64_t sys_mono(void *ctx)
+{
+    return sim_node_mono_us(ctx);
+}
+
+static void sys_random_bytes(void *ctx, void *buf, size_t len)
+{
+    struct sim_node *node = ctx;
+    for (size_t at = 0; at < len; at += 8) {
+        uint64_t word = rng_next(&node->rng);
+        memcpy((char *)buf + at, &word, len - at < 8 ? len - at : 8);
+    }
+}
+
+static int sys_open(void *ctx, const char *path, int flags, int mode)
+{
+    struct sim_node *node = enter(ctx, "open");
+    struct child *c = running_child();
+    if (c != NULL) return child_open(c, path, flags);
+    struct sim_file *file;
+    int rc = sim_disk_open(node->disk, path, flags, &file);
+    if (rc < 0) return rc;
+    struct open_file *f = must(calloc(1, sizeof(*f)));
+    *f = (struct open_file){.disk = node->disk, .file = file};
+    int fd = sim_fd_open(&file_ops, f);
+    if (fd < 0) file_close(f);
+    return fd;
+}
+
+static int sys_close(void *ctx, int fd)
+{
+    struct sim_node *node = enter(ctx, "close");
+    struct child *c = running_child();
+    struct child_file *f = c != NULL ? sim_fd_object(fd, &child_file_ops) : NULL;
+    if (f != NULL) record(c, OP_CLOSE)->file = f;
+    if (c != NULL && sim_fd_object(fd, &pipe_ops) != NULL) return 0; /* until it ends: recorded calls name the end */
+    owner = node;
+    int rc = sim_fd_close(fd);
+    owner = NULL;
+    return rc;
+}
+
+static ssize_t pipe_read(struct sim_node *node, struct pipe_end *e, void *buf, size_t len)
+{
+    struct child *c = running_child();
+    if (c != NULL) return child_pipe_read(c, e, buf, len);
+    if (e->pipe->len == 0) return e->pipe->writers == 0 ? 0 : -EAGAIN; /* the server never waits for a pipe */
+    ssize_t n = (ssize_t)pipe_take(e->pipe, buf, len);
+    pipe_changed(node);
+    return n;
+}
+
+static ssize_t sys_read(void *ctx, int fd, void *buf, size_t len)
+{
+    struct sim_node *node = enter(ctx, "read");
+    struct pipe_end *e = sim_fd_object(fd, &pipe_ops);
+    if (e != NULL) return e->writes ? -EBADF : pipe_read(node, e, buf, len);
+    struct open_file *f = sim_fd_object(fd, &file_ops);
+    return f == NULL ? -EBADF : sim_disk_read(f->disk, f->file, buf, len);
+}
+
+static ssize_t pipe_write(struct sim_node *node, struct pipe_end *e, const void *buf, size_t len)
+{
+    struct child *c = running_child();
+    if (c != NULL) return child_pipe_write(c, e, buf, len);
+    if (e->pipe->readers == 0) return -EPIPE;
+    size_t n = pipe_add(e->pipe, buf, len);
+    pipe_changed(node);
+    return n == 0 ? -EAGAIN : (ssize_t)n;
+}
+
+static ssize_t sys_write(void *ctx, int fd, const void *buf, size_t len)
+{
+    struct sim_node *node = enter(ctx, "write");
+    struct pipe_end *e = sim_fd_object(fd, &pipe_ops);
+    if (e != NULL) return !e->writes ? -EBADF : pipe_write(node, e, buf, len);
+    struct child *c = running_child();
+    struct child_file *mine = c != NULL ? sim_fd_object(fd, &child_file_ops) : NULL;
+    if (mine != NULL) return child_write(c, mine, buf, len);
+    struct open_file *f = sim_fd_object(fd, &file_ops);
+    return f == NULL ? -EBADF : sim_disk_write(f->disk, f->file, buf, len);
+}
+
+static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
+{
+    enter(ctx, "pwritev");
+    struct open_file *f = sim_fd_object(fd, &file_ops);
+    return f == NULL ? -EBADF : sim_disk_pwritev(f->disk, f->file, iov, count, offset);
+}
+
+static int sys_truncate(void *ctx, int fd, int64_t len)
+{
+    enter(ctx, "truncate");
+    struct open_file *f = sim_fd_object(fd, &file_ops);
+    return f == NULL ? -EBADF : sim_disk_truncate(f->disk, f->file, len);
+}
+
+static void wait_for_disk(struct sim_node *node)
+{
+    int64_t most = state_of(node)->settings.fsync_us;
+    sim_block(1 + (int64_t)rng_below(&node->rng, (uint64_t)most + 1));
+}
+
+static int sys_fsync(void *ctx, int fd)
+{
+    struct sim_node *node = enter(ctx, "fsync");
+    struct child *c = running_child();
+    struct child_file *mine = c != NULL ? sim_fd_object(fd, &child_file_ops) : NULL;
+    if (mine != NULL) return child_fsync(c, mine);
+    struct open_file *f = sim_fd_object(fd, &file_ops);
+    if (f == NULL) return -EBADF;
+    bool early = rng_below(&node->rng, 2) == 0;
+    int rc = early ? sim_disk_fsync(f->disk, f->file) : 0;
+    wait_for_disk(node);
+    if (early) return rc;
+    f = sim_fd_object(fd, &file_ops); /* closed meanwhile? */
+    return f == NULL ? -EBADF : sim_disk_fsync(f->disk, f->file);
+}
+
+static int sys_start_sync(void *ctx, int fd, int64_t offset, int64_t len)
+{
+    enter(ctx, "start_sync");
+    struct open_file *f = sim_fd_object(fd, &file_ops);
+    return f == NULL ? 0 : sim_disk_start_sync(f->disk, f->file);
+}
+
+static int sys_rename(void *ctx, const char *from, const char *to)
+{
+    struct sim_node *node = enter(ctx, "rename");
+    struct child *c = running_child();
+    if (c == NULL) return sim_disk_rename(node->disk, from, to);
+    record_path(c, OP_RENAME, from)->to = must(strdup(to));
+    return 0;
+}
+
+static int sys_unlink(void *ctx, const char *path)
+{
+    struct sim_node *node = enter(ctx, "unlink");
+    struct child *c = running_child();
+    if (c == NULL) return sim_disk_unlink(node->disk, path);
+    (void)record_path(c, OP_UNLINK, path);
+    return 0;
+}
+
+static int sys_mkdir(void *ctx, const char *path, int mode)
+{
+    struct sim_node *node = enter(ctx, "mkdir");
+    return sim_disk_mkdir(node->disk, path);
+}
+
+static int64_t sys_file_size(void *ctx, const char *path)
+{
+    struct sim_node *node = enter(ctx, "stat");
+    return sim_disk_file_size(node->disk, path);
+}
+
+static int64_t sys_free_bytes(void *ctx, const char *path)
+{
+    struct sim_node *node = enter(ctx, "statvfs");
+    return sim_disk_free_bytes(node->disk);
+}
+
+static int sys_fsync_dir(void *ctx, const char *path_of_file)
+{
+    struct sim_node *node = enter(ctx, "fsync_dir");
+    struct child *c = running_child();
+    if (c != NULL) {
+        int rc = sim_disk_decide(node->disk, SIM_DISK_EIO_FSYNC);
+        if (rc == 0) (void)record_path(c, OP_FSYNC_DIR, path_of_file);
+        return rc;
+    }
+    wait_for_disk(node);
+    return sim_disk_fsync_dir(node->disk, path_of_file);
+}
+
+static int sys_pipe(void *ctx, int fds[2])
+{
+    enter(ctx, "pipe");
+    struct pipe *p = must(calloc(1, sizeof(*p)));
+    struct pipe_end *reads = pipe_end_new(p, false), *writes = pipe_end_new(p, true);
+    pipes++;
+    fds[0] = sim_fd_open(&pipe_ops, reads);
+    fds[1] = fds[0] < 0 ? fds[0] : sim_fd_open(&pipe_ops, writes);
+    if (fds[1] >= 0) return 0;
+    int rc = fds[1];
+    if (fds[0] >= 0)
+        (void)sim_fd_close(fds[0]);
+    else
+        pipe_end_release(reads);
+    pipe_end_release(writes);
+    return rc;
+}
+
+static int sys_set_nonblocking(void *ctx, int fd)
+{
+    enter(ctx, "fcntl");
+    struct pipe_end *e = sim_fd_object(fd, &pipe_ops);
+    if (e == NULL) return -EBADF;
+    e->nonblocking = true;
+    return 0;
+}
+
+static int sys_wait_writable(void *ctx, int fd)
+{
+    enter(ctx, "poll");
+    return 0; /* only children wait, and their writes always succeed at once */
+}
+
+static void inherit(struct sim_process *p, int fd)
+{
+    const struct pipe_end *e = fd < 0 ? NULL : sim_fd_object(fd, &pipe_ops);
+    if (e == NULL) return;
+    struct pipe_end *copy = pipe_end_new(e->pipe, e->writes);
+    copy->nonblocking = e->nonblocking;
+    p->fds[fd].ops = &pipe_ops;
+    p->fds[fd].object = copy;
+}
+
+static pid_t sys_spawn(void *ctx, const struct sys_child *what)
+{
+    struct sim_node *node = enter(ctx, "fork");
+    struct node_state *state = state_of(node);
+    if (state->settings.spawn_fails > 0) {
+        state->settings.spawn_fails--;
+        state->stats.failed_spawns++;
+        return -EAGAIN;
+    }
+    sim_block((int64_t)rng_below(&node->rng, FORK_US));
+    state->stats.spawns++;
+    struct child *c = must(calloc(1, sizeof(*c)));
+    *c = (struct child){.node = node, .what = *what, .next = children, .process = sim_process_new(node, true)};
+    children = c;
+    c->pid = c->process->pid;
+    for (size_t i = 0; i < sizeof(what->keep) / sizeof(what->keep[0]); i++) inherit(c->process, what->keep[i]);
+    c->fiber = sim_fiber_new(c->process, child_main, c);
+    sim_event_at(&c->event, sim.now_us + 1, on_event, c);
+    (void)sim_fiber_resume(c->fiber);
+    return c->pid;
+}
+
+static int sys_kill(void *ctx, pid_t pid, int signal)
+{
+    struct sim_node *node = enter(ctx, "kill");
+    struct child *c = child_by_pid(node, pid);
+    if (c == NULL) return -ESRCH;
+    if (signal == 0 || c->process == NULL) return 0;
+    state_of(node)->stats.children_killed++;
+    end_child(c, signal);
+    return 0;
+}
+
+static pid_t sys_waitpid(void *ctx, pid_t pid, int *status, int options)
+{
+    struct sim_node *node = enter(ctx, "waitpid");
+    struct child *c = child_by_pid(node, pid);
+    if (c == NULL) return -ECHILD;
+    while (c->process != NULL) {
+        if (options & WNOHANG) return 0;
+        sim_block(1000);
+    }
+    *status = c->status;
+    forget_child(c);
+    return pid;
+}
+
+static pid_t sys_getpid(void *ctx)
+{
+    return sim.process != NULL ? sim.process->pid : 1;
+}
+
+/* ---- For the simulator ---- */
+
+void sim_sys_init(struct sim_node *node)
+{
+    node->sys = (struct sys){.ctx = node,
+                             .wall_us = sys_wall,
+                             .mono_us = sys_mono,
+                             .random = sys_random_bytes,
+                             .open = sys_open,
+                             .close = sys_close,
+                             .read = sys_read,
+                             .write = sys_write,
+                             .pwritev = sys_pwritev,
+                             .truncate = sys_truncate,
+                             .fsync = sys_fsync,
+                             .start_sync = sys_start_sync,
+                             .rename = sys_rename,
+                             .unlink = sys_unlink,
+                             .mkdir = sys_mkdir,
+                             .file_size = sys_file_size,
+                             .free_bytes = sys_free_bytes,
+                             .fsync_dir = sys_fsync_dir,
+                             .pipe = sys_pipe,
+                             .set_nonblocking = sys_set_nonblocking,
+                             .wait_writable = sys_wait_writable,
+                             .spawn = sys_spawn,
+                             .kill = sys_kill,
+                             .waitpid = sys_waitpid,
+                             .getpid = sys_getpid};
+}
+
+void sim_sys_begin(void)
+{
+    for (size_t i = 0; i < SIM_NODES_MAX; i++) {
+        states[i] = (struct node_state){.settings = {.fsync_us = 3000, .child_pace_us = 2000}};
+    }
+}
+
+void sim_sys_end(void)
+{
+    while (children != NULL) {
+        if (children->process != NULL) end_child(children, SIGKILL);
+        forget_child(children);
+    }
+    if (pipes > 0) sim_fail("descriptors", "%u pipes are left", pipes);
+    pipes = 0;
+}
+
+struct sim_sys_settings *sim_sys_settings(struct sim_node *node)
+{
+    return &state_of(node)->settings;
+}
+
+const struct sim_sys_stats *sim_sys_stats(const struct sim_node *node)
+{
+    return &state_of(node)->stats;
+}
+
+void sim_sys_server_ended(struct sim_node *node)
+{
+    for (struct child *c = children, *next; c != NULL; c = next) {
+        next = c->next;
+        if (c->node != node) continue;
+        if (c->process != NULL) end_child(c, SIGKILL);
+        forget_child(c);
+    }
+}
+
+static struct child *living_child(const struct sim_node *node)
+{
+    for (struct child *c = children; c != NULL; c = c->next) {
+        if (c->node == node && c->process != NULL) return c;
+    }
+    return NULL;
+}
+
+bool sim_sys_has_child(const struct sim_node *node)
+{
+    return living_child(node) != NULL;
+}
+
+bool sim_sys_kill_child(struct sim_node *node, int signal)
+{
+    struct child *c = living_child(node);
+    if (c == NULL) return false;
+    end_child(c, signal);
+    return true;
+}
+
+void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view content)
+{
+    struct sim_file *f;
+    struct sim_disk *d = node->disk;
+    if (sim_disk_open(d, path, O_WRONLY | O_CREAT | O_TRUNC, &f) < 0) return;
+    (void)sim_disk_write(d, f, content.data, content.len); /* the disk is not full yet */
+    (void)sim_disk_fsync_as(d, f, 0);
+    sim_disk_close(d, f);
+    (void)sim_disk_fsync_dir(d, path);
+}
