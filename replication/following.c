@@ -241,6 +241,8 @@ static void begin_transfer(struct repl *r, bool old_master)
 {
     struct link *lk = &r->link;
     lk->old_master = old_master;
+    lk->new_secret_known = !old_master && lk->handshake.has_secret;
+    lk->new_secret = lk->handshake.secret;
     if (old_master) {
         log_notice(r->log, "Retrying with SYNC: this master does not know PSYNC");
         struct repl_identity fresh;

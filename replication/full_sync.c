@@ -219,13 +219,31 @@ void full_sync_consider(struct repl *r)
     loop_timer_start(r->loop, &fs->start, wait_ms(r, oldest), 0, on_start_timer, r);
 }
 
+/* The snapshot is of a data set that is hashed with this secret. It must not be logged. */
+static void put_secret(struct replica *rp)
+{
+    struct repl *r = rp->repl;
+    struct hash_secret secret;
+    char hex[HASH_SECRET_HEX_CHARS + 1];
+    r->host.hash_secret(r->host.ctx, &secret);
+    hash_secret_format(&secret, hex);
+    bytes_buf_printf(&rp->head, " %s", hex);
+}
+
+static void put_full(struct replica *rp, uint64_t position)
+{
+    bytes_buf_printf(&rp->head, "+FULLRESYNC %s %" PRIu64, rp->repl->identity.id, position);
+    if (rp->capa_verify) put_secret(rp);
+    bytes_buf_append(&rp->head, "\r\n", 2);
+}
+
 static void join_stream(struct replica *rp, uint64_t position)
 {
     struct repl *r = rp->repl;
     repl_stream_reader_start(&r->stream, &rp->reader, position);
     rp->acked = 0;
     rp->progress_ms = repl_now_ms(r);
-    if (rp->speaks_psync) bytes_buf_printf(&rp->head, "+FULLRESYNC %s %" PRIu64 "\r\n", r->identity.id, position);
+    if (rp->speaks_psync) put_full(rp, position);
 }
 
 static void join_pipe(struct replica *rp, struct snapshot_pipe *p)

@@ -64,7 +64,7 @@ static void introduce(struct handshake *h, const struct handshake_options *o, st
         PUT(out, "REPLCONF", "ip-address", o->announce_ip);
         expect(h, HANDSHAKE_IP);
     }
-    PUT(out, "REPLCONF", "capa", "eof", "capa", "psync2", "capa", REPL_CAPA_FIELD_TIMES);
+    PUT(out, "REPLCONF", "capa", "eof", "capa", "psync2", "capa", REPL_CAPA_FIELD_TIMES, "capa", REPL_CAPA_VERIFY);
     expect(h, HANDSHAKE_CAPA);
     PUT(out, "REPLCONF", "version", o->version);
     expect(h, HANDSHAKE_VERSION);
@@ -121,13 +121,20 @@ void handshake_psync(struct handshake *h, const char *id, uint64_t position, str
     PUT(out, "PSYNC", id != NULL ? id : "?", id != NULL ? offset : "-1");
 }
 
-/* "<id> <offset>" */
+/* "<id> <offset>" or "<id> <offset> <secret>" */
 static bool parse_full(struct handshake *h, struct bytes_view rest)
 {
     int64_t offset;
     if (rest.len < HANDSHAKE_ID_LEN + 2 || rest.data[HANDSHAKE_ID_LEN] != ' ') return false;
     if (!identity_is_id(bytes_view(rest.data, HANDSHAKE_ID_LEN))) return false;
     struct bytes_view digits = bytes_view(rest.data + HANDSHAKE_ID_LEN + 1, rest.len - HANDSHAKE_ID_LEN - 1);
+    const char *space = memchr(digits.data, ' ', digits.len);
+    h->has_secret = space != NULL;
+    if (space != NULL) {
+        const char *end = digits.data + digits.len;
+        if (!hash_secret_parse(bytes_view(space + 1, (size_t)(end - space) - 1), &h->secret)) return false;
+        digits.len = (size_t)(space - digits.data);
+    }
     if (!num_parse_i64(digits, &offset) || offset < 0 || offset == INT64_MAX) return false;
     memcpy(h->id, rest.data, HANDSHAKE_ID_LEN);
     h->id[HANDSHAKE_ID_LEN] = '\0';
@@ -153,10 +160,19 @@ static struct bytes_view after(struct bytes_view line, const char *prefix)
     return bytes_view(line.data + n, line.len - n);
 }
 
+/* The part of a +FULLRESYNC line in front of its third word, which may be a secret. */
+static struct bytes_view loggable(struct bytes_view line)
+{
+    size_t spaces = 0, len = 0;
+    while (len < line.len && (line.data[len] != ' ' || ++spaces < 3)) len++;
+    return bytes_view(line.data, len);
+}
+
 static enum handshake_verdict on_psync_reply(struct handshake *h, struct bytes_view line, struct bytes_buf *out)
 {
     if (starts_with(line, "+FULLRESYNC ")) {
-        if (!parse_full(h, after(line, "+FULLRESYNC "))) return fail(h, "Master replied with wrong +FULLRESYNC", line);
+        if (!parse_full(h, after(line, "+FULLRESYNC ")))
+            return fail(h, "Master replied with wrong +FULLRESYNC", loggable(line));
         h->step = HANDSHAKE_OVER;
         return HANDSHAKE_FULL;
     }

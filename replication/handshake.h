@@ -10,9 +10,12 @@
 #define LOCKSTEP_REPLICATION_HANDSHAKE_H
 
 #include "storage/base/bytes.h"
+#include "storage/hash_secret.h"
 
 /* The capability to read RDB version 12. Redis does not know this word and ignores it. */
 #define REPL_CAPA_FIELD_TIMES "field-times"
+/* The capability to take the secret of the key hash with +FULLRESYNC: a third word, which only such replicas get. */
+#define REPL_CAPA_VERIFY "lockstep-verify"
 
 enum { HANDSHAKE_LINE_MAX = 1024, HANDSHAKE_ID_LEN = 40 };
 
@@ -38,7 +41,7 @@ enum handshake_step {
 enum handshake_verdict {
     HANDSHAKE_WAIT = 0,  /* send what was appended to `out`, then wait for the next line */
     HANDSHAKE_ASK_PSYNC, /* call handshake_psync() with our id and position */
-    HANDSHAKE_FULL,      /* a snapshot follows, of `id` at `position` */
+    HANDSHAKE_FULL,      /* a snapshot follows, of `id` at `position`; its secret is `secret` if has_secret */
     HANDSHAKE_CONTINUE,  /* the stream continues; `id` is its id if has_id */
     HANDSHAKE_OLD,       /* the master has no PSYNC: SYNC was put into `out`, a snapshot without a position follows */
     HANDSHAKE_LATER,     /* the handshake failed, see `error`: try again with a new connection */
@@ -51,6 +54,8 @@ struct handshake {
     bool has_id;
     char id[HANDSHAKE_ID_LEN + 1];
     uint64_t position;
+    bool has_secret;
+    struct hash_secret secret;
     char error[256];
 };
 

@@ -66,7 +66,8 @@ static int begin_load(struct repl *r)
         log_notice(r->log, "MASTER <-> REPLICA sync: Flushing old data");
         repl_abandon_history(r, "the data set is being replaced by that of our master");
     }
-    int rc = r->host.load_begin(r->host.ctx, lk->load_kind, r->settings->replica_lazy_flush);
+    int rc = r->host.load_begin(r->host.ctx, lk->load_kind, r->settings->replica_lazy_flush,
+                                lk->new_secret_known ? &lk->new_secret : NULL);
     if (rc < 0) {
         snprintf(lk->load_error, sizeof(lk->load_error), "Loading cannot start: %s", strerror(-rc));
         return -1;
@@ -150,7 +151,7 @@ static int commit_load(struct repl *r)
         return -1;
     }
     struct received_file file = take_file(lk);
-    repl_adopt_history(r, lk->new_id, lk->new_position, at.db);
+    repl_adopt_history(r, lk->new_id, lk->new_position, at.db, lk->new_secret_known);
     r->host.reset_stream(r->host.ctx, at.db);
     log_notice(r->log, "MASTER <-> REPLICA sync: Finished with success");
     link_stream_begins(r);

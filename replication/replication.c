@@ -94,12 +94,13 @@ void repl_change_id(struct repl *r)
     identity_renew(&r->identity, r->sys);
 }
 
-void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db)
+void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db, bool secret_known)
 {
     serving_disconnect_all(r, "the data set was replaced by that of our master");
     r->host.history_ends(r->host.ctx);
     reset_stream(r, position);
     identity_adopt(&r->identity, id);
+    r->secret_unknown = !secret_known;
     r->history_broken = false;
     r->was_restored = false;
     r->data = DATA_COMPLETE;
@@ -140,12 +141,23 @@ void repl_restore_position(struct repl *r, const struct repl_position *at, struc
     r->history_broken = false;
     r->was_restored = true;
     r->restored = *at;
+    r->secret_unknown = true; /* until repl_restore_secret() */
     repl_create_backlog(r);
     r->data = DATA_COMPLETE;
     if (r->role == REPL_REPLICA) return;
     identity_fork(&r->identity, r->sys, at->offset);
     r->db = -1;
     r->alone_since_ms = repl_now_ms(r);
+}
+
+void repl_restore_secret(struct repl *r)
+{
+    r->secret_unknown = false;
+}
+
+bool repl_secret_known(const struct repl *r)
+{
+    return r->role == REPL_MASTER || !r->secret_unknown;
 }
 
 bool repl_may_resume(const struct repl *r)
@@ -417,6 +429,7 @@ void repl_promote(struct repl *r)
         identity_fork(&r->identity, r->sys, repl_stream_end(&r->stream));
     r->history_broken = false;
     r->was_restored = false;
+    r->secret_unknown = false; /* our history from here on is hashed as our data set is */
     r->db = -1;
     r->alone_since_ms = repl_now_ms(r);
     log_warning(r->log,

@@ -55,6 +55,7 @@
 #include "storage/base/histogram.h"
 #include "storage/base/log.h"
 #include "storage/base/sys.h"
+#include "storage/hash_secret.h"
 
 struct repl;    /* opaque: all replication state of one server */
 struct replica; /* opaque: one peer that sends us REPLCONF or PSYNC */
@@ -104,12 +105,14 @@ struct repl_host { /* everything that replication asks of the server around it *
     int (*stream_db)(void *ctx); /* the database selected after the last applied unit */
     /* Loads a data set from the master: load_begin, load_feed with bytes in any split, load_end. load_feed returns 1
      * when the RDB is complete, 0 if it needs more, or a negative code with *error set (a constant, or owned by the
-     * host until the next call). load_end with commit false drops what was loaded; the old data set is then still in
+     * host until the next call). The loaded data set is hashed with `secret`, or as the present one (NULL). load_end
+     * with commit false drops what was loaded; the old data set is then still in
      * place, except with REPL_LOAD_REPLACE. load_end sets position->db to the selected database that the file names. */
-    int (*load_begin)(void *ctx, enum repl_load_kind kind, bool empty_async);
+    int (*load_begin)(void *ctx, enum repl_load_kind kind, bool empty_async, const struct hash_secret *secret);
     int (*load_feed)(void *ctx, struct bytes_view in, size_t *consumed, const char **error);
     int (*load_end)(void *ctx, bool commit, struct repl_position *position);
     bool (*dataset_is_empty)(void *ctx);
+    void (*hash_secret)(void *ctx, struct hash_secret *secret); /* of the present data set */
     /* A master became a replica, a replica got another master, or a replica was promoted. */
     void (*role_changed)(void *ctx, enum repl_role role);
 
@@ -188,6 +191,13 @@ void repl_change_id(struct repl *r);
  * id. `tail` holds the known bytes of the stream that end at this position, at most at->offset of them. The backlog
  * begins with them, so that a replica that is a little behind can continue. */
 void repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail);
+
+/* --- the secret of the key hash (storage/hash_secret.h) --- */
+/* True if our data set is hashed with the secret of the history that it belongs to, so that ranges of hashes mean the
+ * same to all servers of this history: we are a master, or our master told the secret with the data set. */
+bool repl_secret_known(const struct repl *r);
+/* The restored history (repl_restore_position()) is the one that the present secret of the data set belongs to. */
+void repl_restore_secret(struct repl *r);
 
 /* --- following --- */
 /* REPLICAOF host port: drops the present link and keeps the history. 0, or -EINVAL for a bad port. */

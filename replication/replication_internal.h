@@ -51,6 +51,7 @@ struct replica {
     bool capa_eof;                     /* can receive a snapshot without a length */
     bool capa_psync2;                  /* can receive a new id with +CONTINUE */
     bool capa_field_times;             /* can read RDB version 12 */
+    bool capa_verify;                  /* takes the secret of the key hash with +FULLRESYNC */
     bool rdb_only;                     /* a tool that wants the snapshot and no stream */
     unsigned filter;                /* enum repl_omission: what REPLCONF rdb-filter-only leaves out of its snapshot */
     bool speaks_psync;              /* it sent PSYNC, not SYNC */
@@ -153,6 +154,8 @@ struct link {
     char new_id[REPL_ID_LEN + 1]; /* id of the snapshot that the master last promised; "": it promised none since
                                      REPLICAOF, or the stream has begun since */
     uint64_t new_position;
+    bool new_secret_known; /* the master told the secret of that history: new_secret */
+    struct hash_secret new_secret;
     bool old_master; /* knows only SYNC: no ids, no ACKs */
     bool direct;     /* the snapshot is loaded while it arrives */
     bool to_file;    /* the snapshot is written to a file */
@@ -199,6 +202,7 @@ struct repl {
     bool has_backlog;          /* bytes are kept for replicas that resume */
     enum data_state data;
     struct repl_identity identity;
+    bool secret_unknown; /* a replica: the data set is not hashed with the secret of its master's history */
     bool history_broken; /* the data set does not match id and offset: we cannot ask for a partial resynchronization */
     int db;              /* the database selected at the end of the stream; -1: the next unit selects one */
     bool was_restored;   /* `restored` is valid */
@@ -252,8 +256,9 @@ void repl_cron_master(struct repl *r); /* feeds PINGs and frees an unused backlo
 void repl_create_backlog(struct repl *r);
 /* The data set is about to be replaced: disconnects all replicas, and no server can continue our history any more. */
 void repl_abandon_history(struct repl *r, const char *why);
-/* The data set was replaced by that of another history, received as a whole. */
-void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db);
+/* The data set was replaced by that of another history, received as a whole. secret_known: it is hashed with the secret
+ * of that history. */
+void repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db, bool secret_known);
 
 /* serving.c */
 void serving_release(struct repl *r);

@@ -250,6 +250,7 @@ int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_v
         if (bytes_equal_nocase(value, "eof")) rp->capa_eof = true;
         if (bytes_equal_nocase(value, "psync2")) rp->capa_psync2 = true;
         if (bytes_equal_nocase(value, REPL_CAPA_FIELD_TIMES)) rp->capa_field_times = true;
+        if (bytes_equal_nocase(value, REPL_CAPA_VERIFY)) rp->capa_verify = true;
         if (bytes_equal_nocase(value, "rdb-channel-repl")) rp->capa_field_times = true; /* as of Redis 8 */
         return 0; /* unknown capabilities belong to later versions and are not used */
     }

@@ -33,9 +33,9 @@ static int host_stream_db(void *ctx)
     struct server *s = ctx;
     return master_stream_db(s->master_stream);
 }
-static int host_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async)
+static int host_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async, const struct hash_secret *secret)
 {
-    return rdb_loading_begin(((struct server *)ctx)->rdb_loading, kind, empty_async);
+    return rdb_loading_begin(((struct server *)ctx)->rdb_loading, kind, empty_async, secret);
 }
 static int host_load_feed(void *ctx, struct bytes_view in, size_t *consumed, const char **error)
 {
@@ -49,6 +49,11 @@ static bool host_dataset_is_empty(void *ctx)
 {
     struct server *s = ctx;
     return keyspace_count(s->core.keyspace) == 0 && libraries_count(s->core.keyspace->libraries) == 0;
+}
+static void host_hash_secret(void *ctx, struct hash_secret *secret)
+{
+    struct server *s = ctx;
+    *secret = *keyspace_secret(s->core.keyspace);
 }
 static void host_role_changed(void *ctx, enum repl_role role)
 {
@@ -132,6 +137,7 @@ struct repl *connect_replication(struct server *s)
         .load_feed = host_load_feed,
         .load_end = host_load_end,
         .dataset_is_empty = host_dataset_is_empty,
+        .hash_secret = host_hash_secret,
         .role_changed = host_role_changed,
         .snapshot_start = host_snapshot_start,
         .snapshot_cancel = host_snapshot_cancel,

@@ -108,7 +108,8 @@ static void make_keyspace(struct server *s)
 {
     s->core.lazyfree = lazyfree_new();
     lazyfree_on_start(s->core.lazyfree, pin_background_thread, s);
-    s->core.keyspace = keyspace_new(s->core.settings->misc.databases, &s->core.settings->limits, s->core.sys);
+    s->core.keyspace = keyspace_new(s->core.settings->misc.databases, &s->core.settings->limits, NULL, s->core.sys);
+    sys_random(s->core.sys, &s->core.name_seed, sizeof(s->core.name_seed));
     s->core.keyspace->lazyfree = s->core.lazyfree;
     connect_keyspace(s);
 }

@@ -7,11 +7,14 @@
 #include "storage/hash.h"
 #include "storage/lazyfree.h"
 
-/* Shared by siblings. Values and tables point to it and may outlive the keyspace in which they were made. */
+/* The environment of a data set, shared by siblings with the same secret. Values and tables point to it, also those that
+ * wait in the queue of the lazy-free thread: so a keyspace gives up its reference behind them in that queue. */
 struct keyspace_shared {
     atomic_uint refs; /* atomic because the lazy-free thread may free a keyspace */
     struct value_env env;
     struct rng rng;
+    struct hash_secret secret;
+    uint64_t fingerprint;
 };
 
 enum { FIELDS_AT_ONCE = 64 };
@@ -141,7 +144,7 @@ static void entry_free_fn(void *ctx, void *entry)
 
 static uint64_t entry_hash(const void *ctx, const void *entry)
 {
-    return value_hash(ctx, entry_key(entry));
+    return key_hash(ctx, entry_key(entry));
 }
 
 static void db_init_tables(struct db *db)
@@ -158,12 +161,37 @@ static void timed_hashes_free(struct time_heap *h)
     mem_free_sized(h, sizeof(*h));
 }
 
-static struct keyspace *keyspace_build(struct keyspace_shared *shared, int db_count)
+static struct keyspace_shared *shared_new(const struct hash_secret *secret, const struct encoding_limits *limits,
+                                          uint64_t rng_start)
 {
-    struct keyspace *ks = mem_calloc(sizeof(*ks));
+    struct keyspace_shared *shared = mem_calloc(sizeof(*shared));
+    shared->secret = *secret;
+    shared->fingerprint = hash_secret_fingerprint(secret);
+    rng_seed(&shared->rng, rng_start);
+    shared->env = (struct value_env){.key_seed = hash_secret_key_seed(secret),
+                                     .element_seed = hash_secret_element_seed(secret),
+                                     .limits = limits,
+                                     .rng = &shared->rng};
+    return shared;
+}
+
+static void share(struct keyspace *ks, struct keyspace_shared *shared)
+{
     atomic_fetch_add(&shared->refs, 1);
     ks->shared = shared;
     ks->env = &shared->env;
+}
+
+static void shared_release(void *taken)
+{
+    struct keyspace_shared *shared = taken;
+    if (atomic_fetch_sub(&shared->refs, 1) == 1) mem_free(shared);
+}
+
+static struct keyspace *keyspace_build(struct keyspace_shared *shared, int db_count)
+{
+    struct keyspace *ks = mem_calloc(sizeof(*ks));
+    share(ks, shared);
     ks->db_count = db_count;
     ks->lfu_log_factor = 10;
     ks->lfu_decay_minutes = 1;
@@ -178,21 +206,29 @@ static struct keyspace *keyspace_build(struct keyspace_shared *shared, int db_co
     return ks;
 }
 
-struct keyspace *keyspace_new(int db_count, const struct encoding_limits *limits, const struct sys *sys)
+struct keyspace *keyspace_new(int db_count, const struct encoding_limits *limits, const struct hash_secret *secret,
+                              const struct sys *sys)
 {
-    struct keyspace_shared *shared = mem_calloc(sizeof(*shared));
-    uint64_t seeds[2];
-    sys_random(sys, seeds, sizeof(seeds));
-    rng_seed(&shared->rng, seeds[0]);
-    shared->env = (struct value_env){.hash_seed = seeds[1], .limits = limits, .rng = &shared->rng};
-    struct keyspace *ks = keyspace_build(shared, db_count);
+    struct hash_secret own;
+    uint64_t rng_start;
+    sys_random(sys, &rng_start, sizeof(rng_start));
+    if (secret == NULL) hash_secret_random(&own, sys);
+    struct keyspace *ks = keyspace_build(shared_new(secret != NULL ? secret : &own, limits, rng_start), db_count);
     ks->now_ms = sys_wall_ms(sys);
     return ks;
 }
 
-struct keyspace *keyspace_new_sibling(const struct keyspace *ks)
+/* The environment that hashes with this secret: the present one if it does. */
+static struct keyspace_shared *shared_with(const struct keyspace *ks, const struct hash_secret *secret)
 {
-    struct keyspace *sibling = keyspace_build(ks->shared, ks->db_count);
+    struct keyspace_shared *shared = ks->shared;
+    if (secret == NULL || hash_secret_equal(secret, &shared->secret)) return shared;
+    return shared_new(secret, shared->env.limits, rng_next(&shared->rng));
+}
+
+struct keyspace *keyspace_new_sibling(const struct keyspace *ks, const struct hash_secret *secret)
+{
+    struct keyspace *sibling = keyspace_build(shared_with(ks, secret), ks->db_count);
     sibling->now_ms = ks->now_ms;
     sibling->lfu = ks->lfu;
     sibling->expiry_mode = EXPIRY_IGNORE;
@@ -211,8 +247,36 @@ void keyspace_free(struct keyspace *ks)
     }
     mem_free(ks->dbs);
     libraries_free(ks->libraries);
-    if (atomic_fetch_sub(&ks->shared->refs, 1) == 1) mem_free(ks->shared);
+    shared_release(ks->shared);
     mem_free(ks);
+}
+
+const struct hash_secret *keyspace_secret(const struct keyspace *ks)
+{
+    return &ks->shared->secret;
+}
+
+uint64_t keyspace_fingerprint(const struct keyspace *ks)
+{
+    return ks->shared->fingerprint;
+}
+
+void keyspace_set_secret(struct keyspace *ks, const struct hash_secret *secret)
+{
+    struct keyspace_shared *before = ks->shared, *shared = shared_with(ks, secret);
+    ASSERT(keyspace_count(ks) == 0);
+    if (shared == before) return;
+    share(ks, shared);
+    for (int i = 0; i < ks->db_count; i++) {
+        table_release(&ks->dbs[i]->expires, NULL, NULL);
+        table_release(&ks->dbs[i]->keys, NULL, NULL);
+        timed_hashes_free(ks->dbs[i]->timed_hashes);
+        db_init_tables(ks->dbs[i]);
+    }
+    if (ks->lazyfree != NULL && lazyfree_pending(ks->lazyfree) > 0)
+        lazyfree_run(ks->lazyfree, shared_release, before, 0);
+    else
+        shared_release(before);
 }
 
 static void db_swap_data(struct db *a, struct db *b)
@@ -226,15 +290,20 @@ static void db_swap_data(struct db *a, struct db *b)
 
 void keyspace_swap_data(struct keyspace *ks, struct keyspace *sibling)
 {
-    ASSERT(ks->shared == sibling->shared && ks->db_count == sibling->db_count);
+    ASSERT(ks->db_count == sibling->db_count);
     ASSERT(ks->held_blobs == 0 && sibling->held_blobs == 0);
     struct libraries *libraries = ks->libraries;
     ks->libraries = sibling->libraries;
     sibling->libraries = libraries;
+    struct keyspace_shared *shared = ks->shared;
     for (int i = 0; i < ks->db_count; i++) {
         if (ks->hooks.flushed != NULL) ks->hooks.flushed(ks->hooks.ctx, ks->dbs[i], sibling->dbs[i]);
         db_swap_data(ks->dbs[i], sibling->dbs[i]);
     }
+    ks->shared = sibling->shared;
+    ks->env = &ks->shared->env;
+    sibling->shared = shared;
+    sibling->env = &shared->env;
 }
 
 size_t keyspace_count(const struct keyspace *ks)

@@ -31,6 +31,7 @@
 #define LOCKSTEP_STORAGE_KEYSPACE_H
 
 #include "storage/entry.h"
+#include "storage/hash_secret.h"
 #include "storage/libraries.h"
 #include "storage/hash_expiry.h"
 #include "storage/table.h"
@@ -92,7 +93,7 @@ struct keyspace_stats {
 };
 
 struct keyspace {
-    const struct value_env *env; /* shared with siblings, so that values can move between them */
+    const struct value_env *env; /* of the present data set; may be shared with siblings */
     int db_count;
     struct db **dbs; /* by id; SWAPDB exchanges the contents of two databases, not these pointers */
     int64_t now_ms;
@@ -111,13 +112,20 @@ struct keyspace {
     struct keyspace_shared *shared;
 };
 
-struct keyspace *keyspace_new(int db_count, const struct encoding_limits *limits, const struct sys *sys);
-/* A second keyspace with the same hash seed and limits, in which a data set is loaded while this one serves clients. */
-struct keyspace *keyspace_new_sibling(const struct keyspace *ks);
+/* `secret` NULL: a random one. */
+struct keyspace *keyspace_new(int db_count, const struct encoding_limits *limits, const struct hash_secret *secret,
+                              const struct sys *sys);
+/* A second keyspace with the same limits, in which a data set is loaded while this one serves clients. `secret` NULL: it
+ * hashes as this one does. */
+struct keyspace *keyspace_new_sibling(const struct keyspace *ks, const struct hash_secret *secret);
 void keyspace_free(struct keyspace *ks);
-/* Exchanges the data (not hooks, statistics or modes) with a sibling: a replica calls it once its new data set has
- * been loaded without an error. */
+/* Exchanges the data and their environments (not hooks, statistics or modes) with a sibling: a replica calls it once its
+ * new data set has been loaded without an error. Hashes of keys that were computed before do not fit afterwards. */
 void keyspace_swap_data(struct keyspace *ks, struct keyspace *sibling);
+/* The keyspace must be empty. Hashes of keys that were computed before do not fit afterwards. */
+void keyspace_set_secret(struct keyspace *ks, const struct hash_secret *secret);
+const struct hash_secret *keyspace_secret(const struct keyspace *ks); /* never printed: see hash_secret.h */
+uint64_t keyspace_fingerprint(const struct keyspace *ks);             /* of the secret; public */
 static inline void keyspace_set_time(struct keyspace *ks, int64_t now_ms)
 {
     ks->now_ms = now_ms;
@@ -135,7 +143,7 @@ size_t keyspace_overhead(const struct keyspace *ks); /* bytes of the tables and 
 
 static inline struct keyref keyref(const struct db *db, struct bytes_view name)
 {
-    return (struct keyref){.name = name, .hash = value_hash(db->keyspace->env, name)};
+    return (struct keyref){.name = name, .hash = key_hash(db->keyspace->env, name)};
 }
 
 /* --- reading --- */

@@ -123,7 +123,7 @@ struct rdb_check *rdb_check_new(const struct sys *sys, const struct rdb_check_ou
     c->lines = (struct line_out){out->ctx, out->line};
     c->now_ms = sys_wall_ms(sys);
     c->limits = encoding_limits_default();
-    c->env = (struct value_env){.hash_seed = seed[1], .limits = &c->limits, .rng = &c->rng};
+    c->env = (struct value_env){.key_seed = seed[1], .element_seed = seed[1], .limits = &c->limits, .rng = &c->rng};
     struct rdb_reader_options options = {.env = &c->env, .skip_functions = true, .skip_modules = true};
     struct rdb_callbacks callbacks = {
         .ctx = c, .on_aux = on_aux, .on_db = on_db, .on_key = on_key, .on_skipped = on_skipped};

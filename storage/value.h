@@ -35,9 +35,11 @@ enum value_encoding { /* as OBJECT ENCODING reports it; fits in four bits */
 const char *value_type_name(enum value_type type);             /* the reply of TYPE: "string", "list", ... */
 const char *value_encoding_name(enum value_encoding encoding); /* the reply of OBJECT ENCODING */
 
-/* What values need from the process. One per keyspace; it outlives all values made with it. */
+/* What keys and values need from the process. It belongs to a data set, outlives all values made with it, and goes to
+ * another keyspace with them (keyspace_swap_data()). Both seeds come from one secret (hash_secret.h). */
 struct value_env {
-    uint64_t hash_seed;                   /* secret seed of this process for XXH3_64bits_withSeed() */
+    uint64_t key_seed;                    /* of the hash of key names */
+    uint64_t element_seed;                /* of the hash of members and fields */
     const struct encoding_limits *limits; /* the current configuration */
     struct rng *rng;
 };
@@ -47,11 +49,14 @@ struct number_text {
     char text[24];
 };
 
-uint64_t value_hash(const struct value_env *env, struct bytes_view bytes);
+uint64_t key_hash(const struct value_env *env, struct bytes_view name);    /* of a key */
+uint64_t value_hash(const struct value_env *env, struct bytes_view bytes); /* of a member or field */
+/* For tables of names that outlive a data set (channels, watched keys): they have a seed of their own, since a
+ * synchronization replaces the environment. */
+uint64_t seeded_hash(uint64_t seed, struct bytes_view name);
 /* The hashes of the first lengths[i] bytes, for `count` lengths in ascending order, none above bytes.len. Reads the
  * bytes once, not once per length. */
-void value_hash_starts(const struct value_env *env, struct bytes_view bytes, const size_t *lengths, size_t count,
-                       uint64_t *hashes);
+void seeded_hash_starts(uint64_t seed, struct bytes_view bytes, const size_t *lengths, size_t count, uint64_t *hashes);
 
 /* For batched dispatch: prefetches what a look-up of this member or field reads. Call it with step 0 for many
  * collections, then with step 1 for all of them. Does nothing for types without members. */

@@ -42,15 +42,14 @@ struct key_waits {
 
 /* ---- The table of keys ---- */
 
-static uint64_t hash_of(const struct db *db, struct bytes_view name)
+static uint64_t hash_of(const struct key_waits *kw, const struct db *db, struct bytes_view name)
 {
-    return value_hash(db->keyspace->env, name) + (uint64_t)(unsigned)db->id * 0x9e3779b97f4a7c15u;
+    return seeded_hash(kw->core->name_seed, name) + (uint64_t)(unsigned)db->id * 0x9e3779b97f4a7c15u;
 }
-static uint64_t key_hash(const void *ctx, const void *entry)
+static uint64_t waited_hash(const void *ctx, const void *entry)
 {
     const struct waited_key *k = entry;
-    (void)ctx;
-    return hash_of(k->db, k->name);
+    return hash_of(ctx, k->db, k->name);
 }
 
 static void on_changed(void *ctx, struct db *db, struct bytes_view key);
@@ -64,7 +63,7 @@ struct key_waits *key_waits_new(struct core *core)
     key_watch_set(
         &core->keys, KEY_WATCH_WAITS,
         &(struct key_watcher){.ctx = kw, .changed = on_changed, .created = on_created, .flushed = on_flushed});
-    table_init(&kw->keys, key_hash, NULL);
+    table_init(&kw->keys, waited_hash, kw);
     return kw;
 }
 
@@ -89,7 +88,7 @@ static struct waited_key *find_key(const struct key_waits *kw, const struct db *
 {
     struct table_probe probe;
     struct waited_key *k;
-    table_probe_start(&probe, &kw->keys, hash_of(db, name));
+    table_probe_start(&probe, &kw->keys, hash_of(kw, db, name));
     while ((k = table_probe_next(&probe)) != NULL)
         if (k->db == db && bytes_equal(k->name, name)) return k;
     return NULL;
@@ -101,7 +100,7 @@ static struct waited_key *new_key(struct key_waits *kw, struct db *db, struct by
     memcpy(k + 1, name.data, name.len);
     k->db = db;
     k->name = bytes_view(k + 1, name.len);
-    table_insert(&kw->keys, hash_of(db, name), k);
+    table_insert(&kw->keys, hash_of(kw, db, name), k);
     key_watch_add(&kw->core->keys, KEY_WATCH_WAITS);
     return k;
 }
@@ -141,7 +140,7 @@ static void drop_if_unused(struct key_waits *kw, struct waited_key *k)
 {
     if (k->first != NULL || k->being_served) return;
     take_off_ready(kw, k);
-    ASSERT(table_remove(&kw->keys, hash_of(k->db, k->name), k));
+    ASSERT(table_remove(&kw->keys, hash_of(kw, k->db, k->name), k));
     key_watch_remove(&kw->core->keys, KEY_WATCH_WAITS);
     mem_free(k);
 }

@@ -114,15 +114,14 @@ size_t multi_memory(const struct client *c)
 
 struct watches {
     struct core *core;
-    const struct value_env *env; /* the seed of hashes */
-    struct table records;        /* struct watch_record, by database and key */
-    struct table watched;        /* struct watched_key, by record and client */
-    size_t client_count;         /* clients that watch a key */
+    struct table records; /* struct watch_record, by database and key */
+    struct table watched; /* struct watched_key, by record and client */
+    size_t client_count;  /* clients that watch a key */
 };
 
 static uint64_t record_hash_of(const struct watches *w, int db, struct bytes_view key)
 {
-    return value_hash(w->env, key) + (uint64_t)(unsigned)db * 0x9e3779b97f4a7c15u;
+    return seeded_hash(w->core->name_seed, key) + (uint64_t)(unsigned)db * 0x9e3779b97f4a7c15u;
 }
 static uint64_t record_hash(const void *ctx, const void *entry)
 {
@@ -133,7 +132,7 @@ static uint64_t record_hash(const void *ctx, const void *entry)
 static uint64_t watched_hash_of(const struct watches *w, const struct watch_record *r, const struct client *c)
 {
     const uint64_t pair[2] = {r->hash, c->id};
-    return value_hash(w->env, bytes_view(pair, sizeof(pair)));
+    return seeded_hash(w->core->name_seed, bytes_view(pair, sizeof(pair)));
 }
 static uint64_t watched_hash(const void *ctx, const void *entry)
 {
@@ -148,7 +147,6 @@ struct watches *watches_new(struct core *core)
 {
     struct watches *w = mem_calloc(sizeof(*w));
     w->core = core;
-    w->env = core->keyspace->env;
     key_watch_set(&core->keys, KEY_WATCH_TRANSACTIONS,
                   &(struct key_watcher){.ctx = w, .changed = on_changed, .flushed = on_flushed});
     table_init(&w->records, record_hash, NULL);

@@ -23,7 +23,6 @@ struct topic {
 
 struct pubsub {
     struct core *core;
-    const struct value_env *env; /* the seed of hashes */
     struct table topics[PUBSUB_KINDS];
     size_t client_count; /* clients with CLIENT_SUBSCRIBED */
 };
@@ -35,20 +34,19 @@ struct subscriptions {
 static uint64_t topic_hash(const void *ctx, const void *entry)
 {
     const struct topic *t = entry;
-    return value_hash(ctx, t->name);
+    return seeded_hash(*(const uint64_t *)ctx, t->name);
 }
 static uint64_t subscription_hash(const void *ctx, const void *entry)
 {
     const struct subscription *sub = entry;
-    return value_hash(ctx, sub->topic->name);
+    return seeded_hash(*(const uint64_t *)ctx, sub->topic->name);
 }
 
 struct pubsub *pubsub_new(struct core *core)
 {
     struct pubsub *ps = mem_calloc(sizeof(*ps));
     ps->core = core;
-    ps->env = core->keyspace->env;
-    for (int i = 0; i < PUBSUB_KINDS; i++) table_init(&ps->topics[i], topic_hash, (void *)ps->env);
+    for (int i = 0; i < PUBSUB_KINDS; i++) table_init(&ps->topics[i], topic_hash, &core->name_seed);
     return ps;
 }
 
@@ -64,7 +62,7 @@ static struct topic *find_topic(const struct pubsub *ps, enum pubsub_kind kind, 
 {
     struct table_probe probe;
     struct topic *t;
-    table_probe_start(&probe, &ps->topics[kind], value_hash(ps->env, name));
+    table_probe_start(&probe, &ps->topics[kind], seeded_hash(ps->core->name_seed, name));
     while ((t = table_probe_next(&probe)) != NULL)
         if (bytes_equal(t->name, name)) return t;
     return NULL;
@@ -75,7 +73,7 @@ static struct subscription *find_subscription(const struct client *c, enum pubsu
     struct table_probe probe;
     struct subscription *sub;
     if (c->subscriptions == NULL) return NULL;
-    table_probe_start(&probe, &c->subscriptions->own[kind], value_hash(c->clients->pubsub->env, name));
+    table_probe_start(&probe, &c->subscriptions->own[kind], seeded_hash(c->clients->pubsub->core->name_seed, name));
     while ((sub = table_probe_next(&probe)) != NULL)
         if (bytes_equal(sub->topic->name, name)) return sub;
     return NULL;
@@ -86,7 +84,7 @@ static struct topic *new_topic(struct pubsub *ps, enum pubsub_kind kind, struct 
     struct topic *t = mem_calloc(sizeof(*t) + name.len);
     memcpy(t + 1, name.data, name.len);
     t->name = bytes_view(t + 1, name.len);
-    table_insert(&ps->topics[kind], value_hash(ps->env, name), t);
+    table_insert(&ps->topics[kind], seeded_hash(ps->core->name_seed, name), t);
     return t;
 }
 
@@ -95,7 +93,7 @@ static void make_subscriptions(struct client *c)
     if (c->subscriptions != NULL) return;
     c->subscriptions = mem_calloc(sizeof(*c->subscriptions));
     for (int i = 0; i < PUBSUB_KINDS; i++)
-        table_init(&c->subscriptions->own[i], subscription_hash, c->clients->pubsub->env);
+        table_init(&c->subscriptions->own[i], subscription_hash, &c->clients->pubsub->core->name_seed);
 }
 
 static void set_subscribed(struct client *c, bool on)
@@ -121,7 +119,7 @@ bool pubsub_subscribe(struct client *c, enum pubsub_kind kind, struct bytes_view
         t->first = sub;
     t->last = sub;
     t->count++;
-    table_insert(&c->subscriptions->own[kind], value_hash(ps->env, name), sub);
+    table_insert(&c->subscriptions->own[kind], seeded_hash(ps->core->name_seed, name), sub);
     set_subscribed(c, true);
     return true;
 }
@@ -151,7 +149,7 @@ static void leave_topic(struct subscription *sub)
 static void drop_topic_if_unused(struct pubsub *ps, enum pubsub_kind kind, struct topic *t)
 {
     if (t->count > 0) return;
-    ASSERT(table_remove(&ps->topics[kind], value_hash(ps->env, t->name), t));
+    ASSERT(table_remove(&ps->topics[kind], seeded_hash(ps->core->name_seed, t->name), t));
     mem_free(t);
 }
 
@@ -159,7 +157,7 @@ bool pubsub_unsubscribe(struct client *c, enum pubsub_kind kind, struct bytes_vi
 {
     struct subscription *sub = find_subscription(c, kind, name);
     if (sub == NULL) return false;
-    ASSERT(table_remove(&c->subscriptions->own[kind], value_hash(c->clients->pubsub->env, name), sub));
+    ASSERT(table_remove(&c->subscriptions->own[kind], seeded_hash(c->clients->pubsub->core->name_seed, name), sub));
     struct topic *t = sub->topic;
     leave_topic(sub);
     drop_topic_if_unused(c->clients->pubsub, kind, t);
@@ -180,7 +178,7 @@ size_t pubsub_unsubscribe_each(struct client *c, enum pubsub_kind kind, void (*f
     table_iter_init(&it, own);
     while ((sub = table_iter_next(&it)) != NULL) {
         struct topic *t = sub->topic;
-        table_remove_at(own, value_hash(c->clients->pubsub->env, t->name), table_iter_pos(&it));
+        table_remove_at(own, seeded_hash(c->clients->pubsub->core->name_seed, t->name), table_iter_pos(&it));
         leave_topic(sub);
         update_subscribed(c);
         fn(ctx, t->name);

@@ -53,7 +53,6 @@ struct tracking { /* of one client */
 struct trackings {
     struct clients *clients;
     struct core *core;
-    const struct value_env *env; /* the seed of hashes */
     struct table keys, prefixes;
     size_t items;
     /* The lengths of prefixes, ascending, and the number of prefixes of each. A key is looked up once per length. */
@@ -64,21 +63,21 @@ struct trackings {
     int64_t memory_of_changes; /* taken by messages since the start */
 };
 
-static uint64_t key_hash(const void *ctx, const void *entry)
+static uint64_t tracked_hash(const void *ctx, const void *entry)
 {
-    return value_hash(ctx, ((const struct tracked_key *)entry)->name);
+    return seeded_hash(*(const uint64_t *)ctx, ((const struct tracked_key *)entry)->name);
 }
 static uint64_t changed_hash(const void *ctx, const void *entry)
 {
-    return value_hash(ctx, ((const struct changed_key *)entry)->name);
+    return seeded_hash(*(const uint64_t *)ctx, ((const struct changed_key *)entry)->name);
 }
 static uint64_t prefix_hash(const void *ctx, const void *entry)
 {
-    return value_hash(ctx, ((const struct prefix *)entry)->text);
+    return seeded_hash(*(const uint64_t *)ctx, ((const struct prefix *)entry)->text);
 }
 static uint64_t hash_of(const struct trackings *ts, struct bytes_view name)
 {
-    return value_hash(ts->env, name);
+    return seeded_hash(ts->core->name_seed, name);
 }
 
 static void on_changed(void *ctx, struct db *db, struct bytes_view key);
@@ -90,12 +89,11 @@ struct trackings *trackings_new(struct clients *cs)
     struct trackings *ts = mem_calloc(sizeof(*ts));
     ts->clients = cs;
     ts->core = cs->core;
-    ts->env = cs->core->keyspace->env;
     key_watch_set(
         &ts->core->keys, KEY_WATCH_TRACKING,
         &(struct key_watcher){.ctx = ts, .changed = on_changed, .flushed = on_flushed, .expired = on_expired});
-    table_init(&ts->keys, key_hash, (void *)ts->env);
-    table_init(&ts->prefixes, prefix_hash, (void *)ts->env);
+    table_init(&ts->keys, tracked_hash, &ts->core->name_seed);
+    table_init(&ts->prefixes, prefix_hash, &ts->core->name_seed);
     return ts;
 }
 
@@ -110,7 +108,7 @@ static void free_tracked_key(void *ctx, void *entry)
 static void forget_all_keys(struct trackings *ts)
 {
     table_release(&ts->keys, free_tracked_key, NULL);
-    table_init(&ts->keys, key_hash, (void *)ts->env);
+    table_init(&ts->keys, tracked_hash, &ts->core->name_seed);
     ts->items = 0;
 }
 
@@ -228,7 +226,8 @@ static bool is_full(const struct trackings *ts)
 
 bool tracking_make_room(struct trackings *ts)
 {
-    for (int i = 0; i < ROOM_SLICE && is_full(ts); i++) invalidate_key(ts, table_random(&ts->keys, ts->env->rng), NULL);
+    for (int i = 0; i < ROOM_SLICE && is_full(ts); i++)
+        invalidate_key(ts, table_random(&ts->keys, ts->core->keyspace->env->rng), NULL);
     if (is_full(ts))
         due_set(ts->core, DUE_TRACKING_ROOM);
     else
@@ -366,7 +365,7 @@ static struct prefix *new_prefix(struct trackings *ts, struct bytes_view text)
 {
     struct prefix *p = new_named(sizeof(*p), text);
     p->newest = &p->oldest;
-    table_init(&p->changed, changed_hash, (void *)ts->env);
+    table_init(&p->changed, changed_hash, &ts->core->name_seed);
     table_insert(&ts->prefixes, hash_of(ts, text), p);
     count_length(ts, text.len);
     return p;
@@ -429,7 +428,7 @@ static void forget_changes(struct trackings *ts, struct prefix *p)
 {
     struct changed_key *next;
     table_release(&p->changed, NULL, NULL);
-    table_init(&p->changed, changed_hash, (void *)ts->env);
+    table_init(&p->changed, changed_hash, &ts->core->name_seed);
     for (struct changed_key *k = p->oldest; k != NULL; k = next) {
         next = k->next;
         mem_free(k);
@@ -506,7 +505,7 @@ static void note_change(struct trackings *ts, struct prefix *p, const struct cli
 static void note_change_at_prefixes(struct trackings *ts, const struct client *by, struct bytes_view name)
 {
     size_t fit = numbers_below(ts->lengths, ts->length_count, name.len + 1);
-    value_hash_starts(ts->env, name, ts->lengths, fit, ts->length_hashes);
+    seeded_hash_starts(ts->core->name_seed, name, ts->lengths, fit, ts->length_hashes);
     for (size_t i = 0; i < fit; i++) {
         struct prefix *p = find_prefix_hashed(ts, bytes_view(name.data, ts->lengths[i]), ts->length_hashes[i]);
         if (p != NULL) note_change(ts, p, by, name);

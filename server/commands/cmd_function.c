@@ -154,7 +154,7 @@ static int restore_flushing(struct cmd_ctx *ctx, const struct bytes_view *source
                             struct bytes_buf *error)
 {
     struct keyspace *ks = ctx->keyspace;
-    struct keyspace *apart = keyspace_new_sibling(ks);
+    struct keyspace *apart = keyspace_new_sibling(ks, NULL);
     struct functions *fresh = functions_new(ctx->server->scripting);
     int rc = functions_load_all(fresh, apart, sources, count, false, load_limit_ms(ctx), error);
     if (rc == 0) {

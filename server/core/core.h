@@ -32,6 +32,7 @@ struct core {
     struct loop *loop;
     struct settings *settings;
     struct keyspace *keyspace;
+    uint64_t name_seed; /* of seeded_hash(): random, set before any module is made */
     struct lazyfree *lazyfree;
     struct repl *repl;
 

@@ -266,7 +266,7 @@ static void item_prepare(struct dispatcher *d, struct batch_item *item)
     if (item->slot == NULL) return;
     item->key_arg = plain_first_key(item->slot, item->request.argc);
     if (item->key_arg == 0) return;
-    item->hash = value_hash(d->core->keyspace->env, item->request.argv[item->key_arg]);
+    item->hash = key_hash(d->core->keyspace->env, item->request.argv[item->key_arg]);
     keyspace_prefetch_bucket(item->client->db, item->hash);
 }
 

@@ -29,8 +29,9 @@ struct eviction {
     const struct used_memory *used;
     struct candidate pool[POOL_SIZE];
     size_t count;
-    int policy;  /* the policy that gave the scores in the pool */
-    int next_db; /* the database to sample first, or to pick from: they take turns */
+    int policy;        /* the policy that gave the scores in the pool */
+    uint64_t key_seed; /* the hashes in the pool were made with it */
+    int next_db;       /* the database to sample first, or to pick from: they take turns */
     bool found_nothing;
 };
 
@@ -142,8 +143,10 @@ static const struct entry *pick(struct eviction *ev, struct db **db)
 {
     int policy = ev->core->settings->memory.maxmemory_policy;
     if (policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM) return pick_random(ev, policy, db);
-    if (ev->policy != policy) ev->count = 0; /* scores of two policies cannot be compared */
+    uint64_t key_seed = ev->core->keyspace->env->key_seed;
+    if (ev->policy != policy || ev->key_seed != key_seed) ev->count = 0; /* scores or hashes cannot be compared */
     ev->policy = policy;
+    ev->key_seed = key_seed;
     fill_pool(ev, policy);
     return take_best(ev, policy, db);
 }

@@ -34,14 +34,14 @@ struct own_key {
     struct bytes_view name; /* bytes behind the struct */
 };
 
-static uint64_t own_hash_of(const struct value_env *env, int db, struct bytes_view name)
+static uint64_t own_hash_of(uint64_t seed, int db, struct bytes_view name)
 {
-    return value_hash(env, name) ^ (uint64_t)(unsigned)db * 0x9e3779b97f4a7c15u;
+    return seeded_hash(seed, name) ^ (uint64_t)(unsigned)db * 0x9e3779b97f4a7c15u;
 }
 static uint64_t own_hash(const void *ctx, const void *entry)
 {
     const struct own_key *own = entry;
-    return own_hash_of(ctx, own->db, own->name);
+    return own_hash_of(*(const uint64_t *)ctx, own->db, own->name);
 }
 static void own_free(void *ctx, void *entry)
 {
@@ -53,7 +53,7 @@ struct expiry *expiry_new(struct core *core)
 {
     struct expiry *x = mem_calloc(sizeof(*x));
     x->core = core;
-    table_init(&x->own, own_hash, core->keyspace->env);
+    table_init(&x->own, own_hash, &core->name_seed);
     return x;
 }
 
@@ -188,7 +188,7 @@ static struct own_key *find_own(const struct expiry *x, uint64_t hash, int db, s
 
 void expiry_note_own(struct expiry *x, const struct db *db, struct bytes_view key)
 {
-    uint64_t hash = own_hash_of(x->core->keyspace->env, db->id, key);
+    uint64_t hash = own_hash_of(x->core->name_seed, db->id, key);
     if (repl_role(x->core->repl) != REPL_REPLICA || find_own(x, hash, db->id, key) != NULL) return;
     struct own_key *own = mem_alloc(sizeof(*own) + key.len);
     memcpy(own + 1, key.data, key.len);
@@ -228,7 +228,7 @@ static void finish_own(struct expiry *x, struct own_key *own)
     struct db *db = keyspace_db(x->core->keyspace, own->db);
     const struct entry *e = keyspace_peek(db, keyref(db, own->name));
     if (e != NULL && entry_is_expired(x->core->keyspace, e)) keyspace_delete_expired(db, e);
-    ASSERT(table_remove(&x->own, own_hash_of(x->core->keyspace->env, own->db, own->name), own));
+    ASSERT(table_remove(&x->own, own_hash_of(x->core->name_seed, own->db, own->name), own));
     mem_free(own);
 }
 

@@ -407,6 +407,9 @@ static void info_errorstats(struct server *s, struct bytes_buf *out)
 static void info_replication(struct server *s, struct bytes_buf *out)
 {
     repl_info(s->core.repl, out);
+    bytes_buf_printf(out, "key_hash_secret:%s\r\nkey_hash_fingerprint:%016llx\r\n",
+                     repl_secret_known(s->core.repl) ? "known" : "unknown",
+                     (ull)keyspace_fingerprint(s->core.keyspace));
 }
 static void info_modules(struct server *s, struct bytes_buf *out)
 {

@@ -116,19 +116,21 @@ static void load_ends(struct rdb_loading *rl)
 
 /* ---- From a master ---- */
 
-int rdb_loading_begin(struct rdb_loading *rl, enum repl_load_kind kind, bool empty_async)
+int rdb_loading_begin(struct rdb_loading *rl, enum repl_load_kind kind, bool empty_async,
+                      const struct hash_secret *secret)
 {
     struct core *core = rl->core;
     /* The child's data set is about to be replaced, and its target may be the file that is loaded. */
     if (child_kind(rl->uses.child) == CHILD_SAVE || kind == REPL_LOAD_REPLACE) saving_kill(rl->uses.saving);
     if (kind != REPL_LOAD_REPLACE) {
-        load_begins(rl, keyspace_new_sibling(core->keyspace),
+        load_begins(rl, keyspace_new_sibling(core->keyspace, secret),
                     &(struct load_how){.serves_reads = kind == REPL_LOAD_SWAP,
                                        .aside = kind == REPL_LOAD_ASIDE,
                                        .keep_expired = true});
     } else {
         keyspace_flush(core->keyspace, NULL, empty_async);
         functions_flush(functions_of(rl->uses.scripting), core->keyspace, empty_async ? core->lazyfree : NULL);
+        if (secret != NULL) keyspace_set_secret(core->keyspace, secret);
         load_begins(rl, core->keyspace, &(struct load_how){.keep_expired = true});
     }
     return 0;

@@ -38,7 +38,8 @@ void rdb_loading_free(struct rdb_loading *rl); /* of which nothing is being load
 int rdb_loading_at_start(struct rdb_loading *rl);
 
 /* --- for replication: see struct repl_host --- */
-int rdb_loading_begin(struct rdb_loading *rl, enum repl_load_kind kind, bool empty_async);
+int rdb_loading_begin(struct rdb_loading *rl, enum repl_load_kind kind, bool empty_async,
+                      const struct hash_secret *secret);
 int rdb_loading_feed(struct rdb_loading *rl, struct bytes_view in, size_t *consumed, const char **error);
 int rdb_loading_end(struct rdb_loading *rl, bool commit, struct repl_position *position);
 

@@ -82,15 +82,14 @@ struct migrations {
 
 /* ---- Keys under way ---- */
 
-static uint64_t hash_of(const struct db *db, struct bytes_view name)
+static uint64_t hash_of(const struct migrations *ms, const struct db *db, struct bytes_view name)
 {
-    return value_hash(db->keyspace->env, name) + (uint64_t)(unsigned)db->id * 0x9e3779b97f4a7c15u;
+    return seeded_hash(ms->core->name_seed, name) + (uint64_t)(unsigned)db->id * 0x9e3779b97f4a7c15u;
 }
 static uint64_t sent_key_hash(const void *ctx, const void *entry)
 {
     const struct sent_key *k = entry;
-    (void)ctx;
-    return hash_of(k->db, k->name);
+    return hash_of(ctx, k->db, k->name);
 }
 
 static void on_changed(void *ctx, struct db *db, struct bytes_view key);
@@ -103,7 +102,7 @@ struct migrations *migrations_new(struct core *core, struct tls_transport *tls)
     ms->tls = tls;
     key_watch_set(&core->keys, KEY_WATCH_MIGRATIONS,
                   &(struct key_watcher){.ctx = ms, .changed = on_changed, .flushed = on_flushed});
-    table_init(&ms->keys, sent_key_hash, NULL);
+    table_init(&ms->keys, sent_key_hash, ms);
     return ms;
 }
 
@@ -112,7 +111,7 @@ static void on_changed(void *ctx, struct db *db, struct bytes_view key)
     struct migrations *ms = ctx;
     struct table_probe probe;
     struct sent_key *k;
-    table_probe_start(&probe, &ms->keys, hash_of(db, key));
+    table_probe_start(&probe, &ms->keys, hash_of(ms, db, key));
     while ((k = table_probe_next(&probe)) != NULL)
         if (k->db == db && bytes_equal(k->name, key)) k->changed = true;
 }
@@ -165,7 +164,7 @@ void migration_add(struct migration *m, struct db *db, const struct entry *e)
         m->keys = mem_realloc(m->keys, checked_size_mul(m->cap, sizeof(*m->keys)));
     }
     m->keys[m->count++] = k;
-    table_insert(&m->owner->keys, hash_of(db, k->name), k);
+    table_insert(&m->owner->keys, hash_of(m->owner, db, k->name), k);
     key_watch_add(&core->keys, KEY_WATCH_MIGRATIONS);
     append_restore(m, e);
 }
@@ -176,7 +175,7 @@ void migration_settle(struct migration *m)
     if (m->settled) return;
     m->settled = true;
     for (size_t i = 0; i < m->count; i++)
-        ASSERT(table_remove(&m->owner->keys, hash_of(m->keys[i]->db, m->keys[i]->name), m->keys[i]));
+        ASSERT(table_remove(&m->owner->keys, hash_of(m->owner, m->keys[i]->db, m->keys[i]->name), m->keys[i]));
     for (size_t i = 0; i < m->count; i++) key_watch_remove(&core->keys, KEY_WATCH_MIGRATIONS);
 }
 

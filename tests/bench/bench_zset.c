@@ -150,7 +150,7 @@ int main(int argc, char **argv)
     mem_thread_register();
     b.limits = encoding_limits_default();
     rng_seed(&b.rng, 1);
-    b.env = (struct value_env){.hash_seed = 1, .limits = &b.limits, .rng = &b.rng};
+    b.env = (struct value_env){.key_seed = 1, .element_seed = 1, .limits = &b.limits, .rng = &b.rng};
     b.order = mem_alloc(b.n * sizeof(b.order[0]));
     for (size_t i = 0; i < b.n; i++) b.order[i] = (uint32_t)i;
     shuffle(&b);

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct keyspace *new_keyspace(const struct encoding_limits *limits)
 {
-    struct keyspace *ks = keyspace_new(4, limits, sys_real());
+    struct keyspace *ks = keyspace_new(4, limits, NULL, sys_real());
     keyspace_set_time(ks, 1700000000000);
     ks->expiry_mode = EXPIRY_IGNORE;
     return ks;

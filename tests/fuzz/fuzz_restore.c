@@ -43,7 +43,7 @@ static void check_dump(struct keyspace *ks, const struct entry *e, int version)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct encoding_limits limits = encoding_limits_default();
-    struct keyspace *ks = keyspace_new(1, &limits, sys_real());
+    struct keyspace *ks = keyspace_new(1, &limits, NULL, sys_real());
     struct bytes_buf payload = {0};
     unsigned char version[2] = {10, 0};
     bytes_buf_append(&payload, data, size);

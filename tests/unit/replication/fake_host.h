@@ -50,6 +50,8 @@ struct node {
     struct repl_stream_reader aof; /* the reader that an AOF would have */
     int histories_ended, histories_replaced, aof_cuts;
     bool aof_stays;
+    struct hash_secret secret; /* of the data set; set by loads that bring one */
+    bool loaded_secret;        /* the last load brought one */
     struct repl_position aof_cut_at;
 };
 
@@ -81,10 +83,13 @@ static inline int fake_db(void *ctx)
     struct node *n = ctx;
     return n->db;
 }
-static inline int fake_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async)
+static inline int fake_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async,
+                                  const struct hash_secret *secret)
 {
     struct node *n = ctx;
     (void)empty_async;
+    n->loaded_secret = secret != NULL;
+    if (secret != NULL) n->secret = *secret;
     assert_false(n->is_loading);
     if (n->load_error != 0) return n->load_error;
     n->is_loading = true;
@@ -129,6 +134,11 @@ static inline bool fake_is_empty(void *ctx)
 {
     struct node *n = ctx;
     return n->data.len == 0;
+}
+static inline void fake_hash_secret(void *ctx, struct hash_secret *secret)
+{
+    const struct node *n = ctx;
+    *secret = n->secret;
 }
 static inline void fake_role_changed(void *ctx, enum repl_role role)
 {
@@ -265,6 +275,7 @@ static inline struct node *node_new(struct loop *loop)
         .load_feed = fake_load_feed,
         .load_end = fake_load_end,
         .dataset_is_empty = fake_is_empty,
+        .hash_secret = fake_hash_secret,
         .role_changed = fake_role_changed,
         .snapshot_start = fake_snapshot_start,
         .snapshot_cancel = fake_snapshot_cancel,

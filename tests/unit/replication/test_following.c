@@ -21,6 +21,53 @@ static void test_full_sync_then_the_stream(void **state)
     master_close(&m);
 }
 
+#define SECRET "00112233445566778899aabbccddeeff"
+
+/* The secret of the data set comes with it, whatever way it is loaded; it is known until one comes without. */
+static void test_the_secret_comes_with_the_data_set(void **state)
+{
+    static const int ways[] = {DISKLESS_LOAD_DISABLED, DISKLESS_LOAD_WHEN_EMPTY, DISKLESS_LOAD_SWAPDB};
+    char hex[HASH_SECRET_HEX_CHARS + 1];
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        struct master m;
+        synchronized(&m);
+        assert_false(m.node->loaded_secret);
+        assert_false(repl_secret_known(m.node->repl));
+        m.node->settings.repl_diskless_load = ways[i];
+        repl_drop_link(m.node->repl, "the test wants another synchronization");
+        introduce(&m);
+        SAY(&m, "+FULLRESYNC " ID2 " 2000 " SECRET "\r\n$EOF:" MARK "\r\n" RDB("next;") MARK);
+        wait_state(&m, "connected");
+        expect_data(&m, "next;");
+        assert_true(m.node->loaded_secret);
+        assert_true(repl_secret_known(m.node->repl));
+        hash_secret_format(&m.node->secret, hex);
+        assert_string_equal(hex, SECRET);
+        repl_drop_link(m.node->repl, "the test wants a partial one");
+        introduce(&m);
+        SAY(&m, "+CONTINUE\r\n");
+        wait_state(&m, "connected");
+        assert_true(repl_secret_known(m.node->repl));
+        repl_promote(m.node->repl);
+        assert_true(repl_secret_known(m.node->repl));
+        master_close(&m);
+    }
+}
+
+static void test_a_restored_history_has_its_secret_if_the_server_says_so(void **state)
+{
+    const struct repl_position at = {.id = ID, .offset = 1000, .db = 0};
+    struct master m;
+    master_open(&m);
+    assert_int_equal(repl_follow_at_start(m.node->repl, "127.0.0.1", m.port), 0);
+    assert_true(repl_secret_known(m.node->repl)); /* its own, of no history */
+    repl_restore_position(m.node->repl, &at, BYTES_LIT(""));
+    assert_false(repl_secret_known(m.node->repl));
+    repl_restore_secret(m.node->repl);
+    assert_true(repl_secret_known(m.node->repl));
+    master_close(&m);
+}
+
 static void test_fault_9_an_acknowledgement_leaves_at_the_end_of_the_turn(void **state)
 {
     struct master m;
@@ -543,6 +590,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full_sync_then_the_stream),
+        cmocka_unit_test(test_the_secret_comes_with_the_data_set),
+        cmocka_unit_test(test_a_restored_history_has_its_secret_if_the_server_says_so),
         cmocka_unit_test(test_fault_9_an_acknowledgement_leaves_at_the_end_of_the_turn),
         cmocka_unit_test(test_S3_an_acknowledgement_tells_what_is_on_disk),
         cmocka_unit_test(test_P4_P19_what_was_not_applied_is_not_counted),

@@ -69,8 +69,9 @@ static void test_the_plain_way(void **state)
     expect_sent(&d, "*1\r\n$4\r\nPING\r\n");
     assert_int_equal(hear(&d, "+PONG"), HANDSHAKE_WAIT);
     expect_sent(&d, "*3\r\n$8\r\nREPLCONF\r\n$14\r\nlistening-port\r\n$4\r\n7000\r\n"
-                    "*7\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$4\r\ncapa\r\n$6\r\npsync2\r\n"
+                    "*9\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$4\r\ncapa\r\n$6\r\npsync2\r\n"
                     "$4\r\ncapa\r\n$11\r\nfield-times\r\n"
+                    "$4\r\ncapa\r\n$15\r\nlockstep-verify\r\n"
                     "*3\r\n$8\r\nREPLCONF\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n");
     assert_int_equal(hear(&d, "+OK"), HANDSHAKE_WAIT);
     assert_int_equal(hear(&d, "+OK"), HANDSHAKE_WAIT);
@@ -117,7 +118,40 @@ static void test_full_resync(void **state)
     assert_int_equal(hear(&d, "+FULLRESYNC " ID " 9223372036854775806"), HANDSHAKE_FULL);
     assert_string_equal(d.h.id, ID);
     assert_int_equal(d.h.position, INT64_MAX - 1);
+    assert_false(d.h.has_secret);
     dialog_end(&d);
+}
+
+#define SECRET "00112233445566778899aabbccddeeff"
+
+static void test_full_resync_with_the_secret(void **state)
+{
+    struct dialog d;
+    char hex[HASH_SECRET_HEX_CHARS + 1];
+    introduce_and_ask(&d, NULL, 0);
+    assert_int_equal(hear(&d, "+FULLRESYNC " ID " 12 " SECRET), HANDSHAKE_FULL);
+    assert_int_equal(d.h.position, 12);
+    assert_true(d.h.has_secret);
+    hash_secret_format(&d.h.secret, hex);
+    assert_string_equal(hex, SECRET);
+    dialog_end(&d);
+}
+
+/* The error goes into the log. */
+static void test_a_wrong_secret_is_refused_and_not_repeated(void **state)
+{
+    static const char *const bad[] = {
+        "+FULLRESYNC " ID " 12 " SECRET " ", "+FULLRESYNC " ID " 12 " SECRET "00", "+FULLRESYNC " ID " 12 " SECRET " 1",
+        "+FULLRESYNC " ID " 12  " SECRET,    "+FULLRESYNC " ID " x " SECRET,       "+FULLRESYNC  " ID " 12 " SECRET,
+    };
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct dialog d;
+        introduce_and_ask(&d, NULL, 0);
+        assert_int_equal(hear(&d, bad[i]), HANDSHAKE_LATER);
+        assert_non_null(strstr(d.h.error, "wrong +FULLRESYNC"));
+        assert_null(strstr(d.h.error, "00112233"));
+        dialog_end(&d);
+    }
 }
 
 static void test_continue_with_a_new_id(void **state)
@@ -235,6 +269,8 @@ int main(void)
         cmocka_unit_test(test_with_user_password_and_address),
         cmocka_unit_test(test_a_wrong_password_ends_it),
         cmocka_unit_test(test_full_resync),
+        cmocka_unit_test(test_full_resync_with_the_secret),
+        cmocka_unit_test(test_a_wrong_secret_is_refused_and_not_repeated),
         cmocka_unit_test(test_continue_with_a_new_id),
         cmocka_unit_test(test_an_old_master_gets_sync),
         cmocka_unit_test(test_P14_no_answer_that_makes_no_sense_leads_to_a_sync),

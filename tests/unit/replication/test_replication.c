@@ -465,7 +465,7 @@ static void test_an_empty_data_set_without_a_past_is_none(void **state)
     assert_false(repl_lacks_data(n->repl));
     repl_abandon_history(n->repl, "test");
     assert_true(repl_lacks_data(n->repl));
-    repl_adopt_history(n->repl, ID, 7, 0);
+    repl_adopt_history(n->repl, ID, 7, 0, false);
     n->data.len = 0;
     assert_false(repl_lacks_data(n->repl)); /* its master has an empty data set */
     assert_int_equal(n->histories_replaced, 1);

@@ -47,6 +47,34 @@ static void test_full_sync_through_a_pipe(void **state)
     loop_free(loop);
 }
 
+/* Replicas of one snapshot: only those that announced the capability get the secret of the data set. */
+static void test_the_secret_goes_to_replicas_that_know_it(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer stock, ours;
+    char expected[256], hex[HASH_SECRET_HEX_CHARS + 1];
+    hash_secret_random(&n->secret, &n->sys);
+    hash_secret_format(&n->secret, hex);
+    node_write(n, 0, "before;");
+    peer_open(&stock, n);
+    peer_open(&ours, n);
+    conf(&ours, "capa", "lockstep-verify");
+    psync_ok(&stock, "?", -1);
+    psync_ok(&ours, "?", -1);
+    turns(n);
+    snprintf(expected, sizeof(expected), "+FULLRESYNC %s 0\r\n$EOF:", node_id(n));
+    assert_true(begins_with(&stock, expected));
+    snprintf(expected, sizeof(expected), "+FULLRESYNC %s 0 %s\r\n$EOF:", node_id(n), hex);
+    assert_true(begins_with(&ours, expected));
+    assert_true(repl_secret_known(n->repl));
+    node_finish_snapshot(n, true);
+    peer_close(&stock);
+    peer_close(&ours);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_full_sync_through_a_file(void **state)
 {
     struct loop *loop = loop_new();
@@ -1021,6 +1049,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full_sync_through_a_pipe),
         cmocka_unit_test(test_full_sync_through_a_file),
+        cmocka_unit_test(test_the_secret_goes_to_replicas_that_know_it),
         cmocka_unit_test(test_several_share_one_snapshot),
         cmocka_unit_test(test_times_of_fields_go_to_those_that_can_read_them),
         cmocka_unit_test(test_times_of_fields_go_to_tools),

@@ -24,8 +24,8 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     f->limits = encoding_limits_default();
-    f->ks = keyspace_new(16, &f->limits, sys_real());
-    f->copy = keyspace_new_sibling(f->ks);
+    f->ks = keyspace_new(16, &f->limits, NULL, sys_real());
+    f->copy = keyspace_new_sibling(f->ks, NULL);
     *state = f;
     return 0;
 }

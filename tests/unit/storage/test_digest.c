@@ -15,7 +15,7 @@ static struct keyspace *new_keyspace(void)
 {
     static struct encoding_limits limits;
     limits = encoding_limits_default();
-    struct keyspace *ks = keyspace_new(16, &limits, sys_real());
+    struct keyspace *ks = keyspace_new(16, &limits, NULL, sys_real());
     keyspace_set_time(ks, 1000000000000);
     return ks;
 }

@@ -21,7 +21,7 @@ static struct db *db;
 static int setup(void **state)
 {
     limits = encoding_limits_default();
-    ks = keyspace_new(1, &limits, sys_real());
+    ks = keyspace_new(1, &limits, NULL, sys_real());
     db = keyspace_db(ks, 0);
     return 0;
 }

@@ -49,7 +49,7 @@ static void world_init(struct world *w, size_t size, bool long_texts)
 {
     *w = (struct world){.limits = encoding_limits_default(), .size = size, .long_texts = long_texts};
     rng_seed(&w->rng, 7);
-    w->env = (struct value_env){.hash_seed = 99, .limits = &w->limits, .rng = &w->rng};
+    w->env = (struct value_env){.key_seed = 99, .element_seed = 99, .limits = &w->limits, .rng = &w->rng};
     w->hash = hash_new(&w->env);
     w->values = mem_alloc(size * sizeof(*w->values));
     w->visits = mem_calloc(size * sizeof(*w->visits));

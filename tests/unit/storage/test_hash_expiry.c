@@ -35,7 +35,7 @@ static void world_init(struct world *w, size_t size, size_t max_entries)
     *w = (struct world){.limits = encoding_limits_default(), .size = size};
     w->limits.hash_max_entries = max_entries;
     rng_seed(&w->rng, 11);
-    w->env = (struct value_env){.hash_seed = 42, .limits = &w->limits, .rng = &w->rng};
+    w->env = (struct value_env){.key_seed = 42, .element_seed = 42, .limits = &w->limits, .rng = &w->rng};
     w->hash = hash_new(&w->env);
     time_heap_init(&w->watch, hash_watch_placed);
 }

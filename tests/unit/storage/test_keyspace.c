@@ -146,7 +146,7 @@ static void world_init(struct world *w, uint64_t seed)
         w->name_lens[i] = i == 0 ? 0 : want;
     }
     w->lazyfree = lazyfree_new();
-    w->ks = keyspace_new(DBS, &w->limits, sys_real());
+    w->ks = keyspace_new(DBS, &w->limits, NULL, sys_real());
     w->ks->lazyfree = w->lazyfree;
     w->ks->now_ms = 1000000;
     w->ks->hooks = (struct keyspace_hooks){.ctx = w,
@@ -358,7 +358,9 @@ static void step_swap(struct world *w, int db)
 /* A data set is exchanged with a sibling's and back. */
 static void step_swap_data(struct world *w)
 {
-    struct keyspace *sibling = keyspace_new_sibling(w->ks);
+    struct hash_secret secret;
+    hash_secret_random(&secret, sys_real());
+    struct keyspace *sibling = keyspace_new_sibling(w->ks, below(w, 2) == 0 ? NULL : &secret);
     struct db *other = keyspace_db(sibling, 1);
     keyspace_put_string(other, keyref(other, BYTES_LIT("of the sibling")), BYTES_LIT("v"), 0);
     keyspace_swap_data(w->ks, sibling);
@@ -847,6 +849,68 @@ static void test_big_values_are_freed_in_the_background(void **state)
     world_release(&w);
 }
 
+static struct set *numbered_set(const struct value_env *env, int count)
+{
+    char buf[32];
+    struct set *set = set_new(env, BYTES_LIT("x"), (size_t)count);
+    for (int i = 0; i < count; i++) set_add(set, bytes_view(buf, (size_t)snprintf(buf, sizeof(buf), "member %d", i)));
+    return set;
+}
+
+/* Tables and values know their environment: they take it along to another keyspace, and it outlives them. */
+static void test_a_data_set_takes_its_secret_along(void **state)
+{
+    static struct world w;
+    struct hash_secret own, secret;
+    world_init(&w, 5);
+    w.ks->hooks = (struct keyspace_hooks){0};
+    own = *keyspace_secret(w.ks);
+    hash_secret_random(&secret, sys_real());
+    put(&w, "old", "v");
+    struct keyspace *sibling = keyspace_new_sibling(w.ks, &secret);
+    assert_true(hash_secret_equal(keyspace_secret(sibling), &secret));
+    assert_int_equal(keyspace_fingerprint(sibling), hash_secret_fingerprint(&secret));
+    struct db *db = keyspace_db(w.ks, 0), *other = keyspace_db(sibling, 0);
+    assert_int_equal(keyref(other, BYTES_LIT("k")).hash, seeded_hash(hash_secret_key_seed(&secret), BYTES_LIT("k")));
+    keyspace_put_value(other, keyref(other, BYTES_LIT("set")), TYPE_SET, numbered_set(sibling->env, 1000), 0);
+    keyspace_swap_data(w.ks, sibling);
+    assert_true(hash_secret_equal(keyspace_secret(w.ks), &secret));
+    assert_true(hash_secret_equal(keyspace_secret(sibling), &own));
+    assert_non_null(keyspace_peek(other, keyref(other, BYTES_LIT("old"))));
+    keyspace_free(sibling);
+    struct entry *e = keyspace_find_for_write(db, keyref(db, BYTES_LIT("set")));
+    assert_true(set_add(entry_pointer(e), BYTES_LIT("another"))); /* its table may grow */
+    assert_true(set_contains(entry_pointer(e), BYTES_LIT("member 999")));
+    keyspace_check(w.ks);
+    world_release(&w);
+}
+
+/* Values that wait in the queue of the thread belong to the environment that is given up. */
+static void test_an_empty_keyspace_gets_another_secret(void **state)
+{
+    static struct world w;
+    struct hash_secret secret;
+    char name[32];
+    world_init(&w, 7);
+    w.ks->hooks = (struct keyspace_hooks){0};
+    struct db *db = keyspace_db(w.ks, 0);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 100; i++) {
+            snprintf(name, sizeof(name), "set %d", i);
+            keyspace_put_value(db, keyref(db, bytes_str(name)), TYPE_SET, numbered_set(w.ks->env, 200), 0);
+        }
+        assert_int_equal(keyspace_flush(w.ks, NULL, true), 100);
+        hash_secret_random(&secret, sys_real());
+        keyspace_set_secret(w.ks, &secret);
+        assert_true(hash_secret_equal(keyspace_secret(w.ks), &secret));
+        keyspace_set_secret(w.ks, &secret); /* changes nothing */
+    }
+    put(&w, "k", "v");
+    assert_non_null(keyspace_peek(db, keyref(db, BYTES_LIT("k"))));
+    keyspace_check(w.ks);
+    world_release(&w);
+}
+
 struct marked {
     _Atomic int *order;
     int at;
@@ -892,6 +956,8 @@ int main(void)
         cmocka_unit_test(test_CVE_2023_41056_a_string_of_every_length),
         cmocka_unit_test(test_fault_2_a_held_blob_stays_as_it_is),
         cmocka_unit_test(test_big_values_are_freed_in_the_background),
+        cmocka_unit_test(test_a_data_set_takes_its_secret_along),
+        cmocka_unit_test(test_an_empty_keyspace_gets_another_secret),
         cmocka_unit_test(test_lazyfree_does_all_jobs_in_order_before_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

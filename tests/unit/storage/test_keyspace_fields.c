@@ -90,7 +90,7 @@ static void world_init(struct world *w, size_t max_entries)
     *w = (struct world){.limits = encoding_limits_default()};
     w->limits.hash_max_entries = max_entries;
     rng_seed(&w->rng, 3);
-    w->ks = keyspace_new(DBS, &w->limits, sys_real());
+    w->ks = keyspace_new(DBS, &w->limits, NULL, sys_real());
     w->lazyfree = lazyfree_new();
     w->ks->lazyfree = w->lazyfree;
     w->ks->hooks =
@@ -206,7 +206,7 @@ static void flush(struct world *w, int db)
 /* The data set is exchanged for an empty one and back, as when a replica loads. */
 static void swap_data(struct world *w)
 {
-    struct keyspace *sibling = keyspace_new_sibling(w->ks);
+    struct keyspace *sibling = keyspace_new_sibling(w->ks, NULL);
     keyspace_swap_data(w->ks, sibling);
     assert_false(keyspace_has_field_times(w->ks));
     keyspace_check(sibling);

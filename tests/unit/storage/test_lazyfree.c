@@ -75,7 +75,7 @@ static void test_freeing_finishes_all_jobs(void **state)
 static void test_values_are_freed(void **state)
 {
     struct encoding_limits limits = encoding_limits_default();
-    struct keyspace *ks = keyspace_new(1, &limits, sys_real());
+    struct keyspace *ks = keyspace_new(1, &limits, NULL, sys_real());
     struct lazyfree *lf = lazyfree_new();
     char text[32];
     mem_thread_register();
@@ -102,7 +102,7 @@ static void test_values_are_freed(void **state)
 static void test_a_keyspace_hands_over_only_what_is_big(void **state)
 {
     struct encoding_limits limits = encoding_limits_default();
-    struct keyspace *ks = keyspace_new(1, &limits, sys_real());
+    struct keyspace *ks = keyspace_new(1, &limits, NULL, sys_real());
     struct db *db = keyspace_db(ks, 0);
     ks->lazyfree = lazyfree_new();
     for (int big = 0; big <= 1; big++) {

@@ -21,7 +21,7 @@ static void fixture_init(struct fixture *f, int max_listpack_size, int compress_
     f->limits.list_max_listpack_size = max_listpack_size;
     f->limits.list_compress_depth = compress_depth;
     rng_seed(&f->rng, 7);
-    f->env = (struct value_env){.hash_seed = 1, .limits = &f->limits, .rng = &f->rng};
+    f->env = (struct value_env){.key_seed = 1, .element_seed = 1, .limits = &f->limits, .rng = &f->rng};
 }
 
 static void push_str(struct list *l, const char *s)

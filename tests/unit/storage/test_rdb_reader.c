@@ -30,7 +30,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     f->limits = encoding_limits_default();
     rng_seed(&f->rng, 1);
-    f->env = (struct value_env){.hash_seed = 42, .limits = &f->limits, .rng = &f->rng};
+    f->env = (struct value_env){.key_seed = 42, .element_seed = 42, .limits = &f->limits, .rng = &f->rng};
     *state = f;
     return 0;
 }

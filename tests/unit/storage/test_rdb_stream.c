@@ -30,7 +30,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     f->limits = encoding_limits_default();
     rng_seed(&f->rng, 1);
-    f->env = (struct value_env){.hash_seed = 42, .limits = &f->limits, .rng = &f->rng};
+    f->env = (struct value_env){.key_seed = 42, .element_seed = 42, .limits = &f->limits, .rng = &f->rng};
     *state = f;
     return 0;
 }
@@ -529,7 +529,7 @@ static void test_CVE_2026_25243_flipped_bits(void **state)
 static void test_what_is_written_is_read_again(void **state)
 {
     struct fixture *f = *state;
-    struct keyspace *ks = keyspace_new(1, &f->limits, sys_real());
+    struct keyspace *ks = keyspace_new(1, &f->limits, NULL, sys_real());
     struct db *db = keyspace_db(ks, 0);
     for (int n = 0; n < 700; n = 2 * n + 1) {
         struct stream *s = filled_stream(&f->env, n);

@@ -23,7 +23,7 @@ static int append(void *ctx, const void *data, size_t len)
 
 static struct keyspace *new_keyspace(const struct encoding_limits *limits)
 {
-    struct keyspace *ks = keyspace_new(16, limits, sys_real());
+    struct keyspace *ks = keyspace_new(16, limits, NULL, sys_real());
     keyspace_set_time(ks, 1000000000000);
     ks->expiry_mode = EXPIRY_IGNORE;
     return ks;

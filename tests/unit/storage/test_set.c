@@ -44,7 +44,7 @@ static void world_init(struct world *w, unsigned kind, size_t size)
 {
     *w = (struct world){.limits = encoding_limits_default(), .size = size, .kind = kind};
     rng_seed(&w->rng, 7);
-    w->env = (struct value_env){.hash_seed = 99, .limits = &w->limits, .rng = &w->rng};
+    w->env = (struct value_env){.key_seed = 99, .element_seed = 99, .limits = &w->limits, .rng = &w->rng};
     w->present = mem_calloc(size * sizeof(*w->present));
     w->visits = mem_calloc(size * sizeof(*w->visits));
 }

@@ -36,7 +36,7 @@ static int setup(void **state)
     if (mkdtemp(f->dir) == NULL) return -1;
     snprintf(f->path, sizeof(f->path), "%s/dump.rdb", f->dir);
     f->limits = encoding_limits_default();
-    f->ks = keyspace_new(16, &f->limits, sys_real());
+    f->ks = keyspace_new(16, &f->limits, NULL, sys_real());
     f->ks->expiry_mode = EXPIRY_IGNORE;
     f->options = (struct snapshot_options){.rdb = rdb_options_default(), .fsync = true, .incremental_fsync = true};
     fill_keyspace(f->ks);
@@ -71,7 +71,7 @@ static void digest_of(struct keyspace *ks, char hex[2 * DIGEST_SIZE + 1])
 
 static void assert_file_holds(struct fixture *f, const char *digest)
 {
-    struct keyspace *copy = keyspace_new(16, &f->limits, sys_real());
+    struct keyspace *copy = keyspace_new(16, &f->limits, NULL, sys_real());
     struct rdb_load_options options = {.keep_expired = true};
     struct rdb_load *l = rdb_load_new(copy, &options);
     char hex[2 * DIGEST_SIZE + 1];

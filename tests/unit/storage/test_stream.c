@@ -37,7 +37,7 @@ static struct fixture *fixture_new(size_t max_entries, size_t max_bytes)
     f->limits.stream_max_entries = max_entries;
     f->limits.stream_max_bytes = max_bytes;
     rng_seed(&f->rng, 11 + max_entries);
-    f->env = (struct value_env){.hash_seed = 99, .limits = &f->limits, .rng = &f->rng};
+    f->env = (struct value_env){.key_seed = 99, .element_seed = 99, .limits = &f->limits, .rng = &f->rng};
     f->s = stream_new(&f->env);
     f->items = mem_calloc(sizeof(*f->items) * MODEL_MAX);
     return f;

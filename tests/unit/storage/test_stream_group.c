@@ -35,7 +35,7 @@ static struct fixture *fixture_new(void)
     struct fixture *f = mem_calloc(sizeof(*f));
     f->limits = encoding_limits_default();
     rng_seed(&f->rng, 5);
-    f->env = (struct value_env){.hash_seed = 99, .limits = &f->limits, .rng = &f->rng};
+    f->env = (struct value_env){.key_seed = 99, .element_seed = 99, .limits = &f->limits, .rng = &f->rng};
     f->s = stream_new(&f->env);
     f->g = stream_group_create(f->s, BYTES_LIT("group"), sid(3, 4), 7);
     for (int i = 0; i < IDS; i++) f->ids[i].owner = NOBODY;

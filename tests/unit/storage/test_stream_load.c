@@ -17,7 +17,7 @@ static int setup(void **state)
 {
     limits = encoding_limits_default();
     rng_seed(&rng, 1);
-    env = (struct value_env){.hash_seed = 42, .limits = &limits, .rng = &rng};
+    env = (struct value_env){.key_seed = 42, .element_seed = 42, .limits = &limits, .rng = &rng};
     return 0;
 }
 

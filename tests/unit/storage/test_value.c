@@ -21,7 +21,7 @@ static void fixture_init(struct fixture *f)
 {
     f->limits = encoding_limits_default();
     rng_seed(&f->rng, 1);
-    f->env = (struct value_env){.hash_seed = 5, .limits = &f->limits, .rng = &f->rng};
+    f->env = (struct value_env){.key_seed = 5, .element_seed = 5, .limits = &f->limits, .rng = &f->rng};
 }
 
 /* A collection of each type with the three elements a, b and c. */
@@ -88,7 +88,7 @@ static void test_hash_depends_on_the_secret(void **state)
     fixture_init(&f);
     uint64_t before = value_hash(&f.env, BYTES_LIT("key"));
     assert_true(before == value_hash(&f.env, BYTES_LIT("key")));
-    f.env.hash_seed = 6;
+    f.env.element_seed = 6;
     assert_true(before != value_hash(&f.env, BYTES_LIT("key")));
 }
 

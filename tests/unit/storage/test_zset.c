@@ -37,7 +37,7 @@ static struct fixture *fixture_new(size_t max_entries, size_t max_value)
     f->limits.zset_max_entries = max_entries;
     f->limits.zset_max_value = max_value;
     rng_seed(&f->rng, 11);
-    f->env = (struct value_env){.hash_seed = 99, .limits = &f->limits, .rng = &f->rng};
+    f->env = (struct value_env){.key_seed = 99, .element_seed = 99, .limits = &f->limits, .rng = &f->rng};
     f->z = zset_new(&f->env, 0, 0);
     f->names = 1000;
     return f;

@@ -91,9 +91,11 @@ static inline int core_host_db(void *ctx)
     (void)ctx;
     return 0;
 }
-static inline int core_host_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async)
+static inline int core_host_load_begin(void *ctx, enum repl_load_kind kind, bool empty_async,
+                                       const struct hash_secret *secret)
 {
     (void)ctx;
+    (void)secret;
     (void)kind;
     (void)empty_async;
     return -ENOSYS;
@@ -102,6 +104,11 @@ static inline bool core_host_is_empty(void *ctx)
 {
     struct core_fixture *f = ctx;
     return keyspace_count(f->core.keyspace) == 0;
+}
+static inline void core_host_hash_secret(void *ctx, struct hash_secret *secret)
+{
+    struct core_fixture *f = ctx;
+    *secret = *keyspace_secret(f->core.keyspace);
 }
 static inline void core_host_role_changed(void *ctx, enum repl_role role)
 {
@@ -174,6 +181,7 @@ static inline struct repl *core_fake_repl(struct core_fixture *f)
         .stream_db = core_host_db,
         .load_begin = core_host_load_begin,
         .dataset_is_empty = core_host_is_empty,
+        .hash_secret = core_host_hash_secret,
         .role_changed = core_host_role_changed,
         .snapshot_start = core_host_snapshot_start,
         .snapshot_cancel = core_host_nothing,
@@ -232,7 +240,7 @@ static inline void core_fixture_init(struct core_fixture *f, const char *directi
     core->settings = &f->settings;
     core->loop = loop_new();
     core->lazyfree = lazyfree_new();
-    core->keyspace = keyspace_new(f->settings.misc.databases, &f->settings.limits, &f->sys);
+    core->keyspace = keyspace_new(f->settings.misc.databases, &f->settings.limits, NULL, &f->sys);
     clock_update(core);
     core->clock.started_ms = core->clock.now_ms;
     core->latency = latency_new();

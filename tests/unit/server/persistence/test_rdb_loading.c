@@ -254,7 +254,7 @@ static void test_replace_empties_the_data_set_first(void **state)
     struct bytes_buf bytes = {0};
     struct repl_position at = {.db = 99};
     make_snapshot(f, &bytes);
-    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_REPLACE, false), 0);
+    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_REPLACE, false, NULL), 0);
     assert_int_equal(pf_keys(f), 0);
     assert_true(f->core->modes.loading);
     assert_false(f->core->modes.loading_serves_reads);
@@ -276,7 +276,7 @@ static void test_replace_that_breaks_off_leaves_nothing(void **state)
     struct bytes_buf bytes = {0};
     make_snapshot(f, &bytes);
     add_library(f);
-    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_REPLACE, true), 0);
+    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_REPLACE, true, NULL), 0);
     assert_int_equal(library_count(f), 0);
     assert_int_equal(feed(f, bytes_view(bytes.data, bytes.len - 20)), 0);
     assert_true(pf_keys(f) > 0);
@@ -292,7 +292,7 @@ static void test_swap_serves_the_old_data_set_until_the_end(void **state)
     struct persistence_fixture *f = *state;
     struct bytes_buf bytes = {0};
     make_snapshot(f, &bytes);
-    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false), 0);
+    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false, NULL), 0);
     assert_true(f->core->modes.loading_serves_reads);
     assert_int_equal(feed(f, bytes_buf_view(&bytes)), 1);
     assert_int_equal(pf_keys(f), 1);
@@ -313,7 +313,7 @@ static void test_swap_that_breaks_off_keeps_the_old_data_set(void **state)
     add_library(f);
     say(f, "SET", "old", "2");
     uint64_t changes = saving_changes(f->saving);
-    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false), 0);
+    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false, NULL), 0);
     assert_int_equal(feed(f, bytes_view(bytes.data, bytes.len - 20)), 0);
     assert_int_equal(rdb_loading_end(f->rdb_loading, false, NULL), 0);
     assert_int_equal(pf_keys(f), 1);
@@ -324,12 +324,43 @@ static void test_swap_that_breaks_off_keeps_the_old_data_set(void **state)
     bytes_buf_release(&bytes);
 }
 
+/* Loads of every kind end in a keyspace with the master's secret, and the present one stays if they break off. */
+static void test_a_snapshot_is_hashed_with_the_masters_secret(void **state)
+{
+    static const enum repl_load_kind kinds[] = {REPL_LOAD_REPLACE, REPL_LOAD_SWAP, REPL_LOAD_SWAP_QUIET,
+                                                REPL_LOAD_ASIDE};
+    struct persistence_fixture *f = *state;
+    struct bytes_buf bytes = {0};
+    make_snapshot(f, &bytes);
+    struct keyspace *ks = f->core->keyspace;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct hash_secret secret, before = *keyspace_secret(ks);
+        hash_secret_random(&secret, sys_real());
+        if (kinds[i] != REPL_LOAD_REPLACE) {
+            assert_int_equal(rdb_loading_begin(f->rdb_loading, kinds[i], false, &secret), 0);
+            assert_int_equal(rdb_loading_end(f->rdb_loading, false, NULL), 0);
+            assert_true(hash_secret_equal(keyspace_secret(ks), &before));
+        }
+        assert_int_equal(rdb_loading_begin(f->rdb_loading, kinds[i], i % 2 == 0, &secret), 0);
+        assert_int_equal(feed(f, bytes_buf_view(&bytes)), 1);
+        assert_int_equal(rdb_loading_end(f->rdb_loading, true, NULL), 0);
+        assert_int_equal(pf_keys(f), 21);
+        assert_true(hash_secret_equal(keyspace_secret(ks), &secret));
+        keyspace_check(ks);
+        assert_int_equal(rdb_loading_begin(f->rdb_loading, kinds[i], false, NULL), 0);
+        assert_int_equal(feed(f, bytes_buf_view(&bytes)), 1);
+        assert_int_equal(rdb_loading_end(f->rdb_loading, true, NULL), 0);
+        assert_true(hash_secret_equal(keyspace_secret(ks), &secret)); /* a master that tells none */
+    }
+    bytes_buf_release(&bytes);
+}
+
 static void test_load_aside_is_seen_by_nobody(void **state)
 {
     struct persistence_fixture *f = *state;
     struct bytes_buf bytes = {0};
     make_snapshot(f, &bytes);
-    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_ASIDE, false), 0);
+    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_ASIDE, false, NULL), 0);
     assert_false(f->core->modes.loading);
     assert_true(loading_is_receiving(f->loading));
     assert_false(pf_info_has(f, "loading_start_time"));
@@ -347,7 +378,7 @@ static void test_damaged_snapshot_is_an_error(void **state)
     struct bytes_buf bytes = {0};
     make_snapshot(f, &bytes);
     memcpy(bytes.data + bytes.len / 2, "\xff\xfe\xfd", 3);
-    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false), 0);
+    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false, NULL), 0);
     assert_int_equal(feed(f, bytes_buf_view(&bytes)), -EINVAL);
     assert_int_equal(rdb_loading_end(f->rdb_loading, false, NULL), 0);
     assert_true(pf_holds(f, 0, "old", "1"));
@@ -369,7 +400,7 @@ static void test_save_that_runs_is_killed_when_the_load_begins(void **state)
     struct bytes_buf bytes = {0};
     make_snapshot(f, &bytes);
     start_slow_save(f);
-    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false), 0);
+    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false, NULL), 0);
     assert_false(child_is_active(f->child));
     assert_int_equal(rdb_loading_end(f->rdb_loading, false, NULL), 0);
     bytes_buf_release(&bytes);
@@ -380,7 +411,7 @@ static void test_save_that_began_meanwhile_is_killed_by_the_swap(void **state)
     struct persistence_fixture *f = *state;
     struct bytes_buf bytes = {0};
     make_snapshot(f, &bytes);
-    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false), 0);
+    assert_int_equal(rdb_loading_begin(f->rdb_loading, REPL_LOAD_SWAP, false, NULL), 0);
     assert_int_equal(feed(f, bytes_buf_view(&bytes)), 1);
     start_slow_save(f);
     assert_int_equal(rdb_loading_end(f->rdb_loading, true, NULL), 0);
@@ -410,6 +441,7 @@ int main(void)
         PF_TEST(test_replace_that_breaks_off_leaves_nothing),
         PF_TEST(test_swap_serves_the_old_data_set_until_the_end),
         PF_TEST(test_swap_that_breaks_off_keeps_the_old_data_set),
+        PF_TEST(test_a_snapshot_is_hashed_with_the_masters_secret),
         PF_TEST(test_load_aside_is_seen_by_nobody),
         PF_TEST(test_damaged_snapshot_is_an_error),
         PF_TEST(test_save_that_runs_is_killed_when_the_load_begins),

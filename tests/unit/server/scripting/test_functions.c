@@ -307,7 +307,7 @@ static void test_the_functions_of_another_data_set(void **state)
     const char *name;
     load(f, LIB("one", RETURNS("a", "1")));
     struct functions *other = functions_new(f->server->scripting);
-    struct keyspace *ks = keyspace_new_sibling(f->ks);
+    struct keyspace *ks = keyspace_new_sibling(f->ks, NULL);
     assert_int_equal(functions_load(other, ks, BYTES_LIT(LIB("one", RETURNS("a", "100"))), false, 0, &name, &error), 0);
     assert_int_equal(result_of(f, "a"), 1); /* each has its own state */
     functions_replace(f->server->scripting, other);
