@@ -24,6 +24,7 @@ class FakeReplica(Wire):
         self.offset = None
         self._base = 0
         self.rdb = None
+        self.secret = None  # of the key hash; told to replicas that announce lockstep-verify
 
     def handshake(self, capabilities=("eof", "psync2")):
         """Announces its own port, by which INFO shows it."""
@@ -47,6 +48,7 @@ class FakeReplica(Wire):
         words = reply.split()
         if words[0] == "FULLRESYNC":
             self.replid, self._start = words[1], int(words[2])
+            self.secret = words[3] if len(words) > 3 else None
         else:
             self.replid = words[1] if len(words) > 1 else replid
             self._start = int(offset) - 1

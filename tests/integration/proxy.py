@@ -24,10 +24,13 @@ class Proxy:
     refuse()    ends every link and accepts no new one until allow()
     stall()     stops relaying, the connections stay open, until resume()
     throttle(n) lets n bytes a second through from the target to the client, all links together
+
+    With `record`, `recorded` holds all bytes that the target sent.
     """
 
-    def __init__(self, target):
+    def __init__(self, target, record=False):
         self.target = target
+        self.recorded = bytearray() if record else None
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(("127.0.0.1", 0))
@@ -161,6 +164,8 @@ class Proxy:
         if sock is link.upstream:
             self._credit -= len(data)
             self.bytes_down += len(data)
+            if self.recorded is not None:
+                self.recorded += data
         target = link.other(sock)
         link.pending[target] += data
         self._flush(link, target)

@@ -77,6 +77,7 @@ CONSTANT = {
     "master_failover_state": "FAILOVER is refused; sentinels and operators read it",
     "uptime_in_days": ELSEWHERE + "tests/unit/server/operation/test_report.c, where the clock goes faster",
     "process_supervised": ELSEWHERE + "test_config.py: test_supervised_by_systemd",
+    "key_hash_secret": ELSEWHERE + "test_hash_secret.py, with a master that tells no secret",
     "aof_last_write_status": ELSEWHERE + "test_hazards_log.py, where a disk is full",
 }
 
