@@ -26,7 +26,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     f->limits = encoding_limits_default();
-    f->ks = keyspace_new(16, &f->limits, sys_real());
+    f->ks = keyspace_new(16, &f->limits, NULL, sys_real());
     keyspace_set_time(f->ks, 1000000000000);
     f->db = keyspace_db(f->ks, 0);
     *state = f;
@@ -309,7 +309,7 @@ static void test_encodings_do_not_matter(void **state)
 {
     struct fixture *f = *state;
     struct encoding_limits other_limits = {.list_max_listpack_size = 2, .list_compress_depth = 1};
-    struct keyspace *other = keyspace_new(16, &other_limits, sys_real());
+    struct keyspace *other = keyspace_new(16, &other_limits, NULL, sys_real());
     struct strict_digest digest;
     fill_small(f->db, 0, 1);
     fill_small(keyspace_db(other, 0), 99, -1);
