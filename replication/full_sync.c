@@ -131,7 +131,7 @@ static struct snapshot_pipe *pipe_new(struct repl *r, int fd)
     struct snapshot_pipe *p = mem_calloc(sizeof(*p));
     p->repl = r;
     p->fd = fd;
-    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* cannot fail on an open pipe */
+    (void)r->sys->set_nonblocking(r->sys->ctx, fd); /* cannot fail on an open pipe */
     rdb_eof_random_mark(p->mark, r->sys);
     repl_stream_init(&p->bytes, 0, 0);
     loop_io_start(r->loop, &p->io, fd, on_pipe_readable, p);

@@ -177,7 +177,8 @@ static char *temp_path(const struct repl *r)
     const char *target = r->host.rdb_path(r->host.ctx), *slash = strrchr(target, '/');
     int dir = slash != NULL ? (int)(slash - target) + 1 : 0;
     struct bytes_buf path = {0};
-    bytes_buf_printf(&path, "%.*stemp-%" PRId64 ".%ld.rdb", dir, target, sys_wall_ms(r->sys) / 1000, (long)getpid());
+    bytes_buf_printf(&path, "%.*stemp-%" PRId64 ".%ld.rdb", dir, target, sys_wall_ms(r->sys) / 1000,
+                     (long)r->sys->getpid(r->sys->ctx));
     char *text = bytes_to_cstr(bytes_buf_view(&path));
     bytes_buf_release(&path);
     return text;

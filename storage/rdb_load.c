@@ -159,7 +159,7 @@ static int on_key(void *ctx, const struct rdb_key *key)
 {
     struct rdb_load *l = ctx;
     struct db *db = keyspace_db(l->keyspace, key->db);
-    if (l->options.key_delay_us != NULL) sys_test_delay(*l->options.key_delay_us, &l->delay_calls);
+    if (l->options.key_delay_us != NULL) sys_test_delay(l->options.sys, *l->options.key_delay_us, &l->delay_calls);
     if (is_past(l, key)) return leave_out(l, db, key);
     struct pending *p = &l->pending[l->pending_count++];
     *p = (struct pending){.db = db, .entry = build_entry(db, key), .hash = keyref(db, key->name).hash};

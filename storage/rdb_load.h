@@ -21,6 +21,7 @@ struct rdb_load_options {
     uint64_t max_string;
     uint64_t chunk;          /* bytes of a file between two calls of `turn`; 0: a good default */
     const int *key_delay_us; /* key-load-delay, for tests: the current value, see sys_test_delay(); NULL: none */
+    const struct sys *sys;   /* sleeps for it */
     struct log *log;         /* for warnings; NULL: none */
     void *ctx;
     /* Reports a key that was left out as expired, so that sub-replicas that hold it can delete it. May be NULL. */

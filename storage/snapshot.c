@@ -2,17 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "storage/aof_commands.h"
 #include "storage/base/assert.h"
@@ -24,7 +19,6 @@ enum {
     REPORT_INTERVAL_US = 100 * 1000, /* minimum time between two progress messages */
     COW_INTERVAL_US = 1000 * 1000,   /* minimum time between two measurements of copy-on-write memory, which are slow */
     SYNC_BYTES = 4 * 1024 * 1024,    /* bytes between two incremental fsyncs */
-    FIRST_INHERITED_FD = STDERR_FILENO + 1,
 };
 
 /* What the child sends to the parent. Each message is small enough for one atomic write.
@@ -95,18 +89,6 @@ static int write_output(void *ctx, const void *data, size_t len)
     return 0;
 }
 
-/* Memory that the child no longer shares with its parent. */
-static uint64_t private_dirty_bytes(void)
-{
-    FILE *f = fopen("/proc/self/smaps_rollup", "re");
-    char line[128];
-    uint64_t kb = 0;
-    if (f == NULL) return 0;
-    while (fgets(line, sizeof(line), f) != NULL && sscanf(line, "Private_Dirty: %" SCNu64, &kb) != 1) continue;
-    fclose(f);
-    return kb * 1024;
-}
-
 /* A progress message is dropped when the pipe is full. All other messages wait for room. */
 static void tell_parent(struct output *out, enum message_kind kind)
 {
@@ -114,9 +96,14 @@ static void tell_parent(struct output *out, enum message_kind kind)
     out->message.kind = kind;
     out->message.bytes = out->bytes;
     while (sys->write(sys->ctx, out->messages_fd, &out->message, sizeof(out->message)) == -EAGAIN) {
-        struct pollfd room = {.fd = out->messages_fd, .events = POLLOUT};
-        if (kind == MESSAGE_PROGRESS || poll(&room, 1, -1) == -1) return;
+        if (kind == MESSAGE_PROGRESS || sys->wait_writable(sys->ctx, out->messages_fd) != 0) return;
     }
+}
+
+/* Memory that the child no longer shares with its parent. */
+static uint64_t copied_bytes(const struct sys *sys)
+{
+    return (uint64_t)sys->private_bytes(sys->ctx);
 }
 
 static void report_progress(struct output *out)
@@ -124,7 +111,7 @@ static void report_progress(struct output *out)
     int64_t now = sys_mono_us(out->sys);
     if (out->messages_fd == -1 || now - out->last_report_us < REPORT_INTERVAL_US) return;
     if (now - out->last_cow_us >= COW_INTERVAL_US) {
-        out->message.cow_bytes = private_dirty_bytes();
+        out->message.cow_bytes = copied_bytes(out->sys);
         out->message.cow_us = sys_mono_us(out->sys);
         out->last_cow_us = sys_mono_us(out->sys);
     }
@@ -137,7 +124,7 @@ static int on_progress(void *ctx, uint64_t keys_done)
     struct output *out = ctx;
     int64_t delay = out->options->key_delay_us;
     out->message.keys = keys_done;
-    if (delay != 0) sys_test_delay(delay > 0 ? delay : 1, NULL);
+    if (delay != 0) sys_test_delay(out->sys, delay > 0 ? delay : 1, NULL);
     report_progress(out);
     bool stop = out->options->stop_asked != NULL && out->options->stop_asked(out->options->stop_asked_ctx);
     return stop ? -ECANCELED : 0;
@@ -173,7 +160,7 @@ static int write_framed(struct keyspace *ks, struct output *out, const char *mar
 }
 
 /* In the directory of the target, so that the rename stays on one file system. */
-static char *temp_path_for(const char *path, pid_t pid)
+static char *temp_path_of(const char *path, pid_t pid)
 {
     struct bytes_buf temp = {0};
     const char *slash = strrchr(path, '/');
@@ -182,6 +169,11 @@ static char *temp_path_for(const char *path, pid_t pid)
     char *text = bytes_to_cstr(bytes_buf_view(&temp));
     bytes_buf_release(&temp);
     return text;
+}
+
+static char *temp_path_for(const char *path, const struct sys *sys)
+{
+    return temp_path_of(path, sys->getpid(sys->ctx));
 }
 
 static int write_temp_file(struct keyspace *ks, struct output *out, const char *temp)
@@ -198,38 +190,6 @@ static int write_temp_file(struct keyspace *ks, struct output *out, const char *
 
 /* ---- the child ---- */
 
-static void close_inherited(int keep_a, int keep_b, int keep_c)
-{
-    int keep[3] = {keep_a, keep_b, keep_c};
-    unsigned from = FIRST_INHERITED_FD;
-    for (int round = 0; round < 3; round++) { /* closes the gaps between the descriptors to keep, in ascending order */
-        int next = -1;
-        for (int i = 0; i < 3; i++) {
-            if (keep[i] >= (int)from && (next == -1 || keep[i] < next)) next = keep[i];
-        }
-        if (next == -1) break;
-        if ((unsigned)next > from)
-            (void)close_range(from, (unsigned)next - 1, 0); /* on failure they merely stay
-                                                                                    * open */
-        from = (unsigned)next + 1;
-    }
-    (void)close_range(from, ~0u, 0);
-}
-
-static void settle_as_child(const struct snapshot *s, pid_t parent)
-{
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)prctl(PR_SET_NAME, "rdb-snapshot");
-    if (getppid() != parent) _exit(1); /* the parent died before prctl() */
-    signal(SIGPIPE, SIG_IGN);
-    if (s->options.in_child != NULL) s->options.in_child(s->options.in_child_ctx);
-    if (s->options.nice != 0) {
-        errno = 0;
-        int ignored = nice(s->options.nice); /* best effort */
-        (void)ignored;
-    }
-}
-
 static int sync_directory_when_named(const struct snapshot *s, struct output *out, int go_fd)
 {
     const struct sys *sys = s->sys;
@@ -240,26 +200,42 @@ static int sync_directory_when_named(const struct snapshot *s, struct output *ou
     return rc < 0 ? describe(out, rc, "cannot sync the directory: %s", strerror(-rc)) : 0;
 }
 
-static _Noreturn void run_child(struct snapshot *s, pid_t parent, int messages_fd, int go_fd)
+/* What the function of the child is handed. */
+struct child_work {
+    const struct snapshot *snapshot;
+    int messages_fd, go_fd;
+};
+
+static int write_named_file(const struct snapshot *s, struct output *out, int go_fd)
 {
-    struct output out = {.sys = s->sys, .options = &s->options, .messages_fd = messages_fd, .error = s->error};
+    char *temp = temp_path_for(s->target.path, s->sys);
+    int rc = write_temp_file(s->keyspace, out, temp);
+    mem_free(temp);
+    out->message.keys = s->progress.keys_total;
+    return rc == 0 ? sync_directory_when_named(s, out, go_fd) : rc;
+}
+
+/* The parent's memory is only read, so that a test may run this function without a process of its own. */
+static int run_child(void *arg)
+{
+    const struct child_work *work = arg;
+    const struct snapshot *s = work->snapshot;
+    char error[ERROR_MAX] = "";
+    struct output out = {.sys = s->sys, .options = &s->options, .messages_fd = work->messages_fd, .error = error};
     int rc;
-    settle_as_child(s, parent);
-    close_inherited(messages_fd, go_fd, s->target.path == NULL ? s->target.pipe_fd : -1);
+    if (s->options.in_child != NULL) s->options.in_child(s->options.in_child_ctx);
     out.last_report_us = out.last_cow_us = sys_mono_us(s->sys);
     if (s->target.path != NULL) {
-        rc = write_temp_file(s->keyspace, &out, temp_path_for(s->target.path, getpid()));
-        out.message.keys = s->progress.keys_total;
-        if (rc == 0) rc = sync_directory_when_named(s, &out, go_fd);
+        rc = write_named_file(s, &out, work->go_fd);
     } else {
         out.fd = s->target.pipe_fd;
         rc = write_framed(s->keyspace, &out, s->target.eof_mark);
     }
     if (rc == 0) out.message.keys = s->progress.keys_total;
-    out.message.cow_bytes = private_dirty_bytes();
+    out.message.cow_bytes = copied_bytes(s->sys);
     memcpy(out.message.error, out.error, ERROR_MAX);
     tell_parent(&out, rc == 0 ? MESSAGE_DONE : MESSAGE_FAILED);
-    _exit(rc == 0 ? 0 : 1);
+    return rc == 0 ? 0 : 1;
 }
 
 /* ---- beginning ---- */
@@ -313,9 +289,22 @@ static int make_pipes(struct snapshot *s, int *messages_out, int *go_in)
     *messages_out = messages[1];
     *go_in = go[0];
     s->go_fd = go[1];
-    (void)fcntl(s->messages_fd, F_SETFL, O_NONBLOCK); /* cannot fail on a pipe */
-    (void)fcntl(*messages_out, F_SETFL, O_NONBLOCK);
+    (void)s->sys->set_nonblocking(s->sys->ctx, s->messages_fd); /* cannot fail on a pipe */
+    (void)s->sys->set_nonblocking(s->sys->ctx, *messages_out);
     return 0;
+}
+
+static pid_t spawn_child(const struct snapshot *s, int messages_fd, int go_fd)
+{
+    struct child_work work = {.snapshot = s, .messages_fd = messages_fd, .go_fd = go_fd};
+    struct sys_child child = {.name = "rdb-snapshot",
+                              .run = run_child,
+                              .arg = &work,
+                              .keep = {messages_fd, go_fd},
+                              .keep_count = 2,
+                              .nice = s->options.nice};
+    if (s->target.path == NULL) child.keep[child.keep_count++] = s->target.pipe_fd;
+    return s->sys->spawn(s->sys->ctx, &child);
 }
 
 int snapshot_begin(struct keyspace *ks, const struct sys *sys, const struct snapshot_target *target,
@@ -323,11 +312,9 @@ int snapshot_begin(struct keyspace *ks, const struct sys *sys, const struct snap
 {
     struct snapshot *s = snapshot_alloc(ks, sys, target, options);
     int messages_out = -1, go_in = -1;
-    pid_t parent = getpid();
     int rc = make_pipes(s, &messages_out, &go_in);
     if (rc == 0) {
-        s->pid = sys->fork(sys->ctx);
-        if (s->pid == 0) run_child(s, parent, messages_out, go_in);
+        s->pid = spawn_child(s, messages_out, go_in);
         rc = s->pid < 0 ? (int)s->pid : 0;
         close_if_open(sys, &messages_out);
         close_if_open(sys, &go_in);
@@ -338,7 +325,7 @@ int snapshot_begin(struct keyspace *ks, const struct sys *sys, const struct snap
         snapshot_dispose(s);
         return rc;
     }
-    if (target->path != NULL) s->temp_path = temp_path_for(target->path, s->pid);
+    if (target->path != NULL) s->temp_path = temp_path_of(target->path, s->pid);
     ks->freeze_access = true;
     *out = s;
     return 0;
@@ -498,7 +485,7 @@ int snapshot_save_file(struct keyspace *ks, const struct sys *sys, const char *p
 {
     char text[ERROR_MAX] = "";
     struct output out = {.sys = sys, .options = options, .messages_fd = -1, .error = text};
-    char *temp = temp_path_for(path, getpid());
+    char *temp = temp_path_for(path, sys);
     int rc = write_temp_file(ks, &out, temp);
     if (rc == 0) {
         rc = sys->rename(sys->ctx, temp, path);

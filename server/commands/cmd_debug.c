@@ -1,5 +1,4 @@
 /* cmd_debug.c -- DEBUG: introspection, and actions for tests. */
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <time.h>
@@ -312,9 +311,7 @@ static void debug_sleep(struct cmd_ctx *ctx)
     if (!ctx_arg_double(ctx, 2, &seconds)) return;
     if (!(seconds > 0)) seconds = 0;
     if (seconds > 1e9) seconds = 1e9;
-    struct timespec left = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(fmod(seconds, 1) * 1e9)};
-    while (nanosleep(&left, &left) == -1 && errno == EINTR) {
-    }
+    ctx->core->sys->sleep_us(ctx->core->sys->ctx, (int64_t)(seconds * 1e6));
     clock_update(ctx->core);
     reply_ok(ctx->reply);
 }

@@ -80,7 +80,7 @@ static int replace_resolved(const struct sys *sys, const char *path, struct byte
     uint64_t unique;
     sys_random(sys, &unique, sizeof(unique));
     struct bytes_buf temp = {NULL, 0, 0};
-    bytes_buf_printf(&temp, "%s.%d.tmp-%08x", path, (int)getpid(), (unsigned)unique);
+    bytes_buf_printf(&temp, "%s.%d.tmp-%08x", path, (int)sys->getpid(sys->ctx), (unsigned)unique);
     bytes_buf_append(&temp, "", 1);
     int rc = replace_by(sys, temp.data, path, text);
     bytes_buf_release(&temp);

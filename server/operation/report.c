@@ -72,10 +72,10 @@ static void info_server(struct server *s, struct bytes_buf *out)
         "uptime_in_days:%lld\r\nhz:%d\r\nconfigured_hz:%d\r\nlru_clock:%llu\r\nexecutable:%s\r\nconfig_file:%s\r\n"
         "io_threads_active:0\r\n",
         LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, os.sysname, os.release, os.machine, loop_backend(s->core.loop),
-        __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), supervisor_name(s), s->core.life.run_id,
-        main_port(&s->core.settings->net), (ll)sys_wall_us(s->core.sys), (ll)uptime_s, (ll)uptime_s / 86400,
-        s->core.settings->misc.hz, s->core.settings->misc.hz, (ull)(s->core.clock.now_ms / 1000) & 0xffffff, path,
-        config == NULL ? "" : config);
+        __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)s->core.sys->getpid(s->core.sys->ctx), supervisor_name(s),
+        s->core.life.run_id, main_port(&s->core.settings->net), (ll)sys_wall_us(s->core.sys), (ll)uptime_s,
+        (ll)uptime_s / 86400, s->core.settings->misc.hz, s->core.settings->misc.hz,
+        (ull)(s->core.clock.now_ms / 1000) & 0xffffff, path, config == NULL ? "" : config);
     listening_info(s->listening, out);
     if (shutdown_left_ms(s) >= 0) bytes_buf_printf(out, "shutdown_in_milliseconds:%lld\r\n", (ll)shutdown_left_ms(s));
 }
@@ -100,16 +100,6 @@ static void info_clients(struct server *s, struct bytes_buf *out)
 
 /* ---- Memory ---- */
 
-size_t resident_bytes(void)
-{
-    unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f == NULL) return 0;
-    if (fscanf(f, "%*u %lu", &pages) != 1) pages = 0;
-    fclose(f);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 const char *memory_policy_name(int policy)
 {
     static const char *const names[] = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
@@ -128,8 +118,9 @@ void memory_breakdown(struct server *s, struct memory_breakdown *m)
 {
     struct clients_summary sum;
     clients_summarize(s->clients, &sum);
-    *m = (struct memory_breakdown){
-        .used = mem_used(), .resident = resident_bytes(), .startup = s->core.life.startup_memory};
+    *m = (struct memory_breakdown){.used = mem_used(),
+                                   .resident = (size_t)s->core.sys->resident_bytes(s->core.sys->ctx),
+                                   .startup = s->core.life.startup_memory};
     repl_memory(s->core.repl, &m->stream);
     m->tables = keyspace_overhead(s->core.keyspace);
     m->clients_normal = sum.memory.normal;

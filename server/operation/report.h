@@ -19,7 +19,6 @@ struct memory_breakdown {
     size_t overhead, dataset;
     double dataset_percent;
 };
-size_t resident_bytes(void);                /* of this process, in main memory; 0 if it cannot be read */
 const char *memory_policy_name(int policy); /* "allkeys-lru" */
 void memory_breakdown(struct server *s, struct memory_breakdown *out);
 struct command_slot;

@@ -241,7 +241,7 @@ void samples_take(struct server *s)
     read_counters(s, &repl, now.values);
     read_replication(s, now.values);
     now.values[SAMPLE_MEMORY] = (int64_t)mem_used();
-    now.values[SAMPLE_RESIDENT] = (int64_t)resident_bytes();
+    now.values[SAMPLE_RESIDENT] = s->core.sys->resident_bytes(s->core.sys->ctx);
     read_keys(s, now.values);
     now.values[SAMPLE_CLIENTS] = (int64_t)clients_count(s->clients) - now.values[SAMPLE_REPLICAS];
     now.ns_per_tick = (double)dispatch_ticks_to_ns(s->dispatcher, TICKS) / TICKS;

@@ -1,7 +1,5 @@
 #include "server/operation/status.h"
 
-#include <unistd.h>
-
 #include "replication/replication.h"
 #include "server/clients/client_list.h"
 #include "server/operation/health.h"
@@ -85,7 +83,7 @@ static void write_node(const struct server *s, struct bytes_buf *out)
     text(out, "version", LOCKSTEP_VERSION);
     text(out, "redis_version", LOCKSTEP_REDIS_VERSION);
     text(out, "run_id", s->core.life.run_id);
-    number(out, "pid", (uint64_t)getpid());
+    number(out, "pid", (uint64_t)s->core.sys->getpid(s->core.sys->ctx));
     number(out, "started_ms", (uint64_t)s->core.clock.started_ms);
     text(out, "announced_ip", st->replication.replica_announce_ip);
     number(out, "announced_port", (uint64_t)st->replication.replica_announce_port);

@@ -164,7 +164,7 @@ static int write_pending(struct aof *a)
     struct core *core = a->core;
     struct bytes_buf head = {0}, tail = {0};
     if (repl_stream_pending(&a->reader) == 0) return 0;
-    if (UNLIKELY(a->flush_sleep_us > 0)) sys_test_delay(a->flush_sleep_us, NULL);
+    if (UNLIKELY(a->flush_sleep_us > 0)) sys_test_delay(core->sys, a->flush_sleep_us, NULL);
     int64_t start = sys_mono_us(core->sys);
     int rc = append_pending(a, &head, &tail);
     bool summed = head.len > 0 && head.data[1] == 'S';

@@ -91,7 +91,7 @@ static void note_failure(struct loader *l, const struct command_slot *slot)
 
 static void run(struct loader *l, struct command_slot *slot, const struct aof_item *item)
 {
-    sys_test_delay(l->core->settings->persistence.key_load_delay_us, &l->delay_calls);
+    sys_test_delay(l->core->sys, l->core->settings->persistence.key_load_delay_us, &l->delay_calls);
     if (aof_is_of_the_moment(slot->command)) return;
     if (!dispatch_replay(l->uses->dispatcher, l->client, slot, item->argc, item->argv)) note_failure(l, slot);
 }
@@ -331,6 +331,7 @@ static int load_preamble(struct loader *l)
     struct core *core = l->core;
     struct rdb_load_options options = {.keep_expired = true,
                                        .ignore_checksum = !core->settings->persistence.rdbchecksum,
+                                       .sys = core->sys,
                                        .key_delay_us = &core->settings->persistence.key_load_delay_us,
                                        .log = core->log,
                                        .ctx = (void *)l->uses,

@@ -87,6 +87,7 @@ static void load_begins(struct rdb_loading *rl, struct keyspace *into, const str
                                        .replace = how->replace,
                                        .ignore_checksum = !st->rdbchecksum,
                                        .chunk = (uint64_t)st->loading_process_events_interval_bytes,
+                                       .sys = core->sys,
                                        .key_delay_us = &st->key_load_delay_us,
                                        .log = core->log,
                                        .ctx = rl,

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -122,10 +125,64 @@ static int real_pipe(void *ctx, int fds[2])
 {
     return OR_ERRNO(pipe2(fds, O_CLOEXEC));
 }
-static pid_t real_fork(void *ctx)
+static int real_set_nonblocking(void *ctx, int fd)
 {
-    return OR_ERRNO(fork());
+    int flags = fcntl(fd, F_GETFL);
+    return flags == -1 ? -errno : OR_ERRNO(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
 }
+static int real_wait_writable(void *ctx, int fd)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    int rc;
+    do rc = OR_ERRNO(poll(&room, 1, -1));
+    while (rc == -EINTR);
+    return rc < 0 ? rc : 0;
+}
+
+static pid_t real_getpid(void *ctx)
+{
+    return getpid();
+}
+
+/* On failure the descriptors merely stay open. */
+static void close_all_but(const struct sys_child *child)
+{
+    unsigned from = STDERR_FILENO + 1;
+    for (;;) { /* closes the gaps between the descriptors to keep, in ascending order */
+        int next = -1;
+        for (int i = 0; i < child->keep_count; i++) {
+            if (child->keep[i] >= (int)from && (next == -1 || child->keep[i] < next)) next = child->keep[i];
+        }
+        if (next == -1) break;
+        if ((unsigned)next > from) (void)close_range(from, (unsigned)next - 1, 0);
+        from = (unsigned)next + 1;
+    }
+    (void)close_range(from, ~0u, 0);
+}
+
+static _Noreturn void be_child(const struct sys_child *child, pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_NAME, child->name);
+    if (getppid() != parent) _exit(1); /* the parent died before prctl() */
+    signal(SIGPIPE, SIG_IGN);
+    if (child->nice != 0) {
+        int ignored = nice(child->nice); /* best effort */
+        (void)ignored;
+    }
+    close_all_but(child);
+    _exit(child->run(child->arg));
+}
+
+static pid_t real_spawn(void *ctx, const struct sys_child *child)
+{
+    pid_t parent = getpid();
+    ASSERT(child->keep_count <= SYS_CHILD_KEEPS_MAX);
+    pid_t pid = fork();
+    if (pid == 0) be_child(child, parent);
+    return pid == -1 ? -errno : pid;
+}
+
 static int real_kill(void *ctx, pid_t pid, int signal)
 {
     return OR_ERRNO(kill(pid, signal));
@@ -133,6 +190,33 @@ static int real_kill(void *ctx, pid_t pid, int signal)
 static pid_t real_waitpid(void *ctx, pid_t pid, int *status, int options)
 {
     return OR_ERRNO(waitpid(pid, status, options));
+}
+
+static int64_t real_resident_bytes(void *ctx)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL) return 0;
+    if (fscanf(f, "%*u %lu", &pages) != 1) pages = 0;
+    fclose(f);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+static int64_t real_private_bytes(void *ctx)
+{
+    FILE *f = fopen("/proc/self/smaps_rollup", "re");
+    char line[128];
+    int64_t kb = 0;
+    if (f == NULL) return 0;
+    while (fgets(line, sizeof(line), f) != NULL && sscanf(line, "Private_Dirty: %" SCNd64, &kb) != 1) continue;
+    fclose(f);
+    return kb * 1024;
+}
+
+static void real_sleep_us(void *ctx, int64_t us)
+{
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    while (nanosleep(&left, &left) == -1 && errno == EINTR) continue;
 }
 
 const struct sys *sys_real(void)
@@ -156,26 +240,26 @@ const struct sys *sys_real(void)
         .free_bytes = real_free_bytes,
         .fsync_dir = real_fsync_dir,
         .pipe = real_pipe,
-        .fork = real_fork,
+        .set_nonblocking = real_set_nonblocking,
+        .wait_writable = real_wait_writable,
+        .getpid = real_getpid,
+        .spawn = real_spawn,
         .kill = real_kill,
         .waitpid = real_waitpid,
+        .resident_bytes = real_resident_bytes,
+        .private_bytes = real_private_bytes,
+        .sleep_us = real_sleep_us,
     };
     return &real;
 }
 
-static void sleep_us(int64_t us)
-{
-    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
-    while (nanosleep(&left, &left) == -1 && errno == EINTR) continue;
-}
-
-void sys_test_delay(int64_t delay_us, int64_t *calls)
+void sys_test_delay(const struct sys *s, int64_t delay_us, int64_t *calls)
 {
     if (delay_us > 0) {
-        sleep_us(delay_us);
+        s->sleep_us(s->ctx, delay_us);
     } else if (delay_us < 0 && --*calls <= delay_us) {
         *calls = 0;
-        sleep_us(1);
+        s->sleep_us(s->ctx, 1);
     }
 }
 

@@ -1,8 +1,8 @@
 /* sys.h -- the interface to the operating system: clock, random bytes, files, processes.
  *
- * All modules above use clock, files and processes only through a `struct sys`; sockets and timers go through
- * server/net/loop.h in the same way. sys_real() is Linux; tests use simulated ones. All calls return >= 0, or
- * -errno. */
+ * All modules above use clock, files, pipes and child processes only through a `struct sys`. Sockets, timers and readiness
+ * are server/net/socket.h and server/net/loop.h, threads are worker.h, in the same way. sys_real() is Linux; tests use
+ * simulated ones. All calls return >= 0, or -errno. */
 #ifndef LOCKSTEP_STORAGE_BASE_SYS_H
 #define LOCKSTEP_STORAGE_BASE_SYS_H
 
@@ -11,6 +11,19 @@
 #include <sys/uio.h>
 
 #include "storage/base/bytes.h"
+
+enum { SYS_CHILD_KEEPS_MAX = 4 };
+
+/* A child process that runs one function. It dies with its parent, ignores SIGPIPE, and has no descriptors but 0, 1, 2 and
+ * those to keep. */
+struct sys_child {
+    const char *name;      /* of the process: at most 15 bytes */
+    int (*run)(void *arg); /* runs in the child, on a copy of all memory; returns the status of the exit, 0 to 255 */
+    void *arg;
+    int keep[SYS_CHILD_KEEPS_MAX];
+    int keep_count;
+    int nice; /* added to the niceness of the process, if that is possible */
+};
 
 struct sys {
     void *ctx;
@@ -30,12 +43,18 @@ struct sys {
     int (*unlink)(void *ctx, const char *path);
     int (*mkdir)(void *ctx, const char *path, int mode);
     int64_t (*file_size)(void *ctx, const char *path);
-    int64_t (*free_bytes)(void *ctx, const char *path);    /* free on its file system, for this user */
-    int (*fsync_dir)(void *ctx, const char *path_of_file); /* syncs the directory of this file */
-    int (*pipe)(void *ctx, int fds[2]);                    /* both ends close-on-exec; [0] reads */
-    pid_t (*fork)(void *ctx);
+    int64_t (*free_bytes)(void *ctx, const char *path);       /* free on its file system, for this user */
+    int (*fsync_dir)(void *ctx, const char *path_of_file);    /* syncs the directory of this file */
+    int (*pipe)(void *ctx, int fds[2]);                       /* both ends close-on-exec; [0] reads */
+    int (*set_nonblocking)(void *ctx, int fd);                /* an end of a pipe */
+    int (*wait_writable)(void *ctx, int fd);                  /* blocks until a write has room, or an error to report */
+    pid_t (*getpid)(void *ctx);                               /* of the calling process, which may be a child */
+    pid_t (*spawn)(void *ctx, const struct sys_child *child); /* *child is not used after the call */
     int (*kill)(void *ctx, pid_t pid, int signal);
     pid_t (*waitpid)(void *ctx, pid_t pid, int *status, int options);
+    int64_t (*resident_bytes)(void *ctx); /* of the calling process, in main memory; 0: it cannot be read */
+    int64_t (*private_bytes)(void *ctx);  /* those that it has written to since it was spawned; 0: cannot be read */
+    void (*sleep_us)(void *ctx, int64_t us);
 };
 
 const struct sys *sys_real(void);
@@ -61,7 +80,7 @@ NODISCARD int sys_write_all(const struct sys *s, int fd, const void *buf, size_t
 
 /* Sleeps, for directives that slow the server down for tests. delay_us < 0: 1 us after every
  * so many calls, counted in *calls. */
-void sys_test_delay(int64_t delay_us, int64_t *calls);
+void sys_test_delay(const struct sys *s, int64_t delay_us, int64_t *calls);
 
 /* A small fast random generator (xoshiro256**, public domain, prng.di.unimi.it) for sampling and for random
  * commands, not for secrets. */

@@ -324,7 +324,7 @@ static void test_failing_fsync(void **state)
     check_fails(*state, small_disk(SIZE_MAX, -EIO), "cannot sync the file");
 }
 
-static pid_t fork_fails(void *ctx)
+static pid_t spawn_fails(void *ctx, const struct sys_child *child)
 {
     return -EAGAIN;
 }
@@ -340,7 +340,7 @@ static void test_begin_can_fail(void **state)
     struct snapshot *s = NULL;
     struct sys broken = *sys_real();
     int before = files_in("/proc/self/fd");
-    broken.fork = fork_fails;
+    broken.spawn = spawn_fails;
     assert_int_equal(snapshot_begin(f->ks, &broken, &target, &f->options, &s), -EAGAIN);
     broken.pipe = pipe_fails;
     assert_int_equal(snapshot_begin(f->ks, &broken, &target, &f->options, &s), -EMFILE);

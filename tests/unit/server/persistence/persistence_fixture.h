@@ -24,6 +24,7 @@
 #include "server/scripting/scripting.h"
 #include "storage/digest.h"
 #include "tests/unit/server/memory/memory_fixture.h"
+#include "tests/unit/server/persistence/spawn_unlocked.h"
 
 enum { PATIENCE_MS = 20000 };
 
@@ -175,14 +176,10 @@ static inline int64_t pf_free_bytes(void *ctx, const char *path)
     (void)path;
     return ((struct persistence_fixture *)ctx)->free_bytes;
 }
-static inline pid_t pf_fork(void *ctx)
+static inline pid_t pf_spawn(void *ctx, const struct sys_child *child)
 {
     struct persistence_fixture *f = ctx;
-    if (pf_fails(ctx, FAIL_FORK, "")) return -EAGAIN;
-    pthread_mutex_lock(&f->lock); /* else the child could begin with it held by the worker, which is not there */
-    pid_t pid = sys_real()->fork(NULL);
-    pthread_mutex_unlock(&f->lock);
-    return pid;
+    return pf_fails(ctx, FAIL_FORK, "") ? -EAGAIN : spawn_unlocked(&f->lock, child);
 }
 static inline int pf_pipe(void *ctx, int fds[2])
 {
@@ -201,7 +198,7 @@ static inline void pf_fake_system(struct persistence_fixture *f)
     sys->unlink = pf_unlink;
     sys->mkdir = pf_mkdir;
     sys->free_bytes = pf_free_bytes;
-    sys->fork = pf_fork;
+    sys->spawn = pf_spawn;
     sys->pipe = pf_pipe;
 }
 

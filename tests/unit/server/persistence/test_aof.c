@@ -20,6 +20,7 @@
 #include "server/net/loop.h"
 #include "storage/aof_manifest.h"
 #include "storage/base/memory.h"
+#include "tests/unit/server/persistence/spawn_unlocked.h"
 
 enum { PATIENCE_US = 20 * 1000 * 1000, SECOND_US = 1000 * 1000, FILES_MAX = 32 };
 
@@ -115,14 +116,10 @@ static int test_rename(void *ctx, const char *from, const char *to)
     return sys_real()->rename(NULL, from, to);
 }
 
-/* With the lock, so that no worker holds it in the child. */
-static pid_t test_fork(void *ctx)
+static pid_t test_spawn(void *ctx, const struct sys_child *child)
 {
     struct fixture *f = ctx;
-    pthread_mutex_lock(&f->lock);
-    pid_t pid = sys_real()->fork(NULL);
-    pthread_mutex_unlock(&f->lock);
-    return pid;
+    return spawn_unlocked(&f->lock, child);
 }
 
 static ssize_t test_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
@@ -170,7 +167,7 @@ static int setup(void **state)
     f->sys.fsync = test_fsync;
     f->sys.rename = test_rename;
     f->sys.pwritev = test_pwritev;
-    f->sys.fork = test_fork;
+    f->sys.spawn = test_spawn;
     f->sys.open = test_open;
     f->sys.free_bytes = test_free_bytes;
     assert_non_null(getcwd(f->before, sizeof(f->before)));

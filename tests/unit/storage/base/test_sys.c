@@ -8,6 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,26 +101,151 @@ static void test_the_directory_of_a_file_without_a_slash(void **state)
     assert_int_equal(sys->fsync_dir(sys->ctx, path), -ENAMETOOLONG);
 }
 
-static void test_processes_and_pipes(void **state)
+static void test_pipes(void **state)
+{
+    int fds[2];
+    char bytes[4096] = "";
+    assert_int_equal(sys->pipe(sys->ctx, fds), 0);
+    assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(fds[1], F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(sys->set_nonblocking(sys->ctx, fds[0]), 0);
+    assert_int_equal(sys->set_nonblocking(sys->ctx, fds[1]), 0);
+    assert_int_equal(sys->read(sys->ctx, fds[0], bytes, 1), -EAGAIN);
+    assert_int_equal(sys->wait_writable(sys->ctx, fds[1]), 0);
+    while (sys->write(sys->ctx, fds[1], bytes, sizeof(bytes)) > 0) continue;
+    assert_int_equal(sys->write(sys->ctx, fds[1], bytes, sizeof(bytes)), -EAGAIN);
+    close(fds[0]);
+    assert_int_equal(sys->wait_writable(sys->ctx, fds[1]), 0); /* the next write reports the error */
+    close(fds[1]);
+    assert_int_equal(sys->set_nonblocking(sys->ctx, fds[1]), -EBADF);
+}
+
+/* ---- child processes ---- */
+
+static pid_t spawn(int (*run)(void *arg), void *arg, int keep)
+{
+    struct sys_child child = {.name = "test-child", .run = run, .arg = arg, .keep = {keep}, .keep_count = keep >= 0};
+    pid_t pid = sys->spawn(sys->ctx, &child);
+    assert_true(pid > 0);
+    return pid;
+}
+
+static int end_of(pid_t pid)
+{
+    int status;
+    assert_int_equal(sys->waitpid(sys->ctx, pid, &status, 0), pid);
+    return status;
+}
+
+static int store_and_return(void *arg)
+{
+    *(int *)arg = 1;
+    return 7;
+}
+
+static void test_a_child_that_exits(void **state)
+{
+    int mark = 0, status = end_of(spawn(store_and_return, &mark, -1));
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+    assert_int_equal(mark, 0); /* it was stored in a copy */
+}
+
+static int tell_and_wait(void *arg)
+{
+    int fd = *(int *)arg;
+    if (write(fd, "x", 1) != 1) return 1;
+    for (;;) pause();
+}
+
+static void test_a_child_that_is_killed(void **state)
 {
     int fds[2], status = 0;
     char byte = 0;
     assert_int_equal(sys->pipe(sys->ctx, fds), 0);
-    assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
-    assert_true(fcntl(fds[1], F_GETFD) & FD_CLOEXEC);
-    pid_t pid = sys->fork(sys->ctx);
-    if (pid == 0) {
-        (void)!write(fds[1], "x", 1);
-        pause();
-    }
-    assert_true(pid > 0);
+    pid_t pid = spawn(tell_and_wait, &fds[1], fds[1]);
+    close(fds[1]);
     assert_int_equal(sys->read(sys->ctx, fds[0], &byte, 1), 1);
     assert_int_equal(sys->waitpid(sys->ctx, pid, &status, WNOHANG), 0);
     assert_int_equal(sys->kill(sys->ctx, pid, SIGKILL), 0);
-    assert_int_equal(sys->waitpid(sys->ctx, pid, &status, 0), pid);
+    status = end_of(pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(sys->read(sys->ctx, fds[0], &byte, 1), 0);
     close(fds[0]);
+}
+
+/* The process in the middle spawns a child that waits for ever, and ends once that has begun. */
+static void test_a_child_dies_with_its_parent(void **state)
+{
+    int fds[2], status;
+    char byte;
+    assert_int_equal(sys->pipe(sys->ctx, fds), 0);
+    pid_t middle = fork();
+    if (middle == 0) {
+        (void)spawn(tell_and_wait, &fds[1], fds[1]);
+        _exit(read(fds[0], &byte, 1) == 1 ? 7 : 1);
+    }
     close(fds[1]);
+    assert_int_equal(waitpid(middle, &status, 0), middle);
+    assert_int_equal(WEXITSTATUS(status), 7);
+    assert_int_equal(sys->read(sys->ctx, fds[0], &byte, 1), 0); /* the last writer is gone */
+    close(fds[0]);
+}
+
+struct expected_in_child {
+    int kept, closed;
+    int nice;
+    pid_t parent;
+};
+
+static int check_child(void *arg)
+{
+    const struct expected_in_child *e = arg;
+    char name[16] = "";
+    if (fcntl(e->kept, F_GETFD) == -1) return 1;
+    if (fcntl(e->closed, F_GETFD) != -1) return 2;
+    if (fcntl(STDERR_FILENO, F_GETFD) == -1) return 3;
+    if (getpriority(PRIO_PROCESS, 0) != e->nice + 1) return 4;
+    if (prctl(PR_GET_NAME, name) != 0 || strcmp(name, "test-child") != 0) return 5;
+    if (sys->getpid(sys->ctx) == e->parent) return 6;
+    int fds[2];
+    if (pipe(fds) != 0 || close(fds[0]) != 0) return 7;
+    return write(fds[1], "x", 1) == -1 && errno == EPIPE ? 0 : 8;
+}
+
+static void test_what_a_child_inherits(void **state)
+{
+    struct expected_in_child e = {.kept = dup(STDERR_FILENO),
+                                  .closed = dup(STDERR_FILENO),
+                                  .nice = getpriority(PRIO_PROCESS, 0),
+                                  .parent = sys->getpid(sys->ctx)};
+    struct sys_child child = {.name = "test-child",
+                              .run = check_child,
+                              .arg = &e,
+                              .keep = {e.kept, STDERR_FILENO},
+                              .keep_count = 2,
+                              .nice = 1};
+    if (e.nice == 19) e.nice = 18; /* it cannot grow */
+    assert_int_equal(WEXITSTATUS(end_of(sys->spawn(sys->ctx, &child))), 0);
+    close(e.kept);
+    close(e.closed);
+}
+
+static int writes_to_memory(void *arg)
+{
+    char *bytes = arg;
+    for (size_t i = 0; i < 8 << 20; i += 4096) bytes[i] = 2;
+    return sys->private_bytes(sys->ctx) >= 8 << 20 ? 0 : 1;
+}
+
+static void test_memory_of_a_process(void **state)
+{
+    char *bytes = malloc(8 << 20);
+    assert_non_null(bytes);
+    memset(bytes, 1, 8 << 20);
+    assert_true(sys->resident_bytes(sys->ctx) >= 8 << 20);
+    assert_int_equal(WEXITSTATUS(end_of(spawn(writes_to_memory, bytes, -1))), 0);
+    free(bytes);
 }
 
 static void test_clocks_and_random_bytes(void **state)
@@ -186,16 +314,16 @@ static void test_a_negative_delay_counts_calls(void **state)
 {
     int64_t calls = 0;
     for (int round = 0; round < 3; round++) {
-        sys_test_delay(-3, &calls);
+        sys_test_delay(sys, -3, &calls);
         assert_int_equal(calls, -1);
-        sys_test_delay(-3, &calls);
+        sys_test_delay(sys, -3, &calls);
         assert_int_equal(calls, -2);
-        sys_test_delay(-3, &calls);
+        sys_test_delay(sys, -3, &calls);
         assert_int_equal(calls, 0);
     }
-    sys_test_delay(0, NULL);
+    sys_test_delay(sys, 0, NULL);
     int64_t before = sys_mono_us(sys);
-    sys_test_delay(2000, NULL);
+    sys_test_delay(sys, 2000, NULL);
     assert_true(sys_mono_us(sys) - before >= 2000);
 }
 
@@ -253,7 +381,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors_are_negative_codes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_from_open_to_unlink, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_directory_of_a_file_without_a_slash, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_processes_and_pipes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pipes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_child_that_exits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_child_that_is_killed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_child_dies_with_its_parent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_child_inherits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory_of_a_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clocks_and_random_bytes, setup, teardown),
         cmocka_unit_test(test_short_and_interrupted_writes_are_continued),
         cmocka_unit_test(test_an_error_ends_the_writing),
