@@ -25,6 +25,8 @@ struct log {
     bool to_syslog;
     char *ident; /* openlog() keeps the pointer */
     char role;
+    log_sink_fn *sink; /* NULL: none */
+    void *sink_ctx;
 };
 
 static void note_utc_offset(struct log *lg)
@@ -70,6 +72,12 @@ void log_set_format(struct log *lg, enum log_format format, enum log_stamp stamp
 void log_set_role(struct log *lg, char role)
 {
     if (lg != NULL) lg->role = role;
+}
+void log_set_sink(struct log *lg, log_sink_fn *sink, void *ctx)
+{
+    if (lg == NULL) return;
+    lg->sink = sink;
+    lg->sink_ctx = ctx;
 }
 void log_set_quiet_stdout(struct log *lg, bool quiet)
 {
@@ -252,9 +260,8 @@ static void write_line(const struct log *lg, const char *line, size_t len)
     if (lg->path != NULL) close_file(fd);
 }
 
-static void emit(struct log *lg, enum log_level level, const char *text, size_t len)
+static void write_message(struct log *lg, enum log_level level, const char *text, size_t len)
 {
-    static const int priorities[] = {LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING};
     char prefix[PREFIX_MAX];
     const char *end = line_end(lg);
     struct bytes_buf line = {0};
@@ -268,8 +275,17 @@ static void emit(struct log *lg, enum log_level level, const char *text, size_t 
         bytes_buf_append(&line, text, len);
     bytes_buf_append(&line, end, strlen(end));
     write_line(lg, line.data, line.len);
-    if (lg->to_syslog) syslog(priorities[level], "%.*s", (int)len, text);
     bytes_buf_release(&line);
+}
+
+static void emit(struct log *lg, enum log_level level, const char *text, size_t len)
+{
+    static const int priorities[] = {LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING};
+    if (lg->sink != NULL)
+        lg->sink(lg->sink_ctx, level, text, len);
+    else
+        write_message(lg, level, text, len);
+    if (lg->to_syslog) syslog(priorities[level], "%.*s", (int)len, text);
 }
 
 void log_write(struct log *lg, enum log_level level, const char *fmt, ...)

@@ -32,6 +32,10 @@ NODISCARD int log_set_file(struct log *lg, const char *path);
 void log_set_syslog(struct log *lg, bool enabled, const char *ident, int facility);
 /* The letter behind the pid in each line: 'M' master, 'S' replica, 'C' child, 'X' sentinel. */
 void log_set_role(struct log *lg, char role);
+/* Lines go to this function as level and message, without a prefix, instead of a file: for tests and for a program around
+ * the server. NULL: to the file again. The text ends with a NUL that len does not count, and dies with the call. */
+typedef void log_sink_fn(void *ctx, enum log_level level, const char *text, size_t len);
+void log_set_sink(struct log *lg, log_sink_fn *sink, void *ctx);
 /* Drops what would go to standard output (after daemonizing). */
 void log_set_quiet_stdout(struct log *lg, bool quiet);
 

@@ -392,6 +392,46 @@ static void test_null_log_and_syslog(void **state)
     mem_free(text);
 }
 
+/* ---- A sink ---- */
+
+struct sunk {
+    enum log_level level;
+    int lines;
+    char text[64];
+};
+
+static void sink(void *ctx, enum log_level level, const char *text, size_t len)
+{
+    struct sunk *s = ctx;
+    assert_int_equal(text[len], '\0');
+    s->level = level;
+    s->lines++;
+    snprintf(s->text, sizeof(s->text), "%s", text);
+}
+
+static void test_a_sink_takes_the_place_of_the_file(void **state)
+{
+    struct fixture *f = *state;
+    struct sunk s = {.lines = 0};
+    log_set_sink(f->lg, sink, &s);
+    log_set_format(f->lg, LOG_FORMAT_JSON, LOG_STAMP_ISO8601);
+    log_warning(f->lg, "%d \"keys\"", 3);
+    log_verbose(f->lg, "below the level");
+    assert_int_equal(s.lines, 1);
+    assert_int_equal(s.level, LOG_LEVEL_WARNING);
+    assert_string_equal(s.text, "3 \"keys\"");
+    char *text = contents(f->path);
+    assert_string_equal(text, "");
+    mem_free(text);
+    log_set_sink(f->lg, NULL, NULL);
+    log_warning(f->lg, "to the file again");
+    text = contents(f->path);
+    assert_non_null(strstr(text, "to the file again"));
+    mem_free(text);
+    assert_int_equal(s.lines, 1);
+    log_set_sink(NULL, sink, &s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +451,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_longest_message_in_json, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_lines_are_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_lines_without_an_end_are_divided, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_sink_takes_the_place_of_the_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_null_log_and_syslog, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
