@@ -211,6 +211,35 @@ fuzz fuzz-binaries:
 	@$(MAKE) --no-print-directory FUZZER=1 $@
 endif
 
+# ---- The simulator: the server's sources, with modules of its own behind five headers. Always built in build/sim ----
+
+SIM_OUT := build/sim$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+SIM_REPLACED := storage/base/assert.c storage/base/memory.c storage/base/ticks.c storage/base/worker.c server/net/loop.c \
+        server/net/resolver.c server/net/socket.c
+SIM_SOURCES := $(filter-out $(SIM_REPLACED),$(SOURCES)) storage/base/ticks.c $(wildcard tests/simulation/*.c)
+SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
+SIM_CFLAGS := $(CFLAGS_COMMON) -Wno-array-bounds -Wno-maybe-uninitialized -O2 -DLOCKSTEP_DEVELOPMENT
+SIM_LDFLAGS := -rdynamic
+ifdef SANITIZE
+SIM_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DLOCKSTEP_SANITIZE
+SIM_LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+SEEDS ?= 1000
+FROM ?= 1
+.PHONY: simulator simulate
+## simulator: builds build/sim/simulate (tests/simulation/README.md)
+simulator: $(SIM_OUT)/simulate
+## simulate: runs of the whole under simulated faults; SEEDS=1000 FROM=1
+simulate: simulator
+	@$(SIM_OUT)/simulate --seeds $(SEEDS) --from $(FROM) --jobs $(shell nproc)
+$(SIM_OUT)/simulate: $(SIM_OBJECTS)
+	@echo "  LD  $@"
+	@$(CC) $(SIM_LDFLAGS) -o $@ $^ $(filter-out $(JEMALLOC),$(LIBS))
+$(SIM_OUT)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC  $< (simulator)"
+	@$(COMPILE) -Itests/simulation/instead $(CPPFLAGS) $(DEPFLAGS) $(SIM_CFLAGS) -c -o $@ $<
+
 # ---- Speed ----
 
 ## bench: speed and memory side by side with Debian's redis-server; BENCH="--quick --only get" is passed on
@@ -262,4 +291,4 @@ endif
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(OUT)/server/main.d $(UNIT_BINARIES:=.d) $(FUZZ_NAMES:%=$(OUT)/fuzz_%.d)
+-include $(SIM_OBJECTS:.o=.d) $(OBJECTS:.o=.d) $(OUT)/server/main.d $(UNIT_BINARIES:=.d) $(FUZZ_NAMES:%=$(OUT)/fuzz_%.d)

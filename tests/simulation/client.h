@@ -44,6 +44,7 @@ struct sim_client {
     struct sim_end *end;
     struct bytes_buf out, in;
     size_t in_used;
+    uint64_t connection; /* the number of this one */
     struct sim_client *next;
 };
 

@@ -114,16 +114,18 @@ struct sim_node {
     unsigned life;   /* how often it was started */
     unsigned ended;  /* lives that ended, in any way */
     int exit_code;   /* of the last life that ended by itself */
+    bool loses_power; /* private: while it is being cut */
     bool was_killed; /* the last life ended by kill -9 or a power cut */
     int next_pid;
-    struct sim_event wake_event;
     void (*on_exit)(struct sim_node *node); /* of the scenario: the process has ended by itself. May be NULL */
     void *scenario;                         /* the scenario's own */
 };
 
 /* A machine that is switched on, with an empty disk and no process. */
 struct sim_node *sim_node_new(void);
-/* Adds a line to the configuration of later starts. "port 6379", "dir", "bind" and "protected-mode" are there. */
+/* The file that a server is started with, on the node's disk: CONFIG REWRITE may write it. It is made at the first
+ * start, from the lines of sim_node_configure(); "port 6379", "dir /", "bind 0.0.0.0", "protected-mode no" are there. */
+#define SIM_CONFIG_PATH "/lockstep.conf"
 void sim_node_configure(struct sim_node *node, const char *fmt, ...) PRINTF(2, 3);
 void sim_node_start(struct sim_node *node); /* does nothing if it runs */
 void sim_node_kill(struct sim_node *node);  /* kill -9: the machine goes on, so peers see the connections end */
@@ -141,7 +143,6 @@ bool sim_node_is_up(const struct sim_node *node); /* the server runs its loop (i
 
 struct sim_arena; /* sim_memory.h */
 struct sim_fiber;
-struct loop;
 
 enum { SIM_FDS_MAX = 256 };
 
@@ -164,9 +165,11 @@ struct sim_process {
     struct sim_fiber *fibers; /* that have not ended */
     uint64_t calls;           /* system calls in this life */
     uint64_t kill_at_call;    /* 0: never */
-    int64_t clock_us;         /* how far its clocks are ahead of the world: work takes time */
-    struct loop *loop;        /* that waits now, or NULL */
-    struct sim_fiber *loop_fiber;
+    int64_t clock_us;         /* of a child: how far its clocks are ahead of the world (sim_sys.c) */
+    int64_t busy_until_us;    /* of a server: its own clock, ahead of the world while work takes time */
+    struct sim_fiber *loop_fiber; /* waits for the loop, or NULL */
+    int64_t loop_ready_us;        /* it does not go on before */
+    bool loop_is_up, main_ended;
     struct sim_call *calls_first;
 };
 
