@@ -234,7 +234,7 @@ simulate: simulator
 	@$(SIM_OUT)/simulate --seeds $(SEEDS) --from $(FROM) --jobs $(shell nproc)
 $(SIM_OUT)/simulate: $(SIM_OBJECTS)
 	@echo "  LD  $@"
-	@$(CC) $(SIM_LDFLAGS) -o $@ $^ $(filter-out $(JEMALLOC),$(LIBS))
+	@$(CC) $(SIM_LDFLAGS) -o $@ $^ $(LIBS)
 $(SIM_OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC  $< (simulator)"

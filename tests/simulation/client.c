@@ -62,9 +62,7 @@ static size_t parse(const char *data, size_t len, int depth, struct sim_reply *o
         return at + (size_t)number + 2;
     case '*':
     case '~':
-    case '>':
-        out->is_null = number < 0;
-        return parse_items(data, len, at, number, depth, out);
+    case '>': out->is_null = number < 0; return parse_items(data, len, at, number, depth, out);
     case '%': return parse_items(data, len, at, number * 2, depth, out);
     case '_': out->is_null = true; return at;
     default: out->text = bytes_view(data + 1, (size_t)(line_end - data) - 1); return at;

@@ -10,9 +10,9 @@ enum { FIBER_STACK_BYTES = 1024 * 1024 };
 
 struct fiber_stack {
     struct fiber_stack *next;
-    char *memory;   /* the lowest address, above a page that may not be touched */
-    void *saved;    /* stack pointer while it does not run */
-    void *fake;     /* AddressSanitizer's */
+    char *memory; /* the lowest address, above a page that may not be touched */
+    void *saved;  /* stack pointer while it does not run */
+    void *fake;   /* AddressSanitizer's */
 };
 
 struct fiber_stack *fiber_stack_take(void (*entry)(void *ctx), void *ctx);

@@ -44,8 +44,8 @@ struct sim_end {
     struct bytes_buf in;
     size_t in_used;
     size_t window, send_buffer;
-    bool in_ended; /* the peer sends no more */
-    int error;     /* pending */
+    bool in_ended;  /* the peer sends no more */
+    int error;      /* pending */
     bool is_broken; /* by a reset or a timeout: no more bytes in either direction */
     /* on their way to the peer */
     struct segment *first, **last;

@@ -270,8 +270,7 @@ void sim_process_wait(struct sim_process *p, int64_t not_before_us, int64_t unti
     if (least_us < sim.now_us) least_us = sim.now_us;
     p->loop_fiber = running;
     p->loop_ready_us = least_us;
-    if (until_us >= 0)
-        sim_event_at(&running->event, until_us > least_us ? until_us : least_us, resume_event, running);
+    if (until_us >= 0) sim_event_at(&running->event, until_us > least_us ? until_us : least_us, resume_event, running);
     sim_fiber_wait();
     p->loop_fiber = NULL;
 }
@@ -427,6 +426,14 @@ struct program {
     struct log *log;
 };
 
+static void on_log_line(void *ctx, enum log_level level, const char *text, size_t len)
+{
+    struct sim_node *node = ctx;
+    sim_hash_bytes(text, len);
+    sim_trace(node->name, "log %c %.*s", ".-*#"[level], (int)len, text);
+    if (sim.on_log != NULL) sim.on_log(node, text);
+}
+
 static int change_dir(void *ctx, const char *path, char *absolute, size_t cap)
 {
     snprintf(absolute, cap, "%s", path);
@@ -455,7 +462,7 @@ static int run_program(struct sim_node *node, struct program *p)
         .ctx = (void *)command_row_tables(), .change_dir = change_dir, .renamed = command_table_rename};
     int code = 1;
     p->log = log_new();
-    log_set_level(p->log, LOG_LEVEL_NOTHING);
+    log_set_sink(p->log, on_log_line, node);
     node->log = p->log;
     p->config = config_new(&p->settings, &node->sys, &hooks);
     if (config_load(p->config, 2, argv, &p->start) == CONFIG_START_RUN) {

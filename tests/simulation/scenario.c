@@ -17,9 +17,15 @@ static void connected(struct sim_client *c)
     sim_client_sendf(c, "RPUSH list %llu", (unsigned long long)written++);
 }
 
+static void write_more(void *ctx)
+{
+    struct sim_client *c = ctx;
+    if (c->is_connected) sim_client_sendf(c, "RPUSH list %llu", (unsigned long long)written++);
+}
+
 static void on_reply(struct sim_client *c, const struct sim_reply *r)
 {
-    sim_client_sendf(c, "RPUSH list %llu", (unsigned long long)written++);
+    sim_after(10000, write_more, c);
 }
 
 static void again(void *ctx)

@@ -42,9 +42,9 @@ struct loop {
 
 /* In a watcher's impl. */
 struct place {
-    size_t index;      /* in its list */
-    int64_t due_us;    /* of a timer */
-    bool woken;        /* of a waker */
+    size_t index;   /* in its list */
+    int64_t due_us; /* of a timer */
+    bool woken;     /* of a waker */
 };
 _Static_assert(sizeof(struct place) <= sizeof(((struct loop_io *)0)->impl), "it must fit");
 

@@ -263,7 +263,8 @@ static void *allocate_aligned(size_t alignment, size_t size, void *site)
     if (posix_memalign((void **)&memory, alignment, offset + (size == 0 ? 1 : size)) != 0) return NULL;
     struct link *l = link_of(memory + offset);
     if (a->all.next == NULL) a->all.next = a->all.previous = &a->all;
-    *l = (struct link){.next = a->all.next, .previous = &a->all, .arena = a, .size = size, .site = site, .offset = offset};
+    *l = (struct link){
+        .next = a->all.next, .previous = &a->all, .arena = a, .size = size, .site = site, .offset = offset};
     l->next->previous = a->all.next = l;
     a->blocks++;
     a->bytes += size;

@@ -13,9 +13,9 @@ struct bytes_buf;
 struct sim_arena; /* opaque */
 
 struct sim_arena *sim_arena_take(void);
-void sim_arena_give_back(struct sim_arena *a);          /* empties it */
-size_t sim_arena_blocks(const struct sim_arena *a);     /* that are not freed */
-size_t sim_arena_bytes(const struct sim_arena *a);      /* in use */
+void sim_arena_give_back(struct sim_arena *a);      /* empties it */
+size_t sim_arena_blocks(const struct sim_arena *a); /* that are not freed */
+size_t sim_arena_bytes(const struct sim_arena *a);  /* in use */
 /* Prints size and origin of the first blocks that are not freed. */
 void sim_arena_describe(const struct sim_arena *a, struct bytes_buf *out);
 

@@ -447,7 +447,7 @@ static ssize_t child_pipe_read(struct child *c, struct pipe_end *e, void *buf, s
 static void child_main(void *ctx)
 {
     struct child *c = ctx;
-    int status = c->what.run(c->what.ctx);
+    int status = c->what.run(c->what.arg);
     struct op *op = record(c, OP_EXIT);
     op->number = status & 0xff;
     c->fiber = NULL;
@@ -699,7 +699,7 @@ static pid_t sys_spawn(void *ctx, const struct sys_child *what)
     *c = (struct child){.node = node, .what = *what, .next = children, .process = sim_process_new(node, true)};
     children = c;
     c->pid = c->process->pid;
-    for (size_t i = 0; i < sizeof(what->keep) / sizeof(what->keep[0]); i++) inherit(c->process, what->keep[i]);
+    for (int i = 0; i < what->keep_count; i++) inherit(c->process, what->keep[i]);
     c->fiber = sim_fiber_new(c->process, child_main, c);
     sim_event_at(&c->event, sim.now_us + 1, on_event, c);
     (void)sim_fiber_resume(c->fiber);
@@ -736,6 +736,20 @@ static pid_t sys_getpid(void *ctx)
     return sim.process != NULL ? sim.process->pid : 1;
 }
 
+static int64_t sys_bytes(void *ctx)
+{
+    return 0;
+}
+
+static void sys_sleep_us(void *ctx, int64_t us)
+{
+    struct child *c = running_child();
+    if (c != NULL)
+        c->process->clock_us += us;
+    else
+        sim_block(us);
+}
+
 /* ---- For the simulator ---- */
 
 void sim_sys_init(struct sim_node *node)
@@ -764,6 +778,9 @@ void sim_sys_init(struct sim_node *node)
                              .spawn = sys_spawn,
                              .kill = sys_kill,
                              .waitpid = sys_waitpid,
+                             .resident_bytes = sys_bytes,
+                             .private_bytes = sys_bytes,
+                             .sleep_us = sys_sleep_us,
                              .getpid = sys_getpid};
 }
 

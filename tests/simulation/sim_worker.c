@@ -21,7 +21,7 @@ struct job {
 struct worker {
     struct sim_process *process;
     struct job *first, **last;
-    bool is_running; /* its fiber is there */
+    bool is_running;           /* its fiber is there */
     struct sim_fiber *drainer; /* waits until all jobs have run */
 };
 

@@ -218,8 +218,7 @@ static void print_plan(uint64_t seed, const bool *dropped)
     for (size_t i = 0; i < plan.count; i++) {
         const struct plan_item *item = &plan.items[i];
         if (item->dropped) continue;
-        if (shown++ < SHOWN)
-            printf("      %9.6f s  %s\n", (double)item->at_us / 1e6, item->words);
+        if (shown++ < SHOWN) printf("      %9.6f s  %s\n", (double)item->at_us / 1e6, item->words);
     }
     if (shown > SHOWN) printf("      ... and %zu more\n", shown - SHOWN);
     sim_end();
@@ -306,8 +305,8 @@ static pid_t start_worker(int job, int reports)
 static void kill_if_hung(pid_t *pids)
 {
     for (int job = 0; job < options.jobs; job++) {
-        bool hangs = atomic_load(&shared->jobs[job].at) != 0 &&
-                     now_s() - atomic_load(&shared->jobs[job].since_s) > HANG_S;
+        bool hangs =
+            atomic_load(&shared->jobs[job].at) != 0 && now_s() - atomic_load(&shared->jobs[job].since_s) > HANG_S;
         if (pids[job] > 0 && hangs) kill(pids[job], SIGALRM);
     }
 }
@@ -451,8 +450,8 @@ int main(int argc, char **argv)
     double seconds = seconds_since(&start);
     uint64_t runs = atomic_load(&shared->done);
     unsigned long failures = atomic_load(&shared->failures);
-    printf("%llu runs, %lu failed, %.1f s, %.0f runs/s, %.0f events each\n", (unsigned long long)runs, failures, seconds,
-           (double)runs / seconds, (double)atomic_load(&shared->events) / (double)(runs > 0 ? runs : 1));
+    printf("%llu runs, %lu failed, %.1f s, %.0f runs/s, %.0f events each\n", (unsigned long long)runs, failures,
+           seconds, (double)runs / seconds, (double)atomic_load(&shared->events) / (double)(runs > 0 ? runs : 1));
     bool good = print_states(runs);
     print_failures(fileno(failed), failures);
     return failures > 0 || !good;

@@ -62,6 +62,8 @@ struct sim {
     struct sim_process *process; /* that runs now, or NULL */
     uint64_t hash;               /* of all bytes that arrived anywhere, with their times, and of all log lines */
     uint64_t events;             /* that have run */
+    /* Of the scenario: sees each line of a server's log. May be NULL. */
+    void (*on_log)(struct sim_node *node, const char *text);
     bool tracing;
     bool failed;
     char failure[SIM_FAILURE_MAX];
@@ -110,12 +112,12 @@ struct sim_node {
     struct sim_process *process; /* NULL: no server runs */
     struct server *server;       /* of the process, while it may be looked at */
     struct log *log;
-    bool stopped;    /* SIGSTOP */
-    unsigned life;   /* how often it was started */
-    unsigned ended;  /* lives that ended, in any way */
-    int exit_code;   /* of the last life that ended by itself */
+    bool stopped;     /* SIGSTOP */
+    unsigned life;    /* how often it was started */
+    unsigned ended;   /* lives that ended, in any way */
+    int exit_code;    /* of the last life that ended by itself */
     bool loses_power; /* private: while it is being cut */
-    bool was_killed; /* the last life ended by kill -9 or a power cut */
+    bool was_killed;  /* the last life ended by kill -9 or a power cut */
     int next_pid;
     void (*on_exit)(struct sim_node *node); /* of the scenario: the process has ended by itself. May be NULL */
     void *scenario;                         /* the scenario's own */
@@ -162,11 +164,11 @@ struct sim_process {
         const struct sim_fd_ops *ops; /* NULL: free */
         void *object;
     } fds[SIM_FDS_MAX];
-    struct sim_fiber *fibers; /* that have not ended */
-    uint64_t calls;           /* system calls in this life */
-    uint64_t kill_at_call;    /* 0: never */
-    int64_t clock_us;         /* of a child: how far its clocks are ahead of the world (sim_sys.c) */
-    int64_t busy_until_us;    /* of a server: its own clock, ahead of the world while work takes time */
+    struct sim_fiber *fibers;     /* that have not ended */
+    uint64_t calls;               /* system calls in this life */
+    uint64_t kill_at_call;        /* 0: never */
+    int64_t clock_us;             /* of a child: how far its clocks are ahead of the world (sim_sys.c) */
+    int64_t busy_until_us;        /* of a server: its own clock, ahead of the world while work takes time */
     struct sim_fiber *loop_fiber; /* waits for the loop, or NULL */
     int64_t loop_ready_us;        /* it does not go on before */
     bool loop_is_up, main_ended;
