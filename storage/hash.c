@@ -443,6 +443,14 @@ const struct table *hash_table(const struct hash *h)
     return hash_is_table(h) ? h->table : NULL;
 }
 
+int64_t hash_table_pair(const struct hash *h, const void *entry, struct bytes_view *field, struct bytes_view *value)
+{
+    struct item_view v = item_view(entry);
+    *field = v.field;
+    *value = v.value;
+    return h->timing == NULL ? HASH_FIELD_STAYS : hash_item_time(h, entry);
+}
+
 static void check_listpack(const struct hash *h)
 {
     ASSERT(h->encoding == ENCODING_LISTPACK || h->encoding == ENCODING_LISTPACK_EX);

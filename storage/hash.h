@@ -64,8 +64,10 @@ struct bytes_view hash_blob(const struct hash *h); /* the listpack of pairs; an 
 /* Takes ownership of a validated listpack (from mem_alloc(), even count, no duplicate fields). Converts it if the
  * limits require that. */
 struct hash *hash_from_listpack(const struct value_env *env, unsigned char *lp);
-/* The table, or NULL for other encodings: for DEBUG HTSTATS-KEY. */
+/* The table, or NULL for other encodings: for DEBUG HTSTATS-KEY and table_part_next(). */
 const struct table *hash_table(const struct hash *h);
+/* The pair of an entry of that table. Returns its expiry or HASH_FIELD_STAYS. */
+int64_t hash_table_pair(const struct hash *h, const void *entry, struct bytes_view *field, struct bytes_view *value);
 void hash_check(const struct hash *h);
 
 #endif

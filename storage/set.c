@@ -436,6 +436,11 @@ const struct table *set_table(const struct set *s)
     return s->encoding == ENCODING_HASHTABLE ? s->table : NULL;
 }
 
+struct bytes_view set_table_member(const void *entry)
+{
+    return member_view(entry);
+}
+
 const struct intset *set_intset(const struct set *s)
 {
     return s->encoding == ENCODING_INTSET ? s->is : NULL;

@@ -59,8 +59,9 @@ uint64_t set_scan(const struct set *s, uint64_t cursor, void (*fn)(void *ctx, st
 struct bytes_view set_blob(const struct set *s);
 /* Takes ownership of a validated blob (from mem_alloc()) of that encoding. Converts it if the limits require that. */
 struct set *set_from_blob(const struct value_env *env, enum value_encoding encoding, unsigned char *blob, size_t len);
-/* The table, or NULL for other encodings: for DEBUG HTSTATS-KEY. */
+/* The table, or NULL for other encodings: for DEBUG HTSTATS-KEY and table_part_next(). */
 const struct table *set_table(const struct set *s);
+struct bytes_view set_table_member(const void *entry); /* of an entry of that table */
 /* The intset, or NULL for other encodings. */
 const struct intset *set_intset(const struct set *s);
 void set_check(const struct set *s); /* asserts the invariants */

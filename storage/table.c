@@ -527,6 +527,58 @@ void table_walk(const struct table *t, size_t index, table_entry_fn *fn, void *c
     chain_visit(table_bucket_at(t, index), fn, ctx);
 }
 
+/* With 2^L <= buckets < 2^(L+1): a part of up to L bits consists of whole chains, 2^bits apart. A part of more bits lies
+ * in one chain, together with other entries. */
+void table_part_init(struct table_part *p, const struct table *t, unsigned bits, uint64_t part)
+{
+    ASSERT(bits <= TABLE_PART_BITS_MAX && part >> bits == 0);
+    size_t low = t->mask >> 1, all = ((size_t)1 << bits) - 1;
+    *p = (struct table_part){.table = t, .part = part, .bits = bits, .filter = all > low};
+    p->index = p->filter ? table_index(t, part) : part;
+    p->step = p->filter ? t->buckets : all + 1;
+}
+
+struct part_filter {
+    const struct table_part *part;
+    table_entry_fn *fn;
+    void *ctx;
+};
+
+static void visit_if_in_part(void *ctx, void *entry)
+{
+    const struct part_filter *f = ctx;
+    const struct table *t = f->part->table;
+    uint64_t all = ((uint64_t)1 << f->part->bits) - 1;
+    if ((t->hash(t->hash_ctx, entry) & all) == f->part->part) f->fn(f->ctx, entry);
+}
+
+/* The chains of a part are far from each other in memory: buckets are loaded ahead, and entries after them. */
+static void part_prefetch(const struct table_part *p)
+{
+    enum { BUCKETS_AHEAD = 6, ENTRIES_AHEAD = 2 };
+    const struct table *t = p->table;
+    size_t far = p->index + BUCKETS_AHEAD * p->step, near = p->index + ENTRIES_AHEAD * p->step;
+    if (far < t->buckets) prefetch(table_bucket_at(t, far));
+    if (near >= t->buckets) return;
+    const struct table_bucket *b = table_bucket_at(t, near);
+    for (unsigned i = 0; i < table_bucket_count(b); i++) prefetch(table_slot_get(b, i));
+}
+
+bool table_part_next(struct table_part *p, table_entry_fn *fn, void *ctx)
+{
+    const struct table *t = p->table;
+    if (p->index >= t->buckets) return false;
+    struct part_filter filter = {.part = p, .fn = fn, .ctx = ctx};
+    if (p->filter) {
+        chain_visit(table_bucket_at(t, p->index), visit_if_in_part, &filter);
+    } else {
+        part_prefetch(p);
+        chain_visit(table_bucket_at(t, p->index), fn, ctx);
+    }
+    p->index += p->step;
+    return true;
+}
+
 /* Treats every chain as if it had `longest` places, most of them vacant, and retries when it hits a vacant one: so
  * each entry has the same probability. The loads of one round of tries overlap. */
 void *table_random(const struct table *t, struct rng *rng)

@@ -290,6 +290,20 @@ static inline struct table_pos table_iter_pos(const struct table_iter *it)
  * - Entries inserted meanwhile may or may not be seen. */
 void table_walk(const struct table *t, size_t index, table_entry_fn *fn, void *ctx);
 
+/* Visits the entries whose hash ends with `bits` bits that are equal to `part`: the same entries in every table that uses
+ * the same hash function, whatever its size. The table must not change meanwhile. */
+struct table_part {
+    const struct table *table;
+    uint64_t part;
+    unsigned bits;
+    size_t index, step; /* the chain to visit next, and the distance to the one after it */
+    bool filter;        /* chains hold other entries, too */
+};
+enum { TABLE_PART_BITS_MAX = 56 };
+void table_part_init(struct table_part *p, const struct table *t, unsigned bits, uint64_t part);
+/* Calls fn for the entries of the next chain. False: there is none. */
+bool table_part_next(struct table_part *p, table_entry_fn *fn, void *ctx);
+
 /* A random entry, each with the same probability; NULL if the table is empty. */
 void *table_random(const struct table *t, struct rng *rng);
 /* Stores up to n different entries in out[] and returns how many. They come from consecutive buckets after a random

@@ -567,6 +567,13 @@ const struct table *zset_table(const struct zset *z)
     return z->index != NULL ? &z->index->members : NULL;
 }
 
+struct bytes_view zset_table_member(const void *entry, double *score)
+{
+    struct element e = element_of(entry);
+    *score = e.score;
+    return e.member;
+}
+
 void zset_check(const struct zset *z)
 {
     if (z->lp != NULL) {

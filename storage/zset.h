@@ -66,8 +66,9 @@ struct bytes_view zset_blob(const struct zset *z); /* the listpack; an empty vie
 /* Takes ownership of a validated listpack (from mem_alloc(); even count, sorted, no duplicates, no NaN). Converts it
  * if the limits require that. */
 struct zset *zset_from_listpack(const struct value_env *env, unsigned char *lp);
-/* The table of members, or NULL for a listpack: for DEBUG HTSTATS-KEY. */
+/* The table of members, or NULL for a listpack: for DEBUG HTSTATS-KEY and table_part_next(). */
 const struct table *zset_table(const struct zset *z);
+struct bytes_view zset_table_member(const void *entry, double *score); /* of an entry of that table */
 void zset_check(const struct zset *z);
 
 #endif

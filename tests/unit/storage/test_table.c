@@ -572,6 +572,34 @@ static void test_moved_table_goes_on(void **state)
     world_free(w);
 }
 
+static void check_parts(struct world *w, unsigned bits)
+{
+    clear_visits(w);
+    for (uint64_t part = 0; part < (uint64_t)1 << bits; part++) {
+        struct table_part p;
+        size_t before = w->visited;
+        table_part_init(&p, &w->table, bits, part);
+        while (table_part_next(&p, visit, w)) continue;
+        for (size_t key = 0; key < w->size && part < 3; key++)
+            before += w->items[key].present && hash_key(w, key) % ((uint64_t)1 << bits) == part;
+        if (part < 3) assert_int_equal(w->visited, before);
+    }
+    for (size_t key = 0; key < w->size; key++) assert_int_equal(w->items[key].visits, w->items[key].present);
+}
+
+/* Whatever the size of the table and the number of bits: the hash alone says which part an entry is in. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 9, 10, 100, 1000, 5000, 12000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct world *w = world_new(sizes[i] + 1, UINT64_MAX);
+        fill(w, sizes[i]);
+        for (unsigned bits = 0; bits < 13; bits++) check_parts(w, bits);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,6 +625,7 @@ int main(void)
         cmocka_unit_test(test_sample_is_bounded_in_a_sparse_table),
         cmocka_unit_test(test_release_in_slices),
         cmocka_unit_test(test_F14_walk_under_splits_misses_nothing),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_stats_add_up),
         cmocka_unit_test(test_moved_table_goes_on),
     };
