@@ -19,8 +19,8 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     f->limits = encoding_limits_default();
-    f->one = keyspace_new(16, &f->limits, sys_real());
-    f->other = keyspace_new_sibling(f->one);
+    f->one = keyspace_new(16, &f->limits, NULL, sys_real());
+    f->other = keyspace_new_sibling(f->one, NULL);
     *state = f;
     return 0;
 }
