@@ -30,12 +30,18 @@ int config_parse_memory(const char *text, uint64_t *out)
     return num_parse_memory(bytes_str(text), out) ? 0 : -EINVAL;
 }
 
+/* Names of rows are in lower case; most differ from `name` in the first letter already. */
+static bool is_name(const char *of_row, char first, const char *name)
+{
+    return of_row != NULL && of_row[0] == first && strcasecmp(of_row, name) == 0;
+}
+
 struct config_row *config_find(const struct config *cfg, const char *name)
 {
+    char first = (char)tolower((unsigned char)name[0]);
     for (size_t i = 0; i < cfg->row_count; i++) {
         const struct config_directive *d = cfg->rows[i].dir;
-        if (strcasecmp(d->name, name) == 0 || (d->alias != NULL && strcasecmp(d->alias, name) == 0))
-            return &cfg->rows[i];
+        if (is_name(d->name, first, name) || is_name(d->alias, first, name)) return &cfg->rows[i];
     }
     return NULL;
 }

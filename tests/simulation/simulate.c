@@ -1,7 +1,7 @@
 /* simulate.c -- runs seeds: in several processes, each run isolated from crashes of the others; reports and shrinks those
  * that fail.
  *
- *     simulate [--seeds N] [--from S] [--jobs J] [--file FILE] [--trace] [--no-shrink] [--until-failure]
+ *     simulate [--seeds N] [--from S] [--jobs J] [--file FILE] [--trace] [--no-shrink] [--until-failure] [--twice]
  *
  * A worker process runs seeds one after the other, and takes the next from a counter that all share. If it dies, that is
  * a failure of the seed it was at, and another takes its place. */
@@ -72,7 +72,7 @@ static struct {
     uint64_t listed[LISTED_MAX];
     size_t listed_count;
     int jobs;
-    bool trace, no_shrink, until_failure;
+    bool trace, no_shrink, until_failure, twice;
 } options = {.from = 1, .seeds = 1, .jobs = 1};
 
 static bool reached_now[STATES_MAX];
@@ -273,6 +273,17 @@ static void send_failure(int to, uint64_t seed, const struct result *r)
     if (n != (ssize_t)sizeof(message)) abort();
 }
 
+/* Runs it again: it has to do the same to the byte. */
+static void compare_with_second(uint64_t seed, struct result *r)
+{
+    struct result second = {0};
+    run_seed(seed, NULL, &second);
+    if (second.hash == r->hash || r->failed) return;
+    r->failed = true;
+    snprintf(r->failure, sizeof(r->failure), "repeat: the second run has hash %016llx instead of %016llx",
+             (unsigned long long)second.hash, (unsigned long long)r->hash);
+}
+
 static _Noreturn void worker(int job, int reports)
 {
     for (;;) {
@@ -282,6 +293,7 @@ static _Noreturn void worker(int job, int reports)
         atomic_store(&shared->jobs[job].at, index + 1);
         atomic_store(&shared->jobs[job].since_s, now_s());
         run_seed(seed_of(index), NULL, &r);
+        if (options.twice) compare_with_second(seed_of(index), &r);
         atomic_fetch_add(&shared->events, r.events);
         for (size_t i = 0; i < STATES; i++)
             if (reached_now[i]) atomic_fetch_add(&shared->reached[i], 1);
@@ -393,11 +405,13 @@ static void parse_options(int argc, char **argv)
             options.trace = true;
         else if (strcmp(argv[i], "--no-shrink") == 0)
             options.no_shrink = true;
+        else if (strcmp(argv[i], "--twice") == 0)
+            options.twice = true;
         else if (strcmp(argv[i], "--until-failure") == 0)
             options.until_failure = true;
         else {
             fprintf(stderr, "usage: simulate [--seeds N] [--from S] [--jobs J] [--file FILE] [--trace] [--no-shrink] "
-                            "[--until-failure]\n");
+                            "[--until-failure] [--twice]\n");
             exit(2);
         }
     }
