@@ -219,7 +219,11 @@ SIM_REPLACED := storage/base/assert.c storage/base/memory.c storage/base/ticks.c
 SIM_SOURCES := $(filter-out $(SIM_REPLACED),$(SOURCES)) storage/base/ticks.c $(wildcard tests/simulation/*.c)
 SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
 SIM_CFLAGS := $(CFLAGS_COMMON) -Wno-array-bounds -Wno-maybe-uninitialized -O2 -DLOCKSTEP_DEVELOPMENT
-SIM_LDFLAGS := -rdynamic
+# The simulator looks at these functions when they are called (truth.c, observe.c).
+SIM_WRAPPED := repl_new repl_stream_append repl_stream_cut repl_stream_reader_start repl_adopt_history \
+        repl_restore_position repl_promote repl_follow identity_shares full_sync_add \
+        repl_replica_check_psync
+SIM_LDFLAGS := -rdynamic $(SIM_WRAPPED:%=-Wl,--wrap=%)
 ifdef SANITIZE
 SIM_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DLOCKSTEP_SANITIZE
 SIM_LDFLAGS += -fsanitize=$(SANITIZE)
@@ -237,10 +241,16 @@ $(SIM_OUT)/simulate: $(SIM_OBJECTS)
 	@$(CC) $(SIM_LDFLAGS) -o $@ $^ $(LIBS)
 # The statistics of a real allocator would differ from run to run.
 $(SIM_OUT)/storage/base/allocator.o: SIM_CFLAGS += -DLOCKSTEP_SANITIZE
+# The commands of the traffic, from the grammar of tests/differential.
+$(SIM_OUT)/made/commands.inc: tests/simulation/make_commands.py tests/differential/commands.py \
+        tests/differential/grammar.py tests/differential/vocabulary.py
+	@mkdir -p $(@D)
+	@/usr/bin/python3 tests/simulation/make_commands.py $@
+$(SIM_OUT)/tests/simulation/traffic.o: $(SIM_OUT)/made/commands.inc
 $(SIM_OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC  $< (simulator)"
-	@$(COMPILE) -Itests/simulation/instead $(CPPFLAGS) $(DEPFLAGS) $(SIM_CFLAGS) -c -o $@ $<
+	@$(COMPILE) -Itests/simulation/instead -I$(SIM_OUT)/made $(CPPFLAGS) $(DEPFLAGS) $(SIM_CFLAGS) -c -o $@ $<
 
 # ---- Speed ----
 

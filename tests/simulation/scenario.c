@@ -1,93 +1,744 @@
+/* scenario.c -- a run: nodes, their settings and roles, traffic, faults, and the checks at the end.
+ *
+ *      0 s            1 s                                13 s                     quiet: digests are compared
+ *      nodes start    traffic and faults of the plan     all is healed, traffic ends, links come up again       */
 #include "tests/simulation/scenario.h"
 
+#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "replication/replication_internal.h"
 #include "server/house.h"
 #include "storage/strict_digest.h"
 #include "tests/simulation/client.h"
+#include "tests/simulation/network.h"
 #include "tests/simulation/plan.h"
-#include "tests/simulation/process.h"
+#include "tests/simulation/promises.h"
+#include "tests/simulation/sim_disk.h"
+#include "tests/simulation/observe.h"
+#include "tests/simulation/sim_sys.h"
+#include "tests/simulation/traffic.h"
+#include "tests/simulation/truth.h"
 
-static struct sim_node *master, *replica;
-static struct sim_client *writer;
-static uint64_t written;
+#define MS     INT64_C(1000)
+#define SECOND INT64_C(1000000)
 
-static void connected(struct sim_client *c)
+enum { FAULTS_FROM_MS = 1500, HEAL_MS = 13000, LINK_BOUND_MS = 45000, ADMIN_EVERY_MS = 100, NOBODY = -1 };
+
+enum persistence { NO_FILES, RDB, LOG_ALWAYS, LOG_EVERYSEC, LOG_NO, PERSISTENCE_KINDS };
+
+struct member {
+    struct sim_node *node;
+    int master; /* the node that it is to follow, or NOBODY */
+    enum persistence persistence;
+    bool loose;  /* the operator changes its persistence: nothing is owed */
+    size_t base; /* length of the configuration before its role */
+    struct sim_client *admin;
+    int64_t start_at_us; /* when it is to be started again; 0: not planned */
+    unsigned ended;      /* lives whose end is dealt with */
+    bool power_cut, stopped_cleanly, check_due;
+    unsigned failed_starts;
+    uint64_t disk_failures; /* when this life began */
+    /* at rest */
+    bool has_digest;
+    char id[REPL_ID_LEN + 1];
+    uint64_t offset;
+    struct strict_digest digest;
+};
+
+static struct {
+    struct member members[SIM_NODES_MAX];
+    size_t count;
+    int master;
+    bool healed, quiet_asked, finished;
+    unsigned asked;
+    struct sim_event watch;
+} scenario;
+
+/* ---- Settings ---- */
+
+static const char *pick_text(const char *const *texts, size_t count)
 {
-    sim_client_sendf(c, "RPUSH list %llu", (unsigned long long)written++);
+    return texts[plan_below(count)];
+}
+#define PICK(...)                                                                                                      \
+    pick_text((const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
+
+static void configure_persistence(struct member *m)
+{
+    struct sim_node *node = m->node;
+    bool log = m->persistence >= LOG_ALWAYS;
+    static const char *const policies[] = {[LOG_ALWAYS] = "always", [LOG_EVERYSEC] = "everysec", [LOG_NO] = "no"};
+    sim_node_configure(node, "save %s", m->persistence == NO_FILES || plan_chance(300) ? "\"\"" : "1 1");
+    sim_node_configure(node, "appendonly %s", log ? "yes" : "no");
+    if (log) sim_node_configure(node, "appendfsync %s", policies[m->persistence]);
+    sim_node_configure(node, "aof-use-rdb-preamble %s", PICK("yes", "no"));
+    sim_node_configure(node, "auto-aof-rewrite-percentage %s", PICK("0", "50", "100"));
+    sim_node_configure(node, "auto-aof-rewrite-min-size %s", PICK("4kb", "32kb"));
+    sim_node_configure(node, "rdbcompression %s", PICK("no", "no", "yes"));
 }
 
-static void write_more(void *ctx)
+static void configure(struct member *m)
 {
-    struct sim_client *c = ctx;
-    if (c->is_connected) sim_client_sendf(c, "RPUSH list %llu", (unsigned long long)written++);
+    struct sim_node *node = m->node;
+    configure_persistence(m);
+    sim_node_configure(node, "repl-timeout %s", PICK("3", "4", "6"));
+    sim_node_configure(node, "repl-ping-replica-period 1");
+    sim_node_configure(node, "repl-diskless-sync %s", PICK("yes", "no"));
+    sim_node_configure(node, "repl-diskless-sync-delay %s", PICK("0", "0", "1"));
+    sim_node_configure(node, "repl-diskless-load %s", PICK("disabled", "swapdb", "on-empty-db"));
+    sim_node_configure(node, "repl-backlog-size %s", PICK("16kb", "16kb", "64kb", "1mb"));
+    sim_node_configure(node, "repl-backlog-ttl %s", PICK("0", "2", "3600"));
+    sim_node_configure(node, "client-output-buffer-limit replica %s", PICK("0 0 0", "0 0 0", "300kb 100kb 2"));
+    sim_node_configure(node, "lazyfree-lazy-user-flush %s", PICK("yes", "no"));
+    sim_node_configure(node, "replica-serve-stale-data %s", PICK("yes", "yes", "no"));
+    sim_node_configure(node, "shutdown-timeout %s", PICK("0", "1", "10"));
+    m->base = node->config.len;
 }
 
-static void on_reply(struct sim_client *c, const struct sim_reply *r)
+/* Writes the configuration of its next start, as an administrator would. */
+static void configure_role(struct member *m)
 {
-    sim_after(10000, write_more, c);
+    m->node->config.len = m->base;
+    if (m->master != NOBODY)
+        sim_node_configure(m->node, "replicaof %s 6379", scenario.members[m->master].node->host->ip);
+    sim_sys_put_file(m->node, SIM_CONFIG_PATH, bytes_buf_view(&m->node->config));
 }
 
-static void again(void *ctx)
+/* ---- The administrator: tells each node its role whenever it can ---- */
+
+static void tell_role(struct member *m)
 {
-    sim_client_connect(writer, master);
+    if (!m->admin->is_connected) return;
+    if (m->master == NOBODY)
+        sim_client_sendf(m->admin, "REPLICAOF NO ONE");
+    else
+        sim_client_sendf(m->admin, "REPLICAOF %s 6379", scenario.members[m->master].node->host->ip);
 }
 
-static void closed(struct sim_client *c, int error)
+static void admin_connected(struct sim_client *c)
 {
-    sim_after(100000, again, NULL);
+    tell_role(c->ctx);
 }
 
-static const struct sim_client_events events = {connected, on_reply, closed};
+static const struct sim_client_events admin_events = {.connected = admin_connected};
 
-static void kill_item(struct plan_item *item)
+static void set_role(struct member *m, int master)
 {
-    sim_node_kill_at_call(item->args[0] ? replica : master, 1 + rng_below(&item->rng, 100));
+    m->master = master;
+    if (master != NOBODY) promises_forget(m->node);
+    tell_role(m);
 }
 
-static void start(void *ctx)
+/* ---- Starts and stops ---- */
+
+static uint64_t disk_failures(const struct sim_node *node)
 {
-    for (size_t i = 0; i < sim.node_count; i++) sim_node_start(sim.nodes[i]);
-    sim_after(1000000, start, NULL);
+    const struct sim_disk_stats *s = sim_disk_stats(node->disk);
+    return s->failed_fsyncs + s->failed_reads + s->failed_writes + s->full_writes + s->short_writes;
+}
+
+static void start(struct member *m)
+{
+    m->start_at_us = 0;
+    m->disk_failures = disk_failures(m->node);
+    configure_role(m);
+    m->check_due = true;
+    sim_node_start(m->node);
+}
+
+static void note_stop(struct member *m)
+{
+    enum stop stop = m->power_cut                                 ? STOP_POWER_CUT
+                     : m->stopped_cleanly && !m->node->was_killed ? STOP_CLEAN
+                                                                  : STOP_KILLED;
+    struct stop_terms terms = {
+        .has_log = m->persistence >= LOG_ALWAYS,
+        .always = m->persistence == LOG_ALWAYS,
+        .everysec = m->persistence == LOG_EVERYSEC,
+        .disk_failed = disk_failures(m->node) != m->disk_failures,
+        .synced_before_us = sim_sys_log_synced_before_us(m->node),
+    };
+    truth_node_ended(m->node);
+    if (m->loose)
+        promises_forget(m->node);
+    else
+        promises_node_stopped(m->node, stop, &terms);
+    if (terms.always && !m->node->was_killed && m->node->exit_code != 0) sim_reached("log-ends-server");
+    if (m->power_cut) observe_disk(m->node);
+    m->power_cut = m->stopped_cleanly = false;
+}
+
+/* A life has ended, however it did. */
+static void after_end(struct member *m)
+{
+    m->ended = m->node->ended;
+    note_stop(m);
+    if (m->start_at_us == 0) m->start_at_us = sim.now_us + 100 * MS + (int64_t)sim_below(1500 * MS);
+}
+
+static void watch_member(struct member *m)
+{
+    struct sim_node *node = m->node;
+    if (node->ended != m->ended) after_end(m);
+    if (node->process == NULL && m->start_at_us != 0 && sim.now_us >= m->start_at_us) start(m);
+    if (!sim_node_is_up(node)) return;
+    observe_poll(node);
+    if (!m->admin->is_connected) sim_client_connect(m->admin, node);
+    bool loading = node->server->core.modes.loading;
+    if (m->check_due && !loading) {
+        m->check_due = false;
+        m->failed_starts = 0;
+        if (m->master == NOBODY) promises_check_restarted(node);
+    }
+}
+
+/* ---- The end: all nodes at rest ---- */
+
+static void take_digest(struct server *s, void *ctx)
+{
+    struct member *m = ctx;
+    struct repl *r = s->core.repl;
+    scenario.asked--;
+    if (s->core.modes.loading) return;
+    memcpy(m->id, r->identity.id, sizeof(m->id));
+    m->offset = repl_offset(r);
+    m->has_digest = repl_role(r) == REPL_MASTER || r->link.state == LINK_STREAM;
+    strict_digest_keyspace(s->core.keyspace, &m->digest);
+}
+
+static bool all_up(void)
+{
+    for (size_t i = 0; i < scenario.count; i++) {
+        const struct member *m = &scenario.members[i];
+        struct repl *r = truth_repl(m->node);
+        if (!sim_node_is_up(m->node) || r == NULL) return false;
+        if (m->master != NOBODY && (repl_role(r) == REPL_MASTER || r->link.state != LINK_STREAM)) return false;
+        if (m->master == NOBODY && repl_role(r) != REPL_MASTER) return false;
+    }
+    return true;
+}
+
+static bool same_place(void)
+{
+    const struct member *first = &scenario.members[0];
+    for (size_t i = 0; i < scenario.count; i++) {
+        const struct member *m = &scenario.members[i];
+        if (!m->has_digest || m->offset != first->offset || strcmp(m->id, first->id) != 0) return false;
+    }
+    return true;
+}
+
+static void compare_digests(void)
+{
+    const struct member *first = &scenario.members[scenario.master];
+    char a[STRICT_DIGEST_CHARS + 1], b[STRICT_DIGEST_CHARS + 1];
+    for (size_t i = 0; i < scenario.count; i++) {
+        const struct member *m = &scenario.members[i];
+        if (strict_digest_equal(m->digest, first->digest)) continue;
+        strict_digest_format(first->digest, a);
+        strict_digest_format(m->digest, b);
+        sim_fail("digests", "%s (%s) and %s (%s) differ at offset %" PRIu64 " of history %.8s", first->node->name, a,
+                 m->node->name, b, m->offset, m->id);
+    }
+}
+
+static void ask_digests(void)
+{
+    for (size_t i = 0; i < scenario.count; i++) {
+        scenario.members[i].has_digest = false;
+        scenario.asked++;
+        sim_node_call(scenario.members[i].node, take_digest, &scenario.members[i]);
+    }
+}
+
+static void describe_unquiet(char *out, size_t cap)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < scenario.count && len < cap; i++) {
+        const struct member *m = &scenario.members[i];
+        struct repl *r = truth_repl(m->node);
+        len += (size_t)snprintf(out + len, cap - len, "%s%s: %s, link %s, offset %" PRIu64, i == 0 ? "" : "; ",
+                                m->node->name,
+                                m->node->process == NULL ? "does not run"
+                                : r == NULL              ? "starts"
+                                : m->master == NOBODY    ? "is to be the master"
+                                                         : "is to be a replica",
+                                r == NULL ? "?" : link_state_name(r->link.state), r == NULL ? 0 : repl_offset(r));
+    }
+}
+
+static void finish(void)
+{
+    compare_digests();
+    for (size_t i = 0; i < scenario.count; i++) promises_check_at_end(scenario.members[i].node);
+    sim.end_us = sim.now_us + 100 * MS;
+    scenario.finished = true;
+}
+
+static void watch_rest(void)
+{
+    if (scenario.quiet_asked && scenario.asked == 0) {
+        scenario.quiet_asked = false;
+        if (same_place()) {
+            finish();
+            return;
+        }
+    }
+    if (all_up() && !scenario.quiet_asked && scenario.asked == 0) {
+        scenario.quiet_asked = true;
+        ask_digests();
+    }
+    if (sim.now_us < (HEAL_MS + LINK_BOUND_MS) * MS) return;
+    char text[600];
+    describe_unquiet(text, sizeof(text));
+    sim_fail("links", "%d s after the last fault the nodes are not at rest: %s", LINK_BOUND_MS / 1000, text);
+}
+
+/* ---- The end of all faults ---- */
+
+static void heal_node(struct member *m)
+{
+    struct sim_node *node = m->node;
+    for (int kind = 0; kind < SIM_DISK_FAULTS; kind++) sim_disk_set_fault(node->disk, (enum sim_disk_fault)kind, 0);
+    sim_disk_set_capacity(node->disk, -1);
+    sim_sys_settings(node)->spawn_fails = 0;
+    sim_sys_settings(node)->fsync_us = 2000;
+    sim_sys_settings(node)->child_pace_us = 500;
+    sim_host_on(node->host);
+    sim_node_resume(node);
+    if (node->process == NULL) m->start_at_us = sim.now_us;
+}
+
+static void heal_all(void)
+{
+    sim_trace("world", "all faults end, clients stop");
+    scenario.healed = true;
+    traffic_stop();
+    promises_stop();
+    sim_network_heal_all();
+    for (size_t i = 0; i < scenario.count; i++) {
+        heal_node(&scenario.members[i]);
+        tell_role(&scenario.members[i]);
+    }
+}
+
+static void observe_roles(void)
+{
+    unsigned masters = 0;
+    for (size_t i = 0; i < scenario.count; i++) {
+        const struct repl *r = truth_repl(scenario.members[i].node);
+        masters += r != NULL && scenario.members[i].node->server != NULL && repl_role(r) == REPL_MASTER;
+    }
+    if (masters > 1) sim_reached("two-masters");
+}
+
+static void on_watch(void *ctx)
+{
+    if (scenario.finished) return;
+    observe_roles();
+    for (size_t i = 0; i < scenario.count; i++) watch_member(&scenario.members[i]);
+    if (!scenario.healed && sim.now_us >= HEAL_MS * MS) heal_all();
+    if (scenario.healed) watch_rest();
+    sim_event_at(&scenario.watch, sim.now_us + (scenario.healed ? 50 : ADMIN_EVERY_MS) * MS, on_watch, NULL);
+}
+
+/* ---- Faults and orders: items of the plan ---- */
+
+static struct member *member_arg(const struct plan_item *item)
+{
+    return &scenario.members[item->args[0] % scenario.count];
+}
+
+static void do_kill(struct plan_item *item)
+{
+    struct member *m = member_arg(item);
+    m->start_at_us = sim.now_us + (int64_t)item->args[1];
+    sim_node_kill(m->node);
+}
+
+static void do_kill_at_call(struct plan_item *item)
+{
+    sim_node_kill_at_call(member_arg(item)->node, item->args[1]);
+}
+
+static void do_power_cut(struct plan_item *item)
+{
+    struct member *m = member_arg(item);
+    m->power_cut = m->node->process != NULL;
+    m->start_at_us = sim.now_us + (int64_t)item->args[1];
+    sim_node_power_cut(m->node);
+}
+
+static void do_terminate(struct plan_item *item)
+{
+    struct member *m = member_arg(item);
+    if (!sim_node_is_up(m->node)) return;
+    m->stopped_cleanly = true;
+    sim_node_terminate(m->node);
+}
+
+static void do_pause(struct plan_item *item)
+{
+    sim_node_pause(member_arg(item)->node);
+}
+
+static void do_resume(struct plan_item *item)
+{
+    const struct member *m = member_arg(item);
+    const struct repl *r = truth_repl(m->node);
+    if (m->node->stopped && m->master != NOBODY && r != NULL && repl_role(r) == REPL_MASTER)
+        sim_reached("stopped-master-returns");
+    sim_node_resume(m->node);
+}
+
+static void do_cut(struct plan_item *item)
+{
+    const struct sim_host *a = member_arg(item)->node->host,
+                          *b = scenario.members[item->args[1] % scenario.count].node->host;
+    if (a == b) return;
+    if (item->args[2] != 0)
+        sim_link_cut(a, b);
+    else
+        sim_network_cut(a, b);
+}
+
+static void do_heal(struct plan_item *item)
+{
+    sim_network_heal(member_arg(item)->node->host, scenario.members[item->args[1] % scenario.count].node->host);
+}
+
+static void do_reset(struct plan_item *item)
+{
+    sim_network_reset(member_arg(item)->node->host, scenario.members[item->args[1] % scenario.count].node->host);
+}
+
+static void do_slow_reader(struct plan_item *item)
+{
+    sim_host_set_window(member_arg(item)->node->host, item->args[1]);
+}
+
+static void do_slow_link(struct plan_item *item)
+{
+    struct sim_link *l =
+        sim_link(member_arg(item)->node->host, scenario.members[item->args[1] % scenario.count].node->host);
+    l->bytes_per_s = (int64_t)item->args[2];
+}
+
+static void do_refuse(struct plan_item *item)
+{
+    member_arg(item)->node->host->refuses = item->args[1] != 0;
+}
+
+static void do_disk_fault(struct plan_item *item)
+{
+    sim_disk_set_fault(member_arg(item)->node->disk, (enum sim_disk_fault)item->args[1], (unsigned)item->args[2]);
+}
+
+static void do_full_disk(struct plan_item *item)
+{
+    struct sim_disk *d = member_arg(item)->node->disk;
+    sim_disk_set_capacity(d, item->args[1] == 0 ? -1 : sim_disk_used_bytes(d) + (int64_t)item->args[2]);
+}
+
+static void do_slow_disk(struct plan_item *item)
+{
+    sim_sys_settings(member_arg(item)->node)->fsync_us = (int64_t)item->args[1];
+}
+
+static void do_slow_child(struct plan_item *item)
+{
+    sim_sys_settings(member_arg(item)->node)->child_pace_us = (int64_t)item->args[1];
+}
+
+static void do_kill_child(struct plan_item *item)
+{
+    (void)sim_sys_kill_child(member_arg(item)->node, SIGKILL); /* there may be none */
+}
+
+static void do_fail_spawn(struct plan_item *item)
+{
+    sim_sys_settings(member_arg(item)->node)->spawn_fails = (unsigned)item->args[1];
+}
+
+static void do_jump(struct plan_item *item)
+{
+    member_arg(item)->node->wall_offset_us += (int64_t)item->args[1];
+}
+
+static const char *const orders[] = {
+    "BGSAVE",
+    "BGSAVE",
+    "BGREWRITEAOF",
+    "BGREWRITEAOF",
+    "SAVE",
+    "CONFIG REWRITE",
+    "CONFIG SET repl-backlog-size 16kb",
+    "CONFIG SET repl-backlog-size 200kb",
+    "CONFIG SET repl-diskless-sync yes",
+    "CONFIG SET repl-diskless-sync no",
+    "CONFIG SET repl-diskless-load swapdb",
+    "CONFIG SET repl-diskless-load disabled",
+    "CONFIG SET repl-timeout 3",
+    "CONFIG SET repl-backlog-ttl 1",
+    "CONFIG SET client-output-buffer-limit replica 200kb 50kb 1",
+    "CONFIG SET min-replicas-to-write 1",
+    "CONFIG SET min-replicas-to-write 0",
+    "CONFIG SET auto-aof-rewrite-percentage 20",
+    "CONFIG SET aof-use-rdb-preamble no",
+    "CONFIG SET no-appendfsync-on-rewrite yes",
+    "CONFIG SET aof-timestamp-enabled yes",
+    "CLIENT KILL TYPE replica",
+    "CLIENT KILL TYPE master",
+    "CLIENT PAUSE 300 WRITE",
+    "CONFIG SET hash-max-listpack-entries 4",
+    "CONFIG SET hz 50",
+    "FUNCTION FLUSH",
+};
+
+/* Orders that change what a node owes: only for nodes that are loose. */
+static const char *const loose_orders[] = {
+    "CONFIG SET appendonly yes",     "CONFIG SET appendonly no",        "CONFIG SET appendonly yes",
+    "CONFIG SET appendfsync always", "CONFIG SET appendfsync everysec", "CONFIG SET appendfsync no",
+    "CONFIG SET save \"\"",
+};
+
+enum { ORDERS = sizeof(orders) / sizeof(orders[0]), LOOSE_ORDERS = sizeof(loose_orders) / sizeof(loose_orders[0]) };
+
+static void do_order(struct plan_item *item)
+{
+    struct member *m = member_arg(item);
+    if (!m->admin->is_connected) return;
+    const char *text = orders[item->args[1] % ORDERS];
+    if (m->loose && item->args[2] != 0) text = loose_orders[item->args[2] % LOOSE_ORDERS];
+    sim_client_sendf(m->admin, "%s", text);
+}
+
+/* The node that args[0] names becomes the master; the others follow it, or one another. */
+static void do_promote(struct plan_item *item)
+{
+    struct member *m = member_arg(item);
+    scenario.master = (int)m->node->index;
+    set_role(m, NOBODY);
+    promises_forget_all();
+    for (size_t i = 0; i < scenario.count; i++) {
+        struct member *other = &scenario.members[i];
+        if (other == m) continue;
+        bool chained = item->args[1] != 0 && scenario.count > 2 && i == (m->node->index + 2) % scenario.count;
+        set_role(other, chained ? (int)((m->node->index + 1) % scenario.count) : (int)m->node->index);
+    }
+    promises_set_master(m->node);
+    traffic_set_master(m->node);
+}
+
+/* ---- The plan ---- */
+
+static uint64_t some_node(void)
+{
+    return plan_below(scenario.count);
+}
+
+static const char *name_of(uint64_t node)
+{
+    return scenario.members[node].node->name;
+}
+
+static void set_args(struct plan_item *item, uint64_t a, uint64_t b, uint64_t c)
+{
+    if (item == NULL) return;
+    item->args[0] = a;
+    item->args[1] = b;
+    item->args[2] = c;
+}
+
+static int64_t some_ms(int64_t least, int64_t most)
+{
+    return plan_between(least, most) * MS;
+}
+
+static void plan_process(int64_t at, uint64_t n)
+{
+    int64_t back = some_ms(50, 3000);
+    switch (plan_below(6)) {
+    case 0: set_args(plan_add(at, true, do_kill, "kill -9 %s", name_of(n)), n, (uint64_t)back, 0); break;
+    case 1:
+    case 2: {
+        uint64_t calls = 1 + plan_below(plan_chance(500) ? 30 : 400);
+        set_args(
+            plan_add(at, true, do_kill_at_call, "kill -9 %s at a system call, %" PRIu64 " from now", name_of(n), calls),
+            n, calls, 0);
+        break;
+    }
+    case 3: set_args(plan_add(at, true, do_power_cut, "%s loses its power", name_of(n)), n, (uint64_t)back, 0); break;
+    case 4: set_args(plan_add(at, true, do_terminate, "SIGTERM to %s", name_of(n)), n, 0, 0); break;
+    default:
+        set_args(plan_add(at, true, do_pause, "SIGSTOP to %s", name_of(n)), n, 0, 0);
+        set_args(plan_add(at + some_ms(100, 6000), true, do_resume, "SIGCONT to %s", name_of(n)), n, 0, 0);
+        break;
+    }
+}
+
+static void plan_network(int64_t at, uint64_t a, uint64_t b)
+{
+    int64_t until = at + some_ms(50, plan_chance(500) ? 1500 : 7000);
+    switch (plan_below(6)) {
+    case 0:
+    case 1: {
+        bool one_way = plan_chance(300);
+        set_args(
+            plan_add(at, true, do_cut, "cut from %s to %s%s", name_of(a), name_of(b), one_way ? ", one direction" : ""),
+            a, b, one_way);
+        set_args(plan_add(until, true, do_heal, "the link between %s and %s is whole", name_of(a), name_of(b)), a, b,
+                 0);
+        break;
+    }
+    case 2:
+        set_args(plan_add(at, true, do_reset, "connections %s - %s are reset", name_of(a), name_of(b)), a, b, 0);
+        break;
+    case 3:
+        set_args(plan_add(at, true, do_slow_reader, "%s reads slowly", name_of(a)), a, 512 + plan_below(4096), 0);
+        set_args(plan_add(until, true, do_slow_reader, "%s reads fast", name_of(a)), a, SIM_WINDOW, 0);
+        break;
+    case 4:
+        set_args(plan_add(at, true, do_slow_link, "slow link from %s to %s", name_of(a), name_of(b)), a, b,
+                 1000 + plan_below(50000));
+        set_args(plan_add(until, true, do_slow_link, "fast link from %s to %s", name_of(a), name_of(b)), a, b, 0);
+        break;
+    default:
+        set_args(plan_add(at, true, do_refuse, "%s refuses connections", name_of(a)), a, 1, 0);
+        set_args(plan_add(until, true, do_refuse, "%s accepts connections", name_of(a)), a, 0, 0);
+        break;
+    }
+}
+
+static void plan_disk(int64_t at, uint64_t n)
+{
+    static const char *const kinds[] = {"reads", "writes", "fsyncs"};
+    int64_t until = at + some_ms(50, 4000);
+    switch (plan_below(4)) {
+    case 0: {
+        uint64_t kind = plan_below(SIM_DISK_FAULTS), ppm = 1000 + plan_below(plan_chance(500) ? 20000 : 900000);
+        set_args(plan_add(at, true, do_disk_fault, "%s of %s fail, %" PRIu64 " ppm", kinds[kind], name_of(n), ppm), n,
+                 kind, ppm);
+        set_args(plan_add(until, true, do_disk_fault, "%s of %s work", kinds[kind], name_of(n)), n, kind, 0);
+        break;
+    }
+    case 1:
+        set_args(plan_add(at, true, do_full_disk, "the disk of %s is full", name_of(n)), n, 1, plan_below(30000));
+        set_args(plan_add(until, true, do_full_disk, "the disk of %s has room", name_of(n)), n, 0, 0);
+        break;
+    case 2:
+        set_args(plan_add(at, true, do_slow_disk, "the disk of %s is slow", name_of(n)), n,
+                 (uint64_t)some_ms(20, plan_chance(800) ? 500 : 4000), 0);
+        set_args(plan_add(until, true, do_slow_disk, "the disk of %s is fast", name_of(n)), n, 2000, 0);
+        break;
+    default:
+        set_args(plan_add(at, true, do_slow_child, "children of %s are slow", name_of(n)), n,
+                 (uint64_t)some_ms(20, 600), 0);
+        break;
+    }
+}
+
+static void plan_other(int64_t at, uint64_t n)
+{
+    switch (plan_below(4)) {
+    case 0: set_args(plan_add(at, true, do_kill_child, "the child of %s is killed", name_of(n)), n, 0, 0); break;
+    case 1: set_args(plan_add(at, true, do_fail_spawn, "forks of %s fail", name_of(n)), n, 1 + plan_below(3), 0); break;
+    case 2: {
+        int64_t jump = some_ms(-20000, 20000);
+        set_args(plan_add(at, true, do_jump, "the clock of %s jumps by %" PRId64 " ms", name_of(n), jump / MS), n,
+                 (uint64_t)jump, 0);
+        break;
+    }
+    default: set_args(plan_add(at, true, do_promote, "%s becomes the master", name_of(n)), n, plan_below(2), 0); break;
+    }
+}
+
+static void plan_orders(void)
+{
+    for (uint64_t count = plan_below(12); count > 0; count--) {
+        uint64_t n = some_node(), which = plan_below(ORDERS), loose = plan_chance(500) ? 1 + plan_below(1000) : 0;
+        set_args(plan_add(some_ms(800, HEAL_MS - 200), false, do_order, "%s to %s", orders[which], name_of(n)), n,
+                 which, loose);
+    }
+}
+
+static void plan_faults(unsigned kinds)
+{
+    for (uint64_t count = plan_chance(150) ? 0 : 1 + plan_below(8); count > 0; count--) {
+        int64_t at = some_ms(FAULTS_FROM_MS, HEAL_MS - 500);
+        uint64_t kind = plan_below(4), n = some_node();
+        if (!(kinds >> kind & 1)) continue;
+        switch (kind) {
+        case 0: plan_process(at, n); break;
+        case 1: plan_network(at, n, (n + 1 + plan_below(scenario.count - 1)) % scenario.count); break;
+        case 2: plan_disk(at, n); break;
+        default: plan_other(at, n); break;
+        }
+    }
+}
+
+/* ---- The whole ---- */
+
+static void make_member(size_t i, int master, enum persistence persistence, bool loose)
+{
+    struct member *m = &scenario.members[i];
+    char name[16];
+    m->node = sim_node_new();
+    m->master = master;
+    m->persistence = persistence;
+    m->loose = loose;
+    sim_disk_set_order(m->node->disk, plan_chance(500) ? SIM_DISK_HARSH : SIM_DISK_JOURNAL);
+    sim_sys_settings(m->node)->fsync_us = some_ms(1, 20);
+    sim_sys_settings(m->node)->child_pace_us = plan_chance(300) ? some_ms(1, 150) : some_ms(0, 5);
+    configure(m);
+    snprintf(name, sizeof(name), "admin%zu", i + 1);
+    m->admin = sim_client_new(name, &admin_events, m);
+}
+
+static void make_members(void)
+{
+    bool chain = plan_chance(300), loose = plan_chance(350), same = plan_chance(500);
+    enum persistence persistence = (enum persistence)plan_below(PERSISTENCE_KINDS);
+    scenario.count = plan_chance(250) ? 2 : 3;
+    for (size_t i = 0; i < scenario.count; i++) {
+        int master = i == 0 ? NOBODY : chain ? (int)i - 1 : 0;
+        make_member(i, master, same ? persistence : (enum persistence)plan_below(PERSISTENCE_KINDS), loose);
+    }
 }
 
 void scenario_begin(void)
 {
-    sim.end_us = 20000000;
-    master = sim_node_new();
-    replica = sim_node_new();
-    sim_node_configure(replica, "replicaof 10.0.0.1 6379");
-    written = 0;
-    writer = sim_client_new("client1", &events, NULL);
-    sim_after(0, start, NULL);
-    sim_after(500000, again, NULL);
-    for (int i = 0; i < 4; i++) {
-        struct plan_item *item = plan_add(plan_between(2000000, 15000000), true, kill_item, "kill a node");
-        item->args[0] = plan_below(2);
-    }
+    memset(&scenario, 0, sizeof(scenario));
+    truth_begin();
+    make_members();
+    bool sweeping = plan_chance(300);
+    struct traffic_mix mix = {.clients = (unsigned)plan_below(4),
+                              .heavy = plan_chance(200) ? 60 : 3,
+                              .blocking = plan_chance(300) ? 40 : 5,
+                              .ours = (unsigned)plan_below(500),
+                              .sweeping = sweeping ? 10 : 0,
+                              .pause_us = some_ms(20, 1000)};
+    traffic_begin(&mix);
+    promises_begin(sweeping ? 0 : 1 + (unsigned)plan_below(3));
+    plan_orders();
+    plan_faults(plan_chance(300) ? 15 : 1u << plan_below(4) | 1u << plan_below(4));
+    for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);
+    promises_set_master(scenario.members[0].node);
+    traffic_set_master(scenario.members[0].node);
+    sim_event_at(&scenario.watch, ADMIN_EVERY_MS * MS, on_watch, NULL);
+    sim.end_us = 2 * (HEAL_MS + LINK_BOUND_MS) * MS;
 }
 
-static void digest(struct sim_node *n, struct strict_digest *out)
+void scenario_end(void) {}
+
+void scenario_free(void)
 {
-    struct sim_process *before = sim_enter(n->process);
-    strict_digest_keyspace(n->server->core.keyspace, out);
-    sim_leave(before);
+    sim_event_cancel(&scenario.watch);
+    traffic_free();
+    promises_free();
+    truth_end();
 }
-
-void scenario_end(void)
-{
-    struct strict_digest a = {0}, b = {0};
-    if (!sim_node_is_up(master) || !sim_node_is_up(replica)) {
-        sim_fail("up", "a node is down");
-        return;
-    }
-    sim_client_close(writer);
-    sim.end_us += 2000000;
-    sim_run();
-    digest(master, &a);
-    digest(replica, &b);
-    if (a.low != b.low || a.high != b.high) sim_fail("digest", "master and replica differ");
-    sim_reached("replica-follows");
-}
-
-void scenario_free(void) {}

@@ -11,6 +11,7 @@
 
 #include "server/net/loop.h"
 #include "storage/base/assert.h"
+#include "tests/simulation/observe.h"
 
 enum { PIPE_ROOM = 64 * 1024, OPS_TOGETHER = 16 * 1024, FORK_US = 300 };
 
@@ -30,6 +31,7 @@ struct pipe_end {
 struct open_file {
     struct sim_disk *disk;
     struct sim_file *file;
+    unsigned log; /* the number of the append-only file; 0: another file */
 };
 
 enum op_kind {
@@ -80,6 +82,8 @@ struct child {
 struct node_state {
     struct sim_sys_settings settings;
     struct sim_sys_stats stats;
+    unsigned logs; /* append-only files that were opened for writing */
+    int64_t log_synced_before_us;
 };
 
 static struct node_state states[SIM_NODES_MAX];
@@ -490,6 +494,7 @@ static int sys_open(void *ctx, const char *path, int flags, int mode)
     if (rc < 0) return rc;
     struct open_file *f = must(calloc(1, sizeof(*f)));
     *f = (struct open_file){.disk = node->disk, .file = file};
+    if (strstr(path, ".aof") != NULL && (flags & O_ACCMODE) != O_RDONLY) f->log = ++state_of(node)->logs;
     int fd = sim_fd_open(&file_ops, f);
     if (fd < 0) file_close(f);
     return fd;
@@ -558,8 +563,9 @@ static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count
 
 static int sys_truncate(void *ctx, int fd, int64_t len)
 {
-    enter(ctx, "truncate");
+    const struct sim_node *node = enter(ctx, "truncate");
     struct open_file *f = sim_fd_object(fd, &file_ops);
+    if (f != NULL && f->log != 0) observe_truncation(node);
     return f == NULL ? -EBADF : sim_disk_truncate(f->disk, f->file, len);
 }
 
@@ -579,10 +585,13 @@ static int sys_fsync(void *ctx, int fd)
     if (f == NULL) return -EBADF;
     bool early = rng_below(&node->rng, 2) == 0;
     int rc = early ? sim_disk_fsync(f->disk, f->file) : 0;
+    int64_t began_us = sim.now_us;
     wait_for_disk(node);
-    if (early) return rc;
     f = sim_fd_object(fd, &file_ops); /* closed meanwhile? */
-    return f == NULL ? -EBADF : sim_disk_fsync(f->disk, f->file);
+    if (f == NULL) return -EBADF;
+    if (!early) rc = sim_disk_fsync(f->disk, f->file);
+    if (rc == 0 && f->log != 0 && f->log == state_of(node)->logs) state_of(node)->log_synced_before_us = began_us;
+    return rc;
 }
 
 static int sys_start_sync(void *ctx, int fd, int64_t offset, int64_t len)
@@ -736,12 +745,13 @@ static pid_t sys_getpid(void *ctx)
     return sim.process != NULL ? sim.process->pid : 1;
 }
 
-static int64_t sys_bytes(void *ctx)
+/* INFO shows them; a simulated process has no pages. */
+static int64_t sys_no_bytes(void *ctx)
 {
     return 0;
 }
 
-static void sys_sleep_us(void *ctx, int64_t us)
+static void sys_sleep(void *ctx, int64_t us)
 {
     struct child *c = running_child();
     if (c != NULL)
@@ -778,10 +788,10 @@ void sim_sys_init(struct sim_node *node)
                              .spawn = sys_spawn,
                              .kill = sys_kill,
                              .waitpid = sys_waitpid,
-                             .resident_bytes = sys_bytes,
-                             .private_bytes = sys_bytes,
-                             .sleep_us = sys_sleep_us,
-                             .getpid = sys_getpid};
+                             .getpid = sys_getpid,
+                             .resident_bytes = sys_no_bytes,
+                             .private_bytes = sys_no_bytes,
+                             .sleep_us = sys_sleep};
 }
 
 void sim_sys_begin(void)
@@ -813,12 +823,18 @@ const struct sim_sys_stats *sim_sys_stats(const struct sim_node *node)
 
 void sim_sys_server_ended(struct sim_node *node)
 {
+    observe_death(node);
     for (struct child *c = children, *next; c != NULL; c = next) {
         next = c->next;
         if (c->node != node) continue;
         if (c->process != NULL) end_child(c, SIGKILL);
         forget_child(c);
     }
+}
+
+int64_t sim_sys_log_synced_before_us(const struct sim_node *node)
+{
+    return state_of(node)->log_synced_before_us;
 }
 
 static struct child *living_child(const struct sim_node *node)
@@ -847,7 +863,7 @@ void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view
     struct sim_file *f;
     struct sim_disk *d = node->disk;
     if (sim_disk_open(d, path, O_WRONLY | O_CREAT | O_TRUNC, &f) < 0) return;
-    (void)sim_disk_write(d, f, content.data, content.len); /* the disk is not full yet */
+    sim_disk_write_reserved(d, f, content.data, content.len); /* whatever fails for the server */
     (void)sim_disk_fsync_as(d, f, 0);
     sim_disk_close(d, f);
     (void)sim_disk_fsync_dir(d, path);

@@ -41,6 +41,8 @@ const struct sim_sys_stats *sim_sys_stats(const struct sim_node *node);
 void sim_sys_server_ended(struct sim_node *node);
 /* Ends the running child by the signal, as the kernel does when memory is short. False: no child runs. */
 bool sim_sys_kill_child(struct sim_node *node, int signal);
+/* What was written to the node's append-only files before this moment was synced with success. 0: nothing was. */
+int64_t sim_sys_log_synced_before_us(const struct sim_node *node);
 bool sim_sys_has_child(const struct sim_node *node);
 /* Reads and writes a whole file of the node's disk, as an administrator would; synced. */
 void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view content);

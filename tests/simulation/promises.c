@@ -1,0 +1,442 @@
+#include "tests/simulation/promises.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/house.h"
+#include "storage/list.h"
+#include "tests/simulation/client.h"
+#include "tests/simulation/truth.h"
+
+enum { WRITERS_MAX = 6, VALUES_MAX = 4096, PIPELINE_MAX = 8, LISTS = 3 };
+
+enum outcome { NOT_SENT = 0, UNKNOWN, REFUSED, ACKNOWLEDGED };
+enum kind { PLAIN = 0, TRANSACTION, SCRIPT, KINDS };
+
+/* Bits: what a stop of the node that acknowledged the value must leave. */
+enum { OWED = 1, ON_DISK = 2 /* WAITAOF confirmed it */ };
+
+struct value {
+    unsigned char outcome, kind, owed;
+    signed char node; /* that acknowledged it; -1: none, or nobody owes it any more */
+    int64_t acked_us;
+};
+
+enum asked { ASKED_VALUE, ASKED_QUEUED, ASKED_WAIT, ASKED_WAITAOF };
+
+struct writer {
+    struct sim_client *client;
+    unsigned index;
+    struct sim_node *node; /* it is connected to */
+    unsigned ended;        /* how many lives of the node had ended then */
+    struct value *values;
+    unsigned next;
+    struct {
+        enum asked what;
+        unsigned value;
+    } asked[PIPELINE_MAX * 6]; /* in the order of the replies */
+    unsigned asked_first, asked_count, pending;
+    bool stopped;
+    struct sim_event think;
+};
+
+static struct {
+    struct writer writers[WRITERS_MAX];
+    unsigned count;
+    struct sim_node *master;
+    bool calm; /* rule 6 holds */
+    uint64_t acknowledged;
+} promises;
+
+static void think_later(struct writer *w, int64_t most_us);
+
+/* ---- Sending ---- */
+
+static void ask(struct writer *w, enum asked what, unsigned value)
+{
+    unsigned size = sizeof(w->asked) / sizeof(w->asked[0]);
+    unsigned at = (w->asked_first + w->asked_count++) % size;
+    w->asked[at].what = what;
+    w->asked[at].value = value;
+}
+
+static const char script[] = "redis.call('rpush',KEYS[1],ARGV[1]) return redis.call('rpush',KEYS[2],ARGV[1])";
+
+static void send_script(struct writer *w, const char *text)
+{
+    char a[32], b[32];
+    snprintf(a, sizeof(a), "s:%u:a", w->index);
+    snprintf(b, sizeof(b), "s:%u:b", w->index);
+    struct bytes_view args[] = {bytes_str("EVAL"), bytes_str(script), bytes_str("2"),
+                                bytes_str(a),      bytes_str(b),      bytes_str(text)};
+    sim_client_send(w->client, args, 6);
+}
+
+static void send_value(struct writer *w)
+{
+    unsigned v = w->next++;
+    enum kind kind = sim_chance(700) ? PLAIN : sim_chance(600) ? TRANSACTION : SCRIPT;
+    char text[32];
+    snprintf(text, sizeof(text), "%u.%u.", w->index, v);
+    w->values[v] = (struct value){.outcome = UNKNOWN, .kind = (unsigned char)kind, .node = -1};
+    w->pending++;
+    switch (kind) {
+    case PLAIN: sim_client_sendf(w->client, "RPUSH w:%u %s", w->index, text); break;
+    case TRANSACTION:
+        sim_client_sendf(w->client, "MULTI");
+        sim_client_sendf(w->client, "RPUSH t:%u:a %s", w->index, text);
+        sim_client_sendf(w->client, "RPUSH t:%u:b %s", w->index, text);
+        sim_client_sendf(w->client, "EXEC");
+        for (int i = 0; i < 3; i++) ask(w, ASKED_QUEUED, v);
+        break;
+    case SCRIPT:
+    case KINDS: send_script(w, text); break;
+    }
+    ask(w, ASKED_VALUE, v);
+}
+
+static void send_wait(struct writer *w)
+{
+    if (sim_chance(500)) {
+        sim_client_sendf(w->client, "WAIT %u %u", 1 + (unsigned)sim_below(2), 50 + (unsigned)sim_below(1000));
+        ask(w, ASKED_WAIT, w->next - 1);
+    } else {
+        sim_client_sendf(w->client, "WAITAOF %u %u %u", (unsigned)sim_below(2), (unsigned)sim_below(3),
+                         50 + (unsigned)sim_below(1000));
+        ask(w, ASKED_WAITAOF, w->next - 1);
+    }
+    w->pending++;
+}
+
+static void on_think(void *ctx)
+{
+    struct writer *w = ctx;
+    if (!w->client->is_connected) {
+        if (w->stopped || promises.master == NULL) return;
+        w->node = promises.master;
+        sim_client_connect(w->client, w->node);
+        return;
+    }
+    if (w->node != promises.master && w->pending == 0 && !w->stopped) {
+        sim_client_close(w->client);
+        think_later(w, 20 * 1000);
+        return;
+    }
+    if (w->stopped) return;
+    unsigned burst = sim_chance(800) ? 1 : 1 + (unsigned)sim_below(PIPELINE_MAX);
+    while (burst-- > 0 && w->pending < PIPELINE_MAX && w->next < VALUES_MAX) send_value(w);
+    if (w->next > 0 && w->pending < PIPELINE_MAX && sim_chance(80)) send_wait(w);
+    think_later(w, sim_chance(900) ? 40 * 1000 : 400 * 1000);
+}
+
+static void think_later(struct writer *w, int64_t most_us)
+{
+    sim_event_at(&w->think, sim.now_us + 1 + (int64_t)sim_below((uint64_t)most_us), on_think, w);
+}
+
+/* ---- Replies ---- */
+
+static void on_value(struct writer *w, unsigned v, const struct sim_reply *reply)
+{
+    struct value *value = &w->values[v];
+    if (reply->type == '-') {
+        value->outcome = REFUSED;
+        return;
+    }
+    if (reply->type == '*' && (reply->count == 0 || reply->items[0].type == '-')) return; /* unknown */
+    value->outcome = ACKNOWLEDGED;
+    bool is_master = w->node == promises.master;
+    if (!is_master) sim_reached("old-master-answers");
+    value->node = is_master && w->node->ended == w->ended ? (signed char)w->node->index : -1;
+    value->owed = OWED;
+    value->acked_us = sim.now_us;
+    promises.acknowledged++;
+}
+
+/* All that this client has written on this connection before. */
+static void mark_on_disk(struct writer *w, unsigned last)
+{
+    for (unsigned v = last + 1; v-- > 0;) {
+        struct value *value = &w->values[v];
+        if (value->outcome == ACKNOWLEDGED && value->node == (int)w->node->index) value->owed |= ON_DISK;
+    }
+}
+
+static void on_wait(struct writer *w, unsigned v, const struct sim_reply *reply)
+{
+    char text[32];
+    if (reply->type != ':' || reply->integer <= 0 || w->values[v].outcome != ACKNOWLEDGED) return;
+    snprintf(text, sizeof(text), "%u.%u.", w->index, v);
+    int holders = truth_holders(w->node, bytes_str(text));
+    if (holders < 0) return; /* the node has restarted, or continues another history */
+    if (holders < reply->integer)
+        sim_fail("WAIT", "%s told %s that %" PRId64 " replicas have %s; %d have it", w->node->name, w->client->name,
+                 reply->integer, text, holders);
+    sim_reached("wait-confirmed");
+}
+
+static void on_reply(struct sim_client *c, const struct sim_reply *reply)
+{
+    struct writer *w = c->ctx;
+    if (w->asked_count == 0) return;
+    unsigned size = sizeof(w->asked) / sizeof(w->asked[0]);
+    enum asked what = w->asked[w->asked_first].what;
+    unsigned v = w->asked[w->asked_first].value;
+    w->asked_first = (w->asked_first + 1) % size;
+    w->asked_count--;
+    if (what == ASKED_QUEUED) return;
+    w->pending--;
+    switch (what) {
+    case ASKED_VALUE: on_value(w, v, reply); break;
+    case ASKED_WAIT: on_wait(w, v, reply); break;
+    case ASKED_WAITAOF:
+        if (reply->type == '*' && reply->count == 2 && reply->items[0].integer > 0) {
+            mark_on_disk(w, v);
+            sim_reached("waitaof-confirmed");
+        }
+        break;
+    case ASKED_QUEUED: break;
+    }
+}
+
+static void lose_connection(struct writer *w)
+{
+    for (unsigned i = 0; i < w->asked_count; i++) {
+        if (w->asked[(w->asked_first + i) % (sizeof(w->asked) / sizeof(w->asked[0]))].what != ASKED_QUEUED) continue;
+        sim_reached("cut-in-transaction");
+    }
+    w->asked_count = w->pending = 0;
+    think_later(w, 300 * 1000);
+}
+
+static void on_closed(struct sim_client *c, int error)
+{
+    lose_connection(c->ctx);
+}
+
+static void on_connected(struct sim_client *c)
+{
+    struct writer *w = c->ctx;
+    w->ended = w->node->ended;
+    think_later(w, 1000);
+}
+
+static const struct sim_client_events events = {.connected = on_connected, .reply = on_reply, .closed = on_closed};
+
+/* ---- What the lists hold ---- */
+
+struct reading {
+    const struct sim_node *node;
+    const struct writer *writer;
+    const char *key;
+    bool *seen; /* by value */
+    long last;
+    uint64_t hash;
+};
+
+static bool parse_value(const struct writer *w, struct bytes_view text, long *out)
+{
+    char copy[32];
+    unsigned index;
+    long v;
+    if (text.len >= sizeof(copy)) return false;
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    if (sscanf(copy, "%u.%ld.", &index, &v) != 2 || index != w->index || v < 0 || v >= (long)w->next) return false;
+    *out = v;
+    return true;
+}
+
+static void read_element(struct reading *r, struct bytes_view text)
+{
+    long v;
+    if (!parse_value(r->writer, text, &v)) {
+        sim_fail("lists", "%s: list %s holds %.*s, which was never sent", r->node->name, r->key, (int)text.len,
+                 text.data);
+        return;
+    }
+    if (v == r->last)
+        sim_fail("lists", "%s: list %s holds %.*s twice", r->node->name, r->key, (int)text.len, text.data);
+    if (v < r->last)
+        sim_fail("lists", "%s: list %s holds %u.%ld. after %u.%ld.", r->node->name, r->key, r->writer->index, v,
+                 r->writer->index, r->last);
+    if (r->writer->values[v].outcome == REFUSED)
+        sim_fail("lists", "%s: list %s holds %.*s, which was refused", r->node->name, r->key, (int)text.len, text.data);
+    r->last = v;
+    r->hash = r->hash * 1000003 + (uint64_t)v;
+    if (r->seen != NULL) r->seen[v] = true;
+}
+
+static uint64_t read_list(struct server *s, const struct sim_node *node, const struct writer *w, const char *key,
+                          bool *seen)
+{
+    struct reading r = {.node = node, .writer = w, .key = key, .seen = seen, .last = -1, .hash = 1};
+    struct db *db = keyspace_db(s->core.keyspace, 0);
+    const struct entry *e = keyspace_peek(db, keyref(db, bytes_str(key)));
+    if (e == NULL || e->type != TYPE_LIST) return r.hash;
+    struct list_iter it;
+    struct bytes_view text;
+    list_iter_init(&it, entry_pointer(e), 0, false);
+    while (list_iter_next(&it, &text)) read_element(&r, text);
+    list_iter_release(&it);
+    return r.hash;
+}
+
+static void read_lists(struct server *s, const struct sim_node *node, const struct writer *w, bool *seen)
+{
+    char key[4][32];
+    snprintf(key[0], sizeof(key[0]), "w:%u", w->index);
+    (void)read_list(s, node, w, key[0], seen);
+    for (int kind = 0; kind < 2; kind++) {
+        snprintf(key[1], sizeof(key[1]), "%c:%u:a", "ts"[kind], w -> index);
+        snprintf(key[2], sizeof(key[2]), "%c:%u:b", "ts"[kind], w -> index);
+        uint64_t a = read_list(s, node, w, key[1], seen), b = read_list(s, node, w, key[2], NULL);
+        if (a != b) sim_fail("transactions", "%s has half a transaction: %s and %s differ", node->name, key[1], key[2]);
+    }
+}
+
+static const char *show_value(const struct writer *w, unsigned v, char buf[96])
+{
+    snprintf(buf, 96, "%u.%u. (%s, acknowledged at %.6f s)", w->index, v,
+             w->values[v].kind == PLAIN         ? "RPUSH"
+             : w->values[v].kind == TRANSACTION ? "MULTI"
+                                                : "EVAL",
+             (double)w->values[v].acked_us / 1e6);
+    return buf;
+}
+
+static void check_restarted(struct server *s, void *ctx)
+{
+    struct sim_node *node = ctx;
+    for (unsigned i = 0; i < promises.count; i++) {
+        struct writer *w = &promises.writers[i];
+        bool *seen = calloc(VALUES_MAX, 1);
+        char text[96];
+        read_lists(s, node, w, seen);
+        for (unsigned v = 0; v < w->next; v++) {
+            const struct value *value = &w->values[v];
+            if (value->node != (int)node->index || !(value->owed & OWED) || seen[v]) continue;
+            sim_fail("acknowledged writes", "%s has lost %s", node->name, show_value(w, v, text));
+            break;
+        }
+        free(seen);
+    }
+}
+
+static void check_at_end(struct server *s, void *ctx)
+{
+    struct sim_node *node = ctx;
+    for (unsigned i = 0; i < promises.count; i++) {
+        struct writer *w = &promises.writers[i];
+        bool *seen = calloc(VALUES_MAX, 1);
+        char text[96];
+        read_lists(s, node, w, seen);
+        for (unsigned v = 0; v < w->next; v++) {
+            if (w->values[v].outcome == UNKNOWN) sim_reached(seen[v] ? "unknown-applied" : "unknown-lost");
+        }
+        for (unsigned v = 0; v < w->next && promises.calm; v++) {
+            if (w->values[v].outcome != ACKNOWLEDGED || seen[v]) continue;
+            sim_fail("acknowledged writes", "%s lacks %s, though nothing crashed", node->name, show_value(w, v, text));
+            break;
+        }
+        free(seen);
+    }
+}
+
+void promises_check_restarted(struct sim_node *node)
+{
+    sim_node_call(node, check_restarted, node);
+}
+
+void promises_check_at_end(struct sim_node *node)
+{
+    sim_node_call(node, check_at_end, node);
+}
+
+/* ---- What is owed ---- */
+
+static bool is_kept(const struct value *v, enum stop stop, const struct stop_terms *terms)
+{
+    if (v->owed & ON_DISK) return true;
+    if (stop == STOP_CLEAN) return terms->saves || (terms->has_log && !terms->disk_failed);
+    if (!terms->has_log) return false;
+    if (terms->always) return true;
+    if (terms->disk_failed) return false;
+    if (stop == STOP_KILLED) return true;
+    return terms->everysec && v->acked_us < terms->synced_before_us;
+}
+
+static void forget_if(const struct sim_node *node, const struct stop_terms *terms, enum stop stop)
+{
+    for (unsigned i = 0; i < promises.count; i++) {
+        struct writer *w = &promises.writers[i];
+        for (unsigned v = 0; v < w->next; v++) {
+            struct value *value = &w->values[v];
+            if (value->node != (int)node->index || (terms != NULL && is_kept(value, stop, terms))) continue;
+            value->owed = 0;
+        }
+    }
+}
+
+void promises_node_stopped(const struct sim_node *node, enum stop stop, const struct stop_terms *terms)
+{
+    if (stop != STOP_CLEAN) promises.calm = false;
+    forget_if(node, terms, stop);
+}
+
+void promises_forget(const struct sim_node *node)
+{
+    promises.calm = false;
+    forget_if(node, NULL, STOP_KILLED);
+}
+
+void promises_forget_all(void)
+{
+    promises.calm = false;
+}
+
+/* ---- The whole ---- */
+
+void promises_begin(unsigned writers)
+{
+    memset(&promises, 0, sizeof(promises));
+    promises.calm = true;
+    promises.count = writers < WRITERS_MAX ? writers : WRITERS_MAX;
+    for (unsigned i = 0; i < promises.count; i++) {
+        struct writer *w = &promises.writers[i];
+        char name[16];
+        snprintf(name, sizeof(name), "writer%u", i);
+        w->index = i;
+        w->values = calloc(VALUES_MAX, sizeof(*w->values));
+        if (w->values == NULL) abort();
+        w->client = sim_client_new(name, &events, w);
+        think_later(w, 500 * 1000);
+    }
+}
+
+void promises_free(void)
+{
+    for (unsigned i = 0; i < promises.count; i++) {
+        sim_event_cancel(&promises.writers[i].think);
+        free(promises.writers[i].values);
+    }
+    memset(&promises, 0, sizeof(promises));
+}
+
+void promises_stop(void)
+{
+    for (unsigned i = 0; i < promises.count; i++) promises.writers[i].stopped = true;
+}
+
+void promises_set_master(struct sim_node *node)
+{
+    promises.master = node;
+    for (unsigned i = 0; i < promises.count; i++) think_later(&promises.writers[i], 200 * 1000);
+}
+
+uint64_t promises_acknowledged(void)
+{
+    return promises.acknowledged;
+}

@@ -1,0 +1,48 @@
+/* promises.h -- clients that append unique values to lists, and remember what they were told.
+ *
+ *     RPUSH w:<client> <client>.<number>.          plain
+ *     MULTI, RPUSH t:<client>:a, RPUSH t:<client>:b, EXEC      both or neither
+ *     EVAL: the same in a script
+ *
+ * Nobody else touches these keys. The outcome of a command whose reply did not arrive is unknown: its value may be there
+ * or not. So in every data set, at any moment:
+ *   1. The values of one list are in the order in which they were sent, each at most once.
+ *   2. A value that was refused is nowhere.
+ *   3. The two lists of a transaction are equal.
+ * And by where a value was acknowledged:
+ *   4. What a master acknowledged is in its own data set after a restart, as its settings promise: after kill -9 with any
+ *      append-only file; after a power cut with `always`, or if it is older than the begin of the last fsync of the file
+ *      with `everysec`; after a clean stop in any case; and whatever WAITAOF 1 0 confirmed.
+ *   5. What WAIT n confirmed has been applied by n other nodes.
+ *   6. In a run without crashes and without changes of roles, everything that was acknowledged is everywhere. */
+#ifndef LOCKSTEP_TESTS_SIMULATION_PROMISES_H
+#define LOCKSTEP_TESTS_SIMULATION_PROMISES_H
+
+#include "tests/simulation/world.h"
+
+void promises_begin(unsigned writers);
+void promises_free(void);
+void promises_stop(void); /* the writers send nothing more */
+
+/* The writers talk to this node from now on. */
+void promises_set_master(struct sim_node *node);
+/* The node is about to follow another: what it acknowledged is its master's affair now. */
+void promises_forget(const struct sim_node *node);
+void promises_forget_all(void); /* a change of roles: rule 6 does not hold any more */
+
+/* What a stop of the node must leave. */
+enum stop { STOP_KILLED, STOP_POWER_CUT, STOP_CLEAN };
+struct stop_terms {
+    bool has_log, always, everysec;
+    bool disk_failed;         /* writes or syncs of it have failed in this life */
+    bool saves;               /* a clean stop saves the data set */
+    int64_t synced_before_us; /* what was acknowledged before this is on disk */
+};
+void promises_node_stopped(const struct sim_node *node, enum stop stop, const struct stop_terms *terms);
+/* Has the node's data set checked: as a master that has just started (rule 4), or at the end (rule 6). */
+void promises_check_restarted(struct sim_node *node);
+void promises_check_at_end(struct sim_node *node);
+
+uint64_t promises_acknowledged(void);
+
+#endif

@@ -1,0 +1,322 @@
+#include "tests/simulation/truth.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replication/replication_internal.h"
+#include "tests/simulation/observe.h"
+
+struct history {
+    char id[REPL_ID_LEN + 1];
+    char parent[REPL_ID_LEN + 1]; /* "": it begins with its first byte */
+    uint64_t fork;
+    uint64_t first; /* position of bytes[0] */
+    char *bytes;
+    size_t len, room;
+    unsigned author;                 /* the node that appended its first byte */
+    uint64_t reached[SIM_NODES_MAX]; /* up to here the node has applied it, in any of its lives */
+    struct history *next;
+};
+
+/* What is known of the process that runs on a node. */
+struct follower {
+    struct repl *repl;
+    char id[REPL_ID_LEN + 1];
+    uint64_t end;
+    bool moved;            /* the next append may be at another position */
+    const char *restoring; /* the id whose last bytes come from a file now */
+};
+
+static struct history *histories;
+static struct follower followers[SIM_NODES_MAX];
+static struct {
+    const struct replica *rp;
+    bool has_backlog;
+} asked; /* the last PSYNC */
+
+void truth_begin(void)
+{
+    memset(followers, 0, sizeof(followers));
+}
+
+void truth_end(void)
+{
+    while (histories != NULL) {
+        struct history *h = histories;
+        histories = h->next;
+        free(h->bytes);
+        free(h);
+    }
+    truth_begin();
+}
+
+void truth_node_ended(struct sim_node *node)
+{
+    followers[node->index] = (struct follower){0};
+}
+
+struct repl *truth_repl(const struct sim_node *node)
+{
+    return node->process == NULL ? NULL : followers[node->index].repl;
+}
+
+static struct history *find(const char *id)
+{
+    for (struct history *h = histories, *before = NULL; h != NULL; before = h, h = h->next) {
+        if (strcmp(h->id, id) != 0) continue;
+        if (before != NULL) {
+            before->next = h->next;
+            h->next = histories;
+            histories = h;
+        }
+        return h;
+    }
+    return NULL;
+}
+
+static struct history *find_or_add(const struct repl *r, uint64_t position, unsigned author)
+{
+    struct history *h = find(r->identity.id);
+    if (h != NULL) return h;
+    h = calloc(1, sizeof(*h));
+    if (h == NULL) abort();
+    snprintf(h->id, sizeof(h->id), "%s", r->identity.id);
+    h->first = position;
+    h->author = author;
+    if (r->identity.has_second) {
+        snprintf(h->parent, sizeof(h->parent), "%s", r->identity.id2);
+        h->fork = r->identity.second_position;
+    }
+    h->next = histories;
+    histories = h;
+    return h;
+}
+
+static void extend(struct history *h, struct bytes_view bytes)
+{
+    if (h->len + bytes.len > h->room) {
+        h->room = (h->len + bytes.len) * 2;
+        h->bytes = realloc(h->bytes, h->room);
+        if (h->bytes == NULL) abort();
+    }
+    memcpy(h->bytes + h->len, bytes.data, bytes.len);
+    h->len += bytes.len;
+}
+
+static void show(struct bytes_view v, size_t at, char out[64])
+{
+    size_t from = at > 12 ? at - 12 : 0, n = 0;
+    for (size_t i = from; i < v.len && n < 60; i++) {
+        char c = v.data[i];
+        out[n++] = c >= 32 && c < 127 ? c : '.';
+    }
+    out[n] = '\0';
+}
+
+static void report(const struct sim_node *node, const struct history *h, uint64_t position, struct bytes_view theirs,
+                   struct bytes_view ours)
+{
+    char a[64], b[64];
+    size_t at = 0;
+    while (at < ours.len && ours.data[at] == theirs.data[at]) at++;
+    show(ours, at, a);
+    show(theirs, at, b);
+    sim_fail("same bytes",
+             "%s applied other bytes at position %" PRIu64 " of history %.8s than %s: \"%s\" instead of \"%s\"",
+             node->name, position + at, h->id, sim.nodes[h->author]->name, a, b);
+}
+
+/* Compares with what is known, and adds what is new. */
+static void learn(const struct sim_node *node, struct history *h, uint64_t position, struct bytes_view bytes)
+{
+    if (position < h->first) { /* of the history that it continues */
+        uint64_t n = h->first - position < bytes.len ? h->first - position : bytes.len;
+        struct history *parent = h->parent[0] != '\0' ? find(h->parent) : NULL;
+        if (parent != NULL && position >= parent->first) learn(node, parent, position, bytes_view(bytes.data, n));
+        position += n;
+        bytes = bytes_view(bytes.data + n, bytes.len - n);
+        if (bytes.len == 0) return;
+    }
+    uint64_t end = h->first + h->len;
+    if (position < end) {
+        size_t n = end - position < bytes.len ? (size_t)(end - position) : bytes.len;
+        struct bytes_view known = bytes_view(h->bytes + (position - h->first), n);
+        if (memcmp(known.data, bytes.data, n) != 0) report(node, h, position, known, bytes_view(bytes.data, n));
+        position += n;
+        bytes = bytes_view(bytes.data + n, bytes.len - n);
+    }
+    if (bytes.len > 0 && position == end) extend(h, bytes);
+}
+
+static struct follower *follower_of(const struct repl_stream *s)
+{
+    if (sim.process == NULL || sim.process->is_child) return NULL;
+    struct follower *f = &followers[sim.process->node->index];
+    return f->repl != NULL && s == &f->repl->stream ? f : NULL;
+}
+
+/* The offset of the node is `position` now. */
+static void check_offset(const struct sim_node *node, struct follower *f, uint64_t position)
+{
+    bool same = strcmp(f->id, f->repl->identity.id) == 0;
+    if (same && position < f->end && !f->moved)
+        sim_fail("offsets", "%s went back from offset %" PRIu64 " to %" PRIu64 " in history %.8s", node->name, f->end,
+                 position, f->id);
+    snprintf(f->id, sizeof(f->id), "%s", f->repl->identity.id);
+    f->end = position;
+    f->moved = false;
+}
+
+static void reach(const struct sim_node *node, uint64_t end)
+{
+    struct history *h = find(followers[node->index].repl->identity.id);
+    if (h != NULL && end > h->reached[node->index]) h->reached[node->index] = end;
+}
+
+int truth_holders(const struct sim_node *master, struct bytes_view text)
+{
+    struct repl *r = truth_repl(master);
+    struct history *h = r == NULL ? NULL : find(r->identity.id);
+    if (h == NULL || h->len < text.len) return -1;
+    for (size_t at = h->len - text.len + 1; at-- > 0;) {
+        if (h->bytes[at] != text.data[0] || memcmp(h->bytes + at, text.data, text.len) != 0) continue;
+        uint64_t position = h->first + at + text.len;
+        int count = 0;
+        for (size_t i = 0; i < sim.node_count; i++) count += sim.nodes[i] != master && h->reached[i] >= position;
+        return count;
+    }
+    return -1;
+}
+
+/* ---- In front of the product's functions ---- */
+
+struct repl *__real_repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
+                             const struct sys *sys, struct log *log);
+struct repl *__wrap_repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
+                             const struct sys *sys, struct log *log);
+void __real_repl_stream_append(struct repl_stream *s, struct bytes_view bytes);
+void __wrap_repl_stream_append(struct repl_stream *s, struct bytes_view bytes);
+void __real_repl_stream_cut(struct repl_stream *s, uint64_t position);
+void __wrap_repl_stream_cut(struct repl_stream *s, uint64_t position);
+void __real_repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db);
+void __wrap_repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db);
+void __real_repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail);
+void __wrap_repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail);
+int __real_repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
+                                    const char **error);
+int __wrap_repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
+                                    const char **error);
+void __real_full_sync_add(struct replica *rp);
+void __wrap_full_sync_add(struct replica *rp);
+
+struct repl *__wrap_repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
+                             const struct sys *sys, struct log *log)
+{
+    struct repl_host watched = *host;
+    observe_host(&watched);
+    struct repl *r = __real_repl_new(&watched, settings, loop, sys, log);
+    if (sim.process != NULL) followers[sim.process->node->index] = (struct follower){.repl = r, .moved = true};
+    return r;
+}
+
+void __wrap_repl_stream_append(struct repl_stream *s, struct bytes_view bytes)
+{
+    struct follower *f = follower_of(s);
+    uint64_t position = s->end;
+    if (f == NULL || bytes.len == 0) {
+        __real_repl_stream_append(s, bytes);
+        return;
+    }
+    const struct sim_node *node = sim.process->node;
+    if (f->restoring != NULL) {
+        struct history *known = find(f->restoring);
+        if (known != NULL && position >= known->first) learn(node, known, position, bytes);
+        __real_repl_stream_append(s, bytes);
+        return;
+    }
+    check_offset(node, f, position);
+    struct history *h = find_or_add(f->repl, position, node->index);
+    learn(node, h, position, bytes);
+    __real_repl_stream_append(s, bytes);
+    f->end = s->end;
+    reach(node, s->end);
+}
+
+void __wrap_repl_stream_cut(struct repl_stream *s, uint64_t position)
+{
+    struct follower *f = follower_of(s);
+    if (f != NULL && position < s->end) {
+        f->moved = true;
+        sim_reached("moment-taken-back");
+    }
+    __real_repl_stream_cut(s, position);
+}
+
+void __wrap_repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db)
+{
+    struct follower *f = follower_of(&r->stream);
+    __real_repl_adopt_history(r, id, position, db);
+    if (f == NULL) return;
+    if (strcmp(f->id, id) == 0 && position < f->end && !f->moved)
+        sim_fail("offsets",
+                 "%s went back from offset %" PRIu64 " to %" PRIu64
+                 " of the same history %.8s by a full synchronization",
+                 sim.process->node->name, f->end, position, id);
+    f->moved = true;
+    (void)find_or_add(r, position, sim.process->node->index);
+    reach(sim.process->node, position);
+}
+
+void __wrap_repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail)
+{
+    struct follower *f = follower_of(&r->stream);
+    if (f != NULL) f->restoring = at->id;
+    __real_repl_restore_position(r, at, tail);
+    if (f == NULL) return;
+    f->restoring = NULL;
+    f->moved = true;
+}
+
+/* The truth about an id: is `position` of it in the past of this master? */
+static bool shares(const struct repl *r, const char *id, uint64_t position)
+{
+    uint64_t limit = repl_stream_end(&r->stream);
+    const char *at = r->identity.id;
+    for (int depth = 0; depth < 2; depth++) {
+        if (strcmp(at, id) == 0) return position <= limit;
+        const struct history *h = find(at);
+        if (h == NULL || h->parent[0] == '\0') return false;
+        if (h->fork < limit) limit = h->fork;
+        at = h->parent;
+    }
+    return false;
+}
+
+/* Before a full synchronization makes a backlog. */
+int __wrap_repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
+                                    const char **error)
+{
+    asked.rp = rp;
+    asked.has_backlog = rp->repl->has_backlog;
+    return __real_repl_replica_check_psync(rp, id, offset, failover, error);
+}
+
+void __wrap_full_sync_add(struct replica *rp)
+{
+    struct repl *r = rp->repl;
+    uint64_t position;
+    char id[REPL_ID_LEN + 1] = "";
+    if (rp->asked_len == REPL_ID_LEN) memcpy(id, rp->asked_id, REPL_ID_LEN);
+    if (id[0] != '\0' && !rp->rdb_only && r->has_backlog &&
+        repl_stream_position_of_psync(rp->asked_offset, &position)) {
+        if (position + 1 == repl_stream_start(&r->stream)) sim_reached("one-byte-too-old");
+        if (shares(r, id, position) && repl_stream_covers(&r->stream, position))
+            sim_fail("needless full synchronization",
+                     "%s gives a full synchronization to a replica that asked for %.8s at %" PRIu64
+                     ", which is in its history and its backlog (%" PRIu64 " to %" PRIu64 ")",
+                     sim.process->node->name, id, position, repl_stream_start(&r->stream), repl_stream_end(&r->stream));
+    }
+    __real_full_sync_add(rp);
+}

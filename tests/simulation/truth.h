@@ -1,0 +1,29 @@
+/* truth.h -- what the bytes of each replication history are, as they were seen in the streams of all nodes.
+ *
+ *      history A   |==========================|----------|
+ *      history B          (forked from A)     |=================|       id, position of its first byte, bytes
+ *
+ * The first node that appends a byte of a history says what it is. Each other node that appends at the same position of
+ * the same history is compared with it, at once. The linker puts functions of this module in front of the product's
+ * (--wrap), so the product has no hooks.
+ *
+ * Checks: (a) nodes that claim the same id and offset have applied the same bytes;
+ *         (b) the offset of a node does not go back within one life, but for a new history, or content of the moment
+ *             that a former master takes back;
+ *         (e) no full synchronization where the position was in the history's backlog. */
+#ifndef LOCKSTEP_TESTS_SIMULATION_TRUTH_H
+#define LOCKSTEP_TESTS_SIMULATION_TRUTH_H
+
+#include "tests/simulation/world.h"
+
+struct repl;
+
+void truth_begin(void);
+void truth_end(void);
+void truth_node_ended(struct sim_node *node);         /* its process is gone, with its struct repl */
+struct repl *truth_repl(const struct sim_node *node); /* NULL: no server */
+/* The number of other nodes that have ever applied the master's stream up to and with the last place of `text` in it.
+ * -1: the text is not in the stream. */
+int truth_holders(const struct sim_node *master, struct bytes_view text);
+
+#endif
