@@ -1,50 +1,17 @@
 """A disk that does not take the log: what it costs, who notices, and how the server recovers."""
 
-import subprocess
-from contextlib import suppress
-
 import pytest
 
 import aoffiles
 from dataset import assert_same, digest, stat, wait_in_sync
 from harness import wait_for
+from smalldisk import CannotMount, SmallDisk
 from test_aof import ON, settled, written
 from wire import Closed, ReplyError
 
 MB = 1024 * 1024
 PINNED_MAX = 16 * MB
 NO_REWRITES = "auto-aof-rewrite-percentage 0"
-
-
-class SmallDisk:
-    """A file system of a few megabytes for the log of a server, which a filler can fill up."""
-
-    def __init__(self, server, size_mb):
-        self.path = aoffiles.directory(server)
-        self.path.mkdir(parents=True)
-        self.mounted = False
-        options = ["-t", "tmpfs", "-o", f"size={size_mb}m", "lockstep-test"]
-        done = subprocess.run(["mount", *options, self.path], capture_output=True, text=True, check=False, timeout=30)
-        if done.returncode != 0:
-            pytest.skip(f"a file system of limited size cannot be mounted: {done.stderr.strip()}")
-        self.mounted = True
-
-    @property
-    def filler(self):
-        return self.path / "filler"
-
-    def fill(self):
-        with suppress(OSError), open(self.filler, "ab", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
-
-    def make_room(self):
-        self.filler.unlink()
-
-    def close(self):
-        if self.mounted:
-            subprocess.run(["umount", "-l", self.path], check=True, timeout=30)
-        self.mounted = False
 
 
 @pytest.fixture
@@ -54,7 +21,10 @@ def small_disk(request):
 
     def mount(server, size_mb=8):
         server.write_config()
-        disks.append(SmallDisk(server, size_mb))
+        try:
+            disks.append(SmallDisk(aoffiles.directory(server), size_mb))
+        except CannotMount as err:
+            pytest.skip(f"a file system of limited size cannot be mounted: {err}")
         return disks[-1]
 
     yield mount

@@ -1,0 +1,126 @@
+"""The checks at rest: no client works, every fault is over."""
+
+import paths  # noqa: F401
+from dataset import assert_same
+from harness import Timeout, wait_for
+from wire import ReplyError
+from world import DATABASE, NOT_NOW
+
+SAME_WITHIN = 20  # seconds
+SHORT_LIVED_IN = (0, 1, 2, 15)  # the databases that random commands select
+MOST = 12  # problems of one kind that are worth reading
+
+
+def come_to_rest(world):
+    """Ends all traffic, including what was on its way."""
+    for client in world.clients:
+        client.hold()
+    for client in world.clients:
+        client.wait_held()
+    for node in world.nodes:
+        node.front.cut()
+    for node in world.nodes:
+        wait_for(lambda peer=node: clients_of(peer) <= 2, 15, f"clients of {node} to be gone", retry_on=NOT_NOW)
+
+
+def clients_of(node):
+    """Connections of clients; two are of this program."""
+    return len(node.server.call("CLIENT", "LIST", "TYPE", "normal").splitlines())
+
+
+def go_on(world):
+    for client in world.clients:
+        client.go_on()
+
+
+def check(world):
+    """All checks; what is wrong goes to world.fail()."""
+    world.wait_links("at rest")
+    wait_for_offsets(world)
+    compare_data(world)
+    check_histories(world)
+    for problem in world.watcher.problems:
+        world.fail(problem)
+    world.watcher.problems.clear()
+    for client in world.clients:
+        if client.failure:
+            raise client.failure
+
+
+def wait_for_offsets(world):
+    """All nodes are at the same position of the same history."""
+
+    def equal():
+        states = [node.server.info("replication") for node in world.nodes]
+        return len({(state["master_replid"], state["master_repl_offset"]) for state in states}) == 1
+
+    try:
+        wait_for(equal, SAME_WITHIN, "", retry_on=NOT_NOW)
+    except Timeout:
+        states = {node.name: node.info() for node in world.nodes}
+        places = ", ".join(f"{name} at {state['master_replid'][:8]}:{state['master_repl_offset']}" for name, state in states.items())
+        world.fail(f"at rest, the nodes do not reach one position: {places}")
+
+
+def strict_digest(node):
+    """LOCKSTEP DIGEST; None if the server does not have it."""
+    reply = node.ask("LOCKSTEP", "DIGEST")
+    return None if isinstance(reply, ReplyError) else reply
+
+
+def compare_data(world):
+    """Strict digests of our nodes; with redis-server, its digest, and every key and expiry."""
+    strict = [node for node in world.nodes if node.kind == "ours"]
+    if len(strict) > 1 and strict_digest(strict[0]) is not None:
+        try:
+            wait_for(lambda: len({strict_digest(node) for node in strict}) == 1, SAME_WITHIN, "")
+        except Timeout:
+            world.fail("at rest, strict digests differ: " + ", ".join(f"{node} {text(strict_digest(node))}" for node in strict))
+    try:
+        assert_same(world.master.server, *[node.server for node in world.others(world.master)], timeout=SAME_WITHIN)
+    except AssertionError as err:
+        world.fail(f"at rest, data sets differ: {err}")
+
+
+def text(digest):
+    return digest.decode() if isinstance(digest, bytes) else str(digest)
+
+
+def check_histories(world):
+    with world.master.server.session(database=DATABASE) as wire:
+        for client in world.clients:
+            if not hasattr(client, "history"):
+                continue
+            found = client.found(wire)
+            problems = client.history.check(found, world.excuses)
+            problems += [f"{client.history.name}: {problem}" for problem in client.also_wrong(wire, found)]
+            for problem in problems[:MOST]:
+                world.fail(problem)
+            if len(problems) > MOST:
+                world.fail(f"{client.history.name}: and {len(problems) - MOST} more")
+
+
+def check_log(world):
+    """What is on disk is what is in memory: kills the master, and compares it with itself."""
+    node = world.master
+    if not node.has_log or node.data_at_risk_since is not None:
+        return
+    wait_for(lambda: nothing_expires_soon(node), 15, "the short-lived keys to be gone")
+    before = node.must("DEBUG", "DIGEST")
+    world.note(f"{node} is killed at rest")
+    node.kill()
+    world.restart_master()
+    after = node.must("DEBUG", "DIGEST")
+    if before != after:
+        world.fail(f"{node} was killed at rest and started from its log: other data ({text(before)}, now {text(after)})")
+
+
+def nothing_expires_soon(node):
+    """Whether all keys with a time to live of less than a second are gone."""
+    with node.server.session() as wire:
+        for database in SHORT_LIVED_IN:
+            wire.call("SELECT", database)
+            keys = wire.call("KEYS", "short:*")
+            if any(wire.call("PTTL", key) != -1 for key in keys):
+                return False
+    return True
