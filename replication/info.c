@@ -122,7 +122,7 @@ void repl_info(const struct repl *r, struct bytes_buf *out)
 void repl_replica_describe(const struct replica *rp, struct repl_replica_info *out)
 {
     *out = (struct repl_replica_info){
-        .host = rp->announced[0] != '\0' ? rp->announced : rp->ip,
+        .host = replica_host(rp),
         .port = rp->port,
         .state = replica_state_name(rp),
         .acked_offset = rp->acked,

@@ -44,6 +44,8 @@ struct replica {
     struct replica *prev, *next; /* the list of attached replicas, in the order of their PSYNC */
     enum replica_state state;
     bool doomed; /* the host was asked to disconnect it; nothing is written to it any more */
+    bool
+        doubtful; /* a later link announced the same address; until this one acknowledges again it counts for nothing */
 
     char announced[REPL_HOST_MAX + 1]; /* host of REPLCONF ip-address; "": use the address of the connection */
     char ip[64];                       /* address of the connection */
@@ -269,6 +271,7 @@ void replica_doom(struct replica *rp, const char *why);
 void replica_push(struct replica *rp);       /* sends pending bytes, as many as the socket takes */
 void replica_set_online(struct replica *rp); /* starts to send it the stream */
 const char *replica_name(const struct replica *rp);
+const char *replica_host(const struct replica *rp); /* where it can be reached, as far as it has told */
 const char *replica_state_name(const struct replica *rp);
 
 /* full_sync.c */

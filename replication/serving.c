@@ -38,10 +38,25 @@ const char *replica_name(const struct replica *rp)
     return conn_peer_name(rp->conn);
 }
 
+const char *replica_host(const struct replica *rp)
+{
+    return rp->announced[0] != '\0' ? rp->announced : rp->ip;
+}
+
+/* A replica that comes back may have left a link that nobody has closed. Its last acknowledgement must not be counted as
+ * that of a second replica (fault_33). If two replicas share an address, the older link is heard again within a second. */
+static void doubt_older_links(const struct replica *rp)
+{
+    if (rp->port == 0) return;
+    for (struct replica *other = rp->repl->serving.first; other != NULL; other = other->next)
+        if (other->port == rp->port && strcmp(replica_host(other), replica_host(rp)) == 0) other->doubtful = true;
+}
+
 static void attach(struct replica *rp, enum replica_state state)
 {
     struct serving *sv = &rp->repl->serving;
     ASSERT(rp->state == REPLICA_HANDSHAKE);
+    doubt_older_links(rp);
     rp->state = state;
     rp->prev = sv->last;
     if (sv->last != NULL)
@@ -184,8 +199,9 @@ static void conf_ack(struct replica *rp, struct bytes_view value)
     if (rp->state == REPLICA_LOADING) replica_set_online(rp);
     if (rp->state != REPLICA_ONLINE || offset > rp->reader.pos) return;
     if (rp->synchronizing && offset >= rp->sync_until) note_synchronized(rp);
-    if (offset <= rp->acked) return;
-    rp->acked = offset;
+    if (offset <= rp->acked && !rp->doubtful) return;
+    rp->doubtful = false;
+    if (offset > rp->acked) rp->acked = offset;
     rp->repl->host.acks_changed(rp->repl->host.ctx);
 }
 
@@ -532,12 +548,17 @@ void serving_cron(struct repl *r)
 
 /* ---- Questions of the server ---- */
 
+static bool counts(const struct replica *rp)
+{
+    return rp->state == REPLICA_ONLINE && !rp->doomed && !rp->doubtful;
+}
+
 size_t repl_good_replica_count(const struct repl *r)
 {
     size_t good = 0;
     int64_t max_ms = (int64_t)r->settings->min_replicas_max_lag_s * 1000, now = repl_now_ms(r);
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
-        if (rp->state == REPLICA_ONLINE && !rp->doomed && (now - rp->heard_ms) / 1000 * 1000 <= max_ms) good++;
+        if (counts(rp) && (now - rp->heard_ms) / 1000 * 1000 <= max_ms) good++;
     return good;
 }
 
@@ -545,7 +566,7 @@ size_t repl_acked_count(const struct repl *r, uint64_t offset)
 {
     size_t count = 0;
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
-        if (rp->state == REPLICA_ONLINE && !rp->doomed && rp->acked >= offset) count++;
+        if (counts(rp) && rp->acked >= offset) count++;
     return count;
 }
 
@@ -553,7 +574,7 @@ size_t repl_synced_count(const struct repl *r, uint64_t offset)
 {
     size_t count = 0;
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
-        if (rp->state == REPLICA_ONLINE && !rp->doomed && rp->has_aof && rp->synced >= offset) count++;
+        if (counts(rp) && rp->has_aof && rp->synced >= offset) count++;
     return count;
 }
 

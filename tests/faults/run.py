@@ -9,6 +9,7 @@ exit status is 1 then.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from runs import SECONDS, Run
 
 def main():
     options = parse_options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # everything that was started is ended
     started, failed, told = time.monotonic(), [], set()
     for seed in range(options.seed, options.seed + options.runs):
         run = Run(seed, tempfile.mkdtemp(prefix=f"lockstep-faults-{seed}-", dir=options.directory), options.seconds)

@@ -8,11 +8,14 @@ Every link between two nodes passes a proxy of its own (proxy.py), and so do tho
 All changes are made by one thread, that of the run.
 """
 
+import shutil
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import paths  # noqa: F401
-from harness import SCALE, Server, free_port, wait_for
+from harness import SCALE, Server, Timeout, free_port, wait_for
 from histories import Excuse
 from proxy import Proxy
 from smalldisk import SmallDisk
@@ -101,7 +104,22 @@ class Node:
 
     def terminate(self):
         self.world.changes += 1
-        self.server.terminate(timeout=20)
+        try:
+            self.server.terminate(timeout=20)
+        except Timeout:
+            self._describe_threads()
+            raise Failed(f"{self} did not end after SIGTERM (see the file `threads` in its directory)") from None
+
+    def _describe_threads(self):
+        """What the threads of the process wait for."""
+        gdb = shutil.which("gdb")
+        text = ""
+        for task in sorted(Path(f"/proc/{self.server.pid}/task").iterdir()):
+            text += f"{task.name} {(task / 'wchan').read_text()} {(task / 'syscall').read_text()}"
+        if gdb:
+            command = [gdb, "-p", str(self.server.pid), "-batch", "-ex", "thread apply all bt"]
+            text += subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
+        (self.server.directory / "threads").write_text(text)
 
     def pause(self):
         self.stopped = True

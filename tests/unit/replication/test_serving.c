@@ -655,6 +655,36 @@ static void test_acks_beyond_what_was_sent_do_not_count(void **state)
     loop_free(loop);
 }
 
+static void attach_from_port(struct peer *p, struct node *n, const char *port)
+{
+    peer_open(p, n);
+    conf(p, "listening-port", port);
+    psync_ok(p, node_id(n), 101);
+    peer_read(p);
+}
+
+static void test_fault_33_a_replica_with_two_links_counts_once(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer dead, again, other;
+    attach_from_port(&dead, n, "6380");
+    attach_from_port(&other, n, "6381");
+    assert_int_equal(repl_acked_count(n->repl, 100), 2);
+    assert_int_equal(repl_good_replica_count(n->repl), 2);
+    attach_from_port(&again, n, "6380"); /* while the old link is half open */
+    assert_int_equal(repl_acked_count(n->repl, 100), 2);
+    assert_int_equal(repl_good_replica_count(n->repl), 2);
+    int before = n->acks;
+    conf(&dead, "ack", "100"); /* it is alive: two replicas behind one address */
+    assert_int_equal(n->acks, before + 1);
+    assert_int_equal(repl_acked_count(n->repl, 100), 3);
+    assert_int_equal(repl_good_replica_count(n->repl), 3);
+    peer_close(&dead), peer_close(&again), peer_close(&other);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_S3_what_is_on_disk_is_counted_apart(void **state)
 {
     struct loop *loop = loop_new();
@@ -1072,6 +1102,7 @@ int main(void)
         cmocka_unit_test(test_P7_a_new_replica_is_told_the_database),
         cmocka_unit_test(test_P17_a_limit_below_the_backlog_does_not_cut_off),
         cmocka_unit_test(test_acks_beyond_what_was_sent_do_not_count),
+        cmocka_unit_test(test_fault_33_a_replica_with_two_links_counts_once),
         cmocka_unit_test(test_S3_what_is_on_disk_is_counted_apart),
         cmocka_unit_test(test_a_log_has_the_stream_without_replicas),
         cmocka_unit_test(test_P12_without_a_log_or_a_replica_a_history_has_no_name),
