@@ -88,7 +88,7 @@ endif
 
 CHECKERS := $(addprefix $(dir $(SERVER)),lockstep-check-rdb lockstep-check-aof)
 
-.PHONY: all dev help run test unit unit-binaries integration differential coverage bench fuzz fuzz-binaries lint circles docs install \
+.PHONY: all dev help run test unit unit-binaries integration differential faults coverage bench fuzz fuzz-binaries lint circles docs install \
         packages clean compile_commands.json
 ## all: build/lockstep-server (-O3, link-time optimisation) and its links lockstep-check-rdb, lockstep-check-aof
 all: $(SERVER) $(CHECKERS)
@@ -166,6 +166,11 @@ COMMANDS ?= 100000
 ## differential: random commands to this server and to redis-server, answers and data compared; SEED=1 COMMANDS=100000 DIFFERENTIAL=--replica
 differential: all
 	@LOCKSTEP_SERVER=$(SERVER) tests/differential/run.py --progress --seed $(SEED) --commands $(COMMANDS) $(DIFFERENTIAL)
+
+RUNS ?= 30
+## faults: real servers whose links, disks and processes fail, checked at rest; RUNS=30 of 20 seconds, SEED=1
+faults: all
+	@$(if $(filter san cov,$(MODE)),LOCKSTEP_TIMEOUT_SCALE=4) LOCKSTEP_SERVER=$(abspath $(SERVER)) tests/faults/run.py --seed $(SEED) --runs $(RUNS)
 
 ## unit: the unit tests (cmocka); TEST=test_table runs one binary
 # Unit tests are built without link-time optimisation: a release build of them uses the dev objects.
