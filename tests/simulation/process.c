@@ -285,7 +285,7 @@ void sim_fd_changed(struct sim_process *p)
 
 static void lose_power(struct sim_node *node)
 {
-    node->loses_power = false;
+    node->loses_power = node->has_booted = false;
     sim_disk_power_cut(node->disk);
 }
 
@@ -506,10 +506,22 @@ static void first_turn(void *ctx)
     sim_fiber_resume(ctx);
 }
 
+/* Linux makes a new one at each boot. The log tells by it whether a power cut lies in between. */
+static void write_boot_id(struct sim_node *node)
+{
+    static const char *const folders[] = {"/proc", "/proc/sys", "/proc/sys/kernel", "/proc/sys/kernel/random"};
+    char text[64];
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) (void)sim_disk_mkdir(node->disk, folders[i]);
+    int len = snprintf(text, sizeof(text), "%016llx-%u\n", (unsigned long long)sim.seed, ++node->boots);
+    sim_sys_put_file(node, "/proc/sys/kernel/random/boot_id", bytes_view(text, (size_t)len));
+}
+
 void sim_node_start(struct sim_node *node)
 {
     if (node->process != NULL) return;
     sim_trace(node->name, "starts");
+    if (!node->has_booted) write_boot_id(node);
+    node->has_booted = true;
     sim_host_on(node->host);
     if (node->life == 0) sim_sys_put_file(node, SIM_CONFIG_PATH, bytes_buf_view(&node->config));
     node->life++;

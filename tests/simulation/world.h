@@ -116,6 +116,8 @@ struct sim_node {
     unsigned life;    /* how often it was started */
     unsigned ended;   /* lives that ended, in any way */
     int exit_code;    /* of the last life that ended by itself */
+    unsigned boots;   /* how often the machine was switched on */
+    bool has_booted;  /* since its last power cut */
     bool loses_power; /* private: while it is being cut */
     bool was_killed;  /* the last life ended by kill -9 or a power cut */
     int next_pid;
