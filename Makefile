@@ -44,7 +44,7 @@ DEPFLAGS = -MMD -MP -MT $@
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter \
         -Wno-missing-field-initializers
 CFLAGS_COMMON := -std=gnu11 -g -fno-omit-frame-pointer -fno-strict-aliasing $(WARN)
-LIBS := -lev -lxxhash -llzf -lssl -lcrypto -lhttp_parser
+LIBS := -lev -lxxhash -llzf -lssl -lcrypto -lhttp_parser -lcares
 # Lua and its libraries are linked statically, so that scripts always run in the version that was tested.
 LIBS += -l:liblua5.1-cjson.a -l:liblua5.1-bitop.a -l:liblua5.1.a
 JEMALLOC := -l:libjemalloc_pic.a

@@ -211,7 +211,8 @@ static void on_connected(void *ctx, int rc)
     struct bytes_buf out = {0};
     if (rc < 0) {
         const char *why = conn_error_text(lk->conn, rc);
-        log_warning(r->log, "Error condition on socket for SYNC: %s", why);
+        log_warning(r->log,
+                    rc == -ENOENT ? "Unable to connect to MASTER: %s" : "Error condition on socket for SYNC: %s", why);
         link_down(r, why, lk->retry_ms - repl_now_ms(r));
         return;
     }

@@ -9,6 +9,7 @@
 #include "server/clients/tls_setup.h"
 #include "server/commands/tables.h"
 #include "server/house.h"
+#include "server/net/resolver.h"
 #include "server/operation/report.h"
 #include "server/process/file_checker.h"
 #include "server/process/process.h"
@@ -122,6 +123,7 @@ int main(int argc, char **argv)
     struct config_hooks hooks = {
         .ctx = (void *)command_row_tables(), .change_dir = process_change_dir, .renamed = command_table_rename};
     tzset();
+    resolver_prepare_process();
     p->title = process_title_new(argc, argv);
     p->log = log_new();
     p->config = config_new(&p->settings, sys_real(), &hooks);

@@ -3,12 +3,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/un.h>
 
 #include "server/net/conn_internal.h"
+#include "server/net/resolver.h"
 #include "server/net/socket.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
@@ -144,6 +144,7 @@ struct conn *conn_adopt(struct loop *loop, int fd)
 }
 
 static void connecting_free(struct conn *c);
+static void stop_resolving(struct conn *c);
 
 static void conn_free(void *ctx)
 {
@@ -159,6 +160,7 @@ void conn_close(struct conn *c)
 {
     if (c == NULL || c->state == CONN_CLOSED) return;
     loop_io_stop(&c->io);
+    stop_resolving(c);
     c->wanted = 0;
     c->ops->close(c);
     c->state = CONN_CLOSED;
@@ -167,48 +169,75 @@ void conn_close(struct conn *c)
 
 /* ---- connecting ---- */
 
-/* The addresses that are left to try, and the callback for the result. */
+/* A host with its addresses. */
+struct place {
+    char *name; /* NULL: none */
+    int port;
+    struct net_address *addresses; /* NULL: not known yet */
+    int count;
+};
+
+/* Where to, from where, and the callback for the result. */
 struct connecting {
-    struct addrinfo *found;      /* NULL for Unix */
-    const struct addrinfo *next; /* NULL: none left */
-    struct addrinfo *source;     /* local addresses to bind, one per family at most */
-    bool has_source;
-    conn_upgrade_fn *upgrade; /* NULL: none */
+    struct place host, source;    /* source: local addresses to bind, of which the first of each family counts */
+    int tried;                    /* addresses of the host */
+    struct resolver_query *query; /* NULL: none is under way */
+    conn_upgrade_fn *upgrade;     /* NULL: none */
     void *upgrade_ctx;
-    char *host; /* for the upgrade */
     conn_connected_fn *on_connected;
     void *ctx;
 };
+
+static void stop_resolving(struct conn *c)
+{
+    if (c->connecting == NULL) return;
+    resolver_cancel(c->connecting->query);
+    c->connecting->query = NULL;
+}
+
+static void place_set(struct place *p, const struct net_address *addresses, int count)
+{
+    p->addresses = mem_alloc((size_t)count * sizeof(*addresses));
+    memcpy(p->addresses, addresses, (size_t)count * sizeof(*addresses));
+    p->count = count;
+}
+
+static void place_release(struct place *p)
+{
+    mem_free(p->name);
+    mem_free(p->addresses);
+}
 
 static void connecting_free(struct conn *c)
 {
     struct connecting *k = c->connecting;
     if (k == NULL) return;
-    if (k->found != NULL) freeaddrinfo(k->found);
-    if (k->source != NULL) freeaddrinfo(k->source);
-    mem_free(k->host);
+    stop_resolving(c);
+    place_release(&k->host);
+    place_release(&k->source);
     mem_free(k);
     c->connecting = NULL;
 }
 
 static int bind_source(const struct connecting *k, int fd, int family)
 {
-    if (!k->has_source) return 0;
-    for (const struct addrinfo *s = k->source; s != NULL; s = s->ai_next) {
-        if (s->ai_family != family) continue;
-        return socket_bind(fd, s->ai_addr, s->ai_addrlen);
+    const struct place *from = &k->source;
+    if (from->name == NULL) return 0;
+    for (int i = 0; i < from->count; i++) {
+        const struct net_address *a = &from->addresses[i];
+        if (a->storage.ss_family == family) return socket_bind(fd, net_address_raw(a), a->len);
     }
     return -EADDRNOTAVAIL;
 }
 
 /* A socket that is connecting to the address, or -errno. */
-static int open_connecting(const struct connecting *k, const struct addrinfo *to)
+static int open_connecting(const struct connecting *k, const struct net_address *to)
 {
-    int fd = socket_open(to->ai_family);
+    int family = to->storage.ss_family, fd = socket_open(family);
     if (fd < 0) return fd;
-    int rc = bind_source(k, fd, to->ai_family);
-    if (rc == 0 && to->ai_family != AF_UNIX) rc = socket_set_nodelay(fd, true);
-    if (rc == 0) rc = socket_connect(fd, to->ai_addr, to->ai_addrlen);
+    int rc = bind_source(k, fd, family);
+    if (rc == 0 && family != AF_UNIX) rc = socket_set_nodelay(fd, true);
+    if (rc == 0) rc = socket_connect(fd, net_address_raw(to), to->len);
     if (rc == 0 || rc == -EINPROGRESS) return fd;
     socket_close(fd);
     return rc;
@@ -218,10 +247,8 @@ static int open_connecting(const struct connecting *k, const struct addrinfo *to
 static int connect_next(struct conn *c, int rc)
 {
     struct connecting *k = c->connecting;
-    while (k->next != NULL) {
-        const struct addrinfo *to = k->next;
-        k->next = to->ai_next;
-        rc = open_connecting(k, to);
+    while (k->tried < k->host.count) {
+        rc = open_connecting(k, &k->host.addresses[k->tried++]);
         if (rc < 0) continue;
         c->fd = rc;
         loop_io_start(c->loop, &c->io, c->fd, conn_on_ready, c);
@@ -249,7 +276,7 @@ static void conn_connect_done(struct conn *c, int rc)
         conn_set_addresses_from_socket(c);
     }
     if (rc == 0 && k->upgrade != NULL)
-        k->upgrade(k->upgrade_ctx, c, k->host);
+        k->upgrade(k->upgrade_ctx, c, k->host.name);
     else
         conn_connected(c, rc);
 }
@@ -267,14 +294,62 @@ static void conn_on_connect_result(struct conn *c)
     if (rc != 0) conn_connect_done(c, rc);
 }
 
-static int resolve(const char *host, int port, int flags, struct addrinfo **out)
+/* True if the place has addresses, or no name. Else a query begins, and `done` goes on. */
+static bool is_resolved(struct conn *c, struct place *p, resolver_done_fn *done)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
-    char service[16];
-    snprintf(service, sizeof(service), "%d", port);
-    int rc = getaddrinfo(host, service, &hints, out);
-    if (rc == 0) return 0;
-    return rc == EAI_SYSTEM ? -errno : -ENOENT;
+    struct net_address digits;
+    if (p->name == NULL || p->addresses != NULL) return true;
+    if (net_address_parse(p->name, p->port, &digits)) {
+        place_set(p, &digits, 1);
+        return true;
+    }
+    c->connecting->query = resolver_start(c->loop, NULL, p->name, p->port, done, c);
+    return false;
+}
+
+static void on_host(void *ctx, const struct net_address *found, int count, const char *error);
+static void on_source(void *ctx, const struct net_address *found, int count, const char *error);
+
+/* Resolves what is a name, then connects. 0: under way; else the error of the last address. */
+static int conn_proceed(struct conn *c)
+{
+    struct connecting *k = c->connecting;
+    if (!is_resolved(c, &k->host, on_host) || !is_resolved(c, &k->source, on_source)) return 0;
+    return connect_next(c, -ENOENT);
+}
+
+static void note_unresolved(struct conn *c, const char *name, const char *error)
+{
+    struct bytes_buf text = {0};
+    bytes_buf_printf(&text, "cannot resolve %s: %s", name, error);
+    mem_free(c->error);
+    c->error = bytes_to_cstr(bytes_buf_view(&text));
+    bytes_buf_release(&text);
+}
+
+static void on_resolved(struct conn *c, struct place *p, const struct net_address *found, int count, const char *error)
+{
+    int rc = -ENOENT;
+    c->connecting->query = NULL;
+    if (count > 0) {
+        place_set(p, found, count);
+        rc = conn_proceed(c);
+    } else {
+        note_unresolved(c, p->name, error);
+    }
+    if (rc != 0) conn_connect_done(c, rc);
+}
+
+static void on_host(void *ctx, const struct net_address *found, int count, const char *error)
+{
+    struct conn *c = ctx;
+    on_resolved(c, &c->connecting->host, found, count, error);
+}
+
+static void on_source(void *ctx, const struct net_address *found, int count, const char *error)
+{
+    struct conn *c = ctx;
+    on_resolved(c, &c->connecting->source, found, count, error);
 }
 
 /* Takes over `c`, whose struct connecting is filled in. */
@@ -282,7 +357,7 @@ static int conn_start_connecting(struct conn *c, conn_connected_fn *on_connected
 {
     c->connecting->on_connected = on_connected;
     c->connecting->ctx = ctx;
-    int rc = connect_next(c, -ENOENT);
+    int rc = conn_proceed(c);
     if (rc != 0) {
         conn_free(c);
         return rc;
@@ -306,19 +381,10 @@ int conn_connect_then(struct loop *loop, const char *host, int port, const char 
 {
     struct conn *c = conn_new_connecting(loop, &conn_tcp_ops);
     struct connecting *k = c->connecting;
-    k->has_source = source != NULL && source[0] != '\0';
-    int rc = resolve(host, port, 0, &k->found);
-    if (rc == 0 && k->has_source) rc = resolve(source, 0, 0, &k->source);
-    if (rc != 0) {
-        conn_free(c);
-        return rc;
-    }
-    k->next = k->found;
-    if (upgrade != NULL) {
-        k->upgrade = upgrade;
-        k->upgrade_ctx = upgrade_ctx;
-        k->host = mem_strdup(host);
-    }
+    k->host = (struct place){.name = mem_strdup(host), .port = port};
+    if (source != NULL && source[0] != '\0') k->source.name = mem_strdup(source);
+    k->upgrade = upgrade;
+    k->upgrade_ctx = upgrade_ctx;
     return conn_start_connecting(c, on_connected, ctx, out);
 }
 
@@ -332,12 +398,12 @@ int conn_connect_unix(struct loop *loop, const char *path, conn_connected_fn *on
                       struct conn **out)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct net_address to = {.len = sizeof(un)};
     if (strlen(path) >= sizeof(un.sun_path)) return -ENAMETOOLONG;
     memcpy(un.sun_path, path, strlen(path) + 1);
-    struct addrinfo to = {.ai_family = AF_UNIX, .ai_socktype = SOCK_STREAM, .ai_addrlen = sizeof(un)};
-    to.ai_addr = (struct sockaddr *)&un;
+    memcpy(&to.storage, &un, sizeof(un));
     struct conn *c = conn_new_connecting(loop, &conn_unix_ops);
-    c->connecting->next = &to; /* tried before this function returns */
+    place_set(&c->connecting->host, &to, 1);
     return conn_start_connecting(c, on_connected, ctx, out);
 }
 
@@ -409,7 +475,7 @@ ssize_t conn_write(struct conn *c, const void *buf, size_t len)
 
 const char *conn_error_text(const struct conn *c, int rc)
 {
-    return rc == -EPROTO && c->error != NULL ? c->error : strerror(-rc);
+    return (rc == -EPROTO || rc == -ENOENT) && c->error != NULL ? c->error : strerror(-rc);
 }
 
 /* ---- questions ---- */

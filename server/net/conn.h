@@ -26,10 +26,10 @@ typedef void conn_event_fn(void *ctx);
 typedef void conn_connected_fn(void *ctx, int rc); /* 0, or -errno of the last address that was tried */
 
 /* Starts to connect to a name or address, with TCP_NODELAY. All addresses of the name are tried in turn. `source` (a
- * local address, or NULL) is bound first. 0 and *out, or -errno if no attempt could be started (-ENOENT: the name does
- * not resolve). The loop calls on_connected once, never from inside this call; after a failure the caller still owns
- * the connection and closes it. Names are resolved synchronously, so a slow resolver stalls the loop; addresses need no
- * resolver. */
+ * local address, or NULL) is bound first. 0 and *out, or -errno if no attempt could be started. The loop calls
+ * on_connected once, never from inside this call; after a failure the caller still owns the connection and closes it.
+ * Names, also that of the source, are resolved while CONNECTING (resolver.h), and on_connected gets -ENOENT for one that
+ * does not resolve; addresses are tried before this call returns. */
 NODISCARD int conn_connect(struct loop *loop, const char *host, int port, const char *source,
                            conn_connected_fn *on_connected, void *ctx, struct conn **out);
 NODISCARD int conn_connect_unix(struct loop *loop, const char *path, conn_connected_fn *on_connected, void *ctx,
@@ -49,8 +49,8 @@ ssize_t conn_read(struct conn *c, void *buf, size_t len);
  * them already. */
 ssize_t conn_writev(struct conn *c, const struct iovec *iov, int n);
 ssize_t conn_write(struct conn *c, const void *buf, size_t len);
-/* The text for an error of conn_connect(), conn_read() or conn_writev(), for the log: what TLS said, or strerror(). It
- * stays until the next error, or until the end of the turn in which the connection is closed. */
+/* The text for an error of conn_connect(), conn_read() or conn_writev(), for the log: what TLS or the resolver said, or
+ * strerror(). It stays until the next error, or until the end of the turn in which the connection is closed. */
 const char *conn_error_text(const struct conn *c, int rc);
 
 /* Sets the callbacks for events, which conn_want_*() turns on. A callback may be NULL if its event is never turned on.

@@ -27,7 +27,7 @@ struct conn_address {
 };
 
 enum conn_state {
-    CONN_CONNECTING, /* waiting for the result of connect(), or for the handshake of TLS */
+    CONN_CONNECTING, /* waiting for addresses, for the result of connect(), or for the handshake of TLS */
     CONN_FAILED,     /* no address could be reached; only conn_close() is allowed */
     CONN_OPEN,       /* connected */
     CONN_CLOSED,     /* closed by its owner; freed at the end of the turn */
@@ -46,7 +46,7 @@ struct conn {
     bool is_from_elsewhere;        /* accepted from a proxy that is not local: conn_is_local() is false */
     struct connecting *connecting; /* while CONN_CONNECTING */
     struct conn_tls *tls;          /* conn_tls.c; NULL: no TLS, or closed */
-    char *error;                   /* the text for the last -EPROTO, or NULL */
+    char *error;                   /* the text for the last -EPROTO, or for a name that does not resolve; or NULL */
 };
 
 /* Wraps a connected, non-blocking socket that accept() returned together with the address of the peer. */

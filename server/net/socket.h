@@ -7,7 +7,7 @@
  * All sockets are non-blocking and close-on-exec. Calls return >= 0, or -errno; a call that a signal has interrupted is
  * repeated, except socket_connect() and socket_accept(). Whoever opens or accepts a descriptor closes it with
  * socket_close().
- * Not here: names (conn.c, listener.c), the file of a Unix socket (listener.c), readiness (loop.h). */
+ * Not here: names (resolver.h), the file of a Unix socket (listener.c), readiness (loop.h). */
 #ifndef LOCKSTEP_SERVER_NET_SOCKET_H
 #define LOCKSTEP_SERVER_NET_SOCKET_H
 

@@ -507,7 +507,10 @@ static void on_connected(void *ctx, int rc)
         open_session(m);
         return;
     }
-    broken(m, "IOERR error or timeout writing to target instance"); /* Redis notices it at the first write */
+    if (rc == -ENOENT)
+        broken(m, "IOERR error or timeout connecting to the client"); /* unknown host */
+    else
+        broken(m, "IOERR error or timeout writing to target instance"); /* Redis notices it at the first write */
 }
 
 static struct link *new_link(struct migration *m)
@@ -558,7 +561,6 @@ int migration_start(struct migration *m)
         return 0;
     }
     int rc = start_link(m);
-    if (rc == -ENOENT) set_error(m, "IOERR error or timeout connecting to the client"); /* unknown host */
     if (rc != 0) set_error(m, "IOERR error or timeout writing to target instance");
     return rc;
 }

@@ -193,12 +193,68 @@ static void test_all_addresses_of_a_name_are_tried(void **state)
 static void test_what_cannot_be_tried_fails_at_once(void **state)
 {
     struct fixture *f = fixture_new();
-    assert_int_equal(conn_connect(f->loop, "no such host.invalid", 1, NULL, on_connected, f, &f->out), -ENOENT);
     assert_int_equal(conn_connect(f->loop, "127.0.0.1", 1, "192.0.2.1", on_connected, f, &f->out), -EADDRNOTAVAIL);
     assert_int_equal(conn_connect(f->loop, "127.0.0.1", 1, "::1", on_connected, f, &f->out), -EADDRNOTAVAIL);
     assert_int_equal(conn_connect_unix(f->loop, f->path, on_connected, f, &f->out), -ENOENT);
     assert_null(f->out);
     assert_int_equal(f->connected_calls, 0);
+    fixture_free(f);
+}
+
+/* A label that is too long for any name server: nobody is asked, and on_connected is told from the loop all the same. */
+#define NO_NAME "a-label-of-more-than-sixty-three-bytes-which-is-as-long-as-a-label-can-be.test"
+
+static void assert_unresolved(struct fixture *f, const char *host, const char *source)
+{
+    f->connected_calls = 0;
+    assert_int_equal(conn_connect(f->loop, host, listener_port(f->listener), source, on_connected, f, &f->out), 0);
+    assert_int_equal(f->connected_calls, 0);
+    assert_string_equal(conn_peer_name(f->out), "?:0");
+    assert_int_equal(conn_received_bytes(f->out), 0);
+    turn_until(f, &f->connected_calls, 1);
+    assert_int_equal(f->connected_rc, -ENOENT);
+    assert_string_equal(conn_error_text(f->out, -ENOENT), "cannot resolve " NO_NAME ": Misformatted domain name");
+    conn_close(f->out);
+    f->out = NULL;
+}
+
+static void test_a_name_that_does_not_resolve(void **state)
+{
+    struct fixture *f = fixture_new();
+    listen_tcp(f, "127.0.0.1");
+    assert_unresolved(f, NO_NAME, NULL);
+    assert_unresolved(f, "127.0.0.1", NO_NAME);
+    assert_unresolved(f, "localhost", NO_NAME);
+    assert_int_equal(f->accepted_count, 0);
+    fixture_free(f);
+}
+
+static void test_a_source_that_is_a_name(void **state)
+{
+    struct fixture *f = fixture_new();
+    listen_tcp(f, "127.0.0.1");
+    int port = listener_port(f->listener);
+    assert_int_equal(conn_connect(f->loop, "localhost", port, "localhost", on_connected, f, &f->out), 0);
+    turn_until(f, &f->connected_calls, 1);
+    assert_int_equal(f->connected_rc, 0);
+    assert_true(conn_is_local(f->out));
+    fixture_free(f);
+}
+
+static void test_closing_while_a_name_is_resolved(void **state)
+{
+    struct fixture *f = fixture_new();
+    listen_tcp(f, "127.0.0.1");
+    for (int turns = 0; turns < 3; turns++) { /* before, while and after the name is known */
+        assert_int_equal(conn_connect(f->loop, "localhost", listener_port(f->listener), NULL, on_connected, f, &f->out),
+                         0);
+        for (int i = 0; i < turns; i++) loop_poll_turn(f->loop);
+        conn_close(f->out);
+        f->out = NULL;
+        int calls = f->connected_calls;
+        for (int i = 0; i < 5; i++) loop_poll_turn(f->loop);
+        assert_int_equal(f->connected_calls, calls);
+    }
     fixture_free(f);
 }
 
@@ -285,6 +341,9 @@ int main(void)
         cmocka_unit_test(test_refused_connections_are_reported_once),
         cmocka_unit_test(test_all_addresses_of_a_name_are_tried),
         cmocka_unit_test(test_what_cannot_be_tried_fails_at_once),
+        cmocka_unit_test(test_a_name_that_does_not_resolve),
+        cmocka_unit_test(test_a_source_that_is_a_name),
+        cmocka_unit_test(test_closing_while_a_name_is_resolved),
         cmocka_unit_test(test_a_source_address_is_bound),
         cmocka_unit_test(test_closing_while_connecting),
         cmocka_unit_test(test_socket_options),
