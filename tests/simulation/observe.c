@@ -86,6 +86,7 @@ int __wrap_repl_follow(struct repl *r, const char *host, int port)
 {
     bool other = r->link.host != NULL && strcmp(r->link.host, host) != 0;
     if (other && r->link.state == LINK_TRANSFER) sim_reached("master-changed-in-transfer");
+    if (sim.process != NULL && (other || r->role == REPL_MASTER)) truth_master_changes(sim.process->node);
     return __real_repl_follow(r, host, port);
 }
 

@@ -382,7 +382,7 @@ static void forget_if(const struct sim_node *node, const struct stop_terms *term
 
 void promises_node_stopped(const struct sim_node *node, enum stop stop, const struct stop_terms *terms)
 {
-    if (stop != STOP_CLEAN) promises.calm = false;
+    if (stop != STOP_CLEAN || terms->disk_failed || !(terms->saves || terms->has_log)) promises.calm = false;
     forget_if(node, terms, stop);
 }
 

@@ -34,6 +34,7 @@ struct member {
     struct sim_node *node;
     int master; /* the node that it is to follow, or NOBODY */
     enum persistence persistence;
+    bool saves;
     bool loose;  /* the operator changes its persistence: nothing is owed */
     size_t base; /* length of the configuration before its role */
     struct sim_client *admin;
@@ -72,7 +73,8 @@ static void configure_persistence(struct member *m)
     struct sim_node *node = m->node;
     bool log = m->persistence >= LOG_ALWAYS;
     static const char *const policies[] = {[LOG_ALWAYS] = "always", [LOG_EVERYSEC] = "everysec", [LOG_NO] = "no"};
-    sim_node_configure(node, "save %s", m->persistence == NO_FILES || plan_chance(300) ? "\"\"" : "1 1");
+    m->saves = m->persistence != NO_FILES && plan_chance(700);
+    sim_node_configure(node, "save %s", m->saves ? "1 1" : "\"\"");
     sim_node_configure(node, "appendonly %s", log ? "yes" : "no");
     if (log) sim_node_configure(node, "appendfsync %s", policies[m->persistence]);
     sim_node_configure(node, "aof-use-rdb-preamble %s", PICK("yes", "no"));
@@ -158,6 +160,7 @@ static void note_stop(struct member *m)
     struct stop_terms terms = {
         .has_log = m->persistence >= LOG_ALWAYS,
         .always = m->persistence == LOG_ALWAYS,
+        .saves = m->saves,
         .everysec = m->persistence == LOG_EVERYSEC,
         .disk_failed = disk_failures(m->node) != m->disk_failures,
         .synced_before_us = sim_sys_log_synced_before_us(m->node),
@@ -168,7 +171,10 @@ static void note_stop(struct member *m)
     else
         promises_node_stopped(m->node, stop, &terms);
     if (terms.always && !m->node->was_killed && m->node->exit_code != 0) sim_reached("log-ends-server");
-    if (m->power_cut) observe_disk(m->node);
+    if (m->power_cut) {
+        observe_disk(m->node);
+        sim_sys_boot(m->node);
+    }
     m->power_cut = m->stopped_cleanly = false;
 }
 
@@ -694,6 +700,7 @@ static void make_member(size_t i, int master, enum persistence persistence, bool
     sim_disk_set_order(m->node->disk, plan_chance(500) ? SIM_DISK_HARSH : SIM_DISK_JOURNAL);
     sim_sys_settings(m->node)->fsync_us = some_ms(1, 20);
     sim_sys_settings(m->node)->child_pace_us = plan_chance(300) ? some_ms(1, 150) : some_ms(0, 5);
+    sim_sys_boot(m->node);
     configure(m);
     snprintf(name, sizeof(name), "admin%zu", i + 1);
     m->admin = sim_client_new(name, &admin_events, m);

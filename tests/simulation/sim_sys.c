@@ -13,6 +13,8 @@
 #include "storage/base/assert.h"
 #include "tests/simulation/observe.h"
 
+#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
+
 enum { PIPE_ROOM = 64 * 1024, OPS_TOGETHER = 16 * 1024, FORK_US = 300 };
 
 struct pipe {
@@ -494,7 +496,7 @@ static int sys_open(void *ctx, const char *path, int flags, int mode)
     if (rc < 0) return rc;
     struct open_file *f = must(calloc(1, sizeof(*f)));
     *f = (struct open_file){.disk = node->disk, .file = file};
-    if (strstr(path, ".aof") != NULL && (flags & O_ACCMODE) != O_RDONLY) f->log = ++state_of(node)->logs;
+    if (strstr(path, ".incr") != NULL && (flags & O_ACCMODE) != O_RDONLY) f->log = ++state_of(node)->logs;
     int fd = sim_fd_open(&file_ops, f);
     if (fd < 0) file_close(f);
     return fd;
@@ -856,6 +858,19 @@ bool sim_sys_kill_child(struct sim_node *node, int signal)
     if (c == NULL) return false;
     end_child(c, signal);
     return true;
+}
+
+void sim_sys_boot(struct sim_node *node)
+{
+    char id[40];
+    uint64_t high = rng_next(&node->rng), low = rng_next(&node->rng);
+    static const char *const directories[] = {"/proc", "/proc/sys", "/proc/sys/kernel", "/proc/sys/kernel/random"};
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
+        (void)sim_disk_mkdir(node->disk, directories[i]);
+    int len = snprintf(id, sizeof(id), "%08x-%04x-4%03x-a%03x-%012llx\n", (unsigned)high,
+                       (unsigned)(high >> 32 & 0xffff), (unsigned)(high >> 48 & 0xfff), (unsigned)(low >> 48 & 0xfff),
+                       (unsigned long long)(low & 0xffffffffffff));
+    sim_sys_put_file(node, BOOT_ID_PATH, bytes_view(id, (size_t)len));
 }
 
 void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view content)

@@ -44,7 +44,9 @@ bool sim_sys_kill_child(struct sim_node *node, int signal);
 /* What was written to the node's append-only files before this moment was synced with success. 0: nothing was. */
 int64_t sim_sys_log_synced_before_us(const struct sim_node *node);
 bool sim_sys_has_child(const struct sim_node *node);
-/* Reads and writes a whole file of the node's disk, as an administrator would; synced. */
+/* The machine has started: it has another boot_id. */
+void sim_sys_boot(struct sim_node *node);
+/* Writes a whole file of the node's disk, as an administrator would; synced. */
 void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view content);
 
 #endif

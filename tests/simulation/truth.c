@@ -24,6 +24,8 @@ struct history {
 struct follower {
     struct repl *repl;
     char id[REPL_ID_LEN + 1];
+    char parent[REPL_ID_LEN + 1]; /* the history that it had before, of which it has everything up to the fork; or "" */
+    uint64_t fork;
     uint64_t end;
     bool moved;            /* the next append may be at another position */
     const char *restoring; /* the id whose last bytes come from a file now */
@@ -50,6 +52,11 @@ void truth_end(void)
         free(h);
     }
     truth_begin();
+}
+
+void truth_master_changes(const struct sim_node *node)
+{
+    followers[node->index].moved = true;
 }
 
 void truth_node_ended(struct sim_node *node)
@@ -164,7 +171,11 @@ static void check_offset(const struct sim_node *node, struct follower *f, uint64
     if (same && position < f->end && !f->moved)
         sim_fail("offsets", "%s went back from offset %" PRIu64 " to %" PRIu64 " in history %.8s", node->name, f->end,
                  position, f->id);
-    snprintf(f->id, sizeof(f->id), "%s", f->repl->identity.id);
+    if (!same) {
+        memcpy(f->parent, f->id, sizeof(f->parent));
+        f->fork = position;
+        memcpy(f->id, f->repl->identity.id, sizeof(f->id));
+    }
     f->end = position;
     f->moved = false;
 }
@@ -208,6 +219,8 @@ int __real_repl_replica_check_psync(struct replica *rp, struct bytes_view id, st
                                     const char **error);
 int __wrap_repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
                                     const char **error);
+void __real_identity_renew(struct repl_identity *i, const struct sys *sys);
+void __wrap_identity_renew(struct repl_identity *i, const struct sys *sys);
 void __real_full_sync_add(struct replica *rp);
 void __wrap_full_sync_add(struct replica *rp);
 
@@ -265,6 +278,9 @@ void __wrap_repl_adopt_history(struct repl *r, const char *id, uint64_t position
                  " of the same history %.8s by a full synchronization",
                  sim.process->node->name, f->end, position, id);
     f->moved = true;
+    f->parent[0] = '\0';
+    memcpy(f->id, r->identity.id, sizeof(f->id));
+    f->end = position;
     (void)find_or_add(r, position, sim.process->node->index);
     reach(sim.process->node, position);
 }
@@ -277,21 +293,24 @@ void __wrap_repl_restore_position(struct repl *r, const struct repl_position *at
     if (f == NULL) return;
     f->restoring = NULL;
     f->moved = true;
+    memcpy(f->id, r->identity.id, sizeof(f->id));
 }
 
-/* The truth about an id: is `position` of it in the past of this master? */
+/* Is `position` of the history `id` in the past that this server has seen itself? */
 static bool shares(const struct repl *r, const char *id, uint64_t position)
 {
-    uint64_t limit = repl_stream_end(&r->stream);
-    const char *at = r->identity.id;
-    for (int depth = 0; depth < 2; depth++) {
-        if (strcmp(at, id) == 0) return position <= limit;
-        const struct history *h = find(at);
-        if (h == NULL || h->parent[0] == '\0') return false;
-        if (h->fork < limit) limit = h->fork;
-        at = h->parent;
-    }
-    return false;
+    const struct follower *f = follower_of(&r->stream);
+    if (f == NULL || strcmp(f->id, r->identity.id) != 0) return false;
+    if (strcmp(f->id, id) == 0) return position <= repl_stream_end(&r->stream);
+    return strcmp(f->parent, id) == 0 && position <= f->fork;
+}
+
+/* No other server shares the past: there were writes that are not in the stream. */
+void __wrap_identity_renew(struct repl_identity *i, const struct sys *sys)
+{
+    struct follower *f = sim.process == NULL ? NULL : &followers[sim.process->node->index];
+    if (f != NULL && f->repl != NULL && i == &f->repl->identity) f->id[0] = '\0';
+    __real_identity_renew(i, sys);
 }
 
 /* Before a full synchronization makes a backlog. */
@@ -309,7 +328,7 @@ void __wrap_full_sync_add(struct replica *rp)
     uint64_t position;
     char id[REPL_ID_LEN + 1] = "";
     if (rp->asked_len == REPL_ID_LEN) memcpy(id, rp->asked_id, REPL_ID_LEN);
-    if (id[0] != '\0' && !rp->rdb_only && r->has_backlog &&
+    if (id[0] != '\0' && !rp->rdb_only && asked.rp == rp && asked.has_backlog &&
         repl_stream_position_of_psync(rp->asked_offset, &position)) {
         if (position + 1 == repl_stream_start(&r->stream)) sim_reached("one-byte-too-old");
         if (shares(r, id, position) && repl_stream_covers(&r->stream, position))

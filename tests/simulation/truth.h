@@ -8,8 +8,8 @@
  * (--wrap), so the product has no hooks.
  *
  * Checks: (a) nodes that claim the same id and offset have applied the same bytes;
- *         (b) the offset of a node does not go back within one life, but for a new history, or content of the moment
- *             that a former master takes back;
+ *         (b) the offset of a node does not go back within one life, but for a new history, another master, or
+ *             content of the moment that a former master takes back;
  *         (e) no full synchronization where the position was in the history's backlog. */
 #ifndef LOCKSTEP_TESTS_SIMULATION_TRUTH_H
 #define LOCKSTEP_TESTS_SIMULATION_TRUTH_H
@@ -21,6 +21,8 @@ struct repl;
 void truth_begin(void);
 void truth_end(void);
 void truth_node_ended(struct sim_node *node);         /* its process is gone, with its struct repl */
+/* It is told to follow another server, which may be behind it in the same history. */
+void truth_master_changes(const struct sim_node *node);
 struct repl *truth_repl(const struct sim_node *node); /* NULL: no server */
 /* The number of other nodes that have ever applied the master's stream up to and with the last place of `text` in it.
  * -1: the text is not in the stream. */
