@@ -54,6 +54,7 @@ static struct {
     struct member members[SIM_NODES_MAX];
     size_t count;
     int master;
+    bool by_name; /* replicas are told names of masters, not addresses */
     bool healed, quiet_asked, finished;
     unsigned asked;
     struct sim_event watch;
@@ -101,12 +102,17 @@ static void configure(struct member *m)
     m->base = node->config.len;
 }
 
+static const char *master_of(const struct member *m)
+{
+    const struct sim_host *host = scenario.members[m->master].node->host;
+    return scenario.by_name ? host->name : host->ip;
+}
+
 /* Writes the configuration of its next start, as an administrator would. */
 static void configure_role(struct member *m)
 {
     m->node->config.len = m->base;
-    if (m->master != NOBODY)
-        sim_node_configure(m->node, "replicaof %s 6379", scenario.members[m->master].node->host->ip);
+    if (m->master != NOBODY) sim_node_configure(m->node, "replicaof %s 6379", master_of(m));
     sim_sys_put_file(m->node, SIM_CONFIG_PATH, bytes_buf_view(&m->node->config));
 }
 
@@ -118,7 +124,7 @@ static void tell_role(struct member *m)
     if (m->master == NOBODY)
         sim_client_sendf(m->admin, "REPLICAOF NO ONE");
     else
-        sim_client_sendf(m->admin, "REPLICAOF %s 6379", scenario.members[m->master].node->host->ip);
+        sim_client_sendf(m->admin, "REPLICAOF %s 6379", master_of(m));
 }
 
 static void admin_connected(struct sim_client *c)
@@ -720,6 +726,7 @@ static void make_members(void)
 void scenario_begin(void)
 {
     memset(&scenario, 0, sizeof(scenario));
+    scenario.by_name = sim.seed % 3 == 0;
     truth_begin();
     make_members();
     bool sweeping = plan_chance(300);

@@ -10,7 +10,12 @@
 #include "storage/base/memory.h"
 #include "tests/simulation/network.h"
 
-enum { ANSWER_MOST_MS = 100, LATE_ANSWER_MOST_MS = 3000, LATE_PER_MILLE = 50, FAILS_PER_MILLE = 30 };
+enum {
+    ANSWER_MOST_MS = 100,
+    LATE_ANSWER_MOST_MS = 8000, /* longer than repl-timeout */
+    LATE_PER_MILLE = 50,
+    FAILS_PER_MILLE = 30,
+};
 
 /* In the heap of its process, with a timer of its loop: both go with a process that is killed. */
 struct resolver_query {
@@ -44,6 +49,7 @@ static void on_answer(void *ctx)
     struct resolver_query *q = ctx;
     const struct sim_host *h = host_of(q->name);
     struct net_address found;
+    if (q->fails) sim_reached("name-fails");
     if (q->fails || h == NULL) {
         q->done(q->ctx, NULL, 0, q->fails ? "DNS server returned general failure" : "Domain name not found");
     } else {
@@ -70,5 +76,7 @@ struct resolver_query *resolver_start(struct loop *loop, const struct resolver_o
 
 void resolver_cancel(struct resolver_query *q)
 {
-    if (q != NULL) query_free(q);
+    if (q == NULL) return;
+    sim_reached("name-given-up");
+    query_free(q);
 }

@@ -17,6 +17,8 @@
     X("resync-from-chain", "a replica resumes from a replica")                                                         \
     X("resync-after-restart", "a server that restarted from its files resumes")                                        \
     X("backlog-dropped", "a master without replicas drops its backlog")                                                \
+    X("name-fails", "the name of a master does not resolve")                                                           \
+    X("name-given-up", "a link is given up while the name of its master is resolved")                                  \
     /* full synchronization */                                                                                         \
     X("snapshot-shared", "two replicas share one snapshot")                                                            \
     X("snapshot-cancelled", "a snapshot is cancelled because no replica waits for it")                                 \
