@@ -16,7 +16,7 @@ enum {
     LINE_MAX_LEN = 128,  /* of a note */
     PLACE_MAX_LEN = 110, /* of a #REPL, which is longer than any #SUM */
     READ_CHUNK = 256 * 1024,
-    PAGE = 4096,
+    SECTOR = AOF_SUM_SECTOR,
 };
 
 struct aof_sum {
@@ -91,7 +91,7 @@ void aof_sum_write_place(const struct aof_sum *sum, const struct aof_place *plac
 
 void aof_sum_write_filler(struct aof_sum *sum, uint64_t size, struct bytes_buf *out)
 {
-    size_t at = out->len, left = PAGE - (size_t)(size % PAGE);
+    size_t at = out->len, left = SECTOR - (size_t)(size % SECTOR);
     if (left >= PLACE_MAX_LEN) return;
     if (left < 3) left += 3; /* the shortest line has 3 bytes */
     bytes_buf_append_view(out, BYTES_LIT("#"));
@@ -283,10 +283,10 @@ int aof_sum_has_hole(const struct sys *sys, const char *path, uint64_t from)
 {
     struct scan s;
     bool found = false;
-    int rc = scan_open(&s, sys, path, (from + PAGE - 1) / PAGE * PAGE);
+    int rc = scan_open(&s, sys, path, (from + SECTOR - 1) / SECTOR * SECTOR);
     while (rc >= 0 && !found) {
         size_t at = 0;
-        for (; s.buf.len - at >= PAGE && !found; at += PAGE) found = is_zeros(s.buf.data + at, PAGE);
+        for (; s.buf.len - at >= SECTOR && !found; at += SECTOR) found = is_zeros(s.buf.data + at, SECTOR);
         scan_drop(&s, at);
         if (found || (rc = scan_more(&s)) <= 0) break;
     }

@@ -1,4 +1,4 @@
-/* aof_sum.h -- checksums in an append-only file that detect pages lost in a power cut.
+/* aof_sum.h -- checksums in an append-only file that detect what a power cut has lost.
  *
  *      [ commands | #SUM | commands | #SUM | commands | #REPL ]      a note covers the bytes since the previous #SUM
  *      ^ 0                                                  ^ end    (or 0), and its own words
@@ -14,12 +14,12 @@
  * "#REPL" (aof_reader.h) ends with ":<boot>:<sum>" too; the next append overwrites it. Redis skips lines that begin
  * with '#' wherever a command may begin.
  *
- * Each file begins with a #SUM, except the first one of a log. That one has no #SUM while it ends within its first
- * page: the page is on disk as it was at some moment, with its #REPL. (If data of that file is lost before its first
- * sync, the next start may be refused.)
+ * A disk writes a sector of 512 bytes whole or not at all; more than that may be torn. Each file begins with a #SUM,
+ * except the first one of a log. That one has no #SUM while it ends within its first sector, which is on disk as it was
+ * at some moment, with its #REPL. (If data of that file is lost before its first sync, the next start may be refused.)
  *
- * The note at the end lies within one page: a filler line before it sees to that, and the #SUM that overwrites it is
- * shorter. So whether a power cut leaves the old or the new page, there is a right note where the file ended when it
+ * The note at the end lies within one sector: a filler line before it sees to that, and the #SUM that overwrites it is
+ * shorter. So whether a power cut leaves the old or the new sector, there is a right note where the file ended when it
  * was synced.
  *
  * Guarantees when the last file of a log is loaded:
@@ -31,7 +31,7 @@
  *
  * Bytes behind the last right note, covered by no note, are accepted in two cases: the same system is still running,
  * or another program has written them (they follow a #REPL that was not overwritten, or are more than AOF_TAIL_MAX).
- * In other cases a broken end, or a page of zeros among them, causes their truncation. If the system is unknown
+ * In other cases a broken end, or a sector of zeros among them, causes their truncation. If the system is unknown
  * (<boot> is 0: no /proc/sys), a broken end costs only itself, since a kill -9 leaves one.
  *
  * A file may be copied while it is written to. A copying program that reaches the end and continues when more has
@@ -47,7 +47,7 @@
  * - A client that may write values and computes checksums can forge a note within a value. Such a note is read only
  *   when a file is damaged; it can make the start be refused.
  * - A disk that reports a sync it has not done.
- * - A lost page with contents other than zeros, behind the last note, in a file that ends exactly at the end of a
+ * - A lost sector with contents other than zeros, behind the last note, in a file that ends exactly at the end of a
  *   command.
  * Whoever edits a file by hand must remove the #SUM and #REPL lines. */
 #ifndef LOCKSTEP_STORAGE_AOF_SUM_H
@@ -58,7 +58,8 @@
 
 enum {
     AOF_SUM_EVERY = 1024 * 1024,
-    AOF_SUM_FIRST = 4096,            /* a first file that ends before this has no #SUM */
+    AOF_SUM_SECTOR = 512,            /* the least that a disk writes whole */
+    AOF_SUM_FIRST = AOF_SUM_SECTOR,  /* a first file that ends before this has no #SUM */
     AOF_TAIL_MAX = 16 * 1024 * 1024, /* limit of whole commands without a note that may be ours */
 };
 
@@ -102,7 +103,7 @@ int aof_sum_vouched(const struct sys *sys, const char *path, uint64_t from, uint
 /* Is there a #REPL behind `from` with a later place in the same history? Its checksum is not verified. 1, 0, or
  * -errno. */
 int aof_sum_goes_on(const struct sys *sys, const char *path, uint64_t from, const struct aof_place *place);
-/* Is there a page of zeros behind `from`? 1, 0, or -errno. */
+/* Is there a sector of zeros behind `from`? 1, 0, or -errno. */
 int aof_sum_has_hole(const struct sys *sys, const char *path, uint64_t from);
 
 uint32_t aof_boot(const struct sys *sys); /* an identifier of the running system; 0: unknown */

@@ -142,7 +142,7 @@ static struct head head_of_now(const struct aof *a, struct repl_position *at)
 }
 
 /* Formats the head of a file: a checksum note, which reaches the disk before anything else does, SELECT, and a note of
- * the place. The very first file of a log has neither note: a file of one page needs no checksum (aof_sum.h), and the
+ * the place. The very first file of a log has neither note: a file of one sector needs no checksum (aof_sum.h), and the
  * base tells the place. Returns the length of the note of the place, which comes last. */
 static size_t put_head(const struct aof *a, struct aof_file *file, const struct head *head, struct bytes_buf *out)
 {

@@ -492,7 +492,7 @@ static bool is_merely_short(const struct loader *l, const char *path)
     return (p->boot == 0 || l->boot == 0) && aof_sum_has_hole(l->core->sys, path, p->good) == 0;
 }
 
-/* True for a file whose first page was lost before it was ever synced: it has notes of an earlier boot, none valid. */
+/* True for a file whose beginning was lost before it was ever synced: it has notes of an earlier boot, none valid. */
 static bool was_never_synced(const struct loader *l, const char *path)
 {
     const struct part *p = &l->part;

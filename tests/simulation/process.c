@@ -516,10 +516,21 @@ static void write_boot_id(struct sim_node *node)
     sim_sys_put_file(node, "/proc/sys/kernel/random/boot_id", bytes_view(text, (size_t)len));
 }
 
+static void trace_config(const struct sim_node *node)
+{
+    for (size_t at = 0; sim.tracing && at < node->config.len;) {
+        size_t len =
+            (size_t)((char *)memchr(node->config.data + at, '\n', node->config.len - at) - node->config.data) - at;
+        sim_trace(node->name, "  %.*s", (int)len, node->config.data + at);
+        at += len + 1;
+    }
+}
+
 void sim_node_start(struct sim_node *node)
 {
     if (node->process != NULL) return;
     sim_trace(node->name, "starts");
+    if (node->life == 0) trace_config(node);
     if (!node->has_booted) write_boot_id(node);
     node->has_booted = true;
     sim_host_on(node->host);

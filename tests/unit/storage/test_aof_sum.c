@@ -98,17 +98,17 @@ static void test_fault_8_place_without_a_sum_is_nothing_to_judge(void **state)
     aof_sum_free(sum);
 }
 
-static void test_fault_8_note_at_the_end_lies_in_one_page(void **state)
+static void test_fault_8_note_at_the_end_lies_in_one_sector(void **state)
 {
     struct aof_place place = {.id = ID, .offset = UINT64_MAX, .db = INT32_MAX};
-    for (uint64_t size = 1; size < 3 * 4096; size++) {
+    for (uint64_t size = 1; size < 3 * AOF_SUM_SECTOR; size++) {
         struct aof_sum *sum = aof_sum_new();
         struct bytes_buf tail = {0};
         aof_sum_write_filler(sum, size, &tail);
         assert_true(tail.len == 0 || (tail.len >= 3 && tail.data[0] == '#' && tail.data[tail.len - 1] == '\n'));
         uint64_t begin = size + tail.len;
         aof_sum_write_place(sum, &place, UINT32_MAX, &tail);
-        assert_int_equal(begin / 4096, (size + tail.len - 1) / 4096);
+        assert_int_equal(begin / AOF_SUM_SECTOR, (size + tail.len - 1) / AOF_SUM_SECTOR);
         size_t longest = tail.len - (size_t)(begin - size);
         tail.len = 0;
         aof_sum_write_note(sum, UINT64_MAX, UINT32_MAX, &tail);
@@ -223,24 +223,24 @@ static int has_hole(const struct bytes_buf *file, uint64_t from)
     return rc;
 }
 
-static void test_a_page_of_zeros_is_a_hole(void **state)
+static void test_a_sector_of_zeros_is_a_hole(void **state)
 {
-    enum { PAGES = 200, PAGE = 4096 };
+    enum { COUNT = 200, SECTOR = AOF_SUM_SECTOR };
     struct bytes_buf file = {0};
-    bytes_buf_reserve(&file, PAGES * PAGE);
-    memset(file.data, 'x', PAGES * PAGE);
-    file.len = PAGES * PAGE;
+    bytes_buf_reserve(&file, COUNT * SECTOR);
+    memset(file.data, 'x', COUNT * SECTOR);
+    file.len = COUNT * SECTOR;
     assert_int_equal(has_hole(&file, 0), 0);
-    memset(file.data + 100 * PAGE - 100, 0, PAGE); /* as many zeros, but in two pages */
+    memset(file.data + 100 * SECTOR - 100, 0, SECTOR); /* as many zeros, but in two sectors */
     assert_int_equal(has_hole(&file, 0), 0);
-    memset(file.data + 150 * PAGE, 0, PAGE);
+    memset(file.data + 150 * SECTOR, 0, SECTOR);
     assert_int_equal(has_hole(&file, 0), 1);
-    assert_int_equal(has_hole(&file, 150 * PAGE), 1);
-    assert_int_equal(has_hole(&file, 150 * PAGE + 1), 0); /* part of the page is not looked at */
-    file.data[151 * PAGE - 1] = 'x';
+    assert_int_equal(has_hole(&file, 150 * SECTOR), 1);
+    assert_int_equal(has_hole(&file, 150 * SECTOR + 1), 0); /* part of the sector is not looked at */
+    file.data[151 * SECTOR - 1] = 'x';
     assert_int_equal(has_hole(&file, 0), 0);
-    memset(file.data + 199 * PAGE, 0, PAGE);
-    file.len -= 1; /* the last page is not whole */
+    memset(file.data + 199 * SECTOR, 0, SECTOR);
+    file.len -= 1; /* the last sector is not whole */
     assert_int_equal(has_hole(&file, 0), 0);
     assert_true(aof_sum_has_hole(sys_real(), "/nowhere", 0) < 0);
     bytes_buf_release(&file);
@@ -266,11 +266,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fault_8_note_vouches_for_all_before_and_for_itself),
         cmocka_unit_test(test_fault_8_place_without_a_sum_is_nothing_to_judge),
-        cmocka_unit_test(test_fault_8_note_at_the_end_lies_in_one_page),
+        cmocka_unit_test(test_fault_8_note_at_the_end_lies_in_one_sector),
         cmocka_unit_test(test_fault_8_what_was_synced_is_told_by_a_note_behind_the_damage),
         cmocka_unit_test(test_lines_that_only_look_like_notes_are_passed),
         cmocka_unit_test(test_a_later_place_of_the_same_history),
-        cmocka_unit_test(test_a_page_of_zeros_is_a_hole),
+        cmocka_unit_test(test_a_sector_of_zeros_is_a_hole),
         cmocka_unit_test(test_the_running_system_has_a_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,9 +19,11 @@
 #include "server/house.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/aof_load.h"
+#include "storage/aof_sum.h"
 #include "storage/base/memory.h"
 
-enum { TURNS = 26, BIG_KEYS = 4, PAGE = 4096, PATIENCE_US = 20 * 1000 * 1000 };
+/* A page is here what a disk writes whole: a sector. */
+enum { TURNS = 26, BIG_KEYS = 4, PAGE = AOF_SUM_SECTOR, PATIENCE_US = 20 * 1000 * 1000 };
 
 #define INCR "appendonlydir/appendonly.aof.1.incr.aof"
 
