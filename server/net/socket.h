@@ -1,8 +1,7 @@
 /* socket.h -- the system calls on stream sockets.
  *
  * One thin function for each thing that conn.h, listener.h and the transports above them do with a socket. They call no
- * socket function of the system themselves, so that a simulated network can be linked in place of socket.c. Links are
- * optimized as a whole, so a function costs nothing beyond its system call.
+ * socket function of the system themselves, so that a simulated network can be linked in place of socket.c.
  *
  * All sockets are non-blocking and close-on-exec. Calls return >= 0, or -errno; a call that a signal has interrupted is
  * repeated, except socket_connect() and socket_accept(). Whoever opens or accepts a descriptor closes it with

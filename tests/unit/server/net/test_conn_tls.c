@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <sys/socket.h>
 
+#include "server/net/conn_tls_internal.h"
 #include "server/net/listener.h"
 #include "storage/base/memory.h"
 #include "tests/unit/server/net/tls_fixture.h"
@@ -1185,11 +1186,16 @@ static void on_connected(void *ctx, int rc)
     f->connected_rc = rc;
 }
 
-static void connect_out(struct fixture *f)
+static void connect_to(struct fixture *f, const char *host)
 {
     int port = listener_port(f->listener);
-    assert_int_equal(conn_tls_connect(f->t, "127.0.0.1", port, NULL, on_connected, f, &f->out), 0);
+    assert_int_equal(conn_tls_connect(f->t, host, port, NULL, on_connected, f, &f->out), 0);
     assert_int_equal(f->connected_count, 0);
+}
+
+static void connect_out(struct fixture *f)
+{
+    connect_to(f, "127.0.0.1");
 }
 
 static void test_both_ends_are_ours(void **state)
@@ -1207,6 +1213,43 @@ static void test_both_ends_are_ours(void **state)
     assert_int_equal(conn_write(f->out, "hello", 5), 5);
     while (o.got.len < 5) turn(f);
     bytes_buf_release(&o.got);
+}
+
+/* The name that the connecting end has told the other one (SNI), or NULL. */
+static const char *name_told(const struct conn *accepted)
+{
+    return SSL_get_servername(accepted->tls->ssl, TLSEXT_NAMETYPE_host_name);
+}
+
+static void test_a_name_is_resolved_and_told_to_the_peer(void **state)
+{
+    struct fixture *f = *state;
+    use_context(f, TLS_AUTH_REQUIRED, NULL);
+    listen_with(f, on_tcp_accepted);
+    connect_to(f, "localhost");
+    while (f->connected_count == 0 || f->accepted_count == 0) turn(f);
+    assert_int_equal(f->connected_rc, 0);
+    assert_string_equal(name_told(f->accepted[0]), "localhost");
+    conn_close(f->out);
+    f->connected_count = 0;
+    connect_out(f);
+    while (f->connected_count == 0 || f->accepted_count < 2) turn(f);
+    assert_null(name_told(f->accepted[1])); /* digits are no name */
+}
+
+static void test_a_name_that_does_not_resolve(void **state)
+{
+    static const char name[] = "a-label-of-more-than-sixty-three-bytes-which-is-as-long-as-a-label-can-be.test";
+    struct fixture *f = *state;
+    struct tls_stats stats;
+    use_context(f, TLS_AUTH_REQUIRED, NULL);
+    listen_with(f, on_tcp_accepted);
+    connect_to(f, name);
+    while (f->connected_count == 0) turn(f);
+    assert_int_equal(f->connected_rc, -ENOENT);
+    assert_non_null(strstr(conn_error_text(f->out, -ENOENT), "cannot resolve a-label"));
+    tls_transport_stats(f->t, &stats);
+    assert_int_equal(stats.failed, 0); /* there was no handshake */
 }
 
 static void test_peer_that_cannot_be_verified(void **state)
@@ -1313,6 +1356,8 @@ int main(void)
         WITH(test_names_that_are_refused),
         WITH(test_peer_without_a_certificate),
         WITH(test_both_ends_are_ours),
+        WITH(test_a_name_is_resolved_and_told_to_the_peer),
+        WITH(test_a_name_that_does_not_resolve),
         WITH(test_peer_that_cannot_be_verified),
         WITH(test_peer_without_tls),
         WITH(test_nobody_listens),
