@@ -28,6 +28,17 @@ def pick_link(world, rng):
     return replica.upstream, replica, replica.upstream.entrance(replica)
 
 
+def some_node(world, rng):
+    return rng.choice([node for node in world.nodes if node.reachable])
+
+
+def meanwhile(world, rng, seconds):
+    """What happens while a link is broken."""
+    if rng.random() < 0.4:
+        rng.choice((save, kill_child, configure))(world, rng)
+    world.let_pass(5000, seconds)
+
+
 # Links
 
 
@@ -62,7 +73,7 @@ def refuse(world, rng):
     seconds = duration(rng)
     world.note(f"{upstream} cannot be reached by {replica} for {seconds} s ({how.__name__})")
     how()
-    world.let_pass(5000, seconds)
+    meanwhile(world, rng, seconds)
     proxy.allow()
 
 
@@ -71,7 +82,7 @@ def stall(world, rng):
     way, seconds = rng.choice((None, "down", "up")), duration(rng)
     world.note(f"nothing passes between {upstream} and {replica} for {seconds} s ({way or 'both ways'})")
     proxy.stall(way)
-    world.let_pass(5000, seconds)
+    meanwhile(world, rng, seconds)
     if rng.random() < 0.3:
         proxy.reset()
     proxy.resume()
@@ -83,7 +94,7 @@ def half_open(world, rng):
     hears = replica if side == "target" else upstream
     world.note(f"the link of {replica} to {upstream} is half open: {hears} is not told, for {seconds} s")
     proxy.half_open(side)
-    world.let_pass(5000, seconds)
+    meanwhile(world, rng, seconds)
     proxy.resume()
 
 
@@ -92,7 +103,7 @@ def slow(world, rng):
     rate = rng.choice((200, 5000, 100_000))
     world.note(f"{rate} bytes a second pass from {upstream} to {replica}")
     proxy.throttle(rate)
-    world.let_pass(5000, duration(rng))
+    meanwhile(world, rng, duration(rng))
     if rng.random() < 0.5:
         proxy.reset()
     proxy.throttle(None)
@@ -114,7 +125,7 @@ def pause(world, rng):
     node, seconds = rng.choice(world.nodes), duration(rng)
     world.note(f"{node} is stopped for {seconds} s (SIGSTOP)")
     node.pause()
-    world.let_pass(5000, seconds)
+    meanwhile(world, rng, seconds)
     node.resume()
 
 
@@ -178,10 +189,14 @@ def restart_replica(world, rng, node):
 
 
 def kill_child(world, rng):
-    node, command = rng.choice(world.nodes), rng.choice(("BGSAVE", "BGREWRITEAOF"))
+    node, command = some_node(world, rng), rng.choice(("BGSAVE", "BGREWRITEAOF"))
     world.note(f"{node}: {command}, and its child is killed")
     with suppress(*NOT_NOW):
         node.ask(command)
+    kill_child_of(world, node)
+
+
+def kill_child_of(world, node):
     for pid in child_pids(node.server.pid):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -242,7 +257,7 @@ def recover_from_full_disk(node):
 
 
 def save(world, rng):
-    node, command = rng.choice(world.nodes), rng.choice(("BGSAVE", "BGSAVE", "BGREWRITEAOF"))
+    node, command = some_node(world, rng), rng.choice(("BGSAVE", "BGSAVE", "BGREWRITEAOF"))
     world.note(f"{node}: {command}")
     with suppress(*NOT_NOW):
         node.ask(command)
@@ -291,7 +306,7 @@ CHOICES = {
 
 
 def configure(world, rng):
-    node, name = rng.choice(world.nodes), rng.choice(sorted(CHOICES))
+    node, name = some_node(world, rng), rng.choice(sorted(CHOICES))
     if node.data_at_risk_since is not None and name == "appendfsync":
         return
     value = rng.choice(CHOICES[name])
@@ -378,8 +393,11 @@ def hand_over(world, rng):
 
 
 def command_failover(world, rng):
-    """The FAILOVER command."""
+    """The FAILOVER command, which redis-server alone has."""
     old, new = world.master, rng.choice(world.replicas())
+    if old.kind == "ours":
+        hand_over(world, rng)
+        return
     world.wait_links("before FAILOVER", [new])
     world.note(f"{old}: FAILOVER to {new}")
     world.changes += 1
@@ -434,7 +452,63 @@ def detach(world, rng):
     node.follow(upstream)
 
 
-EVENTS = (kill_master, kill_master, kill_replica, kill_replica, end_replica, kill_child, fill_disk, fill_disk, save, save, switch_log,
+def transfer(world, rng):
+    """A full synchronization over a slow link, in which something happens."""
+    node = rng.choice(world.others(world.master))
+    upstream, proxy = node.upstream, node.upstream.entrance(node)
+    rate = rng.choice((1000, 20_000, 200_000))
+    what = rng.choice(("cut", "kill replica", "kill upstream", "promote", "kill child", "pause", "nothing", "save"))
+    world.note(f"{node} needs a full synchronization with {upstream}, at {rate} bytes a second; then: {what}")
+    node.follow_nobody()
+    if node.kind == "ours":
+        node.must("DEBUG", "CHANGE-REPL-ID")
+    proxy.throttle(rate)
+    node.follow(upstream)
+    with suppress(Timeout):
+        wait_for(lambda: node.server.info("replication")["master_sync_in_progress"] == "1", 2, "", retry_on=NOT_NOW)
+    world.let_pass(rng.randrange(300))
+    during_transfer(world, rng, what, node, upstream)
+    proxy.throttle(None)
+
+
+def during_transfer(world, rng, what, node, upstream):
+    if what == "cut":
+        node.upstream.entrance(node).reset()
+        world.let_pass(100)
+    elif what == "kill replica":
+        node.kill()
+        restart_replica(world, rng, node)
+    elif what == "kill upstream":
+        upstream.kill()
+        if upstream is world.master:
+            world.restart_master()
+        else:
+            restart_replica(world, rng, upstream)
+    elif what == "promote":
+        world.promote(node)
+        for other in world.others(node):
+            if other.upstream is upstream and rng.random() < 0.5:
+                other.follow(node)
+        put_below(world, node)
+    elif what == "kill child":
+        kill_child_of(world, upstream)
+    elif what == "pause":
+        who = rng.choice((node, upstream))
+        who.pause()
+        world.let_pass(5000, duration(rng))
+        who.resume()
+    elif what == "save":
+        save(world, rng)
+
+
+def put_below(world, master):
+    """Whoever follows nobody follows the master: the former one."""
+    for node in world.others(master):
+        if node.upstream is None:
+            node.follow(master)
+
+
+EVENTS = (transfer, transfer, transfer, kill_master, kill_master, kill_replica, kill_replica, end_replica, kill_child, fill_disk, fill_disk, save, save, switch_log,
           configure, configure, fail_over, fail_over, fail_over, hand_over, command_failover, move_replica, move_replica, detach)  # fmt: skip
 
 

@@ -85,6 +85,8 @@ class Node:
 
     def start(self):
         lines = [f"{name} {value}" for name, value in self.settings.items()]
+        if self.kind == "redis":  # a replica ends with a bug report if a save has failed
+            lines.append("stop-writes-on-bgsave-error no")
         if self.disk:
             lines.append(f"dir {self.disk.path}")
         if self.upstream:
@@ -201,8 +203,10 @@ class World:
             self.watcher.close()
 
     def unmount(self):
-        """After the farm is closed."""
+        """After the farm is closed. The files of a run that failed are kept."""
         for disk in self.disks:
+            if self.problems and disk.mounted:
+                shutil.copytree(disk.path, disk.path.with_name("data-kept"), ignore=shutil.ignore_patterns("filler"))
             disk.close()
 
     # What is known
