@@ -66,6 +66,9 @@ void expiry_free(struct expiry *x)
 
 /* ---- A master's cycle ---- */
 
+/* A longer time to live counts as this long in the average, so that the sum of thousands does not overflow. */
+#define TTL_COUNTED_MAX_MS (INT64_C(1) << 48)
+
 /* Expired keys of one scan. They are collected first, because the table must not change during a scan. */
 struct finding {
     struct db *db;
@@ -81,7 +84,8 @@ static void look_at(void *ctx, void *entry)
     const struct entry *e = entry;
     f->seen++;
     if (!entry_is_expired(f->db->keyspace, e)) {
-        f->ttl_sum += entry_expiry(e) - f->db->keyspace->now_ms;
+        int64_t ttl_ms = entry_expiry(e) - f->db->keyspace->now_ms;
+        f->ttl_sum += ttl_ms < TTL_COUNTED_MAX_MS ? ttl_ms : TTL_COUNTED_MAX_MS;
         f->ttl_count++;
     } else if (f->found < FOUND_MAX) {
         f->expired[f->found++] = e;

@@ -14,6 +14,7 @@ from harness import Timeout, child_pids, wait_for
 from wire import Closed, ReplyError
 from world import NOT_NOW, REPL_TIMEOUT, Failed
 
+ENDS_ON_FULL_DISK = "and the AOF fsync policy is 'always'. Exiting..."
 HELD = REPL_TIMEOUT + 1.2  # seconds after which both ends have noticed that nothing arrives
 
 
@@ -163,29 +164,39 @@ def kill_master(world, rng):
 
 def kill_replica(world, rng):
     node = rng.choice(world.others(world.master))
+    before = counts(world) if node.has_log else None
     world.note(f"{node} is killed (SIGKILL)")
     node.kill()
     if rng.random() < 0.5:
         world.let_pass(500, duration(rng))
-    restart_replica(world, rng, node)
+    restart_replica(world, rng, node, before)
 
 
 def end_replica(world, rng):
     node = rng.choice(world.others(world.master))
+    before = counts(world) if node.has_log or node.settings["save"] != '""' else None
     world.note(f"{node} is ended (SIGTERM)")
     node.terminate()
-    restart_replica(world, rng, node)
+    restart_replica(world, rng, node, before)
 
 
-def restart_replica(world, rng, node):
-    """Its configuration names its master, or it is told afterwards."""
+def restart_replica(world, rng, node, before=None):
+    """Its configuration names its master, or it is told afterwards. `before`: its files are complete, and those were the
+    counts before its end; if it knows its master and nobody overflowed, it must go on where it stopped."""
     upstream = node.upstream
     if rng.random() < 0.3:
         node.upstream = None
     node.start()
     if node.upstream is None:
         node.follow(upstream)
+    elif before is not None and resumes(world, node):
+        world.wait_links(f"after a restart of {node}", [node])
+        compare_counts(world, before, f"a restart of {node}")
     world.changes += 1
+
+
+def resumes(world, node):
+    return world.backlog_is_big and node.kind == node.upstream.kind == "ours" and node.data_at_risk_since is None
 
 
 def kill_child(world, rng):
@@ -216,17 +227,21 @@ def fill_disk(world, rng):
         node.data_at_risk_since = world.now()
     else:
         node.server.expect_exit = True  # it ends rather than break its promise
+    said = len(node.server.log())
     node.disk.fill_up_to(left)
     with suppress(*NOT_NOW):
         if rng.random() < 0.3:
             node.ask(rng.choice(("BGSAVE", "BGREWRITEAOF")))
     world.let_pass(2000, duration(rng))
-    if node is world.master and node.server.running() and rng.random() < 0.4:
+    killed = node is world.master and node.server.running() and rng.random() < 0.4
+    if killed:
         world.note(f"{node} is killed while its disk is full")
         node.kill()
     node.disk.make_room()
     world.note(f"the disk of {node} has room again")
     if not node.server.running():
+        if not killed and ENDS_ON_FULL_DISK not in node.server.log()[said:]:
+            raise Failed(f"{node} ended with status {node.server.proc.returncode} while its disk was full, and does not say why")
         world.changes += 1
         world.note(f"{node} is started again")
         if node is world.master:
@@ -528,18 +543,22 @@ def only_links(world, rng, event):
     if before is None:
         return
     world.wait_links(f"after {event.__name__}")
+    compare_counts(world, before, event.__name__)
+
+
+def compare_counts(world, before, what):
     after = counts(world)
-    for node in world.nodes:
-        if after is not None and after[node.name] != before[node.name]:
-            full = after[node.name] - before[node.name]
-            world.fail(f"{event.__name__} made {full} full synchronizations of replicas of {node} needed, whose backlog held everything")
+    for node in world.nodes if after is not None else ():
+        full = after[node][1] - before[node][1]
+        if after[node][0] == before[node][0] and full > 0 and node.kind == "ours":
+            world.fail(f"{full} full synchronizations of replicas of {node} after {what}, though its backlog held everything")
 
 
 def counts(world):
-    """Full synchronizations that each node has served, if all links are up; else None."""
+    """{node: (its life, full synchronizations that it has served in it)}, if all links are up; else None."""
     try:
         if all(node.link_is_up() for node in world.nodes if node.upstream):
-            return {node.name: int(node.server.info("stats")["sync_full"]) for node in world.nodes}
+            return {node: (node.life, int(node.server.info("stats")["sync_full"])) for node in world.nodes}
     except (*NOT_NOW, KeyError):
         pass
     return None

@@ -145,7 +145,7 @@ def test_a_needless_full_synchronization_is_found(calm):
     events.only_links(calm, None, events.cut_first_link)
     assert calm.problems == []
     events.only_links(calm, None, forget_history)
-    assert any("1 full synchronizations" in problem for problem in calm.problems)
+    assert any("1 full synchronizations of replicas of A" in problem for problem in calm.problems)
     calm.problems.clear()
 
 

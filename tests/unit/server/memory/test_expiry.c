@@ -195,6 +195,18 @@ static void test_statistics(void **state)
     assert_int_equal(f->core->stats.expired_time_cap_reached, 0);
 }
 
+static void test_fault_34_the_average_of_the_longest_times(void **state)
+{
+    struct memory_fixture *f = *state;
+    char name[16];
+    for (int i = 0; i < 50; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        memory_put(f, 0, name, INT64_MAX - f->core->clock.now_ms);
+    }
+    expiry_slow_cycle(f->expiry);
+    assert_true(db_of(f, 0)->avg_ttl_ms > INT64_C(1000) * 365 * 86400 * 1000);
+}
+
 static void test_a_long_cycle_is_an_event_of_the_latency_monitor(void **state)
 {
     struct memory_fixture *f = *state;
@@ -404,6 +416,7 @@ int main(void)
         TEST(test_databases_take_turns),
         TEST(test_the_effort_says_how_many_may_stay),
         TEST(test_statistics),
+        TEST(test_fault_34_the_average_of_the_longest_times),
         TEST(test_a_long_cycle_is_an_event_of_the_latency_monitor),
         TEST(test_nothing_is_deleted_while_it_must_not_be),
         TEST(test_the_fast_cycle_stops_with_the_role),
