@@ -26,7 +26,14 @@
 #define MS     INT64_C(1000)
 #define SECOND INT64_C(1000000)
 
-enum { FAULTS_FROM_MS = 1500, HEAL_MS = 13000, LINK_BOUND_MS = 45000, ADMIN_EVERY_MS = 100, NOBODY = -1 };
+enum {
+    FAULTS_FROM_MS = 1500,
+    HEAL_MS = 13000,
+    LINK_BOUND_MS = 45000,
+    REST_AFTER_MS = 1500,
+    ADMIN_EVERY_MS = 100,
+    NOBODY = -1
+};
 
 enum persistence { NO_FILES, RDB, LOG_ALWAYS, LOG_EVERYSEC, LOG_NO, PERSISTENCE_KINDS };
 
@@ -158,37 +165,56 @@ static void start(struct member *m)
     sim_node_start(m->node);
 }
 
-static void note_stop(struct member *m)
+static void note_stop(struct member *m, enum stop stop)
 {
-    enum stop stop = m->power_cut                                 ? STOP_POWER_CUT
-                     : m->stopped_cleanly && !m->node->was_killed ? STOP_CLEAN
-                                                                  : STOP_KILLED;
     struct stop_terms terms = {
         .has_log = m->persistence >= LOG_ALWAYS,
         .always = m->persistence == LOG_ALWAYS,
-        .saves = m->saves,
         .everysec = m->persistence == LOG_EVERYSEC,
+        .saves = m->saves,
         .disk_failed = disk_failures(m->node) != m->disk_failures,
         .synced_before_us = sim_sys_log_synced_before_us(m->node),
     };
-    truth_node_ended(m->node);
     if (m->loose)
         promises_forget(m->node);
     else
         promises_node_stopped(m->node, stop, &terms);
     if (terms.always && !m->node->was_killed && m->node->exit_code != 0) sim_reached("log-ends-server");
-    if (m->power_cut) {
-        observe_disk(m->node);
-        sim_sys_boot(m->node);
-    }
-    m->power_cut = m->stopped_cleanly = false;
+}
+
+/* The machine has lost its power, whether a server was running or not. */
+static void note_power_cut(struct member *m)
+{
+    m->power_cut = false;
+    note_stop(m, STOP_POWER_CUT);
+    observe_disk(m->node);
+    sim_sys_boot(m->node);
+}
+
+/* A server that ends again and again before it is up. The first file of a log that was never synced may be refused
+ * (storage/aof_sum.h): the administrator gives it up, and nothing is lost that was promised. */
+static void note_failed_start(struct member *m)
+{
+    if (m->node->was_killed || ++m->failed_starts < 3) return;
+    if (disk_failures(m->node) != m->disk_failures) return;
+    m->failed_starts = 0;
+    if (sim_sys_log_synced_before_us(m->node) == 0)
+        sim_sys_remove_files(m->node, "/appendonlydir");
+    else
+        sim_fail("start", "%s does not start any more: code %d", m->node->name, m->node->exit_code);
 }
 
 /* A life has ended, however it did. */
 static void after_end(struct member *m)
 {
     m->ended = m->node->ended;
-    note_stop(m);
+    truth_node_ended(m->node);
+    if (m->check_due && !m->power_cut) note_failed_start(m);
+    if (m->power_cut)
+        note_power_cut(m);
+    else
+        note_stop(m, m->stopped_cleanly && !m->node->was_killed ? STOP_CLEAN : STOP_KILLED);
+    m->stopped_cleanly = false;
     if (m->start_at_us == 0) m->start_at_us = sim.now_us + 100 * MS + (int64_t)sim_below(1500 * MS);
 }
 
@@ -354,7 +380,7 @@ static void on_watch(void *ctx)
     observe_roles();
     for (size_t i = 0; i < scenario.count; i++) watch_member(&scenario.members[i]);
     if (!scenario.healed && sim.now_us >= HEAL_MS * MS) heal_all();
-    if (scenario.healed) watch_rest();
+    if (sim.now_us >= (HEAL_MS + REST_AFTER_MS) * MS) watch_rest();
     sim_event_at(&scenario.watch, sim.now_us + (scenario.healed ? 50 : ADMIN_EVERY_MS) * MS, on_watch, NULL);
 }
 
@@ -380,9 +406,11 @@ static void do_kill_at_call(struct plan_item *item)
 static void do_power_cut(struct plan_item *item)
 {
     struct member *m = member_arg(item);
-    m->power_cut = m->node->process != NULL;
+    bool runs = m->node->process != NULL;
+    m->power_cut = runs;
     m->start_at_us = sim.now_us + (int64_t)item->args[1];
     sim_node_power_cut(m->node);
+    if (!runs) note_power_cut(m);
 }
 
 static void do_terminate(struct plan_item *item)

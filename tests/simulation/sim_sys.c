@@ -873,6 +873,29 @@ void sim_sys_boot(struct sim_node *node)
     sim_sys_put_file(node, BOOT_ID_PATH, bytes_view(id, (size_t)len));
 }
 
+struct search {
+    const char *directory;
+    char found[256];
+};
+
+static void match(void *ctx, const char *path, struct bytes_view content, bool directory)
+{
+    struct search *s = ctx;
+    size_t len = strlen(s->directory);
+    if (!directory && strncmp(path, s->directory, len) == 0 && path[len] == '/')
+        snprintf(s->found, sizeof(s->found), "%s", path);
+}
+
+void sim_sys_remove_files(struct sim_node *node, const char *directory)
+{
+    struct search s = {.directory = directory};
+    do {
+        s.found[0] = '\0';
+        sim_disk_list(node->disk, match, &s);
+    } while (s.found[0] != '\0' && sim_disk_unlink(node->disk, s.found) == 0 &&
+             sim_disk_fsync_dir(node->disk, s.found) == 0);
+}
+
 void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view content)
 {
     struct sim_file *f;

@@ -46,6 +46,8 @@ int64_t sim_sys_log_synced_before_us(const struct sim_node *node);
 bool sim_sys_has_child(const struct sim_node *node);
 /* The machine has started: it has another boot_id. */
 void sim_sys_boot(struct sim_node *node);
+/* Removes the files in this directory, synced. */
+void sim_sys_remove_files(struct sim_node *node, const char *directory);
 /* Writes a whole file of the node's disk, as an administrator would; synced. */
 void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view content);
 

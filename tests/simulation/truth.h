@@ -20,7 +20,7 @@ struct repl;
 
 void truth_begin(void);
 void truth_end(void);
-void truth_node_ended(struct sim_node *node);         /* its process is gone, with its struct repl */
+void truth_node_ended(struct sim_node *node); /* its process is gone, with its struct repl */
 /* It is told to follow another server, which may be behind it in the same history. */
 void truth_master_changes(const struct sim_node *node);
 struct repl *truth_repl(const struct sim_node *node); /* NULL: no server */
