@@ -592,6 +592,9 @@ static int sys_fsync(void *ctx, int fd)
     f = sim_fd_object(fd, &file_ops); /* closed meanwhile? */
     if (f == NULL) return -EBADF;
     if (!early) rc = sim_disk_fsync(f->disk, f->file);
+    if (f->log != 0)
+        sim_trace(node->name, "fsync of log %u%s: %d, began at %.6f", f->log, early ? " (early)" : "", rc,
+                  (double)began_us / 1e6);
     if (rc == 0 && f->log != 0 && f->log == state_of(node)->logs) state_of(node)->log_synced_before_us = began_us;
     return rc;
 }
