@@ -193,6 +193,14 @@ bool repl_moment_wanted(const struct repl *r)
     return r->role == REPL_MASTER && r->serving.count > 0 && repl_is_counted(r);
 }
 
+bool repl_verify_wanted(const struct repl *r)
+{
+    if (!repl_moment_wanted(r)) return false;
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
+        if (rp->capa_verify && rp->state == REPLICA_ONLINE && !rp->doomed) return true;
+    return false;
+}
+
 void repl_feed_moment(struct repl *r, int db, struct bytes_view unit)
 {
     if (!repl_moment_wanted(r)) return;

@@ -165,6 +165,7 @@ void repl_feed(struct repl *r, int db, struct bytes_view unit);
  * selected only if no database is selected in the stream yet (-1: never). */
 void repl_feed_moment(struct repl *r, int db, struct bytes_view unit);
 bool repl_moment_wanted(const struct repl *r); /* we are a master with a replica attached */
+bool repl_verify_wanted(const struct repl *r); /* ... that can compare its data with checks in the stream */
 uint64_t repl_offset(const struct repl *r);
 /* The server calls both once per loop turn, after commands ran, and writes the AOF between the two calls.
  * repl_end_turn() appends what the turn still owes the stream (GETACK). repl_flush() sends the stream to every replica

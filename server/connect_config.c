@@ -13,6 +13,7 @@
 #include "server/operation/report.h"
 #include "server/persistence/aof.h"
 #include "server/process/process_crash.h"
+#include "server/streams/verify_master.h"
 #include "storage/base/allocator.h"
 
 static int hook_listen(void *ctx, struct config_error *err)
@@ -141,6 +142,12 @@ static int hook_replication(void *ctx, struct config_error *err)
     modes_refresh(&s->core);
     return 0;
 }
+static int hook_verify(void *ctx, struct config_error *err)
+{
+    (void)err;
+    verify_master_settings_changed(((struct server *)ctx)->verify_master);
+    return 0;
+}
 static int hook_slow(void *ctx, struct config_error *err)
 {
     (void)err;
@@ -197,6 +204,7 @@ void connect_config(struct server *s)
         .backlog_changed = hook_replication,
         .replication_changed = hook_replication,
         .min_replicas_changed = hook_replication,
+        .verify_changed = hook_verify,
         .slowlog_changed = hook_slow,
         .latency_changed = hook_slow,
         .hz_changed = hook_hz,

@@ -12,6 +12,7 @@
 #include "server/persistence/rdb_loading.h"
 #include "server/streams/ack_waits.h"
 #include "server/streams/master_stream.h"
+#include "server/streams/verify_replica.h"
 #include "storage/rdb.h"
 
 static int host_apply_stream(void *ctx, struct bytes_view in, size_t *consumed)
@@ -43,7 +44,9 @@ static int host_load_feed(void *ctx, struct bytes_view in, size_t *consumed, con
 }
 static int host_load_end(void *ctx, bool commit, struct repl_position *position)
 {
-    return rdb_loading_end(((struct server *)ctx)->rdb_loading, commit, position);
+    struct server *s = ctx;
+    if (commit) verify_replica_replaced(s->verify_replica);
+    return rdb_loading_end(s->rdb_loading, commit, position);
 }
 static bool host_dataset_is_empty(void *ctx)
 {

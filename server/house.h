@@ -19,27 +19,29 @@ struct command;
 struct server {
     struct core core;
     struct config *config;
-    struct command_table *commands;      /* command_table.h */
-    struct acl_users *users;             /* acl/users.h */
-    struct acl_log *acl_log;             /* acl/acl_log.h */
-    struct clients *clients;             /* clients.h: all connections */
-    struct migrations *migrations;       /* migration.h: keys that MIGRATE sends */
-    struct dispatcher *dispatcher;       /* dispatch.h */
-    struct scripting *scripting;         /* scripting/scripting.h */
-    struct child *child;                 /* child.h: the one child process */
-    struct loading *loading;             /* loading.h: how far a load is */
-    struct saving *saving;               /* saving.h: RDB files are written */
-    struct rdb_loading *rdb_loading;     /* rdb_loading.h: and read */
-    struct aof *aof;                     /* aof.h */
-    struct slowlog *slowlog;             /* slowlog.h */
-    struct master_stream *master_stream; /* master_stream.h */
-    struct ack_waits *ack_waits;         /* ack_waits.h: WAIT and WAITAOF */
-    struct tls_setup *tls;               /* tls_setup.h: certificates, and connections with TLS */
-    struct listening *listening;         /* listening.h */
-    struct metrics *metrics;             /* operation/metrics.h */
-    struct agent_check *agent_check;     /* agent_check.h: the port for HAProxy's agent checks */
-    struct web *web;                     /* web/web.h: the HTTP port */
-    struct proxy_ports *proxy_ports;     /* proxy_ports.h */
+    struct command_table *commands;        /* command_table.h */
+    struct acl_users *users;               /* acl/users.h */
+    struct acl_log *acl_log;               /* acl/acl_log.h */
+    struct clients *clients;               /* clients.h: all connections */
+    struct migrations *migrations;         /* migration.h: keys that MIGRATE sends */
+    struct dispatcher *dispatcher;         /* dispatch.h */
+    struct scripting *scripting;           /* scripting/scripting.h */
+    struct child *child;                   /* child.h: the one child process */
+    struct loading *loading;               /* loading.h: how far a load is */
+    struct saving *saving;                 /* saving.h: RDB files are written */
+    struct rdb_loading *rdb_loading;       /* rdb_loading.h: and read */
+    struct aof *aof;                       /* aof.h */
+    struct slowlog *slowlog;               /* slowlog.h */
+    struct master_stream *master_stream;   /* master_stream.h */
+    struct verify_master *verify_master;   /* verify_master.h: compares our data with those of replicas ... */
+    struct verify_replica *verify_replica; /* verify_replica.h: ... and ours with those of our master */
+    struct ack_waits *ack_waits;           /* ack_waits.h: WAIT and WAITAOF */
+    struct tls_setup *tls;                 /* tls_setup.h: certificates, and connections with TLS */
+    struct listening *listening;           /* listening.h */
+    struct metrics *metrics;               /* operation/metrics.h */
+    struct agent_check *agent_check;       /* agent_check.h: the port for HAProxy's agent checks */
+    struct web *web;                       /* web/web.h: the HTTP port */
+    struct proxy_ports *proxy_ports;       /* proxy_ports.h */
     struct used_memory used_memory;
     struct samples *samples; /* samples.h: the last ten minutes */
     struct loop_timer cron_timer;

@@ -14,6 +14,7 @@
 static void cmd_ping(struct cmd_ctx *ctx)
 {
     struct reply *r = ctx->reply;
+    if (ctx->argc == 2 && client_has(ctx->client, CLIENT_MASTER)) core_master_pings(ctx->core, ctx->argv[1]);
     if (ctx->argc > 2) {
         ctx_error_arity(ctx);
         return;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "server/commands/debug_damage.h"
 #include "server/commands/tables.h"
 #include "server/house.h"
 #include "server/persistence/aof.h"
@@ -584,6 +585,9 @@ static void debug_help(struct cmd_ctx *ctx)
         "    * MERGE: keys of the file replace those that are there.",
         "    * NOFLUSH: do not empty first.",
         "    * NOSAVE: load the file that is there.",
+        "REPLICA-DAMAGE BYTE|KEY|LOST|TTL <key> | PENDING <key> <group> | ELEMENT <key> <index> | DROP",
+        "    Make the data of this replica differ from its master's: a byte of a string, a key too many, a lost key,",
+        "    an expiry, a pending entry, an element of a list, the next write of the stream.",
         "REPLICATE <arg> [<arg> ...]",
         "    Put any command into the replication stream without running it.",
         "SDSLEN <key>",
@@ -644,6 +648,7 @@ static const struct debug_row debug_rows[] = {
     { "stringmatch-len", 4, 4, debug_stringmatch },
     { "change-repl-id", 2, 2, debug_change_repl_id },
     { "replicate", 3, 0, debug_replicate },
+    { "replica-damage", 3, 5, debug_replica_damage },
     { "error", 3, 3, debug_error },
     { "protocol", 3, 3, debug_protocol },
     { "set-disable-deny-scripts", 3, 3, debug_set_disable_deny_scripts },

@@ -130,6 +130,7 @@ struct config_hooks {
     config_hook_fn *appendonly_changed;     /* appendonly; fails if the first rewrite cannot start */
     config_hook_fn *aof_changed;            /* aof-disable-auto-gc */
     config_hook_fn *backlog_changed;        /* repl-backlog-size, repl-backlog-ttl */
+    config_hook_fn *verify_changed;         /* replica-verify, replica-verify-period */
     config_hook_fn *replication_changed;    /* most of repl-*, masterauth, masteruser, bind-source-addr */
     config_hook_fn *min_replicas_changed;   /* min-replicas-to-write, min-replicas-max-lag */
     config_hook_fn *slowlog_changed;        /* slowlog-* */

@@ -26,6 +26,12 @@ enum due {
     DUE_TRACKING_BROADCAST = 1 << 4, /* keys with tracked prefixes changed: tracking_broadcast() */
 };
 
+/* Gets the argument of a PING in our master's stream; set by server.c. fn NULL: nobody does. */
+struct master_ping_hook {
+    void *ctx;
+    void (*fn)(void *ctx, struct bytes_view argument);
+};
+
 struct core {
     const struct sys *sys;
     struct log *log;
@@ -48,10 +54,16 @@ struct core {
 
     struct key_watch keys;
     struct pacing pacing;
+    struct master_ping_hook master_ping;
     unsigned obstacles;     /* bits of enum obstacle */
     unsigned due;           /* bits of enum due */
     unsigned monitor_count; /* clients in MONITOR: written by monitor.c */
 };
+
+static inline void core_master_pings(struct core *core, struct bytes_view argument)
+{
+    if (core->master_ping.fn != NULL) core->master_ping.fn(core->master_ping.ctx, argument);
+}
 
 static inline void due_set(struct core *core, enum due what)
 {

@@ -11,13 +11,14 @@
 
 struct core;
 
-/* Written by modes.c, except for the last two: DEBUG writes them. */
+/* Written by modes.c, except for the last three: DEBUG writes them. */
 struct modes {
     bool loading;               /* a data set is being loaded: commands without CMD_LOADING get -LOADING */
     bool loading_serves_reads;  /* while `loading`: into a second data set, the old one is still served */
     bool expiry_held;           /* a master that may soon follow another one deletes nothing: expiry_hold() */
     bool active_expire;         /* DEBUG SET-ACTIVE-EXPIRE */
     bool skip_restore_checksum; /* DEBUG SET-SKIP-CHECKSUM-VALIDATION */
+    bool drop_write;            /* DEBUG REPLICA-DAMAGE DROP: the next write in our master's stream does not run */
 };
 
 void modes_init(struct modes *m);

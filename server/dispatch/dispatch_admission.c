@@ -295,5 +295,9 @@ enum admission dispatch_admit(struct cmd_ctx *ctx, struct command_slot *slot)
 {
     struct client *c = ctx->client;
     if (LIKELY(!client_has(c, CLIENT_MASTER))) return admit_client(ctx, slot);
+    if (UNLIKELY(ctx->core->modes.drop_write) && (slot->command->flags & CMD_WRITE)) {
+        ctx->core->modes.drop_write = false;
+        return ADMIT_REFUSED;
+    }
     return client_has(c, CLIENT_IN_MULTI) && !(slot->command->flags & CMD_NO_QUEUE) ? ADMIT_QUEUE : ADMIT_RUN;
 }

@@ -329,6 +329,39 @@ static const struct metrics_field rows[] = {
     {"repl_backlog_first_byte_offset", "redis_repl_backlog_first_byte_offset", METRICS_GAUGE,
      "Offset of the first byte in the backlog."},
     {"repl_backlog_histlen", "redis_repl_backlog_history_bytes", METRICS_GAUGE, "Bytes in the backlog."},
+    {"key_hash_secret"},
+    {"key_hash_fingerprint"},
+    /* verification */
+    {"verify_state"},
+    {"verify_checks_sent", "lockstep_verify_checks_sent_total", METRICS_COUNTER,
+     "Checks of the data set that were put into the replication stream."},
+    {"verify_rounds_sent", "lockstep_verify_rounds_sent_total", METRICS_COUNTER,
+     "Rounds of checks over the whole data set that were put into the replication stream."},
+    {"verify_round_age_ms"},
+    {"verify_last_round_ms", "lockstep_verify_last_round_seconds", METRICS_GAUGE,
+     "How long the last round of checks took; -1: there was none.", .unit = METRICS_MILLISECONDS},
+    {"verify_unnamed_values", "lockstep_verify_unnamed_values", METRICS_GAUGE,
+     "Big values whose keys are too long for checks of their elements."},
+    {"verify_sending_us", "lockstep_verify_sending_seconds_total", METRICS_COUNTER,
+     "Time spent on checks for replicas.", .unit = METRICS_MICROSECONDS},
+    {"verify_sending_max_us", "lockstep_verify_sending_max_seconds", METRICS_GAUGE, "The longest check for replicas.",
+     .unit = METRICS_MICROSECONDS},
+    {"verify_replica_state"},
+    {"verify_checks", "lockstep_verify_checks_total", METRICS_COUNTER, "Checks of the master that were compared."},
+    {"verify_skipped", "lockstep_verify_skipped_total", METRICS_COUNTER,
+     "Checks of the master that could not be compared."},
+    {"verify_mismatches", "lockstep_verify_mismatches_total", METRICS_COUNTER,
+     "Checks in which our data differed from the master's."},
+    {"verify_mismatch_offset"},
+    {"verify_mismatch_range"},
+    {"verify_rounds", "lockstep_verify_rounds_total", METRICS_COUNTER,
+     "Rounds over the whole data set of which every check was compared."},
+    {"verify_oldest_ms", "lockstep_verify_oldest_seconds", METRICS_GAUGE,
+     "All data were compared with the master's later than so long ago; -1: not yet.", .unit = METRICS_MILLISECONDS},
+    {"verify_checking_us", "lockstep_verify_checking_seconds_total", METRICS_COUNTER,
+     "Time spent on checks of the master.", .unit = METRICS_MICROSECONDS},
+    {"verify_checking_max_us", "lockstep_verify_checking_max_seconds", METRICS_GAUGE,
+     "The longest check of the master.", .unit = METRICS_MICROSECONDS},
     /* CPU */
     {"used_cpu_sys", "redis_cpu_sys_seconds_total", METRICS_COUNTER, "Processor time in the kernel."},
     {"used_cpu_user", "redis_cpu_user_seconds_total", METRICS_COUNTER, "Processor time outside of the kernel."},
@@ -375,8 +408,8 @@ enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 const struct bytes_view *metrics_sections(size_t *count)
 {
     static const struct bytes_view sections[] = {
-        {"server", 6},       {"clients", 7}, {"memory", 6}, {"persistence", 11}, {"stats", 5},
-        {"replication", 11}, {"cpu", 3},     {"tls", 3},    {"debug", 5},
+        {"server", 6},       {"clients", 7},       {"memory", 6}, {"persistence", 11}, {"stats", 5},
+        {"replication", 11}, {"verification", 12}, {"cpu", 3},    {"tls", 3},          {"debug", 5},
     };
     *count = sizeof(sections) / sizeof(sections[0]);
     return sections;

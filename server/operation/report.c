@@ -26,6 +26,8 @@
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
 #include "server/streams/migration.h"
+#include "server/streams/verify_master.h"
+#include "server/streams/verify_replica.h"
 #include "storage/base/histogram.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
@@ -402,6 +404,58 @@ static void info_replication(struct server *s, struct bytes_buf *out)
                      repl_secret_known(s->core.repl) ? "known" : "unknown",
                      (ull)keyspace_fingerprint(s->core.keyspace));
 }
+static void info_verify_master(const struct server *s, struct bytes_buf *out)
+{
+    struct verify_master_info info;
+    verify_master_describe(s->verify_master, &info);
+    bytes_buf_printf(out,
+                     "verify_state:%s\r\n"
+                     "verify_checks_sent:%llu\r\n"
+                     "verify_rounds_sent:%llu\r\n"
+                     "verify_round_age_ms:%lld\r\n"
+                     "verify_last_round_ms:%lld\r\n"
+                     "verify_unnamed_values:%llu\r\n"
+                     "verify_sending_us:%llu\r\n"
+                     "verify_sending_max_us:%llu\r\n",
+                     info.state, (ull)info.checks_sent, (ull)info.rounds, (long long)info.round_age_ms,
+                     (long long)info.last_round_ms, (ull)info.unnamed_values, (ull)info.cost_us,
+                     (ull)info.check_max_us);
+}
+
+static void info_verify_replica(const struct server *s, struct bytes_buf *out)
+{
+    struct verify_replica_info info;
+    verify_replica_describe(s->verify_replica, &info);
+    bytes_buf_printf(out,
+                     "verify_replica_state:%s\r\n"
+                     "verify_checks:%llu\r\n"
+                     "verify_skipped:%llu\r\n"
+                     "verify_mismatches:%llu\r\n"
+                     "verify_mismatch_offset:%lld\r\n"
+                     "verify_mismatch_range:%s\r\n"
+                     "verify_rounds:%llu\r\n"
+                     "verify_oldest_ms:%lld\r\n"
+                     "verify_checking_us:%llu\r\n"
+                     "verify_checking_max_us:%llu\r\n",
+                     info.state, (ull)info.checks, (ull)info.skipped, (ull)info.mismatches,
+                     (long long)info.mismatch_offset, info.mismatch_range, (ull)info.rounds,
+                     (long long)info.verified_ms, (ull)info.cost_us, (ull)info.check_max_us);
+}
+
+static void info_verification(struct server *s, struct bytes_buf *out)
+{
+    info_verify_master(s, out);
+    info_verify_replica(s, out);
+}
+
+/* While this server sends checks, and after it has received one. */
+static bool verification_is_on(const struct server *s)
+{
+    struct verify_replica_info info;
+    verify_replica_describe(s->verify_replica, &info);
+    return s->core.settings->replication.replica_verify || info.checks + info.skipped > 0;
+}
+
 static void info_modules(struct server *s, struct bytes_buf *out)
 {
     (void)s, (void)out; /* no modules */
@@ -483,6 +537,7 @@ static const struct section sections_in_order[] = {
     {"persistence", "Persistence", SHOWN_BY_DEFAULT, info_persistence},
     {"stats", "Stats", SHOWN_BY_DEFAULT, info_stats},
     {"replication", "Replication", SHOWN_BY_DEFAULT, info_replication},
+    {"verification", "Verification", SHOWN_WHILE_ON, info_verification, verification_is_on},
     {"cpu", "CPU", SHOWN_BY_DEFAULT, info_cpu},
     {"modules", "Modules", SHOWN_BY_DEFAULT, info_modules},
     {"commandstats", "Commandstats", SHOWN_WITH_ALL, info_commandstats},

@@ -73,11 +73,43 @@ static void test_permission(void **state)
     assert_int_equal(strncmp(run(f, "DEBUG SLEEP 0"), "-ERR DEBUG command not allowed.", 31), 0);
 }
 
+static void test_replica_damage(void **state)
+{
+    struct fixture *f = *state;
+    CHECK(f, "RPUSH l a b c", ":3");
+    CHECK(f, "SET s value", "+OK");
+    CHECK(f, "XADD x 1-1 f v", "1-1");
+    CHECK(f, "XGROUP CREATE x g 0", "+OK");
+    CHECK(f, "XREADGROUP GROUP g c STREAMS x >", "[[x [[1-1 [f v]]]]]");
+    CHECK(f, "DEBUG REPLICA-DAMAGE KEY k", "-ERR only a replica can be damaged");
+    CHECK_STREAM(f, "RPUSH l a b c|SET s value|XADD x 1-1 f v|XGROUP CREATE x g 0|MULTI|XCLAIM x g c 0 1-1 TIME "
+                    "1700000000000 RETRYCOUNT 1 FORCE JUSTID LASTID 1-1|XGROUP SETID x g 1-1 ENTRIESREAD 1|EXEC");
+    CHECK(f, "REPLICAOF 127.0.0.1 1", "+OK");
+    CHECK(f, "DEBUG REPLICA-DAMAGE KEY k", "+OK");
+    CHECK(f, "GET k", "damage");
+    CHECK(f, "DEBUG REPLICA-DAMAGE BYTE s", "+OK");
+    CHECK(f, "GET s", "vamue");
+    CHECK(f, "DEBUG REPLICA-DAMAGE LOST k", "+OK");
+    CHECK(f, "DEBUG REPLICA-DAMAGE LOST k", "-ERR there is nothing to damage");
+    CHECK(f, "DEBUG REPLICA-DAMAGE TTL s", "+OK");
+    CHECK(f, "PEXPIRETIME s", ":1701000000000");
+    CHECK(f, "DEBUG REPLICA-DAMAGE TTL s", "+OK");
+    CHECK(f, "PEXPIRETIME s", ":1701000000001");
+    CHECK(f, "DEBUG REPLICA-DAMAGE ELEMENT l 1", "+OK");
+    CHECK(f, "LRANGE l 0 -1", "[a damage c]");
+    CHECK(f, "DEBUG REPLICA-DAMAGE ELEMENT l 3", "-ERR there is nothing to damage");
+    CHECK(f, "DEBUG REPLICA-DAMAGE PENDING x g", "+OK");
+    CHECK(f, "XPENDING x g - + 1", "[[1-1 c :0 :2]]");
+    CHECK(f, "DEBUG REPLICA-DAMAGE PENDING x nosuch", "-ERR there is nothing to damage");
+    CHECK(f, "DEBUG REPLICA-DAMAGE ELEMENT l", "-ERR syntax error");
+    CHECK_STREAM(f, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_objects),  TEST(test_digests),  TEST(test_populate),
-        TEST(test_protocol), TEST(test_switches), TEST(test_permission),
+        TEST(test_replica_damage), TEST(test_objects),  TEST(test_digests),    TEST(test_populate),
+        TEST(test_protocol),       TEST(test_switches), TEST(test_permission),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,153 @@
+#include "server/streams/verify_replica.h"
+
+#include <inttypes.h>
+
+#include "replication/replication.h"
+#include "server/config/settings.h"
+#include "server/core/core.h"
+#include "server/streams/verify_check.h"
+#include "storage/base/memory.h"
+
+enum { LOG_PERIOD_MS = 1000 /* at most one line about mismatches */ };
+
+struct verify_replica {
+    struct core *core;
+    uint64_t round;
+    bool in_round;     /* `round` began at round_start_us, and each of its checks so far was compared */
+    bool has_verified; /* verified_us is valid */
+    int64_t round_start_us, verified_us;
+    int64_t logged_ms;
+    uint64_t not_logged; /* mismatches since that line */
+    bool has_logged;
+    struct verify_replica_info info;
+};
+
+/* ---- Mismatches ---- */
+
+static void log_mismatch(struct verify_replica *vr, const struct verify_check *check, const struct range_result *ours)
+{
+    char here[STRICT_DIGEST_CHARS + 1], there[STRICT_DIGEST_CHARS + 1];
+    int64_t now_ms = sys_mono_us(vr->core->sys) / 1000;
+    if (vr->has_logged && now_ms - vr->logged_ms < LOG_PERIOD_MS) {
+        vr->not_logged++;
+        return;
+    }
+    strict_digest_format(ours->digest, here);
+    strict_digest_format(check->digest, there);
+    log_warning(vr->core->log,
+                "Our data differ from our master's at offset %" PRId64 ": %s: %" PRIu64 " with digest %s here, %" PRIu64
+                " with digest %s there. %" PRIu64 " more such ranges since the last line.",
+                vr->info.mismatch_offset, vr->info.mismatch_range, ours->count, here, check->count, there,
+                vr->not_logged);
+    vr->has_logged = true;
+    vr->logged_ms = now_ms;
+    vr->not_logged = 0;
+}
+
+static void note_mismatch(struct verify_replica *vr, const struct verify_check *check, const struct range_result *ours)
+{
+    struct bytes_buf text = {0};
+    range_format(&check->range, &text);
+    bytes_quoted(bytes_buf_view(&text), VERIFY_RANGE_SHOWN, vr->info.mismatch_range);
+    bytes_buf_release(&text);
+    vr->info.mismatches++;
+    vr->info.mismatch_offset = (int64_t)repl_offset(vr->core->repl);
+    log_mismatch(vr, check, ours);
+}
+
+/* ---- Rounds ---- */
+
+/* The range "functions" is the first of a round: it ends the round before it. */
+static void note_round(struct verify_replica *vr, const struct verify_check *check)
+{
+    if (check->range.kind != RANGE_FUNCTIONS) {
+        if (check->round != vr->round) vr->in_round = false;
+        return;
+    }
+    if (vr->in_round && check->round == vr->round + 1) {
+        vr->info.rounds++;
+        vr->verified_us = vr->round_start_us;
+        vr->has_verified = true;
+    }
+    vr->in_round = true;
+    vr->round = check->round;
+    vr->round_start_us = sys_mono_us(vr->core->sys);
+}
+
+/* ---- Checks ---- */
+
+/* Why a check cannot be compared, or NULL. */
+static const char *obstacle(const struct verify_replica *vr, const struct verify_check *check)
+{
+    const struct core *core = vr->core;
+    if (!core->settings->replication.replica_read_only) return "writable";
+    if (!core->settings->memory.replica_ignore_maxmemory) return "evicting";
+    if (!repl_secret_known(core->repl)) return "secret-unknown";
+    if (keyspace_fingerprint(core->keyspace) != check->fingerprint) return "other-secret";
+    return NULL;
+}
+
+static void skip(struct verify_replica *vr, const char *why)
+{
+    vr->info.state = why;
+    vr->info.skipped++;
+    vr->in_round = false;
+}
+
+static void compare(struct verify_replica *vr, struct verify_check *check)
+{
+    struct range_result ours;
+    int64_t start_us = sys_mono_us(vr->core->sys);
+    if (!range_digest(vr->core->keyspace, &check->range, UINT64_MAX, NULL, NULL, &ours)) UNREACHABLE();
+    uint64_t cost_us = (uint64_t)(sys_mono_us(vr->core->sys) - start_us);
+    vr->info.cost_us += cost_us;
+    if (cost_us > vr->info.check_max_us) vr->info.check_max_us = cost_us;
+    vr->info.state = "verifying";
+    vr->info.checks++;
+    if (ours.count != check->count || !strict_digest_equal(ours.digest, check->digest)) note_mismatch(vr, check, &ours);
+}
+
+void verify_replica_on_ping(void *ctx, struct bytes_view argument)
+{
+    struct verify_replica *vr = ctx;
+    struct verify_check check;
+    if (!verify_check_is(argument)) return;
+    if (!verify_check_parse(argument, &check)) {
+        skip(vr, "malformed");
+        return;
+    }
+    const char *why = obstacle(vr, &check);
+    if (why != NULL) {
+        skip(vr, why);
+        return;
+    }
+    note_round(vr, &check);
+    compare(vr, &check);
+}
+
+void verify_replica_replaced(struct verify_replica *vr)
+{
+    vr->in_round = vr->has_verified = false;
+}
+
+/* ---- Life ---- */
+
+struct verify_replica *verify_replica_new(struct core *core)
+{
+    struct verify_replica *vr = mem_calloc(sizeof(*vr));
+    vr->core = core;
+    vr->info.state = "none";
+    vr->info.mismatch_offset = -1;
+    return vr;
+}
+
+void verify_replica_free(struct verify_replica *vr)
+{
+    mem_free(vr);
+}
+
+void verify_replica_describe(const struct verify_replica *vr, struct verify_replica_info *out)
+{
+    *out = vr->info;
+    out->verified_ms = vr->has_verified ? (sys_mono_us(vr->core->sys) - vr->verified_us) / 1000 : -1;
+}
