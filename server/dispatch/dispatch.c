@@ -403,7 +403,8 @@ static void prefetch_batch(struct dispatcher *d)
     prefetch_members(d);
 }
 
-static void run_batch(struct dispatcher *d)
+/* False: some requests were not run and stay in the readers of their clients. */
+static bool run_batch(struct dispatcher *d)
 {
     prefetch_batch(d);
     d->last_ticks = ticks_now();
@@ -425,6 +426,7 @@ static void run_batch(struct dispatcher *d)
     }
     d->item_count = 0;
     resp_batch_reset(&d->arena);
+    return held == NULL;
 }
 
 void dispatch_protocol_error(struct dispatcher *d, struct client *c, enum resp_status status)
@@ -487,6 +489,7 @@ bool dispatcher_run(struct dispatcher *d)
 bool dispatch_stream(struct dispatcher *d, struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx)
 {
     enum resp_status status;
+    bool all;
     ASSERT(d->core->running.client == NULL && d->item_count == 0); /* never from inside a command */
     d->applied = applied;
     d->applied_ctx = ctx;
@@ -499,9 +502,9 @@ bool dispatch_stream(struct dispatcher *d, struct client *c, void (*applied)(voi
             item->client = c;
             d->item_count++;
         }
-        run_batch(d);
-    } while (status == RESP_REQUEST);
+        all = run_batch(d);
+    } while (status == RESP_REQUEST && all);
     d->applied = NULL;
     if (status == RESP_INCOMPLETE && !client_has(c, CLIENT_IN_MULTI)) applied(ctx, resp_reader_offset(&c->reader));
-    return status == RESP_INCOMPLETE;
+    return status == RESP_INCOMPLETE || (status == RESP_REQUEST && d->core->life.stopping);
 }

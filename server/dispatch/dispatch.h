@@ -70,7 +70,8 @@ void dispatch_while_busy(struct dispatcher *d, const char *busy_text);
 bool dispatch_again(struct dispatcher *d, struct client *c);
 void dispatch_unblocked(struct dispatcher *d, struct client *c);
 /* Parses and runs all requests in the reader of a fake client (a master's stream), in batches. After each whole unit
- * `applied` is called with the reader's offset behind it. False: the input is malformed. */
+ * `applied` is called with the reader's offset behind it. Once the server stops, requests stay in the reader (fault_35).
+ * False: the input is malformed, or has ended the client. */
 bool dispatch_stream(struct dispatcher *d, struct client *c, void (*applied)(void *ctx, uint64_t offset), void *ctx);
 
 /* The command or subcommand of these arguments. NULL: there is none, or the number of arguments is wrong. */

@@ -741,6 +741,34 @@ static void test_a_stream_longer_than_a_batch(void **state)
     client_free_fake(master);
 }
 
+static void test_fault_35_a_stream_waits_when_the_server_stops(void **state)
+{
+    struct dispatch_fixture *f = *state;
+    struct client *master = client_new(f->room.clients, NULL);
+    uint64_t last = 0;
+    for (int i = 0; i < 2 * BATCH_MAX; i++) resp_reader_feed(&master->reader, BYTES_LIT(SET_BYTES));
+    f->core->life.stopping = true;
+    assert_true(dispatch_stream(f->dispatcher, master, count_applied, &last));
+    assert_int_equal(last, 0);
+    assert_int_equal(master->commands, 0);
+    f->core->life.stopping = false;
+    assert_true(dispatch_stream(f->dispatcher, master, count_applied, &last));
+    assert_int_equal(last, 2 * BATCH_MAX * (sizeof(SET_BYTES) - 1));
+    client_free_fake(master);
+}
+
+static void test_fault_35_a_stream_of_a_master_that_takes_no_commands_ends(void **state)
+{
+    struct dispatch_fixture *f = *state;
+    struct client *master = client_new(f->room.clients, NULL);
+    uint64_t last = 0;
+    for (int i = 0; i < 2 * BATCH_MAX; i++) resp_reader_feed(&master->reader, BYTES_LIT(SET_BYTES));
+    master->flags |= CLIENT_CLOSE_AFTER_REPLY;
+    assert_false(dispatch_stream(f->dispatcher, master, count_applied, &last));
+    assert_int_equal(last, 0);
+    client_free_fake(master);
+}
+
 static void test_a_malformed_stream(void **state)
 {
     struct dispatch_fixture *f = *state;
@@ -935,6 +963,8 @@ int main(void)
         DISPATCH_TEST(test_whole_commands_of_a_stream_are_applied),
         DISPATCH_TEST(test_a_transaction_of_a_stream_is_applied_as_a_whole),
         DISPATCH_TEST(test_a_stream_longer_than_a_batch),
+        DISPATCH_TEST(test_fault_35_a_stream_waits_when_the_server_stops),
+        DISPATCH_TEST(test_fault_35_a_stream_of_a_master_that_takes_no_commands_ends),
         DISPATCH_TEST(test_a_malformed_stream),
         DISPATCH_TEST(test_a_master_is_not_asked_whether_it_may),
         DISPATCH_TEST(test_errors_of_a_stream_are_reported),
