@@ -10,6 +10,7 @@ import signal
 from contextlib import suppress
 
 import paths  # noqa: F401
+from dataset import offset
 from harness import Timeout, child_pids, wait_for
 from wire import Closed, ReplyError
 from world import NOT_NOW, REPL_TIMEOUT, Failed
@@ -353,7 +354,10 @@ def fail_over(world, rng):
     for node in world.nodes:
         if node.upstream is old and (node is not new) and rng.random() < 0.9:
             node.follow(new)
-    world.let_pass(rng.randrange(500))
+    if old.reachable and rng.random() < 0.6:
+        overtake(world, old, new)
+    else:
+        world.let_pass(rng.randrange(500))
     for proxy in old.proxies():
         proxy.resume()
     if old.stopped:
@@ -367,6 +371,15 @@ def fail_over(world, rng):
     for node in world.nodes:
         if node.upstream is old and rng.random() < 0.5:
             node.follow(new)
+
+
+def overtake(world, old, new):
+    """Clients leave the old master, and the stream of the new one becomes longer than that of the old one."""
+    world.let_pass(100)
+    with suppress(*NOT_NOW):
+        old.ask("CLIENT", "KILL", "TYPE", "normal")
+    with suppress(Timeout):
+        wait_for(lambda: offset(new.server) > offset(old.server) + 2000, 3, "", retry_on=NOT_NOW)
 
 
 def choose(world, rng):
