@@ -123,7 +123,6 @@ static void poll_children(const struct sim_node *node)
 {
     const struct sim_sys_stats *s = sim_sys_stats(node);
     if (s->full_pipes > 0) sim_reached("child-pipe-full");
-    if (s->broken_pipes > 0) sim_reached("child-pipe-broken");
     if (s->failed_spawns > 0) sim_reached("fork-failed");
     if (s->children_killed > 0) sim_reached("child-killed");
 }
@@ -136,8 +135,7 @@ void observe_poll(struct sim_node *node)
     if (r->role == REPL_MASTER && had_backlog[node->index] && !r->has_backlog) sim_reached("backlog-dropped");
     had_backlog[node->index] = r->role == REPL_MASTER && r->has_backlog;
     if (r->serving.sync.pipe != NULL && r->serving.sync.pipe->replicas > 1) sim_reached("snapshot-shared");
-    if (r->role == REPL_REPLICA && r->link.state == LINK_STREAM && node->life > 1 && r->stats.sync_full == 0 &&
-        r->was_restored)
+    if (r->role == REPL_REPLICA && r->link.state == LINK_STREAM && node->life > 1 && !truth_has_adopted(node))
         sim_reached("resync-after-restart");
     if (sim_disk_stats(node->disk)->short_writes > 0) sim_reached("log-short-write");
     if (s->aof != NULL) poll_log(s->aof);
@@ -161,6 +159,8 @@ void observe_death(struct sim_node *node)
     had_backlog[node->index] = false;
     if (r == NULL || !node->was_killed) return;
     const struct server *s = r->host.ctx;
+    const struct sim_process *p = node->process;
+    if (p->kill_at_call != 0 && p->calls >= p->kill_at_call) sim_reached("killed-at-call");
     if (r->link.state == LINK_TRANSFER) sim_reached("died-in-transfer");
     if (s->core.modes.loading) sim_reached("died-while-loading");
     if (sim_sys_has_child(node)) sim_reached("died-with-child");

@@ -21,6 +21,7 @@
 #include "tests/simulation/observe.h"
 #include "tests/simulation/sim_sys.h"
 #include "tests/simulation/traffic.h"
+#include "tests/simulation/triggers.h"
 #include "tests/simulation/truth.h"
 
 #define MS     INT64_C(1000)
@@ -102,7 +103,7 @@ static void configure(struct member *m)
     sim_node_configure(node, "repl-diskless-load %s", PICK("disabled", "swapdb", "on-empty-db"));
     sim_node_configure(node, "repl-backlog-size %s", PICK("16kb", "16kb", "64kb", "1mb"));
     sim_node_configure(node, "repl-backlog-ttl %s", PICK("0", "2", "3600"));
-    sim_node_configure(node, "client-output-buffer-limit replica %s", PICK("0 0 0", "0 0 0", "300kb 100kb 2"));
+    sim_node_configure(node, "client-output-buffer-limit replica %s", PICK("0 0 0", "0 0 0", "200kb 60kb 1"));
     sim_node_configure(node, "lazyfree-lazy-user-flush %s", PICK("yes", "no"));
     sim_node_configure(node, "replica-serve-stale-data %s", PICK("yes", "yes", "no"));
     sim_node_configure(node, "shutdown-timeout %s", PICK("0", "1", "10"));
@@ -355,6 +356,7 @@ static void heal_all(void)
 {
     sim_trace("world", "all faults end, clients stop");
     scenario.healed = true;
+    triggers_disarm();
     traffic_stop();
     promises_stop();
     sim_network_heal_all();
@@ -403,14 +405,18 @@ static void do_kill_at_call(struct plan_item *item)
     sim_node_kill_at_call(member_arg(item)->node, item->args[1]);
 }
 
-static void do_power_cut(struct plan_item *item)
+static void cut_power(struct member *m, int64_t back_us)
 {
-    struct member *m = member_arg(item);
     bool runs = m->node->process != NULL;
     m->power_cut = runs;
-    m->start_at_us = sim.now_us + (int64_t)item->args[1];
+    m->start_at_us = sim.now_us + back_us;
     sim_node_power_cut(m->node);
     if (!runs) note_power_cut(m);
+}
+
+static void do_power_cut(struct plan_item *item)
+{
+    cut_power(member_arg(item), (int64_t)item->args[1]);
 }
 
 static void do_terminate(struct plan_item *item)
@@ -557,21 +563,148 @@ static void do_order(struct plan_item *item)
     sim_client_sendf(m->admin, "%s", text);
 }
 
-/* The node that args[0] names becomes the master; the others follow it, or one another. */
-static void do_promote(struct plan_item *item)
+/* The node becomes the master; the others follow it, or one another. */
+static void promote(struct member *m, bool chained)
 {
-    struct member *m = member_arg(item);
     scenario.master = (int)m->node->index;
     set_role(m, NOBODY);
     promises_forget_all();
     for (size_t i = 0; i < scenario.count; i++) {
         struct member *other = &scenario.members[i];
         if (other == m) continue;
-        bool chained = item->args[1] != 0 && scenario.count > 2 && i == (m->node->index + 2) % scenario.count;
-        set_role(other, chained ? (int)((m->node->index + 1) % scenario.count) : (int)m->node->index);
+        bool second = chained && scenario.count > 2 && i == (m->node->index + 2) % scenario.count;
+        set_role(other, second ? (int)((m->node->index + 1) % scenario.count) : (int)m->node->index);
     }
     promises_set_master(m->node);
     traffic_set_master(m->node);
+}
+
+static void do_promote(struct plan_item *item)
+{
+    promote(member_arg(item), item->args[1] != 0);
+}
+
+/* ---- Faults at a chosen state: the item of a trigger is its context ---- */
+
+enum act {
+    ACT_KILL,
+    ACT_KILL_SOON,
+    ACT_POWER_CUT,
+    ACT_PAUSE,
+    ACT_PROMOTE,
+    ACT_PROMOTE_OTHER,
+    ACT_CUT,
+    ACT_RESET,
+    ACT_BURST,
+    ACTS
+};
+
+static const char *const act_words[] = {
+    [ACT_KILL] = "kill -9",
+    [ACT_KILL_SOON] = "kill -9 at one of its next system calls",
+    [ACT_POWER_CUT] = "its power fails",
+    [ACT_PAUSE] = "SIGSTOP for a second",
+    [ACT_PROMOTE] = "it becomes the master",
+    [ACT_PROMOTE_OTHER] = "another node becomes the master",
+    [ACT_CUT] = "it is cut off for two seconds",
+    [ACT_RESET] = "its connections to other nodes are reset",
+    [ACT_BURST] = "the master gets a burst of writes",
+};
+
+static void resume_member(void *ctx)
+{
+    sim_node_resume(((struct member *)ctx)->node);
+}
+
+static void cut_off(struct member *m, bool cut)
+{
+    for (size_t i = 0; i < scenario.count; i++) {
+        const struct sim_host *other = scenario.members[i].node->host;
+        if (other == m->node->host) continue;
+        if (cut)
+            sim_network_cut(m->node->host, other);
+        else
+            sim_network_heal(m->node->host, other);
+    }
+}
+
+static void heal_member(void *ctx)
+{
+    cut_off(ctx, false);
+}
+
+static void reset_all(struct member *m)
+{
+    for (size_t i = 0; i < scenario.count; i++) {
+        if (&scenario.members[i] != m) sim_network_reset(m->node->host, scenario.members[i].node->host);
+    }
+}
+
+/* Writes to the master, as much as fits into no backlog. */
+static void burst(uint64_t values, uint64_t bytes)
+{
+    const struct member *m = &scenario.members[scenario.master];
+    char key[24], *value = calloc(1, bytes + 1);
+    if (value == NULL || !m->admin->is_connected) {
+        free(value);
+        return;
+    }
+    memset(value, 'b', bytes);
+    for (uint64_t i = 0; i < values; i++) {
+        snprintf(key, sizeof(key), "burst:%u", (unsigned)(i % 40));
+        struct bytes_view args[] = {bytes_str("SET"), bytes_str(key), bytes_view(value, bytes)};
+        sim_client_send(m->admin, args, 3);
+    }
+    free(value);
+}
+
+static void act_on_trigger(void *ctx)
+{
+    struct plan_item *item = ctx;
+    struct member *m = member_arg(item);
+    switch ((enum act)(item->args[2] % ACTS)) {
+    case ACT_KILL:
+        m->start_at_us = sim.now_us + (int64_t)item->args[3];
+        sim_node_kill(m->node);
+        break;
+    case ACT_KILL_SOON: sim_node_kill_at_call(m->node, 1 + item->args[4] % 40); break;
+    case ACT_POWER_CUT: cut_power(m, (int64_t)item->args[3]); break;
+    case ACT_PAUSE:
+        sim_node_pause(m->node);
+        sim_after(SECOND, resume_member, m);
+        break;
+    case ACT_PROMOTE: promote(m, false); break;
+    case ACT_PROMOTE_OTHER:
+        promote(&scenario.members[(m->node->index + 1 + item->args[4] % 2) % scenario.count], false);
+        break;
+    case ACT_CUT:
+        cut_off(m, true);
+        sim_after(2 * SECOND, heal_member, m);
+        break;
+    case ACT_RESET: reset_all(m); break;
+    case ACT_BURST: burst(40, 10000); break;
+    case ACTS: break;
+    }
+}
+
+static void do_arm(struct plan_item *item)
+{
+    triggers_arm(member_arg(item)->node, (enum trigger_state)item->args[1], 5 * SECOND, act_on_trigger, item);
+}
+
+static void do_burst(struct plan_item *item)
+{
+    burst(item->args[0], item->args[1]);
+}
+
+/* A full synchronization, soon: the links of the node's replicas break, and the backlog is too small. */
+static void do_resynchronize(struct plan_item *item)
+{
+    struct member *m = member_arg(item);
+    cut_off(m, true);
+    burst(6, 8000);
+    reset_all(m);
+    sim_after((int64_t)item->args[1], heal_member, m);
 }
 
 /* ---- The plan ---- */
@@ -721,6 +854,54 @@ static void plan_faults(unsigned kinds)
     }
 }
 
+static void plan_trigger(int64_t at, uint64_t n)
+{
+    enum trigger_state state = (enum trigger_state)plan_below(TRIGGER_STATES);
+    uint64_t act = plan_below(ACTS);
+    struct plan_item *item =
+        plan_add(at, true, do_arm, "when %s %s: %s", name_of(n), trigger_state_words(state), act_words[act]);
+    set_args(item, n, state, act);
+    if (item == NULL) return;
+    item->args[3] = (uint64_t)some_ms(50, 2000);
+    item->args[4] = plan_below(1000);
+}
+
+/* Each trigger may get a reason: a full synchronization, a rewrite, a snapshot, or much to do. */
+static void plan_reason(int64_t at, uint64_t n)
+{
+    switch (plan_below(5)) {
+    case 0:
+    case 1:
+        set_args(plan_add(at, true, do_resynchronize, "%s is cut off, and the master gets more than its backlog",
+                          name_of(n)),
+                 n, (uint64_t)some_ms(100, 1500), 0);
+        break;
+    case 2: set_args(plan_add(at, false, do_order, "%s to %s", orders[2], name_of(n)), n, 2, 0); break;
+    case 3: set_args(plan_add(at, false, do_order, "%s to %s", orders[0], name_of(n)), n, 0, 0); break;
+    default: set_args(plan_add(at, false, do_burst, "a burst of writes"), 20, 1000 + plan_below(8000), 0); break;
+    }
+}
+
+static void plan_triggers(void)
+{
+    if (plan_chance(500)) return;
+    for (uint64_t count = 1 + plan_below(3); count > 0; count--) {
+        int64_t at = some_ms(FAULTS_FROM_MS, HEAL_MS - 3000);
+        uint64_t n = some_node();
+        plan_trigger(at, n);
+        plan_reason(at + some_ms(5, 300), plan_chance(700) ? n : some_node());
+    }
+    if (plan_chance(500)) return;
+    for (uint64_t a = 0; a < scenario.count; a++) {
+        for (uint64_t b = 0; b < scenario.count; b++) {
+            if (a == b) continue;
+            uint64_t bytes_per_s = 30000 + plan_below(300000);
+            set_args(plan_add(SECOND, true, do_slow_link, "slow link from %s to %s", name_of(a), name_of(b)), a, b,
+                     bytes_per_s);
+        }
+    }
+}
+
 /* ---- The whole ---- */
 
 static void make_member(size_t i, int master, enum persistence persistence, bool loose)
@@ -756,6 +937,7 @@ void scenario_begin(void)
     memset(&scenario, 0, sizeof(scenario));
     scenario.by_name = sim.seed % 3 == 0;
     truth_begin();
+    triggers_begin();
     make_members();
     bool sweeping = plan_chance(300);
     struct traffic_mix mix = {.clients = (unsigned)plan_below(4),
@@ -768,6 +950,7 @@ void scenario_begin(void)
     promises_begin(sweeping ? 0 : 1 + (unsigned)plan_below(3));
     plan_orders();
     plan_faults(plan_chance(300) ? 15 : 1u << plan_below(4) | 1u << plan_below(4));
+    plan_triggers();
     for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);
     promises_set_master(scenario.members[0].node);
     traffic_set_master(scenario.members[0].node);
@@ -780,6 +963,7 @@ void scenario_end(void) {}
 void scenario_free(void)
 {
     sim_event_cancel(&scenario.watch);
+    triggers_free();
     traffic_free();
     promises_free();
     truth_end();

@@ -558,8 +558,13 @@ static ssize_t sys_write(void *ctx, int fd, const void *buf, size_t len)
 
 static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
 {
-    enter(ctx, "pwritev");
+    const struct sim_node *node = enter(ctx, "pwritev");
     struct open_file *f = sim_fd_object(fd, &file_ops);
+    if (f != NULL && f->log != 0) {
+        size_t total = 0;
+        for (int i = 0; i < count; i++) total += iov[i].iov_len;
+        sim_trace(node->name, "writes log %u: %zu bytes at %lld", f->log, total, (long long)offset);
+    }
     return f == NULL ? -EBADF : sim_disk_pwritev(f->disk, f->file, iov, count, offset);
 }
 
@@ -577,6 +582,13 @@ static void wait_for_disk(struct sim_node *node)
     sim_block(1 + (int64_t)rng_below(&node->rng, (uint64_t)most + 1));
 }
 
+/* When the server asked for the sync: what was written after that may be in no note that vouches for it. */
+static int64_t began_at_us(void)
+{
+    const struct sim_process *p = sim.process;
+    return p->job_fiber != NULL && p->job_fiber == sim_fiber_current() ? p->job_queued_us : sim.now_us;
+}
+
 static int sys_fsync(void *ctx, int fd)
 {
     struct sim_node *node = enter(ctx, "fsync");
@@ -587,7 +599,7 @@ static int sys_fsync(void *ctx, int fd)
     if (f == NULL) return -EBADF;
     bool early = rng_below(&node->rng, 2) == 0;
     int rc = early ? sim_disk_fsync(f->disk, f->file) : 0;
-    int64_t began_us = sim.now_us;
+    int64_t began_us = began_at_us();
     wait_for_disk(node);
     f = sim_fd_object(fd, &file_ops); /* closed meanwhile? */
     if (f == NULL) return -EBADF;

@@ -16,6 +16,7 @@ struct job {
     struct job *next;
     void (*fn)(void *job);
     void *ctx;
+    int64_t queued_us;
 };
 
 struct worker {
@@ -46,6 +47,8 @@ static void worker_main(void *ctx)
         struct job *job = w->first;
         w->first = job->next;
         if (w->first == NULL) w->last = &w->first;
+        w->process->job_fiber = sim_fiber_current();
+        w->process->job_queued_us = job->queued_us;
         job->fn(job->ctx);
         mem_free(job);
         if (w->first != NULL) sim_block(sim_between(1, DELAY_MOST_US));
@@ -57,7 +60,7 @@ static void worker_main(void *ctx)
 void worker_run(struct worker *w, void (*fn)(void *job), void *ctx)
 {
     struct job *job = mem_alloc(sizeof(*job));
-    *job = (struct job){.fn = fn, .ctx = ctx};
+    *job = (struct job){.fn = fn, .ctx = ctx, .queued_us = sim.now_us};
     *w->last = job;
     w->last = &job->next;
     if (w->is_running) return;

@@ -55,7 +55,6 @@
     /* children */                                                                                                     \
     X("child-killed", "a child is killed in the middle")                                                               \
     X("child-pipe-full", "a child waits because its pipe is full")                                                     \
-    X("child-pipe-broken", "a child writes to a pipe that nobody reads")                                               \
     X("fork-failed", "a fork fails")                                                                                   \
     /* clients */                                                                                                      \
     X("unknown-applied", "a write without an answer is in the data set")                                               \

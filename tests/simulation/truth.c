@@ -27,6 +27,7 @@ struct follower {
     char parent[REPL_ID_LEN + 1]; /* the history that it had before, of which it has everything up to the fork; or "" */
     uint64_t fork;
     uint64_t end;
+    bool adopted;          /* it was fully synchronized in this life */
     bool moved;            /* the next append may be at another position */
     const char *restoring; /* the id whose last bytes come from a file now */
 };
@@ -67,6 +68,11 @@ void truth_node_ended(struct sim_node *node)
 struct repl *truth_repl(const struct sim_node *node)
 {
     return node->process == NULL ? NULL : followers[node->index].repl;
+}
+
+bool truth_has_adopted(const struct sim_node *node)
+{
+    return followers[node->index].adopted;
 }
 
 static struct history *find(const char *id)
@@ -277,7 +283,7 @@ void __wrap_repl_adopt_history(struct repl *r, const char *id, uint64_t position
                  "%s went back from offset %" PRIu64 " to %" PRIu64
                  " of the same history %.8s by a full synchronization",
                  sim.process->node->name, f->end, position, id);
-    f->moved = true;
+    f->moved = f->adopted = true;
     f->parent[0] = '\0';
     memcpy(f->id, r->identity.id, sizeof(f->id));
     f->end = position;

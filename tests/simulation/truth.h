@@ -24,6 +24,7 @@ void truth_node_ended(struct sim_node *node); /* its process is gone, with its s
 /* It is told to follow another server, which may be behind it in the same history. */
 void truth_master_changes(const struct sim_node *node);
 struct repl *truth_repl(const struct sim_node *node); /* NULL: no server */
+bool truth_has_adopted(const struct sim_node *node);  /* in this life, by a full synchronization */
 /* The number of other nodes that have ever applied the master's stream up to and with the last place of `text` in it.
  * -1: the text is not in the stream. */
 int truth_holders(const struct sim_node *master, struct bytes_view text);
