@@ -8,6 +8,7 @@
 
 #include "server/net/loop.h"
 #include "storage/base/assert.h"
+#include "storage/base/num.h"
 
 enum { ITEMS_DEPTH_MAX = 16, SERVER_PORT = 6379 };
 
@@ -220,12 +221,21 @@ void sim_client_send_raw(struct sim_client *c, const void *bytes, size_t len, un
     flush(c);
 }
 
+static void put_header(struct bytes_buf *out, char type, size_t number)
+{
+    char line[NUM_U64_MAX_CHARS + 3] = {type};
+    size_t len = 1 + num_format_u64(line + 1, number);
+    line[len++] = '\r';
+    line[len++] = '\n';
+    bytes_buf_append(out, line, len);
+}
+
 void sim_client_send(struct sim_client *c, const struct bytes_view *args, size_t count)
 {
     if (c->end == NULL) return;
-    bytes_buf_printf(&c->out, "*%zu\r\n", count);
+    put_header(&c->out, '*', count);
     for (size_t i = 0; i < count; i++) {
-        bytes_buf_printf(&c->out, "$%zu\r\n", args[i].len);
+        put_header(&c->out, '$', args[i].len);
         bytes_buf_append(&c->out, args[i].data, args[i].len);
         bytes_buf_append(&c->out, "\r\n", 2);
     }

@@ -366,6 +366,7 @@ void sim_system_call(const char *name)
     p->calls++;
     if (p->is_child || running == NULL || p->kill_at_call == 0 || p->calls < p->kill_at_call) return;
     sim_trace(p->node->name, "is killed at its %lluth system call, %s()", (unsigned long long)p->calls, name);
+    sim_reached("killed-at-call");
     die(p);
 }
 
