@@ -118,6 +118,17 @@ void repl_position(const struct repl *r, struct repl_position *at)
     at->db = db < 0 ? 0 : db; /* -1: any database will do, since the next bytes select one */
 }
 
+void repl_former_position(const struct repl *r, struct repl_position *at)
+{
+    *at = (struct repl_position){.offset = r->identity.second_position, .db = -1};
+    if (r->identity.has_second && !r->history_broken) memcpy(at->id, r->identity.id2, sizeof(at->id));
+}
+
+bool repl_gave_up_data(const struct repl *r)
+{
+    return r->role == REPL_REPLICA && r->data == DATA_GIVEN_UP;
+}
+
 /* Fills the backlog with the bytes before the position, as many as its size allows. */
 static void restore_stream(struct repl *r, uint64_t position, struct bytes_view tail)
 {

@@ -186,6 +186,10 @@ void repl_aof_synced(struct repl *r, bool on, uint64_t position);
 
 /* --- identity over restarts --- */
 void repl_position(const struct repl *r, struct repl_position *at); /* for the aux fields of SAVE and BGSAVE */
+/* The history before the last fork, up to the fork, which our second id names; id "": there is none. */
+void repl_former_position(const struct repl *r, struct repl_position *at);
+/* True for a replica that has dropped its data set for one of its master that is not complete. */
+bool repl_gave_up_data(const struct repl *r);
 /* Renames the history, so that no server can continue what it knows of it (DEBUG CHANGE-REPL-ID). */
 void repl_change_id(struct repl *r);
 /* The file loaded at start-up carried this position. A replica tries PSYNC with it; a master serves it as its second

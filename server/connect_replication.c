@@ -9,6 +9,7 @@
 #include "server/house.h"
 #include "server/memory/expiry.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/lineage.h"
 #include "server/persistence/rdb_loading.h"
 #include "server/streams/ack_waits.h"
 #include "server/streams/master_stream.h"
@@ -68,6 +69,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     modes_hold_expiry(&s->core, false);
     server_adjust_oom_score(s);
     expiry_forget_own(s->expiry);
+    lineage_changed(s->lineage);
     if (role == REPL_REPLICA)
         blocking_role_changed(s->clients->blocking);
     else
@@ -126,7 +128,9 @@ static void host_history_ends(void *ctx)
 }
 static void host_history_replaced(void *ctx)
 {
-    aof_history_replaced(((struct server *)ctx)->aof);
+    const struct server *s = ctx;
+    aof_history_replaced(s->aof);
+    lineage_data_replaced(s->lineage);
 }
 
 struct repl *connect_replication(struct server *s)

@@ -31,6 +31,7 @@ struct server {
     struct saving *saving;                 /* saving.h: RDB files are written */
     struct rdb_loading *rdb_loading;       /* rdb_loading.h: and read */
     struct aof *aof;                       /* aof.h */
+    struct lineage *lineage;               /* lineage.h: what is remembered over restarts */
     struct slowlog *slowlog;               /* slowlog.h */
     struct master_stream *master_stream;   /* master_stream.h */
     struct verify_master *verify_master;   /* verify_master.h: compares our data with those of replicas ... */

@@ -33,6 +33,7 @@
 #include "server/operation/shutdown.h"
 #include "server/operation/turn_end.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/lineage.h"
 #include "server/persistence/rdb_loading.h"
 #include "server/process/process.h"
 #include "server/process/process_crash.h"
@@ -79,10 +80,11 @@ static bool on_turn(void *ctx)
     bool more = dispatcher_run(s->dispatcher);
     blocking_check_timeouts(s->clients->blocking);
     more = expiry_fast_cycle(s->expiry) || more;
+    lineage_turn(s->lineage); /* notes a flush before the empty RDB file is written */
     saving_turn(s->saving);
     if (UNLIKELY(s->core.due != 0)) more = serve_due(s) || more;
     clients_reap(s->clients); /* before the replies: the reply to CLIENT KILL means that the client is gone */
-    turn_end_send(&s->core, s->aof, s->clients);
+    turn_end_send(&s->core, s->lineage, s->aof, s->clients);
     clients_reap(s->clients);
     if (UNLIKELY(shutdown_is_active(s))) shutdown_cron(s);
     more = web_turn(s->web) || more;
@@ -157,7 +159,7 @@ static void accept_now(void *ctx)
 static void send_now(void *ctx)
 {
     struct server *s = ctx;
-    turn_end_send(&s->core, s->aof, s->clients);
+    turn_end_send(&s->core, s->lineage, s->aof, s->clients);
 }
 
 static bool run_again(void *ctx, struct client *c)
@@ -228,6 +230,7 @@ static void make_persistence(struct server *s)
                                                                 .child = s->child,
                                                                 .saving = s->saving,
                                                                 .loading = s->loading});
+    s->lineage = lineage_new(core);
     s->aof = aof_new(&(struct aof_uses){.load = {.core = core,
                                                  .clients = s->clients,
                                                  .dispatcher = s->dispatcher,
@@ -359,8 +362,10 @@ int server_run(struct server *s)
     loop_on_wake(s->core.loop, on_wake, s);
     loop_on_turn(s->core.loop, on_turn, s);
     start_following(s);
+    lineage_read(s->lineage);
     if (aof_find_files(s->aof) != 0 || load_at_start(s) != 0 || aof_open_at_start(s->aof) != 0)
         return s->core.life.stopping ? s->core.life.exit_code : 1;
+    lineage_begin(s->lineage);
     repl_start(s->core.repl);
     expiry_hold(s->expiry);
     cron_start(s);
@@ -385,6 +390,7 @@ void server_free(struct server *s)
     repl_free(s->core.repl); /* calls host functions of master_stream, rdb_loading and saving */
     verify_replica_free(s->verify_replica);
     verify_master_free(s->verify_master);
+    lineage_free(s->lineage);
     master_stream_free(s->master_stream);
     rdb_loading_free(s->rdb_loading);
     saving_free(s->saving);

@@ -14,7 +14,7 @@
  * Writing: keyspace_find_for_write() is the only way to get a writable entry. Only the functions below create,
  * replace, delete or rename an entry or change its expiry. An existing entry passes the hook before_change() before it
  * is handed out for writing, replaced, moved or deleted (not when a database is flushed).
-  * Reporting: a caller that changed or deleted a value calls keyspace_changed(): the change counter, and so the stream,
+ * Reporting: a caller that changed or deleted a value calls keyspace_changed(): the change counter, and so the stream,
  * depend on it. Expiring and flushing call their hooks themselves.
  * Time: the caller sets the time with keyspace_set_time(), once per command or per turn of the loop, so that one
  * command sees one time.

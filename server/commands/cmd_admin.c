@@ -9,6 +9,7 @@
 #include "server/operation/report.h"
 #include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/lineage.h"
 #include "server/persistence/saving.h"
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
@@ -44,6 +45,7 @@ static bool parse_flush(struct cmd_ctx *ctx, bool *lazy)
 static void flush(struct cmd_ctx *ctx, struct db *db, bool lazy)
 {
     ctx->keyspace->stats.changes += keyspace_flush(ctx->keyspace, db, lazy);
+    lineage_flushed(ctx->server->lineage);
     ctx_replicate_force(ctx);
     reply_ok(ctx->reply);
 }

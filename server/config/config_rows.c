@@ -256,6 +256,7 @@ const struct config_directive config_builtin_rows[] = {
     SPECIAL("dir", NULL, persistence.dir, "", &config_special_dir, PROTECTED | DENY_LOADING | ALWAYS, NO_HOOK),
     SPECIAL("save", NULL, persistence, "3600 1 300 100 60 10000", &config_special_save, MULTI | VARIADIC, NO_HOOK),
     TEXT("dbfilename", NULL, persistence.dbfilename, "dump.rdb", config_check_dbfilename, PROTECTED, NO_HOOK),
+    YES_NO("lineage", NULL, persistence.lineage, "yes", 0, NO_HOOK),
     YES_NO("rdbcompression", NULL, persistence.rdbcompression, "yes", 0, NO_HOOK),
     YES_NO("rdbchecksum", NULL, persistence.rdbchecksum, "yes", IMMUTABLE, NO_HOOK),
     NUMBER(CONFIG_INT, "rdb-version", NULL, persistence.rdb_version, "10", 9, 12, 0, NO_HOOK),

@@ -157,6 +157,7 @@ struct settings_persistence {
     int save_count; /* 0: no automatic saves */
     char *dbfilename;
     char *dir; /* absolute after the process has changed to it */
+    bool lineage;
     bool rdbcompression;
     bool rdbchecksum;
     bool rdb_del_sync_files;

@@ -7,6 +7,7 @@
 #include "server/operation/samples.h"
 #include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/lineage.h"
 #include "server/persistence/saving.h"
 #include "server/scripting/scripting.h"
 #include "storage/base/memory.h"
@@ -59,6 +60,7 @@ static void cron(void *ctx)
     scripting_collect(s->scripting);
     aof_cron(s->aof);
     saving_cron(s->saving);
+    lineage_cron(s->lineage);
     if (every(s, 1000)) dispatcher_settings_changed(s->dispatcher); /* the tick counter's rate is known more exactly */
     if (every(s, 1000)) tls_setup_cron(s->tls);
     if (every(s, 1000)) samples_take(s);

@@ -22,6 +22,7 @@
 #include "server/memory/expiry.h"
 #include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/lineage.h"
 #include "server/persistence/rdb_loading.h"
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
@@ -249,6 +250,7 @@ static void info_persistence(struct server *s, struct bytes_buf *out)
     rdb_loading_info(s->rdb_loading, out);
     aof_info(s->aof, out);
     loading_info(s->loading, out);
+    lineage_info(s->lineage, out);
 }
 
 static void info_stats(struct server *s, struct bytes_buf *out)

@@ -7,6 +7,7 @@
 #include "server/clients/clients.h"
 #include "server/operation/turn_end.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/lineage.h"
 #include "server/persistence/saving.h"
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
@@ -112,7 +113,8 @@ static bool finish(struct server *s)
     saving_kill(s->saving);
     aof_shut_down(s->aof);
     if (!save_before_exit(s, sd->flags)) return fail(s);
-    turn_end_send(&s->core, s->aof, s->clients);
+    lineage_shut_down(s->lineage);
+    turn_end_send(&s->core, s->lineage, s->aof, s->clients);
     log_warning(s->core.log, "Lockstep is now ready to exit, bye bye...");
     lifecycle_stop(&s->core, s->core.life.exit_code);
     return true;

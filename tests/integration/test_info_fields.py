@@ -24,6 +24,7 @@ NAMED_BY_USE = re.compile(r"(cmdstat|errorstat|latency_percentiles_usec)_|slave\
 # field -> why it may or may not change in this test
 MOMENTARY = {
     "lazyfree_pending_objects": "a thread frees them within milliseconds",
+    "lineage_write_in_progress": "a thread has written it within milliseconds",
     "aof_pending_bio_fsync": "a thread has synced within milliseconds, unless the disk is busy",
     "aof_delayed_fsync": "takes a disk that is slow for seconds",
     "loading_total_bytes": "not known of a transfer; see the test of a start",
@@ -77,6 +78,9 @@ CONSTANT = {
     "master_failover_state": "FAILOVER is refused; sentinels and operators read it",
     "uptime_in_days": ELSEWHERE + "tests/unit/server/operation/test_report.c, where the clock goes faster",
     "process_supervised": ELSEWHERE + "test_config.py: test_supervised_by_systemd",
+    "lineage_found": ELSEWHERE + "test_lineage.py, where servers are started again",
+    "lineage_status": ELSEWHERE + "test_lineage.py, where the file cannot be written",
+    "lineage_write_failures": ELSEWHERE + "test_lineage.py, where the file cannot be written",
     "key_hash_secret": ELSEWHERE + "test_hash_secret.py, with a master that tells no secret",
     "aof_last_write_status": ELSEWHERE + "test_hazards_log.py, where a disk is full",
 }

@@ -144,7 +144,7 @@ static inline void fixture_turns(struct fixture *f)
         blocking_check_timeouts(s->clients->blocking);
         if (s->core.due & DUE_KEY_WAITS) key_waits_serve(s->clients->key_waits);
         clients_reap(s->clients);
-        turn_end_send(&s->core, s->aof, s->clients);
+        turn_end_send(&s->core, s->lineage, s->aof, s->clients);
         clients_reap(s->clients);
     }
 }
