@@ -29,7 +29,8 @@ class Plan:
         self.kinds = self._kinds(count)
         self.big_backlog = self.rng.random() < 0.7
         self.disks = self.rng.random() < 0.4
-        self.nodes = [(NAMES[at], kind, self._settings()) for at, kind in enumerate(self.kinds)]
+        verify = self.rng.random() < 0.6
+        self.nodes = [(NAMES[at], kind, self._settings(kind, verify)) for at, kind in enumerate(self.kinds)]
 
     def _kinds(self, count):
         kinds = ["ours"] * count
@@ -37,11 +38,14 @@ class Plan:
             kinds[self.rng.randrange(count)] = "redis"
         return kinds
 
-    def _settings(self):
+    def _settings(self, kind, verify):
         pick = self.rng.choice
         settings = {name: pick(values) for name, values in events.CHOICES.items()}
         settings["appendonly"] = pick(("yes", "yes", "no"))
         settings["repl-backlog-size"] = "64mb" if self.big_backlog else pick(("16kb", "100kb", "1mb"))
+        if verify and kind == "ours":
+            settings["replica-verify"] = "yes"
+            settings["replica-verify-period"] = "2"
         return settings
 
     def __str__(self):
@@ -161,7 +165,9 @@ class Run:
     def summary(self):
         answered = self.world.answered()
         written = sum(len(client.history.attempts) for client in self.world.clients if hasattr(client, "history"))
-        return f"{self.world.now():.0f} s, {len(self.world.events)} events, {self.rests} rests, {answered} answers, {written} values; {self.plan}"
+        checks = sum(self.world.watcher.verified.values())
+        counts = f"{len(self.world.events)} events, {self.rests} rests, {answered} answers, {written} values, {checks} verified parts"
+        return f"{self.world.now():.0f} s, {counts}; {self.plan}"
 
     def forget(self):
         shutil.rmtree(self.directory, ignore_errors=True)

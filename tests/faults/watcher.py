@@ -1,6 +1,7 @@
 """Asks all nodes for their replication state, over and over, in a thread of its own.
 
-It checks that an offset never goes back while a node is in one life, one role and one history. And it remembers how far
+It checks that an offset never goes back while a node is in one life, one role and one history, and that no node's own
+verification (replica-verify) has found a difference. And it remembers how far
 the stream of the master was at which time, which tells what a data set of a given position contains.
 """
 
@@ -21,6 +22,8 @@ class Watcher:
     def __init__(self, world):
         self.world = world
         self.problems = []
+        self.verified = {}  # {(node, life): checks of replica-verify that it has compared}
+        self._mismatched = set()
         self._positions = {}  # {id of a history: ([offset], [time])}: answers before that time are within that offset
         self._last = {}  # {(node, life, role, id): offset}
         self._wires = {}
@@ -72,6 +75,15 @@ class Watcher:
         if offset < last:
             self.problems.append(f"{node}: its offset went back from {last} to {offset} at {self.world.now():.2f} s, in the same role and history")
         self._last[key] = max(offset, last)
+        self._note_verification(node, life_and_role[0], state)
+
+    def _note_verification(self, node, life, state):
+        """What the server itself has found (replica-verify)."""
+        self.verified[(node, life)] = int(state.get("verify_checks", 0))
+        if int(state.get("verify_mismatches", 0)) > 0 and (node, life) not in self._mismatched:
+            self._mismatched.add((node, life))
+            where = f"{state.get('verify_mismatch_range')} at offset {state.get('verify_mismatch_offset')}"
+            self.problems.append(f"{node}: verification found other data than the master's: {where}, at {self.world.now():.2f} s")
 
     def note_position(self, replid, offset, asked):
         with self._lock:
@@ -88,7 +100,7 @@ class Watcher:
             self._drop(node)
             wire = node.server.connect(0.5 * SCALE)
             self._wires[node] = (node.life, wire)
-        text = wire.call("INFO", "replication").decode()
+        text = wire.call("INFO", "replication", "verification").decode()
         return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
 
     def _drop(self, node):

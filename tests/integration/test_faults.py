@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import OURS, SCALE, is_real_redis
+from harness import OURS, SCALE, is_real_redis, wait_for
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "faults"))
 
@@ -90,6 +90,17 @@ def test_an_expiry_that_differs_is_found(calm, short_waits):
     with replica.server.session(database=3) as wire:
         wire.call("PEXPIRE", "expires", 3_601_000)
     problems_at_rest(calm, "strict digests differ", "data sets differ")
+
+
+def test_a_difference_that_verification_finds_is_told(calm):
+    for node in calm.nodes:
+        node.must("CONFIG", "SET", "replica-verify-period", 1)
+    calm.master.must("CONFIG", "SET", "replica-verify", "yes")
+    replica = calm.replicas()[0]
+    wait_for(lambda: int(replica.info("verification")["verify_checks"]) > 0, 10, "a check")
+    replica.must("DEBUG", "REPLICA-DAMAGE", "KEY", "one:more")
+    wait_for(lambda: calm.watcher.problems, 10, "a mismatch")
+    assert "verification found other data" in calm.watcher.problems[0]
 
 
 def test_a_lost_value_is_found(calm):
