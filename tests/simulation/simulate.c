@@ -465,8 +465,12 @@ int main(int argc, char **argv)
     double seconds = seconds_since(&start);
     uint64_t runs = atomic_load(&shared->done);
     unsigned long failures = atomic_load(&shared->failures);
-    printf("%llu runs, %lu failed, %.1f s, %.0f runs/s, %.0f events each\n", (unsigned long long)runs, failures,
-           seconds, (double)runs / seconds, (double)atomic_load(&shared->events) / (double)(runs > 0 ? runs : 1));
+    struct tms spent;
+    times(&spent);
+    double worked = (double)(spent.tms_cutime + spent.tms_cstime) / (double)sysconf(_SC_CLK_TCK);
+    printf("%llu runs, %lu failed, %.1f s, %.0f runs in a second of processor time, %.0f events each\n",
+           (unsigned long long)runs, failures, seconds, (double)runs / (worked > 0 ? worked : 1),
+           (double)atomic_load(&shared->events) / (double)(runs > 0 ? runs : 1));
     bool good = print_states(runs);
     print_failures(fileno(failed), failures);
     return failures > 0 || !good;

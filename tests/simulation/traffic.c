@@ -117,6 +117,8 @@ static void send_random_pick(struct talker *t)
                                         "LPOP list:%u %u",
                                         "SADD set:%u %u",
                                         "INCRBYFLOAT str:%u 0.%u",
+                                        "XGROUP CREATE stream:%u own $ MKSTREAM",
+                                        "XREADGROUP GROUP own reader%2$u STREAMS stream:%1$u >",
                                         "XADD stream:%u MAXLEN ~ 20 * n %u"};
     const char *format = picks[sim_below(LENGTH(picks))];
     unsigned a = (unsigned)sim_below(3), b = (unsigned)sim_below(9);
