@@ -131,6 +131,7 @@ static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
 struct head {
     int db; /* to be selected, as other servers load each file with database 0; -1: the stream selects one */
     const struct repl_position *place; /* NULL: unknown */
+    bool of_now;                       /* the place is where the stream is now; else where it is going to be cut */
 };
 
 /* The place is noted although the previous file ends there: the SELECT at the head of a file looks like the stream, but
@@ -138,7 +139,7 @@ struct head {
 static struct head head_of_now(const struct aof *a, struct repl_position *at)
 {
     repl_position(a->core->repl, at);
-    return (struct head){.db = repl_aof_select(a->core->repl), .place = at->db >= 0 ? at : NULL};
+    return (struct head){.db = repl_aof_select(a->core->repl), .place = at->db >= 0 ? at : NULL, .of_now = true};
 }
 
 /* Formats the head of a file: a checksum note, which reaches the disk before anything else does, SELECT, and a note of
@@ -233,6 +234,15 @@ static void delete_history(struct aof *a)
     aof_parts_release(&gone);
 }
 
+/* The stream continues in the file before this one, which the manifest on disk may list nevertheless. A start that loads
+ * both must not take the place at the head of this one, since what follows in the file before it is not counted there. */
+static void forget_place(struct aof *a, struct aof_file *file)
+{
+    int rc = aof_file_empty(file);
+    if (rc == 0) rc = a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(file));
+    if (rc != 0) log_warning(a->core->log, "Can't empty the new AOF file: %s", strerror(-rc));
+}
+
 /* Continues the stream in a new incremental file, which becomes the last one of the manifest *copy; *copy is consumed.
  * `when` is for the server log. The previous file is synced first: once the manifest lists a file after it, a power cut
  * must not leave it short. On failure *listed tells whether the manifest on disk may list the new file nevertheless. */
@@ -256,6 +266,7 @@ static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *w
     aof_manifest_add_incr(copy, &part);
     rc = commit_manifest(a, copy, listed);
     if (rc != 0) {
+        if (*listed && head->of_now) forget_place(a, file);
         aof_file_close(file);
         if (!*listed) delete_path(a, path);
     } else {

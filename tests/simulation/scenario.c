@@ -271,6 +271,28 @@ static bool same_place(void)
     return true;
 }
 
+/* Appends the names of keys of `ks` that `other` lacks or has with another content. */
+static void name_differences(struct keyspace *ks, struct keyspace *other, const char *node, char *out, size_t cap)
+{
+    for (int id = 0; id < ks->db_count; id++) {
+        struct table_iter it;
+        const struct entry *e;
+        table_iter_init(&it, &keyspace_db(ks, id)->keys);
+        while ((e = table_iter_next(&it)) != NULL) {
+            struct strict_digest mine = {0}, theirs = {0};
+            struct db *db = keyspace_db(other, id);
+            const struct entry *o = keyspace_peek(db, keyref(db, entry_key(e)));
+            strict_digest_entry(&mine, id, e);
+            if (o != NULL) strict_digest_entry(&theirs, id, o);
+            size_t len = strlen(out);
+            if (strict_digest_equal(mine, theirs) || len + 100 > cap) continue;
+            snprintf(out + len, cap - len, "; %s: %s %.*s in db %d, expiry %" PRId64 " and %" PRId64, node,
+                     o == NULL ? "only it has" : "differs", (int)entry_key(e).len, entry_key(e).data, id,
+                     entry_expiry(e), o == NULL ? 0 : entry_expiry(o));
+        }
+    }
+}
+
 static void compare_digests(void)
 {
     const struct member *first = &scenario.members[scenario.master];
@@ -280,8 +302,12 @@ static void compare_digests(void)
         if (strict_digest_equal(m->digest, first->digest)) continue;
         strict_digest_format(first->digest, a);
         strict_digest_format(m->digest, b);
-        sim_fail("digests", "%s (%s) and %s (%s) differ at offset %" PRIu64 " of history %.8s", first->node->name, a,
-                 m->node->name, b, m->offset, m->id);
+        char keys[1000] = "";
+        struct keyspace *ours = first->node->server->core.keyspace, *theirs = m->node->server->core.keyspace;
+        name_differences(ours, theirs, first->node->name, keys, sizeof(keys));
+        name_differences(theirs, ours, m->node->name, keys, sizeof(keys));
+        sim_fail("digests", "%s (%s) and %s (%s) differ at offset %" PRIu64 " of history %.8s%s", first->node->name, a,
+                 m->node->name, b, m->offset, m->id, keys);
     }
 }
 

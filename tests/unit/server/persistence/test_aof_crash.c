@@ -45,6 +45,7 @@ enum {
     STEPS = 40,
     ENDED_BY_FAULT = 99,
     PATIENCE = 20000,
+    VALUES = 4096, /* whose places are remembered */
     MINUTE_US = 60 * 1000 * 1000
 };
 
@@ -58,8 +59,14 @@ struct promise {
     int count;
 };
 
+struct place {
+    char id[REPL_ID_LEN + 1];
+    uint64_t offset;
+};
+
 struct shared {
-    _Atomic int calls_left; /* system calls until the process ends */
+    struct place places[VALUES]; /* of the stream behind the write of a value; id "": unknown */
+    _Atomic int calls_left;      /* system calls until the process ends */
     struct promise promise;
     int64_t next_value;
     char problem[512];
@@ -72,8 +79,9 @@ struct life {
     struct config *cfg;
     struct server *server;
     struct rng rng;
-    int64_t ahead_us;           /* of the real clock */
-    bool failing;               /* some calls fail at present */
+    int64_t ahead_us; /* of the real clock */
+    bool failing;     /* some calls fail at present */
+    bool fails_to_sync_directories;
     bool failed;                /* a call has failed since the last look */
     struct data memory, forked; /* now; when the last rewrite began */
     uint64_t rewrites;
@@ -126,8 +134,9 @@ static int test_unlink(void *ctx, const char *path)
 }
 static int test_fsync_dir(void *ctx, const char *path)
 {
+    const struct life *l = ctx;
     (void)path;
-    return fault(ctx);
+    return l->fails_to_sync_directories ? -EIO : fault(ctx);
 }
 
 /* ---- What must be ---- */
@@ -181,6 +190,36 @@ static void is_what_was_promised(struct life *l, const char *when)
     found(l, "%s: a b c are %d %d %d, promised were %d %d %d (or %d others)", when, (int)now.values[0],
           (int)now.values[1], (int)now.values[2], (int)p->states[0].values[0], (int)p->states[0].values[1],
           (int)p->states[0].values[2], p->count - 1);
+}
+
+static void remember_place(const struct life *l, int64_t value)
+{
+    struct repl_position at;
+    struct place *place = &l->shared->places[value % VALUES];
+    repl_position(l->server->core.repl, &at);
+    memcpy(place->id, at.id, sizeof(place->id));
+    place->offset = at.offset;
+}
+
+/* A replica that asks for the place of the log gets only what comes behind it. So the place is not before the data. After
+ * a start the history of the log is the second one. */
+static void place_is_not_before_the_data(struct life *l)
+{
+    struct bytes_buf info = {0};
+    repl_info(l->server->core.repl, &info);
+    bytes_buf_append(&info, "", 1);
+    const char *id = strstr(info.data, "master_replid2:"), *offset = strstr(info.data, "second_repl_offset:");
+    if (id == NULL || offset == NULL) found(l, "INFO has no second history");
+    int64_t end = strtoll(offset + strlen("second_repl_offset:"), NULL, 10) - 1;
+    for (int i = 0; i < KEYS; i++) {
+        const struct place *place = &l->shared->places[l->memory.values[i] % VALUES];
+        if (place->id[0] == '\0' || l->memory.values[i] == 0) continue;
+        if (memcmp(place->id, id + strlen("master_replid2:"), REPL_ID_LEN) != 0 || end >= (int64_t)place->offset)
+            continue;
+        found(l, "after the start: the place is %d, the write of %d was before %d", (int)end, (int)l->memory.values[i],
+              (int)place->offset);
+    }
+    bytes_buf_release(&info);
 }
 
 /* Each file that the manifest lists exists. */
@@ -260,6 +299,7 @@ static void write_one(struct life *l)
     keyspace_put_string(l->server->core.keyspace->dbs[0], key, argv[2], 0);
     exec_add(&l->server->core, 0, 3, argv);
     exec_end(&l->server->core);
+    remember_place(l, l->shared->next_value);
     clock_update(&l->server->core);
     if (!aof_turn(l->server->aof)) _exit(ENDED_BY_FAULT);
     if (is_on(l) && on) promise_only(l, &l->memory);
@@ -352,6 +392,7 @@ static void start(struct life *l, bool with_log)
     if (aof_load_at_start(l->server->aof) != 0) found(l, "the log cannot be loaded");
     is_what_was_promised(l, "after the start");
     read_memory(l, &l->memory);
+    place_is_not_before_the_data(l);
     if (aof_open_at_start(l->server->aof) != 0) found(l, "the log cannot be opened");
     promise_only(l, &l->memory);
     check_listed(l);
@@ -367,6 +408,29 @@ static _Noreturn void live(struct shared *shared, uint64_t seed)
     _exit(ENDED_BY_FAULT);
 }
 
+/* The manifest with the new file is in place, but its directory cannot be synced: the stream goes on in the old file. */
+static _Noreturn void live_without_directory(struct shared *shared)
+{
+    struct life l = {.shared = shared};
+    rng_seed(&l.rng, 1);
+    shared->calls_left = INT32_MAX;
+    start(&l, true);
+    write_one(&l);
+    l.fails_to_sync_directories = true;
+    if (aof_rewrite(l.server->aof, false) == AOF_REWRITE_STARTED) found(&l, "a rewrite began without its directory");
+    for (int i = 0; i < 5; i++) write_one(&l);
+    _exit(ENDED_BY_FAULT);
+}
+
+static _Noreturn void live_once_more(struct shared *shared)
+{
+    struct life l = {.shared = shared};
+    rng_seed(&l.rng, 2);
+    shared->calls_left = INT32_MAX;
+    start(&l, true);
+    _exit(ENDED_BY_FAULT);
+}
+
 static void remove_all(const char *dir)
 {
     char command[128];
@@ -374,11 +438,17 @@ static void remove_all(const char *dir)
     assert_int_equal(system(command), 0);
 }
 
+static void promise_nothing(struct shared *shared)
+{
+    memset(&shared->promise, 0, sizeof(shared->promise));
+    memset(shared->places, 0, sizeof(shared->places));
+    shared->promise.count = 1;
+}
+
 /* A sequence of lives in one directory. */
 static void run_sequence(struct shared *shared, uint64_t seed, int lives)
 {
-    memset(&shared->promise, 0, sizeof(shared->promise));
-    shared->promise.count = 1;
+    promise_nothing(shared);
     for (int i = 0; i < lives; i++) {
         int status;
         pid_t pid = fork();
@@ -389,6 +459,34 @@ static void run_sequence(struct shared *shared, uint64_t seed, int lives)
         fail_msg("seed %llu, life %d: %s", (unsigned long long)seed, i,
                  shared->problem[0] != '\0' ? shared->problem : "crashed");
     }
+}
+
+static void run_life(struct shared *shared, void (*life)(struct shared *shared))
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) life(shared);
+    assert_true(waitpid(pid, &status, 0) == pid);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != ENDED_BY_FAULT)
+        fail_msg("%s", shared->problem[0] != '\0' ? shared->problem : "crashed");
+}
+
+static void test_fault_34_place_is_not_that_of_a_file_given_up(void **state)
+{
+    char dir[] = "/tmp/lockstep-aof-crash-XXXXXX", before[256];
+    struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(shared != MAP_FAILED);
+    assert_non_null(getcwd(before, sizeof(before)));
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(chdir(dir), 0);
+    promise_nothing(shared);
+    run_life(shared, live_without_directory);
+    run_life(shared, live_once_more);
+    remove_all(dir);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(rmdir(dir), 0);
+    munmap(shared, sizeof(*shared));
 }
 
 static void test_fault_6_what_was_acknowledged_survives_any_sequence(void **state)
@@ -414,6 +512,7 @@ static void test_fault_6_what_was_acknowledged_survives_any_sequence(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fault_34_place_is_not_that_of_a_file_given_up),
         cmocka_unit_test(test_fault_6_what_was_acknowledged_survives_any_sequence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
