@@ -226,16 +226,20 @@ static void note_slow_sync(struct aof *a)
                              "without waiting for fsync to complete, this may slow down the server.");
 }
 
+/* After a failed sync the next one is what ends the refusal of writes, so it comes under any policy. */
+static bool wants_sync(const struct aof *a)
+{
+    const struct settings_persistence *st = aof_settings(a);
+    if (UNLIKELY(a->sync_error != 0)) return true;
+    if (st->appendfsync != APPENDFSYNC_EVERYSEC || !aof_is_unsynced(a) || a->sync_asked == a->reader.pos) return false;
+    return !st->no_appendfsync_on_rewrite || !child_is_active(a->uses.child);
+}
+
 /* Also in a turn that writes nothing (S2). */
 static void sync_each_second(struct aof *a)
 {
-    const struct settings_persistence *st = aof_settings(a);
-    if (st->appendfsync != APPENDFSYNC_EVERYSEC || a->syncs > 0 || !aof_is_unsynced(a) ||
-        a->sync_asked == a->reader.pos)
-        return;
-    if (a->core->clock.mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
-    if (st->no_appendfsync_on_rewrite && child_is_active(a->uses.child)) return;
-    aof_sync_later(a);
+    if (a->syncs > 0 || a->core->clock.mono_us - a->last_sync_us < SYNC_INTERVAL_US) return;
+    if (wants_sync(a)) aof_sync_later(a);
 }
 
 static bool turn_relaxed(struct aof *a)

@@ -191,15 +191,30 @@ void saving_turn(struct saving *sv)
     (void)saving_save(sv); /* a failure is logged, and save points try again */
 }
 
+/* Also if the clock has been set back behind `since_s`: how long it has been is unknown then, and waiting for the clock
+ * to get there again may take for ever. */
+static bool has_passed(const struct saving *sv, int64_t since_s, int64_t seconds)
+{
+    return now_s(sv) < since_s || now_s(sv) - since_s > seconds;
+}
+
 static bool may_try(const struct saving *sv)
 {
-    return sv->last_ok || now_s(sv) - sv->last_try_s > RETRY_AFTER_FAILURE_S;
+    return sv->last_ok || has_passed(sv, sv->last_try_s, RETRY_AFTER_FAILURE_S);
 }
 
 static bool save_point_reached(const struct saving *sv, const struct save_point *point)
 {
-    return saving_changes(sv) >= (uint64_t)point->changes && now_s(sv) - sv->last_save_s > point->seconds &&
+    return saving_changes(sv) >= (uint64_t)point->changes && has_passed(sv, sv->last_save_s, point->seconds) &&
            may_try(sv);
+}
+
+/* While a failure refuses writes, no change brings the next save point, so nothing else would end the refusal. */
+static void try_again(struct saving *sv)
+{
+    if (sv->last_ok || saving_write_refusal(sv) == NULL || !may_try(sv)) return;
+    log_notice(sv->core->log, "The last background save failed. Saving again...");
+    (void)start_save(sv);
 }
 
 void saving_cron(struct saving *sv)
@@ -217,6 +232,7 @@ void saving_cron(struct saving *sv)
         (void)start_save(sv); /* a failure is logged and tried again later */
         return;
     }
+    try_again(sv);
 }
 
 /* ---- Snapshots for replicas ---- */

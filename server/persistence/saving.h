@@ -7,8 +7,8 @@
  * Invariants:
  *   1. A save in the foreground never runs while a child could still replace its file by an older one (F4).
  *   2. rdb_changes_since_last_save counts from the moment of the last good save or load, not from its end.
- *   3. After a failed background save writes are refused until one succeeds (stop-writes-on-bgsave-error), and save
- *      points try again after 5 seconds.
+ *   3. After a failed background save writes are refused until one succeeds (stop-writes-on-bgsave-error). It is tried
+ *      again every 5 seconds, without waiting for changes while it refuses writes.
  * Errors: each failure is logged here.
  * Not here: the child process (child.h), the options of a snapshot (saving_options.h), loading (rdb_loading.h). */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_SAVING_H
@@ -44,7 +44,7 @@ void saving_flushed_all(struct saving *sv);
 
 /* --- the turn, and cron --- */
 void saving_turn(struct saving *sv);
-void saving_cron(struct saving *sv); /* scheduled saves, save points */
+void saving_cron(struct saving *sv); /* scheduled saves, save points, failed saves again */
 
 /* --- for replication: see struct repl_host --- */
 int saving_for_replicas(struct saving *sv, enum repl_snapshot_target target, unsigned omit,

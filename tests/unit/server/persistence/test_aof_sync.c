@@ -217,6 +217,28 @@ static void test_S4_after_a_failed_sync_only_a_rewrite_counts(void **state)
     pf_await(f, is_synced);
 }
 
+/* Under this policy only a rewrite syncs, and the next one may be an hour away. */
+static void test_S4_a_failed_sync_is_tried_again_under_any_policy(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "no");
+    say(f, "SET", "k", "1");
+    assert_true(turn_after(f, 0));
+    f->failing = FAIL_SYNC;
+    assert_int_equal(aof_rewrite(f->aof, false), AOF_REWRITE_FAILED);
+    assert_true(is_refused(f));
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, no_sync_is_pending);
+    assert_true(is_refused(f));
+    f->failing = 0;
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_accepted);
+    forget_calls(f);
+    assert_true(turn_after(f, 5 * SECOND_MS));
+    assert_true(no_sync_is_pending(f));
+    assert_calls(f, "");
+}
+
 /* Without its base the temporary file of a first rewrite is of no use, synced or not. */
 static void test_nothing_counts_as_synced_before_the_first_rewrite_is_done(void **state)
 {
@@ -276,6 +298,7 @@ int main(void)
         PF_TEST(test_no_appendfsync_on_rewrite_waits_for_the_child),
         PF_TEST(test_S4_always_stops_the_server_when_a_sync_fails),
         PF_TEST(test_S4_after_a_failed_sync_only_a_rewrite_counts),
+        PF_TEST(test_S4_a_failed_sync_is_tried_again_under_any_policy),
         PF_TEST(test_nothing_counts_as_synced_before_the_first_rewrite_is_done),
         PF_TEST(test_S5_retired_file_is_synced),
         PF_TEST(test_result_of_a_former_history_is_ignored),

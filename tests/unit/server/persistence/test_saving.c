@@ -300,6 +300,49 @@ static void test_save_point_is_tried_again_after_five_seconds(void **state)
     assert_null(saving_write_refusal(f->saving));
 }
 
+/* Refused writes change nothing, so no save point would come. */
+static void test_a_failure_that_refuses_writes_is_tried_again_without_changes(void **state)
+{
+    struct persistence_fixture *f = *state;
+    pf_up(f, "save 3600 100\n");
+    fail_in_background(f);
+    assert_int_equal(saving_changes(f->saving), 0);
+    core_later_ms(&f->m.base, 6000);
+    f->failing = FAIL_FORK;
+    saving_cron(f->saving);
+    assert_non_null(saving_write_refusal(f->saving));
+    f->failing = 0;
+    core_later_ms(&f->m.base, 5000);
+    saving_cron(f->saving);
+    assert_false(child_is_active(f->child));
+    core_later_ms(&f->m.base, 1000);
+    saving_cron(f->saving);
+    assert_true(child_is_active(f->child));
+    await_child(f);
+    assert_null(saving_write_refusal(f->saving));
+}
+
+static void test_a_failure_that_refuses_nothing_is_not_tried_again(void **state)
+{
+    struct persistence_fixture *f = *state;
+    pf_up(f, NULL);
+    fail_in_background(f);
+    core_later_ms(&f->m.base, 6000);
+    saving_cron(f->saving);
+    assert_false(child_is_active(f->child));
+}
+
+static void test_save_point_does_not_wait_for_a_clock_that_was_set_back(void **state)
+{
+    struct persistence_fixture *f = *state;
+    pf_up(f, "save 3600 1\n");
+    say(f, "SET", "k", "1");
+    core_later_ms(&f->m.base, -10 * 1000);
+    saving_cron(f->saving);
+    assert_true(child_is_active(f->child));
+    await_child(f);
+}
+
 static void test_load_resets_the_count_of_changes(void **state)
 {
     struct persistence_fixture *f = *state;
@@ -554,6 +597,9 @@ int main(void)
         PF_TEST(test_scheduled_save_that_cannot_start_is_tried_again),
         PF_TEST(test_save_point_needs_changes_and_time),
         PF_TEST(test_save_point_is_tried_again_after_five_seconds),
+        PF_TEST(test_a_failure_that_refuses_writes_is_tried_again_without_changes),
+        PF_TEST(test_a_failure_that_refuses_nothing_is_not_tried_again),
+        PF_TEST(test_save_point_does_not_wait_for_a_clock_that_was_set_back),
         PF_TEST(test_load_resets_the_count_of_changes),
         PF_TEST(test_flushall_kills_the_save_and_saves_at_the_end_of_the_turn),
         PF_TEST(test_flushall_without_save_points_writes_nothing),
