@@ -18,7 +18,9 @@
 #include "server/commands/tables.h"
 #include "server/dispatch/dispatch.h"
 #include "server/dispatch/slowlog.h"
+#include "server/house.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/lineage.h"
 #include "server/persistence/rdb_loading.h"
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
@@ -46,6 +48,7 @@ struct persistence_fixture {
     struct memory_fixture m; /* first: m.base.sys.ctx points to it */
     struct core *core;
     struct slowlog *slowlog;
+    struct server house;
     struct dispatcher *dispatcher;
     struct scripting *scripting;
     struct process_oom oom;
@@ -239,7 +242,9 @@ static inline struct aof_load_uses pf_load_uses(struct persistence_fixture *f)
 static inline void pf_make(struct persistence_fixture *f)
 {
     f->slowlog = slowlog_new(f->core, f->m.base.config);
-    f->dispatcher = dispatcher_new(&(struct dispatcher_uses){.core = f->core,
+    f->house = (struct server){.lineage = lineage_new(f->core)}; /* what FLUSHDB uses; it has not begun to write */
+    f->dispatcher = dispatcher_new(&(struct dispatcher_uses){.house = &f->house,
+                                                             .core = f->core,
                                                              .commands = f->m.commands,
                                                              .clients = f->m.clients,
                                                              .eviction = f->m.eviction,
@@ -276,6 +281,7 @@ static inline void pf_unmake(struct persistence_fixture *f)
     child_free(f->child);
     scripting_free(f->scripting);
     dispatcher_free(f->dispatcher);
+    lineage_free(f->house.lineage);
     slowlog_free(f->slowlog);
 }
 
