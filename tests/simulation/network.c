@@ -47,6 +47,7 @@ struct sim_end {
     bool in_ended;  /* the peer sends no more */
     int error;      /* pending */
     bool is_broken; /* by a reset or a timeout: no more bytes in either direction */
+    bool is_lost;   /* nothing arrives any more, and nobody is told */
     /* on their way to the peer */
     struct segment *first, **last;
     size_t in_flight;
@@ -300,7 +301,7 @@ static bool deliver_bytes(struct sim_end *e)
 static void on_arrival(void *ctx)
 {
     struct sim_end *e = ctx, *to = e->peer;
-    if (sim_link(e->host, to->host)->cut || !to->host->is_up) return; /* sent again after that */
+    if (e->is_lost || sim_link(e->host, to->host)->cut || !to->host->is_up) return; /* sent again after that */
     if (to->state == END_GONE || to->state == END_CLOSED) {
         bool was_end = e->first->is_end && e->first->next == NULL;
         drop_flight(e);
@@ -477,7 +478,7 @@ static void on_probe(void *ctx)
 {
     struct sim_end *e = ctx;
     if (e->heard_us + e->idle_us <= sim.now_us && e->in_flight + e->unacked == 0) {
-        if (is_reachable(e, e->peer->host) && is_reachable(e->peer, e->host)) {
+        if (!e->is_lost && is_reachable(e, e->peer->host) && is_reachable(e->peer, e->host)) {
             e->heard_us = sim.now_us;
             if (e->peer->state == END_GONE) break_end(e, ECONNRESET);
         } else if (e->heard_us + e->dead_us <= sim.now_us) {
@@ -709,6 +710,12 @@ void sim_network_reset(const struct sim_host *a, const struct sim_host *b)
         break_end(e, ECONNRESET);
         break_end(e->peer, ECONNRESET);
     }
+}
+
+void sim_network_forget(const struct sim_host *a, const struct sim_host *b)
+{
+    for (struct sim_end *e = net.ends; e != NULL; e = e->next)
+        if (e->peer != NULL && e->host == a && e->peer->host == b) e->is_lost = e->peer->is_lost = true;
 }
 
 void sim_host_off(struct sim_host *h)

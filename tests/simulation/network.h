@@ -46,6 +46,9 @@ void sim_network_heal(const struct sim_host *a, const struct sim_host *b);
 void sim_network_heal_all(void); /* cuts, refusals, windows */
 /* Resets all connections between the two hosts; what is in flight is lost. */
 void sim_network_reset(const struct sim_host *a, const struct sim_host *b);
+/* A machine in between forgets all connections of the two hosts: nothing arrives any more, and nobody is told. New ones
+ * can be made. */
+void sim_network_forget(const struct sim_host *a, const struct sim_host *b);
 void sim_host_off(struct sim_host *h); /* its connections vanish without a word */
 void sim_host_on(struct sim_host *h);
 void sim_host_set_window(struct sim_host *h, size_t bytes);

@@ -488,6 +488,11 @@ static void do_reset(struct plan_item *item)
     sim_network_reset(member_arg(item)->node->host, scenario.members[item->args[1] % scenario.count].node->host);
 }
 
+static void do_forget(struct plan_item *item)
+{
+    sim_network_forget(member_arg(item)->node->host, scenario.members[item->args[1] % scenario.count].node->host);
+}
+
 static void do_slow_reader(struct plan_item *item)
 {
     sim_host_set_window(member_arg(item)->node->host, item->args[1]);
@@ -783,7 +788,7 @@ static void plan_process(int64_t at, uint64_t n)
 static void plan_network(int64_t at, uint64_t a, uint64_t b)
 {
     int64_t until = at + some_ms(50, plan_chance(500) ? 1500 : 7000);
-    switch (plan_below(6)) {
+    switch (plan_below(7)) {
     case 0:
     case 1: {
         bool one_way = plan_chance(300);
@@ -796,6 +801,9 @@ static void plan_network(int64_t at, uint64_t a, uint64_t b)
     }
     case 2:
         set_args(plan_add(at, true, do_reset, "connections %s - %s are reset", name_of(a), name_of(b)), a, b, 0);
+        break;
+    case 6:
+        set_args(plan_add(at, true, do_forget, "connections %s - %s are half-open", name_of(a), name_of(b)), a, b, 0);
         break;
     case 3:
         set_args(plan_add(at, true, do_slow_reader, "%s reads slowly", name_of(a)), a, 512 + plan_below(4096), 0);
@@ -823,6 +831,9 @@ static void plan_disk(int64_t at, uint64_t n)
         set_args(plan_add(at, true, do_disk_fault, "%s of %s fail, %" PRIu64 " ppm", kinds[kind], name_of(n), ppm), n,
                  kind, ppm);
         set_args(plan_add(until, true, do_disk_fault, "%s of %s work", kinds[kind], name_of(n)), n, kind, 0);
+        if (plan_chance(300))
+            set_args(plan_add(until + some_ms(10, 1500), true, do_power_cut, "%s loses its power", name_of(n)), n,
+                     (uint64_t)some_ms(50, 3000), 0);
         break;
     }
     case 1:

@@ -166,9 +166,9 @@ struct sim_process {
         const struct sim_fd_ops *ops; /* NULL: free */
         void *object;
     } fds[SIM_FDS_MAX];
-    struct sim_fiber *fibers;     /* that have not ended */
-    uint64_t calls;               /* system calls in this life */
-    uint64_t kill_at_call;        /* 0: never */
+    struct sim_fiber *fibers;    /* that have not ended */
+    uint64_t calls;              /* system calls in this life */
+    uint64_t kill_at_call;       /* 0: never */
     struct sim_fiber *job_fiber; /* the last worker that has begun a job, and when that job was queued */
     int64_t job_queued_us;
     int64_t clock_us;             /* of a child: how far its clocks are ahead of the world (sim_sys.c) */
