@@ -47,6 +47,7 @@ static struct {
     unsigned count;
     struct sim_node *master;
     bool calm; /* rule 6 holds */
+    int64_t rest_us;
     uint64_t acknowledged;
 } promises;
 
@@ -337,7 +338,8 @@ static void check_at_end(struct server *s, void *ctx)
             if (w->values[v].outcome == UNKNOWN) sim_reached(seen[v] ? "unknown-applied" : "unknown-lost");
         }
         for (unsigned v = 0; v < w->next && promises.calm; v++) {
-            if (w->values[v].outcome != ACKNOWLEDGED || seen[v]) continue;
+            bool in_time = w->values[v].outcome == ACKNOWLEDGED && w->values[v].acked_us < promises.rest_us;
+            if (!in_time || seen[v]) continue;
             sim_fail("acknowledged writes", "%s lacks %s, though nothing crashed", node->name, show_value(w, v, text));
             break;
         }
@@ -350,8 +352,9 @@ void promises_check_restarted(struct sim_node *node)
     sim_node_call(node, check_restarted, node);
 }
 
-void promises_check_at_end(struct sim_node *node)
+void promises_check_at_end(struct sim_node *node, int64_t rest_us)
 {
+    promises.rest_us = rest_us;
     sim_node_call(node, check_at_end, node);
 }
 

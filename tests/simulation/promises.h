@@ -41,7 +41,9 @@ struct stop_terms {
 void promises_node_stopped(const struct sim_node *node, enum stop stop, const struct stop_terms *terms);
 /* Has the node's data set checked: as a master that has just started (rule 4), or at the end (rule 6). */
 void promises_check_restarted(struct sim_node *node);
-void promises_check_at_end(struct sim_node *node);
+/* All nodes were found at one place, asked at this time. A master that was stopped or busy at the end of all faults may
+ * acknowledge something later, which is on its way to the replicas: rule 6 is not asked of that. */
+void promises_check_at_end(struct sim_node *node, int64_t rest_us);
 
 uint64_t promises_acknowledged(void);
 

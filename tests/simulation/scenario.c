@@ -65,6 +65,7 @@ static struct {
     bool by_name; /* replicas are told names of masters, not addresses */
     bool healed, quiet_asked, finished;
     unsigned asked;
+    int64_t asked_us;
     struct sim_event watch;
 } scenario;
 
@@ -313,6 +314,7 @@ static void compare_digests(void)
 
 static void ask_digests(void)
 {
+    scenario.asked_us = sim.now_us;
     for (size_t i = 0; i < scenario.count; i++) {
         scenario.members[i].has_digest = false;
         scenario.asked++;
@@ -339,7 +341,7 @@ static void describe_unquiet(char *out, size_t cap)
 static void finish(void)
 {
     compare_digests();
-    for (size_t i = 0; i < scenario.count; i++) promises_check_at_end(scenario.members[i].node);
+    for (size_t i = 0; i < scenario.count; i++) promises_check_at_end(scenario.members[i].node, scenario.asked_us);
     sim.end_us = sim.now_us + 100 * MS;
     scenario.finished = true;
 }
