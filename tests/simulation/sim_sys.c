@@ -86,6 +86,9 @@ struct node_state {
     struct sim_sys_stats stats;
     unsigned logs; /* append-only files that were opened for writing */
     int64_t log_synced_before_us;
+    int64_t log_dirty_since_us; /* the first write that no completed sync covers; 0: none */
+    int64_t log_sync_ended_us;
+    unsigned log_syncs; /* that are going on */
 };
 
 static struct node_state states[SIM_NODES_MAX];
@@ -496,7 +499,10 @@ static int sys_open(void *ctx, const char *path, int flags, int mode)
     if (rc < 0) return rc;
     struct open_file *f = must(calloc(1, sizeof(*f)));
     *f = (struct open_file){.disk = node->disk, .file = file};
-    if (strstr(path, ".incr") != NULL && (flags & O_ACCMODE) != O_RDONLY) f->log = ++state_of(node)->logs;
+    if (strstr(path, ".incr") != NULL && (flags & O_ACCMODE) != O_RDONLY) {
+        f->log = ++state_of(node)->logs;
+        state_of(node)->log_dirty_since_us = 0;
+    }
     int fd = sim_fd_open(&file_ops, f);
     if (fd < 0) file_close(f);
     return fd;
@@ -556,6 +562,17 @@ static ssize_t sys_write(void *ctx, int fd, const void *buf, size_t len)
     return f == NULL ? -EBADF : sim_disk_write(f->disk, f->file, buf, len);
 }
 
+static bool is_current_log(const struct sim_node *node, const struct open_file *f)
+{
+    return f != NULL && f->log != 0 && f->log == state_of(node)->logs;
+}
+
+static void note_log_write(const struct sim_node *node)
+{
+    struct node_state *state = state_of(node);
+    if (state->log_dirty_since_us == 0) state->log_dirty_since_us = sim.now_us;
+}
+
 static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
 {
     const struct sim_node *node = enter(ctx, "pwritev");
@@ -565,6 +582,7 @@ static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count
         for (int i = 0; i < count; i++) total += iov[i].iov_len;
         sim_trace(node->name, "writes log %u: %zu bytes at %lld", f->log, total, (long long)offset);
     }
+    if (is_current_log(ctx, f)) note_log_write(ctx);
     return f == NULL ? -EBADF : sim_disk_pwritev(f->disk, f->file, iov, count, offset);
 }
 
@@ -589,6 +607,8 @@ static int64_t began_at_us(void)
     return p->job_fiber != NULL && p->job_fiber == sim_fiber_current() ? p->job_queued_us : sim.now_us;
 }
 
+static int sync_file(struct sim_node *node, int fd);
+
 static int sys_fsync(void *ctx, int fd)
 {
     struct sim_node *node = enter(ctx, "fsync");
@@ -597,6 +617,21 @@ static int sys_fsync(void *ctx, int fd)
     if (mine != NULL) return child_fsync(c, mine);
     struct open_file *f = sim_fd_object(fd, &file_ops);
     if (f == NULL) return -EBADF;
+    struct node_state *state = state_of(node);
+    if (!is_current_log(node, f)) return sync_file(node, fd);
+    int64_t dirty_us = state->log_dirty_since_us;
+    state->log_dirty_since_us = 0;
+    state->log_syncs++;
+    int rc = sync_file(node, fd);
+    state->log_syncs--;
+    state->log_sync_ended_us = sim.now_us;
+    if (rc != 0) state->log_dirty_since_us = dirty_us;
+    return rc;
+}
+
+static int sync_file(struct sim_node *node, int fd)
+{
+    struct open_file *f = sim_fd_object(fd, &file_ops);
     bool early = rng_below(&node->rng, 2) == 0;
     int rc = early ? sim_disk_fsync(f->disk, f->file) : 0;
     int64_t began_us = began_at_us();
@@ -840,6 +875,8 @@ const struct sim_sys_stats *sim_sys_stats(const struct sim_node *node)
 
 void sim_sys_server_ended(struct sim_node *node)
 {
+    state_of(node)->log_dirty_since_us = 0;
+    state_of(node)->log_syncs = 0;
     observe_death(node);
     for (struct child *c = children, *next; c != NULL; c = next) {
         next = c->next;
@@ -847,6 +884,14 @@ void sim_sys_server_ended(struct sim_node *node)
         if (c->process != NULL) end_child(c, SIGKILL);
         forget_child(c);
     }
+}
+
+int64_t sim_sys_log_unsynced_us(const struct sim_node *node)
+{
+    const struct node_state *state = state_of(node);
+    if (state->log_dirty_since_us == 0 || state->log_syncs > 0) return 0;
+    int64_t since_us = state->log_dirty_since_us;
+    return sim.now_us - (since_us > state->log_sync_ended_us ? since_us : state->log_sync_ended_us);
 }
 
 int64_t sim_sys_log_synced_before_us(const struct sim_node *node)

@@ -43,6 +43,8 @@ void sim_sys_server_ended(struct sim_node *node);
 bool sim_sys_kill_child(struct sim_node *node, int signal);
 /* What was written to the node's append-only files before this moment was synced with success. 0: nothing was. */
 int64_t sim_sys_log_synced_before_us(const struct sim_node *node);
+/* For how long the log has had bytes that are not synced, while no sync is going on. 0: it has none. */
+int64_t sim_sys_log_unsynced_us(const struct sim_node *node);
 bool sim_sys_has_child(const struct sim_node *node);
 /* The machine has started: it has another boot_id. */
 void sim_sys_boot(struct sim_node *node);
