@@ -97,7 +97,21 @@ def half_open(world, rng):
     world.note(f"the link of {replica} to {upstream} is half open: {hears} is not told, for {seconds} s")
     proxy.half_open(side)
     meanwhile(world, rng, seconds)
+    if seconds == HELD:
+        dead_link_is_noticed(world, upstream, replica, side)
     proxy.resume()
+
+
+def dead_link_is_noticed(world, upstream, replica, side):
+    """After repl-timeout, by the end that hears nothing: the replica has a new link, the master has dropped the old one."""
+    if side == "target":
+        world.wait_links("while its old link is half open", [replica])
+        return
+    expected = len(world.replicas(upstream))
+    try:
+        wait_for(lambda: int(upstream.server.info("replication")["connected_slaves"]) <= expected, 15, "", retry_on=NOT_NOW)
+    except Timeout:
+        raise Failed(f"{upstream} keeps the dead link of {replica}") from None
 
 
 def slow(world, rng):

@@ -1,7 +1,7 @@
 """The checks at rest: no client works, every fault is over."""
 
 import paths  # noqa: F401
-from dataset import DATABASES, assert_same
+from dataset import DATABASES, difference, read_everything
 from harness import Timeout, wait_for
 from world import DATABASE, NOT_NOW
 
@@ -65,14 +65,19 @@ def strict_digest(node):
 
 
 def compare_data(world):
-    """Strict digests, if all nodes are ours: redis-server 7.0 tells its replicas less of groups than its snapshots do. The
-    digest of redis-server, every key and every expiry."""
+    """Every key and every expiry; and strict digests if all nodes are ours: redis-server 7.0 tells its replicas less of
+    groups than its snapshots do. (Not DEBUG DIGEST, which sees the sign of the score -0; packed values lose it.)"""
     if all(node.kind == "ours" for node in world.nodes):
         compare_strictly(world)
-    try:
-        assert_same(world.master.server, *[node.server for node in world.others(world.master)], timeout=SAME_WITHIN)
-    except AssertionError as err:
-        world.fail(f"at rest, data sets differ: {err}")
+    for node in world.others(world.master):
+        try:
+            wait_for(lambda peer=node: not different_keys(world.master, peer), SAME_WITHIN, "")
+        except Timeout:
+            world.fail(f"at rest, data sets of {world.master} and {node} differ: {different_keys(world.master, node)}")
+
+
+def different_keys(one, other):
+    return difference(read_everything(one.server), read_everything(other.server))
 
 
 def compare_strictly(world):
@@ -143,13 +148,17 @@ def check_log(world):
     if not node.has_log or node.data_at_risk_since is not None:
         return
     wait_for(lambda: nothing_expires_soon(node), 15, "the short-lived keys to be gone")
-    before = node.must("DEBUG", "DIGEST")
+    before, digest = read_everything(node.server), digest_if_ours(node)
     world.note(f"{node} is killed at rest")
     node.kill()
     world.restart_master()
-    after = node.must("DEBUG", "DIGEST")
-    if before != after:
-        world.fail(f"{node} was killed at rest and started from its log: other data ({text(before)}, now {text(after)})")
+    found = difference(before, read_everything(node.server))
+    if found or digest != digest_if_ours(node):
+        world.fail(f"{node} was killed at rest and started from its log: other data {found or digest_if_ours(node)}")
+
+
+def digest_if_ours(node):
+    return text(strict_digest(node)) if node.kind == "ours" else None
 
 
 def nothing_expires_soon(node):

@@ -78,7 +78,7 @@ def test_a_replica_that_differs_is_found(calm, short_waits):
     replica.must("CONFIG", "SET", "replica-read-only", "no")
     with replica.server.session(database=3) as wire:
         wire.call("SET", "one:more", "v")
-    problems_at_rest(calm, "data sets differ", "strict digests differ")
+    problems_at_rest(calm, "data sets of A (master) and B (replica) differ", "strict digests differ")
 
 
 def test_an_expiry_that_differs_is_found(calm, short_waits):
@@ -89,7 +89,7 @@ def test_an_expiry_that_differs_is_found(calm, short_waits):
     replica.must("CONFIG", "SET", "replica-read-only", "no")
     with replica.server.session(database=3) as wire:
         wire.call("PEXPIRE", "expires", 3_601_000)
-    problems_at_rest(calm, "strict digests differ", "data sets differ")
+    problems_at_rest(calm, "strict digests differ", "data sets of A (master) and B (replica) differ")
 
 
 def test_a_difference_that_verification_finds_is_told(calm):
