@@ -840,20 +840,28 @@ static void plan_network(int64_t at, uint64_t a, uint64_t b)
     }
 }
 
+/* A sync fails, later ones do not, and then the power is cut: what the failed one dropped is lost. */
+static void plan_dropped_pages(int64_t at, uint64_t n)
+{
+    int64_t works_at = at + some_ms(300, 1100);
+    set_args(plan_add(at, true, do_disk_fault, "fsyncs of %s fail", name_of(n)), n, SIM_DISK_EIO_FSYNC, SIM_DISK_PPM);
+    set_args(plan_add(works_at, true, do_disk_fault, "fsyncs of %s work", name_of(n)), n, SIM_DISK_EIO_FSYNC, 0);
+    set_args(plan_add(works_at + some_ms(1000, 2500), true, do_power_cut, "%s loses its power", name_of(n)), n,
+             (uint64_t)some_ms(50, 3000), 0);
+}
+
 static void plan_disk(int64_t at, uint64_t n)
 {
     static const char *const kinds[] = {"reads", "writes", "fsyncs"};
     int64_t until = at + some_ms(50, 4000);
-    switch (plan_below(4)) {
+    switch (plan_below(5)) {
     case 0: {
         uint64_t kind = plan_below(SIM_DISK_FAULTS), ppm = 1000 + plan_below(plan_chance(500) ? 20000 : 900000);
         set_args(plan_add(at, true, do_disk_fault, "%s of %s fail, %" PRIu64 " ppm", kinds[kind], name_of(n), ppm), n,
                  kind, ppm);
         set_args(plan_add(until, true, do_disk_fault, "%s of %s work", kinds[kind], name_of(n)), n, kind, 0);
-        if (plan_chance(300))
-            set_args(plan_add(until + some_ms(10, 1500), true, do_power_cut, "%s loses its power", name_of(n)), n,
-                     (uint64_t)some_ms(50, 3000), 0);
         break;
+    case 4: plan_dropped_pages(at, plan_chance(500) ? 0 : n); break;
     }
     case 1:
         set_args(plan_add(at, true, do_full_disk, "the disk of %s is full", name_of(n)), n, 1, plan_below(30000));
