@@ -472,7 +472,7 @@ static void run_life(struct shared *shared, void (*life)(struct shared *shared))
         fail_msg("%s", shared->problem[0] != '\0' ? shared->problem : "crashed");
 }
 
-static void test_fault_34_place_is_not_that_of_a_file_given_up(void **state)
+static void test_fault_36_place_is_not_that_of_a_file_given_up(void **state)
 {
     char dir[] = "/tmp/lockstep-aof-crash-XXXXXX", before[256];
     struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -512,7 +512,7 @@ static void test_fault_6_what_was_acknowledged_survives_any_sequence(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fault_34_place_is_not_that_of_a_file_given_up),
+        cmocka_unit_test(test_fault_36_place_is_not_that_of_a_file_given_up),
         cmocka_unit_test(test_fault_6_what_was_acknowledged_survives_any_sequence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
