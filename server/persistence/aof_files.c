@@ -214,6 +214,19 @@ static int open_new(struct aof *a, const char *path, const struct head *head, st
     return rc;
 }
 
+/* The same, and syncs its name: a power cut must not leave a manifest that lists a file whose name is lost. */
+static int open_new_synced(struct aof *a, const char *path, const struct head *head, struct aof_file **out)
+{
+    int rc = open_new(a, path, head, out);
+    if (rc != 0) return rc;
+    rc = a->core->sys->fsync_dir(a->core->sys->ctx, path);
+    if (rc == 0) return 0;
+    log_warning(a->core->log, "Can't sync the directory of %s: %s", path, strerror(-rc));
+    aof_file_close(*out);
+    delete_path(a, path);
+    return rc;
+}
+
 /* Deletes parts that a base on disk has replaced, after a manifest without them is stored. A part that another server
  * listed twice, as history and as live, stays. */
 static void delete_history(struct aof *a)
@@ -255,7 +268,7 @@ static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *w
     *listed = false;
     log_notice(a->core->log, "Creating AOF incr file %s on %s", part.name, when);
     int rc = aof_sync(a);
-    if (rc == 0) rc = open_new(a, path, head, &file);
+    if (rc == 0) rc = open_new_synced(a, path, head, &file);
     if (rc != 0) {
         aof_part_release(&part);
         aof_manifest_release(copy);

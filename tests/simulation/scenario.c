@@ -51,6 +51,7 @@ struct member {
     bool power_cut, stopped_cleanly, check_due;
     int64_t stopped_at_us; /* by SIGSTOP, when it was last seen; or its disk was slow */
     unsigned failed_starts;
+    uint64_t kill_at_start; /* kill -9 at this system call of its next life; 0: never */
     uint64_t disk_failures; /* when this life began */
     /* at rest */
     bool has_digest;
@@ -166,6 +167,8 @@ static void start(struct member *m)
     configure_role(m);
     m->check_due = true;
     sim_node_start(m->node);
+    if (m->kill_at_start != 0) sim_node_kill_at_call(m->node, m->kill_at_start);
+    m->kill_at_start = 0;
 }
 
 static void note_stop(struct member *m, enum stop stop)
@@ -442,6 +445,7 @@ static void do_kill(struct plan_item *item)
 {
     struct member *m = member_arg(item);
     m->start_at_us = sim.now_us + (int64_t)item->args[1];
+    m->kill_at_start = item->args[2];
     sim_node_kill(m->node);
 }
 
@@ -680,7 +684,9 @@ static void cut_off(struct member *m, bool cut)
 
 static void heal_member(void *ctx)
 {
-    cut_off(ctx, false);
+    struct member *m = ctx;
+    cut_off(m, false);
+    sim_network_heal(m->admin->host, m->node->host);
 }
 
 static void reset_all(struct member *m)
@@ -708,6 +714,12 @@ static void burst(uint64_t values, uint64_t bytes)
     free(value);
 }
 
+static void order_master(const char *order)
+{
+    const struct member *m = &scenario.members[scenario.master];
+    if (m->admin->is_connected) sim_client_sendf(m->admin, "%s", order);
+}
+
 static void act_on_trigger(void *ctx)
 {
     struct plan_item *item = ctx;
@@ -732,7 +744,10 @@ static void act_on_trigger(void *ctx)
         sim_after(2 * SECOND, heal_member, m);
         break;
     case ACT_RESET: reset_all(m); break;
-    case ACT_BURST: burst(40, 10000); break;
+    case ACT_BURST:
+        order_master("CONFIG SET client-output-buffer-limit replica 150kb 40kb 1");
+        burst(40, 10000);
+        break;
     case ACTS: break;
     }
 }
@@ -745,6 +760,59 @@ static void do_arm(struct plan_item *item)
 static void do_burst(struct plan_item *item)
 {
     burst(item->args[0], item->args[1]);
+}
+
+/* So much that a log which cannot be written is given up (server/persistence/aof.h). */
+static void do_flood(struct plan_item *item)
+{
+    struct sim_disk *d = member_arg(item)->node->disk;
+    sim_disk_set_capacity(d, sim_disk_used_bytes(d));
+    burst(item->args[1], 100000);
+}
+
+/* The master stops, or is cut off from everybody but clients; another one takes over; the old one comes back. */
+static void do_take_over(struct plan_item *item)
+{
+    struct member *old = &scenario.members[scenario.master], *m = member_arg(item);
+    if (old == m) return;
+    if (item->args[1] != 0) {
+        sim_node_pause(old->node);
+        sim_after((int64_t)item->args[2], resume_member, old);
+    } else {
+        cut_off(old, true);
+        sim_network_cut(old->admin->host, old->node->host);
+        sim_after((int64_t)item->args[2], heal_member, old);
+    }
+    promote(m, false);
+}
+
+/* Asks as a replica would, for a position at an edge. */
+static void probe_connected(struct sim_client *c)
+{
+    const struct plan_item *item = c->ctx;
+    const struct repl *r = truth_repl(c->target);
+    if (r == NULL) return;
+    bool second = item->args[1] >= 4 && r->identity.has_second;
+    uint64_t edges[] = {r->stream.start,
+                        r->stream.start + 1,
+                        r->stream.end + 1,
+                        r->stream.end + 2,
+                        r->identity.second_position + 1,
+                        r->identity.second_position + 2};
+    sim_client_sendf(c, "PSYNC %s %" PRIu64, second ? r->identity.id2 : r->identity.id, edges[item->args[1]]);
+}
+
+static void probe_answered(struct sim_client *c, const struct sim_reply *reply)
+{
+    sim_client_close(c);
+}
+
+static const struct sim_client_events probe_events = {.connected = probe_connected, .reply = probe_answered};
+
+static void do_probe(struct plan_item *item)
+{
+    struct sim_client *c = sim_client_new("probe", &probe_events, item);
+    sim_client_connect(c, member_arg(item)->node);
 }
 
 /* A full synchronization, soon: the links of the node's replicas break, and the backlog is too small. */
@@ -786,7 +854,12 @@ static void plan_process(int64_t at, uint64_t n)
 {
     int64_t back = some_ms(50, 3000);
     switch (plan_below(6)) {
-    case 0: set_args(plan_add(at, true, do_kill, "kill -9 %s", name_of(n)), n, (uint64_t)back, 0); break;
+    case 0: {
+        uint64_t again = plan_chance(500) ? 1 + plan_below(80) : 0;
+        set_args(plan_add(at, true, do_kill, "kill -9 %s%s", name_of(n), again > 0 ? ", and again when it starts" : ""),
+                 n, (uint64_t)back, again);
+        break;
+    }
     case 1:
     case 2: {
         uint64_t calls = 1 + plan_below(plan_chance(500) ? 30 : 400);
@@ -856,7 +929,8 @@ static void plan_disk(int64_t at, uint64_t n)
     int64_t until = at + some_ms(50, 4000);
     switch (plan_below(5)) {
     case 0: {
-        uint64_t kind = plan_below(SIM_DISK_FAULTS), ppm = 1000 + plan_below(plan_chance(500) ? 20000 : 900000);
+        uint64_t kind = plan_chance(400) ? SIM_DISK_EIO_FSYNC : plan_below(SIM_DISK_FAULTS),
+                 ppm = 1000 + plan_below(plan_chance(500) ? 20000 : 900000);
         set_args(plan_add(at, true, do_disk_fault, "%s of %s fail, %" PRIu64 " ppm", kinds[kind], name_of(n), ppm), n,
                  kind, ppm);
         set_args(plan_add(until, true, do_disk_fault, "%s of %s work", kinds[kind], name_of(n)), n, kind, 0);
@@ -918,10 +992,26 @@ static void plan_faults(unsigned kinds)
     }
 }
 
+static enum act favourite_act(enum trigger_state state)
+{
+    switch (state) {
+    case WHEN_RECEIVING: return plan_chance(500) ? ACT_PROMOTE_OTHER : ACT_BURST;
+    case WHEN_SENDING: return plan_chance(500) ? ACT_BURST : ACT_KILL;
+    case WHEN_PART_OF_UNIT: return ACT_PROMOTE;
+    case WHEN_CHILD:
+    case WHEN_REWRITTEN:
+    case WHEN_RENAMED: return ACT_POWER_CUT;
+    case WHEN_AHEAD: return ACT_KILL;
+    case WHEN_ALONE:
+    case TRIGGER_STATES: break;
+    }
+    return ACT_PAUSE;
+}
+
 static void plan_trigger(int64_t at, uint64_t n)
 {
     enum trigger_state state = (enum trigger_state)plan_below(TRIGGER_STATES);
-    uint64_t act = plan_below(ACTS);
+    uint64_t act = plan_chance(600) ? plan_below(ACTS) : favourite_act(state);
     struct plan_item *item =
         plan_add(at, true, do_arm, "when %s %s: %s", name_of(n), trigger_state_words(state), act_words[act]);
     set_args(item, n, state, act);
@@ -944,6 +1034,31 @@ static void plan_reason(int64_t at, uint64_t n)
     case 3: set_args(plan_add(at, false, do_order, "%s to %s", orders[0], name_of(n)), n, 0, 0); break;
     default: set_args(plan_add(at, false, do_burst, "a burst of writes"), 20, 1000 + plan_below(8000), 0); break;
     }
+}
+
+/* What needs more than one step. */
+static void plan_rare(void)
+{
+    for (uint64_t n = plan_below(3); n > 0; n--)
+        set_args(plan_add(some_ms(1000, HEAL_MS - 200), false, do_probe, "a peer asks for an edge of the backlog"),
+                 some_node(), plan_below(6), 0);
+    if (plan_chance(80)) {
+        uint64_t n = some_node(), stop = plan_below(2);
+        set_args(plan_add(some_ms(2000, HEAL_MS - 5000), true, do_take_over, "%s takes over while the master is %s",
+                          name_of(n), stop ? "stopped" : "cut off"),
+                 n, stop, (uint64_t)some_ms(300, 4000));
+    }
+}
+
+/* Takes long, so there are few of these runs, and nothing else happens in them. */
+static bool plan_flood(void)
+{
+    if (!plan_chance(6)) return false;
+    uint64_t n = 1 + plan_below(scenario.count - 1);
+    set_args(plan_add(some_ms(3000, HEAL_MS - 5000), true, do_flood,
+                      "the disk of %s is full, and the master gets 18 MB", name_of(n)),
+             n, 180, 0);
+    return true;
 }
 
 static void plan_triggers(void)
@@ -1012,9 +1127,12 @@ void scenario_begin(void)
                               .pause_us = some_ms(20, 1000)};
     traffic_begin(&mix);
     promises_begin(sweeping ? 0 : 1 + (unsigned)plan_below(3));
-    plan_orders();
-    plan_faults(plan_chance(300) ? 15 : 1u << plan_below(4) | 1u << plan_below(4));
-    plan_triggers();
+    if (!plan_flood()) {
+        plan_orders();
+        plan_faults(plan_chance(300) ? 15 : 1u << plan_below(4) | 1u << plan_below(4));
+        plan_rare();
+        plan_triggers();
+    }
     for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);
     promises_set_master(scenario.members[0].node);
     traffic_set_master(scenario.members[0].node);

@@ -865,6 +865,14 @@ unsigned sim_disk_open_files(const struct sim_disk *d)
     return d->open_files;
 }
 
+bool sim_disk_has_renamed(const struct sim_disk *d)
+{
+    for (size_t i = 0; i < d->pending_count; i++) {
+        if (d->pending[i].kind == RENAME) return true;
+    }
+    return false;
+}
+
 bool sim_disk_is_clean(const struct sim_disk *d)
 {
     if (d->pending_count > 0) return false;

@@ -5,6 +5,7 @@
 #include "replication/replication_internal.h"
 #include "server/house.h"
 #include "server/persistence/aof_internal.h"
+#include "tests/simulation/sim_disk.h"
 #include "tests/simulation/sim_sys.h"
 #include "tests/simulation/truth.h"
 
@@ -26,10 +27,10 @@ static struct {
 const char *trigger_state_words(enum trigger_state state)
 {
     static const char *const words[] = {
-        [WHEN_RECEIVING] = "receives a snapshot",      [WHEN_SENDING] = "sends a snapshot",
-        [WHEN_CHILD] = "has a child that writes",      [WHEN_REWRITTEN] = "has a new base that no manifest lists",
-        [WHEN_PART_OF_UNIT] = "has a part of a unit",  [WHEN_AHEAD] = "is ahead of a replica",
-        [WHEN_ALONE] = "is a master without replicas",
+        [WHEN_RECEIVING] = "receives a snapshot", [WHEN_SENDING] = "sends a snapshot",
+        [WHEN_CHILD] = "has a child that writes", [WHEN_REWRITTEN] = "has a new base that no manifest lists",
+        [WHEN_RENAMED] = "has renamed a file",    [WHEN_PART_OF_UNIT] = "has a part of a unit",
+        [WHEN_AHEAD] = "is ahead of a replica",   [WHEN_ALONE] = "is a master without replicas",
     };
     return words[state];
 }
@@ -60,6 +61,7 @@ static bool is_reached(const struct trigger *t)
     case WHEN_SENDING: return any_replica_is(r, REPLICA_RECEIVING);
     case WHEN_CHILD: return sim_sys_has_child(t->node);
     case WHEN_REWRITTEN: return s->aof != NULL && s->aof->rewrite.running && s->aof->rewrite.base.name != NULL;
+    case WHEN_RENAMED: return sim_disk_has_renamed(t->node->disk);
     case WHEN_PART_OF_UNIT: return r->link.state == LINK_STREAM && r->link.in.len > r->link.in_pos;
     case WHEN_AHEAD: return is_ahead(r);
     case WHEN_ALONE: return r->role == REPL_MASTER && r->has_backlog && r->serving.count == 0;

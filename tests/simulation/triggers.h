@@ -12,6 +12,7 @@ enum trigger_state {
     WHEN_SENDING,       /* it sends a snapshot to a replica */
     WHEN_CHILD,         /* its child writes */
     WHEN_REWRITTEN,     /* the base of a rewrite exists, and no manifest lists it */
+    WHEN_RENAMED,       /* it has renamed a file, and not synced the directory */
     WHEN_PART_OF_UNIT,  /* it has received a part of a unit from its master */
     WHEN_AHEAD,         /* it has bytes of the stream that a replica was not sent */
     WHEN_ALONE,         /* it is a master without replicas, but with a backlog */

@@ -79,13 +79,24 @@ struct life {
     struct config *cfg;
     struct server *server;
     struct rng rng;
-    int64_t ahead_us; /* of the real clock */
-    bool failing;     /* some calls fail at present */
-    bool fails_to_sync_directories;
+    int64_t ahead_us;        /* of the real clock */
+    bool failing;            /* some calls fail at present */
+    bool fails_at_manifests; /* directories cannot be synced once a file in them was renamed */
+    bool renamed;
+    bool has_new_name;          /* of a part, in a directory that was not synced since */
     bool failed;                /* a call has failed since the last look */
     struct data memory, forked; /* now; when the last rewrite began */
     uint64_t rewrites;
 };
+
+static _Noreturn void PRINTF(2, 3) found(struct life *l, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(l->shared->problem, sizeof(l->shared->problem), fmt, ap);
+    va_end(ap);
+    _exit(1);
+}
 
 /* ---- Calls that end the process, or fail ---- */
 
@@ -105,6 +116,8 @@ static int64_t test_wall(void *ctx)
 static int test_open(void *ctx, const char *path, int flags, int mode)
 {
     int rc = (flags & O_CREAT) ? fault(ctx) : 0;
+    if (rc == 0 && (flags & O_CREAT) && strstr(path, "/appendonly.aof.") != NULL && access(path, F_OK) != 0)
+        ((struct life *)ctx)->has_new_name = true;
     return rc != 0 ? rc : sys_real()->open(NULL, path, flags, mode);
 }
 static ssize_t test_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
@@ -125,6 +138,10 @@ static int test_fsync(void *ctx, int fd)
 static int test_rename(void *ctx, const char *from, const char *to)
 {
     int rc = fault(ctx);
+    struct life *l = ctx;
+    l->renamed = true;
+    if (rc == 0 && l->has_new_name && strstr(to, ".manifest") != NULL)
+        found(l, "a power cut could leave the list of a file, and not the file");
     return rc != 0 ? rc : sys_real()->rename(NULL, from, to);
 }
 static int test_unlink(void *ctx, const char *path)
@@ -134,21 +151,14 @@ static int test_unlink(void *ctx, const char *path)
 }
 static int test_fsync_dir(void *ctx, const char *path)
 {
-    const struct life *l = ctx;
+    struct life *l = ctx;
     (void)path;
-    return l->fails_to_sync_directories ? -EIO : fault(ctx);
+    int rc = l->fails_at_manifests && l->renamed ? -EIO : fault(ctx);
+    if (rc == 0) l->has_new_name = false;
+    return rc;
 }
 
 /* ---- What must be ---- */
-
-static _Noreturn void PRINTF(2, 3) found(struct life *l, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(l->shared->problem, sizeof(l->shared->problem), fmt, ap);
-    va_end(ap);
-    _exit(1);
-}
 
 static void promise_only(struct life *l, const struct data *data)
 {
@@ -416,7 +426,8 @@ static _Noreturn void live_without_directory(struct shared *shared)
     shared->calls_left = INT32_MAX;
     start(&l, true);
     write_one(&l);
-    l.fails_to_sync_directories = true;
+    l.fails_at_manifests = true;
+    l.renamed = false;
     if (aof_rewrite(l.server->aof, false) == AOF_REWRITE_STARTED) found(&l, "a rewrite began without its directory");
     for (int i = 0; i < 5; i++) write_one(&l);
     _exit(ENDED_BY_FAULT);
