@@ -177,6 +177,17 @@ def kill_master(world, rng):
     world.restart_master()
 
 
+def end_master(world, rng):
+    """It saves at its end, or has a log: nothing may be lost."""
+    node = world.master
+    saved = node.has_log or node.settings["save"] != '""'
+    timeout = rng.choice((0, 2))
+    world.note(f"{node} is ended (SIGTERM; it waits {timeout} s for replicas)")
+    node.must("CONFIG", "SET", "shutdown-timeout", timeout)
+    node.terminate()
+    world.restart_master(saved)
+
+
 def kill_replica(world, rng):
     node = rng.choice(world.others(world.master))
     before = counts(world) if node.has_log else None
@@ -343,6 +354,33 @@ def configure(world, rng):
     node.configure(name, "" if value == '""' else value)
     node.settings[name] = value
     world.let_pass(50)
+
+
+def flush(world, rng):
+    database = rng.randrange(3)  # never that of the histories
+    world.note(f"{world.master}: FLUSHDB of database {database}")
+    with suppress(*NOT_NOW), world.master.server.session(database=database) as wire:
+        wire.call("FLUSHDB", rng.choice(("SYNC", "ASYNC")))
+
+
+def change_functions(world, rng):
+    name = f"library{rng.randrange(3)}"
+    world.note(f"{world.master}: the library {name} is loaded or deleted")
+    code = f"#!lua name={name}\nredis.register_function('of_{name}', function() return {rng.randrange(1000)} end)"
+    with suppress(*NOT_NOW):
+        world.master.ask(*rng.choice((("FUNCTION", "LOAD", "REPLACE", code), ("FUNCTION", "DELETE", name))))
+
+
+def evict(world, rng):
+    """The master evicts keys that have a time to live; those of the histories have none."""
+    node = world.master
+    used = int(node.info("memory")["used_memory"])
+    limit = int(used * rng.choice((0.9, 0.99, 1.01)))
+    world.note(f"{node}: maxmemory {limit} for a moment, of {used} used")
+    node.must("CONFIG", "SET", "maxmemory-policy", rng.choice(("volatile-random", "volatile-ttl", "volatile-lru")))
+    node.must("CONFIG", "SET", "maxmemory", limit)
+    world.let_pass(200)
+    node.must("CONFIG", "SET", "maxmemory", 0)
 
 
 # Who follows whom
@@ -550,7 +588,7 @@ def put_below(world, master):
             node.follow(master)
 
 
-EVENTS = (transfer, transfer, transfer, kill_master, kill_master, kill_replica, kill_replica, end_replica, kill_child, fill_disk, fill_disk, save, save, switch_log,
+EVENTS = (flush, change_functions, evict, end_master, transfer, transfer, transfer, kill_master, kill_master, kill_replica, kill_replica, end_replica, kill_child, fill_disk, fill_disk, save, save, switch_log,
           configure, configure, fail_over, fail_over, fail_over, hand_over, command_failover, move_replica, move_replica, detach)  # fmt: skip
 
 

@@ -244,13 +244,13 @@ class World:
 
     # Changes of the master
 
-    def restart_master(self):
-        """Starts the killed or ended master again; its files decide what is left."""
+    def restart_master(self, saved=False):
+        """Starts the killed or ended master again; its files decide what is left. With `saved` they hold everything."""
         node, since = self.master, self.master.data_at_risk_since
         self.begin_reign(node)
         node.start()
         self.changes += 1
-        if node.has_log and since is None:
+        if since is None and (node.has_log or saved):
             return
         covered = self._covered_by_fork(node)
         if not node.has_log:
