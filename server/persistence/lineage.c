@@ -9,6 +9,7 @@
 #include "server/core/core.h"
 #include "server/net/loop.h"
 #include "server/persistence/lineage_disk.h"
+#include "server/process/process.h"
 #include "storage/base/memory.h"
 #include "storage/base/worker.h"
 #include "storage/keyspace.h"
@@ -72,11 +73,20 @@ static bool is_on(const struct lineage *ln)
 
 /* ---- Life ---- */
 
+static void pin_worker(void *ctx)
+{
+    const struct core *core = ctx;
+    const char *cpus = core->settings->process.bio_cpulist;
+    if (core->life.process_owner && process_pin_to_cpus(cpus) != 0)
+        log_warning(core->log, "bio_cpulist %s cannot be applied", cpus);
+}
+
 struct lineage *lineage_new(struct core *core)
 {
     struct lineage *ln = mem_calloc(sizeof(*ln));
     ln->core = core;
     ln->worker = worker_new();
+    worker_on_start(ln->worker, pin_worker, core);
     loop_waker_start(core->loop, &ln->waker, on_wake, ln);
     return ln;
 }

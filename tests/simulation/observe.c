@@ -64,14 +64,12 @@ void observe_host(struct repl_host *host)
 
 /* ---- In front of the product's functions ---- */
 
-void __real_repl_promote(struct repl *r);
-void __wrap_repl_promote(struct repl *r);
-int __real_repl_follow(struct repl *r, const char *host, int port);
-int __wrap_repl_follow(struct repl *r, const char *host, int port);
-bool __real_identity_shares(const struct repl_identity *i, struct bytes_view id, uint64_t position);
-bool __wrap_identity_shares(const struct repl_identity *i, struct bytes_view id, uint64_t position);
-void __real_repl_stream_reader_start(struct repl_stream *s, struct repl_stream_reader *r, uint64_t position);
-void __wrap_repl_stream_reader_start(struct repl_stream *s, struct repl_stream_reader *r, uint64_t position);
+/* With the types of the product, so that a wrapper cannot have another one. */
+#define WRAPPED(fn) extern __typeof__(fn) __real_##fn, __wrap_##fn
+WRAPPED(repl_promote);
+WRAPPED(repl_follow);
+WRAPPED(identity_shares);
+WRAPPED(repl_stream_reader_start);
 
 void __wrap_repl_promote(struct repl *r)
 {
@@ -135,8 +133,10 @@ void observe_poll(struct sim_node *node)
     if (r->role == REPL_MASTER && had_backlog[node->index] && !r->has_backlog) sim_reached("backlog-dropped");
     had_backlog[node->index] = r->role == REPL_MASTER && r->has_backlog;
     if (r->serving.sync.pipe != NULL && r->serving.sync.pipe->replicas > 1) sim_reached("snapshot-shared");
-    if (r->role == REPL_REPLICA && r->link.state == LINK_STREAM && node->life > 1 && !truth_has_adopted(node))
+    if (r->role == REPL_REPLICA && r->link.state == LINK_STREAM && node->life > 1 && !truth_has_adopted(node)) {
         sim_reached("resync-after-restart");
+        if (repl_secret_known(r)) sim_reached("secret-remembered");
+    }
     if (sim_disk_stats(node->disk)->short_writes > 0) sim_reached("log-short-write");
     if (s->aof != NULL) poll_log(s->aof);
     poll_children(node);

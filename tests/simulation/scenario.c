@@ -4,6 +4,7 @@
  *      nodes start    traffic and faults of the plan     all is healed, traffic ends, links come up again       */
 #include "tests/simulation/scenario.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,13 +59,16 @@ struct member {
     char id[REPL_ID_LEN + 1];
     uint64_t offset;
     struct strict_digest digest;
+    bool knows_secret;
+    uint64_t fingerprint; /* of the secret of its hash functions */
 };
 
 static struct {
     struct member members[SIM_NODES_MAX];
     size_t count;
     int master;
-    bool by_name; /* replicas are told names of masters, not addresses */
+    bool by_name;          /* replicas are told names of masters, not addresses */
+    bool secret_forgotten; /* by a node that started with a lineage file of another history, or without one */
     bool healed, quiet_asked, finished;
     unsigned asked;
     int64_t asked_us;
@@ -256,6 +260,19 @@ static void watch_member(struct member *m)
     }
 }
 
+/* ---- The lineage file ---- */
+
+/* It is whole whatever happened to the node; a read may fail. */
+static void on_log(struct sim_node *node, const char *text)
+{
+    if (strstr(text, "ineage file") == NULL) return;
+    bool is_flawed = strstr(text, "is not used") != NULL, is_missing = strstr(text, "There is no lineage") != NULL;
+    bool is_of_another = strstr(text, "does not name") != NULL;
+    if (is_flawed && strstr(text, strerror(EIO)) == NULL) sim_fail("lineage", "%s: %s", node->name, text);
+    if (is_of_another) sim_reached("secret-of-another-history");
+    scenario.secret_forgotten |= is_flawed || is_of_another || (is_missing && node->life > 1);
+}
+
 /* ---- The end: all nodes at rest ---- */
 
 static void take_digest(struct server *s, void *ctx)
@@ -268,6 +285,8 @@ static void take_digest(struct server *s, void *ctx)
     m->offset = repl_offset(r);
     m->has_digest = repl_role(r) == REPL_MASTER || r->link.state == LINK_STREAM;
     strict_digest_keyspace(s->core.keyspace, &m->digest);
+    m->knows_secret = repl_secret_known(r);
+    m->fingerprint = keyspace_fingerprint(s->core.keyspace);
 }
 
 static bool all_up(void)
@@ -332,6 +351,19 @@ static void compare_digests(void)
     }
 }
 
+/* While no node has forgotten its secret, all that claim to know that of their history have the same. (A master that has
+ * forgotten it has another one, and its replicas find out by the fingerprint.) */
+static void compare_secrets(void)
+{
+    const struct member *first = &scenario.members[scenario.master];
+    for (size_t i = 0; i < scenario.count && !scenario.secret_forgotten; i++) {
+        const struct member *m = &scenario.members[i];
+        if (!m->knows_secret || m->fingerprint == first->fingerprint) continue;
+        sim_fail("secrets", "%s claims to know the secret of history %.8s, and has another one than %s", m->node->name,
+                 m->id, first->node->name);
+    }
+}
+
 static void ask_digests(void)
 {
     scenario.asked_us = sim.now_us;
@@ -361,6 +393,7 @@ static void describe_unquiet(char *out, size_t cap)
 static void finish(void)
 {
     compare_digests();
+    compare_secrets();
     for (size_t i = 0; i < scenario.count; i++) promises_check_at_end(scenario.members[i].node, scenario.asked_us);
     sim.end_us = sim.now_us + 100 * MS;
     scenario.finished = true;
@@ -1115,6 +1148,7 @@ void scenario_begin(void)
 {
     memset(&scenario, 0, sizeof(scenario));
     scenario.by_name = sim.seed % 3 == 0;
+    sim.on_log = on_log;
     truth_begin();
     triggers_begin();
     make_members();

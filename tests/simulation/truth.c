@@ -209,26 +209,16 @@ int truth_holders(const struct sim_node *master, struct bytes_view text)
 
 /* ---- In front of the product's functions ---- */
 
-struct repl *__real_repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
-                             const struct sys *sys, struct log *log);
-struct repl *__wrap_repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
-                             const struct sys *sys, struct log *log);
-void __real_repl_stream_append(struct repl_stream *s, struct bytes_view bytes);
-void __wrap_repl_stream_append(struct repl_stream *s, struct bytes_view bytes);
-void __real_repl_stream_cut(struct repl_stream *s, uint64_t position);
-void __wrap_repl_stream_cut(struct repl_stream *s, uint64_t position);
-void __real_repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db);
-void __wrap_repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db);
-void __real_repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail);
-void __wrap_repl_restore_position(struct repl *r, const struct repl_position *at, struct bytes_view tail);
-int __real_repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
-                                    const char **error);
-int __wrap_repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
-                                    const char **error);
-void __real_identity_renew(struct repl_identity *i, const struct sys *sys);
-void __wrap_identity_renew(struct repl_identity *i, const struct sys *sys);
-void __real_full_sync_add(struct replica *rp);
-void __wrap_full_sync_add(struct replica *rp);
+/* With the types of the product, so that a wrapper cannot have another one. */
+#define WRAPPED(fn) extern __typeof__(fn) __real_##fn, __wrap_##fn
+WRAPPED(repl_new);
+WRAPPED(repl_stream_append);
+WRAPPED(repl_stream_cut);
+WRAPPED(repl_adopt_history);
+WRAPPED(repl_restore_position);
+WRAPPED(repl_replica_check_psync);
+WRAPPED(identity_renew);
+WRAPPED(full_sync_add);
 
 struct repl *__wrap_repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
                              const struct sys *sys, struct log *log)
@@ -273,10 +263,10 @@ void __wrap_repl_stream_cut(struct repl_stream *s, uint64_t position)
     __real_repl_stream_cut(s, position);
 }
 
-void __wrap_repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db)
+void __wrap_repl_adopt_history(struct repl *r, const char *id, uint64_t position, int db, bool secret_known)
 {
     struct follower *f = follower_of(&r->stream);
-    __real_repl_adopt_history(r, id, position, db);
+    __real_repl_adopt_history(r, id, position, db, secret_known);
     if (f == NULL) return;
     if (strcmp(f->id, id) == 0 && position < f->end && !f->moved)
         sim_fail("offsets",

@@ -60,7 +60,7 @@ static void node_start(struct node *n)
     n->cfg = config_new(&n->settings, sys_real(), &(struct config_hooks){0});
     snprintf(text, sizeof(text),
              "port %d\nbind 127.0.0.1\nsave \"\"\nenable-debug-command yes\nrepl-diskless-sync-delay 0\n"
-             "repl-diskless-load on-empty-db\ndbfilename no-such-file.rdb\n",
+             "repl-diskless-load on-empty-db\ndbfilename no-such-file.rdb\nlineage no\n",
              n->port);
     assert_int_equal(config_load_text(n->cfg, bytes_str(text), &failure), 0);
     n->server = server_new(n->cfg, &n->settings, command_row_tables(), sys_real(), NULL);
