@@ -561,7 +561,7 @@ static void test_F15_replicas_get_their_snapshot_after_a_rewrite(void **state)
     child_cancel(f->child);
     core_turns(&f->m.base);
     assert_int_equal(starts, 1);
-    child_drop(f->child);
+    if (child_is_active(f->child)) child_drop(f->child); /* it is quick: it may have ended */
 }
 
 /* A snapshot of what FLUSHALL has deleted is of no use: the replica gets another one. */
