@@ -6,6 +6,7 @@ from harness import Timeout, wait_for
 from world import DATABASE, NOT_NOW
 
 SAME_WITHIN = 20  # seconds
+BAD_LINES = ("Protocol error in the stream", "== CRITICAL ==")
 MOST = 12  # problems of one kind that are worth reading
 
 
@@ -155,6 +156,15 @@ def check_log(world):
     found = difference(before, read_everything(node.server))
     if found or digest != digest_if_ours(node):
         world.fail(f"{node} was killed at rest and started from its log: other data {found or digest_if_ours(node)}")
+
+
+def bad_lines(world):
+    """What no server may say of its stream, which is well formed and fits the data of each replica."""
+    found = []
+    for node in world.nodes:
+        lines = [line for line in node.server.log().splitlines() if any(mark in line for mark in BAD_LINES)]
+        found += [f"{node} says: {line}" for line in lines[:1]]
+    return found
 
 
 def digest_if_ours(node):

@@ -148,6 +148,7 @@ class Run:
             client.close()
         world.close()
         world.problems.extend(self.farm.close())
+        world.problems.extend(rest.bad_lines(world))
         world.unmount()
         release_ports()
 

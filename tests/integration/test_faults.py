@@ -206,6 +206,14 @@ def test_a_log_that_lacks_data_is_found(calm):
     assert any("started from its log: other data" in problem for problem in found)
 
 
+def test_a_stream_that_does_not_fit_is_found(calm):
+    assert rest.bad_lines(calm) == []
+    calm.master.server.call("SET", "text", "no number")
+    calm.master.server.call("DEBUG", "REPLICATE", "INCR", "text")
+    rest.wait_for_offsets(calm)
+    assert any("B (replica) says: " in line and "== CRITICAL ==" in line for line in rest.bad_lines(calm))
+
+
 def history(*outcomes):
     made = History("list")
     for number, outcome in enumerate(outcomes):
