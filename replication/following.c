@@ -99,6 +99,7 @@ static void drop_connection(struct repl *r)
     outbuf_trim(&lk->out);
     resp_line_reader_release(&lk->lines);
     bytes_buf_release(&lk->in);
+    bytes_buf_release(&lk->asks);
     lk->in_pos = 0;
     lk->stalled = lk->drop_wanted = lk->ack_wanted = lk->ack_owed = false;
 }
@@ -146,6 +147,8 @@ static void send_ack(struct repl *r)
     char digits[24];
     lk->ack_wanted = false;
     if (lk->old_master || outbuf_bytes(&lk->out) > LINK_OUT_MAX) return;
+    bytes_buf_append_view(&out, bytes_buf_view(&lk->asks));
+    bytes_buf_release(&lk->asks);
     int n = snprintf(digits, sizeof(digits), "%" PRIu64, repl_stream_end(&r->stream));
     bytes_buf_printf(&out, "*%d\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$%d\r\n%s\r\n", r->aof_on ? 5 : 3, n, digits);
     if (r->aof_on) {
@@ -175,6 +178,18 @@ static void send_newline(struct repl *r)
     if (outbuf_bytes(&r->link.out) > LINK_OUT_MAX) return;
     outbuf_append(&r->link.out, "\n", 1);
     link_flush(r);
+}
+
+bool repl_ask_master(struct repl *r, const char *option, struct bytes_view value)
+{
+    struct link *lk = &r->link;
+    if (lk->state != LINK_STREAM || lk->old_master || outbuf_bytes(&lk->out) + lk->asks.len > LINK_OUT_MAX)
+        return false;
+    bytes_buf_printf(&lk->asks, "*3\r\n$8\r\nREPLCONF\r\n$%zu\r\n%s\r\n$%zu\r\n", strlen(option), option, value.len);
+    bytes_buf_append_view(&lk->asks, value);
+    bytes_buf_append(&lk->asks, "\r\n", 2);
+    lk->ack_wanted = true;
+    return true;
 }
 
 void repl_ack_soon(struct repl *r)
@@ -578,6 +593,14 @@ void repl_drop_link(struct repl *r, const char *why)
     }
     if (lk->state != LINK_CONNECT) link_down(r, why, 0);
     link_connect(r);
+}
+
+void repl_resync_fully(struct repl *r, const char *why)
+{
+    if (r->role != REPL_REPLICA) return;
+    log_warning(r->log, "A full synchronization is needed: %s", why);
+    r->history_broken = true;
+    repl_drop_link(r, why);
 }
 
 /* ---- Cron ---- */

@@ -47,8 +47,9 @@ struct repl_settings {
     const struct output_limit *replica_output_limit; /* client-output-buffer-limit replica; NULL: none */
     const char *bind_source_addr;                    /* or NULL */
     bool replica_verify;         /* as a master: put checks of the data set into the stream (server/streams/) */
+    bool replica_verify_repair;  /* as a replica: ask for ranges that differ */
     int replica_verify_period_s; /* of a round of checks over the whole data set */
-    bool tls_replication;                            /* the link to our master uses TLS */
+    bool tls_replication;        /* the link to our master uses TLS */
 };
 
 #endif

@@ -130,7 +130,9 @@ struct repl_host { /* everything that replication asks of the server around it *
     void (*disconnect_replica)(void *ctx, void *client,
                                const char *why); /* schedules the close; repl_replica_gone() follows */
     void (*acks_changed)(void *ctx);             /* a replica acknowledged more: WAIT and WAITAOF may be satisfied */
-    bool (*writes_paused)(void *ctx);            /* CLIENT PAUSE or hand-over: no PING goes into the stream */
+    /* A replica sent REPLCONF lockstep-repair. NULL: ignored. */
+    void (*repair_asked)(void *ctx, struct bytes_view request);
+    bool (*writes_paused)(void *ctx); /* CLIENT PAUSE or hand-over: no PING goes into the stream */
     int (*listening_port)(void *ctx);
     const char *(*rdb_path)(void *ctx); /* dbfilename in dir */
     /* True if hash fields with expiry times make a snapshot of a higher RDB version than configured. */
@@ -203,6 +205,13 @@ void repl_restore_position(struct repl *r, const struct repl_position *at, struc
 bool repl_secret_known(const struct repl *r);
 /* The restored history (repl_restore_position()) is the one that the present secret of the data set belongs to. */
 void repl_restore_secret(struct repl *r);
+
+/* --- questions of replicas to their master, as REPLCONF pairs without a reply --- */
+#define REPL_ASK_REPAIR "lockstep-repair"
+/* Sends a pair to our master at the end of this turn. False: there is no link, or too much waits in it. */
+bool repl_ask_master(struct repl *r, const char *option, struct bytes_view value);
+/* Our data are wrong: gives up the link and asks for a full synchronization. */
+void repl_resync_fully(struct repl *r, const char *why);
 
 /* --- following --- */
 /* REPLICAOF host port: drops the present link and keeps the history. 0, or -EINVAL for a bad port. */

@@ -173,12 +173,13 @@ struct link {
 
     struct bytes_buf in; /* bytes of the stream; those from in_pos on are not applied yet */
     size_t in_pos;
-    bool at_start;    /* no byte of the stream has arrived: keep-alives may still come */
-    bool stalled;     /* apply_stream() returned -EAGAIN */
-    bool applying;    /* inside apply_stream(): the link must not be taken down */
-    bool drop_wanted; /* take the link down when apply_stream() returns */
-    bool ack_wanted;  /* send an ACK at the end of this turn */
-    bool ack_owed;    /* the last ACK reported less than our offset as on disk: send another after the fsync */
+    bool at_start;         /* no byte of the stream has arrived: keep-alives may still come */
+    bool stalled;          /* apply_stream() returned -EAGAIN */
+    bool applying;         /* inside apply_stream(): the link must not be taken down */
+    bool drop_wanted;      /* take the link down when apply_stream() returns */
+    bool ack_wanted;       /* send an ACK at the end of this turn, and `asks` before it */
+    struct bytes_buf asks; /* commands of repl_ask_master() */
+    bool ack_owed;         /* the last ACK reported less than our offset as on disk: send another after the fsync */
 };
 
 /* ---- The object ---- */

@@ -257,6 +257,11 @@ int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_v
         return 1;
     }
     if (bytes_equal_nocase(name, "getack")) return 1;
+    if (bytes_equal_nocase(name, REPL_ASK_REPAIR)) {
+        if (attached && rp->capa_verify && rp->repl->host.repair_asked != NULL)
+            rp->repl->host.repair_asked(rp->repl->host.ctx, value);
+        return 1;
+    }
     if (bytes_equal_nocase(name, "listening-port")) return conf_port(rp, value, error);
     if (bytes_equal_nocase(name, "ip-address")) return conf_ip(rp, value, error);
     if (bytes_equal_nocase(name, "rdb-only")) return conf_rdb_only(rp, value, error);

@@ -13,6 +13,7 @@
 #include "server/persistence/rdb_loading.h"
 #include "server/streams/ack_waits.h"
 #include "server/streams/master_stream.h"
+#include "server/streams/repair_master.h"
 #include "server/streams/verify_replica.h"
 #include "storage/rdb.h"
 
@@ -97,6 +98,10 @@ static void host_acks_changed(void *ctx)
     struct server *s = ctx;
     ack_waits_acked(s->ack_waits);
 }
+static void host_repair_asked(void *ctx, struct bytes_view request)
+{
+    repair_master_asked(((struct server *)ctx)->repair_master, request);
+}
 static bool host_writes_paused(void *ctx)
 {
     return pause_current(&((const struct server *)ctx)->core) != PAUSE_NONE;
@@ -150,6 +155,7 @@ struct repl *connect_replication(struct server *s)
         .snapshot_cancel = host_snapshot_cancel,
         .disconnect_replica = host_disconnect_replica,
         .acks_changed = host_acks_changed,
+        .repair_asked = host_repair_asked,
         .writes_paused = host_writes_paused,
         .listening_port = host_listening_port,
         .rdb_path = host_rdb_path,

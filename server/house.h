@@ -36,6 +36,8 @@ struct server {
     struct master_stream *master_stream;   /* master_stream.h */
     struct verify_master *verify_master;   /* verify_master.h: compares our data with those of replicas ... */
     struct verify_replica *verify_replica; /* verify_replica.h: ... and ours with those of our master */
+    struct repair_master *repair_master;   /* repair_master.h: sends ranges to replicas that have a difference there */
+    struct repair_replica *repair_replica; /* repair_replica.h: asks our master for such ranges */
     struct ack_waits *ack_waits;           /* ack_waits.h: WAIT and WAITAOF */
     struct tls_setup *tls;                 /* tls_setup.h: certificates, and connections with TLS */
     struct listening *listening;           /* listening.h */

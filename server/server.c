@@ -41,6 +41,8 @@
 #include "server/streams/ack_waits.h"
 #include "server/streams/master_stream.h"
 #include "server/streams/migration.h"
+#include "server/streams/repair_master.h"
+#include "server/streams/repair_replica.h"
 #include "server/streams/verify_master.h"
 #include "server/streams/verify_replica.h"
 #include "server/web/web.h"
@@ -261,8 +263,10 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->ack_waits = ack_waits_new(s->clients, s->aof);
     s->migrations = migrations_new(&s->core, tls_setup_transport(s->tls));
     s->master_stream = master_stream_new(s->clients, s->dispatcher);
-    s->verify_master = verify_master_new(&s->core);
-    s->verify_replica = verify_replica_new(&s->core);
+    s->repair_master = repair_master_new(&s->core);
+    s->repair_replica = repair_replica_new(&s->core);
+    s->verify_master = verify_master_new(&s->core, s->repair_master);
+    s->verify_replica = verify_replica_new(&s->core, s->repair_replica);
     s->core.master_ping = (struct master_ping_hook){.ctx = s->verify_replica, .fn = verify_replica_on_ping};
     s->samples = samples_new();
     s->shutdown = shutdown_new();
@@ -390,6 +394,8 @@ void server_free(struct server *s)
     repl_free(s->core.repl); /* calls host functions of master_stream, rdb_loading and saving */
     verify_replica_free(s->verify_replica);
     verify_master_free(s->verify_master);
+    repair_replica_free(s->repair_replica);
+    repair_master_free(s->repair_master);
     lineage_free(s->lineage);
     master_stream_free(s->master_stream);
     rdb_loading_free(s->rdb_loading);

@@ -80,6 +80,12 @@ void exec_no_wrap(struct core *core)
     if (x->depth == 1) x->no_wrap = true; /* inside EXEC the unit has other commands, too */
 }
 
+void exec_drop_unit(struct core *core)
+{
+    core->exec.count = 0;
+    core->exec.bytes.len = 0;
+}
+
 void exec_abandon(struct core *core)
 {
     core->exec.abandoned = true;

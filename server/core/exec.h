@@ -74,6 +74,8 @@ void exec_add_before(struct core *core, int db, int argc, const struct bytes_vie
 void exec_add_delete(struct core *core, int db, struct bytes_view key, bool unlink); /* the same: DEL or UNLINK */
 /* The running unit is not wrapped in MULTI (expired keys that SCAN or RANDOMKEY deletes). Has no effect inside a transaction. */
 void exec_no_wrap(struct core *core);
+/* Drops all pieces of the running unit: it leaves nothing in the stream. */
+void exec_drop_unit(struct core *core);
 /* From now on no unit, the running one included, goes into the stream: the server stops in the middle of a command. */
 void exec_abandon(struct core *core);
 

@@ -27,6 +27,8 @@
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
 #include "server/streams/migration.h"
+#include "server/streams/repair_master.h"
+#include "server/streams/repair_replica.h"
 #include "server/streams/verify_master.h"
 #include "server/streams/verify_replica.h"
 #include "storage/base/histogram.h"
@@ -444,10 +446,29 @@ static void info_verify_replica(const struct server *s, struct bytes_buf *out)
                      (long long)info.verified_ms, (ull)info.cost_us, (ull)info.check_max_us);
 }
 
+static void info_repair(const struct server *s, struct bytes_buf *out)
+{
+    struct repair_master_info sent;
+    struct repair_replica_info asked;
+    repair_master_describe(s->repair_master, &sent);
+    repair_replica_describe(s->repair_replica, &asked);
+    bytes_buf_printf(out,
+                     "repair_ranges_sent:%llu\r\n"
+                     "repair_requests_refused:%llu\r\n"
+                     "repair_ranges_too_big:%llu\r\n"
+                     "repair_ranges_asked:%llu\r\n"
+                     "repair_ranges_mended:%llu\r\n"
+                     "repair_ranges_failed:%llu\r\n"
+                     "repair_full_syncs:%llu\r\n",
+                     (ull)sent.sent, (ull)sent.refused, (ull)sent.too_big, (ull)asked.asked, (ull)asked.mended,
+                     (ull)asked.failed, (ull)asked.full_syncs);
+}
+
 static void info_verification(struct server *s, struct bytes_buf *out)
 {
     info_verify_master(s, out);
     info_verify_replica(s, out);
+    info_repair(s, out);
 }
 
 /* While this server sends checks, and after it has received one. */

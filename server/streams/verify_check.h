@@ -10,6 +10,8 @@
 
 #include "storage/range_digest.h"
 
+enum { VERIFY_ROUND_OF_REPAIR = 0 /* the check at the end of a unit of repair_master.h */ };
+
 struct verify_check {
     uint64_t fingerprint, round;
     uint64_t count;

@@ -3,6 +3,7 @@
 #include "replication/replication.h"
 #include "server/config/settings.h"
 #include "server/core/core.h"
+#include "server/streams/repair_master.h"
 #include "server/streams/verify_check.h"
 #include "storage/base/memory.h"
 #include "storage/range_walk.h"
@@ -19,6 +20,7 @@ enum {
 
 struct verify_master {
     struct core *core;
+    struct repair_master *repair;
     struct loop_timer timer; /* runs while replica-verify is on */
     struct range_walk *walk;
     bool running; /* a round is under way, or the next one waits for its time */
@@ -122,6 +124,7 @@ static void feed(struct verify_master *vm, const struct range *range, const stru
     repl_feed_moment(vm->core->repl, -1, bytes_buf_view(&unit));
     bytes_buf_release(&unit);
     bytes_buf_release(&text);
+    repair_master_note_check(vm->repair, range);
     vm->info.checks_sent++;
 }
 
@@ -167,12 +170,13 @@ static void on_timer(void *ctx)
 
 /* ---- Life ---- */
 
-struct verify_master *verify_master_new(struct core *core)
+struct verify_master *verify_master_new(struct core *core, struct repair_master *repair)
 {
     struct verify_master *vm = mem_calloc(sizeof(*vm));
     uint32_t first_round;
     sys_random(core->sys, &first_round, sizeof(first_round)); /* so that a replica does not continue another's count */
     vm->core = core;
+    vm->repair = repair;
     vm->walk = range_walk_new();
     vm->round = first_round;
     vm->info.last_round_ms = -1;

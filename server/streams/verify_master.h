@@ -18,9 +18,11 @@
 #include <stdint.h>
 
 struct core;
+struct repair_master; /* repair_master.h */
 struct verify_master; /* opaque */
 
-struct verify_master *verify_master_new(struct core *core);
+/* `repair` gets to know each range that is checked. */
+struct verify_master *verify_master_new(struct core *core, struct repair_master *repair);
 void verify_master_free(struct verify_master *vm);
 void verify_master_settings_changed(struct verify_master *vm); /* replica-verify or its period */
 

@@ -5,6 +5,7 @@
 #include "replication/replication.h"
 #include "server/config/settings.h"
 #include "server/core/core.h"
+#include "server/streams/repair_replica.h"
 #include "server/streams/verify_check.h"
 #include "storage/base/memory.h"
 
@@ -12,6 +13,7 @@ enum { LOG_PERIOD_MS = 1000 /* at most one line about mismatches */ };
 
 struct verify_replica {
     struct core *core;
+    struct repair_replica *repair;
     uint64_t round;
     bool in_round;     /* `round` began at round_start_us, and each of its checks so far was compared */
     bool has_verified; /* verified_us is valid */
@@ -94,48 +96,72 @@ static void skip(struct verify_replica *vr, const char *why)
     vr->in_round = false;
 }
 
-static void compare(struct verify_replica *vr, struct verify_check *check)
+/* Whether our data in the range are the master's. */
+static bool compare(struct verify_replica *vr, struct verify_check *check, struct range_result *ours)
 {
-    struct range_result ours;
     int64_t start_us = sys_mono_us(vr->core->sys);
-    if (!range_digest(vr->core->keyspace, &check->range, UINT64_MAX, NULL, NULL, &ours)) UNREACHABLE();
+    if (!range_digest(vr->core->keyspace, &check->range, UINT64_MAX, NULL, NULL, ours)) UNREACHABLE();
     uint64_t cost_us = (uint64_t)(sys_mono_us(vr->core->sys) - start_us);
     vr->info.cost_us += cost_us;
     if (cost_us > vr->info.check_max_us) vr->info.check_max_us = cost_us;
+    return ours->count == check->count && strict_digest_equal(ours->digest, check->digest);
+}
+
+static void compare_of_round(struct verify_replica *vr, struct verify_check *check)
+{
+    struct range_result ours;
+    note_round(vr, check);
     vr->info.state = "verifying";
     vr->info.checks++;
-    if (ours.count != check->count || !strict_digest_equal(ours.digest, check->digest)) note_mismatch(vr, check, &ours);
+    if (compare(vr, check, &ours)) return;
+    note_mismatch(vr, check, &ours);
+    repair_replica_wanted(vr->repair, &check->range);
+}
+
+/* The last command of a unit of repair_master.h. */
+static void compare_mended(struct verify_replica *vr, struct verify_check *check)
+{
+    struct range_result ours;
+    repair_replica_finish(vr->repair);
+    repair_replica_judge(vr->repair, &check->range, compare(vr, check, &ours));
+}
+
+static void on_check(struct verify_replica *vr, struct bytes_view argument)
+{
+    struct verify_check check;
+    bool good = verify_check_parse(argument, &check);
+    const char *why = good ? obstacle(vr, &check) : "malformed";
+    if (why != NULL)
+        skip(vr, why);
+    else if (check.round == VERIFY_ROUND_OF_REPAIR)
+        compare_mended(vr, &check);
+    else
+        compare_of_round(vr, &check);
 }
 
 void verify_replica_on_ping(void *ctx, struct bytes_view argument)
 {
     struct verify_replica *vr = ctx;
-    struct verify_check check;
-    if (!verify_check_is(argument)) return;
-    if (!verify_check_parse(argument, &check)) {
-        skip(vr, "malformed");
-        return;
-    }
-    const char *why = obstacle(vr, &check);
-    if (why != NULL) {
-        skip(vr, why);
-        return;
-    }
-    note_round(vr, &check);
-    compare(vr, &check);
+    if (verify_check_is(argument))
+        on_check(vr, argument);
+    else
+        repair_replica_on_ping(vr->repair, argument);
+    repair_replica_check_time(vr->repair);
 }
 
 void verify_replica_replaced(struct verify_replica *vr)
 {
     vr->in_round = vr->has_verified = false;
+    repair_replica_replaced(vr->repair);
 }
 
 /* ---- Life ---- */
 
-struct verify_replica *verify_replica_new(struct core *core)
+struct verify_replica *verify_replica_new(struct core *core, struct repair_replica *repair)
 {
     struct verify_replica *vr = mem_calloc(sizeof(*vr));
     vr->core = core;
+    vr->repair = repair;
     vr->info.state = "none";
     vr->info.mismatch_offset = -1;
     return vr;

@@ -16,11 +16,13 @@
 #include "storage/base/bytes.h"
 
 struct core;
+struct repair_replica; /* repair_replica.h */
 struct verify_replica; /* opaque */
 
-struct verify_replica *verify_replica_new(struct core *core);
+/* `repair` gets to know what differs, and the other texts of the master. */
+struct verify_replica *verify_replica_new(struct core *core, struct repair_replica *repair);
 void verify_replica_free(struct verify_replica *vr);
-/* Our master's stream held PING with this argument. Anything but a check is ignored. `ctx` is a struct verify_replica: the
+/* Our master's stream held PING with this argument. Anything but a check is passed to `repair`. `ctx` is a struct verify_replica: the
  * function is core.master_ping. */
 void verify_replica_on_ping(void *ctx, struct bytes_view argument);
 /* The data set was replaced by a snapshot of our master: the round under way has missed checks. */

@@ -26,7 +26,8 @@ def wait_rounds(replica, more, timeout=20.0):
 
 
 def pair(farm, *lines):
-    master, replica = farm.server("ours", *VERIFY, *lines), farm.server("ours")
+    """A master, and a replica with these lines in its configuration."""
+    master, replica = farm.server("ours", *VERIFY), farm.server("ours", *lines)
     replicate(replica, master)
     wait_in_sync(master, replica)
     return master, replica
@@ -95,6 +96,135 @@ def test_damage_is_found_within_two_rounds(farm, what):
     assert verification(replica)["verify_mismatch_range"].startswith(range_found), verification(replica)
     assert replica.log_contains("Our data differ from our master's at offset")
     assert strict_digest(master) != strict_digest(replica)
+
+
+REPAIR = "replica-verify-repair yes"
+
+
+def wait_mended(master, replica, timeout=15.0):
+    """Waits until the data are equal again, by repairs alone."""
+    full = master.info("stats")["sync_full"]
+    wait_for(lambda: strict_digest(master) == strict_digest(replica), timeout, lambda: f"{verification(replica)}")
+    assert master.info("stats")["sync_full"] == full and number(replica, "repair_full_syncs") == 0
+    before = number(replica, "verify_mismatches")
+    wait_rounds(replica, 2)
+    assert number(replica, "verify_mismatches") == before, verification(replica)
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_damage_is_mended_without_a_full_synchronization(farm, what):
+    master, replica = pair(farm, REPAIR)
+    with master.session() as wire:
+        fill(wire)
+    wait_in_sync(master, replica)
+    wait_rounds(replica, 1)
+    assert replica.call("DEBUG", "REPLICA-DAMAGE", *DAMAGES[what][0]) == "OK"
+    assert strict_digest(master) != strict_digest(replica)
+    wait_mended(master, replica)
+    assert number(replica, "repair_ranges_mended") >= 1 and number(master, "repair_ranges_sent") >= 1
+
+
+BIG_DAMAGES = {  # what the replica alone executes
+    "a member of a big set is lost": ("SREM", "set", 777),
+    "a member of a big set too many": ("SADD", "set", "extra"),
+    "the end of a long list is lost": ("LTRIM", "list", 0, 40_000),
+    "a long list is longer": ("RPUSH", "list", "x", "y"),
+    "a big string is longer": ("APPEND", "string", "more"),
+    "a big string is shorter": ("SET", "string", "x" * 200_000),
+    "a big set is a list": ("RPUSH", "set2", *range(2000)),
+    "a big set is gone": ("DEL", "set"),
+    "a big set has an expiry": ("PEXPIREAT", "set", 4102444800000),
+    "a big value too many": ("SADD", "extra", *range(3000)),
+    "a function": ("FUNCTION", "DELETE", "lib"),
+    "a field of a big hash": ("HSET", "hash", "field:77", "damaged"),
+    "the expiry of a field of a big hash": ("HPEXPIREAT", "hash", 4102444800000, "FIELDS", 1, "field:77"),
+    "a score in a big sorted set": ("ZADD", "zset", 0.5, "member:77"),
+    "an entry of a big stream": ("XDEL", "big", "77-1"),
+    "a group of a big stream": ("XGROUP", "DESTROY", "big", "group"),
+    "the last id of a big stream": ("XSETID", "big", "5000-1"),
+    "everything": ("FLUSHALL",),
+}
+
+
+@pytest.mark.parametrize("what", BIG_DAMAGES)
+def test_big_values_are_mended_by_part(farm, what):
+    master, replica = pair(farm, REPAIR)
+    with master.session() as wire:
+        fill(wire)
+        wire.call("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
+        wire.call("SADD", "set2", *range(2000, 4000))
+        wire.call("HSET", "hash", *[x for n in range(3000) for x in (f"field:{n}", n)])
+        wire.call("HPEXPIREAT", "hash", 4102444800123, "FIELDS", 1, "field:78")
+        wire.call("ZADD", "zset", *[x for n in range(3000) for x in (n * 0.37, f"member:{n}")])
+        wire.pipeline([("XADD", "big", f"{n}-1", "field", n) for n in range(1, 2000)])
+        wire.call("XGROUP", "CREATE", "big", "group", 0)
+        wire.call("XREADGROUP", "GROUP", "group", "reader", "COUNT", 1500, "STREAMS", "big", ">")
+    wait_in_sync(master, replica)
+    with replica.session() as wire:
+        wire.call("CONFIG", "SET", "replica-read-only", "no")
+        if what == "a big set is a list":
+            wire.call("DEL", "set2")
+        wire.call(*BIG_DAMAGES[what])
+        wire.call("CONFIG", "SET", "replica-read-only", "yes")
+    assert strict_digest(master) != strict_digest(replica)
+    wait_mended(master, replica, timeout=30.0)
+
+
+def test_repair_under_writes_and_through_a_chain(farm):
+    master, middle = pair(farm, REPAIR)
+    last = farm.server("ours", REPAIR)
+    redis = farm.server("redis")
+    replicate(last, middle)
+    replicate(redis, master)
+    wait_in_sync(master, middle, last, redis)
+    with WriteLoad(master.address, seed=4, short_ttls=False) as load:
+        load.wait_done(500)
+        for replica in (last, middle, last):
+            assert replica.call("DEBUG", "REPLICA-DAMAGE", "KEY", "extra") == "OK"
+            before = number(replica, "repair_ranges_mended")
+            wait_for(lambda peer=replica, before=before: number(peer, "repair_ranges_mended") > before, 15.0)
+    wait_in_sync(master, middle, last, redis)
+    assert_same(master, middle, last)
+    assert_same(master, redis)
+    assert number(middle, "repair_full_syncs") == number(last, "repair_full_syncs") == 0
+
+
+def test_a_master_that_does_not_answer_ends_in_a_full_synchronization(farm):
+    """A stream above the limit of a unit is not repaired by part: three requests have no answer."""
+    master, replica = pair(farm, REPAIR)
+    with master.session(timeout=60) as wire:
+        wire.pipeline([("XADD", "stream", f"{n}-1", "field", "x" * 10_000) for n in range(1, 2500)])
+        wire.call("XGROUP", "CREATE", "stream", "group", 0)
+        wire.call("XREADGROUP", "GROUP", "group", "reader", "COUNT", 20, "STREAMS", "stream", ">")
+    wait_in_sync(master, replica)
+    assert replica.call("DEBUG", "REPLICA-DAMAGE", "PENDING", "stream", "group") == "OK"
+    wait_for(lambda: number(replica, "repair_full_syncs") == 1, 90.0, lambda: f"{verification(replica)}")
+    wait_in_sync(master, replica)
+    assert strict_digest(master) == strict_digest(replica)
+    assert number(master, "repair_ranges_too_big") == 3
+
+
+def test_requests_that_a_master_refuses(farm):
+    """Of a range that was not checked, of another secret, malformed, and of a peer that is no replica."""
+    master, replica = pair(farm)
+    wait_rounds(replica, 1)
+    fingerprint = int(master.info("replication")["key_hash_fingerprint"], 16)
+    with master.wire() as wire:
+        wire.call("REPLCONF", "capa", "lockstep-verify", "capa", "eof", "capa", "psync2")
+        wire.send_command("REPLCONF", "lockstep-repair", f"{fingerprint} keys 0 15 0 0")  # it is no replica yet
+        assert wire.call("PING") == "PONG"
+        assert number(master, "repair_requests_refused") == 0
+        wire.send_command("PSYNC", "?", "-1")
+        wait_for(lambda: master.info("replication")["connected_slaves"] == "2", 5.0)
+        for request in (f"{fingerprint} keys 0 15 1 0", f"{fingerprint + 1} keys 0 15 0 0", "nonsense"):
+            wire.send_command("REPLCONF", "lockstep-repair", request)
+        wait_for(lambda: number(master, "repair_requests_refused") == 3, 5.0)
+        assert number(master, "repair_ranges_sent") == 0
+        for _ in range(20):  # the same request is served once while it waits
+            wire.send_command("REPLCONF", "lockstep-repair", f"{fingerprint} keys 0 15 0 0")
+        wait_for(lambda: number(master, "repair_ranges_sent") > 0, 5.0)
+        assert number(master, "repair_ranges_sent") < 20
+    assert number(replica, "verify_mismatches") == 0  # an answer that it has not asked for changes nothing
 
 
 def test_a_lost_command_is_found(farm):

@@ -1,11 +1,13 @@
 /* The checks that a master puts into the stream: when, how many, and that they are true. */
 #include "server/streams/verify_master.h"
 
+#include "server/streams/repair_master.h"
 #include "server/streams/verify_check.h"
 #include "tests/unit/server/core/core_fixture.h"
 
 struct fixture {
     struct core_fixture room; /* first: core_fixture.h's functions take it */
+    struct repair_master *repair;
     struct verify_master *vm;
     struct fake_peer *replica;
     /* what take_checks() has seen */
@@ -16,7 +18,8 @@ static int setup(void **state)
 {
     struct fixture *f = mem_calloc(sizeof(*f));
     core_fixture_init(&f->room, "replica-verify yes\nreplica-verify-period 10\n");
-    f->vm = verify_master_new(&f->room.core);
+    f->repair = repair_master_new(&f->room.core);
+    f->vm = verify_master_new(&f->room.core, f->repair);
     *state = f;
     return 0;
 }
@@ -25,6 +28,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     verify_master_free(f->vm);
+    repair_master_free(f->repair);
     core_fixture_release(&f->room);
     mem_free(f);
     return 0;

@@ -1,11 +1,13 @@
 /* What a replica makes of checks: right ones, wrong ones, and those that it cannot compare. */
 #include "server/streams/verify_replica.h"
 
+#include "server/streams/repair_replica.h"
 #include "server/streams/verify_check.h"
 #include "tests/unit/server/core/core_fixture.h"
 
 struct fixture {
     struct core_fixture room; /* first: core_fixture.h's functions take it */
+    struct repair_replica *repair;
     struct verify_replica *vr;
     struct verify_replica_info info;
 };
@@ -14,7 +16,8 @@ static int setup(void **state)
 {
     struct fixture *f = mem_calloc(sizeof(*f));
     core_fixture_init(&f->room, NULL);
-    f->vr = verify_replica_new(&f->room.core);
+    f->repair = repair_replica_new(&f->room.core);
+    f->vr = verify_replica_new(&f->room.core, f->repair);
     *state = f;
     return 0;
 }
@@ -23,6 +26,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     verify_replica_free(f->vr);
+    repair_replica_free(f->repair);
     core_fixture_release(&f->room);
     mem_free(f);
     return 0;
