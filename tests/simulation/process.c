@@ -283,6 +283,11 @@ void sim_fd_changed(struct sim_process *p)
 
 /* ---- death ---- */
 
+void sim_node_kill_in_write(struct sim_node *node)
+{
+    if (node->process != NULL) node->process->kill_in_write = true;
+}
+
 static void lose_power(struct sim_node *node)
 {
     node->loses_power = node->has_booted = false;

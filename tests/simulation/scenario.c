@@ -482,6 +482,11 @@ static void do_kill(struct plan_item *item)
     sim_node_kill(m->node);
 }
 
+static void do_kill_in_write(struct plan_item *item)
+{
+    sim_node_kill_in_write(member_arg(item)->node);
+}
+
 static void do_kill_at_call(struct plan_item *item)
 {
     sim_node_kill_at_call(member_arg(item)->node, item->args[1]);
@@ -886,7 +891,12 @@ static int64_t some_ms(int64_t least, int64_t most)
 static void plan_process(int64_t at, uint64_t n)
 {
     int64_t back = some_ms(50, 3000);
-    switch (plan_below(6)) {
+    switch (plan_below(8)) {
+    case 6:
+    case 7:
+        set_args(plan_add(at, true, do_kill_in_write, "kill -9 %s in the middle of a write to its log", name_of(n)), n,
+                 0, 0);
+        break;
     case 0: {
         uint64_t again = plan_chance(500) ? 1 + plan_below(80) : 0;
         set_args(plan_add(at, true, do_kill, "kill -9 %s%s", name_of(n), again > 0 ? ", and again when it starts" : ""),

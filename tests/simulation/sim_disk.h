@@ -91,7 +91,7 @@ void sim_disk_list(const struct sim_disk *d, sim_disk_list_fn *fn, void *ctx);
 bool sim_disk_content(const struct sim_disk *d, const char *path, struct bytes_view *out); /* borrowed until a change */
 unsigned sim_disk_open_files(const struct sim_disk *d);
 bool sim_disk_has_renamed(const struct sim_disk *d); /* a power cut now may undo a rename */
-bool sim_disk_is_clean(const struct sim_disk *d); /* a power cut now would lose nothing */
-void sim_disk_check(const struct sim_disk *d);    /* asserts the invariants */
+bool sim_disk_is_clean(const struct sim_disk *d);    /* a power cut now would lose nothing */
+void sim_disk_check(const struct sim_disk *d);       /* asserts the invariants */
 
 #endif

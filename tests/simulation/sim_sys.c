@@ -573,6 +573,25 @@ static void note_log_write(const struct sim_node *node)
     if (state->log_dirty_since_us == 0) state->log_dirty_since_us = sim.now_us;
 }
 
+/* A signal that kills is seen between two pages of a write. */
+static void kill_between_pages(struct sim_node *node, struct open_file *f, const struct iovec *iov, int count,
+                               int64_t offset)
+{
+    int64_t total = 0, left = SIM_DISK_PAGE - offset % SIM_DISK_PAGE;
+    for (int i = 0; i < count; i++) total += (int64_t)iov[i].iov_len;
+    if (total <= left) return;
+    left += (int64_t)rng_below(&node->rng, (uint64_t)(total - left - 1) / SIM_DISK_PAGE + 1) * SIM_DISK_PAGE;
+    for (int i = 0; i < count && left > 0; i++) {
+        int64_t len = (int64_t)iov[i].iov_len < left ? (int64_t)iov[i].iov_len : left;
+        struct iovec part = {.iov_base = iov[i].iov_base, .iov_len = (size_t)len};
+        if (len > 0 && sim_disk_pwritev(f->disk, f->file, &part, 1, offset) < len) break;
+        offset += len;
+        left -= len;
+    }
+    sim_reached("killed-in-write");
+    sim_node_kill(node); /* does not return: it is this process */
+}
+
 static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
 {
     const struct sim_node *node = enter(ctx, "pwritev");
@@ -583,6 +602,7 @@ static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count
         sim_trace(node->name, "writes log %u: %zu bytes at %lld", f->log, total, (long long)offset);
     }
     if (is_current_log(ctx, f)) note_log_write(ctx);
+    if (is_current_log(ctx, f) && sim.process->kill_in_write) kill_between_pages(ctx, f, iov, count, offset);
     return f == NULL ? -EBADF : sim_disk_pwritev(f->disk, f->file, iov, count, offset);
 }
 

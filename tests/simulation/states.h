@@ -6,6 +6,7 @@
 
 /* X(name, meaning) */
 #define SIM_STATES(X)                                                                                                  \
+    X("killed-in-write", "kill -9 between two pages of a write to the log")                                            \
     X("killed-at-call", "kill -9 at a chosen system call")                                                             \
     /* resynchronization */                                                                                            \
     X("partial-resync", "a replica resumes from the backlog")                                                          \

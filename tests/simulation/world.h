@@ -135,6 +135,8 @@ void sim_node_start(struct sim_node *node); /* does nothing if it runs */
 void sim_node_kill(struct sim_node *node);  /* kill -9: the machine goes on, so peers see the connections end */
 /* kill -9 at the system call that comes `calls` from now (1: the next one). */
 void sim_node_kill_at_call(struct sim_node *node, uint64_t calls);
+/* kill -9 in the middle of the next write to its log that crosses pages: whole pages of it are in the file. */
+void sim_node_kill_in_write(struct sim_node *node);
 void sim_node_power_cut(struct sim_node *node); /* the disk loses what was not synced; peers see silence */
 void sim_node_pause(struct sim_node *node);     /* SIGSTOP */
 void sim_node_resume(struct sim_node *node);    /* SIGCONT */
@@ -166,9 +168,10 @@ struct sim_process {
         const struct sim_fd_ops *ops; /* NULL: free */
         void *object;
     } fds[SIM_FDS_MAX];
-    struct sim_fiber *fibers;    /* that have not ended */
-    uint64_t calls;              /* system calls in this life */
-    uint64_t kill_at_call;       /* 0: never */
+    struct sim_fiber *fibers; /* that have not ended */
+    uint64_t calls;           /* system calls in this life */
+    uint64_t kill_at_call;    /* 0: never */
+    bool kill_in_write;
     struct sim_fiber *job_fiber; /* the last worker that has begun a job, and when that job was queued */
     int64_t job_queued_us;
     int64_t clock_us;             /* of a child: how far its clocks are ahead of the world (sim_sys.c) */
