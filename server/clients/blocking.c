@@ -107,7 +107,7 @@ static void arm(struct blocking *b, int64_t deadline_ms)
 {
     if (deadline_ms >= b->timer_at_ms) return;
     b->timer_at_ms = deadline_ms;
-    int64_t after = deadline_ms - b->core->clock.now_ms;
+    int64_t after = deadline_ms - b->core->clock.mono_ms;
     loop_timer_start(b->core->loop, &b->timer, after > 0 ? after : 0, 0, wake, b);
 }
 
@@ -197,7 +197,7 @@ static void pause_changed(void *ctx, bool relaxed)
     if (!relaxed) return;
     blocking_each(b, BLOCK_PAUSE, resume_one, NULL); /* admission holds back again what another pause holds back */
     b->stream_resumes = true;                        /* not here: this may be called by a command */
-    arm(b, b->core->clock.now_ms);
+    arm(b, b->core->clock.mono_ms);
 }
 
 struct blocking *blocking_new(struct clients *cs, const struct command_runner *runner)
@@ -227,12 +227,12 @@ void blocking_check_timeouts(struct blocking *b)
         b->stream_resumes = false;
         repl_apply_again(core->repl);
     }
-    if (LIKELY(core->clock.now_ms < b->timer_at_ms && !b->timer_fired)) return;
+    if (LIKELY(core->clock.mono_ms < b->timer_at_ms && !b->timer_fired)) return;
     b->timer_at_ms = INT64_MAX;
     b->timer_fired = false;
     loop_timer_stop(&b->timer);
     int64_t next_ms = pause_check_deadlines(core);
     if (next_ms != INT64_MAX) arm(b, next_ms);
-    while (b->heap_count > 0 && heap_time(b, 1) <= core->clock.now_ms) time_out(b->heap[1]);
+    while (b->heap_count > 0 && heap_time(b, 1) <= core->clock.mono_ms) time_out(b->heap[1]);
     if (b->heap_count > 0) arm(b, heap_time(b, 1));
 }

@@ -23,7 +23,7 @@ enum block_kind { BLOCK_WAIT, BLOCK_WAIT_AOF, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHU
 
 struct blocked {
     enum block_kind kind;
-    int64_t until_ms;                    /* deadline by the wall clock; 0: none */
+    int64_t until_ms;                    /* deadline by the monotonic clock; 0: none */
     uint64_t offset;                     /* WAIT, WAITAOF: the stream offset that must be reached */
     size_t replicas;                     /* ... by so many replicas */
     bool local;                          /* WAITAOF: ... and by this server's append-only file */

@@ -105,7 +105,7 @@ struct client {
     struct replica *replica;            /* NULL until REPLCONF, PSYNC or SYNC */
     char *name;                         /* or NULL */
     char peer[80], local[80];           /* addresses */
-    int64_t created_ms, last_active_ms; /* wall clock */
+    int64_t created_ms, last_active_ms; /* monotonic clock */
     uint64_t net_in, net_out;           /* bytes */
     uint32_t pacing_window;             /* in which it sent something last: server/core/pacing.h */
     size_t counted_memory;              /* its share of clients.evictable_memory */

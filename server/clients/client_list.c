@@ -60,8 +60,8 @@ void client_describe(const struct client *c, struct bytes_buf *out)
     bytes_buf_printf(
         out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%d sub=%zu psub=%zu ssub=%zu",
         (unsigned long long)c->id, c->peer, c->local, c->conn == NULL ? -1 : conn_fd(c->conn),
-        c->name == NULL ? "" : c->name, (long long)(core->clock.now_ms - c->created_ms) / 1000,
-        (long long)(core->clock.now_ms - c->last_active_ms) / 1000, describe_flags(c, flags), c->db->id, channels,
+        c->name == NULL ? "" : c->name, (long long)(core->clock.mono_ms - c->created_ms) / 1000,
+        (long long)(core->clock.mono_ms - c->last_active_ms) / 1000, describe_flags(c, flags), c->db->id, channels,
         patterns, shard);
     bytes_buf_printf(
         out, " multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu",

@@ -108,7 +108,7 @@ static struct client *make_client(struct clients *cs, struct conn *conn, bool fo
     c->conn = conn;
     c->id = ++cs->last_id;
     c->db = keyspace_db(core->keyspace, 0);
-    c->created_ms = c->last_active_ms = core->clock.now_ms;
+    c->created_ms = c->last_active_ms = core->clock.mono_ms;
     client_flag_put(c, CLIENT_MASTER, conn == NULL && !for_scripts);
     client_flag_put(c, CLIENT_SCRIPT, for_scripts);
     outbuf_init(&c->out);
@@ -437,7 +437,7 @@ static void on_readable(void *ctx)
     core->stats.reads_processed++;
     core->stats.net_in += (uint64_t)n;
     c->net_in += (uint64_t)n;
-    c->last_active_ms = core->clock.now_ms;
+    c->last_active_ms = core->clock.mono_ms;
     pacing_client_sent(&core->pacing, &c->pacing_window);
     if (client_has(c, CLIENT_REPLICA))
         repl_replica_heard(c->replica); /* even an empty line shows that the replica is alive */
@@ -515,8 +515,8 @@ static bool over_output_limit(struct client *c)
         c->soft_limit_since_ms = 0;
         return false;
     }
-    if (c->soft_limit_since_ms == 0) c->soft_limit_since_ms = core->clock.now_ms;
-    return core->clock.now_ms - c->soft_limit_since_ms > limit->soft_seconds * 1000;
+    if (c->soft_limit_since_ms == 0) c->soft_limit_since_ms = core->clock.mono_ms;
+    return core->clock.mono_ms - c->soft_limit_since_ms > limit->soft_seconds * 1000;
 }
 
 void client_enforce_output_limit(struct client *c)
@@ -540,7 +540,7 @@ bool client_flush(struct client *c)
         client_close_later(c);
         return false;
     }
-    if (sent > 0) c->last_active_ms = c->core->clock.now_ms;
+    if (sent > 0) c->last_active_ms = c->core->clock.mono_ms;
     conn_want_write(c->conn, rc == 0);
     if (rc == 1 && client_has(c, CLIENT_CLOSE_AFTER_REPLY)) client_close_later(c);
     return true;
@@ -590,7 +590,7 @@ void clients_flush(struct clients *cs)
 static void client_cron(struct client *c)
 {
     struct core *core = c->core;
-    int64_t idle_ms = core->clock.now_ms - c->last_active_ms;
+    int64_t idle_ms = core->clock.mono_ms - c->last_active_ms;
     bool exempt = client_has(c, CLIENT_REPLICA | CLIENT_BLOCKED | CLIENT_MONITOR | CLIENT_SUBSCRIBED);
     if (core->settings->clients.timeout_s > 0 && !exempt &&
         idle_ms > core->settings->clients.timeout_s * INT64_C(1000)) {

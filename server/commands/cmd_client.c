@@ -113,7 +113,7 @@ static bool matches(const struct client *c, const struct filter *f)
     if (f->has_user && (c->user == NULL || !bytes_equal(f->user, acl_user_name(c->user)))) return false;
     if (f->has_peer && !bytes_equal(f->peer, bytes_str(c->peer))) return false;
     if (f->has_local && !bytes_equal(f->local, bytes_str(c->local))) return false;
-    return !f->has_age || (c->core->clock.now_ms - c->created_ms) / 1000 >= f->age_s;
+    return !f->has_age || (c->core->clock.mono_ms - c->created_ms) / 1000 >= f->age_s;
 }
 
 static bool reply_bad_type(struct cmd_ctx *ctx, struct bytes_view word)
@@ -289,7 +289,7 @@ static void cmd_client_pause(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR timeout is negative");
         return;
     }
-    if (add_overflow(ctx_now_ms(ctx), ms, &until)) {
+    if (add_overflow(ctx->core->clock.mono_ms, ms, &until)) {
         reply_error(ctx->reply, "ERR timeout is out of range");
         return;
     }

@@ -10,9 +10,9 @@
 struct core;
 
 struct clock {
-    int64_t now_us, now_ms; /* wall clock */
-    int64_t mono_us;        /* monotonic clock */
-    int64_t started_ms;     /* wall clock when the server was made */
+    int64_t now_us, now_ms;   /* wall clock */
+    int64_t mono_us, mono_ms; /* monotonic clock, for all that lasts: setting the wall clock does not move it */
+    int64_t started_ms;       /* wall clock when the server was made */
 };
 
 /* Reads the clocks again and tells the keyspace; inside a transaction or a script it does nothing. */

@@ -48,7 +48,7 @@ int64_t pause_check_deadlines(struct core *core)
 {
     for (int i = 0; i < PAUSE_PURPOSES; i++) {
         const struct pause *p = &core->pauses.of[i];
-        if (p->mode != PAUSE_NONE && core->clock.now_ms >= p->until_ms) pause_end(core, (enum pause_purpose)i);
+        if (p->mode != PAUSE_NONE && core->clock.mono_ms >= p->until_ms) pause_end(core, (enum pause_purpose)i);
     }
     return pause_next_end(core);
 }

@@ -18,7 +18,7 @@ enum pause_mode { PAUSE_NONE = 0, PAUSE_WRITES, PAUSE_ALL };
 
 struct pause {
     enum pause_mode mode;
-    int64_t until_ms; /* wall clock */
+    int64_t until_ms; /* by the monotonic clock */
 };
 
 struct pauses { /* written by pause.c */

@@ -51,7 +51,7 @@ bool ctx_arg_timeout(struct cmd_ctx *ctx, int arg, enum timeout_unit unit, int64
         return false;
     }
     *until_ms = 0;
-    if (timeout_ms > 0 && add_overflow(ctx->core->clock.now_ms, timeout_ms, until_ms)) {
+    if (timeout_ms > 0 && add_overflow(ctx->core->clock.mono_ms, timeout_ms, until_ms)) {
         reply_error(ctx->reply, "ERR timeout is out of range");
         return false;
     }

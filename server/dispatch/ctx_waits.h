@@ -11,7 +11,7 @@
  * what->argv: the arguments of the next run; NULL: the present ones. XREAD replaces "$" by the id that it means now. */
 NODISCARD bool ctx_wait_for_keys(struct cmd_ctx *ctx, const struct key_wait_for *what);
 
-/* Reads a timeout, in seconds with a fraction or in whole milliseconds. *until_ms: the deadline by the wall clock; 0:
+/* Reads a timeout, in seconds with a fraction or in whole milliseconds. *until_ms: the deadline by the monotonic clock; 0:
  * none. False: an error has been answered. */
 enum timeout_unit { TIMEOUT_SECONDS, TIMEOUT_MS };
 NODISCARD bool ctx_arg_timeout(struct cmd_ctx *ctx, int arg, enum timeout_unit unit, int64_t *until_ms);

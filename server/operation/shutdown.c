@@ -14,11 +14,11 @@
 #include "storage/base/memory.h"
 
 struct shutdown {
-    bool active;    /* waiting for replicas, or at the end */
-    bool requested; /* by a signal: starts with the next turn */
-    bool saving;    /* the last save, with SIGINT held back */
-    int flags;      /* enum settings_shutdown */
-    int64_t deadline_ms;
+    bool active;         /* waiting for replicas, or at the end */
+    bool requested;      /* by a signal: starts with the next turn */
+    bool saving;         /* the last save, with SIGINT held back */
+    int flags;           /* enum settings_shutdown */
+    int64_t deadline_us; /* by the monotonic clock */
 };
 
 struct shutdown *shutdown_new(void)
@@ -37,7 +37,8 @@ int64_t shutdown_left_ms(const struct server *s)
 {
     const struct shutdown *sd = s->shutdown;
     if (!sd->active) return -1;
-    return sd->deadline_ms > s->core.clock.now_ms ? sd->deadline_ms - s->core.clock.now_ms : 0;
+    int64_t left_us = sd->deadline_us - s->core.clock.mono_us;
+    return left_us > 0 ? left_us / 1000 : 0;
 }
 
 static void answer_waiting(struct client *c, void *text)
@@ -123,7 +124,7 @@ static bool finish(struct server *s)
 static void wait_for_replicas(struct server *s)
 {
     struct shutdown *sd = s->shutdown;
-    sd->deadline_ms = s->core.clock.now_ms + s->core.settings->process.shutdown_timeout_s * INT64_C(1000);
+    sd->deadline_us = s->core.clock.mono_us + s->core.settings->process.shutdown_timeout_s * INT64_C(1000000);
     pause_start(&s->core, PAUSE_SHUTDOWN, PAUSE_WRITES, INT64_MAX / 2);
     repl_request_acks(s->core.repl);
     log_notice(s->core.log, "Waiting for replicas before shutting down.");
@@ -136,7 +137,7 @@ bool shutdown_start(struct server *s, int flags)
     sd->requested = false;
     sd->active = true;
     sd->flags = flags;
-    sd->deadline_ms = s->core.clock.now_ms;
+    sd->deadline_us = s->core.clock.mono_us;
     log_warning(s->core.log, "User requested shutdown...");
     bool must_wait = !(flags & SHUTDOWN_NOW) && s->core.settings->process.shutdown_timeout_s > 0 &&
                      !repl_replicas_caught_up(s->core.repl, false);
@@ -160,7 +161,7 @@ void shutdown_cron(struct server *s)
     if (sd->requested) {
         if (!s->cron_paused) (void)shutdown_start(s, sd->flags); /* a failure is logged */
     } else if (sd->active &&
-               (s->core.clock.now_ms >= sd->deadline_ms || repl_replicas_caught_up(s->core.repl, false))) {
+               (s->core.clock.mono_us >= sd->deadline_us || repl_replicas_caught_up(s->core.repl, false))) {
         (void)finish(s);
     }
 }

@@ -38,7 +38,7 @@ struct rewrite {
     struct aof_part base; /* the base being written; no manifest lists it. name NULL: none */
     unsigned failures;    /* in a row */
     int delay_minutes;    /* before the next automatic retry, 0: none */
-    int64_t next_s;
+    int64_t next_s;       /* by the monotonic clock */
 };
 
 /* Free room for a rewrite, as the file system reports it. */

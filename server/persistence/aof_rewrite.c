@@ -102,7 +102,7 @@ enum aof_rewrite_answer aof_rewrite(struct aof *a, bool later)
 static bool is_limited(struct aof *a)
 {
     struct rewrite *rw = &a->rewrite;
-    int64_t now_s = a->core->clock.now_ms / 1000;
+    int64_t now_s = a->core->clock.mono_us / 1000000;
     if (a->state == AOF_WAITS && (a->let_go || rw->failures >= FAILURES_FREE)) return !aof_has_room(a);
     if (rw->failures < FAILURES_FREE) {
         rw->delay_minutes = 0;

@@ -18,8 +18,9 @@ struct saving {
     bool scheduled;           /* a background save starts once the present child has ended */
     uint64_t changes_at_save; /* keyspace.stats.changes at the last good save */
     uint64_t changes_at_fork;
-    int64_t last_save_s, last_try_s;
-    int64_t last_duration_s; /* -1: no background save has ended */
+    int64_t last_save_s;
+    int64_t last_save_us, last_try_us; /* by the monotonic clock */
+    int64_t last_duration_s;           /* -1: no background save has ended */
     bool last_ok;
     uint64_t saves;
     uint64_t last_cow_bytes;
@@ -32,6 +33,7 @@ struct saving *saving_new(const struct saving_uses *uses)
     sv->core = uses->core;
     sv->child = uses->child;
     sv->last_save_s = sv->core->clock.now_ms / 1000;
+    sv->last_save_us = sv->core->clock.mono_us;
     sv->last_duration_s = -1;
     sv->last_ok = true;
     return sv;
@@ -64,6 +66,7 @@ static void note_saved(struct saving *sv, uint64_t changes)
 {
     sv->changes_at_save = changes;
     sv->last_save_s = now_s(sv);
+    sv->last_save_us = sv->core->clock.mono_us;
     note_result(sv, true);
     sv->saves++;
 }
@@ -113,7 +116,7 @@ static int start_save(struct saving *sv)
 {
     struct repl_position at;
     repl_position(sv->core->repl, &at);
-    sv->last_try_s = now_s(sv);
+    sv->last_try_us = sv->core->clock.mono_us;
     struct child_job job = {.kind = CHILD_SAVE,
                             .target = {.path = settings_of(sv)->dbfilename},
                             .options = saving_options(sv->core, &at),
@@ -191,21 +194,20 @@ void saving_turn(struct saving *sv)
     (void)saving_save(sv); /* a failure is logged, and save points try again */
 }
 
-/* Also if the clock has been set back behind `since_s`: how long it has been is unknown then, and waiting for the clock
- * to get there again may take for ever. */
-static bool has_passed(const struct saving *sv, int64_t since_s, int64_t seconds)
+/* By the monotonic clock: a wall clock that is set back would put off saves until it is there again. */
+static bool has_passed(const struct saving *sv, int64_t since_us, int64_t seconds)
 {
-    return now_s(sv) < since_s || now_s(sv) - since_s > seconds;
+    return sv->core->clock.mono_us - since_us > seconds * INT64_C(1000000);
 }
 
 static bool may_try(const struct saving *sv)
 {
-    return sv->last_ok || has_passed(sv, sv->last_try_s, RETRY_AFTER_FAILURE_S);
+    return sv->last_ok || has_passed(sv, sv->last_try_us, RETRY_AFTER_FAILURE_S);
 }
 
 static bool save_point_reached(const struct saving *sv, const struct save_point *point)
 {
-    return saving_changes(sv) >= (uint64_t)point->changes && has_passed(sv, sv->last_save_s, point->seconds) &&
+    return saving_changes(sv) >= (uint64_t)point->changes && has_passed(sv, sv->last_save_us, point->seconds) &&
            may_try(sv);
 }
 

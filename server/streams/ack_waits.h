@@ -20,7 +20,7 @@ void ack_waits_free(struct ack_waits *aw);
 /* The error if WAITAOF asks for the local file and appendonly is off. */
 extern const char ack_waits_no_aof[];
 
-/* Blocks the client until `replicas` have acknowledged its last write. until_ms: wall clock; 0: no deadline. */
+/* Blocks the client until `replicas` have acknowledged its last write. until_ms: monotonic clock; 0: no deadline. */
 void ack_waits_block(struct ack_waits *aw, struct client *c, size_t replicas, int64_t until_ms);
 /* The same until `replicas` have it on disk and, if `local`, this server has. */
 void ack_waits_block_synced(struct ack_waits *aw, struct client *c, bool local, size_t replicas, int64_t until_ms);

@@ -30,7 +30,7 @@ static void ended(struct client *c)
 
 static int64_t in_ms(const struct room *r, int64_t ms)
 {
-    return r->core->clock.now_ms + ms;
+    return r->core->clock.mono_ms + ms;
 }
 
 /* until_ms 0: for ever */
@@ -50,12 +50,24 @@ static void later(struct room *r, int64_t ms)
 
 /* ---- Deadlines ---- */
 
+static void test_the_wall_clock_moves_no_deadline(void **state)
+{
+    struct room *r = *state;
+    block(r, BLOCK_WAIT, in_ms(r, 50));
+    r->f.wall_us += INT64_C(3600) * 1000000;
+    later(r, 40);
+    assert_int_equal(calls.timed_out_count, 0);
+    r->f.wall_us -= INT64_C(7200) * 1000000;
+    later(r, 10);
+    assert_int_equal(calls.timed_out_count, 1);
+}
+
 static void test_deadlines_come_in_order_of_time(void **state)
 {
     static const int after_ms[] = {50, 20, 90, 20, 10, 70, 60, 30, 80, 40};
     enum { N = sizeof(after_ms) / sizeof(after_ms[0]) };
     struct room *r = *state;
-    int64_t before = 0, start_ms = r->core->clock.now_ms;
+    int64_t before = 0, start_ms = r->core->clock.mono_ms;
     for (int i = 0; i < N; i++) block(r, BLOCK_WAIT, start_ms + after_ms[i]);
     assert_int_equal(blocking_deadline_count(r->cs->blocking), N);
     later(r, 9);
@@ -304,6 +316,7 @@ static void test_a_pause_and_a_deadline_are_kept_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_the_wall_clock_moves_no_deadline),
         TEST(test_deadlines_come_in_order_of_time),
         TEST(test_any_of_many_may_leave),
         TEST(test_without_a_deadline_it_waits_for_ever),

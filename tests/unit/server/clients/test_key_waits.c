@@ -403,7 +403,7 @@ static void test_nothing_is_served_while_loading_paused_or_stopping(void **state
     struct room *r = *state;
     struct client *c = wait_for(r, "k");
     push(r, 0, "k", "v");
-    pause_start(r->core, PAUSE_BY_CLIENT, PAUSE_WRITES, r->core->clock.now_ms + 100);
+    pause_start(r->core, PAUSE_BY_CLIENT, PAUSE_WRITES, r->core->clock.mono_ms + 100);
     key_waits_serve(r->cs->key_waits);
     assert_waits(c);
     pause_end(r->core, PAUSE_BY_CLIENT);
@@ -436,8 +436,8 @@ static void test_commands_run_in_the_servers_own_expiry_mode(void **state)
 static void test_time_up_is_answered_with_null(void **state)
 {
     struct room *r = *state;
-    struct client *c =
-        wait_with(r, (struct key_wait_for){.type = TYPE_LIST, .until_ms = r->core->clock.now_ms + 10}, "k", NULL, NULL);
+    struct client *c = wait_with(r, (struct key_wait_for){.type = TYPE_LIST, .until_ms = r->core->clock.mono_ms + 10},
+                                 "k", NULL, NULL);
     core_later_ms(&r->f, 10);
     blocking_check_timeouts(r->cs->blocking);
     assert_served(c, "*-1\r\n");

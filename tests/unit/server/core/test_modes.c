@@ -29,7 +29,7 @@ static void test_a_replica_hides(void **state)
 static void test_a_pause_hides(void **state)
 {
     struct core_fixture *f = *state;
-    pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_WRITES, f->core.clock.now_ms + 100);
+    pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_WRITES, f->core.clock.mono_ms + 100);
     assert_int_equal(mode(f), EXPIRY_HIDE);
     pause_end(&f->core, PAUSE_BY_CLIENT);
     assert_int_equal(mode(f), EXPIRY_DELETE);
@@ -49,7 +49,7 @@ static void test_one_reason_to_hide_is_enough(void **state)
 {
     struct core_fixture *f = *state;
     modes_hold_expiry(&f->core, true);
-    pause_start(&f->core, PAUSE_FAILOVER, PAUSE_WRITES, f->core.clock.now_ms + 100);
+    pause_start(&f->core, PAUSE_FAILOVER, PAUSE_WRITES, f->core.clock.mono_ms + 100);
     modes_hold_expiry(&f->core, false);
     assert_int_equal(mode(f), EXPIRY_HIDE);
     pause_end(&f->core, PAUSE_FAILOVER);

@@ -16,7 +16,7 @@ static void changed(void *ctx, bool relaxed)
 
 static int64_t in_ms(const struct core_fixture *f, int64_t ms)
 {
-    return f->core.clock.now_ms + ms;
+    return f->core.clock.mono_ms + ms;
 }
 
 static void test_none_is_in_force_at_first(void **state)
@@ -55,6 +55,24 @@ static void test_a_second_one_only_makes_it_longer_and_stricter(void **state)
     pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_WRITES, in_ms(f, 10)); /* after its end it starts over */
     assert_int_equal(pause_current(&f->core), PAUSE_WRITES);
     assert_int_equal(pause_next_end(&f->core), in_ms(f, 10));
+}
+
+static void set_clock_back(struct core_fixture *f)
+{
+    f->wall_us -= INT64_C(3600) * 1000000;
+    clock_update(&f->core);
+}
+
+static void test_the_wall_clock_does_not_move_its_end(void **state)
+{
+    struct core_fixture *f = *state;
+    pause_start(&f->core, PAUSE_BY_CLIENT, PAUSE_ALL, in_ms(f, 100));
+    set_clock_back(f);
+    (void)pause_check_deadlines(&f->core);
+    assert_int_equal(pause_current(&f->core), PAUSE_ALL);
+    core_later_ms(f, 100);
+    (void)pause_check_deadlines(&f->core);
+    assert_int_equal(pause_current(&f->core), PAUSE_NONE);
 }
 
 static void test_each_ends_at_its_time(void **state)
@@ -112,6 +130,7 @@ int main(void)
         TEST(test_none_is_in_force_at_first),
         TEST(test_the_strictest_counts),
         TEST(test_a_second_one_only_makes_it_longer_and_stricter),
+        TEST(test_the_wall_clock_does_not_move_its_end),
         TEST(test_each_ends_at_its_time),
         TEST(test_a_pause_without_an_end_stays),
         TEST(test_the_listener_hears_what_may_run_again),

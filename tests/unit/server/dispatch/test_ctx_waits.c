@@ -101,7 +101,7 @@ static int64_t ms_of(struct dispatch_fixture *f, const char *text, enum timeout_
 {
     int64_t until_ms = -1;
     assert_string_equal(timeout(f, text, unit, &until_ms), "");
-    return until_ms == 0 ? 0 : until_ms - f->core->clock.now_ms;
+    return until_ms == 0 ? 0 : until_ms - f->core->clock.mono_ms;
 }
 
 static void test_seconds(void **state)

@@ -96,7 +96,7 @@ static void test_pauses(void **state)
     check(f, HEALTH_PAUSED, false, false);
     later_ms(f, 1001);
     check(f, HEALTH_OK, true, true);
-    pause_start(&f->server->core, PAUSE_FAILOVER, PAUSE_WRITES, f->now_ms + 1000);
+    pause_start(&f->server->core, PAUSE_FAILOVER, PAUSE_WRITES, f->server->core.clock.mono_ms + 1000);
     check(f, HEALTH_FAILOVER, true, false);
     later_ms(f, 1001);
     check(f, HEALTH_OK, true, true);

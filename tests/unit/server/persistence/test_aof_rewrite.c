@@ -174,6 +174,7 @@ static void test_failures_in_a_row_are_tried_less_and_less_often(void **state)
     for (int minutes = 1; minutes <= 4; minutes *= 2) {
         aof_cron(f->aof);
         assert_false(is_rewriting(f));
+        f->m.base.wall_us -= INT64_C(86400) * 1000000; /* the clock that is set back puts off nothing */
         cron_after(f, minutes * MINUTE_MS - 1000);
         assert_false(is_rewriting(f));
         core_later_ms(&f->m.base, 1000);

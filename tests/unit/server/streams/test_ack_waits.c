@@ -108,7 +108,7 @@ static void test_at_the_deadline_it_answers_what_there_is(void **state)
     struct fixture *f = *state;
     struct fake_peer *p = replica_attach(&f->room.base);
     write_key(f, f->c);
-    ack_waits_block(f->waits, f->c, 5, f->room.core->clock.now_ms + 100);
+    ack_waits_block(f->waits, f->c, 5, f->room.core->clock.mono_ms + 100);
     replica_says_offset(p, "ack");
     assert_out(f->c, "");
     core_later_ms(&f->room.base, 99);
@@ -184,7 +184,7 @@ static void test_waitaof_at_its_deadline(void **state)
     (void)replica_attach(&f->room.base);
     write_key(f, f->c);
     aof_is_synced_to(f, f->c->write_offset);
-    ack_waits_block_synced(f->waits, f->c, true, 1, f->room.core->clock.now_ms + 10);
+    ack_waits_block_synced(f->waits, f->c, true, 1, f->room.core->clock.mono_ms + 10);
     core_later_ms(&f->room.base, 10);
     blocking_check_timeouts(f->room.clients->blocking);
     assert_out(f->c, "*2\r\n:1\r\n:0\r\n");
@@ -213,7 +213,7 @@ static void test_a_client_that_goes_is_not_looked_at(void **state)
     struct fixture *f = *state;
     struct fake_peer *p = replica_attach(&f->room.base);
     write_key(f, f->c);
-    ack_waits_block(f->waits, f->c, 1, f->room.core->clock.now_ms + 10);
+    ack_waits_block(f->waits, f->c, 1, f->room.core->clock.mono_ms + 10);
     client_close_later(f->c);
     replica_says_offset(p, "ack");
     assert_out(f->c, "");

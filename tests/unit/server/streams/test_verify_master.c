@@ -117,7 +117,7 @@ static void test_states(void **state)
     later_ms(f, 1000), take_checks(f);
     assert_int_equal(f->checks, 0);
     f->room.core.modes.loading = false;
-    pause_start(&f->room.core, PAUSE_BY_CLIENT, PAUSE_WRITES, f->room.core.clock.now_ms + 1000);
+    pause_start(&f->room.core, PAUSE_BY_CLIENT, PAUSE_WRITES, f->room.core.clock.mono_ms + 1000);
     assert_string_equal(state_of(f), "waiting");
     pause_end(&f->room.core, PAUSE_BY_CLIENT);
     later_ms(f, 1), take_checks(f);
