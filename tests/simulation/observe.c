@@ -1,11 +1,13 @@
 #include "tests/simulation/observe.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "replication/replication_internal.h"
 #include "server/house.h"
 #include "server/persistence/aof_internal.h"
+#include "server/streams/verify_replica.h"
 #include "tests/simulation/sim_disk.h"
 #include "tests/simulation/sim_sys.h"
 #include "tests/simulation/truth.h"
@@ -125,6 +127,19 @@ static void poll_children(const struct sim_node *node)
     if (s->children_killed > 0) sim_reached("child-killed");
 }
 
+/* A check in the stream speaks of one position: data that differ there have diverged, and no traffic may make equal data
+ * look different. */
+static void poll_verification(const struct sim_node *node)
+{
+    struct verify_replica_info info;
+    if (node->server->verify_replica == NULL) return;
+    verify_replica_describe(node->server->verify_replica, &info);
+    if (info.rounds > 0) sim_reached("verified-round");
+    if (info.mismatches > 0)
+        sim_fail("verification", "%s found other data than its master's behind offset %" PRId64 ": %s", node->name,
+                 info.mismatch_offset, info.mismatch_range);
+}
+
 void observe_poll(struct sim_node *node)
 {
     const struct repl *r = truth_repl(node);
@@ -140,6 +155,7 @@ void observe_poll(struct sim_node *node)
     if (sim_disk_stats(node->disk)->short_writes > 0) sim_reached("log-short-write");
     if (s->aof != NULL) poll_log(s->aof);
     poll_children(node);
+    poll_verification(node);
 }
 
 /* ---- Deaths ---- */

@@ -114,6 +114,8 @@ static void configure(struct member *m)
     sim_node_configure(node, "lazyfree-lazy-user-flush %s", PICK("yes", "no"));
     sim_node_configure(node, "replica-serve-stale-data %s", PICK("yes", "yes", "no"));
     sim_node_configure(node, "shutdown-timeout %s", PICK("0", "1", "10"));
+    sim_node_configure(node, "replica-verify %s", PICK("yes", "yes", "no"));
+    sim_node_configure(node, "replica-verify-period 1");
     m->base = node->config.len;
 }
 

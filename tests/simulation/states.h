@@ -22,6 +22,7 @@
     X("backlog-dropped", "a master without replicas drops its backlog")                                                \
     X("name-fails", "the name of a master does not resolve")                                                           \
     X("name-given-up", "a link is given up while the name of its master is resolved")                                  \
+    X("verified-round", "a replica has compared all its data with its master's")                                       \
     /* full synchronization */                                                                                         \
     X("snapshot-shared", "two replicas share one snapshot")                                                            \
     X("snapshot-cancelled", "a snapshot is cancelled because no replica waits for it")                                 \
