@@ -169,7 +169,8 @@ void samples_add(struct samples *sm, const struct samples_reading *now)
 
 static void add_latency(const struct command_slot *slot, uint64_t *counts)
 {
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS && slot->latency != NULL; i++) counts[i] += slot->latency[i];
+    const uint64_t *latency = slot->latency;
+    for (unsigned i = 0; latency != NULL && i < HISTOGRAM_BUCKETS; i++) counts[i] += latency[i];
     for (size_t i = 0; i < slot->subcommand_count; i++) add_latency(&slot->subcommands[i], counts);
 }
 
