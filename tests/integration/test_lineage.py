@@ -136,6 +136,23 @@ def test_verification_can_go_on_after_restarts(farm):
     assert hash_info(replica) == before
 
 
+def test_checks_of_replicas_go_on_after_restarts(farm):
+    lines = ("replica-verify yes", "replica-verify-period 1", *SAVES)
+    master = farm.server("ours", *lines)
+    fill_strings(master, 1000)
+    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}", *lines)
+    for server in (None, replica, master):
+        if server is not None:
+            server.restart()
+        wait_link_up(replica)
+        rounds = lambda: int(replica.info("verification").get("verify_rounds", 0))  # noqa: E731
+        before = rounds()
+        wait_for(lambda: rounds() > before + 1, 20, lambda: str(replica.info("verification")))  # noqa: B023
+        fields = replica.info("verification")
+        assert fields["verify_replica_state"] == "verifying" and fields["verify_mismatches"] == "0"
+    assert master.info("stats")["sync_full"] == "0"
+
+
 def test_without_it_the_secret_is_unknown(farm):
     master = farm.server("ours", *SAVES)
     fill_strings(master, 100)

@@ -64,8 +64,9 @@ static int setup(void **state)
     f->sys = *sys_real();
     f->sys.mono_us = processor_us;
     f->cfg = config_new(&f->settings, &f->sys, &(struct config_hooks){0});
-    assert_int_equal(config_load_text(f->cfg, BYTES_LIT("port 0\nsave \"\"\ndbfilename no-such-file.rdb\nlineage no\n"), &failure),
-                     0);
+    assert_int_equal(
+        config_load_text(f->cfg, BYTES_LIT("port 0\nsave \"\"\ndbfilename no-such-file.rdb\nlineage no\n"), &failure),
+        0);
     f->server = server_new(f->cfg, &f->settings, command_row_tables(), &f->sys, NULL);
     assert_non_null(f->server);
     *state = f;
