@@ -375,6 +375,17 @@ static void begin_full(struct replica *rp)
     full_sync_add(rp);
 }
 
+/* It has more of our master's history than we have yet. A full synchronization would take it back in time; once we have
+ * caught up with it, it continues. */
+static bool is_ahead(const struct replica *rp, struct bytes_view id)
+{
+    const struct repl *r = rp->repl;
+    uint64_t position;
+    if (r->role == REPL_MASTER || rp->rdb_only) return false;
+    if (!repl_stream_position_of_psync(rp->asked_offset, &position)) return false;
+    return identity_shares(&r->identity, id, position) && position > repl_stream_end(&r->stream);
+}
+
 int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
                              const char **error)
 {
@@ -397,7 +408,11 @@ int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct by
     if (!rp->speaks_psync) return 0;
     rp->asked_len = id.len < sizeof(rp->asked_id) ? id.len : sizeof(rp->asked_id);
     memcpy(rp->asked_id, id.data, rp->asked_len);
-    return parse_psync(rp, offset, &rp->asked_offset, error);
+    int rc = parse_psync(rp, offset, &rp->asked_offset, error);
+    if (rc != 0 || !is_ahead(rp, id)) return rc;
+    log_notice(r->log, "Replica %s has more of our master's stream than we have. It has to wait.", replica_name(rp));
+    *error = "NOMASTERLINK Can't SYNC before my master has sent me what you have";
+    return -EINVAL;
 }
 
 void repl_replica_psync(struct replica *rp)

@@ -218,6 +218,8 @@ WRAPPED(repl_adopt_history);
 WRAPPED(repl_restore_position);
 WRAPPED(repl_replica_check_psync);
 WRAPPED(identity_renew);
+WRAPPED(identity_fork);
+WRAPPED(identity_fork_to);
 WRAPPED(full_sync_add);
 
 struct repl *__wrap_repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
@@ -299,6 +301,32 @@ static bool shares(const struct repl *r, const char *id, uint64_t position)
     if (f == NULL || strcmp(f->id, r->identity.id) != 0) return false;
     if (strcmp(f->id, id) == 0) return position <= repl_stream_end(&r->stream);
     return strcmp(f->parent, id) == 0 && position <= f->fork;
+}
+
+/* A server keeps one former id: one more change forgets the one before, also if nothing was written in between. */
+static void note_fork(const struct repl_identity *i, uint64_t position, const char *before)
+{
+    struct follower *f = sim.process == NULL ? NULL : &followers[sim.process->node->index];
+    if (f == NULL || f->repl == NULL || i != &f->repl->identity || strcmp(f->id, before) != 0) return;
+    memcpy(f->parent, f->id, sizeof(f->parent));
+    memcpy(f->id, i->id, sizeof(f->id));
+    f->fork = position;
+}
+
+void __wrap_identity_fork(struct repl_identity *i, const struct sys *sys, uint64_t position)
+{
+    char before[REPL_ID_LEN + 1];
+    memcpy(before, i->id, sizeof(before));
+    __real_identity_fork(i, sys, position);
+    note_fork(i, position, before);
+}
+
+void __wrap_identity_fork_to(struct repl_identity *i, const char *id, uint64_t position)
+{
+    char before[REPL_ID_LEN + 1];
+    memcpy(before, i->id, sizeof(before));
+    __real_identity_fork_to(i, id, position);
+    note_fork(i, position, before);
 }
 
 /* No other server shares the past: there were writes that are not in the stream. */

@@ -483,6 +483,27 @@ static void test_a_replica_without_its_master_serves_nobody(void **state)
     loop_free(loop);
 }
 
+/* A replica that came back with older files catches up with its master. Meanwhile its own replicas may be ahead of it. */
+static void test_a_replica_does_not_take_its_replicas_back_in_time(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    const char *error = NULL;
+    n->repl->role = REPL_REPLICA;
+    n->repl->link.state = LINK_STREAM;
+    peer_open(&p, n);
+    assert_int_equal(psync(&p, node_id(n), "100000", &error), -EINVAL);
+    assert_memory_equal(error, "NOMASTERLINK", 12);
+    assert_int_equal(psync(&p, node_id(n), "101", &error), 0);
+    peer_close(&p);
+    n->repl->role = REPL_MASTER;
+    n->repl->link.state = LINK_NONE;
+    check_psync(n, node_id(n), 100000, false); /* a master has nobody to get it from */
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_P6_a_restarted_master_is_somebody_else(void **state)
 {
     struct loop *loop = loop_new();
@@ -1094,6 +1115,7 @@ int main(void)
         cmocka_unit_test(test_P2_an_offset_that_is_no_number_is_one_error_and_nothing_else),
         cmocka_unit_test(test_without_psync2_no_id_is_told),
         cmocka_unit_test(test_a_replica_without_its_master_serves_nobody),
+        cmocka_unit_test(test_a_replica_does_not_take_its_replicas_back_in_time),
         cmocka_unit_test(test_P6_a_restarted_master_is_somebody_else),
         cmocka_unit_test(test_P11_offset_zero_is_history_too),
         cmocka_unit_test(test_fault_9_a_restored_backlog_begins_with_the_tail),
