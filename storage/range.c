@@ -99,15 +99,3 @@ bool range_parse(struct bytes_view text, struct range *out)
         return false;
     return is_sound(out);
 }
-
-bool range_equal(const struct range *a, const struct range *b)
-{
-    struct range one = *a, other = *b;
-    uint64_t *at[6], *other_at[6];
-    if (a->kind != b->kind || !bytes_equal(a->key, b->key)) return false;
-    size_t count = numbers_of(&one, at);
-    numbers_of(&other, other_at);
-    for (size_t i = 0; i < count; i++)
-        if (*at[i] != *other_at[i]) return false;
-    return true;
-}

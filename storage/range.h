@@ -7,8 +7,8 @@
  *      elements DB FROM TO KEY              of a list: indexes FROM..TO
  *      bytes DB FROM TO KEY                 of a string: offsets FROM..TO
  *      entries DB MS SEQ MS SEQ KEY         of a stream: entries with ids from the first to the second
- *      groups DB FROM TO KEY                of a stream: the groups FROM..TO, in the order of their names, with consumers
- *      pending DB GROUP MS SEQ MS SEQ KEY   of a stream: pending entries of one group with ids from the first to the second
+ *      groups DB FROM TO KEY                of a stream: groups FROM..TO in the order of their names, with consumers
+ *      pending DB GROUP MS SEQ MS SEQ KEY   of a stream: pending entries of a group, ids from the first to the second
  *
  * All bounds are inclusive. The last range of a value ends at the greatest number or id, so that it also sees what only
  * the other server has. The key is the rest of the text and may hold any byte.
@@ -53,6 +53,5 @@ static inline bool range_has_key(const struct range *r)
 void range_format(const struct range *r, struct bytes_buf *out); /* appends the text */
 /* False: the text is no range. The key is a view into the text. */
 NODISCARD bool range_parse(struct bytes_view text, struct range *out);
-bool range_equal(const struct range *a, const struct range *b);
 
 #endif

@@ -4,8 +4,8 @@
  *               key, type, expiry, number of elements, properties of a stream
  *     others    sum of the digests of the elements
  *
- * A value is big if it has more than RANGE_BIG_ELEMENTS elements or more than RANGE_BIG_BYTES bytes in them: that depends
- * on data alone, so two servers with the same data agree. Its elements are compared by ranges of their own.
+ * A value is big if it has more than RANGE_BIG_ELEMENTS elements or more than RANGE_BIG_BYTES bytes in them: that
+ * depends on data alone, so two servers with the same data agree. Its elements are compared by ranges of their own.
  *
  * Work is counted in units of about 20 ns, so that the same data take the same work whatever the clock says. */
 #ifndef LOCKSTEP_STORAGE_RANGE_DIGEST_H

@@ -7,8 +7,8 @@ enum {
     MEMBERS_PER_RANGE = 2000, /* at most, on average */
 };
 
-/* Ranges of hashes in the order of their reversed bits: a range of `bits` bits is an interval of length 2^(64 - bits), and
- * its halves are the ranges of one bit more. So ranges of different sizes follow each other without a gap. */
+/* Ranges of hashes in the order of their reversed bits: a range of `bits` bits is an interval of length 2^(64 - bits),
+ * and its halves are the ranges of one bit more. So ranges of different sizes follow each other without a gap. */
 struct hash_cursor {
     uint64_t at; /* beginning of the interval */
     unsigned bits;

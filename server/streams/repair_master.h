@@ -9,12 +9,12 @@
  *              PING "lockstep-check:1 <fingerprint> 0 <count> <digest> <range>"
  *              EXEC
  *
- * The unit stands at one position of the stream, so that what a replica has afterwards is what we have there. It changes
- * nothing for a replica whose data were right.
+ * The unit stands at one position of the stream, so that what a replica has afterwards is what we have there. It
+ * changes nothing for a replica whose data were right.
  *
  * Bounds: only ranges are sent that were checked recently; at most REPAIR_BYTES_MAX bytes a unit; after a unit, a rest
- * of nine times its cost, and so long that no more than ten MB a second are sent; at most 64 requests wait. A range that
- * is too large is not sent: the replica gives up after some time.
+ * of nine times its cost, and so long that no more than ten MB a second are sent; at most 64 requests wait. A range
+ * that is too large is not sent: the replica gives up after some time.
  * On a replica, requests of its own replicas are passed on to its master. */
 #ifndef LOCKSTEP_SERVER_STREAMS_REPAIR_MASTER_H
 #define LOCKSTEP_SERVER_STREAMS_REPAIR_MASTER_H

@@ -3,12 +3,13 @@
  *     PING "lockstep-check:1 <fingerprint> <round> <count> <digest> <range>"
  *
  * says: at this position of the stream, this range (storage/range.h) of the master's data has so many keys or elements
- * and this digest (storage/strict_digest.h). The fingerprint tells which secret the hashes of the range depend on. Rounds
- * are numbered; each begins with the range "functions". docs/VERIFICATION.md describes the whole. */
+ * and this digest (storage/strict_digest.h). The fingerprint tells which secret the hashes of the range depend on.
+ * Rounds are numbered; each begins with the range "functions". docs/VERIFICATION.md describes the whole. */
 #ifndef LOCKSTEP_SERVER_STREAMS_VERIFY_CHECK_H
 #define LOCKSTEP_SERVER_STREAMS_VERIFY_CHECK_H
 
-#include "storage/range_digest.h"
+#include "storage/range.h"
+#include "storage/strict_digest.h"
 
 enum { VERIFY_ROUND_OF_REPAIR = 0 /* the check at the end of a unit of repair_master.h */ };
 

@@ -8,6 +8,7 @@
 #include "server/streams/repair_replica.h"
 #include "server/streams/verify_check.h"
 #include "storage/base/memory.h"
+#include "storage/range_digest.h"
 
 enum { LOG_PERIOD_MS = 1000 /* at most one line about mismatches */ };
 

@@ -22,8 +22,8 @@ struct verify_replica; /* opaque */
 /* `repair` gets to know what differs, and the other texts of the master. */
 struct verify_replica *verify_replica_new(struct core *core, struct repair_replica *repair);
 void verify_replica_free(struct verify_replica *vr);
-/* Our master's stream held PING with this argument. Anything but a check is passed to `repair`. `ctx` is a struct verify_replica: the
- * function is core.master_ping. */
+/* Our master's stream held PING with this argument. Anything but a check is passed to `repair`. `ctx` is a
+ * struct verify_replica: the function is core.master_ping. */
 void verify_replica_on_ping(void *ctx, struct bytes_view argument);
 /* The data set was replaced by a snapshot of our master: the round under way has missed checks. */
 void verify_replica_replaced(struct verify_replica *vr);

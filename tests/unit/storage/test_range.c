@@ -84,24 +84,12 @@ static void test_keys_hold_any_byte_up_to_a_limit(void **state)
     assert_false(range_parse(bytes_view(text, 14 + RANGE_KEY_MAX + 1), &r));
 }
 
-static void test_equal(void **state)
-{
-    (void)state;
-    struct range a, b;
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        for (size_t j = 0; j < sizeof(good) / sizeof(good[0]); j++) {
-            assert_true(range_parse(bytes_str(good[i]), &a) && range_parse(bytes_str(good[j]), &b));
-            assert_int_equal(range_equal(&a, &b), i == j);
-        }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_what_is_no_range),
         cmocka_unit_test(test_keys_hold_any_byte_up_to_a_limit),
-        cmocka_unit_test(test_equal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

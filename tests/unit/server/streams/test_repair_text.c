@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/storage/range_same.h"
+
 static void test_ranges(void **state)
 {
     (void)state;

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/storage/range_same.h"
+
 #define GOOD "lockstep-check:1 00000000000000ff 7 1000 0123456789abcdef0123456789abcdef keys 0 0 4 9"
 
 static void test_text(void **state)

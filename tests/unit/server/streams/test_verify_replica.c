@@ -4,6 +4,7 @@
 #include "server/streams/repair_replica.h"
 #include "server/streams/verify_check.h"
 #include "tests/unit/server/core/core_fixture.h"
+#include "storage/range_digest.h"
 
 struct fixture {
     struct core_fixture room; /* first: core_fixture.h's functions take it */
