@@ -115,7 +115,6 @@ void __wrap_repl_stream_reader_start(struct repl_stream *s, struct repl_stream_r
 static void poll_log(const struct aof *a)
 {
     if (a->let_go) sim_reached("log-let-go");
-    if (a->doubtful && a->sync_error == 0) sim_reached("log-doubtful");
     if (a->write_error == ENOSPC) sim_reached("log-full-disk");
 }
 

@@ -522,13 +522,18 @@ static void do_pause(struct plan_item *item)
     sim_node_pause(member_arg(item)->node);
 }
 
-static void do_resume(struct plan_item *item)
+static void resume_member(void *ctx)
 {
-    const struct member *m = member_arg(item);
+    const struct member *m = ctx;
     const struct repl *r = truth_repl(m->node);
     if (m->node->stopped && m->master != NOBODY && r != NULL && repl_role(r) == REPL_MASTER)
         sim_reached("stopped-master-returns");
     sim_node_resume(m->node);
+}
+
+static void do_resume(struct plan_item *item)
+{
+    resume_member(member_arg(item));
 }
 
 static void do_cut(struct plan_item *item)
@@ -706,11 +711,6 @@ static const char *const act_words[] = {
     [ACT_RESET] = "its connections to other nodes are reset",
     [ACT_BURST] = "the master gets a burst of writes",
 };
-
-static void resume_member(void *ctx)
-{
-    sim_node_resume(((struct member *)ctx)->node);
-}
 
 static void cut_off(struct member *m, bool cut)
 {
@@ -1127,6 +1127,7 @@ static void plan_triggers(void)
         plan_reason(at + some_ms(5, 300), plan_chance(700) ? n : some_node());
     }
     if (plan_chance(500)) return;
+    set_args(plan_add(SECOND, false, do_burst, "a burst of writes"), 5 + plan_below(30), 1000 + plan_below(8000), 0);
     for (uint64_t a = 0; a < scenario.count; a++) {
         for (uint64_t b = 0; b < scenario.count; b++) {
             if (a == b) continue;

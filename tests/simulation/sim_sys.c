@@ -34,6 +34,7 @@ struct open_file {
     struct sim_disk *disk;
     struct sim_file *file;
     unsigned log; /* the number of the append-only file; 0: another file */
+    bool failed;  /* an fsync of it has */
 };
 
 enum op_kind {
@@ -662,6 +663,8 @@ static int sync_file(struct sim_node *node, int fd)
     if (f->log != 0)
         sim_trace(node->name, "fsync of log %u%s: %d, began at %.6f", f->log, early ? " (early)" : "", rc,
                   (double)began_us / 1e6);
+    if (f->log != 0 && f->failed && rc == 0) sim_reached("log-doubtful");
+    f->failed |= rc != 0;
     if (rc == 0 && f->log != 0 && f->log == state_of(node)->logs) state_of(node)->log_synced_before_us = began_us;
     return rc;
 }
