@@ -54,6 +54,8 @@ static uint64_t bytes_of_parts(const struct aof *a)
     return total;
 }
 
+enum { COPY_CHUNK = 256 * 1024 };
+
 /* ---- The files ---- */
 
 /* A new part never gets the name of another part in the manifest (history included), nor that of an existing file: a
@@ -388,10 +390,35 @@ int aof_find_files(struct aof *a)
     return read_manifest(a) == 0 ? 0 : -1;
 }
 
+/* Writes the bytes of the file from there on again, with the content that they have. Linux counts pages as clean after an
+ * fsync that has failed (S4), also for a process that is started later: its first fsync would succeed without them. Best
+ * effort: without it, the start is as safe as the last fsync of the process before. */
+static void write_again(struct aof *a, const char *path, uint64_t from)
+{
+    const struct sys *sys = a->core->sys;
+    int64_t size = sys->file_size(sys->ctx, path);
+    if (size < 0 || (uint64_t)size <= from || (uint64_t)size - from > AOF_TAIL_MAX) return;
+    int fd = sys->open(sys->ctx, path, O_RDWR, 0);
+    if (fd < 0) return;
+    char *chunk = mem_alloc(COPY_CHUNK);
+    struct iovec iov = {.iov_base = chunk};
+    ssize_t n = 0;
+    for (int64_t at = (int64_t)from; at < size; at += n) {
+        n = sys->pread(sys->ctx, fd, chunk, COPY_CHUNK, at);
+        iov.iov_len = n > 0 ? (size_t)n : 0;
+        if (n > 0) n = sys->pwritev(sys->ctx, fd, &iov, 1, at);
+        if (n <= 0) break;
+    }
+    if (n <= 0) log_warning(a->core->log, "Can't write the end of the append-only file %s again", path);
+    (void)sys->close(sys->ctx, fd); /* it is synced through the descriptor of the log */
+    mem_free(chunk);
+}
+
 static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
 {
     struct aof_file *file;
     char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
+    write_again(a, path, loaded->last_part_sure);
     int rc = open_part(a, path, loaded->last_part_size, loaded->sum, &file);
     mem_free(path);
     if (rc != 0) return rc;

@@ -41,6 +41,7 @@ struct part {
     bool has_sums, has_place; /* has_place: the last item was a valid note of the place */
     bool is_foreign;          /* another program has written after such a note */
     uint64_t good;            /* offset in the file, after the last valid note */
+    uint64_t synced;          /* offset in the file, up to which a valid note says that it was synced */
     uint64_t last_unit;       /* offset in the file, of the last whole unit */
     uint32_t boot;            /* that the last valid note tells */
     struct aof_place noted;   /* that the last valid note tells, if it is one of the place */
@@ -170,6 +171,7 @@ static void on_right_note(struct loader *l, const struct aof_note *note, size_t 
         l->place = p->noted = note->place;
         return;
     }
+    if (note->sum.synced > p->synced) p->synced = note->sum.synced;
     aof_sum_reset(p->sum, note->sum.sum);
     p->summed = end;
 }
@@ -633,6 +635,14 @@ static void forget_load(struct loader *l)
     l->loaded = l->next_turn = l->failures = 0;
 }
 
+/* After a restart of the system, all that can be read is on disk. */
+static uint64_t sure_bytes(const struct loader *l)
+{
+    const struct part *p = &l->part;
+    bool restarted = p->has_sums && p->boot != 0 && l->boot != 0 && p->boot != l->boot;
+    return restarted ? UINT64_MAX : p->synced;
+}
+
 int aof_load(const struct aof_load_uses *uses, const struct aof_manifest *m, const char *dir, int (*turn)(void *ctx),
              uint64_t tail_max, struct aof_loaded *out)
 {
@@ -655,6 +665,7 @@ int aof_load(const struct aof_load_uses *uses, const struct aof_manifest *m, con
     *out = (struct aof_loaded){.place = l.place,
                                .moment = l.part.moment,
                                .last_part_size = l.part.data_end,
+                               .last_part_sure = sure_bytes(&l),
                                .total_size = total_size(core, m, dir),
                                .sum = l.part.sum,
                                .tail = l.tail};

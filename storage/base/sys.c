@@ -68,6 +68,10 @@ static ssize_t real_write(void *ctx, int fd, const void *buf, size_t len)
 {
     return OR_ERRNO(write(fd, buf, len));
 }
+static ssize_t real_pread(void *ctx, int fd, void *buf, size_t len, int64_t offset)
+{
+    return OR_ERRNO(pread(fd, buf, len, offset));
+}
 static ssize_t real_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
 {
     return OR_ERRNO(pwritev(fd, iov, count, offset));
@@ -229,6 +233,7 @@ const struct sys *sys_real(void)
         .close = real_close,
         .read = real_read,
         .write = real_write,
+        .pread = real_pread,
         .pwritev = real_pwritev,
         .truncate = real_truncate,
         .fsync = real_fsync,

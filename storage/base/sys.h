@@ -34,6 +34,7 @@ struct sys {
     int (*close)(void *ctx, int fd);
     ssize_t (*read)(void *ctx, int fd, void *buf, size_t len);
     ssize_t (*write)(void *ctx, int fd, const void *buf, size_t len);
+    ssize_t (*pread)(void *ctx, int fd, void *buf, size_t len, int64_t offset);
     ssize_t (*pwritev)(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset);
     int (*truncate)(void *ctx, int fd, int64_t len);
     int (*fsync)(void *ctx, int fd);

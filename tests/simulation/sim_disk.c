@@ -665,6 +665,15 @@ ssize_t sim_disk_read(struct sim_disk *d, struct sim_file *f, void *buf, size_t 
     return (ssize_t)len;
 }
 
+ssize_t sim_disk_pread(struct sim_disk *d, struct sim_file *f, void *buf, size_t len, int64_t offset)
+{
+    size_t before = f->pos;
+    f->pos = (size_t)offset;
+    ssize_t n = sim_disk_read(d, f, buf, len);
+    f->pos = before;
+    return n;
+}
+
 /* How many of len bytes at this place there is room for. */
 static size_t room_at(const struct sim_disk *d, const struct inode *n, size_t at, size_t len)
 {

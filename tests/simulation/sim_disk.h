@@ -58,6 +58,7 @@ const struct sim_disk_stats *sim_disk_stats(const struct sim_disk *d);
 int sim_disk_open(struct sim_disk *d, const char *path, int flags, struct sim_file **out); /* open(2) */
 void sim_disk_close(struct sim_disk *d, struct sim_file *f);
 ssize_t sim_disk_read(struct sim_disk *d, struct sim_file *f, void *buf, size_t len);
+ssize_t sim_disk_pread(struct sim_disk *d, struct sim_file *f, void *buf, size_t len, int64_t offset);
 ssize_t sim_disk_write(struct sim_disk *d, struct sim_file *f, const void *buf, size_t len);
 ssize_t sim_disk_pwritev(struct sim_disk *d, struct sim_file *f, const struct iovec *iov, int count, int64_t offset);
 int sim_disk_truncate(struct sim_disk *d, struct sim_file *f, int64_t len);

@@ -593,6 +593,13 @@ static void kill_between_pages(struct sim_node *node, struct open_file *f, const
     sim_node_kill(node); /* does not return: it is this process */
 }
 
+static ssize_t sys_pread(void *ctx, int fd, void *buf, size_t len, int64_t offset)
+{
+    enter(ctx, "pread");
+    struct open_file *f = sim_fd_object(fd, &file_ops);
+    return f == NULL ? -EBADF : sim_disk_pread(f->disk, f->file, buf, len, offset);
+}
+
 static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
 {
     const struct sim_node *node = enter(ctx, "pwritev");
@@ -847,6 +854,7 @@ void sim_sys_init(struct sim_node *node)
                              .close = sys_close,
                              .read = sys_read,
                              .write = sys_write,
+                             .pread = sys_pread,
                              .pwritev = sys_pwritev,
                              .truncate = sys_truncate,
                              .fsync = sys_fsync,

@@ -83,6 +83,7 @@ struct life {
     bool failing;            /* some calls fail at present */
     bool fails_at_manifests; /* directories cannot be synced once a file in them was renamed */
     bool renamed;
+    bool starting, written;     /* written: something, since the start began */
     bool has_new_name;          /* of a part, in a directory that was not synced since */
     bool failed;                /* a call has failed since the last look */
     struct data memory, forked; /* now; when the last rewrite began */
@@ -123,6 +124,7 @@ static int test_open(void *ctx, const char *path, int flags, int mode)
 static ssize_t test_pwritev(void *ctx, int fd, const struct iovec *iov, int count, int64_t offset)
 {
     int rc = fault(ctx);
+    ((struct life *)ctx)->written = true;
     return rc != 0 ? rc : sys_real()->pwritev(NULL, fd, iov, count, offset);
 }
 static int test_truncate(void *ctx, int fd, int64_t len)
@@ -132,7 +134,9 @@ static int test_truncate(void *ctx, int fd, int64_t len)
 }
 static int test_fsync(void *ctx, int fd)
 {
+    struct life *l = ctx;
     (void)fd;
+    if (l->starting && !l->written) found(l, "the first sync covers nothing that an earlier one has failed to write");
     return fault(ctx);
 }
 static int test_rename(void *ctx, const char *from, const char *to)
@@ -442,6 +446,25 @@ static _Noreturn void live_once_more(struct shared *shared)
     _exit(ENDED_BY_FAULT);
 }
 
+static _Noreturn void live_and_sync_at_first(struct shared *shared)
+{
+    struct life l = {.shared = shared, .starting = true};
+    rng_seed(&l.rng, 2);
+    shared->calls_left = INT32_MAX;
+    start(&l, true);
+    _exit(ENDED_BY_FAULT);
+}
+
+static _Noreturn void live_and_write(struct shared *shared)
+{
+    struct life l = {.shared = shared};
+    rng_seed(&l.rng, 3);
+    shared->calls_left = INT32_MAX;
+    start(&l, true);
+    for (int i = 0; i < 20; i++) write_one(&l);
+    _exit(ENDED_BY_FAULT);
+}
+
 static void remove_all(const char *dir)
 {
     char command[128];
@@ -483,7 +506,7 @@ static void run_life(struct shared *shared, void (*life)(struct shared *shared))
         fail_msg("%s", shared->problem[0] != '\0' ? shared->problem : "crashed");
 }
 
-static void test_fault_36_place_is_not_that_of_a_file_given_up(void **state)
+static void run_two_lives(void (*first)(struct shared *shared), void (*second)(struct shared *shared))
 {
     char dir[] = "/tmp/lockstep-aof-crash-XXXXXX", before[256];
     struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -492,12 +515,22 @@ static void test_fault_36_place_is_not_that_of_a_file_given_up(void **state)
     assert_non_null(mkdtemp(dir));
     assert_int_equal(chdir(dir), 0);
     promise_nothing(shared);
-    run_life(shared, live_without_directory);
-    run_life(shared, live_once_more);
+    run_life(shared, first);
+    run_life(shared, second);
     remove_all(dir);
     assert_int_equal(chdir(before), 0);
     assert_int_equal(rmdir(dir), 0);
     munmap(shared, sizeof(*shared));
+}
+
+static void test_fault_36_place_is_not_that_of_a_file_given_up(void **state)
+{
+    run_two_lives(live_without_directory, live_once_more);
+}
+
+static void test_fault_37_the_first_sync_covers_what_an_earlier_one_failed_to_write(void **state)
+{
+    run_two_lives(live_and_write, live_and_sync_at_first);
 }
 
 static void test_fault_6_what_was_acknowledged_survives_any_sequence(void **state)
@@ -524,6 +557,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fault_36_place_is_not_that_of_a_file_given_up),
+        cmocka_unit_test(test_fault_37_the_first_sync_covers_what_an_earlier_one_failed_to_write),
         cmocka_unit_test(test_fault_6_what_was_acknowledged_survives_any_sequence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
