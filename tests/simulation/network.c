@@ -697,7 +697,10 @@ void sim_network_heal(const struct sim_host *a, const struct sim_host *b)
 void sim_network_heal_all(void)
 {
     for (size_t i = 0; i < net.host_count; i++) {
-        for (size_t j = 0; j < net.host_count; j++) sim_link_heal(&net.hosts[i], &net.hosts[j]);
+        for (size_t j = 0; j < net.host_count; j++) {
+            sim_link_heal(&net.hosts[i], &net.hosts[j]);
+            sim_link(&net.hosts[i], &net.hosts[j])->bytes_per_s = 0;
+        }
         net.hosts[i].refuses = false;
         sim_host_set_window(&net.hosts[i], SIM_WINDOW);
     }

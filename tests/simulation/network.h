@@ -43,7 +43,7 @@ void sim_link_cut(const struct sim_host *from, const struct sim_host *to); /* th
 void sim_link_heal(const struct sim_host *from, const struct sim_host *to);
 void sim_network_cut(const struct sim_host *a, const struct sim_host *b); /* both directions */
 void sim_network_heal(const struct sim_host *a, const struct sim_host *b);
-void sim_network_heal_all(void); /* cuts, refusals, windows */
+void sim_network_heal_all(void); /* cuts, slow links, refusals, windows */
 /* Resets all connections between the two hosts; what is in flight is lost. */
 void sim_network_reset(const struct sim_host *a, const struct sim_host *b);
 /* A machine in between forgets all connections of the two hosts: nothing arrives any more, and nobody is told. New ones
