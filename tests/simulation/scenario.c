@@ -1109,8 +1109,9 @@ static void plan_rare(void)
 /* Takes long, so there are few of these runs, and nothing else happens in them. */
 static bool plan_flood(void)
 {
-    if (!plan_chance(6)) return false;
-    uint64_t n = 1 + plan_below(scenario.count - 1);
+    uint64_t n = scenario.count - 1;
+    while (n > 0 && scenario.members[n].persistence < LOG_EVERYSEC) n--;
+    if (n == 0 || !plan_chance(10)) return false;
     set_args(plan_add(some_ms(3000, HEAL_MS - 5000), true, do_flood,
                       "the disk of %s is full, and the master gets 18 MB", name_of(n)),
              n, 180, 0);
