@@ -258,6 +258,40 @@ static void forget_place(struct aof *a, struct aof_file *file)
     if (rc != 0) log_warning(a->core->log, "Can't empty the new AOF file: %s", strerror(-rc));
 }
 
+/* Writes the bytes of the file from there on again, with the content that they have. Linux counts pages as clean after an
+ * fsync that has failed (S4), also for a process that is started later: its first fsync would succeed without them. Best
+ * effort: without it, the start is as safe as the last fsync of the process before. */
+static void write_again(struct aof *a, const char *path, uint64_t from)
+{
+    const struct sys *sys = a->core->sys;
+    int64_t size = sys->file_size(sys->ctx, path);
+    if (size < 0 || (uint64_t)size <= from || (uint64_t)size - from > AOF_TAIL_MAX) return;
+    int fd = sys->open(sys->ctx, path, O_RDWR, 0);
+    if (fd < 0) return;
+    char *chunk = mem_alloc(COPY_CHUNK);
+    struct iovec iov = {.iov_base = chunk};
+    ssize_t n = 0;
+    for (int64_t at = (int64_t)from; at < size; at += n) {
+        n = sys->pread(sys->ctx, fd, chunk, COPY_CHUNK, at);
+        iov.iov_len = n > 0 ? (size_t)n : 0;
+        if (n > 0) n = sys->pwritev(sys->ctx, fd, &iov, 1, at);
+        if (n <= 0) break;
+    }
+    if (n <= 0) log_warning(a->core->log, "Can't write the end of the append-only file %s again", path);
+    (void)sys->close(sys->ctx, fd); /* it is synced through the descriptor of the log */
+    mem_free(chunk);
+}
+
+/* After a failed fsync, before a manifest lists a file behind this one: its bytes have to be on disk (invariant 5). */
+static int sync_doubtful(struct aof *a)
+{
+    if (!a->doubtful || a->file == NULL || a->file_is_temp || a->manifest.incr.count == 0) return 0;
+    char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
+    write_again(a, path, a->file_synced);
+    mem_free(path);
+    return a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file));
+}
+
 /* Continues the stream in a new incremental file, which becomes the last one of the manifest *copy; *copy is consumed.
  * `when` is for the server log. The previous file is synced first: once the manifest lists a file after it, a power cut
  * must not leave it short. On failure *listed tells whether the manifest on disk may list the new file nevertheless. */
@@ -269,7 +303,8 @@ static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *w
     char *path = aof_path(a, part.name);
     *listed = false;
     log_notice(a->core->log, "Creating AOF incr file %s on %s", part.name, when);
-    int rc = aof_sync(a);
+    int rc = sync_doubtful(a);
+    if (rc == 0) rc = aof_sync(a);
     if (rc == 0) rc = open_new_synced(a, path, head, &file);
     if (rc != 0) {
         aof_part_release(&part);
@@ -388,30 +423,6 @@ static uint64_t backlog_bytes(const struct aof *a)
 int aof_find_files(struct aof *a)
 {
     return read_manifest(a) == 0 ? 0 : -1;
-}
-
-/* Writes the bytes of the file from there on again, with the content that they have. Linux counts pages as clean after an
- * fsync that has failed (S4), also for a process that is started later: its first fsync would succeed without them. Best
- * effort: without it, the start is as safe as the last fsync of the process before. */
-static void write_again(struct aof *a, const char *path, uint64_t from)
-{
-    const struct sys *sys = a->core->sys;
-    int64_t size = sys->file_size(sys->ctx, path);
-    if (size < 0 || (uint64_t)size <= from || (uint64_t)size - from > AOF_TAIL_MAX) return;
-    int fd = sys->open(sys->ctx, path, O_RDWR, 0);
-    if (fd < 0) return;
-    char *chunk = mem_alloc(COPY_CHUNK);
-    struct iovec iov = {.iov_base = chunk};
-    ssize_t n = 0;
-    for (int64_t at = (int64_t)from; at < size; at += n) {
-        n = sys->pread(sys->ctx, fd, chunk, COPY_CHUNK, at);
-        iov.iov_len = n > 0 ? (size_t)n : 0;
-        if (n > 0) n = sys->pwritev(sys->ctx, fd, &iov, 1, at);
-        if (n <= 0) break;
-    }
-    if (n <= 0) log_warning(a->core->log, "Can't write the end of the append-only file %s again", path);
-    (void)sys->close(sys->ctx, fd); /* it is synced through the descriptor of the log */
-    mem_free(chunk);
 }
 
 static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
