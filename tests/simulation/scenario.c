@@ -50,8 +50,7 @@ struct member {
     int64_t start_at_us; /* when it is to be started again; 0: not planned */
     unsigned ended;      /* lives whose end is dealt with */
     bool power_cut, stopped_cleanly, check_due;
-    unsigned life_of_fault; /* of its disk */
-    int64_t stopped_at_us;  /* by SIGSTOP, when it was last seen; or its disk was slow */
+    int64_t stopped_at_us; /* by SIGSTOP, when it was last seen; or its disk was slow */
     unsigned failed_starts;
     uint64_t kill_at_start; /* kill -9 at this system call of its next life; 0: never */
     uint64_t disk_failures; /* when this life began */
@@ -581,7 +580,6 @@ static void do_refuse(struct plan_item *item)
 
 static void do_disk_fault(struct plan_item *item)
 {
-    member_arg(item)->life_of_fault = member_arg(item)->node->life;
     sim_disk_set_fault(member_arg(item)->node->disk, (enum sim_disk_fault)item->args[1], (unsigned)item->args[2]);
 }
 
@@ -960,30 +958,11 @@ static void plan_network(int64_t at, uint64_t a, uint64_t b)
     }
 }
 
-/* A server that was started again after a failed sync cannot know that pages of its log are in memory alone, as the
- * kernel takes them for clean. So the power is cut only in the life in which the sync failed. */
-static void do_cut_same_life(struct plan_item *item)
-{
-    struct member *m = member_arg(item);
-    if (m->node->process != NULL && m->node->life == m->life_of_fault) do_power_cut(item);
-}
-
-/* A sync fails, later ones do not, and then the power is cut: what the failed one dropped is lost. */
-static void plan_dropped_pages(int64_t at, uint64_t n)
-{
-    int64_t works_at = at + some_ms(300, 1100);
-    set_args(plan_add(at, true, do_disk_fault, "fsyncs of %s fail", name_of(n)), n, SIM_DISK_EIO_FSYNC, SIM_DISK_PPM);
-    set_args(plan_add(works_at, true, do_disk_fault, "fsyncs of %s work", name_of(n)), n, SIM_DISK_EIO_FSYNC, 0);
-    set_args(plan_add(works_at + some_ms(1000, 2500), true, do_cut_same_life, "%s loses its power, if it still runs",
-                      name_of(n)),
-             n, (uint64_t)some_ms(50, 3000), 0);
-}
-
 static void plan_disk(int64_t at, uint64_t n)
 {
     static const char *const kinds[] = {"reads", "writes", "fsyncs"};
     int64_t until = at + some_ms(50, 4000);
-    switch (plan_below(5)) {
+    switch (plan_below(4)) {
     case 0: {
         uint64_t kind = plan_chance(400) ? SIM_DISK_EIO_FSYNC : plan_below(SIM_DISK_FAULTS),
                  ppm = 1000 + plan_below(plan_chance(500) ? 20000 : 900000);
@@ -991,7 +970,6 @@ static void plan_disk(int64_t at, uint64_t n)
                  kind, ppm);
         set_args(plan_add(until, true, do_disk_fault, "%s of %s work", kinds[kind], name_of(n)), n, kind, 0);
         break;
-    case 4: plan_dropped_pages(at, plan_chance(500) ? 0 : n); break;
     }
     case 1:
         set_args(plan_add(at, true, do_full_disk, "the disk of %s is full", name_of(n)), n, 1, plan_below(30000));
