@@ -43,9 +43,8 @@ struct replica {
     void *client;
     struct replica *prev, *next; /* the list of attached replicas, in the order of their PSYNC */
     enum replica_state state;
-    bool doomed; /* the host was asked to disconnect it; nothing is written to it any more */
-    bool
-        doubtful; /* a later link announced the same address; until this one acknowledges again it counts for nothing */
+    bool doomed;   /* the host was asked to disconnect it; nothing is written to it any more */
+    bool doubtful; /* a later link announced the same address: counts for nothing until it acknowledges again */
 
     char announced[REPL_HOST_MAX + 1]; /* host of REPLCONF ip-address; "": use the address of the connection */
     char ip[64];                       /* address of the connection */

@@ -6,8 +6,8 @@
  *
  * One range is asked for at a time. Nothing is asked for, and nothing is deleted, unless replica-verify-repair is on.
  * A range of keys is emptied before the master's keys are restored, except for big values: those stay, get the length
- * and the expiry of the master's, and their parts are repaired as ranges of their own. A big value that the master lacks is
- * deleted at the end of the unit. */
+ * and the expiry of the master's, and their parts are repaired as ranges of their own. A big value that the master lacks
+ * is deleted at the end of the unit. */
 #ifndef LOCKSTEP_SERVER_STREAMS_REPAIR_REPLICA_H
 #define LOCKSTEP_SERVER_STREAMS_REPAIR_REPLICA_H
 

@@ -4,8 +4,8 @@
 
 #include "tests/simulation/world.h"
 
-/* The loop of the running process waits until sim_loop_wake(), or until `until_us` (-1: for ever). Before `not_before_us`
- * it does not go on. */
+/* The loop of the running process waits until an event wakes it, or until `until_us` (-1: for ever). Before
+ * `not_before_us` it does not go on. */
 void sim_process_wait(struct sim_process *p, int64_t not_before_us, int64_t until_us);
 /* Reading a clock takes a microsecond, so loops that watch the clock come to an end. */
 int64_t sim_process_clock_us(struct sim_process *p);

@@ -89,7 +89,7 @@ bool sim_chance(unsigned per_mille);
 void sim_trace_line(const char *who, const char *fmt, ...) PRINTF(2, 3);
 /* Ends the run as failed. The first failure counts. Returns also inside a node: the run stops at the next event. */
 void sim_fail(const char *check, const char *fmt, ...) PRINTF(2, 3);
-/* Notes that the run has reached one of the named states of sim_states.h. */
+/* Notes that the run has reached one of the named states of states.h. */
 void sim_reached(const char *state);
 void sim_hash_bytes(const void *data, size_t len);
 
