@@ -260,7 +260,7 @@ static void cut_grown(struct sim_disk *d, struct inode *n, size_t from)
         }
         at = to;
     }
-    memset(n->durable + end, 0, n->room - end); /* an fsync that failed may have written beyond */
+    if (n->room > end) memset(n->durable + end, 0, n->room - end); /* an fsync that failed may have written beyond */
 }
 
 static void cut_content(struct sim_disk *d, struct inode *n)
@@ -271,16 +271,17 @@ static void cut_content(struct sim_disk *d, struct inode *n)
     cut_overwritten(d, n, old);
     bool shrunk = n->lowest < n->durable_size;
     if (!shrunk || coin(d)) {
-        memset(n->durable + old, 0, n->durable_size - old);
+        if (n->durable_size > old) memset(n->durable + old, 0, n->durable_size - old);
         cut_grown(d, n, old);
     } else {
         d->stats.cut_tails++;
     }
     inode_reserve(n, n->durable_size);
     n->size = n->lowest = n->durable_size;
+    n->changed = false;
+    if (n->room == 0) return;
     memcpy(n->now, n->durable, n->room);
     memset(n->flags, 0, n->room / PAGE);
-    n->changed = false;
 }
 
 /* ---- Entries of directories ---- */
