@@ -320,15 +320,22 @@ static void on_arrival(void *ctx)
     if (e->first == NULL && e->owner == NULL) free_if_over(e);
 }
 
+/* What was sent while the link was slow does not hold up other connections once it is fast again. */
+static int64_t when_it_leaves(struct sim_link *link, size_t len)
+{
+    if (link->bytes_per_s == 0) return sim.now_us;
+    if (link->free_at_us < sim.now_us) link->free_at_us = sim.now_us;
+    link->free_at_us += (int64_t)len * 1000000 / link->bytes_per_s;
+    return link->free_at_us;
+}
+
 static void put_in_flight(struct sim_end *e, const char *data, size_t len, bool is_end)
 {
     struct sim_link *link = sim_link(e->host, e->peer->host);
     struct segment *s = malloc(sizeof(*s) + len);
     ASSERT(s != NULL);
-    int64_t leaves = link->free_at_us > sim.now_us ? link->free_at_us : sim.now_us;
-    if (link->bytes_per_s > 0) leaves += (int64_t)len * 1000000 / link->bytes_per_s;
-    link->free_at_us = leaves;
-    int64_t at = leaves + link->latency_us + (link->jitter_us > 0 ? sim_between(0, link->jitter_us) : 0);
+    int64_t at =
+        when_it_leaves(link, len) + link->latency_us + (link->jitter_us > 0 ? sim_between(0, link->jitter_us) : 0);
     if (at < e->last_at_us) at = e->last_at_us;
     e->last_at_us = at;
     *s = (struct segment){.at_us = at, .is_end = is_end, .len = len};

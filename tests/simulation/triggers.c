@@ -54,8 +54,8 @@ static bool is_ahead(const struct repl *r)
 static bool is_reached(const struct trigger *t)
 {
     const struct repl *r = truth_repl(t->node);
-    if (r == NULL) return false;
-    const struct server *s = r->host.ctx;
+    const struct server *s = t->node->server;
+    if (r == NULL || s == NULL) return false; /* it starts, or is being freed */
     switch (t->state) {
     case WHEN_RECEIVING: return r->link.state == LINK_TRANSFER || r->link.state == LINK_LOADING;
     case WHEN_SENDING: return any_replica_is(r, REPLICA_RECEIVING);
