@@ -50,6 +50,7 @@ struct member {
     int64_t start_at_us; /* when it is to be started again; 0: not planned */
     unsigned ended;      /* lives whose end is dealt with */
     bool power_cut, stopped_cleanly, check_due;
+    bool is_untold;     /* it was loading, and refused to hear its role */
     int64_t held_up_us; /* by SIGSTOP, when it was last seen; or its disk was slow */
     unsigned failed_starts;
     uint64_t kill_at_start; /* kill -9 at this system call of its next life; 0: never */
@@ -149,7 +150,13 @@ static void admin_connected(struct sim_client *c)
     tell_role(c->ctx);
 }
 
-static const struct sim_client_events admin_events = {.connected = admin_connected};
+static void admin_reply(struct sim_client *c, const struct sim_reply *reply)
+{
+    struct member *m = c->ctx;
+    if (reply->type == '-' && sim_reply_starts(reply, "LOADING")) m->is_untold = true;
+}
+
+static const struct sim_client_events admin_events = {.connected = admin_connected, .reply = admin_reply};
 
 static void set_role(struct member *m, int master)
 {
@@ -255,6 +262,10 @@ static void watch_member(struct member *m)
     check_syncs(m);
     if (!m->admin->is_connected) sim_client_connect(m->admin, node);
     bool loading = node->server->core.modes.loading;
+    if (m->is_untold && !loading) {
+        m->is_untold = false;
+        tell_role(m);
+    }
     if (m->check_due && !loading) {
         m->check_due = false;
         m->failed_starts = 0;
