@@ -282,7 +282,8 @@ static void write_again(struct aof *a, const char *path, uint64_t from)
     mem_free(chunk);
 }
 
-/* After a failed fsync, before a manifest lists a file behind this one: its bytes have to be on disk (invariant 5). */
+/* After a failed fsync, before a manifest lists a file behind this one: its bytes have to be on disk (invariant 5), since a
+ * start cannot cut off what is missing at the end of a file that is not the last. */
 static int sync_doubtful(struct aof *a)
 {
     if (!a->doubtful || a->file == NULL || a->file_is_temp || a->manifest.incr.count == 0) return 0;
@@ -526,19 +527,10 @@ int aof_open_at_start(struct aof *a)
 
 /* ---- For a rewrite, and after it ---- */
 
-/* After a failed sync: the file will not be the last one, so a start could not cut off what is missing at its end. */
-static void write_doubtful_again(struct aof *a)
-{
-    char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
-    write_again(a, path, a->file_synced);
-    mem_free(path);
-}
-
 /* Continues the stream in a new incremental file. The previous files hold everything up to here. */
 static int begin_incr(struct aof *a)
 {
     struct aof_manifest copy;
-    if (a->doubtful) write_doubtful_again(a);
     int rc = aof_flush(a);
     if (rc != 0) return rc;
     aof_manifest_copy(&a->manifest, &copy);
