@@ -280,15 +280,8 @@ static void test_save_point_needs_changes_and_time(void **state)
     await_child(f);
 }
 
-static void test_save_point_is_tried_again_after_five_seconds(void **state)
+static void assert_saved_again_after_five_seconds(struct persistence_fixture *f)
 {
-    struct persistence_fixture *f = *state;
-    pf_up(f, "save 1 1\n");
-    say(f, "SET", "k", "1");
-    core_later_ms(&f->m.base, 2000);
-    f->failing = FAIL_CREATE;
-    saving_cron(f->saving);
-    await_child(f);
     f->failing = 0;
     core_later_ms(&f->m.base, 5000);
     saving_cron(f->saving);
@@ -298,6 +291,18 @@ static void test_save_point_is_tried_again_after_five_seconds(void **state)
     assert_true(child_is_active(f->child));
     await_child(f);
     assert_null(saving_write_refusal(f->saving));
+}
+
+static void test_save_point_is_tried_again_after_five_seconds(void **state)
+{
+    struct persistence_fixture *f = *state;
+    pf_up(f, "save 1 1\n");
+    say(f, "SET", "k", "1");
+    core_later_ms(&f->m.base, 2000);
+    f->failing = FAIL_CREATE;
+    saving_cron(f->saving);
+    await_child(f);
+    assert_saved_again_after_five_seconds(f);
 }
 
 /* Refused writes change nothing, so no save point would come. */
@@ -311,15 +316,7 @@ static void test_a_failure_that_refuses_writes_is_tried_again_without_changes(vo
     f->failing = FAIL_FORK;
     saving_cron(f->saving);
     assert_non_null(saving_write_refusal(f->saving));
-    f->failing = 0;
-    core_later_ms(&f->m.base, 5000);
-    saving_cron(f->saving);
-    assert_false(child_is_active(f->child));
-    core_later_ms(&f->m.base, 1000);
-    saving_cron(f->saving);
-    assert_true(child_is_active(f->child));
-    await_child(f);
-    assert_null(saving_write_refusal(f->saving));
+    assert_saved_again_after_five_seconds(f);
 }
 
 static void test_a_failure_that_refuses_nothing_is_not_tried_again(void **state)
