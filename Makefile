@@ -241,9 +241,9 @@ simulator: $(SIM_OUT)/simulate
 ## simulate: runs of the whole under simulated faults; SEEDS=1000 FROM=1
 simulate: simulator
 	@$(SIM_OUT)/simulate --seeds $(SEEDS) --from $(FROM) --jobs $(shell nproc)
-## simulate-mutants: builds the simulator with each planted fault, which it has to find; MUTANT=name tries one
+## simulate-mutants: builds the simulator with each planted fault, which it has to find; MUTANT=name tries one, JOBS=1
 simulate-mutants: simulator
-	@tools/mutants "$(COMPILE) -Itests/simulation/instead $(CPPFLAGS) $(SIM_CFLAGS)" "$(CC) $(SIM_LDFLAGS)" "$(SIM_OBJECTS)" \
+	@tools/mutants $(SIM_OUT)/simulate "$(COMPILE) -Itests/simulation/instead $(CPPFLAGS) $(SIM_CFLAGS)" "$(CC) $(SIM_LDFLAGS)" "$(SIM_OBJECTS)" \
 	    "$(LIBS)" $(MUTANT)
 $(SIM_OUT)/simulate: $(SIM_OBJECTS)
 	@echo "  LD  $@"
