@@ -414,14 +414,15 @@ static void reply_claimed(const struct claim *c, struct stream_id id)
         reply_null(c->use.ctx->reply);
 }
 
-/* False: this id was not claimed. */
+/* False: this id was not claimed. An entry that was deleted while it is pending has no other command than this one in a
+ * rewritten log, with FORCE. */
 static bool claim_one(struct claim *c, struct stream_id id)
 {
     struct stream_group *g = c->use.group;
     struct stream_pending *p = stream_pending_find(g, id);
     if (!stream_has(c->use.stream, id)) {
         if (p != NULL) group_use_drop(&c->use, id);
-        return false;
+        if (p != NULL || !ctx_is_replayed(c->use.ctx)) return false;
     }
     if (p == NULL) {
         if (!c->force) return false;

@@ -303,11 +303,16 @@ def test_X5_rewrite_as_commands_keeps_groups_and_pending_entries(farm):
                 ("XREADGROUP", "GROUP", "g", "two", "COUNT", 3, "STREAMS", "s", ">"),
                 ("XREADGROUP", "GROUP", "g", "two", "COUNT", 3, "STREAMS", "s", "0"),
                 ("XACK", "s", "g", "2-0"),
+                ("XDEL", "s", "3-0"),  # pending, and gone
                 ("XGROUP", "CREATECONSUMER", "s", "g", "idle"),
                 ("XGROUP", "CREATE", "s", "unknown", "9-0"),
                 ("XADD", "trimmed", "MAXLEN", 0, "5-5", "a", "b"),
                 ("XGROUP", "CREATE", "trimmed", "g", "$", "ENTRIESREAD", 1),
                 ("XGROUP", "CREATE", "empty", "g", "$", "MKSTREAM"),
+                ("XADD", "queue", "1-1", "a", "b"),
+                ("XGROUP", "CREATE", "queue", "g", "0"),
+                ("XREADGROUP", "GROUP", "g", "one", "STREAMS", "queue", ">"),
+                ("XTRIM", "queue", "MAXLEN", 0),
             ]
         )
     before = without_times(everything_of_streams(server))

@@ -353,6 +353,13 @@ void sim_node_kill_at_call(struct sim_node *node, uint64_t calls)
     if (node->process != NULL) node->process->kill_at_call = node->process->calls + calls;
 }
 
+void sim_node_spare(struct sim_node *node)
+{
+    if (node->process == NULL) return;
+    node->process->kill_in_write = false;
+    node->process->kill_at_call = 0;
+}
+
 void sim_node_power_cut(struct sim_node *node)
 {
     sim_trace(node->name, "loses its power");

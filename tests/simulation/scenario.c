@@ -56,7 +56,7 @@ struct member {
     uint64_t kill_at_start; /* kill -9 at this system call of its next life; 0: never */
     uint64_t disk_failures; /* when this life began */
     /* at rest */
-    bool has_digest;
+    bool is_asked, has_digest;
     char id[REPL_ID_LEN + 1];
     uint64_t offset;
     struct strict_digest digest;
@@ -71,7 +71,6 @@ static struct {
     bool by_name;          /* replicas are told names of masters, not addresses */
     bool secret_forgotten; /* by a node that started with a lineage file of another history, or without one */
     bool healed, quiet_asked, finished;
-    unsigned asked;
     int64_t asked_us;
     struct sim_event watch;
 } scenario;
@@ -227,6 +226,7 @@ static void note_failed_start(struct member *m)
 static void after_end(struct member *m)
 {
     m->ended = m->node->ended;
+    m->is_asked = m->has_digest = false;
     truth_node_ended(m->node);
     if (m->check_due && !m->power_cut) note_failed_start(m);
     if (m->power_cut)
@@ -292,7 +292,7 @@ static void take_digest(struct server *s, void *ctx)
 {
     struct member *m = ctx;
     struct repl *r = s->core.repl;
-    scenario.asked--;
+    m->is_asked = false;
     if (s->core.modes.loading) return;
     memcpy(m->id, r->identity.id, sizeof(m->id));
     m->offset = repl_offset(r);
@@ -382,7 +382,7 @@ static void ask_digests(void)
     scenario.asked_us = sim.now_us;
     for (size_t i = 0; i < scenario.count; i++) {
         scenario.members[i].has_digest = false;
-        scenario.asked++;
+        scenario.members[i].is_asked = true;
         sim_node_call(scenario.members[i].node, take_digest, &scenario.members[i]);
     }
 }
@@ -412,16 +412,23 @@ static void finish(void)
     scenario.finished = true;
 }
 
+static bool any_asked(void)
+{
+    bool any = false;
+    for (size_t i = 0; i < scenario.count; i++) any |= scenario.members[i].is_asked;
+    return any;
+}
+
 static void watch_rest(void)
 {
-    if (scenario.quiet_asked && scenario.asked == 0) {
+    if (scenario.quiet_asked && !any_asked()) {
         scenario.quiet_asked = false;
         if (same_place()) {
             finish();
             return;
         }
     }
-    if (all_up() && !scenario.quiet_asked && scenario.asked == 0) {
+    if (all_up() && !scenario.quiet_asked) {
         scenario.quiet_asked = true;
         ask_digests();
     }
@@ -442,6 +449,8 @@ static void heal_node(struct member *m)
     sim_sys_settings(node)->fsync_us = 2000;
     sim_sys_settings(node)->child_pace_us = 500;
     sim_host_on(node->host);
+    sim_node_spare(node);
+    m->kill_at_start = 0;
     sim_node_resume(node);
     if (node->process == NULL) m->start_at_us = sim.now_us;
 }
@@ -850,7 +859,9 @@ static void probe_connected(struct sim_client *c)
                         r->stream.end + 2,
                         r->identity.second_position + 1,
                         r->identity.second_position + 2};
-    sim_client_sendf(c, "PSYNC %s %" PRIu64, second ? r->identity.id2 : r->identity.id, edges[item->args[1]]);
+    uint64_t next = edges[item->args[1]];
+    if (!second) truth_claims(c->target, next - 1);
+    sim_client_sendf(c, "PSYNC %s %" PRIu64, second ? r->identity.id2 : r->identity.id, next);
 }
 
 static void probe_answered(struct sim_client *c, const struct sim_reply *reply)

@@ -8,6 +8,8 @@
 #include "replication/replication_internal.h"
 #include "tests/simulation/observe.h"
 
+enum { CLAIMS_MAX = 16 };
+
 struct history {
     char id[REPL_ID_LEN + 1];
     char parent[REPL_ID_LEN + 1]; /* "": it begins with its first byte */
@@ -32,7 +34,14 @@ struct follower {
     const char *restoring; /* the id whose last bytes come from a file now */
 };
 
+struct claim {
+    char id[REPL_ID_LEN + 1];
+    uint64_t position;
+};
+
 static struct history *histories;
+static struct claim claims[CLAIMS_MAX];
+static size_t claim_count;
 static struct follower followers[SIM_NODES_MAX];
 static struct {
     const struct replica *rp;
@@ -42,6 +51,7 @@ static struct {
 void truth_begin(void)
 {
     memset(followers, 0, sizeof(followers));
+    claim_count = 0;
 }
 
 void truth_end(void)
@@ -192,6 +202,14 @@ static void reach(const struct sim_node *node, uint64_t end)
     if (h != NULL && end > h->reached[node->index]) h->reached[node->index] = end;
 }
 
+void truth_claims(const struct sim_node *master, uint64_t position)
+{
+    const struct repl *r = truth_repl(master);
+    if (r == NULL || claim_count == CLAIMS_MAX) return;
+    memcpy(claims[claim_count].id, r->identity.id, sizeof(claims[0].id));
+    claims[claim_count++].position = position;
+}
+
 int truth_holders(const struct sim_node *master, struct bytes_view text)
 {
     struct repl *r = truth_repl(master);
@@ -202,6 +220,8 @@ int truth_holders(const struct sim_node *master, struct bytes_view text)
         uint64_t position = h->first + at + text.len;
         int count = 0;
         for (size_t i = 0; i < sim.node_count; i++) count += sim.nodes[i] != master && h->reached[i] >= position;
+        for (size_t i = 0; i < claim_count; i++)
+            count += strcmp(claims[i].id, h->id) == 0 && claims[i].position >= position;
         return count;
     }
     return -1;

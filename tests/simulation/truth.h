@@ -25,8 +25,10 @@ void truth_node_ended(struct sim_node *node); /* its process is gone, with its s
 void truth_master_changes(const struct sim_node *node);
 struct repl *truth_repl(const struct sim_node *node); /* NULL: no server */
 bool truth_has_adopted(const struct sim_node *node);  /* in this life, by a full synchronization */
-/* The number of other nodes that have ever applied the master's stream up to and with the last place of `text` in it.
- * -1: the text is not in the stream. */
+/* A peer that is no node asks this master as one would that has all up to this position. */
+void truth_claims(const struct sim_node *master, uint64_t position);
+/* The number of other nodes that have ever applied the master's stream up to and with the last place of `text` in it, or
+ * have claimed so. -1: the text is not in the stream. */
 int truth_holders(const struct sim_node *master, struct bytes_view text);
 
 #endif

@@ -137,6 +137,8 @@ void sim_node_kill(struct sim_node *node);  /* kill -9: the machine goes on, so 
 void sim_node_kill_at_call(struct sim_node *node, uint64_t calls);
 /* kill -9 in the middle of the next write to its log that crosses pages: whole pages of it are in the file. */
 void sim_node_kill_in_write(struct sim_node *node);
+/* Takes the last two back, for this life. */
+void sim_node_spare(struct sim_node *node);
 void sim_node_power_cut(struct sim_node *node); /* the disk loses what was not synced; peers see silence */
 void sim_node_pause(struct sim_node *node);     /* SIGSTOP */
 void sim_node_resume(struct sim_node *node);    /* SIGCONT */
