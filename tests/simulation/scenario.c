@@ -13,8 +13,11 @@
 
 #include "replication/replication_internal.h"
 #include "server/house.h"
+#include "server/persistence/aof.h"
+#include "server/persistence/saving.h"
 #include "storage/strict_digest.h"
 #include "tests/simulation/client.h"
+#include "tests/simulation/damage.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/plan.h"
 #include "tests/simulation/promises.h"
@@ -32,6 +35,7 @@ enum {
     FAULTS_FROM_MS = 1500,
     HEAL_MS = 13000,
     LINK_BOUND_MS = 45000,
+    PAUSE_BOUND_MS = 6000, /* pauses that clients have asked for last 300 ms */
     REST_AFTER_MS = 1500,
     ADMIN_EVERY_MS = 100,
     NOBODY = -1
@@ -71,6 +75,9 @@ static struct {
     bool by_name;          /* replicas are told names of masters, not addresses */
     bool secret_forgotten; /* by a node that started with a lineage file of another history, or without one */
     bool healed, quiet_asked, finished;
+    uint64_t damage; /* how the data of a replica are damaged in the end; 0: they are not */
+    bool is_damaged;
+    int64_t rest_by_us;
     int64_t asked_us;
     struct sim_event watch;
 } scenario;
@@ -113,6 +120,7 @@ static void configure(struct member *m)
     sim_node_configure(node, "client-output-buffer-limit replica %s", PICK("0 0 0", "0 0 0", "200kb 60kb 1"));
     sim_node_configure(node, "lazyfree-lazy-user-flush %s", PICK("yes", "no"));
     sim_node_configure(node, "replica-serve-stale-data %s", PICK("yes", "yes", "no"));
+    sim_node_configure(node, "enable-debug-command yes");
     sim_node_configure(node, "shutdown-timeout %s", PICK("0", "1", "10"));
     sim_node_configure(node, "replica-verify %s", PICK("yes", "yes", "no"));
     sim_node_configure(node, "replica-verify-period 1");
@@ -387,6 +395,38 @@ static void ask_digests(void)
     }
 }
 
+/* ---- Writes: nothing may refuse them or hold them back for ever ---- */
+
+static const char *refusal(const struct member *m)
+{
+    const struct server *s = m->node->server;
+    const char *why = aof_refuses_writes(s->aof);
+    return why != NULL ? why : saving_write_refusal(s->saving);
+}
+
+static bool all_accept_writes(void)
+{
+    for (size_t i = 0; i < scenario.count; i++) {
+        const struct member *m = &scenario.members[i];
+        bool is_paused = m->node->server->core.pauses.of[PAUSE_BY_CLIENT].mode != PAUSE_NONE;
+        if (is_paused && sim.now_us > (HEAL_MS + PAUSE_BOUND_MS) * MS)
+            sim_fail("pause", "%s still holds back commands %d s after the last CLIENT PAUSE", m->node->name,
+                     PAUSE_BOUND_MS / 1000);
+        if (is_paused || refusal(m) != NULL) return false;
+    }
+    return true;
+}
+
+static void check_refusals(void)
+{
+    for (size_t i = 0; i < scenario.count; i++) {
+        const struct member *m = &scenario.members[i];
+        if (!sim_node_is_up(m->node) || refusal(m) == NULL) continue;
+        sim_fail("refusal", "%d s after the last fault %s still refuses writes: %s", LINK_BOUND_MS / 1000,
+                 m->node->name, refusal(m));
+    }
+}
+
 static void describe_unquiet(char *out, size_t cap)
 {
     size_t len = 0;
@@ -403,11 +443,23 @@ static void describe_unquiet(char *out, size_t cap)
     }
 }
 
+/* Some replica, as long as it compares its data. */
+static bool start_damage(void)
+{
+    if (scenario.damage == 0 || scenario.is_damaged) return false;
+    size_t at = (size_t)scenario.damage % scenario.count;
+    if ((int)at == scenario.master) at = (at + 1) % scenario.count;
+    scenario.is_damaged = damage_start(scenario.members[at].node, scenario.members[scenario.master].node,
+                                       (unsigned)(scenario.damage / 8));
+    return scenario.is_damaged;
+}
+
 static void finish(void)
 {
     compare_digests();
     compare_secrets();
     for (size_t i = 0; i < scenario.count; i++) promises_check_at_end(scenario.members[i].node, scenario.asked_us);
+    if (start_damage()) return;
     sim.end_us = sim.now_us + 100 * MS;
     scenario.finished = true;
 }
@@ -421,6 +473,10 @@ static bool any_asked(void)
 
 static void watch_rest(void)
 {
+    if (scenario.is_damaged && !damage_is_over()) {
+        scenario.rest_by_us = sim.now_us + LINK_BOUND_MS * MS;
+        return;
+    }
     if (scenario.quiet_asked && !any_asked()) {
         scenario.quiet_asked = false;
         if (same_place()) {
@@ -428,12 +484,13 @@ static void watch_rest(void)
             return;
         }
     }
-    if (all_up() && !scenario.quiet_asked) {
+    if (all_up() && all_accept_writes() && !scenario.quiet_asked) {
         scenario.quiet_asked = true;
         ask_digests();
     }
-    if (sim.now_us < (HEAL_MS + LINK_BOUND_MS) * MS) return;
+    if (sim.now_us < scenario.rest_by_us) return;
     char text[600];
+    check_refusals();
     describe_unquiet(text, sizeof(text));
     sim_fail("links", "%d s after the last fault the nodes are not at rest: %s", LINK_BOUND_MS / 1000, text);
 }
@@ -822,6 +879,23 @@ static void do_burst(struct plan_item *item)
     burst(item->args[0], item->args[1]);
 }
 
+/* So many keys that a check of verification is of some of them, chosen by their hash. */
+static void do_fill(struct plan_item *item)
+{
+    enum { AT_ONCE = 100 };
+    const struct member *m = &scenario.members[scenario.master];
+    char keys[AT_ONCE][24];
+    struct bytes_view args[1 + 2 * AT_ONCE] = {bytes_str("MSET")};
+    for (uint64_t i = 0; i < item->args[1] && m->admin->is_connected; i += AT_ONCE) {
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            snprintf(keys[k], sizeof(keys[k]), "fill:%u", (unsigned)i + k);
+            args[1 + 2 * k] = bytes_str(keys[k]);
+            args[2 + 2 * k] = bytes_str("value");
+        }
+        sim_client_send(m->admin, args, 1 + 2 * AT_ONCE);
+    }
+}
+
 /* So much that a log which cannot be written is given up (server/persistence/aof.h). */
 static void do_flood(struct plan_item *item)
 {
@@ -1118,6 +1192,27 @@ static bool plan_flood(void)
     return true;
 }
 
+/* The fsyncs of a log fail for a while, children that would write it anew are late, and then the power fails: what is lost
+ * was dropped by the kernel although later fsyncs succeeded. */
+static void plan_doubt(void)
+{
+    uint64_t n = plan_chance(500) ? 0 : some_node();
+    if (scenario.members[n].persistence < LOG_ALWAYS || !plan_chance(200)) return;
+    bool often = plan_chance(500);
+    int64_t at = some_ms(2000, HEAL_MS - 6000), until = at + some_ms(100, plan_chance(500) ? 1200 : 3000);
+    set_args(plan_add(at, true, do_disk_fault, "%sfsyncs of %s fail", often ? "" : "some ", name_of(n)), n,
+             SIM_DISK_EIO_FSYNC, often ? SIM_DISK_PPM : 300000);
+    set_args(plan_add(until, true, do_disk_fault, "fsyncs of %s work", name_of(n)), n, SIM_DISK_EIO_FSYNC, 0);
+    if (plan_chance(500))
+        set_args(plan_add(at, true, do_fail_spawn, "forks of %s fail", name_of(n)), n, 1 + plan_below(20), 0);
+    else
+        set_args(plan_add(at, true, do_slow_child, "children of %s are slow", name_of(n)), n,
+                 (uint64_t)some_ms(200, 900), 0);
+    int64_t back = some_ms(50, 1000);
+    set_args(plan_add(until + some_ms(100, 3000), true, do_power_cut, "%s loses its power", name_of(n)), n,
+             (uint64_t)back, 0);
+}
+
 static void plan_triggers(void)
 {
     if (plan_chance(500)) return;
@@ -1137,6 +1232,16 @@ static void plan_triggers(void)
                      bytes_per_s);
         }
     }
+}
+
+/* At rest. */
+static void plan_end(void)
+{
+    bool fill = plan_chance(60);
+    if (fill)
+        set_args(plan_add(some_ms(1000, HEAL_MS - 1000), false, do_fill, "the master gets thousands of keys"), 0,
+                 1000 + plan_below(3000), 0);
+    if (plan_chance(fill ? 700 : 120)) scenario.damage = 1 + plan_below(1000);
 }
 
 /* ---- The whole ---- */
@@ -1174,8 +1279,10 @@ void scenario_begin(void)
     memset(&scenario, 0, sizeof(scenario));
     scenario.by_name = sim.seed % 3 == 0;
     sim.on_log = on_log;
+    scenario.rest_by_us = (HEAL_MS + LINK_BOUND_MS) * MS;
     truth_begin();
     triggers_begin();
+    damage_begin();
     make_members();
     bool sweeping = plan_chance(300);
     struct traffic_mix mix = {.clients = (unsigned)plan_below(4),
@@ -1191,7 +1298,9 @@ void scenario_begin(void)
         plan_faults(plan_chance(300) ? 15 : 1u << plan_below(4) | 1u << plan_below(4));
         plan_rare();
         plan_triggers();
+        plan_doubt();
     }
+    plan_end();
     for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);
     promises_set_master(scenario.members[0].node);
     traffic_set_master(scenario.members[0].node);

@@ -23,6 +23,8 @@
     X("name-fails", "the name of a master does not resolve")                                                           \
     X("name-given-up", "a link is given up while the name of its master is resolved")                                  \
     X("verified-round", "a replica has compared all its data with its master's")                                       \
+    X("damage-noticed", "a replica notices that its data were changed behind its back")                                \
+    X("damage-mended", "and gets them back from its master")                                                           \
     /* full synchronization */                                                                                         \
     X("snapshot-shared", "two replicas share one snapshot")                                                            \
     X("snapshot-cancelled", "a snapshot is cancelled because no replica waits for it")                                 \
