@@ -643,8 +643,8 @@ int aof_adopt_base(struct aof *a)
     if (rc != 0 && !renamed) delete_unlisted(a, &undo);
     aof_manifest_release(&undo);
     if (rc != 0) return rc;
-    if (a->doubtful) a->sync_asked = 0; /* the next sync covers everything since the base */
-    a->file_is_temp = a->doubtful = false;
+    a->file_is_temp = false;
+    aof_end_doubt(a);
     a->other_bytes = bytes_of_parts(a);
     if (a->file != NULL && a->other_bytes >= aof_file_size(a->file)) a->other_bytes -= aof_file_size(a->file);
     a->base_bytes = aof_current_bytes(a);

@@ -56,8 +56,9 @@ struct sync_result {
     unsigned file_number;
     uint64_t file_size;
     bool any_good;
-    int error;   /* errno of the latest sync, 0: it succeeded */
-    bool failed; /* one of them failed */
+    int error;            /* errno of the latest sync, 0: it succeeded */
+    bool failed;          /* one of them failed */
+    unsigned failed_file; /* the last file of which one failed */
 };
 
 struct aof {
@@ -78,10 +79,11 @@ struct aof {
     struct worker *worker;
     struct loop_waker waker;
     struct sync_result result;
-    unsigned syncs;  /* pending at the worker */
-    bool doubtful;   /* a sync failed: its bytes may be lost although later syncs succeed (S4) */
-    uint64_t epoch;  /* of the history; results of another epoch are ignored */
-    uint64_t synced; /* position up to which the log is on disk, if has_synced */
+    unsigned syncs;         /* pending at the worker */
+    bool doubtful;          /* a sync failed: its bytes may be lost although later syncs succeed (S4) */
+    unsigned doubtful_file; /* the number of the last file of which one failed, if doubtful */
+    uint64_t epoch;         /* of the history; results of another epoch are ignored */
+    uint64_t synced;        /* position up to which the log is on disk, if has_synced */
     bool has_synced;
     uint64_t sync_asked;                /* position up to which a sync is pending or done */
     int64_t last_sync_us, slow_sync_us; /* slow_sync_us: start of the sync that was logged as slow */
@@ -134,7 +136,9 @@ NODISCARD int aof_sync(struct aof *a);
 /* Has the worker sync and close `file`, if there is one. */
 void aof_retire_file(struct aof *a);
 void aof_on_synced(struct aof *a, uint64_t position); /* the log is on disk up to this position */
-void aof_forget_synced(struct aof *a);                /* results of pending syncs will be ignored */
+/* The base of a rewrite is on disk. Bytes of the file that was begun with it stay in doubt if a sync of it has failed. */
+void aof_end_doubt(struct aof *a);
+void aof_forget_synced(struct aof *a); /* results of pending syncs will be ignored */
 /* Called after each change of write_error, sync_error or let_go: if one is set, admission asks aof_refuses_writes(). */
 void aof_note_obstacle(struct aof *a);
 static inline bool aof_is_unsynced(const struct aof *a)

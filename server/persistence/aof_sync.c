@@ -26,8 +26,10 @@ static void tell_result(struct aof *a, const struct job *job, int rc)
     pthread_mutex_lock(&r->lock);
     r->syncs++;
     r->error = -rc;
-    r->failed |= rc != 0;
-    if (rc == 0) {
+    if (rc != 0) {
+        r->failed = true;
+        r->failed_file = job->file_number;
+    } else {
         r->epoch = job->epoch;
         r->position = job->position;
         r->file_number = job->file_number;
@@ -91,11 +93,20 @@ void aof_sync_later(struct aof *a)
 }
 
 /* After a failed fsync the kernel may drop the pages that it could not write, and the next fsync succeeds (S4). After a
- * failure nothing counts as synced until a rewrite has written everything to new files. */
-static void doubt(struct aof *a)
+ * failure nothing counts as synced until a rewrite has written everything to new files: one that began after it, since the
+ * base of one that is running lacks what is in the file that was begun with it: aof_end_doubt(). */
+static void doubt(struct aof *a, unsigned file_number)
 {
+    if (!a->doubtful || file_number > a->doubtful_file) a->doubtful_file = file_number;
     a->doubtful = true;
     if (a->state != AOF_OFF && !a->interrupted) a->rewrite.scheduled = true;
+}
+
+void aof_end_doubt(struct aof *a)
+{
+    if (!a->doubtful || a->doubtful_file == a->file_number) return;
+    a->doubtful = false;
+    a->sync_asked = 0; /* the next sync covers everything since the base */
 }
 
 void aof_on_synced(struct aof *a, uint64_t position)
@@ -130,6 +141,7 @@ static void on_wake(void *ctx)
     pthread_mutex_lock(&r->lock);
     unsigned syncs = r->syncs;
     bool failed = r->failed;
+    unsigned failed_file = r->failed_file;
     bool good = r->any_good && r->epoch == a->epoch;
     uint64_t position = r->position, file_size = r->file_size;
     bool same_file = r->any_good && r->file_number == a->file_number;
@@ -138,7 +150,7 @@ static void on_wake(void *ctx)
     r->any_good = r->failed = false;
     pthread_mutex_unlock(&r->lock);
     a->syncs -= syncs;
-    if (failed) doubt(a);
+    if (failed) doubt(a, failed_file);
     if (syncs > 0) note_sync_error(a, error);
     if (same_file && !a->doubtful && file_size > a->file_synced) a->file_synced = file_size;
     if (error != 0) a->sync_asked = 0; /* the next sync covers these bytes too */
@@ -192,7 +204,7 @@ int aof_sync(struct aof *a)
     int rc = aof_sync_now(a);
     if (rc == 0) return 0;
     note_sync_error(a, -rc);
-    doubt(a);
+    doubt(a, a->file_number);
     return rc;
 }
 

@@ -220,6 +220,36 @@ static void test_S4_after_a_failed_sync_only_a_rewrite_counts(void **state)
     pf_await(f, is_synced);
 }
 
+/* S4: its base was begun before the failure, and lacks what may be lost. */
+static void test_S4_a_rewrite_that_was_running_does_not_count(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "everysec");
+    say_keys(f, 20, 10);
+    assert_true(turn_after(f, 0));
+    f->m.base.settings.persistence.rdb_key_save_delay_us = 20 * 1000;
+    assert_int_equal(aof_rewrite(f->aof, false), AOF_REWRITE_STARTED);
+    pf_await(f, no_sync_is_pending);
+    f->failing = FAIL_SYNC;
+    say(f, "SET", "k", "1");
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_refused);
+    f->failing = 0;
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_accepted);
+    await_child(f);
+    assert_info(f, "aof_rewrites:1");
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, no_sync_is_pending);
+    assert_false(is_synced(f));
+    f->m.base.settings.persistence.rdb_key_save_delay_us = 0;
+    aof_cron(f->aof);
+    await_child(f);
+    assert_info(f, "aof_rewrites:2");
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_synced);
+}
+
 /* Under this policy only a rewrite syncs, and the next one may be an hour away. */
 static void test_S4_a_failed_sync_is_tried_again_under_any_policy(void **state)
 {
@@ -301,6 +331,7 @@ int main(void)
         PF_TEST(test_no_appendfsync_on_rewrite_waits_for_the_child),
         PF_TEST(test_S4_always_stops_the_server_when_a_sync_fails),
         PF_TEST(test_S4_after_a_failed_sync_only_a_rewrite_counts),
+        PF_TEST(test_S4_a_rewrite_that_was_running_does_not_count),
         PF_TEST(test_S4_a_failed_sync_is_tried_again_under_any_policy),
         PF_TEST(test_nothing_counts_as_synced_before_the_first_rewrite_is_done),
         PF_TEST(test_S5_retired_file_is_synced),
