@@ -54,7 +54,10 @@ static uint64_t bytes_of_parts(const struct aof *a)
     return total;
 }
 
-enum { COPY_CHUNK = 256 * 1024 };
+enum {
+    COPY_CHUNK = 256 * 1024,
+    HEAD_MAX_LEN = 256, /* of a file that has only its head: put_head() */
+};
 
 /* ---- The files ---- */
 
@@ -426,6 +429,34 @@ int aof_find_files(struct aof *a)
     return read_manifest(a) == 0 ? 0 : -1;
 }
 
+static int sync_path(const struct aof *a, const char *path)
+{
+    const struct sys *sys = a->core->sys;
+    int fd = sys->open(sys->ctx, path, O_RDWR, 0);
+    if (fd < 0) return fd;
+    int rc = sys->fsync(sys->ctx, fd);
+    (void)sys->close(sys->ctx, fd); /* nothing is unsynced */
+    return rc;
+}
+
+/* If the last file was given up (forget_place()), the stream went on in the one before it, which nobody has synced since.
+ * It has to be on disk (invariant 5) before something is written to the last one. 0 or -errno, logged. */
+static int sync_before_given_up(struct aof *a)
+{
+    const struct aof_parts *incr = &a->manifest.incr;
+    int rc = 0;
+    for (size_t i = incr->count - 1; i > 0 && rc == 0; i--) {
+        if (bytes_of_part(a, incr->parts[i].name) > HEAD_MAX_LEN) break;
+        char *path = aof_path(a, incr->parts[i - 1].name);
+        uint64_t size = bytes_of_part(a, incr->parts[i - 1].name);
+        write_again(a, path, size > AOF_TAIL_MAX ? size - AOF_TAIL_MAX : 0);
+        rc = sync_path(a, path);
+        if (rc != 0) log_warning(a->core->log, "Can't sync the append-only file %s: %s", path, strerror(-rc));
+        mem_free(path);
+    }
+    return rc;
+}
+
 static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
 {
     struct aof_file *file;
@@ -451,7 +482,8 @@ int aof_load_at_start(struct aof *a)
                    (double)(sys_mono_us(a->core->sys) - start) / 1e6);
         restore_place(a, &loaded);
         a->other_bytes = loaded.total_size;
-        if (a->manifest.incr.count > 0) rc = open_last_part(a, &loaded);
+        if (a->manifest.incr.count > 0) rc = sync_before_given_up(a);
+        if (rc == 0 && a->manifest.incr.count > 0) rc = open_last_part(a, &loaded);
     }
     aof_loaded_release(&loaded);
     return rc == 0 ? 0 : -1;

@@ -84,6 +84,7 @@ struct life {
     bool fails_at_manifests; /* directories cannot be synced once a file in them was renamed */
     bool renamed;
     bool starting, written;     /* written: something, since the start began */
+    ino_t to_sync;              /* a file that is to be synced; 0: none, or it was */
     bool has_new_name;          /* of a part, in a directory that was not synced since */
     bool failed;                /* a call has failed since the last look */
     struct data memory, forked; /* now; when the last rewrite began */
@@ -135,7 +136,8 @@ static int test_truncate(void *ctx, int fd, int64_t len)
 static int test_fsync(void *ctx, int fd)
 {
     struct life *l = ctx;
-    (void)fd;
+    struct stat st;
+    if (fstat(fd, &st) == 0 && st.st_ino == l->to_sync) l->to_sync = 0;
     if (l->starting && !l->written) found(l, "the first sync covers nothing that an earlier one has failed to write");
     return fault(ctx);
 }
@@ -455,6 +457,20 @@ static _Noreturn void live_and_sync_at_first(struct shared *shared)
     _exit(ENDED_BY_FAULT);
 }
 
+/* The last file is the one that was given up: what is in the one before it was not synced since. */
+static _Noreturn void live_and_sync_the_file_before(struct shared *shared)
+{
+    struct life l = {.shared = shared};
+    struct stat st;
+    rng_seed(&l.rng, 2);
+    shared->calls_left = INT32_MAX;
+    if (stat("appendonlydir/appendonly.aof.1.incr.aof", &st) != 0) found(&l, "the file before is gone");
+    l.to_sync = st.st_ino;
+    start(&l, true);
+    if (l.to_sync != 0) found(&l, "a start has not synced the file in which the stream went on");
+    _exit(ENDED_BY_FAULT);
+}
+
 static _Noreturn void live_and_write(struct shared *shared)
 {
     struct life l = {.shared = shared};
@@ -528,6 +544,11 @@ static void test_fault_36_place_is_not_that_of_a_file_given_up(void **state)
     run_two_lives(live_without_directory, live_once_more);
 }
 
+static void test_the_file_before_one_given_up_is_synced(void **state)
+{
+    run_two_lives(live_without_directory, live_and_sync_the_file_before);
+}
+
 static void test_fault_37_the_first_sync_covers_what_an_earlier_one_failed_to_write(void **state)
 {
     run_two_lives(live_and_write, live_and_sync_at_first);
@@ -557,6 +578,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fault_36_place_is_not_that_of_a_file_given_up),
+        cmocka_unit_test(test_the_file_before_one_given_up_is_synced),
         cmocka_unit_test(test_fault_37_the_first_sync_covers_what_an_earlier_one_failed_to_write),
         cmocka_unit_test(test_fault_6_what_was_acknowledged_survives_any_sequence),
     };
