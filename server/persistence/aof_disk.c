@@ -13,6 +13,7 @@ enum {
     ROOM_SHARE = 8,              /* and at least this fraction of what was free then */
     SETTLE_US = 1000 * 1000,     /* the file system is still deleting what a failed rewrite wrote */
     RETRY_US = 60 * 1000 * 1000, /* free_bytes() does not show quotas and the like: try again anyway */
+    RETRY_SOON_US = 5 * 1000 * 1000,
 };
 
 /* ---- What the log owes ---- */
@@ -85,6 +86,11 @@ void aof_found_no_room(struct aof *a)
 {
     a->room.failed_us = a->core->clock.mono_us;
     a->room.retry_us = a->core->clock.mono_us + RETRY_US;
+}
+
+void aof_try_soon(struct aof *a)
+{
+    a->room.retry_us = a->core->clock.mono_us + RETRY_SOON_US;
 }
 
 bool aof_has_room(struct aof *a)

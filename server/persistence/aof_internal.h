@@ -167,6 +167,7 @@ void aof_let_go(struct aof *a);
 NODISCARD bool aof_pass_by(struct aof *a);
 void aof_measure_room(struct aof *a);  /* when a rewrite begins */
 void aof_found_no_room(struct aof *a); /* when it has failed */
+void aof_try_soon(struct aof *a);      /* it failed before anything was written that takes room */
 bool aof_has_room(struct aof *a);      /* true: another try is worth it */
 
 /* aof_files.c */

@@ -1,6 +1,7 @@
 /* aof_rewrite.c -- when the log is rewritten: by command, by growth, when it is switched on, and after a load. */
 #include "server/persistence/aof_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "server/dispatch/dispatch.h"
@@ -76,6 +77,7 @@ static int begin_rewrite(struct aof *a)
     if (rc == 0) rc = start_child(a);
     if (rc != 0) {
         rewrite_failed(a, false);
+        if (rc != -ENOSPC) aof_try_soon(a);
         return rc;
     }
     rw->running = true;

@@ -304,6 +304,25 @@ static void test_history_that_is_replaced_begins_a_new_log(void **state)
     assert_int_equal(pf_keys(f), 1);
 }
 
+/* Writes may be refused until there is a log again. Nothing is known of its disk but that a small write failed. */
+static void test_a_first_rewrite_that_could_not_begin_is_tried_again_soon(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "appendonly yes\n");
+    aof_history_ends(f->aof);
+    aof_history_replaced(f->aof);
+    f->failing = FAIL_SYNC;
+    for (int i = 0; i < 5; i++) aof_cron(f->aof);
+    f->failing = 0;
+    core_later_ms(&f->m.base, 4000);
+    aof_cron(f->aof);
+    assert_false(is_rewriting(f));
+    core_later_ms(&f->m.base, 1001);
+    aof_cron(f->aof);
+    assert_true(is_rewriting(f));
+    await_child(f);
+}
+
 /* Killed before the other data set is there: the files are those of the data set that goes. */
 static void test_files_of_the_old_history_stay_until_then(void **state)
 {
@@ -440,6 +459,7 @@ int main(void)
         PF_TEST(test_switching_on_waits_for_another_child),
         PF_TEST(test_switching_off_kills_the_rewrite),
         PF_TEST(test_history_that_is_replaced_begins_a_new_log),
+        PF_TEST(test_a_first_rewrite_that_could_not_begin_is_tried_again_soon),
         PF_TEST(test_files_of_the_old_history_stay_until_then),
         PF_TEST(test_end_of_a_history_means_nothing_to_a_log_that_is_off),
         PF_TEST(test_cut_goes_on_in_a_new_file),
