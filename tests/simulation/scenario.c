@@ -35,7 +35,8 @@ enum {
     FAULTS_FROM_MS = 1500,
     HEAL_MS = 13000,
     LINK_BOUND_MS = 45000,
-    PAUSE_BOUND_MS = 6000, /* pauses that clients have asked for last 300 ms */
+    REFUSAL_BOUND_MS = 75000, /* rewrites that have failed three times may wait for a minute */
+    PAUSE_BOUND_MS = 6000,    /* pauses that clients have asked for last 300 ms */
     REST_AFTER_MS = 1500,
     ADMIN_EVERY_MS = 100,
     NOBODY = -1
@@ -417,14 +418,17 @@ static bool all_accept_writes(void)
     return true;
 }
 
-static void check_refusals(void)
+/* True if nodes may still refuse writes, and one does. */
+static bool may_refuse(void)
 {
     for (size_t i = 0; i < scenario.count; i++) {
         const struct member *m = &scenario.members[i];
         if (!sim_node_is_up(m->node) || refusal(m) == NULL) continue;
-        sim_fail("refusal", "%d s after the last fault %s still refuses writes: %s", LINK_BOUND_MS / 1000,
+        if (sim.now_us < (HEAL_MS + REFUSAL_BOUND_MS) * MS) return true;
+        sim_fail("refusal", "%d s after the last fault %s still refuses writes: %s", REFUSAL_BOUND_MS / 1000,
                  m->node->name, refusal(m));
     }
+    return false;
 }
 
 static void describe_unquiet(char *out, size_t cap)
@@ -489,8 +493,11 @@ static void watch_rest(void)
         ask_digests();
     }
     if (sim.now_us < scenario.rest_by_us) return;
+    if (may_refuse()) {
+        scenario.rest_by_us = sim.now_us + 2 * SECOND;
+        return;
+    }
     char text[600];
-    check_refusals();
     describe_unquiet(text, sizeof(text));
     sim_fail("links", "%d s after the last fault the nodes are not at rest: %s", LINK_BOUND_MS / 1000, text);
 }
@@ -658,6 +665,27 @@ static void do_refuse(struct plan_item *item)
 static void do_disk_fault(struct plan_item *item)
 {
     sim_disk_set_fault(member_arg(item)->node->disk, (enum sim_disk_fault)item->args[1], (unsigned)item->args[2]);
+}
+
+static uint64_t failed_syncs(const struct plan_item *item)
+{
+    const struct sim_disk_stats *s = sim_disk_stats(member_arg(item)->node->disk);
+    return item->args[1] == SIM_DISK_EIO_DIRECTORY ? s->failed_dir_fsyncs : s->failed_fsyncs;
+}
+
+/* Fsyncs of files, or of directories, fail until one has failed, or for two seconds. */
+static void fail_one_sync(void *ctx)
+{
+    struct plan_item *item = ctx;
+    bool over = failed_syncs(item) > item->args[2] || sim.now_us > item->at_us + 2 * SECOND;
+    sim_disk_set_fault(member_arg(item)->node->disk, (enum sim_disk_fault)item->args[1], over ? 0 : SIM_DISK_PPM);
+    if (!over) sim_after(MS, fail_one_sync, item);
+}
+
+static void do_fail_one_sync(struct plan_item *item)
+{
+    item->args[2] = failed_syncs(item);
+    fail_one_sync(item);
 }
 
 static void do_full_disk(struct plan_item *item)
@@ -1060,7 +1088,7 @@ static void plan_disk(int64_t at, uint64_t n)
     int64_t until = at + some_ms(50, 4000);
     switch (plan_below(4)) {
     case 0: {
-        uint64_t kind = plan_chance(400) ? SIM_DISK_EIO_FSYNC : plan_below(SIM_DISK_FAULTS),
+        uint64_t kind = plan_chance(400) ? SIM_DISK_EIO_FSYNC : plan_below(SIM_DISK_EIO_FSYNC + 1),
                  ppm = 1000 + plan_below(plan_chance(500) ? 20000 : 900000);
         set_args(plan_add(at, true, do_disk_fault, "%s of %s fail, %" PRIu64 " ppm", kinds[kind], name_of(n), ppm), n,
                  kind, ppm);
@@ -1133,6 +1161,7 @@ static enum act favourite_act(enum trigger_state state)
     case WHEN_RENAMED: return ACT_POWER_CUT;
     case WHEN_AHEAD: return ACT_KILL;
     case WHEN_ALONE:
+    case WHEN_ADOPTED:
     case TRIGGER_STATES: break;
     }
     return ACT_PAUSE;
@@ -1140,7 +1169,7 @@ static enum act favourite_act(enum trigger_state state)
 
 static void plan_trigger(int64_t at, uint64_t n)
 {
-    enum trigger_state state = (enum trigger_state)plan_below(TRIGGER_STATES);
+    enum trigger_state state = (enum trigger_state)plan_below(WHEN_ADOPTED);
     uint64_t act = plan_chance(600) ? plan_below(ACTS) : favourite_act(state);
     struct plan_item *item =
         plan_add(at, true, do_arm, "when %s %s: %s", name_of(n), trigger_state_words(state), act_words[act]);
@@ -1192,25 +1221,109 @@ static bool plan_flood(void)
     return true;
 }
 
+/* ---- Faults that do harm only together ---- */
+
+/* A node with a log that a power cut may shorten, often the first master; or SIM_NODES_MAX: there is none. */
+static uint64_t some_log(enum persistence from)
+{
+    uint64_t n = plan_chance(500) ? 0 : some_node();
+    for (size_t i = 0; i < scenario.count; i++, n = (n + 1) % scenario.count)
+        if (scenario.members[n].persistence >= from) return n;
+    return SIM_NODES_MAX;
+}
+
+static void plan_power_cut(int64_t at, uint64_t n)
+{
+    uint64_t back = (uint64_t)some_ms(50, 1000);
+    set_args(plan_add(at, true, do_power_cut, "%s loses its power", name_of(n)), n, back, 0);
+}
+
 /* The fsyncs of a log fail for a while, children that would write it anew are late, and then the power fails: what is lost
  * was dropped by the kernel although later fsyncs succeeded. */
 static void plan_doubt(void)
 {
-    uint64_t n = plan_chance(500) ? 0 : some_node();
-    if (scenario.members[n].persistence < LOG_ALWAYS || !plan_chance(200)) return;
-    bool often = plan_chance(500);
+    uint64_t n = some_log(LOG_ALWAYS), how_many = plan_below(4);
+    if (n == SIM_NODES_MAX) return;
     int64_t at = some_ms(2000, HEAL_MS - 6000), until = at + some_ms(100, plan_chance(500) ? 1200 : 3000);
-    set_args(plan_add(at, true, do_disk_fault, "%sfsyncs of %s fail", often ? "" : "some ", name_of(n)), n,
-             SIM_DISK_EIO_FSYNC, often ? SIM_DISK_PPM : 300000);
-    set_args(plan_add(until, true, do_disk_fault, "fsyncs of %s work", name_of(n)), n, SIM_DISK_EIO_FSYNC, 0);
+    if (how_many < 2) {
+        set_args(plan_add(at, true, do_fail_one_sync, "one fsync of %s fails", name_of(n)), n, SIM_DISK_EIO_FSYNC, 0);
+    } else {
+        set_args(plan_add(at, true, do_disk_fault, "%s fsyncs of %s fail", how_many == 2 ? "some" : "all", name_of(n)),
+                 n, SIM_DISK_EIO_FSYNC, how_many == 2 ? SIM_DISK_PPM / 3 : SIM_DISK_PPM);
+        set_args(plan_add(until, true, do_disk_fault, "fsyncs of %s work", name_of(n)), n, SIM_DISK_EIO_FSYNC, 0);
+    }
     if (plan_chance(500))
         set_args(plan_add(at, true, do_fail_spawn, "forks of %s fail", name_of(n)), n, 1 + plan_below(20), 0);
     else
         set_args(plan_add(at, true, do_slow_child, "children of %s are slow", name_of(n)), n,
                  (uint64_t)some_ms(200, 900), 0);
-    int64_t back = some_ms(50, 1000);
-    set_args(plan_add(until + some_ms(100, 3000), true, do_power_cut, "%s loses its power", name_of(n)), n,
-             (uint64_t)back, 0);
+    plan_power_cut(until + some_ms(100, 3000), n);
+}
+
+/* A new file of the log is in the manifest, but the directory cannot be synced; and then the server dies. */
+static void plan_given_up_file(void)
+{
+    uint64_t n = some_log(LOG_ALWAYS);
+    if (n == SIM_NODES_MAX) return;
+    int64_t at = some_ms(2000, HEAL_MS - 3000);
+    set_args(plan_add(at, false, do_order, "%s to %s", orders[2], name_of(n)), n, 2, 0);
+    set_args(plan_add(at + some_ms(0, 10), true, do_fail_one_sync, "one fsync of a directory of %s fails", name_of(n)),
+             n, SIM_DISK_EIO_DIRECTORY, 0);
+    set_args(plan_add(at + some_ms(20, 1000), true, do_kill, "kill -9 %s", name_of(n)), n, (uint64_t)some_ms(50, 1000),
+             0);
+}
+
+/* Long values are in the pages that are lost: only a checksum tells. */
+static void plan_lost_values(void)
+{
+    uint64_t n = some_log(LOG_EVERYSEC);
+    if (n == SIM_NODES_MAX) return;
+    int64_t at = some_ms(2000, HEAL_MS - 3000);
+    set_args(plan_add(at, false, do_burst, "a burst of writes"), 5 + plan_below(20), 5000 + plan_below(20000), 0);
+    plan_power_cut(at + some_ms(10, 400), n);
+}
+
+/* In a chain, the one in the middle comes back without what its replica has, and gets it slowly. */
+static void plan_late_middle(void)
+{
+    if (scenario.count < 3 || scenario.members[2].master != 1 || scenario.members[1].persistence < LOG_EVERYSEC) return;
+    int64_t at = some_ms(2000, HEAL_MS - 6000), cut = at + some_ms(30, 400);
+    set_args(plan_add(at, false, do_burst, "a burst of writes"), 10 + plan_below(20), 3000, 0);
+    plan_power_cut(cut, 1);
+    set_args(plan_add(cut, true, do_slow_link, "slow link from %s to %s", name_of(0), name_of(1)), 0, 1,
+             10000 + plan_below(50000));
+    set_args(plan_add(cut + some_ms(2000, 4000), true, do_slow_link, "fast link from %s to %s", name_of(0), name_of(1)),
+             0, 1, 0);
+}
+
+/* A replica has its master's data, and the lineage file is still of its own history. */
+static void plan_first_data(void)
+{
+    uint64_t n = 1 + plan_below(scenario.count - 1);
+    while (n < scenario.count && scenario.members[n].persistence != RDB) n++;
+    if (n == scenario.count) return;
+    struct plan_item *item =
+        plan_add(MS, true, do_arm, "when %s %s: kill -9", name_of(n), trigger_state_words(WHEN_ADOPTED));
+    set_args(item, n, WHEN_ADOPTED, plan_chance(500) ? ACT_KILL : ACT_KILL_SOON);
+    if (item == NULL) return;
+    item->args[3] = (uint64_t)some_ms(50, 500);
+    item->args[4] = plan_below(1000);
+}
+
+static void plan_together(void)
+{
+    switch (plan_below(16)) {
+    case 0:
+    case 1:
+    case 2: plan_doubt(); break;
+    case 3: plan_given_up_file(); break;
+    case 4: plan_lost_values(); break;
+    case 5:
+    case 6: plan_late_middle(); break;
+    case 7:
+    case 8: plan_first_data(); break;
+    default: break;
+    }
 }
 
 static void plan_triggers(void)
@@ -1298,7 +1411,7 @@ void scenario_begin(void)
         plan_faults(plan_chance(300) ? 15 : 1u << plan_below(4) | 1u << plan_below(4));
         plan_rare();
         plan_triggers();
-        plan_doubt();
+        plan_together();
     }
     plan_end();
     for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);

@@ -753,7 +753,10 @@ int sim_disk_fsync_dir(struct sim_disk *d, const char *path_of_file)
     char full[PATH_MAX];
     if (!normalize(path_of_file, full)) return -ENAMETOOLONG;
     if (!parent_exists(d, full)) return -ENOENT;
-    if (sim_disk_decide(d, SIM_DISK_EIO_FSYNC) != 0) return -EIO;
+    if (sim_disk_decide(d, SIM_DISK_EIO_FSYNC) != 0 || sim_disk_decide(d, SIM_DISK_EIO_DIRECTORY) != 0) {
+        d->stats.failed_dir_fsyncs++;
+        return -EIO;
+    }
     d->stats.dir_fsyncs++;
     if (d->order == SIM_DISK_JOURNAL)
         commit_all(d);

@@ -38,11 +38,18 @@ struct sim_disk; /* opaque */
 struct sim_file; /* opaque: an open file with its position */
 
 enum sim_disk_order { SIM_DISK_JOURNAL, SIM_DISK_HARSH };
-enum sim_disk_fault { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE, SIM_DISK_EIO_FSYNC, SIM_DISK_FAULTS };
+enum sim_disk_fault {
+    SIM_DISK_EIO_READ,
+    SIM_DISK_EIO_WRITE,
+    SIM_DISK_EIO_FSYNC,
+    SIM_DISK_EIO_DIRECTORY /* fsyncs of one */,
+    SIM_DISK_FAULTS
+};
 enum { SIM_DISK_PAGE = 4096, SIM_DISK_SECTOR = 512, SIM_DISK_PPM = 1000000 };
 
 struct sim_disk_stats {
-    uint64_t fsyncs, dir_fsyncs, failed_fsyncs, failed_writes, failed_reads, short_writes, full_writes;
+    uint64_t fsyncs, dir_fsyncs, failed_fsyncs, failed_dir_fsyncs, failed_writes, failed_reads, short_writes,
+        full_writes;
     uint64_t power_cuts;
     uint64_t torn_pages, lost_pages, zero_pages;    /* by power cuts */
     uint64_t lost_changes, lost_renames, cut_tails; /* by power cuts: changes of directories, and ends of files */

@@ -27,10 +27,15 @@ static struct {
 const char *trigger_state_words(enum trigger_state state)
 {
     static const char *const words[] = {
-        [WHEN_RECEIVING] = "receives a snapshot", [WHEN_SENDING] = "sends a snapshot",
-        [WHEN_CHILD] = "has a child that writes", [WHEN_REWRITTEN] = "has a new base that no manifest lists",
-        [WHEN_RENAMED] = "has renamed a file",    [WHEN_PART_OF_UNIT] = "has a part of a unit",
-        [WHEN_AHEAD] = "is ahead of a replica",   [WHEN_ALONE] = "is a master without replicas",
+        [WHEN_RECEIVING] = "receives a snapshot",
+        [WHEN_SENDING] = "sends a snapshot",
+        [WHEN_CHILD] = "has a child that writes",
+        [WHEN_REWRITTEN] = "has a new base that no manifest lists",
+        [WHEN_RENAMED] = "has renamed a file",
+        [WHEN_PART_OF_UNIT] = "has a part of a unit",
+        [WHEN_AHEAD] = "is ahead of a replica",
+        [WHEN_ALONE] = "is a master without replicas",
+        [WHEN_ADOPTED] = "has a data set from its master",
     };
     return words[state];
 }
@@ -65,6 +70,7 @@ static bool is_reached(const struct trigger *t)
     case WHEN_PART_OF_UNIT: return r->link.state == LINK_STREAM && r->link.in.len > r->link.in_pos;
     case WHEN_AHEAD: return is_ahead(r);
     case WHEN_ALONE: return r->role == REPL_MASTER && r->has_backlog && r->serving.count == 0;
+    case WHEN_ADOPTED: return truth_has_adopted(t->node);
     case TRIGGER_STATES: break;
     }
     return false;

@@ -16,6 +16,7 @@ enum trigger_state {
     WHEN_PART_OF_UNIT,  /* it has received a part of a unit from its master */
     WHEN_AHEAD,         /* it has bytes of the stream that a replica was not sent */
     WHEN_ALONE,         /* it is a master without replicas, but with a backlog */
+    WHEN_ADOPTED,       /* it has got a data set from its master in this life */
     TRIGGER_STATES,
 };
 const char *trigger_state_words(enum trigger_state state); /* "receives a snapshot" */
