@@ -65,13 +65,16 @@ void bytes_buf_append(struct bytes_buf *b, const void *data, size_t len)
 void bytes_buf_printf(struct bytes_buf *b, const char *fmt, ...)
 {
     va_list ap, again;
+    size_t room = b->cap - b->len;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int len = vsnprintf(NULL, 0, fmt, ap);
+    int len = vsnprintf(room > 0 ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
     ASSERT(len >= 0);
-    bytes_buf_reserve(b, (size_t)len + 1); /* vsnprintf() writes a NUL, which len does not count */
-    vsnprintf(b->data + b->len, (size_t)len + 1, fmt, again);
+    if ((size_t)len >= room) {                 /* most texts fit into what is there */
+        bytes_buf_reserve(b, (size_t)len + 1); /* vsnprintf() writes a NUL, which len does not count */
+        vsnprintf(b->data + b->len, (size_t)len + 1, fmt, again);
+    }
     va_end(again);
     b->len += (size_t)len;
 }
