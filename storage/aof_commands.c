@@ -30,9 +30,18 @@ static void flush(struct writer *w)
     w->out.len = 0;
 }
 
+static void put_header(struct writer *w, char type, size_t n)
+{
+    char line[1 + NUM_U64_MAX_CHARS + 2] = {type};
+    size_t len = 1 + num_format_u64(line + 1, n);
+    line[len++] = '\r';
+    line[len++] = '\n';
+    bytes_buf_append(&w->out, line, len);
+}
+
 static void put_bulk(struct writer *w, struct bytes_view arg)
 {
-    bytes_buf_printf(&w->out, "$%zu\r\n", arg.len);
+    put_header(w, '$', arg.len);
     bytes_buf_append_view(&w->out, arg);
     bytes_buf_append(&w->out, "\r\n", 2);
     if (w->out.len >= FLUSH_BYTES) flush(w);
@@ -58,7 +67,7 @@ static void put_id(struct writer *w, struct stream_id id)
 
 static void begin(struct writer *w, size_t argc, const char *name)
 {
-    bytes_buf_printf(&w->out, "*%zu\r\n", argc);
+    put_header(w, '*', argc);
     put_word(w, name);
 }
 

@@ -199,5 +199,12 @@ bool aof_annotation_place(struct bytes_view line, struct aof_place *out)
 
 void aof_place_format(const struct aof_place *place, struct bytes_buf *out)
 {
-    bytes_buf_printf(out, "#REPL:%s:%" PRIu64 ":%d\r\n", place->id, place->offset, place->db);
+    char line[sizeof("#REPL:") + sizeof(place->id) + NUM_U64_MAX_CHARS + NUM_I64_MAX_CHARS + 4];
+    char *at = stpcpy(stpcpy(line, "#REPL:"), place->id);
+    *at++ = ':';
+    at += num_format_u64(at, place->offset);
+    *at++ = ':';
+    at += num_format_i64(at, place->db);
+    at = stpcpy(at, "\r\n");
+    bytes_buf_append(out, line, (size_t)(at - line));
 }

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #define XXH_STATIC_LINKING_ONLY /* for the state as a complete type */
 #include <xxhash.h>
 
@@ -71,13 +69,33 @@ static uint64_t sum_with(const struct aof_sum *sum, struct bytes_view words)
 
 /* ---- Writing ---- */
 
+/* These lines are written in each turn that has writes: printf() would cost more than the checksum. */
+static void put_hex(struct bytes_buf *out, size_t digits, uint64_t value)
+{
+    char text[SUM_DIGITS];
+    for (size_t i = digits; i-- > 0; value >>= 4) text[i] = "0123456789abcdef"[value & 15];
+    bytes_buf_append(out, text, digits);
+}
+
+/* Ends a line that begins at `at` with the boot and the checksum, which it returns. */
+static uint64_t put_sum(const struct aof_sum *sum, uint32_t boot, size_t at, struct bytes_buf *out)
+{
+    bytes_buf_append(out, ":", 1);
+    put_hex(out, BOOT_DIGITS, boot);
+    bytes_buf_append(out, ":", 1);
+    uint64_t value = sum_with(sum, bytes_view(out->data + at, out->len - at));
+    put_hex(out, SUM_DIGITS, value);
+    bytes_buf_append(out, "\r\n", 2);
+    return value;
+}
+
 void aof_sum_write_note(struct aof_sum *sum, uint64_t synced, uint32_t boot, struct bytes_buf *out)
 {
+    char digits[NUM_U64_MAX_CHARS];
     size_t at = out->len;
-    bytes_buf_printf(out, "#SUM:%" PRIu64 ":%08" PRIx32 ":", synced, boot);
-    uint64_t value = sum_with(sum, bytes_view(out->data + at, out->len - at));
-    bytes_buf_printf(out, "%016" PRIx64 "\r\n", value);
-    aof_sum_reset(sum, value);
+    bytes_buf_append_view(out, BYTES_LIT("#SUM:"));
+    bytes_buf_append(out, digits, num_format_u64(digits, synced));
+    aof_sum_reset(sum, put_sum(sum, boot, at, out));
 }
 
 void aof_sum_write_place(const struct aof_sum *sum, const struct aof_place *place, uint32_t boot, struct bytes_buf *out)
@@ -85,8 +103,7 @@ void aof_sum_write_place(const struct aof_sum *sum, const struct aof_place *plac
     size_t at = out->len;
     aof_place_format(place, out);
     out->len -= 2; /* removes the line end, since more follows */
-    bytes_buf_printf(out, ":%08" PRIx32 ":", boot);
-    bytes_buf_printf(out, "%016" PRIx64 "\r\n", sum_with(sum, bytes_view(out->data + at, out->len - at)));
+    (void)put_sum(sum, boot, at, out);
 }
 
 void aof_sum_write_filler(struct aof_sum *sum, uint64_t size, struct bytes_buf *out)
@@ -94,8 +111,11 @@ void aof_sum_write_filler(struct aof_sum *sum, uint64_t size, struct bytes_buf *
     size_t at = out->len, left = SECTOR - (size_t)(size % SECTOR);
     if (left >= PLACE_MAX_LEN) return;
     if (left < 3) left += 3; /* the shortest line has 3 bytes */
-    bytes_buf_append_view(out, BYTES_LIT("#"));
-    bytes_buf_printf(out, "%*s\r\n", (int)left - 3, "");
+    bytes_buf_reserve(out, left);
+    memset(out->data + at, ' ', left);
+    out->data[at] = '#';
+    memcpy(out->data + at + left - 2, "\r\n", 2);
+    out->len += left;
     aof_sum_add(sum, bytes_view(out->data + at, out->len - at));
 }
 
