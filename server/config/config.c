@@ -123,7 +123,8 @@ static void get_enum(const struct config_row *row, struct bytes_buf *out)
     for (const struct config_enum *e = row->dir->names; e->name != NULL; e++) {
         bool named = bits && e->value != 0 ? (value & e->value) == e->value : value == e->value;
         if (!named) continue;
-        bytes_buf_printf(out, out->len > start ? " %s" : "%s", e->name);
+        if (out->len > start) bytes_buf_append(out, " ", 1);
+        bytes_buf_append_view(out, bytes_str(e->name));
         if (!bits) return;
     }
 }
@@ -132,7 +133,7 @@ void config_row_get(const struct config *cfg, const struct config_row *row, stru
 {
     const void *field = config_row_field(row);
     switch (row->dir->kind) {
-    case CONFIG_BOOL: bytes_buf_printf(out, "%s", *(const bool *)field ? "yes" : "no"); return;
+    case CONFIG_BOOL: bytes_buf_append_view(out, bytes_str(*(const bool *)field ? "yes" : "no")); return;
     case CONFIG_ENUM: get_enum(row, out); return;
     case CONFIG_STRING: {
         const char *text = *(char *const *)field;
