@@ -16,40 +16,22 @@ static struct sim_client *clients;
 
 /* ---- replies ---- */
 
-/* A reply of the bytes is complete: how many it takes. 0: not yet. */
-static size_t parse(const char *data, size_t len, int depth, struct sim_reply *out);
-
-static void reply_release(struct sim_reply *r)
+static int64_t number_of(const char *digits)
 {
-    for (size_t i = 0; i < r->count; i++) reply_release(&r->items[i]);
-    free(r->items);
-    r->items = NULL;
-    r->count = 0;
+    bool negative = *digits == '-';
+    uint64_t n = 0;
+    for (digits += negative; *digits >= '0' && *digits <= '9'; digits++) n = n * 10 + (uint64_t)(*digits - '0');
+    return (int64_t)(negative ? 0 - n : n);
 }
 
-static size_t parse_items(const char *data, size_t len, size_t at, int64_t count, int depth, struct sim_reply *out)
-{
-    if (count > 0) out->items = calloc((size_t)count, sizeof(*out->items));
-    for (int64_t i = 0; i < count; i++) {
-        size_t used = parse(data + at, len - at, depth + 1, &out->items[i]);
-        if (used == 0) {
-            reply_release(out);
-            return 0;
-        }
-        out->count = (size_t)i + 1;
-        at += used;
-    }
-    return at;
-}
-
-static size_t parse(const char *data, size_t len, int depth, struct sim_reply *out)
+/* Reads a reply but for its items, which follow it: how many bytes it takes. 0: they are not complete. */
+static size_t read_head(const char *data, size_t len, struct sim_reply *out)
 {
     const char *line_end = len > 0 ? memchr(data, '\r', len) : NULL;
     *out = (struct sim_reply){0};
-    ASSERT(depth < ITEMS_DEPTH_MAX);
     if (line_end == NULL || (size_t)(line_end - data) + 2 > len) return 0;
-    size_t at = (size_t)(line_end - data) + 2;
-    int64_t number = strtoll(data + 1, NULL, 10);
+    size_t line = (size_t)(line_end - data) + 2;
+    int64_t number = number_of(data + 1);
     out->type = data[0];
     out->integer = number;
     switch (data[0]) {
@@ -57,17 +39,55 @@ static size_t parse(const char *data, size_t len, int depth, struct sim_reply *o
     case '=':
     case '!':
         out->is_null = number < 0;
-        if (number < 0) return at;
-        if (len < at + (size_t)number + 2) return 0;
-        out->text = bytes_view(data + at, (size_t)number);
-        return at + (size_t)number + 2;
+        if (number < 0) return line;
+        if (len < line + (size_t)number + 2) return 0;
+        out->text = bytes_view(data + line, (size_t)number);
+        return line + (size_t)number + 2;
     case '*':
     case '~':
-    case '>': out->is_null = number < 0; return parse_items(data, len, at, number, depth, out);
-    case '%': return parse_items(data, len, at, number * 2, depth, out);
-    case '_': out->is_null = true; return at;
-    default: out->text = bytes_view(data + 1, (size_t)(line_end - data) - 1); return at;
+    case '>':
+        out->is_null = number < 0;
+        out->count = number > 0 ? (size_t)number : 0;
+        return line;
+    case '%': out->count = (size_t)number * 2; return line;
+    case '_': out->is_null = true; return line;
+    default: out->text = bytes_view(data + 1, line - 3); return line;
     }
+}
+
+/* Passes over replies from *at on, until *missing of them are complete with their items. False: bytes are missing; it
+ * goes on from there when they have come. */
+static bool pass_over(const char *data, size_t len, size_t *at, uint64_t *missing)
+{
+    struct sim_reply r;
+    for (; *missing > 0; *missing += r.count - 1) {
+        size_t used = read_head(data + *at, len - *at, &r);
+        if (used == 0) return false;
+        *at += used;
+    }
+    return true;
+}
+
+/* Of a complete reply: how many bytes it takes. */
+static size_t parse(const char *data, size_t len, int depth, struct sim_reply *out)
+{
+    size_t at = read_head(data, len, out);
+    size_t kept = out->count < SIM_REPLY_ITEMS ? out->count : SIM_REPLY_ITEMS;
+    uint64_t missing = out->count - kept;
+    ASSERT(at > 0 && depth < ITEMS_DEPTH_MAX);
+    if (kept > 0) out->items = calloc(kept, sizeof(*out->items));
+    for (size_t i = 0; i < kept; i++) at += parse(data + at, len - at, depth + 1, &out->items[i]);
+    bool is_complete = pass_over(data, len, &at, &missing);
+    ASSERT(is_complete);
+    return at;
+}
+
+static void reply_release(struct sim_reply *r)
+{
+    for (size_t i = 0; i < r->count && i < SIM_REPLY_ITEMS; i++) reply_release(&r->items[i]);
+    free(r->items);
+    r->items = NULL;
+    r->count = 0;
 }
 
 bool sim_reply_is(const struct sim_reply *r, const char *text)
@@ -87,11 +107,11 @@ void sim_reply_print(const struct sim_reply *r, struct bytes_buf *out)
         bytes_buf_printf(out, "nil");
     } else if (r->count > 0 || r->type == '*') {
         bytes_buf_printf(out, "[");
-        for (size_t i = 0; i < r->count && i < 8; i++) {
+        for (size_t i = 0; i < r->count && i < SIM_REPLY_ITEMS; i++) {
             if (i > 0) bytes_buf_printf(out, ", ");
             sim_reply_print(&r->items[i], out);
         }
-        bytes_buf_printf(out, r->count > 8 ? ", ...]" : "]");
+        bytes_buf_printf(out, r->count > SIM_REPLY_ITEMS ? ", ...]" : "]");
     } else if (r->type == ':') {
         bytes_buf_printf(out, "%lld", (long long)r->integer);
     } else {
@@ -119,7 +139,8 @@ static void drop(struct sim_client *c)
     if (c->end != NULL) sim_end_close(c->end);
     c->end = NULL;
     c->is_connected = false;
-    c->out.len = c->in.len = c->in_used = 0;
+    c->out.len = c->in.len = c->in_used = c->passed = 0;
+    c->missing = 0;
     c->sent = c->answered = 0;
     c->connection++;
 }
@@ -137,9 +158,10 @@ static void run_replies(struct sim_client *c)
     uint64_t connection = c->connection;
     while (c->connection == connection && c->in_used < c->in.len) {
         struct sim_reply reply;
-        size_t used = parse(c->in.data + c->in_used, c->in.len - c->in_used, 0, &reply);
-        if (used == 0) break;
-        c->in_used += used;
+        if (c->missing == 0) c->missing = 1;
+        if (!pass_over(c->in.data, c->in.len, &c->passed, &c->missing)) break;
+        parse(c->in.data + c->in_used, c->passed - c->in_used, 0, &reply);
+        c->in_used = c->passed;
         if (reply.type != '>') c->answered++;
         if (c->events->reply != NULL) c->events->reply(c, &reply);
         reply_release(&reply);
@@ -147,6 +169,7 @@ static void run_replies(struct sim_client *c)
     if (c->connection != connection) return;
     memmove(c->in.data, c->in.data + c->in_used, c->in.len - c->in_used);
     c->in.len -= c->in_used;
+    c->passed -= c->in_used;
     c->in_used = 0;
 }
 

@@ -15,13 +15,15 @@
 
 struct sim_client;
 
+enum { SIM_REPLY_ITEMS = 8 /* so many are kept, so that long replies cost little */ };
+
 struct sim_reply {
     char type; /* '+', '-', ':', '$', '*', and of RESP3 '_', '#', ',', '%', '~', '>', ... */
     int64_t integer;
     bool is_null;
-    struct bytes_view text; /* of '+', '-', '$', ... */
-    struct sim_reply *items;
-    size_t count;
+    struct bytes_view text;  /* of '+', '-', '$', ... */
+    struct sim_reply *items; /* the first SIM_REPLY_ITEMS */
+    size_t count;            /* of all items */
 };
 
 /* Each may be NULL. All of them may send, close and connect. The reply lives until the callback returns. */
@@ -43,7 +45,9 @@ struct sim_client {
     /* private: */
     struct sim_end *end;
     struct bytes_buf out, in;
-    size_t in_used;
+    size_t in_used;      /* bytes of complete replies */
+    size_t passed;       /* bytes of `in` that were looked at, behind in_used */
+    uint64_t missing;    /* replies and items that are not complete, of the reply at in_used */
     uint64_t connection; /* the number of this one */
     struct sim_client *next;
 };

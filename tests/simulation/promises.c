@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/house.h"
+#include "storage/base/num.h"
 #include "storage/list.h"
 #include "tests/simulation/client.h"
 #include "tests/simulation/truth.h"
@@ -237,16 +238,22 @@ struct reading {
     uint64_t hash;
 };
 
+/* Removes a number and the dot behind it from the front of the text. */
+static bool take_number(struct bytes_view *text, uint64_t *out)
+{
+    const char *dot = memchr(text->data, '.', text->len);
+    if (dot == NULL || !num_parse_u64(bytes_view(text->data, (size_t)(dot - text->data)), out)) return false;
+    text->len -= (size_t)(dot + 1 - text->data);
+    text->data = dot + 1;
+    return true;
+}
+
 static bool parse_value(const struct writer *w, struct bytes_view text, long *out)
 {
-    char copy[32];
-    unsigned index;
-    long v;
-    if (text.len >= sizeof(copy)) return false;
-    memcpy(copy, text.data, text.len);
-    copy[text.len] = '\0';
-    if (sscanf(copy, "%u.%ld.", &index, &v) != 2 || index != w->index || v < 0 || v >= (long)w->next) return false;
-    *out = v;
+    uint64_t index, v;
+    if (!take_number(&text, &index) || !take_number(&text, &v) || text.len > 0) return false;
+    if (index != w->index || v >= w->next) return false;
+    *out = (long)v;
     return true;
 }
 
