@@ -219,8 +219,8 @@ endif
 # ---- The simulator: the server's sources, with modules of its own behind five headers. Always built in build/sim ----
 
 SIM_OUT := build/$(if $(SANITIZE),san-)sim
-SIM_REPLACED := storage/base/assert.c storage/base/memory.c storage/base/ticks.c storage/base/worker.c server/net/loop.c \
-        server/net/resolver.c server/net/socket.c
+SIM_REPLACED := storage/base/allocator_options.c storage/base/assert.c storage/base/memory.c storage/base/ticks.c \
+        storage/base/worker.c server/net/loop.c server/net/resolver.c server/net/socket.c
 SIM_SOURCES := $(filter-out $(SIM_REPLACED),$(SOURCES)) storage/base/ticks.c $(wildcard tests/simulation/*.c)
 SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
 SIM_CFLAGS := $(CFLAGS_COMMON) -Wno-array-bounds -Wno-maybe-uninitialized -O2 -DLOCKSTEP_DEVELOPMENT

@@ -19,8 +19,9 @@ struct inode {
     unsigned refs; /* entries, durable entries, pending changes, open files */
     unsigned live; /* entries and open files: while > 0, it takes room */
     size_t size, durable_size;
-    size_t lowest; /* the least size since the last fsync */
-    size_t room;   /* of both buffers; the bytes above a size are zeros */
+    size_t lowest;       /* the least size since the last fsync */
+    size_t room;         /* of `now`; the bytes above its size are zeros */
+    size_t durable_room; /* of `durable`, which grows at an fsync or a power cut */
     unsigned char *now, *durable;
     unsigned char *flags; /* of each page of the room */
     bool changed;         /* some page or the size differs from what is durable */
@@ -127,9 +128,15 @@ static void inode_reserve(struct inode *n, size_t size)
     size_t room = n->room == 0 ? PAGE : n->room;
     while (room < size) room *= 2;
     n->now = grow_zeroed(n->now, n->room, room);
-    n->durable = grow_zeroed(n->durable, n->room, room);
     n->flags = grow_zeroed(n->flags, n->room / PAGE, room / PAGE);
     n->room = room;
+}
+
+static void inode_reserve_durable(struct inode *n)
+{
+    if (n->durable_room == n->room) return;
+    n->durable = grow_zeroed(n->durable, n->durable_room, n->room);
+    n->durable_room = n->room;
 }
 
 static void inode_mark(struct inode *n, size_t from, size_t to)
@@ -181,6 +188,7 @@ static bool inode_differs(const struct inode *n)
 static void inode_sync(struct inode *n)
 {
     if (!n->changed) return;
+    inode_reserve_durable(n);
     for (size_t page = 0; page < n->room / PAGE; page++) {
         if (n->flags[page] & DIRTY) inode_copy_page(n, page);
     }
@@ -191,6 +199,7 @@ static void inode_sync(struct inode *n)
 /* Each page reaches the disk or does not, and counts as clean. */
 static void inode_sync_failing(struct sim_disk *d, struct inode *n)
 {
+    inode_reserve_durable(n);
     for (size_t page = 0; page < n->room / PAGE; page++) {
         if (!(n->flags[page] & DIRTY)) continue;
         n->flags[page] &= (unsigned char)~DIRTY;
@@ -266,6 +275,7 @@ static void cut_grown(struct sim_disk *d, struct inode *n, size_t from)
 static void cut_content(struct sim_disk *d, struct inode *n)
 {
     if (!n->changed) return;
+    inode_reserve_durable(n);
     size_t old = n->durable_size < n->size ? n->durable_size : n->size;
     if (n->lowest < old) old = n->lowest;
     cut_overwritten(d, n, old);
