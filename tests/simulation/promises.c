@@ -37,8 +37,10 @@ struct writer {
     struct {
         enum asked what;
         unsigned value;
+        int64_t timeout_us;    /* of ASKED_WAIT and ASKED_WAITAOF */
     } asked[PIPELINE_MAX * 6]; /* in the order of the replies */
     unsigned asked_first, asked_count, pending;
+    int64_t first_since_us; /* since then the first of these waits for its reply */
     bool stopped;
     struct sim_event think;
 };
@@ -56,12 +58,19 @@ static void think_later(struct writer *w, int64_t most_us);
 
 /* ---- Sending ---- */
 
-static void ask(struct writer *w, enum asked what, unsigned value)
+static void ask_with_timeout(struct writer *w, enum asked what, unsigned value, unsigned timeout_ms)
 {
     unsigned size = sizeof(w->asked) / sizeof(w->asked[0]);
+    if (w->asked_count == 0) w->first_since_us = sim.now_us;
     unsigned at = (w->asked_first + w->asked_count++) % size;
     w->asked[at].what = what;
     w->asked[at].value = value;
+    w->asked[at].timeout_us = (int64_t)timeout_ms * 1000;
+}
+
+static void ask(struct writer *w, enum asked what, unsigned value)
+{
+    ask_with_timeout(w, what, value, 0);
 }
 
 static const char script[] = "redis.call('rpush',KEYS[1],ARGV[1]) return redis.call('rpush',KEYS[2],ARGV[1])";
@@ -101,13 +110,14 @@ static void send_value(struct writer *w)
 
 static void send_wait(struct writer *w)
 {
-    if (sim_chance(500)) {
-        sim_client_sendf(w->client, "WAIT %u %u", 1 + (unsigned)sim_below(2), 50 + (unsigned)sim_below(1000));
-        ask(w, ASKED_WAIT, w->next - 1);
+    bool aof = !sim_chance(500);
+    unsigned timeout_ms = 50 + (unsigned)sim_below(1000);
+    if (!aof) {
+        sim_client_sendf(w->client, "WAIT %u %u", 1 + (unsigned)sim_below(2), timeout_ms);
+        ask_with_timeout(w, ASKED_WAIT, w->next - 1, timeout_ms);
     } else {
-        sim_client_sendf(w->client, "WAITAOF %u %u %u", (unsigned)sim_below(2), (unsigned)sim_below(3),
-                         50 + (unsigned)sim_below(1000));
-        ask(w, ASKED_WAITAOF, w->next - 1);
+        sim_client_sendf(w->client, "WAITAOF %u %u %u", (unsigned)sim_below(2), (unsigned)sim_below(3), timeout_ms);
+        ask_with_timeout(w, ASKED_WAITAOF, w->next - 1, timeout_ms);
     }
     w->pending++;
 }
@@ -188,6 +198,7 @@ static void on_reply(struct sim_client *c, const struct sim_reply *reply)
     unsigned v = w->asked[w->asked_first].value;
     w->asked_first = (w->asked_first + 1) % size;
     w->asked_count--;
+    w->first_since_us = sim.now_us;
     if (what == ASKED_QUEUED) return;
     w->pending--;
     switch (what) {
@@ -424,6 +435,18 @@ void promises_begin(unsigned writers)
         w->client = sim_client_new(name, &events, w);
         think_later(w, 500 * 1000);
     }
+}
+
+int64_t promises_overdue_us(const struct sim_node *node)
+{
+    int64_t most_us = 0;
+    for (unsigned i = 0; i < promises.count; i++) {
+        const struct writer *w = &promises.writers[i];
+        if (!w->client->is_connected || w->node != node || w->ended != node->ended || w->asked_count == 0) continue;
+        int64_t timeout_us = w->asked[w->asked_first].timeout_us, waits_us = sim.now_us - w->first_since_us;
+        if (timeout_us > 0 && waits_us - timeout_us > most_us) most_us = waits_us - timeout_us;
+    }
+    return most_us;
 }
 
 void promises_free(void)

@@ -46,5 +46,7 @@ void promises_check_restarted(struct sim_node *node);
 void promises_check_at_end(struct sim_node *node, int64_t rest_us);
 
 uint64_t promises_acknowledged(void);
+/* How long ago a WAIT or WAITAOF should have been answered that a writer waits for at this node; 0: none is late. */
+int64_t promises_overdue_us(const struct sim_node *node);
 
 #endif

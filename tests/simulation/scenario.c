@@ -261,6 +261,16 @@ static void check_syncs(struct member *m)
                  sim_sys_log_unsynced_us(m->node) / MS);
 }
 
+/* What waits with a timeout waits no longer, whatever happens to the clock. */
+static void check_timeouts(const struct member *m)
+{
+    enum { LATE_US = 3000 * MS };
+    if (m->node->stopped || sim.now_us - m->held_up_us < 8000 * MS) return;
+    if (promises_overdue_us(m->node) > LATE_US)
+        sim_fail("timeout", "%s should have answered a WAIT or WAITAOF %" PRId64 " ms ago", m->node->name,
+                 promises_overdue_us(m->node) / MS);
+}
+
 static void watch_member(struct member *m)
 {
     struct sim_node *node = m->node;
@@ -269,6 +279,7 @@ static void watch_member(struct member *m)
     if (!sim_node_is_up(node)) return;
     observe_poll(node);
     check_syncs(m);
+    check_timeouts(m);
     if (!m->admin->is_connected) sim_client_connect(m->admin, node);
     bool loading = node->server->core.modes.loading;
     if (m->is_untold && !loading) {
@@ -1317,7 +1328,8 @@ static void plan_together(void)
     case 1:
     case 2: plan_doubt(); break;
     case 3: plan_given_up_file(); break;
-    case 4: plan_lost_values(); break;
+    case 4:
+    case 9: plan_lost_values(); break;
     case 5:
     case 6: plan_late_middle(); break;
     case 7:
