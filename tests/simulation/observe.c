@@ -9,6 +9,7 @@
 #include "server/persistence/aof_internal.h"
 #include "server/streams/verify_replica.h"
 #include "tests/simulation/damage.h"
+#include "tests/simulation/promises.h"
 #include "tests/simulation/sim_disk.h"
 #include "tests/simulation/sim_sys.h"
 #include "tests/simulation/truth.h"
@@ -73,6 +74,7 @@ WRAPPED(repl_promote);
 WRAPPED(repl_follow);
 WRAPPED(identity_shares);
 WRAPPED(repl_stream_reader_start);
+WRAPPED(aof_load_at_start);
 
 void __wrap_repl_promote(struct repl *r)
 {
@@ -109,6 +111,14 @@ void __wrap_repl_stream_reader_start(struct repl_stream *s, struct repl_stream_r
         if (r->role == REPL_REPLICA) sim_reached("resync-from-chain");
     }
     __real_repl_stream_reader_start(s, reader, position);
+}
+
+/* Before the server follows anybody, or anybody follows it. */
+int __wrap_aof_load_at_start(struct aof *a)
+{
+    int rc = __real_aof_load_at_start(a);
+    if (rc == 0 && sim.process->node->server != NULL) promises_check_log(sim.process->node);
+    return rc;
 }
 
 /* ---- Now and then ---- */

@@ -11,7 +11,7 @@
 #include "tests/simulation/client.h"
 #include "tests/simulation/truth.h"
 
-enum { WRITERS_MAX = 6, VALUES_MAX = 4096, PIPELINE_MAX = 8, LISTS = 3 };
+enum { WRITERS_MAX = 6, VALUES_MAX = 4096, PIPELINE_MAX = 8, LISTS = 3, VALUE_CHARS = 32 };
 
 enum outcome { NOT_SENT = 0, UNKNOWN, REFUSED, ACKNOWLEDGED };
 enum kind { PLAIN = 0, TRANSACTION, SCRIPT, KINDS };
@@ -85,12 +85,17 @@ static void send_script(struct writer *w, const char *text)
     sim_client_send(w->client, args, 6);
 }
 
+static void name_value(const struct writer *w, unsigned v, char out[VALUE_CHARS])
+{
+    snprintf(out, VALUE_CHARS, "%u.%u.", w->index, v);
+}
+
 static void send_value(struct writer *w)
 {
     unsigned v = w->next++;
     enum kind kind = sim_chance(700) ? PLAIN : sim_chance(600) ? TRANSACTION : SCRIPT;
-    char text[32];
-    snprintf(text, sizeof(text), "%u.%u.", w->index, v);
+    char text[VALUE_CHARS];
+    name_value(w, v, text);
     w->values[v] = (struct value){.outcome = UNKNOWN, .kind = (unsigned char)kind, .node = -1};
     w->pending++;
     switch (kind) {
@@ -178,15 +183,34 @@ static void mark_on_disk(struct writer *w, unsigned last)
 
 static void on_wait(struct writer *w, unsigned v, const struct sim_reply *reply)
 {
-    char text[32];
+    char text[VALUE_CHARS];
     if (reply->type != ':' || reply->integer <= 0 || w->values[v].outcome != ACKNOWLEDGED) return;
-    snprintf(text, sizeof(text), "%u.%u.", w->index, v);
+    name_value(w, v, text);
     int holders = truth_holders(w->node, bytes_str(text));
     if (holders < 0) return; /* the node has restarted, or continues another history */
     if (holders < reply->integer)
         sim_fail("WAIT", "%s told %s that %" PRId64 " replicas have %s; %d have it", w->node->name, w->client->name,
                  reply->integer, text, holders);
     sim_reached("wait-confirmed");
+}
+
+static void on_waitaof(struct writer *w, unsigned v, const struct sim_reply *reply)
+{
+    char text[VALUE_CHARS];
+    if (reply->type != '*' || reply->count != 2) return;
+    int64_t replicas = reply->items[1].integer;
+    if (reply->items[0].integer > 0) {
+        mark_on_disk(w, v);
+        sim_reached("waitaof-confirmed");
+    }
+    if (replicas <= 0 || w->values[v].outcome != ACKNOWLEDGED) return;
+    name_value(w, v, text);
+    int keepers = truth_keepers(w->node, bytes_str(text));
+    if (keepers < 0) return; /* as above */
+    if (keepers < replicas)
+        sim_fail("WAITAOF", "%s told %s that %" PRId64 " replicas have %s on disk; %d have said so", w->node->name,
+                 w->client->name, replicas, text, keepers);
+    sim_reached("waitaof-of-replica");
 }
 
 static void on_reply(struct sim_client *c, const struct sim_reply *reply)
@@ -204,12 +228,7 @@ static void on_reply(struct sim_client *c, const struct sim_reply *reply)
     switch (what) {
     case ASKED_VALUE: on_value(w, v, reply); break;
     case ASKED_WAIT: on_wait(w, v, reply); break;
-    case ASKED_WAITAOF:
-        if (reply->type == '*' && reply->count == 2 && reply->items[0].integer > 0) {
-            mark_on_disk(w, v);
-            sim_reached("waitaof-confirmed");
-        }
-        break;
+    case ASKED_WAITAOF: on_waitaof(w, v, reply); break;
     case ASKED_QUEUED: break;
     }
 }
@@ -341,6 +360,54 @@ static void check_restarted(struct server *s, void *ctx)
             break;
         }
         free(seen);
+    }
+}
+
+/* ---- What a log has to bring back ---- */
+
+struct log_content {
+    bool *has[WRITERS_MAX]; /* by value */
+};
+
+/* Notes the values among these bytes of a history: arguments that end with a point. */
+static void note_values(void *ctx, struct bytes_view bytes)
+{
+    struct log_content *log = ctx;
+    const char *from = bytes.data, *end = bytes.data + bytes.len, *at;
+    while ((at = memmem(from, (size_t)(end - from), ".\r\n", 3)) != NULL) {
+        const char *first = at;
+        while (first > from && first[-1] != '\n') first--;
+        struct bytes_view text = bytes_view(first, (size_t)(at + 1 - first));
+        long v;
+        for (unsigned i = 0; i < promises.count; i++) {
+            if (parse_value(&promises.writers[i], text, &v)) log->has[i][v] = true;
+        }
+        from = at + 3;
+    }
+}
+
+static void check_log_of(const struct sim_node *node, const struct writer *w, const bool *has)
+{
+    bool *seen = calloc(VALUES_MAX, 1);
+    char text[96];
+    read_lists(node->server, node, w, seen);
+    for (unsigned v = 0; v < w->next; v++) {
+        if (!has[v] || seen[v]) continue;
+        sim_fail("log", "%s has said that %s is in its log on disk, and does not find it there", node->name,
+                 show_value(w, v, text));
+        break;
+    }
+    free(seen);
+}
+
+void promises_check_log(const struct sim_node *node)
+{
+    struct log_content log = {0};
+    for (unsigned i = 0; i < promises.count; i++) log.has[i] = calloc(VALUES_MAX, 1);
+    truth_each_on_disk(node, note_values, &log);
+    for (unsigned i = 0; i < promises.count; i++) {
+        check_log_of(node, &promises.writers[i], log.has[i]);
+        free(log.has[i]);
     }
 }
 

@@ -13,7 +13,8 @@
  *   4. What a master acknowledged is in its own data set after a restart, as its settings promise: after kill -9 with any
  *      append-only file; after a power cut with `always`, or if it is older than the begin of the last fsync of the file
  *      with `everysec`; after a clean stop in any case; and whatever WAITAOF 1 0 confirmed.
- *   5. What WAIT n confirmed has been applied by n other nodes.
+ *   5. What WAIT n confirmed has been applied by n other nodes. What WAITAOF confirmed for n replicas, n other nodes
+ *      have said to be in their logs, on disk; and whatever a node has ever said of its log is there when it loads it.
  *   6. In a run without crashes and without changes of roles, everything that was acknowledged is everywhere. */
 #ifndef LOCKSTEP_TESTS_SIMULATION_PROMISES_H
 #define LOCKSTEP_TESTS_SIMULATION_PROMISES_H
@@ -39,6 +40,8 @@ struct stop_terms {
     int64_t synced_before_us; /* what was acknowledged before this is on disk */
 };
 void promises_node_stopped(const struct sim_node *node, enum stop stop, const struct stop_terms *terms);
+/* A server has loaded its log, and done nothing else yet (rule 5). */
+void promises_check_log(const struct sim_node *node);
 /* Has the node's data set checked: as a master that has just started (rule 4), or at the end (rule 6). */
 void promises_check_restarted(struct sim_node *node);
 /* All nodes were found at one place, asked at this time. A master that was stopped or busy at the end of all faults may

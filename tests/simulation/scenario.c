@@ -202,10 +202,12 @@ static void note_stop(struct member *m, enum stop stop)
         .disk_failed = disk_failures(m->node) != m->disk_failures,
         .synced_before_us = sim_sys_log_synced_before_us(m->node),
     };
-    if (m->loose)
+    if (m->loose) {
         promises_forget(m->node);
-    else
+        truth_log_gone(m->node);
+    } else {
         promises_node_stopped(m->node, stop, &terms);
+    }
     if (terms.always && !m->node->was_killed && m->node->exit_code != 0) sim_reached("log-ends-server");
 }
 
@@ -225,7 +227,8 @@ static void note_failed_start(struct member *m)
     if (m->node->was_killed || ++m->failed_starts < 3) return;
     if (disk_failures(m->node) != m->disk_failures) return;
     m->failed_starts = 0;
-    if (m->loose || m->persistence == LOG_NO || sim_sys_log_synced_before_us(m->node) == 0)
+    bool may_fail = m->persistence == LOG_NO || sim_sys_log_synced_before_us(m->node) == 0;
+    if (m->loose || (may_fail && !truth_log_owes(m->node)))
         sim_sys_remove_files(m->node, "/appendonlydir");
     else
         sim_fail("start", "%s does not start any more: code %d", m->node->name, m->node->exit_code);

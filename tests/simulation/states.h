@@ -67,6 +67,7 @@
     X("unknown-lost", "a write without an answer is not in the data set")                                              \
     X("cut-in-transaction", "a connection ends between MULTI and the answer of EXEC")                                  \
     X("wait-confirmed", "WAIT is answered by a replica")                                                               \
-    X("waitaof-confirmed", "WAITAOF is answered for the own disk")
+    X("waitaof-confirmed", "WAITAOF is answered for the own disk")                                                     \
+    X("waitaof-of-replica", "WAITAOF is answered for the disk of a replica")
 
 #endif

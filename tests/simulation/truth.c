@@ -19,6 +19,7 @@ struct history {
     size_t len, room;
     unsigned author;                 /* the node that appended its first byte */
     uint64_t reached[SIM_NODES_MAX]; /* up to here the node has applied it, in any of its lives */
+    uint64_t synced[SIM_NODES_MAX];  /* up to here the node has said that its log is on disk */
     struct history *next;
 };
 
@@ -43,6 +44,11 @@ static struct history *histories;
 static struct claim claims[CLAIMS_MAX];
 static size_t claim_count;
 static struct follower followers[SIM_NODES_MAX];
+/* What the log of a node has to bring back, over its lives. id "": nothing. */
+static struct on_disk {
+    char id[REPL_ID_LEN + 1];
+    uint64_t position;
+} on_disk[SIM_NODES_MAX];
 static struct {
     const struct replica *rp;
     bool has_backlog;
@@ -52,6 +58,7 @@ void truth_begin(void)
 {
     memset(followers, 0, sizeof(followers));
     claim_count = 0;
+    memset(on_disk, 0, sizeof(on_disk));
 }
 
 void truth_end(void)
@@ -210,21 +217,81 @@ void truth_claims(const struct sim_node *master, uint64_t position)
     claims[claim_count++].position = position;
 }
 
-int truth_holders(const struct sim_node *master, struct bytes_view text)
+/* The history of the master, and the position behind the last place of `text` in it. NULL: it is not there. */
+static struct history *find_text(const struct sim_node *master, struct bytes_view text, uint64_t *position)
 {
     struct repl *r = truth_repl(master);
     struct history *h = r == NULL ? NULL : find(r->identity.id);
-    if (h == NULL || h->len < text.len) return -1;
+    if (h == NULL || h->len < text.len) return NULL;
     for (size_t at = h->len - text.len + 1; at-- > 0;) {
         if (h->bytes[at] != text.data[0] || memcmp(h->bytes + at, text.data, text.len) != 0) continue;
-        uint64_t position = h->first + at + text.len;
-        int count = 0;
-        for (size_t i = 0; i < sim.node_count; i++) count += sim.nodes[i] != master && h->reached[i] >= position;
-        for (size_t i = 0; i < claim_count; i++)
-            count += strcmp(claims[i].id, h->id) == 0 && claims[i].position >= position;
-        return count;
+        *position = h->first + at + text.len;
+        return h;
     }
-    return -1;
+    return NULL;
+}
+
+static int count_others(const struct sim_node *master, const uint64_t *reached, uint64_t position)
+{
+    int count = 0;
+    for (size_t i = 0; i < sim.node_count; i++) count += sim.nodes[i] != master && reached[i] >= position;
+    return count;
+}
+
+int truth_holders(const struct sim_node *master, struct bytes_view text)
+{
+    uint64_t position;
+    const struct history *h = find_text(master, text, &position);
+    if (h == NULL) return -1;
+    int count = count_others(master, h->reached, position);
+    for (size_t i = 0; i < claim_count; i++)
+        count += strcmp(claims[i].id, h->id) == 0 && claims[i].position >= position;
+    return count;
+}
+
+int truth_keepers(const struct sim_node *master, struct bytes_view text)
+{
+    uint64_t position;
+    const struct history *h = find_text(master, text, &position);
+    return h == NULL ? -1 : count_others(master, h->synced, position);
+}
+
+/* ---- What is on disk ---- */
+
+void truth_log_gone(const struct sim_node *node)
+{
+    on_disk[node->index].id[0] = '\0';
+}
+
+bool truth_log_owes(const struct sim_node *node)
+{
+    return on_disk[node->index].id[0] != '\0';
+}
+
+static void note_synced(const struct sim_node *node, const struct repl *r, uint64_t position)
+{
+    struct history *h = find(r->identity.id);
+    bool is_of_parent = r->identity.has_second && position <= r->identity.second_position;
+    if (h != NULL && position > h->synced[node->index]) h->synced[node->index] = position;
+    if (h == NULL && is_of_parent) h = find(r->identity.id2); /* it has written nothing of its own yet */
+    struct on_disk *d = &on_disk[node->index];
+    if (h == NULL || (strcmp(d->id, h->id) == 0 && position <= d->position)) return;
+    memcpy(d->id, h->id, sizeof(d->id));
+    d->position = position;
+}
+
+void truth_each_on_disk(const struct sim_node *node, void (*fn)(void *ctx, struct bytes_view bytes), void *ctx)
+{
+    const char *id = on_disk[node->index].id;
+    uint64_t until = on_disk[node->index].position;
+    while (id[0] != '\0') {
+        const struct history *h = find(id);
+        if (h == NULL) return;
+        uint64_t end = h->first + h->len < until ? h->first + h->len : until;
+        if (end > h->first) fn(ctx, bytes_view(h->bytes, (size_t)(end - h->first)));
+        if (h->fork < until) until = h->fork;
+        id = h->parent;
+    }
 }
 
 /* ---- In front of the product's functions ---- */
@@ -241,6 +308,7 @@ WRAPPED(identity_renew);
 WRAPPED(identity_fork);
 WRAPPED(identity_fork_to);
 WRAPPED(full_sync_add);
+WRAPPED(repl_aof_synced);
 
 struct repl *__wrap_repl_new(const struct repl_host *host, const struct repl_settings *settings, struct loop *loop,
                              const struct sys *sys, struct log *log)
@@ -295,6 +363,7 @@ void __wrap_repl_adopt_history(struct repl *r, const char *id, uint64_t position
                  "%s went back from offset %" PRIu64 " to %" PRIu64
                  " of the same history %.8s by a full synchronization",
                  sim.process->node->name, f->end, position, id);
+    truth_log_gone(sim.process->node);
     f->moved = f->adopted = true;
     f->parent[0] = '\0';
     memcpy(f->id, r->identity.id, sizeof(f->id));
@@ -312,6 +381,12 @@ void __wrap_repl_restore_position(struct repl *r, const struct repl_position *at
     f->restoring = NULL;
     f->moved = true;
     memcpy(f->id, r->identity.id, sizeof(f->id));
+}
+
+void __wrap_repl_aof_synced(struct repl *r, bool on, uint64_t position)
+{
+    __real_repl_aof_synced(r, on, position);
+    if (on && follower_of(&r->stream) != NULL) note_synced(sim.process->node, r, position);
 }
 
 /* Is `position` of the history `id` in the past that this server has seen itself? */

@@ -30,5 +30,13 @@ void truth_claims(const struct sim_node *master, uint64_t position);
 /* The number of other nodes that have ever applied the master's stream up to and with the last place of `text` in it, or
  * have claimed so. -1: the text is not in the stream. */
 int truth_holders(const struct sim_node *master, struct bytes_view text);
+/* The same for nodes that have ever said that it is in their logs, on disk. */
+int truth_keepers(const struct sim_node *master, struct bytes_view text);
+/* What the log of the node has to bring back: all bytes up to where it has ever said that its log is on disk, of that
+ * history and the ones before it, as far as they are known. Not what its data set lost to a full synchronization. */
+void truth_each_on_disk(const struct sim_node *node, void (*fn)(void *ctx, struct bytes_view bytes), void *ctx);
+bool truth_log_owes(const struct sim_node *node); /* there is something */
+/* Its operator has switched the log off and on: it owes nothing. */
+void truth_log_gone(const struct sim_node *node);
 
 #endif
