@@ -130,6 +130,7 @@ static void flush(struct sim_client *c)
         if (n <= 0) break; /* no room, or an error that reading finds, too */
         done += (size_t)n;
     }
+    if (done == 0) return;
     memmove(c->out.data, c->out.data + done, c->out.len - done);
     c->out.len -= done;
 }
@@ -167,6 +168,7 @@ static void run_replies(struct sim_client *c)
         reply_release(&reply);
     }
     if (c->connection != connection) return;
+    if (c->in_used == 0) return;
     memmove(c->in.data, c->in.data + c->in_used, c->in.len - c->in_used);
     c->in.len -= c->in_used;
     c->passed -= c->in_used;

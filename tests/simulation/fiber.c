@@ -6,9 +6,9 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#ifdef LOCKSTEP_SANITIZE
-void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, size_t size);
-void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old, size_t *size_old);
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
 #endif
 
 enum { GUARD_BYTES = 4096, NESTING_MAX = 16 };
@@ -67,7 +67,7 @@ static void begin(void)
 {
     void (*fn)(void *) = start.fn;
     void *ctx = start.ctx;
-#ifdef LOCKSTEP_SANITIZE
+#ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(NULL, &entered[depth - 1].bottom, &entered[depth - 1].size);
 #endif
     fn(ctx);
@@ -119,6 +119,9 @@ struct fiber_stack *fiber_stack_take(void (*entry)(void *ctx), void *ctx)
         s = make_stack();
     s->next = NULL;
     s->fake = NULL;
+#ifdef __SANITIZE_ADDRESS__
+    ASAN_UNPOISON_MEMORY_REGION(s->memory, FIBER_STACK_BYTES); /* from the frames of a fiber that was dropped */
+#endif
     prepare(s);
     *(struct first_call *)s->memory = (struct first_call){entry, ctx};
     return s;
@@ -141,11 +144,11 @@ void fiber_enter(struct fiber_stack *to)
     }
     int mine = depth++;
     entered[mine].running = to;
-#ifdef LOCKSTEP_SANITIZE
+#ifdef __SANITIZE_ADDRESS__
     __sanitizer_start_switch_fiber(&entered[mine].fake, to->memory, FIBER_STACK_BYTES);
 #endif
     fiber_switch(&entered[mine].saved, to->saved);
-#ifdef LOCKSTEP_SANITIZE
+#ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(entered[mine].fake, NULL, NULL);
 #endif
 }
@@ -154,13 +157,13 @@ void fiber_leave(int for_ever)
 {
     int mine = --depth;
     struct fiber_stack *self = entered[mine].running;
-#ifdef LOCKSTEP_SANITIZE
+#ifdef __SANITIZE_ADDRESS__
     __sanitizer_start_switch_fiber(for_ever ? NULL : &self->fake, entered[mine].bottom, entered[mine].size);
 #else
     (void)for_ever;
 #endif
     fiber_switch(&self->saved, entered[mine].saved);
-#ifdef LOCKSTEP_SANITIZE
+#ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(self->fake, &entered[depth - 1].bottom, &entered[depth - 1].size);
 #endif
 }

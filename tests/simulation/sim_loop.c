@@ -10,6 +10,7 @@
 
 /* What a turn costs besides the clocks that it reads. */
 enum { TURN_LEAST_US = 5, TURN_MOST_US = 60, WATCHERS_FIRST = 16 };
+#define TIMER_MOST_MS (INT64_MAX / 4000)
 
 /* Watchers of one kind. One that stops leaves a gap, so that the others keep their places during a turn. */
 struct watchers {
@@ -322,6 +323,7 @@ void loop_timer_start(struct loop *loop, struct loop_timer *t, int64_t after_ms,
     loop_timer_stop(t);
     *t = (struct loop_timer){.loop = loop, .fn = fn, .ctx = ctx, .repeat_ms = repeat_ms};
     watchers_add(&loop->timers, t, place_of(t->impl));
+    if (after_ms > TIMER_MOST_MS) after_ms = TIMER_MOST_MS; /* clients may ask for any time */
     place_of(t->impl)->due_us = sim_process_clock_us(loop->process) + after_ms * 1000;
 }
 

@@ -185,6 +185,7 @@ static const struct sim_fd_ops pipe_ops = {.kind = "pipe", .ready = pipe_end_rea
 static size_t pipe_take(struct pipe *p, char *buf, size_t len)
 {
     if (len > p->len) len = p->len;
+    if (len == 0) return 0;
     memcpy(buf, p->bytes + p->start, len);
     p->start += len;
     p->len -= len;
