@@ -596,15 +596,6 @@ static int load_part(struct loader *l, const char *dir, const char *name, bool i
 
 /* ---- All of them ---- */
 
-static int load_parts(struct loader *l, const struct aof_manifest *m, const char *dir)
-{
-    int rc = 0;
-    if (m->base.name != NULL) rc = load_part(l, dir, m->base.name, m->incr.count == 0, false);
-    for (size_t i = 0; i < m->incr.count && rc == 0; i++)
-        rc = load_part(l, dir, m->incr.parts[i].name, i + 1 == m->incr.count, true);
-    return rc;
-}
-
 static uint64_t part_size(const struct core *core, const char *dir, const char *name)
 {
     struct bytes_buf path = {0};
@@ -612,6 +603,26 @@ static uint64_t part_size(const struct core *core, const char *dir, const char *
     int64_t size = core->sys->file_size(core->sys->ctx, path.data);
     bytes_buf_release(&path);
     return size < 0 ? 0 : (uint64_t)size;
+}
+
+/* The number of incremental files without the empty ones at the end. The head of a new file is synced before a manifest
+ * lists it. One is emptied if it may be listed although the log went on in the file before (aof_files.c): that file is the
+ * one whose end a power cut may have torn. */
+static size_t count_with_content(const struct core *core, const struct aof_manifest *m, const char *dir)
+{
+    size_t count = m->incr.count;
+    while (count > 1 && part_size(core, dir, m->incr.parts[count - 1].name) == 0) count--;
+    return count;
+}
+
+static int load_parts(struct loader *l, const struct aof_manifest *m, const char *dir)
+{
+    size_t with_content = count_with_content(l->core, m, dir);
+    int rc = 0;
+    if (m->base.name != NULL) rc = load_part(l, dir, m->base.name, m->incr.count == 0, false);
+    for (size_t i = 0; i < m->incr.count && rc == 0; i++)
+        rc = load_part(l, dir, m->incr.parts[i].name, i + 1 >= with_content, true);
+    return rc;
 }
 
 static uint64_t total_size(const struct core *core, const struct aof_manifest *m, const char *dir)

@@ -20,21 +20,26 @@ static void up(struct persistence_fixture *f, const char *directives)
     assert_int_equal(mkdir("dir", 0755), 0);
 }
 
-/* Loads the two files; NULL: the file is not there. */
-static int load(struct persistence_fixture *f, const char *base, const char *incr, struct aof_loaded *out)
+static int load_listed(struct persistence_fixture *f, const char *list, struct aof_loaded *out)
 {
     struct aof_load_uses uses = pf_load_uses(f);
     struct aof_manifest m = {0};
     struct aof_manifest_error error;
-    if (base != NULL) pf_write_file("dir/log.1.base.aof", base, strlen(base));
-    if (incr != NULL) pf_write_file("dir/log.1.incr.aof", incr, strlen(incr));
-    pf_write_file("dir/manifest", manifest, sizeof(manifest) - 1);
+    pf_write_file("dir/manifest", list, strlen(list));
     assert_int_equal(aof_manifest_load(f->core->sys, "dir/manifest", &m, &error), 0);
     int rc = aof_load(&uses, &m, "dir", NULL, 1000, out);
     aof_manifest_release(&m);
     assert_false(f->core->modes.loading);
     assert_int_equal(saving_changes(f->saving), 0);
     return rc;
+}
+
+/* Loads the two files; NULL: the file is not there. */
+static int load(struct persistence_fixture *f, const char *base, const char *incr, struct aof_loaded *out)
+{
+    if (base != NULL) pf_write_file("dir/log.1.base.aof", base, strlen(base));
+    if (incr != NULL) pf_write_file("dir/log.1.incr.aof", incr, strlen(incr));
+    return load_listed(f, manifest, out);
 }
 
 static int load_only(struct persistence_fixture *f, const char *base, const char *incr)
@@ -168,6 +173,25 @@ static void test_short_file_that_is_not_the_last_refuses_the_start(void **state)
     assert_int_equal(load_only(f, SET("a") "*3\r\n$3\r\nSET", SET("b")), -EINVAL);
     assert_int_equal(core_logged(&f->m.base, "the truncated file is not the last file: log.1.base.aof"), 1);
     assert_int_equal(pf_size("dir/log.1.base.aof"), sizeof(SET("a") "*3\r\n$3\r\nSET") - 1);
+}
+
+/* A manifest may list a file that the log did not go on in: that file is emptied. */
+static void test_short_file_before_empty_ones_is_cut_off(void **state)
+{
+    static const char list[] = "file log.1.base.aof seq 1 type b\nfile log.1.incr.aof seq 1 type i\n"
+                               "file log.2.incr.aof seq 2 type i\nfile log.3.incr.aof seq 3 type i\n";
+    struct persistence_fixture *f = *state;
+    struct aof_loaded out;
+    up(f, NULL);
+    pf_write_file("dir/log.1.base.aof", "", 0);
+    pf_write_file("dir/log.1.incr.aof", SET("a") "*3\r\n$3\r\nSET", sizeof(SET("a") "*3\r\n$3\r\nSET") - 1);
+    pf_write_file("dir/log.2.incr.aof", "", 0);
+    pf_write_file("dir/log.3.incr.aof", "", 0);
+    assert_int_equal(load_listed(f, list, &out), 0);
+    assert_int_equal(pf_size("dir/log.1.incr.aof"), sizeof(SET("a")) - 1);
+    assert_int_equal(out.last_part_size, 0);
+    assert_int_equal(pf_keys(f), 1);
+    aof_loaded_release(&out);
 }
 
 static void test_file_that_cannot_be_cut_off_refuses_the_start(void **state)
@@ -314,6 +338,7 @@ int main(void)
         PF_TEST(test_S8_unit_that_is_not_whole_is_cut_off),
         PF_TEST(test_short_file_refuses_the_start_where_that_is_configured),
         PF_TEST(test_short_file_that_is_not_the_last_refuses_the_start),
+        PF_TEST(test_short_file_before_empty_ones_is_cut_off),
         PF_TEST(test_file_that_cannot_be_cut_off_refuses_the_start),
         PF_TEST(test_zeros_in_place_of_a_unit_are_cut_off),
         PF_TEST(test_garbage_refuses_the_start),
