@@ -5,6 +5,10 @@
  *     directly:   socket -> loaded while it arrives, into a second data set (LINK_TRANSFER)
  *     both:       the file is written while the bytes are loaded, and renamed after the load
  *
+ * With the append-only file on, every way is also written to a file, with which the log begins (snapshot_received()): so
+ * the log holds the data set before anything more is applied, and needs no rewrite. Where nothing but the log needs the
+ * file, a failure to write it only leaves the log to a rewrite.
+ *
  * repl-diskless-load chooses the way:
  *     disabled     to a file; both if our data set is empty
  *     on-empty-db  directly if our data set is empty, else to a file
@@ -43,7 +47,9 @@ static void choose_way(struct repl *r)
     int mode = r->settings->repl_diskless_load;
     bool empty = r->host.dataset_is_empty(r->host.ctx);
     lk->direct = empty || mode == DISKLESS_LOAD_SWAPDB;
-    lk->to_file = mode == DISKLESS_LOAD_DISABLED || !lk->direct;
+    lk->to_dbfile = mode == DISKLESS_LOAD_DISABLED || !lk->direct;
+    lk->to_log = r->host.wants_snapshot(r->host.ctx);
+    lk->to_file = lk->to_dbfile || lk->to_log;
 }
 
 static enum repl_load_kind load_kind(const struct repl *r)
@@ -102,37 +108,46 @@ static int feed_load(struct repl *r, struct bytes_view bytes)
 
 /* ---- Keeping the file ---- */
 
-struct received_file { /* taken from the link, which may go down before the file is renamed */
-    int fd;
-    char *path;
-};
-
-static struct received_file take_file(struct link *lk)
+static void forget_file(struct repl *r)
 {
-    struct received_file file = {.fd = lk->file_fd, .path = lk->file_path};
+    struct link *lk = &r->link;
+    if (lk->file_fd != -1) (void)r->sys->close(r->sys->ctx, lk->file_fd); /* the file is dropped */
     lk->file_fd = -1;
+    if (lk->file_path != NULL) (void)r->sys->unlink(r->sys->ctx, lk->file_path); /* a leftover does no harm */
+    mem_free(lk->file_path);
     lk->file_path = NULL;
-    return file;
 }
 
-/* Syncs the file, then renames it to dbfilename. A failure is only logged: the data set itself is in memory. The host
- * has ended its own child by now, which would replace this file with an older one (F4). */
-static void keep_file(struct repl *r, struct received_file *file)
+/* 0 or -errno. */
+static int close_synced(struct repl *r)
 {
+    struct link *lk = &r->link;
+    int rc = r->sys->fsync(r->sys->ctx, lk->file_fd);
+    int closed = r->sys->close(r->sys->ctx, lk->file_fd);
+    lk->file_fd = -1;
+    return rc != 0 ? rc : closed;
+}
+
+/* Syncs the file, gives it to the log, and renames it to dbfilename. A failure is only logged: the data set itself is in
+ * memory. The host has ended its own child by now, which would replace this file with an older one (F4). */
+static void keep_file(struct repl *r)
+{
+    struct link *lk = &r->link;
     const struct sys *sys = r->sys;
     const char *target = r->host.rdb_path(r->host.ctx);
-    if (file->path == NULL) return;
-    int rc = sys->fsync(sys->ctx, file->fd);
-    int closed = sys->close(sys->ctx, file->fd);
-    if (rc == 0) rc = closed;
-    if (rc == 0) rc = sys->rename(sys->ctx, file->path, target);
-    if (rc == 0)
-        rc = sys->fsync_dir(sys->ctx, target);
-    else
-        (void)sys->unlink(sys->ctx, file->path); /* a leftover does no harm */
+    if (lk->file_path == NULL) return;
+    int rc = close_synced(r);
+    if (rc == 0 && lk->to_log) r->host.snapshot_received(r->host.ctx, lk->file_path);
+    if (rc == 0 && lk->to_dbfile) {
+        rc = sys->rename(sys->ctx, lk->file_path, target);
+        if (rc == 0) {
+            mem_free(lk->file_path);
+            lk->file_path = NULL;
+            rc = sys->fsync_dir(sys->ctx, target);
+        }
+    }
+    forget_file(r);
     if (rc < 0) log_warning(r->log, "Keeping the received snapshot as %s: %s", target, strerror(-rc));
-    mem_free(file->path);
-    *file = (struct received_file){.fd = -1};
 }
 
 /* The data set is complete. 0, or -1: the link is down. */
@@ -150,26 +165,15 @@ static int commit_load(struct repl *r)
         link_fail(r, "the loaded data set was not accepted");
         return -1;
     }
-    struct received_file file = take_file(lk);
     repl_adopt_history(r, lk->new_id, lk->new_position, at.db, lk->new_secret_known);
     r->host.reset_stream(r->host.ctx, at.db);
+    keep_file(r); /* before the stream goes on, for the log */
     log_notice(r->log, "MASTER <-> REPLICA sync: Finished with success");
     link_stream_begins(r);
-    keep_file(r, &file); /* comes last because its fsync may take long */
     return 0;
 }
 
 /* ---- Into a file ---- */
-
-static void forget_file(struct repl *r)
-{
-    struct link *lk = &r->link;
-    if (lk->file_fd != -1) (void)r->sys->close(r->sys->ctx, lk->file_fd); /* the file is dropped */
-    lk->file_fd = -1;
-    if (lk->file_path != NULL) (void)r->sys->unlink(r->sys->ctx, lk->file_path); /* a leftover does no harm */
-    mem_free(lk->file_path);
-    lk->file_path = NULL;
-}
 
 /* A name in the directory of dbfilename. */
 static char *temp_path(const struct repl *r)
@@ -326,6 +330,17 @@ static void load_step(void *ctx)
 
 /* ---- From the socket ---- */
 
+static bool goes_on_without_file(struct repl *r)
+{
+    struct link *lk = &r->link;
+    if (lk->to_dbfile) return false;
+    log_warning(r->log, "%s. The append only file will need a rewrite", lk->load_error);
+    lk->load_error[0] = '\0';
+    lk->to_file = false;
+    forget_file(r);
+    return true;
+}
+
 static int on_header(void *ctx)
 {
     struct repl *r = ctx;
@@ -336,7 +351,7 @@ static int on_header(void *ctx)
     else
         log_notice(r->log, "MASTER <-> REPLICA sync: receiving %" PRIu64 " bytes from master to %s", lk->transfer.total,
                    where);
-    if (lk->to_file && open_file(r) != 0) return -ECANCELED;
+    if (lk->to_file && open_file(r) != 0 && !goes_on_without_file(r)) return -ECANCELED;
     if (lk->direct && begin_load(r) != 0) return -ECANCELED;
     return 0;
 }
@@ -345,7 +360,7 @@ static int on_payload(void *ctx, struct bytes_view bytes)
 {
     struct repl *r = ctx;
     struct link *lk = &r->link;
-    if (lk->to_file && write_file(r, bytes) != 0) return -ECANCELED;
+    if (lk->to_file && write_file(r, bytes) != 0 && !goes_on_without_file(r)) return -ECANCELED;
     if (lk->direct) return feed_load(r, bytes) == 0 ? 0 : -ECANCELED;
     check_bytes(&lk->check, bytes); /* a direct load verifies the checksum itself */
     return 0;

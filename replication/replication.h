@@ -146,6 +146,11 @@ struct repl_host { /* everything that replication asks of the server around it *
     bool (*cut_aof)(void *ctx, const struct repl_position *at);
     /* The data set was replaced by that of our master. The AOF does not contain it, so it has to be rewritten. */
     void (*history_replaced)(void *ctx);
+    /* Is a file of the snapshot that is about to be received of use for the AOF? */
+    bool (*wants_snapshot)(void *ctx);
+    /* After history_replaced(), before more of the stream is applied: the data set came from this file, which is synced.
+     * The AOF may keep it under another name. */
+    void (*snapshot_received)(void *ctx, const char *path);
 
     struct tls_transport *tls; /* for tls-replication; NULL: a link with TLS fails */
 };

@@ -160,6 +160,8 @@ struct link {
     bool old_master; /* knows only SYNC: no ids, no ACKs */
     bool direct;     /* the snapshot is loaded while it arrives */
     bool to_file;    /* the snapshot is written to a file */
+    bool to_dbfile;  /* the file becomes dbfilename */
+    bool to_log;     /* the log begins with the file; if nothing else needs it, it may be missing */
     bool loading;    /* between load_begin and load_end */
     bool load_complete;
     enum repl_load_kind load_kind;

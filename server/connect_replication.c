@@ -137,6 +137,14 @@ static void host_history_replaced(void *ctx)
     aof_history_replaced(s->aof);
     lineage_data_replaced(s->lineage);
 }
+static bool host_wants_snapshot(void *ctx)
+{
+    return aof_wants_snapshot(((struct server *)ctx)->aof);
+}
+static void host_snapshot_received(void *ctx, const char *path)
+{
+    aof_begin_with(((struct server *)ctx)->aof, path);
+}
 
 struct repl *connect_replication(struct server *s)
 {
@@ -163,6 +171,8 @@ struct repl *connect_replication(struct server *s)
         .cut_aof = host_cut_aof,
         .history_ends = host_history_ends,
         .history_replaced = host_history_replaced,
+        .wants_snapshot = host_wants_snapshot,
+        .snapshot_received = host_snapshot_received,
         .tls = tls_setup_transport(s->tls),
     };
     s->core.settings->replication.replica_output_limit = &s->core.settings->clients.output_limits[CLIENT_LIMIT_REPLICA];

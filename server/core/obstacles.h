@@ -11,7 +11,8 @@
  *     MAXMEMORY      there is a maxmemory                                  modes.c
  *     MIN_REPLICAS   there is a min-replicas-to-write                      modes.c
  *     EXPIRY_HELD    expiry waits for the first write of a client          modes.c
- *     AOF            the append-only file has an error, or was given up    persistence/aof_sync.c
+ *     AOF            the append-only file has an error, was given up, or   persistence/aof_sync.c
+ *                    lacks the data set that it has to hold
  *     RDB            the last background save failed                       persistence/saving.c */
 #ifndef LOCKSTEP_SERVER_CORE_OBSTACLES_H
 #define LOCKSTEP_SERVER_CORE_OBSTACLES_H

@@ -61,7 +61,13 @@ uint64_t aof_buffered_bytes(const struct aof *a)
 const char *aof_refuses_writes(struct aof *a)
 {
     int error = a->let_go ? a->let_go_error : a->write_error != 0 ? a->write_error : a->sync_error;
-    if (LIKELY(error == 0) || a->state == AOF_OFF) return NULL;
+    if (a->state == AOF_OFF) return NULL;
+    if (LIKELY(error == 0)) {
+        bool owes = a->state == AOF_WAITS && a->promised && repl_role(a->core->repl) == REPL_MASTER;
+        return owes ? "MISCONF The append only file does not hold the data set yet. Writes are refused until its "
+                      "rewrite is done."
+                    : NULL;
+    }
     snprintf(a->refusal, sizeof(a->refusal), "MISCONF Errors writing to the AOF file: %s", strerror(error));
     return a->refusal;
 }

@@ -39,10 +39,22 @@
  *      hold everything that was ever reported as synced.
  *   2. Until then clients' writes are refused, nothing counts as synced (WAITAOF, FACK), and with `always` the server
  *      ends as soon as it owes data.
- *   3. A rewrite is tried when the file system has more free room, each minute, and for BGREWRITEAOF.
+ *   3. A rewrite is tried when the file system has more free room, each minute, and for BGREWRITEAOF; five seconds after
+ *      a failure that has to do with neither room nor the child.
  * Limits of this: what was accepted before the first write failed (all of it in one turn), keys that the server deleted
  * itself (expiry, eviction), and on a replica the master's writes are only in memory and on replicas until the rewrite
  * is done. If the server is killed before, it has lost them; a replica that has them gets a full synchronization.
+ *
+ * A data set that replaces ours, after a full synchronization, is the promise of our master until we are promoted. From
+ * then on whatever clients are told has to survive (fault_38):
+ *   1. The file of the received snapshot becomes the base, under a second name, before more of the stream is applied
+ *      (aof_begin_with()): base, incremental file and manifest are synced, so neither a kill -9 nor a power cut finds the
+ *      log without the data set. Until the manifest is stored, the files are those of the old data set.
+ *   2. If that fails (a full disk, a file system without links, a snapshot without a file because the log was switched on
+ *      meanwhile), or if a promotion breaks off a load, the log waits for a rewrite. A master refuses clients' writes
+ *      until it is done; the disk decides how long that is, as above.
+ *   3. A log that CONFIG SET has switched on promises nothing until its first rewrite is done, as with Redis: writes are
+ *      accepted meanwhile, and a crash starts the server from what was there before.
  *
  * Not here: the child process (child.h), reading the files (aof_load.h). */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_AOF_H
@@ -88,6 +100,11 @@ void aof_settings_changed(struct aof *a); /* aof-disable-auto-gc, appendfsync */
 /* Called by replication: the stream drops its content; another data set has replaced this one. */
 void aof_history_ends(struct aof *a);
 void aof_history_replaced(struct aof *a);
+/* Is a file of the snapshot of use that is about to be received? */
+bool aof_wants_snapshot(const struct aof *a);
+/* After aof_history_replaced(), before the stream goes on: the data set came from this file, an RDB that is synced. The log
+ * begins with it, under a name of its own. On failure, logged, the log waits for a rewrite. */
+void aof_begin_with(struct aof *a, const char *path);
 /* Takes back the stream after this position, which changed no data. The log continues in a new file, whose head notes
  * this place: it is that of the data set that the earlier files make. False: failed, the log is as it was. */
 bool aof_cut(struct aof *a, const struct repl_position *at);

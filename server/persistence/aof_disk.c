@@ -120,7 +120,7 @@ void aof_let_go(struct aof *a)
     if (a->state == AOF_ON) {
         aof_retire_file(a);
         aof_forget_synced(a);
-        a->state = AOF_WAITS;
+        aof_set_state(a, AOF_WAITS);
     }
     a->rewrite.scheduled = true;
     aof_measure_room(a);

@@ -549,7 +549,7 @@ int aof_open_at_start(struct aof *a)
         log_warning(a->core->log, "Syncing the AOF file failed: %s", strerror(-rc));
         return -1;
     }
-    a->state = AOF_ON;
+    aof_set_state(a, AOF_ON);
     a->file_synced = aof_file_size(a->file);
     a->base_bytes = aof_current_bytes(a);
     aof_start_reading(a);
@@ -651,6 +651,14 @@ static void delete_unlisted(struct aof *a, const struct aof_manifest *copy)
         if (!aof_manifest_lists(&a->manifest, copy->incr.parts[i].name)) delete_part(a, copy->incr.parts[i].name);
 }
 
+/* After a new base. */
+static void count_bytes(struct aof *a)
+{
+    a->other_bytes = bytes_of_parts(a);
+    if (a->file != NULL && a->other_bytes >= aof_file_size(a->file)) a->other_bytes -= aof_file_size(a->file);
+    a->base_bytes = aof_current_bytes(a);
+}
+
 void aof_drop_base(struct aof *a)
 {
     if (a->rewrite.base.name == NULL) return;
@@ -677,15 +685,59 @@ int aof_adopt_base(struct aof *a)
     if (rc != 0) return rc;
     a->file_is_temp = false;
     aof_end_doubt(a);
-    a->other_bytes = bytes_of_parts(a);
-    if (a->file != NULL && a->other_bytes >= aof_file_size(a->file)) a->other_bytes -= aof_file_size(a->file);
-    a->base_bytes = aof_current_bytes(a);
+    count_bytes(a);
     if (a->state == AOF_WAITS) {
-        a->state = AOF_ON;
         a->let_go = false;
-        aof_note_obstacle(a);
+        aof_set_state(a, AOF_ON);
         aof_on_synced(a, a->has_synced ? a->synced : a->rewrite.position);
     }
+    delete_history(a);
+    return 0;
+}
+
+/* 0, or -errno, logged. */
+static int link_base(struct aof *a, const char *path, const char *name)
+{
+    const struct sys *sys = a->core->sys;
+    char *to = aof_path(a, name);
+    int rc = sys->link(sys->ctx, path, to);
+    if (rc != 0) log_warning(a->core->log, "Can't link %s as the AOF base file %s: %s", path, to, strerror(-rc));
+    mem_free(to);
+    return rc;
+}
+
+/* The manifest lists base and incremental file at once, and nothing of the files before them. */
+static int list_snapshot(struct aof *a, struct aof_part *base)
+{
+    bool listed;
+    struct aof_manifest copy;
+    struct repl_position at;
+    struct head head = head_of_now(a, &at);
+    char *name = mem_strdup(base->name);
+    aof_manifest_copy(&a->manifest, &copy);
+    retire_leftovers(a, &copy, AOF_PART_BASE_RDB, base->seq);
+    aof_manifest_replace_base(&copy, base, 0);
+    int rc = add_incr_with(a, &copy, "a received snapshot", &head, &listed);
+    if (rc != 0 && !listed) delete_part(a, name);
+    mem_free(name);
+    return rc;
+}
+
+int aof_adopt_snapshot(struct aof *a, const char *path)
+{
+    ASSERT(a->state == AOF_WAITS && a->file == NULL);
+    int rc = make_directory(a);
+    if (rc != 0) return rc;
+    struct aof_part base = aof_new_part(a, AOF_PART_BASE_RDB);
+    rc = link_base(a, path, base.name);
+    if (rc == 0) rc = list_snapshot(a, &base);
+    aof_part_release(&base);
+    if (rc != 0) return rc;
+    log_notice(a->core->log, "The received snapshot is the base of the AOF");
+    count_bytes(a);
+    a->let_go = false;
+    aof_set_state(a, AOF_ON);
+    aof_start_reading(a);
     delete_history(a);
     return 0;
 }

@@ -64,8 +64,9 @@ struct sync_result {
 struct aof {
     struct aof_uses uses;
     struct core *core;
-    enum aof_state state;
-    bool interrupted; /* the data set is being replaced: nothing is written until then */
+    enum aof_state state; /* aof_set_state() writes it */
+    bool promised;        /* it was on since it was switched on: what is acknowledged survives a crash */
+    bool interrupted;     /* the data set is being replaced: nothing is written until then */
     struct aof_manifest manifest;
     struct aof_file *file; /* the stream is written to it; or NULL */
     bool file_is_temp;     /* no manifest lists the file yet */
@@ -139,8 +140,10 @@ void aof_on_synced(struct aof *a, uint64_t position); /* the log is on disk up t
 /* The base of a rewrite is on disk. Bytes of the file that was begun with it stay in doubt if a sync of it has failed. */
 void aof_end_doubt(struct aof *a);
 void aof_forget_synced(struct aof *a); /* results of pending syncs will be ignored */
-/* Called after each change of write_error, sync_error or let_go: if one is set, admission asks aof_refuses_writes(). */
+/* Called after each change of write_error, sync_error or let_go: if one is set, or if the log has to hold what is
+ * acknowledged and waits for a base, admission asks aof_refuses_writes(). */
 void aof_note_obstacle(struct aof *a);
+void aof_set_state(struct aof *a, enum aof_state state);
 static inline bool aof_is_unsynced(const struct aof *a)
 {
     return !a->has_synced || a->synced < a->reader.pos;
@@ -185,5 +188,8 @@ void aof_drop_base(struct aof *a);      /* deletes the base of a failed rewrite,
 /* Makes the new base, and the stream since the rewrite began, the log. 0, or -errno, logged, with the manifest as it
  * was. */
 NODISCARD int aof_adopt_base(struct aof *a);
+/* In AOF_WAITS: makes this RDB, which is synced and equals the data set at the end of the stream, the base of the log. It
+ * keeps its name. 0 with the log on, or -errno, logged, with the log as it was. */
+NODISCARD int aof_adopt_snapshot(struct aof *a, const char *path);
 
 #endif

@@ -155,14 +155,14 @@ static int switch_on(struct aof *a)
     struct core *core = a->core;
     if (a->state != AOF_OFF) return 0;
     repl_aof_want(core->repl, true);
-    a->state = AOF_WAITS;
+    aof_set_state(a, AOF_WAITS);
     if (a->rewrite.running) {
         log_notice(core->log,
                    "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF "
                    "and starting a rewrite now.");
-        a->state = AOF_OFF; /* the state in which the rewrite began */
+        aof_set_state(a, AOF_OFF); /* the state in which the rewrite began */
         aof_cancel_rewrite(a);
-        a->state = AOF_WAITS;
+        aof_set_state(a, AOF_WAITS);
     }
     if (child_is_active(a->uses.child) || exec_is_nested(&core->exec)) {
         log_notice(core->log,
@@ -176,7 +176,7 @@ static int switch_on(struct aof *a)
     log_warning(core->log,
                 "The server needs to enable the AOF but can't trigger a background AOF rewrite operation: %s",
                 strerror(-rc));
-    a->state = AOF_OFF;
+    aof_set_state(a, AOF_OFF);
     a->rewrite.scheduled = false;
     repl_aof_want(core->repl, false);
     return rc;
@@ -196,9 +196,8 @@ static void switch_off(struct aof *a)
 {
     if (a->state == AOF_OFF) return;
     break_off(a);
-    a->state = AOF_OFF;
     a->interrupted = a->rewrite.scheduled = a->let_go = false;
-    aof_note_obstacle(a);
+    aof_set_state(a, AOF_OFF);
     repl_aof_want(a->core->repl, false);
     a->uses.off(a->uses.ctx);
 }
@@ -222,11 +221,23 @@ void aof_history_replaced(struct aof *a)
 {
     if (a->state == AOF_OFF || !a->interrupted) return;
     a->interrupted = false;
-    a->state = AOF_WAITS;
+    aof_set_state(a, AOF_WAITS);
     a->rewrite.scheduled = true;
     a->room.retry_us = 0;
     a->of_the_moment_to = 0;
     if (a->let_go) repl_aof_start(a->core->repl, &a->reader);
+}
+
+bool aof_wants_snapshot(const struct aof *a)
+{
+    return a->state != AOF_OFF;
+}
+
+void aof_begin_with(struct aof *a, const char *path)
+{
+    if (a->state != AOF_WAITS || a->interrupted || a->rewrite.running) return;
+    if (aof_adopt_snapshot(a, path) != 0) return; /* the rewrite that is scheduled will make the base */
+    a->rewrite.scheduled = !aof_settings(a)->aof_use_rdb_preamble;
 }
 
 /* The log cannot continue there: a rewrite replaces it. Its files stay valid, since nothing is added to them. */

@@ -121,7 +121,15 @@ void aof_on_synced(struct aof *a, uint64_t position)
 
 void aof_note_obstacle(struct aof *a)
 {
-    obstacle_note(&a->core->obstacles, OBSTACLE_AOF, a->let_go || a->write_error != 0 || a->sync_error != 0);
+    bool waits = a->state == AOF_WAITS && a->promised;
+    obstacle_note(&a->core->obstacles, OBSTACLE_AOF, waits || a->let_go || a->write_error != 0 || a->sync_error != 0);
+}
+
+void aof_set_state(struct aof *a, enum aof_state state)
+{
+    a->state = state;
+    if (state != AOF_WAITS) a->promised = state == AOF_ON;
+    aof_note_obstacle(a);
 }
 
 static void note_sync_error(struct aof *a, int error)

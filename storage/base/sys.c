@@ -93,6 +93,10 @@ static int real_rename(void *ctx, const char *from, const char *to)
 {
     return OR_ERRNO(rename(from, to));
 }
+static int real_link(void *ctx, const char *from, const char *to)
+{
+    return OR_ERRNO(link(from, to));
+}
 static int real_unlink(void *ctx, const char *path)
 {
     return OR_ERRNO(unlink(path));
@@ -239,6 +243,7 @@ const struct sys *sys_real(void)
         .fsync = real_fsync,
         .start_sync = real_start_sync,
         .rename = real_rename,
+        .link = real_link,
         .unlink = real_unlink,
         .mkdir = real_mkdir,
         .file_size = real_file_size,

@@ -41,6 +41,7 @@ struct sys {
     /* Starts writing these bytes of the file to disk, so that a later fsync() has less to do. Does not wait. */
     int (*start_sync)(void *ctx, int fd, int64_t offset, int64_t len);
     int (*rename)(void *ctx, const char *from, const char *to);
+    int (*link)(void *ctx, const char *from, const char *to); /* another name of the file; -EEXIST: `to` exists */
     int (*unlink)(void *ctx, const char *path);
     int (*mkdir)(void *ctx, const char *path, int mode);
     int64_t (*file_size)(void *ctx, const char *path);

@@ -551,3 +551,46 @@ def test_fault_8_redis_loads_and_checks_files_with_notes(farm):
     server.call("SET", "by", "both")
     server.restart(how="kill")
     assert server.call("GET", "by") == b"both"
+
+
+# fault_38: what a promoted replica acknowledges is in a log that holds the data set
+
+
+@pytest.mark.parametrize("load", ["disabled", "swapdb"])
+@pytest.mark.parametrize("kind", ["ours", "redis"])
+def test_fault_38_a_promoted_replica_loses_nothing_to_a_crash(farm, kind, load):
+    """Its children are so slow that a rewrite would not be done before the crash."""
+    master = farm.server(kind)
+    fill_strings(master, 300)
+    slow = ("rdb-key-save-delay 100000", f"repl-diskless-load {load}")
+    replica = farm.server("ours", ON, *slow)
+    replica.call("REPLICAOF", master.host, master.port)
+    wait_in_sync(master, replica)
+    replica.call("REPLICAOF", "NO", "ONE")
+    assert replica.call("SET", "acknowledged", "1") == "OK"
+    before = digest(replica)
+    replica.restart(how="kill")
+    assert replica.call("GET", "acknowledged") == b"1"
+    assert digest(replica) == before
+
+
+def test_fault_38_a_promoted_replica_without_a_log_takes_no_writes(farm):
+    """A folder of the log that takes no files: neither the snapshot nor a rewrite begins the log."""
+    master = farm.server("ours")
+    fill_strings(master, 300)
+    replica = farm.server("ours", ON)
+    folder = replica.directory / "appendonlydir"
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    replica.call("REPLICAOF", master.host, master.port)
+    wait_in_sync(master, replica)
+    replica.call("REPLICAOF", "NO", "ONE")
+    with pytest.raises(ReplyError, match="MISCONF The append only file does not hold the data set"):
+        replica.call("SET", "k", "v")
+    folder.unlink()
+    replica.call("BGREWRITEAOF")
+    settled(replica)
+    assert replica.call("SET", "k", "v") == "OK"
+    replica.restart(how="kill")
+    assert replica.call("GET", "k") == b"v"
+    assert replica.call("DBSIZE") == 301

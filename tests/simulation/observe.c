@@ -123,8 +123,9 @@ int __wrap_aof_load_at_start(struct aof *a)
 
 /* ---- Now and then ---- */
 
-static void poll_log(const struct aof *a)
+static void poll_log(const struct repl *r, const struct aof *a)
 {
+    if (a->state == AOF_WAITS && a->promised && !a->let_go && r->role == REPL_MASTER) sim_reached("log-without-data");
     if (a->let_go) sim_reached("log-let-go");
     if (a->write_error == ENOSPC) sim_reached("log-full-disk");
 }
@@ -163,7 +164,7 @@ void observe_poll(struct sim_node *node)
         if (repl_secret_known(r)) sim_reached("secret-remembered");
     }
     if (sim_disk_stats(node->disk)->short_writes > 0) sim_reached("log-short-write");
-    if (s->aof != NULL) poll_log(s->aof);
+    if (s->aof != NULL) poll_log(r, s->aof);
     poll_children(node);
     poll_verification(node);
 }

@@ -301,6 +301,7 @@ static void watch_member(struct member *m)
 /* It is whole whatever happened to the node; a read may fail. */
 static void on_log(struct sim_node *node, const char *text)
 {
+    if (strstr(text, "is the base of the AOF") != NULL) sim_reached("log-begins-with-snapshot");
     if (strstr(text, "ineage file") == NULL) return;
     bool is_flawed = strstr(text, "is not used") != NULL, is_missing = strstr(text, "There is no lineage") != NULL;
     bool is_of_another = strstr(text, "does not name") != NULL;
@@ -1003,6 +1004,36 @@ static void do_resynchronize(struct plan_item *item)
     sim_after((int64_t)item->args[1], heal_member, m);
 }
 
+/* --- A replica with a new data set becomes the master, and dies --- */
+
+static void fresh_master_dies(void *ctx)
+{
+    struct plan_item *item = ctx;
+    struct member *m = member_arg(item);
+    if (scenario.healed || m->node->process == NULL || m->master != NOBODY) return;
+    m->start_at_us = sim.now_us + 300 * MS;
+    sim_node_kill(m->node);
+}
+
+static void await_data(void *ctx)
+{
+    struct plan_item *item = ctx;
+    struct member *m = member_arg(item);
+    const struct repl *r = truth_repl(m->node);
+    if (scenario.healed || r == NULL || r->role == REPL_MASTER || r->link.state < LINK_TRANSFER) return;
+    if (r->link.state != LINK_STREAM) {
+        sim_after(MS, await_data, item);
+        return;
+    }
+    promote(m, false);
+    sim_after((int64_t)item->args[1], fresh_master_dies, item);
+}
+
+static void do_fresh_master(struct plan_item *item)
+{
+    triggers_arm(member_arg(item)->node, WHEN_RECEIVING, 5 * SECOND, await_data, item);
+}
+
 /* ---- The plan ---- */
 
 static uint64_t some_node(void)
@@ -1362,6 +1393,23 @@ static void plan_triggers(void)
     }
 }
 
+/* What it acknowledges until it dies is in its log. */
+static void plan_fresh_master(void)
+{
+    uint64_t n = some_node();
+    if (scenario.members[n].persistence < LOG_ALWAYS || !plan_chance(100)) return;
+    int64_t at = some_ms(2000, HEAL_MS - 6000);
+    set_args(plan_add(at, true, do_fresh_master, "%s becomes the master when it has a new data set, and is killed",
+                      name_of(n)),
+             n, (uint64_t)some_ms(100, 800), 0);
+    set_args(plan_add(at, true, do_slow_child, "children of %s are slow", name_of(n)), n, (uint64_t)some_ms(50, 600),
+             0);
+    if (plan_chance(400)) sim_disk_knows_no_links(scenario.members[n].node->disk);
+    set_args(plan_add(at + MS, true, do_resynchronize, "%s is cut off, and the master gets more than its backlog",
+                      name_of(n)),
+             n, (uint64_t)some_ms(100, 1500), 0);
+}
+
 /* At rest. */
 static void plan_end(void)
 {
@@ -1429,6 +1477,7 @@ void scenario_begin(void)
         plan_together();
     }
     plan_end();
+    plan_fresh_master();
     for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);
     promises_set_master(scenario.members[0].node);
     traffic_set_master(scenario.members[0].node);

@@ -59,6 +59,7 @@ struct sim_disk_stats {
 struct sim_disk *sim_disk_new(struct rng *rng, enum sim_disk_order order);
 void sim_disk_free(struct sim_disk *d);
 void sim_disk_set_order(struct sim_disk *d, enum sim_disk_order order);
+void sim_disk_knows_no_links(struct sim_disk *d); /* a file system on which link(2) fails */
 const struct sim_disk_stats *sim_disk_stats(const struct sim_disk *d);
 
 /* --- what a process calls --- */
@@ -73,6 +74,7 @@ int sim_disk_fsync(struct sim_disk *d, struct sim_file *f);
 int sim_disk_start_sync(struct sim_disk *d, struct sim_file *f);
 int sim_disk_fsync_dir(struct sim_disk *d, const char *path_of_file);
 int sim_disk_rename(struct sim_disk *d, const char *from, const char *to); /* files only */
+int sim_disk_link(struct sim_disk *d, const char *from, const char *to);   /* files only */
 int sim_disk_unlink(struct sim_disk *d, const char *path);
 int sim_disk_mkdir(struct sim_disk *d, const char *path);
 int64_t sim_disk_file_size(struct sim_disk *d, const char *path);

@@ -693,6 +693,12 @@ static int sys_rename(void *ctx, const char *from, const char *to)
     return 0;
 }
 
+/* Children do not link. */
+static int sys_link(void *ctx, const char *from, const char *to)
+{
+    return sim_disk_link(enter(ctx, "link")->disk, from, to);
+}
+
 static int sys_unlink(void *ctx, const char *path)
 {
     struct sim_node *node = enter(ctx, "unlink");
@@ -863,6 +869,7 @@ void sim_sys_init(struct sim_node *node)
                              .fsync = sys_fsync,
                              .start_sync = sys_start_sync,
                              .rename = sys_rename,
+                             .link = sys_link,
                              .unlink = sys_unlink,
                              .mkdir = sys_mkdir,
                              .file_size = sys_file_size,

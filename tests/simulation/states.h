@@ -56,6 +56,8 @@
     X("log-truncated", "a log that was damaged is cut back when it is loaded")                                         \
     X("log-full-disk", "the log cannot be written because the disk is full")                                           \
     X("log-short-write", "the disk takes a part of a write")                                                           \
+    X("log-begins-with-snapshot", "a received snapshot is the base of the log")                                        \
+    X("log-without-data", "a master whose log does not hold the data set refuses writes")                              \
     X("log-let-go", "the log gives up what waits for the disk")                                                        \
     X("log-doubtful", "an fsync of the log failed and later ones succeed")                                             \
     /* children */                                                                                                     \

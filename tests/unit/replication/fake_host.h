@@ -50,6 +50,10 @@ struct node {
     struct repl_stream_reader aof; /* the reader that an AOF would have */
     int histories_ended, histories_replaced, aof_cuts;
     bool aof_stays;
+    bool wants_snapshot;
+    int snapshots_received;
+    struct bytes_buf received; /* the file of the last one */
+    uint64_t offset_then;
     struct hash_secret secret; /* of the data set; set by loads that bring one */
     bool loaded_secret;        /* the last load brought one */
     struct repl_position aof_cut_at;
@@ -218,6 +222,23 @@ static inline void fake_history_replaced(void *ctx)
     struct node *n = ctx;
     n->histories_replaced++;
 }
+static inline bool fake_wants_snapshot(void *ctx)
+{
+    const struct node *n = ctx;
+    return n->wants_snapshot;
+}
+static inline void fake_snapshot_received(void *ctx, const char *path)
+{
+    struct node *n = ctx;
+    char part[4096];
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    n->snapshots_received++;
+    n->offset_then = repl_offset(n->repl);
+    n->received.len = 0;
+    for (ssize_t got; (got = read(fd, part, sizeof(part))) > 0;) bytes_buf_append(&n->received, part, (size_t)got);
+    close(fd);
+}
 
 static inline int64_t fake_mono_us(void *ctx)
 {
@@ -288,6 +309,8 @@ static inline struct node *node_new(struct loop *loop)
         .cut_aof = fake_cut_aof,
         .history_ends = fake_history_ends,
         .history_replaced = fake_history_replaced,
+        .wants_snapshot = fake_wants_snapshot,
+        .snapshot_received = fake_snapshot_received,
     };
     n->loop = loop;
     n->pipe_write_end = -1;
@@ -312,6 +335,7 @@ static inline void node_free(struct node *n)
     (void)unlink(n->rdb_path); /* most tests make no file */
     bytes_buf_release(&n->data);
     bytes_buf_release(&n->loading);
+    bytes_buf_release(&n->received);
     mem_free(n);
 }
 

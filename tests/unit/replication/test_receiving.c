@@ -9,9 +9,10 @@
 #define BASE "base;" /* the data set before the synchronization, of history ID at offset 1000 */
 
 /* A replica with the data set BASE, to which the master announces a snapshot of history ID2. */
-static void ask_for_full(struct master *m, enum repl_diskless_load load)
+static void ask_for_full_with(struct master *m, enum repl_diskless_load load, bool log)
 {
     synchronized(m);
+    m->node->wants_snapshot = log;
     m->node->settings.repl_diskless_load = load;
     m->node->loads_begun = 0;
     (void)unlink(m->node->rdb_path); /* the file of the first synchronization */
@@ -19,6 +20,11 @@ static void ask_for_full(struct master *m, enum repl_diskless_load load)
     introduce(m);
     SAY(m, "+FULLRESYNC " ID2 " 50\r\n");
     wait_state(m, "sync");
+}
+
+static void ask_for_full(struct master *m, enum repl_diskless_load load)
+{
+    ask_for_full_with(m, load, false);
 }
 
 /* After a failure: checks the id and offset of the next PSYNC. */
@@ -181,6 +187,43 @@ static void test_F8_a_second_data_set_that_fails_costs_nothing(void **state)
     }
 }
 
+/* fault_38: the log gets the file in every mode, before more of the stream is applied. Only some modes keep it besides. */
+static void test_the_log_gets_the_snapshot(void **state)
+{
+    struct master m;
+    for (int load = DISKLESS_LOAD_DISABLED; load <= DISKLESS_LOAD_SWAPDB; load++) {
+        ask_for_full_with(&m, load, true);
+        SAY(&m, "$20\r\n" RDB("new") "more;");
+        wait_state(&m, "connected");
+        expect_data(&m, "newmore;");
+        assert_int_equal(m.node->snapshots_received, 1);
+        assert_int_equal(m.node->offset_then, 50);
+        assert_int_equal(m.node->received.len, 20);
+        assert_memory_equal(m.node->received.data, RDB("new"), 20);
+        assert_int_equal(access(m.node->rdb_path, F_OK) == 0, load != DISKLESS_LOAD_SWAPDB);
+        assert_int_equal(temp_files(), 0);
+        master_close(&m);
+    }
+}
+
+/* A file for nothing but the log is no reason to fail; one that may not be on disk is not given to it. */
+static void test_a_file_for_the_log_that_cannot_be_written(void **state)
+{
+    static const unsigned failing[] = {FAIL_OPEN, FAIL_WRITE, FAIL_FSYNC};
+    struct master m;
+    for (int i = 0; i < 3; i++) {
+        ask_for_full_with(&m, DISKLESS_LOAD_SWAPDB, true);
+        m.node->failing = failing[i];
+        SAY(&m, "$20\r\n" RDB("new"));
+        wait_state(&m, "connected");
+        expect_data(&m, "new");
+        assert_int_equal(m.node->snapshots_received, 0);
+        assert_int_equal(temp_files(), 0);
+        m.node->failing = 0;
+        master_close(&m);
+    }
+}
+
 /* The bytes after the snapshot in the same packet belong to the stream, in every mode. */
 static void test_the_stream_follows_at_once(void **state)
 {
@@ -270,6 +313,8 @@ int main(void)
         cmocka_unit_test(test_a_file_that_cannot_be_kept),
         cmocka_unit_test(test_a_load_that_fails_after_the_old_data_were_given_up),
         cmocka_unit_test(test_F8_a_second_data_set_that_fails_costs_nothing),
+        cmocka_unit_test(test_the_log_gets_the_snapshot),
+        cmocka_unit_test(test_a_file_for_the_log_that_cannot_be_written),
         cmocka_unit_test(test_the_stream_follows_at_once),
         cmocka_unit_test(test_the_checksum_is_computed_in_any_split),
         cmocka_unit_test(test_headers_and_versions),

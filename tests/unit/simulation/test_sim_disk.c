@@ -280,6 +280,32 @@ static void test_a_truncation_is_old_or_new(void **state)
     assert_true(seen_old && seen_new);
 }
 
+/* A second name lives on without the first, and waits for its own directory. */
+static void test_links(void **state)
+{
+    for (int synced = 0; synced < 2; synced++) {
+        struct sim_disk *d = new_disk(SIM_DISK_HARSH, 3);
+        struct bytes_view v;
+        put_synced(d, "a", "text");
+        assert_int_equal(sim_disk_mkdir(d, "dir"), 0);
+        assert_int_equal(sim_disk_fsync_dir(d, "dir"), 0);
+        assert_int_equal(sim_disk_link(d, "none", "dir/b"), -ENOENT);
+        assert_int_equal(sim_disk_link(d, "dir", "c"), -EPERM);
+        assert_int_equal(sim_disk_link(d, "a", "dir/b"), 0);
+        assert_int_equal(sim_disk_link(d, "a", "dir/b"), -EEXIST);
+        assert_int_equal(sim_disk_used_bytes(d), SIM_DISK_PAGE);
+        sim_disk_check(d);
+        assert_int_equal(sim_disk_unlink(d, "a"), 0);
+        if (synced) assert_int_equal(sim_disk_fsync_dir(d, "dir/b"), 0);
+        sim_disk_power_cut(d);
+        sim_disk_check(d);
+        bool has = sim_disk_content(d, "dir/b", &v);
+        assert_true(has || !synced);
+        if (has) assert_int_equal(v.len, 4);
+        sim_disk_free(d);
+    }
+}
+
 /* Random calls against the rules: after each power cut every byte is one that was written there since the last good
  * sync or before, and the size lies within what it was. */
 static void test_random_calls(void **state)
@@ -336,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_sectors_are_torn),
         cmocka_unit_test(test_a_failed_fsync_is_not_repeated),
         cmocka_unit_test(test_a_truncation_is_old_or_new),
+        cmocka_unit_test(test_links),
         cmocka_unit_test(test_random_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,7 @@ static inline struct repl *core_fake_repl(struct core_fixture *f)
         .cut_aof = core_host_cut,
         .history_ends = core_host_history_ends,
         .history_replaced = core_host_nothing,
+        .wants_snapshot = core_host_false,
     };
     return repl_new(&host, &f->settings.replication, f->core.loop, &f->sys, f->core.log);
 }

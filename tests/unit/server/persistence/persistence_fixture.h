@@ -6,7 +6,7 @@
  * Calls of the system fail while their bit is in `failing` and the name of the file contains fail_name. Calls that
  * change files are recorded in order; assert_calls() compares them since the last call and assert_calls_of() those that
  * name a certain file:
- *     "create a;" "write a;" "sync a;" "truncate a;" "rename a b;" "syncdir;" "unlink a;" "mkdir a;" */
+ *     "create a;" "write a;" "sync a;" "truncate a;" "rename a b;" "link a b;" "syncdir;" "unlink a;" "mkdir a;" */
 #ifndef LOCKSTEP_TESTS_UNIT_SERVER_PERSISTENCE_PERSISTENCE_FIXTURE_H
 #define LOCKSTEP_TESTS_UNIT_SERVER_PERSISTENCE_PERSISTENCE_FIXTURE_H
 
@@ -42,6 +42,7 @@ enum failing {
     FAIL_FORK = 1 << 8,
     FAIL_PIPE = 1 << 9,
     FAIL_WRITE_HALF = 1 << 10, /* the disk takes one more byte */
+    FAIL_LINK = 1 << 11,
 };
 
 struct persistence_fixture {
@@ -151,6 +152,13 @@ static inline int pf_rename(void *ctx, const char *from, const char *to)
     pf_note(f, "rename %s %s;", pf_base(from), pf_base(to));
     return sys_real()->rename(NULL, from, to);
 }
+static inline int pf_link(void *ctx, const char *from, const char *to)
+{
+    struct persistence_fixture *f = ctx;
+    if (pf_fails(f, FAIL_LINK, to)) return -EXDEV;
+    pf_note(f, "link %s %s;", pf_base(from), pf_base(to));
+    return sys_real()->link(NULL, from, to);
+}
 static inline int pf_fsync_dir(void *ctx, const char *path)
 {
     struct persistence_fixture *f = ctx;
@@ -197,6 +205,7 @@ static inline void pf_fake_system(struct persistence_fixture *f)
     sys->truncate = pf_truncate;
     sys->fsync = pf_fsync;
     sys->rename = pf_rename;
+    sys->link = pf_link;
     sys->fsync_dir = pf_fsync_dir;
     sys->unlink = pf_unlink;
     sys->mkdir = pf_mkdir;

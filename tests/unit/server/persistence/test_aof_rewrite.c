@@ -1,6 +1,7 @@
 /* When the log is rewritten, switching it on and off, and what the end of a history does to it. */
 #include "server/persistence/aof.h"
 
+#include "server/core/obstacles.h"
 #include "tests/unit/server/persistence/persistence_fixture.h"
 
 enum { MINUTE_MS = 60 * 1000 };
@@ -323,6 +324,103 @@ static void test_a_first_rewrite_that_could_not_begin_is_tried_again_soon(void *
     await_child(f);
 }
 
+/* The data set of a master replaces ours, and dump.rdb is the file that it came from. */
+static void replace_history(struct persistence_fixture *f)
+{
+    aof_history_ends(f->aof);
+    say(f, "FLUSHDB");
+    say(f, "SET", "new", "1");
+    assert_int_equal(saving_save(f->saving), 0);
+    repl_aof_stop(f->core->repl, &f->m.base.stream);
+    aof_history_replaced(f->aof);
+    forget_calls(f);
+}
+
+/* The log holds the new data set before the stream goes on. */
+static void test_fault_38_a_received_snapshot_begins_the_log(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "appendonly yes\nappendfsync always\n");
+    assert_true(aof_wants_snapshot(f->aof));
+    say_keys(f, 5, 10);
+    turn(f);
+    replace_history(f);
+    aof_begin_with(f->aof, "dump.rdb");
+    assert_calls_of(f, "base", "link dump.rdb appendonly.aof.2.base.rdb;unlink appendonly.aof.1.base.rdb;");
+    assert_true(
+        pf_file_has("appendonlydir/appendonly.aof.manifest",
+                    "file appendonly.aof.2.base.rdb seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i\n"));
+    assert_true(aof_synced(f->aof, repl_offset(f->core->repl)));
+    assert_null(aof_refuses_writes(f->aof));
+    say(f, "SET", "later", "1");
+    turn(f);
+    assert_int_equal(saving_save(f->saving), 0); /* another file gets the name; the base keeps its content */
+    aof_cron(f->aof);
+    assert_int_equal(child_fork_count(f->child), 0);
+    pf_down(f);
+    up(f, "appendonly yes\n");
+    assert_int_equal(pf_keys(f), 2);
+    assert_int_equal(pf_files_in("appendonlydir"), 3);
+}
+
+/* The base is of another format than was asked for. */
+static void test_commands_are_asked_for_as_the_base(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "appendonly yes\naof-use-rdb-preamble no\n");
+    replace_history(f);
+    aof_begin_with(f->aof, "dump.rdb");
+    assert_null(aof_refuses_writes(f->aof));
+    aof_cron(f->aof);
+    assert_true(is_rewriting(f));
+    await_child(f);
+    assert_true(pf_file_has("appendonlydir/appendonly.aof.manifest", ".base.aof"));
+}
+
+/* A log without its data set takes no writes of clients until a rewrite has made the base. */
+static void test_fault_38_writes_wait_for_the_data_set(void **state)
+{
+    static const unsigned failing[] = {FAIL_LINK, FAIL_CREATE, FAIL_SYNC, FAIL_SYNCDIR, FAIL_RENAME};
+    struct persistence_fixture *f = *state;
+    for (size_t i = 0; i < sizeof(failing) / sizeof(failing[0]); i++) {
+        up(f, "appendonly yes\n");
+        assert_false(f->core->obstacles & OBSTACLE_AOF);
+        replace_history(f);
+        f->failing = failing[i];
+        aof_begin_with(f->aof, "dump.rdb");
+        assert_false(aof_synced(f->aof, 0));
+        assert_true(f->core->obstacles & OBSTACLE_AOF);
+        assert_non_null(strstr(aof_refuses_writes(f->aof), "MISCONF The append only file does not hold the data set"));
+        assert_int_equal(repl_follow(f->core->repl, "127.0.0.1", 1), 0);
+        assert_null(aof_refuses_writes(f->aof)); /* its master answers for what it applies */
+        repl_promote(f->core->repl);
+        f->failing = 0;
+        aof_cron(f->aof);
+        assert_true(is_rewriting(f));
+        assert_non_null(aof_refuses_writes(f->aof));
+        await_child(f);
+        assert_null(aof_refuses_writes(f->aof));
+        assert_false(f->core->obstacles & OBSTACLE_AOF);
+        pf_down(f);
+        up(f, "appendonly yes\n");
+        assert_int_equal(pf_keys(f), 1);
+        pf_down(f);
+    }
+    pf_up(f, NULL);
+}
+
+/* Whoever switches the log on has a promise when the first rewrite is done, as with Redis. */
+static void test_switching_on_refuses_no_writes(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "appendonly no\n");
+    slow_down(f);
+    assert_int_equal(aof_switch(f->aof, true), 0);
+    assert_null(aof_refuses_writes(f->aof));
+    replace_history(f);
+    assert_null(aof_refuses_writes(f->aof));
+}
+
 /* Killed before the other data set is there: the files are those of the data set that goes. */
 static void test_files_of_the_old_history_stay_until_then(void **state)
 {
@@ -458,6 +556,10 @@ int main(void)
         PF_TEST(test_switching_on_begins_a_rewrite_that_runs_again),
         PF_TEST(test_switching_on_waits_for_another_child),
         PF_TEST(test_switching_off_kills_the_rewrite),
+        PF_TEST(test_fault_38_a_received_snapshot_begins_the_log),
+        PF_TEST(test_commands_are_asked_for_as_the_base),
+        PF_TEST(test_fault_38_writes_wait_for_the_data_set),
+        PF_TEST(test_switching_on_refuses_no_writes),
         PF_TEST(test_history_that_is_replaced_begins_a_new_log),
         PF_TEST(test_a_first_rewrite_that_could_not_begin_is_tried_again_soon),
         PF_TEST(test_files_of_the_old_history_stay_until_then),
