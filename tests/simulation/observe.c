@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "replication/replication_internal.h"
@@ -15,7 +17,19 @@
 #include "tests/simulation/truth.h"
 
 static bool had_backlog[SIM_NODES_MAX];
+/* Where the log of a node ended with its last life. Its next start has to find this place. */
+static struct log_end {
+    bool is_known;
+    bool is_unsynced; /* a power cut may lose it */
+    uint64_t position;
+} log_ends[SIM_NODES_MAX];
 static struct repl_host real; /* the functions are the same for all servers; ctx is not */
+
+void observe_begin(void)
+{
+    memset(had_backlog, 0, sizeof(had_backlog));
+    memset(log_ends, 0, sizeof(log_ends));
+}
 
 static bool sends_snapshot(const struct repl *r)
 {
@@ -75,6 +89,7 @@ WRAPPED(repl_follow);
 WRAPPED(identity_shares);
 WRAPPED(repl_stream_reader_start);
 WRAPPED(aof_load_at_start);
+WRAPPED(aof_shut_down);
 
 void __wrap_repl_promote(struct repl *r)
 {
@@ -113,11 +128,111 @@ void __wrap_repl_stream_reader_start(struct repl_stream *s, struct repl_stream_r
     __real_repl_stream_reader_start(s, reader, position);
 }
 
+/* ---- A restart from the log ---- */
+
+/* The calls on its disk that have failed in the whole run. */
+static uint64_t disk_failures(const struct sim_node *node)
+{
+    const struct sim_disk_stats *s = sim_disk_stats(node->disk);
+    return s->failed_fsyncs + s->failed_reads + s->failed_writes + s->full_writes + s->short_writes;
+}
+
+static void path_of_log(const struct aof *a, char *out, size_t cap)
+{
+    const struct aof_manifest *m = &a->manifest;
+    snprintf(out, cap, "/%s/%s", a->core->settings->persistence.appenddirname,
+             m->incr.count == 0 ? "" : m->incr.parts[m->incr.count - 1].name);
+}
+
+/* A part of the last append is in the file: a kill in the middle of it loses the place (storage/aof_sum.h). */
+static bool is_in_append(const struct sim_node *node, const struct aof *a)
+{
+    enum { NOTE_MOST = 1024 };
+    char path[256];
+    path_of_log(a, path, sizeof(path));
+    return sim_disk_file_size(node->disk, path) > (int64_t)aof_file_size(a->file) + NOTE_MOST;
+}
+
+static void note_log_end(const struct sim_node *node, const struct aof *a)
+{
+    struct log_end *end = &log_ends[node->index];
+    *end = (struct log_end){0};
+    if (a->state != AOF_ON || a->interrupted || a->file == NULL || a->file_is_temp || a->write_error != 0) return;
+    if (a->manifest.incr.count == 0 || is_in_append(node, a)) return;
+    *end = (struct log_end){.is_known = true, .is_unsynced = !sim_disk_is_clean(node->disk), .position = a->reader.pos};
+}
+
+void __wrap_aof_shut_down(struct aof *a)
+{
+    __real_aof_shut_down(a);
+    if (sim.process != NULL) note_log_end(sim.process->node, a);
+}
+
+/* The bytes of the stream that this file holds from the offset `from` on: whole commands, but for a SELECT at its head. */
+static uint64_t stream_bytes_in(struct bytes_view file, size_t from)
+{
+    uint64_t total = 0;
+    size_t at = 0;
+    bool is_first = true;
+    while (at < file.len) {
+        size_t begin = at;
+        const char *eol = memchr(file.data + at, '\n', file.len - at);
+        if (eol == NULL) break;
+        at = (size_t)(eol + 1 - file.data);
+        if (file.data[begin] != '*') continue; /* a note */
+        bool is_select = false;
+        for (long args = strtol(file.data + begin + 1, NULL, 10), i = 0; i < args; i++) {
+            eol = memchr(file.data + at, '\n', file.len - at);
+            if (eol == NULL) return total;
+            long len = strtol(file.data + at + 1, NULL, 10);
+            at = (size_t)(eol + 1 - file.data);
+            if (len < 0 || at + (size_t)len + 2 > file.len) return total;
+            is_select |= i == 0 && bytes_equal_nocase(bytes_view(file.data + at, (size_t)len), "select");
+            at += (size_t)len + 2;
+        }
+        if (begin >= from && !(is_first && is_select)) total += at - begin;
+        is_first = false;
+    }
+    return total;
+}
+
+/* The backlog has what the last file of the log has, as much as repl-backlog-size allows. */
+static void check_backlog(const struct sim_node *node, const struct aof *a, const struct repl *r)
+{
+    char path[256];
+    struct bytes_view file;
+    path_of_log(a, path, sizeof(path));
+    if (a->manifest.incr.count == 0 || !sim_disk_content(node->disk, path, &file)) return;
+    uint64_t size = (uint64_t)a->core->settings->replication.repl_backlog_size;
+    uint64_t owed = stream_bytes_in(file, file.len > size ? (size_t)(file.len - size) : 0);
+    if (owed > r->restored.offset) owed = r->restored.offset;
+    if (owed > 0) sim_reached("backlog-from-log");
+    if (repl_stream_length(&r->stream) >= owed) return;
+    sim_fail("backlog", "%s restarts with %" PRIu64 " bytes of backlog; its log has %" PRIu64, node->name,
+             repl_stream_length(&r->stream), owed);
+}
+
+static void check_place(const struct sim_node *node, const struct aof *a)
+{
+    const struct log_end end = log_ends[node->index];
+    const struct repl *r = a->core->repl;
+    log_ends[node->index].is_known = false;
+    if (!end.is_known || end.position == 0 || disk_failures(node) > 0) return; /* at 0 there is no history yet */
+    if (!r->was_restored || r->restored.offset < end.position) {
+        sim_fail("place", "%s does not find its place in its log, which ended at %" PRIu64 ": %s%" PRIu64, node->name,
+                 end.position, r->was_restored ? "" : "none, ", r->was_restored ? r->restored.offset : 0);
+        return;
+    }
+    check_backlog(node, a, r);
+}
+
 /* Before the server follows anybody, or anybody follows it. */
 int __wrap_aof_load_at_start(struct aof *a)
 {
     int rc = __real_aof_load_at_start(a);
-    if (rc == 0 && sim.process->node->server != NULL) promises_check_log(sim.process->node);
+    if (rc != 0 || sim.process->node->server == NULL) return rc;
+    promises_check_log(sim.process->node);
+    check_place(sim.process->node, a);
     return rc;
 }
 
@@ -193,6 +308,8 @@ void observe_death(struct sim_node *node)
     if (sim_sys_has_child(node)) sim_reached("died-with-child");
     if (sends_snapshot(r)) sim_reached("died-serving-snapshot");
     if (s->aof == NULL) return;
+    if (p->loop_is_up) note_log_end(node, s->aof);
+    if (p->kill_in_write) log_ends[node->index].is_known = false;
     if (s->aof->rewrite.running && s->aof->rewrite.base.name != NULL) sim_reached("died-in-rewrite");
     death_of_log(r, s->aof);
 }
@@ -205,6 +322,7 @@ void observe_truncation(const struct sim_node *node)
 void observe_disk(struct sim_node *node)
 {
     const struct sim_disk_stats *s = sim_disk_stats(node->disk);
+    if (log_ends[node->index].is_unsynced) log_ends[node->index].is_known = false;
     if (s->torn_pages > 0) sim_reached("torn-page");
     if (s->lost_pages > 0) sim_reached("lost-page");
     if (s->cut_tails > 0) sim_reached("cut-tail");

@@ -6,6 +6,7 @@
 
 struct repl_host;
 
+void observe_begin(void);
 /* Puts observers between replication and its host. */
 void observe_host(struct repl_host *host);
 void observe_poll(struct sim_node *node);             /* now and then, while the server runs */

@@ -1459,6 +1459,7 @@ void scenario_begin(void)
     truth_begin();
     triggers_begin();
     damage_begin();
+    observe_begin();
     make_members();
     bool sweeping = plan_chance(300);
     struct traffic_mix mix = {.clients = (unsigned)plan_below(4),

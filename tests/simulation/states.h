@@ -17,6 +17,7 @@
     X("moment-taken-back", "a former master takes back content that changed no data")                                  \
     X("resync-from-chain", "a replica resumes from a replica")                                                         \
     X("resync-after-restart", "a server that restarted from its files resumes")                                        \
+    X("backlog-from-log", "a server that restarts has a backlog from its log")                                         \
     X("secret-remembered", "and knows the secret of its history from its lineage file")                                \
     X("secret-of-another-history", "a lineage file does not name the history of the data")                             \
     X("backlog-dropped", "a master without replicas drops its backlog")                                                \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "replication/replication_internal.h"
+#include "tests/simulation/network.h"
 #include "tests/simulation/observe.h"
 
 enum { CLAIMS_MAX = 16 };
@@ -381,6 +382,9 @@ void __wrap_repl_restore_position(struct repl *r, const struct repl_position *at
     f->restoring = NULL;
     f->moved = true;
     memcpy(f->id, r->identity.id, sizeof(f->id));
+    if (r->role != REPL_MASTER || !r->was_restored) return;
+    memcpy(f->parent, at->id, sizeof(f->parent)); /* its log may lack what others have behind the place */
+    f->fork = at->offset;
 }
 
 void __wrap_repl_aof_synced(struct repl *r, bool on, uint64_t position)
@@ -441,20 +445,42 @@ int __wrap_repl_replica_check_psync(struct replica *rp, struct bytes_view id, st
     return __real_repl_replica_check_psync(rp, id, offset, failover, error);
 }
 
+/* The position that a replica had when it asked, if it waits for the answer now. */
+static bool position_of_peer(const struct replica *rp, char id[REPL_ID_LEN + 1], uint64_t *position)
+{
+    for (size_t i = 0; i < sim.node_count; i++) {
+        const struct repl *peer = truth_repl(sim.nodes[i]);
+        if (peer == NULL || strcmp(sim.nodes[i]->host->ip, rp->ip) != 0) continue;
+        if (peer->link.state != LINK_PSYNC || peer->history_broken) return false;
+        memcpy(id, peer->identity.id, REPL_ID_LEN + 1);
+        *position = repl_stream_end(&peer->stream);
+        return true;
+    }
+    return false;
+}
+
+/* What the replica asked for; or, if it asked for nothing, what it could have asked for. */
+static bool position_wanted(const struct replica *rp, char id[REPL_ID_LEN + 1], uint64_t *position)
+{
+    if (rp->rdb_only) return false;
+    if (rp->asked_len != REPL_ID_LEN) return position_of_peer(rp, id, position);
+    memcpy(id, rp->asked_id, REPL_ID_LEN);
+    return repl_stream_position_of_psync(rp->asked_offset, position);
+}
+
 void __wrap_full_sync_add(struct replica *rp)
 {
-    struct repl *r = rp->repl;
+    const struct repl *r = rp->repl;
     uint64_t position;
     char id[REPL_ID_LEN + 1] = "";
-    if (rp->asked_len == REPL_ID_LEN) memcpy(id, rp->asked_id, REPL_ID_LEN);
-    if (id[0] != '\0' && !rp->rdb_only && asked.rp == rp && asked.has_backlog &&
-        repl_stream_position_of_psync(rp->asked_offset, &position)) {
+    if (asked.rp == rp && asked.has_backlog && position_wanted(rp, id, &position)) {
         if (position + 1 == repl_stream_start(&r->stream)) sim_reached("one-byte-too-old");
         if (shares(r, id, position) && repl_stream_covers(&r->stream, position))
             sim_fail("needless full synchronization",
-                     "%s gives a full synchronization to a replica that asked for %.8s at %" PRIu64
+                     "%s gives a full synchronization to a replica that %s %.8s at %" PRIu64
                      ", which is in its history and its backlog (%" PRIu64 " to %" PRIu64 ")",
-                     sim.process->node->name, id, position, repl_stream_start(&r->stream), repl_stream_end(&r->stream));
+                     sim.process->node->name, rp->asked_len == REPL_ID_LEN ? "asked for" : "did not ask for, and has,",
+                     id, position, repl_stream_start(&r->stream), repl_stream_end(&r->stream));
     }
     __real_full_sync_add(rp);
 }

@@ -10,7 +10,8 @@
  * Checks: (a) nodes that claim the same id and offset have applied the same bytes;
  *         (b) the offset of a node does not go back within one life, but for a new history, another master, or
  *             content of the moment that a former master takes back;
- *         (e) no full synchronization where the position was in the history's backlog. */
+ *         (e) no full synchronization where the position was in the history's backlog; neither after a restart, nor if the
+ *             replica forgets to ask for its position. */
 #ifndef LOCKSTEP_TESTS_SIMULATION_TRUTH_H
 #define LOCKSTEP_TESTS_SIMULATION_TRUTH_H
 
