@@ -9,8 +9,10 @@
 #include "replication/replication_internal.h"
 #include "server/house.h"
 #include "server/persistence/aof_internal.h"
+#include "server/persistence/lineage.h"
 #include "server/streams/verify_replica.h"
 #include "tests/simulation/damage.h"
+#include "tests/simulation/limits.h"
 #include "tests/simulation/promises.h"
 #include "tests/simulation/sim_disk.h"
 #include "tests/simulation/sim_sys.h"
@@ -23,12 +25,18 @@ static struct log_end {
     bool is_unsynced; /* a power cut may lose it */
     uint64_t position;
 } log_ends[SIM_NODES_MAX];
+/* What is known of flushes, over the lives of a node. */
+static struct flush {
+    bool in_turn; /* the running turn has emptied the data set by one */
+    bool stands;  /* it was answered, and no key was made since: a restart has to know */
+} flushes[SIM_NODES_MAX];
 static struct repl_host real; /* the functions are the same for all servers; ctx is not */
 
 void observe_begin(void)
 {
     memset(had_backlog, 0, sizeof(had_backlog));
     memset(log_ends, 0, sizeof(log_ends));
+    memset(flushes, 0, sizeof(flushes));
 }
 
 static bool sends_snapshot(const struct repl *r)
@@ -90,6 +98,10 @@ WRAPPED(identity_shares);
 WRAPPED(repl_stream_reader_start);
 WRAPPED(aof_load_at_start);
 WRAPPED(aof_shut_down);
+WRAPPED(lineage_flushed);
+WRAPPED(lineage_read);
+WRAPPED(lineage_data_replaced);
+WRAPPED(repl_flush);
 
 void __wrap_repl_promote(struct repl *r)
 {
@@ -234,6 +246,59 @@ int __wrap_aof_load_at_start(struct aof *a)
     promises_check_log(sim.process->node);
     check_place(sim.process->node, a);
     return rc;
+}
+
+/* ---- Flushes, and what the lineage file says of them ---- */
+
+void __wrap_lineage_flushed(struct lineage *ln)
+{
+    const struct sim_node *node = sim.process->node;
+    __real_lineage_flushed(ln);
+    const struct core *core = &node->server->core; /* one in a log that is loaded answers nobody */
+    if (!core->modes.loading && keyspace_count(core->keyspace) == 0) flushes[node->index].in_turn = true;
+}
+
+/* No restart may find "there were keys, and nobody flushed them". */
+void __wrap_lineage_read(struct lineage *ln)
+{
+    const struct sim_node *node = sim.process->node;
+    struct flush *f = &flushes[node->index];
+    __real_lineage_read(ln);
+    const struct lineage_record *before = lineage_before(ln);
+    f->in_turn = false;
+    if (!f->stands || before == NULL || disk_failures(node) > 0) return;
+    sim_reached("restart-after-flush");
+    if (before->keys > 0 && !before->flushed)
+        sim_fail("lineage", "%s answered FLUSHALL, and its lineage file tells of %" PRIu64 " keys", node->name,
+                 before->keys);
+}
+
+void __wrap_lineage_data_replaced(struct lineage *ln)
+{
+    flushes[sim.process->node->index].stands = false;
+    __real_lineage_data_replaced(ln);
+}
+
+bool observe_is_flushed(const struct sim_node *node)
+{
+    return flushes[node->index].stands;
+}
+
+static void turn_ends(const struct sim_node *node)
+{
+    struct flush *f = &flushes[node->index];
+    f->stands |= f->in_turn;
+    f->in_turn = false;
+    if (f->stands && keyspace_count(node->server->core.keyspace) > 0) f->stands = false;
+}
+
+/* In each turn, after the log was written and before replies leave. */
+void __wrap_repl_flush(struct repl *r)
+{
+    __real_repl_flush(r);
+    if (sim.process == NULL || sim.process->node->server == NULL) return;
+    turn_ends(sim.process->node);
+    limits_check(sim.process->node, sim.process->node->server);
 }
 
 /* ---- Now and then ---- */

@@ -14,4 +14,7 @@ void observe_death(struct sim_node *node);            /* it has ended, and its m
 void observe_truncation(const struct sim_node *node); /* of a file of the log */
 void observe_disk(struct sim_node *node);             /* after a power cut */
 
+/* FLUSHALL has been answered, and no key was made since. */
+bool observe_is_flushed(const struct sim_node *node);
+
 #endif

@@ -128,6 +128,14 @@ static void configure(struct member *m)
     m->base = node->config.len;
 }
 
+/* Drawn after all else, so that other draws stay what they were. */
+static void configure_limits(struct member *m)
+{
+    sim_node_configure(m->node, "client-output-buffer-limit normal %s", PICK("0 0 0", "150kb 50kb 1"));
+    sim_node_configure(m->node, "client-query-buffer-limit %s", PICK("1gb", "1mb"));
+    m->base = m->node->config.len;
+}
+
 static const char *master_of(const struct member *m)
 {
     const struct sim_host *host = scenario.members[m->master].node->host;
@@ -302,6 +310,8 @@ static void watch_member(struct member *m)
 static void on_log(struct sim_node *node, const char *text)
 {
     if (strstr(text, "is the base of the AOF") != NULL) sim_reached("log-begins-with-snapshot");
+    if (strstr(text, "overcoming of output buffer limits") != NULL) sim_reached("output-limit-client");
+    if (strstr(text, "reached max query buffer length") != NULL) sim_reached("query-limit");
     if (strstr(text, "ineage file") == NULL) return;
     bool is_flawed = strstr(text, "is not used") != NULL, is_missing = strstr(text, "There is no lineage") != NULL;
     bool is_of_another = strstr(text, "does not name") != NULL;
@@ -939,6 +949,15 @@ static void do_fill(struct plan_item *item)
     }
 }
 
+/* The master is flushed, and ends as soon as it has said so. */
+static void do_flush(struct plan_item *item)
+{
+    struct member *m = &scenario.members[scenario.master];
+    item->args[0] = m->node->index;
+    triggers_arm(m->node, WHEN_FLUSHED, SECOND, act_on_trigger, item);
+    order_master("FLUSHALL");
+}
+
 /* So much that a log which cannot be written is given up (server/persistence/aof.h). */
 static void do_flood(struct plan_item *item)
 {
@@ -992,6 +1011,34 @@ static void do_probe(struct plan_item *item)
 {
     struct sim_client *c = sim_client_new("probe", &probe_events, item);
     sim_client_connect(c, member_arg(item)->node);
+}
+
+/* A client that asks for much and reads nothing, or begins a request that is too long. */
+static void greedy_connected(struct sim_client *c)
+{
+    const struct plan_item *item = c->ctx;
+    enum { GETS = 60, REQUEST = 3000000 };
+    if (item->args[1] == 0) {
+        sim_client_set_slow(c, true);
+        for (unsigned i = 0; i < GETS; i++) sim_client_sendf(c, "GET burst:%u", i % 40);
+        return;
+    }
+    char *request = calloc(1, REQUEST);
+    if (request == NULL) abort();
+    memset(request, 'x', REQUEST);
+    int len = snprintf(request, REQUEST, "*2\r\n$3\r\nGET\r\n$%d\r\n", 2 * REQUEST);
+    request[len] = 'x';
+    sim_client_send_raw(c, request, REQUEST, 0);
+    free(request);
+}
+
+static const struct sim_client_events greedy_events = {.connected = greedy_connected};
+
+static void do_greedy(struct plan_item *item)
+{
+    if (item->args[1] == 0) burst(40, 8000);
+    item->args[0] = (uint64_t)scenario.master;
+    sim_client_connect(sim_client_new("greedy", &greedy_events, item), member_arg(item)->node);
 }
 
 /* A full synchronization, soon: the links of the node's replicas break, and the backlog is too small. */
@@ -1163,6 +1210,7 @@ static void plan_other(int64_t at, uint64_t n)
     case 1: set_args(plan_add(at, true, do_fail_spawn, "forks of %s fail", name_of(n)), n, 1 + plan_below(3), 0); break;
     case 2: {
         int64_t jump = some_ms(-20000, 20000);
+        if (jump / MS % 10 == 0) jump *= 1800; /* up to ten hours */
         set_args(plan_add(at, true, do_jump, "the clock of %s jumps by %" PRId64 " ms", name_of(n), jump / MS), n,
                  (uint64_t)jump, 0);
         break;
@@ -1207,6 +1255,7 @@ static enum act favourite_act(enum trigger_state state)
     case WHEN_AHEAD: return ACT_KILL;
     case WHEN_ALONE:
     case WHEN_ADOPTED:
+    case WHEN_FLUSHED:
     case TRIGGER_STATES: break;
     }
     return ACT_PAUSE;
@@ -1252,6 +1301,28 @@ static void plan_rare(void)
                           name_of(n), stop ? "stopped" : "cut off"),
                  n, stop, (uint64_t)some_ms(300, 4000));
     }
+}
+
+/* Only where no list is looked for. */
+static void plan_flushes(void)
+{
+    for (uint64_t n = 1 + plan_below(3); n > 0; n--) {
+        enum act act = plan_chance(500) ? ACT_KILL : ACT_POWER_CUT;
+        struct plan_item *item = plan_add(some_ms(2000, HEAL_MS - 1000), true, do_flush,
+                                          "FLUSHALL to the master, and when it is done: %s", act_words[act]);
+        set_args(item, 0, 0, act);
+        if (item != NULL) item->args[3] = (uint64_t)some_ms(50, 2000);
+    }
+}
+
+static void plan_limits(void)
+{
+    for (size_t i = 0; i < scenario.count; i++) configure_limits(&scenario.members[i]);
+    if (!plan_chance(60)) return;
+    uint64_t request = plan_below(2);
+    set_args(plan_add(some_ms(1500, HEAL_MS - 1000), true, do_greedy, "a client %s",
+                      request ? "begins a request of 6 MB" : "asks for much and reads nothing"),
+             0, request, 0);
 }
 
 /* Takes long, so there are few of these runs, and nothing else happens in them. */
@@ -1479,6 +1550,8 @@ void scenario_begin(void)
     }
     plan_end();
     plan_fresh_master();
+    if (sweeping && plan_chance(300)) plan_flushes();
+    plan_limits();
     for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);
     promises_set_master(scenario.members[0].node);
     traffic_set_master(scenario.members[0].node);

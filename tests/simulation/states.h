@@ -40,6 +40,7 @@
     X("two-masters", "two servers are masters at the same time")                                                       \
     X("old-master-answers", "a master that was replaced acknowledges a write")                                         \
     X("stopped-master-returns", "a master that was stopped goes on after another one was promoted")                    \
+    X("restart-after-flush", "a server restarts that had answered FLUSHALL and got no key since")                      \
     /* deaths */                                                                                                       \
     X("died-in-transfer", "a replica dies while it receives a snapshot")                                               \
     X("died-while-loading", "a server dies while it loads a data set")                                                 \
@@ -68,6 +69,8 @@
     /* clients */                                                                                                      \
     X("unknown-applied", "a write without an answer is in the data set")                                               \
     X("unknown-lost", "a write without an answer is not in the data set")                                              \
+    X("output-limit-client", "a client passes its output limit")                                                       \
+    X("query-limit", "a request passes client-query-buffer-limit")                                                     \
     X("cut-in-transaction", "a connection ends between MULTI and the answer of EXEC")                                  \
     X("wait-confirmed", "WAIT is answered by a replica")                                                               \
     X("waitaof-confirmed", "WAITAOF is answered for the own disk")                                                     \

@@ -5,6 +5,7 @@
 #include "replication/replication_internal.h"
 #include "server/house.h"
 #include "server/persistence/aof_internal.h"
+#include "tests/simulation/observe.h"
 #include "tests/simulation/sim_disk.h"
 #include "tests/simulation/sim_sys.h"
 #include "tests/simulation/truth.h"
@@ -36,6 +37,7 @@ const char *trigger_state_words(enum trigger_state state)
         [WHEN_AHEAD] = "is ahead of a replica",
         [WHEN_ALONE] = "is a master without replicas",
         [WHEN_ADOPTED] = "has a data set from its master",
+        [WHEN_FLUSHED] = "was flushed",
     };
     return words[state];
 }
@@ -71,6 +73,7 @@ static bool is_reached(const struct trigger *t)
     case WHEN_AHEAD: return is_ahead(r);
     case WHEN_ALONE: return r->role == REPL_MASTER && r->has_backlog && r->serving.count == 0;
     case WHEN_ADOPTED: return truth_has_adopted(t->node);
+    case WHEN_FLUSHED: return observe_is_flushed(t->node);
     case TRIGGER_STATES: break;
     }
     return false;

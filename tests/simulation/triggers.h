@@ -17,6 +17,7 @@ enum trigger_state {
     WHEN_AHEAD,         /* it has bytes of the stream that a replica was not sent */
     WHEN_ALONE,         /* it is a master without replicas, but with a backlog */
     WHEN_ADOPTED,       /* it has got a data set from its master in this life */
+    WHEN_FLUSHED,       /* it has answered FLUSHALL, and has got no key since */
     TRIGGER_STATES,
 };
 const char *trigger_state_words(enum trigger_state state); /* "receives a snapshot" */
