@@ -323,7 +323,9 @@ void aof_shut_down(struct aof *a)
     log_notice(a->core->log, "Calling fsync() on the AOF file.");
     (void)flush_now(a); /* the error is logged; there is no later chance */
     int rc = a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file));
-    if (rc != 0) log_warning(a->core->log, "Fail to fsync the AOF file: %s", strerror(-rc));
+    if (rc == 0) return;
+    log_warning(a->core->log, "Fail to fsync the AOF file: %s", strerror(-rc));
+    aof_sync_failed(a, -rc); /* the shutdown may be given up */
 }
 
 int aof_reload(struct aof *a)

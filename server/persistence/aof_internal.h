@@ -134,6 +134,8 @@ void aof_sync_later(struct aof *a);        /* by the worker, of `file` */
 NODISCARD int aof_sync_now(struct aof *a); /* by the caller, of `file`. 0 or -errno */
 /* Syncs what is unsynced, regardless of the policy. 0, or -errno: nothing counts as synced until a rewrite (S4). */
 NODISCARD int aof_sync(struct aof *a);
+/* The same for a sync of `file` by somebody else, which has failed with this errno. */
+void aof_sync_failed(struct aof *a, int error);
 /* Has the worker sync and close `file`, if there is one. */
 void aof_retire_file(struct aof *a);
 void aof_on_synced(struct aof *a, uint64_t position); /* the log is on disk up to this position */

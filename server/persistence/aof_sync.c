@@ -206,13 +206,19 @@ int aof_sync_now(struct aof *a)
     return 0;
 }
 
+void aof_sync_failed(struct aof *a, int error)
+{
+    note_sync_error(a, error);
+    doubt(a, a->file_number);
+    a->sync_asked = 0; /* the next sync covers these bytes too */
+}
+
 int aof_sync(struct aof *a)
 {
     if (a->file == NULL || !aof_is_unsynced(a)) return 0;
     int rc = aof_sync_now(a);
     if (rc == 0) return 0;
-    note_sync_error(a, -rc);
-    doubt(a, a->file_number);
+    aof_sync_failed(a, -rc);
     return rc;
 }
 

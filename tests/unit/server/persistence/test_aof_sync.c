@@ -220,6 +220,30 @@ static void test_S4_after_a_failed_sync_only_a_rewrite_counts(void **state)
     pf_await(f, is_synced);
 }
 
+static void test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "everysec");
+    say(f, "SET", "k", "1");
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_synced);
+    f->failing = FAIL_SYNC;
+    aof_shut_down(f->aof);
+    assert_true(is_refused(f));
+    f->failing = 0;
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_accepted);
+    assert_info(f, "aof_rewrite_scheduled:1");
+    forget_calls(f);
+    aof_cron(f->aof);
+    bytes_buf_append(&f->calls, "", 1);
+    assert_non_null(strstr(f->calls.data, "sync " INCR ";"));
+    await_child(f);
+    say(f, "SET", "k", "2");
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_synced);
+}
+
 /* S4: its base was begun before the failure, and lacks what may be lost. */
 static void test_S4_a_rewrite_that_was_running_does_not_count(void **state)
 {
@@ -331,6 +355,7 @@ int main(void)
         PF_TEST(test_no_appendfsync_on_rewrite_waits_for_the_child),
         PF_TEST(test_S4_always_stops_the_server_when_a_sync_fails),
         PF_TEST(test_S4_after_a_failed_sync_only_a_rewrite_counts),
+        PF_TEST(test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt),
         PF_TEST(test_S4_a_rewrite_that_was_running_does_not_count),
         PF_TEST(test_S4_a_failed_sync_is_tried_again_under_any_policy),
         PF_TEST(test_nothing_counts_as_synced_before_the_first_rewrite_is_done),
