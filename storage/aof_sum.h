@@ -15,8 +15,9 @@
  * with '#' wherever a command may begin.
  *
  * A disk writes a sector of 512 bytes whole or not at all; more than that may be torn. Each file begins with a #SUM,
- * except the first one of a log. That one has no #SUM while it ends within its first sector, which is on disk as it was
- * at some moment, with its #REPL. (If data of that file is lost before its first sync, the next start may be refused.)
+ * except the first one of a log. While a file ends within its first sector and was never synced, no #SUM is added. (If
+ * data of the first file is lost before its first sync, the next start may be refused.) After a sync there is one even
+ * there: the sector on disk may be a later one than the length of the file.
  *
  * The note at the end lies within one sector: a filler line before it sees to that, and the #SUM that overwrites it is
  * shorter. So whether a power cut leaves the old or the new sector, there is a right note where the file ended when it

@@ -89,7 +89,8 @@ static void format_timestamp(struct aof *a, struct bytes_buf *out)
 static void format_sum(struct aof *a, uint64_t pending, struct bytes_buf *out)
 {
     struct aof_sum *sum = aof_file_sum(a->file);
-    if (aof_file_size(a->file) + pending + NOTES_MAX_LEN <= AOF_SUM_FIRST) return;
+    bool was_synced = a->file_synced > 0 || a->syncs > 0; /* or is about to be */
+    if (!was_synced && aof_file_size(a->file) + pending + NOTES_MAX_LEN <= AOF_SUM_FIRST) return;
     if (!a->sum_due && aof_sum_bytes(sum) < AOF_SUM_EVERY) return;
     aof_sum_write_note(sum, a->file_synced, a->boot, out);
 }

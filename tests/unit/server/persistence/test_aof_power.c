@@ -25,7 +25,8 @@
 /* A page is here what a disk writes whole: a sector. */
 enum { TURNS = 26, BIG_KEYS = 4, PAGE = AOF_SUM_SECTOR, PATIENCE_US = 20 * 1000 * 1000 };
 
-#define INCR "appendonlydir/appendonly.aof.1.incr.aof"
+#define INCR   "appendonlydir/appendonly.aof.1.incr.aof"
+#define SECOND "appendonlydir/appendonly.aof.2.incr.aof"
 
 struct fixture {
     struct settings settings;
@@ -443,33 +444,69 @@ static bool is_rewritten(struct fixture *f)
     return done;
 }
 
-/* The beginning of a file was synced before it was listed, so losses before the first later sync are found too. */
-static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
+static void await_rewrite(struct fixture *f)
 {
-    struct fixture *f = *state;
-    struct bytes_buf head = {0}, image = {0};
     int64_t until = sys_mono_us(sys_real()) + PATIENCE_US;
-    static const char second[] = "appendonlydir/appendonly.aof.2.incr.aof";
-    server_up(f, "everysec");
-    assert_int_equal(aof_open_at_start(f->server->aof), 0);
-    assert_int_equal(aof_rewrite(f->server->aof, false), AOF_REWRITE_STARTED);
-    read_file(second, &head);
-    assert_memory_equal(head.data, "#SUM:0:", 7);
-    write_unit(f, 8); /* a unit of many pages */
-    turn_after(f, 0);
     while (!is_rewritten(f)) {
         assert_true(sys_mono_us(sys_real()) < until);
         loop_poll_turn(f->server->core.loop);
         usleep(500); /* the child needs time */
     }
+}
+
+/* The beginning of a file was synced before it was listed, so losses before the first later sync are found too. */
+static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes_buf head = {0}, image = {0};
+    server_up(f, "everysec");
+    assert_int_equal(aof_open_at_start(f->server->aof), 0);
+    assert_int_equal(aof_rewrite(f->server->aof, false), AOF_REWRITE_STARTED);
+    read_file(SECOND, &head);
+    assert_memory_equal(head.data, "#SUM:0:", 7);
+    write_unit(f, 8); /* a unit of many pages */
+    turn_after(f, 0);
+    await_rewrite(f);
     server_down(f);
-    read_file(second, &image);
+    read_file(SECOND, &image);
     put_page(&head, 0, &image);
-    write_file(second, image.data, image.len);
+    write_file(SECOND, image.data, image.len);
     new_boot(f);
     assert_int_equal(load(f, "the first page as it was when the file was listed"), 0);
     bytes_buf_release(&head);
     bytes_buf_release(&image);
+}
+
+/* The first sector is that of a later moment, and the length of the file that of the last sync: the end that was synced is
+ * vouched for by a note even there. */
+static void test_fault_8_first_sector_is_newer_than_the_length(void **state)
+{
+    enum { UNITS = 4 };
+    struct fixture *f = *state;
+    server_up(f, "always");
+    assert_int_equal(aof_open_at_start(f->server->aof), 0);
+    assert_int_equal(aof_rewrite(f->server->aof, false), AOF_REWRITE_STARTED);
+    await_rewrite(f);
+    for (int n = 1; n <= UNITS; n++) {
+        char number[16];
+        snprintf(number, sizeof(number), "%d", n);
+        struct bytes_view set[3] = {BYTES_LIT("SET"), BYTES_LIT("n"), bytes_str(number)};
+        exec_begin(&f->server->core);
+        exec_add(&f->server->core, 0, 3, set);
+        exec_end(&f->server->core);
+        turn_after(f, 0);
+        read_file(SECOND, &f->version[n]);
+    }
+    server_down(f);
+    assert_true(f->version[1].len <= PAGE);
+    for (int n = 1; n < UNITS && f->version[n].len <= PAGE; n++) {
+        write_file(SECOND, f->version[n + 1].data, f->version[n].len);
+        new_boot(f);
+        server_up(f, "always");
+        assert_int_equal(aof_load_at_start(f->server->aof), 0);
+        assert_int_equal(loaded_number(f), n);
+        server_down(f);
+    }
 }
 
 /* What another program has appended is loaded, also after a restart of the system. */
@@ -513,6 +550,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fault_8_kill_in_the_middle_of_an_append_loses_nothing_before, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_fault_8_file_of_a_rewrite_begins_with_a_note, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_8_first_sector_is_newer_than_the_length, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_8_tail_of_another_program_is_kept, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
