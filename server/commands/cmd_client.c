@@ -5,10 +5,10 @@
 #include "server/clients/client_list.h"
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
+#include "server/commands/client_name.h"
 #include "server/commands/client_tracking.h"
 #include "server/commands/tables.h"
 #include "server/house.h"
-#include "server/persistence/lineage.h"
 #include "server/streams/master_stream.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -23,12 +23,7 @@ static void cmd_client_id(struct cmd_ctx *ctx)
 
 static void cmd_client_setname(struct cmd_ctx *ctx)
 {
-    if (!client_set_name(ctx->client, ctx->argv[2])) {
-        reply_error(ctx->reply, "ERR Client names cannot contain spaces, newlines or special characters.");
-        return;
-    }
-    lineage_saw_client(ctx->server->lineage, ctx->argv[2]);
-    reply_ok(ctx->reply);
+    if (ctx_name_client(ctx, ctx->argv[2])) reply_ok(ctx->reply);
 }
 
 static void cmd_client_getname(struct cmd_ctx *ctx)

@@ -6,6 +6,7 @@
 #include "server/clients/multi.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/session.h"
+#include "server/commands/client_name.h"
 #include "server/commands/tables.h"
 #include "server/core/core.h"
 #include "server/dispatch/command.h"
@@ -166,10 +167,7 @@ static void cmd_hello(struct cmd_ctx *ctx)
                     "version at the same time");
         return;
     }
-    if (h.name_arg > 0 && !client_set_name(c, ctx->argv[h.name_arg])) {
-        reply_error(ctx->reply, "ERR Client names cannot contain spaces, newlines or special characters.");
-        return;
-    }
+    if (h.name_arg > 0 && !ctx_name_client(ctx, ctx->argv[h.name_arg])) return;
     if (h.proto != 0) c->reply.proto = (uint8_t)h.proto;
     reply_hello(ctx);
 }

@@ -34,7 +34,7 @@
  *     rest is believed.
  *   - Two servers with the same dir, dbfilename and port (on different addresses): the one that finds the other's file
  *     says so once, writes no more, and shows lineage_status:clash.
- *   - Clients may give themselves names of sentinels (CLIENT SETNAME): the list is a claim, not a proof. It is bounded.
+ *   - Clients may give themselves names of sentinels (CLIENT SETNAME, HELLO): the list is a claim, not a proof. It is bounded.
  *
  * Not here: what follows from an empty start, and from a secret that is unknown. */
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_LINEAGE_H
@@ -60,7 +60,7 @@ void lineage_turn(struct lineage *ln);    /* before the log is written, and befo
 void lineage_cron(struct lineage *ln);
 void lineage_changed(struct lineage *ln);       /* role or history: look at once, not within a second */
 void lineage_data_replaced(struct lineage *ln); /* the data set is that of our master now, complete */
-void lineage_saw_client(struct lineage *ln, struct bytes_view name); /* CLIENT SETNAME, by which sentinels are seen */
+void lineage_saw_client(struct lineage *ln, struct bytes_view name); /* it was named, by which sentinels are seen */
 void lineage_shut_down(struct lineage *ln);                          /* the data files are written */
 
 void lineage_info(const struct lineage *ln, struct bytes_buf *out); /* without the secret */

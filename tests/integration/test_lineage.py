@@ -83,7 +83,7 @@ def test_what_is_in_it(farm):
     fill_strings(master, 10)
     wire = master.wire()
     wire.call("CLIENT", "SETNAME", "sentinel-abcdef12-cmd")
-    wire.call("CLIENT", "SETNAME", "sentinel-01234567-pubsub")
+    wire.call("HELLO", "2", "SETNAME", "sentinel-01234567-pubsub")
     replid = master.info("replication")["master_replid"]
     wait_for(lambda: len(lineage(master).get("sentinel", [])) == 2 and "replica" in lineage(master), 10)
     rows = lineage(master)

@@ -98,6 +98,34 @@ def test_damage_is_found_within_two_rounds(farm, what):
     assert strict_digest(master) != strict_digest(replica)
 
 
+def test_checks_go_on_after_a_promotion(farm):
+    """The former master becomes a replica of the promoted one, which checks both of its replicas."""
+    master, promoted, sibling = (farm.server("ours", *VERIFY) for _ in range(3))
+    replicate(promoted, master)
+    replicate(sibling, master)
+    with WriteLoad(master.address, seed=5) as load:
+        load.wait_done(1000)
+        wait_rounds(sibling, 1)
+    wait_in_sync(master, promoted, sibling)
+    promoted.call("REPLICAOF", "NO", "ONE")
+    for server in (sibling, master):
+        replicate(server, promoted)
+    with WriteLoad(promoted.address, seed=6) as load:
+        load.wait_done(1000)
+        for server in (sibling, master):
+            wait_rounds(server, 2)
+    wait_in_sync(promoted, master, sibling)
+    assert promoted.info("stats")["sync_full"] == "0"
+    for server in (promoted, master, sibling):
+        assert number(server, "verify_mismatches") == 0, verification(server)
+    with promoted.session() as wire:
+        fill(wire)
+    wait_in_sync(promoted, master, sibling)
+    for server in (sibling, master):
+        assert server.call("DEBUG", "REPLICA-DAMAGE", *DAMAGES["a pending entry"][0]) == "OK"
+        wait_for(lambda server=server: number(server, "verify_mismatches") > 0, 6.0)
+
+
 REPAIR = "replica-verify-repair yes"
 
 
