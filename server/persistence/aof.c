@@ -299,8 +299,8 @@ void aof_start_reading(struct aof *a)
     a->of_the_moment_to = 0;
     a->epoch++;
     a->synced = a->sync_asked = a->reader.pos;
-    a->has_synced = a->state == AOF_ON;
-    if (a->state == AOF_ON) repl_aof_synced(a->core->repl, true, a->synced);
+    a->has_synced = a->state == AOF_ON && !a->doubtful;
+    if (a->has_synced) repl_aof_synced(a->core->repl, true, a->synced);
 }
 
 void aof_stop_writing(struct aof *a)

@@ -262,15 +262,16 @@ static void forget_place(struct aof *a, struct aof_file *file)
 }
 
 /* Writes the bytes of the file from there on again, with the content that they have. Linux counts pages as clean after an
- * fsync that has failed (S4), also for a process that is started later: its first fsync would succeed without them. Best
- * effort: without it, the start is as safe as the last fsync of the process before. */
-static void write_again(struct aof *a, const char *path, uint64_t from)
+ * fsync that has failed (S4), also for a process that is started later: its first fsync would succeed without them. False:
+ * it cannot, or they are too many. */
+static bool write_again(struct aof *a, const char *path, uint64_t from)
 {
     const struct sys *sys = a->core->sys;
     int64_t size = sys->file_size(sys->ctx, path);
-    if (size < 0 || (uint64_t)size <= from || (uint64_t)size - from > AOF_TAIL_MAX) return;
+    if (size >= 0 && (uint64_t)size <= from) return true;
+    if (size < 0 || (uint64_t)size - from > AOF_TAIL_MAX) return false;
     int fd = sys->open(sys->ctx, path, O_RDWR, 0);
-    if (fd < 0) return;
+    if (fd < 0) return false;
     char *chunk = mem_alloc(COPY_CHUNK);
     struct iovec iov = {.iov_base = chunk};
     ssize_t n = 0;
@@ -283,6 +284,7 @@ static void write_again(struct aof *a, const char *path, uint64_t from)
     if (n <= 0) log_warning(a->core->log, "Can't write the end of the append-only file %s again", path);
     (void)sys->close(sys->ctx, fd); /* it is synced through the descriptor of the log */
     mem_free(chunk);
+    return n > 0;
 }
 
 /* After a failed fsync, before a manifest lists a file behind this one: its bytes have to be on disk (invariant 5), since a
@@ -291,7 +293,7 @@ static int sync_doubtful(struct aof *a)
 {
     if (!a->doubtful || a->file == NULL || a->file_is_temp || a->manifest.incr.count == 0) return 0;
     char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
-    write_again(a, path, a->file_synced);
+    (void)write_again(a, path, a->file_synced); /* the doubt ends only with a base behind these bytes */
     mem_free(path);
     return a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file));
 }
@@ -440,8 +442,9 @@ static int sync_path(const struct aof *a, const char *path)
 }
 
 /* If the last file was given up (forget_place()), the stream went on in the one before it, which nobody has synced since.
- * It has to be on disk (invariant 5) before something is written to the last one. 0 or -errno, logged. */
-static int sync_before_given_up(struct aof *a)
+ * It has to be on disk (invariant 5) before something is written to the last one. 0 or -errno, logged; *again becomes false
+ * if it could not be written again. */
+static int sync_before_given_up(struct aof *a, bool *again)
 {
     const struct aof_parts *incr = &a->manifest.incr;
     int rc = 0;
@@ -449,7 +452,7 @@ static int sync_before_given_up(struct aof *a)
         if (bytes_of_part(a, incr->parts[i].name) > HEAD_MAX_LEN) break;
         char *path = aof_path(a, incr->parts[i - 1].name);
         uint64_t size = bytes_of_part(a, incr->parts[i - 1].name);
-        write_again(a, path, size > AOF_TAIL_MAX ? size - AOF_TAIL_MAX : 0);
+        *again &= write_again(a, path, size > AOF_TAIL_MAX ? size - AOF_TAIL_MAX : 0);
         rc = sync_path(a, path);
         if (rc != 0) log_warning(a->core->log, "Can't sync the append-only file %s: %s", path, strerror(-rc));
         mem_free(path);
@@ -461,12 +464,13 @@ static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
 {
     struct aof_file *file;
     char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
-    write_again(a, path, loaded->last_part_sure);
+    bool again = write_again(a, path, loaded->last_part_sure);
     int rc = open_part(a, path, loaded->last_part_size, loaded->sum, &file);
     mem_free(path);
     if (rc != 0) return rc;
     a->other_bytes -= loaded->last_part_size;
     use_file(a, file, false);
+    if (!again && loaded->last_part_noted) aof_doubt_file(a);
     return 0;
 }
 
@@ -482,8 +486,10 @@ int aof_load_at_start(struct aof *a)
                    (double)(sys_mono_us(a->core->sys) - start) / 1e6);
         restore_place(a, &loaded);
         a->other_bytes = loaded.total_size;
-        if (a->manifest.incr.count > 0) rc = sync_before_given_up(a);
+        bool again = true;
+        if (a->manifest.incr.count > 0) rc = sync_before_given_up(a, &again);
         if (rc == 0 && a->manifest.incr.count > 0) rc = open_last_part(a, &loaded);
+        if (rc == 0 && !again) aof_doubt_file(a);
     }
     aof_loaded_release(&loaded);
     return rc == 0 ? 0 : -1;
@@ -550,7 +556,7 @@ int aof_open_at_start(struct aof *a)
         return -1;
     }
     aof_set_state(a, AOF_ON);
-    a->file_synced = aof_file_size(a->file);
+    if (!a->doubtful) a->file_synced = aof_file_size(a->file);
     a->base_bytes = aof_current_bytes(a);
     aof_start_reading(a);
     delete_history(a);

@@ -141,6 +141,8 @@ void aof_retire_file(struct aof *a);
 void aof_on_synced(struct aof *a, uint64_t position); /* the log is on disk up to this position */
 /* The base of a rewrite is on disk. Bytes of the file that was begun with it stay in doubt if a sync of it has failed. */
 void aof_end_doubt(struct aof *a);
+void aof_doubt_file(
+    struct aof *a); /* at the start: bytes of `file` may be in memory only, whatever its next sync says */
 void aof_forget_synced(struct aof *a); /* results of pending syncs will be ignored */
 /* Called after each change of write_error, sync_error or let_go: if one is set, or if the log has to hold what is
  * acknowledged and waits for a base, admission asks aof_refuses_writes(). */

@@ -102,6 +102,12 @@ static void doubt(struct aof *a, unsigned file_number)
     if (a->state != AOF_OFF && !a->interrupted) a->rewrite.scheduled = true;
 }
 
+void aof_doubt_file(struct aof *a)
+{
+    doubt(a, a->file_number);
+    a->rewrite.scheduled = true;
+}
+
 void aof_end_doubt(struct aof *a)
 {
     if (!a->doubtful || a->doubtful_file == a->file_number) return;

@@ -507,6 +507,40 @@ static void test_cut_of_a_log_that_is_off_is_done(void **state)
     assert_int_equal(pf_files_in("."), 0);
 }
 
+/* ---- Doubt ---- */
+
+/* fault_37: what cannot be written again at the start may be in memory only, and no fsync tells. */
+static void test_fault_37_an_end_that_cannot_be_written_again_stays_in_doubt(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "appendonly yes\n");
+    say_keys(f, 20, 100);
+    turn(f);
+    pf_down(f);
+    pf_up(f, "appendonly yes\n");
+    f->failing = FAIL_WRITE;
+    assert_int_equal(aof_find_files(f->aof), 0);
+    assert_int_equal(aof_load_at_start(f->aof), 0);
+    f->failing = 0;
+    assert_int_equal(aof_open_at_start(f->aof), 0);
+    assert_int_equal(pf_keys(f), 20);
+    assert_false(aof_synced(f->aof, 0));
+    assert_info(f, "aof_rewrite_scheduled:1");
+    aof_cron(f->aof);
+    assert_true(is_rewriting(f));
+    await_child(f);
+    f->m.base.settings.persistence.appendfsync = APPENDFSYNC_ALWAYS;
+    say(f, "SET", "k", "1");
+    turn(f);
+    assert_true(aof_synced(f->aof, repl_offset(f->core->repl)));
+    pf_restart(f, "appendonly yes\n"); /* as usual */
+    assert_int_equal(aof_find_files(f->aof), 0);
+    assert_int_equal(aof_load_at_start(f->aof), 0);
+    assert_int_equal(aof_open_at_start(f->aof), 0);
+    assert_true(aof_synced(f->aof, 0));
+    assert_info(f, "aof_rewrite_scheduled:0");
+}
+
 /* ---- Shutdown ---- */
 
 static void test_first_rewrite_holds_up_a_shutdown(void **state)
@@ -568,6 +602,7 @@ int main(void)
         PF_TEST(test_cut_stops_a_rewrite_and_begins_another),
         PF_TEST(test_cut_that_fails_leaves_the_log_as_it_is),
         PF_TEST(test_cut_of_a_log_that_is_off_is_done),
+        PF_TEST(test_fault_37_an_end_that_cannot_be_written_again_stays_in_doubt),
         PF_TEST(test_first_rewrite_holds_up_a_shutdown),
         PF_TEST(test_later_rewrite_is_killed_by_a_shutdown),
     };
