@@ -250,7 +250,8 @@ static void ask_psync(struct repl *r, struct bytes_buf *out)
     else
         log_notice(r->log, "Partial resynchronization not possible (no cached master)");
     link_transition(r, LINK_PSYNC, "master answered");
-    handshake_psync(&r->link.handshake, by_id ? r->identity.id : NULL, repl_stream_end(&r->stream), out);
+    bool failover = by_id && r->failover.state == FAILOVER_IN_PROGRESS;
+    handshake_psync(&r->link.handshake, by_id ? r->identity.id : NULL, repl_stream_end(&r->stream), failover, out);
 }
 
 static void begin_transfer(struct repl *r, bool old_master)
@@ -270,6 +271,7 @@ static void begin_transfer(struct repl *r, bool old_master)
         memcpy(lk->new_id, lk->handshake.id, sizeof(lk->new_id));
         lk->new_position = lk->handshake.position;
     }
+    failover_answered(r, FAILOVER_OTHER_HISTORY);
     link_transition(r, LINK_TRANSFER, "full synchronization");
     receiving_begin(r);
 }
@@ -278,6 +280,7 @@ static void continue_stream(struct repl *r)
 {
     const struct handshake *h = &r->link.handshake;
     log_notice(r->log, "Successful partial resynchronization with master.");
+    failover_answered(r, FAILOVER_CONTINUES);
     repl_create_backlog(r);
     r->was_restored = false;
     r->data = DATA_COMPLETE;
@@ -291,6 +294,13 @@ static void continue_stream(struct repl *r)
     r->host.reset_stream(r->host.ctx, r->db);
 }
 
+static void not_taken_over(struct repl *r, enum failover_answer answer)
+{
+    failover_answered(r, answer);
+    link_fail(r, r->link.handshake.error);
+    r->link.retry_ms = 0;
+}
+
 /* 1: the handshake is over, the next bytes belong to the next state; 0: more lines are expected; -1: the link is
  * down. */
 static int act_on(struct repl *r, enum handshake_verdict verdict, struct bytes_buf *out)
@@ -302,6 +312,8 @@ static int act_on(struct repl *r, enum handshake_verdict verdict, struct bytes_b
     case HANDSHAKE_OLD: begin_transfer(r, true); return 1;
     case HANDSHAKE_CONTINUE: continue_stream(r); return 1;
     case HANDSHAKE_LATER: link_fail(r, r->link.handshake.error); return -1;
+    case HANDSHAKE_REFUSED: not_taken_over(r, FAILOVER_REFUSED); return -1;
+    case HANDSHAKE_IS_MASTER: not_taken_over(r, FAILOVER_IS_MASTER); return -1;
     }
     UNREACHABLE();
 }

@@ -112,14 +112,20 @@ static enum handshake_verdict on_introduced(struct handshake *h, struct bytes_vi
 
 /* ---- PSYNC ---- */
 
-void handshake_psync(struct handshake *h, const char *id, uint64_t position, struct bytes_buf *out)
+void handshake_psync(struct handshake *h, const char *id, uint64_t position, bool failover, struct bytes_buf *out)
 {
     char offset[24];
     snprintf(offset, sizeof(offset), "%" PRIu64, position + 1);
     h->asked_by_id = id != NULL;
+    h->asked_to_take_over = failover;
     h->step = HANDSHAKE_PSYNC;
     expect(h, HANDSHAKE_PSYNC);
-    PUT(out, "PSYNC", id != NULL ? id : "?", id != NULL ? offset : "-1");
+    if (id == NULL)
+        PUT(out, "PSYNC", "?", "-1");
+    else if (failover)
+        PUT(out, "PSYNC", id, offset, "FAILOVER");
+    else
+        PUT(out, "PSYNC", id, offset);
 }
 
 /* "<id> <offset>" or "<id> <offset> <secret>" */
@@ -185,6 +191,11 @@ static enum handshake_verdict on_psync_reply(struct handshake *h, struct bytes_v
     }
     if (starts_with(line, "-NOMASTERLINK") || starts_with(line, "-LOADING"))
         return fail(h, "Master is currently unable to PSYNC but should be in the future", line);
+    if (h->asked_to_take_over) {
+        bool is_master = starts_with(line, REPL_ERROR_IS_MASTER);
+        (void)fail(h, "Failover target rejected psync request", line);
+        return is_master ? HANDSHAKE_IS_MASTER : HANDSHAKE_REFUSED;
+    }
     if (starts_with(line, "-ERR unknown command")) {
         PUT(out, "SYNC");
         h->step = HANDSHAKE_OVER;

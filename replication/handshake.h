@@ -17,6 +17,9 @@
 /* The capability to take the secret of the key hash with +FULLRESYNC: a third word, which only such replicas get. */
 #define REPL_CAPA_VERIFY "lockstep-verify"
 
+/* How a peer that is a master answers a PSYNC that asks it to take over; Redis does so in the same words. */
+#define REPL_ERROR_IS_MASTER "-ERR PSYNC FAILOVER can't be sent to a master."
+
 enum { HANDSHAKE_LINE_MAX = 1024, HANDSHAKE_ID_LEN = 40 };
 
 struct handshake_options {   /* read only during handshake_line() */
@@ -45,12 +48,14 @@ enum handshake_verdict {
     HANDSHAKE_CONTINUE,  /* the stream continues; `id` is its id if has_id */
     HANDSHAKE_OLD,       /* the master has no PSYNC: SYNC was put into `out`, a snapshot without a position follows */
     HANDSHAKE_LATER,     /* the handshake failed, see `error`: try again with a new connection */
+    HANDSHAKE_REFUSED,   /* the peer does not take over from us, see `error` */
+    HANDSHAKE_IS_MASTER, /* the peer is a master already, so it does not take over: try again, without that */
 };
 
 struct handshake {
     enum handshake_step step;
     unsigned due; /* the steps whose replies are outstanding, as bits */
-    bool asked_by_id;
+    bool asked_by_id, asked_to_take_over;
     bool has_id;
     char id[HANDSHAKE_ID_LEN + 1];
     uint64_t position;
@@ -64,7 +69,8 @@ void handshake_begin(struct handshake *h, struct bytes_buf *out);
 enum handshake_verdict handshake_line(struct handshake *h, struct bytes_view line,
                                       const struct handshake_options *options, struct bytes_buf *out);
 /* Asks for the history `id` from `position` on, which is how much of it we have. id NULL asks for a full
- * synchronization. */
-void handshake_psync(struct handshake *h, const char *id, uint64_t position, struct bytes_buf *out);
+ * synchronization. With `failover` the peer is our replica, and is to become the master first: it refuses that, with
+ * REFUSED or IS_MASTER. */
+void handshake_psync(struct handshake *h, const char *id, uint64_t position, bool failover, struct bytes_buf *out);
 
 #endif

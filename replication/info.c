@@ -96,6 +96,16 @@ static void info_replicas(const struct repl *r, struct bytes_buf *out)
     }
 }
 
+static const char *failover_state_name(enum failover_state state)
+{
+    switch (state) {
+    case FAILOVER_NONE: return "no-failover";
+    case FAILOVER_WAITING: return "waiting-for-sync";
+    case FAILOVER_IN_PROGRESS: return "failover-in-progress";
+    }
+    UNREACHABLE();
+}
+
 void repl_info(const struct repl *r, struct bytes_buf *out)
 {
     bytes_buf_printf(out, "role:%s\r\n", r->role == REPL_MASTER ? "master" : "slave");
@@ -103,7 +113,7 @@ void repl_info(const struct repl *r, struct bytes_buf *out)
     info_replicas(r, out);
     uint64_t history = r->has_backlog ? repl_stream_length(&r->stream) : 0;
     bytes_buf_printf(out,
-                     "master_failover_state:no-failover\r\n"
+                     "master_failover_state:%s\r\n"
                      "master_replid:%s\r\n"
                      "master_replid2:%s\r\n"
                      "master_repl_offset:%" PRIu64 "\r\n"
@@ -112,9 +122,9 @@ void repl_info(const struct repl *r, struct bytes_buf *out)
                      "repl_backlog_size:%" PRId64 "\r\n"
                      "repl_backlog_first_byte_offset:%" PRIu64 "\r\n"
                      "repl_backlog_histlen:%" PRIu64 "\r\n",
-                     r->identity.id, r->identity.id2, repl_stream_end(&r->stream), identity_second_offset(&r->identity),
-                     r->has_backlog, r->settings->repl_backlog_size,
-                     r->has_backlog ? repl_stream_start(&r->stream) + 1 : 0, history);
+                     failover_state_name(r->failover.state), r->identity.id, r->identity.id2,
+                     repl_stream_end(&r->stream), identity_second_offset(&r->identity), r->has_backlog,
+                     r->settings->repl_backlog_size, r->has_backlog ? repl_stream_start(&r->stream) + 1 : 0, history);
 }
 
 /* ---- ROLE, CLIENT LIST, memory, statistics ---- */

@@ -41,6 +41,8 @@ void repl_free(struct repl *r)
 {
     if (r == NULL) return;
     loop_timer_stop(&r->cron);
+    loop_timer_stop(&r->failover.timer);
+    mem_free(r->failover.host);
     following_release(r);
     serving_release(r);
     repl_stream_release(&r->stream);
@@ -251,8 +253,8 @@ static void feed_getack(struct repl *r)
 
 void repl_end_turn(struct repl *r)
 {
-    r->role_turned = false;
     if (UNLIKELY(r->acks_wanted)) feed_getack(r);
+    r->role_turned = false;
 }
 
 void repl_flush(struct repl *r)

@@ -133,6 +133,9 @@ struct repl_host { /* everything that replication asks of the server around it *
     /* A replica sent REPLCONF lockstep-repair. NULL: ignored. */
     void (*repair_asked)(void *ctx, struct bytes_view request);
     bool (*writes_paused)(void *ctx); /* CLIENT PAUSE or hand-over: no PING goes into the stream */
+    /* Begins or ends the pause of a hand-over: writes of clients wait, and are run, or refused by a replica, when it
+     * ends. */
+    void (*hold_writes)(void *ctx, bool on);
     int (*listening_port)(void *ctx);
     const char *(*rdb_path)(void *ctx); /* dbfilename in dir */
     /* True if hash fields with expiry times make a snapshot of a higher RDB version than configured. */
@@ -233,6 +236,23 @@ enum repl_role repl_role(const struct repl *r);
 bool repl_link_up(const struct repl *r);
 bool repl_is_master_host(const struct repl *r, const char *host, int port);
 void repl_settings_changed(struct repl *r); /* CONFIG SET changed a field of repl_settings */
+
+/* --- handing over --- */
+struct repl_failover_order {
+    const char *host; /* of the replica that is to be the master, as INFO names it. NULL: any one */
+    int port;
+    int64_t timeout_ms; /* how long to wait for the replica to acknowledge everything. 0: for ever */
+    bool force;         /* hand over even then; needs host and timeout_ms */
+};
+/* FAILOVER: holds the writes, and hands the role of master over to a replica once it has everything (failover.c). INFO
+ * shows how far it has come. 0; -EINVAL: *error is the text to answer, a constant. */
+int repl_failover(struct repl *r, const struct repl_failover_order *o, const char **error);
+/* FAILOVER ABORT. We are the master afterwards; if the target was told already, it may be one too. 0; -EINVAL: there is
+ * no failover. */
+int repl_failover_abort(struct repl *r);
+bool repl_failing_over(const struct repl *r); /* meanwhile, REPLICAOF is not allowed */
+/* The server calls it once per turn, before repl_end_turn(): takes the next step, if one is due. */
+void repl_failover_turn(struct repl *r);
 
 /* --- serving: called by REPLCONF, PSYNC, SYNC, WAIT and ROLE, and by the code that closes and frees clients --- */
 struct replica *repl_replica_new(struct repl *r, struct conn *conn, void *client, const char *peer_ip);

@@ -5,6 +5,7 @@
  *     full_sync.c     snapshots for replicas: when one starts, which replicas share it, sending it
  *     following.c     the link to our master: states, timeouts, applying the stream
  *     receiving.c     the snapshot from our master: into a file and then, or directly, into the data set
+ *     failover.c      handing the role over to a replica
  *     info.c          INFO, ROLE, memory
  * Helpers without I/O have headers of their own: stream.h, identity.h, handshake.h, transfer.h.
  *
@@ -183,6 +184,33 @@ struct link {
     bool ack_owed;         /* the last ACK reported less than our offset as on disk: send another after the fsync */
 };
 
+/* ---- Handing over ---- */
+
+enum failover_state {
+    FAILOVER_NONE = 0,
+    FAILOVER_WAITING,     /* a master that holds its writes until a replica has acknowledged all */
+    FAILOVER_IN_PROGRESS, /* a replica that asks its master to take over */
+};
+
+enum failover_answer { /* of the target, to our PSYNC */
+                       FAILOVER_UNANSWERED = 0,
+                       FAILOVER_CONTINUES,     /* it has taken over, and sends its stream */
+                       FAILOVER_OTHER_HISTORY, /* it has taken over without some of our writes, and sends its data set */
+                       FAILOVER_IS_MASTER,     /* it was a master before */
+                       FAILOVER_REFUSED,       /* it does not take over: we become a master again */
+};
+
+struct failover {
+    enum failover_state state;
+    enum failover_answer answer;
+    char *host; /* of the target; NULL: any replica */
+    int port;
+    bool force; /* hand over when the time is over, whatever is acknowledged */
+    bool late;  /* the time is over */
+    bool due;   /* repl_failover_turn() has something to do */
+    struct loop_timer timer;
+};
+
 /* ---- The object ---- */
 
 /* Whether a replica holds a complete data set, and so may be promoted: repl_lacks_data(). */
@@ -219,6 +247,7 @@ struct repl {
 
     struct serving serving;
     struct link link;
+    struct failover failover;
     struct loop_timer cron;
     unsigned cron_loops;
     int64_t alone_since_ms; /* when the last replica left */
@@ -300,6 +329,18 @@ void link_fail(struct repl *r, const char *why); /* logs, and goes back to LINK_
 void link_transition(struct repl *r, enum link_state next, const char *why);
 void link_stream_begins(struct repl *r); /* the data set equals the master's at our offset */
 const char *link_state_name(enum link_state state);
+
+/* What failover.c is told; it acts at the end of the turn. */
+static inline void failover_acked(struct repl *r)
+{
+    r->failover.due |= r->failover.state == FAILOVER_WAITING;
+}
+static inline void failover_answered(struct repl *r, enum failover_answer answer)
+{
+    if (r->failover.state != FAILOVER_IN_PROGRESS) return;
+    r->failover.answer = answer;
+    r->failover.due = true;
+}
 
 /* receiving.c */
 void receiving_begin(struct repl *r);

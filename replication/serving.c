@@ -202,6 +202,7 @@ static void conf_ack(struct replica *rp, struct bytes_view value)
     if (offset <= rp->acked && !rp->doubtful) return;
     rp->doubtful = false;
     if (offset > rp->acked) rp->acked = offset;
+    failover_acked(rp->repl);
     rp->repl->host.acks_changed(rp->repl->host.ctx);
 }
 
@@ -350,7 +351,7 @@ static int parse_psync(const struct replica *rp, struct bytes_view offset, int64
 static int take_over(struct repl *r, struct bytes_view id, const char **error)
 {
     if (r->role == REPL_MASTER) {
-        *error = "ERR PSYNC FAILOVER can't be sent to a master.";
+        *error = &REPL_ERROR_IS_MASTER[1];
         return -EINVAL;
     }
     if (!bytes_equal(id, bytes_view(r->identity.id, REPL_ID_LEN))) {

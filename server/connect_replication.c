@@ -106,6 +106,14 @@ static bool host_writes_paused(void *ctx)
 {
     return pause_current(&((const struct server *)ctx)->core) != PAUSE_NONE;
 }
+static void host_hold_writes(void *ctx, bool on)
+{
+    struct server *s = ctx;
+    if (on)
+        pause_start(&s->core, PAUSE_FAILOVER, PAUSE_WRITES, INT64_MAX);
+    else
+        pause_end(&s->core, PAUSE_FAILOVER);
+}
 static int host_listening_port(void *ctx)
 {
     const struct settings *st = ((const struct server *)ctx)->core.settings;
@@ -165,6 +173,7 @@ struct repl *connect_replication(struct server *s)
         .acks_changed = host_acks_changed,
         .repair_asked = host_repair_asked,
         .writes_paused = host_writes_paused,
+        .hold_writes = host_hold_writes,
         .listening_port = host_listening_port,
         .rdb_path = host_rdb_path,
         .has_field_times = host_has_field_times,

@@ -92,6 +92,10 @@ static void cmd_replicaof(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "LOADING Redis is loading the dataset in memory");
         return;
     }
+    if (repl_failing_over(ctx_repl(ctx))) {
+        reply_error(ctx->reply, "ERR REPLICAOF not allowed while failing over.");
+        return;
+    }
     if (client_has(ctx->client, CLIENT_REPLICA)) {
         reply_error(ctx->reply, "ERR Command is not valid when client is a replica.");
         return;
@@ -208,14 +212,66 @@ static void cmd_sync(struct cmd_ctx *ctx)
 
 /* ---- FAILOVER ---- */
 
+struct failover_args {
+    struct bytes_view host; /* data NULL: not given */
+    int64_t port, timeout_ms;
+    bool force;
+};
+
+static bool parse_target(struct cmd_ctx *ctx, int *arg, struct failover_args *a)
+{
+    a->host = ctx->argv[*arg + 1];
+    if (!ctx_arg_i64_range(ctx, *arg + 2, 0, 65535, &a->port, "Invalid master port")) return false;
+    *arg += 2;
+    return true;
+}
+
+static bool parse_timeout(struct cmd_ctx *ctx, int *arg, struct failover_args *a)
+{
+    return ctx_arg_i64_range(ctx, ++*arg, 1, INT64_MAX / 1000000, &a->timeout_ms,
+                             "FAILOVER timeout must be greater than 0");
+}
+
+static bool parse_failover(struct cmd_ctx *ctx, struct failover_args *a)
+{
+    for (int arg = 1; arg < ctx->argc; arg++) {
+        if (ctx_arg_is(ctx, arg, "to") && ctx_has_arg(ctx, arg + 2) && a->host.data == NULL) {
+            if (!parse_target(ctx, &arg, a)) return false;
+        } else if (ctx_arg_is(ctx, arg, "timeout") && ctx_has_arg(ctx, arg + 1) && a->timeout_ms == 0) {
+            if (!parse_timeout(ctx, &arg, a)) return false;
+        } else if (ctx_arg_is(ctx, arg, "force") && !a->force) {
+            a->force = true;
+        } else {
+            ctx_error_syntax(ctx);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void begin_failover(struct cmd_ctx *ctx)
+{
+    struct failover_args a = {0};
+    const char *error;
+    if (!parse_failover(ctx, &a)) return;
+    struct repl_failover_order order = {.port = (int)a.port, .timeout_ms = a.timeout_ms, .force = a.force};
+    char *host = a.host.data == NULL ? NULL : bytes_to_cstr(a.host);
+    order.host = host;
+    if (repl_failover(ctx_repl(ctx), &order, &error) != 0)
+        reply_error(ctx->reply, error);
+    else
+        reply_ok(ctx->reply);
+    mem_free(host);
+}
+
 static void cmd_failover(struct cmd_ctx *ctx)
 {
-    if (ctx->argc == 2 && ctx_arg_is(ctx, 1, "abort"))
+    if (ctx->argc != 2 || !ctx_arg_is(ctx, 1, "abort"))
+        begin_failover(ctx);
+    else if (repl_failover_abort(ctx_repl(ctx)) != 0)
         reply_error(ctx->reply, "ERR No failover in progress.");
-    else if (repl_role(ctx_repl(ctx)) == REPL_REPLICA)
-        reply_error(ctx->reply, "ERR FAILOVER is not valid when server is a replica.");
     else
-        reply_error(ctx->reply, "ERR FAILOVER is not supported by this version: use Sentinel, or REPLICAOF NO ONE");
+        reply_ok(ctx->reply);
 }
 
 enum {

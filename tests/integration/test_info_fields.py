@@ -75,7 +75,7 @@ CONSTANT = {
     "current_active_defrag_time": NO_DEFRAG,
     "module_fork_in_progress": "there are no modules (loadmodule is refused); exporters read it",
     "module_fork_last_cow_size": "there are no modules (loadmodule is refused); exporters read it",
-    "master_failover_state": "FAILOVER is refused; sentinels and operators read it",
+    "master_failover_state": ELSEWHERE + "test_failover.py, which waits for its states",
     "uptime_in_days": ELSEWHERE + "tests/unit/server/operation/test_report.c, where the clock goes faster",
     "process_supervised": ELSEWHERE + "test_config.py: test_supervised_by_systemd",
     "lineage_found": ELSEWHERE + "test_lineage.py, where servers are started again",

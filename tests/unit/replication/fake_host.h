@@ -189,6 +189,11 @@ static inline bool fake_paused(void *ctx)
     struct node *n = ctx;
     return n->paused;
 }
+static inline void fake_hold(void *ctx, bool on)
+{
+    struct node *n = ctx;
+    n->paused = on;
+}
 static inline int fake_port(void *ctx)
 {
     (void)ctx;
@@ -303,6 +308,7 @@ static inline struct node *node_new(struct loop *loop)
         .disconnect_replica = fake_disconnect,
         .acks_changed = fake_acks,
         .writes_paused = fake_paused,
+        .hold_writes = fake_hold,
         .listening_port = fake_port,
         .rdb_path = fake_path,
         .has_field_times = fake_has_field_times,

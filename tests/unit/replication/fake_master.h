@@ -47,6 +47,7 @@ static inline void master_close(struct master *m)
 static inline void turn(struct master *m)
 {
     loop_poll_turn(m->loop);
+    repl_failover_turn(m->node->repl);
     repl_end_turn(m->node->repl);
     repl_flush(m->node->repl);
     struct pollfd wait = {.fd = m->fd != -1 ? m->fd : m->listen_fd, .events = POLLIN};

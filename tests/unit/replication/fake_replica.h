@@ -46,6 +46,7 @@ static inline void turns(struct node *n)
 {
     for (int i = 0; i < 5; i++) {
         loop_poll_turn(n->loop);
+        repl_failover_turn(n->repl);
         repl_end_turn(n->repl);
         repl_flush(n->repl);
     }

@@ -58,7 +58,7 @@ static void introduce(struct dialog *d)
 static void introduce_and_ask(struct dialog *d, const char *id, uint64_t position)
 {
     introduce(d);
-    handshake_psync(&d->h, id, position, &d->out);
+    handshake_psync(&d->h, id, position, false, &d->out);
     d->out.len = 0;
 }
 
@@ -76,7 +76,7 @@ static void test_the_plain_way(void **state)
     assert_int_equal(hear(&d, "+OK"), HANDSHAKE_WAIT);
     assert_int_equal(hear(&d, "+OK"), HANDSHAKE_WAIT);
     assert_int_equal(hear(&d, "-ERR Unrecognized REPLCONF option: version"), HANDSHAKE_ASK_PSYNC);
-    handshake_psync(&d.h, ID, 41, &d.out);
+    handshake_psync(&d.h, ID, 41, false, &d.out);
     expect_sent(&d, "*3\r\n$5\r\nPSYNC\r\n$40\r\n" ID "\r\n$2\r\n42\r\n");
     assert_int_equal(hear(&d, "+CONTINUE"), HANDSHAKE_CONTINUE);
     assert_false(d.h.has_id);
@@ -111,7 +111,7 @@ static void test_full_resync(void **state)
 {
     struct dialog d;
     introduce(&d);
-    handshake_psync(&d.h, NULL, 999, &d.out);
+    handshake_psync(&d.h, NULL, 999, false, &d.out);
     expect_sent(&d, "*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n");
     assert_int_equal(hear(&d, ""), HANDSHAKE_WAIT); /* keep-alives */
     assert_int_equal(hear(&d, ""), HANDSHAKE_WAIT);

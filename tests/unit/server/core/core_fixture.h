@@ -133,6 +133,11 @@ static inline void core_host_nothing(void *ctx)
 {
     (void)ctx;
 }
+static inline void core_host_hold(void *ctx, bool on)
+{
+    (void)ctx;
+    (void)on;
+}
 static inline void core_host_disconnect(void *ctx, void *client, const char *why)
 {
     (void)ctx;
@@ -188,6 +193,7 @@ static inline struct repl *core_fake_repl(struct core_fixture *f)
         .disconnect_replica = core_host_disconnect,
         .acks_changed = core_host_acks,
         .writes_paused = core_host_false,
+        .hold_writes = core_host_hold,
         .listening_port = core_host_port,
         .rdb_path = core_host_path,
         .has_field_times = core_host_false,

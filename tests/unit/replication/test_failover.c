@@ -1,0 +1,292 @@
+/* A master that hands over. The test plays its replica: the one end of it is `peer`, and the port that it announced is
+ * that of `master`, which the node follows once it has handed over. */
+#include <inttypes.h>
+
+#include "replication/replication_internal.h"
+#include "tests/unit/replication/fake_master.h"
+#include "tests/unit/replication/fake_replica.h"
+
+struct fixture {
+    struct master m;
+    struct peer p;
+    bool attached;
+};
+
+static void open_all(struct fixture *f)
+{
+    char port[16];
+    master_open(&f->m);
+    peer_open(&f->p, f->m.node);
+    snprintf(port, sizeof(port), "%d", f->m.port);
+    conf(&f->p, "listening-port", port);
+    f->attached = true;
+    psync_ok(&f->p, "?", -1);
+    turns(f->m.node);
+    node_finish_snapshot(f->m.node, true);
+    turns(f->m.node);
+    peer_read(&f->p);
+    conf(&f->p, "ack", "0");
+    node_write(f->m.node, 0, "one;");
+    peer_read(&f->p);
+    f->p.len = 0;
+}
+
+static void detach(struct fixture *f)
+{
+    if (f->attached) peer_close(&f->p);
+    f->attached = false;
+}
+
+static void close_all(struct fixture *f)
+{
+    detach(f);
+    master_close(&f->m);
+}
+
+static struct repl *repl_of(struct fixture *f)
+{
+    return f->m.node->repl;
+}
+
+static void acknowledge_all(struct fixture *f)
+{
+    char digits[24];
+    peer_read(&f->p); /* what was not sent is not acknowledged */
+    snprintf(digits, sizeof(digits), "%" PRIu64, repl_offset(repl_of(f)));
+    conf(&f->p, "ack", digits);
+}
+
+static const char *state_of(struct fixture *f)
+{
+    static const char *const names[] = {"no-failover", "waiting-for-sync", "failover-in-progress"};
+    return names[repl_of(f)->failover.state];
+}
+
+static void expect_refused(struct fixture *f, struct repl_failover_order order, const char *error_wanted)
+{
+    const char *error = NULL;
+    assert_int_equal(repl_failover(repl_of(f), &order, &error), -EINVAL);
+    assert_string_equal(error, error_wanted);
+}
+
+static void order(struct fixture *f, struct repl_failover_order order)
+{
+    const char *error = NULL;
+    assert_int_equal(repl_failover(repl_of(f), &order, &error), 0);
+    assert_true(f->m.node->paused);
+    assert_string_equal(state_of(f), "waiting-for-sync");
+}
+
+static struct repl_failover_order to_target(struct fixture *f)
+{
+    return (struct repl_failover_order){.host = "127.0.0.1", .port = f->m.port};
+}
+
+/* The node has asked the target to take over, for all that it has. */
+static void expect_question(struct fixture *f)
+{
+    char offset[24], text[160];
+    introduce(&f->m);
+    snprintf(offset, sizeof(offset), "%" PRIu64, repl_offset(repl_of(f)) + 1);
+    snprintf(text, sizeof(text), "*4\r\n$5\r\nPSYNC\r\n$40\r\n%s\r\n$%zu\r\n%s\r\n$8\r\nFAILOVER\r\n",
+             repl_of(f)->identity.id, strlen(offset), offset);
+    hear(&f->m, text);
+}
+
+/* Up to the question. */
+static void handing_over(struct fixture *f)
+{
+    open_all(f);
+    order(f, to_target(f));
+    acknowledge_all(f);
+    turns(f->m.node);
+    assert_string_equal(state_of(f), "failover-in-progress");
+    assert_int_equal(repl_role(repl_of(f)), REPL_REPLICA);
+    assert_true(f->m.node->paused);
+    expect_question(f);
+}
+
+static void test_orders_that_cannot_be_carried_out(void **state)
+{
+    struct fixture f;
+    struct repl_failover_order any = {0}, wrong, forced;
+    open_all(&f);
+    wrong = forced = to_target(&f);
+    wrong.port--;
+    forced.force = true;
+    expect_refused(&f, wrong, "ERR FAILOVER target HOST and PORT is not a replica.");
+    expect_refused(&f, forced, "ERR FAILOVER with force option requires both a timeout and target HOST and PORT.");
+    order(&f, any);
+    expect_refused(&f, any, "ERR FAILOVER already in progress.");
+    assert_int_equal(repl_failover_abort(repl_of(&f)), 0);
+    assert_int_equal(repl_failover_abort(repl_of(&f)), -EINVAL);
+    conf(&f.p, "listening-port", "0");
+    expect_refused(&f, any, "ERR FAILOVER requires a replica that has told its port.");
+    detach(&f);
+    expect_refused(&f, any, "ERR FAILOVER requires connected replicas.");
+    follow(&f.m);
+    expect_refused(&f, any, "ERR FAILOVER is not valid when server is a replica.");
+    close_all(&f);
+}
+
+static void test_a_replica_without_its_data_is_no_target(void **state)
+{
+    struct fixture f;
+    char port[16];
+    master_open(&f.m);
+    peer_open(&f.p, f.m.node);
+    f.attached = true;
+    snprintf(port, sizeof(port), "%d", f.m.port);
+    conf(&f.p, "listening-port", port);
+    psync_ok(&f.p, "?", -1);
+    expect_refused(&f, to_target(&f), "ERR FAILOVER target replica is not online.");
+    close_all(&f);
+}
+
+static void test_the_target_takes_over(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    uint64_t offset = repl_offset(repl_of(&f));
+    SAY(&f.m, "+CONTINUE " ID2 "\r\n");
+    wait_state(&f.m, "connected");
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_false(f.m.node->paused);
+    assert_int_equal(repl_offset(repl_of(&f)), offset);
+    assert_string_equal(repl_of(&f)->identity.id, ID2);
+    close_all(&f);
+}
+
+static void test_nothing_happens_before_all_is_acknowledged(void **state)
+{
+    struct fixture f;
+    char digits[24];
+    open_all(&f);
+    order(&f, to_target(&f));
+    peer_read(&f.p);
+    f.p.got[f.p.len] = '\0';
+    assert_non_null(strstr(f.p.got, "GETACK")); /* the replica need not wait for its next second */
+    snprintf(digits, sizeof(digits), "%" PRIu64, repl_offset(repl_of(&f)) - 1);
+    conf(&f.p, "ack", digits);
+    turns(f.m.node);
+    assert_string_equal(state_of(&f), "waiting-for-sync");
+    acknowledge_all(&f);
+    turns(f.m.node);
+    assert_string_equal(state_of(&f), "failover-in-progress");
+    close_all(&f);
+}
+
+static void test_time_is_over(void **state)
+{
+    struct fixture f;
+    struct repl_failover_order o;
+    open_all(&f);
+    o = to_target(&f);
+    o.timeout_ms = 20;
+    order(&f, o);
+    for (int i = 0; i < 5000 && repl_failing_over(repl_of(&f)); i++) turn(&f.m);
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
+    assert_false(f.m.node->paused);
+    o.force = true;
+    order(&f, o);
+    for (int i = 0; i < 5000 && repl_role(repl_of(&f)) == REPL_MASTER; i++) turn(&f.m);
+    assert_string_equal(state_of(&f), "failover-in-progress");
+    expect_question(&f);
+    SAY(&f.m, "+FULLRESYNC " ID2 " 1000\r\n$EOF:" MARK "\r\n" RDB("theirs;") MARK);
+    wait_state(&f.m, "connected");
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_false(f.m.node->paused);
+    close_all(&f);
+}
+
+static void test_given_up_while_waiting(void **state)
+{
+    struct fixture f;
+    char id[REPL_ID_LEN + 1];
+    open_all(&f);
+    memcpy(id, repl_of(&f)->identity.id, sizeof(id));
+    order(&f, to_target(&f));
+    assert_int_equal(repl_failover_abort(repl_of(&f)), 0);
+    acknowledge_all(&f);
+    turns(f.m.node);
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
+    assert_string_equal(repl_of(&f)->identity.id, id);
+    assert_false(f.m.node->paused);
+    close_all(&f);
+}
+
+static void test_given_up_when_it_was_asked(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    assert_int_equal(repl_failover_abort(repl_of(&f)), 0);
+    assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_false(f.m.node->paused);
+    close_all(&f);
+}
+
+static void test_a_target_that_refuses(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    SAY(&f.m, "-NOPERM this user has no permissions to run the 'psync' command\r\n");
+    for (int i = 0; i < 5000 && repl_failing_over(repl_of(&f)); i++) turn(&f.m);
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
+    assert_false(f.m.node->paused);
+    close_all(&f);
+}
+
+/* The answer got lost: we ask again, and what is a master by now is followed. */
+static void test_a_link_that_breaks_before_the_answer(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    close(f.m.fd);
+    f.m.fd = -1;
+    repl_drop_link(repl_of(&f), "the test has no time to wait for the next try");
+    assert_string_equal(state_of(&f), "failover-in-progress");
+    assert_true(f.m.node->paused);
+    expect_question(&f);
+    SAY(&f.m, "-ERR PSYNC FAILOVER can't be sent to a master.\r\n");
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_int_equal(repl_role(repl_of(&f)), REPL_REPLICA);
+    assert_false(f.m.node->paused);
+    introduce(&f.m);
+    assert_null(memmem(f.m.heard, f.m.len, "FAILOVER", 8));
+    SAY(&f.m, "+CONTINUE " ID2 "\r\n");
+    wait_state(&f.m, "connected");
+    close_all(&f);
+}
+
+/* A target that is loading, or not connected, says so and is asked again. */
+static void test_a_target_that_is_not_ready(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    SAY(&f.m, "-LOADING Redis is loading the dataset in memory\r\n");
+    assert_true(link_is_closed(&f.m));
+    assert_string_equal(state_of(&f), "failover-in-progress");
+    expect_question(&f);
+    close_all(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_orders_that_cannot_be_carried_out),
+        cmocka_unit_test(test_a_replica_without_its_data_is_no_target),
+        cmocka_unit_test(test_the_target_takes_over),
+        cmocka_unit_test(test_nothing_happens_before_all_is_acknowledged),
+        cmocka_unit_test(test_time_is_over),
+        cmocka_unit_test(test_given_up_while_waiting),
+        cmocka_unit_test(test_given_up_when_it_was_asked),
+        cmocka_unit_test(test_a_target_that_refuses),
+        cmocka_unit_test(test_a_link_that_breaks_before_the_answer),
+        cmocka_unit_test(test_a_target_that_is_not_ready),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
