@@ -1,14 +1,16 @@
 /* cmd_client.c -- CLIENT: the commands about connections. */
+#include "server/commands/cmd_client.h"
+
 #include "replication/replication.h"
 #include "server/acl/users.h"
 #include "server/clients/blocking.h"
 #include "server/clients/client_list.h"
 #include "server/clients/clients.h"
 #include "server/clients/pubsub.h"
-#include "server/commands/client_name.h"
 #include "server/commands/client_tracking.h"
 #include "server/commands/tables.h"
 #include "server/house.h"
+#include "server/persistence/lineage.h"
 #include "server/streams/master_stream.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -19,6 +21,16 @@
 static void cmd_client_id(struct cmd_ctx *ctx)
 {
     reply_int(ctx->reply, (int64_t)ctx->client->id);
+}
+
+bool ctx_name_client(struct cmd_ctx *ctx, struct bytes_view name)
+{
+    if (!client_set_name(ctx->client, name)) {
+        reply_error(ctx->reply, "ERR Client names cannot contain spaces, newlines or special characters.");
+        return false;
+    }
+    lineage_saw_client(ctx->server->lineage, name);
+    return true;
 }
 
 static void cmd_client_setname(struct cmd_ctx *ctx)

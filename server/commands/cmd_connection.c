@@ -6,7 +6,7 @@
 #include "server/clients/multi.h"
 #include "server/clients/pubsub.h"
 #include "server/clients/session.h"
-#include "server/commands/client_name.h"
+#include "server/commands/cmd_client.h"
 #include "server/commands/tables.h"
 #include "server/core/core.h"
 #include "server/dispatch/command.h"

@@ -1,6 +1,6 @@
-/* client_name.h -- a connection names itself: CLIENT SETNAME, HELLO ... SETNAME. */
-#ifndef LOCKSTEP_SERVER_COMMANDS_CLIENT_NAME_H
-#define LOCKSTEP_SERVER_COMMANDS_CLIENT_NAME_H
+/* cmd_client.h -- a connection names itself: CLIENT SETNAME, HELLO ... SETNAME. */
+#ifndef LOCKSTEP_SERVER_COMMANDS_CMD_CLIENT_H
+#define LOCKSTEP_SERVER_COMMANDS_CMD_CLIENT_H
 
 #include "server/dispatch/command.h"
 
