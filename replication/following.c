@@ -296,9 +296,9 @@ static void continue_stream(struct repl *r)
 
 static void not_taken_over(struct repl *r, enum failover_answer answer)
 {
+    log_warning(r->log, "%s", r->link.handshake.error);
     failover_answered(r, answer);
-    link_fail(r, r->link.handshake.error);
-    r->link.retry_ms = 0;
+    link_down(r, "it does not take over", 0);
 }
 
 /* 1: the handshake is over, the next bytes belong to the next state; 0: more lines are expected; -1: the link is
