@@ -228,7 +228,7 @@ SIM_CFLAGS := $(CFLAGS_COMMON) -Wno-array-bounds -Wno-maybe-uninitialized -O2 -D
 SIM_WRAPPED := repl_new repl_stream_append repl_stream_cut repl_stream_reader_start repl_adopt_history \
         repl_restore_position repl_promote repl_follow identity_shares full_sync_add \
         repl_replica_check_psync identity_renew identity_fork identity_fork_to repl_aof_synced aof_load_at_start aof_shut_down \
-        lineage_flushed lineage_read lineage_data_replaced repl_flush
+        aof_cut_file lineage_flushed lineage_read lineage_begin lineage_data_replaced repl_flush
 # Lua hashes addresses of static objects: with random ones, the same seed does not always do the same.
 SIM_LDFLAGS := -rdynamic -no-pie $(SIM_WRAPPED:%=-Wl,--wrap=%)
 ifdef SANITIZE

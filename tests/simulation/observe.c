@@ -25,6 +25,11 @@ static struct log_end {
     bool is_unsynced; /* a power cut may lose it */
     uint64_t position;
 } log_ends[SIM_NODES_MAX];
+/* The place that a log is being cut back to: before and after it, the log ends elsewhere. */
+static struct log_cut {
+    bool runs;
+    uint64_t position;
+} log_cuts[SIM_NODES_MAX];
 /* What is known of flushes, over the lives of a node. */
 static struct flush {
     bool in_turn; /* the running turn has emptied the data set by one */
@@ -36,6 +41,7 @@ void observe_begin(void)
 {
     memset(had_backlog, 0, sizeof(had_backlog));
     memset(log_ends, 0, sizeof(log_ends));
+    memset(log_cuts, 0, sizeof(log_cuts));
     memset(flushes, 0, sizeof(flushes));
 }
 
@@ -98,8 +104,10 @@ WRAPPED(identity_shares);
 WRAPPED(repl_stream_reader_start);
 WRAPPED(aof_load_at_start);
 WRAPPED(aof_shut_down);
+WRAPPED(aof_cut_file);
 WRAPPED(lineage_flushed);
 WRAPPED(lineage_read);
+WRAPPED(lineage_begin);
 WRAPPED(lineage_data_replaced);
 WRAPPED(repl_flush);
 
@@ -168,10 +176,23 @@ static bool is_in_append(const struct sim_node *node, const struct aof *a)
 static void note_log_end(const struct sim_node *node, const struct aof *a)
 {
     struct log_end *end = &log_ends[node->index];
+    const struct log_cut cut = log_cuts[node->index];
     *end = (struct log_end){0};
+    log_cuts[node->index].runs = false;
     if (a->state != AOF_ON || a->interrupted || a->file == NULL || a->file_is_temp || a->write_error != 0) return;
     if (a->manifest.incr.count == 0 || is_in_append(node, a)) return;
     *end = (struct log_end){.is_known = true, .is_unsynced = !sim_disk_is_clean(node->disk), .position = a->reader.pos};
+    if (cut.runs && cut.position < end->position) end->position = cut.position;
+}
+
+/* A kill in the middle of it leaves the end from before or the new one. */
+int __wrap_aof_cut_file(struct aof *a, const struct repl_position *at, bool *listed)
+{
+    struct log_cut *cut = sim.process != NULL ? &log_cuts[sim.process->node->index] : NULL;
+    if (cut != NULL) *cut = (struct log_cut){.runs = true, .position = at->offset};
+    int rc = __real_aof_cut_file(a, at, listed);
+    if (cut != NULL) cut->runs = false;
+    return rc;
 }
 
 void __wrap_aof_shut_down(struct aof *a)
@@ -271,6 +292,14 @@ void __wrap_lineage_read(struct lineage *ln)
     if (before->keys > 0 && !before->flushed)
         sim_fail("lineage", "%s answered FLUSHALL, and its lineage file tells of %" PRIu64 " keys", node->name,
                  before->keys);
+}
+
+/* A power cut may have taken the flush back: the keys are there again, and the next file tells of them. */
+void __wrap_lineage_begin(struct lineage *ln)
+{
+    const struct sim_node *node = sim.process->node;
+    if (keyspace_count(node->server->core.keyspace) > 0) flushes[node->index].stands = false;
+    __real_lineage_begin(ln);
 }
 
 void __wrap_lineage_data_replaced(struct lineage *ln)
