@@ -567,6 +567,59 @@ static void test_synchronizations_are_measured(void **state)
     master_close(&m);
 }
 
+/* A question goes out with the ACK of its turn, in front of it, and only while the stream arrives. */
+static void test_a_question_to_the_master(void **state)
+{
+    struct master m;
+    char *long_text = calloc(1, 70000);
+    master_open(&m);
+    assert_false(repl_ask_master(m.node->repl, REPL_ASK_REPAIR, BYTES_LIT("keys"))); /* we are a master */
+    master_close(&m);
+    synchronized(&m);
+    assert_true(repl_ask_master(m.node->repl, REPL_ASK_REPAIR, BYTES_LIT("keys 0\r\n1")));
+    assert_true(repl_ask_master(m.node->repl, REPL_ASK_REPAIR, BYTES_LIT("")));
+    hear(&m, "*3\r\n$8\r\nREPLCONF\r\n$15\r\nlockstep-repair\r\n$9\r\nkeys 0\r\n1\r\n"
+             "*3\r\n$8\r\nREPLCONF\r\n$15\r\nlockstep-repair\r\n$0\r\n\r\n"
+             "*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$4\r\n1000\r\n");
+    assert_true(repl_ask_master(m.node->repl, REPL_ASK_REPAIR, bytes_view(long_text, 70000)));
+    assert_false(repl_ask_master(m.node->repl, REPL_ASK_REPAIR, BYTES_LIT("keys"))); /* too much waits */
+    repl_drop_link(m.node->repl, "the test wants another link");
+    assert_false(repl_ask_master(m.node->repl, REPL_ASK_REPAIR, BYTES_LIT("keys")));
+    introduce(&m);
+    SAY(&m, "+CONTINUE\r\n");
+    wait_state(&m, "connected");
+    hear(&m, "ACK\r\n$4\r\n1000\r\n");
+    assert_null(memmem(m.heard, sizeof(m.heard), "lockstep-repair", 15)); /* what waited went with its link */
+    master_close(&m);
+    free(long_text);
+}
+
+/* Data that are wrong are replaced: no partial resynchronization is asked for, until a whole data set has arrived. */
+static void test_a_replica_that_gives_up_its_data(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    repl_resync_fully(m.node->repl, "the test says so");
+    introduce(&m);
+    expect_psync(&m, "?", "-1");
+    close(m.fd);
+    m.fd = -1;
+    repl_drop_link(m.node->repl, "the test has no time to wait for the next try");
+    introduce(&m);
+    expect_psync(&m, "?", "-1");
+    SAY(&m, "+FULLRESYNC " ID2 " 2000\r\n$EOF:" MARK "\r\n" RDB("right;") MARK);
+    wait_state(&m, "connected");
+    expect_data(&m, "right;");
+    repl_drop_link(m.node->repl, "the test wants another link");
+    introduce(&m);
+    expect_psync(&m, ID2, "2001");
+    repl_promote(m.node->repl);
+    repl_resync_fully(m.node->repl, "a master has nobody to ask");
+    assert_int_equal(repl_role(m.node->repl), REPL_MASTER);
+    assert_true(repl_has_history(m.node->repl));
+    master_close(&m);
+}
+
 static void test_info_of_a_replica(void **state)
 {
     struct master m;
@@ -614,6 +667,8 @@ int main(void)
         cmocka_unit_test(test_promotion_during_a_transfer_keeps_the_old_data),
         cmocka_unit_test(test_a_restored_replica_resumes),
         cmocka_unit_test(test_synchronizations_are_measured),
+        cmocka_unit_test(test_a_question_to_the_master),
+        cmocka_unit_test(test_a_replica_that_gives_up_its_data),
         cmocka_unit_test(test_info_of_a_replica),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
