@@ -253,11 +253,12 @@ static bool parse_setid(struct cmd_ctx *ctx, struct setid_options *o)
     return true;
 }
 
-/* Why the values do not fit this stream, or NULL. */
-static const char *check_setid(const struct stream *s, const struct setid_options *o)
+/* Why the values do not fit this stream, or NULL. A master of Redis 7.0 does not compare with the greatest deleted id, and
+ * its replicas have to follow. */
+static const char *check_setid(const struct cmd_ctx *ctx, const struct stream *s, const struct setid_options *o)
 {
     struct stream_id last;
-    if (stream_id_compare(o->id, stream_max_deleted_id(s)) < 0)
+    if (stream_id_compare(o->id, stream_max_deleted_id(s)) < 0 && !ctx_is_replayed(ctx))
         return "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
     if (!stream_last_entry_id(s, &last)) return NULL;
     if (stream_id_compare(o->id, last) < 0)
@@ -275,7 +276,7 @@ static void cmd_xsetid(struct cmd_ctx *ctx)
     enum lookup found = ctx_write_value(ctx, 1, TYPE_STREAM, &s);
     if (found == LOOKUP_MISSING) ctx_error_no_key(ctx);
     if (found != LOOKUP_FOUND) return;
-    const char *error = check_setid(s, &o);
+    const char *error = check_setid(ctx, s, &o);
     if (error != NULL) {
         reply_error(ctx->reply, error);
         return;

@@ -475,11 +475,8 @@ def hand_over(world, rng):
 
 
 def command_failover(world, rng):
-    """The FAILOVER command, which redis-server alone has."""
+    """The FAILOVER command."""
     old, new = world.master, rng.choice(world.replicas())
-    if old.kind == "ours":
-        hand_over(world, rng)
-        return
     world.wait_links("before FAILOVER", [new])
     world.note(f"{old}: FAILOVER to {new}")
     world.changes += 1

@@ -137,6 +137,20 @@ def test_big_values(farm, kinds):
     assert stat(master, "sync_full") == 1
 
 
+def test_X4_what_only_the_older_master_accepts(farm):
+    """XSETID below the greatest deleted id: 7.0 does it, 7.2 refuses it, and a replica of either follows."""
+    master = farm.server("redis", "repl-diskless-sync-delay 0")
+    replica = farm.server("ours", replicaof(master), "appendonly yes")
+    wait_in_sync(master, replica)
+    for words in ("XADD s 5-0 a b", "XADD s 9-0 a b", "XDEL s 9-0", "XSETID s 7-0", "XADD s 8-0 a b"):
+        master.call(*words.split())
+    wait_in_sync(master, replica)
+    assert_same(master, replica)
+    assert not replica.log_contains("CRITICAL")
+    assert replica.call("DEBUG", "LOADAOF") == "OK"
+    assert_same(master, replica)
+
+
 @CROSS_PAIRS
 def test_empty_master_clears_the_replica(farm, kinds):
     master, replica = farm.server(kinds[0]), farm.server(kinds[1])
