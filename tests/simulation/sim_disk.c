@@ -216,8 +216,9 @@ static void inode_sync_failing(struct sim_disk *d, struct inode *n)
 static void tear(struct sim_disk *d, struct inode *n, size_t from, size_t to)
 {
     unsigned kept = 0, lost = 0;
-    for (size_t at = from; at < to; at += SECTOR) {
-        size_t len = to - at < SECTOR ? to - at : SECTOR;
+    for (size_t at = from, len; at < to; at += len) {
+        len = SECTOR - at % SECTOR;
+        if (len > to - at) len = to - at;
         if (coin(d)) {
             memcpy(n->durable + at, n->now + at, len);
             kept++;
@@ -273,17 +274,31 @@ static void cut_grown(struct sim_disk *d, struct inode *n, size_t from)
     if (n->room > end) memset(n->durable + end, 0, n->room - end); /* an fsync that failed may have written beyond */
 }
 
+/* The sector in which the part that was overwritten ends and the one that has grown begins is one moment's, that of the
+ * latter. `before`: what the disk had of it. */
+static void join_sector(struct inode *n, size_t at, size_t old, const unsigned char *before)
+{
+    size_t end = n->durable_size < at + SECTOR ? n->durable_size : at + SECTOR;
+    if (end <= old) return;
+    bool kept = memcmp(n->durable + old, n->now + old, end - old) == 0;
+    memcpy(n->durable + at, kept ? n->now + at : before, old - at);
+}
+
 static void cut_content(struct sim_disk *d, struct inode *n)
 {
+    unsigned char before[SECTOR];
     if (!n->changed) return;
     inode_reserve_durable(n);
     size_t old = n->durable_size < n->size ? n->durable_size : n->size;
     if (n->lowest < old) old = n->lowest;
+    size_t last_sector = old / SECTOR * SECTOR;
+    memcpy(before, n->durable + last_sector, old - last_sector);
     cut_overwritten(d, n, old);
     bool shrunk = n->lowest < n->durable_size;
     if (!shrunk || coin(d)) {
         if (n->durable_size > old) memset(n->durable + old, 0, n->durable_size - old);
         cut_grown(d, n, old);
+        join_sector(n, last_sector, old, before);
     } else {
         d->stats.cut_tails++;
     }

@@ -237,6 +237,36 @@ static void test_sectors_are_torn(void **state)
     assert_true(old > 50 && new > 50 && torn > 50);
 }
 
+/* The sector in which the old end of the file lies is one, too. */
+static void test_sectors_of_what_has_grown_are_torn(void **state)
+{
+    enum { OLD = 117, NEW = 3 * SIM_DISK_SECTOR + 100 };
+    unsigned grown_old = 0, grown_new = 0;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        struct sim_disk *d = new_disk(SIM_DISK_HARSH, seed);
+        char text[NEW + 1];
+        memset(text, 'a', OLD);
+        text[OLD] = '\0';
+        put_synced(d, "f", text);
+        memset(text, 'b', NEW);
+        struct sim_file *f = open_file(d, "f", O_WRONLY);
+        assert_int_equal(sim_disk_write(d, f, text, NEW), NEW);
+        sim_disk_power_cut(d);
+        struct bytes_view v;
+        assert_true(sim_disk_content(d, "f", &v));
+        assert_in_range(v.len, OLD, NEW);
+        for (size_t at = 0; at < v.len; at += SIM_DISK_SECTOR) {
+            bool is_new = v.data[at] == 'b';
+            for (size_t i = at; i < v.len && i < at + SIM_DISK_SECTOR; i++)
+                assert_int_equal(v.data[i], is_new ? 'b' : i < OLD ? 'a' : 0);
+        }
+        grown_old += v.len > OLD && v.data[0] == 'a';
+        grown_new += v.len > OLD && v.data[0] == 'b';
+        sim_disk_free(d);
+    }
+    assert_true(grown_old > 50 && grown_new > 50);
+}
+
 static void test_a_failed_fsync_is_not_repeated(void **state)
 {
     unsigned lost = 0;
@@ -360,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_the_order_of_names),
         cmocka_unit_test(test_a_directory_that_was_not_synced_takes_its_files),
         cmocka_unit_test(test_sectors_are_torn),
+        cmocka_unit_test(test_sectors_of_what_has_grown_are_torn),
         cmocka_unit_test(test_a_failed_fsync_is_not_repeated),
         cmocka_unit_test(test_a_truncation_is_old_or_new),
         cmocka_unit_test(test_links),
