@@ -54,10 +54,7 @@ static uint64_t bytes_of_parts(const struct aof *a)
     return total;
 }
 
-enum {
-    COPY_CHUNK = 256 * 1024,
-    HEAD_MAX_LEN = 256, /* of a file that has only its head: put_head() */
-};
+enum { COPY_CHUNK = 256 * 1024 };
 
 /* ---- The files ---- */
 
@@ -252,8 +249,9 @@ static void delete_history(struct aof *a)
     aof_parts_release(&gone);
 }
 
-/* The stream continues in the file before this one, which the manifest on disk may list nevertheless. A start that loads
- * both must not take the place at the head of this one, since what follows in the file before it is not counted there. */
+/* The stream continues in the file before this one, which the manifest on disk may list nevertheless. What follows in the
+ * file before it is not counted in the place at the head of this one. If this fails, or a power cut undoes it, a start
+ * finds that out (settle_place() in aof_load.c) unless what follows changes no data. */
 static void forget_place(struct aof *a, struct aof_file *file)
 {
     int rc = aof_file_empty(file);
@@ -449,7 +447,7 @@ static int sync_before_given_up(struct aof *a, bool *again)
     const struct aof_parts *incr = &a->manifest.incr;
     int rc = 0;
     for (size_t i = incr->count - 1; i > 0 && rc == 0; i--) {
-        if (bytes_of_part(a, incr->parts[i].name) > HEAD_MAX_LEN) break;
+        if (bytes_of_part(a, incr->parts[i].name) > AOF_HEAD_MAX_LEN) break;
         char *path = aof_path(a, incr->parts[i - 1].name);
         uint64_t size = bytes_of_part(a, incr->parts[i - 1].name);
         *again &= write_again(a, path, size > AOF_TAIL_MAX ? size - AOF_TAIL_MAX : 0);

@@ -33,6 +33,7 @@ struct part {
     uint64_t start;
     size_t unit, taken;
     bool in_multi, has_commands;
+    bool has_data;   /* more than its head: notes and one SELECT */
     uint64_t moment; /* bytes of the last commands that change no data */
     /* Checksums: aof_sum.h. */
     struct aof_sum *sum;    /* of the bytes since the last #SUM, up to `summed` */
@@ -189,7 +190,9 @@ static int on_command(struct loader *l, const struct aof_item *item)
     p->moment = !p->in_multi && aof_is_of_the_moment(slot->command) ? p->moment + item->len : 0;
     p->is_foreign |= p->has_place;
     p->has_place = false;
-    keep_for_tail(l, item, bytes_equal_nocase(item->argv[0], "select"));
+    bool is_select = bytes_equal_nocase(item->argv[0], "select");
+    keep_for_tail(l, item, is_select);
+    p->has_data |= p->has_commands || !is_select;
     p->has_commands = true;
     if (is_word(item, "multi")) {
         p->in_multi = true;
@@ -605,23 +608,71 @@ static uint64_t part_size(const struct core *core, const char *dir, const char *
     return size < 0 ? 0 : (uint64_t)size;
 }
 
-/* The number of incremental files without the empty ones at the end. The head of a new file is synced before a manifest
- * lists it. One is emptied if it may be listed although the log went on in the file before (aof_files.c): that file is the
- * one whose end a power cut may have torn. */
-static size_t count_with_content(const struct core *core, const struct aof_manifest *m, const char *dir)
+static bool is_head(struct bytes_view bytes)
+{
+    struct aof_reader reader = {0};
+    struct aof_item item;
+    enum aof_status status;
+    size_t commands = 0;
+    while ((status = aof_reader_next(&reader, bytes, &item)) == AOF_ANNOTATION ||
+           (status == AOF_COMMAND && commands++ == 0 && bytes_equal_nocase(item.argv[0], "select")))
+        bytes = bytes_view(bytes.data + item.len, bytes.len - item.len);
+    aof_reader_release(&reader);
+    return status == AOF_MORE && bytes.len == 0;
+}
+
+/* True for a file without data: it is empty, or has only its head. */
+static bool has_only_head(const struct core *core, const char *dir, const char *name)
+{
+    const struct sys *sys = core->sys;
+    char head[AOF_HEAD_MAX_LEN];
+    struct bytes_buf path = {0};
+    if (part_size(core, dir, name) > sizeof(head)) return false;
+    bytes_buf_printf(&path, "%s/%s%c", dir, name, '\0');
+    int fd = sys->open(sys->ctx, path.data, O_RDONLY, 0);
+    bytes_buf_release(&path);
+    if (fd < 0) return false;
+    ssize_t n = sys->pread(sys->ctx, fd, head, sizeof(head), 0);
+    (void)sys->close(sys->ctx, fd); /* it was only read */
+    return n >= 0 && is_head(bytes_view(head, (size_t)n));
+}
+
+/* The number of incremental files without those at the end that have no data. A manifest may list such a file although the
+ * log went on in the file before it (add_incr_with()): a power cut may then have torn the end of that one. What was in it
+ * when the other was made had been synced, and is never cut off (aof_sum.h). */
+static size_t count_with_data(const struct core *core, const struct aof_manifest *m, const char *dir)
 {
     size_t count = m->incr.count;
-    while (count > 1 && part_size(core, dir, m->incr.parts[count - 1].name) == 0) count--;
+    while (count > 1 && has_only_head(core, dir, m->incr.parts[count - 1].name)) count--;
     return count;
+}
+
+/* After a file without data. The place in its head counts only if the data set is that of this place: the file before it
+ * ends there, or has nothing behind it but what changes no data, the last `moment` bytes (aof_cut()). If the log went on in
+ * the file before, it tells the place. */
+static void settle_place(struct loader *l, const struct aof_place *before, uint64_t moment, bool is_first)
+{
+    const struct aof_place *head = &l->place;
+    bool fits = is_first ||
+                (before->id[0] != '\0' && head->offset <= before->offset && before->offset - head->offset <= moment);
+    if (head->id[0] == '\0' || !fits)
+        l->place = *before;
+    else if (head->offset != before->offset)
+        l->tail.len = 0;
 }
 
 static int load_parts(struct loader *l, const struct aof_manifest *m, const char *dir)
 {
-    size_t with_content = count_with_content(l->core, m, dir);
+    size_t with_data = count_with_data(l->core, m, dir);
+    uint64_t moment = 0;
     int rc = 0;
     if (m->base.name != NULL) rc = load_part(l, dir, m->base.name, m->incr.count == 0, false);
-    for (size_t i = 0; i < m->incr.count && rc == 0; i++)
-        rc = load_part(l, dir, m->incr.parts[i].name, i + 1 >= with_content, true);
+    for (size_t i = 0; i < m->incr.count && rc == 0; i++) {
+        struct aof_place before = l->place;
+        rc = load_part(l, dir, m->incr.parts[i].name, i + 1 >= with_data, true);
+        if (rc == 0 && !l->part.has_data) settle_place(l, &before, moment, i == 0);
+        if (l->part.has_data) moment = l->part.moment;
+    }
     return rc;
 }
 

@@ -24,6 +24,8 @@
 struct command;
 bool aof_is_of_the_moment(const struct command *cmd);
 
+enum { AOF_HEAD_MAX_LEN = 256 }; /* of what a new file begins with: a checksum note, SELECT, a note of the place */
+
 struct aof_loaded {
     struct aof_place place;  /* of the data set; id "": the files tell none */
     uint64_t moment;         /* so many bytes in front of the place change no data, as far as the last file shows */

@@ -5,12 +5,13 @@
 #include "storage/aof_manifest.h"
 #include "tests/unit/server/persistence/persistence_fixture.h"
 
-#define SET(k)    "*3\r\n$3\r\nSET\r\n$1\r\n" k "\r\n$1\r\n1\r\n"
-#define MULTI     "*1\r\n$5\r\nMULTI\r\n"
-#define EXEC      "*1\r\n$4\r\nEXEC\r\n"
-#define SELECT(n) "*2\r\n$6\r\nSELECT\r\n$1\r\n" n "\r\n"
-#define PING      "*1\r\n$4\r\nPING\r\n"
-#define PLACE     "#REPL:0123456789abcdef0123456789abcdef01234567:500:2\r\n"
+#define SET(k)      "*3\r\n$3\r\nSET\r\n$1\r\n" k "\r\n$1\r\n1\r\n"
+#define MULTI       "*1\r\n$5\r\nMULTI\r\n"
+#define EXEC        "*1\r\n$4\r\nEXEC\r\n"
+#define SELECT(n)   "*2\r\n$6\r\nSELECT\r\n$1\r\n" n "\r\n"
+#define PING        "*1\r\n$4\r\nPING\r\n"
+#define PLACE_AT(n) "#REPL:0123456789abcdef0123456789abcdef01234567:" n ":2\r\n"
+#define PLACE       PLACE_AT("500")
 
 static const char manifest[] = "file log.1.base.aof seq 1 type b\nfile log.1.incr.aof seq 1 type i\n";
 
@@ -175,23 +176,46 @@ static void test_short_file_that_is_not_the_last_refuses_the_start(void **state)
     assert_int_equal(pf_size("dir/log.1.base.aof"), sizeof(SET("a") "*3\r\n$3\r\nSET") - 1);
 }
 
-/* A manifest may list a file that the log did not go on in: that file is emptied. */
-static void test_short_file_before_empty_ones_is_cut_off(void **state)
+static const char three[] = "file log.1.base.aof seq 1 type b\nfile log.1.incr.aof seq 1 type i\n"
+                            "file log.2.incr.aof seq 2 type i\nfile log.3.incr.aof seq 3 type i\n";
+
+static int load_three(struct persistence_fixture *f, const char *first, const char *second, const char *third,
+                      struct aof_loaded *out)
 {
-    static const char list[] = "file log.1.base.aof seq 1 type b\nfile log.1.incr.aof seq 1 type i\n"
-                               "file log.2.incr.aof seq 2 type i\nfile log.3.incr.aof seq 3 type i\n";
-    struct persistence_fixture *f = *state;
-    struct aof_loaded out;
-    up(f, NULL);
     pf_write_file("dir/log.1.base.aof", "", 0);
-    pf_write_file("dir/log.1.incr.aof", SET("a") "*3\r\n$3\r\nSET", sizeof(SET("a") "*3\r\n$3\r\nSET") - 1);
-    pf_write_file("dir/log.2.incr.aof", "", 0);
-    pf_write_file("dir/log.3.incr.aof", "", 0);
-    assert_int_equal(load_listed(f, list, &out), 0);
-    assert_int_equal(pf_size("dir/log.1.incr.aof"), sizeof(SET("a")) - 1);
-    assert_int_equal(out.last_part_size, 0);
-    assert_int_equal(pf_keys(f), 1);
-    aof_loaded_release(&out);
+    pf_write_file("dir/log.1.incr.aof", first, strlen(first));
+    pf_write_file("dir/log.2.incr.aof", second, strlen(second));
+    pf_write_file("dir/log.3.incr.aof", third, strlen(third));
+    return load_listed(f, three, out);
+}
+
+/* A manifest may list files that the log did not go on in: they are empty, or have only their head. */
+static void test_short_file_before_files_without_data_is_cut_off(void **state)
+{
+    static const char *const heads[] = {"", SELECT("2"), PLACE, SELECT("2") PLACE};
+    struct persistence_fixture *f = *state;
+    up(f, NULL);
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        struct aof_loaded out;
+        assert_int_equal(load_three(f, SET("a") "*3\r\n$3\r\nSET", "", heads[i], &out), 0);
+        assert_int_equal(pf_size("dir/log.1.incr.aof"), sizeof(SET("a")) - 1);
+        assert_int_equal(pf_keys(f), 1);
+        assert_string_equal(out.place.id, "");
+        aof_loaded_release(&out);
+    }
+}
+
+static void test_short_file_before_one_with_data_refuses_the_start(void **state)
+{
+    static const char *const rest[] = {SET("b"), SELECT("2") SET("b") PLACE, SELECT("2") SELECT("3"), "*1", "PING"};
+    struct persistence_fixture *f = *state;
+    up(f, NULL);
+    for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++) {
+        struct aof_loaded out;
+        assert_int_equal(load_three(f, SET("a") "*3\r\n$3\r\nSET", rest[i], "", &out), -EINVAL);
+        assert_int_equal(pf_size("dir/log.1.incr.aof"), sizeof(SET("a") "*3\r\n$3\r\nSET") - 1);
+        aof_loaded_release(&out);
+    }
 }
 
 static void test_file_that_cannot_be_cut_off_refuses_the_start(void **state)
@@ -291,6 +315,34 @@ static void test_tail_begins_no_earlier_than_the_history(void **state)
     aof_loaded_release(&out);
 }
 
+/* The place at the head of a file without data, after a file that ends at offset 500. */
+static void test_place_of_a_head_is_that_of_the_data(void **state)
+{
+    static const struct {
+        const char *first, *head;
+        int offset;
+        size_t tail;
+    } cases[] = {
+        {SET("a") PLACE, "", 500, sizeof(SET("a")) - 1},
+        {SET("a") PLACE, SELECT("2"), 500, sizeof(SET("a")) - 1},
+        {SET("a") PLACE, SELECT("2") PLACE_AT("500"), 500, sizeof(SET("a")) - 1},
+        {SET("a") PLACE, PLACE_AT("473"), 500, sizeof(SET("a")) - 1}, /* the log went on in the file before */
+        {SET("a") PING PLACE, PLACE_AT("486"), 486, 0},               /* the PING was taken back */
+        {SET("a") PING PLACE, PLACE_AT("485"), 500, sizeof(SET("a") PING) - 1},
+        {SET("a") PLACE, PLACE_AT("501"), 500, sizeof(SET("a")) - 1},
+    };
+    struct persistence_fixture *f = *state;
+    up(f, NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct aof_loaded out;
+        assert_int_equal(load_three(f, cases[i].first, cases[i].head, "", &out), 0);
+        assert_string_equal(out.place.id, "0123456789abcdef0123456789abcdef01234567");
+        assert_int_equal(out.place.offset, cases[i].offset);
+        assert_int_equal(out.tail.len, cases[i].tail);
+        aof_loaded_release(&out);
+    }
+}
+
 /* ---- Meanwhile ---- */
 
 static int turns;
@@ -338,7 +390,8 @@ int main(void)
         PF_TEST(test_S8_unit_that_is_not_whole_is_cut_off),
         PF_TEST(test_short_file_refuses_the_start_where_that_is_configured),
         PF_TEST(test_short_file_that_is_not_the_last_refuses_the_start),
-        PF_TEST(test_short_file_before_empty_ones_is_cut_off),
+        PF_TEST(test_short_file_before_files_without_data_is_cut_off),
+        PF_TEST(test_short_file_before_one_with_data_refuses_the_start),
         PF_TEST(test_file_that_cannot_be_cut_off_refuses_the_start),
         PF_TEST(test_zeros_in_place_of_a_unit_are_cut_off),
         PF_TEST(test_garbage_refuses_the_start),
@@ -347,6 +400,7 @@ int main(void)
         PF_TEST(test_place_at_the_end_is_found),
         PF_TEST(test_place_counts_only_at_the_end),
         PF_TEST(test_tail_begins_no_earlier_than_the_history),
+        PF_TEST(test_place_of_a_head_is_that_of_the_data),
         PF_TEST(test_turn_can_end_the_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
