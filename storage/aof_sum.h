@@ -14,10 +14,9 @@
  * "#REPL" (aof_reader.h) ends with ":<boot>:<sum>" too; the next append overwrites it. Redis skips lines that begin
  * with '#' wherever a command may begin.
  *
- * A disk writes a sector of 512 bytes whole or not at all; more than that may be torn. Each file begins with a #SUM,
- * except the first one of a log. While a file ends within its first sector and was never synced, no #SUM is added. (If
- * data of the first file is lost before its first sync, the next start may be refused.) After a sync there is one even
- * there: the sector on disk may be a later one than the length of the file.
+ * A disk writes a sector of 512 bytes whole or not at all; more than that may be torn. Each file begins with a #SUM that
+ * is synced before anything else is written. While a file ends within its first sector and was not synced since, no #SUM
+ * is added. After a sync there is one even there: the sector on disk may be a later one than the length of the file.
  *
  * The note at the end lies within one sector: a filler line before it sees to that, and the #SUM that overwrites it is
  * shorter. So whether a power cut leaves the old or the new sector, there is a right note where the file ended when it
@@ -60,7 +59,7 @@
 enum {
     AOF_SUM_EVERY = 1024 * 1024,
     AOF_SUM_SECTOR = 512,            /* the least that a disk writes whole */
-    AOF_SUM_FIRST = AOF_SUM_SECTOR,  /* a first file that ends before this has no #SUM */
+    AOF_SUM_FIRST = AOF_SUM_SECTOR,  /* a file that ends before this needs no second #SUM */
     AOF_TAIL_MAX = 16 * 1024 * 1024, /* limit of whole commands without a note that may be ours */
 };
 

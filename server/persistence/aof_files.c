@@ -144,31 +144,29 @@ static struct head head_of_now(const struct aof *a, struct repl_position *at)
     return (struct head){.db = repl_aof_select(a->core->repl), .place = at->db >= 0 ? at : NULL, .of_now = true};
 }
 
-/* Formats the head of a file: a checksum note, which reaches the disk before anything else does, SELECT, and a note of
- * the place. The very first file of a log has neither note: a file of one sector needs no checksum (aof_sum.h), and the
- * base tells the place. Returns the length of the note of the place, which comes last. */
+/* Formats the head of a file: a checksum note, which is synced before anything else is written, so that a start can tell
+ * what a power cut has left of the rest (aof_sum.h), SELECT, and a note of the place. Returns the length of the note of
+ * the place, which comes last. */
 static size_t put_head(const struct aof *a, struct aof_file *file, const struct head *head, struct bytes_buf *out)
 {
     char digits[16];
     struct aof_sum *sum = aof_file_sum(file);
-    bool is_first = aof_manifest_is_empty(&a->manifest) && a->state != AOF_WAITS;
-    if (!is_first) aof_sum_write_note(sum, 0, a->boot, out);
+    aof_sum_write_note(sum, 0, a->boot, out);
     size_t begin = out->len;
     int n = snprintf(digits, sizeof(digits), "%d", head->db);
     if (head->db >= 0) bytes_buf_printf(out, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
     size_t end = out->len;
     if (end > begin) aof_sum_add(sum, bytes_view(out->data + begin, end - begin));
-    if (head->place != NULL && !is_first) aof_format_place(a, file, head->place, out);
+    if (head->place != NULL) aof_format_place(a, file, head->place, out);
     return out->len - end;
 }
 
 static int write_head(struct aof *a, struct aof_file *file, const struct head *head)
 {
     struct bytes_buf out = {0};
-    int rc = 0;
     size_t note = put_head(a, file, head, &out);
-    if (out.len > 0) rc = aof_file_write(file, &(struct iovec){.iov_base = out.data, .iov_len = out.len}, 1);
-    if (rc == 0 && out.len > 0) rc = aof_file_commit(file, note);
+    int rc = aof_file_write(file, &(struct iovec){.iov_base = out.data, .iov_len = out.len}, 1);
+    if (rc == 0) rc = aof_file_commit(file, note);
     bytes_buf_release(&out);
     if (rc != 0) log_warning(a->core->log, "Error writing to the new AOF file: %s", strerror(-rc));
     return rc;
@@ -546,6 +544,11 @@ int aof_open_at_start(struct aof *a)
     } else {
         log_notice(a->core->log, "Opening AOF incr file %s on server start",
                    a->manifest.incr.parts[a->manifest.incr.count - 1].name);
+    }
+    if (aof_file_size(a->file) == 0) { /* of another program, or a power cut has emptied it */
+        struct repl_position at;
+        struct head head = head_of_now(a, &at);
+        if (write_head(a, a->file, &head) != 0) return -1;
     }
     int rc = a->core->sys->fsync(a->core->sys->ctx,
                                  aof_file_fd(a->file)); /* the loaded bytes may still be in the page cache alone */

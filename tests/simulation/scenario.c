@@ -228,15 +228,13 @@ static void note_power_cut(struct member *m)
     sim_sys_boot(m->node);
 }
 
-/* A server that ends again and again before it is up. The first file of a log may be refused if its data was
- * never synced (storage/aof_sum.h): the administrator gives it up, and nothing is lost that was promised. */
+/* A server that ends again and again before it is up. */
 static void note_failed_start(struct member *m)
 {
     if (m->node->was_killed || ++m->failed_starts < 3) return;
     if (disk_failures(m->node) != m->disk_failures) return;
     m->failed_starts = 0;
-    bool may_fail = m->persistence == LOG_NO || sim_sys_log_synced_before_us(m->node) == 0;
-    if (m->loose || (may_fail && !truth_log_owes(m->node)))
+    if (m->loose)
         sim_sys_remove_files(m->node, "/appendonlydir");
     else
         sim_fail("start", "%s does not start any more: code %d", m->node->name, m->node->exit_code);

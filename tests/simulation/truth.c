@@ -264,11 +264,6 @@ void truth_log_gone(const struct sim_node *node)
     on_disk[node->index].id[0] = '\0';
 }
 
-bool truth_log_owes(const struct sim_node *node)
-{
-    return on_disk[node->index].id[0] != '\0';
-}
-
 static void note_synced(const struct sim_node *node, const struct repl *r, uint64_t position)
 {
     struct history *h = find(r->identity.id);

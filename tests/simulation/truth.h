@@ -36,7 +36,6 @@ int truth_keepers(const struct sim_node *master, struct bytes_view text);
 /* What the log of the node has to bring back: all bytes up to where it has ever said that its log is on disk, of that
  * history and the ones before it, as far as they are known. Not what its data set lost to a full synchronization. */
 void truth_each_on_disk(const struct sim_node *node, void (*fn)(void *ctx, struct bytes_view bytes), void *ctx);
-bool truth_log_owes(const struct sim_node *node); /* there is something */
 /* Its operator has switched the log off and on: it owes nothing. */
 void truth_log_gone(const struct sim_node *node);
 

@@ -477,6 +477,38 @@ static void test_fault_8_file_of_a_rewrite_begins_with_a_note(void **state)
     bytes_buf_release(&image);
 }
 
+/* A unit of many pages is written, none of it synced, and only its last part reaches the disk. */
+static void loses_all_but_the_end(struct fixture *f)
+{
+    struct bytes_buf head = {0}, image = {0};
+    assert_int_equal(aof_open_at_start(f->server->aof), 0);
+    read_file(INCR, &head);
+    assert_memory_equal(head.data, "#SUM:0:", 7);
+    write_unit(f, 4);
+    turn_after(f, 0);
+    server_down(f);
+    read_file(INCR, &image);
+    for (size_t at = 0; at + 2 * PAGE < image.len; at += PAGE) put_page(&head, at, &image);
+    write_file(INCR, image.data, image.len);
+    new_boot(f);
+    assert_int_equal(load(f, "the unit is lost"), 0);
+    bytes_buf_release(&head);
+    bytes_buf_release(&image);
+}
+
+/* So is that of the first file, and the one of a file that a power cut has emptied. */
+static void test_fault_8_first_file_begins_with_a_note(void **state)
+{
+    struct fixture *f = *state;
+    server_up(f, "no");
+    loses_all_but_the_end(f);
+    write_file(INCR, "", 0);
+    new_boot(f);
+    server_up(f, "no");
+    assert_int_equal(aof_load_at_start(f->server->aof), 0);
+    loses_all_but_the_end(f);
+}
+
 /* The first sector is that of a later moment, and the length of the file that of the last sync: the end that was synced is
  * vouched for by a note even there. */
 static void test_fault_8_first_sector_is_newer_than_the_length(void **state)
@@ -550,6 +582,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fault_8_kill_in_the_middle_of_an_append_loses_nothing_before, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_fault_8_file_of_a_rewrite_begins_with_a_note, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_8_first_file_begins_with_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_8_first_sector_is_newer_than_the_length, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_8_tail_of_another_program_is_kept, setup, teardown),
     };
