@@ -13,12 +13,29 @@ struct aof_file {
     uint64_t at;                   /* position of the next write */
     struct aof_sum *sum, *sum_now; /* of the committed bytes; of all written bytes */
     uint64_t length;               /* of the file on disk: a note or leftovers may follow `at` */
+    struct bytes_buf note;         /* behind `size`, unless an append is overwriting it */
 };
+
+/* What was left by another life of the server. */
+static int read_note(struct aof_file *f)
+{
+    if (f->length <= f->size || f->length - f->size > AOF_SUM_SECTOR) return 0;
+    size_t len = (size_t)(f->length - f->size);
+    bytes_buf_reserve(&f->note, len);
+    while (f->note.len < len) {
+        ssize_t n = f->sys->pread(f->sys->ctx, f->fd, f->note.data + f->note.len, len - f->note.len,
+                                  (int64_t)(f->size + f->note.len));
+        if (n == -EINTR) continue;
+        if (n <= 0) return n < 0 ? (int)n : -EIO;
+        f->note.len += (size_t)n;
+    }
+    return 0;
+}
 
 int aof_file_open(const struct sys *sys, const char *path, uint64_t size, const struct aof_sum *sum,
                   struct aof_file **out)
 {
-    int fd = sys->open(sys->ctx, path, O_WRONLY | O_CREAT, 0644);
+    int fd = sys->open(sys->ctx, path, O_RDWR | O_CREAT, 0644);
     if (fd < 0) return fd;
     int64_t length = sys->file_size(sys->ctx, path);
     if (length < 0) {
@@ -31,6 +48,11 @@ int aof_file_open(const struct sys *sys, const char *path, uint64_t size, const 
     f->sum_now = aof_sum_new();
     aof_sum_copy(f->sum, sum);
     aof_sum_copy(f->sum_now, sum);
+    int rc = read_note(f);
+    if (rc != 0) {
+        aof_file_close(f);
+        return rc;
+    }
     *out = f;
     return 0;
 }
@@ -39,6 +61,7 @@ void aof_file_forget(struct aof_file *f)
 {
     aof_sum_free(f->sum);
     aof_sum_free(f->sum_now);
+    bytes_buf_release(&f->note);
     mem_free(f);
 }
 
@@ -98,27 +121,48 @@ static int cut(struct aof_file *f, uint64_t length)
     return rc;
 }
 
-int aof_file_commit(struct aof_file *f, size_t note)
+int aof_file_commit(struct aof_file *f, struct bytes_view note)
 {
-    ASSERT(f->at - f->size >= note);
+    ASSERT(f->at - f->size >= note.len);
     int rc = cut(f, f->at);
     if (rc != 0) return rc;
-    f->size = f->at = f->at - note;
+    f->size = f->at = f->at - note.len;
     aof_sum_copy(f->sum, f->sum_now);
+    f->note.len = 0;
+    bytes_buf_append_view(&f->note, note);
     return 0;
 }
 
 int aof_file_empty(struct aof_file *f)
 {
-    f->size = f->at = 0;
+    f->size = f->at = f->note.len = 0;
     aof_sum_reset(f->sum, 0);
     aof_sum_reset(f->sum_now, 0);
     return cut(f, 0);
 }
 
+/* Leaves the blocks of the note to the file while what follows them is cut off. */
+static int put_note_back(struct aof_file *f)
+{
+    struct iovec iov = {.iov_base = f->note.data, .iov_len = f->note.len};
+    int rc = cut(f, f->size + f->note.len);
+    return rc != 0 ? rc : aof_file_write(f, &iov, 1);
+}
+
 void aof_file_undo(struct aof_file *f)
 {
+    bool touched = f->at > f->size || f->length > f->size + f->note.len;
     f->at = f->size;
     aof_sum_copy(f->sum_now, f->sum);
-    (void)cut(f, f->size); /* on failure the next commit truncates the leftovers */
+    if (!touched) return;
+    if (f->note.len == 0 || put_note_back(f) != 0) {
+        f->note.len = 0;
+        (void)cut(f, f->size); /* on failure the next commit truncates the leftovers */
+    }
+    f->at = f->size;
+}
+
+bool aof_file_has_note(const struct aof_file *f)
+{
+    return f->note.len > 0 || aof_sum_bytes(f->sum) == 0;
 }

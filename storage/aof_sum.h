@@ -20,7 +20,8 @@
  *
  * The note at the end lies within one sector: a filler line before it sees to that, and the #SUM that overwrites it is
  * shorter. So whether a power cut leaves the old or the new sector, there is a right note where the file ended when it
- * was synced.
+ * was synced. A sync counts only if a note ends the file, unless it is no longer than a sector: where there is no
+ * #REPL, since a failed write or a kill has taken it, or since no place is known, a #SUM is written first.
  *
  * Guarantees when the last file of a log is loaded:
  * 1. Bytes covered by a note are the bytes that were written. Otherwise the file is truncated behind the last right

@@ -141,7 +141,7 @@ static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_bu
         if (rc != 0) return rc;
         n = 0;
     }
-    return aof_file_commit(a->file, tail->len - filler);
+    return aof_file_commit(a->file, bytes_view(tail->data + filler, tail->len - filler));
 }
 
 /* Latency events tell a slow write apart that competes with a sync or with a child. */
@@ -323,7 +323,9 @@ void aof_shut_down(struct aof *a)
     if (a->file == NULL) return;
     log_notice(a->core->log, "Calling fsync() on the AOF file.");
     (void)flush_now(a); /* the error is logged; there is no later chance */
+    int noted = aof_is_unsynced(a) ? aof_note_end(a) : 0;
     int rc = a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file));
+    if (rc == 0) rc = noted;
     if (rc == 0) return;
     log_warning(a->core->log, "Fail to fsync the AOF file: %s", strerror(-rc));
     aof_sync_failed(a, -rc); /* the shutdown may be given up */

@@ -166,7 +166,7 @@ static int write_head(struct aof *a, struct aof_file *file, const struct head *h
     struct bytes_buf out = {0};
     size_t note = put_head(a, file, head, &out);
     int rc = aof_file_write(file, &(struct iovec){.iov_base = out.data, .iov_len = out.len}, 1);
-    if (rc == 0) rc = aof_file_commit(file, note);
+    if (rc == 0) rc = aof_file_commit(file, bytes_view(out.data + out.len - note, note));
     bytes_buf_release(&out);
     if (rc != 0) log_warning(a->core->log, "Error writing to the new AOF file: %s", strerror(-rc));
     return rc;
@@ -466,7 +466,10 @@ static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
     if (rc != 0) return rc;
     a->other_bytes -= loaded->last_part_size;
     use_file(a, file, false);
-    if (!again && loaded->last_part_noted) aof_doubt_file(a);
+    if (!loaded->last_part_noted) return 0;
+    rc = aof_note_end(a); /* a kill in the middle of an append has left none */
+    if (rc != 0) log_warning(a->core->log, "Error writing to the AOF file: %s", strerror(-rc));
+    if (!again || rc != 0) aof_doubt_file(a);
     return 0;
 }
 

@@ -84,9 +84,42 @@ void aof_hand_over(struct aof *a, int fd, unsigned what)
     worker_run(a->worker, run_job, job);
 }
 
+void aof_note_obstacle(struct aof *a)
+{
+    bool waits = a->state == AOF_WAITS && a->promised;
+    obstacle_note(&a->core->obstacles, OBSTACLE_AOF, waits || a->let_go || a->write_error != 0 || a->sync_error != 0);
+}
+
+static void note_sync_error(struct aof *a, int error)
+{
+    if (error != 0 && a->sync_error == 0)
+        log_warning(a->core->log, "Syncing the AOF file failed: %s. Writes are refused until it works again.",
+                    strerror(error));
+    if (error == 0 && a->sync_error != 0) log_warning(a->core->log, "Syncing the AOF file works again.");
+    a->sync_error = error;
+    aof_note_obstacle(a);
+}
+
+int aof_note_end(struct aof *a)
+{
+    struct bytes_buf note = {0};
+    if (LIKELY(aof_file_has_note(a->file)) || aof_file_size(a->file) <= AOF_SUM_FIRST) return 0;
+    aof_sum_write_note(aof_file_sum(a->file), a->file_synced, a->boot, &note);
+    int rc = aof_file_write(a->file, &(struct iovec){.iov_base = note.data, .iov_len = note.len}, 1);
+    if (rc == 0) rc = aof_file_commit(a->file, bytes_view(NULL, 0)); /* a #SUM stays in the file */
+    if (rc != 0) aof_file_undo(a->file);
+    bytes_buf_release(&note);
+    return rc;
+}
+
 void aof_sync_later(struct aof *a)
 {
     a->last_sync_us = a->core->clock.mono_us;
+    int rc = aof_note_end(a);
+    if (rc != 0) {
+        note_sync_error(a, -rc); /* no sync has failed: there is no doubt, and the next one covers these bytes */
+        return;
+    }
     a->sync_asked = a->reader.pos;
     a->sum_due = true;
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC);
@@ -125,26 +158,10 @@ void aof_on_synced(struct aof *a, uint64_t position)
     a->uses.synced(a->uses.ctx);
 }
 
-void aof_note_obstacle(struct aof *a)
-{
-    bool waits = a->state == AOF_WAITS && a->promised;
-    obstacle_note(&a->core->obstacles, OBSTACLE_AOF, waits || a->let_go || a->write_error != 0 || a->sync_error != 0);
-}
-
 void aof_set_state(struct aof *a, enum aof_state state)
 {
     a->state = state;
     if (state != AOF_WAITS) a->promised = state == AOF_ON;
-    aof_note_obstacle(a);
-}
-
-static void note_sync_error(struct aof *a, int error)
-{
-    if (error != 0 && a->sync_error == 0)
-        log_warning(a->core->log, "Syncing the AOF file failed: %s. Writes are refused until it works again.",
-                    strerror(error));
-    if (error == 0 && a->sync_error != 0) log_warning(a->core->log, "Syncing the AOF file works again.");
-    a->sync_error = error;
     aof_note_obstacle(a);
 }
 
@@ -200,7 +217,9 @@ int aof_sync_now(struct aof *a)
 {
     struct core *core = a->core;
     int64_t start = sys_mono_us(core->sys);
-    int rc = sync_and_measure(&a->result, core->sys, aof_file_fd(a->file));
+    int rc = aof_note_end(a);
+    if (rc != 0) return rc;
+    rc = sync_and_measure(&a->result, core->sys, aof_file_fd(a->file));
     latency_note(core, "aof-fsync-always", (sys_mono_us(core->sys) - start) / 1000);
     a->last_sync_us = core->clock.mono_us;
     if (rc != 0) return rc;
@@ -234,6 +253,7 @@ int aof_sync(struct aof *a)
 void aof_retire_file(struct aof *a)
 {
     if (a->file == NULL) return;
+    if (aof_note_end(a) != 0) doubt(a, a->file_number); /* a start that finds another file behind it may be refused */
     a->other_bytes += aof_file_size(a->file);
     a->last_sync_us = a->core->clock.mono_us;
     aof_hand_over(a, aof_file_fd(a->file), AOF_JOB_SYNC | AOF_JOB_CLOSE);

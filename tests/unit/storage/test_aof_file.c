@@ -17,7 +17,7 @@ struct disk { /* the real system, with a size limit and short writes */
     struct sys sys;
     int64_t limit;
     size_t at_once; /* bytes that one call writes at most */
-    bool truncate_fails;
+    bool truncate_fails, takes_nothing;
     char path[64];
     struct aof_file *file;
 };
@@ -26,9 +26,11 @@ static ssize_t disk_pwritev(void *ctx, int fd, const struct iovec *iov, int coun
 {
     struct disk *d = ctx;
     size_t len = iov[0].iov_len < d->at_once ? iov[0].iov_len : d->at_once;
+    int64_t end = sys_real()->file_size(NULL, d->path), room = d->limit;
     assert_true(count > 0 && len > 0);
-    if (offset >= d->limit) return -ENOSPC;
-    if ((int64_t)len > d->limit - offset) len = (size_t)(d->limit - offset);
+    if (!d->takes_nothing && end > room) room = end; /* what is in the file may be overwritten on a full disk */
+    if (offset >= room) return -ENOSPC;
+    if ((int64_t)len > room - offset) len = (size_t)(room - offset);
     ssize_t n = pwrite(fd, iov[0].iov_base, len, offset);
     return n == -1 ? -errno : n;
 }
@@ -76,7 +78,7 @@ static int append(struct disk *d, const char *a, const char *b, const char *note
 {
     struct iovec iov[3] = {{(char *)a, strlen(a)}, {(char *)b, strlen(b)}, {(char *)note, strlen(note)}};
     int rc = aof_file_write(d->file, iov, 3);
-    if (rc == 0) rc = aof_file_commit(d->file, strlen(note));
+    if (rc == 0) rc = aof_file_commit(d->file, bytes_str(note));
     if (rc != 0) aof_file_undo(d->file);
     return rc;
 }
@@ -112,17 +114,43 @@ static void test_opened_again_it_goes_on_before_the_note(void **state)
     holds(d, "onex");
 }
 
-static void test_S7_partial_append_is_taken_away(void **state)
+static void test_S7_partial_append_is_taken_away_and_the_note_put_back(void **state)
 {
     struct disk *d = *state;
     assert_int_equal(append(d, "one", "", "(note)"), 0);
-    for (d->limit = 3; d->limit < 3 + 11; d->limit++) {
-        assert_int_equal(append(d, "second", "third", ""), -ENOSPC);
-        holds(d, "one");
-        assert_int_equal(aof_file_size(d->file), 3);
+    for (int life = 0; life < 2; life++) {
+        for (d->limit = 0; d->limit < 3 + 11; d->limit++) {
+            assert_int_equal(append(d, "second", "third", ""), -ENOSPC);
+            holds(d, "one(note)");
+            assert_int_equal(aof_file_size(d->file), 3);
+            assert_true(aof_file_has_note(d->file));
+        }
+        aof_file_close(d->file);
+        assert_int_equal(open_at(d, 3), 0); /* the note is that of another life */
     }
+    d->limit = INT64_MAX;
     assert_int_equal(append(d, "second", "third", ""), 0); /* space was freed */
     holds(d, "onesecondthird");
+}
+
+static void test_S7_note_that_the_disk_does_not_take_again(void **state)
+{
+    struct disk *d = *state;
+    aof_sum_add(aof_file_sum(d->file), BYTES_LIT("one"));
+    assert_int_equal(append(d, "one", "", "(note)"), 0);
+    d->takes_nothing = true;
+    d->limit = 3;
+    assert_int_equal(append(d, "second", "third", ""), -ENOSPC);
+    holds(d, "one(note)"); /* nothing was written */
+    assert_true(aof_file_has_note(d->file));
+    d->limit = 5;
+    assert_int_equal(append(d, "second", "third", ""), -ENOSPC);
+    holds(d, "one");
+    assert_false(aof_file_has_note(d->file));
+    d->limit = INT64_MAX;
+    assert_int_equal(append(d, "two", "", "(note)"), 0);
+    holds(d, "onetwo(note)");
+    assert_true(aof_file_has_note(d->file));
 }
 
 static void test_S7_when_truncating_fails_too_the_next_append_makes_it_good(void **state)
@@ -199,7 +227,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_append_overwrites_the_note, setup, teardown),
         cmocka_unit_test_setup_teardown(test_opened_again_it_goes_on_before_the_note, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_S7_partial_append_is_taken_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_S7_partial_append_is_taken_away_and_the_note_put_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_S7_note_that_the_disk_does_not_take_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_S7_when_truncating_fails_too_the_next_append_makes_it_good, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_emptying, setup, teardown),
