@@ -24,9 +24,8 @@ static void rewrite_failed(struct aof *a, bool killed)
         aof_found_no_room(a);
     }
     aof_drop_base(a);
-    if (a->state != AOF_WAITS) return;
-    aof_drop_temp_incr(a);
-    rw->scheduled = true;
+    if (a->state == AOF_WAITS) aof_drop_temp_incr(a);
+    if (a->state == AOF_WAITS || a->doubtful) rw->scheduled = true;
 }
 
 /* If the child succeeded, the base has its final name. */

@@ -220,6 +220,25 @@ static void test_S4_after_a_failed_sync_only_a_rewrite_counts(void **state)
     pf_await(f, is_synced);
 }
 
+static void test_S4_a_rewrite_that_fails_is_tried_again(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "everysec");
+    f->failing = FAIL_SYNC;
+    say(f, "SET", "k", "1");
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_refused);
+    f->failing = FAIL_FORK;
+    aof_cron(f->aof);
+    assert_info(f, "aof_last_bgrewrite_status:err");
+    assert_info(f, "aof_rewrite_scheduled:1");
+    f->failing = 0;
+    aof_cron(f->aof);
+    await_child(f);
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_synced);
+}
+
 static void test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt(void **state)
 {
     struct persistence_fixture *f = *state;
@@ -355,6 +374,7 @@ int main(void)
         PF_TEST(test_no_appendfsync_on_rewrite_waits_for_the_child),
         PF_TEST(test_S4_always_stops_the_server_when_a_sync_fails),
         PF_TEST(test_S4_after_a_failed_sync_only_a_rewrite_counts),
+        PF_TEST(test_S4_a_rewrite_that_fails_is_tried_again),
         PF_TEST(test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt),
         PF_TEST(test_S4_a_rewrite_that_was_running_does_not_count),
         PF_TEST(test_S4_a_failed_sync_is_tried_again_under_any_policy),
