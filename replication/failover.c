@@ -11,7 +11,10 @@
  *   1. FAILOVER ABORT in IN_PROGRESS makes us a master again, whatever the target has heard;
  *   2. we die in IN_PROGRESS and start again with a configuration file that calls us a master.
  * If the link breaks before we know the answer, we ask again, as long as it takes. A target that says that it is a master
- * already has taken over, by us or by somebody else: we follow it. */
+ * is then asked for its stream as any master is. It has taken over if it continues our history. If it does not, and no
+ * earlier question is without an answer, we become a master again. Else nobody can know, and writes are held until it
+ * continues our history or FAILOVER ABORT comes. Only with FORCE do we take another history, and lose what the target does
+ * not have. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -112,7 +115,6 @@ static void look_at_answer(struct repl *r)
     case FAILOVER_UNANSWERED: return;
     case FAILOVER_CONTINUES: log_notice(r->log, "Failover completed: the target has everything."); break;
     case FAILOVER_OTHER_HISTORY: log_warning(r->log, "Failover completed: the target lacks writes of this one."); break;
-    case FAILOVER_IS_MASTER: log_notice(r->log, "Failover completed: the target is a master already."); break;
     case FAILOVER_REFUSED: repl_promote(r); break;
     }
     end(r);
@@ -164,7 +166,7 @@ int repl_failover(struct repl *r, const struct repl_failover_order *o, const cha
     f->host = o->host == NULL ? NULL : mem_strdup(o->host);
     f->port = o->port;
     f->force = o->force;
-    f->late = false;
+    f->late = f->asked = f->unsure = f->is_master = false;
     f->due = true;
     f->answer = FAILOVER_UNANSWERED;
     if (o->timeout_ms > 0) loop_timer_start(r->loop, &f->timer, o->timeout_ms, 0, on_time_over, r);

@@ -250,8 +250,14 @@ static void ask_psync(struct repl *r, struct bytes_buf *out)
     else
         log_notice(r->log, "Partial resynchronization not possible (no cached master)");
     link_transition(r, LINK_PSYNC, "master answered");
-    bool failover = by_id && r->failover.state == FAILOVER_IN_PROGRESS;
-    handshake_psync(&r->link.handshake, by_id ? r->identity.id : NULL, repl_stream_end(&r->stream), failover, out);
+    enum repl_take_over how = REPL_NO_TAKE_OVER;
+    struct failover *f = &r->failover;
+    if (by_id && f->state == FAILOVER_IN_PROGRESS && !f->is_master) {
+        how = f->force ? REPL_TAKE_OVER_BEHIND : REPL_TAKE_OVER;
+        f->unsure = f->asked;
+        f->asked = true;
+    }
+    handshake_psync(&r->link.handshake, by_id ? r->identity.id : NULL, repl_stream_end(&r->stream), how, out);
 }
 
 static void begin_transfer(struct repl *r, bool old_master)
@@ -294,11 +300,24 @@ static void continue_stream(struct repl *r)
     r->host.reset_stream(r->host.ctx, r->db);
 }
 
-static void not_taken_over(struct repl *r, enum failover_answer answer)
+/* It has refused, or does not continue our history. */
+static void not_taken_over(struct repl *r, const char *why)
 {
-    log_warning(r->log, "%s", r->link.handshake.error);
-    failover_answered(r, answer);
-    link_down(r, "it does not take over", 0);
+    log_warning(r->log, "%s", why);
+    if (!r->failover.unsure) failover_answered(r, FAILOVER_REFUSED);
+    link_down(r, "it does not take over", LINK_RETRY_MS);
+}
+
+static bool may_take_other_history(const struct repl *r)
+{
+    return r->failover.state != FAILOVER_IN_PROGRESS || r->failover.force;
+}
+
+static void ask_as_a_master(struct repl *r)
+{
+    log_notice(r->log, "The failover target is a master already.");
+    r->failover.is_master = true;
+    link_down(r, "it is a master", 0);
 }
 
 /* 1: the handshake is over, the next bytes belong to the next state; 0: more lines are expected; -1: the link is
@@ -308,12 +327,18 @@ static int act_on(struct repl *r, enum handshake_verdict verdict, struct bytes_b
     switch (verdict) {
     case HANDSHAKE_WAIT: return 0;
     case HANDSHAKE_ASK_PSYNC: ask_psync(r, out); return 0;
-    case HANDSHAKE_FULL: begin_transfer(r, false); return 1;
-    case HANDSHAKE_OLD: begin_transfer(r, true); return 1;
+    case HANDSHAKE_FULL:
+    case HANDSHAKE_OLD:
+        if (may_take_other_history(r)) {
+            begin_transfer(r, verdict == HANDSHAKE_OLD);
+            return 1;
+        }
+        not_taken_over(r, "The failover target does not have everything that this server has");
+        return -1;
     case HANDSHAKE_CONTINUE: continue_stream(r); return 1;
     case HANDSHAKE_LATER: link_fail(r, r->link.handshake.error); return -1;
-    case HANDSHAKE_REFUSED: not_taken_over(r, FAILOVER_REFUSED); return -1;
-    case HANDSHAKE_IS_MASTER: not_taken_over(r, FAILOVER_IS_MASTER); return -1;
+    case HANDSHAKE_REFUSED: not_taken_over(r, r->link.handshake.error); return -1;
+    case HANDSHAKE_IS_MASTER: ask_as_a_master(r); return -1;
     }
     UNREACHABLE();
 }

@@ -112,18 +112,21 @@ static enum handshake_verdict on_introduced(struct handshake *h, struct bytes_vi
 
 /* ---- PSYNC ---- */
 
-void handshake_psync(struct handshake *h, const char *id, uint64_t position, bool failover, struct bytes_buf *out)
+void handshake_psync(struct handshake *h, const char *id, uint64_t position, enum repl_take_over how,
+                     struct bytes_buf *out)
 {
     char offset[24];
     snprintf(offset, sizeof(offset), "%" PRIu64, position + 1);
     h->asked_by_id = id != NULL;
-    h->asked_to_take_over = failover;
+    h->asked_to_take_over = how != REPL_NO_TAKE_OVER;
     h->step = HANDSHAKE_PSYNC;
     expect(h, HANDSHAKE_PSYNC);
     if (id == NULL)
         PUT(out, "PSYNC", "?", "-1");
-    else if (failover)
+    else if (how == REPL_TAKE_OVER)
         PUT(out, "PSYNC", id, offset, "FAILOVER");
+    else if (how == REPL_TAKE_OVER_BEHIND)
+        PUT(out, "PSYNC", id, offset, "FAILOVER", "FORCE");
     else
         PUT(out, "PSYNC", id, offset);
 }

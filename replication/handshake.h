@@ -9,6 +9,7 @@
 #ifndef LOCKSTEP_REPLICATION_HANDSHAKE_H
 #define LOCKSTEP_REPLICATION_HANDSHAKE_H
 
+#include "replication/replication.h"
 #include "storage/base/bytes.h"
 #include "storage/hash_secret.h"
 
@@ -69,8 +70,9 @@ void handshake_begin(struct handshake *h, struct bytes_buf *out);
 enum handshake_verdict handshake_line(struct handshake *h, struct bytes_view line,
                                       const struct handshake_options *options, struct bytes_buf *out);
 /* Asks for the history `id` from `position` on, which is how much of it we have. id NULL asks for a full
- * synchronization. With `failover` the peer is our replica, and is to become the master first: it refuses that, with
- * REFUSED or IS_MASTER. */
-void handshake_psync(struct handshake *h, const char *id, uint64_t position, bool failover, struct bytes_buf *out);
+ * synchronization. With `how` the peer is our replica, and is to become the master first: it refuses that, with REFUSED or
+ * IS_MASTER. */
+void handshake_psync(struct handshake *h, const char *id, uint64_t position, enum repl_take_over how,
+                     struct bytes_buf *out);
 
 #endif

@@ -269,11 +269,17 @@ bool repl_replica_is_attached(
 /* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer (a constant,
  * or owned by the replica until its next pair), or NULL for an unknown option. */
 int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_view value, const char **error);
+/* PSYNC <id> <offset> FAILOVER, from a master to its replica: the replica is to be promoted first. */
+enum repl_take_over {
+    REPL_NO_TAKE_OVER = 0,
+    REPL_TAKE_OVER,        /* if it has all of the master's history */
+    REPL_TAKE_OVER_BEHIND, /* even if it has not: another word, FORCE, which is ours */
+};
 /* PSYNC id offset, or SYNC (id.data NULL). The first call checks and remembers the request: 0, or a negative code with
- * *error set. With `failover` a good request promotes this server first. The second call carries the request out, and
+ * *error set. A request to take over promotes this server first, if it is a good one. The second call carries the request out, and
  * replication writes the whole answer. */
 NODISCARD int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset,
-                                       bool failover, const char **error);
+                                       enum repl_take_over how, const char **error);
 void repl_replica_psync(struct replica *rp);
 void repl_snapshot_done(struct repl *r, bool ok,
                         const char *error); /* the child that snapshot_start() began has ended */

@@ -192,12 +192,12 @@ enum failover_state {
     FAILOVER_IN_PROGRESS, /* a replica that asks its master to take over */
 };
 
-enum failover_answer { /* of the target, to our PSYNC */
-                       FAILOVER_UNANSWERED = 0,
-                       FAILOVER_CONTINUES,     /* it has taken over, and sends its stream */
-                       FAILOVER_OTHER_HISTORY, /* it has taken over without some of our writes, and sends its data set */
-                       FAILOVER_IS_MASTER,     /* it was a master before */
-                       FAILOVER_REFUSED,       /* it does not take over: we become a master again */
+/* What the target has said to our PSYNC. */
+enum failover_answer {
+    FAILOVER_UNANSWERED = 0,
+    FAILOVER_CONTINUES,     /* it has taken over, and sends its stream */
+    FAILOVER_OTHER_HISTORY, /* it has taken over without some of our writes, and sends its data set (FORCE) */
+    FAILOVER_REFUSED,       /* it does not take over: we become a master again */
 };
 
 struct failover {
@@ -205,9 +205,11 @@ struct failover {
     enum failover_answer answer;
     char *host; /* of the target; NULL: any replica */
     int port;
-    bool force; /* hand over when the time is over, whatever is acknowledged */
-    bool late;  /* the time is over */
-    bool due;   /* repl_failover_turn() has something to do */
+    bool force;         /* hand over when the time is over, whatever is acknowledged */
+    bool late;          /* the time is over */
+    bool asked, unsure; /* the target was asked; an earlier question has had no answer, so it may have taken over */
+    bool is_master;     /* it has said that it is a master: it is asked as any master is */
+    bool due;           /* repl_failover_turn() has something to do */
     struct loop_timer timer;
 };
 

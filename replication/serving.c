@@ -327,6 +327,7 @@ static void continue_from(struct replica *rp, uint64_t position)
     attach(rp, REPLICA_ONLINE);
     repl_stream_reader_start(&r->stream, &rp->reader, position);
     rp->acked = position; /* by asking for the next byte the replica says that it has all before */
+    failover_acked(r);
     if (rp->capa_psync2)
         bytes_buf_printf(&rp->head, "+CONTINUE %s\r\n", r->identity.id);
     else
@@ -347,15 +348,34 @@ static int parse_psync(const struct replica *rp, struct bytes_view offset, int64
     return -EINVAL;
 }
 
-/* PSYNC ... FAILOVER: our master has stopped its writes, we have all of them, and it hands over to us. */
-static int take_over(struct repl *r, struct bytes_view id, const char **error)
+/* Redis does not say whether it takes into account that we are behind, so only servers of ours are refused. */
+static bool lacks_something(const struct replica *rp, struct bytes_view offset)
 {
+    int64_t asked;
+    uint64_t position;
+    return rp->capa_verify && num_parse_i64(offset, &asked) && repl_stream_position_of_psync(asked, &position) &&
+           position > repl_stream_end(&rp->repl->stream);
+}
+
+/* PSYNC ... FAILOVER: our master has stopped its writes, we have all of them, and it hands over to us. */
+static int take_over(struct replica *rp, struct bytes_view id, struct bytes_view offset, enum repl_take_over how,
+                     const char **error)
+{
+    struct repl *r = rp->repl;
+    if (r->failover.state != FAILOVER_NONE) { /* or it is our own question, to ourselves */
+        *error = "ERR PSYNC FAILOVER can't be sent to a server that is failing over.";
+        return -EINVAL;
+    }
     if (r->role == REPL_MASTER) {
         *error = &REPL_ERROR_IS_MASTER[1];
         return -EINVAL;
     }
     if (!bytes_equal(id, bytes_view(r->identity.id, REPL_ID_LEN))) {
         *error = "ERR PSYNC FAILOVER replid must match my replid.";
+        return -EINVAL;
+    }
+    if (how != REPL_TAKE_OVER_BEHIND && lacks_something(rp, offset)) {
+        *error = "ERR PSYNC FAILOVER: this replica does not have all of that history.";
         return -EINVAL;
     }
     log_warning(r->log, "Failover request was accepted: becoming the master.");
@@ -387,13 +407,13 @@ static bool is_ahead(const struct replica *rp, struct bytes_view id)
     return identity_shares(&r->identity, id, position) && position > repl_stream_end(&r->stream);
 }
 
-int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
-                             const char **error)
+int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset,
+                             enum repl_take_over how, const char **error)
 {
     struct repl *r = rp->repl;
     ASSERT(!repl_replica_is_attached(rp));
-    if (failover) {
-        int rc = take_over(r, id, error);
+    if (how != REPL_NO_TAKE_OVER) {
+        int rc = take_over(rp, id, offset, how, error);
         if (rc != 0) return rc;
     }
     if (!may_serve(r)) {

@@ -185,13 +185,13 @@ static void cmd_replconf(struct cmd_ctx *ctx)
     if (!silent) reply_ok(ctx->reply);
 }
 
-static void psync(struct cmd_ctx *ctx, struct bytes_view id, struct bytes_view offset, bool failover)
+static void psync(struct cmd_ctx *ctx, struct bytes_view id, struct bytes_view offset, enum repl_take_over how)
 {
     struct client *c = ctx->client;
     const char *error = NULL;
     if (c->conn == NULL || client_has(c, CLIENT_REPLICA)) return; /* our master's client, or already a replica */
     struct replica *rp = client_replica(c);
-    if (repl_replica_check_psync(rp, id, offset, failover, &error) != 0) {
+    if (repl_replica_check_psync(rp, id, offset, how, &error) != 0) {
         reply_error(ctx->reply, error);
         return;
     }
@@ -201,13 +201,15 @@ static void psync(struct cmd_ctx *ctx, struct bytes_view id, struct bytes_view o
 
 static void cmd_psync(struct cmd_ctx *ctx)
 {
-    bool failover = ctx->argc > 3 && ctx_arg_is(ctx, 3, "failover");
-    psync(ctx, ctx->argv[1], ctx->argv[2], failover);
+    enum repl_take_over how = REPL_NO_TAKE_OVER;
+    if (ctx->argc > 3 && ctx_arg_is(ctx, 3, "failover"))
+        how = ctx->argc > 4 && ctx_arg_is(ctx, 4, "force") ? REPL_TAKE_OVER_BEHIND : REPL_TAKE_OVER;
+    psync(ctx, ctx->argv[1], ctx->argv[2], how);
 }
 
 static void cmd_sync(struct cmd_ctx *ctx)
 {
-    psync(ctx, (struct bytes_view){0}, (struct bytes_view){0}, false);
+    psync(ctx, (struct bytes_view){0}, (struct bytes_view){0}, REPL_NO_TAKE_OVER);
 }
 
 /* ---- FAILOVER ---- */

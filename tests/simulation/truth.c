@@ -432,12 +432,12 @@ void __wrap_identity_renew(struct repl_identity *i, const struct sys *sys)
 }
 
 /* Before a full synchronization makes a backlog. */
-int __wrap_repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, bool failover,
-                                    const char **error)
+int __wrap_repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset,
+                                    enum repl_take_over how, const char **error)
 {
     asked.rp = rp;
     asked.has_backlog = rp->repl->has_backlog;
-    return __real_repl_replica_check_psync(rp, id, offset, failover, error);
+    return __real_repl_replica_check_psync(rp, id, offset, how, error);
 }
 
 /* The position that a replica had when it asked, if it waits for the answer now. */

@@ -83,14 +83,19 @@ static struct repl_failover_order to_target(struct fixture *f)
 }
 
 /* The node has asked the target to take over, for all that it has. */
-static void expect_question(struct fixture *f)
+static void expect_question_with(struct fixture *f, bool force)
 {
     char offset[24], text[160];
     introduce(&f->m);
     snprintf(offset, sizeof(offset), "%" PRIu64, repl_offset(repl_of(f)) + 1);
-    snprintf(text, sizeof(text), "*4\r\n$5\r\nPSYNC\r\n$40\r\n%s\r\n$%zu\r\n%s\r\n$8\r\nFAILOVER\r\n",
-             repl_of(f)->identity.id, strlen(offset), offset);
+    snprintf(text, sizeof(text), "*%d\r\n$5\r\nPSYNC\r\n$40\r\n%s\r\n$%zu\r\n%s\r\n$8\r\nFAILOVER\r\n%s", force ? 5 : 4,
+             repl_of(f)->identity.id, strlen(offset), offset, force ? "$5\r\nFORCE\r\n" : "");
     hear(&f->m, text);
+}
+
+static void expect_question(struct fixture *f)
+{
+    expect_question_with(f, false);
 }
 
 /* Up to the question. */
@@ -192,7 +197,7 @@ static void test_time_is_over(void **state)
     order(&f, o);
     for (int i = 0; i < 5000 && repl_role(repl_of(&f)) == REPL_MASTER; i++) turn(&f.m);
     assert_string_equal(state_of(&f), "failover-in-progress");
-    expect_question(&f);
+    expect_question_with(&f, true);
     SAY(&f.m, "+FULLRESYNC " ID2 " 1000\r\n$EOF:" MARK "\r\n" RDB("theirs;") MARK);
     wait_state(&f.m, "connected");
     assert_string_equal(state_of(&f), "no-failover");
@@ -240,25 +245,145 @@ static void test_a_target_that_refuses(void **state)
     close_all(&f);
 }
 
-/* The answer got lost: we ask again, and what is a master by now is followed. */
+static void lose_the_link(struct fixture *f)
+{
+    close(f->m.fd);
+    f->m.fd = -1;
+    repl_drop_link(repl_of(f), "the test has no time to wait for the next try");
+}
+
+static void expect_held(struct fixture *f)
+{
+    for (int i = 0; i < 5; i++) turn(&f->m);
+    assert_string_equal(state_of(f), "failover-in-progress");
+    assert_int_equal(repl_role(repl_of(f)), REPL_REPLICA);
+    assert_true(f->m.node->paused);
+}
+
+static void expect_master_again(struct fixture *f)
+{
+    for (int i = 0; i < 5000 && repl_failing_over(repl_of(f)); i++) turn(&f->m);
+    assert_string_equal(state_of(f), "no-failover");
+    assert_int_equal(repl_role(repl_of(f)), REPL_MASTER);
+    assert_false(f->m.node->paused);
+}
+
+/* The answer got lost: we ask again, and a target that is a master by now has taken over if it continues our history. */
 static void test_a_link_that_breaks_before_the_answer(void **state)
 {
     struct fixture f;
     handing_over(&f);
-    close(f.m.fd);
-    f.m.fd = -1;
-    repl_drop_link(repl_of(&f), "the test has no time to wait for the next try");
-    assert_string_equal(state_of(&f), "failover-in-progress");
-    assert_true(f.m.node->paused);
+    lose_the_link(&f);
+    expect_held(&f);
     expect_question(&f);
     SAY(&f.m, "-ERR PSYNC FAILOVER can't be sent to a master.\r\n");
-    assert_string_equal(state_of(&f), "no-failover");
-    assert_int_equal(repl_role(repl_of(&f)), REPL_REPLICA);
-    assert_false(f.m.node->paused);
+    expect_held(&f);
+    repl_drop_link(repl_of(&f), "the test has no time to wait for the next try");
     introduce(&f.m);
     assert_null(memmem(f.m.heard, f.m.len, "FAILOVER", 8));
     SAY(&f.m, "+CONTINUE " ID2 "\r\n");
     wait_state(&f.m, "connected");
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_false(f.m.node->paused);
+    close_all(&f);
+}
+
+/* A question without an answer may have been accepted, whatever comes after it. */
+static void test_nobody_knows_what_became_of_the_question(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    lose_the_link(&f);
+    expect_question(&f);
+    SAY(&f.m, "-ERR PSYNC FAILOVER replid must match my replid.\r\n");
+    expect_held(&f);
+    assert_int_equal(repl_failover_abort(repl_of(&f)), 0);
+    assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
+    close_all(&f);
+}
+
+/* A target that was restarted as a master before it heard of us does not have what we have: we keep it. */
+static void test_a_master_that_does_not_continue_our_history(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    SAY(&f.m, "-ERR PSYNC FAILOVER can't be sent to a master.\r\n");
+    repl_drop_link(repl_of(&f), "the test has no time to wait for the next try");
+    introduce(&f.m);
+    SAY(&f.m, "+FULLRESYNC " ID2 " 1000\r\n");
+    expect_master_again(&f);
+    assert_memory_equal(f.m.node->data.data, "one;", 4);
+    close_all(&f);
+}
+
+static void test_a_target_that_answers_with_another_history(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    SAY(&f.m, "+FULLRESYNC " ID2 " 1000\r\n");
+    expect_master_again(&f);
+    close_all(&f);
+}
+
+/* It has everything without an ACK: its link broke, and it asks for what comes next. */
+static void test_a_target_that_comes_back_with_everything(void **state)
+{
+    struct fixture f;
+    open_all(&f);
+    order(&f, to_target(&f));
+    detach(&f);
+    turns(f.m.node);
+    assert_string_equal(state_of(&f), "waiting-for-sync");
+    char port[16];
+    snprintf(port, sizeof(port), "%d", f.m.port);
+    peer_open(&f.p, f.m.node);
+    f.attached = true;
+    conf(&f.p, "listening-port", port);
+    psync_ok(&f.p, repl_of(&f)->identity.id, (long long)repl_offset(repl_of(&f)) + 1);
+    turns(f.m.node);
+    assert_string_equal(state_of(&f), "failover-in-progress");
+    close_all(&f);
+}
+
+/* The other side: who is asked to take over. */
+static int ask(struct fixture *f, uint64_t offset, enum repl_take_over how, const char **error)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRIu64, offset);
+    *error = NULL;
+    return repl_replica_check_psync(f->p.replica, bytes_str(ID), bytes_str(text), how, error);
+}
+
+static void test_a_replica_that_is_behind_takes_over_only_by_force(void **state)
+{
+    struct fixture f = {.attached = true};
+    const char *error;
+    synchronized(&f.m);
+    peer_open(&f.p, f.m.node);
+    conf(&f.p, "capa", "lockstep-verify");
+    assert_int_equal(ask(&f, 1002, REPL_TAKE_OVER, &error), -EINVAL);
+    assert_string_equal(error, "ERR PSYNC FAILOVER: this replica does not have all of that history.");
+    assert_int_equal(repl_role(repl_of(&f)), REPL_REPLICA);
+    assert_int_equal(ask(&f, 1002, REPL_TAKE_OVER_BEHIND, &error), 0);
+    assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
+    close_all(&f);
+}
+
+static void test_a_server_that_hands_over_does_not_take_over(void **state)
+{
+    struct fixture f;
+    struct peer other;
+    const char *error = NULL;
+    char offset[24];
+    handing_over(&f);
+    snprintf(offset, sizeof(offset), "%" PRIu64, repl_offset(repl_of(&f)) + 1);
+    peer_open(&other, f.m.node);
+    assert_int_equal(repl_replica_check_psync(other.replica, bytes_str(repl_of(&f)->identity.id), bytes_str(offset),
+                                              REPL_TAKE_OVER, &error),
+                     -EINVAL);
+    assert_string_equal(error, "ERR PSYNC FAILOVER can't be sent to a server that is failing over.");
+    expect_held(&f);
+    peer_close(&other);
     close_all(&f);
 }
 
@@ -286,6 +411,12 @@ int main(void)
         cmocka_unit_test(test_given_up_when_it_was_asked),
         cmocka_unit_test(test_a_target_that_refuses),
         cmocka_unit_test(test_a_link_that_breaks_before_the_answer),
+        cmocka_unit_test(test_nobody_knows_what_became_of_the_question),
+        cmocka_unit_test(test_a_master_that_does_not_continue_our_history),
+        cmocka_unit_test(test_a_target_that_answers_with_another_history),
+        cmocka_unit_test(test_a_target_that_comes_back_with_everything),
+        cmocka_unit_test(test_a_replica_that_is_behind_takes_over_only_by_force),
+        cmocka_unit_test(test_a_server_that_hands_over_does_not_take_over),
         cmocka_unit_test(test_a_target_that_is_not_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
