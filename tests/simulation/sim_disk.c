@@ -716,16 +716,21 @@ static size_t room_at(const struct sim_disk *d, const struct inode *n, size_t at
     return end - at < len ? end - at : len;
 }
 
-static ssize_t write_at(struct sim_disk *d, struct sim_file *f, size_t at, const void *buf, size_t len)
+static ssize_t put_at(struct sim_disk *d, struct sim_file *f, size_t at, const void *buf, size_t len)
 {
-    if (!is_writable(f->flags)) return -EBADF;
-    if (sim_disk_decide(d, SIM_DISK_EIO_WRITE) != 0) return -EIO;
     size_t fits = room_at(d, f->inode, at, len);
     d->stats.full_writes += fits == 0 && len > 0;
     d->stats.short_writes += fits > 0 && fits < len;
     if (fits == 0 && len > 0) return -ENOSPC;
     inode_write(d, f->inode, at, buf, fits);
     return (ssize_t)fits;
+}
+
+static ssize_t write_at(struct sim_disk *d, struct sim_file *f, size_t at, const void *buf, size_t len)
+{
+    if (!is_writable(f->flags)) return -EBADF;
+    if (sim_disk_decide(d, SIM_DISK_EIO_WRITE) != 0) return -EIO;
+    return put_at(d, f, at, buf, len);
 }
 
 ssize_t sim_disk_write(struct sim_disk *d, struct sim_file *f, const void *buf, size_t len)
@@ -738,12 +743,19 @@ ssize_t sim_disk_write(struct sim_disk *d, struct sim_file *f, const void *buf, 
 
 ssize_t sim_disk_pwritev(struct sim_disk *d, struct sim_file *f, const struct iovec *iov, int count, int64_t offset)
 {
-    ssize_t total = 0;
-    for (int i = 0; i < count; i++) {
-        ssize_t n = write_at(d, f, (size_t)(offset + total), iov[i].iov_base, iov[i].iov_len);
+    ssize_t total = 0, good = 0;
+    int whole = 0;
+    if (!is_writable(f->flags)) return -EBADF;
+    for (; whole < count && sim_disk_decide(d, SIM_DISK_EIO_WRITE) == 0; whole++) good += (ssize_t)iov[whole].iov_len;
+    if (whole < count)
+        good -= (ssize_t)((offset + good) % SIM_DISK_PAGE); /* a page is taken or not, whatever its parts */
+    if (whole < count && good <= 0) return -EIO;
+    for (int i = 0; i < count && total < good; i++) {
+        size_t len = (ssize_t)iov[i].iov_len < good - total ? iov[i].iov_len : (size_t)(good - total);
+        ssize_t n = put_at(d, f, (size_t)(offset + total), iov[i].iov_base, len);
         if (n < 0) return total > 0 ? total : n;
         total += n;
-        if ((size_t)n < iov[i].iov_len) break;
+        if ((size_t)n < len) break;
     }
     return total;
 }

@@ -575,7 +575,7 @@ static void note_log_write(const struct sim_node *node)
     if (state->log_dirty_since_us == 0) state->log_dirty_since_us = sim.now_us;
 }
 
-/* A signal that kills is seen between two pages of a write. */
+/* A signal that kills is seen between two pages of a write. What fails there fails as a whole, as the write would. */
 static void kill_between_pages(struct sim_node *node, struct open_file *f, const struct iovec *iov, int count,
                                int64_t offset)
 {
@@ -583,13 +583,15 @@ static void kill_between_pages(struct sim_node *node, struct open_file *f, const
     for (int i = 0; i < count; i++) total += (int64_t)iov[i].iov_len;
     if (total <= left) return;
     left += (int64_t)rng_below(&node->rng, (uint64_t)(total - left - 1) / SIM_DISK_PAGE + 1) * SIM_DISK_PAGE;
-    for (int i = 0; i < count && left > 0; i++) {
-        int64_t len = (int64_t)iov[i].iov_len < left ? (int64_t)iov[i].iov_len : left;
-        struct iovec part = {.iov_base = iov[i].iov_base, .iov_len = (size_t)len};
-        if (len > 0 && sim_disk_pwritev(f->disk, f->file, &part, 1, offset) < len) break;
-        offset += len;
-        left -= len;
+    struct iovec *parts = must(calloc((size_t)count, sizeof(*parts)));
+    int used = 0;
+    for (; used < count && left > 0; used++) {
+        parts[used] = iov[used];
+        if ((int64_t)parts[used].iov_len > left) parts[used].iov_len = (size_t)left;
+        left -= (int64_t)parts[used].iov_len;
     }
+    (void)sim_disk_pwritev(f->disk, f->file, parts, used, offset);
+    free(parts);
     sim_reached("killed-in-write");
     sim_node_kill(node); /* does not return: it is this process */
 }
