@@ -473,12 +473,12 @@ def test_fault_8_end_that_a_kill_tore_off_costs_nothing_else_on_a_system_without
     server.kill()
     path = aoffiles.last_incr(server)
     data = path.read_bytes()
-    assert data.index(b"#SUM:") < data.index(b"k2") and data.count(b"#SUM:") == 1
+    assert data.rindex(b"#SUM:") < data.index(b"k2")
     path.write_bytes(data[:-10_000])
     if zeros:
         lose_page(path, data.index(b"k5") + 8192)
     server.start()
-    before_note = data[: data.index(b"#SUM:")].count(b"SET\r\n")
+    before_note = data[: data.rindex(b"#SUM:")].count(b"SET\r\n")
     assert server.call("DBSIZE") == (before_note if zeros else 8)
     server.call("SET", "after", 1)
     before = digest(server)
