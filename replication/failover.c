@@ -17,7 +17,6 @@
  * not have. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "replication/replication_internal.h"
 #include "storage/base/assert.h"
@@ -168,7 +167,6 @@ int repl_failover(struct repl *r, const struct repl_failover_order *o, const cha
     f->force = o->force;
     f->late = f->asked = f->unsure = f->is_master = false;
     f->due = true;
-    f->answer = FAILOVER_UNANSWERED;
     if (o->timeout_ms > 0) loop_timer_start(r->loop, &f->timer, o->timeout_ms, 0, on_time_over, r);
     r->host.hold_writes(r->host.ctx, true);
     return 0;

@@ -808,14 +808,21 @@ int sim_disk_fsync_dir(struct sim_disk *d, const char *path_of_file)
     return 0;
 }
 
+/* *e exists; *target is NULL if there is nothing of that name. */
+static int look_up_both(struct sim_disk *d, const char *from, char full_from[PATH_MAX], struct entry **e,
+                        const char *to, char full_to[PATH_MAX], struct entry **target)
+{
+    int rc = look_up(d, from, full_from, e);
+    if (rc == 0) rc = look_up(d, to, full_to, target);
+    return rc == 0 && *e == NULL ? -ENOENT : rc;
+}
+
 int sim_disk_rename(struct sim_disk *d, const char *from, const char *to)
 {
     char full_from[PATH_MAX], full_to[PATH_MAX];
     struct entry *e, *target;
-    int rc = look_up(d, from, full_from, &e);
-    if (rc == 0) rc = look_up(d, to, full_to, &target);
+    int rc = look_up_both(d, from, full_from, &e, to, full_to, &target);
     if (rc < 0) return rc;
-    if (e == NULL) return -ENOENT;
     if (e->inode->directory) return -EOPNOTSUPP;
     if (target != NULL && target->inode->directory) return -EISDIR;
     if (target == e) return 0;
@@ -834,10 +841,8 @@ int sim_disk_link(struct sim_disk *d, const char *from, const char *to)
 {
     char full_from[PATH_MAX], full_to[PATH_MAX];
     struct entry *e, *target;
-    int rc = look_up(d, from, full_from, &e);
-    if (rc == 0) rc = look_up(d, to, full_to, &target);
+    int rc = look_up_both(d, from, full_from, &e, to, full_to, &target);
     if (rc < 0) return rc;
-    if (e == NULL) return -ENOENT;
     if (e->inode->directory) return -EPERM;
     if (target != NULL) return -EEXIST;
     if (d->no_links) return -EPERM;
