@@ -95,7 +95,7 @@ class TlsWire(Wire):
         try:
             super()._fill()
         except ssl.SSLError as err:
-            if isinstance(err, socket.timeout):
+            if isinstance(err, (socket.timeout, ssl.SSLWantReadError, ssl.SSLWantWriteError)):
                 raise
             raise Closed(str(err)) from err
 

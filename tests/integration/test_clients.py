@@ -862,11 +862,7 @@ def test_deep_pipeline_in_order(server):
     total = 100_000
     with server.wire(timeout=60) as wire:
         data = b"".join(encode_command("INCR", "n") for _ in range(total))
-        sender = threading.Thread(target=wire.send, args=(data,), daemon=True)
-        sender.start()
-        for number in range(1, total + 1):
-            assert wire.read() == number
-        sender.join(10)
+        assert wire.send_and_read(data, total) == list(range(1, total + 1))
 
 
 def test_maxmemory_policies(farm):

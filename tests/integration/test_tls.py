@@ -134,10 +134,8 @@ def test_big_values_and_pipelines(server):
         for _ in range(3):
             assert wire.read() == value
         count = 20000
-        sender = threading.Thread(target=lambda: wire.send(b"".join(encode_command("ECHO", str(i)) for i in range(count))))
-        sender.start()
-        assert [wire.read() for _ in range(count)] == [str(i).encode() for i in range(count)]
-        sender.join()
+        requests = b"".join(encode_command("ECHO", str(i)) for i in range(count))
+        assert wire.send_and_read(requests, count) == [str(i).encode() for i in range(count)]
         assert wire.ask("STRLEN", "big") == len(value)
 
 

@@ -6,6 +6,7 @@ Types of a parsed reply: status -> str, bulk -> bytes, integer -> int, null -> N
 
 import select
 import socket
+import ssl
 import time
 
 
@@ -95,6 +96,29 @@ class Wire:
 
     def send_command(self, *args):
         self.send(encode_command(*args))
+
+    def send_and_read(self, data, count):
+        """Sends `data` and reads meanwhile, in this thread: an SSL session bears no second one. Returns `count` replies."""
+        rest = memoryview(data)
+        self.sock.setblocking(False)
+        try:
+            while rest:
+                moved = 0
+                try:
+                    moved = self.sock.send(rest)
+                    rest = rest[moved:]
+                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    pass
+                try:
+                    self._fill()
+                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    if not moved:
+                        ready = select.select([self.sock], [self.sock], [], self.timeout)
+                        if not any(ready):
+                            raise socket.timeout("neither sent nor received") from None
+        finally:
+            self.sock.settimeout(self.timeout)
+        return [self.read() for _ in range(count)]
 
     # Receiving
 

@@ -292,7 +292,7 @@ static void cut_content(struct sim_disk *d, struct inode *n)
     size_t old = n->durable_size < n->size ? n->durable_size : n->size;
     if (n->lowest < old) old = n->lowest;
     size_t last_sector = old / SECTOR * SECTOR;
-    memcpy(before, n->durable + last_sector, old - last_sector);
+    if (old > last_sector) memcpy(before, n->durable + last_sector, old - last_sector);
     cut_overwritten(d, n, old);
     bool shrunk = n->lowest < n->durable_size;
     if (!shrunk || coin(d)) {

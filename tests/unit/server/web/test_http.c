@@ -32,17 +32,48 @@ static void answer(void *ctx, const struct conn *conn, const struct web_request 
     if (bytes_equal(rq->path, BYTES_LIT("/end"))) reply->close = true;
 }
 
-static const struct http_limits test_limits = {
-    .connections = 4, .output_bytes = 4 * 1024 * 1024, .request_ms = 60, .idle_ms = 120, .send_ms = 60, .leave_ms = 60};
+enum { NEVER_MS = 600 * 1000 }; /* beyond the test's own time: how fast this machine is does not matter */
 
-static int setup(void **state)
+/* A test gives what it waits for, and nothing else passes. */
+static int setup_with(void **state, const struct http_limits *deadlines)
 {
+    struct http_limits limits = {.connections = 4,
+                                 .output_bytes = 4 * 1024 * 1024,
+                                 .request_ms = NEVER_MS,
+                                 .idle_ms = NEVER_MS,
+                                 .send_ms = NEVER_MS,
+                                 .leave_ms = NEVER_MS};
+    if (deadlines->request_ms) limits.request_ms = deadlines->request_ms;
+    if (deadlines->idle_ms) limits.idle_ms = deadlines->idle_ms;
+    if (deadlines->send_ms) limits.send_ms = deadlines->send_ms;
+    if (deadlines->leave_ms) limits.leave_ms = deadlines->leave_ms;
     struct web_fixture *w = mem_calloc(sizeof(*w));
     core_fixture_init(&w->f, NULL);
     for (int i = 0; i < PEERS; i++) w->fds[i] = -1;
-    w->http = http_new(&w->f.core, &test_limits, answer, w);
+    w->http = http_new(&w->f.core, &limits, answer, w);
     *state = w;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, &(struct http_limits){0});
+}
+static int setup_request(void **state)
+{
+    return setup_with(state, &(struct http_limits){.request_ms = 60});
+}
+static int setup_request_and_idle(void **state)
+{
+    return setup_with(state, &(struct http_limits){.request_ms = 20, .idle_ms = 1000});
+}
+static int setup_send(void **state)
+{
+    return setup_with(state, &(struct http_limits){.send_ms = 60});
+}
+static int setup_leave(void **state)
+{
+    return setup_with(state, &(struct http_limits){.leave_ms = 60});
 }
 
 static int teardown(void **state)
@@ -331,7 +362,7 @@ static void test_between_requests_there_is_more_time(void **state)
     open_peer(w, 0);
     say(w, 0, GET("/"));
     assert_answer(w, 0, "200", "answer 1\n", false);
-    wait_ms(w, 80); /* more than request_ms, less than idle_ms */
+    wait_ms(w, 40); /* more than request_ms, less than idle_ms */
     say(w, 0, GET("/"));
     assert_answer(w, 0, "200", "answer 2\n", false);
     wait_closed(w, 0);
@@ -543,7 +574,8 @@ static void test_without_the_loop(void **state)
     assert_int_equal(stats(w).connections, 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_WITH(name, its_setup) cmocka_unit_test_setup_teardown(name, its_setup, teardown)
+#define TEST(name) TEST_WITH(name, setup)
 
 int main(void)
 {
@@ -556,10 +588,10 @@ int main(void)
         TEST(test_large_answers_arrive_whole),
         TEST(test_an_error_ends_the_connection),
         TEST(test_a_head_that_is_too_long),
-        TEST(test_leaving_has_limits),
-        TEST(test_slow_heads_are_ended),
-        TEST(test_between_requests_there_is_more_time),
-        TEST(test_an_answer_must_be_taken),
+        TEST_WITH(test_leaving_has_limits, setup_leave),
+        TEST_WITH(test_slow_heads_are_ended, setup_request),
+        TEST_WITH(test_between_requests_there_is_more_time, setup_request_and_idle),
+        TEST_WITH(test_an_answer_must_be_taken, setup_send),
         TEST(test_an_answer_is_held_back),
         TEST(test_a_new_connection_displaces_the_idlest),
         TEST(test_fresh_connections_stay_and_are_served_first),
