@@ -29,6 +29,7 @@ void identity_renew(struct repl_identity *i, const struct sys *sys)
 {
     make_id(i->id, sys);
     clear_second(i);
+    i->is_shared = false;
 }
 
 void identity_fork(struct repl_identity *i, const struct sys *sys, uint64_t position)
@@ -51,6 +52,11 @@ void identity_adopt(struct repl_identity *i, const char *id)
     memcpy(i->id, id, REPL_ID_LEN);
     i->id[REPL_ID_LEN] = '\0';
     clear_second(i);
+}
+
+void identity_share(struct repl_identity *i)
+{
+    i->is_shared = true;
 }
 
 bool identity_shares(const struct repl_identity *i, struct bytes_view id, uint64_t position)

@@ -18,6 +18,7 @@ struct repl_identity {
     char id2[REPL_ID_LEN + 1];
     bool has_second;
     uint64_t second_position; /* the last position that both histories share */
+    bool is_shared;           /* another server may know our history by `id` */
 };
 
 void identity_init(struct repl_identity *i, const struct sys *sys); /* a new random id, no second */
@@ -33,6 +34,8 @@ void identity_adopt(struct repl_identity *i, const char *id);
 bool identity_shares(const struct repl_identity *i, struct bytes_view id, uint64_t position);
 /* INFO's second_repl_offset: the number, counted from one, of the first byte that is not shared; -1 without id2. */
 int64_t identity_second_offset(const struct repl_identity *i);
+/* `id` has been told, or is about to be, or was told by another server. */
+void identity_share(struct repl_identity *i);
 bool identity_is_id(struct bytes_view text); /* true if the text has the form of an id */
 
 #endif

@@ -55,6 +55,7 @@ void repl_create_backlog(struct repl *r)
 {
     if (r->has_backlog) return;
     r->has_backlog = true;
+    identity_share(&r->identity); /* whoever resumes from it, or has filled it, knows the history by its id */
     repl_stream_set_limit(&r->stream, repl_backlog_limit(r));
 }
 
@@ -345,10 +346,12 @@ void repl_aof_synced(struct repl *r, bool on, uint64_t position)
 
 /* ---- Roles ---- */
 
-/* True if another server may share this history: it was sent to replicas, received from a master, or kept in an AOF. */
+/* True if another server may share this history: it was sent to replicas, received from a master, or kept in an AOF. With
+ * an AOF it goes on without a backlog, and may be one of no bytes, which others have got nevertheless. */
 bool repl_has_history(const struct repl *r)
 {
-    return !r->history_broken && (r->has_backlog || (r->aof_wanted && repl_stream_end(&r->stream) > 0));
+    bool is_known = r->identity.is_shared || repl_stream_end(&r->stream) > 0;
+    return !r->history_broken && (r->has_backlog || (r->aof_wanted && is_known));
 }
 
 /* An empty data set that came from no master counts as none, and so does a partly loaded one (fault 14). */

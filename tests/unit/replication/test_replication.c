@@ -162,6 +162,32 @@ static void test_an_unused_backlog_goes_and_the_name_stays_with_an_aof(void **st
     loop_free(loop);
 }
 
+/* So a replica of a history without bytes can still be followed without a full synchronization. */
+static void test_a_name_that_was_told_is_asked_for_at_offset_0_without_a_backlog(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = counting_node(loop);
+    struct peer p;
+    assert_false(repl_has_history(n->repl)); /* nobody knows it */
+    n->settings.repl_backlog_ttl_s = 10;
+    peer_open(&p, n);
+    psync_ok(&p, "?", -1);
+    turns(n);
+    repl_feed_moment(n->repl, -1, BYTES_LIT("ping;"));
+    peer_close(&p);
+    repl_snapshot_done(n->repl, false, NULL);
+    n->later_us += 12 * 1000 * 1000;
+    repl_cron_master(n->repl);
+    assert_false(n->repl->has_backlog);
+    follow_nobody(n);
+    assert_int_equal(repl_offset(n->repl), 0); /* the ping was taken back */
+    assert_true(repl_has_history(n->repl));
+    repl_change_id(n->repl);
+    assert_false(repl_has_history(n->repl));
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_a_backlog_is_kept_for_ever_without_a_ttl_or_with_a_replica(void **state)
 {
     struct loop *loop = loop_new();
@@ -509,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_H4_pings_come_each_period_but_not_during_a_hand_over),
         cmocka_unit_test(test_P10_an_unused_backlog_goes_on_a_master_alone),
         cmocka_unit_test(test_an_unused_backlog_goes_and_the_name_stays_with_an_aof),
+        cmocka_unit_test(test_a_name_that_was_told_is_asked_for_at_offset_0_without_a_backlog),
         cmocka_unit_test(test_a_backlog_is_kept_for_ever_without_a_ttl_or_with_a_replica),
         cmocka_unit_test(test_a_position_that_makes_no_sense_is_not_restored),
         cmocka_unit_test(test_P6_a_restored_master_has_the_old_name_as_its_second),
