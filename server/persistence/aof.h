@@ -22,6 +22,9 @@
  *      is complete and synced (S6).
  *   5. A file is synced before a manifest lists it or a file after it, and before it is closed, unless it is
  *      deleted (S4, S5).
+ *   6. Nothing is said to be on disk before all files that the manifest lists, and their directory, are synced: a start
+ *      finds the list that a former life could not sync, and goes on with it.
+ *   7. After a failed sync of the directory the stream goes on in a file that the old list and the new one both name.
  *
  * Threads: fsync and close run in a worker thread (storage/base/worker.h), in order. The main thread waits for the disk
  * only with `always`, and at the beginning of a rewrite (invariant 5). A write does not wait for a pending sync (Redis

@@ -105,13 +105,20 @@ static int commit_manifest(struct aof *a, struct aof_manifest *copy, bool *renam
     return 0;
 }
 
+/* The name of a directory that exists is synced, too: that may have failed when it was made, in this life or an earlier one.
+ * Where it is not allowed, another program has made it. */
 static int make_directory(struct aof *a)
 {
     const struct sys *sys = a->core->sys;
     const char *dir = aof_settings(a)->appenddirname;
     int rc = sys->mkdir(sys->ctx, dir, 0755);
-    if (rc == -EEXIST) return 0;
-    if (rc == 0) rc = sys->fsync_dir(sys->ctx, dir);
+    bool exists = rc == -EEXIST;
+    if (exists && a->directory_synced) return 0;
+    if (rc == 0 || exists) {
+        rc = sys->fsync_dir(sys->ctx, dir);
+        if (exists && rc == -EACCES) rc = 0;
+    }
+    a->directory_synced = rc == 0;
     if (rc != 0) log_warning(a->core->log, "Can't make the append-only dir %s: %s", dir, strerror(-rc));
     return rc;
 }
@@ -430,7 +437,7 @@ int aof_find_files(struct aof *a)
 static int sync_path(const struct aof *a, const char *path)
 {
     const struct sys *sys = a->core->sys;
-    int fd = sys->open(sys->ctx, path, O_RDWR, 0);
+    int fd = sys->open(sys->ctx, path, O_RDONLY, 0);
     if (fd < 0) return fd;
     int rc = sys->fsync(sys->ctx, fd);
     (void)sys->close(sys->ctx, fd); /* nothing is unsynced */
@@ -538,6 +545,33 @@ static int make_files(struct aof *a)
     return rc;
 }
 
+static int sync_part(const struct aof *a, const struct aof_part *part)
+{
+    char *path = aof_path(a, part->name);
+    int rc = sync_path(a, path);
+    mem_free(path);
+    return rc;
+}
+
+/* What the start has found may be in memory alone: the last file, since its server was killed; the manifest that names it,
+ * since the sync of its directory failed then; all of it, if it was copied here. Nothing in the log is on disk before all of
+ * it is, names and all. 0, or -errno, logged. */
+static int sync_what_is_there(struct aof *a)
+{
+    const struct sys *sys = a->core->sys;
+    const struct aof_manifest *m = &a->manifest;
+    int rc = m->base.name != NULL ? sync_part(a, &m->base) : 0;
+    for (size_t i = 0; i + 1 < m->incr.count && rc == 0; i++) rc = sync_part(a, &m->incr.parts[i]);
+    if (rc == 0) rc = sys->fsync(sys->ctx, aof_file_fd(a->file));
+    if (rc != 0) log_warning(a->core->log, "Syncing the AOF file failed: %s", strerror(-rc));
+    if (rc != 0) return rc;
+    char *path = path_with(a, "", ".manifest");
+    rc = sys->fsync_dir(sys->ctx, path);
+    if (rc != 0) log_warning(a->core->log, "Can't sync the directory of %s: %s", path, strerror(-rc));
+    mem_free(path);
+    return rc != 0 ? rc : make_directory(a);
+}
+
 int aof_open_at_start(struct aof *a)
 {
     if (!a->core->settings->persistence.appendonly) return 0;
@@ -553,12 +587,7 @@ int aof_open_at_start(struct aof *a)
         struct head head = head_of_now(a, &at);
         if (write_head(a, a->file, &head) != 0) return -1;
     }
-    int rc = a->core->sys->fsync(a->core->sys->ctx,
-                                 aof_file_fd(a->file)); /* the loaded bytes may still be in the page cache alone */
-    if (rc != 0) {
-        log_warning(a->core->log, "Syncing the AOF file failed: %s", strerror(-rc));
-        return -1;
-    }
+    if (sync_what_is_there(a) != 0) return -1;
     aof_set_state(a, AOF_ON);
     if (!a->doubtful) a->file_synced = aof_file_size(a->file);
     a->base_bytes = aof_current_bytes(a);

@@ -64,9 +64,10 @@ struct sync_result {
 struct aof {
     struct aof_uses uses;
     struct core *core;
-    enum aof_state state; /* aof_set_state() writes it */
-    bool promised;        /* it was on since it was switched on: what is acknowledged survives a crash */
-    bool interrupted;     /* the data set is being replaced: nothing is written until then */
+    enum aof_state state;  /* aof_set_state() writes it */
+    bool promised;         /* it was on since it was switched on: what is acknowledged survives a crash */
+    bool interrupted;      /* the data set is being replaced: nothing is written until then */
+    bool directory_synced; /* its name is on disk, whoever made it */
     struct aof_manifest manifest;
     struct aof_file *file; /* the stream is written to it; or NULL */
     bool file_is_temp;     /* no manifest lists the file yet */

@@ -103,6 +103,53 @@ static void test_start_continues_the_last_file(void **state)
     assert_int_equal(pf_keys(f), 4);
 }
 
+/* The manifest that it finds may be one whose directory could not be synced, or a copy. */
+static void test_start_syncs_what_it_finds_and_its_names(void **state)
+{
+    struct persistence_fixture *f = *state;
+    struct bytes_buf calls = {0};
+    up(f, on);
+    pf_restart(f, on);
+    assert_int_equal(open_log(f), 0);
+    take_calls(f, &calls);
+    const char *base = strstr(calls.data, "sync " BASE(1) ";"), *incr = strstr(calls.data, "sync " INCR(1) ";");
+    assert_true(base != NULL && incr != NULL);
+    assert_non_null(strstr(base, "syncdir;syncdir;")); /* the directory, and its own name */
+    assert_non_null(strstr(incr, "syncdir;syncdir;"));
+    bytes_buf_release(&calls);
+    static const struct {
+        enum failing call;
+        const char *name, *logged;
+    } cases[] = {
+        {FAIL_SYNC, BASE(1), "Syncing the AOF file failed"},
+        {FAIL_SYNC, INCR(1), "Syncing the AOF file failed"},
+        {FAIL_SYNCDIR, MANIFEST, "Can't sync the directory of " DIR MANIFEST},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        pf_restart(f, on);
+        f->failing = cases[i].call;
+        f->fail_name = cases[i].name;
+        if (open_log(f) != -3) fail_msg("case %zu starts", i);
+        assert_int_equal(core_logged(&f->m.base, cases[i].logged), 1);
+        assert_false(aof_synced(f->aof, 0));
+    }
+}
+
+static void test_name_of_the_directory_is_synced_though_it_exists(void **state)
+{
+    struct persistence_fixture *f = *state;
+    struct bytes_buf calls = {0};
+    pf_up(f, on);
+    f->failing = FAIL_SYNCDIR;
+    assert_int_equal(open_log(f), -3);
+    assert_int_equal(aof_open_at_start(f->aof), -1); /* in the same life */
+    pf_restart(f, on);
+    assert_int_equal(open_log(f), 0);
+    take_calls(f, &calls);
+    assert_int_equal(strncmp(calls.data, "syncdir;create temp-", strlen("syncdir;create temp-")), 0);
+    bytes_buf_release(&calls);
+}
+
 static void test_start_refuses_each_failure(void **state)
 {
     static const struct {
@@ -364,6 +411,8 @@ int main(void)
         PF_TEST(test_first_files_are_synced_before_the_list),
         PF_TEST(test_nothing_is_made_while_the_log_is_off),
         PF_TEST(test_start_continues_the_last_file),
+        PF_TEST(test_start_syncs_what_it_finds_and_its_names),
+        PF_TEST(test_name_of_the_directory_is_synced_though_it_exists),
         PF_TEST(test_start_refuses_each_failure),
         PF_TEST(test_bad_manifest_refuses_the_start),
         PF_TEST(test_listed_file_that_is_missing_refuses_the_start),
