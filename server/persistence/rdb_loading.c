@@ -56,7 +56,7 @@ static void note_expired(void *ctx, struct db *db, struct bytes_view key)
     bytes_buf_append_view(&rl->expired, key);
 }
 
-/* P11: puts the DELs of those keys into the stream, once its offset is that of the file. */
+/* P11: puts the DELs of those keys into the stream, at the start once its offset is that of the file. */
 static void replicate_expired(struct rdb_loading *rl)
 {
     struct core *core = rl->core;
@@ -228,10 +228,8 @@ static int load_file(struct rdb_loading *rl, int (*turn)(void *ctx, uint64_t off
     int rc = rdb_load_file(rl->rdb, core->sys, path, turn, core);
     if (rc == 0) {
         log_loaded(core, rdb_load_info(rl->rdb), sys_mono_us(core->sys) - start);
-        if (with_identity) {
-            restore_identity(core, rdb_load_info(rl->rdb));
-            replicate_expired(rl);
-        }
+        if (with_identity) restore_identity(core, rdb_load_info(rl->rdb));
+        replicate_expired(rl);
     } else if (rc != -ENOENT) {
         log_warning(core->log, "Fatal error loading the DB, check server logs. %s: %s", path,
                     rc == -EINVAL ? rdb_load_error(rl->rdb) : strerror(-rc));

@@ -58,6 +58,23 @@ def test_writes_of_all_kinds_cause_no_alarm(farm):
         assert number(server, "verify_mismatches") == 0, verification(server)
 
 
+@pytest.mark.parametrize("options", [(), ("NOSAVE",)], ids=["save", "nosave"])
+def test_keys_that_a_reload_leaves_out_as_expired_go_on_replicas_too(farm, options):
+    master, replica = pair(farm, "appendonly yes")
+    master.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    master.call("SET", "stays", "v")
+    master.call("SET", "expired", "v", "PX", 20)
+    master.call("SAVE")
+    time.sleep(0.05)
+    assert master.call("DEBUG", "RELOAD", *options) == "OK"
+    wait_in_sync(master, replica)
+    assert master.call("DBSIZE") == replica.call("DBSIZE") == 1
+    assert strict_digest(master) == strict_digest(replica)
+    replica.kill()
+    replica.start()
+    assert strict_digest(master) == strict_digest(replica)
+
+
 def fill(wire):
     wire.pipeline([("SET", f"key:{n}", f"value:{n}") for n in range(5000)])
     wire.call("SET", "expires", "v", "PXAT", 4102444800000)
