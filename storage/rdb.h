@@ -25,8 +25,9 @@ enum {
     RDB_VERSION_DEFAULT = 10, /* version that we write by default: Redis 7.0 and later read it */
     RDB_VERSION_WRITE_MIN = 9,
     RDB_VERSION_WRITE_MAX = 12,
-    RDB_VERSION_LIBRARIES = 10,   /* first version with function libraries */
-    RDB_VERSION_FIELD_TIMES = 12, /* first version with hash fields that expire */
+    RDB_VERSION_LIBRARIES = 10,     /* first version with function libraries */
+    RDB_VERSION_STREAM_COUNTS = 10, /* first version with entries added to and read from streams, and deleted ids */
+    RDB_VERSION_FIELD_TIMES = 12,   /* first version with hash fields that expire */
 };
 
 enum rdb_opcode {

@@ -201,7 +201,7 @@ static enum rdb_type hash_rdb_type(const struct rdb_writer *w, const struct hash
 static enum rdb_type stream_rdb_type(const struct rdb_writer *w)
 {
     if (w->options.version >= 11) return RDB_TYPE_STREAM_3;
-    return w->options.version >= 10 ? RDB_TYPE_STREAM_2 : RDB_TYPE_STREAM;
+    return w->options.version >= RDB_VERSION_STREAM_COUNTS ? RDB_TYPE_STREAM_2 : RDB_TYPE_STREAM;
 }
 
 static enum rdb_type entry_rdb_type(const struct rdb_writer *w, const struct entry *e)

@@ -5,6 +5,7 @@
 #include "server/commands/stream_reply.h"
 #include "server/core/core.h"
 #include "storage/base/memory.h"
+#include "storage/rdb.h"
 
 enum { IDS_PER_COMMAND = 512, WORDS_MAX = 16 /* words of an XCLAIM without its ids */ };
 
@@ -87,7 +88,8 @@ static void say_position(struct group_use *use)
         BYTES_LIT("ENTRIESREAD"),
         bytes_view(read, num_format_i64(read, stream_group_entries_read(use->group))),
     };
-    ctx_replicate_as(use->ctx, use->ctx->settings->persistence.rdb_version < 10 ? 5 : 7, words);
+    bool too_old = use->ctx->settings->persistence.rdb_version < RDB_VERSION_STREAM_COUNTS;
+    ctx_replicate_as(use->ctx, too_old ? 5 : 7, words);
 }
 
 static void say_created(struct group_use *use)

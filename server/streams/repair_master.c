@@ -12,6 +12,7 @@
 #include "storage/hash.h"
 #include "storage/list.h"
 #include "storage/range_digest.h"
+#include "storage/rdb.h"
 #include "storage/rdb_writer.h"
 #include "storage/set.h"
 #include "storage/zset.h"
@@ -359,7 +360,9 @@ static void take_first(struct repair_master *rm, struct bytes_buf *text)
 
 static bool may_send(const struct repair_master *rm)
 {
-    return repl_role(rm->core->repl) == REPL_MASTER && rm->core->settings->replication.replica_verify;
+    const struct settings *st = rm->core->settings;
+    return repl_role(rm->core->repl) == REPL_MASTER && st->replication.replica_verify &&
+           st->persistence.rdb_version >= RDB_VERSION_STREAM_COUNTS;
 }
 
 /* Runs outside of units, as the checks do. */

@@ -7,6 +7,7 @@
 #include "server/streams/verify_check.h"
 #include "storage/base/memory.h"
 #include "storage/range_walk.h"
+#include "storage/rdb.h"
 
 enum {
     IDLE_MS = 500,      /* how often an idle checker looks whether it has something to do */
@@ -37,6 +38,7 @@ static const char *state_of(const struct verify_master *vm)
     const struct core *core = vm->core;
     if (!core->settings->replication.replica_verify) return "off";
     if (repl_role(core->repl) != REPL_MASTER) return "replica";
+    if (core->settings->persistence.rdb_version < RDB_VERSION_STREAM_COUNTS) return "rdb-version";
     if (!repl_verify_wanted(core->repl)) return "no-replica";
     if (core->modes.loading || pause_current(core) != PAUSE_NONE) return "waiting";
     return "running";

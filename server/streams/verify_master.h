@@ -9,7 +9,7 @@
  * checker rests at least nine times as long, even if the round then takes longer than the period.
  *
  * Nothing is computed unless replica-verify is on, this is a master, and a replica that announced the capability is
- * attached; nor while writes are paused (the offset must not move then) or a data set is loaded.
+ * attached; nor with rdb-version 9, by which replicas lose properties of streams; nor while writes are paused (the offset must not move then) or a data set is loaded.
  * Not here: what a replica does with a check (verify_replica.h). */
 #ifndef LOCKSTEP_SERVER_STREAMS_VERIFY_MASTER_H
 #define LOCKSTEP_SERVER_STREAMS_VERIFY_MASTER_H
@@ -27,7 +27,7 @@ void verify_master_free(struct verify_master *vm);
 void verify_master_settings_changed(struct verify_master *vm); /* replica-verify or its period */
 
 struct verify_master_info {
-    const char *state;       /* off, replica, no-replica, waiting, running */
+    const char *state;       /* off, replica, rdb-version, no-replica, waiting, running */
     uint64_t checks_sent;    /* since the start of the server */
     uint64_t rounds;         /* complete ones */
     int64_t last_round_ms;   /* how long the last complete round took; -1: there was none */
