@@ -1,5 +1,7 @@
 #include "server/streams/repair_replica.h"
 
+#include <inttypes.h>
+
 #include "replication/replication.h"
 #include "server/config/settings.h"
 #include "server/core/core.h"
@@ -13,22 +15,28 @@
 
 enum {
     WANTED_MAX = 64,                /* ranges; the next round finds the others again */
+    FAILED_MAX = 64,                /* the one that failed longest ago is forgotten */
     ANSWER_MS = 10000,              /* a request without an answer has failed */
-    FAILURES_MAX = 3,               /* of one range in a row */
+    FAILURES_MAX = 3,               /* of one value or range in a row */
     LENGTH_MAX = 512 * 1024 * 1024, /* of a list or string that is made as long as the master's */
 };
 
-/* A range that is different, as its text. */
-struct wanted {
-    struct bytes_buf text;
-    unsigned failures;
-    bool waits; /* to be asked for; else it is asked for now, or failed and waits for the next check of its range */
+/* What could not be mended: a value with all its ranges, whose bounds may be other ones in each round, or a range of keys
+ * or functions. */
+struct failed {
+    struct bytes_buf what;
+    unsigned failures; /* since it was mended last */
+    bool
+        was_unfinished; /* a unit left a big value whose parts have to be mended first, when so many ranges were mended */
+    uint64_t mended_then;
 };
 
 struct repair_replica {
     struct core *core;
-    struct wanted wanted[WANTED_MAX];
+    struct bytes_buf wanted[WANTED_MAX]; /* ranges that differ, as requests; among them the one that is asked for */
     size_t count;
+    struct failed failed[FAILED_MAX]; /* the one that failed last is the last one */
+    size_t failed_count;
     bool asking; /* for `asked`, since asked_ms */
     struct bytes_buf asked;
     int64_t asked_ms;
@@ -43,42 +51,56 @@ static bool is_on(const struct repair_replica *rr)
     return rr->core->settings->replication.replica_verify_repair;
 }
 
-/* ---- What is wanted ---- */
-
-static struct wanted *find(struct repair_replica *rr, struct bytes_view text)
-{
-    for (size_t i = 0; i < rr->count; i++)
-        if (bytes_equal(bytes_buf_view(&rr->wanted[i].text), text)) return &rr->wanted[i];
-    return NULL;
-}
-
-static void forget(struct repair_replica *rr, struct wanted *w)
-{
-    bytes_buf_release(&w->text);
-    *w = rr->wanted[--rr->count];
-}
-
-/* Asks for the next range, if none is outstanding. Ranges that have failed come last. */
-static void ask_next(struct repair_replica *rr)
-{
-    struct wanted *next = NULL;
-    if (rr->asking) return;
-    for (size_t i = 0; i < rr->count; i++) {
-        struct wanted *w = &rr->wanted[i];
-        if (w->waits && (next == NULL || w->failures < next->failures)) next = w;
-    }
-    if (next == NULL || !repl_ask_master(rr->core->repl, REPL_ASK_REPAIR, bytes_buf_view(&next->text))) return;
-    rr->asking = true;
-    next->waits = false;
-    rr->asked.len = 0;
-    bytes_buf_append_view(&rr->asked, bytes_buf_view(&next->text));
-    rr->asked_ms = sys_mono_us(rr->core->sys) / 1000;
-    rr->info.asked++;
-}
-
 static void request_of(const struct repair_replica *rr, const struct range *range, struct bytes_buf *out)
 {
     repair_range_format(keyspace_fingerprint(rr->core->keyspace), range, out);
+}
+
+/* ---- What has failed ---- */
+
+static void subject_of(const struct range *range, struct bytes_buf *out)
+{
+    if (!range_has_key(range)) {
+        range_format(range, out);
+        return;
+    }
+    bytes_buf_printf(out, "value %" PRIu64 " ", range->db);
+    bytes_buf_append_view(out, range->key);
+}
+
+static void forget_failed(struct repair_replica *rr, struct failed *f)
+{
+    struct failed *end = &rr->failed[--rr->failed_count];
+    bytes_buf_release(&f->what);
+    memmove(f, f + 1, (size_t)(end - f) * sizeof(*f));
+}
+
+/* What is known of it, or NULL. */
+static struct failed *find_failed(struct repair_replica *rr, const struct range *range)
+{
+    struct bytes_buf what = {0};
+    struct failed *found = NULL;
+    subject_of(range, &what);
+    for (size_t i = 0; i < rr->failed_count && found == NULL; i++)
+        if (bytes_equal(bytes_buf_view(&rr->failed[i].what), bytes_buf_view(&what))) found = &rr->failed[i];
+    bytes_buf_release(&what);
+    return found;
+}
+
+/* The same, put to the end of the list, and made if nothing is known. */
+static struct failed *take_failed(struct repair_replica *rr, const struct range *range)
+{
+    struct failed *found = find_failed(rr, range), known = {0};
+    if (found != NULL) {
+        known = *found;
+        found->what = (struct bytes_buf){0};
+        forget_failed(rr, found);
+    } else {
+        if (rr->failed_count == FAILED_MAX) forget_failed(rr, &rr->failed[0]);
+        subject_of(range, &known.what);
+    }
+    rr->failed[rr->failed_count] = known;
+    return &rr->failed[rr->failed_count++];
 }
 
 static void synchronize_fully(struct repair_replica *rr)
@@ -88,47 +110,96 @@ static void synchronize_fully(struct repair_replica *rr)
     repl_resync_fully(rr->core->repl, "a difference to the master's data could not be mended");
 }
 
-static void note_failure(struct repair_replica *rr, struct wanted *w)
+static void note_failure(struct repair_replica *rr, const struct range *range)
 {
     rr->info.failed++;
-    if (++w->failures >= FAILURES_MAX) synchronize_fully(rr);
+    if (++take_failed(rr, range)->failures >= FAILURES_MAX) synchronize_fully(rr);
 }
 
-static bool is_asked(const struct repair_replica *rr, const struct wanted *w)
+/* Only a failure if nothing was mended since the last time, and nothing waits to be. */
+static void note_unfinished(struct repair_replica *rr, const struct range *range)
 {
-    return rr->asking && bytes_equal(bytes_buf_view(&rr->asked), bytes_buf_view(&w->text));
+    struct failed *f = take_failed(rr, range);
+    bool fails = f->was_unfinished && f->mended_then == rr->info.mended && rr->count == 0;
+    f->was_unfinished = true;
+    f->mended_then = rr->info.mended;
+    if (fails) note_failure(rr, range);
 }
 
-/* Ranges that have failed and are not checked any more, since the walk takes other ones, give way. */
-static void make_room(struct repair_replica *rr)
+static void note_mended(struct repair_replica *rr, const struct range *range)
 {
-    for (size_t i = 0; rr->count == WANTED_MAX && i < rr->count; i++)
-        if (!rr->wanted[i].waits && !is_asked(rr, &rr->wanted[i])) forget(rr, &rr->wanted[i]);
+    struct failed *f = find_failed(rr, range);
+    if (f != NULL) forget_failed(rr, f);
+    rr->info.mended++;
+}
+
+/* ---- What is wanted ---- */
+
+static struct bytes_buf *find(struct repair_replica *rr, struct bytes_view request)
+{
+    for (size_t i = 0; i < rr->count; i++)
+        if (bytes_equal(bytes_buf_view(&rr->wanted[i]), request)) return &rr->wanted[i];
+    return NULL;
+}
+
+static void forget(struct repair_replica *rr, struct bytes_buf *wanted)
+{
+    bytes_buf_release(wanted);
+    *wanted = rr->wanted[--rr->count];
+}
+
+static unsigned failures_of(struct repair_replica *rr, const struct bytes_buf *wanted)
+{
+    struct range range;
+    uint64_t fingerprint;
+    if (rr->failed_count == 0 || !repair_range_parse(bytes_buf_view(wanted), &fingerprint, &range)) return 0;
+    const struct failed *f = find_failed(rr, &range);
+    return f != NULL ? f->failures : 0;
+}
+
+/* Asks for the next range, if none is outstanding. Those that have failed come last. */
+static void ask_next(struct repair_replica *rr)
+{
+    const struct bytes_buf *next = NULL;
+    unsigned failures = 0;
+    if (rr->asking) return;
+    for (size_t i = 0; i < rr->count && (next == NULL || failures > 0); i++) {
+        unsigned of_this = failures_of(rr, &rr->wanted[i]);
+        if (next != NULL && of_this >= failures) continue;
+        next = &rr->wanted[i];
+        failures = of_this;
+    }
+    if (next == NULL || !repl_ask_master(rr->core->repl, REPL_ASK_REPAIR, bytes_buf_view(next))) return;
+    rr->asking = true;
+    rr->asked.len = 0;
+    bytes_buf_append_view(&rr->asked, bytes_buf_view(next));
+    rr->asked_ms = sys_mono_us(rr->core->sys) / 1000;
+    rr->info.asked++;
 }
 
 void repair_replica_wanted(struct repair_replica *rr, const struct range *range)
 {
-    struct bytes_buf text = {0};
+    struct bytes_buf request = {0};
     if (!is_on(rr)) return;
-    request_of(rr, range, &text);
-    struct wanted *w = find(rr, bytes_buf_view(&text));
-    if (w == NULL) make_room(rr);
-    if (w == NULL && rr->count < WANTED_MAX) {
-        rr->wanted[rr->count++] = (struct wanted){.text = text, .waits = true};
-        ask_next(rr);
-        return;
-    }
-    if (w != NULL && !is_asked(rr, w)) w->waits = true;
-    bytes_buf_release(&text);
+    request_of(rr, range, &request);
+    if (rr->count < WANTED_MAX && find(rr, bytes_buf_view(&request)) == NULL)
+        rr->wanted[rr->count++] = request;
+    else
+        bytes_buf_release(&request);
     ask_next(rr);
 }
 
 void repair_replica_check_time(struct repair_replica *rr)
 {
     if (LIKELY(!rr->asking) || sys_mono_us(rr->core->sys) / 1000 - rr->asked_ms < ANSWER_MS) return;
+    struct range range;
+    uint64_t fingerprint;
     rr->asking = false;
-    struct wanted *w = find(rr, bytes_buf_view(&rr->asked));
-    if (w != NULL) note_failure(rr, w);
+    struct bytes_buf *wanted = find(rr, bytes_buf_view(&rr->asked));
+    if (wanted != NULL) {
+        forget(rr, wanted);
+        if (repair_range_parse(bytes_buf_view(&rr->asked), &fingerprint, &range)) note_failure(rr, &range);
+    }
     ask_next(rr);
 }
 
@@ -375,22 +446,25 @@ static void log_mended(const struct repair_replica *rr, const struct range *rang
 
 void repair_replica_judge(struct repair_replica *rr, const struct range *range, bool equal)
 {
-    struct bytes_buf text = {0};
-    request_of(rr, range, &text);
-    struct wanted *w = find(rr, bytes_buf_view(&text));
-    bool ours = rr->asking && bytes_equal(bytes_buf_view(&rr->asked), bytes_buf_view(&text));
-    bytes_buf_release(&text);
+    struct bytes_buf request = {0};
+    bool unfinished = rr->unfinished;
+    request_of(rr, range, &request);
+    struct bytes_buf *wanted = find(rr, bytes_buf_view(&request));
+    bool ours = rr->asking && bytes_equal(bytes_buf_view(&rr->asked), bytes_buf_view(&request));
+    bytes_buf_release(&request);
     if (ours) rr->asking = false;
-    if (w != NULL && equal) {
-        rr->info.mended++;
-        log_mended(rr, range);
-        forget(rr, w);
-    } else if (w != NULL && rr->unfinished) {
-        forget(rr, w);
-    } else if (w != NULL && ours) {
-        note_failure(rr, w);
-    }
     rr->unfinished = false;
+    if (wanted != NULL && (equal || unfinished || ours)) {
+        forget(rr, wanted);
+        if (equal) {
+            note_mended(rr, range);
+            log_mended(rr, range);
+        } else if (unfinished) {
+            note_unfinished(rr, range);
+        } else {
+            note_failure(rr, range);
+        }
+    }
     ask_next(rr);
 }
 
@@ -406,6 +480,7 @@ struct repair_replica *repair_replica_new(struct core *core)
 void repair_replica_replaced(struct repair_replica *rr)
 {
     while (rr->count > 0) forget(rr, &rr->wanted[rr->count - 1]);
+    while (rr->failed_count > 0) forget_failed(rr, &rr->failed[rr->failed_count - 1]);
     forget_kept(rr);
     rr->asking = rr->unfinished = false;
 }

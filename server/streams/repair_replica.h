@@ -4,6 +4,7 @@
  *        ^                                                  `---> still different, or no answer: the next check of the
  *        `------------------------------------------------------  range asks again; three times: full synchronization
  *
+ * Failures of all ranges of a value are counted together, since its ranges may have other bounds in each round.
  * One range is asked for at a time. Nothing is asked for, and nothing is deleted, unless replica-verify-repair is on.
  * A range of keys is emptied before the master's keys are restored, except for big values: those stay, get the length
  * and the expiry of the master's, and their parts are repaired as ranges of their own. A big value that the master lacks

@@ -79,14 +79,22 @@ static void note_round(struct verify_replica *vr, const struct verify_check *che
 
 /* ---- Checks ---- */
 
-/* Why a check cannot be compared, or NULL. */
-static const char *obstacle(const struct verify_replica *vr, const struct verify_check *check)
+/* Why our data may rightly differ from our master's, or NULL. */
+static const char *data_obstacle(const struct verify_replica *vr)
 {
     const struct core *core = vr->core;
     if (!core->settings->replication.replica_read_only) return "writable";
     if (!core->settings->memory.replica_ignore_maxmemory) return "evicting";
     if (!repl_secret_known(core->repl)) return "secret-unknown";
-    if (keyspace_fingerprint(core->keyspace) != check->fingerprint) return "other-secret";
+    return NULL;
+}
+
+/* Why a check cannot be compared, or NULL. */
+static const char *obstacle(const struct verify_replica *vr, const struct verify_check *check)
+{
+    const char *why = data_obstacle(vr);
+    if (why != NULL) return why;
+    if (keyspace_fingerprint(vr->core->keyspace) != check->fingerprint) return "other-secret";
     return NULL;
 }
 
@@ -145,7 +153,7 @@ void verify_replica_on_ping(void *ctx, struct bytes_view argument)
     struct verify_replica *vr = ctx;
     if (verify_check_is(argument))
         on_check(vr, argument);
-    else
+    else if (data_obstacle(vr) == NULL)
         repair_replica_on_ping(vr->repair, argument);
     repair_replica_check_time(vr->repair);
 }

@@ -249,6 +249,47 @@ def test_a_master_that_does_not_answer_ends_in_a_full_synchronization(farm):
     assert number(master, "repair_ranges_too_big") == 3
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_big_stream_that_is_written_to_ends_in_a_full_synchronization(farm):
+    """Its ranges have other bounds in each round, but it is the same value that cannot be mended."""
+    master, replica = pair(farm, REPAIR)
+    with master.session(timeout=60) as wire:
+        for start in range(1, 200_001, 1000):
+            wire.pipeline([("XADD", "stream", f"{n}-1", "field", "x" * 100) for n in range(start, start + 1000)])
+    wait_in_sync(master, replica)
+    replica.config_set("replica-read-only", "no")
+    assert replica.call("XDEL", "stream", "100000-1") == 1
+    replica.config_set("replica-read-only", "yes")
+
+    def gives_up():
+        master.call("XADD", "stream", "*", "field", "y" * 100)
+        return number(replica, "repair_full_syncs") == 1
+
+    wait_for(gives_up, 100.0, lambda: f"{verification(replica)}")
+    wait_in_sync(master, replica)
+    assert strict_digest(master) == strict_digest(replica)
+
+
+def test_what_a_writable_replica_has_of_its_own_is_kept(farm):
+    """Another replica's repair deletes nothing there."""
+    master, damaged = pair(farm, REPAIR)
+    writable = farm.server("ours", REPAIR, "replica-read-only no")
+    replicate(writable, master)
+    with master.session() as wire:
+        fill(wire)
+    wait_in_sync(master, damaged, writable)
+    for command in (("SET", "mine", "1"), ("SADD", "my set", *range(3000)), ("SADD", "set", "mine")):
+        assert writable.call(*command)
+    assert damaged.call("DEBUG", "REPLICA-DAMAGE", "LOST", "key:99") == "OK"
+    damaged.config_set("replica-read-only", "no")
+    assert damaged.call("DEL", "set") == 1
+    damaged.config_set("replica-read-only", "yes")
+    wait_mended(master, damaged, 30.0)
+    wait_in_sync(master, damaged, writable)
+    assert writable.call("EXISTS", "mine", "my set") == 2 and writable.call("SISMEMBER", "set", "mine") == 1
+
+
 def test_requests_that_a_master_refuses(farm):
     """Of a range that was not checked, of another secret, malformed, and of a peer that is no replica."""
     master, replica = pair(farm)
@@ -295,6 +336,29 @@ def test_what_is_not_verified(farm):
     sent = number(master, "verify_checks_sent")
     time.sleep(1.5)
     assert number(master, "verify_checks_sent") == sent
+
+
+def test_nothing_is_sent_while_streams_lose_properties_on_the_way(farm):
+    """With rdb-version 9, for replicas of Redis 6, no file and no command of the stream has them."""
+    master, replica = farm.server("ours", *VERIFY, "rdb-version 9"), farm.server("ours", REPAIR)
+    with master.session() as wire:
+        for n in range(1, 9):
+            wire.call("XADD", "stream", f"{n}-1", "field", n)
+        wire.call("XDEL", "stream", "3-1", "8-1")
+        wire.call("XGROUP", "CREATE", "stream", "group", 0)
+        replicate(replica, master)
+        wait_in_sync(master, replica)
+        wire.call("XREADGROUP", "GROUP", "group", "reader", "COUNT", 2, "STREAMS", "stream", ">")
+    wait_in_sync(master, replica)
+    assert strict_digest(master) != strict_digest(replica)
+    assert verification(master)["verify_state"] == "rdb-version"
+    master.config_set("rdb-version", "10")
+    wait_mended(master, replica)
+    assert number(replica, "verify_skipped") == 0
+    sent = number(master, "verify_checks_sent")
+    master.config_set("rdb-version", "9")
+    assert verification(master)["verify_state"] == "rdb-version"
+    assert number(replica, "verify_mismatches") > 0 and number(master, "verify_checks_sent") - sent < 3
 
 
 def test_nothing_is_sent_without_a_replica_that_understands(farm):
