@@ -124,15 +124,13 @@ void sim_reply_print(const struct sim_reply *r, struct bytes_buf *out)
 
 static void flush(struct sim_client *c)
 {
-    size_t done = 0;
-    while (c->is_connected && done < c->out.len) {
-        ssize_t n = sim_end_write(c->end, c->out.data + done, c->out.len - done);
+    while (c->is_connected && c->out_used < c->out.len) {
+        ssize_t n = sim_end_write(c->end, c->out.data + c->out_used, c->out.len - c->out_used);
         if (n <= 0) break; /* no room, or an error that reading finds, too */
-        done += (size_t)n;
+        c->out_used += (size_t)n;
     }
-    if (done == 0) return;
-    memmove(c->out.data, c->out.data + done, c->out.len - done);
-    c->out.len -= done;
+    if (c->out_used < c->out.len) return;
+    c->out_used = c->out.len = 0;
 }
 
 static void drop(struct sim_client *c)
@@ -140,7 +138,7 @@ static void drop(struct sim_client *c)
     if (c->end != NULL) sim_end_close(c->end);
     c->end = NULL;
     c->is_connected = false;
-    c->out.len = c->in.len = c->in_used = c->passed = 0;
+    c->out.len = c->out_used = c->in.len = c->in_used = c->passed = 0;
     c->missing = 0;
     c->sent = c->answered = 0;
     c->connection++;

@@ -45,6 +45,7 @@ struct sim_client {
     /* private: */
     struct sim_end *end;
     struct bytes_buf out, in;
+    size_t out_used;     /* bytes of `out` that are sent */
     size_t in_used;      /* bytes of complete replies */
     size_t passed;       /* bytes of `in` that were looked at, behind in_used */
     uint64_t missing;    /* replies and items that are not complete, of the reply at in_used */
