@@ -167,10 +167,14 @@ void samples_add(struct samples *sm, const struct samples_reading *now)
 
 /* ---- Reading a server ---- */
 
+static void add_counts(const uint64_t *restrict latency, uint64_t *restrict counts)
+{
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) counts[i] += latency[i];
+}
+
 static void add_latency(const struct command_slot *slot, uint64_t *counts)
 {
-    const uint64_t *latency = slot->latency;
-    for (unsigned i = 0; latency != NULL && i < HISTOGRAM_BUCKETS; i++) counts[i] += latency[i];
+    if (slot->latency != NULL) add_counts(slot->latency, counts);
     for (size_t i = 0; i < slot->subcommand_count; i++) add_latency(&slot->subcommands[i], counts);
 }
 
