@@ -16,6 +16,7 @@ enum {
     RETRY_US = 1000 * 1000,     /* of a write that failed */
     NOTES_MAX_LEN = 300,        /* of the notes that one append adds */
     ERROR_LOG_US = 30 * 1000 * 1000,
+    PINNED_MAX = 16 * 1024 * 1024,
 };
 
 /* ---- Life ---- */
@@ -26,6 +27,7 @@ struct aof *aof_new(const struct aof_uses *uses)
     a->uses = *uses;
     a->core = uses->load.core;
     a->boot = aof_boot(a->core->sys);
+    a->pinned_max = PINNED_MAX;
     a->rewrite.last_s = -1;
     a->rewrite.last_ok = true;
     aof_sync_start(a);

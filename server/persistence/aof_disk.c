@@ -8,7 +8,6 @@
 #include "storage/aof_reader.h"
 
 enum {
-    PINNED_MAX = 16 * 1024 * 1024,
     ROOM_MIN = 1024 * 1024,      /* so many more free bytes than at the last failure are worth another try */
     ROOM_SHARE = 8,              /* and at least this fraction of what was free then */
     SETTLE_US = 1000 * 1000,     /* the file system is still deleting what a failed rewrite wrote */
@@ -67,7 +66,7 @@ bool aof_owes(struct aof *a)
 bool aof_pins_too_much(const struct aof *a)
 {
     int64_t backlog = a->core->settings->replication.repl_backlog_size; /* the backlog keeps that much in any case */
-    return repl_stream_pending(&a->reader) > (uint64_t)(backlog > PINNED_MAX ? backlog : PINNED_MAX);
+    return repl_stream_pending(&a->reader) > (uint64_t)(backlog > a->pinned_max ? backlog : a->pinned_max);
 }
 
 static uint64_t free_bytes(const struct aof *a)

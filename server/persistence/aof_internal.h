@@ -91,7 +91,8 @@ struct aof {
     int64_t last_sync_us, slow_sync_us; /* slow_sync_us: start of the sync that was logged as slow */
     uint64_t delayed_syncs;
 
-    bool let_go; /* the stream is in no listed file until a rewrite is done; implies AOF_WAITS */
+    int64_t pinned_max; /* so many bytes may wait for a disk that takes none, or repl-backlog-size if that is more */
+    bool let_go;        /* the stream is in no listed file until a rewrite is done; implies AOF_WAITS */
     int let_go_error;
     bool let_go_owes;          /* the temporary file contains data */
     uint64_t of_the_moment_to; /* position up to which the unread stream changes no data */

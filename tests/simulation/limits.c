@@ -7,7 +7,12 @@
 #include "server/house.h"
 #include "server/persistence/aof_internal.h"
 
-enum { LOG_WAITS_MOST = 16 * 1024 * 1024, READ_MOST = RESP_BIG_STEP, TURN_MOST = 1024 * 1024 };
+enum { LOG_WAITS_MOST = 1536 * 1024, READ_MOST = RESP_BIG_STEP, TURN_MOST = 1024 * 1024 };
+
+void limits_lower(struct server *s)
+{
+    s->aof->pinned_max = LOG_WAITS_MOST;
+}
 
 static uint64_t most(uint64_t a, uint64_t b)
 {

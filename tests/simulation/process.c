@@ -19,6 +19,7 @@
 #include "storage/base/memory.h"
 #include "storage/base/ticks.h"
 #include "tests/simulation/fiber.h"
+#include "tests/simulation/limits.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/sim_memory.h"
 #include "tests/simulation/sim_sys.h"
@@ -460,6 +461,7 @@ static int serve(struct sim_node *node, struct program *p)
     if (s == NULL) return code;
     const struct listening_kind *failed;
     node->server = s;
+    limits_lower(s);
     if (tls_setup_apply(s->tls) == 0 && listening_open(s->listening, &failed) == 0) code = server_run(s);
     node->process->loop_is_up = false;
     node->server = NULL;

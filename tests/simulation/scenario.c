@@ -1323,15 +1323,15 @@ static void plan_limits(void)
              0, request, 0);
 }
 
-/* Takes long, so there are few of these runs, and nothing else happens in them. */
+/* There are few of these runs, and nothing else happens in them. */
 static bool plan_flood(void)
 {
     uint64_t n = scenario.count - 1;
     while (n > 0 && scenario.members[n].persistence < LOG_EVERYSEC) n--;
-    if (n == 0 || !plan_chance(10)) return false;
+    if (n == 0 || !plan_chance(20)) return false;
     set_args(plan_add(some_ms(3000, HEAL_MS - 5000), true, do_flood,
-                      "the disk of %s is full, and the master gets 18 MB", name_of(n)),
-             n, 180, 0);
+                      "the disk of %s is full, and the master gets 1.7 MB", name_of(n)),
+             n, 17, 0);
     return true;
 }
 
