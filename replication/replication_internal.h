@@ -50,6 +50,7 @@ struct replica {
     char announced[REPL_HOST_MAX + 1]; /* host of REPLCONF ip-address; "": use the address of the connection */
     char ip[64];                       /* address of the connection */
     int port;                          /* the port it listens on, by REPLCONF listening-port */
+    char name[REPL_HOST_MAX + 16];     /* host and port, for the log; "": it has not told its port */
     bool capa_eof;                     /* can receive a snapshot without a length */
     bool capa_psync2;                  /* can receive a new id with +CONTINUE */
     bool capa_field_times;             /* can read RDB version 12 */
@@ -301,9 +302,9 @@ void serving_cron(struct repl *r);
 void serving_flush(struct repl *r);
 void serving_disconnect_all(struct repl *r, const char *why);
 void replica_doom(struct replica *rp, const char *why);
-void replica_push(struct replica *rp);       /* sends pending bytes, as many as the socket takes */
-void replica_set_online(struct replica *rp); /* starts to send it the stream */
-const char *replica_name(const struct replica *rp);
+void replica_push(struct replica *rp);              /* sends pending bytes, as many as the socket takes */
+void replica_set_online(struct replica *rp);        /* starts to send it the stream */
+const char *replica_name(const struct replica *rp); /* for the log: where it listens, else its end of the connection */
 const char *replica_host(const struct replica *rp); /* where it can be reached, as far as it has told */
 const char *replica_state_name(const struct replica *rp);
 

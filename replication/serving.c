@@ -35,7 +35,7 @@ bool repl_replica_is_attached(const struct replica *rp)
 
 const char *replica_name(const struct replica *rp)
 {
-    return conn_peer_name(rp->conn);
+    return rp->name[0] != '\0' ? rp->name : conn_peer_name(rp->conn);
 }
 
 const char *replica_host(const struct replica *rp)
@@ -139,6 +139,15 @@ void serving_release(struct repl *r)
 
 /* ---- REPLCONF ---- */
 
+/* The name in the log is the address that INFO shows and FAILOVER takes. */
+static void set_name(struct replica *rp)
+{
+    const char *host = replica_host(rp);
+    bool v6 = strchr(host, ':') != NULL;
+    rp->name[0] = '\0';
+    if (rp->port != 0) snprintf(rp->name, sizeof(rp->name), v6 ? "[%s]:%d" : "%s:%d", host, rp->port);
+}
+
 static int conf_port(struct replica *rp, struct bytes_view value, const char **error)
 {
     int64_t port;
@@ -147,6 +156,7 @@ static int conf_port(struct replica *rp, struct bytes_view value, const char **e
         return -EINVAL;
     }
     rp->port = (int)port;
+    set_name(rp);
     return 0;
 }
 
@@ -165,6 +175,7 @@ static int conf_ip(struct replica *rp, struct bytes_view value, const char **err
             return -EINVAL;
         }
     snprintf(rp->announced, sizeof(rp->announced), "%.*s", (int)value.len, value.data);
+    set_name(rp);
     return 0;
 }
 

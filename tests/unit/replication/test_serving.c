@@ -1058,6 +1058,27 @@ static void test_synchronizations_are_measured(void **state)
     loop_free(loop);
 }
 
+static void test_the_log_names_a_replica_by_where_it_listens(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_with_history(loop);
+    struct peer p;
+    peer_open(&p, n);
+    psync_ok(&p, node_id(n), 101);
+    const struct replica *rp = n->repl->serving.first;
+    assert_string_equal(replica_name(rp), conn_peer_name(rp->conn)); /* it has not told */
+    conf(&p, "listening-port", "7777");
+    conf(&p, "ip-address", "10.1.1.1");
+    assert_string_equal(replica_name(rp), "10.1.1.1:7777");
+    conf(&p, "ip-address", "fe80::1");
+    assert_string_equal(replica_name(rp), "[fe80::1]:7777");
+    conf(&p, "listening-port", "0");
+    assert_string_equal(replica_name(rp), conn_peer_name(rp->conn));
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_info_of_a_master(void **state)
 {
     struct loop *loop = loop_new();
@@ -1139,6 +1160,7 @@ int main(void)
         cmocka_unit_test(test_a_hand_over_is_accepted_in_the_same_history_alone),
         cmocka_unit_test(test_promotion_tells_replicas_to_come_back),
         cmocka_unit_test(test_synchronizations_are_measured),
+        cmocka_unit_test(test_the_log_names_a_replica_by_where_it_listens),
         cmocka_unit_test(test_info_of_a_master),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
