@@ -439,7 +439,7 @@ static void log_mended(const struct repair_replica *rr, const struct range *rang
     struct bytes_buf text = {0};
     char quoted[BYTES_QUOTED_SIZE(SHOWN)];
     range_format(range, &text);
-    log_notice(rr->core->log, "A difference to our master's data was mended: %s",
+    log_notice(rr->core->log, "A difference from our master's data was mended in the range '%s'.",
                bytes_quoted(bytes_buf_view(&text), SHOWN, quoted));
     bytes_buf_release(&text);
 }

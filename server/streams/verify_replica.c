@@ -38,8 +38,9 @@ static void log_mismatch(struct verify_replica *vr, const struct verify_check *c
     strict_digest_format(ours->digest, here);
     strict_digest_format(check->digest, there);
     log_warning(vr->core->log,
-                "Our data differ from our master's at offset %" PRId64 ": %s: %" PRIu64 " with digest %s here, %" PRIu64
-                " with digest %s there. %" PRIu64 " more such ranges since the last line.",
+                "Our data differ from our master's at offset %" PRId64 " in the range '%s': count %" PRIu64
+                " and digest %s here, count %" PRIu64 " and digest %s there. %" PRIu64
+                " other differences were not logged since the last line.",
                 vr->info.mismatch_offset, vr->info.mismatch_range, ours->count, here, check->count, there,
                 vr->not_logged);
     vr->has_logged = true;
