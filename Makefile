@@ -123,7 +123,7 @@ $(OUT)/.libraries: tools/packages
 
 ## help: this list
 help:
-	@sed -nE 's/^## ([a-z_.]+): (.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 28
+	@sed -nE 's/^## ([a-z_.-]+): (.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 28
 
 # ---- Running ----
 

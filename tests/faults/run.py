@@ -35,7 +35,7 @@ def main():
             print(f"seed {seed}: {run.summary()}", flush=True)
             if not options.keep:
                 run.forget()
-    text = f"failed: {', '.join(map(str, failed))}" if failed else "none failed"
+    text = f"{len(failed)} failed: seeds {', '.join(map(str, failed))}" if failed else "none failed"
     print(f"faults: {options.runs} runs, {time.monotonic() - started:.0f} s, {text}")
     return 1 if failed else 0
 
