@@ -114,12 +114,12 @@ static int make_directory(struct aof *a)
     int rc = sys->mkdir(sys->ctx, dir, 0755);
     bool exists = rc == -EEXIST;
     if (exists && a->directory_synced) return 0;
-    if (rc == 0 || exists) {
-        rc = sys->fsync_dir(sys->ctx, dir);
-        if (exists && rc == -EACCES) rc = 0;
-    }
+    if (rc == 0 || exists) rc = sys->fsync_dir(sys->ctx, dir);
+    if (exists && rc == -EACCES) rc = 0;
     a->directory_synced = rc == 0;
-    if (rc != 0) log_warning(a->core->log, "Can't make the append-only dir %s: %s", dir, strerror(-rc));
+    if (rc != 0)
+        log_warning(a->core->log, "Can't %s the append-only dir %s: %s", exists ? "sync the name of" : "make", dir,
+                    strerror(-rc));
     return rc;
 }
 

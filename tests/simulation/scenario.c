@@ -58,8 +58,8 @@ struct member {
     bool is_untold;     /* it was loading, and refused to hear its role */
     int64_t held_up_us; /* by SIGSTOP, when it was last seen; or its disk was slow */
     unsigned failed_starts;
-    uint64_t kill_at_start; /* kill -9 at this system call of its next life; 0: never */
-    uint64_t disk_failures; /* when this life began */
+    uint64_t kill_at_start;                    /* kill -9 at this system call of its next life; 0: never */
+    uint64_t disk_failures, failed_dir_fsyncs; /* when this life began */
     /* at rest */
     bool is_asked, has_digest;
     char id[REPL_ID_LEN + 1];
@@ -189,10 +189,16 @@ static uint64_t disk_failures(const struct sim_node *node)
     return s->failed_fsyncs + s->failed_reads + s->failed_writes + s->full_writes + s->short_writes;
 }
 
+static uint64_t failed_dir_fsyncs(const struct member *m)
+{
+    return sim_disk_stats(m->node->disk)->failed_dir_fsyncs;
+}
+
 static void start(struct member *m)
 {
     m->start_at_us = 0;
     m->disk_failures = disk_failures(m->node);
+    m->failed_dir_fsyncs = failed_dir_fsyncs(m);
     configure_role(m);
     m->check_due = true;
     sim_node_start(m->node);
@@ -232,7 +238,7 @@ static void note_power_cut(struct member *m)
 static void note_failed_start(struct member *m)
 {
     if (m->node->was_killed || ++m->failed_starts < 3) return;
-    if (disk_failures(m->node) != m->disk_failures) return;
+    if (disk_failures(m->node) != m->disk_failures || failed_dir_fsyncs(m) != m->failed_dir_fsyncs) return;
     m->failed_starts = 0;
     if (m->loose)
         sim_sys_remove_files(m->node, "/appendonlydir");
