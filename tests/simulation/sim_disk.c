@@ -791,14 +791,25 @@ int sim_disk_start_sync(struct sim_disk *d, struct sim_file *f)
     return 0;
 }
 
+int sim_disk_decide_dir(struct sim_disk *d)
+{
+    int rc = sim_disk_decide(d, SIM_DISK_EIO_FSYNC);
+    return rc != 0 ? rc : sim_disk_decide(d, SIM_DISK_EIO_DIRECTORY);
+}
+
 int sim_disk_fsync_dir(struct sim_disk *d, const char *path_of_file)
+{
+    return sim_disk_fsync_dir_as(d, path_of_file, sim_disk_decide_dir(d));
+}
+
+int sim_disk_fsync_dir_as(struct sim_disk *d, const char *path_of_file, int result)
 {
     char full[PATH_MAX];
     if (!normalize(path_of_file, full)) return -ENAMETOOLONG;
     if (!parent_exists(d, full)) return -ENOENT;
-    if (sim_disk_decide(d, SIM_DISK_EIO_FSYNC) != 0 || sim_disk_decide(d, SIM_DISK_EIO_DIRECTORY) != 0) {
+    if (result != 0) {
         d->stats.failed_dir_fsyncs++;
-        return -EIO;
+        return result;
     }
     d->stats.dir_fsyncs++;
     if (d->order == SIM_DISK_JOURNAL)

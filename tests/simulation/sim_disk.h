@@ -82,11 +82,13 @@ int64_t sim_disk_free_bytes(const struct sim_disk *d);
 
 /* --- a child process, whose calls get their results before they take effect (sim_sys.c) --- */
 int sim_disk_decide(struct sim_disk *d, enum sim_disk_fault kind); /* 0, or -EIO by chance */
+int sim_disk_decide_dir(struct sim_disk *d);                       /* likewise, the fsync of a directory */
 /* Takes room for a later sim_disk_write_reserved(). Returns the bytes taken, at most len. */
 size_t sim_disk_reserve(struct sim_disk *d, size_t len);
 void sim_disk_unreserve(struct sim_disk *d, size_t len);
 void sim_disk_write_reserved(struct sim_disk *d, struct sim_file *f, const void *buf, size_t len); /* cannot fail */
 int sim_disk_fsync_as(struct sim_disk *d, struct sim_file *f, int result); /* an fsync with this result */
+int sim_disk_fsync_dir_as(struct sim_disk *d, const char *path_of_file, int result);
 
 /* --- what the simulator does to it --- */
 void sim_disk_power_cut(struct sim_disk *d);                   /* closes all files */

@@ -56,7 +56,7 @@ struct op {
     enum op_kind kind;
     struct child_file *file;
     struct pipe_end *end;
-    int number; /* OP_OPEN: flags; OP_FSYNC: the result; OP_EXIT: the status */
+    int number; /* OP_OPEN: flags; OP_FSYNC, OP_FSYNC_DIR: the result; OP_EXIT: the status */
     char *path, *to;
     char *bytes; /* OP_WRITE, OP_PIPE */
     size_t len, done;
@@ -316,7 +316,7 @@ static void effect_on_disk(struct child *c, struct op *op)
         if (op->file->file != NULL) sim_disk_close(d, op->file->file);
         op->file->file = NULL;
         break;
-    case OP_FSYNC_DIR: (void)sim_disk_fsync_dir(d, op->path); break;
+    case OP_FSYNC_DIR: (void)sim_disk_fsync_dir_as(d, op->path, op->number); break;
     case OP_RENAME: (void)sim_disk_rename(d, op->path, op->to); break;
     case OP_UNLINK: (void)sim_disk_unlink(d, op->path); break;
     case OP_PIPE:
@@ -735,9 +735,9 @@ static int sys_fsync_dir(void *ctx, const char *path_of_file)
     struct sim_node *node = enter(ctx, "fsync_dir");
     struct child *c = running_child();
     if (c != NULL) {
-        int rc = sim_disk_decide(node->disk, SIM_DISK_EIO_FSYNC);
-        if (rc == 0) (void)record_path(c, OP_FSYNC_DIR, path_of_file);
-        return rc;
+        struct op *op = record_path(c, OP_FSYNC_DIR, path_of_file);
+        op->number = sim_disk_decide_dir(node->disk);
+        return op->number;
     }
     wait_for_disk(node);
     return sim_disk_fsync_dir(node->disk, path_of_file);
@@ -1007,5 +1007,5 @@ void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view
     sim_disk_write_reserved(d, f, content.data, content.len); /* whatever fails for the server */
     (void)sim_disk_fsync_as(d, f, 0);
     sim_disk_close(d, f);
-    (void)sim_disk_fsync_dir(d, path);
+    (void)sim_disk_fsync_dir_as(d, path, 0);
 }
