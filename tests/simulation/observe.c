@@ -32,8 +32,9 @@ static struct log_cut {
 } log_cuts[SIM_NODES_MAX];
 /* What is known of flushes, over the lives of a node. */
 static struct flush {
-    bool in_turn; /* the running turn has emptied the data set by one */
-    bool stands;  /* it was answered, and no key was made since: a restart has to know */
+    bool in_turn;          /* the running turn has emptied the data set by one */
+    bool stands;           /* it was answered, and no key was made since: a restart has to know */
+    uint64_t failed_syncs; /* of directories, before it */
 } flushes[SIM_NODES_MAX];
 static struct repl_host real; /* the functions are the same for all servers; ctx is not */
 
@@ -276,7 +277,10 @@ void __wrap_lineage_flushed(struct lineage *ln)
     const struct sim_node *node = sim.process->node;
     __real_lineage_flushed(ln);
     const struct core *core = &node->server->core; /* one in a log that is loaded answers nobody */
-    if (!core->modes.loading && keyspace_count(core->keyspace) == 0) flushes[node->index].in_turn = true;
+    struct flush *f = &flushes[node->index];
+    if (core->modes.loading || keyspace_count(core->keyspace) > 0) return;
+    if (!f->in_turn) f->failed_syncs = sim_disk_stats(node->disk)->failed_dir_fsyncs;
+    f->in_turn = true;
 }
 
 /* No restart may find "there were keys, and nobody flushed them". */
@@ -313,10 +317,17 @@ bool observe_is_flushed(const struct sim_node *node)
     return flushes[node->index].stands;
 }
 
+/* The file tells of it, or is removed if that fails. If its directory can be synced for neither, a power cut may bring the
+ * file before it back. */
+static bool is_noted(const struct sim_node *node, const struct flush *f)
+{
+    return sim_disk_stats(node->disk)->failed_dir_fsyncs - f->failed_syncs < 2;
+}
+
 static void turn_ends(const struct sim_node *node)
 {
     struct flush *f = &flushes[node->index];
-    f->stands |= f->in_turn;
+    if (f->in_turn) f->stands = is_noted(node, f);
     f->in_turn = false;
     if (f->stands && keyspace_count(node->server->core.keyspace) > 0) f->stands = false;
 }
