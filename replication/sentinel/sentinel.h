@@ -11,6 +11,7 @@
  *   1. No vote, epoch or promise leaves before host.save() has returned 0. If it fails, there is no vote.
  *   2. Votes: at most one for each epoch and master. current_epoch never decreases.
  *   3. A node passed to a call of the host is valid until host.disconnect() has been called for it.
+ *      Any event and any request may end with disconnect() for any node, the one that it named included.
  *   4. No function of the library calls the host after sentinel_free(), and none is entered again from inside a call of
  *      the host, but for sentinel_config_lines() and the reading functions (marked R below).
  * Ownership:  the library owns nodes; the room owns one pointer in each (sentinel_node_set_link()). Strings that are
@@ -102,6 +103,7 @@ struct sentinel_host { /* everything that the library asks of the process around
      * event of no master, such as +tilt). */
     void (*event)(void *ctx, enum sentinel_level level, const char *type, const struct sentinel_node *master,
                   const char *text);
+    void (*log)(void *ctx, enum sentinel_level level, const char *text); /* a line of the log, no event */
     /* Starts the client-reconfig-script of `master`: name, role ("leader" or "observer"), state ("start"), addresses. */
     void (*reconfig)(void *ctx, const struct sentinel_node *master, const char *role, const char *state,
                      const char *from_host, int from_port, const char *to_host, int to_port);
@@ -132,7 +134,7 @@ void sentinel_link_up(struct sentinel *s, struct sentinel_node *node, enum senti
 /* A connection was lost, or could not be made. Commands without an answer get sentinel_reply() with NULL first. */
 void sentinel_link_down(struct sentinel *s, struct sentinel_node *node, enum sentinel_which which, const char *reason);
 /* The answer to AUTH: NULL if it was accepted, else the error without '-'. Also for a NOAUTH of any other command of
- * the handshake. */
+ * the handshake. After an error the room closes the connection and tries again. */
 void sentinel_link_auth(struct sentinel *s, struct sentinel_node *node, const char *error);
 /* The answer to a command of host.send(). NULL: the connection was lost before it. */
 void sentinel_reply(struct sentinel *s, struct sentinel_node *node, unsigned tag, const struct sentinel_value *reply);
@@ -175,8 +177,11 @@ NODISCARD int sentinel_forget(struct sentinel *s, const char *name, const char *
 NODISCARD int sentinel_ckquorum(struct sentinel *s, const char *name, char *text, size_t size,
                                 struct sentinel_error *err);
 NODISCARD int sentinel_flush_config(struct sentinel *s); /* 0 or -errno */
-/* "crash-after-election" or "crash-after-promotion"; false for another word. sentinel_simulations() names them. (R) */
-bool sentinel_simulate(struct sentinel *s, const char *failure, bool on);
+/* "crash-after-election" or "crash-after-promotion"; false for another word. SENTINEL SIMULATE-FAILURE ends those that
+ * were set before, and sets those that it names. */
+bool sentinel_simulate(struct sentinel *s, const char *failure);
+void sentinel_simulate_nothing(struct sentinel *s);
+/* Their names. (R) */
 const char *const *sentinel_simulations(void); /* ends with NULL */
 
 /* SENTINEL DEBUG: periods by name, for tests ("info-period", "ping-period", ...). */
@@ -250,6 +255,7 @@ const char *sentinel_node_runid(const struct sentinel_node *node); /* "" if unkn
 const char *sentinel_node_host(const struct sentinel_node *node);  /* as configured or announced: a name or digits */
 const char *sentinel_node_ip(const struct sentinel_node *node);    /* in digits; "": not resolved */
 int sentinel_node_port(const struct sentinel_node *node);
+bool sentinel_node_announced(const struct sentinel_node *replica); /* false: left out of SENTINEL REPLICAS */
 const struct sentinel_node *sentinel_node_master(const struct sentinel_node *node); /* a master: itself */
 /* Credentials for the link, or NULL: of the master for it and its replicas, sentinel-user and -pass for peers. */
 const char *sentinel_node_user(const struct sentinel *s, const struct sentinel_node *node);
