@@ -42,7 +42,7 @@ static bool value_of(struct bytes_view line, const char *name, struct bytes_view
 static void read_id(struct bytes_view value, char out[41])
 {
     out[0] = '\0';
-    if (value.len != 40 || strspn(value.data, "0") >= 40) return; /* zeros: none */
+    if (value.len != 40 || bytes_equal(value, BYTES_LIT("0000000000000000000000000000000000000000"))) return; /* none */
     for (size_t i = 0; i < value.len; i++)
         if (value.data[i] <= ' ' || value.data[i] > '~') return;
     memcpy(out, value.data, 40);

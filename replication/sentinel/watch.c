@@ -116,7 +116,8 @@ static bool is_in_trouble(const struct sentinel_node *node)
 {
     const struct sentinel_node *master = node->master;
     if (node->info_at == 0) return true;
-    if (node->kind == SENTINEL_MASTER) return node->facts.role == ROLE_REPLICA || node->rebooted_at != 0;
+    if (node->kind == SENTINEL_MASTER)
+        return node->facts.role == ROLE_REPLICA || node->rebooted_at != 0 || node->m->replicas == NULL;
     return master->s_down || master->m->state != FAILOVER_IDLE || node->facts.link_down_ms != 0 ||
            node->facts.role == ROLE_MASTER;
 }
