@@ -59,7 +59,7 @@ static void raise_epoch(struct sentinel *s, uint64_t epoch)
 
 static int apply_current_epoch(struct sentinel *s, int argc, const char *const *argv, struct sentinel_error *err)
 {
-    uint64_t epoch;
+    uint64_t epoch = 0;
     (void)argc;
     int rc = read_epoch(argv[1], &epoch, err);
     if (rc == 0) raise_epoch(s, epoch);
@@ -82,8 +82,8 @@ static int check_host(struct sentinel *s, const char *host, struct sentinel_erro
 
 static int apply_monitor(struct sentinel *s, int argc, const char *const *argv, struct sentinel_error *err)
 {
-    int64_t quorum;
-    int port;
+    int64_t quorum = 0;
+    int port = 0;
     (void)argc;
     if (!options_is_name(argv[1])) return options_fail(err, "Invalid master name.");
     if (!num_parse_i64(bytes_str(argv[4]), &quorum) || quorum < 1)
@@ -130,7 +130,7 @@ static int apply_leader_epoch(struct sentinel *s, int argc, const char *const *a
 static int apply_known_replica(struct sentinel *s, int argc, const char *const *argv, struct sentinel_error *err)
 {
     struct sentinel_node *master = named(s, argv, err);
-    int port;
+    int port = 0;
     (void)argc;
     if (master == NULL || read_port(argv[3], &port, err) != 0 || check_host(s, argv[2], err) != 0) return -EINVAL;
     if (node_find_replica(master, argv[2], port) != NULL) return 0;
@@ -142,7 +142,7 @@ static int apply_known_replica(struct sentinel *s, int argc, const char *const *
 static int apply_known_sentinel(struct sentinel *s, int argc, const char *const *argv, struct sentinel_error *err)
 {
     struct sentinel_node *master = named(s, argv, err);
-    int port;
+    int port = 0;
     if (master == NULL || read_port(argv[3], &port, err) != 0 || check_host(s, argv[2], err) != 0) return -EINVAL;
     if (argc < 5) return 0; /* of Sentinel 1: its hello tells the run id */
     if (!is_id(argv[4])) return options_fail(err, "Malformed Sentinel id");

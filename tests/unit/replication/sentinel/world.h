@@ -455,6 +455,8 @@ static void start_sentinel(struct process *p)
     bytes_buf_release(&file);
     p->up = true;
     p->acts = false;
+    assert_int_equal(sentinel_tune(p->s, "TILT-PERIOD", "3000", &(struct sentinel_error){""}),
+                     0); /* else little happens */
     p->tick_at = p->w->now;
     assert_int_equal(sentinel_start(p->s), 0);
 }
