@@ -47,6 +47,7 @@ enum command_flag {
     CMD_UNPROMISED_LOADING = 1 << 28,
     CMD_EXEC = 1 << 29,       /* EXEC: checked for its queued commands; a refusal aborts the transaction */
     CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */
+    CMD_SENTINEL = 1 << 30,   /* a sentinel has it, too; it has no other commands than these */
 };
 
 /* As COMMAND INFO and ACL name them. */

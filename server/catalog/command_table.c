@@ -161,26 +161,39 @@ const char *command_table_rename(void *ctx, const struct renamed_command *before
     return NULL;
 }
 
-struct command_table *command_table_new(const struct command *const *tables, const struct renamed_command *renames,
-                                        size_t rename_count)
+static bool has_flags(const struct command *c, unsigned flags)
+{
+    return (c->flags & flags) == flags;
+}
+
+static void slot_init(struct command_table *t, struct command_slot *slot, const struct command *c, const char *name)
+{
+    slot->command = c;
+    slot->id = (unsigned)t->id_count++;
+    slot->full_name = mem_strdup(c->name);
+    slot->name = mem_strdup(name);
+    if (c->subcommands != NULL) add_subcommands(t, slot);
+    if (slot->name[0] != '\0') index_add(t, slot);
+}
+
+struct command_table *command_table_new_of(const struct command *const *tables, unsigned flags,
+                                           const struct renamed_command *renames, size_t rename_count)
 {
     struct command_table *t = mem_calloc(sizeof(*t));
     for (size_t i = 0; tables[i] != NULL; i++)
-        for (const struct command *c = tables[i]; c->name != NULL; c++) t->count++;
+        for (const struct command *c = tables[i]; c->name != NULL; c++) t->count += has_flags(c, flags);
     t->slots = mem_calloc(t->count * sizeof(struct command_slot));
     size_t at = 0;
-    for (size_t i = 0; tables[i] != NULL; i++) {
-        for (const struct command *c = tables[i]; c->name != NULL; c++) {
-            struct command_slot *slot = &t->slots[at++];
-            slot->command = c;
-            slot->id = (unsigned)t->id_count++;
-            slot->full_name = mem_strdup(c->name);
-            slot->name = mem_strdup(renamed(renames, rename_count, c->name));
-            if (c->subcommands != NULL) add_subcommands(t, slot);
-            if (slot->name[0] != '\0') index_add(t, slot);
-        }
-    }
+    for (size_t i = 0; tables[i] != NULL; i++)
+        for (const struct command *c = tables[i]; c->name != NULL; c++)
+            if (has_flags(c, flags)) slot_init(t, &t->slots[at++], c, renamed(renames, rename_count, c->name));
     return t;
+}
+
+struct command_table *command_table_new(const struct command *const *tables, const struct renamed_command *renames,
+                                        size_t rename_count)
+{
+    return command_table_new_of(tables, 0, renames, rename_count);
 }
 
 static void slot_release(struct command_slot *slot)

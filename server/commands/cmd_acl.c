@@ -399,7 +399,7 @@ static const struct command acl_subcommands[] = {
     { 0 },
 };
 const struct command acl_commands[] = {
-    { .name = "acl", .arity = -2, .subcommands = acl_subcommands, ACL_ROW, .complexity = "Depends on subcommand.",
+    { .name = "acl", .arity = -2, .flags = CMD_SENTINEL, .subcommands = acl_subcommands, ACL_ROW, .complexity = "Depends on subcommand.",
       .summary = "A container for access control commands." },
     { 0 },
 };

@@ -231,7 +231,7 @@ enum { ALWAYS = CMD_LOADING | CMD_STALE, OPERATOR = CMD_ADMIN | CMD_NOSCRIPT };
 
 // clang-format off
 const struct command admin_commands[] = {
-    { .name = "info", .run = cmd_info, .arity = -1, .flags = ALWAYS, .acl = ACL_DANGEROUS, .group = "server", .tips = "nondeterministic_output request_policy:all_shards response_policy:special",
+    { .name = "info", .run = cmd_info, .arity = -1, .flags = ALWAYS | CMD_SENTINEL, .acl = ACL_DANGEROUS, .group = "server", .tips = "nondeterministic_output request_policy:all_shards response_policy:special",
       .since = "1.0.0", .complexity = "O(1)", .summary = "Tells about the server, by sections.",
       .history = "7.0.0 Several sections may be given.",
       .syntax = "[section]..." },
@@ -255,7 +255,7 @@ const struct command admin_commands[] = {
       .syntax = "[SCHEDULE]@3.2.2" },
     { .name = "bgrewriteaof", .run = cmd_bgrewriteaof, .arity = 1, .flags = OPERATOR | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",
       .complexity = "O(1)", .summary = "Rewrites the append-only file in the background." },
-    { .name = "shutdown", .run = cmd_shutdown, .arity = -1, .flags = OPERATOR | ALWAYS | CMD_NO_MULTI | CMD_ALLOW_BUSY | CMD_NO_PAUSE, .group = "server",
+    { .name = "shutdown", .run = cmd_shutdown, .arity = -1, .flags = OPERATOR | ALWAYS | CMD_NO_MULTI | CMD_ALLOW_BUSY | CMD_NO_PAUSE | CMD_SENTINEL, .group = "server",
       .since = "1.0.0", .complexity = "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
       .summary = "Saves the data set where that is configured, and stops the server.",
       .history = "7.0.0 NOW, FORCE and ABORT were added.",

@@ -457,7 +457,7 @@ static const struct command client_subcommands[] = {
     { 0 },
 };
 const struct command client_commands[] = {
-    { .name = "client", .arity = -2, .subcommands = client_subcommands, .group = "connection", .since = "2.4.0",
+    { .name = "client", .arity = -2, .flags = CMD_SENTINEL, .subcommands = client_subcommands, .group = "connection", .since = "2.4.0",
       .complexity = "Depends on subcommand.", .summary = "A container for client connection commands." },
     { 0 },
 };

@@ -482,7 +482,7 @@ static void cmd_command_help(struct cmd_ctx *ctx)
 enum { ASK = CMD_LOADING | CMD_STALE };
 
 // clang-format off
-#define COMMAND_ROW .flags = ASK, .acl = ACL_CONNECTION, .group = "server"
+#define COMMAND_ROW .flags = ASK | CMD_SENTINEL, .acl = ACL_CONNECTION, .group = "server"
 static const struct command command_subcommands[] = {
     { .name = "count", .run = cmd_command_count, .arity = 2, COMMAND_ROW, .since = "2.8.13", .complexity = "O(1)",
       .summary = "Returns the number of commands." },

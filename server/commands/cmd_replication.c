@@ -288,7 +288,7 @@ const struct command replication_commands[] = {
     { .name = "slaveof", .run = cmd_replicaof, .arity = 3, .flags = ANYTIME | CMD_LOADING | CMD_UNPROMISED_LOADING | CMD_NO_ASYNC_LOADING, .group = "server", .since = "1.0.0",
       .complexity = "O(1)", .summary = "The old name of REPLICAOF.", .deprecated_since = "5.0.0", .replaced_by = "`REPLICAOF`",
       .syntax = "args<host-port(host port:i) | no-one(NO ONE)>" },
-    { .name = "role", .run = cmd_role, .arity = 1, .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST,
+    { .name = "role", .run = cmd_role, .arity = 1, .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_SENTINEL,
       .acl = ACL_ADMIN | ACL_DANGEROUS, .group = "server", .since = "2.8.12", .complexity = "O(1)",
       .summary = "Tells whether this is a master or a replica, and how replication stands." },
     { .name = "psync", .run = cmd_psync, .arity = -3, .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_NO_MULTI | CMD_NO_ASYNC_LOADING, .group = "server",

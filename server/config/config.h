@@ -70,6 +70,11 @@ struct config_enum {
  * has a line of this directive. */
 struct config_rewriter;
 void config_rewrite_line(struct config_rewriter *rw, const char *name, struct bytes_view line, bool force);
+/* Writes all lines of a directive that has many, which say different things ("sentinel monitor ...", "sentinel myid
+ * ..."). A line that the old file has stays where it is. Another one takes the place of an old line that says the same
+ * thing about the same subject, by its first words: three, or two if it has less than four. What finds no place is
+ * appended. */
+void config_rewrite_lines(struct config_rewriter *rw, const struct bytes_view *lines, size_t count);
 /* Whether an included file has a line of this directive. */
 bool config_rewrite_is_included(const struct config_rewriter *rw);
 /* Drops the old file's remaining lines of this directive, so that the next lines go to the end, behind the includes. */
@@ -83,6 +88,8 @@ struct config_special {
     /* NULL: one line with the name and the text of get(), quoted where necessary. */
     void (*rewrite)(const struct config *cfg, const void *target, const char *name, struct config_rewriter *rw);
     void (*release)(void *target); /* frees what set() allocated; may be NULL */
+    /* FILE_ONLY: whether rewrite() is called now. False, or NULL: the old file's lines are kept. */
+    bool (*rewrites)(const struct config *cfg);
 };
 
 struct config_directive {
@@ -146,6 +153,9 @@ struct config_hooks {
                            const char *to, const char **refusal);
     /* CONFIG REWRITE begins: the hook calls config_note_users() with the users as they are now. */
     void (*users_wanted)(void *ctx);
+    /* CONFIG REWRITE of a sentinel: calls `line` with each line "sentinel ..." that the file is to have. NULL: it keeps
+     * those that it has. */
+    void (*sentinel_lines)(void *ctx, void *to, void (*line)(void *to, const char *text));
 };
 #define CONFIG_HOOK(member) offsetof(struct config_hooks, member)
 
@@ -160,6 +170,10 @@ void config_set_hooks(struct config *cfg, const struct config_hooks *hooks);
  * outlive cfg. A name that is already taken is a bug and stops the process. */
 void config_register(struct config *cfg, const struct config_directive *rows, size_t count, void *target,
                      const void *hooks);
+
+/* Makes this the configuration of a sentinel, before it is loaded: lines "sentinel ..." are accepted, and a few
+ * directives have other defaults. */
+void config_be_sentinel(struct config *cfg);
 
 /* ---- Loading ---- */
 

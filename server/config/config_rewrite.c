@@ -118,6 +118,91 @@ void config_rewrite_line(struct config_rewriter *rw, const char *name, struct by
     }
 }
 
+/* Drops the old lines of the current row that no new line has replaced. */
+static void drop_old_lines(struct config_rewriter *rw)
+{
+    for (struct line *old = next_old_line(rw); old != NULL; old = next_old_line(rw)) {
+        bytes_buf_release(&old->text);
+        old->written = old->dropped = true;
+    }
+}
+
+void config_rewrite_at_end(struct config_rewriter *rw)
+{
+    drop_old_lines(rw);
+}
+
+/* ---- Lines of one directive that say different things ---- */
+
+enum { KEY_ALL = 0, KEY_SUBJECT, KEYS };
+
+/* Hashes of a line's words: of all, and of those that say what it is about. */
+struct line_keys {
+    uint64_t of[KEYS];
+};
+
+static uint64_t hash_words(const struct word_list *w, size_t count)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a, each word with its NUL */
+    for (size_t i = 0; i < count; i++) {
+        for (const char *p = w->words[i];; p++) {
+            h = (h ^ (uint8_t)*p) * 1099511628211u;
+            if (*p == '\0') break;
+        }
+    }
+    return h;
+}
+
+static struct line_keys keys_of(struct bytes_view text)
+{
+    struct line_keys keys = {{0}};
+    struct word_list w;
+    if (words_split(text, &w) != 0) return keys;
+    keys.of[KEY_ALL] = hash_words(&w, w.count);
+    keys.of[KEY_SUBJECT] = hash_words(&w, w.count >= 4 ? 3 : w.count < 2 ? w.count : 2);
+    words_release(&w);
+    return keys;
+}
+
+static bool put_in_place(struct config_rewriter *rw, const struct line_keys *old_keys, const struct line_keys *keys,
+                         int which, struct bytes_view text)
+{
+    for (size_t i = 0; i < rw->count; i++) {
+        struct line *old = &rw->lines[i];
+        if (old->row != rw->row || old->written || old_keys[i].of[which] != keys->of[which]) continue;
+        bytes_buf_release(&old->text);
+        bytes_buf_append_view(&old->text, text);
+        old->written = true;
+        return true;
+    }
+    return false;
+}
+
+void config_rewrite_lines(struct config_rewriter *rw, const struct bytes_view *lines, size_t count)
+{
+    size_t old_count = rw->count;
+    struct line_keys *old_keys = mem_calloc((old_count + 1) * sizeof(*old_keys));
+    struct line_keys *keys = mem_calloc((count + 1) * sizeof(*keys));
+    bool *placed = mem_calloc(count + 1);
+    for (size_t i = 0; i < old_count; i++)
+        if (rw->lines[i].row == rw->row) old_keys[i] = keys_of(bytes_buf_view(&rw->lines[i].text));
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = keys_of(lines[i]);
+        if (!fits_one_line(lines[i])) rw->rc = -EINVAL;
+    }
+    for (int which = 0; rw->rc == 0 && which < KEYS; which++)
+        for (size_t i = 0; i < count; i++)
+            if (!placed[i]) placed[i] = put_in_place(rw, old_keys, &keys[i], which, lines[i]);
+    config_rewrite_at_end(rw);
+    for (size_t i = 0; rw->rc == 0 && i < count; i++)
+        if (!placed[i]) config_rewrite_line(rw, "", lines[i], true);
+    mem_free(placed);
+    mem_free(keys);
+    mem_free(old_keys);
+}
+
+/* ---- Values ---- */
+
 static void append_memory(struct bytes_buf *out, unsigned long long bytes)
 {
     static const struct {
@@ -177,26 +262,12 @@ static void rewrite_plain(struct config_rewriter *rw, const struct config_row *r
     bytes_buf_release(&value);
 }
 
-/* Drops the old lines of the current row that no new line has replaced. */
-static void drop_old_lines(struct config_rewriter *rw)
-{
-    for (struct line *old = next_old_line(rw); old != NULL; old = next_old_line(rw)) {
-        bytes_buf_release(&old->text);
-        old->written = old->dropped = true;
-    }
-}
-
-void config_rewrite_at_end(struct config_rewriter *rw)
-{
-    drop_old_lines(rw);
-}
-
-/* Lines of file-only directives are kept, except `user` lines after config_note_users(). */
+/* Lines of file-only directives are kept, unless somebody knows better. */
 static bool keeps_lines(const struct config *cfg, const struct config_row *row)
 {
     if (!config_row_has(row, CONFIG_FLAG_FILE_ONLY)) return config_row_has(row, CONFIG_FLAG_NO_REWRITE);
-    bool users = row->dir->special != NULL && row->dir->special->rewrite != NULL && cfg->users_noted;
-    return !users;
+    const struct config_special *special = row->dir->special;
+    return special == NULL || special->rewrites == NULL || !special->rewrites(cfg);
 }
 
 static void rewrite_row(struct config_rewriter *rw, const struct config_row *row)
@@ -281,6 +352,7 @@ static int prove_loadable(const struct config *cfg, struct bytes_view text, stru
 {
     struct settings *settings = mem_calloc(sizeof(*settings));
     struct proof proof = {.cfg = cfg, .scratch = config_new(settings, cfg->sys, NULL)};
+    if (cfg->settings->sentinel.mode) config_be_sentinel(proof.scratch);
     struct config_visitor visitor = {.ctx = &proof, .each = prove_directive};
     struct config_failure failure;
     int rc = config_text_visit(NULL, text, &visitor, &failure);

@@ -194,6 +194,7 @@ const struct config_directive config_builtin_rows[] = {
     CHOICE("enable-module-command", security.enable_module_command, "no", protected_names, IMMUTABLE | NO_EFFECT, NO_HOOK),
     SPECIAL("rename-command", NULL, misc, "", &config_special_rename, FILE_ONLY | MULTI, NO_HOOK),
     SPECIAL("user", NULL, misc, "", &config_special_user, FILE_ONLY | MULTI, NO_HOOK),
+    SPECIAL("sentinel", NULL, sentinel, "", &config_special_sentinel, FILE_ONLY | MULTI | HIDDEN, NO_HOOK),
 
     /* Clients */
     NUMBER(CONFIG_UINT, "maxclients", NULL, clients.maxclients, "10000", 1, UINT_MAX, 0, HOOK(maxclients_changed)),

@@ -108,14 +108,15 @@ static void save_get(const struct config *cfg, const void *target, struct bytes_
     }
 }
 
-/* Writes one line per point, and `save ""` if there is none, since a file without `save` means the default points.
- * Lines add to each other, so `save ""` comes first if an included file has points. */
+/* Writes one line per point, and `save ""` if there is none, since a file without `save` means the default points; a
+ * sentinel saves nothing anyway. Lines add to each other, so `save ""` comes first if an included file has points. */
 static void save_rewrite(const struct config *cfg, const void *target, const char *name, struct config_rewriter *rw)
 {
     const struct settings_persistence *st = target;
     bool included = config_rewrite_is_included(rw);
     if (included) config_rewrite_at_end(rw);
-    if (included || st->save_count == 0) config_rewrite_line(rw, name, BYTES_LIT("save \"\""), true);
+    if (included || st->save_count == 0)
+        config_rewrite_line(rw, name, BYTES_LIT("save \"\""), !cfg->settings->sentinel.mode);
     for (int i = 0; i < st->save_count; i++) {
         struct bytes_buf line = {NULL, 0, 0};
         bytes_buf_printf(&line, "%s %lld %lld", name, (long long)st->save[i].seconds, (long long)st->save[i].changes);
@@ -435,7 +436,6 @@ static void user_release(void *target)
     st->user_count = 0;
 }
 
-/* Called only after config_note_users(); until then the file's lines are kept. */
 static void user_rewrite(const struct config *cfg, const void *target, const char *name, struct config_rewriter *rw)
 {
     for (size_t i = 0; i < cfg->user_count; i++) {
@@ -450,7 +450,13 @@ static void user_rewrite(const struct config *cfg, const void *target, const cha
     }
 }
 
-const struct config_special config_special_user = {.set = user_set, .rewrite = user_rewrite, .release = user_release};
+static bool user_rewrites(const struct config *cfg)
+{
+    return cfg->users_noted;
+}
+
+const struct config_special config_special_user = {
+    .set = user_set, .rewrite = user_rewrite, .release = user_release, .rewrites = user_rewrites};
 
 /* ---- Checks of plain values ---- */
 

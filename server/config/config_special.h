@@ -18,6 +18,7 @@ extern const struct config_special config_special_replicaof;
 extern const struct config_special config_special_dir; /* the string */
 extern const struct config_special config_special_rename;
 extern const struct config_special config_special_user;
+extern const struct config_special config_special_sentinel; /* config_sentinel.c */
 
 int config_check_dbfilename(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);
 int config_check_appendfilename(const struct config *cfg, const char *text, int64_t *number, struct config_error *err);

@@ -282,6 +282,17 @@ struct settings_cluster {
     int preferred_endpoint_type;
 };
 
+/* One line "sentinel ...": the words behind the first. */
+struct sentinel_line {
+    char **words;
+    size_t count;
+};
+struct settings_sentinel {
+    bool mode;                   /* this process is a sentinel: it has no data set */
+    struct sentinel_line *lines; /* of the file, in its order; the sentinel reads them when it is made */
+    size_t line_count;
+};
+
 struct settings {
     struct encoding_limits limits; /* all *-listpack-*, *-ziplist-*, intset, list, stream and hll thresholds */
     struct settings_net net;
@@ -297,6 +308,7 @@ struct settings {
     struct settings_misc misc;
     struct settings_tls tls;
     struct settings_cluster cluster;
+    struct settings_sentinel sentinel;
 };
 
 #endif
