@@ -86,12 +86,13 @@ else
 SERVER := $(OUT)/lockstep-server
 endif
 
-CHECKERS := $(addprefix $(dir $(SERVER)),lockstep-check-rdb lockstep-check-aof)
+# Names under which the program is something else: a checker of files, a sentinel.
+OTHER_NAMES := $(addprefix $(dir $(SERVER)),lockstep-check-rdb lockstep-check-aof lockstep-sentinel)
 
 .PHONY: all dev help run test unit unit-binaries integration differential faults coverage bench fuzz fuzz-binaries lint circles docs install \
         packages clean compile_commands.json
-## all: build/lockstep-server (-O3, link-time optimisation) and its links lockstep-check-rdb, lockstep-check-aof
-all: $(SERVER) $(CHECKERS)
+## all: build/lockstep-server (-O3, link-time optimisation) and its links lockstep-sentinel, lockstep-check-rdb, lockstep-check-aof
+all: $(SERVER) $(OTHER_NAMES)
 ## dev: a quick build for development, build/dev/lockstep-server
 dev:
 	@$(MAKE) --no-print-directory DEV=1 all
@@ -101,8 +102,7 @@ $(SERVER): $(OBJECTS) $(OUT)/server/main.o
 	@echo "  LD  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# The checkers are links to the server. The program checks files when it is started under one of these names.
-$(CHECKERS): | $(SERVER)
+$(OTHER_NAMES): | $(SERVER)
 	@ln -sf $(notdir $(SERVER)) $@
 
 $(OUT)/%.o: %.c Makefile | $(OUT)/.libraries
@@ -144,6 +144,7 @@ install: all
 	install -D -m 755 $(SERVER) $(DESTDIR)$(PREFIX)/bin/lockstep-server
 	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-check-rdb
 	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-check-aof
+	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-sentinel
 	install -D -m 644 redis.conf.example $(DESTDIR)$(PREFIX)/share/lockstep/redis.conf.example
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep README.md CHANGELOG.md SECURITY.md LICENSE
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep/docs $(wildcard docs/*.md docs/*.png)

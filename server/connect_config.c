@@ -13,6 +13,7 @@
 #include "server/operation/report.h"
 #include "server/persistence/aof.h"
 #include "server/process/process_crash.h"
+#include "server/sentinel/sentinel_room.h"
 #include "server/streams/verify_master.h"
 #include "storage/base/allocator.h"
 
@@ -180,6 +181,12 @@ static int hook_hz(void *ctx, struct config_error *err)
     return 0;
 }
 
+static void hook_sentinel_lines(void *ctx, void *to, void (*line)(void *to, const char *text))
+{
+    const struct server *s = ctx;
+    sentinel_room_lines(s->sentinel, to, line);
+}
+
 void connect_config(struct server *s)
 {
     struct config_hooks hooks = {
@@ -212,6 +219,7 @@ void connect_config(struct server *s)
         .aof_changed = hook_aof,
         .change_dir = process_change_dir,
         .users_wanted = hook_users_wanted,
+        .sentinel_lines = s->core.settings->sentinel.mode ? hook_sentinel_lines : NULL,
     };
     config_set_hooks(s->config, &hooks);
 }

@@ -45,6 +45,7 @@ struct server {
     struct agent_check *agent_check;       /* agent_check.h: the port for HAProxy's agent checks */
     struct web *web;                       /* web/web.h: the HTTP port */
     struct proxy_ports *proxy_ports;       /* proxy_ports.h */
+    struct sentinel_room *sentinel;        /* sentinel/sentinel_room.h; NULL: an ordinary server */
     struct used_memory used_memory;
     struct samples *samples; /* samples.h: the last ten minutes */
     struct loop_timer cron_timer;
@@ -61,7 +62,8 @@ struct server {
 };
 
 /* `settings` are filled by config_load(). The configuration outlives the server, which replaces its hooks. `rows`: the
- * commands, as for command_table_new(). NULL if the users cannot be loaded; the reason is logged. */
+ * commands, as for command_table_new(). NULL if the users cannot be loaded; the reason is logged. In sentinel mode
+ * (config_be_sentinel()) it has no data set, and `rows` are those of sentinel_row_tables(). */
 struct server *server_new(struct config *config, struct settings *settings, const struct command *const *rows,
                           const struct sys *sys, struct log *log);
 int server_run(struct server *s); /* loads the data and runs the loop until the server stops; returns the exit code */

@@ -21,6 +21,7 @@ struct program {
     struct settings settings;
     struct config *config;
     struct config_start start;
+    const struct command *const *rows;
     struct log *log;
     struct process_title *title;
     enum process_supervisor supervisor;
@@ -96,7 +97,7 @@ static int listen_somewhere(struct server *s)
 
 static int serve(struct program *p)
 {
-    struct server *s = server_new(p->config, &p->settings, command_row_tables(), sys_real(), p->log);
+    struct server *s = server_new(p->config, &p->settings, p->rows, sys_real(), p->log);
     int code = 1;
     if (s == NULL) return code; /* the reason is logged */
     prepare_signals(p, s);
@@ -105,7 +106,8 @@ static int serve(struct program *p)
         struct process_pidfile pidfile = {.fd = -1};
         if (p->daemonized || p->settings.process.pidfile != NULL)
             process_pidfile_write(&pidfile, p->settings.process.pidfile, p->log);
-        log_notice(p->log, "Running mode=standalone, port=%d, PID: %d", p->settings.net.port, (int)getpid());
+        log_notice(p->log, "Running mode=%s, port=%d, PID: %d", p->settings.sentinel.mode ? "sentinel" : "standalone",
+                   p->settings.net.port, (int)getpid());
         log_notice(p->log, "Server initialized");
         code = server_run(s);
         /* After a failure the last line of the log should be its reason. */
@@ -115,18 +117,31 @@ static int serve(struct program *p)
     return code;
 }
 
+/* By its name, lockstep-sentinel or redis-sentinel, or by the option --sentinel. */
+static bool is_sentinel(int argc, char **argv)
+{
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *called = slash != NULL ? slash + 1 : argv[0];
+    if (argc > 0 && strstr(called, "sentinel") != NULL) return true;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--sentinel") == 0) return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     int code = 0;
     if (file_checker_run(sys_real(), argc, argv, &code)) return code;
     struct program *p = mem_calloc(sizeof(*p));
+    bool sentinel = is_sentinel(argc, argv);
+    p->rows = sentinel ? sentinel_row_tables() : command_row_tables();
     struct config_hooks hooks = {
-        .ctx = (void *)command_row_tables(), .change_dir = process_change_dir, .renamed = command_table_rename};
+        .ctx = (void *)p->rows, .change_dir = process_change_dir, .renamed = command_table_rename};
     tzset();
     resolver_prepare_process();
     p->title = process_title_new(argc, argv);
     p->log = log_new();
     p->config = config_new(&p->settings, sys_real(), &hooks);
+    if (sentinel) config_be_sentinel(p->config);
     if (config_load(p->config, argc, argv, &p->start) == CONFIG_START_EXIT) {
         code = p->start.exit_code;
     } else if (open_log(p) != 0) {

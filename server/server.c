@@ -38,6 +38,7 @@
 #include "server/process/process.h"
 #include "server/process/process_crash.h"
 #include "server/scripting/scripting.h"
+#include "server/sentinel/sentinel_room.h"
 #include "server/streams/ack_waits.h"
 #include "server/streams/master_stream.h"
 #include "server/streams/migration.h"
@@ -84,6 +85,7 @@ static bool on_turn(void *ctx)
     more = expiry_fast_cycle(s->expiry) || more;
     lineage_turn(s->lineage); /* notes a flush before the empty RDB file is written */
     saving_turn(s->saving);
+    if (UNLIKELY(s->sentinel != NULL)) more = sentinel_room_turn(s->sentinel) || more;
     if (UNLIKELY(s->core.due != 0)) more = serve_due(s) || more;
     clients_reap(s->clients); /* before the replies: the reply to CLIENT KILL means that the client is gone */
     turn_end_send(&s->core, s->lineage, s->aof, s->clients);
@@ -245,6 +247,29 @@ static void make_persistence(struct server *s)
                                         .off = aof_is_off});
 }
 
+static void run_waiting(struct client *c, void *ctx)
+{
+    (void)ctx;
+    if (client_run_again(c)) client_unblock(c);
+}
+
+static void name_answered(void *ctx)
+{
+    const struct server *s = ctx;
+    blocking_each(s->clients->blocking, BLOCK_SENTINEL, run_waiting, NULL);
+}
+
+static int make_sentinel(struct server *s)
+{
+    if (!s->core.settings->sentinel.mode) return 0;
+    log_set_role(s->core.log, 'X');
+    s->sentinel = sentinel_room_new(&(struct sentinel_room_uses){
+        .core = &s->core, .config = s->config, .pubsub = s->clients->pubsub, .tls = tls_setup_transport(s->tls)});
+    if (s->sentinel == NULL) return -1; /* the reason is logged */
+    sentinel_room_on_name(s->sentinel, name_answered, s);
+    return 0;
+}
+
 struct server *server_new(struct config *config, struct settings *settings, const struct command *const *rows,
                           const struct sys *sys, struct log *log)
 {
@@ -252,7 +277,8 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     mem_thread_register();
     make_core(s, settings, sys, log);
     s->config = config;
-    s->commands = command_table_new(rows, settings->misc.renamed, settings->misc.renamed_count);
+    s->commands = command_table_new_of(rows, settings->sentinel.mode ? CMD_SENTINEL : 0, settings->misc.renamed,
+                                       settings->misc.renamed_count);
     s->users = acl_users_new(s->commands, &settings->security);
     s->acl_log = acl_log_new();
     make_clients_and_dispatcher(s);
@@ -280,7 +306,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     modes_refresh(&s->core);
     dispatcher_settings_changed(s->dispatcher);
     s->core.life.startup_memory = mem_used();
-    if (acl_source_load(s->clients) == 0) return s;
+    if (acl_source_load(s->clients) == 0 && make_sentinel(s) == 0) return s;
     server_free(s);
     return NULL;
 }
@@ -360,18 +386,25 @@ static int load_at_start(struct server *s)
     return rdb_loading_at_start(s->rdb_loading);
 }
 
+/* 0, or -1: the server cannot run, or was told to stop. */
+static int begin_with_data(struct server *s)
+{
+    start_following(s);
+    lineage_read(s->lineage);
+    if (aof_find_files(s->aof) != 0 || load_at_start(s) != 0 || aof_open_at_start(s->aof) != 0) return -1;
+    lineage_begin(s->lineage);
+    repl_start(s->core.repl);
+    expiry_hold(s->expiry);
+    return 0;
+}
+
 int server_run(struct server *s)
 {
     if (s->core.life.process_owner) watch_signals(s);
     loop_on_wake(s->core.loop, on_wake, s);
     loop_on_turn(s->core.loop, on_turn, s);
-    start_following(s);
-    lineage_read(s->lineage);
-    if (aof_find_files(s->aof) != 0 || load_at_start(s) != 0 || aof_open_at_start(s->aof) != 0)
-        return s->core.life.stopping ? s->core.life.exit_code : 1;
-    lineage_begin(s->lineage);
-    repl_start(s->core.repl);
-    expiry_hold(s->expiry);
+    int rc = s->sentinel != NULL ? sentinel_room_start(s->sentinel) : begin_with_data(s);
+    if (rc != 0) return s->core.life.stopping ? s->core.life.exit_code : 1;
     cron_start(s);
     listening_log_ready(s->listening);
     if (s->core.life.process_owner) process_systemd_notify("STATUS=Ready to accept connections\nREADY=1\n");
@@ -388,6 +421,7 @@ void server_free(struct server *s)
     web_free(s->web);
     proxy_ports_free(s->proxy_ports);
     cron_stop(s);
+    sentinel_room_free(s->sentinel);
     if (child_is_active(s->child)) child_drop(s->child);
     clients_close_all(s->clients);
     aof_free(s->aof);

@@ -19,7 +19,16 @@
 #include "server/clients/client_part.h"
 #include "server/clients/multi.h"
 
-enum block_kind { BLOCK_WAIT, BLOCK_WAIT_AOF, BLOCK_PAUSE, BLOCK_KEYS, BLOCK_SHUTDOWN, BLOCK_MIGRATE, BLOCK_KINDS };
+enum block_kind {
+    BLOCK_WAIT,
+    BLOCK_WAIT_AOF,
+    BLOCK_PAUSE,
+    BLOCK_KEYS,
+    BLOCK_SHUTDOWN,
+    BLOCK_MIGRATE,
+    BLOCK_SENTINEL, /* for the address of a host */
+    BLOCK_KINDS
+};
 
 struct blocked {
     enum block_kind kind;

@@ -10,6 +10,7 @@
 #include "server/commands/tables.h"
 #include "server/core/core.h"
 #include "server/dispatch/command.h"
+#include "server/house.h"
 #include "server/process/process.h"
 
 static void cmd_ping(struct cmd_ctx *ctx)
@@ -106,7 +107,8 @@ static bool hides_hello_credentials(const struct config *config, int argc, const
 static void reply_hello(struct cmd_ctx *ctx)
 {
     struct reply *r = ctx->reply;
-    reply_map(r, 7);
+    bool sentinel = ctx->server->sentinel != NULL;
+    reply_map(r, sentinel ? 6 : 7);
     reply_bulk_cstr(r, "server");
     reply_bulk_cstr(r, "redis");
     reply_bulk_cstr(r, "version");
@@ -116,9 +118,11 @@ static void reply_hello(struct cmd_ctx *ctx)
     reply_bulk_cstr(r, "id");
     reply_int(r, (int64_t)ctx->client->id);
     reply_bulk_cstr(r, "mode");
-    reply_bulk_cstr(r, "standalone");
-    reply_bulk_cstr(r, "role");
-    reply_bulk_cstr(r, repl_role(ctx->core->repl) == REPL_MASTER ? "master" : "replica");
+    reply_bulk_cstr(r, sentinel ? "sentinel" : "standalone");
+    if (!sentinel) {
+        reply_bulk_cstr(r, "role");
+        reply_bulk_cstr(r, repl_role(ctx->core->repl) == REPL_MASTER ? "master" : "replica");
+    }
     reply_bulk_cstr(r, "modules");
     reply_empty_array(r);
 }

@@ -3,6 +3,8 @@
 #include "server/clients/pubsub.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
+#include "server/house.h"
+#include "server/sentinel/sentinel_room.h"
 #include "storage/base/glob.h"
 
 /* ---- Subscribing ---- */
@@ -88,8 +90,24 @@ static void cmd_sunsubscribe(struct cmd_ctx *ctx)
 
 /* ---- Publishing ---- */
 
+/* A sentinel takes hellos of others, and publishes what happens; nobody else publishes on it. */
+static void publish_to_sentinel(struct cmd_ctx *ctx)
+{
+    if (!bytes_equal(ctx->argv[1], BYTES_LIT(SENTINEL_HELLO_CHANNEL))) {
+        reply_error(ctx->reply, "ERR Only HELLO messages are accepted by Sentinel instances.");
+        return;
+    }
+    sentinel_room_touch(ctx->server->sentinel);
+    sentinel_hello(sentinel_room_library(ctx->server->sentinel), NULL, ctx->argv[2]);
+    reply_int(ctx->reply, 1);
+}
+
 static void cmd_publish(struct cmd_ctx *ctx)
 {
+    if (ctx->server->sentinel != NULL) {
+        publish_to_sentinel(ctx);
+        return;
+    }
     reply_int(ctx->reply, (int64_t)pubsub_publish(ctx->client->clients->pubsub, ctx->argv[1], ctx->argv[2]));
     ctx_replicate_moment(ctx);
 }

@@ -6,6 +6,8 @@
 #include "server/commands/tables.h"
 #include "server/core/core.h"
 #include "server/dispatch/command.h"
+#include "server/house.h"
+#include "server/sentinel/sentinel_room.h"
 #include "storage/base/memory.h"
 
 static struct repl *ctx_repl(const struct cmd_ctx *ctx)
@@ -128,9 +130,23 @@ static void role_of_master(struct cmd_ctx *ctx)
     reply_deferred_array(ctx->reply, mark, count);
 }
 
+static void role_of_sentinel(struct cmd_ctx *ctx)
+{
+    const struct sentinel *s = sentinel_room_library(ctx->server->sentinel);
+    reply_array(ctx->reply, 2);
+    reply_bulk(ctx->reply, BYTES_LIT("sentinel"));
+    reply_array(ctx->reply, sentinel_master_count(s));
+    for (const struct sentinel_node *m = NULL; (m = sentinel_next_master(s, m)) != NULL;)
+        reply_bulk_cstr(ctx->reply, sentinel_node_name(m));
+}
+
 static void cmd_role(struct cmd_ctx *ctx)
 {
     struct repl_link_info link;
+    if (ctx->server->sentinel != NULL) {
+        role_of_sentinel(ctx);
+        return;
+    }
     if (repl_role(ctx_repl(ctx)) == REPL_MASTER) {
         role_of_master(ctx);
         return;

@@ -52,3 +52,21 @@ const struct command *const *command_row_tables(void)
     // clang-format on
     return tables;
 }
+
+const struct command *const *sentinel_row_tables(void)
+{
+    // clang-format off
+    static const struct command *const tables[] = {
+        acl_commands,
+        admin_commands,
+        client_commands,
+        command_commands,
+        connection_commands,
+        pubsub_commands,
+        replication_commands,
+        sentinel_commands,
+        NULL,
+    };
+    // clang-format on
+    return tables;
+}

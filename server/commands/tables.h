@@ -36,6 +36,7 @@ extern const struct command replication_commands[];
 extern const struct command scripting_commands[];
 extern const struct command set_algebra_commands[];
 extern const struct command set_commands[];
+extern const struct command sentinel_commands[];
 extern const struct command slowlog_commands[];
 extern const struct command sorted_set_algebra_commands[];
 extern const struct command sorted_set_commands[];
@@ -51,5 +52,7 @@ extern const struct command wait_commands[];
 
 /* All tables, ended by NULL. */
 const struct command *const *command_row_tables(void);
+/* Those of a sentinel, which has the rows with CMD_SENTINEL (command_table_new_of()). */
+const struct command *const *sentinel_row_tables(void);
 
 #endif

@@ -350,7 +350,6 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_INT, "cluster-announce-bus-port", NULL, cluster.announce_bus_port, "0", 0, 65535, NO_EFFECT, NO_HOOK),
     CHOICE("cluster-preferred-endpoint-type", cluster.preferred_endpoint_type, "ip", endpoint_names, NO_EFFECT, NO_HOOK),
     REFUSED_LINE("loadmodule", no_modules),
-    REFUSED_LINE("sentinel", "sentinel directive while not in sentinel mode: this program is not a sentinel"),
     IGNORED_LINE("dual-channel-replication-enabled"),
     IGNORED_LINE("hide-user-data-from-log"),
     IGNORED_LINE("lua-replicate-commands"),

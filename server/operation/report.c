@@ -26,6 +26,7 @@
 #include "server/persistence/rdb_loading.h"
 #include "server/process/process.h"
 #include "server/scripting/scripting.h"
+#include "server/sentinel/sentinel_room.h"
 #include "server/streams/migration.h"
 #include "server/streams/repair_master.h"
 #include "server/streams/repair_replica.h"
@@ -71,16 +72,17 @@ static void info_server(struct server *s, struct bytes_buf *out)
         out,
         "redis_version:%s\r\nserver_name:lockstep\r\nlockstep_version:%s\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_build_id:%"
         "s\r\n"
-        "redis_mode:standalone\r\nos:%s %s %s\r\narch_bits:64\r\nmonotonic_clock:POSIX clock_gettime\r\n"
+        "redis_mode:%s\r\nos:%s %s %s\r\narch_bits:64\r\nmonotonic_clock:POSIX clock_gettime\r\n"
         "multiplexing_api:%s\r\natomicvar_api:c11-builtin\r\ngcc_version:%d.%d.%d\r\nprocess_id:%d\r\n"
         "process_supervised:%s\r\nrun_id:%s\r\ntcp_port:%d\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
         "uptime_in_days:%lld\r\nhz:%d\r\nconfigured_hz:%d\r\nlru_clock:%llu\r\nexecutable:%s\r\nconfig_file:%s\r\n"
         "io_threads_active:0\r\n",
-        LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, os.sysname, os.release, os.machine, loop_backend(s->core.loop),
-        __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)s->core.sys->getpid(s->core.sys->ctx), supervisor_name(s),
-        s->core.life.run_id, main_port(&s->core.settings->net), (ll)sys_wall_us(s->core.sys), (ll)uptime_s,
-        (ll)uptime_s / 86400, s->core.settings->misc.hz, s->core.settings->misc.hz,
-        (ull)(s->core.clock.now_ms / 1000) & 0xffffff, path, config == NULL ? "" : config);
+        LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, s->sentinel != NULL ? "sentinel" : "standalone", os.sysname,
+        os.release, os.machine, loop_backend(s->core.loop), __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__,
+        (int)s->core.sys->getpid(s->core.sys->ctx), supervisor_name(s), s->core.life.run_id,
+        main_port(&s->core.settings->net), (ll)sys_wall_us(s->core.sys), (ll)uptime_s, (ll)uptime_s / 86400,
+        s->core.settings->misc.hz, s->core.settings->misc.hz, (ull)(s->core.clock.now_ms / 1000) & 0xffffff, path,
+        config == NULL ? "" : config);
     listening_info(s->listening, out);
     if (shutdown_left_ms(s) >= 0) bytes_buf_printf(out, "shutdown_in_milliseconds:%lld\r\n", (ll)shutdown_left_ms(s));
 }
@@ -536,6 +538,11 @@ static void info_keyspace(struct server *s, struct bytes_buf *out)
     }
 }
 
+static void info_sentinel(struct server *s, struct bytes_buf *out)
+{
+    sentinel_room_info(s->sentinel, out);
+}
+
 static bool tls_is_on(const struct server *s)
 {
     return tls_setup_is_on(s->tls);
@@ -573,6 +580,12 @@ static const struct section sections_in_order[] = {
     {"debug", "Debug", SHOWN_BY_NAME, info_debug},
 };
 
+static const struct section sections_of_sentinel[] = {
+    {"server", "Server", SHOWN_BY_DEFAULT, info_server}, {"clients", "Clients", SHOWN_BY_DEFAULT, info_clients},
+    {"stats", "Stats", SHOWN_BY_DEFAULT, info_stats},    {"cpu", "CPU", SHOWN_BY_DEFAULT, info_cpu},
+    {"tls", "TLS", SHOWN_WHILE_ON, info_tls, tls_is_on}, {"sentinel", "Sentinel", SHOWN_BY_DEFAULT, info_sentinel},
+};
+
 static enum section_shown shown_now(const struct server *s, const struct section *section)
 {
     if (section->shown != SHOWN_WHILE_ON) return section->shown;
@@ -595,9 +608,12 @@ static bool asked_for(const struct server *s, const struct section *section, con
 
 void server_info(struct server *s, const struct bytes_view *names, size_t count, struct bytes_buf *out)
 {
-    bool first = true;
-    for (size_t i = 0; i < sizeof(sections_in_order) / sizeof(sections_in_order[0]); i++) {
-        const struct section *section = &sections_in_order[i];
+    bool first = true, sentinel = s->sentinel != NULL;
+    const struct section *sections = sentinel ? sections_of_sentinel : sections_in_order;
+    size_t known = sentinel ? sizeof(sections_of_sentinel) / sizeof(sections_of_sentinel[0])
+                            : sizeof(sections_in_order) / sizeof(sections_in_order[0]);
+    for (size_t i = 0; i < known; i++) {
+        const struct section *section = &sections[i];
         if (!asked_for(s, section, names, count)) continue;
         bytes_buf_printf(out, "%s# %s\r\n", first ? "" : "\r\n", section->title);
         section->write(s, out);
@@ -648,7 +664,7 @@ void server_set_title(struct server *s, struct process_title *title)
     else if (net->unixsocket != NULL)
         snprintf(address, sizeof(address), "%s", net->unixsocket);
     struct process_title_values values = {.listen_addr = address,
-                                          .server_mode = "",
+                                          .server_mode = s->sentinel != NULL ? "[sentinel]" : "",
                                           .port = net->port,
                                           .tls_port = net->tls_port,
                                           .unixsocket = net->unixsocket,

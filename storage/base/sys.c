@@ -191,6 +191,33 @@ static pid_t real_spawn(void *ctx, const struct sys_child *child)
     return pid == -1 ? -errno : pid;
 }
 
+/* Signals that this process ignores would stay ignored in the program. */
+static _Noreturn void be_program(char *const *argv)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    close_all_but(&(struct sys_child){.keep_count = 0});
+    execv(argv[0], argv);
+    _exit(2);
+}
+
+static pid_t real_run_program(void *ctx, char *const *argv)
+{
+    pid_t pid = fork();
+    if (pid == 0) be_program(argv);
+    return pid == -1 ? -errno : pid;
+}
+
+static int real_may_run(void *ctx, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == -1) return -errno;
+    return S_ISREG(st.st_mode) ? OR_ERRNO(access(path, X_OK)) : -EACCES;
+}
+
 static int real_kill(void *ctx, pid_t pid, int signal)
 {
     return OR_ERRNO(kill(pid, signal));
@@ -254,6 +281,8 @@ const struct sys *sys_real(void)
         .wait_writable = real_wait_writable,
         .getpid = real_getpid,
         .spawn = real_spawn,
+        .run_program = real_run_program,
+        .may_run = real_may_run,
         .kill = real_kill,
         .waitpid = real_waitpid,
         .resident_bytes = real_resident_bytes,

@@ -52,6 +52,10 @@ struct sys {
     int (*wait_writable)(void *ctx, int fd);                  /* blocks until a write has room, or an error to report */
     pid_t (*getpid)(void *ctx);                               /* of the calling process, which may be a child */
     pid_t (*spawn)(void *ctx, const struct sys_child *child); /* *child is not used after the call */
+    /* Starts another program with the environment of this process and its descriptors 0, 1 and 2. argv ends with NULL, and
+     * argv[0] is its path. It outlives this process. It ends with the status 2 if it cannot be run. */
+    pid_t (*run_program)(void *ctx, char *const *argv);
+    int (*may_run)(void *ctx, const char *path); /* 0: it is a file that this process may run */
     int (*kill)(void *ctx, pid_t pid, int signal);
     pid_t (*waitpid)(void *ctx, pid_t pid, int *status, int options);
     int64_t (*resident_bytes)(void *ctx); /* of the calling process, in main memory; 0: it cannot be read */

@@ -808,6 +808,20 @@ static pid_t sys_spawn(void *ctx, const struct sys_child *what)
     return c->pid;
 }
 
+/* There are no other programs in this world. */
+static pid_t sys_run_program(void *ctx, char *const *argv)
+{
+    (void)argv;
+    (void)enter(ctx, "exec");
+    return -ENOENT;
+}
+static int sys_may_run(void *ctx, const char *path)
+{
+    (void)path;
+    (void)enter(ctx, "access");
+    return -ENOENT;
+}
+
 static int sys_kill(void *ctx, pid_t pid, int signal)
 {
     struct sim_node *node = enter(ctx, "kill");
@@ -881,6 +895,8 @@ void sim_sys_init(struct sim_node *node)
                              .set_nonblocking = sys_set_nonblocking,
                              .wait_writable = sys_wait_writable,
                              .spawn = sys_spawn,
+                             .run_program = sys_run_program,
+                             .may_run = sys_may_run,
                              .kill = sys_kill,
                              .waitpid = sys_waitpid,
                              .getpid = sys_getpid,
