@@ -111,15 +111,25 @@ static char *join_name(const char *container, const char *name)
     return joined;
 }
 
-static void add_subcommands(struct command_table *t, struct command_slot *slot)
+static bool has_flags(const struct command *c, unsigned flags)
+{
+    return (c->flags & flags) == flags;
+}
+
+static size_t count_rows(const struct command *rows, unsigned flags)
 {
     size_t count = 0;
-    while (slot->command->subcommands[count].name != NULL) count++;
-    slot->subcommands = mem_calloc(count * sizeof(struct command_slot));
-    slot->subcommand_count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct command_slot *sub = &slot->subcommands[i];
-        sub->command = &slot->command->subcommands[i];
+    for (const struct command *c = rows; c->name != NULL; c++) count += has_flags(c, flags);
+    return count;
+}
+
+static void add_subcommands(struct command_table *t, struct command_slot *slot, unsigned flags)
+{
+    slot->subcommands = mem_calloc(count_rows(slot->command->subcommands, flags) * sizeof(struct command_slot));
+    for (const struct command *c = slot->command->subcommands; c->name != NULL; c++) {
+        if (!has_flags(c, flags)) continue;
+        struct command_slot *sub = &slot->subcommands[slot->subcommand_count++];
+        sub->command = c;
         sub->id = (unsigned)t->id_count++;
         sub->full_name = join_name(slot->full_name, sub->command->name);
         sub->name = mem_strdup(sub->full_name);
@@ -161,18 +171,14 @@ const char *command_table_rename(void *ctx, const struct renamed_command *before
     return NULL;
 }
 
-static bool has_flags(const struct command *c, unsigned flags)
-{
-    return (c->flags & flags) == flags;
-}
-
-static void slot_init(struct command_table *t, struct command_slot *slot, const struct command *c, const char *name)
+static void slot_init(struct command_table *t, struct command_slot *slot, const struct command *c, const char *name,
+                      unsigned flags)
 {
     slot->command = c;
     slot->id = (unsigned)t->id_count++;
     slot->full_name = mem_strdup(c->name);
     slot->name = mem_strdup(name);
-    if (c->subcommands != NULL) add_subcommands(t, slot);
+    if (c->subcommands != NULL) add_subcommands(t, slot, flags);
     if (slot->name[0] != '\0') index_add(t, slot);
 }
 
@@ -180,13 +186,12 @@ struct command_table *command_table_new_of(const struct command *const *tables, 
                                            const struct renamed_command *renames, size_t rename_count)
 {
     struct command_table *t = mem_calloc(sizeof(*t));
-    for (size_t i = 0; tables[i] != NULL; i++)
-        for (const struct command *c = tables[i]; c->name != NULL; c++) t->count += has_flags(c, flags);
+    for (size_t i = 0; tables[i] != NULL; i++) t->count += count_rows(tables[i], flags);
     t->slots = mem_calloc(t->count * sizeof(struct command_slot));
     size_t at = 0;
     for (size_t i = 0; tables[i] != NULL; i++)
         for (const struct command *c = tables[i]; c->name != NULL; c++)
-            if (has_flags(c, flags)) slot_init(t, &t->slots[at++], c, renamed(renames, rename_count, c->name));
+            if (has_flags(c, flags)) slot_init(t, &t->slots[at++], c, renamed(renames, rename_count, c->name), flags);
     return t;
 }
 

@@ -26,7 +26,7 @@ struct command_slot {
  * `renamed` is not kept. */
 struct command_table *command_table_new(const struct command *const *tables, const struct renamed_command *renamed,
                                         size_t renamed_count);
-/* The same with those commands alone whose rows have all of these flags: CMD_SENTINEL. */
+/* The same with those commands and subcommands alone whose rows have all of these flags: CMD_SENTINEL. */
 struct command_table *command_table_new_of(const struct command *const *tables, unsigned flags,
                                            const struct renamed_command *renamed, size_t rename_count);
 void command_table_free(struct command_table *t);

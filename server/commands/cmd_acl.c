@@ -354,7 +354,7 @@ static void cmd_acl_help(struct cmd_ctx *ctx)
     ctx_reply_help(ctx, lines);
 }
 
-enum { ASK = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, MANAGE = ASK | CMD_ADMIN };
+enum { ASK = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_SENTINEL, MANAGE = ASK | CMD_ADMIN };
 
 // clang-format off
 #define EVERYWHERE "request_policy:all_nodes response_policy:all_succeeded"
@@ -394,7 +394,7 @@ static const struct command acl_subcommands[] = {
       .summary = "Lists the names of users." },
     { .name = "whoami", .run = cmd_acl_whoami, .arity = 2, .flags = ASK, ACL_ROW, .complexity = "O(1)",
       .summary = "Returns the name of the connection's user." },
-    { .name = "help", .run = cmd_acl_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, ACL_ROW, .complexity = "O(1)",
+    { .name = "help", .run = cmd_acl_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_SENTINEL, ACL_ROW, .complexity = "O(1)",
       .summary = "Tells about the subcommands." },
     { 0 },
 };

@@ -416,7 +416,7 @@ static void cmd_client_help(struct cmd_ctx *ctx)
     ctx_reply_help(ctx, lines);
 }
 
-enum { OWN = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, OTHERS = OWN | CMD_ADMIN };
+enum { OWN = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_SENTINEL, OTHERS = OWN | CMD_ADMIN };
 
 // clang-format off
 #define EVERYWHERE "request_policy:all_nodes response_policy:all_succeeded"
@@ -445,7 +445,7 @@ static const struct command client_subcommands[] = {
       .syntax = "action<ON | OFF | SKIP>" },
     { .name = "no-evict", .run = cmd_client_no_evict, .arity = 3, .flags = OTHERS, CLIENT_ROW, .complexity = "O(1)", .since = "7.0.0", .summary = "Protects the connection from eviction.",
       .syntax = "enabled<ON | OFF>" },
-    { .name = "no-touch", .run = cmd_client_no_touch, .arity = 3, .flags = OWN, CLIENT_ROW, .complexity = "O(1)", .since = "7.2.0", .summary = "Keeps the connection's commands from marking keys as used.",
+    { .name = "no-touch", .run = cmd_client_no_touch, .arity = 3, .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, CLIENT_ROW, .complexity = "O(1)", .since = "7.2.0", .summary = "Keeps the connection's commands from marking keys as used.",
       .syntax = "enabled<ON | OFF>" },
     { .name = "tracking", .run = cmd_client_tracking, .arity = -3, .flags = OWN, CLIENT_ROW, .complexity = "O(1). Some options may introduce additional complexity.", .since = "6.0.0", .summary = "Controls client-side caching.",
       .syntax = "status<ON | OFF> [REDIRECT client-id:i] [PREFIX prefix]+... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]" },
@@ -453,7 +453,7 @@ static const struct command client_subcommands[] = {
     { .name = "trackinginfo", .run = cmd_client_trackinginfo, .arity = 2, .flags = OWN, CLIENT_ROW, .complexity = "O(1)", .since = "6.2.0", .summary = "Reports on client-side caching." },
     { .name = "caching", .run = cmd_client_caching, .arity = 3, .flags = OWN, CLIENT_ROW, .complexity = "O(1)", .since = "6.0.0", .summary = "Says whether the next command's keys are tracked.",
       .syntax = "mode<YES | NO>" },
-    { .name = "help", .run = cmd_client_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, CLIENT_ROW, .complexity = "O(1)", .since = "5.0.0", .summary = "Tells about the subcommands." },
+    { .name = "help", .run = cmd_client_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_SENTINEL, CLIENT_ROW, .complexity = "O(1)", .since = "5.0.0", .summary = "Tells about the subcommands." },
     { 0 },
 };
 const struct command client_commands[] = {
