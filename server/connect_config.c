@@ -184,7 +184,7 @@ static int hook_hz(void *ctx, struct config_error *err)
 static void hook_sentinel_lines(void *ctx, void *to, void (*line)(void *to, const char *text))
 {
     const struct server *s = ctx;
-    sentinel_room_lines(s->sentinel, to, line);
+    sentinel_room_lines(s->core.sentinel, to, line);
 }
 
 void connect_config(struct server *s)

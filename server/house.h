@@ -45,7 +45,6 @@ struct server {
     struct agent_check *agent_check;       /* agent_check.h: the port for HAProxy's agent checks */
     struct web *web;                       /* web/web.h: the HTTP port */
     struct proxy_ports *proxy_ports;       /* proxy_ports.h */
-    struct sentinel_room *sentinel;        /* sentinel/sentinel_room.h; NULL: an ordinary server */
     struct used_memory used_memory;
     struct samples *samples; /* samples.h: the last ten minutes */
     struct loop_timer cron_timer;

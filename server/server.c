@@ -85,7 +85,7 @@ static bool on_turn(void *ctx)
     more = expiry_fast_cycle(s->expiry) || more;
     lineage_turn(s->lineage); /* notes a flush before the empty RDB file is written */
     saving_turn(s->saving);
-    if (UNLIKELY(s->sentinel != NULL)) more = sentinel_room_turn(s->sentinel) || more;
+    if (UNLIKELY(s->core.sentinel != NULL)) more = sentinel_room_turn(s->core.sentinel) || more;
     if (UNLIKELY(s->core.due != 0)) more = serve_due(s) || more;
     clients_reap(s->clients); /* before the replies: the reply to CLIENT KILL means that the client is gone */
     turn_end_send(&s->core, s->lineage, s->aof, s->clients);
@@ -263,10 +263,10 @@ static int make_sentinel(struct server *s)
 {
     if (!s->core.settings->sentinel.mode) return 0;
     log_set_role(s->core.log, 'X');
-    s->sentinel = sentinel_room_new(&(struct sentinel_room_uses){
+    s->core.sentinel = sentinel_room_new(&(struct sentinel_room_uses){
         .core = &s->core, .config = s->config, .pubsub = s->clients->pubsub, .tls = tls_setup_transport(s->tls)});
-    if (s->sentinel == NULL) return -1; /* the reason is logged */
-    sentinel_room_on_name(s->sentinel, name_answered, s);
+    if (s->core.sentinel == NULL) return -1; /* the reason is logged */
+    sentinel_room_on_name(s->core.sentinel, name_answered, s);
     return 0;
 }
 
@@ -403,7 +403,7 @@ int server_run(struct server *s)
     if (s->core.life.process_owner) watch_signals(s);
     loop_on_wake(s->core.loop, on_wake, s);
     loop_on_turn(s->core.loop, on_turn, s);
-    int rc = s->sentinel != NULL ? sentinel_room_start(s->sentinel) : begin_with_data(s);
+    int rc = s->core.sentinel != NULL ? sentinel_room_start(s->core.sentinel) : begin_with_data(s);
     if (rc != 0) return s->core.life.stopping ? s->core.life.exit_code : 1;
     cron_start(s);
     listening_log_ready(s->listening);
@@ -421,7 +421,7 @@ void server_free(struct server *s)
     web_free(s->web);
     proxy_ports_free(s->proxy_ports);
     cron_stop(s);
-    sentinel_room_free(s->sentinel);
+    sentinel_room_free(s->core.sentinel);
     if (child_is_active(s->child)) child_drop(s->child);
     clients_close_all(s->clients);
     aof_free(s->aof);

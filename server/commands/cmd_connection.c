@@ -10,7 +10,6 @@
 #include "server/commands/tables.h"
 #include "server/core/core.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "server/process/process.h"
 
 static void cmd_ping(struct cmd_ctx *ctx)
@@ -107,7 +106,7 @@ static bool hides_hello_credentials(const struct config *config, int argc, const
 static void reply_hello(struct cmd_ctx *ctx)
 {
     struct reply *r = ctx->reply;
-    bool sentinel = ctx->server->sentinel != NULL;
+    bool sentinel = ctx->core->sentinel != NULL;
     reply_map(r, sentinel ? 6 : 7);
     reply_bulk_cstr(r, "server");
     reply_bulk_cstr(r, "redis");

@@ -3,7 +3,6 @@
 #include "server/clients/pubsub.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "server/sentinel/sentinel_room.h"
 #include "storage/base/glob.h"
 
@@ -97,14 +96,14 @@ static void publish_to_sentinel(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "ERR Only HELLO messages are accepted by Sentinel instances.");
         return;
     }
-    sentinel_room_touch(ctx->server->sentinel);
-    sentinel_hello(sentinel_room_library(ctx->server->sentinel), NULL, ctx->argv[2]);
+    sentinel_room_touch(ctx->core->sentinel);
+    sentinel_hello(sentinel_room_library(ctx->core->sentinel), NULL, ctx->argv[2]);
     reply_int(ctx->reply, 1);
 }
 
 static void cmd_publish(struct cmd_ctx *ctx)
 {
-    if (ctx->server->sentinel != NULL) {
+    if (ctx->core->sentinel != NULL) {
         publish_to_sentinel(ctx);
         return;
     }

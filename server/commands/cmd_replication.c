@@ -6,7 +6,6 @@
 #include "server/commands/tables.h"
 #include "server/core/core.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "server/sentinel/sentinel_room.h"
 #include "storage/base/memory.h"
 
@@ -132,7 +131,7 @@ static void role_of_master(struct cmd_ctx *ctx)
 
 static void role_of_sentinel(struct cmd_ctx *ctx)
 {
-    const struct sentinel *s = sentinel_room_library(ctx->server->sentinel);
+    const struct sentinel *s = sentinel_room_library(ctx->core->sentinel);
     reply_array(ctx->reply, 2);
     reply_bulk(ctx->reply, BYTES_LIT("sentinel"));
     reply_array(ctx->reply, sentinel_master_count(s));
@@ -143,7 +142,7 @@ static void role_of_sentinel(struct cmd_ctx *ctx)
 static void cmd_role(struct cmd_ctx *ctx)
 {
     struct repl_link_info link;
-    if (ctx->server->sentinel != NULL) {
+    if (ctx->core->sentinel != NULL) {
         role_of_sentinel(ctx);
         return;
     }

@@ -6,9 +6,11 @@
 #include <inttypes.h>
 
 #include "server/clients/blocking.h"
+#include "server/clients/clients.h"
 #include "server/commands/tables.h"
+#include "server/config/config.h"
+#include "server/core/core.h"
 #include "server/dispatch/command.h"
-#include "server/house.h"
 #include "server/sentinel/sentinel_room.h"
 #include "storage/base/glob.h"
 #include "storage/base/memory.h"
@@ -18,7 +20,7 @@ static const char not_saved[] = "ERR Failed to save config file. Please check se
 
 static struct sentinel *library(const struct cmd_ctx *ctx)
 {
-    return sentinel_room_library(ctx->server->sentinel);
+    return sentinel_room_library(ctx->core->sentinel);
 }
 
 /* ---- Arguments ---- */
@@ -59,7 +61,7 @@ static struct sentinel_node *need_master(const struct cmd_ctx *ctx, int arg)
 /* Replies OK or the error, and has the library asked what is due. */
 static void reply_done(const struct cmd_ctx *ctx, int rc, const struct sentinel_error *err)
 {
-    sentinel_room_touch(ctx->server->sentinel);
+    sentinel_room_touch(ctx->core->sentinel);
     if (rc != 0)
         reply_error(ctx->reply, err->text[0] != '\0' ? err->text : not_saved);
     else
@@ -202,7 +204,7 @@ static void reply_script(struct reply *reply, const struct sentinel_script_info 
 
 static void cmd_sentinel_scripts(struct cmd_ctx *ctx)
 {
-    const struct sentinel_scripts *scripts = sentinel_room_scripts(ctx->server->sentinel);
+    const struct sentinel_scripts *scripts = sentinel_room_scripts(ctx->core->sentinel);
     struct sentinel_script_info info;
     reply_array(ctx->reply, sentinel_scripts_count(scripts));
     for (size_t i = 0; i < sentinel_scripts_count(scripts); i++) {
@@ -230,7 +232,7 @@ static void cmd_sentinel_is_down(struct cmd_ctx *ctx)
     struct question q;
     struct sentinel_vote vote;
     if (!parse_question(ctx, &q)) return;
-    sentinel_room_touch(ctx->server->sentinel);
+    sentinel_room_touch(ctx->core->sentinel);
     sentinel_down_by_addr(library(ctx), q.ip, (int)q.port, (uint64_t)q.epoch, q.runid, &vote);
     reply_array(ctx->reply, 3);
     reply_int(ctx->reply, vote.down);
@@ -287,7 +289,7 @@ static void cmd_sentinel_monitor(struct cmd_ctx *ctx)
         !ctx_arg_i64_range(ctx, 4, INT32_MIN, INT32_MAX, &port, "Invalid port"))
         return;
     char *host = bytes_to_text(ctx->argv[3]);
-    int rc = names_are_resolved(ctx) ? sentinel_room_resolve(ctx->server->sentinel, host, ip) : 0;
+    int rc = names_are_resolved(ctx) ? sentinel_room_resolve(ctx->core->sentinel, host, ip) : 0;
     mem_free(host);
     if (rc == -EAGAIN && !exec_is_nested(&ctx->core->exec))
         wait_for_name(ctx);
@@ -317,7 +319,7 @@ static void cmd_sentinel_set(struct cmd_ctx *ctx)
 static void cmd_sentinel_reset(struct cmd_ctx *ctx)
 {
     struct words w = words_from(ctx, 2);
-    sentinel_room_touch(ctx->server->sentinel);
+    sentinel_room_touch(ctx->core->sentinel);
     reply_int(ctx->reply, sentinel_reset(library(ctx), w.words[0]));
     words_free(&w);
 }
@@ -363,7 +365,7 @@ static size_t all_globals(const struct cmd_ctx *ctx, struct sentinel_global all[
                           struct bytes_buf *loglevel)
 {
     size_t count = sentinel_globals(library(ctx), all, GLOBALS_MAX);
-    (void)config_get_one(ctx->server->config, "loglevel", loglevel); /* it exists */
+    (void)config_get_one(ctx->client->clients->config, "loglevel", loglevel); /* it exists */
     bytes_buf_append(loglevel, "", 1);
     if (count > GLOBALS_MAX) count = GLOBALS_MAX;
     all[count] = (struct sentinel_global){.name = "loglevel", .value = loglevel->data};
@@ -397,7 +399,8 @@ static int set_loglevel(const struct cmd_ctx *ctx, const char *value)
 {
     struct bytes_view pair[2] = {BYTES_LIT("loglevel"), bytes_str(value)};
     struct config_error ignored;
-    return config_set_many(ctx->server->config, pair, 1, &(struct config_set_context){.loading = false}, &ignored);
+    return config_set_many(ctx->client->clients->config, pair, 1, &(struct config_set_context){.loading = false},
+                           &ignored);
 }
 
 static bool loglevel_is_valid(const char *value)

@@ -41,6 +41,7 @@ struct core {
     uint64_t name_seed; /* of seeded_hash(): random, set before any module is made */
     struct lazyfree *lazyfree;
     struct repl *repl;
+    struct sentinel_room *sentinel; /* sentinel/sentinel_room.h; NULL: an ordinary server */
 
     struct clock clock;
     struct lifecycle life;

@@ -77,8 +77,8 @@ static void info_server(struct server *s, struct bytes_buf *out)
         "process_supervised:%s\r\nrun_id:%s\r\ntcp_port:%d\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
         "uptime_in_days:%lld\r\nhz:%d\r\nconfigured_hz:%d\r\nlru_clock:%llu\r\nexecutable:%s\r\nconfig_file:%s\r\n"
         "io_threads_active:0\r\n",
-        LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, s->sentinel != NULL ? "sentinel" : "standalone", os.sysname,
-        os.release, os.machine, loop_backend(s->core.loop), __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__,
+        LOCKSTEP_REDIS_VERSION, LOCKSTEP_VERSION, build, s->core.sentinel != NULL ? "sentinel" : "standalone",
+        os.sysname, os.release, os.machine, loop_backend(s->core.loop), __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__,
         (int)s->core.sys->getpid(s->core.sys->ctx), supervisor_name(s), s->core.life.run_id,
         main_port(&s->core.settings->net), (ll)sys_wall_us(s->core.sys), (ll)uptime_s, (ll)uptime_s / 86400,
         s->core.settings->misc.hz, s->core.settings->misc.hz, (ull)(s->core.clock.now_ms / 1000) & 0xffffff, path,
@@ -540,7 +540,7 @@ static void info_keyspace(struct server *s, struct bytes_buf *out)
 
 static void info_sentinel(struct server *s, struct bytes_buf *out)
 {
-    sentinel_room_info(s->sentinel, out);
+    sentinel_room_info(s->core.sentinel, out);
 }
 
 static bool tls_is_on(const struct server *s)
@@ -608,7 +608,7 @@ static bool asked_for(const struct server *s, const struct section *section, con
 
 void server_info(struct server *s, const struct bytes_view *names, size_t count, struct bytes_buf *out)
 {
-    bool first = true, sentinel = s->sentinel != NULL;
+    bool first = true, sentinel = s->core.sentinel != NULL;
     const struct section *sections = sentinel ? sections_of_sentinel : sections_in_order;
     size_t known = sentinel ? sizeof(sections_of_sentinel) / sizeof(sections_of_sentinel[0])
                             : sizeof(sections_in_order) / sizeof(sections_in_order[0]);
@@ -664,7 +664,7 @@ void server_set_title(struct server *s, struct process_title *title)
     else if (net->unixsocket != NULL)
         snprintf(address, sizeof(address), "%s", net->unixsocket);
     struct process_title_values values = {.listen_addr = address,
-                                          .server_mode = s->sentinel != NULL ? "[sentinel]" : "",
+                                          .server_mode = s->core.sentinel != NULL ? "[sentinel]" : "",
                                           .port = net->port,
                                           .tls_port = net->tls_port,
                                           .unixsocket = net->unixsocket,

@@ -86,7 +86,8 @@ static bool save_before_exit(struct server *s, int flags)
 {
     bool wanted =
         (s->core.settings->persistence.save_count > 0 && !(flags & SHUTDOWN_NOSAVE)) || (flags & SHUTDOWN_SAVE);
-    if (!wanted || s->sentinel != NULL || (s->core.modes.loading && !s->core.modes.loading_serves_reads)) return true;
+    if (!wanted || s->core.sentinel != NULL || (s->core.modes.loading && !s->core.modes.loading_serves_reads))
+        return true;
     log_notice(s->core.log, "Saving the final RDB snapshot before exiting.");
     if (save_interruptibly(s) == 0) return true;
     if (flags & SHUTDOWN_FORCE) {
@@ -116,7 +117,7 @@ static bool finish(struct server *s)
     if (!save_before_exit(s, sd->flags)) return fail(s);
     lineage_shut_down(s->lineage);
     turn_end_send(&s->core, s->lineage, s->aof, s->clients);
-    log_warning(s->core.log, "%s is now ready to exit, bye bye...", s->sentinel != NULL ? "Sentinel" : "Lockstep");
+    log_warning(s->core.log, "%s is now ready to exit, bye bye...", s->core.sentinel != NULL ? "Sentinel" : "Lockstep");
     lifecycle_stop(&s->core, s->core.life.exit_code);
     return true;
 }

@@ -6,7 +6,7 @@ import time
 
 from balancer import Balancer
 from certificates import TlsWire
-from harness import SCALE, SENTINEL, Process, Server, free_port, wait_for
+from harness import OURS, SCALE, SENTINEL, Process, Server, free_port, wait_for
 from wire import Closed, ReplyError, Wire, pairs_to_dict
 
 # The file of both hosts; what differs between them (port, directory) is given on the command line.
@@ -125,13 +125,26 @@ PATIENT = 60000  # longer than a full disk queue or a busy machine ever stalled 
 SWIFT = 2000
 
 
+# The command lines of sentinels. REDIS_SENTINEL may name ours too, for tests that do not choose.
+SENTINELS = {"default": [SENTINEL], "redis": ["/usr/bin/redis-sentinel"], "ours": [OURS, "--sentinel"]}
+
+
+def sentinel_argv(kind, conf):
+    program, *options = SENTINELS[kind]
+    return [program, conf, *options]
+
+
 class Sentinel(Process):
-    def __init__(self, number, directory, master, down_after, failover_timeout, password=None, certificates=None):
+    def __init__(
+        self, number, directory, master, down_after, failover_timeout, password=None, certificates=None, kind="default"
+    ):
         self.port = free_port()
         self.address = ("127.0.0.1", self.port)
         self.certificates = certificates
+        self.kind = kind
         conf = directory / "sentinel.conf"
-        super().__init__(f"sentinel-{number}", directory, [SENTINEL, conf])
+        self.conf_path = conf
+        super().__init__(f"sentinel-{number}", directory, sentinel_argv(kind, conf))
         text = SENTINEL_CONF.format(
             ports=f"port 0\ntls-port {self.port}" if certificates else f"port {self.port}",
             directory=directory,
@@ -142,6 +155,13 @@ class Sentinel(Process):
         if password:
             text += f"sentinel auth-pass mymaster {password}\n"
         conf.write_text(text + tls_lines(certificates))
+
+    def become(self, kind):
+        """Goes on as a sentinel of another kind, with the same file, as packages are exchanged."""
+        self.terminate()
+        self.kind = kind
+        self.argv = sentinel_argv(kind, self.conf_path)
+        self.launch()
 
     def call(self, *args):
         with connect(self.address, self.certificates) as wire:
@@ -210,7 +230,16 @@ class HAProxy(Balancer):
 class HaSetup:
     """All processes, started and in a steady state."""
 
-    def __init__(self, farm, kinds=("ours", "ours"), down_after=PATIENT, failover_timeout=6000, password=None, certificates=None):
+    def __init__(
+        self,
+        farm,
+        kinds=("ours", "ours"),
+        down_after=PATIENT,
+        failover_timeout=6000,
+        password=None,
+        certificates=None,
+        sentinels=("default",) * 3,
+    ):
         self.farm = farm
         self.password = password
         self.certificates = certificates
@@ -221,7 +250,10 @@ class HaSetup:
             self.servers.append(farm.adopt(server).start())
         self.master, self.replica = self.servers[:2]
         options = (self.master, down_after, failover_timeout, password, certificates)
-        self.sentinels = [farm.adopt(Sentinel(n, farm.directory / f"sentinel{n}", *options)) for n in range(3)]
+        self.sentinels = [
+            farm.adopt(Sentinel(n, farm.directory / f"sentinel{n}", *options, kind=kind))
+            for n, kind in enumerate(sentinels)
+        ]
         self.haproxy = farm.adopt(HAProxy(farm.directory / "haproxy", self.servers, password, certificates))
         for process in (*self.sentinels, self.haproxy):
             process.launch()
