@@ -4,7 +4,8 @@
  * them. Here INFO is asked for in the moment of the choice, and a replica counts only if its data set is whole and of
  * the master's history:
  *
- *     rank 0   it is a master already, and continues the master's last history: a leader that is gone has promoted it
+ *     rank 0   it is a master already, and continues the master's last history (a leader that is gone has promoted it),
+ *              or the master itself says that it follows it (they have changed roles without a sentinel)
  *     rank 1   its history is the master's last one
  *     rank 2   its history is an earlier one of the master, which was restarted a moment ago
  *     rank 3   we know of no history of the master, or another than this replica had while it was linked to the master
@@ -24,10 +25,17 @@ static bool follows_this_master(const struct sentinel_node *replica)
            address_means(replica->sentinel, &replica->master->address, f->master_host, f->master_port) == 1;
 }
 
+bool candidate_has_taken_over(const struct sentinel_node *replica)
+{
+    const struct node_facts *f = &replica->master->facts;
+    return replica->facts.role == ROLE_MASTER && f->role == ROLE_REPLICA && f->master_host != NULL &&
+           address_means(replica->sentinel, &replica->address, f->master_host, f->master_port) == 1;
+}
+
 static int rank_of_master(const struct sentinel_node *node, const struct master_part *m)
 {
     bool continues = m->histories[0][0] != '\0' && strcmp(node->facts.replid2, m->histories[0]) == 0;
-    return continues ? RANK_PROMOTED : RANK_NONE;
+    return continues || candidate_has_taken_over(node) ? RANK_PROMOTED : RANK_NONE;
 }
 
 static int rank_of(const struct sentinel_node *replica)

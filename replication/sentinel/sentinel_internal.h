@@ -346,6 +346,8 @@ void election_postpone(struct sentinel_node *master, int64_t ms); /* and a jitte
 
 /* --- candidates.c --- */
 struct sentinel_node *candidate_best(struct sentinel_node *master); /* or NULL */
+/* It says that it is a master, and our master says that it follows it. */
+bool candidate_has_taken_over(const struct sentinel_node *replica);
 void candidates_ask(struct sentinel_node *master);
 bool candidates_answered(const struct sentinel_node *master);
 

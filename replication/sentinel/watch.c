@@ -7,7 +7,7 @@
  * A node is down by our own judgement ("s_down") when one of these has lasted too long:
  *   1. A PING without an acceptable answer, or no connection since the last one. Acceptable are +PONG, -LOADING and
  *      -MASTERDOWN. (down-after-milliseconds)
- *   2. A master that says that it is a replica. (down-after and two periods of INFO)
+ *   2. A master that says that it is a replica. (down-after; and two periods of INFO if the other is not known as a master)
  *   3. A master that was restarted and answers LOADING. (master-reboot-down-after-period; 0: never)
  *   4. A master that answers something else than +PONG. (refusal-down-after-ms; 0: never)
  * PING does not wait for an INFO that is under way, and at most one is without an answer at a time (H6).
@@ -184,7 +184,10 @@ static bool is_silent(struct sentinel_node *node)
 static bool pretends_to_be_replica(struct sentinel_node *node)
 {
     if (node->kind != SENTINEL_MASTER || node->facts.role != ROLE_REPLICA) return false;
-    return lasts(node, node->role_since, node->m->down_after_ms + 2 * node->sentinel->tunables.info_period);
+    int64_t doubt = 2 * node->sentinel->tunables.info_period;
+    FOR_EACH_NODE(replica, node->m->replicas)
+    if (candidate_has_taken_over(replica)) doubt = 0;
+    return lasts(node, node->role_since, node->m->down_after_ms + doubt);
 }
 
 static bool is_useless(struct sentinel_node *node)

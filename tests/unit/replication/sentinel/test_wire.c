@@ -243,7 +243,7 @@ static void test_infos_of_strangers_are_harmless(void **state)
         "master_port:x",
     };
     struct alone a;
-    alone_begin(&a, ONE_MASTER);
+    alone_begin(&a, "monitor mymaster 10.0.0.1 6379 2\n");
     link_up(&a, the_master(&a));
     answer(&a, the_master(&a), TAG_INFO, error_value("NOAUTH Authentication required."));
     answer(&a, the_master(&a), TAG_PING, number_value(1));

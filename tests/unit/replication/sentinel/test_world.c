@@ -242,6 +242,19 @@ static void test_H1_an_ordered_failover_demotes_the_old_master_at_once(void **st
     }
 }
 
+/* FAILOVER at the server, LOCKSTEP PROMOTE: the roles change without a sentinel. They follow. */
+static void test_roles_that_changed_without_a_sentinel_are_followed(void **state)
+{
+    struct world *w = world_new(3, 3, 8);
+    world_begin(w);
+    hand_over(server(w, 0), "10.0.0.2", 6379);
+    world_run(w, 4500); /* an INFO of each, then down-after */
+    for (int64_t end = w->now + 12000; w->first_switch == 0 && w->now < end;) world_step(w);
+    world_expect_rest(w, 12000);
+    assert_int_equal(server(w, 1)->follows, -1);
+    world_free(w);
+}
+
 static void test_a_coordinated_failover_goes_through_the_master(void **state)
 {
     struct world *w = world_new(3, 3, 4);
@@ -379,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_H7_a_whole_site_restarts),
         cmocka_unit_test(test_H9_a_master_that_only_answers_loading_is_replaced_if_that_is_configured),
         cmocka_unit_test(test_H1_an_ordered_failover_demotes_the_old_master_at_once),
+        cmocka_unit_test(test_roles_that_changed_without_a_sentinel_are_followed),
         cmocka_unit_test(test_a_coordinated_failover_goes_through_the_master),
         cmocka_unit_test(test_a_returning_master_is_not_obeyed_by_a_sentinel_with_an_old_configuration),
         cmocka_unit_test(test_only_a_replica_with_the_whole_data_set_is_promoted),
