@@ -331,7 +331,7 @@ int repl_aof_select(struct repl *r)
     struct repl_position at;
     if (r->role == REPL_MASTER) {
         r->db = -1;
-        return -1;
+        return repl_may_resume(r) ? r->restored.db : -1; /* as a replica it would go on in the middle of a stream */
     }
     repl_position(r, &at); /* our master's SELECT came before the beginning of this file (P7) */
     return at.db;

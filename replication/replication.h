@@ -188,7 +188,7 @@ void repl_flush(struct repl *r);
 void repl_aof_want(struct repl *r, bool wanted);
 void repl_aof_start(struct repl *r, struct repl_stream_reader *reader); /* reads from the end of the stream on */
 void repl_aof_stop(struct repl *r, struct repl_stream_reader *reader);
-/* The database that a new AOF file must select at its head, or -1 if the stream itself selects one next. A program that
+/* The database that a new AOF file must select at its head, or -1 if the stream itself surely selects one next. A program that
  * reads the file begins in database 0. Call it after repl_aof_start() too. */
 int repl_aof_select(struct repl *r);
 /* The stream is on disk up to this position (FACK in our acknowledgements). `on` false: there is no AOF to tell. */

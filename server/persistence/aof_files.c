@@ -473,6 +473,7 @@ static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
     if (rc != 0) return rc;
     a->other_bytes -= loaded->last_part_size;
     use_file(a, file, false);
+    a->is_bare = loaded->last_part_bare;
     if (!loaded->last_part_noted) return 0;
     rc = aof_note_end(a); /* a kill in the middle of an append has left none */
     if (rc != 0) log_warning(a->core->log, "Error writing to the AOF file: %s", strerror(-rc));
@@ -572,6 +573,17 @@ static int sync_what_is_there(struct aof *a)
     return rc != 0 ? rc : make_directory(a);
 }
 
+/* A file without commands gets a head: it is of another program, or a power cut has left nothing of it, or no more than the
+ * note in front of the SELECT. Our master selects no database again where its stream continues. 0 or -errno, logged. */
+static int complete_head(struct aof *a)
+{
+    struct repl_position at;
+    if (!a->is_bare && aof_file_size(a->file) > 0) return 0;
+    struct head head = head_of_now(a, &at);
+    if (head.db < 0 && aof_file_size(a->file) > 0) return 0; /* there is no more to add */
+    return write_head(a, a->file, &head);
+}
+
 int aof_open_at_start(struct aof *a)
 {
     if (!a->core->settings->persistence.appendonly) return 0;
@@ -582,12 +594,7 @@ int aof_open_at_start(struct aof *a)
         log_notice(a->core->log, "Opening AOF incr file %s on server start",
                    a->manifest.incr.parts[a->manifest.incr.count - 1].name);
     }
-    if (aof_file_size(a->file) == 0) { /* of another program, or a power cut has emptied it */
-        struct repl_position at;
-        struct head head = head_of_now(a, &at);
-        if (write_head(a, a->file, &head) != 0) return -1;
-    }
-    if (sync_what_is_there(a) != 0) return -1;
+    if (complete_head(a) != 0 || sync_what_is_there(a) != 0) return -1;
     aof_set_state(a, AOF_ON);
     if (!a->doubtful) a->file_synced = aof_file_size(a->file);
     a->base_bytes = aof_current_bytes(a);

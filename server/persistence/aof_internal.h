@@ -72,6 +72,7 @@ struct aof {
     struct aof_file *file; /* the stream is written to it; or NULL */
     bool file_is_temp;     /* no manifest lists the file yet */
     unsigned file_number;  /* of the file; counts up */
+    bool is_bare;          /* the file that a start has found has no commands */
     bool sum_due;          /* the next append begins with a checksum note */
     uint64_t file_synced;  /* bytes of the file that are surely on disk */
     uint32_t boot;

@@ -728,6 +728,7 @@ int aof_load(const struct aof_load_uses *uses, const struct aof_manifest *m, con
                                .moment = l.part.moment,
                                .last_part_size = l.part.data_end,
                                .last_part_sure = sure_bytes(&l),
+                               .last_part_bare = !l.part.has_commands,
                                .last_part_noted = l.part.has_sums,
                                .total_size = total_size(core, m, dir),
                                .sum = l.part.sum,

@@ -31,6 +31,7 @@ struct aof_loaded {
     uint64_t moment;         /* so many bytes in front of the place change no data, as far as the last file shows */
     uint64_t last_part_size; /* bytes of the last file, without the note of the place at its end */
     uint64_t last_part_sure; /* so many bytes of it are surely on disk: notes say so, or the system was started since */
+    bool last_part_bare;     /* it has no commands, so none that selects a database */
     bool last_part_noted;    /* it has notes of ours, which say what is on disk; another program's file has none */
     uint64_t total_size;     /* bytes of all files */
     struct aof_sum *sum;     /* of the last file up to last_part_size, to be continued */

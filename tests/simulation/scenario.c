@@ -237,7 +237,7 @@ static void note_power_cut(struct member *m)
 /* A server that ends again and again before it is up. */
 static void note_failed_start(struct member *m)
 {
-    if (m->node->was_killed || ++m->failed_starts < 3) return;
+    if (m->node->was_killed || m->node->exit_code == 0 || ++m->failed_starts < 3) return;
     if (disk_failures(m->node) != m->disk_failures || failed_dir_fsyncs(m) != m->failed_dir_fsyncs) return;
     m->failed_starts = 0;
     if (m->loose)

@@ -384,6 +384,22 @@ static void test_P7_an_aof_file_begins_with_the_database(void **state)
     loop_free(loop);
 }
 
+/* It may become a replica and go on in the stream that its file ends with, in which nobody selects a database again. */
+static void test_a_restored_master_selects_the_database_of_its_file(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct repl_position at = {.id = ID, .offset = 500, .db = 3};
+    repl_restore_position(n->repl, &at, (struct bytes_view){0});
+    repl_aof_want(n->repl, true);
+    assert_int_equal(repl_aof_select(n->repl), 3);
+    repl_feed(n->repl, 2, BYTES_LIT("a;"));
+    expect_stream(n, 500, SELECT("2") "a;");
+    assert_int_equal(repl_aof_select(n->repl), -1); /* it has a history of its own now */
+    node_free(n);
+    loop_free(loop);
+}
+
 static void test_a_smaller_backlog_takes_effect_at_once(void **state)
 {
     struct loop *loop = loop_new();
@@ -547,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_a_bad_port_changes_nothing),
         cmocka_unit_test(test_following_the_same_master_again),
         cmocka_unit_test(test_P7_an_aof_file_begins_with_the_database),
+        cmocka_unit_test(test_a_restored_master_selects_the_database_of_its_file),
         cmocka_unit_test(test_a_smaller_backlog_takes_effect_at_once),
         cmocka_unit_test(test_a_changed_id_is_unknown_to_replicas),
         cmocka_unit_test(test_fault_10_no_claim_reaches_beyond_the_cut),

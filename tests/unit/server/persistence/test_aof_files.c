@@ -150,6 +150,33 @@ static void test_name_of_the_directory_is_synced_though_it_exists(void **state)
     bytes_buf_release(&calls);
 }
 
+/* As a power cut leaves it that loses the SELECT at its head: the stream of our master goes on without another one. */
+static void test_file_without_commands_selects_the_database_of_the_stream(void **state)
+{
+    static const char select[] = "*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n";
+    static const char base[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\n1\r\n"
+                               "#REPL:0123456789abcdef0123456789abcdef01234567:500:2\r\n";
+    static const char list[] = "file b.aof seq 1 type b\nfile i.aof seq 1 type i\n";
+    struct persistence_fixture *f = *state;
+    assert_int_equal(mkdir("appendonlydir", 0755), 0);
+    pf_write_file(DIR MANIFEST, list, strlen(list));
+    pf_write_file(DIR "b.aof", base, strlen(base));
+    pf_write_file(DIR "i.aof", "#TS:1\r\n", 7);
+    pf_up(f, on);
+    for (int i = 0; i < 3; i++) {
+        struct bytes_buf text = {0};
+        assert_int_equal(repl_follow_at_start(f->core->repl, "127.0.0.1", 1), 0);
+        assert_int_equal(open_log(f), 0);
+        assert_int_equal(repl_offset(f->core->repl), 500);
+        pf_read_file(DIR "i.aof", &text);
+        const char *at = memmem(text.data, text.len, select, strlen(select));
+        assert_non_null(at);
+        assert_null(memmem(at + 1, text.len - (size_t)(at + 1 - text.data), select, strlen(select))); /* once */
+        bytes_buf_release(&text);
+        pf_restart(f, on);
+    }
+}
+
 static void test_start_refuses_each_failure(void **state)
 {
     static const struct {
@@ -413,6 +440,7 @@ int main(void)
         PF_TEST(test_start_continues_the_last_file),
         PF_TEST(test_start_syncs_what_it_finds_and_its_names),
         PF_TEST(test_name_of_the_directory_is_synced_though_it_exists),
+        PF_TEST(test_file_without_commands_selects_the_database_of_the_stream),
         PF_TEST(test_start_refuses_each_failure),
         PF_TEST(test_bad_manifest_refuses_the_start),
         PF_TEST(test_listed_file_that_is_missing_refuses_the_start),
