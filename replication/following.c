@@ -17,6 +17,7 @@
 
 enum {
     LINK_RETRY_MS = 1000,
+    LINK_ACK_MS = 100,       /* while more is applied than was acknowledged */
     LINK_READ = 64 * 1024,   /* buffer space of one read */
     LINK_READ_MAX = 1 << 20, /* the same while big values arrive */
     LINK_READS_PER_EVENT = 16,
@@ -100,6 +101,7 @@ static void drop_connection(struct repl *r)
     resp_line_reader_release(&lk->lines);
     bytes_buf_release(&lk->in);
     bytes_buf_release(&lk->asks);
+    loop_timer_stop(&lk->ack_timer);
     lk->in_pos = 0;
     lk->stalled = lk->drop_wanted = lk->ack_wanted = lk->ack_owed = false;
 }
@@ -441,11 +443,18 @@ static void skip_keep_alives(struct link *lk)
     if (lk->in_pos < lk->in.len) lk->at_start = false;
 }
 
+static void on_ack_due(void *ctx)
+{
+    repl_ack_soon(ctx);
+}
+
 /* Appends the applied bytes, unchanged, to our own stream. */
 static void note_applied(struct repl *r, size_t n)
 {
     struct link *lk = &r->link;
     ASSERT(n <= lk->in.len - lk->in_pos);
+    if (n > 0 && !loop_timer_active(&lk->ack_timer))
+        loop_timer_start(r->loop, &lk->ack_timer, LINK_ACK_MS, 0, on_ack_due, r);
     repl_stream_append(&r->stream, bytes_view(lk->in.data + lk->in_pos, n));
     r->data_end = repl_stream_end(&r->stream); /* we do not look at them: all count as data */
     lk->in_pos += n;

@@ -22,6 +22,11 @@ const char *replica_state_name(const struct replica *rp)
     UNREACHABLE();
 }
 
+int64_t replica_missing_us(const struct replica *rp)
+{
+    return lag_marks_missing_us(&rp->repl->written, rp->acked, sys_mono_us(rp->repl->sys));
+}
+
 /* ---- The two halves of INFO ---- */
 
 static void info_transfer(const struct repl *r, struct bytes_buf *out)
@@ -80,12 +85,11 @@ static void info_link(const struct repl *r, struct bytes_buf *out)
 
 static void info_replicas(const struct repl *r, struct bytes_buf *out)
 {
-    const struct repl_settings *st = r->settings;
     int i = 0;
     size_t connected = 0; /* without those that are being disconnected */
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) connected += !rp->doomed;
     bytes_buf_printf(out, "connected_slaves:%zu\r\n", connected);
-    if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0)
+    if (repl_needs_good_replicas(r))
         bytes_buf_printf(out, "min_slaves_good_slaves:%zu\r\n", repl_good_replica_count(r));
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
         struct repl_replica_info info;
@@ -93,6 +97,22 @@ static void info_replicas(const struct repl *r, struct bytes_buf *out)
         repl_replica_describe(rp, &info);
         bytes_buf_printf(out, "slave%d:ip=%s,port=%d,state=%s,offset=%" PRIu64 ",lag=%" PRId64 "\r\n", i++, info.host,
                          info.port, info.state, info.acked_offset, info.lag_s);
+    }
+}
+
+/* What Redis does not say, behind its fields: see lag.h. */
+static void info_lags(const struct repl *r, struct bytes_buf *out)
+{
+    int i = 0;
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
+        struct repl_replica_lag lag;
+        if (rp->doomed) continue;
+        repl_replica_lag(rp, &lag);
+        bytes_buf_printf(out,
+                         "lockstep_slave%d:lag_bytes=%" PRIu64 ",lag_ms=%" PRId64 ",ack_ms=%.3f,ack_ms_median=%.3f"
+                         ",ack_ms_p99=%.3f\r\n",
+                         i++, lag.bytes, lag.missing_us / 1000, (double)lag.last_us / 1000,
+                         (double)lag.median_us / 1000, (double)lag.p99_us / 1000);
     }
 }
 
@@ -125,6 +145,7 @@ void repl_info(const struct repl *r, struct bytes_buf *out)
                      failover_state_name(r->failover.state), r->identity.id, r->identity.id2,
                      repl_stream_end(&r->stream), identity_second_offset(&r->identity), r->has_backlog,
                      r->settings->repl_backlog_size, r->has_backlog ? repl_stream_start(&r->stream) + 1 : 0, history);
+    info_lags(r, out);
 }
 
 /* ---- ROLE, CLIENT LIST, memory, statistics ---- */
@@ -141,6 +162,18 @@ void repl_replica_describe(const struct replica *rp, struct repl_replica_info *o
         .leaving = rp->doomed,
     };
     if (repl_stream_reader_active(&rp->reader)) out->pending_bytes += (size_t)repl_stream_pending(&rp->reader);
+}
+
+void repl_replica_lag(const struct replica *rp, struct repl_replica_lag *out)
+{
+    uint64_t end = repl_stream_end(&rp->repl->stream);
+    *out = (struct repl_replica_lag){
+        .bytes = end > rp->acked ? end - rp->acked : 0,
+        .missing_us = rp->state == REPLICA_ONLINE ? replica_missing_us(rp) : 0,
+        .last_us = rp->lags.last_us,
+        .median_us = lag_samples_quantile_us(&rp->lags, 0.5),
+        .p99_us = lag_samples_quantile_us(&rp->lags, 0.99),
+    };
 }
 
 void repl_link_describe(const struct repl *r, struct repl_link_info *out)

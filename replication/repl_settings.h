@@ -43,6 +43,7 @@ struct repl_settings {
     int64_t repl_backlog_ttl_s; /* 0: kept for ever */
     int min_replicas_to_write;
     int min_replicas_max_lag_s;
+    int min_replicas_max_lag_ms;                     /* of data, besides the seconds of silence; 0: none */
     int propagation_error_behavior;                  /* enum repl_propagation_error */
     const struct output_limit *replica_output_limit; /* client-output-buffer-limit replica; NULL: none */
     const char *bind_source_addr;                    /* or NULL */

@@ -45,6 +45,7 @@ void repl_free(struct repl *r)
     mem_free(r->failover.host);
     following_release(r);
     serving_release(r);
+    lag_marks_clear(&r->written);
     repl_stream_release(&r->stream);
     mem_free(r);
 }
@@ -69,6 +70,7 @@ static void drop_backlog(struct repl *r)
 static void reset_stream(struct repl *r, uint64_t position)
 {
     repl_stream_reset(&r->stream, position);
+    lag_marks_clear(&r->written);
     r->released = r->data_end = position;
 }
 
@@ -260,7 +262,9 @@ void repl_end_turn(struct repl *r)
 
 void repl_flush(struct repl *r)
 {
-    r->released = repl_stream_end(&r->stream);
+    uint64_t end = repl_stream_end(&r->stream);
+    if (end != r->released && r->has_backlog) lag_marks_note(&r->written, end, sys_mono_us(r->sys));
+    r->released = end;
     following_flush(r);
     serving_flush(r);
 }
@@ -401,6 +405,7 @@ static void cut_back(struct repl *r)
                end - at.offset, at.offset);
     serving_disconnect_all(r, "the end of the stream is taken back");
     repl_stream_cut(&r->stream, at.offset);
+    lag_marks_clear(&r->written);
     if (r->released > at.offset) r->released = at.offset;
     if (r->aof_synced > at.offset) r->aof_synced = at.offset;
     if (r->identity.second_position > at.offset) r->identity.second_position = at.offset;

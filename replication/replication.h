@@ -285,7 +285,9 @@ void repl_snapshot_done(struct repl *r, bool ok,
                         const char *error); /* the child that snapshot_start() began has ended */
 void repl_child_ended(struct repl *r);      /* another child ended: a snapshot for replicas may start now */
 
-size_t repl_good_replica_count(const struct repl *r);            /* online with lag <= min-replicas-max-lag */
+bool repl_needs_good_replicas(const struct repl *r);             /* min-replicas-to-write, with a limit of lag */
+size_t repl_good_replica_count(const struct repl *r);            /* online, and within the limits of lag */
+bool repl_lacks_good_replicas(const struct repl *r);             /* then writes are refused */
 size_t repl_acked_count(const struct repl *r, uint64_t offset);  /* replicas that acknowledged at least `offset` */
 size_t repl_synced_count(const struct repl *r, uint64_t offset); /* replicas that have it on disk */
 void repl_request_acks(struct repl *r);                          /* appends REPLCONF GETACK * at once */
@@ -306,6 +308,13 @@ struct repl_replica_info {
     bool leaving;         /* it is being disconnected; INFO does not list it */
 };
 void repl_replica_describe(const struct replica *rp, struct repl_replica_info *out);
+/* How far an attached replica is behind, by our own clock (lag.h). What is on its way counts as missing. */
+struct repl_replica_lag {
+    uint64_t bytes;                     /* written and not acknowledged */
+    int64_t missing_us;                 /* how long ago the oldest of them was written; 0: none, or not online */
+    int64_t last_us, median_us, p99_us; /* of its last acknowledgements: how old what they acknowledged was then */
+};
+void repl_replica_lag(const struct replica *rp, struct repl_replica_lag *out);
 /* Walks the attached replicas, for ROLE and CLIENT LIST. NULL returns the first. */
 struct replica *repl_replica_next(const struct repl *r, const struct replica *after);
 struct repl_link_info {

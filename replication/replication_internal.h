@@ -20,6 +20,7 @@
 
 #include "replication/handshake.h"
 #include "replication/identity.h"
+#include "replication/lag.h"
 #include "replication/replication.h"
 #include "replication/stream.h"
 #include "replication/transfer.h"
@@ -67,6 +68,7 @@ struct replica {
 
     struct repl_stream_reader reader; /* its position in the stream */
     uint64_t acked;                   /* position */
+    struct lag_samples lags;          /* of its acknowledgements */
     bool has_aof;                     /* it keeps an AOF and has reported `synced` */
     uint64_t synced;                  /* position up to which its AOF is on disk */
     int64_t heard_ms;                 /* when it last sent an ACK or a sign of life */
@@ -176,13 +178,14 @@ struct link {
 
     struct bytes_buf in; /* bytes of the stream; those from in_pos on are not applied yet */
     size_t in_pos;
-    bool at_start;         /* no byte of the stream has arrived: keep-alives may still come */
-    bool stalled;          /* apply_stream() returned -EAGAIN */
-    bool applying;         /* inside apply_stream(): the link must not be taken down */
-    bool drop_wanted;      /* take the link down when apply_stream() returns */
-    bool ack_wanted;       /* send an ACK at the end of this turn, and `asks` before it */
-    struct bytes_buf asks; /* commands of repl_ask_master() */
-    bool ack_owed;         /* the last ACK reported less than our offset as on disk: send another after the fsync */
+    bool at_start;               /* no byte of the stream has arrived: keep-alives may still come */
+    bool stalled;                /* apply_stream() returned -EAGAIN */
+    bool applying;               /* inside apply_stream(): the link must not be taken down */
+    bool drop_wanted;            /* take the link down when apply_stream() returns */
+    bool ack_wanted;             /* send an ACK at the end of this turn, and `asks` before it */
+    struct bytes_buf asks;       /* commands of repl_ask_master() */
+    struct loop_timer ack_timer; /* runs while more is applied than acknowledged */
+    bool ack_owed; /* the last ACK reported less than our offset as on disk: send another after the fsync */
 };
 
 /* ---- Handing over ---- */
@@ -234,6 +237,7 @@ struct repl {
     struct repl_stream stream; /* its end is our offset, even while no bytes are kept */
     uint64_t data_end;         /* position: the bytes after it are of the moment (replication.h) */
     uint64_t released;         /* position: the bytes before it were offered to the AOF and may leave the process */
+    struct lag_marks written;  /* when the stream got so far */
     bool has_backlog;          /* bytes are kept for replicas that resume */
     enum data_state data;
     struct repl_identity identity;
@@ -307,6 +311,7 @@ void replica_set_online(struct replica *rp);        /* starts to send it the str
 const char *replica_name(const struct replica *rp); /* for the log: where it listens, else its end of the connection */
 const char *replica_host(const struct replica *rp); /* where it can be reached, as far as it has told */
 const char *replica_state_name(const struct replica *rp);
+int64_t replica_missing_us(const struct replica *rp); /* how old the oldest data is that it has not acknowledged */
 
 /* full_sync.c */
 void full_sync_init(struct repl *r);

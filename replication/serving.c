@@ -212,7 +212,10 @@ static void conf_ack(struct replica *rp, struct bytes_view value)
     if (rp->synchronizing && offset >= rp->sync_until) note_synchronized(rp);
     if (offset <= rp->acked && !rp->doubtful) return;
     rp->doubtful = false;
-    if (offset > rp->acked) rp->acked = offset;
+    if (offset > rp->acked) {
+        rp->acked = offset;
+        lag_samples_add(&rp->lags, lag_marks_age_us(&rp->repl->written, offset, sys_mono_us(rp->repl->sys)));
+    }
     failover_acked(rp->repl);
     rp->repl->host.acks_changed(rp->repl->host.ctx);
 }
@@ -605,13 +608,33 @@ static bool counts(const struct replica *rp)
     return rp->state == REPLICA_ONLINE && !rp->doomed && !rp->doubtful;
 }
 
+/* Heard lately, if min-replicas-max-lag counts, and with all data that are older than min-replicas-max-lag-ms. */
+static bool is_good(const struct replica *rp)
+{
+    const struct repl_settings *st = rp->repl->settings;
+    if (!counts(rp)) return false;
+    if (st->min_replicas_max_lag_s > 0 &&
+        (repl_now_ms(rp->repl) - rp->heard_ms) / 1000 > (int64_t)st->min_replicas_max_lag_s)
+        return false;
+    return st->min_replicas_max_lag_ms == 0 || replica_missing_us(rp) <= (int64_t)st->min_replicas_max_lag_ms * 1000;
+}
+
+bool repl_needs_good_replicas(const struct repl *r)
+{
+    const struct repl_settings *st = r->settings;
+    return st->min_replicas_to_write > 0 && (st->min_replicas_max_lag_s > 0 || st->min_replicas_max_lag_ms > 0);
+}
+
 size_t repl_good_replica_count(const struct repl *r)
 {
     size_t good = 0;
-    int64_t max_ms = (int64_t)r->settings->min_replicas_max_lag_s * 1000, now = repl_now_ms(r);
-    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
-        if (counts(rp) && (now - rp->heard_ms) / 1000 * 1000 <= max_ms) good++;
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) good += is_good(rp);
     return good;
+}
+
+bool repl_lacks_good_replicas(const struct repl *r)
+{
+    return repl_needs_good_replicas(r) && repl_good_replica_count(r) < (size_t)r->settings->min_replicas_to_write;
 }
 
 size_t repl_acked_count(const struct repl *r, uint64_t offset)

@@ -311,6 +311,7 @@ const struct config_directive config_builtin_rows[] = {
            HOOK(min_replicas_changed)),
     NUMBER(CONFIG_INT, "min-replicas-max-lag", "min-slaves-max-lag", replication.min_replicas_max_lag_s, "10", 0, INT_MAX, 0,
            HOOK(min_replicas_changed)),
+    NUMBER(CONFIG_INT, "min-replicas-max-lag-ms", NULL, replication.min_replicas_max_lag_ms, "0", 0, INT_MAX, 0, HOOK(min_replicas_changed)),
     YES_NO("replica-verify", NULL, replication.replica_verify, "no", 0, HOOK(verify_changed)),
     YES_NO("replica-verify-repair", NULL, replication.replica_verify_repair, "no", 0, NO_HOOK),
     NUMBER(CONFIG_INT, "replica-verify-period", NULL, replication.replica_verify_period_s, "60", 1, 86400 * 7, 0, HOOK(verify_changed)),

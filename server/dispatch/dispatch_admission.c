@@ -120,9 +120,7 @@ static const char *refuse_write(const struct dispatcher *d)
     const struct repl_settings *st = &d->core->settings->replication;
     if (repl_role(d->core->repl) == REPL_REPLICA)
         return st->replica_read_only ? "READONLY You can't write against a read only replica." : NULL;
-    if (st->min_replicas_to_write > 0 && st->min_replicas_max_lag_s > 0 &&
-        repl_good_replica_count(d->core->repl) < (size_t)st->min_replicas_to_write)
-        return "NOREPLICAS Not enough good replicas to write.";
+    if (repl_lacks_good_replicas(d->core->repl)) return "NOREPLICAS Not enough good replicas to write.";
     return NULL;
 }
 

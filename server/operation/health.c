@@ -88,11 +88,9 @@ static void ask_disk(const struct server *s, struct health *h)
 static void ask_replicas(const struct core *core, struct health *h)
 {
     const struct repl_settings *st = &core->settings->replication;
-    if (st->min_replicas_to_write == 0 || st->min_replicas_max_lag_s == 0) return;
-    size_t good = repl_good_replica_count(core->repl);
-    if (good < (size_t)st->min_replicas_to_write)
-        note(h, HEALTH_MIN_REPLICAS, "writes are refused: NOREPLICAS %zu of %d required replicas are good", good,
-             st->min_replicas_to_write);
+    if (!repl_lacks_good_replicas(core->repl)) return;
+    note(h, HEALTH_MIN_REPLICAS, "writes are refused: NOREPLICAS %zu of %d required replicas are good",
+         repl_good_replica_count(core->repl), st->min_replicas_to_write);
 }
 
 /* With another policy, only the last run of eviction knows whether there was something to evict. */

@@ -115,6 +115,23 @@ static void test_S3_an_acknowledgement_tells_what_is_on_disk(void **state)
     master_close(&m);
 }
 
+/* A master that wants to know how far its replicas are need not ask. */
+static void test_what_is_applied_is_acknowledged_soon(void **state)
+{
+    struct master m;
+    synchronized(&m);
+    loop_timer_stop(&m.node->repl->cron); /* it sends an ACK each second */
+    SAY(&m, "one;");
+    hear(&m, "ACK\r\n$4\r\n1004\r\n");
+    assert_false(loop_timer_active(&m.node->repl->link.ack_timer));
+    SAY(&m, "two;");
+    expect_data(&m, "base;one;two;");
+    assert_true(loop_timer_active(&m.node->repl->link.ack_timer));
+    repl_drop_link(m.node->repl, "test");
+    assert_false(loop_timer_active(&m.node->repl->link.ack_timer));
+    master_close(&m);
+}
+
 static void test_P4_P19_what_was_not_applied_is_not_counted(void **state)
 {
     struct master m;
@@ -647,6 +664,7 @@ int main(void)
         cmocka_unit_test(test_a_restored_history_has_its_secret_if_the_server_says_so),
         cmocka_unit_test(test_fault_9_an_acknowledgement_leaves_at_the_end_of_the_turn),
         cmocka_unit_test(test_S3_an_acknowledgement_tells_what_is_on_disk),
+        cmocka_unit_test(test_what_is_applied_is_acknowledged_soon),
         cmocka_unit_test(test_P4_P19_what_was_not_applied_is_not_counted),
         cmocka_unit_test(test_P18_a_pause_counts_nothing),
         cmocka_unit_test(test_P15_keep_alives_around_the_snapshot_are_no_stream),

@@ -1106,7 +1106,8 @@ static void test_info_of_a_master(void **state)
              "repl_backlog_active:1\r\n"
              "repl_backlog_size:1048576\r\n"
              "repl_backlog_first_byte_offset:1\r\n"
-             "repl_backlog_histlen:100\r\n",
+             "repl_backlog_histlen:100\r\n"
+             "lockstep_slave0:lag_bytes=0,lag_ms=0,ack_ms=0.000,ack_ms_median=0.000,ack_ms_p99=0.000\r\n",
              node_id(n));
     bytes_buf_append(&out, "", 1);
     assert_string_equal(out.data, expected);
