@@ -106,10 +106,24 @@ static void drop_connection(struct repl *r)
     lk->stalled = lk->drop_wanted = lk->ack_wanted = lk->ack_owed = false;
 }
 
+/* One event for each link that was up. Of attempts in vain, one for each reason: a master that is away for a day would
+ * fill the list. */
+static void note_down(struct repl *r, const char *why)
+{
+    const struct link *lk = &r->link;
+    const struct repl_event *last = repl_events_get(&r->events, 0);
+    bool was_up = lk->state == LINK_STREAM;
+    if (!was_up && last != NULL && last->kind == REPL_EVENT_LINK_DOWN && strcmp(last->cause, why) == 0) return;
+    struct repl_event *ev = repl_note(r, REPL_EVENT_LINK_DOWN, why);
+    snprintf(ev->peer, sizeof(ev->peer), "%s:%d", lk->host, lk->port);
+    if (was_up) ev->duration_ms = repl_now_ms(r) - lk->up_since_ms;
+}
+
 static void link_down(struct repl *r, const char *why, int64_t retry_ms)
 {
     struct link *lk = &r->link;
     if (lk->state == LINK_STREAM) log_warning(r->log, "Connection with master lost.");
+    note_down(r, why);
     drop_connection(r);
     link_transition(r, LINK_CONNECT, why);
     lk->retry_ms = repl_now_ms(r) + retry_ms;
@@ -430,6 +444,11 @@ void link_stream_begins(struct repl *r)
     lk->down_since_ms = 0;
     enum repl_sync_kind kind = lk->state == LINK_PSYNC ? REPL_SYNC_PARTIAL : REPL_SYNC_FULL;
     histogram_add(&r->sync_times.followed[kind], (uint64_t)(sys_mono_us(r->sys) - lk->connect_us));
+    struct repl_event *ev = repl_note(r, REPL_EVENT_LINK_UP, kind == REPL_SYNC_PARTIAL ? "partial" : "full");
+    snprintf(ev->peer, sizeof(ev->peer), "%s:%d", lk->host, lk->port);
+    ev->bytes = kind == REPL_SYNC_FULL ? lk->transfer.received : 0;
+    lk->up_since_ms = repl_now_ms(r);
+    ev->duration_ms = lk->up_since_ms - lk->connect_us / 1000;
     link_transition(r, LINK_STREAM, "MASTER <-> REPLICA sync: the stream begins");
     conn_want_read(lk->conn, true);
     repl_ack_soon(r);

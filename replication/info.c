@@ -168,8 +168,11 @@ void repl_replica_lag(const struct replica *rp, struct repl_replica_lag *out)
 {
     uint64_t end = repl_stream_end(&rp->repl->stream);
     *out = (struct repl_replica_lag){
+        .sent_offset = repl_stream_reader_active(&rp->reader) ? rp->reader.pos : rp->acked,
         .bytes = end > rp->acked ? end - rp->acked : 0,
         .missing_us = rp->state == REPLICA_ONLINE ? replica_missing_us(rp) : 0,
+        .sync_kind = rp->sync_kind,
+        .why_full = rp->why_full,
         .last_us = rp->lags.last_us,
         .median_us = lag_samples_quantile_us(&rp->lags, 0.5),
         .p99_us = lag_samples_quantile_us(&rp->lags, 0.99),

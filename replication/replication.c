@@ -46,8 +46,30 @@ void repl_free(struct repl *r)
     following_release(r);
     serving_release(r);
     lag_marks_clear(&r->written);
+    repl_events_release(&r->events);
     repl_stream_release(&r->stream);
     mem_free(r);
+}
+
+struct repl_event *repl_note(struct repl *r, enum repl_event_kind kind, const char *cause)
+{
+    struct repl_event *ev = repl_events_add(&r->events);
+    ev->kind = kind;
+    ev->at_ms = sys_wall_ms(r->sys);
+    memcpy(ev->id, r->identity.id, sizeof(ev->id));
+    ev->offset = repl_stream_end(&r->stream);
+    snprintf(ev->cause, sizeof(ev->cause), "%s", cause);
+    return ev;
+}
+
+const struct repl_event *repl_event(const struct repl *r, size_t i)
+{
+    return repl_events_get(&r->events, i);
+}
+
+void repl_find(const struct repl *r, struct repl_findings *out)
+{
+    repl_events_find(&r->events, out);
 }
 
 /* ---- History: the backlog and the names it goes by ---- */
@@ -84,6 +106,7 @@ static void end_history(struct repl *r)
     r->host.history_ends(r->host.ctx);
     reset_stream(r, repl_stream_end(&r->stream));
     identity_renew(&r->identity, r->sys);
+    repl_note(r, REPL_EVENT_HISTORY, "writes may be left out of the stream, or the data set is replaced");
 }
 
 void repl_abandon_history(struct repl *r, const char *why)
@@ -431,6 +454,8 @@ int repl_follow(struct repl *r, const char *host, int port)
                        ", may allow a partial resynchronization.",
                        repl_stream_end(&r->stream));
     }
+    struct repl_event *ev = repl_note(r, REPL_EVENT_REPLICA, was_master ? "was a master" : "had another master");
+    snprintf(ev->peer, sizeof(ev->peer), "%s:%d", new_host, port);
     following_start(r, new_host, port);
     mem_free(new_host);
     return 0;
@@ -465,6 +490,7 @@ void repl_promote(struct repl *r)
                 "Promoted at offset %" PRIu64 ". Secondary replication ID is %s, valid up to offset: %" PRId64
                 ". New replication ID is %s",
                 repl_stream_end(&r->stream), r->identity.id2, identity_second_offset(&r->identity), r->identity.id);
+    repl_note(r, REPL_EVENT_MASTER, "promoted");
     serving_disconnect_all(r, "the history has a new id"); /* they reconnect at once and get the id with +CONTINUE */
     r->host.role_changed(r->host.ctx, REPL_MASTER);
 }

@@ -47,6 +47,7 @@
 #ifndef LOCKSTEP_REPLICATION_REPLICATION_H
 #define LOCKSTEP_REPLICATION_REPLICATION_H
 
+#include "replication/events.h"
 #include "replication/repl_settings.h"
 #include "replication/stream.h"
 #include "server/net/conn.h"
@@ -297,6 +298,9 @@ void repl_want_acks(struct repl *r); /* appends it at the end of this turn, once
 bool repl_replicas_caught_up(const struct repl *r, bool log_laggards);
 
 /* --- INFO, ROLE, CLIENT LIST and statistics --- */
+/* The last events, i: 0 for the newest; NULL: there are not so many. And what they tell together. */
+const struct repl_event *repl_event(const struct repl *r, size_t i);
+void repl_find(const struct repl *r, struct repl_findings *out);
 void repl_info(const struct repl *r, struct bytes_buf *out); /* the body of "# Replication", as Redis prints it */
 struct repl_replica_info {
     const char *host; /* announced by the replica, or its address; owned by the replica */
@@ -308,10 +312,14 @@ struct repl_replica_info {
     bool leaving;         /* it is being disconnected; INFO does not list it */
 };
 void repl_replica_describe(const struct replica *rp, struct repl_replica_info *out);
+enum repl_sync_kind { REPL_SYNC_FULL, REPL_SYNC_PARTIAL, REPL_SYNC_KINDS };
 /* How far an attached replica is behind, by our own clock (lag.h). What is on its way counts as missing. */
 struct repl_replica_lag {
-    uint64_t bytes;                     /* written and not acknowledged */
-    int64_t missing_us;                 /* how long ago the oldest of them was written; 0: none, or not online */
+    uint64_t sent_offset;          /* what was given to its socket */
+    uint64_t bytes;                /* written and not acknowledged */
+    int64_t missing_us;            /* how long ago the oldest of them was written; 0: none, or not online */
+    enum repl_sync_kind sync_kind; /* of its last synchronization; why it was not partial ("": it was) */
+    const char *why_full;
     int64_t last_us, median_us, p99_us; /* of its last acknowledgements: how old what they acknowledged was then */
 };
 void repl_replica_lag(const struct replica *rp, struct repl_replica_lag *out);
@@ -351,7 +359,6 @@ struct repl_stats {
     uint64_t net_output_bytes, net_input_bytes;
 };
 void repl_get_stats(const struct repl *r, struct repl_stats *out);
-enum repl_sync_kind { REPL_SYNC_FULL, REPL_SYNC_PARTIAL, REPL_SYNC_KINDS };
 /* How long synchronizations took that have succeeded, in microseconds. */
 struct repl_sync_times {
     /* Of a replica: from its PSYNC until it has acknowledged everything that the stream held at that moment. */

@@ -18,6 +18,7 @@
 #ifndef LOCKSTEP_REPLICATION_REPLICATION_INTERNAL_H
 #define LOCKSTEP_REPLICATION_REPLICATION_INTERNAL_H
 
+#include "replication/events.h"
 #include "replication/handshake.h"
 #include "replication/identity.h"
 #include "replication/lag.h"
@@ -78,6 +79,8 @@ struct replica {
     bool synchronizing; /* it has not acknowledged sync_until yet */
     enum repl_sync_kind sync_kind;
     int64_t sync_began_us; /* when it sent PSYNC */
+    char why_full[96];     /* why it could not resume */
+    uint64_t lacked;       /* how long the backlog should have been, if only that was missing */
     uint64_t sync_until;   /* the end of the stream at that moment */
 
     struct snapshot_pipe *pipe;         /* RECEIVING through a pipe, else NULL */
@@ -149,6 +152,7 @@ struct link {
     struct conn *conn;
     struct outbuf out;
     int64_t retry_ms, last_io_ms, connect_us; /* connect_us: start of this attempt to connect */
+    int64_t up_since_ms;                      /* in LINK_STREAM */
     int64_t down_since_ms;                    /* 0: the link has not been up since we became a replica */
     bool held; /* stay down until the own file is loaded: it may hold the position to continue from */
 
@@ -260,6 +264,7 @@ struct repl {
     int64_t alone_since_ms; /* when the last replica left */
     struct repl_stats stats;
     struct repl_sync_times sync_times;
+    struct repl_events events;
 };
 
 static inline int64_t repl_now_ms(const struct repl *r)
@@ -291,6 +296,8 @@ static inline uint64_t repl_released(const struct repl *r)
 
 /* replication.c */
 bool repl_has_history(const struct repl *r);
+/* Adds an event of now. The caller may fill in the rest of it. */
+struct repl_event *repl_note(struct repl *r, enum repl_event_kind kind, const char *cause);
 bool repl_lacks_data(const struct repl *r);
 void repl_cron_master(struct repl *r); /* feeds PINGs and frees an unused backlog */
 void repl_create_backlog(struct repl *r);
@@ -310,6 +317,7 @@ void replica_push(struct replica *rp);              /* sends pending bytes, as m
 void replica_set_online(struct replica *rp);        /* starts to send it the stream */
 const char *replica_name(const struct replica *rp); /* for the log: where it listens, else its end of the connection */
 const char *replica_host(const struct replica *rp); /* where it can be reached, as far as it has told */
+struct repl_event *replica_note(struct replica *rp, enum repl_event_kind kind, const char *cause);
 const char *replica_state_name(const struct replica *rp);
 int64_t replica_missing_us(const struct replica *rp); /* how old the oldest data is that it has not acknowledged */
 

@@ -43,6 +43,13 @@ const char *replica_host(const struct replica *rp)
     return rp->announced[0] != '\0' ? rp->announced : rp->ip;
 }
 
+struct repl_event *replica_note(struct replica *rp, enum repl_event_kind kind, const char *cause)
+{
+    struct repl_event *ev = repl_note(rp->repl, kind, cause);
+    snprintf(ev->peer, sizeof(ev->peer), "%s:%d", replica_host(rp), rp->port);
+    return ev;
+}
+
 /* A replica that comes back may have left a link that nobody has closed. Its last acknowledgement must not be counted as
  * that of a second replica (fault_33). If two replicas share an address, the older link is heard again within a second. */
 static void doubt_older_links(const struct replica *rp)
@@ -101,6 +108,8 @@ void repl_replica_gone(struct replica *rp)
     struct repl *r = rp->repl;
     if (repl_replica_is_attached(rp)) {
         log_notice(r->log, "Connection with replica %s lost.", replica_name(rp));
+        replica_note(rp, REPL_EVENT_GONE, rp->doomed ? "disconnected" : "its connection ended")->duration_ms =
+            (sys_mono_us(r->sys) - rp->sync_began_us) / 1000;
         detach(rp);
         rp->doomed = true;
         release_positions(rp);
@@ -121,6 +130,7 @@ void replica_doom(struct replica *rp, const char *why)
 {
     if (rp->doomed) return;
     conn_want_write(rp->conn, false);
+    replica_note(rp, REPL_EVENT_DISCONNECTED, why);
     repl_replica_closing(rp);
     rp->repl->host.disconnect_replica(rp->repl->host.ctx, rp->client, why);
 }
@@ -197,7 +207,11 @@ static int conf_rdb_only(struct replica *rp, struct bytes_view value, const char
 static void note_synchronized(struct replica *rp)
 {
     struct histogram *times = &rp->repl->sync_times.served[rp->sync_kind];
-    histogram_add(times, (uint64_t)(sys_mono_us(rp->repl->sys) - rp->sync_began_us));
+    int64_t took_us = sys_mono_us(rp->repl->sys) - rp->sync_began_us;
+    histogram_add(times, (uint64_t)took_us);
+    struct repl_event *ev =
+        replica_note(rp, REPL_EVENT_SYNCHRONIZED, rp->sync_kind == REPL_SYNC_PARTIAL ? "partial" : "full");
+    ev->duration_ms = took_us / 1000;
     rp->synchronizing = false;
 }
 
@@ -312,12 +326,22 @@ static bool may_serve(const struct repl *r)
     return r->role == REPL_MASTER || r->link.state == LINK_STREAM;
 }
 
-static bool can_continue(const struct replica *rp, struct bytes_view id, int64_t offset, uint64_t *position)
+static bool not_because(struct replica *rp, const char *why)
+{
+    snprintf(rp->why_full, sizeof(rp->why_full), "%s", why);
+    return false;
+}
+
+static bool can_continue(struct replica *rp, struct bytes_view id, int64_t offset, uint64_t *position)
 {
     struct repl *r = rp->repl;
-    if (!r->has_backlog || rp->rdb_only) return false;
-    if (!repl_stream_position_of_psync(offset, position)) return false;
+    rp->lacked = 0;
+    if (rp->rdb_only) return not_because(rp, "it wants a snapshot only");
+    if (bytes_equal(id, BYTES_LIT("?"))) return not_because(rp, "it has no data of a history");
+    if (!r->has_backlog) return not_because(rp, "there was no backlog");
+    if (!repl_stream_position_of_psync(offset, position)) return not_because(rp, "it asks for no position");
     if (!identity_shares(&r->identity, id, *position)) {
+        (void)not_because(rp, "its data are of another history, or went on in one that ended");
         log_notice(r->log,
                    "Partial resynchronization not accepted: %s asks for history %.*s at offset %" PRId64
                    ", ours are '%s' and, up to %" PRId64 ", '%s'",
@@ -326,12 +350,14 @@ static bool can_continue(const struct replica *rp, struct bytes_view id, int64_t
         return false;
     }
     if (repl_stream_covers(&r->stream, *position)) return true;
+    bool is_behind = *position <= repl_stream_end(&r->stream);
+    if (is_behind) rp->lacked = repl_stream_end(&r->stream) - *position;
+    (void)not_because(rp, is_behind ? "the backlog was too short" : "it has more than we have");
     log_notice(r->log,
                "Unable to partial resync with replica %s for lack of backlog (Replica request was: %" PRId64
                ", the backlog is %" PRIu64 " to %" PRIu64 ").",
                replica_name(rp), offset, repl_stream_start(&r->stream) + 1, repl_stream_end(&r->stream));
-    if (*position > repl_stream_end(&r->stream))
-        log_warning(r->log, "Replica %s asks for an offset that is larger than ours", replica_name(rp));
+    if (!is_behind) log_warning(r->log, "Replica %s asks for an offset that is larger than ours", replica_name(rp));
     return false;
 }
 
@@ -347,6 +373,8 @@ static void continue_from(struct replica *rp, uint64_t position)
     else
         bytes_buf_printf(&rp->head, "+CONTINUE\r\n");
     r->stats.sync_partial_ok++;
+    rp->why_full[0] = '\0';
+    replica_note(rp, REPL_EVENT_PARTIAL, "resumes")->bytes = repl_stream_pending(&rp->reader);
     log_notice(r->log,
                "Partial resynchronization request from %s accepted. Sending %" PRIu64
                " bytes of backlog starting from offset %" PRIu64 ".",
@@ -407,6 +435,7 @@ static void begin_full(struct replica *rp)
         if (r->role == REPL_MASTER && !r->aof_wanted) identity_renew(&r->identity, r->sys);
         repl_create_backlog(r);
     }
+    replica_note(rp, REPL_EVENT_FULL, rp->speaks_psync ? rp->why_full : "it asked with SYNC")->bytes = rp->lacked;
     full_sync_add(rp);
 }
 
@@ -421,8 +450,8 @@ static bool is_ahead(const struct replica *rp, struct bytes_view id)
     return identity_shares(&r->identity, id, position) && position > repl_stream_end(&r->stream);
 }
 
-int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset,
-                             enum repl_take_over how, const char **error)
+static int check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset, enum repl_take_over how,
+                       const char **error)
 {
     struct repl *r = rp->repl;
     ASSERT(!repl_replica_is_attached(rp));
@@ -448,6 +477,14 @@ int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct by
     log_notice(r->log, "Replica %s has more of our master's stream than we have. It has to wait.", replica_name(rp));
     *error = "NOMASTERLINK Can't SYNC before my master has sent me what you have";
     return -EINVAL;
+}
+
+int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset,
+                             enum repl_take_over how, const char **error)
+{
+    int rc = check_psync(rp, id, offset, how, error);
+    if (rc != 0) replica_note(rp, REPL_EVENT_REFUSED, *error);
+    return rc;
 }
 
 void repl_replica_psync(struct replica *rp)

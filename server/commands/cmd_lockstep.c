@@ -1,8 +1,10 @@
 /* cmd_lockstep.c -- LOCKSTEP: the commands that Redis does not have.
  *
  * docs/LOCKSTEP.md describes them. Names of arguments and fields end with their unit (-ms, -bytes). */
+#include "replication/replication.h"
 #include "server/commands/tables.h"
 #include "server/dispatch/command.h"
+#include "server/operation/replication_advice.h"
 #include "storage/strict_digest.h"
 
 static void cmd_lockstep_digest(struct cmd_ctx *ctx)
@@ -14,6 +16,118 @@ static void cmd_lockstep_digest(struct cmd_ctx *ctx)
     reply_status(ctx->reply, hex);
 }
 
+/* ---- REPLICAS ---- */
+
+static void field_text(struct reply *r, const char *name, const char *value)
+{
+    reply_bulk_cstr(r, name);
+    reply_bulk_cstr(r, value);
+}
+static void field_int(struct reply *r, const char *name, int64_t value)
+{
+    reply_bulk_cstr(r, name);
+    reply_int(r, value);
+}
+static void field_ms(struct reply *r, const char *name, int64_t us)
+{
+    reply_bulk_cstr(r, name);
+    reply_double(r, (double)us / 1000);
+}
+
+static void reply_replica(struct reply *r, const struct replica *rp)
+{
+    struct repl_replica_info info;
+    struct repl_replica_lag lag;
+    repl_replica_describe(rp, &info);
+    repl_replica_lag(rp, &lag);
+    reply_map(r, 12);
+    field_text(r, "host", info.host);
+    field_int(r, "port", info.port);
+    field_text(r, "state", info.state);
+    field_int(r, "offset", (int64_t)lag.sent_offset);
+    field_int(r, "acked-offset", (int64_t)info.acked_offset);
+    field_int(r, "lag-bytes", (int64_t)lag.bytes);
+    field_ms(r, "lag-ms", lag.missing_us);
+    field_ms(r, "ack-ms", lag.last_us);
+    field_ms(r, "ack-median-ms", lag.median_us);
+    field_ms(r, "ack-p99-ms", lag.p99_us);
+    field_text(r, "synchronization", lag.sync_kind == REPL_SYNC_PARTIAL ? "partial" : "full");
+    field_text(r, "not-partial-because", lag.why_full);
+}
+
+static void cmd_lockstep_replicas(struct cmd_ctx *ctx)
+{
+    const struct repl *repl = ctx->core->repl;
+    size_t count = 0;
+    struct outbuf_mark mark = reply_deferred(ctx->reply);
+    for (const struct replica *rp = repl_replica_next(repl, NULL); rp != NULL; rp = repl_replica_next(repl, rp)) {
+        struct repl_replica_info info;
+        repl_replica_describe(rp, &info);
+        if (info.leaving) continue;
+        reply_replica(ctx->reply, rp);
+        count++;
+    }
+    reply_deferred_array(ctx->reply, mark, count);
+}
+
+/* ---- HISTORY ---- */
+
+static void reply_event(struct reply *r, const struct repl_event *ev)
+{
+    reply_map(r, 8);
+    field_int(r, "time-ms", ev->at_ms);
+    field_text(r, "event", repl_event_name(ev->kind));
+    field_text(r, "peer", ev->peer);
+    field_text(r, "cause", ev->cause);
+    field_text(r, "history-id", ev->id);
+    field_int(r, "offset", (int64_t)ev->offset);
+    field_int(r, "bytes", (int64_t)ev->bytes);
+    field_int(r, "duration-ms", ev->duration_ms);
+}
+
+struct advice_reply {
+    struct reply *reply;
+    size_t count;
+};
+
+static void on_advice(void *ctx, const char *sentence)
+{
+    struct advice_reply *a = ctx;
+    reply_bulk_cstr(a->reply, sentence);
+    a->count++;
+}
+
+static void reply_advice(struct cmd_ctx *ctx)
+{
+    struct advice_reply a = {.reply = ctx->reply};
+    struct outbuf_mark mark = reply_deferred(ctx->reply);
+    replication_advise(ctx->core, on_advice, &a);
+    reply_deferred_array(ctx->reply, mark, a.count);
+}
+
+static void reply_events(struct cmd_ctx *ctx, int64_t limit)
+{
+    const struct repl_event *ev;
+    int64_t count = 0;
+    struct outbuf_mark mark = reply_deferred(ctx->reply);
+    for (; count < limit && (ev = repl_event(ctx->core->repl, (size_t)count)) != NULL; count++)
+        reply_event(ctx->reply, ev);
+    reply_deferred_array(ctx->reply, mark, (size_t)count);
+}
+
+static void cmd_lockstep_history(struct cmd_ctx *ctx)
+{
+    int64_t limit = REPL_EVENTS_MAX;
+    if (ctx->argc == 3 && ctx_arg_is(ctx, 2, "advice"))
+        reply_advice(ctx);
+    else if (ctx->argc == 2)
+        reply_events(ctx, limit);
+    else if (ctx->argc != 4 || !ctx_arg_is(ctx, 2, "count"))
+        ctx_error_syntax(ctx);
+    else if (ctx_arg_i64_range(ctx, 3, 1, INT64_MAX, &limit, "value is out of range, must be positive"))
+        reply_events(ctx, limit);
+}
+
 static void cmd_lockstep_help(struct cmd_ctx *ctx)
 {
     static const char *const lines[] = {
@@ -21,6 +135,12 @@ static void cmd_lockstep_help(struct cmd_ctx *ctx)
         "DIGEST",
         "    Return the digest of the data set: equal on servers with equal keys, elements, expiries,",
         "    consumer groups, pending entries and functions. Blocks the server while it reads everything.",
+        "HISTORY [COUNT <count>]",
+        "    Return the last events of replication, newest first: roles, links, synchronizations, refusals.",
+        "HISTORY ADVICE",
+        "    Return what these events say should be changed, in sentences.",
+        "REPLICAS",
+        "    Return the replicas of this server: how far behind they are, in bytes and milliseconds.",
         "HELP",
         "    Print this help.",
         NULL,
@@ -33,6 +153,10 @@ static void cmd_lockstep_help(struct cmd_ctx *ctx)
 static const struct command lockstep_subcommands[] = {
     { .name = "digest", .run = cmd_lockstep_digest, .arity = 2, .flags = CMD_ADMIN, LOCKSTEP_ROW, .tips = "nondeterministic_output",
       .complexity = "O(N) where N is the number of elements in all keys", .summary = "Returns the digest of the whole data set." },
+    { .name = "history", .run = cmd_lockstep_history, .arity = -2, .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, LOCKSTEP_ROW, .tips = "nondeterministic_output",
+      .complexity = "O(N) where N is the number of events", .summary = "Returns the last events of replication, or advice." },
+    { .name = "replicas", .run = cmd_lockstep_replicas, .arity = 2, .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, LOCKSTEP_ROW, .tips = "nondeterministic_output",
+      .complexity = "O(N) where N is the number of replicas", .summary = "Returns how far behind the replicas are." },
     { .name = "help", .run = cmd_lockstep_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, LOCKSTEP_ROW,
       .complexity = "O(1)", .summary = "Tells about the subcommands." },
     { 0 },

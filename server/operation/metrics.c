@@ -304,6 +304,7 @@ static void write_slow_log(struct metrics *m)
 /* Replicas as they are shown: each address once. */
 struct replicas {
     struct repl_replica_info of[METRICS_SERIES_MAX];
+    const struct replica *is[METRICS_SERIES_MAX];
     size_t count;
 };
 
@@ -322,10 +323,12 @@ static void list_replicas(struct metrics *m, struct replicas *all)
     for (const struct replica *rp = NULL; (rp = repl_replica_next(r, rp)) != NULL;) {
         repl_replica_describe(rp, &info);
         if (info.leaving) continue;
-        if (all->count < METRICS_SERIES_MAX && is_new(all, &info))
-            all->of[all->count++] = info;
-        else
+        if (all->count == METRICS_SERIES_MAX || !is_new(all, &info)) {
             m->omitted++;
+            continue;
+        }
+        all->is[all->count] = rp;
+        all->of[all->count++] = info;
     }
 }
 
@@ -335,6 +338,29 @@ static void label_replica(struct metrics *m, const struct repl_replica_info *inf
     one_label(m, host, info->host);
     label_number(m, port, info->port);
     label(m, state, info->state);
+}
+
+static void write_lags(struct metrics *m, const struct replicas *all)
+{
+    struct repl_replica_lag lag;
+    metrics_family(&m->text, "lockstep_replica_lag_seconds", METRICS_GAUGE,
+                   "How long ago the oldest data was written that the replica has not acknowledged.");
+    for (size_t i = 0; i < all->count; i++) {
+        repl_replica_lag(all->is[i], &lag);
+        label_replica(m, &all->of[i], "replica_ip", "replica_port", "state");
+        metrics_decimal(&m->text, "lockstep_replica_lag_seconds", labels(m), (uint64_t)lag.missing_us, 6);
+    }
+    metrics_family(&m->text, "lockstep_replica_ack_seconds", METRICS_SUMMARY,
+                   "How old data was when the replica acknowledged it.");
+    for (size_t i = 0; i < all->count; i++) {
+        repl_replica_lag(all->is[i], &lag);
+        label_replica(m, &all->of[i], "replica_ip", "replica_port", "state");
+        label(m, "quantile", "0.5");
+        metrics_decimal(&m->text, "lockstep_replica_ack_seconds", labels(m), (uint64_t)lag.median_us, 6);
+        label_replica(m, &all->of[i], "replica_ip", "replica_port", "state");
+        label(m, "quantile", "0.99");
+        metrics_decimal(&m->text, "lockstep_replica_ack_seconds", labels(m), (uint64_t)lag.p99_us, 6);
+    }
 }
 
 static void write_replicas(struct metrics *m)
@@ -360,6 +386,7 @@ static void write_replicas(struct metrics *m)
         label_replica(m, &all.of[i], "replica_ip", "replica_port", "state");
         metrics_number(&m->text, "lockstep_replica_lag_bytes", labels(m), (int64_t)(end - all.of[i].acked_offset));
     }
+    write_lags(m, &all);
     metrics_family(&m->text, "lockstep_replica_pending_bytes", METRICS_GAUGE,
                    "Bytes of the stream that were not sent to the replica.");
     for (size_t i = 0; i < all.count; i++) {

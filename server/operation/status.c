@@ -3,6 +3,7 @@
 #include "replication/replication.h"
 #include "server/clients/client_list.h"
 #include "server/operation/health.h"
+#include "server/operation/replication_advice.h"
 #include "server/operation/report.h"
 #include "server/operation/samples.h"
 #include "server/persistence/aof.h"
@@ -124,15 +125,19 @@ static void write_master(const struct repl *repl, const struct health *h, struct
     put(out, "}");
 }
 
-static void write_replica(const struct repl_replica_info *info, uint64_t offset, struct bytes_buf *out)
+static void write_replica(const struct replica *rp, const struct repl_replica_info *info, struct bytes_buf *out)
 {
+    struct repl_replica_lag lag;
+    repl_replica_lag(rp, &lag);
     next(out);
     put(out, "{");
     text(out, "host", info->host);
     number(out, "port", (uint64_t)info->port);
     text(out, "state", info->state);
     number(out, "offset", info->acked_offset);
-    number(out, "lag_bytes", offset > info->acked_offset ? offset - info->acked_offset : 0);
+    number(out, "lag_bytes", lag.bytes);
+    number(out, "lag_ms", (uint64_t)lag.missing_us / 1000);
+    number(out, "ack_p99_us", (uint64_t)lag.p99_us);
     number(out, "lag_s", (uint64_t)info->lag_s);
     number(out, "unsent_bytes", info->pending_bytes);
     put(out, "}");
@@ -141,15 +146,47 @@ static void write_replica(const struct repl_replica_info *info, uint64_t offset,
 static void write_replicas(const struct repl *repl, struct bytes_buf *out)
 {
     struct repl_replica_info info;
-    uint64_t offset = repl_offset(repl), count = 0;
+    uint64_t count = 0;
     open(out, "replicas", "[");
     for (const struct replica *rp = repl_replica_next(repl, NULL); rp != NULL; rp = repl_replica_next(repl, rp)) {
         repl_replica_describe(rp, &info);
         if (info.leaving) continue;
-        if (count++ < STATUS_REPLICAS_MAX) write_replica(&info, offset, out);
+        if (count++ < STATUS_REPLICAS_MAX) write_replica(rp, &info, out);
     }
     put(out, "]");
     number(out, "replica_count", count);
+}
+
+static void write_event(const struct repl_event *ev, struct bytes_buf *out)
+{
+    next(out);
+    put(out, "{");
+    number(out, "at_ms", (uint64_t)ev->at_ms);
+    text(out, "event", repl_event_name(ev->kind));
+    text(out, "peer", ev->peer);
+    text(out, "cause", ev->cause);
+    number(out, "bytes", ev->bytes);
+    number(out, "duration_ms", (uint64_t)ev->duration_ms); /* -1: none */
+    put(out, "}");
+}
+
+static void write_advice(void *ctx, const char *sentence)
+{
+    struct bytes_buf *out = ctx;
+    next(out);
+    put_text(out, sentence);
+}
+
+/* LOCKSTEP HISTORY has the rest. */
+static void write_history(const struct core *core, struct bytes_buf *out)
+{
+    const struct repl_event *ev;
+    open(out, "events", "[");
+    for (size_t i = 0; i < STATUS_EVENTS_MAX && (ev = repl_event(core->repl, i)) != NULL; i++) write_event(ev, out);
+    put(out, "]");
+    open(out, "advice", "[");
+    replication_advise(core, write_advice, out);
+    put(out, "]");
 }
 
 static void write_replication(const struct server *s, const struct health *h, struct bytes_buf *out)
@@ -170,6 +207,7 @@ static void write_replication(const struct server *s, const struct health *h, st
     number(out, "sync_full", stats.sync_full);
     number(out, "sync_partial", stats.sync_partial_ok);
     number(out, "sync_partial_refused", stats.sync_partial_err);
+    write_history(&s->core, out);
     put(out, "}");
 }
 

@@ -12,7 +12,7 @@
  * A number that is above the last one is that of an earlier process; all samples are given then.
  *
  * It is made of memory in some 10 microseconds, with ten minutes of samples in a fifth of a millisecond.
- * Limits: STATUS_REPLICAS_MAX replicas; "replica_count" counts all. With these, at most some 100 KB.
+ * Limits: STATUS_REPLICAS_MAX replicas; "replica_count" counts all. STATUS_EVENTS_MAX events. With these, at most some 100 KB.
  * Invariant: valid JSON in UTF-8, whatever names peers give themselves (storage/base/json.h). */
 #ifndef LOCKSTEP_SERVER_OPERATION_STATUS_H
 #define LOCKSTEP_SERVER_OPERATION_STATUS_H
@@ -21,7 +21,7 @@
 
 struct server;
 
-enum { STATUS_REPLICAS_MAX = 100 };
+enum { STATUS_REPLICAS_MAX = 100, STATUS_EVENTS_MAX = 12 };
 
 /* Appends the object. `after`: NULL for no samples, or the number of the last one that the reader has; 0: none. */
 void status_write(const struct server *s, const uint64_t *after, struct bytes_buf *out);

@@ -18,6 +18,7 @@ const HELD_UP_MS = 2500; // a sample over so long: the server took no samples in
 const REPLICAS_DRAWN = 6;
 const REPLICAS_LISTED = 20;
 const EVENTS_SHOWN = 9;
+const PAST_SHOWN = 6;
 
 // Without the name and the password that the address of the page may have: fetch() refuses those.
 const STATUS_URL = new URL('status.json', location.origin + location.pathname);
@@ -348,7 +349,11 @@ function linkLabel(master) {
 }
 
 /* A replica tells once a second how far it is: it may be further by now. */
-const behind = (replica) => (replica.state === 'online' ? `≤ ${joined(bytes(replica.lag_bytes))}` : '–');
+function behind(replica) {
+  if (replica.state !== 'online') return '–';
+  const time = replica.lag_ms > 0 ? `, ${joined(duration(replica.lag_ms * 1e6))}` : '';
+  return `≤ ${joined(bytes(replica.lag_bytes))}${time}`;
+}
 
 function replicaNode(replica) {
   const online = replica.state === 'online';
@@ -473,6 +478,7 @@ const REPLICA_COLUMNS = [
   ['Behind', behind],
   ['Acknowledged', (r) => (r.state === 'online' ? whole(r.offset) : '–')],
   ['Heard', (r) => (r.state === 'online' ? `${r.lag_s} s ago` : '–')],
+  ['99 % within', (r) => (r.ack_p99_us > 0 ? joined(duration(r.ack_p99_us * 1000)) : '–')],
   ['Unsent', (r) => joined(bytes(r.unsent_bytes))],
 ];
 
@@ -508,6 +514,32 @@ function renderReplicas() {
   table.append(thead, body);
   place.append(table);
   if (total > REPLICAS_LISTED) place.append(element('p', 'note', `and ${total - REPLICAS_LISTED} more`));
+}
+
+// ---- What happened to replication, and what that advises: LOCKSTEP HISTORY has all of it
+
+const PAST_LEVELS = { 'link-down': 'bad', 'full-sync': 'warn', refused: 'bad', disconnected: 'bad', 'history-ended': 'warn' };
+
+function pastText(event) {
+  const parts = [event.event, event.peer, event.cause].filter((part) => part !== '');
+  if (event.bytes > 0) parts.push(joined(bytes(event.bytes)));
+  if (event.duration_ms >= 0) parts.push(joined(duration(event.duration_ms * 1e6)));
+  return parts.join(' · ');
+}
+
+function renderPast() {
+  const { events, advice } = state.replication;
+  const signature = JSON.stringify([events, advice]);
+  const list = byId('past');
+  if (list.dataset.signature === signature) return;
+  list.dataset.signature = signature;
+  byId('advice').replaceChildren(...advice.map((sentence) => element('li', 'warn', sentence)));
+  list.replaceChildren();
+  for (const event of events.slice(0, PAST_SHOWN)) {
+    const item = element('li');
+    item.append(element('time', '', clock(event.at_ms)), element('span', PAST_LEVELS[event.event] || '', pastText(event)));
+    list.append(item);
+  }
 }
 
 // ---- Events: what changed from row to row
@@ -959,6 +991,7 @@ function render() {
   renderFigures();
   renderTopology();
   renderReplicas();
+  renderPast();
   renderEvents();
   renderPlots();
   renderDetails();

@@ -1,10 +1,14 @@
-"""LOCKSTEP DIGEST: equal on a master, its replica and a replica of that, and after a restart; different after any change."""
+"""LOCKSTEP DIGEST: equal on a master, its replica and a replica of that, and after a restart; different after any change.
+LOCKSTEP REPLICAS and HISTORY: how far replicas are, what happened to them, and why."""
 
+import contextlib
 import time
 
 import pytest
 
 from dataset import WriteLoad, assert_same, fill_every_encoding, replicate, strict_digest, wait_in_sync
+from harness import wait_for
+from wire import ReplyError
 
 pytestmark = pytest.mark.lockstep_only("a command of this server's own")
 
@@ -112,3 +116,87 @@ def test_a_restart_keeps_it(farm, how):
         server.call("SAVE")
     server.restart()
     assert strict_digest(server) == before
+
+
+@contextlib.contextmanager
+def stopped(server):
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+def as_map(flat):
+    return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+
+
+def replicas_of(server):
+    return [as_map(entry) for entry in server.call("LOCKSTEP", "REPLICAS")]
+
+
+def history_of(server):
+    return [as_map(entry) for entry in server.call("LOCKSTEP", "HISTORY")]
+
+
+def test_replicas_tell_how_far_they_are(farm):
+    """A replica that stands still lacks more and more; one of ours says within some hundred ms what it has."""
+    master = farm.server("ours", "repl-diskless-sync-delay 0")
+    replica = farm.server("ours")
+    replicate(replica, master)
+    wait_in_sync(master, replica)
+    (first,) = replicas_of(master)
+    assert first["state"] == b"online" and first["port"] == replica.port
+    assert first["synchronization"] == b"full" and first["not-partial-because"] == b"it has no data of a history"
+    master.call("SET", "k", "v")
+    wait_for(lambda: replicas_of(master)[0]["lag-bytes"] == 0, 5, "an acknowledgement")
+    assert 0 < float(replicas_of(master)[0]["ack-ms"]) < 5000
+    assert master.info("replication")["lockstep_slave0"].startswith("lag_bytes=0,lag_ms=0,")
+    master.call("CONFIG", "SET", "min-replicas-to-write", 1, "min-replicas-max-lag", 0, "min-replicas-max-lag-ms", 400)
+    with stopped(replica):
+        master.call("SET", "k", "w")
+        wait_for(lambda: float(replicas_of(master)[0]["lag-ms"]) > 500, 5, "the lag to grow")
+        assert replicas_of(master)[0]["lag-bytes"] > 0
+        with pytest.raises(ReplyError, match="NOREPLICAS"):
+            master.call("SET", "k", "x")
+    wait_for(lambda: float(replicas_of(master)[0]["lag-ms"]) == 0, 5, "the replica to catch up")
+    assert master.call("SET", "k", "x") == "OK"
+
+
+def test_history_says_why_and_what_to_do(farm):
+    """A replica that misses more than the backlog holds: the event has the length, and the advice a size that is enough."""
+    master = farm.server("ours", "repl-diskless-sync-delay 0", "repl-backlog-size 16kb", "save 3600 1")
+    replica = farm.server("ours")
+    replicate(replica, master)
+    wait_in_sync(master, replica)
+    assert master.call("LOCKSTEP", "HISTORY", "ADVICE") == []
+    with stopped(replica):
+        master.call("CLIENT", "KILL", "TYPE", "replica")
+        for number in range(40):
+            master.call("SET", f"k{number}", "x" * 50_000)
+    wait_in_sync(master, replica)
+    full = next(event for event in history_of(master) if event["event"] == b"full-sync")
+    assert full["cause"] == b"the backlog was too short" and full["bytes"] >= 2_000_000
+    assert full["peer"].endswith(b":%d" % replica.port)
+    (advice,) = master.call("LOCKSTEP", "HISTORY", "ADVICE")
+    assert b"Set repl-backlog-size to 4mb" in advice
+    kinds = [event["event"] for event in history_of(replica)]
+    assert kinds[0] == b"link-up" and b"link-down" in kinds
+    master.call("CONFIG", "SET", "repl-backlog-size", "4mb")
+    with stopped(replica):
+        master.call("CLIENT", "KILL", "TYPE", "replica")
+        for number in range(40):
+            master.call("SET", f"k{number}", "y" * 50_000)
+    wait_in_sync(master, replica)
+    wait_for(lambda: history_of(master)[0]["event"] == b"synchronized", 5, "the acknowledgement")
+    assert history_of(master)[0]["cause"] == b"partial"
+    assert_same(master, replica)
+
+
+def test_a_master_without_persistence_is_told(farm):
+    master = farm.server("ours", "repl-diskless-sync-delay 0", 'save ""')
+    replica = farm.server("ours")
+    assert master.call("LOCKSTEP", "HISTORY", "ADVICE") == []
+    replicate(replica, master)
+    wait_in_sync(master, replica)
+    assert b"neither save points nor an append-only file" in master.call("LOCKSTEP", "HISTORY", "ADVICE")[0]

@@ -17,6 +17,23 @@ static void test_digest(void **state)
     CHECK(f, "LOCKSTEP DIGEST", before);
 }
 
+static void test_history(void **state)
+{
+    struct fixture *f = *state;
+    CHECK(f, "LOCKSTEP REPLICAS", "[]");
+    CHECK(f, "LOCKSTEP HISTORY ADVICE", "[]");
+    CHECK(f, "LOCKSTEP HISTORY", "[]");
+    CHECK(f, "REPLICAOF 127.0.0.1 1", "+OK");
+    CHECK(f, "REPLICAOF NO ONE", "+OK");
+    const char *events = run(f, "LOCKSTEP HISTORY COUNT 1");
+    assert_non_null(strstr(events, "promoted"));
+    assert_null(strstr(events, "127.0.0.1:1"));
+    assert_non_null(strstr(run(f, "LOCKSTEP HISTORY"), "127.0.0.1:1"));
+    CHECK(f, "LOCKSTEP HISTORY COUNT 0", "-ERR value is out of range, must be positive");
+    CHECK(f, "LOCKSTEP HISTORY COUNT", "-ERR syntax error");
+    CHECK(f, "LOCKSTEP HISTORY SOMETHING 1", "-ERR syntax error");
+}
+
 static void test_arguments(void **state)
 {
     struct fixture *f = *state;
@@ -42,6 +59,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_digest),
+        TEST(test_history),
         TEST(test_arguments),
         TEST(test_permissions),
     };
