@@ -24,7 +24,7 @@
 #include "tests/simulation/sim_memory.h"
 #include "tests/simulation/sim_sys.h"
 
-enum { FIRST_FD = 3, FIRST_PID = 100 };
+enum { FIRST_FD = 3, FIRST_PID = 100, TURN_MOST_US = 100 * 1000 /* of looks at the clock, which take 1 us each */ };
 
 /* ---- fibers ---- */
 
@@ -232,12 +232,20 @@ bool sim_process_run_calls(struct sim_process *p)
 
 /* ---- clocks ---- */
 
+static void end_endless(const struct sim_process *p)
+{
+    sim_fail("endless", "%s has looked at its clock %d times in one turn", p->node->name, TURN_MOST_US);
+    sim_process_stop_here();
+}
+
 int64_t sim_process_clock_us(struct sim_process *p)
 {
     if (p == NULL) return sim.now_us;
     if (p->is_child) return sim.now_us + p->clock_us;
     if (p->busy_until_us < sim.now_us) p->busy_until_us = sim.now_us;
-    return running != NULL && running->process == p ? ++p->busy_until_us : p->busy_until_us;
+    if (running == NULL || running->process != p) return p->busy_until_us;
+    if (UNLIKELY(++p->busy_until_us - sim.now_us > TURN_MOST_US)) end_endless(p);
+    return p->busy_until_us;
 }
 
 /* A child sees a clock of its own. */
@@ -287,6 +295,11 @@ void sim_fd_changed(struct sim_process *p)
 void sim_node_kill_in_write(struct sim_node *node)
 {
     if (node->process != NULL) node->process->kill_in_write = true;
+}
+
+void sim_node_kill_in_transaction(struct sim_node *node)
+{
+    if (node->process != NULL) node->process->kill_in_transaction = true;
 }
 
 static void lose_power(struct sim_node *node)
@@ -357,7 +370,7 @@ void sim_node_kill_at_call(struct sim_node *node, uint64_t calls)
 void sim_node_spare(struct sim_node *node)
 {
     if (node->process == NULL) return;
-    node->process->kill_in_write = false;
+    node->process->kill_in_write = node->process->kill_in_transaction = false;
     node->process->kill_at_call = 0;
 }
 

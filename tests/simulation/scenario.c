@@ -13,7 +13,7 @@
 
 #include "replication/replication_internal.h"
 #include "server/house.h"
-#include "server/persistence/aof.h"
+#include "server/persistence/aof_internal.h"
 #include "server/persistence/saving.h"
 #include "storage/strict_digest.h"
 #include "tests/simulation/client.h"
@@ -434,6 +434,13 @@ static const char *refusal(const struct member *m)
     return why != NULL ? why : saving_write_refusal(s->saving);
 }
 
+/* Nothing counts as synced until a rewrite has succeeded. */
+static bool is_in_doubt(const struct member *m)
+{
+    const struct aof *a = m->node->server->aof;
+    return a != NULL && a->state != AOF_OFF && a->doubtful;
+}
+
 static bool all_accept_writes(void)
 {
     for (size_t i = 0; i < scenario.count; i++) {
@@ -442,20 +449,24 @@ static bool all_accept_writes(void)
         if (is_paused && sim.now_us > (HEAL_MS + PAUSE_BOUND_MS) * MS)
             sim_fail("pause", "%s still holds back commands %d s after the last CLIENT PAUSE", m->node->name,
                      PAUSE_BOUND_MS / 1000);
-        if (is_paused || refusal(m) != NULL) return false;
+        if (is_paused || refusal(m) != NULL || is_in_doubt(m)) return false;
     }
     return true;
 }
 
-/* True if nodes may still refuse writes, and one does. */
+/* True if nodes may still refuse writes or be in doubt of their logs, and one is. */
 static bool may_refuse(void)
 {
     for (size_t i = 0; i < scenario.count; i++) {
         const struct member *m = &scenario.members[i];
-        if (!sim_node_is_up(m->node) || refusal(m) == NULL) continue;
+        if (!sim_node_is_up(m->node) || (refusal(m) == NULL && !is_in_doubt(m))) continue;
         if (sim.now_us < (HEAL_MS + REFUSAL_BOUND_MS) * MS) return true;
-        sim_fail("refusal", "%d s after the last fault %s still refuses writes: %s", REFUSAL_BOUND_MS / 1000,
-                 m->node->name, refusal(m));
+        if (refusal(m) != NULL)
+            sim_fail("refusal", "%d s after the last fault %s still refuses writes: %s", REFUSAL_BOUND_MS / 1000,
+                     m->node->name, refusal(m));
+        else
+            sim_fail("doubt", "%d s after the last fault the log of %s still counts nothing as synced",
+                     REFUSAL_BOUND_MS / 1000, m->node->name);
     }
     return false;
 }
@@ -621,6 +632,42 @@ static void do_power_cut(struct plan_item *item)
     cut_power(member_arg(item), (int64_t)item->args[1]);
 }
 
+static void power_fails(void *ctx)
+{
+    if (!scenario.healed) do_power_cut(ctx);
+}
+
+static void end_next_life(void *ctx)
+{
+    struct plan_item *item = ctx;
+    struct member *m = member_arg(item);
+    if (scenario.healed) return;
+    if (item->args[2] != 0)
+        cut_power(m, 100 * MS);
+    else
+        sim_node_kill(m->node);
+}
+
+/* args: the node, how long its next life lasts once it is up, whether a power cut ends that, the lives that had ended. */
+static void await_next_life(void *ctx)
+{
+    struct plan_item *item = ctx;
+    struct member *m = member_arg(item);
+    if (scenario.healed) return;
+    if (m->node->ended == item->args[3] || !sim_node_is_up(m->node) || m->node->server->core.modes.loading)
+        sim_after(10 * MS, await_next_life, item);
+    else
+        sim_after((int64_t)item->args[1], end_next_life, item);
+}
+
+static void do_kill_in_transaction(struct plan_item *item)
+{
+    struct sim_node *node = member_arg(item)->node;
+    item->args[3] = node->ended;
+    sim_node_kill_in_transaction(node);
+    await_next_life(item);
+}
+
 static void do_terminate(struct plan_item *item)
 {
     struct member *m = member_arg(item);
@@ -717,6 +764,29 @@ static void do_fail_one_sync(struct plan_item *item)
     fail_one_sync(item);
 }
 
+/* Fsyncs of a node fail until its log is in doubt, or the server has ended by that. Then it is killed at once; its next
+ * life does not know of that, and the power fails in the midst of it. */
+static void kill_in_doubt(void *ctx)
+{
+    struct plan_item *item = ctx;
+    struct member *m = member_arg(item);
+    const struct server *s = m->node->server;
+    if (scenario.healed) return;
+    bool over = sim.now_us > item->at_us + 2 * SECOND;
+    bool in_doubt = m->node->process == NULL || (s != NULL && s->aof != NULL && s->aof->doubtful);
+    sim_disk_set_fault(m->node->disk, SIM_DISK_EIO_FSYNC, over || in_doubt ? 0 : SIM_DISK_PPM);
+    if (!over && !in_doubt) sim_after(MS, kill_in_doubt, item);
+    if (over || !in_doubt) return;
+    m->start_at_us = sim.now_us + 100 * MS;
+    sim_node_kill(m->node);
+    sim_after((int64_t)item->args[2], power_fails, item);
+}
+
+static void do_kill_in_doubt(struct plan_item *item)
+{
+    kill_in_doubt(item);
+}
+
 static void do_full_disk(struct plan_item *item)
 {
     struct sim_disk *d = member_arg(item)->node->disk;
@@ -776,6 +846,8 @@ static const char *const orders[] = {
     "CONFIG SET hash-max-listpack-entries 4",
     "CONFIG SET hz 50",
     "FUNCTION FLUSH",
+    /* by name only */
+    "CONFIG SET auto-aof-rewrite-percentage 0",
 };
 
 /* Orders that change what a node owes: only for nodes that are loose. */
@@ -785,13 +857,17 @@ static const char *const loose_orders[] = {
     "CONFIG SET save \"\"",
 };
 
-enum { ORDERS = sizeof(orders) / sizeof(orders[0]), LOOSE_ORDERS = sizeof(loose_orders) / sizeof(loose_orders[0]) };
+enum {
+    ORDER_NO_REWRITES = sizeof(orders) / sizeof(orders[0]) - 1,
+    ORDERS = ORDER_NO_REWRITES,
+    LOOSE_ORDERS = sizeof(loose_orders) / sizeof(loose_orders[0])
+};
 
 static void do_order(struct plan_item *item)
 {
     struct member *m = member_arg(item);
     if (!m->admin->is_connected) return;
-    const char *text = orders[item->args[1] % ORDERS];
+    const char *text = orders[item->args[1]];
     if (m->loose && item->args[2] != 0) text = loose_orders[item->args[2] % LOOSE_ORDERS];
     sim_client_sendf(m->admin, "%s", text);
 }
@@ -951,6 +1027,63 @@ static void do_fill(struct plan_item *item)
         }
         sim_client_send(m->admin, args, 1 + 2 * AT_ONCE);
     }
+}
+
+static void tear_and_cut_power(void *ctx)
+{
+    struct plan_item *item = ctx;
+    struct member *m = member_arg(item);
+    sim_disk_tear(m->node->disk);
+    cut_power(m, (int64_t)item->args[1]);
+}
+
+static void do_tear(struct plan_item *item)
+{
+    triggers_arm(member_arg(item)->node, WHEN_OVERWRITTEN, 5 * SECOND, tear_and_cut_power, item);
+}
+
+/* args: the node, how many syncs fail (one: of a directory), until when at most, how many had failed before. */
+static void give_up(void *ctx)
+{
+    struct plan_item *item = ctx;
+    struct sim_disk *d = member_arg(item)->node->disk;
+    const struct sim_disk_stats *s = sim_disk_stats(d);
+    uint64_t failed = s->failed_dir_fsyncs + s->failed_fsyncs;
+    if (item->args[2] == 0) {
+        item->args[2] = (uint64_t)sim.now_us + 200 * MS;
+        item->args[3] = failed;
+    }
+    bool over = failed - item->args[3] >= item->args[1] || sim.now_us > (int64_t)item->args[2];
+    sim_disk_set_fault(d, item->args[1] > 1 ? SIM_DISK_EIO_FSYNC : SIM_DISK_EIO_DIRECTORY, over ? 0 : SIM_DISK_PPM);
+    if (!over) sim_after(MS / 5, give_up, item);
+}
+
+static void do_give_up(struct plan_item *item)
+{
+    triggers_arm(member_arg(item)->node, WHEN_RENAMED, SECOND, give_up, item);
+}
+
+/* An operator removes it. */
+static void do_lose_lineage(struct plan_item *item)
+{
+    struct member *m = &scenario.members[scenario.master];
+    m->start_at_us = sim.now_us + (int64_t)item->args[1];
+    sim_node_kill(m->node);
+    sim_sys_remove_file(m->node, "/dump-6379.lineage");
+}
+
+/* A replica is stopped, and finds the signal to end and much to run when it goes on. */
+static void do_end_under_load(struct plan_item *item)
+{
+    struct member *m = member_arg(item);
+    const struct member *master = &scenario.members[scenario.master];
+    if (m == master || m->node->stopped || !sim_node_is_up(m->node) || !master->admin->is_connected) return;
+    sim_node_pause(m->node);
+    for (uint64_t i = 0; i < item->args[1]; i++) sim_client_sendf(master->admin, "SET burst:%u b", (unsigned)(i % 40));
+    m->node->process->timers_first = true;
+    m->stopped_cleanly = true;
+    sim_node_terminate(m->node);
+    sim_after((int64_t)item->args[2], resume_member, m);
 }
 
 /* The master is flushed, and ends as soon as it has said so. */
@@ -1260,6 +1393,7 @@ static enum act favourite_act(enum trigger_state state)
     case WHEN_ALONE:
     case WHEN_ADOPTED:
     case WHEN_FLUSHED:
+    case WHEN_OVERWRITTEN:
     case TRIGGER_STATES: break;
     }
     return ACT_PAUSE;
@@ -1495,6 +1629,144 @@ static void plan_end(void)
     if (plan_chance(fill ? 700 : 120)) scenario.damage = 1 + plan_below(1000);
 }
 
+/* ---- Faults in an order that chance would rarely bring ---- */
+
+static void plan_order(int64_t at, uint64_t which, uint64_t n)
+{
+    set_args(plan_add(at, false, do_order, "%s to %s", orders[which], name_of(n)), n, which, 0);
+}
+
+/* A part of a transaction is at the end of the log; what the next life appends comes behind it, and the life after that reads
+ * both. A replica would begin a new log in between. */
+static void plan_half_transaction(int64_t at)
+{
+    uint64_t n = (uint64_t)scenario.master, dark = plan_below(2);
+    if (scenario.members[n].persistence < LOG_ALWAYS) return;
+    set_args(plan_add(at, true, do_kill_in_transaction,
+                      "kill -9 %s in the middle of a transaction in its log, and soon %s", name_of(n),
+                      dark ? "a power cut" : "again"),
+             n, (uint64_t)some_ms(50, 800), dark);
+}
+
+/* The end of the log that was synced is on disk in two sectors of different moments. */
+static void plan_torn_end(int64_t at)
+{
+    uint64_t n = some_log(LOG_ALWAYS);
+    if (n == SIM_NODES_MAX || scenario.members[n].persistence == LOG_NO) return;
+    set_args(plan_add(at, true, do_tear, "when %s %s: its power fails, and pages are torn", name_of(n),
+                      trigger_state_words(WHEN_OVERWRITTEN)),
+             n, (uint64_t)some_ms(50, 500), 0);
+}
+
+/* A sync fails, the server dies, and the next life has all the same bytes in memory: the power fails in it. */
+static void plan_doubt_of_former_life(int64_t at)
+{
+    uint64_t n = some_log(LOG_ALWAYS);
+    if (n == SIM_NODES_MAX || scenario.members[n].persistence == LOG_NO) return;
+    set_args(plan_add(at, false, do_burst, "a burst of writes"), 5 + plan_below(15), 1000 + plan_below(4000), 0);
+    set_args(plan_add(at, true, do_kill_in_doubt, "kill -9 %s when a sync of its log has failed, and then a power cut",
+                      name_of(n)),
+             n, (uint64_t)some_ms(50, 500), (uint64_t)some_ms(400, 3000));
+}
+
+/* The sync fails while a rewrite is running, or at its begin. */
+static void plan_doubt_in_rewrite(int64_t at)
+{
+    uint64_t n = some_log(LOG_ALWAYS);
+    if (n == SIM_NODES_MAX) return;
+    plan_order(at, 2, n);
+    set_args(plan_add(at, true, do_slow_child, "children of %s are slow", name_of(n)), n, (uint64_t)some_ms(100, 500),
+             0);
+    set_args(plan_add(at + some_ms(0, 200), true, do_fail_one_sync, "one fsync of %s fails", name_of(n)), n,
+             SIM_DISK_EIO_FSYNC, 0);
+    if (plan_chance(700)) plan_power_cut(at + some_ms(1000, 4000), n);
+}
+
+/* A new file of the log is listed and given up, and the stream goes on in the file before it. */
+static void plan_given_up_and_dark(int64_t at)
+{
+    uint64_t kill = plan_below(2), n = some_log(kill ? LOG_ALWAYS : LOG_EVERYSEC), failures = 1 + plan_below(2);
+    if (n == SIM_NODES_MAX) return;
+    set_args(plan_add(at, true, do_give_up, "when %s %s: a sync of a directory fails%s", name_of(n),
+                      trigger_state_words(WHEN_RENAMED), failures > 1 ? ", and the next sync" : ""),
+             n, failures, 0);
+    plan_order(at + MS, 2, n);
+    set_args(plan_add(at, true, do_fail_spawn, "forks of %s fail", name_of(n)), n, 10, 0);
+    int64_t then = at + some_ms(100, 900);
+    set_args(plan_add(then - 20 * MS, false, do_burst, "a burst of writes"), 3 + plan_below(5), 2000, 0);
+    if (kill) {
+        set_args(plan_add(then, true, do_kill, "kill -9 %s", name_of(n)), n, (uint64_t)some_ms(20, 200), 0);
+        then += some_ms(300, 1500);
+    }
+    plan_power_cut(then, n);
+}
+
+/* The master has another secret than its replicas, and so many keys that checks are of parts of them. */
+static void plan_other_secret(int64_t at)
+{
+    if (scenario.members[0].persistence < LOG_ALWAYS) return;
+    set_args(plan_add(at, false, do_fill, "the master gets thousands of keys"), 0, 1000 + plan_below(3000), 0);
+    set_args(
+        plan_add(at + some_ms(500, 2000), true, do_lose_lineage, "kill -9 the master, and its lineage file is removed"),
+        0, (uint64_t)some_ms(50, 300), 0);
+}
+
+/* Its end is asked for while its disk fails: it is given up, and the server goes on. A rewrite at that time would bring its
+ * own doubt. */
+static void plan_end_given_up(int64_t at)
+{
+    uint64_t n = plan_below(scenario.count), tries = 0;
+    while (tries++ < scenario.count && (scenario.members[n].persistence < LOG_EVERYSEC || !scenario.members[n].saves))
+        n = (n + 1) % scenario.count;
+    set_args(plan_add(at - 100 * MS, false, do_order, "%s to %s", orders[ORDER_NO_REWRITES], name_of(n)), n,
+             ORDER_NO_REWRITES, 0);
+    set_args(plan_add(at, false, do_burst, "a burst of writes"), 5 + plan_below(10), 1000 + plan_below(4000), 0);
+    set_args(plan_add(at + 20 * MS, true, do_disk_fault, "fsyncs of %s fail", name_of(n)), n, SIM_DISK_EIO_FSYNC,
+             SIM_DISK_PPM);
+    set_args(plan_add(at + 20 * MS, true, do_terminate, "SIGTERM to %s", name_of(n)), n, 0, 0);
+    set_args(plan_add(at + some_ms(200, 400), true, do_disk_fault, "fsyncs of %s work", name_of(n)), n,
+             SIM_DISK_EIO_FSYNC, 0);
+    plan_power_cut(at + some_ms(1000, 3000), n);
+}
+
+/* Commands of the master wait in the turn in which the replica is told to end. */
+static void plan_end_under_load(int64_t at)
+{
+    uint64_t n = 1 + plan_below(scenario.count - 1);
+    set_args(plan_add(at, true, do_end_under_load, "SIGTERM to %s while it has much to run", name_of(n)), n,
+             100 + plan_below(1000), (uint64_t)some_ms(100, 300));
+}
+
+/* A save fails, and nobody writes anything that would bring the next one. */
+static void plan_failed_save(int64_t at)
+{
+    uint64_t n = some_node();
+    plan_order(at, 4, n);
+    set_args(plan_add(at + SECOND, true, do_fail_spawn, "forks of %s fail", name_of(n)), n, 2, 0);
+    plan_order(at + SECOND, 0, n);
+}
+
+/* Drawn after all else, so that other draws stay what they were. `is_idle`: nobody writes. */
+static void plan_ordered(bool is_idle)
+{
+    int64_t at = some_ms(2000, HEAL_MS - 6000);
+    if (is_idle && plan_chance(500)) plan_failed_save(at);
+    if (is_idle || !plan_chance(500)) return;
+    switch (plan_below(11)) {
+    case 0: plan_half_transaction(at); break;
+    case 1: plan_torn_end(at); break;
+    case 2: plan_doubt_of_former_life(at); break;
+    case 3: plan_doubt_in_rewrite(at); break;
+    case 4:
+    case 5:
+    case 6: plan_given_up_and_dark(at); break;
+    case 7:
+    case 8: plan_end_given_up(at); break;
+    case 9: plan_other_secret(at); break;
+    default: plan_end_under_load(at); break;
+    }
+}
+
 /* ---- The whole ---- */
 
 static void make_member(size_t i, int master, enum persistence persistence, bool loose)
@@ -1545,7 +1817,8 @@ void scenario_begin(void)
                               .pause_us = some_ms(20, 1000)};
     traffic_begin(&mix);
     promises_begin(sweeping ? 0 : 1 + (unsigned)plan_below(3));
-    if (!plan_flood()) {
+    bool flood = plan_flood();
+    if (!flood) {
         plan_orders();
         plan_faults(plan_chance(300) ? 15 : 1u << plan_below(4) | 1u << plan_below(4));
         plan_rare();
@@ -1556,6 +1829,7 @@ void scenario_begin(void)
     plan_fresh_master();
     if (sweeping && plan_chance(300)) plan_flushes();
     plan_limits();
+    if (!flood) plan_ordered(sweeping && mix.clients == 0);
     for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);
     promises_set_master(scenario.members[0].node);
     traffic_set_master(scenario.members[0].node);

@@ -62,6 +62,7 @@ struct sim_disk {
     int64_t capacity, used, reserved; /* used: whole pages; capacity < 0: no limit */
     unsigned faults[SIM_DISK_FAULTS];
     bool no_links;
+    bool tears; /* at the next power cut */
     struct sim_disk_stats stats;
 };
 
@@ -231,7 +232,8 @@ static void tear(struct sim_disk *d, struct inode *n, size_t from, size_t to)
 
 static void cut_page(struct sim_disk *d, struct inode *n, size_t from, size_t to)
 {
-    switch (rng_below(d->rng, 4)) {
+    unsigned outcome = (unsigned)rng_below(d->rng, 4);
+    switch (d->tears ? 1 : outcome) {
     case 0: d->stats.lost_pages++; break;
     case 1: tear(d, n, from, to); break;
     default: memcpy(n->durable + from, n->now + from, to - from); break;
@@ -523,6 +525,7 @@ void sim_disk_power_cut(struct sim_disk *d)
         cut_content(d, e->inode);
         now_add(d, e->path, e->inode);
     }
+    d->tears = false;
 }
 
 /* ---- The whole ---- */
@@ -539,6 +542,11 @@ struct sim_disk *sim_disk_new(struct rng *rng, enum sim_disk_order order)
 void sim_disk_knows_no_links(struct sim_disk *d)
 {
     d->no_links = true;
+}
+
+void sim_disk_tear(struct sim_disk *d)
+{
+    d->tears = true;
 }
 
 void sim_disk_free(struct sim_disk *d)

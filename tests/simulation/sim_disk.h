@@ -92,6 +92,7 @@ int sim_disk_fsync_dir_as(struct sim_disk *d, const char *path_of_file, int resu
 
 /* --- what the simulator does to it --- */
 void sim_disk_power_cut(struct sim_disk *d);                   /* closes all files */
+void sim_disk_tear(struct sim_disk *d);                        /* the next power cut tears all pages that it may */
 void sim_disk_close_all(struct sim_disk *d);                   /* the end of the processes; frees the struct sim_file */
 void sim_disk_set_capacity(struct sim_disk *d, int64_t bytes); /* may be less than what is in use; negative: no limit */
 int64_t sim_disk_used_bytes(const struct sim_disk *d);

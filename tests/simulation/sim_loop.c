@@ -222,8 +222,9 @@ static void turn(struct loop *loop, bool may_wait)
     wait_for_events(loop, may_wait);
     for (size_t i = 0; i < loop->wake_hook_count; i++) loop->wake_hooks[i].wake(loop->wake_hooks[i].ctx);
     sim_process_run_calls(loop->process);
+    if (loop->process->timers_first) run_timers(loop);
     run_ios(loop);
-    run_timers(loop);
+    if (!loop->process->timers_first) run_timers(loop);
     run_wakers(loop);
     if (loop->deferred_count > 0) run_deferred(loop);
     watchers_close_gaps(loop, &loop->ios);

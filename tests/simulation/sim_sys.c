@@ -12,6 +12,7 @@
 #include "server/net/loop.h"
 #include "storage/base/assert.h"
 #include "tests/simulation/observe.h"
+#include "tests/simulation/process.h"
 
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
@@ -575,6 +576,31 @@ static void note_log_write(const struct sim_node *node)
     if (state->log_dirty_since_us == 0) state->log_dirty_since_us = sim.now_us;
 }
 
+/* Is the end of these bytes in a transaction, behind one of its commands? */
+static bool ends_in_transaction(const char *bytes, size_t len)
+{
+    enum { COMMAND_MIN = 40 };
+    size_t at = len;
+    while (at >= 7 && memcmp(bytes + at - 7, "MULTI\r\n", 7) != 0) {
+        if (memcmp(bytes + at - 6, "EXEC\r\n", 6) == 0) return false;
+        at--;
+    }
+    return at >= 7 && len - at >= COMMAND_MIN;
+}
+
+/* The bytes up to the first end of a page in a transaction; 0: there is none. */
+static int64_t bytes_into_transaction(const struct iovec *iov, int count, int64_t left)
+{
+    struct bytes_buf all = {0};
+    struct sim_process *before = sim_enter(NULL);
+    for (int i = 0; i < count; i++) bytes_buf_append(&all, iov[i].iov_base, iov[i].iov_len);
+    while (left < (int64_t)all.len && !ends_in_transaction(all.data, (size_t)left)) left += SIM_DISK_PAGE;
+    if (left >= (int64_t)all.len) left = 0;
+    bytes_buf_release(&all);
+    sim_leave(before);
+    return left;
+}
+
 /* A signal that kills is seen between two pages of a write. What fails there fails as a whole, as the write would. */
 static void kill_between_pages(struct sim_node *node, struct open_file *f, const struct iovec *iov, int count,
                                int64_t offset)
@@ -582,7 +608,11 @@ static void kill_between_pages(struct sim_node *node, struct open_file *f, const
     int64_t total = 0, left = SIM_DISK_PAGE - offset % SIM_DISK_PAGE;
     for (int i = 0; i < count; i++) total += (int64_t)iov[i].iov_len;
     if (total <= left) return;
-    left += (int64_t)rng_below(&node->rng, (uint64_t)(total - left - 1) / SIM_DISK_PAGE + 1) * SIM_DISK_PAGE;
+    if (sim.process->kill_in_transaction)
+        left = bytes_into_transaction(iov, count, left);
+    else
+        left += (int64_t)rng_below(&node->rng, (uint64_t)(total - left - 1) / SIM_DISK_PAGE + 1) * SIM_DISK_PAGE;
+    if (left == 0) return;
     struct iovec *parts = must(calloc((size_t)count, sizeof(*parts)));
     int used = 0;
     for (; used < count && left > 0; used++) {
@@ -613,7 +643,8 @@ static ssize_t sys_pwritev(void *ctx, int fd, const struct iovec *iov, int count
         sim_trace(node->name, "writes log %u: %zu bytes at %lld", f->log, total, (long long)offset);
     }
     if (is_current_log(ctx, f)) note_log_write(ctx);
-    if (is_current_log(ctx, f) && sim.process->kill_in_write) kill_between_pages(ctx, f, iov, count, offset);
+    bool may_kill = sim.process != NULL && (sim.process->kill_in_write || sim.process->kill_in_transaction);
+    if (is_current_log(ctx, f) && may_kill) kill_between_pages(ctx, f, iov, count, offset);
     return f == NULL ? -EBADF : sim_disk_pwritev(f->disk, f->file, iov, count, offset);
 }
 
@@ -1013,6 +1044,11 @@ void sim_sys_remove_files(struct sim_node *node, const char *directory)
         sim_disk_list(node->disk, match, &s);
     } while (s.found[0] != '\0' && sim_disk_unlink(node->disk, s.found) == 0 &&
              sim_disk_fsync_dir(node->disk, s.found) == 0);
+}
+
+void sim_sys_remove_file(struct sim_node *node, const char *path)
+{
+    if (sim_disk_unlink(node->disk, path) == 0) (void)sim_disk_fsync_dir(node->disk, path);
 }
 
 void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view content)

@@ -50,6 +50,7 @@ bool sim_sys_has_child(const struct sim_node *node);
 void sim_sys_boot(struct sim_node *node);
 /* Removes the files in this directory, synced. */
 void sim_sys_remove_files(struct sim_node *node, const char *directory);
+void sim_sys_remove_file(struct sim_node *node, const char *path); /* likewise */
 /* Writes a whole file of the node's disk, as an administrator would; synced. */
 void sim_sys_put_file(struct sim_node *node, const char *path, struct bytes_view content);
 

@@ -38,6 +38,7 @@ const char *trigger_state_words(enum trigger_state state)
         [WHEN_ALONE] = "is a master without replicas",
         [WHEN_ADOPTED] = "has a data set from its master",
         [WHEN_FLUSHED] = "was flushed",
+        [WHEN_OVERWRITTEN] = "has written over the synced end of its log",
     };
     return words[state];
 }
@@ -58,6 +59,15 @@ static bool is_ahead(const struct repl *r)
     return false;
 }
 
+/* A note that lies there may be torn, if the server does not see to that. */
+static bool has_overwritten_edge(const struct aof *a)
+{
+    enum { NOTE_LEN = 110 };
+    if (a == NULL || a->file == NULL || a->file_synced <= SIM_DISK_SECTOR) return false;
+    uint64_t edge = (a->file_synced + NOTE_LEN) / SIM_DISK_SECTOR * SIM_DISK_SECTOR;
+    return edge + 3 >= a->file_synced && aof_file_size(a->file) > a->file_synced;
+}
+
 static bool is_reached(const struct trigger *t)
 {
     const struct repl *r = truth_repl(t->node);
@@ -74,6 +84,7 @@ static bool is_reached(const struct trigger *t)
     case WHEN_ALONE: return r->role == REPL_MASTER && r->has_backlog && r->serving.count == 0;
     case WHEN_ADOPTED: return truth_has_adopted(t->node);
     case WHEN_FLUSHED: return observe_is_flushed(t->node);
+    case WHEN_OVERWRITTEN: return has_overwritten_edge(s->aof);
     case TRIGGER_STATES: break;
     }
     return false;

@@ -18,6 +18,7 @@ enum trigger_state {
     WHEN_ALONE,         /* it is a master without replicas, but with a backlog */
     WHEN_ADOPTED,       /* it has got a data set from its master in this life */
     WHEN_FLUSHED,       /* it has answered FLUSHALL, and has got no key since */
+    WHEN_OVERWRITTEN, /* it has written, and not synced, over the end of its log that was synced, at the edge of a sector */
     TRIGGER_STATES,
 };
 const char *trigger_state_words(enum trigger_state state); /* "receives a snapshot" */

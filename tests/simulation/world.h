@@ -137,7 +137,9 @@ void sim_node_kill(struct sim_node *node);  /* kill -9: the machine goes on, so 
 void sim_node_kill_at_call(struct sim_node *node, uint64_t calls);
 /* kill -9 in the middle of the next write to its log that crosses pages: whole pages of it are in the file. */
 void sim_node_kill_in_write(struct sim_node *node);
-/* Takes the last two back, for this life. */
+/* The same, of a write that has a transaction across pages: a part of the transaction is in the file. */
+void sim_node_kill_in_transaction(struct sim_node *node);
+/* Takes the last three back, for this life. */
 void sim_node_spare(struct sim_node *node);
 void sim_node_power_cut(struct sim_node *node); /* the disk loses what was not synced; peers see silence */
 void sim_node_pause(struct sim_node *node);     /* SIGSTOP */
@@ -173,7 +175,7 @@ struct sim_process {
     struct sim_fiber *fibers; /* that have not ended */
     uint64_t calls;           /* system calls in this life */
     uint64_t kill_at_call;    /* 0: never */
-    bool kill_in_write;
+    bool kill_in_write, kill_in_transaction;
     struct sim_fiber *job_fiber; /* the last worker that has begun a job, and when that job was queued */
     int64_t job_queued_us;
     int64_t clock_us;             /* of a child: how far its clocks are ahead of the world (sim_sys.c) */
@@ -181,6 +183,7 @@ struct sim_process {
     struct sim_fiber *loop_fiber; /* waits for the loop, or NULL */
     int64_t loop_ready_us;        /* it does not go on before */
     bool loop_is_up, main_ended;
+    bool timers_first; /* a turn looks at its timers before what has arrived, as some loops do */
     struct sim_call *calls_first;
 };
 
