@@ -377,23 +377,35 @@ static void replace_file(struct job *job)
 {
     const struct sys *sys = job->lineage->core->sys;
     struct bytes_buf text = {0};
-    job->clash = job->may_clash && is_of_another(sys, job->path, job->record.run_id);
-    if (job->clash) return;
     lineage_text_format(&job->record, &text);
     job->rc = lineage_disk_write(sys, job->path, bytes_buf_view(&text), &job->step);
     bytes_buf_release(&text);
-    if (job->rc == 0 && job->old_path != NULL && !is_of_another(sys, job->old_path, job->record.run_id))
-        (void)lineage_disk_remove(sys, job->old_path); /* nobody reads it any more */
+}
+
+static void remove_file(struct job *job)
+{
+    job->step = "unlink";
+    job->rc = lineage_disk_remove(job->lineage->core->sys, job->path);
+}
+
+/* Nobody reads it any more. */
+static void remove_old_file(const struct job *job)
+{
+    const struct sys *sys = job->lineage->core->sys;
+    if (job->old_path != NULL && !is_of_another(sys, job->old_path, job->record.run_id))
+        (void)lineage_disk_remove(sys, job->old_path);
 }
 
 static void run_job(void *ctx)
 {
     struct job *job = ctx;
-    if (job->removes) {
-        job->step = "unlink";
-        job->rc = lineage_disk_remove(job->lineage->core->sys, job->path);
-    } else {
-        replace_file(job);
+    job->clash = job->may_clash && is_of_another(job->lineage->core->sys, job->path, job->record.run_id);
+    if (!job->clash) {
+        if (job->removes)
+            remove_file(job);
+        else
+            replace_file(job);
+        if (job->rc == 0) remove_old_file(job);
     }
     atomic_store(&job->done, true);
 }
@@ -563,7 +575,7 @@ void lineage_flushed(struct lineage *ln)
 static void forget_file(struct lineage *ln)
 {
     char *path = file_path(ln);
-    if (lineage_disk_remove(ln->core->sys, path) == 0) {
+    if (lineage_disk_forget(ln->core->sys, path) == 0) {
         mem_free(ln->disk_path);
         ln->disk_path = NULL;
         ln->is_there = false;

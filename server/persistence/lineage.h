@@ -28,8 +28,8 @@
  *
  * What breaks it:
  *   - A folder or a disk that takes no file: one warning, INFO's lineage_status:err, and a try each minute. What is on
- *     disk is out of date meanwhile. After a flush that could not be noted the file is removed: unknown, not wrong,
- *     unless its directory can be synced for neither.
+ *     disk is out of date meanwhile. After a flush that could not be noted the file is removed, or emptied where it cannot
+ *     be: unknown, not wrong, unless its directory can be synced for neither, or the disk has become read-only.
  *   - A disk that says "synced" and lies.
  *   - A file that was copied from another server, or restored from a backup: the secret is checked by promise 2; the
  *     rest is believed.

@@ -77,3 +77,19 @@ int lineage_disk_remove(const struct sys *sys, const char *path)
     if (rc == -ENOENT) return 0;
     return rc < 0 ? rc : sys->fsync_dir(sys->ctx, path);
 }
+
+static int empty(const struct sys *sys, const char *path)
+{
+    int fd = sys->open(sys->ctx, path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0) return fd;
+    int rc = sys->truncate(sys->ctx, fd, 0);
+    if (rc == 0) rc = sys->fsync(sys->ctx, fd);
+    (void)sys->close(sys->ctx, fd); /* nothing was written */
+    return rc;
+}
+
+int lineage_disk_forget(const struct sys *sys, const char *path)
+{
+    int rc = lineage_disk_remove(sys, path);
+    return rc < 0 && empty(sys, path) == 0 ? 0 : rc;
+}

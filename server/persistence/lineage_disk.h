@@ -16,5 +16,7 @@ NODISCARD int lineage_disk_read(const struct sys *sys, const char *path, size_t 
 NODISCARD int lineage_disk_write(const struct sys *sys, const char *path, struct bytes_view text, const char **step);
 /* 0: there is no such file any more, also after a power cut. */
 int lineage_disk_remove(const struct sys *sys, const char *path);
+/* 0: no file under this path has a content, also after a power cut. In a folder that lets no file go, it is emptied. */
+int lineage_disk_forget(const struct sys *sys, const char *path);
 
 #endif

@@ -520,6 +520,10 @@ static void test_two_servers_with_one_name(void **state)
     assert_true(info_has("lineage_status:ok"));
     assert_string_equal(on_disk("mine-6379.lineage").run_id, f->core->life.run_id);
     assert_string_equal(disk().run_id, ID); /* the other's stays */
+    pf_write_file("mine-6379.lineage", text.data, text.len);
+    assert_int_equal(config_set_internal(f->m.base.config, "lineage", "no", NULL), 0);
+    later(f, 1000);
+    assert_string_equal(on_disk("mine-6379.lineage").run_id, ID);
     bytes_buf_release(&text);
 }
 
@@ -562,6 +566,12 @@ static void test_it_can_be_switched_off_and_on(void **state)
     assert_int_equal(config_set_internal(f->m.base.config, "lineage", "no", NULL), 0);
     later(f, 1000);
     assert_false(is_there(FILE_NAME));
+    assert_int_equal(config_set_internal(f->m.base.config, "lineage", "yes", NULL), 0);
+    later(f, 1000);
+    assert_int_equal(config_set_internal(f->m.base.config, "dbfilename", "x.rdb", NULL), 0);
+    assert_int_equal(config_set_internal(f->m.base.config, "lineage", "no", NULL), 0);
+    later(f, 1000);
+    assert_int_equal(pf_files_in("."), 0);
 }
 
 static void test_nothing_shows_the_secret(void **state)

@@ -266,6 +266,31 @@ static void test_remove(void **state)
     expect_error(d, -ENOENT);
 }
 
+static void test_what_cannot_be_removed_is_emptied(void **state)
+{
+    struct disk *d = *state;
+    assert_int_equal(lineage_disk_forget(&d->sys, d->path), 0);
+    assert_int_equal(put(d, "text"), 0);
+    d->calls = 0;
+    d->fail_at = 1; /* the folder is read-only */
+    assert_int_equal(lineage_disk_forget(&d->sys, d->path), 0);
+    assert_true(holds(d->path, ""));
+    assert_int_equal(put(d, "text"), 0);
+    d->calls = 0;
+    d->all_after = true; /* and so is the disk */
+    assert_int_equal(lineage_disk_forget(&d->sys, d->path), -EROFS);
+    d->all_after = false;
+    d->fail_at = 0;
+    assert_int_equal(lineage_disk_forget(&d->sys, d->path), 0);
+    expect_error(d, -ENOENT);
+    make(d->other, "precious");
+    assert_int_equal(symlink(d->other, d->path), 0);
+    d->calls = 0;
+    d->fail_at = 1;
+    assert_int_equal(lineage_disk_forget(&d->sys, d->path), -EROFS);
+    assert_true(holds(d->other, "precious"));
+}
+
 #define DISK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -279,6 +304,7 @@ int main(void)
         DISK_TEST(test_a_long_file_is_not_read_to_its_end),
         DISK_TEST(test_a_read_that_fails),
         DISK_TEST(test_remove),
+        DISK_TEST(test_what_cannot_be_removed_is_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
