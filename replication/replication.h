@@ -132,7 +132,7 @@ struct repl_host { /* everything that replication asks of the server around it *
                                const char *why); /* schedules the close; repl_replica_gone() follows */
     void (*acks_changed)(void *ctx);             /* a replica acknowledged more: WAIT and WAITAOF may be satisfied */
     /* A replica sent REPLCONF lockstep-repair. NULL: ignored. */
-    void (*repair_asked)(void *ctx, struct bytes_view request);
+    void (*repair_asked)(void *ctx, const struct replica *from, struct bytes_view request);
     bool (*writes_paused)(void *ctx); /* CLIENT PAUSE or hand-over: no PING goes into the stream */
     /* Begins or ends the pause of a hand-over: writes of clients wait, and are run, or refused by a replica, when it
      * ends. */

@@ -288,7 +288,7 @@ int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_v
     if (bytes_equal_nocase(name, "getack")) return 1;
     if (bytes_equal_nocase(name, REPL_ASK_REPAIR)) {
         if (attached && rp->capa_verify && rp->repl->host.repair_asked != NULL)
-            rp->repl->host.repair_asked(rp->repl->host.ctx, value);
+            rp->repl->host.repair_asked(rp->repl->host.ctx, rp, value);
         return 1;
     }
     if (bytes_equal_nocase(name, "listening-port")) return conf_port(rp, value, error);

@@ -98,9 +98,9 @@ static void host_acks_changed(void *ctx)
     struct server *s = ctx;
     ack_waits_acked(s->ack_waits);
 }
-static void host_repair_asked(void *ctx, struct bytes_view request)
+static void host_repair_asked(void *ctx, const struct replica *from, struct bytes_view request)
 {
-    repair_master_asked(((struct server *)ctx)->repair_master, request);
+    repair_master_asked(((struct server *)ctx)->repair_master, from, request);
 }
 static bool host_writes_paused(void *ctx)
 {

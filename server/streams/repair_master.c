@@ -19,6 +19,7 @@
 
 enum {
     WAITING_MAX = 64,     /* requests */
+    WAITING_OF_ONE = 8,   /* ... of one replica: it asks for one range at a time, and passes on requests of others */
     RECENT = 4096,        /* checks that may be asked for */
     PASS_ON_MS = 10,      /* a replica passes on one request in this time */
     REST_MIN_MS = 10,     /* between two units */
@@ -28,12 +29,18 @@ enum {
     ARGS_AT_ONCE = 1000,  /* members of one SADD, HSET or ZADD */
 };
 
+struct waiting {
+    const void *from; /* only compared */
+    struct bytes_buf request;
+};
+
 struct repair_master {
     struct core *core;
-    struct loop_timer timer; /* runs while requests wait */
-    struct bytes_buf waiting[WAITING_MAX];
+    struct loop_timer timer;             /* runs while requests wait */
+    struct waiting waiting[WAITING_MAX]; /* in the order in which they came */
     size_t waiting_count;
-    uint64_t *recent; /* hashes of the texts of the last checks, in a ring; NULL before the first */
+    const void *served_last; /* whose request was */
+    uint64_t *recent;        /* hashes of the texts of the last checks, in a ring; NULL before the first */
     size_t recent_at;
     int64_t passed_on_ms;
     struct repair_master_info info;
@@ -352,10 +359,15 @@ static void serve_after(struct repair_master *rm, int64_t ms)
     loop_timer_start(rm->core->loop, &rm->timer, ms, 0, serve, rm);
 }
 
-static void take_first(struct repair_master *rm, struct bytes_buf *text)
+/* The first one of another replica than last time, or else the first one. */
+static void take_next(struct repair_master *rm, struct bytes_buf *text)
 {
-    *text = rm->waiting[0];
-    memmove(&rm->waiting[0], &rm->waiting[1], --rm->waiting_count * sizeof(rm->waiting[0]));
+    size_t at = 0;
+    while (at < rm->waiting_count && rm->waiting[at].from == rm->served_last) at++;
+    if (at == rm->waiting_count) at = 0;
+    rm->served_last = rm->waiting[at].from;
+    *text = rm->waiting[at].request;
+    memmove(&rm->waiting[at], &rm->waiting[at + 1], (--rm->waiting_count - at) * sizeof(rm->waiting[0]));
 }
 
 static bool may_send(const struct repair_master *rm)
@@ -379,7 +391,7 @@ static void serve(void *ctx)
         return;
     }
     int64_t start_us = sys_mono_us(rm->core->sys);
-    take_first(rm, &text);
+    take_next(rm, &text);
     size_t bytes = 0;
     if (may_send(rm) && repair_range_parse(bytes_buf_view(&text), &fingerprint, &range)) bytes = send_unit(rm, &range);
     bytes_buf_release(&text);
@@ -413,8 +425,15 @@ static bool was_checked(const struct repair_master *rm, const struct range *rang
 static bool is_waiting(const struct repair_master *rm, struct bytes_view request)
 {
     for (size_t i = 0; i < rm->waiting_count; i++)
-        if (bytes_equal(bytes_buf_view(&rm->waiting[i]), request)) return true;
+        if (bytes_equal(bytes_buf_view(&rm->waiting[i].request), request)) return true;
     return false;
+}
+
+static bool has_room(const struct repair_master *rm, const void *from)
+{
+    size_t of_this = 0;
+    for (size_t i = 0; i < rm->waiting_count; i++) of_this += rm->waiting[i].from == from;
+    return rm->waiting_count < WAITING_MAX && of_this < WAITING_OF_ONE;
 }
 
 static void pass_on(struct repair_master *rm, struct bytes_view request)
@@ -425,7 +444,7 @@ static void pass_on(struct repair_master *rm, struct bytes_view request)
     repl_ask_master(rm->core->repl, REPL_ASK_REPAIR, request);
 }
 
-void repair_master_asked(struct repair_master *rm, struct bytes_view request)
+void repair_master_asked(struct repair_master *rm, const void *from, struct bytes_view request)
 {
     struct range range;
     uint64_t fingerprint;
@@ -437,14 +456,17 @@ void repair_master_asked(struct repair_master *rm, struct bytes_view request)
         pass_on(rm, request);
         return;
     }
-    if (!may_send(rm) || fingerprint != keyspace_fingerprint(rm->core->keyspace) || !was_checked(rm, &range) ||
-        rm->waiting_count == WAITING_MAX) {
+    if (!may_send(rm) || fingerprint != keyspace_fingerprint(rm->core->keyspace) || !was_checked(rm, &range)) {
         rm->info.refused++;
         return;
     }
     if (is_waiting(rm, request)) return;
-    rm->waiting[rm->waiting_count] = (struct bytes_buf){0};
-    bytes_buf_append_view(&rm->waiting[rm->waiting_count++], request);
+    if (!has_room(rm, from)) {
+        rm->info.refused++;
+        return;
+    }
+    rm->waiting[rm->waiting_count] = (struct waiting){.from = from};
+    bytes_buf_append_view(&rm->waiting[rm->waiting_count++].request, request);
     if (!loop_timer_active(&rm->timer)) serve_after(rm, 1);
 }
 
@@ -461,7 +483,7 @@ void repair_master_free(struct repair_master *rm)
 {
     if (rm == NULL) return;
     loop_timer_stop(&rm->timer);
-    while (rm->waiting_count > 0) bytes_buf_release(&rm->waiting[--rm->waiting_count]);
+    while (rm->waiting_count > 0) bytes_buf_release(&rm->waiting[--rm->waiting_count].request);
     mem_free(rm->recent);
     mem_free(rm);
 }

@@ -13,8 +13,8 @@
  * changes nothing for a replica whose data were right.
  *
  * Bounds: only ranges are sent that were checked recently; at most REPAIR_BYTES_MAX bytes a unit; after a unit, a rest
- * of nine times its cost, and so long that no more than ten MB a second are sent; at most 64 requests wait. A range
- * that is too large is not sent: the replica gives up after some time.
+ * of nine times its cost, and so long that no more than ten MB a second are sent; at most 64 requests wait, 8 of
+ * one replica, and replicas take turns. A range that is too large is not sent: the replica gives up after some time.
  * On a replica, requests of its own replicas are passed on to its master. */
 #ifndef LOCKSTEP_SERVER_STREAMS_REPAIR_MASTER_H
 #define LOCKSTEP_SERVER_STREAMS_REPAIR_MASTER_H
@@ -30,8 +30,8 @@ struct repair_master *repair_master_new(struct core *core);
 void repair_master_free(struct repair_master *rm);
 /* A check of this range has just been fed: it may be asked for now. */
 void repair_master_note_check(struct repair_master *rm, const struct range *range);
-/* A replica asks. Anything that is not allowed is ignored. */
-void repair_master_asked(struct repair_master *rm, struct bytes_view request);
+/* A replica asks. Anything that is not allowed is ignored. `from` tells replicas apart, and is only compared. */
+void repair_master_asked(struct repair_master *rm, const void *from, struct bytes_view request);
 
 struct repair_master_info {
     uint64_t sent;    /* units */

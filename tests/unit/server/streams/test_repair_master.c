@@ -39,12 +39,17 @@ static void put(struct fixture *f, const char *name, const char *value)
     keyspace_put_string(f->db, keyref(f->db, bytes_str(name)), bytes_str(value), 0);
 }
 
-static void ask(struct fixture *f, const struct range *range, uint64_t fingerprint)
+static void ask_from(struct fixture *f, const void *from, const struct range *range, uint64_t fingerprint)
 {
     struct bytes_buf text = {0};
     repair_range_format(fingerprint, range, &text);
-    repair_master_asked(f->rm, bytes_buf_view(&text));
+    repair_master_asked(f->rm, from, bytes_buf_view(&text));
     bytes_buf_release(&text);
+}
+
+static void ask(struct fixture *f, const struct range *range, uint64_t fingerprint)
+{
+    ask_from(f, NULL, range, fingerprint);
 }
 
 static void ask_checked(struct fixture *f, const struct range *range)
@@ -160,7 +165,7 @@ static void test_requests_that_are_refused(void **state)
     repair_master_note_check(f->rm, &checked);
     ask(f, &other, fingerprint);
     ask(f, &checked, fingerprint + 1);
-    repair_master_asked(f->rm, BYTES_LIT("nonsense"));
+    repair_master_asked(f->rm, NULL, BYTES_LIT("nonsense"));
     f->room.settings.replication.replica_verify = false;
     ask(f, &checked, fingerprint);
     f->room.settings.replication.replica_verify = true;
@@ -175,9 +180,28 @@ static void test_requests_that_are_refused(void **state)
 static void test_as_many_as_wait(void **state)
 {
     struct fixture *f = *state;
-    for (uint64_t part = 0; part < 100; part++)
-        ask_checked(f, &(struct range){.kind = RANGE_KEYS, .bits = 7, .part = part});
+    static const char replicas[10];
+    for (uint64_t part = 0; part < 100; part++) {
+        struct range range = {.kind = RANGE_KEYS, .bits = 7, .part = part};
+        repair_master_note_check(f->rm, &range);
+        ask_from(f, &replicas[part / 10], &range, keyspace_fingerprint(f->room.core.keyspace));
+        if (part == 9) assert_int_equal(info_of(f).refused, 2); /* one replica leaves room for others */
+    }
     assert_int_equal(info_of(f).refused, 100 - 64);
+}
+
+static void test_replicas_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    static const char replicas[2];
+    uint64_t fingerprint = keyspace_fingerprint(f->room.core.keyspace);
+    for (uint64_t part = 0; part < 4; part++) {
+        struct range range = {.kind = RANGE_KEYS, .bits = 2, .part = part};
+        repair_master_note_check(f->rm, &range);
+        ask_from(f, &replicas[part == 3], &range, fingerprint);
+    }
+    for (int i = 0; i < 10; i++) wait_served(f);
+    ASSERT_PIECES(f, " keys 0 0 2 0|EXEC", " keys 0 0 2 3|EXEC", " keys 0 0 2 1|EXEC", " keys 0 0 2 2|EXEC");
 }
 
 static void test_a_range_that_is_too_big(void **state)
@@ -225,6 +249,7 @@ int main(void)
         TEST(test_members),
         TEST(test_requests_that_are_refused),
         TEST(test_as_many_as_wait),
+        TEST(test_replicas_take_turns),
         TEST(test_a_range_that_is_too_big),
         TEST(test_a_pause_holds_it_back),
         TEST(test_a_replica_sends_nothing),
