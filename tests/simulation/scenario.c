@@ -550,6 +550,7 @@ static void heal_node(struct member *m)
     for (int kind = 0; kind < SIM_DISK_FAULTS; kind++) sim_disk_set_fault(node->disk, (enum sim_disk_fault)kind, 0);
     sim_disk_set_capacity(node->disk, -1);
     sim_sys_settings(node)->spawn_fails = 0;
+    sim_sys_settings(node)->log_fsyncs_fail = 0;
     sim_sys_settings(node)->fsync_us = 2000;
     sim_sys_settings(node)->child_pace_us = 500;
     sim_host_on(node->host);
@@ -811,6 +812,11 @@ static void do_kill_child(struct plan_item *item)
 static void do_fail_spawn(struct plan_item *item)
 {
     sim_sys_settings(member_arg(item)->node)->spawn_fails = (unsigned)item->args[1];
+}
+
+static void do_fail_log_sync(struct plan_item *item)
+{
+    sim_sys_settings(member_arg(item)->node)->log_fsyncs_fail = 1;
 }
 
 static void do_jump(struct plan_item *item)
@@ -1669,17 +1675,18 @@ static void plan_doubt_of_former_life(int64_t at)
              n, (uint64_t)some_ms(50, 500), (uint64_t)some_ms(400, 3000));
 }
 
-/* The sync fails while a rewrite is running, or at its begin. */
+/* The sync that fails is that of the file which was begun with a rewrite, and the rewrite ends well. */
 static void plan_doubt_in_rewrite(int64_t at)
 {
-    uint64_t n = some_log(LOG_ALWAYS);
+    uint64_t n = some_log(LOG_EVERYSEC);
     if (n == SIM_NODES_MAX) return;
-    plan_order(at, 2, n);
+    int64_t fails = at + some_ms(30, 300);
     set_args(plan_add(at, true, do_slow_child, "children of %s are slow", name_of(n)), n, (uint64_t)some_ms(100, 500),
              0);
-    set_args(plan_add(at + some_ms(0, 200), true, do_fail_one_sync, "one fsync of %s fails", name_of(n)), n,
-             SIM_DISK_EIO_FSYNC, 0);
-    if (plan_chance(700)) plan_power_cut(at + some_ms(1000, 4000), n);
+    plan_order(at, 2, n);
+    set_args(plan_add(fails, true, do_fail_log_sync, "the next sync of the log of %s fails", name_of(n)), n, 0, 0);
+    set_args(plan_add(fails, false, do_burst, "a burst of writes"), 5 + plan_below(10), 2000, 0);
+    if (plan_chance(800)) plan_power_cut(at + some_ms(2000, 5000), n);
 }
 
 /* A new file of the log is listed and given up, and the stream goes on in the file before it. */
@@ -1756,8 +1763,8 @@ static void plan_ordered(bool is_idle)
     case 0: plan_half_transaction(at); break;
     case 1: plan_torn_end(at); break;
     case 2: plan_doubt_of_former_life(at); break;
-    case 3: plan_doubt_in_rewrite(at); break;
-    case 4:
+    case 3:
+    case 4: plan_doubt_in_rewrite(at); break;
     case 5:
     case 6: plan_given_up_and_dark(at); break;
     case 7:

@@ -691,16 +691,24 @@ static int sys_fsync(void *ctx, int fd)
     return rc;
 }
 
+static int fsync_file(struct sim_node *node, const struct open_file *f)
+{
+    struct sim_sys_settings *settings = &state_of(node)->settings;
+    if (f->log == 0 || settings->log_fsyncs_fail == 0) return sim_disk_fsync(f->disk, f->file);
+    settings->log_fsyncs_fail--;
+    return sim_disk_fsync_as(f->disk, f->file, -EIO);
+}
+
 static int sync_file(struct sim_node *node, int fd)
 {
     struct open_file *f = sim_fd_object(fd, &file_ops);
     bool early = rng_below(&node->rng, 2) == 0;
-    int rc = early ? sim_disk_fsync(f->disk, f->file) : 0;
+    int rc = early ? fsync_file(node, f) : 0;
     int64_t began_us = began_at_us();
     wait_for_disk(node);
     f = sim_fd_object(fd, &file_ops); /* closed meanwhile? */
     if (f == NULL) return -EBADF;
-    if (!early) rc = sim_disk_fsync(f->disk, f->file);
+    if (!early) rc = fsync_file(node, f);
     if (f->log != 0)
         sim_trace(node->name, "fsync of log %u%s: %d, began at %.6f", f->log, early ? " (early)" : "", rc,
                   (double)began_us / 1e6);

@@ -20,9 +20,10 @@
 #include "tests/simulation/world.h"
 
 struct sim_sys_settings {
-    int64_t fsync_us;      /* an fsync takes up to this */
-    int64_t child_pace_us; /* from one effect of a child to the next, at most */
-    unsigned spawn_fails;  /* so many of the next spawns fail with EAGAIN */
+    int64_t fsync_us;         /* an fsync takes up to this */
+    int64_t child_pace_us;    /* from one effect of a child to the next, at most */
+    unsigned spawn_fails;     /* so many of the next spawns fail with EAGAIN */
+    unsigned log_fsyncs_fail; /* so many of the server's next fsyncs of its log fail with EIO, and none of a child */
 };
 
 struct sim_sys_stats {
