@@ -256,7 +256,7 @@ static struct sentinel_value text_value(const char *text)
     return (struct sentinel_value){.kind = SENTINEL_REPLY_STRING, .text = bytes_str(text)};
 }
 
-static struct sentinel_value number_value(int64_t n)
+static inline struct sentinel_value number_value(int64_t n)
 {
     return (struct sentinel_value){.kind = SENTINEL_REPLY_INTEGER, .integer = n};
 }
