@@ -341,7 +341,7 @@ class Server(Process):
         connection itself use wire().
         """
         if self._wire is None:
-            return self._ask_on_new(args)
+            self._wire = self.session()
         try:
             return self._wire.ask(*args)
         except Closed:
