@@ -30,20 +30,39 @@ int config_parse_memory(const char *text, uint64_t *out)
     return num_parse_memory(bytes_str(text), out) ? 0 : -EINVAL;
 }
 
-/* Names of rows are in lower case; most differ from `name` in the first letter already. */
-static bool is_name(const char *of_row, char first, const char *name)
+/* Of a slot of the index; NULL: it is free. */
+static const char *name_in(const struct config *cfg, size_t slot)
 {
-    return of_row != NULL && of_row[0] == first && strcasecmp(of_row, name) == 0;
+    unsigned entry = cfg->index[slot];
+    if (entry == 0) return NULL;
+    const struct config_directive *d = cfg->rows[(entry - 1) / 2].dir;
+    return (entry - 1) % 2 == 0 ? d->name : d->alias;
+}
+
+/* The slot that has this name, or the free one that it would get. */
+static size_t slot_of(const struct config *cfg, const char *name)
+{
+    const char *there;
+    uint64_t h = 14695981039346656037u; /* FNV-1a over the lower-case name */
+    for (const char *c = name; *c != '\0'; c++) h = (h ^ (uint8_t)(*c | 0x20)) * 1099511628211u;
+    size_t slot = (h ^ (h >> 32)) % CONFIG_INDEX_SIZE;
+    while ((there = name_in(cfg, slot)) != NULL && strcasecmp(there, name) != 0) slot = (slot + 1) % CONFIG_INDEX_SIZE;
+    return slot;
 }
 
 struct config_row *config_find(const struct config *cfg, const char *name)
 {
-    char first = (char)tolower((unsigned char)name[0]);
-    for (size_t i = 0; i < cfg->row_count; i++) {
-        const struct config_directive *d = cfg->rows[i].dir;
-        if (is_name(d->name, first, name) || is_name(d->alias, first, name)) return &cfg->rows[i];
-    }
-    return NULL;
+    unsigned entry = cfg->index[slot_of(cfg, name)];
+    return entry != 0 ? &cfg->rows[(entry - 1) / 2] : NULL;
+}
+
+static void index_add(struct config *cfg, const char *name, size_t row, bool is_alias)
+{
+    size_t slot = slot_of(cfg, name);
+    ASSERT(cfg->index[slot] == 0);
+    cfg->name_count++;
+    ASSERT(cfg->name_count <= CONFIG_INDEX_SIZE / 2);
+    cfg->index[slot] = (uint16_t)(1 + 2 * row + is_alias);
 }
 
 void *config_row_field(const struct config_row *row)
@@ -107,12 +126,15 @@ static void number_store(const struct config_row *row, uint64_t value)
 static void get_number(const struct config_row *row, struct bytes_buf *out)
 {
     struct number n = number_load(row);
-    unsigned long long magnitude = n.magnitude;
-    if (n.negative && config_row_has(row, CONFIG_FLAG_PERCENT))
-        bytes_buf_printf(out, "%llu%%", magnitude);
-    else
-        bytes_buf_printf(out, config_row_has(row, CONFIG_FLAG_OCTAL) ? "%s%llo" : "%s%llu", n.negative ? "-" : "",
-                         magnitude);
+    bool is_percent = n.negative && config_row_has(row, CONFIG_FLAG_PERCENT);
+    char digits[NUM_U64_MAX_CHARS];
+    if (config_row_has(row, CONFIG_FLAG_OCTAL)) {
+        bytes_buf_printf(out, "%s%llo", n.negative ? "-" : "", (unsigned long long)n.magnitude);
+        return;
+    }
+    if (n.negative && !is_percent) bytes_buf_append(out, "-", 1);
+    bytes_buf_append(out, digits, num_format_u64(digits, n.magnitude));
+    if (is_percent) bytes_buf_append(out, "%", 1);
 }
 
 static void get_enum(const struct config_row *row, struct bytes_buf *out)
@@ -384,10 +406,11 @@ void config_register(struct config *cfg, const struct config_directive *rows, si
 {
     cfg->rows = mem_realloc(cfg->rows, (cfg->row_count + count) * sizeof(*cfg->rows));
     for (size_t i = 0; i < count; i++) {
-        ASSERT(config_find(cfg, rows[i].name) == NULL);
-        ASSERT(rows[i].alias == NULL || config_find(cfg, rows[i].alias) == NULL);
-        struct config_row *row = &cfg->rows[cfg->row_count++];
+        size_t at = cfg->row_count++;
+        struct config_row *row = &cfg->rows[at];
         *row = (struct config_row){.dir = &rows[i], .target = target, .hooks = hooks};
+        index_add(cfg, rows[i].name, at, false);
+        if (rows[i].alias != NULL) index_add(cfg, rows[i].alias, at, true);
         row_init(cfg, row);
     }
 }

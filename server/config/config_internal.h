@@ -14,19 +14,24 @@ struct config_row {
     bool included;      /* an included file has a line of it: CONFIG REWRITE must write one too */
 };
 
+/* Slots of the index of names: a power of two, twice the number of names or more. */
+enum { CONFIG_INDEX_SIZE = 1024 };
+
 struct config {
     struct settings *settings;
     const struct sys *sys;
     struct config_hooks hooks;
     struct config_row *rows;
     size_t row_count;
-    char *path;              /* or NULL */
-    bool including;          /* the current line is from an included file */
-    bool appending;          /* a special set() adds to the value instead of replacing it */
-    bool by_command;         /* the value comes from CONFIG SET, not from a file */
-    bool force_all;          /* the next rewrite writes every directive */
-    bool users_noted;        /* config_note_users() was called */
-    struct user_line *users; /* the lines "user ..." for CONFIG REWRITE */
+    size_t name_count;                 /* of rows and their aliases */
+    uint16_t index[CONFIG_INDEX_SIZE]; /* of names: open addressing by hash; 0 is free, else 1 + 2 * row + (1: alias) */
+    char *path;                        /* or NULL */
+    bool including;                    /* the current line is from an included file */
+    bool appending;                    /* a special set() adds to the value instead of replacing it */
+    bool by_command;                   /* the value comes from CONFIG SET, not from a file */
+    bool force_all;                    /* the next rewrite writes every directive */
+    bool users_noted;                  /* config_note_users() was called */
+    struct user_line *users;           /* the lines "user ..." for CONFIG REWRITE */
     size_t user_count;
 };
 
