@@ -17,7 +17,7 @@ struct family {
     uint64_t counts[HISTOGRAM_BUCKETS];
 };
 
-/* What is known of a slot from the start. */
+/* What is known of a slot from the first time on that metrics are written. */
 struct known {
     const struct command_slot *slot;
     struct bytes_buf labels; /* cmd="name" */
@@ -26,7 +26,7 @@ struct known {
 
 struct metrics_commands {
     struct server *server;
-    struct known *known; /* by the slot's id */
+    struct known *known; /* by the slot's id; NULL: nobody has asked yet */
     size_t known_count;
     struct family families[FAMILIES_MAX];
     size_t family_count;
@@ -55,18 +55,22 @@ static void know(struct metrics_commands *mc, const struct command_slot *slot)
     metrics_label(&k->labels, "cmd", bytes_str(slot->full_name));
 }
 
-struct metrics_commands *metrics_commands_new(struct server *s)
+static void know_all(struct metrics_commands *mc)
 {
-    struct metrics_commands *mc = mem_calloc(sizeof(*mc));
     size_t count;
-    const struct command_slot *slots = command_table_slots(s->commands, &count);
-    mc->server = s;
-    mc->known_count = command_table_id_count(s->commands);
+    const struct command_slot *slots = command_table_slots(mc->server->commands, &count);
+    mc->known_count = command_table_id_count(mc->server->commands);
     mc->known = mem_calloc(mc->known_count * sizeof(*mc->known));
     for (size_t i = 0; i < count; i++) {
         know(mc, &slots[i]);
         for (size_t j = 0; j < slots[i].subcommand_count; j++) know(mc, &slots[i].subcommands[j]);
     }
+}
+
+struct metrics_commands *metrics_commands_new(struct server *s)
+{
+    struct metrics_commands *mc = mem_calloc(sizeof(*mc));
+    mc->server = s;
     return mc;
 }
 
@@ -207,6 +211,7 @@ static void write_families(struct metrics_commands *mc, struct bytes_buf *out)
 
 void metrics_commands_write(struct metrics_commands *mc, struct bytes_buf *out)
 {
+    if (mc->known == NULL) know_all(mc);
     write_calls(mc, out);
     write_times(mc, out);
     write_rejected(mc, out);
