@@ -1,7 +1,7 @@
 #include "server/catalog/command_table.h"
 
 #include <ctype.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "storage/base/memory.h"
 
@@ -105,9 +105,11 @@ uint64_t command_table_ticks(const struct command_table *t)
 
 static char *join_name(const char *container, const char *name)
 {
-    size_t size = strlen(container) + strlen(name) + 2;
-    char *joined = mem_alloc(size);
-    snprintf(joined, size, "%s|%s", container, name);
+    size_t len = strlen(container), size = strlen(name) + 1;
+    char *joined = mem_alloc(len + 1 + size);
+    memcpy(joined, container, len);
+    joined[len] = '|';
+    memcpy(joined + len + 1, name, size);
     return joined;
 }
 
