@@ -1,6 +1,7 @@
 #include "server/operation/samples.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "replication/replication.h"
@@ -63,7 +64,9 @@ const char *sample_field_name(enum sample_field field)
 
 struct samples *samples_new(void)
 {
-    return mem_calloc(sizeof(struct samples));
+    struct samples *sm = mem_alloc(sizeof(*sm));
+    memset(sm, 0, offsetof(struct samples, ring)); /* the ring is written before it is read */
+    return sm;
 }
 
 void samples_free(struct samples *sm)
