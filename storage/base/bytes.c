@@ -8,11 +8,17 @@
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
 
+/* Of the C locale; tolower() looks up the locale of the thread each time. */
+static unsigned char lower(char c)
+{
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
 bool bytes_equal_nocase(struct bytes_view a, const char *cstr)
 {
     size_t i = 0;
     for (; i < a.len && cstr[i] != '\0'; i++) {
-        if (tolower((unsigned char)a.data[i]) != tolower((unsigned char)cstr[i])) return false;
+        if (a.data[i] != cstr[i] && lower(a.data[i]) != lower(cstr[i])) return false;
     }
     return i == a.len && cstr[i] == '\0';
 }
