@@ -621,7 +621,7 @@ static bool is_head(struct bytes_view bytes)
     return status == AOF_MORE && bytes.len == 0;
 }
 
-/* True for a file without data: it is empty, or has only its head. */
+/* True for a file without data: it is empty, or has only its head. What a power cut has left unwritten reads as zeros. */
 static bool has_only_head(const struct core *core, const char *dir, const char *name)
 {
     const struct sys *sys = core->sys;
@@ -634,6 +634,7 @@ static bool has_only_head(const struct core *core, const char *dir, const char *
     if (fd < 0) return false;
     ssize_t n = sys->pread(sys->ctx, fd, head, sizeof(head), 0);
     (void)sys->close(sys->ctx, fd); /* it was only read */
+    while (n > 0 && head[n - 1] == '\0') n--;
     return n >= 0 && is_head(bytes_view(head, (size_t)n));
 }
 

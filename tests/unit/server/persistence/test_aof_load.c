@@ -205,6 +205,27 @@ static void test_short_file_before_files_without_data_is_cut_off(void **state)
     }
 }
 
+/* Emptying the file that was given up has failed half. */
+static void test_short_file_before_one_of_zeros_is_cut_off(void **state)
+{
+    static const char zeros[116];
+    struct persistence_fixture *f = *state;
+    struct aof_loaded out;
+    up(f, NULL);
+    pf_write_file("dir/log.1.incr.aof", SET("a") "*3\r\n$3\r\nSET", sizeof(SET("a") "*3\r\n$3\r\nSET") - 1);
+    pf_write_file("dir/log.2.incr.aof", zeros, sizeof(zeros));
+    pf_write_file("dir/log.1.base.aof", "", 0);
+    assert_int_equal(load_listed(f,
+                                 "file log.1.base.aof seq 1 type b\nfile log.1.incr.aof seq 1 type i\n"
+                                 "file log.2.incr.aof seq 2 type i\n",
+                                 &out),
+                     0);
+    assert_int_equal(pf_size("dir/log.1.incr.aof"), sizeof(SET("a")) - 1);
+    assert_int_equal(pf_size("dir/log.2.incr.aof"), 0);
+    assert_int_equal(pf_keys(f), 1);
+    aof_loaded_release(&out);
+}
+
 static void test_short_file_before_one_with_data_refuses_the_start(void **state)
 {
     static const char *const rest[] = {SET("b"), SELECT("2") SET("b") PLACE, SELECT("2") SELECT("3"), "*1", "PING"};
@@ -391,6 +412,7 @@ int main(void)
         PF_TEST(test_short_file_refuses_the_start_where_that_is_configured),
         PF_TEST(test_short_file_that_is_not_the_last_refuses_the_start),
         PF_TEST(test_short_file_before_files_without_data_is_cut_off),
+        PF_TEST(test_short_file_before_one_of_zeros_is_cut_off),
         PF_TEST(test_short_file_before_one_with_data_refuses_the_start),
         PF_TEST(test_file_that_cannot_be_cut_off_refuses_the_start),
         PF_TEST(test_zeros_in_place_of_a_unit_are_cut_off),
