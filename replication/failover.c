@@ -1,6 +1,6 @@
-/* failover.c -- FAILOVER: a master hands its role over to one of its replicas, and becomes a replica of it.
+/* failover.c -- a master hands its role over to one of its replicas, and becomes a replica of it.
  *
- *     NONE --repl_failover()--> WAITING --the target has acknowledged all--> IN_PROGRESS --it is our master--> NONE
+ *     NONE --------order------> WAITING --the target has acknowledged all--> IN_PROGRESS --it is our master--> NONE
  *      ^                         |   `---- its time is over, and FORCE ---------^     |
  *      |---- given up, time is over                                                   |
  *      `---- given up, or the target refuses: promoted again -------------------------'
@@ -14,7 +14,12 @@
  * is then asked for its stream as any master is. It has taken over if it continues our history. If it does not, and no
  * earlier question is without an answer, we become a master again. Else nobody can know, and writes are held until it
  * continues our history or FAILOVER ABORT comes. Only with FORCE do we take another history, and lose what the target does
- * not have. */
+ * not have.
+ *
+ * So it is with FAILOVER. A replica that is being promoted orders the same for itself (promotion.c), and so does a
+ * shutdown. Then nobody may be there to give it up, so it has an end: no server listens at the target's address, or there is no
+ * answer for ANSWER_MS. The replica promotes itself before that if it lives. So at the end of its time to acknowledge we
+ * ask it, too, to learn what it is now. REPLICAOF is obeyed meanwhile. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -22,21 +27,30 @@
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
+enum {
+    ACKNOWLEDGE_MS = 1000, /* a replica that is being promoted asks no longer */
+    ANSWER_MS = 3000,
+};
+
 bool repl_failing_over(const struct repl *r)
 {
     return r->failover.state != FAILOVER_NONE;
 }
 
+/* In the role that we have now. */
 static void end(struct repl *r)
 {
     struct failover *f = &r->failover;
+    bool handed_over = r->role == REPL_REPLICA;
+    bool moved = handed_over && f->cause != FAILOVER_BY_COMMAND;
     loop_timer_stop(&f->timer);
     mem_free(f->host);
     f->host = NULL;
     f->answer = FAILOVER_UNANSWERED;
     f->due = false;
     f->state = FAILOVER_NONE;
-    r->host.hold_writes(r->host.ctx, false);
+    r->host.set_writes(r->host.ctx, moved ? REPL_WRITES_MOVED : REPL_WRITES_OPEN);
+    if (handed_over) r->host.demoted(r->host.ctx);
 }
 
 /* ---- The target ---- */
@@ -62,6 +76,7 @@ static const struct replica *find_equal(const struct repl *r)
 {
     for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) {
         if (!is_target(rp, r->failover.host, r->failover.port) || rp->state != REPLICA_ONLINE || rp->doubtful) continue;
+        if (rp->not_master && r->failover.cause == FAILOVER_BY_SHUTDOWN) continue;
         if (rp->acked == repl_stream_end(&r->stream)) return rp;
     }
     return NULL;
@@ -69,11 +84,15 @@ static const struct replica *find_equal(const struct repl *r)
 
 /* ---- The steps ---- */
 
+static void on_time_over(void *ctx);
+
 static void hand_over(struct repl *r, const char *host, int port)
 {
-    loop_timer_stop(&r->failover.timer);
-    r->failover.due = false;
-    r->failover.state = FAILOVER_IN_PROGRESS;
+    struct failover *f = &r->failover;
+    loop_timer_stop(&f->timer);
+    f->due = f->late = false;
+    f->state = FAILOVER_IN_PROGRESS;
+    if (f->cause != FAILOVER_BY_COMMAND) loop_timer_start(r->loop, &f->timer, ANSWER_MS, 0, on_time_over, r);
     int rc = repl_follow(r, host, port);
     ASSERT(rc == 0); /* a replica's port was checked when it told it, and ours when we were asked */
 }
@@ -89,6 +108,12 @@ static void time_over(struct repl *r)
     struct failover *f = &r->failover;
     if (f->force) {
         log_notice(r->log, "Failover target %s:%d time out exceeded, failing over.", f->host, f->port);
+        hand_over(r, f->host, f->port);
+        return;
+    }
+    if (f->cause == FAILOVER_BY_REPLICA) {
+        log_notice(r->log, "Failover target %s:%d has not acknowledged everything: asking what it is now.", f->host,
+                   f->port);
         hand_over(r, f->host, f->port);
         return;
     }
@@ -108,10 +133,24 @@ static void look_at_replicas(struct repl *r)
     }
 }
 
+/* A target that said that it is a master stays our master: its histories are compared when it is there again. */
+static void no_answer(struct repl *r)
+{
+    if (r->failover.is_master) {
+        log_warning(r->log, "The failover target is a master, but cannot be followed yet.");
+    } else {
+        log_warning(r->log, "The failover target does not answer. This is the master again.");
+        repl_promote(r);
+    }
+    end(r);
+}
+
 static void look_at_answer(struct repl *r)
 {
     switch (r->failover.answer) {
-    case FAILOVER_UNANSWERED: return;
+    case FAILOVER_UNANSWERED:
+        if (r->failover.late) no_answer(r);
+        return;
     case FAILOVER_CONTINUES: log_notice(r->log, "Failover completed: the target has everything."); break;
     case FAILOVER_OTHER_HISTORY: log_warning(r->log, "Failover completed: the target lacks writes of this one."); break;
     case FAILOVER_REFUSED: repl_promote(r); break;
@@ -122,6 +161,7 @@ static void look_at_answer(struct repl *r)
 void repl_failover_turn(struct repl *r)
 {
     struct failover *f = &r->failover;
+    promotion_turn(r);
     if (LIKELY(!f->due)) return;
     f->due = false;
     if (f->state == FAILOVER_WAITING)
@@ -151,24 +191,31 @@ static bool may_begin(const struct repl *r, const struct repl_failover_order *o,
     return *error == NULL;
 }
 
-int repl_failover(struct repl *r, const struct repl_failover_order *o, const char **error)
+static void begin(struct repl *r, const struct repl_failover_order *o, enum failover_cause cause)
 {
     struct failover *f = &r->failover;
-    *error = NULL;
-    if (!may_begin(r, o, error)) return -EINVAL;
-    if (o->host == NULL)
-        log_notice(r->log, "FAILOVER requested.");
-    else
-        log_notice(r->log, "FAILOVER requested to %s:%d.", o->host, o->port);
     repl_request_acks(r); /* before the pause, which keeps the offset where it is */
     f->state = FAILOVER_WAITING;
+    f->cause = cause;
+    f->began_ms = repl_now_ms(r);
     f->host = o->host == NULL ? NULL : mem_strdup(o->host);
     f->port = o->port;
     f->force = o->force;
     f->late = f->asked = f->unsure = f->is_master = false;
     f->due = true;
     if (o->timeout_ms > 0) loop_timer_start(r->loop, &f->timer, o->timeout_ms, 0, on_time_over, r);
-    r->host.hold_writes(r->host.ctx, true);
+    r->host.set_writes(r->host.ctx, REPL_WRITES_HELD);
+}
+
+int repl_failover(struct repl *r, const struct repl_failover_order *o, const char **error)
+{
+    *error = NULL;
+    if (!may_begin(r, o, error)) return -EINVAL;
+    if (o->host == NULL)
+        log_notice(r->log, "FAILOVER requested.");
+    else
+        log_notice(r->log, "FAILOVER requested to %s:%d.", o->host, o->port);
+    begin(r, o, FAILOVER_BY_COMMAND);
     return 0;
 }
 
@@ -182,4 +229,48 @@ int repl_failover_abort(struct repl *r)
     log_warning(r->log, "Failover attempt was given up. This is the master.");
     end(r);
     return 0;
+}
+
+/* ---- Orders of others ---- */
+
+void failover_asked(const struct replica *rp)
+{
+    struct repl *r = rp->repl;
+    const struct repl_failover_order o = {.host = replica_host(rp), .port = rp->port, .timeout_ms = ACKNOWLEDGE_MS};
+    log_notice(r->log, "Replica %s is being promoted, and asks this server to hand over.", replica_name(rp));
+    if (r->role != REPL_MASTER || r->failover.state != FAILOVER_NONE || rp->state != REPLICA_ONLINE || rp->doomed ||
+        rp->port == 0) {
+        log_notice(r->log, "That is not possible, or under way already.");
+        return;
+    }
+    begin(r, &o, FAILOVER_BY_REPLICA);
+}
+
+bool repl_failover_for_shutdown(struct repl *r, int64_t timeout_ms)
+{
+    const struct repl_failover_order o = {.timeout_ms = timeout_ms};
+    bool candidate = false;
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next)
+        candidate |= is_target(rp, NULL, 0) && rp->state == REPLICA_ONLINE && !rp->not_master;
+    if (r->role != REPL_MASTER || r->failover.state != FAILOVER_NONE || !candidate) return false;
+    log_notice(r->log, "Handing over to a replica before shutting down.");
+    begin(r, &o, FAILOVER_BY_SHUTDOWN);
+    return true;
+}
+
+/* No process is there that could be the master. One that was, and said so, keeps the role. */
+void failover_nobody_there(struct repl *r)
+{
+    const struct failover *f = &r->failover;
+    if (f->cause == FAILOVER_BY_COMMAND || f->is_master || repl_now_ms(r) - f->began_ms < ACKNOWLEDGE_MS) return;
+    failover_answered(r, FAILOVER_REFUSED);
+}
+
+bool repl_failover_overrule(struct repl *r)
+{
+    if (r->failover.state == FAILOVER_NONE) return true;
+    if (r->failover.cause == FAILOVER_BY_COMMAND) return false;
+    log_notice(r->log, "The hand-over ends: another order has come.");
+    end(r);
+    return true;
 }

@@ -124,6 +124,7 @@ static void link_down(struct repl *r, const char *why, int64_t retry_ms)
     struct link *lk = &r->link;
     if (lk->state == LINK_STREAM) log_warning(r->log, "Connection with master lost.");
     note_down(r, why);
+    promotion_link_down(r, lk->state == LINK_STREAM && retry_ms == 0);
     drop_connection(r);
     link_transition(r, LINK_CONNECT, why);
     lk->retry_ms = repl_now_ms(r) + retry_ms;
@@ -230,6 +231,7 @@ static void link_connect(struct repl *r)
     if (rc < 0) {
         lk->conn = NULL;
         log_warning(r->log, "Unable to connect to MASTER: %s", strerror(-rc));
+        promotion_link_down(r, false);
         return;
     }
     link_transition(r, LINK_CONNECTING, "MASTER <-> REPLICA sync started");
@@ -244,6 +246,7 @@ static void on_connected(void *ctx, int rc)
         const char *why = conn_error_text(lk->conn, rc);
         log_warning(r->log,
                     rc == -ENOENT ? "Unable to connect to MASTER: %s" : "Error condition on socket for SYNC: %s", why);
+        if (rc == -ECONNREFUSED) failover_nobody_there(r);
         link_down(r, why, lk->retry_ms - repl_now_ms(r));
         return;
     }
@@ -345,6 +348,10 @@ static int act_on(struct repl *r, enum handshake_verdict verdict, struct bytes_b
     case HANDSHAKE_ASK_PSYNC: ask_psync(r, out); return 0;
     case HANDSHAKE_FULL:
     case HANDSHAKE_OLD:
+        if (repl_promoting(r)) {
+            link_fail(r, "the master cannot continue the history of this server, which is being promoted");
+            return -1;
+        }
         if (may_take_other_history(r)) {
             begin_transfer(r, verdict == HANDSHAKE_OLD);
             return 1;
@@ -368,6 +375,7 @@ static void handshake_options(const struct repl *r, struct handshake_options *o)
         .port = st->replica_announce_port != 0 ? st->replica_announce_port : r->host.listening_port(r->host.ctx),
         .announce_ip = st->replica_announce_ip,
         .version = REPL_VERSION,
+        .not_master = st->replica_priority == 0,
     };
 }
 
@@ -452,6 +460,7 @@ void link_stream_begins(struct repl *r)
     link_transition(r, LINK_STREAM, "MASTER <-> REPLICA sync: the stream begins");
     conn_want_read(lk->conn, true);
     repl_ack_soon(r);
+    promotion_link_up(r);
     repl_apply_again(r);
 }
 

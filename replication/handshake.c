@@ -47,6 +47,10 @@ static void expect(struct handshake *h, enum handshake_step step)
     h->due |= 1u << step;
 }
 
+#define COMMON_CAPAS                                                                                                   \
+    "capa", "eof", "capa", "psync2", "capa", REPL_CAPA_FIELD_TIMES, "capa", REPL_CAPA_VERIFY, "capa",                  \
+        REPL_CAPA_PROMOTION
+
 static void introduce(struct handshake *h, const struct handshake_options *o, struct bytes_buf *out)
 {
     char port[16];
@@ -64,7 +68,10 @@ static void introduce(struct handshake *h, const struct handshake_options *o, st
         PUT(out, "REPLCONF", "ip-address", o->announce_ip);
         expect(h, HANDSHAKE_IP);
     }
-    PUT(out, "REPLCONF", "capa", "eof", "capa", "psync2", "capa", REPL_CAPA_FIELD_TIMES, "capa", REPL_CAPA_VERIFY);
+    if (o->not_master)
+        PUT(out, "REPLCONF", COMMON_CAPAS, "capa", REPL_CAPA_NOT_MASTER);
+    else
+        PUT(out, "REPLCONF", COMMON_CAPAS);
     expect(h, HANDSHAKE_CAPA);
     PUT(out, "REPLCONF", "version", o->version);
     expect(h, HANDSHAKE_VERSION);
@@ -106,6 +113,7 @@ static enum handshake_verdict on_introduced(struct handshake *h, struct bytes_vi
     if (h->step == HANDSHAKE_AUTH && !starts_with(line, "+")) return fail(h, "Unable to AUTH to MASTER", line);
     /* An error reply to REPLCONF is fine: the master does not know the option and does without it. */
     if (!starts_with(line, "+") && !starts_with(line, "-")) return fail(h, "Unexpected reply to REPLCONF", line);
+    if (h->step == HANDSHAKE_CAPA) h->master_hands_over = bytes_equal(line, BYTES_LIT("+OK " REPL_CAPA_PROMOTION));
     h->due &= ~(1u << h->step);
     return next_step(h);
 }

@@ -18,6 +18,9 @@
 /* The capability to take the secret of the key hash with +FULLRESYNC: a third word, which only such replicas get. */
 #define REPL_CAPA_VERIFY "lockstep-verify"
 
+/* Not to be made a master by a shutdown: replica-priority is 0. */
+#define REPL_CAPA_NOT_MASTER "lockstep-not-master"
+
 /* How a peer that is a master answers a PSYNC that asks it to take over; Redis does so in the same words. */
 #define REPL_ERROR_IS_MASTER "-ERR PSYNC FAILOVER can't be sent to a master."
 
@@ -29,6 +32,7 @@ struct handshake_options {   /* read only during handshake_line() */
     int port;                /* the port that we announce */
     const char *announce_ip; /* or NULL */
     const char *version;
+    bool not_master; /* announce REPL_CAPA_NOT_MASTER */
 };
 
 enum handshake_step {
@@ -57,6 +61,7 @@ struct handshake {
     enum handshake_step step;
     unsigned due; /* the steps whose replies are outstanding, as bits */
     bool asked_by_id, asked_to_take_over;
+    bool master_hands_over; /* the master has answered with REPL_CAPA_PROMOTION */
     bool has_id;
     char id[HANDSHAKE_ID_LEN + 1];
     uint64_t position;

@@ -42,6 +42,7 @@ void repl_free(struct repl *r)
     if (r == NULL) return;
     loop_timer_stop(&r->cron);
     loop_timer_stop(&r->failover.timer);
+    loop_timer_stop(&r->promotion.timer);
     mem_free(r->failover.host);
     following_release(r);
     serving_release(r);
@@ -463,6 +464,8 @@ int repl_follow(struct repl *r, const char *host, int port)
     snprintf(ev->peer, sizeof(ev->peer), "%s:%d", new_host, port);
     following_start(r, new_host, port);
     mem_free(new_host);
+    promotion_over(r);
+    if (was_master && !repl_failing_over(r) && !r->link.held) r->host.demoted(r->host.ctx);
     return 0;
 }
 
@@ -498,6 +501,7 @@ void repl_promote(struct repl *r)
     repl_note(r, REPL_EVENT_MASTER, "promoted");
     serving_disconnect_all(r, "the history has a new id"); /* they reconnect at once and get the id with +CONTINUE */
     r->host.role_changed(r->host.ctx, REPL_MASTER);
+    promotion_over(r);
 }
 
 void repl_settings_changed(struct repl *r)

@@ -90,6 +90,14 @@ enum repl_omission {
     REPL_OMIT_FUNCTIONS = 1 << 2,
 };
 
+/* What becomes of the writes of clients. */
+enum repl_writes {
+    REPL_WRITES_OPEN = 0, /* they run, or are refused because of the role */
+    REPL_WRITES_HELD,     /* they wait, until it is known which server is the master */
+    REPL_WRITES_MOVED,    /* OPEN, but another server is the master now: those that waited are not run here, and their
+                             connections are closed */
+};
+
 struct tls_transport; /* server/net/conn_tls.h */
 
 struct repl_host { /* everything that replication asks of the server around it */
@@ -134,9 +142,11 @@ struct repl_host { /* everything that replication asks of the server around it *
     /* A replica sent REPLCONF lockstep-repair. NULL: ignored. */
     void (*repair_asked)(void *ctx, const struct replica *from, struct bytes_view request);
     bool (*writes_paused)(void *ctx); /* CLIENT PAUSE or hand-over: no PING goes into the stream */
-    /* Begins or ends the pause of a hand-over: writes of clients wait, and are run, or refused by a replica, when it
-     * ends. */
-    void (*hold_writes)(void *ctx, bool on);
+    void (*set_writes)(void *ctx, enum repl_writes writes);
+    /* A master has become a replica for good: not while it is open whether a hand-over succeeds. */
+    void (*demoted)(void *ctx);
+    /* The promotion that repl_promote_asking() began is over: this is a master. */
+    void (*promotion_ended)(void *ctx);
     int (*listening_port)(void *ctx);
     const char *(*rdb_path)(void *ctx); /* dbfilename in dir */
     /* True if hash fields with expiry times make a snapshot of a higher RDB version than configured. */
@@ -229,8 +239,14 @@ void repl_resync_fully(struct repl *r, const char *why);
 int repl_follow(struct repl *r, const char *host, int port);
 /* The same before the server has loaded its own file. The link stays down until repl_start(). */
 int repl_follow_at_start(struct repl *r, const char *host, int port);
-void repl_start(struct repl *r);            /* in either role: the own file was loaded, or there is none */
-void repl_promote(struct repl *r);          /* REPLICAOF NO ONE */
+void repl_start(struct repl *r);   /* in either role: the own file was loaded, or there is none */
+void repl_promote(struct repl *r); /* REPLICAOF NO ONE */
+/* The same, after asking our master to hold its writes and to hand over (promotion.c). True: it is under way, and
+ * host.promotion_ended() follows within a second. False: there is nobody to ask, and nothing has happened. */
+bool repl_promote_asking(struct repl *r);
+bool repl_promoting(const struct repl *r); /* meanwhile, REPLICAOF with a host is not allowed */
+/* Why the last promotion that should have asked went without the master's consent; NULL: it did not. A constant. */
+const char *repl_promoted_alone(const struct repl *r);
 bool repl_may_resume(const struct repl *r); /* a master that, as a replica, could continue the history in its file */
 void repl_drop_link(struct repl *r, const char *why); /* CLIENT KILL of the master's link: reconnects at once */
 void repl_apply_again(struct repl *r);                /* the reason of apply_stream()'s -EAGAIN is over */
@@ -253,7 +269,12 @@ int repl_failover(struct repl *r, const struct repl_failover_order *o, const cha
 /* FAILOVER ABORT. We are the master afterwards; if the target was told already, it may be one too. 0; -EINVAL: there is
  * no failover. */
 int repl_failover_abort(struct repl *r);
-bool repl_failing_over(const struct repl *r); /* meanwhile, REPLICAOF is not allowed */
+bool repl_failing_over(const struct repl *r);
+/* Hands over before a shutdown, to the first replica that has everything and may be a master. False: there is none. */
+bool repl_failover_for_shutdown(struct repl *r, int64_t timeout_ms);
+/* REPLICAOF has come: what it says counts, and a hand-over that no FAILOVER has ordered ends. False: one that FAILOVER has
+ * ordered is under way, and REPLICAOF is not allowed. */
+bool repl_failover_overrule(struct repl *r);
 /* The server calls it once per turn, before repl_end_turn(): takes the next step, if one is due. */
 void repl_failover_turn(struct repl *r);
 
@@ -269,7 +290,9 @@ void repl_replica_gone(struct replica *rp);     /* the client is being freed; al
 void repl_replica_writable(struct replica *rp); /* the connection of an attached replica can take more */
 bool repl_replica_is_attached(
     const struct replica *rp); /* after PSYNC/SYNC: only replication writes to the connection */
-/* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); -EINVAL: *error is the text to answer (a constant,
+/* How a master of ours answers a replica of ours that has announced this capability: it can be asked to hand over. */
+#define REPL_CAPA_PROMOTION "lockstep-promotion"
+/* One REPLCONF pair. 0: answer +OK; 1: answer nothing (ACK, GETACK); 2: answer +OK and REPL_CAPA_PROMOTION; -EINVAL: *error is the text to answer (a constant,
  * or owned by the replica until its next pair), or NULL for an unknown option. */
 int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_view value, const char **error);
 /* PSYNC <id> <offset> FAILOVER, from a master to its replica: the replica is to be promoted first. */

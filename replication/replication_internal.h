@@ -6,6 +6,7 @@
  *     following.c     the link to our master: states, timeouts, applying the stream
  *     receiving.c     the snapshot from our master: into a file and then, or directly, into the data set
  *     failover.c      handing the role over to a replica
+ *     promotion.c     asking our master to do so, when we are promoted
  *     info.c          INFO, ROLE, memory
  * Helpers without I/O have headers of their own: stream.h, identity.h, handshake.h, transfer.h.
  *
@@ -57,6 +58,7 @@ struct replica {
     bool capa_psync2;                  /* can receive a new id with +CONTINUE */
     bool capa_field_times;             /* can read RDB version 12 */
     bool capa_verify;                  /* takes the secret of the key hash with +FULLRESYNC */
+    bool not_master;                   /* a shutdown does not hand over to it */
     bool rdb_only;                     /* a tool that wants the snapshot and no stream */
     unsigned filter;                /* enum repl_omission: what REPLCONF rdb-filter-only leaves out of its snapshot */
     bool speaks_psync;              /* it sent PSYNC, not SYNC */
@@ -208,8 +210,17 @@ enum failover_answer {
     FAILOVER_REFUSED,       /* it does not take over: we become a master again */
 };
 
+/* Who wants it decides how long the target is asked, and what becomes of writes that were held. */
+enum failover_cause {
+    FAILOVER_BY_COMMAND = 0, /* FAILOVER: for ever; refused, as Redis does */
+    FAILOVER_BY_REPLICA,     /* the replica itself, which is being promoted */
+    FAILOVER_BY_SHUTDOWN,
+};
+
 struct failover {
     enum failover_state state;
+    enum failover_cause cause;
+    int64_t began_ms;
     enum failover_answer answer;
     char *host; /* of the target; NULL: any replica */
     int port;
@@ -218,6 +229,18 @@ struct failover {
     bool asked, unsure; /* the target was asked; an earlier question has had no answer, so it may have taken over */
     bool is_master;     /* it has said that it is a master: it is asked as any master is */
     bool due;           /* repl_failover_turn() has something to do */
+    struct loop_timer timer;
+};
+
+/* ---- Being promoted ---- */
+
+struct promotion {
+    bool wanted; /* an order is being carried out: this will be a master by until_ms */
+    bool asked;  /* our master was asked over the present link */
+    bool due;    /* promote at the end of this turn, without its consent */
+    const char *alone_because;
+    int64_t until_ms;
+    uint64_t heard; /* bytes that had come from our master when it was asked */
     struct loop_timer timer;
 };
 
@@ -259,6 +282,7 @@ struct repl {
     struct serving serving;
     struct link link;
     struct failover failover;
+    struct promotion promotion;
     struct loop_timer cron;
     unsigned cron_loops;
     int64_t alone_since_ms; /* when the last replica left */
@@ -345,6 +369,18 @@ void link_fail(struct repl *r, const char *why); /* logs, and goes back to LINK_
 void link_transition(struct repl *r, enum link_state next, const char *why);
 void link_stream_begins(struct repl *r); /* the data set equals the master's at our offset */
 const char *link_state_name(enum link_state state);
+
+/* failover.c */
+#define REPL_ASK_PROMOTION "lockstep-promote"
+void failover_asked(const struct replica *rp); /* the replica is being promoted, and asks for the role */
+void failover_nobody_there(struct repl *r);    /* no server listens at the address of the target */
+
+/* promotion.c: what it is told of the link. It acts at the end of the turn. */
+void promotion_link_up(struct repl *r);
+void promotion_link_down(struct repl *r, bool comes_back);
+void promotion_consented(struct repl *r); /* our master hands over to us: repl_promote() follows */
+void promotion_turn(struct repl *r);
+void promotion_over(struct repl *r); /* the role is settled */
 
 /* What failover.c is told; it acts at the end of the turn. */
 static inline void failover_acked(struct repl *r)

@@ -291,6 +291,10 @@ int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_v
             rp->repl->host.repair_asked(rp->repl->host.ctx, rp, value);
         return 1;
     }
+    if (bytes_equal_nocase(name, REPL_ASK_PROMOTION)) {
+        if (attached) failover_asked(rp);
+        return 1;
+    }
     if (bytes_equal_nocase(name, "listening-port")) return conf_port(rp, value, error);
     if (bytes_equal_nocase(name, "ip-address")) return conf_ip(rp, value, error);
     if (bytes_equal_nocase(name, "rdb-only")) return conf_rdb_only(rp, value, error);
@@ -302,6 +306,8 @@ int repl_replica_conf(struct replica *rp, struct bytes_view name, struct bytes_v
         if (bytes_equal_nocase(value, REPL_CAPA_FIELD_TIMES)) rp->capa_field_times = true;
         if (bytes_equal_nocase(value, REPL_CAPA_VERIFY)) rp->capa_verify = true;
         if (bytes_equal_nocase(value, "rdb-channel-repl")) rp->capa_field_times = true; /* as of Redis 8 */
+        if (bytes_equal_nocase(value, REPL_CAPA_NOT_MASTER)) rp->not_master = true;
+        if (bytes_equal_nocase(value, REPL_CAPA_PROMOTION)) return 2;
         return 0; /* unknown capabilities belong to later versions and are not used */
     }
     *error = NULL;
@@ -421,6 +427,7 @@ static int take_over(struct replica *rp, struct bytes_view id, struct bytes_view
         return -EINVAL;
     }
     log_warning(r->log, "Failover request was accepted: becoming the master.");
+    promotion_consented(r);
     repl_promote(r);
     return 0;
 }

@@ -106,13 +106,26 @@ static bool host_writes_paused(void *ctx)
 {
     return pause_current(&((const struct server *)ctx)->core) != PAUSE_NONE;
 }
-static void host_hold_writes(void *ctx, bool on)
+static void host_set_writes(void *ctx, enum repl_writes writes)
 {
     struct server *s = ctx;
-    if (on)
-        pause_start(&s->core, PAUSE_FAILOVER, PAUSE_WRITES, INT64_MAX);
-    else
-        pause_end(&s->core, PAUSE_FAILOVER);
+    switch (writes) {
+    case REPL_WRITES_HELD: pause_start(&s->core, PAUSE_FAILOVER, PAUSE_WRITES, INT64_MAX); return;
+    case REPL_WRITES_MOVED: blocking_turn_away(s->clients->blocking); break;
+    case REPL_WRITES_OPEN: break;
+    }
+    pause_end(&s->core, PAUSE_FAILOVER);
+}
+static void host_demoted(void *ctx)
+{
+    const struct server *s = ctx;
+    int kill = s->core.settings->clients.demote_clients_kill;
+    if (kill == DEMOTE_KILL_YES || (kill == DEMOTE_KILL_AUTO && lineage_knows_sentinels(s->lineage)))
+        clients_disconnect_for_demotion(s->clients);
+}
+static void host_promotion_ended(void *ctx)
+{
+    blocking_promotion_ended(((struct server *)ctx)->clients->blocking);
 }
 static int host_listening_port(void *ctx)
 {
@@ -173,7 +186,9 @@ struct repl *connect_replication(struct server *s)
         .acks_changed = host_acks_changed,
         .repair_asked = host_repair_asked,
         .writes_paused = host_writes_paused,
-        .hold_writes = host_hold_writes,
+        .set_writes = host_set_writes,
+        .demoted = host_demoted,
+        .promotion_ended = host_promotion_ended,
         .listening_port = host_listening_port,
         .rdb_path = host_rdb_path,
         .has_field_times = host_has_field_times,

@@ -46,6 +46,7 @@ enum command_flag {
     /* As CMD_LOADING, but not reported: REPLICAOF may end the load of a snapshot, which Redis refuses. */
     CMD_UNPROMISED_LOADING = 1 << 28,
     CMD_EXEC = 1 << 29,       /* EXEC: checked for its queued commands; a refusal aborts the transaction */
+    CMD_PROMOTES = 1 << 30,   /* LOCKSTEP PROMOTE: on a replica it waits until our master has handed over */
     CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */
     CMD_SENTINEL = 1 << 30,   /* a sentinel has it, too; it has no other commands than these */
 };

@@ -190,6 +190,28 @@ static void resume_one(struct client *c, void *ctx)
     client_unblock(c);
 }
 
+void blocking_promotion_ended(struct blocking *b)
+{
+    blocking_each(b, BLOCK_PROMOTION, resume_one, NULL);
+}
+
+static void turn_away(struct client *c, void *ctx)
+{
+    (void)ctx;
+    if (client_has(c, CLIENT_REDIRECT)) return; /* it is resumed, and told where to go */
+    if (c->blocked->transaction) {
+        multi_discard(c);
+        reply_error(&c->reply, "EXECABORT Transaction discarded because of: another server is the master now");
+    }
+    client_unblock(c);
+    client_close_after_reply(c);
+}
+
+void blocking_turn_away(struct blocking *b)
+{
+    blocking_each(b, BLOCK_PAUSE, turn_away, NULL);
+}
+
 static void pause_changed(void *ctx, bool relaxed)
 {
     struct blocking *b = ctx;

@@ -4,7 +4,8 @@
  *     client_block() -->   timed_out(), then client_unblock()  <-- its deadline
  *                          ended() alone     <-- its connection is closed
  *
- * Requests that a blocked client sends stay in its reader. A kind that runs its command again (keys) has a copy.
+ * Requests that a blocked client sends stay in its reader, and so does the command itself if it was not begun: PAUSE and
+ * PROMOTION. A kind that runs its command again (keys) has a copy.
  *
  * Invariants:
  * 1. A client is in the heap of deadlines exactly while it is blocked with a deadline. So neither the number of clients
@@ -27,11 +28,13 @@ enum block_kind {
     BLOCK_SHUTDOWN,
     BLOCK_MIGRATE,
     BLOCK_SENTINEL, /* for the address of a host */
+    BLOCK_PROMOTION,
     BLOCK_KINDS
 };
 
 struct blocked {
     enum block_kind kind;
+    bool transaction;                    /* PAUSE: the command is EXEC */
     int64_t until_ms;                    /* deadline by the monotonic clock; 0: none */
     uint64_t offset;                     /* WAIT, WAITAOF: the stream offset that must be reached */
     size_t replicas;                     /* ... by so many replicas */
@@ -73,5 +76,10 @@ size_t blocking_deadline_count(const struct blocking *b); /* blocked clients wit
 void blocking_each(struct blocking *b, enum block_kind kind, void (*fn)(struct client *c, void *ctx), void *ctx);
 /* This server became a replica. Clients that wait for what only a master does get an error and are closed. */
 void blocking_role_changed(struct blocking *b);
+/* Another server is the master now. Clients that a pause holds are closed without a reply, for an EXEC with one; those
+ * that can be redirected are not. Their commands have not run. */
+void blocking_turn_away(struct blocking *b);
+/* Commands that waited for the promotion of this server run. */
+void blocking_promotion_ended(struct blocking *b);
 
 #endif

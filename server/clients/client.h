@@ -52,6 +52,8 @@ enum client_flag {
     CLIENT_REPLY_SKIP = 1 << 10,     /* ... and this is that command */
     CLIENT_NO_EVICT = 1 << 11,       /* CLIENT NO-EVICT ON */
     CLIENT_NO_TOUCH = 1 << 12,       /* CLIENT NO-TOUCH ON */
+    CLIENT_REDIRECT = 1 << 26,       /* CLIENT CAPA redirect: a replica answers its data commands with -REDIRECT */
+    CLIENT_READS_REPLICA = 1 << 27,  /* READONLY: ... but reads */
     /* written by session.c */
     CLIENT_AUTHENTICATED = 1 << 13, /* it has logged in, or need not */
     CLIENT_RESTRICTED = 1 << 14,    /* its user may not do everything: acl_check() has to be asked */
@@ -71,7 +73,7 @@ enum client_flag {
     CLIENT_TRACKING_BCAST = 1 << 23,   /* ... in broadcast mode */
     CLIENT_TRACKING_BROKEN = 1 << 24,  /* ... redirected to a client that is gone */
     CLIENT_TRACKING_CACHING = 1 << 25, /* CLIENT CACHING was sent for the next command or transaction */
-    CLIENT_FLAGS_END = 1 << 26,
+    CLIENT_FLAGS_END = 1 << 28,
 };
 
 /* Each flag is in exactly one of these two sets. RESET clears what requests of the client have set, so that a pooled
@@ -80,8 +82,8 @@ enum client_flag {
 enum {
     CLIENT_RESET_CLEARS = CLIENT_IN_MULTI | CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN | CLIENT_REPLY_OFF |
                           CLIENT_REPLY_SKIP_NEXT | CLIENT_REPLY_SKIP | CLIENT_NO_EVICT | CLIENT_NO_TOUCH |
-                          CLIENT_MONITOR | CLIENT_SUBSCRIBED | CLIENT_TRACKING | CLIENT_TRACKING_BCAST |
-                          CLIENT_TRACKING_BROKEN | CLIENT_TRACKING_CACHING,
+                          CLIENT_REDIRECT | CLIENT_READS_REPLICA | CLIENT_MONITOR | CLIENT_SUBSCRIBED |
+                          CLIENT_TRACKING | CLIENT_TRACKING_BCAST | CLIENT_TRACKING_BROKEN | CLIENT_TRACKING_CACHING,
     CLIENT_RESET_KEEPS = CLIENT_MASTER | CLIENT_SCRIPT | CLIENT_UNIX | CLIENT_REPLICA | CLIENT_CLOSE_AFTER_REPLY |
                          CLIENT_CLOSING | CLIENT_READY | CLIENT_WANTS_FLUSH | CLIENT_AUTHENTICATED | CLIENT_RESTRICTED |
                          CLIENT_EXECUTING_MULTI | CLIENT_BLOCKED,
@@ -168,6 +170,10 @@ void client_set_reply_mode(struct client *c, enum client_reply_mode mode);
 void client_reply_skipped(struct client *c);
 void client_set_no_evict(struct client *c, bool on);
 void client_set_no_touch(struct client *c, bool on);
+void client_set_redirect(struct client *c);
+void client_set_reads_replica(struct client *c, bool on);
+/* True for the names that sentinels give to their connections, sentinel-<id>-cmd and -pubsub. *id may be NULL. */
+bool client_name_of_sentinel(struct bytes_view name, struct bytes_view *id);
 bool client_set_name(struct client *c, struct bytes_view name); /* false: CLIENT LIST cannot show a character of it */
 /* The fake client of scripts runs commands for this client from now on: it takes over database and NO-TOUCH, and
  * whether it is our master. */

@@ -193,7 +193,7 @@ void client_reset(struct client *c)
 {
     FOR_EACH_PART(c->clients, reset, c);
     client_flag_clear(c, CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP_NEXT | CLIENT_REPLY_SKIP | CLIENT_NO_EVICT |
-                             CLIENT_NO_TOUCH);
+                             CLIENT_NO_TOUCH | CLIENT_REDIRECT | CLIENT_READS_REPLICA);
     ASSERT(!client_has(c, CLIENT_RESET_CLEARS));
     c->db = keyspace_db(c->core->keyspace, 0);
     c->reply.proto = 2;
@@ -222,6 +222,24 @@ void clients_reap(struct clients *cs)
         if (client_has(c, CLIENT_WANTS_FLUSH)) LIST_REMOVE(cs->flush, cs->flush_last, c, flush_next);
         client_free(c);
     }
+}
+
+static bool stays_after_demotion(const struct client *c)
+{
+    if (c->replica != NULL || c == c->core->running.client) return true;
+    if (c->name != NULL && client_name_of_sentinel(bytes_str(c->name), NULL)) return true;
+    return client_has(c, CLIENT_REDIRECT) && !client_has(c, CLIENT_SUBSCRIBED);
+}
+
+void clients_disconnect_for_demotion(struct clients *cs)
+{
+    size_t count = 0;
+    for (struct client *c = clients_first(cs); c != NULL; c = c->next) {
+        if (client_has(c, CLIENT_CLOSING | CLIENT_CLOSE_AFTER_REPLY) || stays_after_demotion(c)) continue;
+        client_close_after_reply(c);
+        count++;
+    }
+    if (count > 0) log_notice(cs->core->log, "Demoted: disconnecting %zu clients (demote-clients-kill).", count);
 }
 
 void clients_close_all(struct clients *cs)
@@ -335,6 +353,15 @@ void client_set_no_touch(struct client *c, bool on)
     client_flag_put(c, CLIENT_NO_TOUCH, on);
 }
 
+void client_set_redirect(struct client *c)
+{
+    client_flag_set(c, CLIENT_REDIRECT);
+}
+void client_set_reads_replica(struct client *c, bool on)
+{
+    client_flag_put(c, CLIENT_READS_REPLICA, on);
+}
+
 void client_run_script_for(struct client *script, const struct client *caller)
 {
     ASSERT(client_has(script, CLIENT_SCRIPT));
@@ -363,6 +390,21 @@ void client_become_replica(struct client *c)
     c->clients->replica_count += !client_has(c, CLIENT_REPLICA);
     client_flag_set(c, CLIENT_REPLICA);
     update_muted(c);
+}
+
+bool client_name_of_sentinel(struct bytes_view name, struct bytes_view *id)
+{
+    static const struct bytes_view prefix = BYTES_LIT("sentinel-"),
+                                   suffixes[] = {BYTES_LIT("-cmd"), BYTES_LIT("-pubsub")};
+    if (LIKELY(name.len <= prefix.len) || memcmp(name.data, prefix.data, prefix.len) != 0) return false;
+    struct bytes_view rest = bytes_view(name.data + prefix.len, name.len - prefix.len);
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        struct bytes_view suffix = suffixes[i];
+        if (rest.len <= suffix.len || memcmp(rest.data + rest.len - suffix.len, suffix.data, suffix.len) != 0) continue;
+        if (id != NULL) *id = bytes_view(rest.data, rest.len - suffix.len);
+        return true;
+    }
+    return false;
 }
 
 bool client_set_name(struct client *c, struct bytes_view name)

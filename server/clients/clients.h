@@ -61,6 +61,9 @@ struct clients {
 };
 
 struct clients *clients_new(struct core *core, const struct client_part *const *parts);
+/* This server is a replica now: closes normal and pub/sub connections once their replies are sent. Not those of sentinels,
+ * of the running command, of peers that speak of replication, and of clients that can be redirected. */
+void clients_disconnect_for_demotion(struct clients *cs);
 void clients_close_all(struct clients *cs); /* and frees them, except for fake ones */
 void clients_free(struct clients *cs);      /* there must be no client left */
 

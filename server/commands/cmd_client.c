@@ -369,12 +369,22 @@ static void cmd_client_no_touch(struct cmd_ctx *ctx)
     set_on_or_off(ctx, client_set_no_touch);
 }
 
+/* Valkey's. Words that are not known here belong to later versions. */
+static void cmd_client_capa(struct cmd_ctx *ctx)
+{
+    for (int i = 2; i < ctx->argc; i++)
+        if (ctx_arg_is(ctx, i, "redirect")) client_set_redirect(ctx->client);
+    reply_ok(ctx->reply);
+}
+
 /* ---- HELP ---- */
 
 static void cmd_client_help(struct cmd_ctx *ctx)
 {
     static const char *const lines[] = {
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CAPA <option> [<option> ...]",
+        "    Tell what this connection understands: REDIRECT, that a replica names its master.",
         "GETNAME",
         "    Return the name of this connection.",
         "CACHING (YES|NO)",
@@ -454,6 +464,8 @@ static const struct command client_subcommands[] = {
     { .name = "caching", .run = cmd_client_caching, .arity = 3, .flags = OWN, CLIENT_ROW, .complexity = "O(1)", .since = "6.0.0", .summary = "Says whether the next command's keys are tracked.",
       .syntax = "mode<YES | NO>" },
     { .name = "help", .run = cmd_client_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE | CMD_SENTINEL, CLIENT_ROW, .complexity = "O(1)", .since = "5.0.0", .summary = "Tells about the subcommands." },
+    { .name = "capa", .run = cmd_client_capa, .arity = -3, .flags = OWN, CLIENT_ROW, .complexity = "O(1)", .since = "0.2.0", .summary = "Tells what the connection understands.",
+      .syntax = "capability<REDIRECT>..." },
     { 0 },
 };
 const struct command client_commands[] = {

@@ -9,6 +9,27 @@ static void cmd_no_cluster(struct cmd_ctx *ctx)
     reply_error(ctx->reply, "ERR This instance has cluster support disabled");
 }
 
+/* As in Valkey, these two are for clients that can be redirected. */
+static void say_where_to_read(struct cmd_ctx *ctx, bool here)
+{
+    if (!client_has(ctx->client, CLIENT_REDIRECT)) {
+        cmd_no_cluster(ctx);
+        return;
+    }
+    client_set_reads_replica(ctx->client, here);
+    reply_ok(ctx->reply);
+}
+
+static void cmd_readonly(struct cmd_ctx *ctx)
+{
+    say_where_to_read(ctx, true);
+}
+
+static void cmd_readwrite(struct cmd_ctx *ctx)
+{
+    say_where_to_read(ctx, false);
+}
+
 static void cmd_module_list(struct cmd_ctx *ctx)
 {
     reply_empty_array(ctx->reply);
@@ -139,8 +160,8 @@ const struct command cluster_commands[] = {
     { .name = "cluster", .arity = -2, .subcommands = cluster_subcommands, .group = "cluster", .since = "3.0.0", .complexity = "Depends on subcommand.",
       .summary = "A container for cluster commands, which are all refused: there is no cluster." },
     { .name = "asking", CLUSTER_ROW, .arity = 1, .flags = CMD_FAST, .acl = ACL_CONNECTION, .since = "3.0.0", .complexity = "O(1)", .summary = "Refuses: there is no cluster." },
-    { .name = "readonly", CLUSTER_ROW, .arity = 1, .flags = CMD_FAST | CMD_LOADING | CMD_STALE, .acl = ACL_CONNECTION, .since = "3.0.0", .complexity = "O(1)", .summary = "Refuses: there is no cluster." },
-    { .name = "readwrite", CLUSTER_ROW, .arity = 1, .flags = CMD_FAST | CMD_LOADING | CMD_STALE, .acl = ACL_CONNECTION, .since = "3.0.0", .complexity = "O(1)", .summary = "Refuses: there is no cluster." },
+    { .name = "readonly", .run = cmd_readonly, .group = "cluster", .arity = 1, .flags = CMD_FAST | CMD_LOADING | CMD_STALE, .acl = ACL_CONNECTION, .since = "3.0.0", .complexity = "O(1)", .summary = "Has reads answered by a replica, after CLIENT CAPA redirect." },
+    { .name = "readwrite", .run = cmd_readwrite, .group = "cluster", .arity = 1, .flags = CMD_FAST | CMD_LOADING | CMD_STALE, .acl = ACL_CONNECTION, .since = "3.0.0", .complexity = "O(1)", .summary = "Has reads redirected again, after CLIENT CAPA redirect." },
     { .name = "module", .arity = -2, .subcommands = module_subcommands, MODULE_ROW, .since = "4.0.0", .complexity = "Depends on subcommand.", .summary = "A container for module commands." },
     { 0 },
 };

@@ -3,6 +3,7 @@
  * docs/LOCKSTEP.md describes them. Names of arguments and fields end with their unit (-ms, -bytes). */
 #include "replication/replication.h"
 #include "server/commands/tables.h"
+#include "server/core/core.h"
 #include "server/dispatch/command.h"
 #include "server/operation/replication_advice.h"
 #include "storage/strict_digest.h"
@@ -128,6 +129,37 @@ static void cmd_lockstep_history(struct cmd_ctx *ctx)
         reply_events(ctx, limit);
 }
 
+/* ---- PROMOTE ---- */
+
+static void reply_promoted(struct cmd_ctx *ctx, const char *alone_because)
+{
+    struct bytes_buf text = {0};
+    bytes_buf_printf(&text, "OK without the consent of the former master: %s", alone_because);
+    reply_status_view(ctx->reply, bytes_buf_view(&text));
+    bytes_buf_release(&text);
+}
+
+/* Admission has had our master asked, if there is one that can be (CMD_PROMOTES). */
+static void cmd_lockstep_promote(struct cmd_ctx *ctx)
+{
+    struct repl *r = ctx->core->repl;
+    struct repl_freshness fresh;
+    repl_freshness(r, &fresh);
+    if (repl_role(r) == REPL_MASTER && repl_promoted_alone(r) != NULL) {
+        reply_promoted(ctx, repl_promoted_alone(r));
+    } else if (repl_role(r) == REPL_MASTER) {
+        reply_ok(ctx->reply);
+    } else if (!fresh.has_data) {
+        reply_error(ctx->reply,
+                    "ERR this replica has no complete data set. REPLICAOF NO ONE promotes it all the same.");
+    } else if (!repl_failover_overrule(r)) {
+        reply_error(ctx->reply, "ERR this server is handing over. FAILOVER ABORT makes it the master again.");
+    } else {
+        repl_promote(r);
+        reply_promoted(ctx, "it cannot be asked");
+    }
+}
+
 static void cmd_lockstep_help(struct cmd_ctx *ctx)
 {
     static const char *const lines[] = {
@@ -141,6 +173,8 @@ static void cmd_lockstep_help(struct cmd_ctx *ctx)
         "    Return what these events say should be changed, in sentences.",
         "REPLICAS",
         "    Return the replicas of this server: how far behind they are, in bytes and milliseconds.",
+        "PROMOTE",
+        "    Make this replica the master. Its master, if it can be asked, hands over first, so that no write is lost.",
         "HELP",
         "    Print this help.",
         NULL,
@@ -157,6 +191,9 @@ static const struct command lockstep_subcommands[] = {
       .complexity = "O(N) where N is the number of events", .summary = "Returns the last events of replication, or advice." },
     { .name = "replicas", .run = cmd_lockstep_replicas, .arity = 2, .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, LOCKSTEP_ROW, .tips = "nondeterministic_output",
       .complexity = "O(N) where N is the number of replicas", .summary = "Returns how far behind the replicas are." },
+    { .name = "promote", .run = cmd_lockstep_promote, .arity = 2,
+      .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_NO_MULTI | CMD_STALE | CMD_PROMOTES, LOCKSTEP_ROW,
+      .complexity = "O(1)", .summary = "Makes a replica the master, after its master has handed over." },
     { .name = "help", .run = cmd_lockstep_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, LOCKSTEP_ROW,
       .complexity = "O(1)", .summary = "Tells about the subcommands." },
     { 0 },

@@ -93,7 +93,7 @@ static void cmd_replicaof(struct cmd_ctx *ctx)
         reply_error(ctx->reply, "LOADING Redis is loading the dataset in memory");
         return;
     }
-    if (repl_failing_over(ctx_repl(ctx))) {
+    if (!repl_failover_overrule(ctx_repl(ctx))) {
         reply_error(ctx->reply, "ERR REPLICAOF not allowed while failing over.");
         return;
     }
@@ -103,6 +103,8 @@ static void cmd_replicaof(struct cmd_ctx *ctx)
     }
     if (ctx_arg_is(ctx, 1, "no") && ctx_arg_is(ctx, 2, "one"))
         promote(ctx);
+    else if (repl_promoting(ctx_repl(ctx)))
+        reply_error(ctx->reply, "ERR REPLICAOF not allowed while this server is being promoted.");
     else
         follow(ctx);
 }
@@ -161,7 +163,7 @@ static void cmd_role(struct cmd_ctx *ctx)
 
 /* ---- What replicas say ---- */
 
-/* 0: reply +OK after all pairs; 1: no reply; -1: an error was answered, or the other pairs do not matter. */
+/* 0: reply +OK after all pairs; 1: no reply; 2: +OK and that this master hands over; -1: an error was answered, or the other pairs do not matter. */
 static int replconf_pair(struct cmd_ctx *ctx, struct bytes_view name, struct bytes_view value)
 {
     const char *error = NULL;
@@ -191,13 +193,17 @@ static void cmd_replconf(struct cmd_ctx *ctx)
         }
         return;
     }
-    bool silent = false;
+    bool silent = false, hands_over = false;
     for (int i = 1; i < ctx->argc; i += 2) {
         int rc = replconf_pair(ctx, ctx->argv[i], ctx->argv[i + 1]);
         if (rc < 0) return;
         silent |= rc == 1; /* ACK and the pairs with it have no reply */
+        hands_over |= rc == 2;
     }
-    if (!silent) reply_ok(ctx->reply);
+    if (hands_over)
+        reply_status(ctx->reply, "OK " REPL_CAPA_PROMOTION);
+    else if (!silent)
+        reply_ok(ctx->reply);
 }
 
 static void psync(struct cmd_ctx *ctx, struct bytes_view id, struct bytes_view offset, enum repl_take_over how)

@@ -27,6 +27,8 @@ static const struct config_enum shutdown_names[] = {
     {"default", 0}, {"save", SHUTDOWN_SAVE}, {"nosave", SHUTDOWN_NOSAVE}, {"now", SHUTDOWN_NOW}, {"force", SHUTDOWN_FORCE}, {0}};
 static const struct config_enum protected_names[] = {
     {"no", PROTECTED_NO}, {"yes", PROTECTED_YES}, {"local", PROTECTED_LOCAL}, {0}};
+static const struct config_enum demote_kill_names[] = {
+    {"no", DEMOTE_KILL_NO}, {"yes", DEMOTE_KILL_YES}, {"auto", DEMOTE_KILL_AUTO}, {0}};
 static const struct config_enum acl_pubsub_names[] = {{"allchannels", 1}, {"resetchannels", 0}, {0}};
 static const struct config_enum policy_names[] = {
     {"volatile-lru", EVICT_VOLATILE_LRU}, {"volatile-lfu", EVICT_VOLATILE_LFU}, {"volatile-random", EVICT_VOLATILE_RANDOM},
@@ -164,6 +166,7 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_INT, "io-threads", NULL, process.io_threads, "1", 1, 128, IMMUTABLE | NO_EFFECT, NO_HOOK),
     YES_NO("io-threads-do-reads", NULL, process.io_threads_do_reads, "no", IMMUTABLE | NO_EFFECT, NO_HOOK),
     NUMBER(CONFIG_INT, "shutdown-timeout", NULL, process.shutdown_timeout_s, "10", 0, INT_MAX, 0, NO_HOOK),
+    YES_NO("shutdown-failover", NULL, process.shutdown_failover, "no", 0, NO_HOOK),
     CHOICE("shutdown-on-sigint", process.shutdown_on_sigint, "default", shutdown_names, BITS | MULTI, NO_HOOK),
     CHOICE("shutdown-on-sigterm", process.shutdown_on_sigterm, "default", shutdown_names, BITS | MULTI, NO_HOOK),
     {.name = "hz", .kind = CONFIG_INT, FIELD(misc.hz), .def = "10", .max = INT_MAX, .check = config_check_hz, HOOK(hz_changed)},
@@ -206,6 +209,7 @@ const struct config_directive config_builtin_rows[] = {
     NUMBER(CONFIG_I64, "maxmemory-clients", NULL, clients.maxmemory_clients, "0", -100, INT64_MAX, MEMORY | PERCENT,
            HOOK(client_limits_changed)),
     NUMBER(CONFIG_U64, "tracking-table-max-keys", NULL, clients.tracking_table_max_keys, "1000000", 0, INT64_MAX, 0, HOOK(tracking_limit_changed)),
+    CHOICE("demote-clients-kill", clients.demote_clients_kill, "auto", demote_kill_names, 0, NO_HOOK),
     NUMBER(CONFIG_INT, "client-default-resp", NULL, clients.client_default_resp, "2", 2, 3, HIDDEN | IMMUTABLE, NO_HOOK),
 
     /* Memory */

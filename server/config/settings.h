@@ -86,6 +86,9 @@ struct settings_log {
 /* A class of clients that shares an output limit. The order is that of CONFIG GET client-output-buffer-limit. */
 enum client_limit_class { CLIENT_LIMIT_NORMAL = 0, CLIENT_LIMIT_REPLICA, CLIENT_LIMIT_PUBSUB, CLIENT_LIMIT_CLASSES };
 
+/* AUTO: yes if a sentinel has been seen. */
+enum settings_demote_kill { DEMOTE_KILL_NO = 0, DEMOTE_KILL_YES, DEMOTE_KILL_AUTO };
+
 struct settings_clients {
     unsigned maxclients; /* the process may lower it to what RLIMIT_NOFILE allows */
     int timeout_s;       /* idle clients; 0: never */
@@ -95,6 +98,7 @@ struct settings_clients {
     struct output_limit output_limits[CLIENT_LIMIT_CLASSES];
     uint64_t tracking_table_max_keys;
     int client_default_resp; /* 2 or 3 */
+    int demote_clients_kill; /* enum settings_demote_kill */
 };
 
 enum settings_protected_use { PROTECTED_NO = 0, PROTECTED_YES, PROTECTED_LOCAL };

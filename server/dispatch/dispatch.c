@@ -296,7 +296,10 @@ static bool run_item(struct dispatcher *d, struct batch_item *item)
         reply_queued(&c->reply);
         break;
     case ADMIT_REFUSED: break;
-    case ADMIT_LATER: client_block(c, &(struct blocked){.kind = BLOCK_PAUSE}); return false;
+    case ADMIT_LATER:
+        client_block(c, &(struct blocked){.kind = BLOCK_PAUSE, .transaction = slot->command->flags & CMD_EXEC});
+        return false;
+    case ADMIT_PROMOTING: client_block(c, &(struct blocked){.kind = BLOCK_PROMOTION}); return false;
     }
     if (UNLIKELY(client_has(c, CLIENT_REPLICA))) check_replica_reply(d, c, ctx.argv, slot);
     return true;
@@ -352,7 +355,7 @@ bool dispatch_again(struct dispatcher *d, struct client *c)
 void dispatch_unblocked(struct dispatcher *d, struct client *c)
 {
     struct blocked *b = c->blocked;
-    if (b->kind == BLOCK_PAUSE) return; /* its command has not run yet */
+    if (b->kind == BLOCK_PAUSE || b->kind == BLOCK_PROMOTION) return; /* its command has not run yet */
     if (b->command.slot != NULL && !b->counted) {
         struct cmd_ctx ctx = ctx_of_blocked(d, c);
         dispatch_count_call(&ctx, b->command.slot, b->ticks);

@@ -4,10 +4,12 @@
  *
  *     by name         unknown command or subcommand, number of arguments       dispatch_resolve()
  *     by client       NOAUTH, enable-debug-command, not inside MULTI, NOPERM   ask_all()
+ *     by role         REDIRECT, for clients that have asked for it             redirected()
  *     by effect       OOM, MISCONF (disk), READONLY, NOREPLICAS                refuse_effect()
  *     by connection   RESP2 with subscriptions                                 refused_while_subscribed()
  *     by state        MASTERDOWN, LOADING, replica or MONITOR                  refuse_state()
  *     by pause        not refused: the client is blocked                       held_by_pause()
+ *     by promotion    likewise, until this server is a master                  held_by_promotion()
  *
  * While core.obstacles is 0, a plain command of a plain client skips all but the first line. */
 #include <ctype.h>
@@ -197,6 +199,54 @@ static bool held_by_pause(const struct cmd_ctx *ctx, const struct command *cmd, 
     return mode == PAUSE_ALL || (flags & (CMD_WRITE | CMD_MAY_REPLICATE));
 }
 
+static bool is_slaveof_no_one(const struct queued_command *q)
+{
+    const char *name = q->slot->full_name;
+    return (strcmp(name, "slaveof") == 0 || strcmp(name, "replicaof") == 0) && q->argc == 3 &&
+           bytes_equal_nocase(q->argv[1], "no") && bytes_equal_nocase(q->argv[2], "one");
+}
+
+/* A sentinel promotes this server: EXEC of a transaction with SLAVEOF NO ONE. */
+static bool is_promotion_by_sentinel(const struct client *c)
+{
+    if (c->multi == NULL || client_has(c, CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return false;
+    if (c->name == NULL || !client_name_of_sentinel(bytes_str(c->name), NULL)) return false;
+    for (size_t i = 0; i < c->multi->count; i++)
+        if (is_slaveof_no_one(&c->multi->queue[i])) return true;
+    return false;
+}
+
+/* True: our master is asked first whether it hands over. The command runs when this is a master (replication/promotion.c). */
+static bool held_by_promotion(const struct cmd_ctx *ctx, const struct command *cmd)
+{
+    const struct client *c = ctx->client;
+    if (LIKELY(!(cmd->flags & (CMD_EXEC | CMD_PROMOTES))) || repl_role(ctx->core->repl) == REPL_MASTER) return false;
+    if ((cmd->flags & CMD_EXEC) && !(client_has(c, CLIENT_IN_MULTI) && is_promotion_by_sentinel(c))) return false;
+    return c->conn != NULL && repl_promote_asking(ctx->core->repl);
+}
+
+/* True: the client was told which server is the master. Not while the roles are open: the other one may send it back. */
+static bool redirected(struct cmd_ctx *ctx, struct command_slot *slot, unsigned flags)
+{
+    struct client *c = ctx->client;
+    struct repl *r = ctx->core->repl;
+    struct repl_link_info link;
+    if (LIKELY(!client_has(c, CLIENT_REDIRECT)) || repl_role(r) == REPL_MASTER || repl_failing_over(r)) return false;
+    if (!(flags & CMD_WRITE) && (!(flags & CMD_READONLY) || client_has(c, CLIENT_READS_REPLICA))) return false;
+    repl_link_describe(r, &link);
+    char text[REPL_HOST_MAX + 32];
+    snprintf(text, sizeof(text), "REDIRECT %s:%d", link.host, link.port);
+    if (slot->command->flags & CMD_EXEC) { /* as Valkey answers it */
+        multi_discard(c);
+        reply_error(ctx->reply, text);
+        dispatch_refuse(ctx, slot, NULL);
+        ctx_feed_monitors(ctx, slot->command);
+    } else {
+        dispatch_refuse(ctx, slot, text);
+    }
+    return true;
+}
+
 /* A write of a client ends the hold of expiry (expiry.h). Messages do not, since they change no data: sentinels publish
  * them to a master that they are about to demote. */
 static void release_expiry(struct dispatcher *d, const struct command *cmd, unsigned flags)
@@ -266,6 +316,7 @@ static enum admission ask_all(struct cmd_ctx *ctx, struct command_slot *slot)
         return ADMIT_REFUSED;
     }
     if (UNLIKELY(client_has(c, CLIENT_RESTRICTED)) && !dispatch_permitted(ctx, slot)) return ADMIT_REFUSED;
+    if (UNLIKELY(redirected(ctx, slot, flags))) return ADMIT_REFUSED;
     const char *refusal = refuse_effect(ctx, cmd, flags);
     if (UNLIKELY(refusal == NULL && refused_while_subscribed(ctx, slot))) return ADMIT_REFUSED;
     if (LIKELY(refusal == NULL)) refusal = refuse_state(ctx, flags);
@@ -274,6 +325,7 @@ static enum admission ask_all(struct cmd_ctx *ctx, struct command_slot *slot)
         return ADMIT_REFUSED;
     }
     if (UNLIKELY(held_by_pause(ctx, cmd, flags))) return ADMIT_LATER;
+    if (UNLIKELY(held_by_promotion(ctx, cmd))) return ADMIT_PROMOTING;
     if (UNLIKELY(ctx->core->modes.expiry_held)) release_expiry(ctx->dispatcher, cmd, flags);
     if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && !(cmd->flags & CMD_NO_QUEUE)) return ADMIT_QUEUE;
     return ADMIT_RUN;

@@ -90,9 +90,10 @@ void dispatch_protocol_error(struct dispatcher *d, struct client *c, enum resp_s
 extern const char dispatch_loading_text[];
 enum admission {
     ADMIT_RUN,
-    ADMIT_QUEUE,   /* inside MULTI */
-    ADMIT_REFUSED, /* the error has been answered */
-    ADMIT_LATER,   /* a pause holds it: the client is to be blocked, the request stays in its reader */
+    ADMIT_QUEUE,     /* inside MULTI */
+    ADMIT_REFUSED,   /* the error has been answered */
+    ADMIT_LATER,     /* a pause holds it: the client is to be blocked, the request stays in its reader */
+    ADMIT_PROMOTING, /* likewise, until this server is a master */
 };
 enum admission dispatch_admit(struct cmd_ctx *ctx, struct command_slot *slot);
 /* Replaces the slot of a container by that of the subcommand, and checks the number of arguments. False: an error has

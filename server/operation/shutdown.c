@@ -16,6 +16,7 @@
 struct shutdown {
     bool active;         /* waiting for replicas, or at the end */
     bool requested;      /* by a signal: starts with the next turn */
+    bool handing_over;   /* to a replica, before all else */
     bool saving;         /* the last save, with SIGINT held back */
     int flags;           /* enum settings_shutdown */
     int64_t deadline_us; /* by the monotonic clock */
@@ -49,7 +50,7 @@ static void answer_waiting(struct client *c, void *text)
 
 static void give_up(struct server *s, const char *text)
 {
-    s->shutdown->active = false;
+    s->shutdown->active = s->shutdown->handing_over = false;
     pause_end(&s->core, PAUSE_SHUTDOWN);
     blocking_each(s->clients->blocking, BLOCK_SHUTDOWN, answer_waiting, (void *)text);
 }
@@ -124,11 +125,27 @@ static bool finish(struct server *s)
 
 static void wait_for_replicas(struct server *s)
 {
-    struct shutdown *sd = s->shutdown;
-    sd->deadline_us = s->core.clock.mono_us + s->core.settings->process.shutdown_timeout_s * INT64_C(1000000);
     pause_start(&s->core, PAUSE_SHUTDOWN, PAUSE_WRITES, INT64_MAX / 2);
     repl_request_acks(s->core.repl);
     log_notice(s->core.log, "Waiting for replicas before shutting down.");
+}
+
+/* For the replicas to catch up. */
+static bool finish_or_wait(struct server *s)
+{
+    if (repl_replicas_caught_up(s->core.repl, false)) return finish(s);
+    wait_for_replicas(s);
+    return true;
+}
+
+/* Whatever became of it, the shutdown goes on: with a replica that has everything, or as without a hand-over. */
+static void after_hand_over(struct server *s)
+{
+    struct shutdown *sd = s->shutdown;
+    bool late = s->core.clock.mono_us >= sd->deadline_us;
+    if (!late && repl_failing_over(s->core.repl)) return;
+    sd->handing_over = false;
+    (void)(late ? finish(s) : finish_or_wait(s)); /* a failure is logged */
 }
 
 bool shutdown_start(struct server *s, int flags)
@@ -140,11 +157,12 @@ bool shutdown_start(struct server *s, int flags)
     sd->flags = flags;
     sd->deadline_us = s->core.clock.mono_us;
     log_warning(s->core.log, "User requested shutdown...");
-    bool must_wait = !(flags & SHUTDOWN_NOW) && s->core.settings->process.shutdown_timeout_s > 0 &&
-                     !repl_replicas_caught_up(s->core.repl, false);
-    if (!must_wait) return finish(s);
-    wait_for_replicas(s);
-    return true;
+    int timeout_s = s->core.settings->process.shutdown_timeout_s;
+    if ((flags & SHUTDOWN_NOW) || timeout_s == 0) return finish(s);
+    sd->deadline_us += timeout_s * INT64_C(1000000);
+    if (s->core.settings->process.shutdown_failover)
+        sd->handing_over = repl_failover_for_shutdown(s->core.repl, timeout_s * INT64_C(1000));
+    return sd->handing_over || finish_or_wait(s);
 }
 
 void shutdown_abandon_script(struct server *s)
@@ -161,6 +179,8 @@ void shutdown_cron(struct server *s)
     if (s->core.life.stopping) return;
     if (sd->requested) {
         if (!s->cron_paused) (void)shutdown_start(s, sd->flags); /* a failure is logged */
+    } else if (sd->handing_over) {
+        after_hand_over(s);
     } else if (sd->active &&
                (s->core.clock.mono_us >= sd->deadline_us || repl_replicas_caught_up(s->core.repl, false))) {
         (void)finish(s);
@@ -172,6 +192,8 @@ bool shutdown_abort(struct server *s)
     if (!shutdown_is_active(s) || s->core.life.stopping) return false;
     log_warning(s->core.log, "Shutdown manually aborted.");
     s->shutdown->requested = false;
+    /* A replica that was asked to take over may have done so: that goes on. */
+    if (s->shutdown->handing_over && repl_role(s->core.repl) == REPL_MASTER) (void)repl_failover_abort(s->core.repl);
     give_up(s, "ERR Errors trying to SHUTDOWN. Check logs.");
     return true;
 }

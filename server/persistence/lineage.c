@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "server/clients/client.h"
 #include "server/config/settings.h"
 #include "server/core/core.h"
 #include "server/net/loop.h"
@@ -296,16 +297,14 @@ static void observe(struct lineage *ln)
 
 void lineage_saw_client(struct lineage *ln, struct bytes_view name)
 {
-    static const struct bytes_view prefix = BYTES_LIT("sentinel-"),
-                                   suffixes[] = {BYTES_LIT("-cmd"), BYTES_LIT("-pubsub")};
-    if (LIKELY(name.len <= prefix.len) || memcmp(name.data, prefix.data, prefix.len) != 0) return;
-    struct bytes_view rest = bytes_view(name.data + prefix.len, name.len - prefix.len);
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-        struct bytes_view suffix = suffixes[i];
-        if (rest.len <= suffix.len || memcmp(rest.data + rest.len - suffix.len, suffix.data, suffix.len) != 0) continue;
-        struct bytes_view id = bytes_view(rest.data, rest.len - suffix.len);
+    struct bytes_view id;
+    if (UNLIKELY(client_name_of_sentinel(name, &id)))
         (void)lineage_note_sentinel(&ln->now, id, ln->core->clock.now_ms / 1000);
-    }
+}
+
+bool lineage_knows_sentinels(const struct lineage *ln)
+{
+    return ln->now.sentinel_count > 0;
 }
 
 /* ---- What is due ---- */

@@ -62,7 +62,8 @@ void lineage_cron(struct lineage *ln);
 void lineage_changed(struct lineage *ln);       /* role or history: look at once, not within a second */
 void lineage_data_replaced(struct lineage *ln); /* the data set is that of our master now, complete */
 void lineage_saw_client(struct lineage *ln, struct bytes_view name); /* it was named, by which sentinels are seen */
-void lineage_shut_down(struct lineage *ln);                          /* the data files are written */
+bool lineage_knows_sentinels(const struct lineage *ln); /* in this life, or in one that the file tells of */
+void lineage_shut_down(struct lineage *ln);             /* the data files are written */
 
 void lineage_info(const struct lineage *ln, struct bytes_buf *out); /* without the secret */
 

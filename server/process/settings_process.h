@@ -28,6 +28,7 @@ struct settings_process {
     char *bgsave_cpulist;
     char *ignore_warnings; /* or NULL */
     int shutdown_timeout_s;
+    bool shutdown_failover;
     int shutdown_on_sigint;  /* bits of enum settings_shutdown */
     int shutdown_on_sigterm; /* the same */
     int io_threads;          /* without effect, as the one below */

@@ -35,6 +35,7 @@ struct node {
     struct output_limit limit;
     struct bytes_buf data, loading;
     enum repl_load_kind load_kind;
+    int moved, demotions, promotions_ended;
     bool is_loading, load_fails, paused, child_busy, feed_stalls, has_field_times;
     size_t zeros;
     int snapshots, cancels, disconnects, role_changes, loads_begun, loads_dropped, acks;
@@ -189,10 +190,21 @@ static inline bool fake_paused(void *ctx)
     struct node *n = ctx;
     return n->paused;
 }
-static inline void fake_hold(void *ctx, bool on)
+static inline void fake_writes(void *ctx, enum repl_writes writes)
 {
     struct node *n = ctx;
-    n->paused = on;
+    n->paused = writes == REPL_WRITES_HELD;
+    n->moved += writes == REPL_WRITES_MOVED;
+}
+static inline void fake_demoted(void *ctx)
+{
+    struct node *n = ctx;
+    n->demotions++;
+}
+static inline void fake_promotion_ended(void *ctx)
+{
+    struct node *n = ctx;
+    n->promotions_ended++;
 }
 static inline int fake_port(void *ctx)
 {
@@ -308,7 +320,9 @@ static inline struct node *node_new(struct loop *loop)
         .disconnect_replica = fake_disconnect,
         .acks_changed = fake_acks,
         .writes_paused = fake_paused,
-        .hold_writes = fake_hold,
+        .set_writes = fake_writes,
+        .demoted = fake_demoted,
+        .promotion_ended = fake_promotion_ended,
         .listening_port = fake_port,
         .rdb_path = fake_path,
         .has_field_times = fake_has_field_times,

@@ -133,10 +133,10 @@ static inline void core_host_nothing(void *ctx)
 {
     (void)ctx;
 }
-static inline void core_host_hold(void *ctx, bool on)
+static inline void core_host_writes(void *ctx, enum repl_writes writes)
 {
     (void)ctx;
-    (void)on;
+    (void)writes;
 }
 static inline void core_host_disconnect(void *ctx, void *client, const char *why)
 {
@@ -193,7 +193,9 @@ static inline struct repl *core_fake_repl(struct core_fixture *f)
         .disconnect_replica = core_host_disconnect,
         .acks_changed = core_host_acks,
         .writes_paused = core_host_false,
-        .hold_writes = core_host_hold,
+        .set_writes = core_host_writes,
+        .demoted = core_host_nothing,
+        .promotion_ended = core_host_nothing,
         .listening_port = core_host_port,
         .rdb_path = core_host_path,
         .has_field_times = core_host_false,
