@@ -438,6 +438,7 @@ static void read_handshake(struct repl *r)
         rc = next_line(r);
     } while (rc == 2);
     if (rc == 1) after_handshake(r);
+    if (r->link.state == LINK_CONNECT && r->link.retry_ms <= repl_now_ms(r)) link_connect(r); /* retry at once */
 }
 
 /* ---- The stream ---- */

@@ -144,7 +144,9 @@ static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd,
     if (UNLIKELY(refused_for_memory(ctx, flags))) return "OOM command not allowed when used memory > 'maxmemory'.";
     if ((flags & CMD_WRITE) || UNLIKELY(cmd->flags & CMD_PROBE))
         refusal = ctx->dispatcher->uses.disk_refusal(ctx->dispatcher->uses.ctx);
-    if ((flags & CMD_WRITE) && refusal == NULL) refusal = refuse_write(ctx->dispatcher);
+    /* While it is open which server is the master, writes are held. */
+    if ((flags & CMD_WRITE) && refusal == NULL && !repl_failing_over(ctx->core->repl))
+        refusal = refuse_write(ctx->dispatcher);
     return refusal;
 }
 
