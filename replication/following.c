@@ -124,7 +124,7 @@ static void link_down(struct repl *r, const char *why, int64_t retry_ms)
     struct link *lk = &r->link;
     if (lk->state == LINK_STREAM) log_warning(r->log, "Connection with master lost.");
     note_down(r, why);
-    promotion_link_down(r, lk->state == LINK_STREAM && retry_ms == 0);
+    promotion_link_down(r, lk->state == LINK_PSYNC || (lk->state == LINK_STREAM && retry_ms == 0));
     drop_connection(r);
     link_transition(r, LINK_CONNECT, why);
     lk->retry_ms = repl_now_ms(r) + retry_ms;
@@ -349,6 +349,7 @@ static int act_on(struct repl *r, enum handshake_verdict verdict, struct bytes_b
     case HANDSHAKE_FULL:
     case HANDSHAKE_OLD:
         if (repl_promoting(r)) {
+            promotion_link_down(r, false);
             link_fail(r, "the master cannot continue the history of this server, which is being promoted");
             return -1;
         }

@@ -2,8 +2,8 @@
  *
  *     repl_promote_asking() --> the question is sent --> PSYNC FAILOVER of our master --> master, with everything
  *                                 |   ^                  (serving.c)
- *           the link breaks, once v   | it is made again
- *                              connecting
+ *           the link breaks       v   | it is made again
+ *                              connecting                  (a master that is handing over cannot serve: that goes on, too)
  *                                 `--- cannot be made; nothing heard for 300 ms; a second is over --> master all the same
  *
  * Invariants:

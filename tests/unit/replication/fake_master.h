@@ -127,15 +127,22 @@ static inline void expect_data(struct master *m, const char *text)
     if (m->node->data.len > 0) assert_memory_equal(m->node->data.data, text, strlen(text));
 }
 
-/* Runs the handshake up to the PSYNC, which is left in m->heard. */
-static inline void introduce(struct master *m)
+/* Runs the handshake up to the PSYNC, which is left in m->heard. `capa`: the answer to the capabilities. */
+static inline void introduce_as(struct master *m, const char *capa)
 {
+    char text[128];
     accept_link(m);
     hear(m, "PING");
     SAY(m, "+PONG\r\n");
     hear(m, "version");
-    SAY(m, "+OK\r\n+OK\r\n+OK\r\n");
+    snprintf(text, sizeof(text), "+OK\r\n%s\r\n+OK\r\n", capa);
+    say_bytes(m, text, strlen(text));
     for (int i = 0; i < 5000 && !has_heard(m, "PSYNC"); i++) turn(m);
+}
+
+static inline void introduce(struct master *m)
+{
+    introduce_as(m, "+OK");
 }
 
 static inline void expect_psync(struct master *m, const char *id, const char *offset)
@@ -151,15 +158,20 @@ static inline void follow(struct master *m)
 }
 
 /* Brings the link to the stream: the data set is "base;", of history ID at offset 1000. */
-static inline void synchronized(struct master *m)
+static inline void synchronized_as(struct master *m, const char *capa)
 {
     master_open(m);
     follow(m);
-    introduce(m);
+    introduce_as(m, capa);
     SAY(m, "+FULLRESYNC " ID " 1000\r\n$EOF:" MARK "\r\n" RDB("base;") MARK);
     wait_state(m, "connected");
     expect_data(m, "base;");
     hear(m, "ACK\r\n$4\r\n1000\r\n");
+}
+
+static inline void synchronized(struct master *m)
+{
+    synchronized_as(m, "+OK");
 }
 
 #endif

@@ -278,8 +278,7 @@ static void test_a_link_that_breaks_before_the_answer(void **state)
     expect_question(&f);
     SAY(&f.m, "-ERR PSYNC FAILOVER can't be sent to a master.\r\n");
     expect_held(&f);
-    repl_drop_link(repl_of(&f), "the test has no time to wait for the next try");
-    introduce(&f.m);
+    introduce(&f.m); /* at once */
     assert_null(memmem(f.m.heard, f.m.len, "FAILOVER", 8));
     SAY(&f.m, "+CONTINUE " ID2 "\r\n");
     wait_state(&f.m, "connected");
@@ -308,7 +307,6 @@ static void test_a_master_that_does_not_continue_our_history(void **state)
     struct fixture f;
     handing_over(&f);
     SAY(&f.m, "-ERR PSYNC FAILOVER can't be sent to a master.\r\n");
-    repl_drop_link(repl_of(&f), "the test has no time to wait for the next try");
     introduce(&f.m);
     SAY(&f.m, "+FULLRESYNC " ID2 " 1000\r\n");
     expect_master_again(&f);
@@ -399,6 +397,180 @@ static void test_a_target_that_is_not_ready(void **state)
     close_all(&f);
 }
 
+/* ---- Orders of a replica that is being promoted, and of a shutdown ---- */
+
+static void asked(struct fixture *f)
+{
+    open_all(f);
+    conf(&f->p, "lockstep-promote", "1000");
+    assert_string_equal(state_of(f), "waiting-for-sync");
+    assert_true(f->m.node->paused);
+}
+
+static void asked_and_handing_over(struct fixture *f)
+{
+    asked(f);
+    acknowledge_all(f);
+    turns(f->m.node);
+    assert_string_equal(state_of(f), "failover-in-progress");
+    expect_question(f);
+}
+
+static void expect_replica(struct fixture *f, int moved)
+{
+    assert_string_equal(state_of(f), "no-failover");
+    assert_int_equal(repl_role(repl_of(f)), REPL_REPLICA);
+    assert_false(f->m.node->paused);
+    assert_int_equal(f->m.node->moved, moved);
+    assert_int_equal(f->m.node->demotions, 1);
+}
+
+static void test_a_replica_asks_for_the_role(void **state)
+{
+    struct fixture f;
+    asked_and_handing_over(&f);
+    assert_int_equal(f.m.node->demotions, 0);
+    SAY(&f.m, "+CONTINUE " ID2 "\r\n");
+    wait_state(&f.m, "connected");
+    expect_replica(&f, 1);
+    close_all(&f);
+}
+
+static void test_a_replica_that_asks_again(void **state)
+{
+    struct fixture f;
+    asked(&f);
+    int64_t began = repl_of(&f)->failover.began_ms;
+    f.m.node->later_us += 500000;
+    conf(&f.p, "lockstep-promote", "1000");
+    assert_int_equal(repl_of(&f)->failover.began_ms, began);
+    close_all(&f);
+}
+
+static void test_replicas_that_are_not_handed_over_to(void **state)
+{
+    struct fixture f;
+    open_all(&f);
+    conf(&f.p, "listening-port", "0");
+    conf(&f.p, "lockstep-promote", "1000");
+    assert_string_equal(state_of(&f), "no-failover");
+    follow(&f.m); /* and a replica does not hand over */
+    conf(&f.p, "listening-port", "1");
+    conf(&f.p, "lockstep-promote", "1000");
+    assert_string_equal(state_of(&f), "no-failover");
+    close_all(&f);
+}
+
+static void time_is_over(struct fixture *f)
+{
+    repl_of(f)->failover.late = repl_of(f)->failover.due = true;
+}
+
+/* It has promoted itself by then, or has died: it is asked, and what it says counts. */
+static void test_a_replica_that_does_not_acknowledge(void **state)
+{
+    struct fixture f;
+    asked(&f);
+    time_is_over(&f);
+    expect_question(&f);
+    SAY(&f.m, "-ERR PSYNC FAILOVER: this replica does not have all of that history.\r\n");
+    expect_master_again(&f);
+    assert_int_equal(f.m.node->moved, 0);
+    assert_int_equal(f.m.node->demotions, 0);
+    close_all(&f);
+}
+
+static void test_an_answer_that_does_not_come(void **state)
+{
+    struct fixture f;
+    asked_and_handing_over(&f);
+    time_is_over(&f);
+    expect_master_again(&f);
+    assert_int_equal(f.m.node->moved, 0);
+    close_all(&f);
+}
+
+/* It said that it is a master: then it is not taken back, whatever becomes of it. */
+static void test_a_master_that_does_not_answer_any_more(void **state)
+{
+    struct fixture f;
+    asked_and_handing_over(&f);
+    SAY(&f.m, "-ERR PSYNC FAILOVER can't be sent to a master.\r\n");
+    f.m.node->later_us += 2000000;
+    failover_nobody_there(repl_of(&f));
+    expect_held(&f);
+    time_is_over(&f);
+    turn(&f.m);
+    expect_replica(&f, 1);
+    close_all(&f);
+}
+
+/* Only when the replica's time is over: before, it may be about to start again, or to be reachable. */
+static void test_nobody_listens_there(void **state)
+{
+    struct fixture f;
+    asked(&f);
+    close(f.m.listen_fd);
+    acknowledge_all(&f);
+    for (int i = 0; i < 50; i++) turn(&f.m);
+    expect_held(&f);
+    f.m.node->later_us += 2000000;
+    repl_drop_link(repl_of(&f), "the test has no time to wait for the next try");
+    expect_master_again(&f);
+    f.m.listen_fd = dup(0);
+    close_all(&f);
+}
+
+static void test_replicaof_counts(void **state)
+{
+    struct fixture f;
+    asked(&f);
+    assert_true(repl_failover_overrule(repl_of(&f)));
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
+    assert_false(f.m.node->paused);
+    conf(&f.p, "lockstep-promote", "1000");
+    acknowledge_all(&f);
+    turns(f.m.node);
+    assert_true(repl_failover_overrule(repl_of(&f)));
+    expect_replica(&f, 1);
+    close_all(&f);
+}
+
+static void test_replicaof_does_not_count_during_failover(void **state)
+{
+    struct fixture f;
+    handing_over(&f);
+    assert_false(repl_failover_overrule(repl_of(&f)));
+    expect_held(&f);
+    SAY(&f.m, "+CONTINUE " ID2 "\r\n");
+    wait_state(&f.m, "connected");
+    expect_replica(&f, 0);
+    close_all(&f);
+}
+
+static void test_a_shutdown(void **state)
+{
+    struct fixture f;
+    open_all(&f);
+    conf(&f.p, "capa", "lockstep-not-master");
+    assert_false(repl_failover_for_shutdown(repl_of(&f), 1000));
+    f.p.replica->not_master = false;
+    assert_true(repl_failover_for_shutdown(repl_of(&f), 1000));
+    assert_true(f.m.node->paused);
+    time_is_over(&f);
+    turn(&f.m);
+    assert_string_equal(state_of(&f), "no-failover");
+    assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
+    assert_true(repl_failover_for_shutdown(repl_of(&f), 1000));
+    acknowledge_all(&f);
+    expect_question(&f);
+    SAY(&f.m, "+CONTINUE " ID2 "\r\n");
+    wait_state(&f.m, "connected");
+    expect_replica(&f, 1);
+    close_all(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +590,16 @@ int main(void)
         cmocka_unit_test(test_a_replica_that_is_behind_takes_over_only_by_force),
         cmocka_unit_test(test_a_server_that_hands_over_does_not_take_over),
         cmocka_unit_test(test_a_target_that_is_not_ready),
+        cmocka_unit_test(test_a_replica_asks_for_the_role),
+        cmocka_unit_test(test_a_replica_that_asks_again),
+        cmocka_unit_test(test_replicas_that_are_not_handed_over_to),
+        cmocka_unit_test(test_a_replica_that_does_not_acknowledge),
+        cmocka_unit_test(test_an_answer_that_does_not_come),
+        cmocka_unit_test(test_a_master_that_does_not_answer_any_more),
+        cmocka_unit_test(test_nobody_listens_there),
+        cmocka_unit_test(test_replicaof_counts),
+        cmocka_unit_test(test_replicaof_does_not_count_during_failover),
+        cmocka_unit_test(test_a_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

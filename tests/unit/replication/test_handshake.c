@@ -69,9 +69,10 @@ static void test_the_plain_way(void **state)
     expect_sent(&d, "*1\r\n$4\r\nPING\r\n");
     assert_int_equal(hear(&d, "+PONG"), HANDSHAKE_WAIT);
     expect_sent(&d, "*3\r\n$8\r\nREPLCONF\r\n$14\r\nlistening-port\r\n$4\r\n7000\r\n"
-                    "*9\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$4\r\ncapa\r\n$6\r\npsync2\r\n"
+                    "*11\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$4\r\ncapa\r\n$6\r\npsync2\r\n"
                     "$4\r\ncapa\r\n$11\r\nfield-times\r\n"
                     "$4\r\ncapa\r\n$15\r\nlockstep-verify\r\n"
+                    "$4\r\ncapa\r\n$18\r\nlockstep-promotion\r\n"
                     "*3\r\n$8\r\nREPLCONF\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n");
     assert_int_equal(hear(&d, "+OK"), HANDSHAKE_WAIT);
     assert_int_equal(hear(&d, "+OK"), HANDSHAKE_WAIT);
@@ -81,6 +82,28 @@ static void test_the_plain_way(void **state)
     assert_int_equal(hear(&d, "+CONTINUE"), HANDSHAKE_CONTINUE);
     assert_false(d.h.has_id);
     dialog_end(&d);
+}
+
+/* Only a master that says so can be asked to hand over; another +OK says nothing. */
+static void test_a_master_that_hands_over(void **state)
+{
+    static const struct {
+        const char *answer;
+        bool hands_over;
+    } cases[] = {
+        {"+OK lockstep-promotion", true}, {"+OK", false}, {"+OK lockstep-promotions", false}, {"-ERR no", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct dialog d;
+        dialog_begin(&d, NULL, NULL);
+        d.options.not_master = true;
+        hear(&d, "+PONG");
+        assert_true(was_sent(&d, "$4\r\ncapa\r\n$19\r\nlockstep-not-master\r\n"));
+        hear(&d, "+OK");
+        hear(&d, cases[i].answer);
+        assert_int_equal(hear(&d, "+OK"), HANDSHAKE_ASK_PSYNC);
+        assert_int_equal(d.h.master_hands_over, cases[i].hands_over);
+        dialog_end(&d);
+    }
 }
 
 static void test_with_user_password_and_address(void **state)
@@ -266,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_plain_way),
+        cmocka_unit_test(test_a_master_that_hands_over),
         cmocka_unit_test(test_with_user_password_and_address),
         cmocka_unit_test(test_a_wrong_password_ends_it),
         cmocka_unit_test(test_full_resync),

@@ -47,6 +47,23 @@ static void test_full_sync_through_a_pipe(void **state)
     loop_free(loop);
 }
 
+/* Only a replica that can ask this master to hand over is told that it may. */
+static void test_the_master_says_that_it_hands_over(void **state)
+{
+    struct loop *loop = loop_new();
+    struct node *n = node_new(loop);
+    struct peer p;
+    const char *error;
+    peer_open(&p, n);
+    assert_int_equal(repl_replica_conf(p.replica, BYTES_LIT("capa"), BYTES_LIT("psync2"), &error), 0);
+    assert_int_equal(repl_replica_conf(p.replica, BYTES_LIT("capa"), BYTES_LIT("lockstep-promotion"), &error), 2);
+    assert_int_equal(repl_replica_conf(p.replica, BYTES_LIT("lockstep-promote"), BYTES_LIT("1000"), &error), 1);
+    assert_false(repl_failing_over(n->repl)); /* it has not sent PSYNC */
+    peer_close(&p);
+    node_free(n);
+    loop_free(loop);
+}
+
 /* Replicas of one snapshot: only those that announced the capability get the secret of the data set. */
 static void test_the_secret_goes_to_replicas_that_know_it(void **state)
 {
@@ -1120,6 +1137,7 @@ static void test_info_of_a_master(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_master_says_that_it_hands_over),
         cmocka_unit_test(test_full_sync_through_a_pipe),
         cmocka_unit_test(test_full_sync_through_a_file),
         cmocka_unit_test(test_the_secret_goes_to_replicas_that_know_it),
