@@ -27,10 +27,7 @@
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
-enum {
-    ACKNOWLEDGE_MS = 1000, /* a replica that is being promoted asks no longer */
-    ANSWER_MS = 3000,
-};
+enum { ANSWER_MS = 3000 };
 
 bool repl_failing_over(const struct repl *r)
 {
@@ -158,18 +155,6 @@ static void look_at_answer(struct repl *r)
     end(r);
 }
 
-void repl_failover_turn(struct repl *r)
-{
-    struct failover *f = &r->failover;
-    promotion_turn(r);
-    if (LIKELY(!f->due)) return;
-    f->due = false;
-    if (f->state == FAILOVER_WAITING)
-        look_at_replicas(r);
-    else if (f->state == FAILOVER_IN_PROGRESS)
-        look_at_answer(r);
-}
-
 /* ---- The command ---- */
 
 static bool may_begin(const struct repl *r, const struct repl_failover_order *o, const char **error)
@@ -233,19 +218,6 @@ int repl_failover_abort(struct repl *r)
 
 /* ---- Orders of others ---- */
 
-void failover_asked(const struct replica *rp)
-{
-    struct repl *r = rp->repl;
-    const struct repl_failover_order o = {.host = replica_host(rp), .port = rp->port, .timeout_ms = ACKNOWLEDGE_MS};
-    log_notice(r->log, "Replica %s is being promoted, and asks this server to hand over.", replica_name(rp));
-    if (r->role != REPL_MASTER || r->failover.state != FAILOVER_NONE || rp->state != REPLICA_ONLINE || rp->doomed ||
-        rp->port == 0) {
-        log_notice(r->log, "That is not possible, or under way already.");
-        return;
-    }
-    begin(r, &o, FAILOVER_BY_REPLICA);
-}
-
 bool repl_failover_for_shutdown(struct repl *r, int64_t timeout_ms)
 {
     const struct repl_failover_order o = {.timeout_ms = timeout_ms};
@@ -258,14 +230,6 @@ bool repl_failover_for_shutdown(struct repl *r, int64_t timeout_ms)
     return true;
 }
 
-/* No process is there that could be the master. One that was, and said so, keeps the role. */
-void failover_nobody_there(struct repl *r)
-{
-    const struct failover *f = &r->failover;
-    if (f->cause == FAILOVER_BY_COMMAND || f->is_master || repl_now_ms(r) - f->began_ms < ACKNOWLEDGE_MS) return;
-    failover_answered(r, FAILOVER_REFUSED);
-}
-
 bool repl_failover_overrule(struct repl *r)
 {
     if (r->failover.state == FAILOVER_NONE) return true;
@@ -273,4 +237,34 @@ bool repl_failover_overrule(struct repl *r)
     log_notice(r->log, "The hand-over ends: another order has come.");
     end(r);
     return true;
+}
+
+static void look_at_question(struct repl *r)
+{
+    struct failover *f = &r->failover;
+    char *host = f->asker_host;
+    const struct repl_failover_order o = {.host = host, .port = f->asker_port, .timeout_ms = PROMOTION_MS};
+    if (host == NULL) return;
+    f->asker_host = NULL;
+    log_notice(r->log, "Replica %s:%d is being promoted, and asks this server to hand over.", host, o.port);
+    if (r->role == REPL_MASTER && f->state == FAILOVER_NONE)
+        begin(r, &o, FAILOVER_BY_REPLICA);
+    else
+        log_notice(r->log, "That is under way, or impossible.");
+    mem_free(host);
+}
+
+/* ---- The turn ---- */
+
+void repl_failover_turn(struct repl *r)
+{
+    struct failover *f = &r->failover;
+    promotion_turn(r);
+    if (LIKELY(!f->due)) return;
+    f->due = false;
+    look_at_question(r);
+    if (f->state == FAILOVER_WAITING)
+        look_at_replicas(r);
+    else if (f->state == FAILOVER_IN_PROGRESS)
+        look_at_answer(r);
 }

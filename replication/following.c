@@ -348,7 +348,7 @@ static int act_on(struct repl *r, enum handshake_verdict verdict, struct bytes_b
     case HANDSHAKE_ASK_PSYNC: ask_psync(r, out); return 0;
     case HANDSHAKE_FULL:
     case HANDSHAKE_OLD:
-        if (repl_promoting(r)) {
+        if (r->promotion.wanted) {
             promotion_link_down(r, false);
             link_fail(r, "the master cannot continue the history of this server, which is being promoted");
             return -1;

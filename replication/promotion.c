@@ -13,10 +13,7 @@
  * The master's side is failover.c. replication/README.md says what is promised together. */
 #include "replication/replication_internal.h"
 
-enum {
-    PROMOTION_MS = 1000,
-    SIGN_OF_LIFE_MS = 300, /* a master that was asked appends GETACK to its stream at once */
-};
+enum { SIGN_OF_LIFE_MS = 300 /* a master that was asked appends GETACK to its stream at once */ };
 
 bool repl_promoting(const struct repl *r)
 {
@@ -26,12 +23,6 @@ bool repl_promoting(const struct repl *r)
 const char *repl_promoted_alone(const struct repl *r)
 {
     return r->promotion.alone_because;
-}
-
-static void go_alone(struct repl *r, const char *why)
-{
-    r->promotion.alone_because = why;
-    r->promotion.due = true;
 }
 
 static void on_time(void *ctx);
@@ -48,9 +39,9 @@ static void on_time(void *ctx)
     struct repl *r = ctx;
     const struct promotion *p = &r->promotion;
     if (repl_now_ms(r) >= p->until_ms)
-        go_alone(r, "the master did not hand over within a second");
+        promotion_go_alone(r, "the master did not hand over within a second");
     else if (p->asked && r->stats.net_input_bytes == p->heard)
-        go_alone(r, "the master is silent");
+        promotion_go_alone(r, "the master is silent");
     else
         wait_at_most(r, PROMOTION_MS);
 }
@@ -59,7 +50,7 @@ static void ask(struct repl *r)
 {
     struct promotion *p = &r->promotion;
     if (!repl_ask_master(r, REPL_ASK_PROMOTION, BYTES_LIT("1000"))) {
-        go_alone(r, "the master takes no more bytes");
+        promotion_go_alone(r, "the master takes no more bytes");
         return;
     }
     p->asked = true;
@@ -78,41 +69,18 @@ bool repl_promote_asking(struct repl *r)
     return true;
 }
 
-void promotion_link_up(struct repl *r)
-{
-    if (LIKELY(!r->promotion.wanted)) return;
-    if (r->link.handshake.master_hands_over)
-        ask(r);
-    else
-        go_alone(r, "the master cannot be asked any more");
-}
-
-void promotion_link_down(struct repl *r, bool comes_back)
-{
-    if (LIKELY(!r->promotion.wanted)) return;
-    r->promotion.asked = false;
-    if (!comes_back) go_alone(r, "the link to the master is down");
-}
-
-void promotion_consented(struct repl *r)
-{
-    r->promotion.alone_because = NULL;
-}
-
 void promotion_turn(struct repl *r)
 {
     struct promotion *p = &r->promotion;
     if (LIKELY(!p->due)) return;
     p->due = false;
+    if (!p->asked && p->alone_because == NULL && r->link.state == LINK_STREAM) { /* the link is up again */
+        if (r->link.handshake.master_hands_over)
+            ask(r);
+        else
+            p->alone_because = "the master cannot be asked any more";
+    }
+    if (p->alone_because == NULL) return;
     log_warning(r->log, "Promoted without the consent of the master: %s.", p->alone_because);
     repl_promote(r);
-}
-
-void promotion_over(struct repl *r)
-{
-    struct promotion *p = &r->promotion;
-    if (LIKELY(!p->wanted)) return;
-    loop_timer_stop(&p->timer);
-    p->wanted = p->asked = p->due = false;
-    r->host.promotion_ended(r->host.ctx);
 }

@@ -44,6 +44,7 @@ void repl_free(struct repl *r)
     loop_timer_stop(&r->failover.timer);
     loop_timer_stop(&r->promotion.timer);
     mem_free(r->failover.host);
+    mem_free(r->failover.asker_host);
     following_release(r);
     serving_release(r);
     lag_marks_clear(&r->written);
@@ -465,7 +466,7 @@ int repl_follow(struct repl *r, const char *host, int port)
     following_start(r, new_host, port);
     mem_free(new_host);
     promotion_over(r);
-    if (was_master && !repl_failing_over(r) && !r->link.held) r->host.demoted(r->host.ctx);
+    if (was_master && r->failover.state == FAILOVER_NONE && !r->link.held) r->host.demoted(r->host.ctx);
     return 0;
 }
 

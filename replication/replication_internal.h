@@ -28,6 +28,7 @@
 #include "replication/transfer.h"
 #include "server/net/outbuf.h"
 #include "server/net/resp_line.h"
+#include "storage/base/memory.h"
 
 /* ---- Serving ---- */
 
@@ -224,6 +225,8 @@ struct failover {
     enum failover_answer answer;
     char *host; /* of the target; NULL: any replica */
     int port;
+    char *asker_host; /* of a replica that has asked for the role in this turn; NULL: none */
+    int asker_port;
     bool force;         /* hand over when the time is over, whatever is acknowledged */
     bool late;          /* the time is over */
     bool asked, unsure; /* the target was asked; an earlier question has had no answer, so it may have taken over */
@@ -234,11 +237,13 @@ struct failover {
 
 /* ---- Being promoted ---- */
 
+enum { PROMOTION_MS = 1000 /* so long a promotion waits for our master, and a master for such a replica */ };
+
 struct promotion {
-    bool wanted; /* an order is being carried out: this will be a master by until_ms */
-    bool asked;  /* our master was asked over the present link */
-    bool due;    /* promote at the end of this turn, without its consent */
-    const char *alone_because;
+    bool wanted;               /* an order is being carried out: this will be a master by until_ms */
+    bool asked;                /* our master was asked over the present link */
+    bool due;                  /* promotion_turn() has something to do */
+    const char *alone_because; /* promote at the end of this turn, or promoted, without its consent; NULL: not */
     int64_t until_ms;
     uint64_t heard; /* bytes that had come from our master when it was asked */
     struct loop_timer timer;
@@ -370,18 +375,6 @@ void link_transition(struct repl *r, enum link_state next, const char *why);
 void link_stream_begins(struct repl *r); /* the data set equals the master's at our offset */
 const char *link_state_name(enum link_state state);
 
-/* failover.c */
-#define REPL_ASK_PROMOTION "lockstep-promote"
-void failover_asked(const struct replica *rp); /* the replica is being promoted, and asks for the role */
-void failover_nobody_there(struct repl *r);    /* no server listens at the address of the target */
-
-/* promotion.c: what it is told of the link. It acts at the end of the turn. */
-void promotion_link_up(struct repl *r);
-void promotion_link_down(struct repl *r, bool comes_back);
-void promotion_consented(struct repl *r); /* our master hands over to us: repl_promote() follows */
-void promotion_turn(struct repl *r);
-void promotion_over(struct repl *r); /* the role is settled */
-
 /* What failover.c is told; it acts at the end of the turn. */
 static inline void failover_acked(struct repl *r)
 {
@@ -393,6 +386,55 @@ static inline void failover_answered(struct repl *r, enum failover_answer answer
     r->failover.answer = answer;
     r->failover.due = true;
 }
+/* The replica is being promoted, and asks for the role. It may be gone at the end of the turn. */
+static inline void failover_asked(const struct replica *rp)
+{
+    struct failover *f = &rp->repl->failover;
+    if (rp->state != REPLICA_ONLINE || rp->port == 0) return;
+    mem_free(f->asker_host);
+    f->asker_host = mem_strdup(replica_host(rp));
+    f->asker_port = rp->port;
+    f->due = true;
+}
+/* No process is at the target's address that could be the master. One that was, and said so, keeps the role; and one that
+ * is being promoted may still do so until its time is over. */
+static inline void failover_nobody_there(struct repl *r)
+{
+    const struct failover *f = &r->failover;
+    if (f->cause == FAILOVER_BY_COMMAND || f->is_master || repl_now_ms(r) - f->began_ms < PROMOTION_MS) return;
+    failover_answered(r, FAILOVER_REFUSED);
+}
+
+/* What promotion.c is told; it acts at the end of the turn, too. */
+#define REPL_ASK_PROMOTION "lockstep-promote"
+static inline void promotion_go_alone(struct repl *r, const char *why)
+{
+    r->promotion.alone_because = why;
+    r->promotion.due = true;
+}
+static inline void promotion_link_up(struct repl *r)
+{
+    r->promotion.due |= r->promotion.wanted;
+}
+static inline void promotion_link_down(struct repl *r, bool comes_back)
+{
+    if (LIKELY(!r->promotion.wanted)) return;
+    r->promotion.asked = false;
+    if (!comes_back) promotion_go_alone(r, "the link to the master is down");
+}
+static inline void promotion_consented(struct repl *r) /* our master hands over to us: repl_promote() follows */
+{
+    r->promotion.alone_because = NULL;
+}
+static inline void promotion_over(struct repl *r) /* the role is settled */
+{
+    struct promotion *p = &r->promotion;
+    if (LIKELY(!p->wanted)) return;
+    loop_timer_stop(&p->timer);
+    p->wanted = p->asked = p->due = false;
+    r->host.promotion_ended(r->host.ctx);
+}
+void promotion_turn(struct repl *r); /* for failover.c */
 
 /* receiving.c */
 void receiving_begin(struct repl *r);

@@ -403,6 +403,7 @@ static void asked(struct fixture *f)
 {
     open_all(f);
     conf(&f->p, "lockstep-promote", "1000");
+    repl_failover_turn(repl_of(f));
     assert_string_equal(state_of(f), "waiting-for-sync");
     assert_true(f->m.node->paused);
 }
@@ -443,6 +444,7 @@ static void test_a_replica_that_asks_again(void **state)
     int64_t began = repl_of(&f)->failover.began_ms;
     f.m.node->later_us += 500000;
     conf(&f.p, "lockstep-promote", "1000");
+    turns(f.m.node);
     assert_int_equal(repl_of(&f)->failover.began_ms, began);
     close_all(&f);
 }
@@ -453,10 +455,12 @@ static void test_replicas_that_are_not_handed_over_to(void **state)
     open_all(&f);
     conf(&f.p, "listening-port", "0");
     conf(&f.p, "lockstep-promote", "1000");
+    turns(f.m.node);
     assert_string_equal(state_of(&f), "no-failover");
     follow(&f.m); /* and a replica does not hand over */
     conf(&f.p, "listening-port", "1");
     conf(&f.p, "lockstep-promote", "1000");
+    turns(f.m.node);
     assert_string_equal(state_of(&f), "no-failover");
     close_all(&f);
 }
@@ -530,6 +534,7 @@ static void test_replicaof_counts(void **state)
     assert_int_equal(repl_role(repl_of(&f)), REPL_MASTER);
     assert_false(f.m.node->paused);
     conf(&f.p, "lockstep-promote", "1000");
+    turns(f.m.node);
     acknowledge_all(&f);
     turns(f.m.node);
     assert_true(repl_failover_overrule(repl_of(&f)));
