@@ -49,7 +49,7 @@ static struct {
     struct writer writers[WRITERS_MAX];
     unsigned count;
     struct sim_node *master;
-    bool calm; /* rule 6 holds */
+    bool calm; /* rule 7 holds */
     int64_t rest_us;
     uint64_t acknowledged;
 } promises;
@@ -430,6 +430,31 @@ static void check_at_end(struct server *s, void *ctx)
         }
         free(seen);
     }
+}
+
+/* Until an outcome is known the old master does not run writes, so what it has acknowledged is from before. */
+static void check_handed_over(struct server *s, void *ctx)
+{
+    const struct sim_node *from = ctx, *node = sim.process->node;
+    for (unsigned i = 0; i < promises.count; i++) {
+        struct writer *w = &promises.writers[i];
+        bool *seen = calloc(VALUES_MAX, 1);
+        char text[96];
+        read_lists(s, node, w, seen);
+        for (unsigned v = 0; v < w->next; v++) {
+            const struct value *value = &w->values[v];
+            if (value->node != (int)from->index || !(value->owed & OWED) || seen[v]) continue;
+            sim_fail("handed over", "%s has handed over to %s, which lacks %s", from->name, node->name,
+                     show_value(w, v, text));
+            break;
+        }
+        free(seen);
+    }
+}
+
+void promises_check_handed_over(const struct sim_node *from, struct sim_node *to)
+{
+    sim_node_call(to, check_handed_over, (void *)(uintptr_t)from);
 }
 
 void promises_check_restarted(struct sim_node *node)

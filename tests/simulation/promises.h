@@ -15,7 +15,8 @@
  *      with `everysec`; after a clean stop in any case; and whatever WAITAOF 1 0 confirmed.
  *   5. What WAIT n confirmed has been applied by n other nodes. What WAITAOF confirmed for n replicas, n other nodes
  *      have said to be in their logs, on disk; and whatever a node has ever said of its log is there when it loads it.
- *   6. In a run without crashes and without changes of roles, everything that was acknowledged is everywhere. */
+ *   6. When a replica says that its master has handed over to it, it has whatever the master acknowledged.
+ *   7. In a run without crashes and without changes of roles, everything that was acknowledged is everywhere. */
 #ifndef LOCKSTEP_TESTS_SIMULATION_PROMISES_H
 #define LOCKSTEP_TESTS_SIMULATION_PROMISES_H
 
@@ -29,7 +30,7 @@ void promises_stop(void); /* the writers send nothing more */
 void promises_set_master(struct sim_node *node);
 /* The node is about to follow another: what it acknowledged is its master's affair now. */
 void promises_forget(const struct sim_node *node);
-void promises_forget_all(void); /* a change of roles: rule 6 does not hold any more */
+void promises_forget_all(void); /* a change of roles: rule 7 does not hold any more */
 
 /* What a stop of the node must leave. */
 enum stop { STOP_KILLED, STOP_POWER_CUT, STOP_CLEAN };
@@ -42,10 +43,12 @@ struct stop_terms {
 void promises_node_stopped(const struct sim_node *node, enum stop stop, const struct stop_terms *terms);
 /* A server has loaded its log, and done nothing else yet (rule 5). */
 void promises_check_log(const struct sim_node *node);
-/* Has the node's data set checked: as a master that has just started (rule 4), or at the end (rule 6). */
+/* Has the node's data set checked: as a master that has just started (rule 4), or at the end (rule 7). */
+/* `from` has handed over to `to`, which has just said so (rule 6). */
+void promises_check_handed_over(const struct sim_node *from, struct sim_node *to);
 void promises_check_restarted(struct sim_node *node);
 /* All nodes were found at one place, asked at this time. A master that was stopped or busy at the end of all faults may
- * acknowledge something later, which is on its way to the replicas: rule 6 is not asked of that. */
+ * acknowledge something later, which is on its way to the replicas: rule 7 is not asked of that. */
 void promises_check_at_end(struct sim_node *node, int64_t rest_us);
 
 uint64_t promises_acknowledged(void);

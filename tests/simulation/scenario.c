@@ -899,6 +899,57 @@ static void do_promote(struct plan_item *item)
     promote(member_arg(item), item->args[1] != 0);
 }
 
+/* --- A replica asks its master to hand over --- */
+
+/* The roles are the administrator's affair from now on, whatever became of the order. */
+static void settle_hand_over(const struct plan_item *item)
+{
+    promote(member_arg(item), false);
+}
+
+static void hand_over_connected(struct sim_client *c)
+{
+    sim_client_sendf(c, "LOCKSTEP PROMOTE");
+}
+
+/* The master of the plan is what has handed over, not another one that the node still followed. */
+static bool follows(const struct member *old, const struct member *m)
+{
+    const struct repl *r = truth_repl(old->node);
+    return r != NULL && repl_role(r) == REPL_REPLICA && repl_is_master_host(r, m->node->host->ip, 6379);
+}
+
+static void hand_over_answered(struct sim_client *c, const struct sim_reply *reply)
+{
+    const struct plan_item *item = c->ctx;
+    const struct member *m = member_arg(item), *old = &scenario.members[item->args[1]];
+    sim_client_close(c);
+    if (reply->type == '-') return;
+    if (bytes_equal(reply->text, BYTES_LIT("OK")) && scenario.master == (int)item->args[1] && follows(old, m)) {
+        sim_reached("handed-over");
+        promises_check_handed_over(old->node, m->node);
+    } else if (sim_reply_starts(reply, "OK without")) {
+        sim_reached("promoted-alone");
+    }
+    settle_hand_over(item);
+}
+
+static void hand_over_closed(struct sim_client *c, int error)
+{
+    settle_hand_over(c->ctx); /* it may have been promoted, or not */
+}
+
+static const struct sim_client_events hand_over_events = {
+    .connected = hand_over_connected, .reply = hand_over_answered, .closed = hand_over_closed};
+
+static void do_hand_over(struct plan_item *item)
+{
+    const struct member *m = member_arg(item);
+    item->args[1] = (uint64_t)scenario.master;
+    if ((int)m->node->index == scenario.master || !sim_node_is_up(m->node)) return;
+    sim_client_connect(sim_client_new("order", &hand_over_events, item), m->node);
+}
+
 /* ---- Faults at a chosen state: the item of a trigger is its context ---- */
 
 enum act {
@@ -1625,6 +1676,22 @@ static void plan_fresh_master(void)
              n, (uint64_t)some_ms(100, 1500), 0);
 }
 
+/* With some of the faults of the network close to them. */
+static void plan_hand_overs(void)
+{
+    if (!plan_chance(250)) return;
+    for (uint64_t count = 1 + plan_below(3); count > 0; count--) {
+        int64_t at = some_ms(1500, HEAL_MS - 3000);
+        uint64_t n = some_node();
+        set_args(plan_add(at, true, do_hand_over, "LOCKSTEP PROMOTE to %s", name_of(n)), n, 0, 0);
+        if (plan_chance(300))
+            plan_network(at + some_ms(-20, 20), n, (n + 1 + plan_below(scenario.count - 1)) % scenario.count);
+        if (plan_chance(100))
+            set_args(plan_add(at + some_ms(0, 20), true, do_kill_at_call, "kill -9 %s soon", name_of(n)), n,
+                     1 + plan_below(20), 0);
+    }
+}
+
 /* At rest. */
 static void plan_end(void)
 {
@@ -1837,6 +1904,7 @@ void scenario_begin(void)
     if (sweeping && plan_chance(300)) plan_flushes();
     plan_limits();
     if (!flood) plan_ordered(sweeping && mix.clients == 0);
+    if (!flood) plan_hand_overs();
     for (size_t i = 0; i < scenario.count; i++) start(&scenario.members[i]);
     promises_set_master(scenario.members[0].node);
     traffic_set_master(scenario.members[0].node);
