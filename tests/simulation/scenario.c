@@ -942,6 +942,39 @@ static void hand_over_closed(struct sim_client *c, int error)
 static const struct sim_client_events hand_over_events = {
     .connected = hand_over_connected, .reply = hand_over_answered, .closed = hand_over_closed};
 
+/* FAILOVER ends by itself only if the replica lives: after three seconds it is given up. */
+static void await_failover(void *ctx)
+{
+    struct plan_item *item = ctx;
+    const struct member *m = member_arg(item), *old = &scenario.members[item->args[1]];
+    const struct repl *r = truth_repl(old->node);
+    bool under_way = r != NULL && repl_failing_over(r), late = sim.now_us > item->at_us + 3 * SECOND;
+    if (scenario.master != (int)item->args[1]) late = under_way;
+    if (under_way && !late) {
+        sim_after(20 * MS, await_failover, item);
+        return;
+    }
+    const struct repl *new = truth_repl(m->node);
+    bool completed = !under_way && follows(old, m) && new != NULL &&repl_role(new) == REPL_MASTER;
+    if (completed && scenario.master == (int)item->args[1]) {
+        sim_reached("failed-over");
+        promises_check_handed_over(old->node, m->node);
+        settle_hand_over(item);
+        return;
+    }
+    if (under_way && old->admin->is_connected) sim_client_sendf(old->admin, "FAILOVER ABORT");
+    promote(&scenario.members[scenario.master], false);
+}
+
+static void do_failover(struct plan_item *item)
+{
+    const struct member *m = member_arg(item), *old = &scenario.members[scenario.master];
+    item->args[1] = (uint64_t)scenario.master;
+    if (m == old || !old->admin->is_connected) return;
+    sim_client_sendf(old->admin, "FAILOVER TO %s 6379 TIMEOUT %d", m->node->host->ip, 1000);
+    sim_after(20 * MS, await_failover, item);
+}
+
 static void do_hand_over(struct plan_item *item)
 {
     const struct member *m = member_arg(item);
@@ -1683,7 +1716,10 @@ static void plan_hand_overs(void)
     for (uint64_t count = 1 + plan_below(3); count > 0; count--) {
         int64_t at = some_ms(1500, HEAL_MS - 3000);
         uint64_t n = some_node();
-        set_args(plan_add(at, true, do_hand_over, "LOCKSTEP PROMOTE to %s", name_of(n)), n, 0, 0);
+        if (plan_chance(700))
+            set_args(plan_add(at, true, do_hand_over, "LOCKSTEP PROMOTE to %s", name_of(n)), n, 0, 0);
+        else
+            set_args(plan_add(at, true, do_failover, "FAILOVER to %s", name_of(n)), n, 0, 0);
         if (plan_chance(300))
             plan_network(at + some_ms(-20, 20), n, (n + 1 + plan_below(scenario.count - 1)) % scenario.count);
         if (plan_chance(100))

@@ -38,6 +38,7 @@
     X("promoted-in-unit", "a replica is promoted while it has a part of a unit")                                       \
     X("master-changed-in-transfer", "a replica gets another master while it receives a snapshot")                      \
     X("handed-over", "a master hands over to a replica that is promoted, and loses nothing")                           \
+    X("failed-over", "likewise by FAILOVER")                                                                           \
     X("promoted-alone", "a replica that asks its master gets no answer in time")                                       \
     X("two-masters", "two servers are masters at the same time")                                                       \
     X("old-master-answers", "a master that was replaced acknowledges a write")                                         \
