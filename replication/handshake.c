@@ -87,11 +87,13 @@ static enum handshake_verdict fail(struct handshake *h, const char *what, struct
 /* ---- PING, AUTH, REPLCONF ---- */
 
 /* A master that requires a password, or does not allow us PING, still answers: AUTH comes next. One whose disk fails
- * answers so, too, and can still serve us from its backlog. */
+ * answers so, too, and can still serve us from its backlog. A replica that lost its link to us (MASTERDOWN, with
+ * replica-serve-stale-data no) can still take over from us. */
 static bool pong_is_good(struct bytes_view line)
 {
     return starts_with(line, "+") || starts_with(line, "-NOAUTH") || starts_with(line, "-NOPERM") ||
-           starts_with(line, "-MISCONF") || starts_with(line, "-ERR operation not permitted");
+           starts_with(line, "-MISCONF") || starts_with(line, "-MASTERDOWN") ||
+           starts_with(line, "-ERR operation not permitted");
 }
 
 static enum handshake_verdict next_step(struct handshake *h)

@@ -45,6 +45,8 @@ enum command_flag {
     CMD_SYSTEM = 1 << 27,           /* COMMAND DOCS: internal to a deployment, not for users */
     /* As CMD_LOADING, but not reported: REPLICAOF may end the load of a snapshot, which Redis refuses. */
     CMD_UNPROMISED_LOADING = 1 << 28,
+    /* As CMD_STALE, but not reported: PSYNC may promote a replica whose link is down, or says itself that it cannot serve. */
+    CMD_UNPROMISED_STALE = 1u << 31,
     CMD_EXEC = 1 << 29,       /* EXEC: checked for its queued commands; a refusal aborts the transaction */
     CMD_PROMOTES = 1 << 30,   /* LOCKSTEP PROMOTE: on a replica it waits until our master has handed over */
     CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */

@@ -112,6 +112,7 @@ unsigned command_reported_flags(const struct command *cmd)
     for (size_t i = 0; i < COMMAND_KEY_SPECS_MAX && cmd->keys[i].begin != KEY_BEGIN_NONE; i++)
         if (!is_plain_range(&cmd->keys[i])) flags |= CMD_MOVABLE_KEYS;
     if (flags & CMD_UNPROMISED_LOADING) flags &= ~(unsigned)CMD_LOADING;
+    if (flags & CMD_UNPROMISED_STALE) flags &= ~(unsigned)CMD_STALE;
     return flags;
 }
 

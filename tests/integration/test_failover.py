@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
-from dataset import assert_same, stat, wait_in_sync
+from dataset import assert_same, stat, wait_in_sync, wait_link_down
 from harness import SCALE, wait_for
+from proxy import Proxy
 from wire import Closed, ReplyError, Wire
 
 
@@ -132,6 +133,24 @@ def test_held_writes_are_run_when_it_is_given_up(farm):
     replica.resume()
     wait_in_sync(master, replica)
     assert_same(master, replica)
+
+
+def test_a_target_whose_link_is_down_and_that_serves_no_stale_data(farm):
+    """It waits for its master, which waits for it."""
+    master, replica = farm.server("ours"), farm.server("ours", "replica-serve-stale-data no")
+    proxy = farm.helper(Proxy(replica.address))
+    replica.config_set("replica-announce-port", proxy.port)
+    replica.call("REPLICAOF", "127.0.0.1", master.port)
+    wait_in_sync(master, replica)
+    proxy.unreachable()
+    assert master.call("FAILOVER", "TO", "127.0.0.1", proxy.port) == "OK"
+    wait_for(lambda: failover_state(master) == "failover-in-progress", 10.0, "the question")
+    master.call("CLIENT", "KILL", "TYPE", "replica")
+    wait_link_down(replica)
+    proxy.allow()
+    wait_role(replica, "master")
+    wait_for(lambda: failover_state(master) == "no-failover", 10.0, "the end of the failover")
+    wait_in_sync(replica, master)
 
 
 def test_time_without_a_replica_that_has_everything(farm):

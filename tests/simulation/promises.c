@@ -21,6 +21,7 @@ enum { OWED = 1, ON_DISK = 2 /* WAITAOF confirmed it */ };
 
 struct value {
     unsigned char outcome, kind, owed;
+    bool handed;      /* check_handed_over() has to find it */
     signed char node; /* that acknowledged it; -1: none, or nobody owes it any more */
     int64_t acked_us;
 };
@@ -432,7 +433,6 @@ static void check_at_end(struct server *s, void *ctx)
     }
 }
 
-/* Until an outcome is known the old master does not run writes, so what it has acknowledged is from before. */
 static void check_handed_over(struct server *s, void *ctx)
 {
     const struct sim_node *from = ctx, *node = sim.process->node;
@@ -442,8 +442,9 @@ static void check_handed_over(struct server *s, void *ctx)
         char text[96];
         read_lists(s, node, w, seen);
         for (unsigned v = 0; v < w->next; v++) {
-            const struct value *value = &w->values[v];
-            if (value->node != (int)from->index || !(value->owed & OWED) || seen[v]) continue;
+            bool lacks = w->values[v].handed && !seen[v];
+            w->values[v].handed = false;
+            if (!lacks) continue;
             sim_fail("handed over", "%s has handed over to %s, which lacks %s", from->name, node->name,
                      show_value(w, v, text));
             break;
@@ -454,6 +455,13 @@ static void check_handed_over(struct server *s, void *ctx)
 
 void promises_check_handed_over(const struct sim_node *from, struct sim_node *to)
 {
+    for (unsigned i = 0; i < promises.count; i++) {
+        struct writer *w = &promises.writers[i];
+        for (unsigned v = 0; v < w->next; v++) {
+            struct value *value = &w->values[v];
+            value->handed = value->node == (int)from->index && (value->owed & OWED);
+        }
+    }
     sim_node_call(to, check_handed_over, (void *)(uintptr_t)from);
 }
 

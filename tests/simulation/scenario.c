@@ -73,6 +73,7 @@ static struct {
     struct member members[SIM_NODES_MAX];
     size_t count;
     int master;
+    uint64_t promotions;   /* changes of roles by the administrator */
     bool by_name;          /* replicas are told names of masters, not addresses */
     bool secret_forgotten; /* by a node that started with a lineage file of another history, or without one */
     bool healed, quiet_asked, finished;
@@ -882,6 +883,7 @@ static void do_order(struct plan_item *item)
 static void promote(struct member *m, bool chained)
 {
     scenario.master = (int)m->node->index;
+    scenario.promotions++;
     set_role(m, NOBODY);
     promises_forget_all();
     for (size_t i = 0; i < scenario.count; i++) {
@@ -907,12 +909,20 @@ static void settle_hand_over(const struct plan_item *item)
     promote(member_arg(item), false);
 }
 
+/* The roles when the order is sent: it is the plan's master that is asked, not another one that the node still follows. */
 static void hand_over_connected(struct sim_client *c)
 {
+    struct plan_item *item = c->ctx;
+    const struct member *m = member_arg(item), *old = &scenario.members[scenario.master];
+    const struct repl *r = truth_repl(m->node), *asked = truth_repl(old->node);
+    bool follows =
+        r != NULL && r->link.state == LINK_STREAM && m->master == scenario.master &&
+        (repl_is_master_host(r, old->node->host->ip, 6379) || repl_is_master_host(r, old->node->host->name, 6379));
+    item->args[2] = follows && asked != NULL && repl_role(asked) == REPL_MASTER;
+    item->args[3] = scenario.promotions;
     sim_client_sendf(c, "LOCKSTEP PROMOTE");
 }
 
-/* The master of the plan is what has handed over, not another one that the node still followed. */
 static bool follows(const struct member *old, const struct member *m)
 {
     const struct repl *r = truth_repl(old->node);
@@ -925,7 +935,8 @@ static void hand_over_answered(struct sim_client *c, const struct sim_reply *rep
     const struct member *m = member_arg(item), *old = &scenario.members[item->args[1]];
     sim_client_close(c);
     if (reply->type == '-') return;
-    if (bytes_equal(reply->text, BYTES_LIT("OK")) && scenario.master == (int)item->args[1] && follows(old, m)) {
+    bool same_roles = item->args[2] != 0 && item->args[3] == scenario.promotions;
+    if (bytes_equal(reply->text, BYTES_LIT("OK")) && same_roles) {
         sim_reached("handed-over");
         promises_check_handed_over(old->node, m->node);
     } else if (sim_reply_starts(reply, "OK without")) {

@@ -262,8 +262,9 @@ static void test_P14_nonsense_at_each_earlier_step(void **state)
 
 static void test_P14_errors_to_ping(void **state)
 {
-    static const char *const fatal[] = {"-LOADING wait", "-ERR whatever", "-MASTERDOWN no"};
-    static const char *const fine[] = {"-NOAUTH x", "-NOPERM x", "-MISCONF x", "-ERR operation not permitted", "+PONG"};
+    static const char *const fatal[] = {"-LOADING wait", "-ERR whatever", "-READONLY no"};
+    static const char *const fine[] = {
+        "-NOAUTH x", "-NOPERM x", "-MISCONF x", "-MASTERDOWN x", "-ERR operation not permitted", "+PONG"};
     struct dialog d;
     for (size_t i = 0; i < COUNT(fatal); i++) {
         dialog_begin(&d, NULL, NULL);
