@@ -48,7 +48,6 @@ enum command_flag {
     /* As CMD_STALE, but not reported: PSYNC may promote a replica whose link is down, or says itself that it cannot serve. */
     CMD_UNPROMISED_STALE = 1u << 31,
     CMD_EXEC = 1 << 29,       /* EXEC: checked for its queued commands; a refusal aborts the transaction */
-    CMD_PROMOTES = 1 << 30,   /* LOCKSTEP PROMOTE: on a replica it waits until our master has handed over */
     CMD_SUBSCRIBED = 1 << 19, /* allowed for a RESP2 client that has subscriptions */
     CMD_SENTINEL = 1 << 30,   /* a sentinel has it, too; it has no other commands than these */
 };

@@ -139,7 +139,7 @@ static void reply_promoted(struct cmd_ctx *ctx, const char *alone_because)
     bytes_buf_release(&text);
 }
 
-/* Admission has had our master asked, if there is one that can be (CMD_PROMOTES). */
+/* Admission has had our master asked, if there is one that can be. */
 static void cmd_lockstep_promote(struct cmd_ctx *ctx)
 {
     struct repl *r = ctx->core->repl;
@@ -192,7 +192,7 @@ static const struct command lockstep_subcommands[] = {
     { .name = "replicas", .run = cmd_lockstep_replicas, .arity = 2, .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, LOCKSTEP_ROW, .tips = "nondeterministic_output",
       .complexity = "O(N) where N is the number of replicas", .summary = "Returns how far behind the replicas are." },
     { .name = "promote", .run = cmd_lockstep_promote, .arity = 2,
-      .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_NO_MULTI | CMD_STALE | CMD_PROMOTES, LOCKSTEP_ROW,
+      .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_NO_MULTI | CMD_STALE, LOCKSTEP_ROW,
       .complexity = "O(1)", .summary = "Makes a replica the master, after its master has handed over." },
     { .name = "help", .run = cmd_lockstep_help, .arity = 2, .flags = CMD_LOADING | CMD_STALE, LOCKSTEP_ROW,
       .complexity = "O(1)", .summary = "Tells about the subcommands." },

@@ -218,12 +218,18 @@ static bool is_promotion_by_sentinel(const struct client *c)
     return false;
 }
 
-/* True: our master is asked first whether it hands over. The command runs when this is a master (replication/promotion.c). */
-static bool held_by_promotion(const struct cmd_ctx *ctx, const struct command *cmd)
+static bool is_promotion(const struct client *c, const struct command_slot *slot)
+{
+    if (slot->command->flags & CMD_EXEC) return client_has(c, CLIENT_IN_MULTI) && is_promotion_by_sentinel(c);
+    return (slot->command->acl & ACL_LOCKSTEP) && strcmp(slot->full_name, "lockstep|promote") == 0;
+}
+
+/* True: our master is asked first whether it hands over. The command runs when this is a master
+ * (replication/promotion.c). */
+static bool held_by_promotion(const struct cmd_ctx *ctx, const struct command_slot *slot)
 {
     const struct client *c = ctx->client;
-    if (LIKELY(!(cmd->flags & (CMD_EXEC | CMD_PROMOTES))) || repl_role(ctx->core->repl) == REPL_MASTER) return false;
-    if ((cmd->flags & CMD_EXEC) && !(client_has(c, CLIENT_IN_MULTI) && is_promotion_by_sentinel(c))) return false;
+    if (repl_role(ctx->core->repl) == REPL_MASTER || LIKELY(!is_promotion(c, slot))) return false;
     return c->conn != NULL && repl_promote_asking(ctx->core->repl);
 }
 
@@ -327,7 +333,7 @@ static enum admission ask_all(struct cmd_ctx *ctx, struct command_slot *slot)
         return ADMIT_REFUSED;
     }
     if (UNLIKELY(held_by_pause(ctx, cmd, flags))) return ADMIT_LATER;
-    if (UNLIKELY(held_by_promotion(ctx, cmd))) return ADMIT_PROMOTING;
+    if (UNLIKELY(held_by_promotion(ctx, slot))) return ADMIT_PROMOTING;
     if (UNLIKELY(ctx->core->modes.expiry_held)) release_expiry(ctx->dispatcher, cmd, flags);
     if (UNLIKELY(client_has(c, CLIENT_IN_MULTI)) && !(cmd->flags & CMD_NO_QUEUE)) return ADMIT_QUEUE;
     return ADMIT_RUN;
