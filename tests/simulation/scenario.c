@@ -1803,6 +1803,18 @@ static void plan_doubt_in_rewrite(int64_t at)
     if (plan_chance(800)) plan_power_cut(at + some_ms(2000, 5000), n);
 }
 
+/* Names in the directory of the log change, and the power fails before that is synced. */
+static void plan_dark_rename(int64_t at)
+{
+    uint64_t n = some_log(LOG_ALWAYS);
+    if (n == SIM_NODES_MAX) return;
+    struct plan_item *item = plan_add(at, true, do_arm, "when %s %s: %s", name_of(n), trigger_state_words(WHEN_RENAMED),
+                                      act_words[ACT_POWER_CUT]);
+    set_args(item, n, WHEN_RENAMED, ACT_POWER_CUT);
+    if (item != NULL) item->args[3] = (uint64_t)some_ms(50, 500);
+    plan_order(at + MS, 2, n);
+}
+
 /* A new file of the log is listed and given up, and the stream goes on in the file before it. */
 static void plan_given_up_and_dark(int64_t at)
 {
@@ -1811,6 +1823,7 @@ static void plan_given_up_and_dark(int64_t at)
     set_args(plan_add(at, true, do_give_up, "when %s %s: a sync of a directory fails%s", name_of(n),
                       trigger_state_words(WHEN_RENAMED), failures > 1 ? ", and the next sync" : ""),
              n, failures, 0);
+    plan_order(at - 100 * MS, ORDER_NO_REWRITES, n); /* another one would sync what is to be lost */
     plan_order(at + MS, 2, n);
     set_args(plan_add(at, true, do_fail_spawn, "forks of %s fail", name_of(n)), n, 10, 0);
     int64_t then = at + some_ms(100, 900);
@@ -1839,8 +1852,7 @@ static void plan_end_given_up(int64_t at)
     uint64_t n = plan_below(scenario.count), tries = 0;
     while (tries++ < scenario.count && (scenario.members[n].persistence < LOG_EVERYSEC || !scenario.members[n].saves))
         n = (n + 1) % scenario.count;
-    set_args(plan_add(at - 100 * MS, false, do_order, "%s to %s", orders[ORDER_NO_REWRITES], name_of(n)), n,
-             ORDER_NO_REWRITES, 0);
+    plan_order(at - 100 * MS, ORDER_NO_REWRITES, n);
     set_args(plan_add(at, false, do_burst, "a burst of writes"), 5 + plan_below(10), 1000 + plan_below(4000), 0);
     set_args(plan_add(at + 20 * MS, true, do_disk_fault, "fsyncs of %s fail", name_of(n)), n, SIM_DISK_EIO_FSYNC,
              SIM_DISK_PPM);
@@ -1873,7 +1885,7 @@ static void plan_ordered(bool is_idle)
     int64_t at = some_ms(2000, HEAL_MS - 6000);
     if (is_idle && plan_chance(500)) plan_failed_save(at);
     if (is_idle || !plan_chance(500)) return;
-    switch (plan_below(11)) {
+    switch (plan_below(12)) {
     case 0: plan_half_transaction(at); break;
     case 1: plan_torn_end(at); break;
     case 2: plan_doubt_of_former_life(at); break;
@@ -1884,6 +1896,7 @@ static void plan_ordered(bool is_idle)
     case 7:
     case 8: plan_end_given_up(at); break;
     case 9: plan_other_secret(at); break;
+    case 10: plan_dark_rename(at); break;
     default: plan_end_under_load(at); break;
     }
 }
