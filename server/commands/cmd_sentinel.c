@@ -1,7 +1,6 @@
 /* cmd_sentinel.c -- SENTINEL: what operators, clients and other sentinels ask of a sentinel.
  *
  * The decisions are those of replication/sentinel/. Handlers parse arguments and write replies. */
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 
@@ -491,11 +490,7 @@ static void reply_tunables(const struct cmd_ctx *ctx)
     if (count > TUNABLES_MAX) count = TUNABLES_MAX;
     reply_map(ctx->reply, count);
     for (size_t i = 0; i < count; i++) {
-        char name[64];
-        size_t len = 0;
-        for (; all[i].name[len] != '\0' && len < sizeof(name) - 1; len++)
-            name[len] = (char)toupper((unsigned char)all[i].name[len]);
-        reply_bulk(ctx->reply, bytes_view(name, len));
+        reply_bulk_cstr(ctx->reply, all[i].name);
         reply_bulk_int(ctx->reply, all[i].value);
     }
 }

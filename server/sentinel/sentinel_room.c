@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "server/clients/pubsub.h"
 #include "server/config/config.h"
@@ -12,6 +13,7 @@
 #include "server/sentinel/sentinel_names.h"
 #include "storage/base/log.h"
 #include "storage/base/memory.h"
+#include "storage/base/words.h"
 
 enum { CRASH_STATUS = 99, TUNABLES_MAX = 64 };
 
@@ -120,11 +122,56 @@ static void host_reconfig(void *ctx, const struct sentinel_node *master, const c
     sentinel_scripts_run(room->scripts, sizeof(argv) / sizeof(argv[0]), argv);
 }
 
+/* ---- The proof that the next start accepts the lines (H8) ---- */
+
+static int unknown_name(void *ctx, const char *name, char ip[SENTINEL_IP_SIZE])
+{
+    (void)ctx, (void)name, (void)ip;
+    return -EAGAIN;
+}
+/* A script that was removed since is no reason to stop saving votes. */
+static bool any_script(void *ctx, const char *path)
+{
+    (void)ctx, (void)path;
+    return true;
+}
+
+struct proof {
+    struct sentinel *scratch;
+    bool refused;
+};
+static void prove_line(void *to, const char *text)
+{
+    struct proof *p = to;
+    struct word_list w;
+    if (words_split(bytes_str(text), &w) != 0) {
+        p->refused = true;
+        return;
+    }
+    const char *const *words = (const char *const *)w.words;
+    if (w.count < 2 || !sentinel_config_line(p->scratch, 0, (int)w.count - 1, words + 1)) p->refused = true;
+    words_release(&w);
+}
+
+static int prove_lines(const struct sentinel_room *room, struct config_error *err)
+{
+    struct sentinel_host host = {
+        .ctx = (void *)room, .now = host_now, .random = host_random, .resolve = unknown_name, .script_usable = any_script};
+    struct proof p = {.scratch = sentinel_new(&host)};
+    struct sentinel_error why = {"a line is not one of a sentinel"};
+    int line = 0;
+    sentinel_room_lines(room, &p, prove_line);
+    if (!p.refused && sentinel_config_end(p.scratch, &line, &why) != 0) p.refused = true;
+    sentinel_free(p.scratch);
+    return p.refused ? config_fail(err, "the new file would not load: %s", why.text) : 0;
+}
+
 static int host_save(void *ctx)
 {
     const struct sentinel_room *room = ctx;
     struct config_error err = {""};
-    int rc = config_rewrite(room->config, &err);
+    int rc = prove_lines(room, &err);
+    if (rc == 0) rc = config_rewrite(room->config, &err);
     if (rc != 0)
         log_warning(room->core->log, "WARNING: Sentinel was not able to save the new configuration on disk!!!: %s",
                     err.text);
@@ -201,7 +248,7 @@ static int64_t tunable(const struct sentinel_room *room, const char *name, int64
     struct sentinel_tunable all[TUNABLES_MAX];
     size_t count = sentinel_tunables(room->sentinel, all, TUNABLES_MAX);
     for (size_t i = 0; i < count && i < TUNABLES_MAX; i++)
-        if (strcmp(all[i].name, name) == 0) return all[i].value;
+        if (strcasecmp(all[i].name, name) == 0) return all[i].value;
     return otherwise;
 }
 static int64_t max_runtime_ms(void *ctx)
