@@ -10,7 +10,8 @@
  *   2. A replica that has become a master while we watched it: perhaps a leader has promoted it and its hello is on its
  *      way. It is watched for four periods of hellos, as Redis does.
  *   3. A replica of another master: watched for failover-timeout, as sentinel.conf says.
- * In every case the master has to be up and to say that it is one. */
+ * In every case the master has to be up and to say that it is one. A server that loads its data refuses the order, and
+ * writes of clients as well: it gets the order when it is done. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -29,7 +30,7 @@ static bool may_correct(const struct sentinel_node *node)
 {
     const struct sentinel_node *master = node->master;
     return node->kind == SENTINEL_REPLICA && master->m->state == FAILOVER_IDLE && node_usable(node) &&
-           !node->told_to_follow && node->info_at != 0 && master_is_sane(master);
+           !node->facts.loading && !node->told_to_follow && node->info_at != 0 && master_is_sane(master);
 }
 
 static void tell(struct sentinel_node *node, const char *type)

@@ -109,7 +109,8 @@ void watch_ping_answered(struct sentinel_node *node, const struct sentinel_value
 static bool is_expected_to_change(const struct sentinel_node *node)
 {
     return node == node->master->m->promoted || node->reconf == RECONF_SENT || node->reconf == RECONF_IN_PROGRESS ||
-           node->told_to_follow;
+           node->told_to_follow ||
+           (node->kind == SENTINEL_REPLICA && node->facts.role == ROLE_MASTER && node->facts.loading);
 }
 
 static bool is_in_trouble(const struct sentinel_node *node)

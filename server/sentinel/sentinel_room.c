@@ -155,8 +155,11 @@ static void prove_line(void *to, const char *text)
 
 static int prove_lines(const struct sentinel_room *room, struct config_error *err)
 {
-    struct sentinel_host host = {
-        .ctx = (void *)room, .now = host_now, .random = host_random, .resolve = unknown_name, .script_usable = any_script};
+    struct sentinel_host host = {.ctx = (void *)room,
+                                 .now = host_now,
+                                 .random = host_random,
+                                 .resolve = unknown_name,
+                                 .script_usable = any_script};
     struct proof p = {.scratch = sentinel_new(&host)};
     struct sentinel_error why = {"a line is not one of a sentinel"};
     int line = 0;
