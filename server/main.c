@@ -140,6 +140,7 @@ int main(int argc, char **argv)
     resolver_prepare_process();
     p->title = process_title_new(argc, argv);
     p->log = log_new();
+    if (sentinel) log_set_role(p->log, 'X');
     p->config = config_new(&p->settings, sys_real(), &hooks);
     if (sentinel) config_be_sentinel(p->config);
     if (config_load(p->config, argc, argv, &p->start) == CONFIG_START_EXIT) {

@@ -219,7 +219,7 @@ void sentinel_log(struct sentinel *s, enum sentinel_level level, const char *fmt
 
 /* ---- Sending ---- */
 
-static const char *renamed(const struct sentinel_node *node, const char *word)
+const char *sentinel_node_command(const struct sentinel_node *node, const char *word)
 {
     if (node->kind == SENTINEL_PEER) return word;
     for (const struct renamed_word *w = node->master->m->renamed; w != NULL; w = w->next)
@@ -236,7 +236,7 @@ bool node_send(struct sentinel_node *node, enum tag tag, ...)
     va_start(args, tag);
     for (const char *word; (word = va_arg(args, const char *)) != NULL;) {
         ASSERT(argc < 8);
-        argv[argc] = bytes_str(argc == 0 ? renamed(node, word) : word);
+        argv[argc] = bytes_str(argc == 0 ? sentinel_node_command(node, word) : word);
         argc++;
     }
     va_end(args);

@@ -260,6 +260,8 @@ const struct sentinel_node *sentinel_node_master(const struct sentinel_node *nod
 /* Credentials for the link, or NULL: of the master for it and its replicas, sentinel-user and -pass for peers. */
 const char *sentinel_node_user(const struct sentinel *s, const struct sentinel_node *node);
 const char *sentinel_node_pass(const struct sentinel *s, const struct sentinel_node *node);
+/* The name that this command has there (rename-command). */
+const char *sentinel_node_command(const struct sentinel_node *node, const char *word);
 const char *sentinel_notification_script(const struct sentinel_node *master);    /* or NULL */
 const char *sentinel_client_reconfig_script(const struct sentinel_node *master); /* or NULL */
 /* "sentinel-<8 digits of our id>-cmd", "...-pubsub": the name of a connection. */

@@ -275,7 +275,8 @@ static void append_auth(struct link *l, const struct sentinel_node *node)
     if (pass == NULL && sentinel_node_kind(node) == SENTINEL_PEER && user == NULL)
         pass = ls->core->settings->security.requirepass;
     if (pass == NULL || *pass == '\0') return;
-    struct bytes_view argv[3] = {BYTES_LIT("AUTH"), bytes_str(user != NULL ? user : pass), bytes_str(pass)};
+    struct bytes_view argv[3] = {bytes_str(sentinel_node_command(node, "AUTH")), bytes_str(user != NULL ? user : pass),
+                                 bytes_str(pass)};
     append_command(l, user != NULL ? 3 : 2, argv);
     (void)expect(l, EXPECT_AUTH, NULL, 0); /* nothing else is expected yet */
 }
@@ -283,13 +284,16 @@ static void append_auth(struct link *l, const struct sentinel_node *node)
 static void shake_hands(struct link *l)
 {
     char name[SENTINEL_LINK_NAME_SIZE];
-    append_auth(l, l->users[0]);
+    const struct sentinel_node *node = l->users[0];
+    append_auth(l, node);
     sentinel_link_name(l->owner->sentinel, l->which, name);
-    struct bytes_view set_name[3] = {BYTES_LIT("CLIENT"), BYTES_LIT("SETNAME"), bytes_str(name)};
+    struct bytes_view set_name[3] = {bytes_str(sentinel_node_command(node, "CLIENT")), BYTES_LIT("SETNAME"),
+                                     bytes_str(name)};
     append_command(l, 3, set_name);
     (void)expect(l, EXPECT_NAME, NULL, 0); /* at most two are expected before it */
     if (l->which == SENTINEL_LINK_HELLOS) {
-        struct bytes_view subscribe[2] = {BYTES_LIT("SUBSCRIBE"), BYTES_LIT(SENTINEL_HELLO_CHANNEL)};
+        struct bytes_view subscribe[2] = {bytes_str(sentinel_node_command(node, "SUBSCRIBE")),
+                                          BYTES_LIT(SENTINEL_HELLO_CHANNEL)};
         append_command(l, 2, subscribe);
         (void)expect(l, EXPECT_SUBSCRIPTION, NULL, 0);
     }

@@ -337,18 +337,18 @@ class Server(Process):
     def ask(self, *args):
         """Sends one command on a connection that is kept.
 
-        A failover closes connections (CLIENT KILL); then the command is sent again on a new one. Tests about the
-        connection itself use wire().
+        A failover closes connections (CLIENT KILL), once for each sentinel; then the command is sent again on a new one.
+        Tests about the connection itself use wire().
         """
-        if self._wire is None:
-            self._wire = self.session()
-        try:
-            return self._wire.ask(*args)
-        except Closed:
-            return self._ask_on_new(args)
-        except BaseException:
-            self._drop_wire()
-            raise
+        for _ in range(3):
+            try:
+                return self._ask_on_new(args) if self._wire is None else self._wire.ask(*args)
+            except Closed:
+                self._drop_wire()
+            except BaseException:
+                self._drop_wire()
+                raise
+        return self._ask_on_new(args)
 
     def _ask_on_new(self, args):
         self._drop_wire()
