@@ -146,6 +146,7 @@ install: all
 	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-check-aof
 	ln -sf lockstep-server $(DESTDIR)$(PREFIX)/bin/lockstep-sentinel
 	install -D -m 644 redis.conf.example $(DESTDIR)$(PREFIX)/share/lockstep/redis.conf.example
+	install -D -m 644 sentinel.conf.example $(DESTDIR)$(PREFIX)/share/lockstep/sentinel.conf.example
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep README.md CHANGELOG.md SECURITY.md LICENSE
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep/docs $(wildcard docs/*.md docs/*.png)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/lockstep/docs/monitoring $(wildcard docs/monitoring/*)

@@ -71,6 +71,7 @@ void process_print_help(struct bytes_buf *out)
 {
     static const char text[] =
         "Usage: lockstep-server [/path/to/redis.conf] [options] [-]\n"
+        "       lockstep-sentinel /path/to/sentinel.conf, or lockstep-server /path/to/sentinel.conf --sentinel\n"
         "       lockstep-server -                 the configuration comes from standard input\n"
         "       lockstep-server -v | --version\n"
         "       lockstep-server -h | --help\n"
