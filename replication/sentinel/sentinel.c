@@ -462,11 +462,6 @@ const char *sentinel_node_runid(const struct sentinel_node *node)
     return node->runid;
 }
 
-const char *sentinel_node_host(const struct sentinel_node *node)
-{
-    return node->address.host;
-}
-
 const char *sentinel_node_ip(const struct sentinel_node *node)
 {
     return node->address.ip;
@@ -475,11 +470,6 @@ const char *sentinel_node_ip(const struct sentinel_node *node)
 int sentinel_node_port(const struct sentinel_node *node)
 {
     return node->address.port;
-}
-
-const struct sentinel_node *sentinel_node_master(const struct sentinel_node *node)
-{
-    return node->master;
 }
 
 bool sentinel_node_announced(const struct sentinel_node *replica)

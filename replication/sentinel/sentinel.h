@@ -252,11 +252,9 @@ enum sentinel_kind sentinel_node_kind(const struct sentinel_node *node);
 const char *
 sentinel_node_name(const struct sentinel_node *node); /* of a master; "ip:port" of a replica; run id of a peer */
 const char *sentinel_node_runid(const struct sentinel_node *node); /* "" if unknown */
-const char *sentinel_node_host(const struct sentinel_node *node);  /* as configured or announced: a name or digits */
 const char *sentinel_node_ip(const struct sentinel_node *node);    /* in digits; "": not resolved */
 int sentinel_node_port(const struct sentinel_node *node);
 bool sentinel_node_announced(const struct sentinel_node *replica); /* false: left out of SENTINEL REPLICAS */
-const struct sentinel_node *sentinel_node_master(const struct sentinel_node *node); /* a master: itself */
 /* Credentials for the link, or NULL: of the master for it and its replicas, sentinel-user and -pass for peers. */
 const char *sentinel_node_user(const struct sentinel *s, const struct sentinel_node *node);
 const char *sentinel_node_pass(const struct sentinel *s, const struct sentinel_node *node);

@@ -70,7 +70,6 @@ struct sentinel_links {
     struct tls_transport *tls;
     struct sentinel *sentinel;
     struct link *links;
-    size_t count;
     struct notice *notices;
     size_t notice_count, notice_cap;
     bool heard; /* a reply or a hello was given to the library */
@@ -183,7 +182,6 @@ static struct link *link_new(struct sentinel_links *ls, const struct sentinel_no
     l->next = ls->links;
     if (ls->links != NULL) ls->links->prev = l;
     ls->links = l;
-    ls->count++;
     loop_timer_start(ls->core->loop, &l->timer, 0, 0, attempt, l);
     return l;
 }
@@ -210,7 +208,6 @@ static void link_end(struct link *l)
     else
         ls->links = l->next;
     if (l->next != NULL) l->next->prev = l->prev;
-    ls->count--;
     loop_defer(ls->core->loop, link_free, l);
 }
 
@@ -663,9 +660,4 @@ void sentinel_links_free(struct sentinel_links *ls)
     for (size_t i = 0; i < ls->notice_count; i++) mem_free(ls->notices[i].text);
     mem_free(ls->notices);
     mem_free(ls);
-}
-
-size_t sentinel_links_count(const struct sentinel_links *ls)
-{
-    return ls->count;
 }

@@ -35,7 +35,6 @@ void sentinel_links_serve(struct sentinel_links *ls, struct sentinel *s); /* who
 /* Tells the sentinel what has happened since the last call. True: something has. */
 bool sentinel_links_turn(struct sentinel_links *ls);
 bool sentinel_links_waiting(const struct sentinel_links *ls); /* there is something to tell */
-size_t sentinel_links_count(const struct sentinel_links *ls);
 
 /* As struct sentinel_host has them. */
 void sentinel_links_connect(struct sentinel_links *ls, struct sentinel_node *node);

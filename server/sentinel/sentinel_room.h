@@ -43,7 +43,8 @@ const struct sentinel_scripts *sentinel_room_scripts(const struct sentinel_room 
 void sentinel_room_touch(struct sentinel_room *room);
 /* The lines "sentinel ..." that the configuration file is to have. */
 void sentinel_room_lines(const struct sentinel_room *room, void *to, void (*line)(void *to, const char *text));
-/* The address of a host, in digits or by name. 0; -EAGAIN: names_changed() follows (BLOCK_SENTINEL); -ENOENT. */
+/* The address of a host, in digits or by name. 0; -EAGAIN: the function of sentinel_room_on_name() is called when some
+ * name was answered; -ENOENT: there is none. */
 int sentinel_room_resolve(struct sentinel_room *room, const char *host, char ip[SENTINEL_IP_SIZE]);
 void sentinel_room_on_name(struct sentinel_room *room, void (*answered)(void *ctx), void *ctx);
 /* The section of INFO. */

@@ -115,9 +115,8 @@ static void reap(struct sentinel_scripts *sc)
         struct script *s = sc->queue[i];
         int status = 0;
         pid_t ended = s->pid != 0 ? sys->waitpid(sys->ctx, s->pid, &status, WNOHANG) : 0;
-        if (ended == 0 || ended == -EINTR)
-            i++;
-        else if (script_ended(sc, s, ended > 0 ? status : 0))
+        bool runs_on = ended == 0 || ended == -EINTR;
+        if (runs_on || script_ended(sc, s, ended > 0 ? status : 0))
             i++;
         else
             remove_at(sc, i);
