@@ -279,12 +279,19 @@ static void out_text(const struct sentinel_line_out *out, const char *directive,
     if (value != NULL) out_line(out, directive, master->name, value, NULL);
 }
 
+/* A name that was resolved while names were allowed would not be accepted at the next start. */
+static const char *host_in_file(const struct sentinel_node *master, const struct node_address *a)
+{
+    return master->sentinel->resolve_hostnames || a->ip[0] == '\0' ? a->host : a->ip;
+}
+
 static void out_settings(const struct sentinel_line_out *out, const struct sentinel_node *master)
 {
     const struct master_part *m = master->m;
     const struct node_address *a = failover_current_address(master);
     char port[24], quorum[24];
-    out_line(out, "monitor", master->name, a->host, digits(a->port, port), digits(m->quorum, quorum), NULL);
+    out_line(out, "monitor", master->name, host_in_file(master, a), digits(a->port, port), digits(m->quorum, quorum),
+             NULL);
     out_number(out, "down-after-milliseconds", master, m->down_after_ms, DOWN_AFTER_DEFAULT_MS);
     out_number(out, "failover-timeout", master, m->failover_timeout_ms, FAILOVER_TIMEOUT_DEFAULT_MS);
     out_number(out, "parallel-syncs", master, m->parallel_syncs, PARALLEL_SYNCS_DEFAULT);
@@ -303,7 +310,7 @@ static void out_replica(const struct sentinel_line_out *out, const struct sentin
                         const struct node_address *a)
 {
     char port[24];
-    out_line(out, "known-replica", master->name, a->host, digits(a->port, port), NULL);
+    out_line(out, "known-replica", master->name, host_in_file(master, a), digits(a->port, port), NULL);
 }
 
 /* From RECONF on the promoted replica is the master, and the old master a replica. */
@@ -316,8 +323,8 @@ static void out_nodes(const struct sentinel_line_out *out, const struct sentinel
     FOR_EACH_NODE(replica, m->replicas)
     if (now != &replica->address) out_replica(out, master, &replica->address);
     FOR_EACH_NODE(peer, m->peers)
-    out_line(out, "known-sentinel", master->name, peer->address.host, digits(peer->address.port, port), peer->runid,
-             NULL);
+    out_line(out, "known-sentinel", master->name, host_in_file(master, &peer->address),
+             digits(peer->address.port, port), peer->runid, NULL);
     for (const struct renamed_word *w = m->renamed; w != NULL; w = w->next)
         out_line(out, "rename-command", master->name, w->from, w->to, NULL);
 }

@@ -552,14 +552,15 @@ static struct link *find_shared(const struct sentinel_links *ls, const struct se
     return NULL;
 }
 
-/* The address is the same: so the credentials have changed, for all who share the link. */
+/* The address is the same: so the credentials have changed, for all who share the link, or the master was reset. An operator
+ * who has reset it can see for a moment that all is forgotten. */
 static void link_renew(struct link *l, const struct sentinel_node *node)
 {
     bool is_new = l->attempt_ms == 0 || l->attempt_ms == now_ms(l);
     if (is_new) return; /* the next attempt uses them */
     link_drop(l, "connects anew", node);
     l->told_error[0] = '\0';
-    loop_timer_start(l->owner->core->loop, &l->timer, 0, 0, attempt, l);
+    loop_timer_start(l->owner->core->loop, &l->timer, SENTINEL_RENEW_MS, 0, attempt, l);
 }
 
 static void lead(struct sentinel_links *ls, struct sentinel_node *node, struct pair *pair, enum sentinel_which which)

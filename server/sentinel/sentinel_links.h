@@ -24,6 +24,7 @@ struct sentinel_links; /* opaque */
 
 enum {
     SENTINEL_ATTEMPT_MS = 1000,
+    SENTINEL_RENEW_MS = 100,      /* from new credentials, or SENTINEL RESET, to the next attempt */
     SENTINEL_HANDSHAKE_MS = 3000, /* for the connection, and again for the answers to the handshake */
     SENTINEL_EXPECTED_MAX = 256,
 };

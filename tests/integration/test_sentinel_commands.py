@@ -68,6 +68,17 @@ def test_events_reach_subscribers(farm, master):
     assert sentinel.call("SENTINEL", "REMOVE", "other") == "OK"
 
 
+def test_reset_forgets_and_finds_again(farm, master):
+    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
+    sentinel = lone(farm, master)
+    wait_for(lambda: sentinel.master()[b"num-slaves"] == b"1", 20, "the replica to be found")
+    with sentinel.wire() as wire:
+        replies = wire.pipeline([("SENTINEL", "RESET", "my*"), ("SENTINEL", "REPLICAS", "mymaster")])
+    assert replies == [1, []]
+    wait_for(lambda: sentinel.master()[b"num-slaves"] == b"1", 20, "the replica to be found again")
+    assert replica.running()
+
+
 @pytest.mark.parametrize("value", ["a\nb", "a\0b", "\x7f"])
 def test_H8_control_bytes_are_refused(farm, master, value):
     sentinel = lone(farm, master)

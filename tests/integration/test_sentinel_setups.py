@@ -162,6 +162,12 @@ def test_monitor_waits_for_a_name_and_nobody_else_does(farm):
         assert "Invalid IP address or hostname" in str(sentinel.ask("SENTINEL", "MONITOR", "no", "unknown.test", "1", "1"))
         assert sentinel.call("PING") == "PONG"
     assert sentinel.master("soon")[b"ip"] == b"127.0.0.1"
+    # Without names the file has the address: else the next start would refuse it.
+    assert "sentinel monitor soon known.test 1 1" in sentinel.lines()
+    assert sentinel.call("SENTINEL", "CONFIG", "SET", "resolve-hostnames", "no") == "OK"
+    assert "sentinel monitor soon 127.0.0.1 1 1" in sentinel.lines()
+    sentinel.terminate()
+    sentinel.start()
 
 
 # The start
