@@ -50,6 +50,7 @@
 #include "server/web/web_health.h"
 #include "server/web/web_metrics.h"
 #include "server/web/web_page.h"
+#include "server/web/web_sentinel.h"
 #include "storage/base/allocator.h"
 #include "storage/base/memory.h"
 #include "storage/lazyfree.h"
@@ -247,6 +248,13 @@ static void make_persistence(struct server *s)
                                         .off = aof_is_off});
 }
 
+static void add_web_paths(struct server *s)
+{
+    web_health_add(s->web, s);
+    web_metrics_add(s->web, s->metrics);
+    web_page_add(s->web, s);
+}
+
 static void run_waiting(struct client *c, void *ctx)
 {
     (void)ctx;
@@ -267,6 +275,7 @@ static int make_sentinel(struct server *s)
         .core = &s->core, .config = s->config, .pubsub = s->clients->pubsub, .tls = tls_setup_transport(s->tls)});
     if (s->core.sentinel == NULL) return -1; /* the reason is logged */
     sentinel_room_on_name(s->core.sentinel, name_answered, s);
+    web_sentinel_add(s->web, s->core.sentinel);
     return 0;
 }
 
@@ -299,9 +308,7 @@ struct server *server_new(struct config *config, struct settings *settings, cons
     s->metrics = metrics_new(s);
     s->agent_check = agent_check_new(s, &s->core, s->listening);
     s->web = web_new(s->clients, s->listening, tls_setup_transport(s->tls));
-    web_health_add(s->web, s);
-    web_metrics_add(s->web, s->metrics);
-    web_page_add(s->web, s);
+    if (!settings->sentinel.mode) add_web_paths(s);
     connect_config(s);
     modes_refresh(&s->core);
     dispatcher_settings_changed(s->dispatcher);

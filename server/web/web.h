@@ -14,6 +14,7 @@
  *     /metrics                   metrics   web_metrics.c
  *     / /page.css /page.js       page      web_page.c
  *     /status.json               page      web_page.c
+ *     /masters /master           page      web_sentinel.c, which a sentinel has in the place of all these
  *     ...                        rows of others: web_add() */
 #ifndef LOCKSTEP_SERVER_WEB_WEB_H
 #define LOCKSTEP_SERVER_WEB_WEB_H

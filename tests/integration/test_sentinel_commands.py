@@ -1,7 +1,10 @@
 """What a sentinel of ours answers, writes into its file, and runs."""
 
+import json
 import os
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -141,6 +144,35 @@ def test_two_masters_share_one_link_between_sentinels(farm, master):
         return len([row for row in rows if "name=sentinel-" in row])
 
     wait_for(lambda: links() == 1, 10, lambda: f"one link: {links()}")
+
+
+# The HTTP port
+
+
+def get(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as err:
+        return err.code, err.read().decode()
+
+
+def test_the_http_port_of_a_sentinel(farm, master):
+    farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
+    port = free_port()
+    sentinel = lone(farm, master, f"http-port {port}", "http-public health metrics page")
+    wait_for(lambda: sentinel.master()[b"num-slaves"] == b"1", 20, "the replica to be found")
+    assert get(port, "/live") == (200, "live\n") and get(port, "/ready") == (200, "ready\n")
+    assert [get(port, path)[0] for path in ("/primary", "/replica", "/", "/status.json")] == [404] * 4
+    (row,) = json.loads(get(port, "/masters")[1])
+    assert (row["name"], row["port"], row["flags"]) == ("mymaster", str(master.port), "master")
+    one = json.loads(get(port, "/master?name=mymaster")[1])
+    assert len(one["replicas"]) == 1 and one["sentinels"] == [] and one["replicas"][0]["flags"] == "slave"
+    assert [get(port, f"/master{query}")[0] for query in ("", "?name=other", "?nam=mymaster")] == [404] * 3
+    labels = f'master_name="mymaster",master_address="127.0.0.1:{master.port}"'
+    lines = get(port, "/metrics")[1].splitlines()
+    assert f'redis_sentinel_master_status{{{labels},master_status="ok"}} 1' in lines
+    assert f"redis_sentinel_master_slaves{{{labels}}} 1" in lines and "redis_sentinel_masters 1" in lines
 
 
 # The file
