@@ -953,6 +953,28 @@ static void hand_over_closed(struct sim_client *c, int error)
 static const struct sim_client_events hand_over_events = {
     .connected = hand_over_connected, .reply = hand_over_answered, .closed = hand_over_closed};
 
+static void await_failover(void *ctx);
+
+/* Over a connection of its own: a write may be held on the administrator's. */
+static void abort_connected(struct sim_client *c)
+{
+    sim_client_sendf(c, "FAILOVER ABORT");
+}
+
+static void abort_answered(struct sim_client *c, const struct sim_reply *reply)
+{
+    sim_client_close(c);
+    promote(&scenario.members[scenario.master], false);
+}
+
+static void abort_closed(struct sim_client *c, int error)
+{
+    sim_after(200 * MS, await_failover, c->ctx);
+}
+
+static const struct sim_client_events abort_events = {
+    .connected = abort_connected, .reply = abort_answered, .closed = abort_closed};
+
 /* FAILOVER ends by itself only if the replica lives: after three seconds it is given up. */
 static void await_failover(void *ctx)
 {
@@ -973,8 +995,10 @@ static void await_failover(void *ctx)
         settle_hand_over(item);
         return;
     }
-    if (under_way && old->admin->is_connected) sim_client_sendf(old->admin, "FAILOVER ABORT");
-    promote(&scenario.members[scenario.master], false);
+    if (under_way)
+        sim_client_connect(sim_client_new("abort", &abort_events, item), old->node);
+    else
+        promote(&scenario.members[scenario.master], false);
 }
 
 static void do_failover(struct plan_item *item)

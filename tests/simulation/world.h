@@ -44,7 +44,7 @@ void sim_after(int64_t delay_us, sim_event_fn *fn, void *ctx);
 
 /* ---- the world ---- */
 
-enum { SIM_NODES_MAX = 8, SIM_HOSTS_MAX = 20, SIM_FAILURE_MAX = 2048 };
+enum { SIM_NODES_MAX = 8, SIM_HOSTS_MAX = 32, SIM_FAILURE_MAX = 2048 };
 
 /* The wall clock at the start of each run: 2027-01-01 00:00:00 UTC. */
 #define SIM_WALL_START_US (INT64_C(1798761600) * 1000000)
