@@ -105,7 +105,7 @@ static void configure_persistence(struct member *m)
     sim_node_configure(node, "aof-use-rdb-preamble %s", PICK("yes", "no"));
     sim_node_configure(node, "auto-aof-rewrite-percentage %s", PICK("0", "50", "100"));
     sim_node_configure(node, "auto-aof-rewrite-min-size %s", PICK("4kb", "32kb"));
-    sim_node_configure(node, "rdbcompression %s", PICK("no", "no", "yes"));
+    sim_node_configure(node, "rdbcompression %s", PICK("no", "no", "no", "no", "no", "yes"));
 }
 
 static void configure(struct member *m)
@@ -125,7 +125,6 @@ static void configure(struct member *m)
     sim_node_configure(node, "enable-debug-command yes");
     sim_node_configure(node, "shutdown-timeout %s", PICK("0", "1", "10"));
     sim_node_configure(node, "replica-verify %s", PICK("yes", "yes", "no"));
-    sim_node_configure(node, "replica-verify-period 1");
     m->base = node->config.len;
 }
 
@@ -134,6 +133,8 @@ static void configure_limits(struct member *m)
 {
     sim_node_configure(m->node, "client-output-buffer-limit normal %s", PICK("0 0 0", "150kb 50kb 1"));
     sim_node_configure(m->node, "client-query-buffer-limit %s", PICK("1gb", "1mb"));
+    sim_node_configure(m->node, "replica-verify-period %s", PICK("1", "2", "3"));
+    sim_node_configure(m->node, "latency-tracking %s", PICK("no", "no", "no", "yes"));
     m->base = m->node->config.len;
 }
 
@@ -1972,7 +1973,7 @@ void scenario_begin(void)
                               .blocking = plan_chance(300) ? 40 : 5,
                               .ours = (unsigned)plan_below(500),
                               .sweeping = sweeping ? 10 : 0,
-                              .pause_us = some_ms(20, 1000)};
+                              .pause_us = some_ms(60, 1000)};
     traffic_begin(&mix);
     promises_begin(sweeping ? 0 : 1 + (unsigned)plan_below(3));
     bool flood = plan_flood();
