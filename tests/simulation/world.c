@@ -15,53 +15,72 @@
 
 struct sim sim;
 
-/* ---- the queue of events: a binary heap, from 1 ---- */
+/* ---- the queue of events: a heap in which each slot has four below it, from 1: 2 to 5, and so on ---- */
+
+struct slot {
+    int64_t at_us;
+    uint64_t order;
+    struct sim_event *event;
+};
 
 static struct {
-    struct sim_event **heap;
+    struct slot *heap;
     size_t count, cap;
     uint64_t order;
 } queue;
 
-static bool comes_before(const struct sim_event *a, const struct sim_event *b)
+static bool comes_before(const struct slot *a, const struct slot *b)
 {
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
 }
 
-static void place(struct sim_event *e, size_t at)
+static size_t above(size_t at)
 {
-    queue.heap[at] = e;
-    e->place = at;
+    return (at + 2) / 4;
 }
 
-static void sift_up(struct sim_event *e, size_t at)
+static void place(struct slot s, size_t at)
 {
-    for (; at > 1 && comes_before(e, queue.heap[at / 2]); at /= 2) place(queue.heap[at / 2], at);
-    place(e, at);
+    queue.heap[at] = s;
+    s.event->place = at;
 }
 
-static void sift_down(struct sim_event *e, size_t at)
+static void sift_up(struct slot s, size_t at)
 {
-    for (;;) {
-        size_t child = at * 2;
-        if (child > queue.count) break;
-        if (child < queue.count && comes_before(queue.heap[child + 1], queue.heap[child])) child++;
-        if (!comes_before(queue.heap[child], e)) break;
-        place(queue.heap[child], at);
-        at = child;
+    for (; at > 1 && comes_before(&s, &queue.heap[above(at)]); at = above(at)) place(queue.heap[above(at)], at);
+    place(s, at);
+}
+
+static size_t first_below(size_t at)
+{
+    size_t first = at * 4 - 2, end = first + 4 < queue.count + 1 ? first + 4 : queue.count + 1, least = first;
+    for (size_t i = first + 1; i < end; i++)
+        if (comes_before(&queue.heap[i], &queue.heap[least])) least = i;
+    return least;
+}
+
+static void sift_down(struct slot s, size_t at)
+{
+    while (at * 4 - 2 <= queue.count) {
+        size_t below = first_below(at);
+        if (!comes_before(&queue.heap[below], &s)) break;
+        place(queue.heap[below], at);
+        at = below;
     }
-    place(e, at);
+    place(s, at);
 }
 
 void sim_event_cancel(struct sim_event *e)
 {
     size_t at = e->place;
     if (at == 0) return;
-    struct sim_event *last = queue.heap[queue.count--];
+    struct slot last = queue.heap[queue.count--];
     e->place = 0;
-    if (last == e) return;
-    sift_up(last, at);
-    sift_down(last, last->place);
+    if (last.event == e) return;
+    if (at > 1 && comes_before(&last, &queue.heap[above(at)]))
+        sift_up(last, at);
+    else
+        sift_down(last, at);
 }
 
 void sim_event_at(struct sim_event *e, int64_t at_us, sim_event_fn *fn, void *ctx)
@@ -69,15 +88,14 @@ void sim_event_at(struct sim_event *e, int64_t at_us, sim_event_fn *fn, void *ct
     sim_event_cancel(e);
     if (queue.count + 1 >= queue.cap) {
         queue.cap = queue.cap == 0 ? 256 : queue.cap * 2;
-        queue.heap = realloc(queue.heap, queue.cap * sizeof(struct sim_event *));
+        queue.heap = realloc(queue.heap, queue.cap * sizeof(*queue.heap));
         ASSERT(queue.heap != NULL);
     }
     e->at_us = at_us < sim.now_us ? sim.now_us : at_us;
-    e->order = ++queue.order;
     e->fn = fn;
     e->ctx = ctx;
     queue.count++;
-    sift_up(e, queue.count);
+    sift_up((struct slot){.at_us = e->at_us, .order = ++queue.order, .event = e}, queue.count);
 }
 
 struct once {
@@ -186,7 +204,7 @@ void sim_begin(uint64_t seed)
 
 static void run_next(void)
 {
-    struct sim_event *e = queue.heap[1];
+    struct sim_event *e = queue.heap[1].event;
     sim.now_us = e->at_us;
     sim_event_cancel(e);
     sim.events++;
@@ -195,7 +213,7 @@ static void run_next(void)
 
 void sim_run(void)
 {
-    while (!sim.failed && queue.count > 0 && queue.heap[1]->at_us <= sim.end_us) run_next();
+    while (!sim.failed && queue.count > 0 && queue.heap[1].at_us <= sim.end_us) run_next();
     if (!sim.failed) sim.now_us = sim.end_us;
 }
 
@@ -208,6 +226,6 @@ void sim_end(void)
         sim_event_cancel(&onces->event);
         forget(onces);
     }
-    while (queue.count > 0) sim_event_cancel(queue.heap[queue.count]);
+    while (queue.count > 0) sim_event_cancel(queue.heap[queue.count].event);
     ASSERT(sim.process == NULL);
 }

@@ -30,7 +30,6 @@ typedef void sim_event_fn(void *ctx);
 /* Embedded in its owner, which cancels it before it goes. A zero-filled event is not scheduled. */
 struct sim_event {
     int64_t at_us;
-    uint64_t order;
     size_t place; /* in the queue, from 1; 0: not scheduled */
     sim_event_fn *fn;
     void *ctx;
