@@ -16,6 +16,7 @@ enum { TURN_LEAST_US = 5, TURN_MOST_US = 60, WATCHERS_FIRST = 16 };
 struct watchers {
     void **at;
     size_t count, cap;
+    bool has_gaps;
 };
 
 struct hook {
@@ -64,6 +65,12 @@ static void watchers_add(struct watchers *w, void *watcher, struct place *place)
     w->at[w->count++] = watcher;
 }
 
+static void leave_gap(struct watchers *w, size_t index)
+{
+    w->at[index] = NULL;
+    w->has_gaps = true;
+}
+
 static struct place *place_in(const struct loop *loop, const struct watchers *w, void *watcher)
 {
     if (w == &loop->ios) return place_of(((struct loop_io *)watcher)->impl);
@@ -74,6 +81,8 @@ static struct place *place_in(const struct loop *loop, const struct watchers *w,
 static void watchers_close_gaps(struct loop *loop, struct watchers *w)
 {
     size_t kept = 0;
+    if (!w->has_gaps) return;
+    w->has_gaps = false;
     for (size_t i = 0; i < w->count; i++) {
         if (w->at[i] == NULL) continue;
         w->at[kept] = w->at[i];
@@ -184,7 +193,7 @@ static void run_timers(struct loop *loop)
         struct loop_timer *t = loop->timers.at[i];
         if (t == NULL || place_of(t->impl)->due_us > now) continue;
         if (t->repeat_ms == 0) {
-            loop->timers.at[i] = NULL;
+            leave_gap(&loop->timers, i);
             t->loop = NULL;
         } else {
             place_of(t->impl)->due_us += t->repeat_ms * 1000;
@@ -312,7 +321,7 @@ void loop_io_want(struct loop_io *io, unsigned mask)
 void loop_io_stop(struct loop_io *io)
 {
     if (io->loop == NULL) return;
-    io->loop->ios.at[place_of(io->impl)->index] = NULL;
+    leave_gap(&io->loop->ios, place_of(io->impl)->index);
     io->wanted = 0;
     io->loop = NULL;
 }
@@ -331,7 +340,7 @@ void loop_timer_start(struct loop *loop, struct loop_timer *t, int64_t after_ms,
 void loop_timer_stop(struct loop_timer *t)
 {
     if (t->loop == NULL) return;
-    t->loop->timers.at[place_of(t->impl)->index] = NULL;
+    leave_gap(&t->loop->timers, place_of(t->impl)->index);
     t->loop = NULL;
 }
 
@@ -350,7 +359,7 @@ void loop_waker_start(struct loop *loop, struct loop_waker *w, loop_wake_fn *fn,
 void loop_waker_stop(struct loop_waker *w)
 {
     if (w->loop == NULL) return;
-    w->loop->wakers.at[place_of(w->impl)->index] = NULL;
+    leave_gap(&w->loop->wakers, place_of(w->impl)->index);
     w->loop = NULL;
 }
 
