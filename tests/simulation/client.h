@@ -28,6 +28,7 @@ struct sim_reply {
 
 /* Each may be NULL. All of them may send, close and connect. The reply lives until the callback returns. */
 struct sim_client_events {
+    bool wants_type_only; /* of replies: their content is not looked at */
     void (*connected)(struct sim_client *c);
     void (*reply)(struct sim_client *c, const struct sim_reply *reply);
     void (*closed)(struct sim_client *c, int error); /* refused, reset, or the end of the stream (0) */

@@ -238,7 +238,8 @@ static void on_connected(struct sim_client *c)
     think_later(t, 1000);
 }
 
-static const struct sim_client_events events = {.connected = on_connected, .reply = on_reply, .closed = on_closed};
+static const struct sim_client_events events = {
+    .wants_type_only = true, .connected = on_connected, .reply = on_reply, .closed = on_closed};
 
 void traffic_begin(const struct traffic_mix *mix)
 {
