@@ -225,7 +225,7 @@ SIM_REPLACED := storage/base/allocator_options.c storage/base/assert.c storage/b
         storage/base/worker.c server/net/loop.c server/net/resolver.c server/net/socket.c
 SIM_SOURCES := $(filter-out $(SIM_REPLACED),$(SOURCES)) storage/base/ticks.c $(wildcard tests/simulation/*.c)
 SIM_OBJECTS := $(SIM_SOURCES:%.c=$(SIM_OUT)/%.o)
-SIM_CFLAGS := $(CFLAGS_COMMON) -Wno-array-bounds -Wno-maybe-uninitialized -O3 -DLOCKSTEP_DEVELOPMENT
+SIM_CFLAGS := $(CFLAGS_COMMON) -Wno-array-bounds -Wno-maybe-uninitialized $(if $(SANITIZE),-O2,-O3) -DLOCKSTEP_DEVELOPMENT
 # The simulator looks at these functions when they are called (truth.c, observe.c).
 SIM_WRAPPED := repl_new repl_stream_append repl_stream_cut repl_stream_reader_start repl_adopt_history \
         repl_restore_position repl_promote repl_follow identity_shares full_sync_add \
