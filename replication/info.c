@@ -83,6 +83,21 @@ static void info_link(const struct repl *r, struct bytes_buf *out)
                      repl_lacks_data(r) ? 0 : st->replica_priority, st->replica_read_only, st->replica_announced);
 }
 
+/* Of a master that is to be taken for a replica. The fields are there, since programs rely on them after role:slave. */
+static void info_no_link(struct bytes_buf *out)
+{
+    bytes_buf_printf(out, "master_host:\r\n"
+                          "master_port:0\r\n"
+                          "master_link_status:down\r\n"
+                          "master_last_io_seconds_ago:-1\r\n"
+                          "master_sync_in_progress:0\r\n"
+                          "slave_read_repl_offset:0\r\n"
+                          "slave_repl_offset:0\r\n"
+                          "slave_priority:0\r\n"
+                          "slave_read_only:1\r\n"
+                          "replica_announced:1\r\n");
+}
+
 static void info_replicas(const struct repl *r, struct bytes_buf *out)
 {
     int i = 0;
@@ -126,10 +141,13 @@ static const char *failover_state_name(enum failover_state state)
     UNREACHABLE();
 }
 
-void repl_info(const struct repl *r, struct bytes_buf *out)
+void repl_info(const struct repl *r, enum repl_role role, struct bytes_buf *out)
 {
-    bytes_buf_printf(out, "role:%s\r\n", r->role == REPL_MASTER ? "master" : "slave");
-    if (r->role == REPL_REPLICA) info_link(r, out);
+    bytes_buf_printf(out, "role:%s\r\n", role == REPL_MASTER ? "master" : "slave");
+    if (r->role == REPL_REPLICA)
+        info_link(r, out);
+    else if (role == REPL_REPLICA)
+        info_no_link(out);
     info_replicas(r, out);
     uint64_t history = r->has_backlog ? repl_stream_length(&r->stream) : 0;
     bytes_buf_printf(out,

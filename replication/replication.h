@@ -326,7 +326,10 @@ bool repl_replicas_caught_up(const struct repl *r, bool log_laggards);
 /* The last events, i: 0 for the newest; NULL: there are not so many. And what they tell together. */
 const struct repl_event *repl_event(const struct repl *r, size_t i);
 void repl_find(const struct repl *r, struct repl_findings *out);
-void repl_info(const struct repl *r, struct bytes_buf *out); /* the body of "# Replication", as Redis prints it */
+/* From now on replicas may not synchronize, and get this error, which is borrowed; NULL: they may. None is attached. */
+void repl_refuse_replicas(struct repl *r, const char *error);
+/* The body of "# Replication", as Redis prints it; `role` is the one to name. */
+void repl_info(const struct repl *r, enum repl_role role, struct bytes_buf *out);
 struct repl_replica_info {
     const char *host; /* announced by the replica, or its address; owned by the replica */
     int port;

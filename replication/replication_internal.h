@@ -124,6 +124,7 @@ struct serving {
     struct replica *first, *last;
     size_t count;
     struct full_sync sync;
+    const char *refusal; /* repl_refuse_replicas() */
 };
 
 /* ---- Following ---- */

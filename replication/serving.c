@@ -462,6 +462,10 @@ static int check_psync(struct replica *rp, struct bytes_view id, struct bytes_vi
 {
     struct repl *r = rp->repl;
     ASSERT(!repl_replica_is_attached(rp));
+    if (r->serving.refusal != NULL) {
+        *error = r->serving.refusal;
+        return -EINVAL;
+    }
     if (how != REPL_NO_TAKE_OVER) {
         int rc = take_over(rp, id, offset, how, error);
         if (rc != 0) return rc;
@@ -484,6 +488,11 @@ static int check_psync(struct replica *rp, struct bytes_view id, struct bytes_vi
     log_notice(r->log, "Replica %s has more of our master's stream than we have. It has to wait.", replica_name(rp));
     *error = "NOMASTERLINK Can't SYNC before my master has sent me what you have";
     return -EINVAL;
+}
+
+void repl_refuse_replicas(struct repl *r, const char *error)
+{
+    r->serving.refusal = error;
 }
 
 int repl_replica_check_psync(struct replica *rp, struct bytes_view id, struct bytes_view offset,

@@ -12,6 +12,7 @@
 #include "server/operation/cron.h"
 #include "server/operation/report.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/birth.h"
 #include "server/process/process_crash.h"
 #include "server/sentinel/sentinel_room.h"
 #include "server/streams/verify_master.h"
@@ -140,6 +141,7 @@ static int hook_replication(void *ctx, struct config_error *err)
     struct server *s = ctx;
     (void)err;
     repl_settings_changed(s->core.repl);
+    birth_settings_changed(s->birth);
     modes_refresh(&s->core);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "server/house.h"
 #include "server/memory/expiry.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/birth.h"
 #include "server/persistence/lineage.h"
 #include "server/persistence/rdb_loading.h"
 #include "server/streams/ack_waits.h"
@@ -71,6 +72,7 @@ static void host_role_changed(void *ctx, enum repl_role role)
     server_adjust_oom_score(s);
     expiry_forget_own(s->expiry);
     lineage_changed(s->lineage);
+    if (role == REPL_REPLICA) birth_follows(s->birth);
     if (role == REPL_REPLICA)
         blocking_role_changed(s->clients->blocking);
     else

@@ -32,6 +32,7 @@ struct server {
     struct rdb_loading *rdb_loading;       /* rdb_loading.h: and read */
     struct aof *aof;                       /* aof.h */
     struct lineage *lineage;               /* lineage.h: what is remembered over restarts */
+    struct birth *birth;                   /* birth.h: a master that came up without its data */
     struct slowlog *slowlog;               /* slowlog.h */
     struct master_stream *master_stream;   /* master_stream.h */
     struct verify_master *verify_master;   /* verify_master.h: compares our data with those of replicas ... */

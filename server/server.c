@@ -33,6 +33,7 @@
 #include "server/operation/shutdown.h"
 #include "server/operation/turn_end.h"
 #include "server/persistence/aof.h"
+#include "server/persistence/birth.h"
 #include "server/persistence/lineage.h"
 #include "server/persistence/rdb_loading.h"
 #include "server/process/process.h"
@@ -236,6 +237,7 @@ static void make_persistence(struct server *s)
                                                                 .saving = s->saving,
                                                                 .loading = s->loading});
     s->lineage = lineage_new(core);
+    s->birth = birth_new(core, s->lineage);
     s->aof = aof_new(&(struct aof_uses){.load = {.core = core,
                                                  .clients = s->clients,
                                                  .dispatcher = s->dispatcher,
@@ -393,6 +395,11 @@ static int load_at_start(struct server *s)
     return rdb_loading_at_start(s->rdb_loading);
 }
 
+static bool has_loaded_keys(const struct server *s)
+{
+    return keyspace_count(s->core.keyspace) > 0 || aof_had_data(s->aof) || rdb_loading_had_keys(s->rdb_loading);
+}
+
 /* 0, or -1: the server cannot run, or was told to stop. */
 static int begin_with_data(struct server *s)
 {
@@ -400,6 +407,7 @@ static int begin_with_data(struct server *s)
     lineage_read(s->lineage);
     if (aof_find_files(s->aof) != 0 || load_at_start(s) != 0 || aof_open_at_start(s->aof) != 0) return -1;
     lineage_begin(s->lineage);
+    birth_begin(s->birth, has_loaded_keys(s));
     repl_start(s->core.repl);
     expiry_hold(s->expiry);
     return 0;
@@ -437,6 +445,7 @@ void server_free(struct server *s)
     verify_master_free(s->verify_master);
     repair_replica_free(s->repair_replica);
     repair_master_free(s->repair_master);
+    birth_free(s->birth);
     lineage_free(s->lineage);
     master_stream_free(s->master_stream);
     rdb_loading_free(s->rdb_loading);

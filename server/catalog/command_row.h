@@ -38,7 +38,7 @@ enum command_flag {
     CMD_HIDDEN = 1 << 21,    /* not in COMMAND's answers */
     CMD_NO_PAUSE = 1 << 20,  /* runs during CLIENT PAUSE ALL */
     CMD_NO_MANDATORY_KEYS = 1 << 22,
-    CMD_PROBE = 1 << 24,            /* PING: answers MISCONF too if writes are refused because saving fails */
+    CMD_PROBE = 1 << 24,            /* PING: answers MISCONF and NOWRITES too */
     CMD_NO_ASYNC_LOADING = 1 << 23, /* refused while a second data set is loaded, though reads are served */
     CMD_RUNS_SCRIPT = 1 << 25,      /* EVAL, FCALL: flags_now() adds the script's flags */
     CMD_ASKING = 1 << 26,           /* a flag of Redis Cluster: only reported */

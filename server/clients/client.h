@@ -174,6 +174,9 @@ void client_set_redirect(struct client *c);
 void client_set_reads_replica(struct client *c, bool on);
 /* True for the names that sentinels give to their connections, sentinel-<id>-cmd and -pubsub. *id may be NULL. */
 bool client_name_of_sentinel(struct bytes_view name, struct bytes_view *id);
+/* The role that this client (NULL: nobody in particular) is told is that of a master. A master that refuses writes shows
+ * it to sentinels alone: persistence/birth.h. */
+bool client_sees_master(const struct core *core, const struct client *c);
 bool client_set_name(struct client *c, struct bytes_view name); /* false: CLIENT LIST cannot show a character of it */
 /* The fake client of scripts runs commands for this client from now on: it takes over database and NO-TOUCH, and
  * whether it is our master. */

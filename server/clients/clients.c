@@ -407,6 +407,13 @@ bool client_name_of_sentinel(struct bytes_view name, struct bytes_view *id)
     return false;
 }
 
+bool client_sees_master(const struct core *core, const struct client *c)
+{
+    if (repl_role(core->repl) != REPL_MASTER) return false;
+    if (LIKELY(core->modes.writes_refused == WRITES_NOT_REFUSED)) return true;
+    return c != NULL && c->name != NULL && client_name_of_sentinel(bytes_str(c->name), NULL);
+}
+
 bool client_set_name(struct client *c, struct bytes_view name)
 {
     for (size_t i = 0; i < name.len; i++)

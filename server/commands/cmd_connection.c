@@ -120,7 +120,7 @@ static void reply_hello(struct cmd_ctx *ctx)
     reply_bulk_cstr(r, sentinel ? "sentinel" : "standalone");
     if (!sentinel) {
         reply_bulk_cstr(r, "role");
-        reply_bulk_cstr(r, repl_role(ctx->core->repl) == REPL_MASTER ? "master" : "replica");
+        reply_bulk_cstr(r, client_sees_master(ctx->core, ctx->client) ? "master" : "replica");
     }
     reply_bulk_cstr(r, "modules");
     reply_empty_array(r);

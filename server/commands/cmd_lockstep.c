@@ -5,7 +5,9 @@
 #include "server/commands/tables.h"
 #include "server/core/core.h"
 #include "server/dispatch/command.h"
+#include "server/house.h"
 #include "server/operation/replication_advice.h"
+#include "server/persistence/birth.h"
 #include "storage/strict_digest.h"
 
 static void cmd_lockstep_digest(struct cmd_ctx *ctx)
@@ -160,10 +162,24 @@ static void cmd_lockstep_promote(struct cmd_ctx *ctx)
     }
 }
 
+/* ---- ACCEPT ---- */
+
+static void cmd_lockstep_accept(struct cmd_ctx *ctx)
+{
+    if (!ctx_arg_is(ctx, 2, "empty"))
+        ctx_error_syntax(ctx);
+    else if (birth_accept(ctx->server->birth))
+        reply_ok(ctx->reply);
+    else
+        reply_error(ctx->reply, "ERR This server does not refuse an empty data set");
+}
+
 static void cmd_lockstep_help(struct cmd_ctx *ctx)
 {
     static const char *const lines[] = {
         "LOCKSTEP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "ACCEPT EMPTY",
+        "    Let a master that came up without its data act as a master, without them (safe-birth).",
         "DIGEST",
         "    Return the digest of the data set: equal on servers with equal keys, elements, expiries,",
         "    consumer groups, pending entries and functions. Blocks the server while it reads everything.",
@@ -185,6 +201,8 @@ static void cmd_lockstep_help(struct cmd_ctx *ctx)
 // clang-format off
 #define LOCKSTEP_ROW .acl = ACL_LOCKSTEP, .group = "server", .since = "0.1.0"
 static const struct command lockstep_subcommands[] = {
+    { .name = "accept", .run = cmd_lockstep_accept, .arity = 3, .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_STALE, LOCKSTEP_ROW,
+      .complexity = "O(1)", .summary = "Accepts that this server has lost its data.", .syntax = "what<EMPTY>" },
     { .name = "digest", .run = cmd_lockstep_digest, .arity = 2, .flags = CMD_ADMIN, LOCKSTEP_ROW, .tips = "nondeterministic_output",
       .complexity = "O(N) where N is the number of elements in all keys", .summary = "Returns the digest of the whole data set." },
     { .name = "history", .run = cmd_lockstep_history, .arity = -2, .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, LOCKSTEP_ROW, .tips = "nondeterministic_output",

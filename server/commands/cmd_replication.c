@@ -148,14 +148,14 @@ static void cmd_role(struct cmd_ctx *ctx)
         role_of_sentinel(ctx);
         return;
     }
-    if (repl_role(ctx_repl(ctx)) == REPL_MASTER) {
+    if (client_sees_master(ctx->core, ctx->client)) {
         role_of_master(ctx);
         return;
     }
     repl_link_describe(ctx_repl(ctx), &link);
     reply_array(ctx->reply, 5);
     reply_bulk(ctx->reply, BYTES_LIT("slave"));
-    reply_bulk_cstr(ctx->reply, link.host);
+    reply_bulk_cstr(ctx->reply, link.host != NULL ? link.host : ""); /* a master that does not act as one has none */
     reply_int(ctx->reply, link.port);
     reply_bulk_cstr(ctx->reply, link.state);
     reply_int(ctx->reply, link.offset);

@@ -36,6 +36,8 @@ static const struct config_enum policy_names[] = {
     {"allkeys-random", EVICT_ALLKEYS_RANDOM}, {"noeviction", EVICT_NONE}, {0}};
 static const struct config_enum sanitize_names[] = {
     {"no", SANITIZE_NO}, {"yes", SANITIZE_YES}, {"clients", SANITIZE_CLIENTS}, {0}};
+static const struct config_enum safe_birth_names[] = {
+    {"auto", SAFE_BIRTH_AUTO}, {"yes", SAFE_BIRTH_YES}, {"no", SAFE_BIRTH_NO}, {0}};
 static const struct config_enum diskless_load_names[] = {
     {"disabled", DISKLESS_LOAD_DISABLED}, {"on-empty-db", DISKLESS_LOAD_WHEN_EMPTY}, {"swapdb", DISKLESS_LOAD_SWAPDB}, {0}};
 static const struct config_enum propagation_names[] = {
@@ -262,6 +264,7 @@ const struct config_directive config_builtin_rows[] = {
     SPECIAL("save", NULL, persistence, "3600 1 300 100 60 10000", &config_special_save, MULTI | VARIADIC, NO_HOOK),
     TEXT("dbfilename", NULL, persistence.dbfilename, "dump.rdb", config_check_dbfilename, PROTECTED, NO_HOOK),
     YES_NO("lineage", NULL, persistence.lineage, "yes", 0, NO_HOOK),
+    CHOICE("safe-birth", persistence.safe_birth, "auto", safe_birth_names, 0, HOOK(replication_changed)),
     YES_NO("rdbcompression", NULL, persistence.rdbcompression, "yes", 0, NO_HOOK),
     YES_NO("rdbchecksum", NULL, persistence.rdbchecksum, "yes", IMMUTABLE, NO_HOOK),
     NUMBER(CONFIG_INT, "rdb-version", NULL, persistence.rdb_version, "10", 9, 12, 0, NO_HOOK),

@@ -154,6 +154,8 @@ struct save_point {
 };
 enum settings_sanitize { SANITIZE_NO = 0, SANITIZE_YES, SANITIZE_CLIENTS };
 
+enum settings_safe_birth { SAFE_BIRTH_AUTO = 0, SAFE_BIRTH_YES, SAFE_BIRTH_NO };
+
 enum settings_appendfsync { APPENDFSYNC_EVERYSEC = 0, APPENDFSYNC_ALWAYS, APPENDFSYNC_NO };
 
 struct settings_persistence {
@@ -162,6 +164,7 @@ struct settings_persistence {
     char *dbfilename;
     char *dir; /* absolute after the process has changed to it */
     bool lineage;
+    int safe_birth; /* enum settings_safe_birth */
     bool rdbcompression;
     bool rdbchecksum;
     bool rdb_del_sync_files;

@@ -20,6 +20,7 @@ static void refresh_obstacles(struct core *core)
     obstacle_note(&core->obstacles, OBSTACLE_MAXMEMORY, st->memory.maxmemory > 0);
     obstacle_note(&core->obstacles, OBSTACLE_MIN_REPLICAS, st->replication.min_replicas_to_write > 0);
     obstacle_note(&core->obstacles, OBSTACLE_EXPIRY_HELD, m->expiry_held);
+    obstacle_note(&core->obstacles, OBSTACLE_WRITES_REFUSED, m->writes_refused != WRITES_NOT_REFUSED);
 }
 
 void modes_refresh(struct core *core)
@@ -57,6 +58,32 @@ void modes_hold_expiry(struct core *core, bool held)
 {
     core->modes.expiry_held = held;
     modes_refresh(core);
+}
+
+void modes_refuse_writes(struct core *core, enum writes_refused why)
+{
+    core->modes.writes_refused = why;
+    refresh_obstacles(core);
+}
+
+const char *modes_writes_error(const struct core *core)
+{
+    switch (core->modes.writes_refused) {
+    case WRITES_NOT_REFUSED: return NULL;
+    case WRITES_REFUSED_EMPTY:
+        return "NOWRITES This master came up without the data that it had. It waits for a sentinel to promote a replica, or "
+               "for LOCKSTEP ACCEPT EMPTY.";
+    }
+    return NULL;
+}
+
+const char *modes_writes_refused_name(enum writes_refused why)
+{
+    switch (why) {
+    case WRITES_NOT_REFUSED: return "";
+    case WRITES_REFUSED_EMPTY: return "came-up-empty";
+    }
+    return "";
 }
 
 enum expiry_mode modes_override_expiry(struct core *core, enum expiry_mode mode)

@@ -11,6 +11,7 @@
  *     MAXMEMORY      there is a maxmemory                                  modes.c
  *     MIN_REPLICAS   there is a min-replicas-to-write                      modes.c
  *     EXPIRY_HELD    expiry waits for the first write of a client          modes.c
+ *     WRITES_REFUSED a master refuses writes (enum writes_refused)         modes.c
  *     AOF            the append-only file has an error, was given up, or   persistence/aof_sync.c
  *                    lacks the data set that it has to hold
  *     RDB            the last background save failed                       persistence/saving.c */
@@ -28,6 +29,7 @@ enum obstacle {
     OBSTACLE_EXPIRY_HELD = 1 << 5,
     OBSTACLE_AOF = 1 << 6,
     OBSTACLE_RDB = 1 << 7,
+    OBSTACLE_WRITES_REFUSED = 1 << 8,
 };
 
 static inline void obstacle_note(unsigned *obstacles, enum obstacle which, bool is_there)

@@ -5,7 +5,7 @@
  *     by name         unknown command or subcommand, number of arguments       dispatch_resolve()
  *     by client       NOAUTH, enable-debug-command, not inside MULTI, NOPERM   ask_all()
  *     by role         REDIRECT, for clients that have asked for it             redirected()
- *     by effect       OOM, MISCONF (disk), READONLY, NOREPLICAS                refuse_effect()
+ *     by effect       OOM, MISCONF (disk), READONLY, NOWRITES, NOREPLICAS      refuse_effect()
  *     by connection   RESP2 with subscriptions                                 refused_while_subscribed()
  *     by state        MASTERDOWN, LOADING, replica or MONITOR                  refuse_state()
  *     by pause        not refused: the client is blocked                       held_by_pause()
@@ -122,6 +122,8 @@ static const char *refuse_write(const struct dispatcher *d)
     const struct repl_settings *st = &d->core->settings->replication;
     if (repl_role(d->core->repl) == REPL_REPLICA)
         return st->replica_read_only ? "READONLY You can't write against a read only replica." : NULL;
+    const char *refusal = modes_writes_error(d->core);
+    if (UNLIKELY(refusal != NULL)) return refusal;
     if (repl_lacks_good_replicas(d->core->repl)) return "NOREPLICAS Not enough good replicas to write.";
     return NULL;
 }
@@ -147,6 +149,7 @@ static const char *refuse_effect(struct cmd_ctx *ctx, const struct command *cmd,
     /* While it is open which server is the master, writes are held. */
     if ((flags & CMD_WRITE) && refusal == NULL && !repl_failing_over(ctx->core->repl))
         refusal = refuse_write(ctx->dispatcher);
+    if (UNLIKELY(cmd->flags & CMD_PROBE) && refusal == NULL) refusal = modes_writes_error(ctx->core);
     return refusal;
 }
 

@@ -19,6 +19,7 @@ const char *health_reason_name(enum health_reason reason)
         [HEALTH_BUSY] = "busy",
         [HEALTH_PAUSED] = "paused",
         [HEALTH_NO_DATA] = "no-data",
+        [HEALTH_EMPTY] = "came-up-empty",
         [HEALTH_SYNCING] = "syncing",
         [HEALTH_LINK_DOWN] = "link-down",
         [HEALTH_FAILOVER] = "failover",
@@ -71,6 +72,8 @@ static void ask_reads(const struct server *s, struct health *h)
     if (script_is_busy(s->scripting)) note(h, HEALTH_BUSY, "busy with a script");
     if (pause_current(core) == PAUSE_ALL) note(h, HEALTH_PAUSED, "commands of clients are paused");
     if (h->role == REPL_REPLICA) ask_link(h);
+    if (core->modes.writes_refused == WRITES_REFUSED_EMPTY)
+        note(h, HEALTH_EMPTY, "this master came up without the data that it had");
     h->serves_reads = h->reason == HEALTH_OK;
 }
 

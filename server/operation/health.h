@@ -29,6 +29,7 @@ enum health_reason {
     HEALTH_BUSY,     /* a script is past busy-reply-threshold, and commands get -BUSY */
     HEALTH_PAUSED,   /* CLIENT PAUSE ALL, or the like */
     HEALTH_NO_DATA,  /* a replica without a complete data set */
+    HEALTH_EMPTY,    /* -NOWRITES: a master that came up without the data that it had */
     HEALTH_SYNCING,  /* a replica that receives a new data set; the old one may still be served */
     HEALTH_LINK_DOWN,
     /* A master that takes no writes: */

@@ -300,6 +300,8 @@ static const struct metrics_field rows[] = {
      "Channels that a user was not permitted."},
     /* replication. role, master_host, master_port and slave_read_only are labels; replicas are in metrics.c */
     {"role"},
+    {"writes"},
+    {"writes_refused_because"},
     {"master_host"},
     {"master_port"},
     {"master_link_status", "redis_master_link_up", METRICS_GAUGE, "1 if the stream of our master arrives.",

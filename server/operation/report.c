@@ -403,9 +403,25 @@ static void info_errorstats(struct server *s, struct bytes_buf *out)
 
 /* ---- The rest ---- */
 
+static const char *writes_state(const struct core *core)
+{
+    if (core->modes.writes_refused != WRITES_NOT_REFUSED) return "refused";
+    return pause_current(core) != PAUSE_NONE ? "held" : "open";
+}
+
+static void info_writes(const struct core *core, struct bytes_buf *out)
+{
+    if (repl_role(core->repl) != REPL_MASTER) return;
+    bytes_buf_printf(out, "writes:%s\r\nwrites_refused_because:%s\r\n", writes_state(core),
+                     modes_writes_refused_name(core->modes.writes_refused));
+}
+
 static void info_replication(struct server *s, struct bytes_buf *out)
 {
-    repl_info(s->core.repl, out);
+    const struct core *core = &s->core;
+    bool is_master = client_sees_master(core, core->running.client);
+    repl_info(core->repl, is_master ? REPL_MASTER : REPL_REPLICA, out);
+    info_writes(core, out);
     bytes_buf_printf(out, "key_hash_secret:%s\r\nkey_hash_fingerprint:%016llx\r\n",
                      repl_secret_known(s->core.repl) ? "known" : "unknown",
                      (ull)keyspace_fingerprint(s->core.keyspace));

@@ -84,8 +84,9 @@ void aof_free(struct aof *a);
 /* Reads the manifest. With appendonly, moves the file of a server older than Redis 7 into the directory. All three
  * functions: 0, or -1 with the reason logged: the server must not start. */
 int aof_find_files(struct aof *a);
-int aof_load_at_start(struct aof *a); /* loads the data set, and the place in the history */
-int aof_open_at_start(struct aof *a); /* continues the last file, or makes the first files */
+int aof_load_at_start(struct aof *a);   /* loads the data set, and the place in the history */
+bool aof_had_data(const struct aof *a); /* the files that were loaded then have keys, or commands of clients */
+int aof_open_at_start(struct aof *a);   /* continues the last file, or makes the first files */
 
 /* --- running --- */
 /* Writes, and with `always` syncs, what was added to the stream in this turn. False: the promise of `always` cannot be

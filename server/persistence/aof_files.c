@@ -493,6 +493,7 @@ int aof_load_at_start(struct aof *a)
                    (double)(sys_mono_us(a->core->sys) - start) / 1e6);
         restore_place(a, &loaded);
         a->other_bytes = loaded.total_size;
+        a->had_data = loaded.has_data;
         bool again = true;
         if (a->manifest.incr.count > 0) rc = sync_before_given_up(a, &again);
         if (rc == 0 && a->manifest.incr.count > 0) rc = open_last_part(a, &loaded);
@@ -500,6 +501,11 @@ int aof_load_at_start(struct aof *a)
     }
     aof_loaded_release(&loaded);
     return rc == 0 ? 0 : -1;
+}
+
+bool aof_had_data(const struct aof *a)
+{
+    return a->had_data;
 }
 
 static int write_base(struct aof *a, const char *path, bool as_commands, const struct repl_position *at)

@@ -104,6 +104,7 @@ struct aof {
     char refusal[160];
 
     uint64_t other_bytes; /* of all files except `file` */
+    bool had_data;        /* the files that were loaded at the start */
     uint64_t base_bytes;  /* of all files, after the last rewrite or at the start */
     int64_t flush_sleep_us;
     struct rewrite rewrite;

@@ -65,6 +65,7 @@ struct loader {
     uint64_t loaded, next_turn; /* bytes */
     int64_t delay_calls;
     uint64_t failures; /* commands that were answered with an error */
+    bool has_data;     /* any file has */
 };
 
 /* ---- Running ---- */
@@ -344,6 +345,7 @@ static int load_preamble(struct loader *l)
     struct rdb_load *rdb = rdb_load_new(core->keyspace, &options);
     int rc = feed_preamble(l, rdb);
     if (rc == 0) note_place_of_rdb(l, rdb_load_info(rdb));
+    l->has_data |= rdb_load_info(rdb)->keys_loaded > 0;
     rdb_load_free(rdb);
     l->part.data_end = l->part.start;
     return rc;
@@ -592,6 +594,7 @@ static int load_part(struct loader *l, const char *dir, const char *name, bool i
         log_notice(core->log, "DB loaded from %s file %s: %.3f seconds", is_incr ? "incr" : "base", name,
                    (double)(sys_mono_us(core->sys) - start) / 1e6);
     bytes_buf_release(&path);
+    l->has_data |= l->part.has_data;
     aof_reader_release(&l->reader);
     l->buf.len = 0;
     return rc;
@@ -732,6 +735,7 @@ int aof_load(const struct aof_load_uses *uses, const struct aof_manifest *m, con
                                .last_part_bare = !l.part.has_commands,
                                .last_part_noted = l.part.has_sums,
                                .total_size = total_size(core, m, dir),
+                               .has_data = l.has_data,
                                .sum = l.part.sum,
                                .tail = l.tail};
     if (l.failures > 0)

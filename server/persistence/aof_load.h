@@ -34,6 +34,7 @@ struct aof_loaded {
     bool last_part_bare;     /* it has no commands, so none that selects a database */
     bool last_part_noted;    /* it has notes of ours, which say what is on disk; another program's file has none */
     uint64_t total_size;     /* bytes of all files */
+    bool has_data;           /* they have keys, or commands that a client has sent */
     struct aof_sum *sum;     /* of the last file up to last_part_size, to be continued */
     struct bytes_buf tail;   /* the bytes of the stream in front of the place */
 };

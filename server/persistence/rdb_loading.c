@@ -261,6 +261,11 @@ int rdb_loading_reload(struct rdb_loading *rl, bool save, bool flush, bool merge
     return load_file(rl, NULL, false, merge) == 0 ? 0 : -1;
 }
 
+bool rdb_loading_had_keys(const struct rdb_loading *rl)
+{
+    return rl->last_keys > 0 || rl->last_expired > 0;
+}
+
 /* ---- Figures ---- */
 
 void rdb_loading_info(const struct rdb_loading *rl, struct bytes_buf *out)

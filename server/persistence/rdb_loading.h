@@ -36,6 +36,7 @@ void rdb_loading_free(struct rdb_loading *rl); /* of which nothing is being load
 
 /* Loads dbfilename, if the file exists, with the replication id and offset in it. 0, or -1 with the reason logged. */
 int rdb_loading_at_start(struct rdb_loading *rl);
+bool rdb_loading_had_keys(const struct rdb_loading *rl); /* the last data set had some, or some that have expired */
 
 /* --- for replication: see struct repl_host --- */
 int rdb_loading_begin(struct rdb_loading *rl, enum repl_load_kind kind, bool empty_async,

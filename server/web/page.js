@@ -22,7 +22,7 @@ const PAST_SHOWN = 6;
 
 // Without the name and the password that the address of the page may have: fetch() refuses those.
 const STATUS_URL = new URL('status.json', location.origin + location.pathname);
-const NOT_READY = ['stopping', 'loading', 'busy', 'paused', 'no-data', 'syncing', 'link-down'];
+const NOT_READY = ['stopping', 'loading', 'busy', 'paused', 'no-data', 'came-up-empty', 'syncing', 'link-down'];
 const NO_WRITES = ['failover', 'writes-paused', 'disk', 'min-replicas', 'memory'];
 const REPLICA_STATES = {
   handshake: 'shakes hands',
@@ -553,6 +553,7 @@ function reasonEvent(before, after) {
     busy: 'a script is busy',
     paused: 'commands are paused',
     'no-data': 'has no data yet',
+    'came-up-empty': 'came up without its data',
     syncing: 'synchronizes with its master',
     'link-down': 'lost its master',
     failover: 'writes are paused for a failover',

@@ -192,7 +192,7 @@ static void test_a_new_id_with_continue(void **state)
     repl_position(m.node->repl, &at);
     assert_string_equal(at.id, ID2);
     struct bytes_buf info = {0};
-    repl_info(m.node->repl, &info);
+    repl_info(m.node->repl, repl_role(m.node->repl), &info);
     assert_non_null(memmem(info.data, info.len, "master_replid2:" ID "\r\n", 57));
     assert_non_null(memmem(info.data, info.len, "second_repl_offset:1001\r\n", 25));
     bytes_buf_release(&info);
@@ -315,7 +315,7 @@ static void expect_priority(const struct master *m, int priority)
     struct bytes_buf out = {0};
     char line[64];
     snprintf(line, sizeof(line), "\r\nslave_priority:%d\r\n", priority);
-    repl_info(m->node->repl, &out);
+    repl_info(m->node->repl, repl_role(m->node->repl), &out);
     bytes_buf_append(&out, "", 1);
     assert_non_null(strstr(out.data, line));
     bytes_buf_release(&out);
@@ -413,7 +413,7 @@ static void test_fault_14_a_link_never_was_up_since_the_promotion(void **state)
     synchronized(&m);
     repl_promote(m.node->repl);
     follow(&m);
-    repl_info(m.node->repl, &out);
+    repl_info(m.node->repl, repl_role(m.node->repl), &out);
     bytes_buf_append(&out, "", 1);
     assert_non_null(strstr(out.data, "\r\nmaster_link_down_since_seconds:-1\r\n"));
     bytes_buf_release(&out);
@@ -645,7 +645,7 @@ static void test_info_of_a_replica(void **state)
     synchronized(&m);
     m.node->settings.replica_priority = 100;
     m.node->settings.replica_read_only = m.node->settings.replica_announced = true;
-    repl_info(m.node->repl, &info);
+    repl_info(m.node->repl, repl_role(m.node->repl), &info);
     snprintf(expected, sizeof(expected),
              "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:%d\r\nmaster_link_status:up\r\n"
              "master_last_io_seconds_ago:0\r\nmaster_sync_in_progress:0\r\nslave_read_repl_offset:1000\r\n"

@@ -9,7 +9,7 @@ static const char *field(struct node *n, const char *name)
     static char value[128];
     struct bytes_buf out = {0};
     char start[64];
-    repl_info(n->repl, &out);
+    repl_info(n->repl, repl_role(n->repl), &out);
     bytes_buf_append(&out, "", 1);
     snprintf(start, sizeof(start), "%s:", name);
     const char *at = strncmp(out.data, start, strlen(start)) == 0 ? out.data : NULL;

@@ -1109,7 +1109,7 @@ static void test_info_of_a_master(void **state)
     psync_ok(&p, node_id(n), 101);
     n->settings.min_replicas_to_write = 1;
     n->settings.min_replicas_max_lag_s = 10;
-    repl_info(n->repl, &out);
+    repl_info(n->repl, repl_role(n->repl), &out);
     snprintf(expected, sizeof(expected),
              "role:master\r\n"
              "connected_slaves:1\r\n"

@@ -222,7 +222,7 @@ static void remember_place(const struct life *l, int64_t value)
 static void place_is_not_before_the_data(struct life *l)
 {
     struct bytes_buf info = {0};
-    repl_info(l->server->core.repl, &info);
+    repl_info(l->server->core.repl, repl_role(l->server->core.repl), &info);
     bytes_buf_append(&info, "", 1);
     const char *id = strstr(info.data, "master_replid2:"), *offset = strstr(info.data, "second_repl_offset:");
     if (id == NULL || offset == NULL) found(l, "INFO has no second history");
