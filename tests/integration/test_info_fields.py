@@ -81,6 +81,8 @@ CONSTANT = {
     "lineage_found": ELSEWHERE + "test_lineage.py, where servers are started again",
     "lineage_status": ELSEWHERE + "test_lineage.py, where the file cannot be written",
     "lineage_write_failures": ELSEWHERE + "test_lineage.py, where the file cannot be written",
+    "writes": ELSEWHERE + "test_safe_birth.py, where they are refused",
+    "writes_refused_because": ELSEWHERE + "test_safe_birth.py, where they are refused",
     "key_hash_secret": ELSEWHERE + "test_hash_secret.py, with a master that tells no secret",
     "aof_last_write_status": ELSEWHERE + "test_hazards_log.py, where a disk is full",
 }
