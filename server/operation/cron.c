@@ -5,7 +5,6 @@
 #include "server/dispatch/dispatch.h"
 #include "server/memory/expiry.h"
 #include "server/operation/samples.h"
-#include "server/operation/shutdown.h"
 #include "server/persistence/aof.h"
 #include "server/persistence/lineage.h"
 #include "server/persistence/saving.h"
@@ -64,7 +63,6 @@ static void cron(void *ctx)
     if (every(s, 1000)) dispatcher_settings_changed(s->dispatcher); /* the tick counter's rate is known more exactly */
     if (every(s, 1000)) tls_setup_cron(s->tls);
     if (every(s, 1000)) samples_take(s);
-    if (shutdown_is_active(s)) shutdown_cron(s);
     s->cron_loops++;
     s->core.stats.cron_ticks += ticks_now() - start;
 }

@@ -18,7 +18,8 @@ bool shutdown_is_active(const struct server *s);
 int64_t shutdown_left_ms(const struct server *s); /* how long it may go on waiting; -1: none is under way */
 bool shutdown_insisted(void *server);  /* SIGINT came while the last save was running: not even that is wanted */
 bool shutdown_abort(struct server *s); /* false: none was active */
-void shutdown_cron(struct server *s);  /* each turn while it is active */
+/* At the end of each turn while it is active: nothing may be read after the last save. */
+void shutdown_cron(struct server *s);
 /* A second signal while one is handled means: at once. */
 void shutdown_on_signal(struct server *s, int signo);
 

@@ -1,6 +1,9 @@
 /* What runs `hz` times a second: rates, peak memory, expiry; pausing; a change of hz. */
 #include "server/operation/cron.h"
 
+#include <signal.h>
+
+#include "server/operation/shutdown.h"
 #include "tests/unit/server/commands/fixture.h"
 
 /* The timer of the loop follows a clock that does not stand: wait until the cron has run so often. */
@@ -87,11 +90,24 @@ static void test_pausing(void **state)
     assert_int_equal(keyspace_count(f->server->core.keyspace), 0);
 }
 
+/* Else what has arrived meanwhile would be read and applied after the last save, in the rest of the turn. */
+static void test_shutdown_is_left_to_the_end_of_the_turn(void **state)
+{
+    struct fixture *f = *state;
+    shutdown_on_signal(f->server, SIGTERM);
+    cron_start(f->server);
+    run_cron(f, 2);
+    cron_stop(f->server);
+    assert_false(f->server->core.life.stopping);
+    shutdown_cron(f->server);
+    assert_true(f->server->core.life.stopping);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FAST(test_start_and_stop),          FAST(test_peak_memory), FAST(test_rates),
-        FAST(test_keys_past_their_time_go), FAST(test_pausing),
+        FAST(test_keys_past_their_time_go), FAST(test_pausing),     FAST(test_shutdown_is_left_to_the_end_of_the_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
