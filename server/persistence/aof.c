@@ -29,6 +29,7 @@ struct aof *aof_new(const struct aof_uses *uses)
     a->boot = aof_boot(a->core->sys);
     a->pinned_max = PINNED_MAX;
     a->rewrite.last_s = -1;
+    a->select_db = -1;
     a->rewrite.last_ok = true;
     aof_sync_start(a);
     return a;
@@ -97,6 +98,15 @@ static void format_sum(struct aof *a, uint64_t pending, struct bytes_buf *out)
     aof_sum_write_note(sum, a->file_synced, a->boot, out);
 }
 
+void aof_format_select(struct aof_file *file, int db, struct bytes_buf *out)
+{
+    char digits[16];
+    size_t at = out->len;
+    int n = snprintf(digits, sizeof(digits), "%d", db);
+    bytes_buf_printf(out, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
+    aof_sum_add(aof_file_sum(file), bytes_view(out->data + at, out->len - at));
+}
+
 void aof_format_place(const struct aof *a, struct aof_file *file, const struct repl_position *at, struct bytes_buf *out)
 {
     struct aof_place place = {.offset = at->offset, .db = at->db};
@@ -127,6 +137,7 @@ static int append_pending(struct aof *a, struct bytes_buf *head, struct bytes_bu
     int n = 1;
     format_sum(a, pending, head);
     format_timestamp(a, head);
+    if (UNLIKELY(a->select_db >= 0)) aof_format_select(a->file, a->select_db, head);
     iov[0] = (struct iovec){.iov_base = head->data, .iov_len = head->len};
     while (position < end) {
         int pieces = repl_stream_peek_from(&a->reader, position, iov + n, WRITE_PIECES - n - 1);
@@ -187,20 +198,13 @@ static int write_pending(struct aof *a)
         return rc;
     }
     if (summed) a->sum_due = false;
+    a->select_db = -1;
     if (a->write_error != 0) log_warning(core->log, "AOF write error looks solved. The server can write again.");
     a->write_error = 0;
     aof_note_obstacle(a);
     repl_stream_advance(&a->reader, repl_stream_pending(&a->reader));
     a->of_the_moment_to = 0; /* if the stream is cut, other bytes get these positions */
     return 0;
-}
-
-static bool end_server(struct aof *a, const char *what, int rc)
-{
-    log_warning(a->core->log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...", what,
-                strerror(-rc));
-    lifecycle_stop(a->core, 1);
-    return false;
 }
 
 static bool retries_later(const struct aof *a)
@@ -211,17 +215,18 @@ static bool retries_later(const struct aof *a)
 /* Content that changes no data may wait for the disk, up to the bound of what is kept. */
 static bool turn_always(struct aof *a)
 {
+    if (UNLIKELY(a->broken)) return false;
     if (retries_later(a) && !aof_pins_too_much(a) && !aof_owes(a)) return true;
     if (UNLIKELY(a->let_go) && aof_owes(a)) a->let_go_owes = true;
     int rc = write_pending(a);
     if (rc != 0) {
-        if (aof_owes(a)) return end_server(a, "write to", rc);
+        if (aof_owes(a)) return aof_end_server(a, "write to", rc);
         if (aof_pins_too_much(a)) aof_let_go(a);
         return true;
     }
     if (!aof_is_unsynced(a)) return true;
     rc = aof_sync_now(a);
-    return rc == 0 || end_server(a, "sync", rc);
+    return rc == 0 || aof_end_server(a, "sync", rc);
 }
 
 /* A slow sync holds up no write, but meanwhile nothing more becomes durable. */
@@ -270,7 +275,7 @@ bool aof_turn(struct aof *a)
 {
     if (LIKELY(a->file == NULL)) {
         if (LIKELY(!a->let_go) || aof_pass_by(a)) return true;
-        return end_server(a, "write to", -a->let_go_error);
+        return aof_end_server(a, "write to", -a->let_go_error);
     }
     uint64_t start = ticks_now();
     bool good = aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS ? turn_always(a) : turn_relaxed(a);
@@ -288,8 +293,7 @@ static int flush_now(struct aof *a)
 int aof_flush(struct aof *a)
 {
     int rc = flush_now(a);
-    if (rc == 0 && aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS && aof_is_unsynced(a)) rc = aof_sync_now(a);
-    return rc;
+    return rc == 0 && aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS ? aof_sync(a) : rc;
 }
 
 /* ---- Beginning and ending ---- */

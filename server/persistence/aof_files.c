@@ -129,6 +129,7 @@ static void use_file(struct aof *a, struct aof_file *file, bool is_temp)
     a->file = file;
     a->file_number++;
     a->file_synced = 0;
+    a->select_db = -1;
     a->sum_due = true; /* it separates what an earlier boot wrote */
     a->file_is_temp = is_temp;
     a->timestamp_s = 0;
@@ -156,14 +157,9 @@ static struct head head_of_now(const struct aof *a, struct repl_position *at)
  * the place, which comes last. */
 static size_t put_head(const struct aof *a, struct aof_file *file, const struct head *head, struct bytes_buf *out)
 {
-    char digits[16];
-    struct aof_sum *sum = aof_file_sum(file);
-    aof_sum_write_note(sum, 0, a->boot, out);
-    size_t begin = out->len;
-    int n = snprintf(digits, sizeof(digits), "%d", head->db);
-    if (head->db >= 0) bytes_buf_printf(out, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits);
+    aof_sum_write_note(aof_file_sum(file), 0, a->boot, out);
+    if (head->db >= 0) aof_format_select(file, head->db, out);
     size_t end = out->len;
-    if (end > begin) aof_sum_add(sum, bytes_view(out->data + begin, end - begin));
     if (head->place != NULL) aof_format_place(a, file, head->place, out);
     return out->len - end;
 }
@@ -579,15 +575,17 @@ static int sync_what_is_there(struct aof *a)
     return rc != 0 ? rc : make_directory(a);
 }
 
-/* A file without commands gets a head: it is of another program, or a power cut has left nothing of it, or no more than the
- * note in front of the SELECT. Our master selects no database again where its stream continues. 0 or -errno, logged. */
+/* A file without commands has to select the database: it is of another program, or a power cut has left nothing of it, or no
+ * more than the note in front of the SELECT. Our master selects none where its stream continues. 0 or -errno, logged. */
 static int complete_head(struct aof *a)
 {
     struct repl_position at;
-    if (!a->is_bare && aof_file_size(a->file) > 0) return 0;
-    struct head head = head_of_now(a, &at);
-    if (head.db < 0 && aof_file_size(a->file) > 0) return 0; /* there is no more to add */
-    return write_head(a, a->file, &head);
+    if (aof_file_size(a->file) == 0) {
+        struct head head = head_of_now(a, &at);
+        return write_head(a, a->file, &head);
+    }
+    if (a->is_bare) a->select_db = repl_aof_select(a->core->repl);
+    return 0;
 }
 
 int aof_open_at_start(struct aof *a)

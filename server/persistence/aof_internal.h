@@ -66,6 +66,7 @@ struct aof {
     struct core *core;
     enum aof_state state;  /* aof_set_state() writes it */
     bool promised;         /* it was on since it was switched on: what is acknowledged survives a crash */
+    bool broken;           /* the promise of `always` cannot be kept, and the server ends */
     bool interrupted;      /* the data set is being replaced: nothing is written until then */
     bool directory_synced; /* its name is on disk, whoever made it */
     struct aof_manifest manifest;
@@ -73,6 +74,7 @@ struct aof {
     bool file_is_temp;     /* no manifest lists the file yet */
     unsigned file_number;  /* of the file; counts up */
     bool is_bare;          /* the file that a start has found has no commands */
+    int select_db;         /* to be selected before the next append, since the file has no command; -1: none */
     bool sum_due;          /* the next append begins with a checksum note */
     uint64_t file_synced;  /* bytes of the file that are surely on disk */
     uint32_t boot;
@@ -141,8 +143,10 @@ void aof_sync_later(struct aof *a);        /* by the worker, of `file` */
 NODISCARD int aof_sync_now(struct aof *a); /* by the caller, of `file`. 0 or -errno */
 /* Syncs what is unsynced, regardless of the policy. 0, or -errno: nothing counts as synced until a rewrite (S4). */
 NODISCARD int aof_sync(struct aof *a);
-/* The same for a sync of `file` by somebody else, which has failed with this errno. */
+/* The same for a sync of `file` by somebody else, which has failed with this errno. With `always` the server ends. */
 void aof_sync_failed(struct aof *a, int error);
+/* The promise of `always` cannot be kept: the server ends, and no reply leaves any more. Returns false. */
+bool aof_end_server(struct aof *a, const char *what, int rc);
 /* Has the worker sync and close `file`, if there is one. */
 void aof_retire_file(struct aof *a);
 void aof_on_synced(struct aof *a, uint64_t position); /* the log is on disk up to this position */
@@ -167,6 +171,7 @@ NODISCARD int aof_flush(struct aof *a);
 void aof_start_reading(struct aof *a);
 /* Writes what is pending and closes the file. The files stay. No rewrite may be running. */
 void aof_stop_writing(struct aof *a);
+void aof_format_select(struct aof_file *file, int db, struct bytes_buf *out);
 void aof_format_place(const struct aof *a, struct aof_file *file, const struct repl_position *at,
                       struct bytes_buf *out); /* formats the note of a file that ends at this place */
 

@@ -231,11 +231,23 @@ int aof_sync_now(struct aof *a)
     return 0;
 }
 
+bool aof_end_server(struct aof *a, const char *what, int rc)
+{
+    log_warning(a->core->log, "Can't %s the AOF file: %s, and the AOF fsync policy is 'always'. Exiting...", what,
+                strerror(-rc));
+    a->broken = true;
+    lifecycle_stop(a->core, 1);
+    return false;
+}
+
+/* With `always` the next sync, at the end of the turn, would succeed without the pages that are lost. */
 void aof_sync_failed(struct aof *a, int error)
 {
     note_sync_error(a, error);
     doubt(a, a->file_number);
     a->sync_asked = 0; /* the next sync covers these bytes too */
+    if (a->state == AOF_ON && aof_settings(a)->appendfsync == APPENDFSYNC_ALWAYS)
+        (void)aof_end_server(a, "sync", -error);
 }
 
 int aof_sync(struct aof *a)

@@ -183,6 +183,34 @@ static void test_S4_always_stops_the_server_when_a_sync_fails(void **state)
     assert_int_equal(core_logged(&f->m.base, "Can't sync the AOF file: Input/output error"), 1);
 }
 
+/* S4: the sync at the end of the turn would succeed without the pages that the one before has lost. */
+static void test_S4_always_stops_the_server_when_the_sync_before_a_rewrite_fails(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "always");
+    say(f, "SET", "k", "1");
+    f->failing = FAIL_SYNC;
+    assert_int_equal(aof_rewrite(f->aof, false), AOF_REWRITE_FAILED);
+    f->failing = 0;
+    assert_false(turn_after(f, 0));
+    assert_true(f->core->life.stopping);
+    assert_int_equal(f->core->life.exit_code, 1);
+    assert_false(is_synced(f));
+}
+
+static void test_S4_always_stops_the_server_when_the_sync_of_a_shutdown_fails(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "always");
+    say(f, "SET", "k", "1");
+    f->failing = FAIL_SYNC;
+    aof_shut_down(f->aof);
+    f->failing = 0;
+    assert_false(turn_after(f, 0));
+    assert_true(f->core->life.stopping);
+    assert_int_equal(f->core->life.exit_code, 1);
+}
+
 static bool is_refused(struct persistence_fixture *f)
 {
     return aof_refuses_writes(f->aof) != NULL;
@@ -373,6 +401,8 @@ int main(void)
         PF_TEST(test_policy_takes_effect_at_once),
         PF_TEST(test_no_appendfsync_on_rewrite_waits_for_the_child),
         PF_TEST(test_S4_always_stops_the_server_when_a_sync_fails),
+        PF_TEST(test_S4_always_stops_the_server_when_the_sync_before_a_rewrite_fails),
+        PF_TEST(test_S4_always_stops_the_server_when_the_sync_of_a_shutdown_fails),
         PF_TEST(test_S4_after_a_failed_sync_only_a_rewrite_counts),
         PF_TEST(test_S4_a_rewrite_that_fails_is_tried_again),
         PF_TEST(test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt),
