@@ -18,7 +18,9 @@
  *   3. An empty data set is always loaded into directly: it needs no extra memory and takes half of the time. With
  *      "disabled" the load is not reported (REPL_LOAD_ASIDE), so that clients are answered as during a transfer to a
  *      file.
- *   4. A failure before the old data set is given up leaves data, id and offset as they were. */
+ *   4. A failure before the old data set is given up leaves data, id and offset as they were.
+ *   5. A replica that guards its data (guards_data()) refuses an empty snapshot of a history that is not its own: a master
+ *      that has lost its data. A file that may be empty is small, and is loaded beside the old data set to find out. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -34,6 +36,7 @@
 enum {
     FILE_SYNC_BYTES = 8 * 1024 * 1024, /* write-back starts after so many bytes, so that the last fsync is short */
     LOAD_CHUNK = 256 * 1024,
+    GUARDED_MAX = 64 * 1024,  /* a longer snapshot has keys or libraries */
     LOAD_TURN_US = 10 * 1000, /* loading a file yields to the loop this often */
 };
 
@@ -41,9 +44,17 @@ static void load_step(void *ctx);
 
 /* ---- Choosing the way ---- */
 
+static bool is_of_our_history(const struct repl *r)
+{
+    const char *id = r->link.new_id;
+    return !r->history_broken &&
+           (memcmp(id, r->identity.id, REPL_ID_LEN) == 0 || memcmp(id, r->identity.id2, REPL_ID_LEN) == 0);
+}
+
 static void choose_way(struct repl *r)
 {
     struct link *lk = &r->link;
+    lk->guarded = !is_of_our_history(r) && r->host.guards_data(r->host.ctx);
     int mode = r->settings->repl_diskless_load;
     bool empty = r->host.dataset_is_empty(r->host.ctx);
     lk->direct = empty || mode == DISKLESS_LOAD_SWAPDB;
@@ -54,6 +65,7 @@ static void choose_way(struct repl *r)
 
 static enum repl_load_kind load_kind(const struct repl *r)
 {
+    if (!r->link.direct && r->link.guarded && r->link.file_written <= GUARDED_MAX) return REPL_LOAD_ASIDE;
     if (!r->link.direct) return REPL_LOAD_REPLACE;
     int mode = r->settings->repl_diskless_load;
     if (mode == DISKLESS_LOAD_DISABLED) return REPL_LOAD_ASIDE; /* to clients it looks like a transfer to a file */
@@ -150,6 +162,24 @@ static void keep_file(struct repl *r)
     if (rc < 0) log_warning(r->log, "Keeping the received snapshot as %s: %s", target, strerror(-rc));
 }
 
+static bool is_refused(struct repl *r)
+{
+    struct link *lk = &r->link;
+    lk->empty_refused = lk->guarded && lk->load_kind != REPL_LOAD_REPLACE && r->host.load_is_empty(r->host.ctx);
+    return lk->empty_refused;
+}
+
+static void refuse_empty(struct repl *r)
+{
+    struct repl_position unused;
+    r->link.loading = false;
+    (void)r->host.load_end(r->host.ctx, false, &unused); /* dropping cannot fail */
+    log_warning(r->log,
+                "The data set of the master is empty and of another history, so the one here stays (safe-birth). If "
+                "it is to be given up, use LOCKSTEP ACCEPT EMPTY.");
+    link_fail(r, "its data set is empty");
+}
+
 /* The data set is complete. 0, or -1: the link is down. */
 static int commit_load(struct repl *r)
 {
@@ -157,6 +187,10 @@ static int commit_load(struct repl *r)
     struct repl_position at = {.db = -1};
     if (!lk->load_complete) {
         link_fail(r, "the RDB ends before its end");
+        return -1;
+    }
+    if (is_refused(r)) {
+        refuse_empty(r);
         return -1;
     }
     lk->loading = false;
@@ -364,6 +398,11 @@ static int on_payload(void *ctx, struct bytes_view bytes)
     if (lk->direct) return feed_load(r, bytes) == 0 ? 0 : -ECANCELED;
     check_bytes(&lk->check, bytes); /* a direct load verifies the checksum itself */
     return 0;
+}
+
+bool repl_refused_empty(const struct repl *r)
+{
+    return r->role == REPL_REPLICA && r->link.empty_refused;
 }
 
 void receiving_begin(struct repl *r)

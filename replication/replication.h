@@ -121,6 +121,10 @@ struct repl_host { /* everything that replication asks of the server around it *
     int (*load_feed)(void *ctx, struct bytes_view in, size_t *consumed, const char **error);
     int (*load_end)(void *ctx, bool commit, struct repl_position *position);
     bool (*dataset_is_empty)(void *ctx);
+    /* True: the data set must not be replaced by an empty one of an unrelated history, which load_is_empty() tells of a
+     * load that is complete. Not asked with REPL_LOAD_REPLACE. */
+    bool (*guards_data)(void *ctx);
+    bool (*load_is_empty)(void *ctx);
     void (*hash_secret)(void *ctx, struct hash_secret *secret); /* of the present data set */
     /* A master became a replica, a replica got another master, or a replica was promoted. */
     void (*role_changed)(void *ctx, enum repl_role role);
@@ -326,6 +330,8 @@ bool repl_replicas_caught_up(const struct repl *r, bool log_laggards);
 /* The last events, i: 0 for the newest; NULL: there are not so many. And what they tell together. */
 const struct repl_event *repl_event(const struct repl *r, size_t i);
 void repl_find(const struct repl *r, struct repl_findings *out);
+/* The last full synchronization was refused: the master's data set is empty, and guards_data(). */
+bool repl_refused_empty(const struct repl *r);
 /* From now on replicas may not synchronize, and get this error, which is borrowed; NULL: they may. None is attached. */
 void repl_refuse_replicas(struct repl *r, const char *error);
 /* The body of "# Replication", as Redis prints it; `role` is the one to name. */

@@ -176,6 +176,8 @@ struct link {
     bool to_log;     /* the log begins with the file; if nothing else needs it, it may be missing */
     bool loading;    /* between load_begin and load_end */
     bool load_complete;
+    bool guarded;       /* an empty snapshot is refused */
+    bool empty_refused; /* the last one was */
     enum repl_load_kind load_kind;
     char load_error[256];
     int file_fd; /* -1: none */

@@ -56,6 +56,14 @@ static bool host_dataset_is_empty(void *ctx)
     struct server *s = ctx;
     return keyspace_count(s->core.keyspace) == 0 && libraries_count(s->core.keyspace->libraries) == 0;
 }
+static bool host_guards_data(void *ctx)
+{
+    return birth_guards_data(((const struct server *)ctx)->birth);
+}
+static bool host_load_is_empty(void *ctx)
+{
+    return rdb_loading_is_empty(((const struct server *)ctx)->rdb_loading);
+}
 static void host_hash_secret(void *ctx, struct hash_secret *secret)
 {
     struct server *s = ctx;
@@ -159,6 +167,7 @@ static void host_history_replaced(void *ctx)
     const struct server *s = ctx;
     aof_history_replaced(s->aof);
     lineage_data_replaced(s->lineage);
+    birth_data_replaced(s->birth);
 }
 static bool host_wants_snapshot(void *ctx)
 {
@@ -180,6 +189,8 @@ struct repl *connect_replication(struct server *s)
         .load_feed = host_load_feed,
         .load_end = host_load_end,
         .dataset_is_empty = host_dataset_is_empty,
+        .guards_data = host_guards_data,
+        .load_is_empty = host_load_is_empty,
         .hash_secret = host_hash_secret,
         .role_changed = host_role_changed,
         .snapshot_start = host_snapshot_start,

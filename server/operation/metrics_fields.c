@@ -301,6 +301,7 @@ static const struct metrics_field rows[] = {
     /* replication. role, master_host, master_port and slave_read_only are labels; replicas are in metrics.c */
     {"role"},
     {"writes"},
+    {"empty_master_refused"},
     {"writes_refused_because"},
     {"master_host"},
     {"master_port"},

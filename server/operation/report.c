@@ -411,7 +411,10 @@ static const char *writes_state(const struct core *core)
 
 static void info_writes(const struct core *core, struct bytes_buf *out)
 {
-    if (repl_role(core->repl) != REPL_MASTER) return;
+    if (repl_role(core->repl) != REPL_MASTER) {
+        bytes_buf_printf(out, "empty_master_refused:%d\r\n", repl_refused_empty(core->repl));
+        return;
+    }
     bytes_buf_printf(out, "writes:%s\r\nwrites_refused_because:%s\r\n", writes_state(core),
                      modes_writes_refused_name(core->modes.writes_refused));
 }

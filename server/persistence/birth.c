@@ -12,6 +12,7 @@
 struct birth {
     struct core *core;
     struct lineage *lineage;
+    bool accepts_empty; /* of our master, once */
 };
 
 struct birth *birth_new(struct core *core, struct lineage *lineage)
@@ -88,8 +89,24 @@ void birth_settings_changed(struct birth *b)
     if (b->core->settings->persistence.safe_birth == SAFE_BIRTH_NO) open_up(b, "safe-birth is off");
 }
 
+bool birth_guards_data(const struct birth *b)
+{
+    int policy = b->core->settings->persistence.safe_birth;
+    if (policy == SAFE_BIRTH_NO || b->accepts_empty || keyspace_count(b->core->keyspace) == 0) return false;
+    return policy == SAFE_BIRTH_YES || lineage_knows_sentinels(b->lineage);
+}
+
+void birth_data_replaced(struct birth *b)
+{
+    b->accepts_empty = false;
+}
+
 bool birth_accept(struct birth *b)
 {
+    if (repl_refused_empty(b->core->repl)) {
+        log_notice(b->core->log, "The empty data set of the master will be accepted.");
+        return b->accepts_empty = true;
+    }
     if (!is_refused(b)) return false;
     open_up(b, "the empty data set was accepted");
     lineage_flushed(b->lineage);

@@ -16,6 +16,10 @@
  *     and one that says that it is a replica of nobody after failover-timeout.
  *   - Reads run, on an empty data set. Health checks over HTTP say that this server is not ready.
  *
+ * A replica guards its data likewise: while it has keys, and saw sentinels (auto) or safe-birth is yes, it refuses a full
+ * synchronization from a master whose data set is empty and of another history (replication/receiving.c), goes on serving
+ * what it has, and tries again. LOCKSTEP ACCEPT EMPTY lets one such synchronization through.
+ *
  * What the sentinels say of this server in their hellos does not end the state: they name it until they promote another,
  * since they cannot know that it is empty.
  *
@@ -35,6 +39,8 @@ void birth_free(struct birth *b);
 void birth_begin(struct birth *b, bool has_loaded); /* once, after data were loaded; true: a key was in the files */
 void birth_follows(struct birth *b);                /* this server was told to follow another one */
 void birth_settings_changed(struct birth *b);
-bool birth_accept(struct birth *b); /* LOCKSTEP ACCEPT EMPTY; false: nothing was refused */
+bool birth_guards_data(const struct birth *b);
+void birth_data_replaced(struct birth *b); /* the data set is that of our master now */
+bool birth_accept(struct birth *b);        /* LOCKSTEP ACCEPT EMPTY; false: nothing was refused */
 
 #endif

@@ -261,6 +261,11 @@ int rdb_loading_reload(struct rdb_loading *rl, bool save, bool flush, bool merge
     return load_file(rl, NULL, false, merge) == 0 ? 0 : -1;
 }
 
+bool rdb_loading_is_empty(const struct rdb_loading *rl)
+{
+    return keyspace_count(rl->into) == 0 && libraries_count(rl->into->libraries) == 0;
+}
+
 bool rdb_loading_had_keys(const struct rdb_loading *rl)
 {
     return rl->last_keys > 0 || rl->last_expired > 0;

@@ -44,6 +44,8 @@ int rdb_loading_begin(struct rdb_loading *rl, enum repl_load_kind kind, bool emp
 int rdb_loading_feed(struct rdb_loading *rl, struct bytes_view in, size_t *consumed, const char **error);
 int rdb_loading_end(struct rdb_loading *rl, bool commit, struct repl_position *position);
 
+bool rdb_loading_is_empty(const struct rdb_loading *rl); /* what is being loaded has no keys and no libraries so far */
+
 /* DEBUG RELOAD: saves (unless nosave), empties (unless noflush), loads. 0 or -1. */
 int rdb_loading_reload(struct rdb_loading *rl, bool save, bool flush, bool merge);
 

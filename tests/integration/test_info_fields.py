@@ -19,7 +19,7 @@ NO_THREADS = "commands and sockets have one thread (io-threads has no effect); e
 NO_DEFRAG = "active defragmentation is refused; exporters read it"
 
 # Fields that exist for each command, error or replica
-NAMED_BY_USE = re.compile(r"(cmdstat|errorstat|latency_percentiles_usec)_|slave\d+$")
+NAMED_BY_USE = re.compile(r"(cmdstat|errorstat|latency_percentiles_usec)_|(lockstep_)?slave\d+$")
 
 # field -> why it may or may not change in this test
 MOMENTARY = {
@@ -81,6 +81,7 @@ CONSTANT = {
     "lineage_found": ELSEWHERE + "test_lineage.py, where servers are started again",
     "lineage_status": ELSEWHERE + "test_lineage.py, where the file cannot be written",
     "lineage_write_failures": ELSEWHERE + "test_lineage.py, where the file cannot be written",
+    "empty_master_refused": ELSEWHERE + "test_safe_birth.py, with a master that has lost its data",
     "writes": ELSEWHERE + "test_safe_birth.py, where they are refused",
     "writes_refused_because": ELSEWHERE + "test_safe_birth.py, where they are refused",
     "key_hash_secret": ELSEWHERE + "test_hash_secret.py, with a master that tells no secret",

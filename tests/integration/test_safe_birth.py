@@ -14,7 +14,8 @@ pytestmark = pytest.mark.lockstep_only("the lineage file")
 
 def remembers(server, *names):
     """Whether the lineage file tells of keys and has lines of these names."""
-    lines = (server.directory / f"dump-{server.port}.lineage").read_text().splitlines()
+    path = server.directory / f"dump-{server.port}.lineage"
+    lines = path.read_text().splitlines() if path.exists() else ["keys 0"]
     words = dict(line.split(" ", 1) for line in lines)
     return int(words["keys"]) > 0 and set(names) <= set(words)
 
@@ -137,6 +138,67 @@ def test_flushed_or_expired_is_not_lost(farm):
     master.start()
     assert master.call("DBSIZE") == 0
     assert writes(master)[0] == "open"
+
+
+def lose_everything(master):
+    """Restarts it without data and without memory, as in a container without a volume."""
+    master.kill()
+    (master.directory / f"dump-{master.port}.lineage").unlink(missing_ok=True)
+    master.start()
+    wait_for(lambda: master.info("replication")["role"] == "master", 15)
+
+
+def sentinel_names(server):
+    with server.wire() as wire:
+        wire.call("CLIENT", "SETNAME", "sentinel-abcdef12-cmd")
+
+
+@pytest.mark.parametrize("way", ["disabled", "on-empty-db", "swapdb"])
+@pytest.mark.parametrize("kind", ["ours", "redis"])
+def test_a_replica_keeps_its_data_from_an_empty_master(farm, kind, way):
+    master = farm.server(kind, 'save ""')
+    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}", f"repl-diskless-load {way}", "appendonly yes")
+    wait_link_up(replica)
+    sentinel_names(replica)
+    fill_strings(master, 10)
+    wait_in_sync(master, replica)
+    lose_everything(master)
+    wait_for(lambda: replica.info("replication")["empty_master_refused"] == "1", 20)
+    assert replica.log_contains("The data set of the master is empty and of another history")
+    rows = replica.info("replication")
+    assert rows["master_link_status"] == "down" and rows["slave_priority"] == "100"
+    assert replica.call("DBSIZE") == 10 and replica.call("GET", "key:1") == b"v" * 100
+    replica.restart()
+    sentinel_names(replica)
+    wait_for(lambda: replica.info("replication")["empty_master_refused"] == "1", 20)
+    assert replica.call("DBSIZE") == 10
+    assert replica.call("LOCKSTEP", "ACCEPT", "EMPTY") == "OK"
+    wait_link_up(replica)
+    assert replica.call("DBSIZE") == 0
+    assert replica.info("replication")["empty_master_refused"] == "0"
+
+
+def test_a_replica_takes_a_master_that_has_data_again(farm):
+    master = farm.server("ours", 'save ""')
+    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}", "safe-birth yes")
+    wait_link_up(replica)
+    fill_strings(master, 10)
+    wait_in_sync(master, replica)
+    lose_everything(master)
+    wait_for(lambda: replica.info("replication")["empty_master_refused"] == "1", 20)
+    assert master.call("SET", "a", "b") == "OK"
+    wait_in_sync(master, replica)
+    assert replica.call("DBSIZE") == 1
+
+
+def test_a_replica_without_sentinels_follows_as_ever(farm):
+    master = farm.server("ours", 'save ""')
+    replica = farm.server("ours", f"replicaof 127.0.0.1 {master.port}")
+    wait_link_up(replica)
+    fill_strings(master, 10)
+    wait_in_sync(master, replica)
+    lose_everything(master)
+    wait_for(lambda: replica.call("DBSIZE") == 0, 20)
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ struct node {
     int histories_ended, histories_replaced, aof_cuts;
     bool aof_stays;
     bool wants_snapshot;
+    bool guards_data;
     int snapshots_received;
     struct bytes_buf received; /* the file of the last one */
     uint64_t offset_then;
@@ -134,6 +135,16 @@ static inline int fake_load_end(void *ctx, bool commit, struct repl_position *po
     n->data.len = 0;
     bytes_buf_append(&n->data, n->loading.data + SNAPSHOT_HEAD, n->loading.len - SNAPSHOT_HEAD - SNAPSHOT_TAIL);
     return 0;
+}
+static inline bool fake_guards_data(void *ctx)
+{
+    return ((const struct node *)ctx)->guards_data;
+}
+static inline bool fake_load_is_empty(void *ctx)
+{
+    const struct node *n = ctx;
+    assert_true(n->is_loading);
+    return n->loading.len == SNAPSHOT_HEAD + SNAPSHOT_TAIL;
 }
 static inline bool fake_is_empty(void *ctx)
 {
@@ -313,6 +324,8 @@ static inline struct node *node_new(struct loop *loop)
         .load_feed = fake_load_feed,
         .load_end = fake_load_end,
         .dataset_is_empty = fake_is_empty,
+        .guards_data = fake_guards_data,
+        .load_is_empty = fake_load_is_empty,
         .hash_secret = fake_hash_secret,
         .role_changed = fake_role_changed,
         .snapshot_start = fake_snapshot_start,

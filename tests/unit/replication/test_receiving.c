@@ -91,6 +91,51 @@ static void test_the_way_depends_on_the_setting_and_the_data_set(void **state)
     }
 }
 
+/* A master that has lost its data, and a replica that guards its own. */
+static void test_an_empty_data_set_of_another_history_is_refused(void **state)
+{
+    static const enum repl_diskless_load ways[] = {DISKLESS_LOAD_DISABLED, DISKLESS_LOAD_WHEN_EMPTY,
+                                                   DISKLESS_LOAD_SWAPDB};
+    struct master m;
+    for (int i = 0; i < 3; i++) {
+        synchronized(&m);
+        m.node->settings.repl_diskless_load = ways[i];
+        m.node->guards_data = true;
+        repl_drop_link(m.node->repl, "test");
+        introduce(&m);
+        SAY(&m, "+FULLRESYNC " ID2 " 50\r\n$17\r\n" RDB(""));
+        expect_next_psync(&m, ID, "1001");
+        expect_data(&m, BASE);
+        assert_true(repl_refused_empty(m.node->repl));
+        assert_false(repl_lacks_data(m.node->repl));
+        assert_int_equal(temp_files(), 0);
+        SAY(&m, "+FULLRESYNC " ID2 " 60\r\n$20\r\n" RDB("new")); /* it has got some */
+        wait_state(&m, "connected");
+        expect_data(&m, "new");
+        assert_int_equal(repl_offset(m.node->repl), 60);
+        assert_false(repl_refused_empty(m.node->repl));
+        master_close(&m);
+    }
+}
+
+static void test_an_empty_data_set_that_is_not_refused(void **state)
+{
+    struct master m;
+    for (int i = 0; i < 2; i++) {
+        synchronized(&m);
+        m.node->guards_data = i == 0; /* then it is of the same history: the master was flushed */
+        repl_drop_link(m.node->repl, "test");
+        introduce(&m);
+        if (i == 0)
+            SAY(&m, "+FULLRESYNC " ID " 2000\r\n$17\r\n" RDB(""));
+        else
+            SAY(&m, "+FULLRESYNC " ID2 " 2000\r\n$17\r\n" RDB(""));
+        wait_state(&m, "connected");
+        expect_data(&m, "");
+        master_close(&m);
+    }
+}
+
 /* The old data set is given up only when the file is complete. */
 static void test_F8_a_file_that_cannot_be_written_costs_nothing(void **state)
 {
@@ -308,6 +353,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_way_depends_on_the_setting_and_the_data_set),
+        cmocka_unit_test(test_an_empty_data_set_of_another_history_is_refused),
+        cmocka_unit_test(test_an_empty_data_set_that_is_not_refused),
         cmocka_unit_test(test_F8_a_file_that_cannot_be_written_costs_nothing),
         cmocka_unit_test(test_a_file_that_breaks_off_is_removed),
         cmocka_unit_test(test_a_file_that_cannot_be_kept),

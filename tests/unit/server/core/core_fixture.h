@@ -186,6 +186,8 @@ static inline struct repl *core_fake_repl(struct core_fixture *f)
         .stream_db = core_host_db,
         .load_begin = core_host_load_begin,
         .dataset_is_empty = core_host_is_empty,
+        .guards_data = core_host_false,
+        .load_is_empty = core_host_false,
         .hash_secret = core_host_hash_secret,
         .role_changed = core_host_role_changed,
         .snapshot_start = core_host_snapshot_start,
