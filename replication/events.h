@@ -4,14 +4,12 @@
  * and lasts longer.
  * Invariants: the list holds the last REPL_EVENTS_MAX events in the order in which they happened.
  * Ownership:  an event is copied, and its texts are cut to their arrays.
- * Not here:   what an administrator should do about them (repl_advice() in replication.h). */
+ * Not here:   what an administrator should do about them (server/operation/replication_advice.h). */
 #ifndef LOCKSTEP_REPLICATION_EVENTS_H
 #define LOCKSTEP_REPLICATION_EVENTS_H
 
 #include <stddef.h>
 #include <stdint.h>
-
-#include "storage/base/bytes.h"
 
 enum { REPL_EVENTS_MAX = 256, REPL_PEER_MAX = 264 /* a host of REPL_HOST_MAX bytes, and its port */ };
 

@@ -29,7 +29,7 @@ static void ask(struct sentinel_node *peer, const char *runid, uint64_t epoch)
     snprintf(port, sizeof(port), "%d", master->address.port);
     snprintf(digits, sizeof(digits), "%" PRIu64, epoch);
     if (!node_send(peer, TAG_DOWN, "SENTINEL", "is-master-down-by-addr", node_shown_host(s, &master->address), port,
-                   digits, runid, NULL))
+                   digits, runid))
         return;
     peer->down_asked_at = s->now;
     peer->down_pending++;

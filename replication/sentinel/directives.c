@@ -4,7 +4,6 @@
  * and applied in three rounds: what concerns the whole, masters, and the rest, which names masters. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -242,19 +241,19 @@ int sentinel_config_end(struct sentinel *s, int *line, struct sentinel_error *er
 /* ---- Out ---- */
 
 /* One line: "sentinel <directive>" and words, quoted where that is needed. NULL ends. */
-static void out_line(const struct sentinel_line_out *out, const char *directive, ...)
+/* The words of a line are given without a NULL at their end. */
+#define out_line(out, directive, ...) write_line(out, directive, (const char *const[]){__VA_ARGS__, NULL})
+
+static void write_line(const struct sentinel_line_out *out, const char *directive, const char *const *words)
 {
     struct bytes_buf line = {0};
     char key[64];
-    va_list args;
     snprintf(key, sizeof(key), "sentinel %s", directive);
     bytes_buf_printf(&line, "%s", key);
-    va_start(args, directive);
-    for (const char *word; (word = va_arg(args, const char *)) != NULL;) {
+    for (; *words != NULL; words++) {
         bytes_buf_append(&line, " ", 1);
-        word_append(&line, word);
+        word_append(&line, *words);
     }
-    va_end(args);
     bytes_buf_append(&line, "", 1);
     out->line(out->ctx, key, line.data);
     bytes_buf_release(&line);
@@ -270,13 +269,13 @@ static void out_number(const struct sentinel_line_out *out, const char *directiv
                        int64_t value, int64_t otherwise)
 {
     char number[24];
-    if (value != otherwise) out_line(out, directive, master->name, digits(value, number), NULL);
+    if (value != otherwise) out_line(out, directive, master->name, digits(value, number));
 }
 
 static void out_text(const struct sentinel_line_out *out, const char *directive, const struct sentinel_node *master,
                      const char *value)
 {
-    if (value != NULL) out_line(out, directive, master->name, value, NULL);
+    if (value != NULL) out_line(out, directive, master->name, value);
 }
 
 /* A name that was resolved while names were allowed would not be accepted at the next start. */
@@ -290,8 +289,7 @@ static void out_settings(const struct sentinel_line_out *out, const struct senti
     const struct master_part *m = master->m;
     const struct node_address *a = failover_current_address(master);
     char port[24], quorum[24];
-    out_line(out, "monitor", master->name, host_in_file(master, a), digits(a->port, port), digits(m->quorum, quorum),
-             NULL);
+    out_line(out, "monitor", master->name, host_in_file(master, a), digits(a->port, port), digits(m->quorum, quorum));
     out_number(out, "down-after-milliseconds", master, m->down_after_ms, DOWN_AFTER_DEFAULT_MS);
     out_number(out, "failover-timeout", master, m->failover_timeout_ms, FAILOVER_TIMEOUT_DEFAULT_MS);
     out_number(out, "parallel-syncs", master, m->parallel_syncs, PARALLEL_SYNCS_DEFAULT);
@@ -310,7 +308,7 @@ static void out_replica(const struct sentinel_line_out *out, const struct sentin
                         const struct node_address *a)
 {
     char port[24];
-    out_line(out, "known-replica", master->name, host_in_file(master, a), digits(a->port, port), NULL);
+    out_line(out, "known-replica", master->name, host_in_file(master, a), digits(a->port, port));
 }
 
 /* From RECONF on the promoted replica is the master, and the old master a replica. */
@@ -324,27 +322,27 @@ static void out_nodes(const struct sentinel_line_out *out, const struct sentinel
     if (now != &replica->address) out_replica(out, master, &replica->address);
     FOR_EACH_NODE(peer, m->peers)
     out_line(out, "known-sentinel", master->name, host_in_file(master, &peer->address),
-             digits(peer->address.port, port), peer->runid, NULL);
+             digits(peer->address.port, port), peer->runid);
     for (const struct renamed_word *w = m->renamed; w != NULL; w = w->next)
-        out_line(out, "rename-command", master->name, w->from, w->to, NULL);
+        out_line(out, "rename-command", master->name, w->from, w->to);
 }
 
 static void out_whole(const struct sentinel *s, const struct sentinel_line_out *out)
 {
     char epoch[24];
-    out_line(out, "current-epoch", digits((int64_t)s->current_epoch, epoch), NULL);
-    if (!s->deny_scripts) out_line(out, "deny-scripts-reconfig", "no", NULL);
-    if (s->resolve_hostnames) out_line(out, "resolve-hostnames", "yes", NULL);
-    if (s->announce_hostnames) out_line(out, "announce-hostnames", "yes", NULL);
-    if (s->announce_ip != NULL) out_line(out, "announce-ip", s->announce_ip, NULL);
-    if (s->announce_port != 0) out_line(out, "announce-port", s->announce_port_text, NULL);
-    if (s->user != NULL) out_line(out, "sentinel-user", s->user, NULL);
-    if (s->pass != NULL) out_line(out, "sentinel-pass", s->pass, NULL);
+    out_line(out, "current-epoch", digits((int64_t)s->current_epoch, epoch));
+    if (!s->deny_scripts) out_line(out, "deny-scripts-reconfig", "no");
+    if (s->resolve_hostnames) out_line(out, "resolve-hostnames", "yes");
+    if (s->announce_hostnames) out_line(out, "announce-hostnames", "yes");
+    if (s->announce_ip != NULL) out_line(out, "announce-ip", s->announce_ip);
+    if (s->announce_port != 0) out_line(out, "announce-port", s->announce_port_text);
+    if (s->user != NULL) out_line(out, "sentinel-user", s->user);
+    if (s->pass != NULL) out_line(out, "sentinel-pass", s->pass);
 }
 
 void sentinel_config_lines(const struct sentinel *s, const struct sentinel_line_out *out)
 {
-    out_line(out, "myid", s->id, NULL);
+    out_line(out, "myid", s->id);
     FOR_EACH_NODE(master, s->masters)
     {
         out_settings(out, master);

@@ -88,7 +88,7 @@ static void prevote_begin(struct sentinel_node *master)
         peer->prevote = PREVOTE_NONE;
         if (peer->no_prevote) continue;
         if (node_send(peer, TAG_PREVOTE, "SENTINEL", "PRE-VOTE", node_shown_host(s, &master->address), port, epoch,
-                      s->id, NULL))
+                      s->id))
             peer->prevote = PREVOTE_ASKED;
     }
 }

@@ -45,7 +45,7 @@ void hello_send(struct sentinel_node *node)
     int port = s->announce_port != 0 ? s->announce_port : s->host.listening_port(s->host.ctx);
     snprintf(text, sizeof(text), "%s,%d,%s,%" PRIu64 ",%s,%s,%d,%" PRIu64, ip, port, s->id, s->current_epoch,
              master->name, node_shown_host(s, a), a->port, master->m->config_epoch);
-    if (node_send(node, TAG_HELLO, "PUBLISH", SENTINEL_HELLO_CHANNEL, text, NULL)) node->hello_sent_at = s->now;
+    if (node_send(node, TAG_HELLO, "PUBLISH", SENTINEL_HELLO_CHANNEL, text)) node->hello_sent_at = s->now;
 }
 
 void hello_everywhere(struct sentinel_node *master)

@@ -173,10 +173,10 @@ static void step_select(struct sentinel_node *master)
 static bool send_transaction(struct sentinel_node *node, enum tag tag, const char *host, const char *port)
 {
     if (!node->up[SENTINEL_LINK_COMMANDS] || node->pending + 6 > PENDING_MAX) return false;
-    return node_send(node, TAG_IGNORE, "MULTI", NULL) && node_send(node, TAG_IGNORE, "SLAVEOF", host, port, NULL) &&
-           node_send(node, TAG_IGNORE, "CONFIG", "REWRITE", NULL) &&
-           node_send(node, TAG_IGNORE, "CLIENT", "KILL", "TYPE", "normal", NULL) &&
-           node_send(node, TAG_IGNORE, "CLIENT", "KILL", "TYPE", "pubsub", NULL) && node_send(node, tag, "EXEC", NULL);
+    return node_send(node, TAG_IGNORE, "MULTI") && node_send(node, TAG_IGNORE, "SLAVEOF", host, port) &&
+           node_send(node, TAG_IGNORE, "CONFIG", "REWRITE") &&
+           node_send(node, TAG_IGNORE, "CLIENT", "KILL", "TYPE", "normal") &&
+           node_send(node, TAG_IGNORE, "CLIENT", "KILL", "TYPE", "pubsub") && node_send(node, tag, "EXEC");
 }
 
 bool failover_send_follow(struct sentinel_node *node, const struct node_address *target)
@@ -194,7 +194,7 @@ static bool send_hand_over(struct sentinel_node *master)
     snprintf(port, sizeof(port), "%d", target->port);
     snprintf(timeout, sizeof(timeout), "%" PRId64, master->m->failover_timeout_ms);
     return node_send(master, TAG_COORDINATED, "FAILOVER", "TO", node_shown_host(master->sentinel, target), port,
-                     "TIMEOUT", timeout, NULL);
+                     "TIMEOUT", timeout);
 }
 
 static bool send_promotion(struct sentinel_node *master)
@@ -242,7 +242,7 @@ static void step_wait_promoted(struct sentinel_node *master)
     struct master_part *m = master->m;
     if (m->config_epoch >= m->failover_epoch) return give_up(master, "-failover-abort-superseded", LEAD_MS);
     if (s->now - m->state_since <= m->failover_timeout_ms) return;
-    if (m->coordinated) (void)node_send(master, TAG_IGNORE, "FAILOVER", "ABORT", NULL); /* its own time is over, too */
+    if (m->coordinated) (void)node_send(master, TAG_IGNORE, "FAILOVER", "ABORT"); /* its own time is over, too */
     give_up(master, "-failover-abort-slave-timeout", long_pause(m));
 }
 

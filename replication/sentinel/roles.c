@@ -71,7 +71,7 @@ static void ask_peers(struct sentinel_node *master)
     FOR_EACH_NODE(peer, m->peers)
     {
         peer->confirms = false;
-        (void)node_send(peer, TAG_CONFIRM, "SENTINEL", "MASTER", master->name, NULL); /* who is away does not confirm */
+        (void)node_send(peer, TAG_CONFIRM, "SENTINEL", "MASTER", master->name); /* who is away does not confirm */
     }
     tell_returned(master);
 }

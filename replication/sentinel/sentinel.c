@@ -3,6 +3,8 @@
  * Each function of sentinel.h that brings an event reads the clock, hands the event to the file that owns it, and then
  * lets every master go on as far as it can (advance()). So a failover takes its next step in the very call that brought
  * what it waited for; the tick is for what happens because time passes. */
+#include "replication/sentinel/sentinel.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -227,19 +229,15 @@ const char *sentinel_node_command(const struct sentinel_node *node, const char *
     return word;
 }
 
-bool node_send(struct sentinel_node *node, enum tag tag, ...)
+bool node_send_words(struct sentinel_node *node, enum tag tag, const char *const *words)
 {
     struct sentinel *s = node->sentinel;
     struct bytes_view argv[8];
     int argc = 0;
-    va_list args;
-    va_start(args, tag);
-    for (const char *word; (word = va_arg(args, const char *)) != NULL;) {
+    for (; words[argc] != NULL; argc++) {
         ASSERT(argc < 8);
-        argv[argc] = bytes_str(argc == 0 ? sentinel_node_command(node, word) : word);
-        argc++;
+        argv[argc] = bytes_str(argc == 0 ? sentinel_node_command(node, words[0]) : words[argc]);
     }
-    va_end(args);
     if (!node->up[SENTINEL_LINK_COMMANDS] || node->pending >= PENDING_MAX) return false;
     if (!s->host.send(s->host.ctx, node, (unsigned)tag | (unsigned)s->now << 8, argc, argv)) return false;
     node->pending++;

@@ -257,8 +257,10 @@ void sentinel_event(struct sentinel *s, enum sentinel_level level, const char *t
 void sentinel_event_text(struct sentinel *s, enum sentinel_level level, const char *type,
                          const struct sentinel_node *master, const char *fmt, ...) PRINTF(5, 6);
 void sentinel_log(struct sentinel *s, enum sentinel_level level, const char *fmt, ...) PRINTF(3, 4);
-/* Sends a command; words are C strings, NULL ends. Renames the first word as the master's settings say. */
-bool node_send(struct sentinel_node *node, enum tag tag, ...);
+/* Sends a command of C strings. Renames the first word as the master's settings say. False: there is no link, or too much
+ * is unanswered. */
+bool node_send_words(struct sentinel_node *node, enum tag tag, const char *const *words /* up to a NULL */);
+#define node_send(node, tag, ...) node_send_words(node, tag, (const char *const[]){__VA_ARGS__, NULL})
 /* The file says all that it has to: true. Writes it if not; false if that failed (it is tried again). */
 bool sentinel_saved(struct sentinel *s);
 static inline void sentinel_changed(struct sentinel *s)

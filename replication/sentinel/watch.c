@@ -40,7 +40,7 @@ int64_t watch_ping_period(const struct sentinel_node *node)
 static void ping(struct sentinel_node *node)
 {
     struct sentinel *s = node->sentinel;
-    if (!node_send(node, TAG_PING, "PING", NULL)) return;
+    if (!node_send(node, TAG_PING, "PING")) return;
     node->ping_pending = true;
     node->ping_sent_at = s->now;
     if (node->unanswered_since == 0) node->unanswered_since = s->now;
@@ -60,7 +60,7 @@ static bool is_error(const struct sentinel_value *reply, const char *code)
 static void kill_script(struct sentinel_node *node)
 {
     if (node->kind == SENTINEL_PEER || !node->s_down || node->script_killed) return;
-    node->script_killed = node_send(node, TAG_IGNORE, "SCRIPT", "KILL", NULL);
+    node->script_killed = node_send(node, TAG_IGNORE, "SCRIPT", "KILL");
 }
 
 /* A server that answers, but nothing useful: how long has it done so? */
@@ -132,7 +132,7 @@ static int64_t info_period(const struct sentinel_node *node)
 
 void watch_ask_info(struct sentinel_node *node)
 {
-    if (node->info_pending || !node_send(node, TAG_INFO, "INFO", NULL)) return;
+    if (node->info_pending || !node_send(node, TAG_INFO, "INFO")) return;
     node->info_pending = true;
     node->info_asked_at = node->sentinel->now;
 }

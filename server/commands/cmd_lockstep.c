@@ -121,14 +121,12 @@ static void reply_events(struct cmd_ctx *ctx, int64_t limit)
 static void cmd_lockstep_history(struct cmd_ctx *ctx)
 {
     int64_t limit = REPL_EVENTS_MAX;
-    if (ctx->argc == 3 && ctx_arg_is(ctx, 2, "advice"))
-        reply_advice(ctx);
-    else if (ctx->argc == 2)
-        reply_events(ctx, limit);
-    else if (ctx->argc != 4 || !ctx_arg_is(ctx, 2, "count"))
-        ctx_error_syntax(ctx);
-    else if (ctx_arg_i64_range(ctx, 3, 1, INT64_MAX, &limit, "value is out of range, must be positive"))
-        reply_events(ctx, limit);
+    bool has_count = ctx->argc == 4 && ctx_arg_is(ctx, 2, "count");
+    if (ctx->argc == 3 && ctx_arg_is(ctx, 2, "advice")) return reply_advice(ctx);
+    if (ctx->argc != 2 && !has_count) return ctx_error_syntax(ctx);
+    if (has_count && !ctx_arg_i64_range(ctx, 3, 1, INT64_MAX, &limit, "value is out of range, must be positive"))
+        return;
+    reply_events(ctx, limit);
 }
 
 /* ---- PROMOTE ---- */

@@ -575,7 +575,7 @@ static void test_without_the_loop(void **state)
 }
 
 #define TEST_WITH(name, its_setup) cmocka_unit_test_setup_teardown(name, its_setup, teardown)
-#define TEST(name) TEST_WITH(name, setup)
+#define TEST(name)                 TEST_WITH(name, setup)
 
 int main(void)
 {
