@@ -27,7 +27,7 @@
 #ifndef LOCKSTEP_SERVER_PERSISTENCE_BIRTH_H
 #define LOCKSTEP_SERVER_PERSISTENCE_BIRTH_H
 
-#include "storage/base/bytes.h"
+#include <stdbool.h>
 
 struct birth; /* opaque */
 struct core;

@@ -203,10 +203,18 @@ def test_a_replica_without_sentinels_follows_as_ever(farm):
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("how", ["kill", "terminate"])
-def test_sentinels_promote_a_replica_instead(farm, how):
+@pytest.mark.parametrize(
+    "how, replicas, sentinels",
+    [
+        ("kill", "ours", ("redis",) * 3),
+        ("terminate", "ours", ("redis",) * 3),
+        ("kill", "redis", ("redis",) * 3),
+        ("kill", "ours", ("ours",) * 3),
+    ],
+)
+def test_sentinels_promote_a_replica_instead(farm, how, replicas, sentinels):
     """The master restarts at once and without its data, so that it was never down for the sentinels."""
-    setup = HaSetup(farm, ("ours", "ours", "ours"), sentinels=("redis",) * 3)
+    setup = HaSetup(farm, ("ours", replicas, replicas), sentinels=sentinels)
     fill_strings(setup.master, 1000)
     replicas = setup.servers[1:]
     for replica in replicas:
