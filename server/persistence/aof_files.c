@@ -261,16 +261,17 @@ static void forget_place(struct aof *a, struct aof_file *file)
 }
 
 /* Writes the bytes of the file from there on again, with the content that they have. Linux counts pages as clean after an
- * fsync that has failed (S4), also for a process that is started later: its first fsync would succeed without them. False:
- * it cannot, or they are too many. */
-static bool write_again(struct aof *a, const char *path, uint64_t from)
+ * fsync that has failed (S4), also for a process that is started later: its first fsync would succeed without them. 0;
+ * -EFBIG: they are too many; or another -errno, logged. */
+static int write_again(struct aof *a, const char *path, uint64_t from)
 {
     const struct sys *sys = a->core->sys;
     int64_t size = sys->file_size(sys->ctx, path);
-    if (size >= 0 && (uint64_t)size <= from) return true;
-    if (size < 0 || (uint64_t)size - from > AOF_TAIL_MAX) return false;
+    if (size < 0) return (int)size;
+    if ((uint64_t)size <= from) return 0;
+    if ((uint64_t)size - from > AOF_TAIL_MAX) return -EFBIG;
     int fd = sys->open(sys->ctx, path, O_RDWR, 0);
-    if (fd < 0) return false;
+    if (fd < 0) return fd;
     char *chunk = mem_alloc(COPY_CHUNK);
     struct iovec iov = {.iov_base = chunk};
     ssize_t n = 0;
@@ -283,7 +284,8 @@ static bool write_again(struct aof *a, const char *path, uint64_t from)
     if (n <= 0) log_warning(a->core->log, "Can't write the end of the append-only file %s again", path);
     (void)sys->close(sys->ctx, fd); /* it is synced through the descriptor of the log */
     mem_free(chunk);
-    return n > 0;
+    if (n > 0) return 0;
+    return n < 0 ? (int)n : -EIO;
 }
 
 /* After a failed fsync, before a manifest lists a file behind this one: its bytes have to be on disk (invariant 5), since a
@@ -292,8 +294,9 @@ static int sync_doubtful(struct aof *a)
 {
     if (!a->doubtful || a->file == NULL || a->file_is_temp || a->manifest.incr.count == 0) return 0;
     char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
-    (void)write_again(a, path, a->file_synced); /* the doubt ends only with a base behind these bytes */
+    int rc = write_again(a, path, a->file_synced);
     mem_free(path);
+    if (rc != 0 && rc != -EFBIG) return rc; /* the doubt schedules another rewrite */
     return a->core->sys->fsync(a->core->sys->ctx, aof_file_fd(a->file));
 }
 
@@ -451,7 +454,7 @@ static int sync_before_given_up(struct aof *a, bool *again)
         if (bytes_of_part(a, incr->parts[i].name) > AOF_HEAD_MAX_LEN) break;
         char *path = aof_path(a, incr->parts[i - 1].name);
         uint64_t size = bytes_of_part(a, incr->parts[i - 1].name);
-        *again &= write_again(a, path, size > AOF_TAIL_MAX ? size - AOF_TAIL_MAX : 0);
+        *again &= write_again(a, path, size > AOF_TAIL_MAX ? size - AOF_TAIL_MAX : 0) == 0;
         rc = sync_path(a, path);
         if (rc != 0) log_warning(a->core->log, "Can't sync the append-only file %s: %s", path, strerror(-rc));
         mem_free(path);
@@ -463,7 +466,7 @@ static int open_last_part(struct aof *a, const struct aof_loaded *loaded)
 {
     struct aof_file *file;
     char *path = aof_path(a, a->manifest.incr.parts[a->manifest.incr.count - 1].name);
-    bool again = write_again(a, path, loaded->last_part_sure);
+    bool again = write_again(a, path, loaded->last_part_sure) == 0;
     int rc = open_part(a, path, loaded->last_part_size, loaded->sum, &file);
     mem_free(path);
     if (rc != 0) return rc;

@@ -267,6 +267,28 @@ static void test_S4_a_rewrite_that_fails_is_tried_again(void **state)
     pf_await(f, is_synced);
 }
 
+/* S4: the file with the doubtful bytes must not become one that is not the last before they are written again. */
+static void test_S4_no_rewrite_begins_before_the_bytes_are_written_again(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "everysec");
+    f->failing = FAIL_SYNC;
+    say(f, "SET", "k", "1");
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_refused);
+    f->failing = FAIL_OPEN;
+    f->fail_name = INCR;
+    aof_cron(f->aof);
+    assert_info(f, "aof_last_bgrewrite_status:err");
+    assert_info(f, "aof_rewrite_scheduled:1");
+    assert_int_equal(pf_files_in("appendonlydir"), 3); /* no other file is listed */
+    f->failing = 0;
+    aof_cron(f->aof);
+    await_child(f);
+    assert_true(turn_after(f, SECOND_MS));
+    pf_await(f, is_synced);
+}
+
 static void test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt(void **state)
 {
     struct persistence_fixture *f = *state;
@@ -405,6 +427,7 @@ int main(void)
         PF_TEST(test_S4_always_stops_the_server_when_the_sync_of_a_shutdown_fails),
         PF_TEST(test_S4_after_a_failed_sync_only_a_rewrite_counts),
         PF_TEST(test_S4_a_rewrite_that_fails_is_tried_again),
+        PF_TEST(test_S4_no_rewrite_begins_before_the_bytes_are_written_again),
         PF_TEST(test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt),
         PF_TEST(test_S4_a_rewrite_that_was_running_does_not_count),
         PF_TEST(test_S4_a_failed_sync_is_tried_again_under_any_policy),
