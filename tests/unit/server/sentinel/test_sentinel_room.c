@@ -83,7 +83,7 @@ static struct fixture *start(const char *more)
     return f;
 }
 
-static int call_sentinel(const struct fixture *f, const char *request, char *reply, size_t size)
+static int ask_sentinel(const struct fixture *f, const char *request)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)f->sentinel_port),
@@ -92,6 +92,12 @@ static int call_sentinel(const struct fixture *f, const char *request, char *rep
     be_patient(fd);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
     assert_true(write(fd, request, strlen(request)) == (ssize_t)strlen(request));
+    return fd;
+}
+
+static int call_sentinel(const struct fixture *f, const char *request, char *reply, size_t size)
+{
+    int fd = ask_sentinel(f, request);
     ssize_t n = read(fd, reply, size - 1);
     reply[n > 0 ? n : 0] = '\0';
     close(fd);
@@ -100,9 +106,10 @@ static int call_sentinel(const struct fixture *f, const char *request, char *rep
 
 static void stop(struct fixture *f)
 {
-    char reply[256];
-    (void)call_sentinel(f, "SHUTDOWN\r\n", reply, sizeof(reply)); /* there is no reply */
+    int fd =
+        ask_sentinel(f, "SHUTDOWN\r\n"); /* there is no reply, and the connection stays until the server is freed */
     assert_int_equal(pthread_join(f->thread, NULL), 0);
+    close(fd);
     assert_int_equal(f->exit_code, 0);
     server_free(f->server);
     config_free(f->cfg);
