@@ -332,7 +332,7 @@ static void merge_one(struct table *t)
 bool table_settle(struct table *t, size_t max_steps)
 {
     for (; max_steps > 0; max_steps--) {
-        if (t->count == 0 && t->paused == 0) buckets_clear(t);
+        if (t->count == 0 && t->paused == 0 && t->first != &table_no_bucket) buckets_clear(t);
         if (wants_split(t))
             split_one(t);
         else if (wants_merge(t))
