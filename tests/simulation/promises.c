@@ -88,7 +88,26 @@ static void send_script(struct writer *w, const char *text)
 
 static void name_value(const struct writer *w, unsigned v, char out[VALUE_CHARS])
 {
-    snprintf(out, VALUE_CHARS, "%u.%u.", w->index, v);
+    size_t len = num_format_u64(out, w->index);
+    out[len++] = '.';
+    len += num_format_u64(out + len, v);
+    memcpy(out + len, ".", 2);
+}
+
+/* To the list "w:3", or "t:3:a". */
+static void push(const struct writer *w, char list, const char *part, const char *text)
+{
+    char key[NUM_U64_MAX_CHARS + 8] = {list, ':'};
+    size_t len = 2 + num_format_u64(key + 2, w->index);
+    snprintf(key + len, sizeof(key) - len, "%s", part);
+    sim_trace(w->client->name, "-> %s: RPUSH %s %s", w->node->name, key, text);
+    sim_client_send(w->client, (struct bytes_view[]){BYTES_LIT("RPUSH"), bytes_str(key), bytes_str(text)}, 3);
+}
+
+static void send_word(const struct writer *w, const char *word)
+{
+    sim_trace(w->client->name, "-> %s: %s", w->node->name, word);
+    sim_client_send(w->client, (struct bytes_view[]){bytes_str(word)}, 1);
 }
 
 static void send_value(struct writer *w)
@@ -100,12 +119,12 @@ static void send_value(struct writer *w)
     w->values[v] = (struct value){.outcome = UNKNOWN, .kind = (unsigned char)kind, .node = -1};
     w->pending++;
     switch (kind) {
-    case PLAIN: sim_client_sendf(w->client, "RPUSH w:%u %s", w->index, text); break;
+    case PLAIN: push(w, 'w', "", text); break;
     case TRANSACTION:
-        sim_client_sendf(w->client, "MULTI");
-        sim_client_sendf(w->client, "RPUSH t:%u:a %s", w->index, text);
-        sim_client_sendf(w->client, "RPUSH t:%u:b %s", w->index, text);
-        sim_client_sendf(w->client, "EXEC");
+        send_word(w, "MULTI");
+        push(w, 't', ":a", text);
+        push(w, 't', ":b", text);
+        send_word(w, "EXEC");
         for (int i = 0; i < 3; i++) ask(w, ASKED_QUEUED, v);
         break;
     case SCRIPT:
