@@ -624,8 +624,10 @@ static bool normalize(const char *path, char out[PATH_MAX])
 static bool parent_exists(const struct sim_disk *d, const char *path)
 {
     char parent[PATH_MAX];
-    snprintf(parent, sizeof(parent), "%.*s", (int)parent_len(path), path);
-    if (strcmp(parent, "/") == 0) return true;
+    size_t len = parent_len(path);
+    if (len == 1) return true; /* of "/" */
+    memcpy(parent, path, len);
+    parent[len] = '\0';
     struct entry *e = entries_find(&d->now, parent);
     return e != NULL && e->inode->directory;
 }
