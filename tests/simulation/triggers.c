@@ -23,6 +23,9 @@ struct trigger {
 static struct {
     struct trigger at[TRIGGERS_MAX];
     struct sim_event event;
+    int64_t next_us;      /* the time of the next look, or one that is over */
+    bool is_armed;        /* a trigger was armed since the last look began, or it has left one armed */
+    bool has_just_looked; /* the event that has just run was a look */
 } triggers;
 
 const char *trigger_state_words(enum trigger_state state)
@@ -93,6 +96,7 @@ static bool is_reached(const struct trigger *t)
 static void look(void *ctx)
 {
     bool any = false;
+    triggers.is_armed = false;
     for (size_t i = 0; i < TRIGGERS_MAX; i++) {
         struct trigger *t = &triggers.at[i];
         if (t->node == NULL) continue;
@@ -106,12 +110,26 @@ static void look(void *ctx)
         }
         any |= t->node != NULL;
     }
-    if (any) sim_event_at(&triggers.event, sim.now_us + LOOK_EVERY_US, look, NULL);
+    triggers.next_us = sim.now_us + LOOK_EVERY_US;
+    triggers.has_just_looked = true;
+    triggers.is_armed |= any;
+    if (!triggers.is_armed) sim.after_event = NULL;
+}
+
+/* A look each millisecond, but none before something has happened. */
+static void look_soon(void)
+{
+    bool is_over = triggers.event.place != 0 || triggers.has_just_looked;
+    triggers.has_just_looked = false;
+    if (is_over) return;
+    while (triggers.next_us < sim.now_us) triggers.next_us += LOOK_EVERY_US;
+    sim_event_at(&triggers.event, triggers.next_us, look, NULL);
 }
 
 void triggers_begin(void)
 {
     memset(&triggers, 0, sizeof(triggers));
+    sim.after_event = NULL;
 }
 
 void triggers_free(void)
@@ -132,5 +150,9 @@ void triggers_arm(struct sim_node *node, enum trigger_state state, int64_t for_u
     if (i == TRIGGERS_MAX) return;
     triggers.at[i] =
         (struct trigger){.node = node, .state = state, .until_us = sim.now_us + for_us, .act = act, .ctx = ctx};
-    if (triggers.event.place == 0) sim_event_at(&triggers.event, sim.now_us + 1, look, NULL);
+    triggers.is_armed = true;
+    if (sim.after_event != NULL) return;
+    sim.after_event = look_soon;
+    triggers.has_just_looked = false;
+    triggers.next_us = sim.now_us + 1;
 }

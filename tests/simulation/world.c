@@ -209,6 +209,7 @@ static void run_next(void)
     sim_event_cancel(e);
     sim.events++;
     e->fn(e->ctx);
+    if (sim.after_event != NULL) sim.after_event();
 }
 
 void sim_run(void)

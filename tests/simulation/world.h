@@ -63,6 +63,7 @@ struct sim {
     uint64_t events;             /* that have run */
     /* Of the scenario: sees each line of a server's log. May be NULL. */
     void (*on_log)(struct sim_node *node, const char *text);
+    void (*after_event)(void); /* of the scenario: after each event, when no process runs. May be NULL */
     bool tracing;
     bool failed;
     char failure[SIM_FAILURE_MAX];
