@@ -204,7 +204,7 @@ static const struct command lockstep_subcommands[] = {
     { .name = "digest", .run = cmd_lockstep_digest, .arity = 2, .flags = CMD_ADMIN, LOCKSTEP_ROW, .tips = "nondeterministic_output",
       .complexity = "O(N) where N is the number of elements in all keys", .summary = "Returns the digest of the whole data set." },
     { .name = "history", .run = cmd_lockstep_history, .arity = -2, .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, LOCKSTEP_ROW, .tips = "nondeterministic_output",
-      .complexity = "O(N) where N is the number of events", .summary = "Returns the last events of replication, or advice." },
+      .complexity = "O(N) where N is the number of events", .summary = "Returns the last events of replication, or advice.", .syntax = "[operation<COUNT count:i | ADVICE>]" },
     { .name = "replicas", .run = cmd_lockstep_replicas, .arity = 2, .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, LOCKSTEP_ROW, .tips = "nondeterministic_output",
       .complexity = "O(N) where N is the number of replicas", .summary = "Returns how far behind the replicas are." },
     { .name = "promote", .run = cmd_lockstep_promote, .arity = 2,
