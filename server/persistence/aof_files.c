@@ -311,6 +311,7 @@ static int add_incr_with(struct aof *a, struct aof_manifest *copy, const char *w
     char *path = aof_path(a, part.name);
     *listed = false;
     log_notice(a->core->log, "Creating AOF incr file %s on %s", part.name, when);
+    aof_await_syncs(a); /* one may have failed: ours would succeed without its pages */
     int rc = sync_doubtful(a);
     if (rc == 0) rc = aof_sync(a);
     if (rc == 0) rc = open_new_synced(a, path, head, &file);

@@ -136,6 +136,8 @@ void aof_sync_stop(struct aof *a);  /* waits until the worker has done all its j
 /* Gives a job to the worker, which does its jobs in order. `what`: one of these bits or both. A sync covers everything
  * that was written so far; its result is taken up by the loop. With AOF_JOB_CLOSE the worker owns the descriptor. */
 void aof_hand_over(struct aof *a, int fd, unsigned what);
+/* Waits until the worker has done its syncs, and takes up the results. */
+void aof_await_syncs(struct aof *a);
 /* Before a sync: lets a note stand at the end of `file`, since a start after a power cut may take bytes that no note covers
  * for lost ones. A failed write has taken it away, or there is no place to note. 0 or -errno. */
 NODISCARD int aof_note_end(struct aof *a);

@@ -1,6 +1,8 @@
 /* aof_sync.c -- syncs of the append-only file: by a worker thread, or by the main thread where it must wait. */
 #include "server/persistence/aof_internal.h"
 
+#include <errno.h>
+
 #include "server/core/latency.h"
 #include "server/core/obstacles.h"
 #include "server/process/process.h"
@@ -188,6 +190,13 @@ static void on_wake(void *ctx)
     if (good && a->state != AOF_OFF && (!a->has_synced || position > a->synced)) aof_on_synced(a, position);
 }
 
+void aof_await_syncs(struct aof *a)
+{
+    if (a->syncs == 0) return;
+    worker_drain(a->worker);
+    on_wake(a);
+}
+
 static void pin_worker(void *ctx)
 {
     const struct core *core = ctx;
@@ -213,11 +222,21 @@ void aof_sync_stop(struct aof *a)
 
 /* ---- Syncs by the main thread ---- */
 
+/* Of two syncs at the same time one alone is told of an error. So the worker's is waited for. 0 or -errno. */
+static int hear_of_failures(struct aof *a)
+{
+    bool was_doubtful = a->doubtful;
+    aof_await_syncs(a);
+    if (was_doubtful || !a->doubtful || a->doubtful_file != a->file_number) return 0;
+    return a->sync_error != 0 ? -a->sync_error : -EIO;
+}
+
 int aof_sync_now(struct aof *a)
 {
     struct core *core = a->core;
     int64_t start = sys_mono_us(core->sys);
-    int rc = aof_note_end(a);
+    int rc = hear_of_failures(a);
+    if (rc == 0) rc = aof_note_end(a);
     if (rc != 0) return rc;
     rc = sync_and_measure(&a->result, core->sys, aof_file_fd(a->file));
     latency_note(core, "aof-fsync-always", (sys_mono_us(core->sys) - start) / 1000);

@@ -64,6 +64,7 @@ struct persistence_fixture {
     _Atomic unsigned failing;
     const char *fail_name; /* NULL: every file */
     _Atomic bool sync_hangs;
+    _Atomic unsigned failed_syncs;
     int64_t free_bytes;
     int64_t rename_us, unlink_us; /* how long these calls take */
     pthread_mutex_t lock;         /* of `calls`: the worker syncs */
@@ -140,7 +141,10 @@ static inline int pf_fsync(void *ctx, int fd)
     char name[256];
     while (f->sync_hangs) usleep(1000);
     pf_name_of(fd, name);
-    if (pf_fails(f, FAIL_SYNC, name)) return -EIO;
+    if (pf_fails(f, FAIL_SYNC, name)) {
+        f->failed_syncs++;
+        return -EIO;
+    }
     pf_note(f, "sync %s;", name);
     return sys_real()->fsync(NULL, fd);
 }

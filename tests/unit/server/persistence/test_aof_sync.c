@@ -289,6 +289,26 @@ static void test_S4_no_rewrite_begins_before_the_bytes_are_written_again(void **
     pf_await(f, is_synced);
 }
 
+/* S4: of two syncs of a file at the same time one alone is told of the error. */
+static void test_S4_the_sync_of_a_rewrite_waits_for_that_of_the_worker(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "everysec");
+    say(f, "SET", "k", "1");
+    f->failing = FAIL_SYNC;
+    assert_true(turn_after(f, SECOND_MS)); /* nobody looks at the result yet */
+    struct bytes_buf calls = {0};
+    while (f->failed_syncs == 0) usleep(1000);
+    f->failing = 0;
+    take_calls(f, &calls);
+    calls.len = 0;
+    assert_int_equal(aof_rewrite(f->aof, false), AOF_REWRITE_STARTED);
+    take_calls(f, &calls);
+    assert_non_null(strstr(calls.data, "write " INCR ";sync " INCR ";")); /* the lost pages are written again */
+    bytes_buf_release(&calls);
+    await_child(f);
+}
+
 static void test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt(void **state)
 {
     struct persistence_fixture *f = *state;
@@ -428,6 +448,7 @@ int main(void)
         PF_TEST(test_S4_after_a_failed_sync_only_a_rewrite_counts),
         PF_TEST(test_S4_a_rewrite_that_fails_is_tried_again),
         PF_TEST(test_S4_no_rewrite_begins_before_the_bytes_are_written_again),
+        PF_TEST(test_S4_the_sync_of_a_rewrite_waits_for_that_of_the_worker),
         PF_TEST(test_S4_a_shutdown_that_is_given_up_leaves_the_log_in_doubt),
         PF_TEST(test_S4_a_rewrite_that_was_running_does_not_count),
         PF_TEST(test_S4_a_failed_sync_is_tried_again_under_any_policy),
