@@ -1002,13 +1002,32 @@ static void await_failover(void *ctx)
         promote(&scenario.members[scenario.master], false);
 }
 
+static void failover_order_connected(struct sim_client *c)
+{
+    sim_client_sendf(c, "FAILOVER TO %s 6379 TIMEOUT %d", member_arg(c->ctx)->node->host->ip, 1000);
+}
+
+/* A master that is stopped reads the order when it goes on: what becomes of it is looked at from then on. */
+static void failover_order_answered(struct sim_client *c, const struct sim_reply *reply)
+{
+    sim_client_close(c);
+    await_failover(c->ctx);
+}
+
+static void failover_order_closed(struct sim_client *c, int error)
+{
+    sim_after(20 * MS, await_failover, c->ctx);
+}
+
+static const struct sim_client_events failover_order_events = {
+    .connected = failover_order_connected, .reply = failover_order_answered, .closed = failover_order_closed};
+
 static void do_failover(struct plan_item *item)
 {
     const struct member *m = member_arg(item), *old = &scenario.members[scenario.master];
     item->args[1] = (uint64_t)scenario.master;
     if (m == old || !old->admin->is_connected) return;
-    sim_client_sendf(old->admin, "FAILOVER TO %s 6379 TIMEOUT %d", m->node->host->ip, 1000);
-    sim_after(20 * MS, await_failover, item);
+    sim_client_connect(sim_client_new("failover", &failover_order_events, item), old->node);
 }
 
 static void do_hand_over(struct plan_item *item)
