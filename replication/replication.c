@@ -355,11 +355,6 @@ void repl_aof_stop(struct repl *r, struct repl_stream_reader *reader)
     repl_stream_reader_stop(reader);
 }
 
-void repl_select_anew(struct repl *r)
-{
-    if (r->role == REPL_MASTER) r->db = -1;
-}
-
 int repl_aof_select(struct repl *r)
 {
     struct repl_position at;

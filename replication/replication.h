@@ -186,8 +186,6 @@ bool repl_stream_wanted(const struct repl *r);
  * transaction that ran REPLICAOF: then the data set no longer matches our offset, and the next synchronization is a
  * full one (X11). */
 void repl_feed(struct repl *r, int db, struct bytes_view unit);
-/* Replicas may have another database selected than the last unit selected: the next one begins with a SELECT. */
-void repl_select_anew(struct repl *r);
 /* Appends a command that changes no data, if repl_moment_wanted(). It means the same in every database. `db` is
  * selected only if no database is selected in the stream yet (-1: never). */
 void repl_feed_moment(struct repl *r, int db, struct bytes_view unit);

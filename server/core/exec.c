@@ -102,18 +102,6 @@ void exec_begin(struct core *core)
     if (x->depth++ == 0) x->command_start = SIZE_MAX; /* no command: exec_add_before() appends */
 }
 
-/* A replica that does not know one of the commands gives the whole transaction up, and with it what it selects: so the
- * database is selected before it, and anew behind a transaction that ends in another one. */
-static void emit_wrapped(struct core *core, const struct exec *x)
-{
-    int first = x->pieces[0].db, last = x->pieces[x->count - 1].db;
-    repl_feed(core->repl, first, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
-    for (size_t i = 0; i < x->count; i++)
-        repl_feed(core->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
-    repl_feed(core->repl, -1, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
-    if (last != first) repl_select_anew(core->repl);
-}
-
 /* Feeds all pieces in one go, so that no other bytes come between them. */
 static void exec_emit(struct core *core, struct exec *x)
 {
@@ -124,9 +112,10 @@ static void exec_emit(struct core *core, struct exec *x)
         repl_feed_moment(core->repl, only->db, bytes_view(x->bytes.data + only->offset, only->len));
         x->count = 0;
     }
-    if (wrap) emit_wrapped(core, x);
-    for (size_t i = 0; i < x->count && !wrap; i++)
+    if (wrap) repl_feed(core->repl, -1, BYTES_LIT("*1\r\n$5\r\nMULTI\r\n"));
+    for (size_t i = 0; i < x->count; i++)
         repl_feed(core->repl, x->pieces[i].db, bytes_view(x->bytes.data + x->pieces[i].offset, x->pieces[i].len));
+    if (wrap) repl_feed(core->repl, -1, BYTES_LIT("*1\r\n$4\r\nEXEC\r\n"));
     x->count = 0;
     x->bytes.len = 0;
     if (x->bytes.cap > BYTES_KEPT) bytes_buf_release(&x->bytes);

@@ -6,7 +6,7 @@
  *     exec_begin()                             depth 1
  *       exec_add() ...                         pieces are collected: [DEL a] [SET b 1]
  *       exec_begin() ... exec_end()            depth 2: a command of a transaction or a script; its pieces are added
- *     exec_end()                               the stream gets  MULTI, DEL a, SET b 1, EXEC; a SELECT before MULTI
+ *     exec_end()                               the stream gets  MULTI, DEL a, SET b 1, EXEC
  *
  * Invariants:
  * 1. Units nest. Only exec_end() of the outermost unit writes to the stream.

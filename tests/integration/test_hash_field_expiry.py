@@ -701,25 +701,3 @@ def test_a_hundred_thousand_fields_go_in_slices(farm, server):
     assert_same(server, replica)
     assert replica.call("HGETALL", "big") == [b"stays", b"1"]
     assert offset(server) - before < count * 40, "several names to a command"
-
-
-def test_a_redis_that_refuses_a_transaction_stays_in_its_database(farm, server):
-    """Redis 7.0 does not know HPEXPIREAT and gives the whole transaction up."""
-    redis = farm.server("redis")
-    replicate(redis, server)
-    wait_in_sync(server, redis)
-    with server.session() as zero, server.session(database=3) as three:
-        zero.call("HSET", "zero", "f", 1)
-        three.call("HSET", "h", "f", 1)
-        zero.call("HSET", "zero", "f", 2)
-        for command in (("MULTI",), ("SET", "a", 1), ("HPEXPIREAT", "h", FAR, *fields("f")), ("EXEC",)):
-            three.call(*command)
-        three.call("SET", "three", 1)
-        zero.call("HSET", "zero", "f", 3)
-        for command in (("MULTI",), ("HPEXPIREAT", "zero", FAR, *fields("f")), ("SELECT", 3), ("SET", "a", 1), ("EXEC",)):
-            zero.call(*command)
-        three.call("SET", "three", 2)
-    wait_in_sync(server, redis)
-    for database, keys in ((0, [b"zero"]), (3, [b"h", b"three"])):
-        with redis.session(database=database) as wire:
-            assert sorted(wire.call("KEYS", "*")) == keys

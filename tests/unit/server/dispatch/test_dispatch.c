@@ -346,7 +346,7 @@ static void test_a_transaction_is_one_unit(void **state)
     assert_ran(f, "");
     assert_reply(f, f->b, "get k", "$-1\r\n");
     assert_reply(f, f->a, "exec", "*3\r\n+OK\r\n$1\r\n1\r\n+OK\r\n");
-    assert_stream(f->base, "SELECT 0|MULTI|set k 1|set other 2|EXEC");
+    assert_stream(f->base, "MULTI|SELECT 0|set k 1|set other 2|EXEC");
     assert_int_equal(f->a->write_offset, repl_offset(f->core->repl));
     assert_int_equal(slot_of(f, "set")->stats.calls, 2);
 }
