@@ -790,6 +790,7 @@ int aof_adopt_snapshot(struct aof *a, const char *path)
     log_notice(a->core->log, "The received snapshot is the base of the AOF");
     count_bytes(a);
     a->let_go = false;
+    aof_end_doubt(a);
     aof_set_state(a, AOF_ON);
     aof_start_reading(a);
     delete_history(a);

@@ -363,6 +363,21 @@ static void test_fault_38_a_received_snapshot_begins_the_log(void **state)
     assert_int_equal(pf_files_in("appendonlydir"), 3);
 }
 
+/* The last sync of the file before fails, and is heard of while the log begins anew. */
+static void test_failed_sync_of_a_former_history_is_no_doubt(void **state)
+{
+    struct persistence_fixture *f = *state;
+    up(f, "appendonly yes\nappendfsync everysec\n");
+    say_keys(f, 5, 10);
+    f->failing = FAIL_SYNC;
+    f->fail_name = ".1.incr";
+    replace_history(f);
+    aof_begin_with(f->aof, "dump.rdb");
+    assert_int_equal(f->failed_syncs, 1);
+    assert_true(aof_synced(f->aof, repl_offset(f->core->repl)));
+    assert_info(f, "aof_rewrite_scheduled:0");
+}
+
 /* The base is of another format than was asked for. */
 static void test_commands_are_asked_for_as_the_base(void **state)
 {
@@ -591,6 +606,7 @@ int main(void)
         PF_TEST(test_switching_on_waits_for_another_child),
         PF_TEST(test_switching_off_kills_the_rewrite),
         PF_TEST(test_fault_38_a_received_snapshot_begins_the_log),
+        PF_TEST(test_failed_sync_of_a_former_history_is_no_doubt),
         PF_TEST(test_commands_are_asked_for_as_the_base),
         PF_TEST(test_fault_38_writes_wait_for_the_data_set),
         PF_TEST(test_switching_on_refuses_no_writes),
