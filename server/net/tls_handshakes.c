@@ -387,7 +387,9 @@ void tls_transport_handshakes_now(struct tls_transport *t)
 
 struct tls_transport *tls_transport_new(struct loop *loop, const struct sys *sys)
 {
-    struct tls_transport *t = mem_calloc(sizeof(*t));
+    struct tls_transport *t = mem_alloc(sizeof(*t));
+    memset(t, 0, offsetof(struct tls_transport, input)); /* the buffers behind it are written before they are read */
+    t->output_len = 0;
     t->loop = loop;
     t->sys = sys;
     list_init(&t->silent);
