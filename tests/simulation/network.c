@@ -266,6 +266,17 @@ static void deliver_end(struct sim_end *e)
     notify(to);
 }
 
+static size_t room_to_send(const struct sim_end *e)
+{
+    size_t used = e->in_flight + e->unacked;
+    return used < e->send_buffer ? e->send_buffer - used : 0;
+}
+
+static bool has_room(const struct sim_end *e)
+{
+    return room_to_send(e) * 3 > e->send_buffer;
+}
+
 /* Delivers of the first segment what the window admits. False: it has to wait. */
 static bool deliver_bytes(struct sim_end *e)
 {
@@ -277,6 +288,7 @@ static bool deliver_bytes(struct sim_end *e)
     if (splits) len = 1 + sim_below(len - 1);
     if (len > room) len = room;
     if (len == 0) return false; /* sim_end_read() goes on */
+    bool had_room = has_room(e);
     sim_hash_bytes(s->bytes + s->used, len);
     in_append(to, s->bytes + s->used, len);
     s->used += len;
@@ -287,7 +299,7 @@ static bool deliver_bytes(struct sim_end *e)
     else
         e->heard_us = sim.now_us;
     notify(to);
-    notify(e);
+    if (!had_room) notify(e);
     if (s->used < s->len) {
         if (splits) s->at_us = sim.now_us + sim_between(1, 2000);
         return splits;
@@ -377,12 +389,6 @@ ssize_t sim_end_read(struct sim_end *e, void *buf, size_t len)
     return n;
 }
 
-static size_t room_to_send(const struct sim_end *e)
-{
-    size_t used = e->in_flight + e->unacked;
-    return used < e->send_buffer ? e->send_buffer - used : 0;
-}
-
 ssize_t sim_end_write(struct sim_end *e, const void *buf, size_t len)
 {
     if (e->error != 0) {
@@ -410,7 +416,7 @@ unsigned sim_end_ready(const struct sim_end *e)
     if (e->state == END_CONNECTING) return e->error != 0 ? LOOP_READ | LOOP_WRITE : 0;
     if (e->is_broken || e->error != 0) return LOOP_READ | LOOP_WRITE;
     unsigned ready = unread(e) > 0 || e->in_ended ? LOOP_READ : 0;
-    return room_to_send(e) * 3 > e->send_buffer || e->has_ended ? ready | LOOP_WRITE : ready;
+    return has_room(e) || e->has_ended ? ready | LOOP_WRITE : ready;
 }
 
 void sim_end_shutdown(struct sim_end *e)
