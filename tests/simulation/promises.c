@@ -165,7 +165,7 @@ static void on_think(void *ctx)
     unsigned burst = sim_chance(800) ? 1 : 1 + (unsigned)sim_below(PIPELINE_MAX);
     while (burst-- > 0 && w->pending < PIPELINE_MAX && w->next < VALUES_MAX) send_value(w);
     if (w->next > 0 && w->pending < PIPELINE_MAX && sim_chance(80)) send_wait(w);
-    think_later(w, sim_chance(900) ? 60 * 1000 : 400 * 1000);
+    think_later(w, sim_chance(900) ? 80 * 1000 : 400 * 1000);
 }
 
 static void think_later(struct writer *w, int64_t most_us)

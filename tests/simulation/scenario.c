@@ -1997,7 +1997,7 @@ void scenario_begin(void)
                               .blocking = plan_chance(300) ? 40 : 5,
                               .ours = (unsigned)plan_below(500),
                               .sweeping = sweeping ? 10 : 0,
-                              .pause_us = some_ms(100, 1000)};
+                              .pause_us = some_ms(150, 1000)};
     traffic_begin(&mix);
     promises_begin(sweeping ? 0 : 1 + (unsigned)plan_below(3));
     bool flood = plan_flood();
