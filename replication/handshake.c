@@ -30,12 +30,6 @@ static void set_error(struct handshake *h, const char *what, struct bytes_view l
         if ((unsigned char)h->error[i] < ' ') h->error[i] = '?';
 }
 
-static bool starts_with(struct bytes_view line, const char *prefix)
-{
-    size_t n = strlen(prefix);
-    return line.len >= n && memcmp(line.data, prefix, n) == 0;
-}
-
 void handshake_begin(struct handshake *h, struct bytes_buf *out)
 {
     *h = (struct handshake){.step = HANDSHAKE_PING, .due = 1u << HANDSHAKE_PING};
@@ -91,9 +85,9 @@ static enum handshake_verdict fail(struct handshake *h, const char *what, struct
  * replica-serve-stale-data no) can still take over from us. */
 static bool pong_is_good(struct bytes_view line)
 {
-    return starts_with(line, "+") || starts_with(line, "-NOAUTH") || starts_with(line, "-NOPERM") ||
-           starts_with(line, "-MISCONF") || starts_with(line, "-MASTERDOWN") ||
-           starts_with(line, "-ERR operation not permitted");
+    return bytes_starts_with(line, "+") || bytes_starts_with(line, "-NOAUTH") || bytes_starts_with(line, "-NOPERM") ||
+           bytes_starts_with(line, "-MISCONF") || bytes_starts_with(line, "-MASTERDOWN") ||
+           bytes_starts_with(line, "-ERR operation not permitted");
 }
 
 static enum handshake_verdict next_step(struct handshake *h)
@@ -112,9 +106,10 @@ static enum handshake_verdict on_pong(struct handshake *h, struct bytes_view lin
 
 static enum handshake_verdict on_introduced(struct handshake *h, struct bytes_view line)
 {
-    if (h->step == HANDSHAKE_AUTH && !starts_with(line, "+")) return fail(h, "Unable to AUTH to MASTER", line);
+    if (h->step == HANDSHAKE_AUTH && !bytes_starts_with(line, "+")) return fail(h, "Unable to AUTH to MASTER", line);
     /* An error reply to REPLCONF is fine: the master does not know the option and does without it. */
-    if (!starts_with(line, "+") && !starts_with(line, "-")) return fail(h, "Unexpected reply to REPLCONF", line);
+    if (!bytes_starts_with(line, "+") && !bytes_starts_with(line, "-"))
+        return fail(h, "Unexpected reply to REPLCONF", line);
     if (h->step == HANDSHAKE_CAPA) h->master_hands_over = bytes_equal(line, BYTES_LIT("+OK " REPL_CAPA_PROMOTION));
     h->due &= ~(1u << h->step);
     return next_step(h);
@@ -190,26 +185,26 @@ static struct bytes_view loggable(struct bytes_view line)
 
 static enum handshake_verdict on_psync_reply(struct handshake *h, struct bytes_view line, struct bytes_buf *out)
 {
-    if (starts_with(line, "+FULLRESYNC ")) {
+    if (bytes_starts_with(line, "+FULLRESYNC ")) {
         if (!parse_full(h, after(line, "+FULLRESYNC ")))
             return fail(h, "Master replied with wrong +FULLRESYNC", loggable(line));
         h->step = HANDSHAKE_OVER;
         return HANDSHAKE_FULL;
     }
-    if (starts_with(line, "+CONTINUE")) {
+    if (bytes_starts_with(line, "+CONTINUE")) {
         if (!h->asked_by_id || !parse_continue(h, after(line, "+CONTINUE")))
             return fail(h, "Master replied with wrong +CONTINUE", line);
         h->step = HANDSHAKE_OVER;
         return HANDSHAKE_CONTINUE;
     }
-    if (starts_with(line, "-NOMASTERLINK") || starts_with(line, "-LOADING"))
+    if (bytes_starts_with(line, "-NOMASTERLINK") || bytes_starts_with(line, "-LOADING"))
         return fail(h, "Master is currently unable to PSYNC but should be in the future", line);
     if (h->asked_to_take_over) {
-        bool is_master = starts_with(line, REPL_ERROR_IS_MASTER);
+        bool is_master = bytes_starts_with(line, REPL_ERROR_IS_MASTER);
         (void)fail(h, "Failover target rejected psync request", line);
         return is_master ? HANDSHAKE_IS_MASTER : HANDSHAKE_REFUSED;
     }
-    if (starts_with(line, "-ERR unknown command")) {
+    if (bytes_starts_with(line, "-ERR unknown command")) {
         PUT(out, "SYNC");
         h->step = HANDSHAKE_OVER;
         return HANDSHAKE_OLD;

@@ -46,15 +46,9 @@ static void ping(struct sentinel_node *node)
     if (node->unanswered_since == 0) node->unanswered_since = s->now;
 }
 
-static bool starts_with(struct bytes_view text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    return text.len >= len && memcmp(text.data, prefix, len) == 0;
-}
-
 static bool is_error(const struct sentinel_value *reply, const char *code)
 {
-    return reply->kind == SENTINEL_REPLY_ERROR && starts_with(reply->text, code);
+    return reply->kind == SENTINEL_REPLY_ERROR && bytes_starts_with(reply->text, code);
 }
 
 static void kill_script(struct sentinel_node *node)
@@ -73,7 +67,7 @@ static void note_refusal(struct sentinel_node *node, const struct sentinel_value
 
 static bool is_acceptable(const struct sentinel_value *reply)
 {
-    bool pong = reply->kind == SENTINEL_REPLY_STATUS && starts_with(reply->text, "PONG");
+    bool pong = reply->kind == SENTINEL_REPLY_STATUS && bytes_starts_with(reply->text, "PONG");
     return pong || is_error(reply, "LOADING") || is_error(reply, "MASTERDOWN");
 }
 

@@ -174,6 +174,7 @@ void client_set_redirect(struct client *c);
 void client_set_reads_replica(struct client *c, bool on);
 /* True for the names that sentinels give to their connections, sentinel-<id>-cmd and -pubsub. *id may be NULL. */
 bool client_name_of_sentinel(struct bytes_view name, struct bytes_view *id);
+bool client_is_of_sentinel(const struct client *c);
 /* The role that this client (NULL: nobody in particular) is told is that of a master. A master that refuses writes shows
  * it to sentinels alone: persistence/birth.h. */
 bool client_sees_master(const struct core *core, const struct client *c);

@@ -227,7 +227,7 @@ void clients_reap(struct clients *cs)
 static bool stays_after_demotion(const struct client *c)
 {
     if (c->replica != NULL || c == c->core->running.client) return true;
-    if (c->name != NULL && client_name_of_sentinel(bytes_str(c->name), NULL)) return true;
+    if (client_is_of_sentinel(c)) return true;
     return client_has(c, CLIENT_REDIRECT) && !client_has(c, CLIENT_SUBSCRIBED);
 }
 
@@ -394,10 +394,11 @@ void client_become_replica(struct client *c)
 
 bool client_name_of_sentinel(struct bytes_view name, struct bytes_view *id)
 {
-    static const struct bytes_view prefix = BYTES_LIT("sentinel-"),
-                                   suffixes[] = {BYTES_LIT("-cmd"), BYTES_LIT("-pubsub")};
-    if (LIKELY(name.len <= prefix.len) || memcmp(name.data, prefix.data, prefix.len) != 0) return false;
-    struct bytes_view rest = bytes_view(name.data + prefix.len, name.len - prefix.len);
+    static const char prefix[] = "sentinel-";
+    static const struct bytes_view suffixes[] = {BYTES_LIT("-cmd"), BYTES_LIT("-pubsub")};
+    size_t begin = sizeof(prefix) - 1;
+    if (LIKELY(!bytes_starts_with(name, prefix))) return false;
+    struct bytes_view rest = bytes_view(name.data + begin, name.len - begin);
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
         struct bytes_view suffix = suffixes[i];
         if (rest.len <= suffix.len || memcmp(rest.data + rest.len - suffix.len, suffix.data, suffix.len) != 0) continue;
@@ -407,11 +408,16 @@ bool client_name_of_sentinel(struct bytes_view name, struct bytes_view *id)
     return false;
 }
 
+bool client_is_of_sentinel(const struct client *c)
+{
+    return c->name != NULL && client_name_of_sentinel(bytes_str(c->name), NULL);
+}
+
 bool client_sees_master(const struct core *core, const struct client *c)
 {
     if (repl_role(core->repl) != REPL_MASTER) return false;
     if (LIKELY(core->modes.writes_refused == WRITES_NOT_REFUSED)) return true;
-    return c != NULL && c->name != NULL && client_name_of_sentinel(bytes_str(c->name), NULL);
+    return c != NULL && client_is_of_sentinel(c);
 }
 
 bool client_set_name(struct client *c, struct bytes_view name)

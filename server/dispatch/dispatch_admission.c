@@ -215,7 +215,7 @@ static bool is_slaveof_no_one(const struct queued_command *q)
 static bool is_promotion_by_sentinel(const struct client *c)
 {
     if (c->multi == NULL || client_has(c, CLIENT_MULTI_FAILED | CLIENT_WATCH_BROKEN)) return false;
-    if (c->name == NULL || !client_name_of_sentinel(bytes_str(c->name), NULL)) return false;
+    if (!client_is_of_sentinel(c)) return false;
     for (size_t i = 0; i < c->multi->count; i++)
         if (is_slaveof_no_one(&c->multi->queue[i])) return true;
     return false;

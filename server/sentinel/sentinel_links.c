@@ -318,12 +318,6 @@ static bool is_new_error(struct link *l, const char *error)
     return true;
 }
 
-static bool begins_with(struct bytes_view text, const char *word)
-{
-    size_t len = strlen(word);
-    return text.len >= len && memcmp(text.data, word, len) == 0;
-}
-
 /* The password was refused, or one is missing. */
 static void refused(struct link *l, struct bytes_view text)
 {
@@ -345,7 +339,7 @@ static void on_auth(struct link *l, const struct resp_reply *reply)
 
 static void on_name(struct link *l, const struct resp_reply *reply)
 {
-    if (reply->kind == RESP_REPLY_ERROR && begins_with(reply->text, "NOAUTH")) {
+    if (reply->kind == RESP_REPLY_ERROR && bytes_starts_with(reply->text, "NOAUTH")) {
         refused(l, reply->text);
         return;
     }

@@ -7,14 +7,9 @@
 #define PREFIX      "lockstep-check:"
 #define THIS_FORMAT PREFIX "1 "
 
-static bool starts_with(struct bytes_view text, struct bytes_view start)
-{
-    return text.len >= start.len && memcmp(text.data, start.data, start.len) == 0;
-}
-
 bool verify_check_is(struct bytes_view argument)
 {
-    return starts_with(argument, BYTES_LIT(PREFIX));
+    return bytes_starts_with(argument, PREFIX);
 }
 
 void verify_check_format(const struct verify_check *check, struct bytes_buf *out)
@@ -60,7 +55,7 @@ static bool take_fingerprint(struct bytes_view *text, uint64_t *fingerprint)
 bool verify_check_parse(struct bytes_view argument, struct verify_check *check)
 {
     struct bytes_view text = argument, hex;
-    if (!starts_with(text, BYTES_LIT(THIS_FORMAT))) return false;
+    if (!bytes_starts_with(text, THIS_FORMAT)) return false;
     text = bytes_view(text.data + strlen(THIS_FORMAT), text.len - strlen(THIS_FORMAT));
     return take_fingerprint(&text, &check->fingerprint) && take_number(&text, &check->round) &&
            take_number(&text, &check->count) && take_fixed(&text, STRICT_DIGEST_CHARS, &hex) &&

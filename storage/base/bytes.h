@@ -41,6 +41,11 @@ static inline bool bytes_equal(struct bytes_view a, struct bytes_view b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0); /* the data of an empty view may be
                                                                                   * NULL */
 }
+static inline bool bytes_starts_with(struct bytes_view v, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return v.len >= len && (len == 0 || memcmp(v.data, prefix, len) == 0);
+}
 /* The precision for "%.*s": the length, but at most `max`. All output of one printf() must fit into an int as well;
  * three arguments of BYTES_WHOLE do. */
 #define BYTES_WHOLE ((size_t)1 << 29)
