@@ -197,8 +197,7 @@ static struct sentinel_node **list_of(struct sentinel *s, struct sentinel_node *
 static char *replica_name(const struct sentinel *s, const struct node_address *a)
 {
     char name[SENTINEL_HOST_MAX + 16];
-    const char *host = node_shown_host(s, a);
-    snprintf(name, sizeof(name), strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host, a->port);
+    net_address_show(node_shown_host(s, a), a->port, name, sizeof(name));
     return mem_strdup(name);
 }
 

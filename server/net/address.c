@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 bool net_address_parse(const char *digits, int port, struct net_address *out)
@@ -23,4 +24,9 @@ void net_address_set_port(struct net_address *a, int port)
         ((struct sockaddr_in6 *)&a->storage)->sin6_port = htons((in_port_t)port);
     else
         ((struct sockaddr_in *)&a->storage)->sin_port = htons((in_port_t)port);
+}
+
+void net_address_show(const char *host, int port, char *out, size_t size)
+{
+    snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host, port);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/un.h>
 
+#include "server/net/address.h"
 #include "server/net/conn_internal.h"
 #include "server/net/resolver.h"
 #include "server/net/socket.h"
@@ -19,7 +20,7 @@ static void address_set_ip(struct conn_address *a, int family, const void *raw_i
 {
     char ip[INET6_ADDRSTRLEN] = "?", name[INET6_ADDRSTRLEN + 16];
     (void)inet_ntop(family, raw_ip, ip, sizeof(ip)); /* cannot fail: the family is one of two and the room suffices */
-    snprintf(name, sizeof(name), family == AF_INET6 ? "[%s]:%d" : "%s:%d", ip, port);
+    net_address_show(ip, port, name, sizeof(name));
     *a = (struct conn_address){.name = mem_strdup(name), .ip = mem_strdup(ip), .port = port};
 }
 

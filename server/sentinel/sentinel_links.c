@@ -7,6 +7,7 @@
 #include "server/core/core.h"
 #include "server/net/conn_tls.h"
 #include "server/net/outbuf.h"
+#include "server/net/resp_command.h"
 #include "server/net/resp_reply.h"
 #include "storage/base/assert.h"
 #include "storage/base/log.h"
@@ -245,21 +246,12 @@ static void on_writable(void *ctx)
     link_flush(ctx);
 }
 
-static void append_header(struct outbuf *out, char type, size_t n)
-{
-    char text[32];
-    int len = snprintf(text, sizeof(text), "%c%zu\r\n", type, n);
-    outbuf_append(out, text, (size_t)len);
-}
-
 static void append_command(struct link *l, int argc, const struct bytes_view *argv)
 {
-    append_header(&l->out, '*', (size_t)argc);
-    for (int i = 0; i < argc; i++) {
-        append_header(&l->out, '$', argv[i].len);
-        outbuf_append(&l->out, argv[i].data, argv[i].len);
-        outbuf_append(&l->out, "\r\n", 2);
-    }
+    struct bytes_buf command = {0};
+    resp_command_append(&command, (size_t)argc, argv);
+    outbuf_append(&l->out, command.data, command.len);
+    bytes_buf_release(&command);
 }
 
 /* ---- The handshake ---- */

@@ -8,6 +8,7 @@
 #include "server/core/key_watch.h"
 #include "server/dispatch/dispatch.h"
 #include "server/net/conn_tls.h"
+#include "server/net/resp_command.h"
 #include "server/net/resp_line.h"
 #include "storage/base/checked.h"
 #include "storage/base/memory.h"
@@ -127,16 +128,6 @@ static void on_flushed(void *ctx, struct db *db, struct db *replacement)
         if (db == NULL || k->db == db) k->changed = true;
 }
 
-static void append_command(struct bytes_buf *out, size_t argc, const struct bytes_view *argv)
-{
-    bytes_buf_printf(out, "*%zu\r\n", argc);
-    for (size_t i = 0; i < argc; i++) {
-        bytes_buf_printf(out, "$%zu\r\n", argv[i].len);
-        bytes_buf_append_view(out, argv[i]);
-        bytes_buf_append(out, "\r\n", 2);
-    }
-}
-
 static void append_restore(struct migration *m, const struct entry *e)
 {
     struct core *core = m->owner->core;
@@ -148,7 +139,7 @@ static void append_restore(struct migration *m, const struct entry *e)
     rdb_dump(e, core->settings->persistence.rdb_version, &payload);
     struct bytes_view argv[] = {BYTES_LIT("RESTORE"), entry_key(e), bytes_view(ttl, num_format_i64(ttl, left_ms)),
                                 bytes_buf_view(&payload), BYTES_LIT("REPLACE")};
-    append_command(&m->keys_out, m->replace ? 5 : 4, argv);
+    resp_command_append(&m->keys_out, m->replace ? 5 : 4, argv);
     bytes_buf_release(&payload);
 }
 
@@ -483,8 +474,9 @@ static void open_session(struct migration *m)
     m->sent = 0;
     bytes_buf_append_view(&m->opening, bytes_buf_view(&m->auth));
     if (m->link->db != m->db) {
-        append_command(&m->opening, 2,
-                       (struct bytes_view[]){BYTES_LIT("SELECT"), bytes_view(number, num_format_i64(number, m->db))});
+        resp_command_append(
+            &m->opening, 2,
+            (struct bytes_view[]){BYTES_LIT("SELECT"), bytes_view(number, num_format_i64(number, m->db))});
         m->opening_due++;
     }
     resp_line_reader_release(&m->lines); /* input of a connection that has been replaced */
@@ -587,6 +579,6 @@ struct migration *migration_new(struct migrations *ms, struct client *c, const s
     if (!to->has_password) return m;
     append_counted(&m->name, to->password);
     struct bytes_view argv[] = {BYTES_LIT("AUTH"), to->has_user ? to->user : to->password, to->password};
-    append_command(&m->auth, to->has_user ? 3 : 2, argv);
+    resp_command_append(&m->auth, to->has_user ? 3 : 2, argv);
     return m;
 }
