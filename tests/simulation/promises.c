@@ -365,21 +365,35 @@ static const char *show_value(const struct writer *w, unsigned v, char buf[96])
     return buf;
 }
 
+/* Which values of a writer a server has to have. */
+typedef bool wanted_fn(const struct writer *w, unsigned v, const void *ctx);
+
+/* The first wanted value that is not in the lists of this server, in words; NULL: it has all. */
+static const char *find_missing(struct server *s, const struct sim_node *node, const struct writer *w,
+                                wanted_fn *is_wanted, const void *ctx, char text[96])
+{
+    const char *missing = NULL;
+    bool *seen = calloc(VALUES_MAX, 1);
+    read_lists(s, node, w, seen);
+    for (unsigned v = 0; v < w->next && missing == NULL; v++)
+        if (is_wanted(w, v, ctx) && !seen[v]) missing = show_value(w, v, text);
+    free(seen);
+    return missing;
+}
+
+static bool is_owed_by(const struct writer *w, unsigned v, const void *ctx)
+{
+    const struct sim_node *node = ctx;
+    return w->values[v].node == (int)node->index && (w->values[v].owed & OWED);
+}
+
 static void check_restarted(struct server *s, void *ctx)
 {
-    struct sim_node *node = ctx;
+    const struct sim_node *node = ctx;
+    char text[96];
     for (unsigned i = 0; i < promises.count; i++) {
-        struct writer *w = &promises.writers[i];
-        bool *seen = calloc(VALUES_MAX, 1);
-        char text[96];
-        read_lists(s, node, w, seen);
-        for (unsigned v = 0; v < w->next; v++) {
-            const struct value *value = &w->values[v];
-            if (value->node != (int)node->index || !(value->owed & OWED) || seen[v]) continue;
-            sim_fail("acknowledged writes", "%s has lost %s", node->name, show_value(w, v, text));
-            break;
-        }
-        free(seen);
+        const char *lost = find_missing(s, node, &promises.writers[i], is_owed_by, node, text);
+        if (lost != NULL) sim_fail("acknowledged writes", "%s has lost %s", node->name, lost);
     }
 }
 
@@ -406,18 +420,19 @@ static void note_values(void *ctx, struct bytes_view bytes)
     }
 }
 
+static bool is_marked(const struct writer *w, unsigned v, const void *ctx)
+{
+    const bool *has = ctx;
+    (void)w;
+    return has[v];
+}
+
 static void check_log_of(const struct sim_node *node, const struct writer *w, const bool *has)
 {
-    bool *seen = calloc(VALUES_MAX, 1);
     char text[96];
-    read_lists(node->server, node, w, seen);
-    for (unsigned v = 0; v < w->next; v++) {
-        if (!has[v] || seen[v]) continue;
-        sim_fail("log", "%s has said that %s is in its log on disk, and does not find it there", node->name,
-                 show_value(w, v, text));
-        break;
-    }
-    free(seen);
+    const char *lost = find_missing(node->server, node, w, is_marked, has, text);
+    if (lost == NULL) return;
+    sim_fail("log", "%s has said that %s is in its log on disk, and does not find it there", node->name, lost);
 }
 
 void promises_check_log(const struct sim_node *node)
@@ -452,34 +467,31 @@ static void check_at_end(struct server *s, void *ctx)
     }
 }
 
+static bool is_handed(const struct writer *w, unsigned v, const void *ctx)
+{
+    (void)ctx;
+    return w->values[v].handed;
+}
+
 static void check_handed_over(struct server *s, void *ctx)
 {
     const struct sim_node *from = ctx, *node = sim.process->node;
+    char text[96];
     for (unsigned i = 0; i < promises.count; i++) {
         struct writer *w = &promises.writers[i];
-        bool *seen = calloc(VALUES_MAX, 1);
-        char text[96];
-        read_lists(s, node, w, seen);
-        for (unsigned v = 0; v < w->next; v++) {
-            bool lacks = w->values[v].handed && !seen[v];
-            w->values[v].handed = false;
-            if (!lacks) continue;
-            sim_fail("handed over", "%s has handed over to %s, which lacks %s", from->name, node->name,
-                     show_value(w, v, text));
-            break;
-        }
-        free(seen);
+        const char *lost = find_missing(s, node, w, is_handed, NULL, text);
+        for (unsigned v = 0; v < w->next; v++) w->values[v].handed = false;
+        if (lost != NULL)
+            sim_fail("handed over", "%s has handed over to %s, which lacks %s", from->name, node->name, lost);
     }
 }
 
+/* What is owed is noted now: the check runs later, when the roles have changed. */
 void promises_check_handed_over(const struct sim_node *from, struct sim_node *to)
 {
     for (unsigned i = 0; i < promises.count; i++) {
         struct writer *w = &promises.writers[i];
-        for (unsigned v = 0; v < w->next; v++) {
-            struct value *value = &w->values[v];
-            value->handed = value->node == (int)from->index && (value->owed & OWED);
-        }
+        for (unsigned v = 0; v < w->next; v++) w->values[v].handed = is_owed_by(w, v, from);
     }
     sim_node_call(to, check_handed_over, (void *)(uintptr_t)from);
 }
