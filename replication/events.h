@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REPL_EVENTS_MAX = 256, REPL_PEER_MAX = 264 /* a host of REPL_HOST_MAX bytes, and its port */ };
+enum { REPL_EVENTS_MAX = 256, REPL_PEER_MAX = 272 /* a host of REPL_HOST_MAX bytes, and its port */ };
 
 enum repl_event_kind {
     REPL_EVENT_MASTER,       /* this server became a master */
@@ -26,7 +26,7 @@ enum repl_event_kind {
     REPL_EVENT_DISCONNECTED, /* we disconnect a replica */
     REPL_EVENT_GONE,         /* a replica is gone; duration: it was attached */
     REPL_EVENT_HISTORY,      /* the history ended: the id changed, and no server can continue the old one */
-    REPL_EVENT_FAILOVER,     /* a step of handing over */
+    REPL_EVENT_FAILOVER,     /* handing over begins (peer: the target, if one was named), or is over; duration: of it */
     REPL_EVENT_KINDS,
 };
 

@@ -40,6 +40,8 @@ static void end(struct repl *r)
     struct failover *f = &r->failover;
     bool handed_over = r->role == REPL_REPLICA;
     bool moved = handed_over && f->cause != FAILOVER_BY_COMMAND;
+    repl_note(r, REPL_EVENT_FAILOVER, handed_over ? "over: this server has handed over" : "over: this is the master")
+        ->duration_ms = repl_now_ms(r) - f->began_ms;
     loop_timer_stop(&f->timer);
     mem_free(f->host);
     f->host = NULL;
@@ -178,7 +180,14 @@ static bool may_begin(const struct repl *r, const struct repl_failover_order *o,
 
 static void begin(struct repl *r, const struct repl_failover_order *o, enum failover_cause cause)
 {
+    static const char *const causes[] = {[FAILOVER_BY_COMMAND] = "FAILOVER",
+                                         [FAILOVER_BY_REPLICA] = "the replica is being promoted",
+                                         [FAILOVER_BY_SHUTDOWN] = "this server shuts down"};
     struct failover *f = &r->failover;
+    if (o->host != NULL)
+        repl_note_peer(r, REPL_EVENT_FAILOVER, causes[cause], o->host, o->port);
+    else
+        repl_note(r, REPL_EVENT_FAILOVER, causes[cause]);
     repl_request_acks(r); /* before the pause, which keeps the offset where it is */
     f->state = FAILOVER_WAITING;
     f->cause = cause;

@@ -114,8 +114,7 @@ static void note_down(struct repl *r, const char *why)
     const struct repl_event *last = repl_events_get(&r->events, 0);
     bool was_up = lk->state == LINK_STREAM;
     if (!was_up && last != NULL && last->kind == REPL_EVENT_LINK_DOWN && strcmp(last->cause, why) == 0) return;
-    struct repl_event *ev = repl_note(r, REPL_EVENT_LINK_DOWN, why);
-    snprintf(ev->peer, sizeof(ev->peer), "%s:%d", lk->host, lk->port);
+    struct repl_event *ev = repl_note_peer(r, REPL_EVENT_LINK_DOWN, why, lk->host, lk->port);
     if (was_up) ev->duration_ms = repl_now_ms(r) - lk->up_since_ms;
 }
 
@@ -235,6 +234,11 @@ static void link_connect(struct repl *r)
         return;
     }
     link_transition(r, LINK_CONNECTING, "MASTER <-> REPLICA sync started");
+}
+
+static void connect_if_due(struct repl *r)
+{
+    if (r->link.state == LINK_CONNECT && r->link.retry_ms <= repl_now_ms(r)) link_connect(r);
 }
 
 static void on_connected(void *ctx, int rc)
@@ -439,7 +443,7 @@ static void read_handshake(struct repl *r)
         rc = next_line(r);
     } while (rc == 2);
     if (rc == 1) after_handshake(r);
-    if (r->link.state == LINK_CONNECT && r->link.retry_ms <= repl_now_ms(r)) link_connect(r); /* retry at once */
+    connect_if_due(r); /* retry at once */
 }
 
 /* ---- The stream ---- */
@@ -454,8 +458,8 @@ void link_stream_begins(struct repl *r)
     lk->down_since_ms = 0;
     enum repl_sync_kind kind = lk->state == LINK_PSYNC ? REPL_SYNC_PARTIAL : REPL_SYNC_FULL;
     histogram_add(&r->sync_times.followed[kind], (uint64_t)(sys_mono_us(r->sys) - lk->connect_us));
-    struct repl_event *ev = repl_note(r, REPL_EVENT_LINK_UP, kind == REPL_SYNC_PARTIAL ? "partial" : "full");
-    snprintf(ev->peer, sizeof(ev->peer), "%s:%d", lk->host, lk->port);
+    const char *how = kind == REPL_SYNC_PARTIAL ? "partial" : "full";
+    struct repl_event *ev = repl_note_peer(r, REPL_EVENT_LINK_UP, how, lk->host, lk->port);
     ev->bytes = kind == REPL_SYNC_FULL ? lk->transfer.received : 0;
     lk->up_since_ms = repl_now_ms(r);
     ev->duration_ms = lk->up_since_ms - lk->connect_us / 1000;
@@ -571,7 +575,7 @@ static void read_stream(struct repl *r)
 {
     for (int i = 0; i < LINK_READS_PER_EVENT; i++)
         if (read_stream_once(r) <= 0) break;
-    if (r->link.state == LINK_CONNECT && r->link.retry_ms <= repl_now_ms(r)) link_connect(r); /* retry at once */
+    connect_if_due(r); /* retry at once */
 }
 
 /* ---- Events ---- */
@@ -707,7 +711,7 @@ void following_cron(struct repl *r)
     struct link *lk = &r->link;
     if (lk->state == LINK_NONE) return;
     check_timeout(r);
-    if (lk->state == LINK_CONNECT && lk->retry_ms <= repl_now_ms(r)) link_connect(r);
+    connect_if_due(r);
     repl_ack_soon(r);
     if (lk->state == LINK_TRANSFER || lk->state == LINK_LOADING) send_newline(r);
 }

@@ -22,11 +22,6 @@ const char *replica_state_name(const struct replica *rp)
     UNREACHABLE();
 }
 
-int64_t replica_missing_us(const struct replica *rp)
-{
-    return lag_marks_missing_us(&rp->repl->written, rp->acked, sys_mono_us(rp->repl->sys));
-}
-
 /* ---- The two halves of INFO ---- */
 
 static void info_transfer(const struct repl *r, struct bytes_buf *out)
@@ -184,13 +179,15 @@ void repl_replica_describe(const struct replica *rp, struct repl_replica_info *o
 
 void repl_replica_lag(const struct replica *rp, struct repl_replica_lag *out)
 {
-    uint64_t end = repl_stream_end(&rp->repl->stream);
+    const struct repl *r = rp->repl;
+    uint64_t end = repl_stream_end(&r->stream);
+    int64_t missing_us = lag_marks_missing_us(&r->written, rp->acked, sys_mono_us(r->sys));
     *out = (struct repl_replica_lag){
         .sent_offset = repl_stream_reader_active(&rp->reader) ? rp->reader.pos : rp->acked,
         .bytes = end > rp->acked ? end - rp->acked : 0,
-        .missing_us = rp->state == REPLICA_ONLINE ? replica_missing_us(rp) : 0,
+        .missing_us = rp->state == REPLICA_ONLINE ? missing_us : 0,
         .sync_kind = rp->sync_kind,
-        .why_full = rp->why_full,
+        .why_full = rp->why_full != NULL ? rp->why_full : "",
         .last_us = rp->lags.last_us,
         .median_us = lag_samples_quantile_us(&rp->lags, 0.5),
         .p99_us = lag_samples_quantile_us(&rp->lags, 0.99),

@@ -1,6 +1,5 @@
 #include "replication/lag.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "storage/base/assert.h"
@@ -19,16 +18,15 @@ void lag_marks_clear(struct lag_marks *l)
 static void thin_out(struct lag_marks *l, int64_t now_us)
 {
     size_t kept = 1;
-    for (size_t i = 1; i < l->count; i++) {
+    for (size_t i = 1; i + 1 < l->count; i++) {
         struct lag_mark *before = &l->marks[kept - 1];
-        bool is_last = i + 1 == l->count;
-        int64_t until_us = is_last ? now_us : l->marks[i + 1].us; /* all its bytes were written before */
-        bool may_go = !is_last && (until_us - before->us) * LAG_PART <= now_us - until_us;
-        if (may_go)
+        int64_t until_us = l->marks[i + 1].us; /* all its bytes were written before */
+        if ((until_us - before->us) * LAG_PART <= now_us - until_us)
             before->offset = l->marks[i].offset;
         else
             l->marks[kept++] = l->marks[i];
     }
+    l->marks[kept++] = l->marks[l->count - 1];
     if (kept == l->count) memmove(&l->marks[0], &l->marks[1], --kept * sizeof(l->marks[0]));
     l->count = kept;
 }

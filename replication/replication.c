@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "replication/replication_internal.h"
+#include "server/net/address.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 
@@ -61,6 +62,14 @@ struct repl_event *repl_note(struct repl *r, enum repl_event_kind kind, const ch
     memcpy(ev->id, r->identity.id, sizeof(ev->id));
     ev->offset = repl_stream_end(&r->stream);
     snprintf(ev->cause, sizeof(ev->cause), "%s", cause);
+    return ev;
+}
+
+struct repl_event *repl_note_peer(struct repl *r, enum repl_event_kind kind, const char *cause, const char *host,
+                                  int port)
+{
+    struct repl_event *ev = repl_note(r, kind, cause);
+    net_address_show(host, port, ev->peer, sizeof(ev->peer));
     return ev;
 }
 
@@ -456,8 +465,7 @@ int repl_follow(struct repl *r, const char *host, int port)
                        ", may allow a partial resynchronization.",
                        repl_stream_end(&r->stream));
     }
-    struct repl_event *ev = repl_note(r, REPL_EVENT_REPLICA, was_master ? "was a master" : "had another master");
-    snprintf(ev->peer, sizeof(ev->peer), "%s:%d", new_host, port);
+    repl_note_peer(r, REPL_EVENT_REPLICA, was_master ? "was a master" : "had another master", new_host, port);
     following_start(r, new_host, port);
     mem_free(new_host);
     promotion_over(r);

@@ -82,7 +82,7 @@ struct replica {
     bool synchronizing; /* it has not acknowledged sync_until yet */
     enum repl_sync_kind sync_kind;
     int64_t sync_began_us; /* when it sent PSYNC */
-    char why_full[96];     /* why it could not resume */
+    const char *why_full;  /* why it could not resume, a constant; NULL: it did, or has not asked */
     uint64_t lacked;       /* how long the backlog should have been, if only that was missing */
     uint64_t sync_until;   /* the end of the stream at that moment */
 
@@ -330,6 +330,9 @@ static inline uint64_t repl_released(const struct repl *r)
 bool repl_has_history(const struct repl *r);
 /* Adds an event of now. The caller may fill in the rest of it. */
 struct repl_event *repl_note(struct repl *r, enum repl_event_kind kind, const char *cause);
+/* The same, about another server. */
+struct repl_event *repl_note_peer(struct repl *r, enum repl_event_kind kind, const char *cause, const char *host,
+                                  int port);
 bool repl_lacks_data(const struct repl *r);
 void repl_cron_master(struct repl *r); /* feeds PINGs and frees an unused backlog */
 void repl_create_backlog(struct repl *r);
@@ -351,7 +354,6 @@ const char *replica_name(const struct replica *rp); /* for the log: where it lis
 const char *replica_host(const struct replica *rp); /* where it can be reached, as far as it has told */
 struct repl_event *replica_note(struct replica *rp, enum repl_event_kind kind, const char *cause);
 const char *replica_state_name(const struct replica *rp);
-int64_t replica_missing_us(const struct replica *rp); /* how old the oldest data is that it has not acknowledged */
 
 /* full_sync.c */
 void full_sync_init(struct repl *r);

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "replication/replication_internal.h"
+#include "server/net/address.h"
 #include "storage/base/assert.h"
 #include "storage/base/memory.h"
 #include "storage/base/num.h"
@@ -46,7 +47,7 @@ const char *replica_host(const struct replica *rp)
 struct repl_event *replica_note(struct replica *rp, enum repl_event_kind kind, const char *cause)
 {
     struct repl_event *ev = repl_note(rp->repl, kind, cause);
-    snprintf(ev->peer, sizeof(ev->peer), "%s:%d", replica_host(rp), rp->port);
+    snprintf(ev->peer, sizeof(ev->peer), "%s", replica_name(rp));
     return ev;
 }
 
@@ -152,10 +153,8 @@ void serving_release(struct repl *r)
 /* The name in the log is the address that INFO shows and FAILOVER takes. */
 static void set_name(struct replica *rp)
 {
-    const char *host = replica_host(rp);
-    bool v6 = strchr(host, ':') != NULL;
     rp->name[0] = '\0';
-    if (rp->port != 0) snprintf(rp->name, sizeof(rp->name), v6 ? "[%s]:%d" : "%s:%d", host, rp->port);
+    if (rp->port != 0) net_address_show(replica_host(rp), rp->port, rp->name, sizeof(rp->name));
 }
 
 static int conf_port(struct replica *rp, struct bytes_view value, const char **error)
@@ -334,7 +333,7 @@ static bool may_serve(const struct repl *r)
 
 static bool not_because(struct replica *rp, const char *why)
 {
-    snprintf(rp->why_full, sizeof(rp->why_full), "%s", why);
+    rp->why_full = why;
     return false;
 }
 
@@ -379,7 +378,7 @@ static void continue_from(struct replica *rp, uint64_t position)
     else
         bytes_buf_printf(&rp->head, "+CONTINUE\r\n");
     r->stats.sync_partial_ok++;
-    rp->why_full[0] = '\0';
+    rp->why_full = NULL;
     replica_note(rp, REPL_EVENT_PARTIAL, "resumes")->bytes = repl_stream_pending(&rp->reader);
     log_notice(r->log,
                "Partial resynchronization request from %s accepted. Sending %" PRIu64
@@ -442,7 +441,7 @@ static void begin_full(struct replica *rp)
         if (r->role == REPL_MASTER && !r->aof_wanted) identity_renew(&r->identity, r->sys);
         repl_create_backlog(r);
     }
-    replica_note(rp, REPL_EVENT_FULL, rp->speaks_psync ? rp->why_full : "it asked with SYNC")->bytes = rp->lacked;
+    replica_note(rp, REPL_EVENT_FULL, rp->why_full)->bytes = rp->lacked;
     full_sync_add(rp);
 }
 
@@ -514,6 +513,8 @@ void repl_replica_psync(struct replica *rp)
             return;
         }
         if (!bytes_equal(id, BYTES_LIT("?"))) r->stats.sync_partial_err++;
+    } else {
+        rp->why_full = "it asked with SYNC";
     }
     begin_full(rp);
 }
@@ -662,14 +663,14 @@ static bool counts(const struct replica *rp)
 }
 
 /* Heard lately, if min-replicas-max-lag counts, and with all data that are older than min-replicas-max-lag-ms. */
-static bool is_good(const struct replica *rp)
+static bool is_good(const struct replica *rp, int64_t now_us)
 {
     const struct repl_settings *st = rp->repl->settings;
-    if (!counts(rp)) return false;
-    if (st->min_replicas_max_lag_s > 0 &&
-        (repl_now_ms(rp->repl) - rp->heard_ms) / 1000 > (int64_t)st->min_replicas_max_lag_s)
-        return false;
-    return st->min_replicas_max_lag_ms == 0 || replica_missing_us(rp) <= (int64_t)st->min_replicas_max_lag_ms * 1000;
+    int64_t silent_s = (now_us / 1000 - rp->heard_ms) / 1000;
+    if (!counts(rp) || (st->min_replicas_max_lag_s > 0 && silent_s > st->min_replicas_max_lag_s)) return false;
+    if (st->min_replicas_max_lag_ms == 0) return true;
+    int64_t missing_us = lag_marks_missing_us(&rp->repl->written, rp->acked, now_us);
+    return missing_us <= (int64_t)st->min_replicas_max_lag_ms * 1000;
 }
 
 bool repl_needs_good_replicas(const struct repl *r)
@@ -681,7 +682,8 @@ bool repl_needs_good_replicas(const struct repl *r)
 size_t repl_good_replica_count(const struct repl *r)
 {
     size_t good = 0;
-    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) good += is_good(rp);
+    int64_t now_us = sys_mono_us(r->sys);
+    for (const struct replica *rp = r->serving.first; rp != NULL; rp = rp->next) good += is_good(rp, now_us);
     return good;
 }
 

@@ -162,6 +162,31 @@ static void test_the_target_takes_over(void **state)
     close_all(&f);
 }
 
+/* The newest event of handing over. */
+static const struct repl_event *last_step(struct fixture *f)
+{
+    const struct repl_event *ev;
+    for (size_t i = 0; (ev = repl_event(repl_of(f), i)) != NULL; i++)
+        if (ev->kind == REPL_EVENT_FAILOVER) return ev;
+    return NULL;
+}
+
+static void test_its_begin_and_its_end_are_events(void **state)
+{
+    struct fixture f;
+    char target[64];
+    handing_over(&f);
+    snprintf(target, sizeof(target), "127.0.0.1:%d", f.m.port);
+    assert_string_equal(last_step(&f)->cause, "FAILOVER");
+    assert_string_equal(last_step(&f)->peer, target);
+    assert_int_equal(last_step(&f)->duration_ms, -1);
+    f.m.node->later_us += 5 * 1000 * 1000;
+    assert_int_equal(repl_failover_abort(repl_of(&f)), 0);
+    assert_string_equal(last_step(&f)->cause, "over: this is the master");
+    assert_true(last_step(&f)->duration_ms >= 5000);
+    close_all(&f);
+}
+
 static void test_nothing_happens_before_all_is_acknowledged(void **state)
 {
     struct fixture f;
@@ -582,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_orders_that_cannot_be_carried_out),
         cmocka_unit_test(test_a_replica_without_its_data_is_no_target),
         cmocka_unit_test(test_the_target_takes_over),
+        cmocka_unit_test(test_its_begin_and_its_end_are_events),
         cmocka_unit_test(test_nothing_happens_before_all_is_acknowledged),
         cmocka_unit_test(test_time_is_over),
         cmocka_unit_test(test_given_up_while_waiting),
